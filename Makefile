@@ -1,0 +1,46 @@
+# One environment (.venv) for everything. `make demo` needs Python >= 3.11 and make, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: demo test test-all check bench docs clean
+
+.venv/.core: $(SOURCES)
+	$(PYTHON) -m venv .venv
+	$(PIP) -e .
+	@touch $@
+
+.venv/.dev: .venv/.core
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+.venv/.all: .venv/.dev
+	$(PIP) -e '.[dev,torch,jax,mutation]'
+	@touch $@
+
+demo: .venv/.core  ## install the core, run the headline comparison, diagnose the example log
+	@$(BIN)/python -m counterpoint demo
+
+test: .venv/.dev  ## the tests: under 8 minutes on two cores
+	$(BIN)/python -m pytest -n 2 -rs
+
+test-all: .venv/.all  ## also the slow proofs: torch, JAX, kill loops, mutation testing
+	$(BIN)/python -m pytest -n 2 -rs -m 'slow or not slow'
+	$(BIN)/python bench/mutation.py
+
+check: .venv/.dev  ## what people, hooks and CI run before the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+docs: .venv/.dev  ## regenerate what is generated from the code: command help, catalogue
+	$(BIN)/python docs/generate.py
+
+bench: .venv/.dev  ## the experiments behind every number in the docs, with intervals
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf .venv build dist mutants

@@ -1,0 +1,209 @@
+"""Label columns to row ids: which rows share a statistic, which belong to one rollout.
+
+`Labels` checks the columns once, fills in the defaults that credit schemes allow, and hands out
+ids for any combination of labels. Ids may leave gaps: a group without rows counts for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit.segments import Array, Arrays, is_traced, segment_min
+from counterpoint.errors import LabelError
+
+KNOWN = ("prompt", "rollout", "agent", "role", "turn", "context", "batch")
+"""Every label that `advantages` accepts. Rows of different `batch` never share a statistic."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows [N] sorted into n groups."""
+
+    ids: Array
+    """[N] group of each row."""
+    n: int
+    """How many ids there are; some may have no rows."""
+
+
+@dataclass
+class Labels:
+    """The checked label columns of one call.
+
+    Raises:
+        LabelError: an unknown label, a column of a wrong length or rank, a missing value in a
+            column, or (from `groups`) a label that the scheme needs and that was not given.
+    """
+
+    columns: Mapping[str, Any]
+    rows: int
+    arrays: Arrays
+    _cache: dict[tuple[str, ...], Groups] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.columns) - set(KNOWN))
+        if unknown:
+            raise LabelError(f"got labels {unknown}; wanted labels out of {', '.join(KNOWN)}")
+        self.traced = any(is_traced(column) for column in self.columns.values())
+        self.columns = {
+            name: column if is_traced(column) else _plain(name, column)
+            for name, column in self.columns.items()
+        }
+        for name, column in self.columns.items():
+            if tuple(column.shape) != (self.rows,):
+                raise LabelError(
+                    f"got label '{name}' of shape {tuple(column.shape)} for {self.rows} rows of "
+                    f"rewards; wanted shape ({self.rows},)"
+                )
+
+    def groups(self, by: Iterable[str]) -> Groups:
+        """The rows that agree on every label in `by`, and on `batch` where that is given."""
+        names = [name for name in ("batch", *by) if name != "batch" or "batch" in self.columns]
+        found = self._combined(tuple(names))
+        return Groups(found.ids if self.traced else self.arrays.ids(found.ids), found.n)
+
+    def keys(self, by: Iterable[str], groups: Groups) -> list[tuple[Any, ...] | None]:
+        """The label values of each group, `batch` first where given; None for an empty group."""
+        names = [n for n in ("batch", *by) if n in self.columns or n in ("role", "turn")]
+        columns = [self._column(name) for name in names]
+        ids = np.asarray(groups.ids)
+        first = segment_min(np.arange(self.rows), ids, groups.n)
+        keys: list[tuple[Any, ...] | None] = []
+        for row in first:
+            values = None if np.isinf(row) else [column[int(row)] for column in columns]
+            keys.append(values and tuple(v.item() if hasattr(v, "item") else v for v in values))
+        return [() if key == [] else key for key in keys]
+
+    def _combined(self, names: tuple[str, ...]) -> Groups:
+        if names not in self._cache:
+            groups = self._one(names[-1]) if names else self._constant()
+            if len(names) > 1:
+                groups = self._pairs(self._combined(names[:-1]), groups)
+            self._cache[names] = groups
+        return self._cache[names]
+
+    def _constant(self) -> Groups:
+        return Groups(np.zeros(self.rows, dtype=np.int64), 1)
+
+    def _one(self, name: str) -> Groups:
+        if name in ("prompt", "context") and name not in self.columns:
+            return self._constant()
+        column = self._column(name)
+        if is_traced(column):
+            import jax.numpy as jnp
+
+            return Groups(jnp.unique(column, return_inverse=True, size=self.rows)[1], self.rows)
+        return Groups(*factorize(column))
+
+    def _column(self, name: str) -> Any:
+        if name == "role" and "role" not in self.columns:
+            name = "agent"
+        if name == "turn" and "turn" not in self.columns:
+            return self._order_in_rollout()
+        if name not in self.columns:
+            raise LabelError(
+                f"got labels {sorted(self.columns)}; this scheme also needs '{name}': pass "
+                f"labels['{name}'] with one value for each of the {self.rows} rows"
+            )
+        return self.columns[name]
+
+    def _order_in_rollout(self) -> Any:
+        """[N] how many rows of the same agent and rollout come before: the default turn."""
+        speaker = self._combined(("prompt", "rollout", "agent"))
+        if not self.traced:
+            order = np.argsort(speaker.ids, kind="stable")
+            first = segment_min(np.arange(self.rows), speaker.ids[order], speaker.n)
+            turn = np.empty(self.rows, dtype=np.int64)
+            turn[order] = np.arange(self.rows) - first[speaker.ids[order]].astype(np.int64)
+            return turn
+        import jax
+        import jax.numpy as jnp
+
+        order, places = jnp.argsort(speaker.ids, stable=True), jnp.arange(self.rows)
+        first = jax.ops.segment_min(places, speaker.ids[order], speaker.n)
+        return jnp.zeros(self.rows, dtype=int).at[order].set(places - first[speaker.ids[order]])
+
+    def _pairs(self, one: Groups, other: Groups) -> Groups:
+        if not self.traced:
+            codes = one.ids * other.n + other.ids
+            if one.n * other.n <= 2 * self.rows + 1024:
+                return Groups(codes, one.n * other.n)
+            return Groups(*factorize(codes))
+        import jax.numpy as jnp
+
+        left, right = jnp.asarray(one.ids), jnp.asarray(other.ids)
+        order = jnp.lexsort((right, left))
+        left_sorted, right_sorted = left[order], right[order]
+        changed = (left_sorted[1:] != left_sorted[:-1]) | (right_sorted[1:] != right_sorted[:-1])
+        dense = jnp.concatenate([jnp.zeros(min(1, self.rows), dtype=int), jnp.cumsum(changed)])
+        return Groups(jnp.zeros(self.rows, dtype=int).at[order].set(dense), self.rows)
+
+
+def factorize(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+    """Ids [N] of the distinct values of `column` [N], and how many ids there are.
+
+    Integers of a small range take no sort; fixed-width text is split into integer columns.
+    """
+    if column.dtype.kind in "iub":
+        return _factorize_integers(column)
+    if column.dtype.kind == "U" and column.size:
+        return _factorize_text(np.ascontiguousarray(column))
+    if column.dtype.kind == "O":
+        seen: dict[Any, int] = {}
+        try:
+            ids = [seen.setdefault(value, len(seen)) for value in column.tolist()]
+        except TypeError as error:
+            raise LabelError(f"got a label that is no plain value ({error})") from error
+        return np.asarray(ids, dtype=np.int64), len(seen)
+    values, ids = np.unique(column, return_inverse=True)
+    return ids.astype(np.int64, copy=False), len(values)
+
+
+def _factorize_integers(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+    if not column.size:
+        return column.astype(np.int64), 0
+    low, high = int(column.min()), int(column.max())
+    span = high - low + 1
+    if span <= 2 * column.size + 1024:
+        return column.astype(np.int64) - low, span
+    values, ids = np.unique(column, return_inverse=True)
+    return ids.astype(np.int64, copy=False), len(values)
+
+
+def _factorize_text(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+    letters = column.view(np.uint32).reshape(len(column), -1)
+    ids, n = _factorize_integers(letters[:, 0])
+    for place in range(1, letters.shape[1]):
+        more, m = _factorize_integers(letters[:, place])
+        if m > 1:
+            ids, n = _without_gaps(ids * m + more, n * m)
+    return ids, n
+
+
+def _without_gaps(codes: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], int]:
+    """Ids without unused numbers, for codes in [0, span)."""
+    if span > 2 * len(codes) + 1024:
+        return _factorize_integers(codes)
+    dense = np.cumsum(np.bincount(codes, minlength=span) > 0)
+    return dense[codes] - 1, int(dense[-1])
+
+
+def _plain(name: str, column: Any) -> NDArray[Any]:
+    """A label column as a NumPy array without missing values."""
+    if hasattr(column, "detach"):
+        column = column.detach().cpu()
+    try:
+        plain = np.asarray(column)
+    except ValueError as error:
+        raise LabelError(f"got label '{name}' that is ragged; wanted a flat column") from error
+    if plain.dtype.kind == "O":
+        missing = sum(value is None or value != value for value in plain.ravel().tolist())
+    else:
+        missing = int(np.isnan(plain).sum()) if plain.dtype.kind == "f" else 0
+    if missing:
+        raise LabelError(f"got {missing} missing values in label '{name}'; wanted none")
+    return plain

@@ -1,0 +1,42 @@
+"""Ranks within groups: what is left of a reward when only order can be trusted.
+
+A strict ranking of G rollouts always has the same advantages, never a dead group; ties share the
+mean of their places and bring dead groups back.
+"""
+
+from __future__ import annotations
+
+from counterpoint.credit.groups import Samples
+from counterpoint.credit.segments import Array, Arrays
+
+
+def midranks(values: Array, tolerance: Array, s: Samples, a: Arrays) -> Array:
+    """[N] rank of each row's value in its group, from 1 (lowest); ties share their mean place.
+
+    With sample weights w the rank is `sum of w below + (sum of w tied + 1) / 2`, so that under
+    trajectory weighting a rollout holds one place however many rows it has.
+
+    Args:
+        values: [N] what to rank; the rows of one rollout carry one value under trajectory weighting.
+        tolerance: [n] neighbours that differ by no more are tied.
+        s: the groups and weights.
+        a: the array library.
+    """
+    order = a.argsort(values)
+    order = order[a.argsort(s.ids[order])]  # by group, then by value
+    ids, sorted_values, weight = s.ids[order], values[order], s.weight[order]
+    starts = a.xp.where(sorted_values - _previous(sorted_values, a) > tolerance[ids], 1, 0)
+    starts = a.xp.where(ids != _previous(ids, a), 1, starts)
+    block = a.xp.cumsum(starts) - starts[:1].sum()
+    tied = a.sum(weight, block, len(values))
+    below = (a.xp.cumsum(tied) - tied)[block] - (a.xp.cumsum(s.total) - s.total)[ids]
+    rank_sorted = below + (tied[block] + 1) / 2
+    back = a.argsort(order)
+    return rank_sorted[back]
+
+
+def _previous(values: Array, a: Arrays) -> Array:
+    """[N] each value's left neighbour; the first is its own."""
+    places = a.xp.cumsum(values * 0 + 1) - 1
+    before = a.xp.where(places > 0, places - 1, places)
+    return values[before.astype(int) if hasattr(before, "astype") else before.long()]

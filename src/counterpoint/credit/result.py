@@ -1,0 +1,63 @@
+"""What `advantages` returns: the values, the state after the call, and what was met on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from counterpoint.credit.memory import RunningState
+from counterpoint.credit.segments import Array
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often each edge case was met. Under `normalize_first`, groups count once a component."""
+
+    rows: int = 0
+    """Rows given."""
+    missing: int = 0
+    """Rows with at least one missing (NaN or None) component."""
+    left_out: int = 0
+    """Rows whose advantage is 0 because nothing of their reward was usable."""
+    groups: int = 0
+    """Groups with samples, by `center_by` and, where it differs, by `scale_by`."""
+    singletons: int = 0
+    """Groups of one sample, where the scheme needs more."""
+    constants: int = 0
+    """Groups of several samples without variance, where the scheme needs some."""
+    cold: int = 0
+    """Groups that running memory had never seen: they used this call's own statistics."""
+    floored: int = 0
+    """Groups whose deviation was raised to the scheme's floor."""
+    pooled: int = 0
+    """Groups below `min_count` that took the batch's deviation."""
+    disagreeing: int = 0
+    """Rollouts whose rows had different rewards in one group (trajectory weighting)."""
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Advantages and everything that a caller must keep or may want to look at."""
+
+    values: Array
+    """[N] advantage of each row, in the kind of array that the rewards were."""
+    state: RunningState | None
+    """Running statistics to pass into the next call; None for memory `batch`."""
+    tally: Tally
+    """Counts of the edge cases met."""
+
+
+_registered: set[str] = set()
+
+
+def register_with_jax(jax: Any) -> None:
+    """Make `Credit` and `Tally` pytrees, so that a jitted function may return them."""
+    if "jax" in _registered:
+        return
+    for cls in (Credit, Tally):
+        names = [f.name for f in fields(cls)]
+        jax.tree_util.register_dataclass(cls, data_fields=names, meta_fields=[])
+    _registered.add("jax")

@@ -1,0 +1,161 @@
+"""The seam between the kernel and an array library: a handful of segment operations.
+
+A *segment* is the set of rows that carry the same id. The kernel is written once, against
+`Arrays`; `arrays_of` picks NumPy (the reference), torch or JAX by the type of the rewards, and
+imports neither torch nor JAX unless an array of theirs is what was given.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any
+"""A NumPy array, a torch tensor or a JAX array; all arrays of one call are of one kind."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The array operations that the kernel needs, in one library."""
+
+    xp: Any
+    """Module with `where`, `sqrt`, `isnan`, `isinf` and `cumsum`."""
+    floats: Callable[[Array], Array]
+    """Rewards to the widest float that the library computes in."""
+    epsilon: Callable[[Array], float]
+    """Machine epsilon of an array's own type (of float64 for integers)."""
+    ids: Callable[[NDArray[np.int64]], Array]
+    """Row ids computed by NumPy to an index array beside the rewards."""
+    sum: Callable[[Array, Array, int], Array]
+    """(values [N], ids [N], n) to the sum of each segment [n]; empty segments give 0."""
+    min: Callable[[Array, Array, int], Array]
+    """(values [N], ids [N], n) to the minimum of each segment [n]; empty segments give inf."""
+    argsort: Callable[[Array], Array]
+    """Stable argsort along the only axis."""
+    like: Callable[[Array, Array], Array]
+    """(values, rewards) to values in the type that the caller gets back."""
+    traced: bool = False
+    """Whether values are unknown while the kernel runs (inside `jax.jit`)."""
+
+    def max(self, values: Array, ids: Array, n: int) -> Array:
+        """The maximum of each segment [n]; empty segments give -inf."""
+        return -self.min(-values, ids, n)
+
+    def count(self, mask: Array) -> Any:
+        """How many are true: an int, or a traced scalar inside `jax.jit`."""
+        total = mask.sum()
+        return total if self.traced else int(total)
+
+
+def segment_sum(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
+    """The sum of each segment [n] of `values` [N]; empty segments give 0."""
+    return np.bincount(ids, weights=values, minlength=n)
+
+
+def segment_min(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
+    """The minimum of each segment [n] of `values` [N]; empty segments give inf."""
+    out = np.full(n, np.inf)
+    np.minimum.at(out, ids, values)
+    return out
+
+
+def segment_max(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
+    """The maximum of each segment [n] of `values` [N]; empty segments give -inf."""
+    out = np.full(n, -np.inf)
+    np.maximum.at(out, ids, values)
+    return out
+
+
+def arrays_of(rewards: Any) -> Arrays:
+    """The array library that `rewards` belong to; anything unknown is NumPy's."""
+    library = type(rewards).__module__.partition(".")[0]
+    if library == "torch":
+        return _torch(rewards)
+    if library in ("jax", "jaxlib"):
+        return _jax(rewards)
+    return NUMPY
+
+
+def is_traced(array: Any) -> bool:
+    """Whether `array` is a JAX tracer: its values are unknown while Python runs."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.core.Tracer)
+
+
+def _numpy_epsilon(array: NDArray[Any]) -> float:
+    kind = array.dtype if array.dtype.kind == "f" else np.float64
+    return float(np.finfo(kind).eps)
+
+
+NUMPY = Arrays(
+    xp=np,
+    floats=lambda array: np.asarray(array, dtype=np.float64),
+    epsilon=_numpy_epsilon,
+    ids=lambda ids: ids,
+    sum=segment_sum,
+    min=segment_min,
+    argsort=lambda values: np.argsort(values, kind="stable"),
+    like=lambda values, rewards: values,
+)
+
+
+def _torch(rewards: Any) -> Arrays:
+    import torch
+
+    wide = torch.float32 if rewards.device.type == "mps" else torch.float64
+
+    def total(values: Array, ids: Array, n: int) -> Array:
+        return torch.zeros(n, dtype=wide, device=ids.device).index_add_(0, ids, values.to(wide))
+
+    def least(values: Array, ids: Array, n: int) -> Array:
+        out = torch.full((n,), torch.inf, dtype=wide, device=ids.device)
+        return out.scatter_reduce_(0, ids, values, "amin")
+
+    class Torch:
+        where, sqrt, isnan, isinf = torch.where, torch.sqrt, torch.isnan, torch.isinf
+
+        @staticmethod
+        def cumsum(values: Array) -> Array:
+            return torch.cumsum(values, 0)
+
+    return Arrays(
+        xp=Torch,
+        floats=lambda array: array.detach().to(wide),
+        epsilon=lambda a: torch.finfo(a.dtype if a.is_floating_point() else torch.float64).eps,
+        ids=lambda ids: torch.as_tensor(ids, device=rewards.device),
+        sum=total,
+        min=least,
+        argsort=lambda values: torch.argsort(values, stable=True),
+        like=lambda values, given: values.to(given.dtype) if given.is_floating_point() else values,
+    )
+
+
+def _jax(rewards: Any) -> Arrays:
+    import jax
+    import jax.numpy as jnp
+
+    wide = jnp.zeros((), dtype=float).dtype  # float64 only where the user enabled it
+
+    def like(values: Array, given: Array) -> Array:
+        return values.astype(given.dtype) if jnp.issubdtype(given.dtype, jnp.floating) else values
+
+    def epsilon(array: Array) -> float:
+        narrow = array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else wide
+        return max(float(jnp.finfo(narrow).eps), float(jnp.finfo(wide).eps))
+
+    return Arrays(
+        xp=jnp,
+        floats=lambda array: jax.lax.stop_gradient(array).astype(wide),
+        epsilon=epsilon,
+        ids=jnp.asarray,
+        sum=lambda values, ids, n: jax.ops.segment_sum(values.astype(wide), ids, n),
+        min=lambda values, ids, n: jax.ops.segment_min(values, ids, n),
+        argsort=lambda values: jnp.argsort(values, stable=True),
+        like=like,
+        traced=is_traced(rewards),
+    )

@@ -1,0 +1,45 @@
+"""The errors that Counterpoint raises: one root, each member also a standard-library error.
+
+A message says what was got, what was wanted, and what to do. Catch `CounterpointError` for
+everything of ours, or the standard-library class that you would expect anyway.
+"""
+
+
+class CounterpointError(Exception):
+    """Root of every error that Counterpoint raises."""
+
+
+class SchemeError(CounterpointError, ValueError):
+    """A credit scheme that contradicts itself, or that cannot do what is asked of it."""
+
+
+class UnknownNameError(CounterpointError, LookupError):
+    """A name (scheme, world, setting, command) that nothing is registered under."""
+
+
+class LabelError(CounterpointError, ValueError):
+    """A label column that is missing, unknown, or as long as something else than the rewards."""
+
+
+class RewardError(CounterpointError, ValueError):
+    """Rewards of a wrong shape or type, or with an infinite value."""
+
+
+class StateError(CounterpointError, ValueError):
+    """Running statistics that do not belong to this scheme, or that are damaged."""
+
+
+class LogError(CounterpointError, ValueError):
+    """A log that cannot be read: the message names the line and the column."""
+
+
+class SettingError(CounterpointError, ValueError):
+    """A setting whose value is of a wrong type or out of range."""
+
+
+class StatisticsError(CounterpointError, ValueError):
+    """Samples from which the statistic asked for is not defined."""
+
+
+class MissingPackageError(CounterpointError, ImportError):
+    """An optional package that this call needs; the message names the extra to install."""
