@@ -104,7 +104,7 @@ class Counterfactual:
     baseline: Floats
     """[N] expected value under the agent's policy; NaN where it is missing."""
     missing: int
-    """How many rows lack a value for an action that the policy can take."""
+    """How many rows lack the value of their action, or of one that their policy can take."""
 
 
 def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
@@ -115,8 +115,8 @@ def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
     takes one action it is 0 everywhere.
 
     Args:
-        q: [N, M] value of each of the agent's M actions, given what the others did. A missing
-            value counts only where the policy can take that action.
+        q: [N, M] value of each of the agent's M actions, given what the others did. One may be
+            missing where the policy cannot take that action.
         policy: [N, M] probability of each action.
         action: [N] integers, the action that was taken.
 
@@ -140,10 +140,8 @@ def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
             "got a policy with rows that are not probabilities; wanted numbers >= 0 that sum to 1 "
             "in each row (normalize, or apply a softmax first)"
         )
-    possible = policy > 0
-    possible[np.arange(len(q)), taken] = True
-    baseline = np.sum(policy * np.where(possible, q, 0.0), axis=1)
-    values = q[np.arange(len(q)), taken] - baseline
+    baseline = np.sum(policy * np.where(policy > 0, q, 0.0), axis=1)
+    values = _difference(q[np.arange(len(q)), taken], baseline)
     missing = np.isnan(values)
     return Counterfactual(np.where(missing, 0.0, values), baseline, int(missing.sum()))
 
