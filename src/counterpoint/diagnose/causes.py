@@ -1,0 +1,133 @@
+"""Why an agent collapsed: one name, and the remedy that goes with it.
+
+Each cause is a factor by which it divides the agent's gradient signal-to-noise (in power), so
+that their thresholds can be compared: a factor of 4 is paid back by 4 times the rollouts. Start
+at `name_causes`. `bench/calibrate.py` measures how often each threshold is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import StatisticsError
+
+CAUSES = ("", "DEAD", "DROWNED", "DILUTED", "OFFSET", "SPIKY", "LAZY")
+"""Cause names by the index that `name_causes` returns; index 0 is none."""
+
+REMEDIES: dict[str, str] = {
+    "DEAD": "Most of its groups have no variance, so most decisions carry no signal. Take more "
+    "rollouts a prompt, give partial credit or rewards for components, rank the rollouts, or drop "
+    "prompts that are always or never solved. Decoupling makes groups smaller and this worse.",
+    "DROWNED": "It shares a scale with rewards that vary far more than its own, and is divided "
+    "down to nothing. Normalize per agent (or per prompt), and weigh that against the price: "
+    "equal scales buy the quiet agents with the loud ones' reward.",
+    "DILUTED": "Its own choices explain little of the reward that it is judged by, whatever the "
+    "normalization. Give it its own reward component, a difference reward, or a counterfactual "
+    "baseline.",
+    "OFFSET": "Its rewards lie far from the mean that is subtracted, so every one of its samples "
+    "is pushed the same way. Subtract a mean of its own (per agent, or per prompt and agent); the "
+    "scale may stay shared.",
+    "SPIKY": "Single advantages are far larger than a group of samples can give: the running "
+    "statistics lag behind the rewards. Use statistics of the batch, a faster memory, or a floor "
+    "on the scale.",
+    "LAZY": "It always does the same thing, so it explores nothing that could be reinforced. "
+    "Raise the entropy bonus or restart its policy; no normalization changes this.",
+}
+"""What to do about each cause. It is often not decoupling."""
+
+DEAD_RATE = 0.75
+"""DEAD from this share of decisions without advantage: a factor 1 / (1 - .75) = 4 of samples."""
+
+INFLATION = 4.0
+"""OFFSET from this `inflation`: 1 + (mu_k - mu)^2 / sigma_k^2 is the factor itself."""
+
+DROWNING = 10.0
+"""DROWNED where the mean of all agents' own variances is this many times the agent's. In shared
+parameters it is the factor by which the others' noise exceeds its own; a factor of 3.8 (reward
+0 or 1 beside noise of deviation 1) does no measurable harm."""
+
+SPIKE_RATE = 0.001
+"""SPIKY from this share of decisions with a spike: normal rewards give none in 10^9."""
+
+INFLUENCE = 0.125
+"""DILUTED below this share of reward variance explained by the agent's own choice: a factor 8,
+as for one of 8 equal contributors."""
+
+ENTROPY_NATS = 0.05
+"""LAZY below this policy entropy: about 1 decision in 100 differs from the usual one."""
+
+
+def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:
+    """The cause of each agent's collapse, as an index into `CAUSES`.
+
+    In order: DEAD (no signal arrives), LAZY (no choice to reinforce), the larger of OFFSET and
+    DROWNED, SPIKY, and last DILUTED, where nothing that normalization does explains it. Evidence
+    that is absent or NaN supports no cause.
+
+    Args:
+        evidence: arrays [..., A] that broadcast against each other, any of: `dead_rate`,
+            `inflation`, `signal_share`, `participation` (weighs the agents' variances in
+            DROWNED), `spike_rate`, `influence`, `entropy` (nats), and `collapsed` (bool): where
+            given, only collapsed agents get a cause.
+
+    Returns:
+        int8 [..., A].
+
+    Raises:
+        StatisticsError: no evidence, or shapes that do not broadcast.
+    """
+    given = {name: np.asarray(values, dtype=np.float64) for name, values in evidence.items()}
+    try:
+        shape = np.broadcast_shapes(*(values.shape for values in given.values()))
+    except ValueError as error:
+        shapes = {name: values.shape for name, values in given.items()}
+        raise StatisticsError(f"got evidence of shapes {shapes}; wanted [..., A] each") from error
+    if not shape:
+        raise StatisticsError("got no evidence for any agent; wanted arrays [..., A]")
+    e = {name: np.broadcast_to(values, shape) for name, values in given.items()}
+    unknown = np.full(shape, np.nan)
+    offset = e.get("inflation", unknown) - 1.0
+    drown = drowning(e.get("signal_share", unknown), e.get("participation"))
+    offset = np.where(offset >= INFLATION - 1.0, offset, 0.0)
+    drown = np.where(drown >= DROWNING, drown, 0.0)
+    found = (
+        ("DEAD", e.get("dead_rate", unknown) >= DEAD_RATE),
+        ("LAZY", e.get("entropy", unknown) <= ENTROPY_NATS),
+        ("DROWNED", drown > offset),
+        ("OFFSET", offset > 0),
+        ("SPIKY", e.get("spike_rate", unknown) >= SPIKE_RATE),
+        ("DILUTED", e.get("influence", unknown) < INFLUENCE),
+    )
+    asked = e.get("collapsed", np.ones(shape)) == 1
+    causes = np.zeros(shape, dtype=np.int8)
+    for name, holds in reversed(found):
+        causes[holds & asked] = CAUSES.index(name)
+    return causes
+
+
+def drowning(
+    signal_share: NDArray[np.float64], participation: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """The mean of the agents' own variances over agent k's: W / sigma_k^2.
+
+    The pooled variance is W + B: W within agents, B between their means. Dividing by sigma_k^2
+    leaves what the others' *noise* does to agent k, while B, the offsets, is OFFSET's affair.
+
+    Args:
+        signal_share: [..., A] sigma_k^2 / sigma^2; NaN for agents without samples.
+        participation: [..., A] weight of each agent in the mean, or None for equal weights.
+
+    Returns:
+        [..., A]; inf where sigma_k = 0 beside others that vary, NaN where it is undefined.
+    """
+    weight = np.ones_like(signal_share) if participation is None else np.asarray(participation)
+    weight = np.where(np.isnan(signal_share) | np.isnan(weight), 0.0, weight)
+    share = np.where(weight > 0, signal_share, 0.0)
+    total = weight.sum(axis=-1, keepdims=True)
+    within = (weight * share).sum(axis=-1, keepdims=True) / np.where(total > 0, total, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.isnan(signal_share), np.nan, within / signal_share)

@@ -1,0 +1,173 @@
+"""Three numbers from rewards alone: what sharing statistics does to each agent's advantages.
+
+Write mu, sigma for the mean and deviation of a group of samples that share their statistics, and
+mu_k, sigma_k for those of agent k's samples in it. Start at `three_numbers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit.groups import ROUNDING
+from counterpoint.credit.segments import segment_max, segment_min, segment_sum
+from counterpoint.errors import RewardError
+
+
+@dataclass(frozen=True)
+class ThreeNumbers:
+    """Each [n_batches, n_agents], averaged over groups by the agent's samples; NaN = undefined.
+
+    In each group `norm_inflation = signal_share * inflation`.
+    """
+
+    norm_inflation: NDArray[np.float64]
+    """`(sigma_k^2 + (mu_k - mu)^2) / sigma^2`: the mean squared advantage. Undefined where
+    sigma = 0."""
+    inflation: NDArray[np.float64]
+    """`1 + (mu_k - mu)^2 / sigma_k^2`: what offset noise costs in gradient signal-to-noise.
+    Undefined where sigma_k = 0."""
+    signal_share: NDArray[np.float64]
+    """`sigma_k^2 / sigma^2`: how much of the scale is the agent's own. Undefined if sigma = 0."""
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Spread of every group and of every agent in it; a *cell* is one agent in one group."""
+
+    weight: NDArray[np.float64]
+    """[cells] summed weight of the agent's samples."""
+    var: NDArray[np.float64]
+    """[cells] variance of the whole group, 0 where it is constant."""
+    own_var: NDArray[np.float64]
+    """[cells] variance of the agent's samples, 0 where they are constant."""
+    offset: NDArray[np.float64]
+    """[cells] mean of the agent's samples minus the group's mean."""
+
+
+def three_numbers(
+    rewards: NDArray[Any],
+    group: NDArray[np.integer[Any]],
+    agent: NDArray[np.integer[Any]],
+    n_groups: int,
+    n_agents: int,
+    batch: NDArray[np.integer[Any]] | None = None,
+    n_batches: int = 1,
+    weights: NDArray[Any] | None = None,
+) -> ThreeNumbers:
+    """Norm inflation, inflation and signal share of each agent, in two passes over the rewards.
+
+    Args:
+        rewards: [N] scalar reward of each decision; NaN is missing and counts nowhere.
+        group: [N] id in [0, n_groups) of the group whose statistics the decision uses.
+        agent: [N] id in [0, n_agents).
+        n_groups: number of group ids.
+        n_agents: number of agents.
+        batch: [N] id in [0, n_batches) of independent calls side by side (seeds, updates).
+        n_batches: number of batches.
+        weights: [N] weight of each decision, such as 1 / its rollout's decisions under trajectory
+            weighting; None weighs each by 1.
+
+    Returns:
+        The three numbers of each agent in each batch, NaN where no group defines them.
+
+    Raises:
+        RewardError: a reward is infinite, or the columns differ in length.
+
+    Source:
+        Dr. MAS (arXiv 2602.08847), Lemma 4.2, for the first; the other two are ours.
+    """
+    values, columns, weight = _checked(rewards, (group, agent, batch), weights)
+    group_ids, agent_ids, batch_ids = columns
+    row = (batch_ids * n_groups + group_ids) * n_agents + agent_ids
+    cell, owner = _numbered(row, n_batches * n_groups * n_agents)
+    shared, _ = _numbered(owner // n_agents, n_batches * n_groups)
+    m = _moments(values, weight, cell, shared, len(owner))
+    who = owner // (n_groups * n_agents) * n_agents + owner % n_agents
+    n = n_batches * n_agents
+
+    def average(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+        counted = np.where(under > 0, m.weight, 0.0)
+        ratio = over / np.where(under > 0, under, 1.0)
+        total = segment_sum(counted, who, n)
+        mean = np.where(total > 0, _divide(segment_sum(counted * ratio, who, n), total), np.nan)
+        return mean.reshape(n_batches, n_agents)
+
+    excess = m.offset**2
+    return ThreeNumbers(
+        norm_inflation=average(m.own_var + excess, m.var),
+        inflation=average(m.own_var + excess, m.own_var),
+        signal_share=average(m.own_var, m.var),
+    )
+
+
+def _numbered(ids: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids [N] out of [0, span) with few gaps, and what each stood for."""
+    if span <= 4 * len(ids) + 1024:
+        return ids, np.arange(span)
+    owner, numbered = np.unique(ids, return_inverse=True)
+    return numbered, owner
+
+
+def _moments(
+    values: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    cells: NDArray[np.int64],
+    shared: NDArray[np.int64],
+    n_cells: int,
+) -> _Moments:
+    """Two passes; values are shifted by the group's minimum, so that large offsets cost no digits.
+
+    `shared` [cells] is the group of each cell.
+    """
+    groups, n_groups = shared[cells], int(shared.max()) + 1
+    low = segment_min(values, groups, n_groups)
+    top = segment_max(values, groups, n_groups)
+    tolerance = ROUNDING * np.finfo(np.float64).eps * np.maximum(abs(low), abs(top))
+    above = values - low[groups]
+    total = segment_sum(weight, groups, n_groups)
+    mean = _divide(segment_sum(weight * above, groups, n_groups), total)
+    deviation = above - mean[groups]
+    var = _divide(segment_sum(weight * deviation**2, groups, n_groups), total)
+    own = segment_sum(weight, cells, n_cells)
+    offset = _divide(segment_sum(weight * deviation, cells, n_cells), own)
+    own_var = _divide(segment_sum(weight * (deviation - offset[cells]) ** 2, cells, n_cells), own)
+    width = segment_max(above, cells, n_cells) - segment_min(above, cells, n_cells)
+    return _Moments(
+        weight=own,
+        var=np.where(top - low <= tolerance, 0.0, var)[shared],
+        own_var=np.where(width <= tolerance[shared], 0.0, own_var),
+        offset=np.where(top - low <= tolerance, 0.0, 1.0)[shared] * offset,
+    )
+
+
+def _checked(
+    rewards: NDArray[Any],
+    ids: tuple[NDArray[np.integer[Any]] | None, ...],
+    weights: NDArray[Any] | None,
+) -> tuple[NDArray[np.float64], list[NDArray[np.int64]], NDArray[np.float64]]:
+    """The rows that count, as float rewards, integer columns and weights."""
+    values = np.asarray(rewards, dtype=np.float64)
+    lengths = [len(values), *(len(c) for c in (*ids, weights) if c is not None)]
+    if len(set(lengths)) > 1 or values.ndim != 1:
+        raise RewardError(
+            f"got rewards of shape {values.shape} and columns of lengths {lengths[1:]}; wanted "
+            "[N] each"
+        )
+    if np.isinf(values).any():
+        raise RewardError("got an infinite reward; wanted finite ones, or NaN where it is missing")
+    weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    ok = ~np.isnan(values) & (weight > 0)
+    columns = [
+        np.zeros(int(ok.sum()), dtype=np.int64) if column is None
+        else np.asarray(column)[ok].astype(np.int64)
+        for column in ids
+    ]  # fmt: skip
+    return values[ok], columns, weight[ok]
+
+
+def _divide(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+    return over / np.where(under > 0, under, 1.0)
