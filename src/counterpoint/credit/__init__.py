@@ -1,1 +1,43 @@
-"""."""
+"""Credit: from a group reward to each agent's advantage. Arrays only: no I/O, no torch import.
+
+Start with `advantages` and `catalogue()`; `Scheme` documents every field of the algebra. What no
+rearrangement of rewards can do stands beside it: difference rewards, COMA's counterfactual
+baseline, leave-one-out, Shapley values, own components.
+"""
+
+from counterpoint.credit.baselines import Baseline, baselines
+from counterpoint.credit.catalogue import Entry, catalogue, entries, scheme_named
+from counterpoint.credit.counterfactual import (
+    Counterfactual,
+    coma,
+    difference_rewards,
+    own_components,
+    replayed_difference,
+)
+from counterpoint.credit.kernel import advantages
+from counterpoint.credit.memory import RunningState
+from counterpoint.credit.result import Credit, Tally
+from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.shapley import Shapley, leave_one_out, shapley
+
+__all__ = [
+    "Baseline",
+    "Counterfactual",
+    "Credit",
+    "Entry",
+    "RunningState",
+    "Scheme",
+    "Shapley",
+    "Tally",
+    "advantages",
+    "baselines",
+    "catalogue",
+    "coma",
+    "difference_rewards",
+    "entries",
+    "leave_one_out",
+    "own_components",
+    "replayed_difference",
+    "scheme_named",
+    "shapley",
+]

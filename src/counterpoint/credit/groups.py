@@ -27,7 +27,7 @@ class Samples:
     rollout: Array | None
     """[N] rollout within the group of each row, where the scheme needs rollouts."""
     n_rollouts: int
-    """Number of rollout ids."""
+    """Number of rollout ids, that of rows that do not count included."""
     rollout_rows: Array | None
     """[N] how many rows the row's rollout has in its group."""
     weight: Array
@@ -43,7 +43,7 @@ class Samples:
     ) -> Samples:
         """Samples of `groups`, without the rows that are not `ok` ([N], None = all are)."""
         ids, n = _without(groups, ok, a)
-        one = a.floats(a.xp.where(ids >= 0, 1.0, 1.0) if ok is None else ok)
+        one = a.ones(len(ids)) if ok is None else a.floats(ok)
         rollout = rollout_rows = None
         weight, n_rollouts = one, 0
         if rollouts is not None:
@@ -87,7 +87,9 @@ class GroupMoments:
     """[n] how far values may differ and still agree."""
 
 
-def group_moments(x: Array, size: Array | None, s: Samples, a: Arrays, epsilon: float) -> GroupMoments:
+def group_moments(
+    x: Array, size: Array | None, s: Samples, a: Arrays, epsilon: float
+) -> GroupMoments:
     """Mean and population variance of `x` [N] in each group of `s`.
 
     Args:

@@ -62,21 +62,24 @@ class Labels:
 
     def groups(self, by: Iterable[str]) -> Groups:
         """The rows that agree on every label in `by`, and on `batch` where that is given."""
-        names = [name for name in ("batch", *by) if name != "batch" or "batch" in self.columns]
-        found = self._combined(tuple(names))
-        return Groups(found.ids if self.traced else self.arrays.ids(found.ids), found.n)
+        names = tuple(name for name in ("batch", *by) if name != "batch" or "batch" in self.columns)
+        found = self._combined(names)
+        return Groups(found.ids if self.traced else self.arrays.beside(found.ids), found.n)
 
-    def keys(self, by: Iterable[str], groups: Groups) -> list[tuple[Any, ...] | None]:
-        """The label values of each group, `batch` first where given; None for an empty group."""
-        names = [n for n in ("batch", *by) if n in self.columns or n in ("role", "turn")]
-        columns = [self._column(name) for name in names]
-        ids = np.asarray(groups.ids)
-        first = segment_min(np.arange(self.rows), ids, groups.n)
-        keys: list[tuple[Any, ...] | None] = []
-        for row in first:
-            values = None if np.isinf(row) else [column[int(row)] for column in columns]
-            keys.append(values and tuple(v.item() if hasattr(v, "item") else v for v in values))
-        return [() if key == [] else key for key in keys]
+    def keys(self, by: Iterable[str]) -> list[tuple[Any, ...] | None]:
+        """The label values of each group of `by`, `batch` first where given; None for an empty one.
+
+        Labels that were not given and have no rows to tell them apart are left out.
+        """
+        names = tuple(name for name in ("batch", *by) if name != "batch" or "batch" in self.columns)
+        groups = self._combined(names)
+        told = [n for n in names if n in self.columns or n in ("role", "turn")]
+        columns = [self._column(name) for name in told]
+        first = segment_min(np.arange(self.rows), groups.ids, groups.n)
+        return [
+            None if np.isinf(row) else tuple(column[int(row)].item() for column in columns)
+            for row in first
+        ]
 
     def _combined(self, names: tuple[str, ...]) -> Groups:
         if names not in self._cache:
@@ -155,10 +158,10 @@ def factorize(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     if column.dtype.kind == "O":
         seen: dict[Any, int] = {}
         try:
-            ids = [seen.setdefault(value, len(seen)) for value in column.tolist()]
+            found = [seen.setdefault(value, len(seen)) for value in column.tolist()]
         except TypeError as error:
             raise LabelError(f"got a label that is no plain value ({error})") from error
-        return np.asarray(ids, dtype=np.int64), len(seen)
+        return np.asarray(found, dtype=np.int64), len(seen)
     values, ids = np.unique(column, return_inverse=True)
     return ids.astype(np.int64, copy=False), len(values)
 

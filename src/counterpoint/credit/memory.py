@@ -119,7 +119,7 @@ class RunningState:
     center: tuple[Moments, ...]
     """[K] moments by center group, one entry for each normalized reward column."""
     scale: tuple[Moments, ...]
-    """[K] moments by scale group; the same object as `center` where the two `by` agree."""
+    """[K] moments by scale group; empty ones where the scheme's scale is not a running one."""
 
     @classmethod
     def empty(cls, scheme: Scheme, columns: int) -> RunningState:
@@ -137,16 +137,20 @@ class RunningState:
                 f"{wanted}: pass the state that this scheme returned, or None to start anew"
             )
 
+    def advanced(self, parts: Sequence[tuple[Moments, Moments]]) -> RunningState:
+        """This state with the moments (center, scale) of each reward column replaced."""
+        center, scale = zip(*parts, strict=True)
+        return RunningState(self.memory, self.center_by, self.scale_by, center, scale)
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict; floats survive JSON bit for bit (Python prints them exactly)."""
-        shared = self.scale is self.center
         return {
             "schema": SCHEMA,
             "memory": self.memory,
             "center_by": list(self.center_by),
             "scale_by": list(self.scale_by),
             "center": [_moments_to_dict(m) for m in self.center],
-            "scale": None if shared else [_moments_to_dict(m) for m in self.scale],
+            "scale": [_moments_to_dict(m) for m in self.scale],
         }
 
     @classmethod
@@ -160,9 +164,9 @@ class RunningState:
             if data["schema"] != SCHEMA:
                 raise StateError(f"got running state {data['schema']!r}; wanted {SCHEMA!r}")
             center = tuple(_moments_from_dict(m) for m in data["center"])
-            scale = data["scale"] and tuple(_moments_from_dict(m) for m in data["scale"])
+            scale = tuple(_moments_from_dict(m) for m in data["scale"])
             by = tuple(data["center_by"]), tuple(data["scale_by"])
-            return cls(str(data["memory"]), *by, center, center if scale is None else scale)
+            return cls(str(data["memory"]), *by, center, scale)
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise

@@ -17,7 +17,7 @@ def midranks(values: Array, tolerance: Array, s: Samples, a: Arrays) -> Array:
     trajectory weighting a rollout holds one place however many rows it has.
 
     Args:
-        values: [N] what to rank; the rows of one rollout carry one value under trajectory weighting.
+        values: [N] what to rank; rows of one rollout carry one value (trajectory weighting).
         tolerance: [n] neighbours that differ by no more are tied.
         s: the groups and weights.
         a: the array library.
@@ -37,6 +37,5 @@ def midranks(values: Array, tolerance: Array, s: Samples, a: Arrays) -> Array:
 
 def _previous(values: Array, a: Arrays) -> Array:
     """[N] each value's left neighbour; the first is its own."""
-    places = a.xp.cumsum(values * 0 + 1) - 1
-    before = a.xp.where(places > 0, places - 1, places)
-    return values[before.astype(int) if hasattr(before, "astype") else before.long()]
+    places = a.places(len(values))
+    return values[a.xp.where(places > 0, places - 1, places)]

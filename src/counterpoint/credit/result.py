@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import cache
 
 from counterpoint.credit.memory import RunningState
 from counterpoint.credit.segments import Array
@@ -35,7 +35,9 @@ class Tally:
     """Rollouts whose rows had different rewards in one group (trajectory weighting)."""
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+        return Tally(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,11 @@ class Credit:
     """Counts of the edge cases met."""
 
 
-_registered: set[str] = set()
-
-
-def register_with_jax(jax: Any) -> None:
+@cache
+def register_with_jax() -> None:
     """Make `Credit` and `Tally` pytrees, so that a jitted function may return them."""
-    if "jax" in _registered:
-        return
+    import jax
+
     for cls in (Credit, Tally):
         names = [f.name for f in fields(cls)]
         jax.tree_util.register_dataclass(cls, data_fields=names, meta_fields=[])
-    _registered.add("jax")

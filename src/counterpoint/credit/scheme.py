@@ -132,7 +132,7 @@ class Scheme:
                 raise SchemeError(f"this scheme contradicts itself: {reason}")
 
 
-def _canonical(field: str, by: By) -> By:
+def _canonical(field: str, by: By | str) -> By:
     if isinstance(by, str):
         raise LabelError(f"got {field}={by!r}; wanted a tuple of labels, e.g. ({by!r},)")
     unknown = [name for name in by if name not in GROUPING]

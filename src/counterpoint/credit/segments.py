@@ -23,18 +23,24 @@ Array = Any
 class Arrays:
     """The array operations that the kernel needs, in one library."""
 
+    name: str
+    """`numpy`, `torch` or `jax`."""
     xp: Any
     """Module with `where`, `sqrt`, `isnan`, `isinf` and `cumsum`."""
     floats: Callable[[Array], Array]
     """Rewards to the widest float that the library computes in."""
     epsilon: Callable[[Array], float]
     """Machine epsilon of an array's own type (of float64 for integers)."""
-    ids: Callable[[NDArray[np.int64]], Array]
-    """Row ids computed by NumPy to an index array beside the rewards."""
+    beside: Callable[[NDArray[Any]], Array]
+    """What NumPy computed (ids, running statistics) to an array beside the rewards."""
     sum: Callable[[Array, Array, int], Array]
     """(values [N], ids [N], n) to the sum of each segment [n]; empty segments give 0."""
     min: Callable[[Array, Array, int], Array]
     """(values [N], ids [N], n) to the minimum of each segment [n]; empty segments give inf."""
+    ones: Callable[[int], Array]
+    """n to floats of 1 [n]."""
+    places: Callable[[int], Array]
+    """n to the integers 0 .. n-1 [n]."""
     argsort: Callable[[Array], Array]
     """Stable argsort along the only axis."""
     like: Callable[[Array, Array], Array]
@@ -54,7 +60,7 @@ class Arrays:
 
 def segment_sum(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
     """The sum of each segment [n] of `values` [N]; empty segments give 0."""
-    return np.bincount(ids, weights=values, minlength=n)
+    return np.bincount(ids, weights=values, minlength=n).astype(np.float64, copy=False)
 
 
 def segment_min(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
@@ -93,12 +99,15 @@ def _numpy_epsilon(array: NDArray[Any]) -> float:
 
 
 NUMPY = Arrays(
+    name="numpy",
     xp=np,
     floats=lambda array: np.asarray(array, dtype=np.float64),
     epsilon=_numpy_epsilon,
-    ids=lambda ids: ids,
+    beside=lambda array: array,
     sum=segment_sum,
     min=segment_min,
+    ones=np.ones,
+    places=np.arange,
     argsort=lambda values: np.argsort(values, kind="stable"),
     like=lambda values, rewards: values,
 )
@@ -124,12 +133,15 @@ def _torch(rewards: Any) -> Arrays:
             return torch.cumsum(values, 0)
 
     return Arrays(
+        name="torch",
         xp=Torch,
         floats=lambda array: array.detach().to(wide),
         epsilon=lambda a: torch.finfo(a.dtype if a.is_floating_point() else torch.float64).eps,
-        ids=lambda ids: torch.as_tensor(ids, device=rewards.device),
+        beside=lambda array: torch.as_tensor(array, device=rewards.device),
         sum=total,
         min=least,
+        ones=lambda n: torch.ones(n, dtype=wide, device=rewards.device),
+        places=lambda n: torch.arange(n, device=rewards.device),
         argsort=lambda values: torch.argsort(values, stable=True),
         like=lambda values, given: values.to(given.dtype) if given.is_floating_point() else values,
     )
@@ -149,12 +161,15 @@ def _jax(rewards: Any) -> Arrays:
         return max(float(jnp.finfo(narrow).eps), float(jnp.finfo(wide).eps))
 
     return Arrays(
+        name="jax",
         xp=jnp,
         floats=lambda array: jax.lax.stop_gradient(array).astype(wide),
         epsilon=epsilon,
-        ids=jnp.asarray,
+        beside=jnp.asarray,
         sum=lambda values, ids, n: jax.ops.segment_sum(values.astype(wide), ids, n),
         min=lambda values, ids, n: jax.ops.segment_min(values, ids, n),
+        ones=lambda n: jnp.ones(n, dtype=wide),
+        places=jnp.arange,
         argsort=lambda values: jnp.argsort(values, stable=True),
         like=like,
         traced=is_traced(rewards),
