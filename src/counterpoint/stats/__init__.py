@@ -1,1 +1,39 @@
-"""."""
+"""Statistics for few expensive runs: NumPy arrays in, estimates with intervals out.
+
+Start with `bootstrap_interval` (a score of one scheme over seeds) and `paired_difference` (two
+schemes on the same seeds). Chance is an argument: the same generator gives the same interval.
+"""
+
+from counterpoint.stats.bootstrap import (
+    Statistic,
+    bootstrap_band,
+    bootstrap_interval,
+    paired_difference,
+)
+from counterpoint.stats.estimate import Band, Estimate
+from counterpoint.stats.improvement import probability_of_improvement
+from counterpoint.stats.iqm import interquartile_mean, interquartile_means
+from counterpoint.stats.multiplicity import benjamini_hochberg
+from counterpoint.stats.permutation import Permutation, permutation_test, sign_flip_test
+from counterpoint.stats.rates import performance_profile, wilson_interval
+from counterpoint.stats.threshold import TimeToThreshold, time_to_threshold
+
+__all__ = [
+    "Band",
+    "Estimate",
+    "Permutation",
+    "Statistic",
+    "TimeToThreshold",
+    "benjamini_hochberg",
+    "bootstrap_band",
+    "bootstrap_interval",
+    "interquartile_mean",
+    "interquartile_means",
+    "paired_difference",
+    "performance_profile",
+    "permutation_test",
+    "probability_of_improvement",
+    "sign_flip_test",
+    "time_to_threshold",
+    "wilson_interval",
+]

@@ -1,0 +1,93 @@
+"""The door of this room: samples, levels and generators are checked here, once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoint.errors import StatisticsError
+
+
+def finite(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> NDArray[np.float64]:
+    """`values` as float64, if they are finite and of one of the wanted shapes.
+
+    Args:
+        name: how the caller calls them, for the message.
+        values: anything that NumPy turns into an array of numbers.
+        shapes: what is wanted, such as "[S]" or "[S, tasks]"; the axes are counted.
+        least: how long the first axis must be.
+
+    Raises:
+        StatisticsError: not numbers, another number of axes, too few or no values, NaN or inf.
+    """
+    wanted = " or ".join(shapes)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StatisticsError(
+            f"got {name} that are not numbers ({error}); wanted an array {wanted} of floats"
+        ) from error
+    if array.ndim not in {shape.count(",") + 1 for shape in shapes}:
+        raise StatisticsError(f"got {name} of shape {array.shape}; wanted {wanted}")
+    if array.size == 0 or len(array) < least:
+        raise StatisticsError(
+            f"got {name} of shape {array.shape}; wanted {wanted} with at least {least} on the "
+            "first axis and no empty axis: run more seeds, or leave this statistic out"
+        )
+    bad = int(array.size - np.isfinite(array).sum())
+    if bad:
+        raise StatisticsError(
+            f"got {name} with {bad} of {array.size} values NaN or infinite; wanted finite numbers: "
+            "decide what a missing run means before asking for statistics"
+        )
+    return array
+
+
+def same_shape(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    """Pairs need partners.
+
+    Raises:
+        StatisticsError: the shapes differ.
+    """
+    if x.shape != y.shape:
+        raise StatisticsError(
+            f"got pairs of shapes {x.shape} and {y.shape}; wanted the same shape, row s of both "
+            "being the same seed"
+        )
+
+
+def same_tasks(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    """Samples on different numbers of tasks are not comparable.
+
+    Raises:
+        StatisticsError: the axes after the first differ.
+    """
+    if x.shape[1:] != y.shape[1:]:
+        raise StatisticsError(
+            f"got samples of shapes {x.shape} and {y.shape}; wanted the same tasks in both"
+        )
+
+
+def confidence(level: float) -> float:
+    """`level`, if it is one.
+
+    Raises:
+        StatisticsError: not strictly between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise StatisticsError(f"got level={level}; wanted a share strictly between 0 and 1")
+    return level
+
+
+def resampling(rng: np.random.Generator, resamples: int) -> None:
+    """Chance is an argument: a generator, and how often to ask it.
+
+    Raises:
+        StatisticsError: something else than a NumPy generator, or no resamples.
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise StatisticsError(
+            f"got rng of type {type(rng).__name__}; wanted a generator: np.random.default_rng(seed)"
+        )
+    if resamples < 1:
+        raise StatisticsError(f"got resamples={resamples}; wanted at least 1 (2000 is usual)")
