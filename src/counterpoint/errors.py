@@ -41,5 +41,9 @@ class StatisticsError(CounterpointError, ValueError):
     """Samples from which the statistic asked for is not defined."""
 
 
+class OutputError(CounterpointError, OSError):
+    """A result that could not be written; whatever was there before is still there."""
+
+
 class MissingPackageError(CounterpointError, ImportError):
     """An optional package that this call needs; the message names the extra to install."""

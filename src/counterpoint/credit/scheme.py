@@ -7,7 +7,8 @@ the space these fields span; `counterpoint.credit.catalogue` names the published
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args, get_type_hints
 
 from counterpoint.errors import LabelError, SchemeError
@@ -85,10 +86,34 @@ class Scheme:
         both = set(self.center_by) | set(self.scale_by or ())
         return bool(both & {"agent", "role"})
 
+    def decoupled(self) -> Scheme:
+        """The same scheme with statistics of each agent's own; itself where it has them."""
+        by = {f: (*(getattr(self, f) or ()), "agent") for f in ("center_by", "scale_by")}
+        return self if self.groups_by_agent else self._regrouped(by)
+
+    def coupled(self) -> Scheme:
+        """The same scheme with statistics that all agents share; itself where they do."""
+        own = ("agent", "role")
+        by = {
+            f: tuple(name for name in getattr(self, f) or () if name not in own)
+            for f in ("center_by", "scale_by")
+        }
+        return self._regrouped(by) if self.groups_by_agent else self
+
     @property
     def keeps_state(self) -> bool:
         """Whether statistics live longer than one call."""
         return self.memory != "batch"
+
+    def _regrouped(self, by: Mapping[str, By]) -> Scheme:
+        same = set(by["center_by"]) == set(by["scale_by"])
+        whole = not by["center_by"] or not by["scale_by"]
+        return replace(
+            self,
+            **by,
+            scale_of="centered" if same else self.scale_of,
+            whiten="none" if whole else self.whiten,  # it would only repeat the last step
+        )
 
     def _check_values(self) -> None:
         hints = get_type_hints(type(self))

@@ -1,0 +1,121 @@
+"""`counterpoint schemes` and `counterpoint worlds`: what there is, with sources."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any
+
+import tyro
+from rich.table import Table
+
+from counterpoint.cli.output import print_json, print_result
+from counterpoint.credit import Scheme, baselines, entries
+from counterpoint.errors import UnknownNameError
+from counterpoint.worlds import catalogue as worlds
+from counterpoint.worlds import describe
+
+
+@dataclass(frozen=True)
+class Schemes:
+    """List every credit scheme and baseline with its source, or show one of them in full.
+
+    Examples:
+      counterpoint schemes
+      counterpoint schemes gdpo
+    """
+
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """One scheme or baseline; all of them if not said."""
+    json: bool = False
+    """Print as JSON alone."""
+
+    def run(self) -> int:
+        """List them, or show one."""
+        known = scheme_facts()
+        if self.name is not None and self.name not in known:
+            raise UnknownNameError(f"got scheme {self.name!r}; wanted one of {', '.join(known)}")
+        if self.name is not None:
+            _show({"name": self.name, **known[self.name]}, self.json)
+            return 0
+        if self.json:
+            print_json(known)
+            return 0
+        table = Table("scheme", "what it does", "source", title="Credit schemes and baselines")
+        for name, facts in known.items():
+            table.add_row(name, facts["title"], facts["citation"])
+        print_result(table, "counterpoint schemes NAME shows one in full.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """List the worlds, or show one of them with all of its settings.
+
+    Examples:
+      counterpoint worlds
+      counterpoint worlds regions
+    """
+
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """One world; all of them if not said."""
+    json: bool = False
+    """Print as JSON alone."""
+
+    def run(self) -> int:
+        """List them, or show one."""
+        if self.name is not None:
+            _show(describe(self.name), self.json)
+            return 0
+        known = {name: describe(name) for name in worlds()}
+        if self.json:
+            print_json(known)
+            return 0
+        table = Table("world", "what happens there", "agents", "source", title="Worlds")
+        for name, facts in known.items():
+            table.add_row(name, facts["summary"], str(len(facts["agents"])), facts["source"])
+        print_result(table, "counterpoint worlds NAME shows its settings.")
+        return 0
+
+
+def scheme_facts() -> dict[str, dict[str, Any]]:
+    """Name to what is known of each scheme and baseline, ready for JSON."""
+    facts: dict[str, dict[str, Any]] = {}
+    default = Scheme()
+    for name, entry in entries().items():
+        told = {
+            spec.name: getattr(entry.scheme, spec.name)
+            for spec in fields(Scheme)
+            if spec.name.endswith("_by")
+            or getattr(entry.scheme, spec.name) != getattr(default, spec.name)
+        }
+        facts[name] = {
+            "kind": "scheme",
+            "title": entry.title,
+            "citation": entry.citation,
+            "note": entry.note,
+            "fields": told,
+        }
+    for name, baseline in baselines().items():
+        facts[name] = {"kind": "baseline", **asdict(baseline)}
+    return facts
+
+
+def _show(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for key, value in facts.items():
+        rows = value.items() if isinstance(value, dict) else [("", value)]
+        for i, (inner, told) in enumerate(rows):
+            shown = told if isinstance(told, str) else _plain(told)
+            table.add_row(key if i == 0 else "", f"{inner}: {shown}" if inner else shown)
+    print_result(table)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "(the whole batch)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {told}" for key, told in value.items())
+    return str(value)

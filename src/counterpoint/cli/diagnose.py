@@ -1,0 +1,63 @@
+"""`counterpoint diagnose`: which agent collapses in a log of rewards, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from counterpoint import __version__
+from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.results import save
+from counterpoint.diagnose import diagnose
+from counterpoint.readers import read_decisions
+from counterpoint.report import diagnosis_table
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """Read a log of rewards and say which agent's learning signal collapses, and why.
+
+    It also says whether decoupled normalization can matter for this team at all: with one reward
+    that everybody shares, and everybody always present, it provably changes nothing.
+
+    A log is JSON lines, CSV or .npz with one row a decision: prompt, rollout, agent, reward (or
+    rewards: {component: number}), and optionally turn, role, context, step (the training update).
+
+    Examples:
+      counterpoint diagnose rewards.jsonl
+      counterpoint diagnose rewards.csv --scheme grpo --out diagnosis
+      cat rewards.jsonl | counterpoint diagnose - --json
+    """
+
+    file: Annotated[str, tyro.conf.Positional]
+    """The log; `-` reads standard input."""
+    scheme: str = "mappo_pooled"
+    """The scheme that the log was trained with: causes are judged against it."""
+    out: Path | None = None
+    """Folder for report.html, results.json and run.json."""
+    json: bool = False
+    """Print the diagnosis as JSON alone."""
+
+    def run(self) -> int:
+        """Read, diagnose, save, print."""
+        document = diagnosis_document(self.file, self.scheme)
+        saved = save(document, self.out) if self.out else None
+        if self.json:
+            print_json(document)
+        else:
+            print_result(diagnosis_table(document))
+        if saved:
+            say(f"report: {saved}")
+        return 0
+
+
+def diagnosis_document(source: str | Path, scheme: str) -> dict[str, Any]:
+    """The diagnosis of a log, as `--json` prints it."""
+    found = diagnose(read_decisions(source), scheme, rng=np.random.default_rng(0)).to_json()
+    name = "standard input" if source == "-" else Path(source).name
+    config = {"source": name, "scheme": scheme}
+    return {**found, "version": __version__, "source": name, "config": config}

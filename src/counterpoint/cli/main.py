@@ -1,0 +1,109 @@
+"""`counterpoint`: find the command, run it, and turn our errors into one line.
+
+Start here to add a command: write its file beside this one, and name it in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+import tyro
+
+from counterpoint import __version__
+from counterpoint.cli.catalogue import Schemes, Worlds
+from counterpoint.cli.compare import Compare
+from counterpoint.cli.demo import Demo
+from counterpoint.cli.diagnose import Diagnose
+from counterpoint.cli.doctor import Doctor
+from counterpoint.cli.report import Report
+from counterpoint.errors import CounterpointError
+
+
+class Command(Protocol):
+    """A parsed command."""
+
+    def run(self) -> int:
+        """Do it; the exit status."""
+        ...
+
+
+COMMANDS: dict[str, type[Command]] = {
+    "compare": Compare,
+    "diagnose": Diagnose,
+    "report": Report,
+    "schemes": Schemes,
+    "worlds": Worlds,
+    "demo": Demo,
+    "doctor": Doctor,
+}
+
+DESCRIPTION = f"""Counterpoint {__version__}: reinforcement learning for teams of agents.
+
+Find the credit scheme that your team needs:
+
+  counterpoint compare regions --set scale=10     train a team under every scheme, get a verdict
+  counterpoint diagnose rewards.jsonl             which agent collapses in your log, and why
+  counterpoint schemes                            every published scheme, with its source
+
+Every command takes --json (standard output is then JSON alone) and --debug (show tracebacks).
+Settings go behind --set, or bare: key=value."""
+
+_PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status of one command line: 0, or 2 where the input was bad."""
+    debug = "--debug" in arguments
+    words = spread_settings([word for word in arguments if word != "--debug"])
+    if words in (["--version"], ["version"]):
+        words, _ = [], sys.stdout.write(f"counterpoint {__version__}\n")
+        return 0
+    try:
+        return _parse(words).run()
+    except CounterpointError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"counterpoint: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("counterpoint: interrupted; nothing half-written was left behind\n")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left
+        return 0
+
+
+def spread_settings(words: Sequence[str]) -> list[str]:
+    """`--set a=1 b=2` and a bare `c=3` as one `--set` a pair, which is what the parser takes."""
+    spread: list[str] = []
+    after_flag = False
+    for word in words:
+        if word == "--set":
+            after_flag = False
+            continue
+        if _PAIR.match(word) and not after_flag:
+            spread += ["--set", word]
+            continue
+        after_flag = word.startswith("--") and "=" not in word
+        spread.append(word)
+    return spread
+
+
+def _parse(words: list[str]) -> Command:
+    parsed: Command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="counterpoint",
+        description=DESCRIPTION,
+        args=words or ["--help"],
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
+    )
+    return parsed

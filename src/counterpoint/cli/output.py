@@ -1,0 +1,58 @@
+"""Where output goes: results to standard output, progress and messages to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def print_json(document: Any) -> None:
+    """The document as JSON on standard output, and nothing else there."""
+    sys.stdout.write(json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_result(*parts: RenderableType) -> None:
+    """Tables and sentences for a person, on standard output."""
+    Console().print(*parts, sep="\n")
+
+
+def say(message: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error; the function takes what is done, and of how much.
+
+    Where standard error is no terminal, a line every tenth instead.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _by_tenths(title)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _by_tenths(title: str) -> Callable[[int, int], None]:
+    last = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        tenth = 10 * done // max(total, 1)
+        if tenth > last:
+            last = tenth
+            say(f"{title}: {done} of {total} ({10 * tenth}%)")
+
+    return report

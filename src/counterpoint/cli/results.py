@@ -1,0 +1,47 @@
+"""Saving results: the document, the page, and what is needed to do it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from counterpoint.errors import LogError
+from counterpoint.report import render
+from counterpoint.runs.files import write_atomically
+from counterpoint.runs.provenance import provenance
+
+RESULTS = "results.json"
+PAGE = "report.html"
+
+
+def save(document: Mapping[str, Any], folder: Path) -> Path:
+    """Write report.html, results.json and run.json to `folder`; the path of the page.
+
+    Raises:
+        OutputError: something could not be written; files that were there are whole.
+    """
+    page = render(document)
+    facts = provenance(document.get("config", {}))
+    write_atomically(folder / "run.json", msgspec.json.format(msgspec.json.encode(facts)))
+    write_atomically(folder / RESULTS, msgspec.json.encode(document))
+    write_atomically(folder / PAGE, page)
+    return folder / PAGE
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The document saved in a folder, or in a results.json itself.
+
+    Raises:
+        LogError: there is none, or it is no JSON.
+    """
+    file = path / RESULTS if path.is_dir() else path
+    try:
+        document: dict[str, Any] = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise LogError(
+            f"could not read {file} ({error}); wanted a folder that `--out` wrote, or its {RESULTS}"
+        ) from error
+    return document

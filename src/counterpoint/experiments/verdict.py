@@ -1,0 +1,130 @@
+"""What follows from a comparison, in words: can decoupling matter, did it help, what to use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from counterpoint.credit import catalogue
+from counterpoint.experiments.pairs import Pair
+
+
+def verdict(
+    schemes: Mapping[str, Any],
+    differences: Mapping[str, Any],
+    pair: Pair,
+    decoupling: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The verdict of a comparison document.
+
+    Args:
+        schemes: the `schemes` of the document.
+        differences: the `differences` of the document.
+        pair: the reference and its decoupled counterpart.
+        decoupling: what the probe of rewards said: verdict and conditions.
+
+    Returns:
+        `decoupling` (no-op or matters), `conditions`, `effect` (helps, hurts or tie: the paired
+        difference of the final return between the decoupled scheme and the reference, judged by
+        its 95% interval; null where they were not both compared), `recommended` and `why`.
+    """
+    effect = _effect(differences.get(pair.decoupled_name or ""))
+    best = recommended(schemes)
+    sentences = [
+        _decoupling_sentence(decoupling, pair),
+        _effect_sentence(differences.get(pair.decoupled_name or ""), pair, effect),
+        *_collapse_sentences(schemes),
+        _recommendation_sentence(schemes, best),
+        _price_sentence(schemes, best),
+    ]
+    return {
+        "decoupling": decoupling["verdict"],
+        "conditions": list(decoupling["conditions"]),
+        "effect": effect,
+        "recommended": best,
+        "why": " ".join(sentence for sentence in sentences if sentence),
+    }
+
+
+def recommended(schemes: Mapping[str, Any]) -> str:
+    """The simplest scheme whose return is not told from the best one's.
+
+    Simplest means: agents share statistics, then first in the catalogue. A baseline that needs
+    the world is recommended only where nothing else was compared.
+    """
+    known = catalogue()
+    names = [name for name in schemes if name in known] or list(schemes)
+    best = max(names, key=lambda name: schemes[name]["return"]["iqm"])
+    floor = schemes[best]["return"]["low"]
+    level = schemes[best]["return"]["iqm"] if floor is None else floor
+    close = [name for name in names if schemes[name]["return"]["iqm"] >= level]
+    order = list(known)
+    return min(
+        close, key=lambda n: (known[n].groups_by_agent, order.index(n)) if n in known else ()
+    )
+
+
+def _effect(difference: Mapping[str, Any] | None) -> str | None:
+    if difference is None:
+        return None
+    if difference["low"] is None:
+        return "tie"
+    return "helps" if difference["low"] > 0 else "hurts" if difference["high"] < 0 else "tie"
+
+
+def _decoupling_sentence(decoupling: Mapping[str, Any], pair: Pair) -> str:
+    if decoupling["verdict"] == "no-op":
+        return (
+            f"Decoupling by agent is a no-op here: under {pair.name} it leaves every advantage as "
+            "it is, or no condition under which it could matter was found."
+        )
+    return f"Decoupling by agent can matter here ({', '.join(decoupling['conditions'])} hold)."
+
+
+def _effect_sentence(difference: Mapping[str, Any] | None, pair: Pair, effect: str | None) -> str:
+    if difference is None:
+        return "Its effect was not measured: compare a scheme with and without own statistics."
+    ends = "one seed, no interval"
+    if difference["low"] is not None:
+        ends = f"95% interval {difference['low']:+.3f} to {difference['high']:+.3f}"
+    words = {"helps": "It helps", "hurts": "It hurts", "tie": "It makes no difference to be told"}
+    return (
+        f"{words[effect or 'tie']}: {pair.decoupled_name} minus {pair.name} is "
+        f"{difference['iqm']:+.3f} in return ({ends})."
+    )
+
+
+def _collapse_sentences(schemes: Mapping[str, Any]) -> list[str]:
+    sentences = []
+    for name, scheme in schemes.items():
+        causes: dict[str, list[str]] = {}
+        for agent, found in scheme["agents"].items():
+            if found["cause"]:
+                causes.setdefault(found["cause"], []).append(agent)
+        told = "; ".join(f"{', '.join(agents)} {cause}" for cause, agents in causes.items())
+        if told:
+            sentences.append(f"Collapsed under {name}: {told}.")
+    return sentences
+
+
+def _recommendation_sentence(schemes: Mapping[str, Any], best: str) -> str:
+    sentence = f"Use {best} (return {schemes[best]['return']['iqm']:.3f})."
+    better = [
+        f"{name} ({scheme['return']['iqm']:.3f})"
+        for name, scheme in schemes.items()
+        if scheme["kind"] == "baseline" and scheme["return"]["iqm"] > schemes[best]["return"]["iqm"]
+    ]
+    if better:
+        sentence += f" Better still, where the world can answer it: {', '.join(better)}."
+    return sentence
+
+
+def _price_sentence(schemes: Mapping[str, Any], best: str) -> str:
+    dearest = max(schemes, key=lambda name: schemes[name]["price"]["iqm"])
+    lost = schemes[dearest]["price"]["iqm"] - schemes[best]["price"]["iqm"]
+    if dearest == best or lost < 0.005:
+        return ""
+    return (
+        f"The price: weighted by actual reward, {dearest} earns more "
+        f"({schemes[dearest]['price']['iqm']:.3f} against {schemes[best]['price']['iqm']:.3f})."
+    )
