@@ -1,1 +1,6 @@
-"""."""
+"""Conformance suites that ship with the package: hold your own world to what ours promise."""
+
+from counterpoint.testing.batches import ConformanceError
+from counterpoint.testing.worlds import check_world
+
+__all__ = ["ConformanceError", "check_world"]

@@ -1,0 +1,56 @@
+"""What the conformance checks of worlds share: batches to play, policies, and how to complain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from counterpoint.errors import CounterpointError
+from counterpoint.worlds.base import CHANCE, TASK, Arrays, Floats, Play, World, stack
+
+ROUNDING = 1e-9
+"""Exact quantities may differ by this much, relative to the size of the rewards."""
+
+
+class ConformanceError(CounterpointError, AssertionError):
+    """A world breaks a promise that the rest of Counterpoint relies on."""
+
+
+def reward_size(play: Play) -> float:
+    return 1.0 + float(abs(play.reward[play.active]).max(initial=0.0))
+
+
+def one_seed(world: World, seed: int, update: int) -> tuple[Arrays, Arrays]:
+    task = world.tasks(np.random.default_rng([seed, TASK]))
+    return task, world.draw(np.random.default_rng([seed, CHANCE]), update)
+
+
+def batch(world: World, seeds: Sequence[int]) -> tuple[Arrays, Arrays, Floats]:
+    """Problems and draws of all seeds, and a policy that has every legal action."""
+    parts = [one_seed(world, seed, world.settings.updates - 1) for seed in seeds]
+    tasks, chance = stack([task for task, _ in parts]), stack([draw for _, draw in parts])
+    return tasks, chance, some_policy(world, len(seeds), 0, sparse=False)
+
+
+def some_policy(world: World, seeds: int, rng_seed: int, *, sparse: bool) -> Floats:
+    """[S, A, C, M] an arbitrary policy; a sparse one never takes some of the legal actions."""
+    rng, legal = np.random.default_rng(rng_seed), world.legal
+    weights: Floats = rng.exponential(size=(seeds, *legal.shape)) * legal
+    if sparse:
+        favourite = weights == weights.max(axis=-1, keepdims=True)
+        weights = weights * (favourite | (rng.random(weights.shape) < 0.5))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weights
+
+
+def frozen(arrays: Arrays) -> Arrays:
+    frozen = {name: np.array(values) for name, values in arrays.items()}
+    for values in frozen.values():
+        values.setflags(write=False)
+    return frozen
+
+
+def demand(kept: bool, got: str, wanted: str) -> None:
+    if not kept:
+        raise ConformanceError(f"got {got}; wanted {wanted}")

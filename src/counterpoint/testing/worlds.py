@@ -1,0 +1,220 @@
+"""`check_world`: a conformance suite for worlds, shipped so that anybody's world can be held to it.
+
+Start with `check_world`; each `check_*` tests one promise of `counterpoint.worlds.World` and raises
+`ConformanceError` with what was got and what was promised. Everything is deterministic: the same
+world passes or fails always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from counterpoint.testing.baselines import (
+    check_counterfactual,
+    check_difference,
+    check_own_component,
+)
+from counterpoint.testing.batches import (
+    ROUNDING,
+    ConformanceError,
+    batch,
+    demand,
+    frozen,
+    one_seed,
+    some_policy,
+)
+from counterpoint.worlds.base import CHANCE, TASK, Evaluation, Floats, Play, World, by_seed, stack
+
+SURPRISE = 12.0
+"""Simulations may differ from expectations by what chance does once in e^12 = 160,000 checks."""
+
+
+def check_world(world: World, seeds: Sequence[int] = (0, 1, 2, 3), updates: int = 60) -> None:
+    """Hold a world to every promise of `World`.
+
+    Args:
+        world: the world, with the settings that it is to be used with.
+        seeds: seeds to play; at least two, since they must not influence each other.
+        updates: batches to simulate for the comparison with exact values.
+
+    Raises:
+        ConformanceError: the first promise that is broken.
+    """
+    check_description(world)
+    check_chance(world, seeds)
+    check_shapes(world, seeds)
+    check_actions(world, seeds)
+    check_seeds_are_independent(world, seeds)
+    check_references(world, seeds)
+    check_evaluation_by_simulation(world, seeds, updates)
+    check_counterfactual(world, seeds)
+    check_difference(world, seeds)
+    check_own_component(world, seeds)
+
+
+def check_description(world: World) -> None:
+    """Names are unique, slots exist, everybody always has a legal action, references are sane."""
+    agents, legal = world.agents, world.legal
+    demand(len(set(agents)) == len(agents) > 0, f"agents {agents}", "different names")
+    ok = all(0 <= agent < len(agents) and turn >= 0 for agent, turn in world.slots)
+    demand(ok, f"slots {world.slots}", f"(agent index below {len(agents)}, turn from 0)")
+    shape = (len(agents), world.contexts, world.actions)
+    demand(legal.shape == shape, f"legal of shape {legal.shape}", f"[A, C, M] = {shape}")
+    demand(bool(legal.any(axis=-1).all()), "a context without a legal action", "at least one each")
+    known = {"counterfactual", "difference", "own_component"}
+    demand(set(world.baselines) <= known, f"baselines {world.baselines}", f"some of {known}")
+    roles = world.roles or agents
+    demand(len(roles) == len(agents), f"{len(roles)} roles", f"{len(agents)}, one an agent")
+    low, high = world.random, world.optimal
+    ordered = bool(np.isfinite([low, high]).all()) and low < high
+    demand(ordered, f"random {low}, optimal {high}", "random below optimal")
+
+
+def check_chance(world: World, seeds: Sequence[int]) -> None:
+    """Problems and draws come from the generator alone, and have uniforms for every slot."""
+    last = world.settings.updates - 1
+    for seed in seeds:
+        for update in (0, last):
+            first = one_seed(world, seed, update)
+            again = one_seed(world, seed, update)
+            for one, two in zip(first, again, strict=True):
+                same = all(n in two and np.array_equal(v, two[n]) for n, v in one.items())
+                demand(same, f"two draws from seed {seed}", "the same generator, the same draw")
+            uniforms = first[1].get("uniforms", np.zeros(0))
+            shape = (world.prompts, world.rollouts, len(world.slots))
+            demand(
+                uniforms.shape == shape and bool(((uniforms >= 0) & (uniforms < 1)).all()),
+                f"draws 'uniforms' of shape {uniforms.shape}",
+                f"numbers in [0, 1) of shape [P, G, L] = {shape}: one behind every action",
+            )
+
+
+def check_shapes(world: World, seeds: Sequence[int]) -> None:
+    """A play has its arrays in full, finite, in range, and changes nothing that it was given."""
+    tasks, chance, probs = batch(world, seeds)
+    try:
+        play = world.play(frozen(tasks), frozen(chance), probs)
+    except ValueError as error:
+        raise ConformanceError(f"play failed on read-only arrays ({error}); wanted pure") from error
+    outer = (len(seeds), world.prompts, world.rollouts)
+    slots = (*outer, len(world.slots))
+    wanted = {"context": slots, "action": slots, "active": slots, "reward": slots, "outcome": outer}
+    for name, shape in wanted.items():
+        got = getattr(play, name).shape
+        demand(got == shape, f"{name} of shape {got}", str(shape))
+    demand(play.active.dtype == bool, f"active of type {play.active.dtype}", "bool")
+    used = play.active
+    for name, size in (("context", world.contexts), ("action", world.actions)):
+        values = getattr(play, name)[used]
+        inside = bool(((values >= 0) & (values < size)).all())
+        demand(inside, f"{name} from {values.min()} to {values.max()}", f"0 to {size - 1}")
+    finite = bool(np.isfinite(play.reward[used]).all() and np.isfinite(play.outcome).all())
+    demand(finite, "rewards or outcomes that are not finite", "finite numbers")
+    demand(
+        set(play.signals) == set(world.baselines),
+        f"signals {sorted(play.signals)}",
+        f"those of world.baselines, {sorted(world.baselines)}",
+    )
+    for name, values in play.signals.items():
+        ok = values.shape == slots and bool(np.isfinite(values[used]).all())
+        demand(ok, f"signal '{name}' of shape {values.shape}", f"finite numbers {slots}")
+    _check_components(world, play, slots)
+
+
+def _check_components(world: World, play: Play, slots: tuple[int, ...]) -> None:
+    k = len(world.components)
+    if play.components is None:
+        demand(k == 1, f"{k} components named but none played", "components [S, P, G, L, K]")
+        return
+    shape = play.components.shape
+    demand(shape == (*slots, k), f"components of shape {shape}", str((*slots, k)))
+    finite = bool(np.isfinite(play.components[play.active]).all())
+    demand(finite, "components that are not finite", "finite numbers")
+
+
+def check_actions(world: World, seeds: Sequence[int]) -> None:
+    """Only actions that the policy can take are taken, by the slot's own agent and context."""
+    tasks, chance, _ = batch(world, seeds)
+    for rng_seed in range(3):
+        probs = some_policy(world, len(seeds), rng_seed, sparse=True)
+        play = world.play(tasks, chance, probs)
+        agent = np.array([agent for agent, _ in world.slots])
+        taken = probs[by_seed(play.context), agent, play.context, play.action]
+        bad = int((taken[play.active] == 0).sum())
+        demand(bad == 0, f"{bad} actions of probability 0", "none")
+
+
+def check_seeds_are_independent(world: World, seeds: Sequence[int]) -> None:
+    """A seed plays and is worth the same alone as beside other seeds."""
+    tasks, chance, probs = batch(world, seeds)
+    together = world.play(tasks, chance, probs)
+    worth = world.evaluate(tasks, probs)
+    for i in range(len(seeds)):
+        task, luck = ({k: v[i : i + 1] for k, v in x.items()} for x in (tasks, chance))
+        alone = world.play(task, luck, probs[i : i + 1])
+        for name in ("action", "active", "reward", "outcome"):
+            same = np.array_equal(getattr(alone, name)[0], getattr(together, name)[i])
+            demand(same, f"another {name} for a seed beside others", "the same as alone")
+        value = world.evaluate(task, probs[i : i + 1])
+        for name in ("returns", "price", "accuracy", "regret"):
+            close = np.allclose(getattr(value, name)[0], getattr(worth, name)[i], atol=ROUNDING)
+            demand(bool(close), f"another {name} for a seed beside others", "the same as alone")
+
+
+def check_references(world: World, seeds: Sequence[int]) -> None:
+    """`random` and `optimal` are the worth of those policies, and nothing is worth more."""
+    tasks, _, _ = batch(world, seeds)
+    size = world.optimal - world.random
+    dull = world.evaluate(tasks, world.uniform(len(seeds)))
+    best = world.evaluate(tasks, world.solution(tasks))
+    for name, got, wanted in (
+        ("the uniform policy", dull.returns, world.random),
+        ("the solution", best.returns, world.optimal),
+    ):
+        close = bool((abs(got - wanted) <= ROUNDING * size).all())
+        demand(close, f"return {got} of {name}", f"{wanted}, as the world says of itself")
+    slips = max(1 - float(best.accuracy.min()), float(abs(best.regret).max()) / size)
+    demand(slips <= ROUNDING, f"a solution that is off by {slips}", "accuracy 1, regret 0")
+    full = bool((abs(best.price - 1) <= ROUNDING).all())
+    demand(full, f"price {best.price} of the solution", "1")
+    for rng_seed in range(20):
+        probs = some_policy(world, len(seeds), rng_seed, sparse=rng_seed % 2 == 1)
+        _check_bounds(world, world.evaluate(tasks, probs), size)
+
+
+def _check_bounds(world: World, found: Evaluation, size: float) -> None:
+    top = float(found.returns.max())
+    demand(top <= world.optimal + ROUNDING * size, f"a return of {top}", f"<= {world.optimal}")
+    demand(float(found.price.max()) <= 1 + ROUNDING, f"a price of {found.price.max()}", "<= 1")
+    inside = bool(((found.accuracy >= -ROUNDING) & (found.accuracy <= 1 + ROUNDING)).all())
+    demand(inside, "an accuracy outside of [0, 1]", "a probability")
+    low = float(found.regret.min())
+    demand(low >= -ROUNDING * size, f"a regret of {low}", ">= 0: perfection never hurts")
+
+
+def check_evaluation_by_simulation(world: World, seeds: Sequence[int], updates: int) -> None:
+    """The mean outcome of many rollouts agrees with the exact return, chance allowing."""
+    tasks = stack([world.tasks(np.random.default_rng([seed, TASK])) for seed in seeds])
+    halfway = (world.solution(tasks) + some_policy(world, len(seeds), 1, sparse=False)) / 2
+    for probs in (world.uniform(len(seeds)), halfway):
+        rngs = [np.random.default_rng([seed, CHANCE]) for seed in seeds]
+        last = world.settings.updates - 1
+        batches = [stack([world.draw(rng, last) for rng in rngs]) for _ in range(updates)]
+        means = [world.play(tasks, chance, probs).outcome.mean(axis=-1) for chance in batches]
+        samples = np.stack(means, axis=1).reshape(len(seeds), -1)  # [S, updates * P]
+        wanted = world.evaluate(tasks, probs).returns.mean()
+        gap, allowed = abs(samples.mean() - wanted), _bernstein(samples, world)
+        demand(
+            gap <= allowed,
+            f"a mean outcome of {samples.mean():.4f} over {samples.size} prompts",
+            f"{wanted:.4f} +- {allowed:.4f}, the exact return",
+        )
+
+
+def _bernstein(samples: Floats, world: World) -> float:
+    """How far a mean may be from its expectation: the empirical Bernstein bound."""
+    n, spread = samples.size, samples.var(axis=1).mean()
+    width = max(world.optimal - world.random, float(np.ptp(samples)))
+    return float(np.sqrt(2 * spread * SURPRISE / n) + 3 * width * SURPRISE / n)

@@ -1,0 +1,101 @@
+"""`Arm`: one way to credit a team, by a scheme or by a baseline that the world answers.
+
+Start with `arm`. An arm turns a play into rewards, one row a decision, and a `Scheme` turns those
+into advantages; a baseline differs from a scheme only in what it takes for the reward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterpoint.credit import Scheme, catalogue
+from counterpoint.credit.baselines import baselines
+from counterpoint.errors import SchemeError, UnknownNameError
+from counterpoint.worlds.base import Bools, Floats, Ints, Play, World
+
+SCALED = Scheme(center="none", scale="std")
+"""A counterfactual advantage has mean 0 already; the batch only gives it a unit."""
+OWN_MEAN = Scheme(center_by=("agent",), scale_by=())
+"""A reward of one's own is centered on one's own mean and keeps its size beside the others'."""
+
+NORMALIZED_BY = {"counterfactual": SCALED, "difference": OWN_MEAN, "own_component": OWN_MEAN}
+"""How each baseline becomes an advantage whose size an optimizer can live with."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared with what: a name, and how rewards become advantages under it."""
+
+    name: str
+    """Its name in the catalogue, or `custom`."""
+    scheme: Scheme
+    """How the rewards, or a baseline's signal, are normalized."""
+    baseline: bool = False
+    """Whether the world's signal called `name` takes the place of the reward."""
+
+    def rewards(self, play: Play, rows: Ints) -> Floats:
+        """[N] or [N, K] what the scheme is given for the decisions `rows` (flat indices) [N]."""
+        if self.baseline:
+            return self._signal(play).ravel()[rows]
+        if self.scheme.components == "normalize_first" and play.components is not None:
+            return play.components.reshape(-1, play.components.shape[-1])[rows]
+        return play.reward.ravel()[rows]
+
+    def _signal(self, play: Play) -> Floats:
+        signal = play.signals[self.name]
+        return play.reward - signal if self.name == "counterfactual" else signal
+
+
+def arm(scheme: str | Scheme, world: World) -> Arm:
+    """The arm for a name in `catalogue()` or `baselines()`, or for a scheme of your own.
+
+    Raises:
+        UnknownNameError: neither a scheme nor a baseline has that name.
+        SchemeError: a baseline that this world cannot answer, or weights for other components.
+    """
+    if isinstance(scheme, Scheme):
+        named = [name for name, known in catalogue().items() if known == scheme]
+        found = Arm(named[0] if named else "custom", scheme)
+    elif scheme in NORMALIZED_BY:
+        if scheme not in world.baselines:
+            answers = ", ".join(world.baselines) or "none"
+            raise SchemeError(
+                f"got baseline '{scheme}' for world '{world.name}', which does not know it; "
+                f"baselines of this world: {answers}"
+            )
+        found = Arm(scheme, NORMALIZED_BY[scheme], baseline=True)
+    elif scheme in catalogue():
+        found = Arm(scheme, catalogue()[scheme])
+    else:
+        names = ", ".join([*catalogue(), *baselines()])
+        raise UnknownNameError(f"got scheme '{scheme}'; wanted one of {names}")
+    return found
+
+
+def labels(world: World, active: Bools) -> tuple[Ints, dict[str, Ints]]:
+    """The decisions of a batch as rows, and the columns that schemes group by.
+
+    Args:
+        world: whose slots and roles these are.
+        active: [S, P, G, L] which slots were used.
+
+    Returns:
+        Flat indices [N] of the used slots, in order, and label name to column [N]. `batch` is the
+        seed: seeds never share a statistic.
+    """
+    rows = np.flatnonzero(active)
+    seed, prompt, rollout, slot = np.unravel_index(rows, active.shape)
+    agent, turn = np.array(world.slots).T
+    columns = {
+        "batch": seed,
+        "prompt": prompt,
+        "rollout": rollout,
+        "agent": agent[slot],
+        "turn": turn[slot],
+    }
+    if world.roles is not None:
+        _, role = np.unique(world.roles, return_inverse=True)
+        columns["role"] = role[agent[slot]]
+    return rows, columns

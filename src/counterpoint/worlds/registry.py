@@ -1,0 +1,66 @@
+"""Worlds by name: `catalogue()` lists them, `make` builds one from settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import msgspec
+
+from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
+from counterpoint.worlds.base import Settings, World
+from counterpoint.worlds.regions import Regions, RegionsSettings
+
+
+class Entry(NamedTuple):
+    """A world in the catalogue."""
+
+    world: type[World]
+    """Called with the settings, or with None for the defaults."""
+    settings: type[Settings]
+    """The settings that it takes; each field has a docstring."""
+    summary: str
+    """One line: what happens there."""
+    source: str
+    """Where the idea comes from."""
+
+
+_WORLDS: tuple[tuple[type[World], type[Settings]], ...] = ((Regions, RegionsSettings),)
+
+
+def catalogue() -> dict[str, Entry]:
+    """Name to `Entry`, in the order in which tables list them."""
+    return {
+        world.name: Entry(world, settings, world.summary, world.source)
+        for world, settings in _WORLDS
+    }
+
+
+def make(name: str, settings: Mapping[str, Any] | None = None) -> World:
+    """The world called `name`.
+
+    Args:
+        name: one of `catalogue()`.
+        settings: field name to value; text is converted to the field's type (`scale="10"`).
+
+    Raises:
+        UnknownNameError: no world, or no setting of it, has that name.
+        SettingError: a value of a wrong type or out of range.
+    """
+    worlds = catalogue()
+    if name not in worlds:
+        raise UnknownNameError(f"got world '{name}'; wanted one of {', '.join(worlds)}")
+    given, entry = dict(settings or {}), worlds[name]
+    known = [field.name for field in fields(entry.settings)]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise UnknownNameError(
+            f"got setting {', '.join(unknown)} for world '{name}'; wanted one of {', '.join(known)}"
+        )
+    try:
+        return entry.world(msgspec.convert(given, entry.settings, strict=False))
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, CounterpointError):
+            raise error.__cause__ from None
+        raise SettingError(f"got settings {given} for world '{name}'; {error}") from None

@@ -1,0 +1,135 @@
+"""The training loop: pairing of seeds, the null control, what collapses, what is measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from counterpoint.credit import Scheme, catalogue
+from counterpoint.diagnose import CAUSES
+from counterpoint.errors import SchemeError, SettingError, UnknownNameError
+from counterpoint.train import Training, train
+from counterpoint.worlds import make
+
+
+def short(scheme: str | Scheme, seeds: tuple[int, ...] = (0, 1), **settings: str) -> Training:
+    return train(make("regions", {"updates": "12", **settings}), scheme, seeds)
+
+
+def test_the_arrays_have_the_shapes_that_they_promise() -> None:
+    found = short("mappo_pooled")
+    assert found.returns.shape == found.price.shape == (2, 13)
+    assert found.accuracy.shape == found.regret.shape == (2, 13, 4)
+    assert found.collapsed.shape == found.causes.shape == (2, 12, 4)
+    team = {"participation_ratio", "effective_rank"}
+    for name, values in found.gradients.items():
+        assert values.shape == ((2, 12) if name in team else (2, 12, 4)), name
+    for name, values in found.rewards.items():
+        assert values.shape == (2, 12, 4), name
+        assert np.isfinite(values).mean() > 0.9, name
+    assert found.tally["rows"] == 2 * 12 * 64 * 2  # seeds, updates, rollouts, acting agents
+    np.testing.assert_allclose(found.returns[:, 0], 0.25)
+
+
+def test_a_seed_gives_the_same_result_in_any_company() -> None:
+    for scheme in ("grpo", "group_reward_decoupled"):
+        together, alone = short(scheme, (4, 7)), short(scheme, (7,))
+        np.testing.assert_allclose(together.returns[1:], alone.returns, rtol=1e-12)
+        np.testing.assert_allclose(together.accuracy[1:], alone.accuracy, rtol=1e-12)
+
+
+def test_seeds_are_paired_across_schemes() -> None:
+    """Before the first update nothing differs, the rewards of the first batch included."""
+    one, two = short("none"), short("agent_mean")
+    first = {name: (one.rewards[name][:, 0], two.rewards[name][:, 0]) for name in one.rewards}
+    np.testing.assert_array_equal(*first["participation"])
+    np.testing.assert_array_equal(*first["influence"])
+    assert not np.allclose(one.returns[:, -1], two.returns[:, -1])
+
+
+@pytest.mark.parametrize("agents", ["2", "4", "8"])
+@pytest.mark.parametrize("parameters", ["shared", "separate"])
+def test_with_everybody_present_decoupling_is_a_no_op(agents: str, parameters: str) -> None:
+    """No branch makes them equal: the same numbers enter, so that the same numbers come out."""
+    settings = {"participation": "everyone", "agents": agents, "parameters": parameters}
+    pooled = short("mappo_pooled", updates="60", **settings)
+    own = short("happo_per_agent", updates="60", **settings)
+    assert abs(pooled.returns[:, -1] - 0.25).max() > 0.01
+    np.testing.assert_allclose(pooled.returns, own.returns, atol=1e-9)
+    np.testing.assert_allclose(pooled.accuracy, own.accuracy, atol=1e-9)
+
+
+def test_pooling_drowns_the_quiet_pair_and_an_own_scale_does_not() -> None:
+    world, seeds = make("regions"), range(6)
+    pooled, own = (train(world, name, seeds) for name in ("mappo_pooled", "happo_per_agent"))
+    quiet = slice(0, 2)
+    assert pooled.accuracy[:, -1, quiet].mean() < 0.7
+    assert own.accuracy[:, -1, quiet].mean() > 0.9
+    assert pooled.collapsed[..., quiet].mean() > 4 * own.collapsed[..., quiet].mean()
+    named = pooled.causes[..., quiet][pooled.collapsed[..., quiet]]
+    assert (named == CAUSES.index("DROWNED")).mean() > 0.9
+    assert not pooled.causes[~pooled.collapsed].any()
+
+
+def test_what_is_measured_from_rewards_by_arithmetic() -> None:
+    found = short("happo_per_agent", drawn="in_rollout")
+    np.testing.assert_allclose(found.rewards["net_mass"], 0.0, atol=1e-12)
+    np.testing.assert_allclose(found.rewards["norm_inflation"], 1.0)
+    stable, volatile = (
+        found.rewards["participation"][..., 0],
+        found.rewards["participation"][..., 2],
+    )
+    np.testing.assert_allclose(stable + volatile, 1.0)
+    np.testing.assert_allclose(found.rewards["entropy"][:, 0], np.log(4))
+    np.testing.assert_allclose(found.gradients["share"].sum(axis=-1), 1.0)
+    assert (found.gradients["participation_ratio"] <= 4 + 1e-9).all()
+
+
+def test_gradients_of_separate_tables_are_orthogonal() -> None:
+    """Two equal, two absent: the effective rank counts agents, not coordinates in common."""
+    found = short("happo_per_agent", parameters="separate")
+    norm = found.gradients["norm"]
+    share = norm / norm.sum(axis=-1, keepdims=True)
+    entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)
+    np.testing.assert_allclose(found.gradients["effective_rank"], np.exp(entropy))
+
+
+def test_every_scheme_of_the_catalogue_trains() -> None:
+    world = make("regions", {"updates": "3"})
+    for name in [*catalogue(), *world.baselines]:
+        found = train(world, name, (0,))
+        assert found.scheme == name
+        assert np.isfinite(found.returns).all()
+
+
+def test_a_scheme_object_is_named_if_the_catalogue_knows_it() -> None:
+    assert short(catalogue()["rloo"]).scheme == "rloo"
+    assert short(Scheme(floor=0.25)).scheme == "custom"
+
+
+def test_progress_is_reported_after_each_update() -> None:
+    seen: list[int] = []
+    train(make("regions", {"updates": "3"}), "grpo", (0,), on_update=seen.append)
+    assert seen == [1, 2, 3]
+
+
+def test_an_unknown_scheme_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match=r"got scheme 'grop'.*mappo_pooled.*own_component"):
+        short("grop")
+
+
+def test_a_baseline_that_a_world_does_not_know_is_a_clear_error() -> None:
+    with pytest.raises(SchemeError, match=r"'own_component' for world 'regions'.*counterfactual"):
+        short("own_component")
+
+
+@pytest.mark.parametrize("seeds", [(), (1, 1), (-1,)])
+def test_bad_seeds_are_refused(seeds: tuple[int, ...]) -> None:
+    with pytest.raises(SettingError, match="different integers >= 0"):
+        short("grpo", seeds)
+
+
+@pytest.mark.parametrize("scheme", ["none", "mappo_pooled", "counterfactual"])
+def test_extreme_scales_stay_finite(scheme: str) -> None:
+    assert np.isfinite(short(scheme, scale="1e6").returns).all()
+    assert np.isfinite(short(scheme, scale="1e-6").returns).all()
