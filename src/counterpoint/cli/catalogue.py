@@ -108,7 +108,7 @@ def _show(facts: dict[str, Any], as_json: bool) -> None:
     for key, value in facts.items():
         rows = value.items() if isinstance(value, dict) else [("", value)]
         for i, (inner, told) in enumerate(rows):
-            shown = told if isinstance(told, str) else _plain(told)
+            shown = _plain(told)
             table.add_row(key if i == 0 else "", f"{inner}: {shown}" if inner else shown)
     print_result(table)
 
@@ -117,5 +117,5 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "(the whole batch)"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {told}" for key, told in value.items())
+        return f"{value['default']}. {value['about']}" if "about" in value else str(value)
     return str(value)

@@ -1,0 +1,74 @@
+"""Write the parts of the documentation that the code already knows; `--check` only compares.
+
+docs/reference/commands.md is what `--help` prints, docs/reference/schemes.md is the catalogue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from pathlib import Path
+
+os.environ |= {"COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb"}
+
+from counterpoint.cli.catalogue import scheme_facts
+from counterpoint.cli.main import COMMANDS, main
+
+ROOT = Path(__file__).parent
+HEAD = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->\n"
+
+
+def help_of(arguments: list[str]) -> str:
+    """What the command line prints for `--help`."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main([*arguments, "--help"])
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue())
+    return "\n".join(line.rstrip() for line in plain.strip().splitlines())
+
+
+def commands_page() -> str:
+    """Every command with its help."""
+    parts = [HEAD, "# Commands\n", f"```text\n{help_of([])}\n```\n"]
+    for name in COMMANDS:
+        parts.append(f"## counterpoint {name}\n\n```text\n{help_of([name])}\n```\n")
+    return "\n".join(parts)
+
+
+def schemes_page() -> str:
+    """The catalogue with sources."""
+    lines = [HEAD, "# Credit schemes and baselines\n"]
+    lines.append("`counterpoint schemes NAME` shows the same in the terminal.\n")
+    for name, facts in scheme_facts().items():
+        lines.append(f"## {name}\n\n{facts['title'].capitalize()}. Source: {facts['citation']}.\n")
+        if facts.get("note"):
+            lines.append(f"Mind: {facts['note']}.\n")
+        if facts["kind"] == "baseline":
+            lines.append(f"{facts['summary']} It needs: {facts['needs']}\n")
+            continue
+        told = ", ".join(f"{key}={value!r}" for key, value in facts["fields"].items())
+        lines.append(f"```python\nScheme({told})\n```\n")
+    return "\n".join(lines)
+
+
+def run(check: bool) -> int:
+    """Write the pages, or say which of them are out of date."""
+    pages = {"commands.md": commands_page(), "schemes.md": schemes_page()}
+    stale = []
+    for name, text in pages.items():
+        file = ROOT / "reference" / name
+        if check and (not file.exists() or file.read_text(encoding="utf-8") != text):
+            stale.append(str(file.relative_to(ROOT.parent)))
+        if not check:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    if stale:
+        sys.stderr.write(f"out of date: {', '.join(stale)}; run `make docs`\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run("--check" in sys.argv[1:]))
