@@ -8,7 +8,7 @@ import pytest
 from counterpoint.credit import Scheme, catalogue
 from counterpoint.diagnose import CAUSES
 from counterpoint.errors import SchemeError, SettingError, UnknownNameError
-from counterpoint.train import Training, train
+from counterpoint.train import Training, joined, train
 from counterpoint.worlds import make
 
 
@@ -36,6 +36,17 @@ def test_a_seed_gives_the_same_result_in_any_company() -> None:
         together, alone = short(scheme, (4, 7)), short(scheme, (7,))
         np.testing.assert_allclose(together.returns[1:], alone.returns, rtol=1e-12)
         np.testing.assert_allclose(together.accuracy[1:], alone.accuracy, rtol=1e-12)
+
+
+def test_parts_join_to_what_one_call_gives() -> None:
+    whole, parts = short("grpo", (4, 7, 9)), [short("grpo", (4, 7)), short("grpo", (9,))]
+    found = joined(parts)
+    assert found.seeds == whole.seeds
+    assert found.tally == whole.tally
+    np.testing.assert_allclose(found.returns, whole.returns, rtol=1e-12)
+    np.testing.assert_allclose(found.gradients["snr"], whole.gradients["snr"], rtol=1e-6)
+    with pytest.raises(SettingError, match="different integers"):
+        joined([parts[0], parts[0]])
 
 
 def test_seeds_are_paired_across_schemes() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-from dataclasses import fields
-from itertools import pairwise
+import json
 
 import pytest
 
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.worlds import catalogue, make
+from counterpoint.worlds import catalogue, describe, make
 
 
 def test_text_is_converted_to_the_type_of_the_setting() -> None:
@@ -38,16 +35,17 @@ def test_a_bad_value_is_named(bad: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", list(catalogue()))
-def test_every_world_has_a_summary_and_documents_every_setting(name: str) -> None:
-    entry = catalogue()[name]
-    assert entry.summary
-    assert entry.source
-    assert make(name).settings.updates >= 1
-    documented = set()
-    for cls in entry.settings.__mro__[:-1]:
-        body = ast.parse(inspect.getsource(cls)).body[0].body  # type: ignore[attr-defined]
-        for line, following in pairwise(body):
-            is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-            if isinstance(line, ast.AnnAssign) and is_text:
-                documented.add(line.target.id)  # type: ignore[union-attr]
-    assert {field.name for field in fields(entry.settings)} <= documented
+def test_every_world_describes_itself_and_each_of_its_settings(name: str) -> None:
+    facts = describe(name)
+    assert facts["summary"]
+    assert facts["source"]
+    assert facts["references"]["random"] < facts["references"]["optimal"]
+    for setting, known in facts["settings"].items():
+        assert known["about"].endswith("."), setting
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_settings_of_the_base_class_are_described_too() -> None:
+    settings = describe("regions")["settings"]
+    assert settings["lr"] == {"default": 0.2, "about": "Learning rate."}
+    assert settings["scale"]["default"] == 10.0

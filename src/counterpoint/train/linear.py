@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +123,37 @@ def train(
         collapsed=collapsed,
         causes=causes,
         tally={spec.name: getattr(tally, spec.name) for spec in fields(tally)},
+    )
+
+
+def joined(parts: Sequence[Training]) -> Training:
+    """One training out of several of the same arm with seeds of their own, in the given order.
+
+    Raises:
+        SettingError: a seed is in two parts.
+    """
+    first = parts[0]
+
+    def along_seeds(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    def each(name: str) -> dict[str, Floats]:
+        series = [getattr(part, name) for part in parts]
+        return {key: np.concatenate([one[key] for one in series]) for key in series[0]}
+
+    return Training(
+        scheme=first.scheme,
+        seeds=_checked([seed for part in parts for seed in part.seeds]),
+        agents=first.agents,
+        returns=along_seeds("returns"),
+        price=along_seeds("price"),
+        accuracy=along_seeds("accuracy"),
+        regret=along_seeds("regret"),
+        gradients=each("gradients"),
+        rewards=each("rewards"),
+        collapsed=along_seeds("collapsed"),
+        causes=along_seeds("causes"),
+        tally={name: sum(part.tally[name] for part in parts) for name in first.tally},
     )
 
 

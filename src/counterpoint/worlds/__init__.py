@@ -4,6 +4,6 @@
 """
 
 from counterpoint.worlds.base import Evaluation, Play, Settings, World
-from counterpoint.worlds.registry import Entry, catalogue, make
+from counterpoint.worlds.registry import Entry, catalogue, describe, make
 
-__all__ = ["Entry", "Evaluation", "Play", "Settings", "World", "catalogue", "make"]
+__all__ = ["Entry", "Evaluation", "Play", "Settings", "World", "catalogue", "describe", "make"]

@@ -129,6 +129,8 @@ class World(ABC):
     """[K] names of the reward's parts."""
     baselines: tuple[str, ...] = ()
     """The baselines that `play` answers."""
+    control: ClassVar[Mapping[str, Any] | None] = None
+    """Settings under which everybody always acts, so that decoupling by agent is a no-op."""
     random: float
     """Return of a team that chooses uniformly among legal actions."""
     optimal: float

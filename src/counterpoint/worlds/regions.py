@@ -8,8 +8,9 @@ is left of the quiet pair's signal is 1 / scale of it, under an offset that it d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -73,6 +74,7 @@ class Regions(World):
     source = "ours, after the published observation that pooled statistics drown a quiet agent"
     contexts, actions = 8, 4
     baselines = ("counterfactual", "difference")
+    control: ClassVar[Mapping[str, Any]] = {"participation": "everyone"}
     random, optimal = 0.25, 1.0
 
     def __init__(self, settings: RegionsSettings | None = None) -> None:
