@@ -1,0 +1,122 @@
+"""Records to columns: what the readers fill, one decision at a time, and hand out as `Decisions`.
+
+Label values are kept once each, with an integer per row, so that a million rows that repeat a
+long prompt cost what the integers cost.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import LogError
+from counterpoint.records import LABELS, Decisions
+
+Label = int | float | str
+
+REQUIRED = ("prompt", "rollout", "agent")
+"""Labels that every record must have."""
+
+WIDEST_TEXT = 64
+"""Columns whose longest text is longer than this become object arrays."""
+
+
+class Columns:
+    """Columns that grow row by row. Rewards by component, labels by id, NaN where missing."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.rewards: dict[str, array[float]] = {}
+        self.ids: dict[str, array[int]] = {}
+        self.values: dict[str, dict[Label | None, int]] = {}
+
+    def add(
+        self, where: str, labels: Mapping[str, Label | None], rewards: Mapping[str, float]
+    ) -> None:
+        """Append one decision; `where` says in messages which record it came from.
+
+        Raises:
+            LogError: a label that the records before have is missing here, or the reverse.
+        """
+        if not self.rows:
+            self._open(where, labels)
+        elif labels.keys() != self.ids.keys():
+            self._refuse(where, labels)
+        for name, value in labels.items():
+            known = self.values[name]
+            self.ids[name].append(known.setdefault(value, len(known)))
+        for name, reward in rewards.items():
+            if name not in self.rewards:
+                self.rewards[name] = array("d", [np.nan]) * self.rows
+            self.rewards[name].append(reward)
+        self.rows += 1
+        if len(rewards) != len(self.rewards):
+            for column in self.rewards.values():
+                if len(column) < self.rows:
+                    column.append(np.nan)
+
+    def decisions(self) -> Decisions:
+        """The columns as arrays.
+
+        Raises:
+            LogError: there is no record, or none has a reward.
+        """
+        if not self.rows:
+            raise LogError("got an empty log; wanted at least one record")
+        if not self.rewards:
+            raise LogError("got no reward in any record; wanted 'reward' or 'rewards'")
+        columns = {name: self._column(name) for name in self.ids}
+        step, action = columns.pop("step", None), columns.pop("action", None)
+        if step is not None and step.dtype != np.int64:
+            raise LogError("got a 'step' that is no 64-bit integer; wanted the training update")
+        return Decisions(
+            rewards=np.stack([np.asarray(column) for column in self.rewards.values()], axis=1),
+            components=tuple(self.rewards),
+            labels={name: columns[name] for name in LABELS if name in columns},
+            step=step,
+            action=action,
+        )
+
+    def _open(self, where: str, labels: Mapping[str, Label | None]) -> None:
+        for name in REQUIRED:
+            if name not in labels:
+                raise LogError(missing(where, name))
+        self.ids = {name: array("q") for name in labels}
+        self.values = {name: {} for name in labels}
+
+    def _refuse(self, where: str, labels: Mapping[str, Label | None]) -> None:
+        for name in self.ids:
+            if name not in labels:
+                raise LogError(missing(where, name))
+        extra = next(name for name in labels if name not in self.ids)
+        raise LogError(
+            f"{where}, column '{extra}': got a value, and the records before have none; wanted the "
+            "same columns in every record"
+        )
+
+    def _column(self, name: str) -> NDArray[Any]:
+        values = list(self.values[name])
+        return _array(values)[np.asarray(self.ids[name], dtype=np.int64)]
+
+
+def missing(where: str, name: str) -> str:
+    """The message for a column that a record does not have."""
+    return (
+        f"{where}: got no column '{name}'; wanted prompt, rollout, agent and reward (or rewards) "
+        "in every record, and any other column in all records or in none"
+    )
+
+
+def _array(values: list[Label | None]) -> NDArray[Any]:
+    """Distinct values as an array of integers, of short text, or of objects."""
+    if all(type(value) is int and -(2**63) <= value < 2**63 for value in values):
+        return np.array(values, dtype=np.int64)
+    if all(type(value) is str and len(value) <= WIDEST_TEXT for value in values):
+        return np.array(values, dtype=np.str_)
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    return objects

@@ -1,0 +1,114 @@
+"""Somebody else's reward log to `Decisions`: JSON lines, CSV or a NumPy archive, by content.
+
+Start at `read_decisions`. Nothing is executed, unpickled or fetched; a line is read up to 64 MB
+and a hostile file costs bounded memory.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from counterpoint.errors import LogError
+from counterpoint.readers.jsonl import read_jsonl
+from counterpoint.readers.lines import blocks
+from counterpoint.readers.npz import read_npz
+from counterpoint.readers.table import read_table
+from counterpoint.records import Decisions
+
+ZIP = b"PK\x03\x04"
+"""How an npz archive begins."""
+
+LARGEST_PIPED_NPZ_BYTES = 256 * 2**20
+"""An archive from standard input is held in memory; a larger one must be a file."""
+
+EXAMPLE = "collapsed_pooled.jsonl"
+
+
+def read_decisions(source: str | os.PathLike[str] | BinaryIO) -> Decisions:
+    """Read a log of decisions.
+
+    Args:
+        source: a path, "-" for standard input, or a binary stream. The format is found by
+            content: an npz archive, lines that begin with `{`, or else CSV. README of the readers'
+            formats: `counterpoint.readers.jsonl`, `.table`, `.npz`.
+
+    Returns:
+        One row a decision, NaN where a reward is missing, labels as the log has them.
+
+    Raises:
+        LogError: the log cannot be read, with the line and column where that is known.
+
+    Warns:
+        TornLogWarning: the last line is incomplete; the records before it are returned.
+    """
+    if source == "-":
+        return _read(cast(BinaryIO, sys.stdin.buffer))
+    if not isinstance(source, str | os.PathLike):
+        return _read(source)
+    try:
+        with Path(source).open("rb") as file:
+            return _read(file)
+    except (OSError, ValueError) as error:
+        if isinstance(error, LogError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise LogError(f"got {os.fspath(source)!r}: {reason}; wanted a log file, or -") from error
+
+
+def example_log() -> Path:
+    """The shipped example: a language-model team that collapsed under pooled normalization."""
+    return Path(__file__).parent / "examples" / EXAMPLE
+
+
+def _read(stream: BinaryIO) -> Decisions:
+    head = stream.read(len(ZIP))
+    while len(head) < len(ZIP) and (more := stream.read(len(ZIP) - len(head))):
+        head += more
+    if head == ZIP:
+        return read_npz(_seekable(head, stream))
+    whole = _Rejoined(head.removeprefix(b"\xef\xbb\xbf"), stream)
+    start = whole.peek_text()
+    if not start:
+        raise LogError("got an empty log; wanted at least one record")
+    reader = read_jsonl if start in b"{[" else read_table
+    return reader(blocks(cast(BinaryIO, whole))).decisions()
+
+
+def _seekable(head: bytes, stream: BinaryIO) -> BinaryIO:
+    if stream.seekable():
+        stream.seek(0)
+        return stream
+    data = head + stream.read(LARGEST_PIPED_NPZ_BYTES)
+    if len(data) > LARGEST_PIPED_NPZ_BYTES:
+        raise LogError(
+            f"got an npz archive of more than {LARGEST_PIPED_NPZ_BYTES // 2**20} MB on standard "
+            "input; wanted the path of a file"
+        )
+    return io.BytesIO(data)
+
+
+class _Rejoined:
+    """A stream with the bytes that were read ahead put back in front."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head, self._stream = head, stream
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; nothing at the end."""
+        if self._head:
+            data, self._head = self._head, b""
+            return data
+        return self._stream.read(size)
+
+    def peek_text(self) -> bytes:
+        """The first byte that is not white space, or nothing in an empty stream."""
+        while not self._head.strip():
+            more = self._stream.read(2**16)
+            if not more:
+                return b""
+            self._head += more
+        return self._head.strip()[:1]

@@ -1,0 +1,77 @@
+"""Bytes to complete lines, in blocks of bounded size: nothing here knows what a line says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from counterpoint.errors import LogError
+
+LONGEST_LINE_BYTES = 64 * 2**20
+"""A longer line is refused before it is read to its end."""
+
+READ_BYTES = 2**20
+"""How much is read at a time."""
+
+
+class TornLogWarning(UserWarning):
+    """The last line of a log is incomplete; the records before it were read."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of valid UTF-8."""
+
+    first_line: int
+    """Number of the block's first line; a file starts with line 1."""
+    data: bytes
+    """The lines with their line ends."""
+    unended: bool
+    """Whether this is the last line of the file and no line end follows it."""
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Each line that is not blank, with its number."""
+        for number, line in enumerate(self.data.split(b"\n"), self.first_line):
+            if line.strip():
+                yield number, line
+
+
+def blocks(stream: BinaryIO) -> Iterator[Block]:
+    """The stream as blocks of whole lines; an unended last line is a block of its own.
+
+    Raises:
+        LogError: a line is longer than `LONGEST_LINE_BYTES`, or is not UTF-8.
+    """
+    number, rest = 1, bytearray()
+    while read := stream.read(READ_BYTES):
+        end = read.rfind(b"\n") + 1
+        if end:
+            data = bytes(rest + read[:end])
+            rest = bytearray(read[end:])
+            yield _checked(Block(number, data, unended=False))
+            number += data.count(b"\n")
+        else:
+            rest += read
+        if len(rest) > LONGEST_LINE_BYTES:
+            raise LogError(
+                f"line {number}: got more than {LONGEST_LINE_BYTES // 2**20} MB without a line "
+                "end; wanted one record a line; is this a log of decisions?"
+            )
+    if rest.strip():
+        yield _checked(Block(number, bytes(rest), unended=True))
+
+
+def _checked(block: Block) -> Block:
+    try:
+        block.data.decode()
+    except UnicodeDecodeError as error:
+        if block.unended and error.end == len(block.data) and "end of data" in error.reason:
+            return block  # torn within a character: whoever parses the line says so
+        line = block.first_line + block.data.count(b"\n", 0, error.start)
+        column = error.start - block.data.rfind(b"\n", 0, error.start)
+        raise LogError(
+            f"line {line}, column {column}: got bytes that are not UTF-8 ({error.reason}); wanted "
+            "UTF-8 text"
+        ) from error
+    return block

@@ -1,0 +1,167 @@
+"""A NumPy archive to decisions: one array a column, read without pickle and with bounded memory.
+
+Keys are the column names: `prompt`, `rollout`, `agent` and `reward` of shape [N] (or [N, K] with
+`components`, or one `reward.NAME` a component), optionally `role`, `turn`, `context`, `step`,
+`action`. Other keys are ignored, and not read.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zipfile
+import zlib
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import LogError
+from counterpoint.readers.columns import REQUIRED, missing
+from counterpoint.readers.table import ALIASES, KNOWN
+from counterpoint.records import LABELS, Decisions
+
+LARGEST_BYTES = 4 * 2**30
+"""Declared size of all columns together above which an archive is refused."""
+
+BOMB_BYTES = 64 * 2**20
+"""Declared size of a column up to which any compression is believed."""
+
+BOMB_RATIO = 200
+"""Declared over compressed size above which a larger column is refused as a bomb."""
+
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, SyntaxError,
+    NotImplementedError, RuntimeError, OverflowError, struct.error, MemoryError, TypeError,
+)  # fmt: skip
+"""What zipfile and NumPy raise for damaged archives."""
+
+
+def read_npz(stream: BinaryIO) -> Decisions:
+    """The columns of an archive as decisions.
+
+    Raises:
+        LogError: the archive is damaged, too large for what it says it holds, holds pickled
+            objects, or lacks a column.
+    """
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            columns = _columns(archive)
+    except _BROKEN as error:
+        if isinstance(error, LogError):
+            raise
+        raise LogError(
+            f"got a damaged npz archive ({error}); write it anew with np.savez"
+        ) from error
+    for alias, name in ALIASES.items():
+        if alias in columns:
+            columns.setdefault(name, columns.pop(alias))
+    for name in REQUIRED:
+        if name not in columns:
+            raise LogError(missing("npz", name))
+    rewards, components = _rewards(columns)
+    labels = {name: _label(name, columns[name], len(rewards)) for name in KNOWN if name in columns}
+    step, action = labels.pop("step", None), labels.pop("action", None)
+    if step is not None and step.dtype.kind not in "iu":
+        raise LogError(f"npz, column 'step': got values of type {step.dtype}; wanted integers")
+    return Decisions(
+        rewards=rewards,
+        components=components,
+        labels={name: labels[name] for name in LABELS if name in labels},
+        step=None if step is None else step.astype(np.int64),
+        action=action,
+    )
+
+
+def _columns(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+    known = {*KNOWN, *ALIASES, "reward", "rewards", "components"}
+    wanted = [
+        (member.filename.removesuffix(".npy"), member)
+        for member in archive.infolist()
+        if member.filename.removesuffix(".npy") in known or _component(member.filename)
+    ]
+    total = sum(member.file_size for _, member in wanted)
+    if total > LARGEST_BYTES:
+        raise LogError(f"npz: got columns of {total} bytes; wanted at most {LARGEST_BYTES}")
+    return {name: _array(archive, name, member) for name, member in wanted}
+
+
+def _component(key: str) -> str:
+    """The component that a key such as `reward.success` names, or nothing."""
+    head, _, name = key.removesuffix(".npy").partition(".")
+    return name if head in ("reward", "rewards") else ""
+
+
+def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """One member, once its header says that it is what the archive declares."""
+    size = member.file_size
+    if size > BOMB_BYTES and size > BOMB_RATIO * max(member.compress_size, 1):
+        raise LogError(
+            f"npz, column '{name}': got {member.compress_size} bytes that unpack to {size}; this "
+            "looks like a zip bomb; wanted an archive written by np.savez"
+        )
+    with archive.open(member) as data:
+        version = np.lib.format.read_magic(data)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read_header is None:
+            raise LogError(f"npz, column '{name}': got format {version}; wanted numbers or text")
+        shape, _, dtype = read_header(data)
+    if dtype.hasobject:
+        raise LogError(
+            f"npz, column '{name}': got pickled objects, which are not read because a pickle can "
+            "run code; wanted numbers or text (for missing rewards, NaN)"
+        )
+    if math.prod(shape) * dtype.itemsize > size or min(shape, default=0) < 0:
+        raise LogError(f"npz, column '{name}': got a header of shape {shape} and {size} bytes")
+    with archive.open(member) as data:
+        array: NDArray[Any] = np.lib.format.read_array(data, allow_pickle=False)
+    return array
+
+
+def _rewards(columns: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    single = columns.get("reward", columns.get("rewards"))
+    parts = {_component(key): columns[key] for key in columns if _component(key)}
+    if single is None and not parts:
+        raise LogError(missing("npz", "reward"))
+    if single is not None and parts:
+        raise LogError("npz: got both 'reward' and components of it; wanted one of them")
+    if single is None:
+        for name, part in parts.items():
+            if part.ndim != 1 or len(part) != len(next(iter(parts.values()))):
+                raise LogError(f"npz, component '{name}': got shape {part.shape}; wanted [N]")
+        single = np.stack(list(parts.values()), axis=1)
+    if single.dtype.kind not in "fiu" or single.ndim not in (1, 2) or 0 in single.shape:
+        raise LogError(
+            f"npz, column 'reward': got {single.dtype} of shape {single.shape}; wanted numbers of "
+            "shape [N] or [N, K]"
+        )
+    rewards = single.astype(np.float64).reshape(len(single), -1)
+    if np.isinf(rewards).any():
+        row = int(np.argmax(np.isinf(rewards).any(axis=1)))
+        raise LogError(f"npz, row {row}: got an infinite reward; wanted a finite one, or NaN")
+    return rewards, tuple(parts) or _names(columns.get("components"), rewards.shape[1])
+
+
+def _names(given: NDArray[Any] | None, count: int) -> tuple[str, ...]:
+    if given is None:
+        return ("reward",) if count == 1 else tuple(f"reward_{k}" for k in range(count))
+    if given.shape != (count,):
+        raise LogError(f"npz, column 'components': got {given.shape}; wanted {count} names")
+    return tuple(str(name) for name in given)
+
+
+def _label(name: str, column: NDArray[Any], rows: int) -> NDArray[Any]:
+    if column.shape != (rows,) or column.dtype.kind not in "iufU":
+        raise LogError(
+            f"npz, column '{name}': got {column.dtype} of shape {column.shape}; wanted numbers or "
+            f"text of shape ({rows},)"
+        )
+    if column.dtype.kind == "f" and not np.isfinite(column).all():
+        row = int(np.argmax(~np.isfinite(column)))
+        raise LogError(
+            f"npz, row {row}, column '{name}': got {column[row]}; wanted a finite number"
+        )
+    return column
