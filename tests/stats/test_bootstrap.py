@@ -55,6 +55,14 @@ def test_2000_resamples_at_95_percent_unless_said() -> None:
     assert (got.low, got.high) == pytest.approx((0.025 * 1999, 0.975 * 1999))
     both = paired_difference([1.0, 2.0], [0.0, 0.0], rng=rng(), statistic=counts_up)
     assert (both.low, both.high) == (0.0, 0.0)
+    asked: list[int] = []
+
+    def watched(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        asked.append(len(values))
+        return mean(values)
+
+    paired_difference([1.0, 2.0], [0.0, 0.0], rng=rng(), statistic=watched)
+    assert asked[:2] == [2000, 2000]
 
 
 def test_the_statistic_is_the_interquartile_mean_unless_said() -> None:
@@ -224,6 +232,8 @@ def test_one_run_has_no_interval() -> None:
 def test_what_is_not_runs_is_refused_by_name() -> None:
     with pytest.raises(StatisticsError, match=r"got samples of shape \(1, 1, 1\); wanted \[S\] or"):
         bootstrap_interval([[[1.0]]], rng=rng())
+    with pytest.raises(StatisticsError, match=r"got x of shape \(1,\); wanted .* at least 2"):
+        paired_difference([1.0], [1.0, 2.0], rng=rng())
     with pytest.raises(StatisticsError, match="got x with 1 of 2"):
         paired_difference([1.0, np.nan], [1.0, 2.0], rng=rng())
     with pytest.raises(StatisticsError, match="got y with 1 of 2"):
@@ -240,7 +250,11 @@ def test_what_is_not_runs_is_refused_by_name() -> None:
         ({"level": 95}, "got level=95"),
         ({"resamples": 0}, "got resamples=0"),
         ({"rng": 7}, "got rng of type int"),
-        ({"statistic": np.mean}, r"got shape \(\) from the statistic .*`axis=-1`"),
+        (
+            {"statistic": np.mean, "resamples": 5},
+            r"^got shape \(\) from the statistic for values of shape \((5|1, 5), 2\); wanted "
+            r"\((5,|1, 5)\): reduce the last axis, as with `axis=-1`$",
+        ),
     ],
 )
 def test_settings_are_checked_before_chance_is_spent(setting: dict, message: str) -> None:

@@ -69,6 +69,8 @@ def test_a_quarter_of_broken_runs_at_each_end_is_not_seen() -> None:
 def test_equal_runs_give_exactly_their_value() -> None:
     for n in range(1, 20):
         assert interquartile_mean([0.5] * n) == 0.5
+    for value in np.random.default_rng(0).normal(size=200):
+        assert interquartile_mean([value]) == value
 
 
 def test_the_caller_keeps_the_samples_in_order() -> None:

@@ -96,7 +96,8 @@ def test_a_sampled_p_value_counts_the_observed_arrangement() -> None:
     x = np.arange(30.0)
     got = permutation_test(x, x + 1000, rng=rng(), resamples=99)
     assert (got.p, got.effect) == (0.01, -1000.0)
-    assert sign_flip_test(x + 1000, rng=rng(), resamples=99).p == 0.01
+    flipped = sign_flip_test(x + 1000, rng=rng(), resamples=99)
+    assert (flipped.p, flipped.effect) == (0.01, 1014.5)
 
 
 def test_sampled_p_values_agree_with_exact_ones() -> None:
@@ -150,6 +151,13 @@ def test_small_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(permutation, "_VALUES_PER_CHUNK", chunk)
     assert permutation_test(x, y, rng=rng(), resamples=200) == whole
     assert sign_flip_test(x, rng=rng(), resamples=200).arrangements == signs.arrangements
+
+
+def test_chunks_add_up_to_as_many_arrangements_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permutation, "_VALUES_PER_CHUNK", 7 * 40)  # 99 = 14 * 7 + 1
+    equal = np.ones(20)
+    assert permutation_test(equal, equal, rng=rng(), resamples=99).p == 1.0  # each is as far
+    assert sign_flip_test(np.zeros(40), rng=rng(), resamples=99).p == 1.0
 
 
 def test_what_is_not_samples_is_refused_by_name() -> None:

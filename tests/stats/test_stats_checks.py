@@ -12,6 +12,7 @@ from counterpoint.stats.checks import (
     resampling,
     same_shape,
     same_tasks,
+    scores,
 )
 
 
@@ -44,6 +45,15 @@ def test_the_number_of_axes_is_checked() -> None:
         finite("x", [[[1.0]]], "[S]", "[S, tasks]")
     with refused("got x of shape (); wanted [n]"):
         finite("x", 1.0, "[n]")
+
+
+def test_scores_are_of_runs_with_or_without_tasks() -> None:
+    assert scores("x", [1.0]).shape == (1,)
+    assert scores("x", [[1.0, 2.0]]).shape == (1, 2)
+    with refused("got x of shape (); wanted [S] or [S, tasks]"):
+        scores("x", 1.0)
+    with refused("got x of shape (1,); wanted [S] or [S, tasks] with at least 2"):
+        scores("x", [1.0], least=2)
 
 
 def test_too_few_and_empty_are_refused_with_a_way_out() -> None:

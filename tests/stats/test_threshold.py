@@ -57,6 +57,7 @@ def test_dropping_the_censored_runs_would_flatter_the_worse_scheme() -> None:
         (9, 2, 8),  # P(< 2) = 10/512 = .0195
         (10, 2, 9),  # P(< 2) = 11/1024 = .011, P(< 3) = 56/1024 = .055
         (20, 6, 15),  # P(< 6) = .0207, P(< 7) = .0577
+        (50, 18, 33),  # P(< 18) = .0164, P(< 19) = .0325
     ],
 )
 def test_the_interval_is_made_of_order_statistics(n: int, low: float, high: float) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoint.errors import StatisticsError
-from counterpoint.stats.checks import confidence, finite, resampling, same_shape
+from counterpoint.stats.checks import confidence, finite, resampling, same_shape, scores
 from counterpoint.stats.estimate import Band, Estimate
 from counterpoint.stats.iqm import interquartile_means
 
@@ -57,7 +57,7 @@ def bootstrap_interval(
 
     Source: Efron 1979; stratified over tasks as in Agarwal et al. 2021, section 4.1.
     """
-    runs = _by_task(finite("samples", samples, "[S]", "[S, tasks]", least=2))
+    runs = _by_task(scores("samples", samples, least=2))
     return _interval([runs], lambda drawn: _apply(statistic, drawn[0]), rng, resamples, level)
 
 
@@ -89,8 +89,8 @@ def paired_difference(
 
     Source: Efron 1979; pairs as strata of common random numbers are ours.
     """
-    left = finite("x", x, "[S]", "[S, tasks]", least=2)
-    right = finite("y", y, "[S]", "[S, tasks]", least=2)
+    left = scores("x", x, least=2)
+    right = scores("y", y, least=2)
     same_shape(left, right)
 
     def difference(drawn: list[Floats]) -> Floats:

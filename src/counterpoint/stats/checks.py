@@ -43,6 +43,15 @@ def finite(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> NDArra
     return array
 
 
+def scores(name: str, values: ArrayLike, least: int = 1) -> NDArray[np.float64]:
+    """`values` as finite float64 of S runs, [S] or [S, tasks].
+
+    Raises:
+        StatisticsError: as `finite`.
+    """
+    return finite(name, values, "[S]", "[S, tasks]", least=least)
+
+
 def same_shape(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
     """Pairs need partners.
 

@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoint.stats.checks import confidence, finite, same_shape, same_tasks
+from counterpoint.stats.checks import confidence, same_shape, same_tasks, scores
 from counterpoint.stats.estimate import Estimate
 from counterpoint.stats.rates import wilson_ends
 
@@ -48,8 +48,8 @@ def probability_of_improvement(
     an effect size measure based on the Mann-Whitney statistic, part 2, method 5; Zou and Donner
     2008 (combining). With ties the intervals are too wide rather than too narrow.
     """
-    left = finite("x", x, "[S]", "[S, tasks]")
-    right = finite("y", y, "[S]", "[S, tasks]")
+    left = scores("x", x)
+    right = scores("y", y)
     confidence(level)
     (same_shape if paired else same_tasks)(left, right)
     left, right = left.reshape(len(left), -1), right.reshape(len(right), -1)

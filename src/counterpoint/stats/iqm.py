@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoint.stats.checks import finite
+from counterpoint.stats.checks import scores
 
 
 def interquartile_mean(samples: ArrayLike) -> float:
@@ -32,7 +32,7 @@ def interquartile_mean(samples: ArrayLike) -> float:
     Source: Agarwal et al. 2021, Deep reinforcement learning at the edge of the statistical
     precipice, section 4.3; the fractional weights are the definition's own limit.
     """
-    return float(interquartile_means(finite("samples", samples, "[S]", "[S, tasks]").ravel()))
+    return float(interquartile_means(scores("samples", samples).ravel()))
 
 
 def interquartile_means(values: NDArray[np.float64]) -> NDArray[np.float64]:

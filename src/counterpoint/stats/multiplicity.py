@@ -32,7 +32,7 @@ def benjamini_hochberg(p: ArrayLike) -> NDArray[np.float64]:
         raise StatisticsError(
             f"got p-values from {values.min()} to {values.max()}; wanted probabilities in [0, 1]"
         )
-    m, order = len(values), np.argsort(values, kind="stable")
+    m, order = len(values), np.argsort(values)
     scaled = values[order] * (m / np.arange(1, m + 1))
     q = np.empty(m)
     q[order] = np.minimum.accumulate(scaled[::-1])[::-1]

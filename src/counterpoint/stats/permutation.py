@@ -9,7 +9,7 @@ differences are symmetric around 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -21,7 +21,7 @@ from counterpoint.stats.checks import finite, resampling
 Floats = NDArray[np.float64]
 
 _VALUES_PER_CHUNK = 4_000_000
-"""Rearranged values held at once (32 MB), however many arrangements are asked for."""
+"""Rearranged values held at once (32 MB), however many random arrangements are asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,17 @@ def permutation_test(
     """
     left, right = finite("x", x, "[n]"), finite("y", y, "[m]")
     resampling(rng, resamples)
-    n, m = len(left), len(right)
-    pooled = np.concatenate([left, right])
-    values = pooled - pooled.mean()  # a common offset would cost digits in every sum
-    scale = 1 / n + 1 / m
-
-    def statistic(first: Floats) -> Floats:
-        return np.asarray(first.sum(axis=-1) * scale)  # the sums of both halves add up to 0
-
-    total = math.comb(n + m, n)
+    effect, pooled, n = float(left.mean() - right.mean()), np.concatenate([left, right]), len(left)
+    # Centered, both halves sum to opposite numbers: one sum orders splits as the difference does.
+    values = pooled - pooled.mean()
+    border = _border(values[:n], pooled)
+    total = math.comb(len(pooled), n)
     if total <= resamples:
-        chosen = np.array(list(combinations(range(n + m), n)))
-        arranged: Iterator[Floats] = iter([values[chosen]])
-    else:
-        arranged = _shuffled(values, n, resamples, rng)
-    observed = float(statistic(values[:n]))
-    far = _count(arranged, statistic, observed, float(scale * np.abs(pooled).sum()))
-    return _conclude(float(left.mean() - right.mean()), far, total, resamples)
+        splits = np.array(list(combinations(range(len(pooled)), n)))
+        far = _far([values[splits]], border)
+        return Permutation(effect, far / total, total, exact=True)
+    far = _far(_shuffled(values, n, resamples, rng), border)
+    return Permutation(effect, (far + 1) / (resamples + 1), resamples, exact=False)
 
 
 def sign_flip_test(
@@ -107,19 +101,13 @@ def sign_flip_test(
     """
     values = finite("differences", differences, "[n]")
     resampling(rng, resamples)
-    n = len(values)
-    total = 2**n
+    effect, border, total = float(values.mean()), _border(values, values), 2 ** len(values)
     if total <= resamples:
-        bits = np.arange(total)[:, None] >> np.arange(n) & 1
-        arranged: Iterator[Floats] = iter([(1 - 2 * bits) * values])
-    else:
-        arranged = _flipped(values, resamples, rng)
-
-    def statistic(signed: Floats) -> Floats:
-        return np.asarray(signed.mean(axis=-1))
-
-    far = _count(arranged, statistic, float(values.mean()), float(np.abs(values).mean()))
-    return _conclude(float(values.mean()), far, total, resamples)
+        bits = np.arange(total)[:, None] >> np.arange(len(values)) & 1
+        far = _far([(1 - 2 * bits) * values], border)
+        return Permutation(effect, far / total, total, exact=True)
+    far = _far(_flipped(values, resamples, rng), border)
+    return Permutation(effect, (far + 1) / (resamples + 1), resamples, exact=False)
 
 
 def _shuffled(values: Floats, n: int, count: int, rng: np.random.Generator) -> Iterator[Floats]:
@@ -141,23 +129,16 @@ def _chunks(count: int, width: int) -> Iterator[int]:
         yield min(step, count - start)
 
 
-def _count(
-    arranged: Iterator[Floats],
-    statistic: Callable[[Floats], Floats],
-    observed: float,
-    size: float,
-) -> int:
-    """How many arrangements are as far from 0 as the observed one, ties up to rounding included.
+def _border(observed: Floats, given: Floats) -> float:
+    """How far from 0 a sum must be to count as far as the observed one, ties included.
 
-    `size` is the statistic of the absolute values as they were given, offset included. Sums in
-    another order, and values that were rounded when they were stored, differ by a few units in
-    its last place; a tie lost to that would make p too small.
+    Sums in another order, and values that were rounded when they were stored, differ by a few
+    units in the last place of the values as given, offset included. A tie lost to that would make
+    p too small.
     """
-    border = abs(observed) - 16 * np.finfo(np.float64).eps * size
-    return sum(int(np.sum(np.abs(statistic(rows)) >= border)) for rows in arranged)
+    return float(abs(observed.sum()) - 16 * np.finfo(np.float64).eps * np.abs(given).sum())
 
 
-def _conclude(effect: float, far: int, total: int, resamples: int) -> Permutation:
-    if total <= resamples:
-        return Permutation(effect, far / total, total, exact=True)
-    return Permutation(effect, (far + 1) / (resamples + 1), resamples, exact=False)
+def _far(arranged: Iterable[Floats], border: float) -> int:
+    """How many arrangements [., n] have a sum at least `border` from 0."""
+    return sum(int(np.sum(np.abs(rows.sum(axis=1)) >= border)) for rows in arranged)

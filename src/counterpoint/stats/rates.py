@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoint.errors import StatisticsError
-from counterpoint.stats.checks import confidence, finite
+from counterpoint.stats.checks import confidence, finite, scores
 from counterpoint.stats.estimate import Band, Estimate
 
 Floats = NDArray[np.float64]
@@ -71,9 +71,9 @@ def performance_profile(samples: ArrayLike, taus: ArrayLike, *, level: float = 0
     Source: Agarwal et al. 2021, section 4.2 (run-score distributions); the Wilson band is ours:
     a bootstrap band has width 0 where all or no runs are above tau.
     """
-    scores = finite("samples", samples, "[S]", "[S, tasks]")
+    runs = scores("samples", samples)
     levels = finite("taus", taus, "[T]")
-    not_above = np.searchsorted(np.sort(scores.ravel()), levels, side="right")
-    share = (scores.size - not_above) / scores.size
-    low, high = wilson_ends(share, scores.size, level)
-    return Band(share, low, high, len(scores))
+    not_above = np.searchsorted(np.sort(runs.ravel()), levels, side="right")
+    share = (runs.size - not_above) / runs.size
+    low, high = wilson_ends(share, runs.size, level)
+    return Band(share, low, high, len(runs))

@@ -68,7 +68,7 @@ def time_to_threshold(
     reached = finite("curves", curves, "[S, T]") >= threshold
     if stay:
         reached = np.logical_and.accumulate(reached[:, ::-1], axis=1)[:, ::-1]
-    updates = np.where(reached.any(axis=1), reached.argmax(axis=1).astype(np.float64), np.inf)
+    updates = np.where(reached.any(axis=1), reached.argmax(axis=1), np.inf)
     ordered, n = np.sort(updates), len(updates)
     j = _depth(n, tail)
     low, high = (ordered[j - 1], ordered[n - j]) if j else (0.0, np.inf)
