@@ -1,0 +1,128 @@
+"""The command line itself: how words are read, and how errors come out."""
+
+import json
+
+import pytest
+
+from counterpoint import __version__
+from counterpoint.cli import main as cli
+from counterpoint.cli.compare import read_config, read_settings
+from counterpoint.cli.main import COMMANDS, main, spread_settings
+from counterpoint.errors import SettingError
+
+
+@pytest.mark.parametrize(
+    ("words", "spread"),
+    [
+        (["compare", "regions", "--set", "a=1", "b=2"], ["--set", "a=1", "--set", "b=2"]),
+        (["compare", "regions", "--set", "a=1", "--set", "b=2"], ["--set", "a=1", "--set", "b=2"]),
+        (["compare", "regions", "a=1", "b=2"], ["--set", "a=1", "--set", "b=2"]),
+    ],
+)
+def test_settings_may_be_given_in_any_way(words, spread):
+    assert spread_settings(words) == ["compare", "regions", *spread]
+
+
+def test_values_of_other_flags_are_no_settings():
+    words = ["compare", "regions", "--out", "a=b", "--seeds=3", "--json"]
+    assert spread_settings(words) == words
+
+
+def test_a_key_with_two_values_is_refused():
+    assert read_settings(("a=1", "b = 2", "a=1")) == {"a": "1", "b": "2"}
+    with pytest.raises(SettingError, match="two values"):
+        read_settings(("a=1", "a=2"))
+    with pytest.raises(SettingError, match="wanted key=value"):
+        read_settings(("a",))
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"counterpoint {__version__}"
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_teaches(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    told = capsys.readouterr()
+    assert stop.value.code == 0
+    assert "usage: counterpoint" in told.out
+    assert "--json" in told.out
+
+
+@pytest.mark.parametrize(
+    ("words", "got", "wanted"),
+    [
+        (["compare", "nowhere"], "nowhere", "regions"),
+        (["compare"], "no world", "counterpoint worlds"),
+        (["compare", "regions", "--schemes", "grpu"], "grpu", "grpo"),
+        (["compare", "regions", "--seeds", "0"], "0 seeds", "at least 1"),
+        (["compare", "regions", "scael=3"], "scael", "scale"),
+        (["compare", "regions", "scale=big"], "big", "scale"),
+        (["compare", "regions", "updates=0"], "updates=0", "from 1"),
+        (["compare", "--config", "no.toml"], "no.toml", "TOML"),
+        (["schemes", "grpu"], "grpu", "grpo"),
+        (["worlds", "nowhere"], "nowhere", "regions"),
+        (["diagnose", "no.jsonl"], "no.jsonl", "log"),
+        (["report", "no-folder"], "no-folder", "--out"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words, got, wanted, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert got in told.err
+    assert wanted in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_error_itself():
+    with pytest.raises(LookupError, match="nowhere"):
+        main(["compare", "nowhere", "--debug"])
+
+
+def test_interrupted_is_130(monkeypatch, capsys):
+    class Interrupted:
+        def run(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_parse", lambda words: Interrupted())
+    assert main(["compare"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["schemes", "worlds", "doctor"])
+def test_json_is_json_alone(command, capsys):
+    assert main([command, "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)
+    assert told.err == ""
+
+
+def test_schemes_and_worlds_show_one_in_full(capsys):
+    assert main(["schemes", "gdpo"]) == 0
+    assert "2601.05242" in capsys.readouterr().out
+    assert main(["schemes", "counterfactual"]) == 0
+    assert "Foerster" in capsys.readouterr().out
+    assert main(["worlds", "regions"]) == 0
+    told = capsys.readouterr().out
+    assert "scale" in told
+    assert "participation" in told
+
+
+def test_config_files(tmp_path):
+    file = tmp_path / "plan.toml"
+    file.write_text('world = "regions"\nschemes = ["grpo"]\nseeds = 2\n[set]\nscale = 3\n')
+    assert read_config(file)["set"] == {"scale": 3}
+    file.write_text('word = "regions"\n')
+    with pytest.raises(SettingError, match="word"):
+        read_config(file)
+    file.write_text("seeds = 'ten'\n")
+    with pytest.raises(SettingError, match="seeds"):
+        read_config(file)
+    file.write_text("seeds = [")
+    with pytest.raises(SettingError, match="TOML"):
+        read_config(file)

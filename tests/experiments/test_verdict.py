@@ -1,0 +1,73 @@
+"""What is concluded from the numbers of a comparison, case by case."""
+
+from counterpoint.experiments.pairs import pair_of
+from counterpoint.experiments.verdict import recommended, verdict
+
+
+def scheme(iqm, low=None, high=None, price=None, kind="scheme", causes=None):
+    ends = {"low": iqm - 0.02 if low is None else low, "high": iqm + 0.02 if high is None else high}
+    agents = {agent: {"cause": cause} for agent, cause in (causes or {"a": None}).items()}
+    value = iqm if price is None else price
+    return {
+        "kind": kind,
+        "return": {"iqm": iqm, **ends},
+        "price": {"iqm": value},
+        "agents": agents,
+    }
+
+
+def judged(schemes, difference, found=("matters", ["C1"])):
+    pair = pair_of(list(schemes))
+    low, high = difference
+    differences = {pair.decoupled_name: {"iqm": (low + high) / 2, "low": low, "high": high}}
+    return verdict(schemes, differences, pair, {"verdict": found[0], "conditions": found[1]})
+
+
+TWO = {"mappo_pooled": scheme(0.70), "happo_per_agent": scheme(0.90)}
+
+
+def test_effect_follows_the_interval_of_the_paired_difference():
+    assert judged(TWO, (0.1, 0.3))["effect"] == "helps"
+    assert judged(TWO, (-0.3, -0.1))["effect"] == "hurts"
+    assert judged(TWO, (-0.1, 0.3))["effect"] == "tie"
+
+
+def test_the_best_is_recommended_and_its_price_is_told():
+    schemes = {
+        "mappo_pooled": scheme(0.7, price=0.87, causes={"quiet": "DROWNED", "loud": None}),
+        "happo_per_agent": scheme(0.9, price=0.82),
+    }
+    found = judged(schemes, (0.1, 0.3))
+    assert found["recommended"] == "happo_per_agent"
+    assert "Collapsed under mappo_pooled: quiet DROWNED." in found["why"]
+    assert "mappo_pooled earns more (0.870 against 0.820)" in found["why"]
+    assert "C1" in found["why"]
+
+
+def test_a_scheme_that_cannot_be_told_from_the_best_wins_by_being_simpler():
+    schemes = {"happo_per_agent": scheme(0.91, low=0.85), "mappo_pooled": scheme(0.90)}
+    assert recommended(schemes) == "mappo_pooled"
+    schemes = {"happo_per_agent": scheme(0.91, low=0.905), "mappo_pooled": scheme(0.90)}
+    assert recommended(schemes) == "happo_per_agent"
+
+
+def test_a_baseline_is_named_beside_the_recommendation_never_as_it():
+    schemes = {**TWO, "counterfactual": scheme(0.95, kind="baseline")}
+    found = judged(schemes, (0.1, 0.3))
+    assert found["recommended"] == "happo_per_agent"
+    assert "counterfactual (0.950)" in found["why"]
+
+
+def test_no_op_is_said():
+    found = judged({**TWO, "happo_per_agent": scheme(0.70)}, (0.0, 0.0), ("no-op", []))
+    assert found["decoupling"] == "no-op"
+    assert found["effect"] == "tie"
+    assert "no-op" in found["why"]
+    assert found["recommended"] == "mappo_pooled"
+
+
+def test_an_effect_that_was_not_measured_is_none():
+    schemes = {"grpo": scheme(0.8), "rloo": scheme(0.9)}
+    found = verdict(schemes, {}, pair_of(list(schemes)), {"verdict": "matters", "conditions": []})
+    assert found["effect"] is None
+    assert "not measured" in found["why"]
