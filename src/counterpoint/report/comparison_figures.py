@@ -1,0 +1,223 @@
+"""The pictures of a comparison: learning curves, price and control, collapse maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from markupsafe import Markup
+
+from counterpoint.report.charts import (
+    Chart,
+    Line,
+    narrow_chart,
+    panel_chart,
+    style_of,
+    wide_chart,
+)
+from counterpoint.report.comparison_result import Comparison, Control, SchemeResult
+from counterpoint.report.comparison_tables import (
+    collapse_table,
+    control_table,
+    curve_table,
+    interval_note,
+)
+from counterpoint.report.heatmap import CODES, Strip, code_of, columns_of, heat_map
+from counterpoint.report.intervals import Dot, interval_panel
+from counterpoint.report.tables import Exact, Figure
+
+RETURN = "team return (unit of the world)"
+PANELS = 9
+"""More agents than this are not all drawn: those that the schemes move most are."""
+
+
+def styles(result: Comparison) -> dict[str, str]:
+    """Scheme to its colour and dash, the same in every picture."""
+    return {name: style_of(i) for i, name in enumerate(result.schemes)}
+
+
+def curves_figure(result: Comparison, prefix: str) -> Figure:
+    """Team return over the updates, one line a scheme with its interval."""
+    style = styles(result)
+    lines = tuple(_return_line(s, style[name], result) for name, s in result.schemes.items())
+    ends = "; ".join(f"{s.name} ends at {s.returns.shown(3)}" for s in result.ranked)
+    known = (("best possible", result.optimal), ("random", result.random))
+    chart = Chart(
+        key="curves",
+        title="Learning curves: team return over updates",
+        description=f"One line for each scheme with its interval band. {ends}.",
+        x_title="update",
+        y_title=RETURN,
+        lines=lines,
+        references=tuple((name, value) for name, value in known if value is not None),
+    )
+    return Figure(
+        key="curves",
+        caption=f"Team return before each update. {interval_note(result)}",
+        file=f"{prefix}-curves.csv",
+        header=("scheme", "update", "iqm", "low", "high"),
+        rows=[row for s in result.schemes.values() for row in _curve_rows(s)],
+        wide=wide_chart(chart),
+        narrow=narrow_chart(chart),
+        table=curve_table(result, prefix),
+    )
+
+
+def _return_line(scheme: SchemeResult, style: str, result: Comparison) -> Line:
+    curve, strong = scheme.curve, scheme.name == result.recommended
+    return Line(scheme.name, curve.update, curve.iqm, style, curve.low, curve.high, strong)
+
+
+def _curve_rows(scheme: SchemeResult) -> Iterator[Sequence[Exact]]:
+    curve = scheme.curve
+    for values in zip(curve.update, curve.iqm, curve.low, curve.high, strict=True):
+        yield (scheme.name, *values)
+
+
+def agents_figure(result: Comparison, prefix: str) -> Figure | None:
+    """Accuracy of each agent over the updates; None where the world has no accuracy."""
+    style, drawn = styles(result), most_moved(result)
+    charts = [_agent_chart(result, agent, f"agent-{i}", style) for i, agent in enumerate(drawn)]
+    panels = [panel_chart(chart) for chart in charts if _drawable(chart)]
+    if not panels:
+        return None
+    fewer = len(drawn) < len(result.agents)
+    some = f" Drawn are the {len(drawn)} of {len(result.agents)} agents that the schemes move most."
+    caption = f"Accuracy of each agent before each update, over {result.seed_count}."
+    return Figure(
+        key="agent-curves",
+        caption=caption + some * fewer,
+        file=f"{prefix}-agent-curves.csv",
+        header=("scheme", "agent", "update", "accuracy"),
+        rows=[
+            (s.name, agent, update, accuracy)
+            for s in result.schemes.values()
+            for agent, found in s.agents.items()
+            for update, accuracy in zip(s.curve.update, found.accuracies, strict=True)
+        ],
+        panels=tuple(panels),
+        keys=tuple((style[s.name], s.name) for s in result.ranked),
+    )
+
+
+def _agent_chart(result: Comparison, agent: str, key: str, style: dict[str, str]) -> Chart:
+    lines = tuple(
+        Line(s.name, s.curve.update, s.agents[agent].accuracies, style[s.name])
+        for s in result.schemes.values() if agent in s.agents
+    )  # fmt: skip
+    return Chart(
+        key=key,
+        title=f"Accuracy of {agent} over updates",
+        description=f"One line for each scheme: how often {agent} takes its best action.",
+        x_title="update",
+        y_title="accuracy (share of best actions)",
+        lines=lines,
+        heading=agent,
+        within=(0.0, 1.0),
+    )
+
+
+def most_moved(result: Comparison) -> list[str]:
+    """The agents to draw: those whose accuracy differs most between schemes, in their order."""
+    moved = {}
+    for agent in result.agents:
+        found = [
+            s.agents[agent].accuracy.value for s in result.schemes.values() if agent in s.agents
+        ]
+        known = [value for value in found if value is not None]
+        moved[agent] = max(known) - min(known) if known else 0.0
+    chosen = set(sorted(result.agents, key=lambda agent: -moved[agent])[:PANELS])
+    return [agent for agent in result.agents if agent in chosen]
+
+
+def _drawable(chart: Chart) -> bool:
+    return any(v is not None for line in chart.lines for v in line.y)
+
+
+def price_figure(result: Comparison, prefix: str) -> Figure:
+    """Final return, price and control side by side, the schemes in one order."""
+    panels = [_dots(result, "return", "Return", RETURN)]
+    if any(s.price.value is not None for s in result.schemes.values()):
+        panels.append(_dots(result, "price", "Price", "return by the reward actually paid"))
+    control = _control_chart(result, result.control) if result.control else None
+    if control is not None and _drawable(control):
+        panels.append(panel_chart(control))
+    rows: list[Sequence[Exact]] = []
+    for s in result.ranked:
+        rows.append((s.name, "return", None, *s.returns.exact))
+        rows.append((s.name, "price", None, *s.price.exact))
+    for s in result.control.schemes.values() if result.control else ():
+        rows += [(s.name, "control", *row[1:]) for row in _curve_rows(s)]
+    return Figure(
+        key="price",
+        caption=f"The return, its price, and the control. {interval_note(result)}",
+        file=f"{prefix}-price-and-control.csv",
+        header=("scheme", "quantity", "update", "iqm", "low", "high"),
+        rows=rows,
+        panels=tuple(panels),
+        table=control_table(result, prefix),
+    )
+
+
+def _dots(result: Comparison, quantity: str, heading: str, axis: str) -> Markup:
+    style = styles(result)
+    dots = []
+    for scheme in result.ranked:
+        found = scheme.returns if quantity == "return" else scheme.price
+        strong = scheme.name == result.recommended
+        dots.append(Dot(scheme.name, *found.exact, style[scheme.name], found.shown(3), strong))
+    return interval_panel(f"dots-{quantity}", heading, axis, dots)
+
+
+def _control_chart(result: Comparison, control: Control) -> Chart:
+    style = styles(result)
+    lines = []
+    for i, (name, scheme) in enumerate(control.schemes.items()):
+        c, drawn = scheme.curve, style.get(name, style_of(i))
+        lines.append(Line(name, c.update, c.iqm, drawn, c.low, c.high))
+    return Chart(
+        key="control-curves",
+        title="Control: team return with everybody present",
+        description="One line a scheme; where decoupling is a no-op the lines coincide.",
+        x_title="update",
+        y_title=RETURN,
+        lines=tuple(lines),
+        heading="Control: everybody present",
+    )
+
+
+def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
+    """A map of agent by update for each scheme; None where collapse was not measured."""
+    panels, rows, seen, width = [], list[Sequence[Exact]](), list[str](), 1
+    for i, scheme in enumerate(result.ranked):
+        strips = [Strip(n, a.collapsed, a.causes) for n, a in scheme.agents.items()]
+        updates = [u for u in scheme.curve.update if u is not None]
+        if not updates or all(share is None for strip in strips for share in strip.shares):
+            continue
+        panels.append(heat_map(f"map-{i}", scheme.name, "update", updates, strips))
+        width = max(stop - start for start, stop in columns_of(len(updates)))
+        for strip in strips:
+            seen += [c for c in strip.causes if c]
+            columns = zip(scheme.curve.update, strip.shares, strip.causes, strict=True)
+            rows += [(scheme.name, strip.agent, *values) for values in columns]
+    if not panels:
+        return None
+    known = [c for c in CODES if c in seen] + sorted({c for c in seen if c not in CODES})
+    return Figure(
+        key="collapse",
+        caption=_collapse_caption(result, width),
+        file=f"{prefix}-collapse.csv",
+        header=("scheme", "agent", "update", "collapsed_share", "cause"),
+        rows=rows,
+        panels=tuple(panels),
+        codes=tuple(code_of(cause) for cause in known),
+        shaded=True,
+        table=collapse_table(result, prefix),
+    )
+
+
+def _collapse_caption(result: Comparison, width: int) -> str:
+    joined = f" One column is {width} updates." if width > 1 else ""
+    return (
+        "Whose gradient is collapsed at which update: the stronger the colour, the more of the "
+        f"{result.seed_count}; colour and letters are the cause named most often.{joined}"
+    )

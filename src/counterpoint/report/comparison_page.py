@@ -1,0 +1,71 @@
+"""The page of a comparison: what stands where, verdict first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from counterpoint.diagnose import REMEDIES
+from counterpoint.report.comparison_figures import (
+    agents_figure,
+    collapse_figure,
+    curves_figure,
+    price_figure,
+)
+from counterpoint.report.comparison_result import Comparison
+from counterpoint.report.comparison_tables import agent_table, scheme_table, source_table
+from counterpoint.report.definitions import COMPARISON
+from counterpoint.report.heatmap import code_of
+from counterpoint.report.numerals import ranges
+from counterpoint.report.settings import flatten
+from counterpoint.report.tables import Cure
+from counterpoint.report.verdicts import comparison_verdict
+
+
+def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
+    """What the template `comparison.html` is filled with."""
+    settings = [
+        ("world", result.world),
+        *flatten(result.config),
+        ("seeds", ranges(result.seeds)),
+        ("version", result.version),
+    ]
+    counts = (f"{len(result.schemes)} schemes", f"{len(result.agents)} agents")
+    return {
+        "title": f"{result.world}: which credit scheme this team needs",
+        "kind": "Comparison",
+        "subject": result.world,
+        "details": [result.seed_count, *counts],
+        "version": result.version,
+        "summary": result.summary,
+        "verdict": comparison_verdict(result),
+        "schemes": scheme_table(result, prefix),
+        "agents": agent_table(result, prefix) if result.agents else None,
+        "curves": curves_figure(result, prefix),
+        "agent_curves": agents_figure(result, prefix),
+        "price": price_figure(result, prefix),
+        "control": result.control,
+        "collapse": collapse_figure(result, prefix),
+        "cures": cures(result),
+        "definitions": COMPARISON,
+        "sources": source_table(result, prefix),
+        "settings": settings,
+    }
+
+
+def cures(result: Comparison) -> list[Cure]:
+    """Each cause found, whom it struck under which scheme, and what to do about it."""
+    struck: dict[str, dict[str, list[str]]] = {}
+    remedies: dict[str, str] = {}
+    for scheme in result.ranked:
+        for name, agent in scheme.agents.items():
+            if agent.cause:
+                struck.setdefault(agent.cause, {}).setdefault(scheme.name, []).append(name)
+                remedies.setdefault(agent.cause, agent.remedy or REMEDIES.get(agent.cause, ""))
+    return [
+        Cure(
+            code=code_of(cause),
+            remedy=remedies[cause],
+            struck=tuple(f"{', '.join(agents)} under {scheme}" for scheme, agents in where.items()),
+        )
+        for cause, where in struck.items()
+    ]

@@ -1,0 +1,205 @@
+"""A comparison document as values with names: what every table and picture of it reads.
+
+`read_comparison` is the one place that knows the document's keys. Absent parts become None or
+empty, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from counterpoint.report.document import Document, items, mapping, number, series, text
+from counterpoint.report.estimate import Band, Estimate, Values, padded, read_band, read_estimate
+
+
+@dataclass(frozen=True)
+class AgentResult:
+    """One agent under one scheme."""
+
+    accuracy: Estimate
+    collapsed_share: float | None
+    cause: str | None
+    remedy: str
+    measures: dict[str, float | None]
+    """inflation, signal_share, dead_rate, snr."""
+    accuracies: Values
+    """[T] over the updates of the scheme."""
+    collapsed: Values
+    """[T] share of seeds in which it is collapsed."""
+    causes: list[str | None]
+    """[T] the cause named most often."""
+
+
+@dataclass(frozen=True)
+class SchemeResult:
+    """One scheme or baseline."""
+
+    name: str
+    title: str
+    citation: str
+    kind: str
+    returns: Estimate
+    price: Estimate
+    agents: dict[str, AgentResult]
+    curve: Band
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A scheme minus its reference over paired seeds."""
+
+    versus: str
+    returns: Estimate
+    price: Estimate
+    p_improvement: float | None
+
+
+@dataclass(frozen=True)
+class Control:
+    """The same comparison with everybody present."""
+
+    setting: str
+    schemes: dict[str, SchemeResult]
+    decoupling: str
+    max_advantage_difference: float | None
+    max_curve_difference: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A whole comparison; schemes in the order in which they were asked for."""
+
+    world: str
+    summary: str
+    version: str
+    config: dict[str, Any]
+    seeds: list[int]
+    agents: list[str]
+    random: float | None
+    optimal: float | None
+    schemes: dict[str, SchemeResult]
+    differences: dict[str, Difference]
+    control: Control | None
+    decoupling: str
+    effect: str
+    recommended: str
+    why: str
+
+    @property
+    def ranked(self) -> list[SchemeResult]:
+        """The schemes, highest return first; those without one last."""
+        found = self.schemes.values()
+        return sorted(found, key=lambda s: (s.returns.value is None, -(s.returns.value or 0.0)))
+
+    @property
+    def versus(self) -> str:
+        """The one reference that all differences share, or nothing."""
+        found = {d.versus for d in self.differences.values()}
+        return found.pop() if len(found) == 1 else ""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The two schemes that the verdict is about: (scheme, what it is measured against).
+
+        The recommended one against its reference; where it is the reference itself, the best of
+        the others against it.
+        """
+        best = self.recommended
+        if best in self.differences:
+            return best, self.differences[best].versus
+        others = [s.name for s in self.ranked if self._measured_against(s.name) == best]
+        return (others[0], best) if others else (best, "")
+
+    @property
+    def seed_count(self) -> str:
+        """`10 seeds`."""
+        return "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
+
+    def _measured_against(self, name: str) -> str:
+        return self.differences[name].versus if name in self.differences else ""
+
+
+def read_comparison(document: Document) -> Comparison:
+    """The comparison in a document that `open_document` has let in."""
+    verdict, references = mapping(document, "verdict"), mapping(document, "references")
+    entries = mapping(document, "schemes")
+    schemes = {name: _scheme(name, mapping(entries, name)) for name in entries}
+    named = [text(a) for a in items(document, "agents")]
+    seen = list(dict.fromkeys(a for scheme in schemes.values() for a in scheme.agents))
+    differences = mapping(document, "differences")
+    return Comparison(
+        world=text(document.get("world")),
+        summary=text(document.get("summary")),
+        version=text(document.get("version")),
+        config=dict(mapping(document, "config")),
+        seeds=[int(s) for s in series(document, "seeds") if s is not None],
+        agents=named or seen,
+        random=number(references.get("random")),
+        optimal=number(references.get("optimal")),
+        schemes=schemes,
+        differences={name: _difference(mapping(differences, name)) for name in differences},
+        control=_control(mapping(document, "control")),
+        decoupling=text(verdict.get("decoupling")),
+        effect=text(verdict.get("effect")),
+        recommended=text(verdict.get("recommended")),
+        why=text(verdict.get("why")),
+    )
+
+
+def _scheme(name: str, entry: Document) -> SchemeResult:
+    curves, agents = mapping(entry, "curves"), mapping(entry, "agents")
+    curve = read_band(curves)
+    return SchemeResult(
+        name=name,
+        title=text(entry.get("title")),
+        citation=text(entry.get("citation")),
+        kind=text(entry.get("kind")),
+        returns=read_estimate(entry, "return"),
+        price=read_estimate(entry, "price"),
+        agents={
+            a: _agent(mapping(agents, a), mapping(curves, "agents", a), len(curve.update))
+            for a in agents
+        },
+        curve=curve,
+    )
+
+
+def _agent(entry: Document, curves: Document, count: int) -> AgentResult:
+    low, high = number(entry.get("accuracy_low")), number(entry.get("accuracy_high"))
+    causes = [text(c) or None for c in items(curves, "cause")]
+    return AgentResult(
+        accuracy=Estimate(number(entry.get("accuracy")), low, high),
+        collapsed_share=number(entry.get("collapsed_share")),
+        cause=text(entry.get("cause")) or None,
+        remedy=text(entry.get("remedy")),
+        measures={k: number(entry.get(k)) for k in MEASURES},
+        accuracies=padded(series(curves, "accuracy"), count),
+        collapsed=padded(series(curves, "collapsed"), count),
+        causes=(causes + [None] * count)[:count],
+    )
+
+
+MEASURES = ("inflation", "signal_share", "dead_rate", "snr")
+
+
+def _difference(entry: Document) -> Difference:
+    return Difference(
+        versus=text(entry.get("versus")),
+        returns=read_estimate({"": entry}, ""),
+        price=read_estimate(entry, "price"),
+        p_improvement=number(entry.get("p_improvement")),
+    )
+
+
+def _control(entry: Document) -> Control | None:
+    if not entry:
+        return None
+    schemes = mapping(entry, "schemes")
+    return Control(
+        setting=text(entry.get("setting")),
+        schemes={name: _scheme(name, mapping(schemes, name)) for name in schemes},
+        decoupling=text(entry.get("decoupling")),
+        max_advantage_difference=number(entry.get("max_advantage_difference")),
+        max_curve_difference=number(entry.get("max_curve_difference")),
+    )

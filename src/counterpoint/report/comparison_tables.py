@@ -1,0 +1,233 @@
+"""The tables of a comparison: schemes, agents, curves, control, collapse, sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from counterpoint.report.comparison_result import MEASURES, AgentResult, Comparison, SchemeResult
+from counterpoint.report.estimate import Estimate
+from counterpoint.report.heatmap import code_of
+from counterpoint.report.numerals import ABSENT, decimals_for, fixed, percent, significant
+from counterpoint.report.tables import Cell, Column, Row, Table, estimate_cell
+
+SAMPLES = 11
+"""Rows of the folded table that stands for a curve."""
+
+REASONS = {
+    "price": "this world does not measure it",
+    "difference": "the reference itself, or not compared with it",
+    "accuracy": "this world has no accuracy",
+    "collapsed": "gradients were not measured",
+}
+
+
+def scheme_table(result: Comparison, prefix: str) -> Table:
+    """One row a scheme: return, price, difference, worst agent, collapse, causes."""
+    change = f"Return − {result.versus}" if result.versus else "Difference"
+    columns = (
+        Column("Scheme", ("scheme", "title", "kind"), numeric=False),
+        _estimates("Return", "return", "return"),
+        _estimates("Price", "price", "price"),
+        _estimates(change, "difference", "difference"),
+        Column("Worst agent", ("worst_accuracy", "worst_agent"), define="accuracy",
+               missing=REASONS["accuracy"]),
+        Column("Collapsed", ("collapsed_share",), define="collapsed", missing=REASONS["collapsed"]),
+        Column("Cause", ("causes",), numeric=False, define="cause"),
+    )  # fmt: skip
+    ranked = result.ranked
+    places = decimals_for(v for s in ranked for e in (s.returns, s.price) for v in e.exact)
+    rows = [_scheme_row(result, scheme, places) for scheme in ranked]
+    rows += _reference_rows(result, places)
+    caption = (
+        f"After the last update. {interval_note(result)} Collapsed is the mean over agents. "
+        "Price is the return by the reward actually paid."
+    )
+    return Table("schemes", caption, columns, tuple(rows), f"{prefix}-schemes.csv")
+
+
+def interval_note(result: Comparison) -> str:
+    """What value and interval are, for a caption."""
+    if len(result.seeds) == 1:
+        return "One seed, so there is no interval."
+    return f"Interquartile mean over {result.seed_count} with its 95% bootstrap interval."
+
+
+def _estimates(title: str, field: str, define: str) -> Column:
+    fields = tuple(f"{field}_{end}" for end in ("iqm", "low", "high"))
+    return Column(title, fields, define=define, missing=REASONS.get(define, "not measured"))
+
+
+def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
+    best = scheme.name == result.recommended
+    below = scheme.title + (" (baseline)" if scheme.kind == "baseline" else "")
+    exact = (scheme.name, scheme.title, scheme.kind)
+    difference = result.differences.get(scheme.name)
+    change = difference.returns if difference else Estimate()
+    cells = (
+        Cell(scheme.name, exact, below, "use this" if best else ""),
+        estimate_cell(scheme.returns, places),
+        estimate_cell(scheme.price, places),
+        estimate_cell(change, places, signed=True, mark=change.reading),
+        _worst(scheme.agents),
+        _collapsed(scheme.agents.values()),
+        _causes(scheme.agents.values()),
+    )
+    return Row(cells, "best" if best else "")
+
+
+def _worst(agents: dict[str, AgentResult]) -> Cell:
+    known = {n: a.accuracy.value for n, a in agents.items() if a.accuracy.value is not None}
+    if not known:
+        return Cell(ABSENT, (None, None))
+    worst = min(known, key=lambda name: known[name])
+    return Cell(fixed(known[worst], 3), (known[worst], worst), worst)
+
+
+def _collapsed(agents: Iterable[AgentResult]) -> Cell:
+    known = [a.collapsed_share for a in agents if a.collapsed_share is not None]
+    if not known:
+        return Cell(ABSENT, (None,))
+    mean = sum(known) / len(known)
+    return Cell(percent(mean), (mean,), f"{sum(s > 0 for s in known)} of {len(known)} agents")
+
+
+def _causes(agents: Iterable[AgentResult]) -> Cell:
+    causes = list(dict.fromkeys(a.cause for a in agents if a.cause))
+    codes = tuple(code_of(cause) for cause in causes)
+    return Cell("" if causes else "none", (" ".join(causes),), codes=codes)
+
+
+def _reference_rows(result: Comparison, places: int) -> list[Row]:
+    rows = []
+    for name, value in (("best possible", result.optimal), ("random actions", result.random)):
+        if value is not None:
+            level = Cell(fixed(value, places), (value, None, None))
+            rest = tuple(Cell("", ("",) * n) for n in (3, 3, 2, 1, 1))
+            rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
+    return rows
+
+
+def agent_table(result: Comparison, prefix: str) -> Table:
+    """One row an agent, one column a scheme: accuracy, collapsed share and cause."""
+    fields = ("accuracy", "accuracy_low", "accuracy_high", "collapsed_share", "cause", *MEASURES)
+    columns = [Column("Agent", ("agent",), numeric=False)]
+    for scheme in result.ranked:
+        named = tuple(f"{scheme.name}.{field}" for field in fields)
+        columns.append(Column(scheme.name, named, missing=REASONS["accuracy"]))
+    rows = [
+        Row((Cell(name, (name,)), *(_agent_cell(s.agents.get(name)) for s in result.ranked)))
+        for name in result.agents
+    ]
+    caption = (
+        "Accuracy of each agent after the last update; below it its interval, the share of "
+        "updates and seeds in which its gradient was collapsed, and the cause. The file also has "
+        "inflation, signal share, dead rate and gradient signal-to-noise."
+    )
+    return Table("agents", caption, tuple(columns), tuple(rows), f"{prefix}-agents.csv")
+
+
+def _agent_cell(agent: AgentResult | None) -> Cell:
+    if agent is None:
+        return Cell(ABSENT, (None,) * (5 + len(MEASURES)))
+    share = agent.collapsed_share
+    rest = (share, agent.cause, *agent.measures.values())
+    return Cell(
+        agent.accuracy.shown(3),
+        (*agent.accuracy.exact, *rest),
+        agent.accuracy.bounds(3),
+        f"{percent(share)} collapsed" if share else "",
+        (code_of(agent.cause),) if agent.cause else (),
+    )
+
+
+def curve_table(result: Comparison, prefix: str) -> Table:
+    """The return of every scheme at a few updates."""
+    columns = [Column("Update", ("update",))]
+    columns += [_estimates(s.name, s.name, "return") for s in result.ranked]
+    longest = max((s.curve.update for s in result.schemes.values()), key=len)
+    last = len(longest) - 1
+    picked = sorted({round(i * last / (SAMPLES - 1)) for i in range(SAMPLES)}) if last > 0 else []
+    rows = [
+        Row((
+            Cell(significant(longest[i]), (longest[i],)),
+            *(estimate_cell(_at(s, i), 3) for s in result.ranked),
+        ))
+        for i in picked
+    ]  # fmt: skip
+    caption = "Team return at a few updates; the file under the picture has them all."
+    file = f"{prefix}-curve-samples.csv"
+    return Table("curve-samples", caption, tuple(columns), tuple(rows), file)
+
+
+def _at(scheme: SchemeResult, i: int) -> Estimate:
+    curve = scheme.curve
+    if i >= len(curve.update):
+        return Estimate()
+    return Estimate(curve.iqm[i], curve.low[i], curve.high[i], scheme.returns.n)
+
+
+def control_table(result: Comparison, prefix: str) -> Table | None:
+    """The returns of the control beside those of the comparison; None where there is none."""
+    if result.control is None or not result.control.schemes:
+        return None
+    columns = (
+        Column("Scheme", ("scheme",), numeric=False),
+        _estimates("Everybody present", "control", "control"),
+        _estimates("As compared", "return", "return"),
+    )
+    rows = []
+    for name, scheme in result.control.schemes.items():
+        compared = result.schemes[name].returns if name in result.schemes else Estimate()
+        cells = (estimate_cell(scheme.returns, 3), estimate_cell(compared, 3))
+        rows.append(Row((Cell(name, (name,)), *cells)))
+    setting = f" ({result.control.setting})" if result.control.setting else ""
+    caption = f"Team return in the control{setting} and in the comparison."
+    return Table("control", caption, columns, tuple(rows), f"{prefix}-control.csv")
+
+
+def collapse_table(result: Comparison, prefix: str) -> Table:
+    """One row a scheme and agent: how long it was collapsed, from when, and why."""
+    columns = (
+        Column("Scheme", ("scheme",), numeric=False),
+        Column("Agent", ("agent",), numeric=False),
+        Column("Collapsed", ("collapsed_share",), define="collapsed", missing=REASONS["collapsed"]),
+        Column("First update", ("first_update",), missing="half of the seeds were never collapsed"),
+        Column("Cause", ("cause",), numeric=False, define="cause"),
+    )
+    rows = [
+        _collapse_row(scheme, name, scheme.agents[name])
+        for scheme in result.ranked
+        for name in result.agents
+        if name in scheme.agents
+    ]
+    caption = "How long each agent was collapsed, and from when in half of the seeds."
+    file = f"{prefix}-collapse-summary.csv"
+    return Table("collapse-summary", caption, columns, tuple(rows), file)
+
+
+def _collapse_row(scheme: SchemeResult, name: str, agent: AgentResult) -> Row:
+    pairs = zip(scheme.curve.update, agent.collapsed, strict=True)
+    first = next((update for update, share in pairs if share is not None and share >= 0.5), None)
+    cause = agent.cause
+    cells = (
+        Cell(scheme.name, (scheme.name,)),
+        Cell(name, (name,)),
+        Cell(percent(agent.collapsed_share), (agent.collapsed_share,)),
+        Cell(significant(first), (first,)),
+        Cell("" if cause else "none", (cause or "",), codes=(code_of(cause),) if cause else ()),
+    )
+    return Row(cells)
+
+
+def source_table(result: Comparison, prefix: str) -> Table:
+    """What was compared: each scheme's title and source."""
+    columns = (
+        Column("Scheme", ("scheme",), numeric=False),
+        Column("What it is", ("title", "kind"), numeric=False),
+        Column("Source", ("citation",), numeric=False),
+    )
+    rows = []
+    for s in result.schemes.values():
+        what = Cell(s.title, (s.title, s.kind), s.kind)
+        rows.append(Row((Cell(s.name, (s.name,)), what, Cell(s.citation, (s.citation,)))))
+    return Table("sources", "What was compared.", columns, tuple(rows), f"{prefix}-sources.csv")

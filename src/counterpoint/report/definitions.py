@@ -1,0 +1,151 @@
+"""What every number of a report means and how it is computed: read this beside the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One quantity; `key` is where the heads of the tables link to."""
+
+    key: str
+    term: str
+    text: str
+
+
+_SHARED = {
+    "inflation": Definition(
+        "inflation",
+        "Inflation",
+        "1 + (μₖ − μ)² / σₖ²: the factor by which an agent’s gradient loses signal-to-noise to "
+        "the offset between its own mean reward μₖ and the mean μ that was subtracted. 1 is no "
+        "loss.",
+    ),
+    "signal_share": Definition(
+        "signal_share",
+        "Signal share",
+        "σₖ² / σ²: how much of the scale that divides the advantages is the agent’s own "
+        "variance. Near 0, somebody else’s noise sets its step size and it is drowned.",
+    ),
+    "dead_rate": Definition(
+        "dead_rate",
+        "Dead rate",
+        "The share of the agent’s decisions whose advantage is exactly zero because every "
+        "reward in its group was the same. Such decisions teach nothing. An agent that has "
+        "finished learning is dead too: read it beside the regret.",
+    ),
+    "cause": Definition(
+        "cause",
+        "Cause",
+        "Why an agent’s gradient collapsed, named only where the evidence passes a calibrated "
+        "threshold. The remedy is often not decoupling.",
+    ),
+}
+
+COMPARISON = (
+    Definition(
+        "return",
+        "Return",
+        "The team’s return in the world’s own unit, computed exactly from the policies after "
+        "the last update, without sampling noise. Shown is the interquartile mean over seeds "
+        "(the mean of the middle half) with a 95% bootstrap interval.",
+    ),
+    Definition(
+        "price",
+        "Price",
+        "The same policies judged by the reward that was actually paid, so that the parts with "
+        "large rewards count for more. A scheme may win the return and lose here: that is what "
+        "it costs.",
+    ),
+    Definition(
+        "difference",
+        "Difference",
+        "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
+        "contexts, targets and noise. An interval that holds 0 means that these seeds cannot "
+        "tell the two apart. The probability of improvement is that of a seed of the scheme "
+        "beating a seed of the reference.",
+    ),
+    Definition(
+        "accuracy",
+        "Accuracy",
+        "The probability that an agent takes its best action, exact, averaged over contexts. "
+        "The worst agent is shown beside the team because a mean hides it.",
+    ),
+    Definition(
+        "collapsed",
+        "Collapsed share",
+        "The share of updates and seeds in which an agent’s gradient cannot be told from zero "
+        "(the 95% interval of the cosine between half-batches includes 0) for several updates "
+        "in a row while it could still improve.",
+    ),
+    _SHARED["cause"],
+    _SHARED["inflation"],
+    _SHARED["signal_share"],
+    _SHARED["dead_rate"],
+    Definition(
+        "snr",
+        "Gradient signal-to-noise",
+        "Power of the signal over power of the noise in the agent’s batch gradient, from the "
+        "spread between micro-batches. 0 is pure noise; estimates scatter around it and may be "
+        "negative.",
+    ),
+    Definition(
+        "control",
+        "Control",
+        "The same comparison with everybody present and one shared reward. There decoupling by "
+        "agent must change nothing, by arithmetic; if this row moved, the comparison itself "
+        "would be wrong.",
+    ),
+)
+
+DIAGNOSIS = (
+    _SHARED["inflation"],
+    _SHARED["signal_share"],
+    Definition(
+        "norm_inflation",
+        "Norm inflation",
+        "(σₖ² + (μₖ − μ)²) / σ²: the mean square of the agent’s advantages. It is bounded by "
+        "one over the agent’s share of the samples, and blind to the commonest collapse.",
+    ),
+    _SHARED["dead_rate"],
+    Definition(
+        "net_mass",
+        "Net mass",
+        "The mean advantage over the agent’s decisions. 0 is sound; anything else pushes every "
+        "action it took up or down together.",
+    ),
+    Definition(
+        "participation",
+        "Participation",
+        "The share of rollouts in which the agent acted at all.",
+    ),
+    Definition(
+        "resolution",
+        "Resolution",
+        "How many different advantages the agent was given, as a share of its decisions.",
+    ),
+    Definition(
+        "reward",
+        "Reward",
+        "Mean and standard deviation of the rewards on the rows where the agent acted.",
+    ),
+    Definition(
+        "conditions",
+        "Conditions C1 to C7",
+        "Decoupling by agent can change the advantages only where one of these holds. Each is "
+        "tested against a null in which it does not; p is the chance of a result at least as "
+        "large under that null, q is p corrected for the number of tests (Benjamini–Hochberg).",
+    ),
+    _SHARED["cause"],
+)
+
+CONDITIONS = {
+    "C1": "The reward differs when the agent acts",
+    "C2": "The number of steps varies with the reward",
+    "C3": "Agents have reward terms of their own",
+    "C4": "Agents have advantages of their own",
+    "C5": "Statistics are keyed by role, turn or context",
+    "C6": "Running memories drift on different clocks",
+    "C7": "Parameters, optimizer, clip or entropy are shared",
+}

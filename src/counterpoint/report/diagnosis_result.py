@@ -1,0 +1,114 @@
+"""A diagnosis document as values with names: what every table and picture of it reads.
+
+`read_diagnosis` is the one place that knows the document's keys. Absent parts become None or
+empty, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from counterpoint.report.document import Document, items, mapping, number, series, text
+from counterpoint.report.estimate import Values, padded
+
+MEASURES = (
+    "inflation", "signal_share", "dead_rate", "net_mass", "norm_inflation", "participation",
+    "resolution", "mean", "deviation",
+)  # fmt: skip
+TIMELINE = ("inflation", "signal_share", "dead_rate", "net_mass")
+
+
+@dataclass(frozen=True)
+class ConditionTest:
+    """One test of one condition, for one agent or for all of them."""
+
+    condition: str
+    agent: str
+    p: float | None
+    q: float | None
+    effect: float | None
+    detected: bool
+
+
+@dataclass(frozen=True)
+class AgentHealth:
+    """What the log says of one agent."""
+
+    measures: dict[str, float | None]
+    """The names of `MEASURES` to their values."""
+    cause: str | None
+    remedy: str
+    evidence: str
+    timeline: dict[str, Values]
+    """The names of `TIMELINE` to [T] values."""
+    causes: list[str | None]
+    """[T] the cause at each step."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A whole diagnosis."""
+
+    source: str
+    scheme: str
+    version: str
+    rows: int | None
+    updates: int | None
+    verdict: str
+    conditions: list[str]
+    tests: list[ConditionTest]
+    error_rate: float | None
+    not_readable: dict[str, str]
+    max_difference: float | None
+    steps: Values
+    agents: dict[str, AgentHealth]
+    recommended: str
+    why: str
+
+
+def read_diagnosis(document: Document) -> Diagnosis:
+    """The diagnosis in a document that `open_document` has let in."""
+    decoupling, agents = mapping(document, "decoupling"), mapping(document, "agents")
+    steps = series(document, "timeline", "step")
+    timelines = mapping(document, "timeline", "agents")
+    blocked = mapping(decoupling, "not_readable")
+    return Diagnosis(
+        source=text(document.get("source")),
+        scheme=text(document.get("scheme")),
+        version=text(document.get("version")),
+        rows=_whole(document.get("rows")),
+        updates=_whole(document.get("updates")),
+        verdict=text(decoupling.get("verdict")),
+        conditions=[text(c) for c in items(decoupling, "conditions")],
+        tests=[_test(t) for t in items(decoupling, "tests") if isinstance(t, dict)],
+        error_rate=number(decoupling.get("error_rate")),
+        not_readable={name: text(blocked[name]) for name in blocked},
+        max_difference=number(decoupling.get("max_difference")),
+        steps=steps,
+        agents={a: _agent(mapping(agents, a), mapping(timelines, a), len(steps)) for a in agents},
+        recommended=text(document.get("recommended")),
+        why=text(document.get("why")),
+    )
+
+
+def _agent(entry: Document, timeline: Document, count: int) -> AgentHealth:
+    causes = [text(c) or None for c in items(timeline, "cause")]
+    return AgentHealth(
+        measures={k: number(entry.get(k)) for k in MEASURES},
+        cause=text(entry.get("cause")) or None,
+        remedy=text(entry.get("remedy")),
+        evidence=text(entry.get("evidence")),
+        timeline={k: padded(series(timeline, k), count) for k in TIMELINE},
+        causes=(causes + [None] * count)[:count],
+    )
+
+
+def _test(entry: Document) -> ConditionTest:
+    p, q, effect = (number(entry.get(k)) for k in ("p", "q", "effect"))
+    agent, condition = text(entry.get("agent")), text(entry.get("condition"))
+    return ConditionTest(condition, agent, p, q, effect, entry.get("detected") is True)
+
+
+def _whole(value: object) -> int | None:
+    found = number(value)
+    return None if found is None else int(found)

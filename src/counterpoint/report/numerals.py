@@ -1,0 +1,86 @@
+"""Numbers as a reader should see them: three significant digits and no invented precision.
+
+`significant` writes one number alone, `fixed` one of a column whose decimals `decimals_for` chose.
+A number that is absent is never written as 0: it is a dash, and its table says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+MINUS = "\N{MINUS SIGN}"
+ABSENT = "\N{EN DASH}"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """The number to so many significant digits: `12.4`, `1,480`, `3.30e−16`, `–` for None."""
+    if value is None:
+        return ABSENT
+    if value == 0:
+        return "0"
+    magnitude = _magnitude(value, digits)
+    if magnitude < -3 or magnitude > 5:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
+    return fixed(round(value, digits - 1 - magnitude), max(0, digits - 1 - magnitude))
+
+
+def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
+    """The number to so many decimals, with a true minus; `signed` writes the plus too."""
+    if value is None:
+        return ABSENT
+    written = f"{value:{'+' if signed else ''},.{decimals}f}"
+    if not any(c in "123456789" for c in written):
+        written = written.lstrip("+-")
+    return written.replace("-", MINUS)
+
+
+def decimals_for(values: Iterable[float | None]) -> int:
+    """The decimals for a column: three up to 10, fewer above, more where all are tiny."""
+    largest = max((abs(v) for v in values if v is not None), default=0.0)
+    if largest == 0:
+        return 3
+    magnitude = _magnitude(largest, 3)
+    return min(8, max(0, 3 - magnitude if magnitude >= 0 else max(3, 2 - magnitude)))
+
+
+def interval(low: float | None, high: float | None, decimals: int, *, signed: bool = False) -> str:
+    """`[0.870, 0.899]`, or nothing where an end is unknown."""
+    if low is None or high is None:
+        return ""
+    return f"[{fixed(low, decimals, signed=signed)}, {fixed(high, decimals, signed=signed)}]"
+
+
+def percent(share: float | None) -> str:
+    """A share between 0 and 1 as whole percent; a trace is never rounded to none or to all."""
+    if share is None:
+        return ABSENT
+    if 0 < share < 0.005:
+        return "< 1%"
+    if 0.995 < share < 1:
+        return "> 99%"
+    return f"{100 * share:.0f}%"
+
+
+def probability(p: float | None) -> str:
+    """A p or q value: three decimals, `< 0.001` below."""
+    if p is None:
+        return ABSENT
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """`0–9` for consecutive integers, commas between the runs: `0–3, 7`."""
+    runs: list[list[int]] = []
+    for value in numbers:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{r[0]}–{r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)
+
+
+def _magnitude(value: float, digits: int) -> int:
+    """The power of ten of the leading digit, after rounding to so many digits."""
+    return math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}")))

@@ -1,0 +1,141 @@
+"""From a result document to one HTML file: start at `render`.
+
+The file holds everything it shows. Its content security policy allows its own style sheet, by
+hash, and nothing else: no script, no request, no form. Text from a document is escaped by the
+templates and by `svg.element`; there is no third way into the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import tempfile
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from counterpoint.report.comparison_page import comparison_page
+from counterpoint.report.comparison_result import read_comparison
+from counterpoint.report.diagnosis_page import diagnosis_page
+from counterpoint.report.diagnosis_result import read_diagnosis
+from counterpoint.report.document import COMPARISON, DIAGNOSIS, Document, open_document
+
+
+def render(document: Document) -> str:
+    """The page for a document of either schema, as self-contained HTML.
+
+    Raises:
+        UnknownNameError: the schema is neither a comparison's nor a diagnosis'.
+        DocumentError: there is nothing in it to show.
+    """
+    if open_document(document)["schema"] == COMPARISON:
+        return render_comparison(document)
+    return render_diagnosis(document)
+
+
+def render_comparison(document: Document) -> str:
+    """The page of a comparison.
+
+    Raises:
+        UnknownNameError: the schema is another.
+        DocumentError: no scheme is in it.
+    """
+    result = read_comparison(open_document(document, COMPARISON))
+    page = comparison_page(result, f"counterpoint-{slug(result.world)}")
+    return _fill("comparison.html", page)
+
+
+def render_diagnosis(document: Document) -> str:
+    """The page of a diagnosis.
+
+    Raises:
+        UnknownNameError: the schema is another.
+        DocumentError: no agent is in it.
+    """
+    result = read_diagnosis(open_document(document, DIAGNOSIS))
+    page = diagnosis_page(result, f"counterpoint-{slug(Path(result.source).stem)}")
+    return _fill("diagnosis.html", page)
+
+
+def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:
+    """Writes `report.html` into the directory, complete or not at all, and returns its path.
+
+    Raises:
+        UnknownNameError, DocumentError: as `render`; nothing is written then.
+        OSError: the directory cannot be written to; an earlier report stays as it was.
+    """
+    page = render(document)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / "report.html"
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=folder, prefix=".report-", suffix=".tmp", delete=False
+    ) as draft:
+        try:
+            draft.write(page)
+            draft.flush()
+            os.fsync(draft.fileno())
+            Path(draft.name).chmod(0o644)
+            os.replace(draft.name, target)
+            _sync(folder)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+    return target
+
+
+def _sync(folder: Path) -> None:
+    """Makes the new name last through a power loss, where folders can be synced."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def slug(name: str) -> str:
+    """The name as a safe part of a file name: letters, digits and hyphens, never empty."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "report"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("counterpoint.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+def breakable(name: str) -> Markup:
+    """The name, escaped, with a place to break the line after every underscore."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+
+
+@cache
+def _style() -> tuple[Markup, str]:
+    """The style sheet, and the policy that allows this sheet alone."""
+    sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return Markup(sheet), policy
+
+
+def _fill(template: str, page: dict[str, Any]) -> str:
+    style, policy = _style()
+    return _environment().get_template(template).render(style=style, policy=policy, **page)

@@ -1,0 +1,112 @@
+"""From values to pixels: linear and logarithmic scales with ticks at round numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+DECADES = 1.5
+"""A positive quantity that spans more powers of ten than this is drawn on a log axis."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One axis: `scale(value)` is its position in pixels."""
+
+    low: float
+    """Value at `start`."""
+    high: float
+    """Value at `end`; above `low`."""
+    start: float
+    """[px] where the axis begins."""
+    end: float
+    """[px] where it ends; below `start` for an axis that points up."""
+    log: bool = False
+    """Whether equal distances are equal ratios."""
+
+    def __call__(self, value: float) -> float:
+        return self.start + (self.end - self.start) * self._share(value)
+
+    def _share(self, value: float) -> float:
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self, count: int = 5) -> list[float]:
+        """About so many round values inside the axis."""
+        if self.log:
+            return log_ticks(self.low, self.high, count)
+        return linear_ticks(self.low, self.high, count)
+
+
+def spans_decades(values: Iterable[float | None]) -> bool:
+    """Whether these values want a log axis: all positive, and over `DECADES` powers of ten."""
+    known = [v for v in values if v is not None]
+    if not known or min(known) <= 0:
+        return False
+    return math.log10(max(known) / min(known)) > DECADES
+
+
+def fit(values: Iterable[float | None], start: float, end: float, *, log: bool = False) -> Scale:
+    """A scale that holds all the values, widened to round ends; 0 to 1 where there is none."""
+    known = [v for v in values if v is not None and (v > 0 or not log)]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    if log:
+        bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        return Scale(10.0**bottom, 10.0 ** max(top, bottom + 1), start, end, log=True)
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    step = _round_step(high - low, 5)
+    return Scale(
+        math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, start, end
+    )
+
+
+def linear_ticks(low: float, high: float, count: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten within [low, high]."""
+    step = _round_step(high - low, count)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, count: int) -> list[float]:
+    """Powers of ten within [low, high], thinned to about so many."""
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    stride = max(1, math.ceil((last - first + 1) / count))
+    return [10.0**power for power in range(first, last + 1, stride)]
+
+
+def tick_text(value: float, ticks: Sequence[float]) -> str:
+    """A tick's label, with the decimals that its neighbours need and no more."""
+    if abs(value) >= 10_000 or 0 < abs(value) < 0.001:
+        return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e−").replace("e+", "e")
+    if len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 10 ** (len(ticks) - 1):
+        return f"{value:,g}"
+    step = min((b - a for a, b in pairwise(ticks)), default=abs(value) or 1.0)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Positions as near to the wanted ones as at least `gap` apart within [low, high] allows."""
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    placed = [min(max(wanted[i], low), high) for i in order]
+    gap = min(gap, (high - low) / max(1, len(placed) - 1))
+    for i in range(1, len(placed)):
+        placed[i] = max(placed[i], placed[i - 1] + gap)
+    if placed and placed[-1] > high:
+        placed[-1] = high
+        for i in range(len(placed) - 2, -1, -1):
+            placed[i] = min(placed[i], placed[i + 1] - gap)
+    result = [0.0] * len(wanted)
+    for i, position in zip(order, placed, strict=True):
+        result[i] = position
+    return result
+
+
+def _round_step(span: float, count: int) -> float:
+    raw = span / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    return next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))

@@ -1,0 +1,179 @@
+"""The verdict in words: one sentence with the effect and its interval, and what stands beside it.
+
+The page and the terminal say the same sentence. A win is never shown without its price and its
+control: `comparison_verdict` returns all three facts, and says so where one was not measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from counterpoint.report.comparison_result import Comparison, SchemeResult
+from counterpoint.report.definitions import CONDITIONS
+from counterpoint.report.diagnosis_result import Diagnosis
+from counterpoint.report.estimate import Estimate
+from counterpoint.report.numerals import ABSENT, decimals_for, percent, significant
+
+_READINGS = {"higher": "Higher", "lower": "Lower", "not separable": "Cannot be told from 0"}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One of the numbers that stand beside the verdict."""
+
+    title: str
+    value: str
+    below: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to conclude."""
+
+    sentence: str
+    why: str
+    facts: tuple[Fact, ...]
+
+
+def comparison_verdict(result: Comparison) -> Verdict:
+    """What to use, by how much, at which price, and what the control says."""
+    advice, effect = _advice(result), _effect(result)
+    sentence = f"{advice}: {effect}." if effect else f"{advice}."
+    return Verdict(sentence, result.why, (_gain(result), _price(result), _control(result)))
+
+
+def _advice(result: Comparison) -> str:
+    use = f"use {result.recommended}" if result.recommended else "no scheme stands out"
+    if result.decoupling == "no-op":
+        return f"Decoupling by agent changes nothing here; {use}"
+    if result.effect == "hurts":
+        return f"Decoupling by agent hurts here; {use}"
+    if result.effect == "tie":
+        return f"Decoupling by agent changes the advantages, but not the result; {use}"
+    return use[:1].upper() + use[1:]
+
+
+def _effect(result: Comparison) -> str:
+    """`it returns x where B returns y, a difference of +d [low, high]`, as far as it is known."""
+    name, versus = result.pair
+    if name not in result.schemes:
+        return ""
+    ours = result.schemes[name].returns
+    if versus not in result.schemes:
+        return f"it returns {ours.shown()}" if ours.value is not None else ""
+    theirs = result.schemes[versus].returns
+    places = decimals_for([ours.value, theirs.value])
+    other, level = (versus, theirs) if name == result.recommended else (name, ours)
+    own = ours if name == result.recommended else theirs
+    said = (
+        f"it returns {own.shown(places)} where {other}{_collapse(result.schemes[other])} "
+        f"returns {level.shown(places)}"
+    )
+    change = result.differences[name].returns if name in result.differences else Estimate()
+    if change.value is None:
+        return said
+    if name == result.recommended:
+        sense = "a difference of"
+    else:
+        sense = "which changes the return by"
+    bounds = change.bounds(places, signed=True) if change.reading else "(no interval)"
+    return f"{said}, {sense} {change.shown(places, signed=True)} {bounds}"
+
+
+def _collapse(scheme: SchemeResult) -> str:
+    """`, under which 2 of 4 agents collapse (DROWNED),` or nothing."""
+    causes = [a.cause for a in scheme.agents.values() if a.cause]
+    if not causes:
+        return ""
+    named = ", ".join(dict.fromkeys(causes))
+    return f", under which {len(causes)} of {len(scheme.agents)} agents collapse ({named}),"
+
+
+def _gain(result: Comparison) -> Fact:
+    name, versus = result.pair
+    if name not in result.differences:
+        return Fact("Return", ABSENT, "nothing to compare with")
+    difference = result.differences[name]
+    p = difference.p_improvement
+    better = f"Probability of improvement {percent(p)}." if p is not None else ""
+    pair = (result.schemes.get(name), result.schemes.get(versus))
+    levels = [s.returns if s else None for s in pair]
+    return _change("Return", difference.returns, levels, f" for {versus}", better)
+
+
+def _price(result: Comparison) -> Fact:
+    name, versus = result.pair
+    pair: list[SchemeResult | None] = [result.schemes.get(name), result.schemes.get(versus)]
+    levels = [s.price if s else None for s in pair]
+    title = "Price"
+    if name not in result.differences:
+        return Fact(title, ABSENT, "nothing to compare with")
+    return _change(title, result.differences[name].price, levels, " by the reward actually paid")
+
+
+def _control(result: Comparison) -> Fact:
+    title, control = "Control", result.control
+    if control is None:
+        return Fact(title, ABSENT, "not run for this comparison")
+    largest = {
+        "advantages": control.max_advantage_difference,
+        "learning curves": control.max_curve_difference,
+    }
+    known = {name: significant(v, 2) for name, v in largest.items() if v is not None}
+    parts = [f"{name} differ by at most {value}" for name, value in known.items()]
+    said = f"With everybody present, {' and '.join(parts)}." if parts else ""
+    return Fact(title, control.decoupling or ABSENT, said)
+
+
+def _change(
+    title: str, change: Estimate, levels: list[Estimate | None], unit: str, extra: str = ""
+) -> Fact:
+    """A difference as a fact, with the two levels that it lies between."""
+    known = [e for e in levels if e is not None and e.value is not None]
+    places = decimals_for([e.value for e in known] or [change.value])
+    against = " against ".join(e.shown(places) for e in known) + unit if len(known) == 2 else ""
+    if change.value is None:
+        return Fact(title, ABSENT, "not measured", f"{against}." if against else "")
+    bounds = change.bounds(places, signed=True)
+    below = f"95% interval {bounds}" if change.reading else bounds
+    reading = ": ".join(part for part in (_READINGS.get(change.reading, ""), against) if part)
+    note = f"{reading}. {extra}" if reading else extra
+    return Fact(title, change.shown(places, signed=True), below, note.strip())
+
+
+def diagnosis_verdict(result: Diagnosis) -> Verdict:
+    """Whether decoupling by agent matters for this log, why, and what to use."""
+    rate = f" at an error rate of {percent(result.error_rate)}" if result.error_rate else ""
+    use = f"; use {result.recommended}" if result.recommended else ""
+    if result.verdict == "no-op":
+        reason = "none of the conditions under which it could is met"
+        sentence = f"Decoupling by agent changes nothing for this log: {reason}{use}."
+    else:
+        reasons = [f"{CONDITIONS.get(c, c).lower()} ({c})" for c in result.conditions]
+        because = f": {' and '.join(reasons)}" if reasons else ""
+        sentence = f"Decoupling by agent matters for this log{because}{use}."
+    facts = (_conditions_fact(result, rate), _causes_fact(result), _advantage_fact(result))
+    return Verdict(sentence, result.why, facts)
+
+
+def _conditions_fact(result: Diagnosis, rate: str) -> Fact:
+    shown = ", ".join(result.conditions) or "none"
+    blocked = ", ".join(result.not_readable)
+    note = f"{blocked} cannot be read from rewards." if blocked else ""
+    return Fact("Conditions detected", shown, f"of C1 to C6{rate}", note)
+
+
+def _causes_fact(result: Diagnosis) -> Fact:
+    sick = [h.cause for h in result.agents.values() if h.cause]
+    judged = f"judged under {result.scheme}" if result.scheme else ""
+    parts = [*dict.fromkeys(sick), judged]
+    shown = f"{len(sick)} of {len(result.agents)}"
+    return Fact("Agents with a cause", shown, ", ".join(part for part in parts if part))
+
+
+def _advantage_fact(result: Diagnosis) -> Fact:
+    title = "Largest change of an advantage"
+    if result.max_difference is None:
+        return Fact(title, ABSENT, "not computed")
+    return Fact(title, significant(result.max_difference), "pooled against per agent")
