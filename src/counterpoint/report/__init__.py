@@ -1,11 +1,20 @@
 """Pages and tables for people: a result document in, one self-contained HTML file or a table out.
 
 Start at `render` (a document to HTML), `write_report` (the same into a directory) and, for the
-terminal, `counterpoint.report.terminal`. A document is plain JSON, as `compare --json` and
-`diagnose --json` print it: this room knows no world and no experiment.
+terminal, `comparison_table` and `diagnosis_table`. A document is plain JSON, as `compare --json`
+and `diagnose --json` print it: this room knows no world and no experiment.
 """
 
 from counterpoint.report.document import DocumentError
 from counterpoint.report.page import render, render_comparison, render_diagnosis, write_report
+from counterpoint.report.terminal import comparison_table, diagnosis_table
 
-__all__ = ["DocumentError", "render", "render_comparison", "render_diagnosis", "write_report"]
+__all__ = [
+    "DocumentError",
+    "comparison_table",
+    "diagnosis_table",
+    "render",
+    "render_comparison",
+    "render_diagnosis",
+    "write_report",
+]
