@@ -5,12 +5,10 @@ terminal, `comparison_table` and `diagnosis_table`. A document is plain JSON, as
 and `diagnose --json` print it: this room knows no world and no experiment.
 """
 
-from counterpoint.report.document import DocumentError
 from counterpoint.report.page import render, render_comparison, render_diagnosis, write_report
 from counterpoint.report.terminal import comparison_table, diagnosis_table
 
 __all__ = [
-    "DocumentError",
     "comparison_table",
     "diagnosis_table",
     "render",

@@ -187,14 +187,14 @@ def _control_chart(result: Comparison, control: Control) -> Chart:
 
 def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
     """A map of agent by update for each scheme; None where collapse was not measured."""
-    panels, rows, seen, width = [], list[Sequence[Exact]](), list[str](), 1
+    panels, rows, seen, span = [], list[Sequence[Exact]](), list[str](), 1.0
     for i, scheme in enumerate(result.ranked):
         strips = [Strip(n, a.collapsed, a.causes) for n, a in scheme.agents.items()]
         updates = [u for u in scheme.curve.update if u is not None]
         if not updates or all(share is None for strip in strips for share in strip.shares):
             continue
         panels.append(heat_map(f"map-{i}", scheme.name, "update", updates, strips))
-        width = max(stop - start for start, stop in columns_of(len(updates)))
+        span = (updates[-1] - updates[0] + 1) / len(columns_of(len(updates)))
         for strip in strips:
             seen += [c for c in strip.causes if c]
             columns = zip(scheme.curve.update, strip.shares, strip.causes, strict=True)
@@ -204,7 +204,7 @@ def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
     known = [c for c in CODES if c in seen] + sorted({c for c in seen if c not in CODES})
     return Figure(
         key="collapse",
-        caption=_collapse_caption(result, width),
+        caption=_collapse_caption(result, span),
         file=f"{prefix}-collapse.csv",
         header=("scheme", "agent", "update", "collapsed_share", "cause"),
         rows=rows,
@@ -215,8 +215,8 @@ def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
     )
 
 
-def _collapse_caption(result: Comparison, width: int) -> str:
-    joined = f" One column is {width} updates." if width > 1 else ""
+def _collapse_caption(result: Comparison, span: float) -> str:
+    joined = f" One column stands for about {span:.0f} updates." if span > 1 else ""
     return (
         "Whose gradient is collapsed at which update: the stronger the colour, the more of the "
         f"{result.seed_count}; colour and letters are the cause named most often.{joined}"

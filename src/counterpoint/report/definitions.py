@@ -63,8 +63,8 @@ COMPARISON = (
         "Difference",
         "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
         "contexts, targets and noise. An interval that holds 0 means that these seeds cannot "
-        "tell the two apart. The probability of improvement is that of a seed of the scheme "
-        "beating a seed of the reference.",
+        "tell the two apart. “Ahead in” is the share of seeds on which the scheme beats "
+        "the reference, ties counting half.",
     ),
     Definition(
         "accuracy",

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from counterpoint.errors import CounterpointError, UnknownNameError
+from counterpoint.errors import LogError, UnknownNameError
 
 COMPARISON = "counterpoint.comparison/1"
 DIAGNOSIS = "counterpoint.diagnosis/1"
@@ -26,10 +26,6 @@ _INVISIBLE = frozenset("\u200b\u200e\u200f\u2028\u2029\u2060\ufeff\ufffe\uffff")
 )
 
 
-class DocumentError(CounterpointError, ValueError):
-    """A result document that lacks what a report is made of."""
-
-
 def open_document(document: Document, schema: str | None = None) -> Document:
     """The document with every string, keys included, made safe to show.
 
@@ -39,10 +35,10 @@ def open_document(document: Document, schema: str | None = None) -> Document:
 
     Raises:
         UnknownNameError: the schema is another.
-        DocumentError: this is no mapping, or there is nothing in it to show.
+        LogError: this is no mapping, or there is nothing in it to show.
     """
     if not isinstance(document, Mapping):
-        raise DocumentError(
+        raise LogError(
             f"got a document of type {type(document).__name__}; wanted the mapping that "
             "'compare --json' or 'diagnose --json' prints"
         )
@@ -55,7 +51,7 @@ def open_document(document: Document, schema: str | None = None) -> Document:
         )
     part = PARTS[str(found)]
     if not isinstance(document.get(part), Mapping) or not document[part]:
-        raise DocumentError(f"got a document without '{part}'; wanted at least one of them")
+        raise LogError(f"got a document without '{part}'; wanted at least one of them")
     clean: Document = _clean(document)
     return clean
 

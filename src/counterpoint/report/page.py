@@ -11,7 +11,6 @@ import base64
 import hashlib
 import os
 import re
-import tempfile
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +24,7 @@ from counterpoint.report.comparison_result import read_comparison
 from counterpoint.report.diagnosis_page import diagnosis_page
 from counterpoint.report.diagnosis_result import read_diagnosis
 from counterpoint.report.document import COMPARISON, DIAGNOSIS, Document, open_document
+from counterpoint.runs.files import write_atomically
 
 
 def render(document: Document) -> str:
@@ -32,7 +32,7 @@ def render(document: Document) -> str:
 
     Raises:
         UnknownNameError: the schema is neither a comparison's nor a diagnosis'.
-        DocumentError: there is nothing in it to show.
+        LogError: there is nothing in it to show.
     """
     if open_document(document)["schema"] == COMPARISON:
         return render_comparison(document)
@@ -44,7 +44,7 @@ def render_comparison(document: Document) -> str:
 
     Raises:
         UnknownNameError: the schema is another.
-        DocumentError: no scheme is in it.
+        LogError: no scheme is in it.
     """
     result = read_comparison(open_document(document, COMPARISON))
     page = comparison_page(result, f"counterpoint-{slug(result.world)}")
@@ -56,7 +56,7 @@ def render_diagnosis(document: Document) -> str:
 
     Raises:
         UnknownNameError: the schema is another.
-        DocumentError: no agent is in it.
+        LogError: no agent is in it.
     """
     result = read_diagnosis(open_document(document, DIAGNOSIS))
     page = diagnosis_page(result, f"counterpoint-{slug(Path(result.source).stem)}")
@@ -64,41 +64,15 @@ def render_diagnosis(document: Document) -> str:
 
 
 def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:
-    """Writes `report.html` into the directory, complete or not at all, and returns its path.
+    """Writes `report.html` into the directory, whole or not at all, and returns its path.
 
     Raises:
-        UnknownNameError, DocumentError: as `render`; nothing is written then.
-        OSError: the directory cannot be written to; an earlier report stays as it was.
+        UnknownNameError, LogError: as `render`; nothing is written then.
+        OutputError: it cannot be written; an earlier report stays as it was.
     """
-    page = render(document)
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / "report.html"
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=folder, prefix=".report-", suffix=".tmp", delete=False
-    ) as draft:
-        try:
-            draft.write(page)
-            draft.flush()
-            os.fsync(draft.fileno())
-            Path(draft.name).chmod(0o644)
-            os.replace(draft.name, target)
-            _sync(folder)
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise
+    target = Path(directory) / "report.html"
+    write_atomically(target, render(document))
     return target
-
-
-def _sync(folder: Path) -> None:
-    """Makes the new name last through a power loss, where folders can be synced."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def slug(name: str) -> str:

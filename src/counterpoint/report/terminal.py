@@ -31,7 +31,7 @@ def comparison_table(document: Document) -> RenderableType:
     """The verdict, one row a scheme, and the remedies of the causes found.
 
     Raises:
-        UnknownNameError, DocumentError: as `counterpoint.report.render`.
+        UnknownNameError, LogError: as `counterpoint.report.render`.
     """
     result = read_comparison(open_document(document, COMPARISON))
     table = _table(("Scheme", "Return", "Price", "Worst", "Collapsed", "Cause"))
@@ -79,7 +79,7 @@ def diagnosis_table(document: Document) -> RenderableType:
     """The verdict, one row an agent, the conditions, and the remedies of the causes found.
 
     Raises:
-        UnknownNameError, DocumentError: as `counterpoint.report.render`.
+        UnknownNameError, LogError: as `counterpoint.report.render`.
     """
     result = read_diagnosis(open_document(document, DIAGNOSIS))
     table = _table(("Agent", "Inflation", "Signal share", "Dead rate", "Net mass", "Cause"))

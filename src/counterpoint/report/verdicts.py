@@ -96,7 +96,7 @@ def _gain(result: Comparison) -> Fact:
         return Fact("Return", ABSENT, "nothing to compare with")
     difference = result.differences[name]
     p = difference.p_improvement
-    better = f"Probability of improvement {percent(p)}." if p is not None else ""
+    better = f"Ahead in {percent(p)} of the seeds." if p is not None else ""
     pair = (result.schemes.get(name), result.schemes.get(versus))
     levels = [s.returns if s else None for s in pair]
     return _change("Return", difference.returns, levels, f" for {versus}", better)
