@@ -95,9 +95,8 @@ def build(stage: Path, rooms: list[str]) -> None:
     """Copy what mutmut needs into `stage`, with a configuration for these rooms."""
     junk = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PROJECT / "src", stage / "src", ignore=junk)
-    shutil.copytree(PROJECT / "tests" / "data", stage / "tests" / "data", ignore=junk)
-    for room in rooms:
-        shutil.copytree(PROJECT / "tests" / room, stage / "tests" / room, ignore=junk)
+    for folder in ("data", *rooms):
+        shutil.copytree(PROJECT / "tests" / folder, stage / "tests" / folder, ignore=junk)
     (stage / "mutation_profile.py").write_text(PROFILE)
     mutated = ", ".join(f'"src/counterpoint/{room}/*"' for room in rooms)
     tests = ", ".join(f'"tests/{room}"' for room in rooms)

@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import StatisticsError
@@ -28,6 +28,7 @@ def test_all_against_all_by_hand() -> None:
     assert probability_of_improvement([1.0, 2.0, 0.0], [2.0], paired=False).n == 1
 
 
+@settings(deadline=None)
 @given(SCORES, SCORES)
 def test_the_value_equals_counting(x: list[float], y: list[float]) -> None:
     got = probability_of_improvement(x, y, paired=False)
@@ -36,6 +37,7 @@ def test_the_value_equals_counting(x: list[float], y: list[float]) -> None:
     assert -1e-12 <= got.low <= got.value <= got.high <= 1 + 1e-12
 
 
+@settings(deadline=None)
 @given(SCORES, SCORES)
 def test_losing_is_the_mirror_of_winning(x: list[float], y: list[float]) -> None:
     there = probability_of_improvement(x, y, paired=False)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import StatisticsError
@@ -38,6 +38,7 @@ def test_each_row_of_a_batch_is_its_own() -> None:
     np.testing.assert_array_equal(interquartile_means(rows), [[2.5], [4.0]])
 
 
+@settings(deadline=None)
 @given(SCORES)
 def test_equals_whole_trimming_of_each_value_taken_four_times(values: list[float]) -> None:
     # 4m values can be trimmed by m at each end with no fraction left over.
@@ -46,6 +47,7 @@ def test_equals_whole_trimming_of_each_value_taken_four_times(values: list[float
     assert interquartile_mean(values) == pytest.approx(oracle, rel=1e-12, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(SCORES, st.integers(-1000, 1000), st.sampled_from([-8.0, -1.0, 0.25, 4.0]))
 def test_shift_scale_and_sign_go_through(values: list[float], shift: int, scale: float) -> None:
     moved = interquartile_mean(scale * np.array(values) + shift)
@@ -53,6 +55,7 @@ def test_shift_scale_and_sign_go_through(values: list[float], shift: int, scale:
     assert moved == pytest.approx(wanted, rel=1e-12, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(SCORES, st.randoms(use_true_random=False))
 def test_the_order_of_runs_does_not_matter(values: list[float], random) -> None:
     shuffled = list(values)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import StatisticsError
@@ -31,6 +31,7 @@ def test_the_example_of_the_paper() -> None:
     assert q[3] == pytest.approx(0.0095 * 15 / 4)
 
 
+@settings(deadline=None)
 @given(P)
 def test_equals_the_definition(p: list[float]) -> None:
     ordered, m = sorted(p), len(p)
@@ -40,6 +41,7 @@ def test_equals_the_definition(p: list[float]) -> None:
     np.testing.assert_allclose(benjamini_hochberg(p), wanted, rtol=1e-15)
 
 
+@settings(deadline=None)
 @given(P, st.randoms(use_true_random=False))
 def test_permuted_tests_keep_their_q(p: list[float], random) -> None:
     order = list(range(len(p)))
@@ -49,6 +51,7 @@ def test_permuted_tests_keep_their_q(p: list[float], random) -> None:
     )
 
 
+@settings(deadline=None)
 @given(P)
 def test_between_p_and_one_in_the_same_order(p: list[float]) -> None:
     q = benjamini_hochberg(p)

@@ -123,6 +123,7 @@ def test_calibrated_under_the_null_and_awake_off_it() -> None:
     assert np.mean(np.array(shifted) <= 0.05) >= 0.9
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_swapping_the_samples_swaps_the_sign_alone(x: list[int], y: list[int]) -> None:
     there, back = permutation_test(x, y, rng=rng()), permutation_test(y, x, rng=rng())

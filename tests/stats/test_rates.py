@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import StatisticsError
@@ -37,6 +37,7 @@ def test_no_success_and_no_failure_are_exact_at_their_end() -> None:
         assert every.low == pytest.approx(n / (n + Z**2), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.floats(0.01, 0.99), st.floats(0.5, 0.999))
 def test_the_ends_solve_the_score_equation(n: int, share: float, level: float) -> None:
     # (p - end)^2 = z^2 end (1 - end) / n
@@ -47,6 +48,7 @@ def test_the_ends_solve_the_score_equation(n: int, share: float, level: float) -
     assert 0 < got.low < got.value < got.high < 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.data())
 def test_failures_are_the_mirror_of_successes(n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, n))
@@ -106,6 +108,7 @@ def test_the_band_of_a_profile_is_wilson_s_over_all_runs_of_all_tasks() -> None:
     assert usual.low[0] == wilson_interval(1, 2).low
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(-20, 20), min_size=1, max_size=15),
     st.lists(st.integers(-20, 20), min_size=1, max_size=8),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import StatisticsError
@@ -94,6 +94,7 @@ def test_coverage_in_a_simulation() -> None:
     assert 0.96 <= covered / 500 <= 0.995
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=1, max_size=9),
     st.integers(0, 5),
