@@ -1,21 +1,24 @@
 """Which agent's gradient collapses, why, and whether decoupling credit by agent matters.
 
-Start at `gradient_statistics` (can the gradient be told from zero?), `collapsed`, and
-`three_numbers` with `name_causes` (why, from rewards). Arrays only: no I/O, no clock, no chance
-of its own.
+Start at `diagnose` with somebody else's log; or, inside a trainer, at `gradient_statistics` (can
+the gradient be told from zero?), `collapsed`, and `three_numbers` with `name_causes` (why, from
+rewards). Arrays only: no I/O, no clock, no chance of its own.
 """
 
 from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
 from counterpoint.diagnose.collapse import collapsed
+from counterpoint.diagnose.diagnosis import Diagnosis, diagnose
 from counterpoint.diagnose.gradients import GradientStatistics, gradient_statistics
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
 
 __all__ = [
     "CAUSES",
     "REMEDIES",
+    "Diagnosis",
     "GradientStatistics",
     "ThreeNumbers",
     "collapsed",
+    "diagnose",
     "drowning",
     "gradient_statistics",
     "name_causes",

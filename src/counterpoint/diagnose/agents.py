@@ -1,0 +1,240 @@
+"""What a log says of each agent under a scheme: the three numbers, dead decisions, net mass, more.
+
+Start at `agent_numbers`. Groups are those of the scheme under judgement, and each step is a call
+of its own: statistics are never taken across steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit import Scheme, advantages
+from counterpoint.credit.labels import factorize
+from counterpoint.credit.segments import segment_max, segment_sum
+from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
+from counterpoint.diagnose.log import Floats, Ids, Log, dense
+
+SPIKE = 8.0
+"""A larger advantage is a spike in any group; in a small one, less is: see `spike_limit`."""
+
+LEAST_SPIKE = 5.0
+"""No group is so small that a smaller advantage is a spike: of normal rewards, 6 in 10^7 are."""
+
+SAME = 1e-9
+"""Advantages that differ by less than this, relative to the largest, are the same one."""
+
+
+@dataclass(frozen=True)
+class AgentNumbers:
+    """Numbers of each agent, [A] unless said otherwise; NaN where undefined."""
+
+    numbers: ThreeNumbers
+    """[1, A] each, averaged over groups by the agent's samples."""
+    noise: Floats
+    """Inflation as a ratio of averages over groups: what decides OFFSET, since a group in which
+    two samples happen to be close says nothing."""
+    decisions: Floats
+    """Decisions with or without a reward."""
+    participation: Floats
+    """Share of the rollouts in which the agent acts."""
+    mean: Floats
+    """Mean reward."""
+    deviation: Floats
+    """Population standard deviation of the reward."""
+    dead_rate: Floats
+    """Share of decisions that have no advantage: reward missing, group constant or too small."""
+    net_mass: Floats
+    """Mean advantage over the decisions with a reward."""
+    resolution: Floats
+    """Distinct advantages in a prompt and step, averaged over those where the agent acts."""
+    spike_rate: Floats
+    """Share of decisions with an advantage beyond `spike_limit`; NaN without a scale."""
+    timeline: dict[str, Floats]
+    """`inflation`, `signal_share`, `dead_rate` and `net_mass` at each step, [T, A]."""
+
+
+def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
+    """The numbers of each agent.
+
+    Args:
+        log: the log.
+        scheme: the scheme under judgement.
+        values: [N] its advantages.
+    """
+    n_agents, n_steps = len(log.agents), len(log.steps)
+    missing = np.isnan(log.rewards(scheme))
+    group = np.asarray(log.labels.groups(scheme.center_by).ids)
+    moment = log.step * n_agents + log.agent
+    dead = missing | _flat(values, group)
+    overall, over_time, noise = _three(log, scheme)
+    rows = np.bincount(log.agent, minlength=n_agents)
+    mean, deviation = _moments(log, scheme)
+
+    def average(what: NDArray[Any], ids: Ids, n: int, ok: Floats) -> Floats:
+        return _ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
+
+    given, all_rows = (~missing).astype(np.float64), np.ones(len(missing))
+    per_step = {
+        "inflation": over_time.inflation,
+        "signal_share": over_time.signal_share,
+        "dead_rate": average(dead, moment, n_steps * n_agents, all_rows),
+        "net_mass": average(values, moment, n_steps * n_agents, given),
+    }
+    return AgentNumbers(
+        numbers=overall,
+        noise=noise,
+        decisions=rows.astype(np.float64),
+        participation=_rollouts(log) / log.n_rollouts,
+        mean=mean,
+        deviation=deviation,
+        dead_rate=average(dead, log.agent, n_agents, all_rows),
+        net_mass=average(values, log.agent, n_agents, given),
+        resolution=_resolution(log, values, missing),
+        spike_rate=_spikes(log, scheme, values, missing),
+        timeline={name: found.reshape(n_steps, n_agents) for name, found in per_step.items()},
+    )
+
+
+def spike_limit(samples: Floats) -> Floats:
+    """The largest advantage that is no spike, for groups of that many samples.
+
+    A z-score of n samples cannot exceed sqrt(n - 1), so group statistics cannot spike in groups
+    below 26; running statistics can.
+    """
+    return np.clip(np.sqrt(np.maximum(samples - 1.0, 0.0)), LEAST_SPIKE, SPIKE)
+
+
+def _three(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Floats]:
+    """The three numbers over the log and at each step, and the inflation of averages [A]."""
+    center = np.asarray(log.labels.groups(scheme.center_by).ids)
+    scale = np.asarray(log.labels.groups(scheme.scale_by or ()).ids)
+    columns = [_entering(log, scheme, column) for column in _columns(log, scheme)]
+    weight = np.tile(_weights(log, scheme), len(columns))
+    agent, step = np.tile(log.agent, len(columns)), np.tile(log.step, len(columns))
+    centered = np.concatenate(columns)
+
+    def numbers(x: Floats, ids: Ids, by_step: bool) -> ThreeNumbers:
+        n = int(ids.max()) + 1
+        group = np.concatenate([ids + n * c for c in range(len(columns))])
+        return three_numbers(
+            x, group, agent, n * len(columns), len(log.agents), step if by_step else None,
+            len(log.steps) if by_step else 1, weight,
+        )  # fmt: skip
+
+    offsets = [numbers(centered, center, by_step) for by_step in (False, True)]
+    noise = _ratio(offsets[0].norm_inflation[0], offsets[0].signal_share[0])
+    if scheme.center_by == scheme.scale_by:
+        return offsets[0], offsets[1], noise
+    spread = centered
+    if scheme.scale_of == "centered":
+        spread = np.concatenate([_without_mean(x, center) for x in columns])
+    scales = [numbers(spread, scale, by_step) for by_step in (False, True)]
+    both = [
+        replace(s, inflation=o.inflation) for s, o in zip(scales, offsets, strict=True)
+    ]  # fmt: skip
+    return both[0], both[1], noise
+
+
+def _columns(log: Log, scheme: Scheme) -> list[Floats]:
+    """The reward columns [N] that the scheme normalizes."""
+    if scheme.components == "sum_first":
+        return [log.rewards(scheme)]
+    return list(log.decisions.rewards.T)
+
+
+def _entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
+    """[N] the value with which each row enters its group: ranked, or its rollout's mean."""
+    if scheme.transform == "identity" and scheme.weighting == "step":
+        return column
+    plain = Scheme(
+        center_by=scheme.center_by,
+        transform=scheme.transform,
+        weighting=scheme.weighting,
+        center="none",
+        scale="none",
+    )
+    labels = {**log.decisions.labels, "batch": log.step}
+    values = np.asarray(advantages(column, labels, plain).values)
+    return np.where(np.isnan(column), np.nan, values)
+
+
+def _weights(log: Log, scheme: Scheme) -> Floats:
+    """[N] how much a row counts: 1, or 1 / the rows of its rollout in its group."""
+    if scheme.weighting == "step":
+        return np.ones(len(log.agent))
+    others = (name for name in scheme.center_by if name != "prompt")
+    group = np.asarray(log.labels.groups((*others, "prompt", "rollout")).ids)
+    given = ~np.isnan(log.rewards(scheme))
+    weight: Floats = 1.0 / np.maximum(np.bincount(group, weights=given), 1.0)
+    return weight[group]
+
+
+def _without_mean(values: Floats, ids: Ids) -> Floats:
+    ok = ~np.isnan(values)
+    n = int(ids.max()) + 1
+    mean = _ratio(segment_sum(values[ok], ids[ok], n), segment_sum(np.ones(ok.sum()), ids[ok], n))
+    centered: Floats = values - mean[ids]
+    return centered
+
+
+def _flat(values: Floats, group: Ids) -> NDArray[np.bool_]:
+    """[N] whether nobody in the row's group has an advantage."""
+    size = abs(values)
+    largest = segment_max(size, group, int(group.max()) + 1)
+    flat: NDArray[np.bool_] = largest[group] <= SAME * size.max(initial=0.0)
+    return flat
+
+
+def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
+    """[A] mean and deviation of each agent's reward."""
+    rewards, n = log.rewards(replace(scheme, components="sum_first")), len(log.agents)
+    ok = ~np.isnan(rewards)
+    agent, count = log.agent[ok], np.bincount(log.agent[ok], minlength=n).astype(np.float64)
+    low = np.where(count > 0, 1.0, np.nan) * (rewards[ok].min() if ok.any() else 0.0)
+    mean = _ratio(segment_sum(rewards[ok] - low[agent], agent, n), count) + low
+    var = _ratio(segment_sum((rewards[ok] - mean[agent]) ** 2, agent, n), count)
+    return mean, np.sqrt(var)
+
+
+def _rollouts(log: Log) -> Floats:
+    """[A] rollouts in which each agent acts."""
+    n = len(log.agents)
+    _, first = dense(log.rollout * n + log.agent, log.n_rollouts * n)
+    return np.bincount(log.agent[first], minlength=n).astype(np.float64)
+
+
+def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
+    """[A] distinct advantages in a prompt and step, averaged over those where the agent acts."""
+    ok, n = missing == 0, len(log.agents)
+    if not ok.any():
+        return np.full(n, np.nan)
+    cell = (log.block * n + log.agent)[ok]
+    order = np.lexsort((values[ok], cell))
+    ids, ordered = cell[order], values[ok][order]
+    gap = SAME * max(float(abs(ordered).max()), 1e-300)
+    new_cell = np.diff(ids, prepend=-1) != 0
+    distinct = new_cell | (np.diff(ordered, prepend=0.0) > gap)
+    owner = ids % n
+    return _ratio(segment_sum(distinct, owner, n), segment_sum(new_cell, owner, n))
+
+
+def _spikes(log: Log, scheme: Scheme, values: Floats, missing: Floats) -> Floats:
+    n = len(log.agents)
+    if scheme.scale == "none":
+        return np.full(n, np.nan)
+    group = factorize(np.asarray(log.labels.groups(scheme.scale_by or ()).ids))[0]
+    limit = spike_limit(np.bincount(group).astype(np.float64))[group]
+    ok = missing == 0
+    spikes = segment_sum((abs(values) > limit)[ok], log.agent[ok], n)
+    return _ratio(spikes, np.bincount(log.agent[ok], minlength=n).astype(np.float64))
+
+
+def _ratio(over: Floats, under: Floats) -> Floats:
+    """over / under, NaN where there is nothing to divide by."""
+    out = np.full(np.shape(over), np.nan)
+    np.divide(over, under, out=out, where=np.asarray(under) > 0)
+    return out

@@ -1,0 +1,140 @@
+"""Does something go with the reward? An exact permutation test within strata.
+
+Units (rollouts, or prompts) carry a feature, such as whether an agent acted, and scores, such as
+the reward and its square. Under the null the scores of the units of one stratum are exchangeable,
+so shuffling them there gives the statistic's distribution, whatever that of the rewards is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit.segments import segment_sum
+from counterpoint.diagnose.log import Floats, Ids
+
+ENOUGH = 25
+"""Draws at least as extreme as what was seen after which p is known well enough to stop."""
+
+CHUNK = 2**20
+"""Shuffled values that are held at a time."""
+
+
+@dataclass(frozen=True)
+class Association:
+    """What one test found."""
+
+    p: float
+    """Add-one permutation p-value; NaN where nothing varies, so that nothing can be tested."""
+    effect: float
+    """Correlation within strata, of the feature and score where it is strongest."""
+    score: int
+    """Which score that was."""
+
+
+def associations(
+    features: Sequence[Floats],
+    scores: Floats,
+    strata: Ids,
+    draws: int,
+    rng: np.random.Generator,
+) -> list[Association]:
+    """One two-sided test for each of `features`, on the same shuffles.
+
+    The statistic is the largest |sum of feature x score|, in its exact permutation standard
+    deviations, over the columns of the feature and of the scores.
+
+    Args:
+        features: arrays [U, F], one a test; a test with several columns asks about any of them.
+        scores: [U, J].
+        strata: [U] units are shuffled within their stratum.
+        draws: how many shuffles at most; it stops early where p is clearly large.
+        rng: where the shuffles come from.
+
+    Source: permutation p-values with add-one: Phipson & Smyth 2010; early stopping: Besag &
+        Clifford 1991.
+    """
+    positions = _by_size(strata)
+    units = np.concatenate([p.ravel() for p in positions]) if positions else np.zeros(0, np.int64)
+    if not len(units):
+        return [Association(np.nan, 0.0, 0) for _ in features]
+    inside = strata[units]
+    test_of_column = np.repeat(np.arange(len(features)), [f.shape[1] for f in features])
+    x = _centered(np.concatenate(features, axis=1)[units], inside)
+    y = _centered(scores[units], inside)
+    scale, correlation = _scales(x, y, inside)
+    weighted = x[:, :, None] / scale  # [U, columns, J]
+    observed = np.einsum("ufj,uj->fj", weighted, y)
+    seen = _largest(abs(observed)[None], test_of_column)[0]
+    count, done = np.zeros(len(features)), 0
+    testable = seen > 0
+    for shuffled in _shuffles(positions, scores, draws, rng):
+        drawn = abs(np.einsum("cuj,ufj->cfj", shuffled, weighted, optimize=True))
+        count += (_largest(drawn, test_of_column) >= seen * (1 - 1e-9)).sum(axis=0)
+        done += len(shuffled)
+        if (count[testable] >= ENOUGH).all():
+            break
+    found = []
+    for test in range(len(features)):
+        here = test_of_column == test
+        strongest = np.unravel_index(int(abs(observed[here]).argmax()), observed[here].shape)
+        p = (1 + count[test]) / (1 + done) if testable[test] else np.nan
+        found.append(Association(float(p), float(correlation[here][strongest]), int(strongest[1])))
+    return found
+
+
+def _by_size(strata: Ids) -> list[NDArray[np.int64]]:
+    """Positions [strata, n] of the units of the strata of each size n >= 2."""
+    order = np.argsort(strata, kind="stable")
+    _, start, size = np.unique(strata[order], return_index=True, return_counts=True)
+    return [
+        order[start[size == n][:, None] + np.arange(n)] for n in np.unique(size[size >= 2]).tolist()
+    ]
+
+
+def _centered(columns: Floats, strata: Ids) -> Floats:
+    ids, n = np.unique(strata, return_inverse=True)[1], int(np.unique(strata).size)
+    count = segment_sum(np.ones(len(ids)), ids, n)
+    means = [segment_sum(column, ids, n) / count for column in columns.T]
+    return columns - np.stack([mean[ids] for mean in means], axis=1)
+
+
+def _scales(x: Floats, y: Floats, strata: Ids) -> tuple[Floats, Floats]:
+    """Permutation deviation [columns, J] of sum x y (inf where nothing varies), and correlation.
+
+    Shuffling y in a stratum of n gives the variance `sum x^2 sum y^2 / (n - 1)`.
+    """
+    ids, n = np.unique(strata, return_inverse=True)[1], int(np.unique(strata).size)
+    freedom = segment_sum(np.ones(len(ids)), ids, n) - 1
+    xx = np.stack([segment_sum(column**2, ids, n) for column in x.T], axis=1)
+    yy = np.stack([segment_sum(column**2, ids, n) for column in y.T], axis=1)
+    xx[xx <= 1e-20 * max(1.0, float((x**2).sum()))] = 0.0
+    variance = (xx / freedom[:, None]).T @ yy
+    whole = np.sqrt(xx.sum(axis=0)[:, None] * yy.sum(axis=0))
+    correlation = (x.T @ y) / np.where(whole > 0, whole, np.inf)
+    return np.sqrt(np.where(variance > 0, variance, np.inf)), correlation
+
+
+def _largest(values: Floats, test_of_column: NDArray[np.int64]) -> Floats:
+    """[C, tests] the largest of [C, columns, J] in each test."""
+    starts = np.flatnonzero(np.diff(test_of_column, prepend=-1))
+    largest: Floats = np.maximum.reduceat(values.max(axis=2), starts, axis=1)
+    return largest
+
+
+def _shuffles(
+    positions: list[NDArray[np.int64]], scores: Floats, draws: int, rng: np.random.Generator
+) -> Iterator[Floats]:
+    """Chunks [C, U, J] of scores shuffled within strata, in the order of `positions`."""
+    units = sum(p.size for p in positions)
+    size = max(1, min(draws, CHUNK // (units * scores.shape[1])))
+    for start in range(0, draws, size):
+        count = min(size, draws - start)
+        index = [
+            rng.permuted(np.broadcast_to(p, (count, *p.shape)), axis=2).reshape(count, -1)
+            for p in positions
+        ]
+        yield scores[np.concatenate(index, axis=1)]

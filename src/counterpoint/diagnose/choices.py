@@ -1,0 +1,95 @@
+"""What logged actions say: how much an agent's choice explains, and how much choice it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit import Scheme
+from counterpoint.credit.labels import factorize
+from counterpoint.credit.segments import segment_sum
+from counterpoint.diagnose.log import Floats, Ids, Log, dense
+
+MOST_DISTINCT = 0.5
+"""Actions that are distinct in more than this share of an agent's decisions are free text."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """[A] each; NaN where the log has no actions, or nothing but free text."""
+
+    influence: Floats
+    """`Var(E[R | action]) / Var(R)` within prompt and step, corrected for chance, at least 0."""
+    entropy: Floats
+    """Entropy of the agent's actions within prompt and step, in nats, averaged over decisions."""
+
+
+def choices_of(log: Log, scheme: Scheme) -> Choices:
+    """Influence and entropy of each agent's actions.
+
+    Source: the correction for chance is epsilon squared (Kelley 1935).
+    """
+    n_agents = len(log.agents)
+    unknown = np.full(n_agents, np.nan)
+    if log.decisions.action is None:
+        return Choices(unknown, unknown)
+    rewards = log.rewards(scheme)
+    action = factorize(_text(log.decisions.action))[0]
+    ok = ~np.isnan(rewards)
+    agent, action, reward = log.agent[ok], action[ok], rewards[ok]
+    cell, _ = dense(log.block[ok] * n_agents + agent, log.n_blocks * n_agents)
+    option, first = dense(*factorize(cell * (int(action.max(initial=0)) + 1) + action))
+    kinds, _ = dense(*factorize(agent * (int(action.max(initial=0)) + 1) + action))
+    distinct = np.bincount(
+        np.unique(np.column_stack([agent, kinds]), axis=0)[:, 0], minlength=n_agents
+    )
+    count = np.bincount(agent, minlength=n_agents)
+    told = distinct <= MOST_DISTINCT * count
+    entropy = _entropy(agent, cell, option, first, n_agents)
+    return Choices(
+        np.where(told, _influence(agent, cell, option, first, reward, n_agents), np.nan),
+        np.where(told, entropy, np.nan),
+    )
+
+
+def _influence(
+    agent: Ids, cell: Ids, option: Ids, first: Ids, reward: Floats, n_agents: int
+) -> Floats:
+    """[A] share of the reward's variance within cells that the option explains."""
+    total, n_total = _spread(reward, cell)
+    within, n_within = _spread(reward, option)
+    all_squares = segment_sum(total**2, agent, n_agents)
+    left = segment_sum(within**2, agent, n_agents)
+    free = np.bincount(agent, minlength=n_agents).astype(np.float64)
+    cells = np.bincount(agent[n_total], minlength=n_agents)
+    options = np.bincount(agent[n_within], minlength=n_agents)
+    error = left / np.where(free > options, free - options, np.nan)
+    explained = all_squares - left - (options - cells) * error
+    share = explained / np.where(all_squares > 0, all_squares, np.nan)
+    return np.clip(share, 0.0, 1.0)
+
+
+def _spread(reward: Floats, ids: Ids) -> tuple[Floats, Ids]:
+    """Deviation of each row from the mean of its segment, and the first row of each segment."""
+    _, first = np.unique(ids, return_index=True)
+    mean = np.bincount(ids, weights=reward) / np.maximum(np.bincount(ids), 1)
+    return reward - mean[ids], first
+
+
+def _entropy(agent: Ids, cell: Ids, option: Ids, first: Ids, n_agents: int) -> Floats:
+    """[A] entropy of options in their cell, averaged over decisions: mean of -log p(option)."""
+    p = np.bincount(option)[option] / np.bincount(cell)[cell]
+    count = np.bincount(agent, minlength=n_agents)
+    surprise = segment_sum(-np.log(p), agent, n_agents)
+    return surprise / np.where(count > 0, count, np.nan)
+
+
+def _text(action: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Actions as a column without missing values: None is an action of its own."""
+    if action.dtype.kind != "O":
+        return action
+    plain = np.empty(len(action), dtype=object)
+    plain[:] = ["" if value is None else value for value in action.tolist()]
+    return plain

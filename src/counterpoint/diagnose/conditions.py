@@ -1,0 +1,227 @@
+"""Which of the conditions under which decoupling can matter hold in a log.
+
+| | holds if | read from |
+|---|---|---|
+| C1 | P(R given that k acts) differs from P(R) | who acts in which rollout, against its reward |
+| C2 | how often k acts goes with R | decisions a rollout, against the agent's reward |
+| C3 | agents have reward terms of their own | rewards that differ within a rollout (no test) |
+| C5 | R goes with the role, turn or context | the label's share of k's decisions, against reward |
+| C6 | memories keep different clocks while R drifts | agents absent from whole steps, and a trend |
+
+C1, C2 and C5 are tested on two levels: rollouts shuffled within their prompt and step, and whole
+prompts shuffled within their step; each asks about the mean of the reward and about its spread.
+All p-values of a log go through Benjamini-Hochberg together. Start at `find_conditions`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from counterpoint.credit.scheme import Scheme
+from counterpoint.diagnose.association import associations
+from counterpoint.diagnose.log import Floats, Ids, Log, dense
+from counterpoint.diagnose.rollouts import Rollouts, rollouts_of
+from counterpoint.stats import benjamini_hochberg
+
+ERROR_RATE = 0.01
+"""How often at most a log without any of the conditions gets one: the false discovery rate."""
+
+NOT_READABLE = {
+    "C4": "agents with advantages of their own (a critic, times of their own) leave no trace in "
+    "rewards: look at the trainer",
+    "C7": "shared parameters, optimizer, clip, entropy or KL terms leave no trace in rewards: "
+    "look at the trainer",
+}
+"""Conditions that rewards cannot show, and why."""
+
+SAME = 1e-9
+"""Rewards of one rollout that differ by less than this, relative to their size, are the same."""
+
+FEWEST_DRAWS, MOST_DRAWS = 999, 4999
+"""Shuffles of a test. Among m tests, 1.5 m / error rate make the smallest p count."""
+
+MOST_STEPS = 400
+"""Steps whose order is tested for drift; the means of more are averaged into as many."""
+
+
+@dataclass(frozen=True)
+class ConditionTest:
+    """One test of one condition for one agent."""
+
+    condition: str
+    """`C1`, `C2`, `C3`, `C5` or `C6`."""
+    agent: str | None
+    """The agent, or None where the test is about all of them."""
+    p: float | None
+    """Permutation p-value, or None where nothing is left to chance (C3)."""
+    q: float | None
+    """p among all tests of the log (Benjamini-Hochberg)."""
+    effect: float | None
+    """Correlation with the reward (or its square); for C3 the share of rollouts that differ."""
+    detected: bool
+    """Whether the condition holds, at the error rate."""
+    level: str = ""
+    """What was shuffled: `rollouts`, `prompts` or `steps`."""
+    about: str = ""
+    """Whether the mean or the spread of the reward showed it more."""
+    label: str = ""
+    """The label, for C5."""
+
+
+def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[ConditionTest]:
+    """Every test that the log allows. A test in which nothing varies is not made."""
+    rewards = log.rewards(scheme)
+    own_terms = _own_terms(log, scheme, rewards)
+    rollouts = rollouts_of(log, rewards, own_terms.detected, rng)
+    jobs = _jobs(log, rollouts)
+    count = sum(len(job.tests) for job in jobs)
+    draws = int(np.clip(math.ceil(1.5 * count / ERROR_RATE), FEWEST_DRAWS, MOST_DRAWS))
+    tests = [test for job in jobs for test in _run(job, draws, rng)]
+    tests += _clocks(log, rewards, draws, rng)
+    if tests:
+        q = benjamini_hochberg([1.0 if test.p is None else test.p for test in tests])
+        tests = [
+            replace(test, q=float(value), detected=bool(value <= ERROR_RATE))
+            for test, value in zip(tests, q, strict=True)
+        ]
+    return sorted([own_terms, *tests], key=lambda test: test.condition)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Tests that share their units and shuffles."""
+
+    tests: list[ConditionTest]
+    features: list[Floats]
+    scores: Floats
+    strata: Ids
+
+
+def _jobs(log: Log, r: Rollouts) -> list[_Job]:
+    """C1 for all agents together; C2 and C5 for each agent, over the rollouts where it acts."""
+    agents, acts = log.agents, (r.count > 0).astype(np.float64)
+    first = [
+        (ConditionTest("C1", a, None, None, None, False), acts[:, [k]])
+        for k, a in enumerate(agents)
+    ]
+    jobs = _levels(first, r.team, r.block, r.step)
+    for k, name in enumerate(agents):
+        here = acts[:, k] > 0
+        asked = [(ConditionTest("C2", name, None, None, None, False), r.count[here][:, [k]])]
+        for label, share in r.shares.items():
+            asked.append(
+                (ConditionTest("C5", name, None, None, None, False, label=label), share[here, k])
+            )
+        jobs += _levels(asked, r.own[here, k], r.block[here], r.step[here])
+    return [job for job in jobs if job.tests]
+
+
+def _levels(
+    asked: list[tuple[ConditionTest, Floats]], reward: Floats, block: Ids, step: Ids
+) -> list[_Job]:
+    """The same questions about rollouts within their prompt, and about prompts in their step."""
+    if not len(reward):
+        return []
+    ids, first = dense(block, int(block.max()) + 1)
+    mean = _block_mean(reward[:, None], ids)
+    inside = reward - mean[ids, 0]
+    prompts = np.column_stack([mean, _block_mean(reward[:, None] ** 2, ids)])
+    averaged = [(test, _block_mean(feature, ids)) for test, feature in asked]
+    return [
+        _job("rollouts", asked, np.column_stack([inside, inside**2]), ids),
+        _job("prompts", averaged, prompts, step[first]),
+    ]
+
+
+def _job(
+    level: str, asked: list[tuple[ConditionTest, Floats]], scores: Floats, strata: Ids
+) -> _Job:
+    kept = [(replace(t, level=level), x) for t, x in asked if _varies_within(x, strata)]
+    return _Job([test for test, _ in kept], [x for _, x in kept], scores, strata)
+
+
+def _varies_within(feature: Floats, strata: Ids) -> bool:
+    """Whether any column of [U, F] takes two values in one stratum."""
+    ids, first = dense(strata, int(strata.max()) + 1)
+    return bool((abs(feature - feature[first][ids]) > 1e-9).any())
+
+
+def _block_mean(columns: Floats, ids: Ids) -> Floats:
+    count = np.bincount(ids)
+    means: Floats = np.stack([np.bincount(ids, weights=c) / count for c in columns.T], axis=1)
+    return means
+
+
+def _run(job: _Job, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
+    found = associations(job.features, job.scores, job.strata, draws, rng)
+    return [
+        replace(test, p=one.p, effect=one.effect, about=("mean", "spread")[one.score])
+        for test, one in zip(job.tests, found, strict=True)
+        if not math.isnan(one.p)
+    ]
+
+
+def _own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
+    """C3: the share of rollouts in which agents' mean rewards differ beyond rounding."""
+    columns = [rewards]
+    if scheme.components == "normalize_first":
+        columns = list(log.decisions.rewards.T)
+    differs = np.zeros(log.n_rollouts, dtype=bool)
+    for column in columns:
+        ok = ~np.isnan(column)
+        cell, first = dense(
+            log.rollout[ok] * len(log.agents) + log.agent[ok], log.n_rollouts * len(log.agents)
+        )
+        if not len(first):
+            continue
+        mean = np.bincount(cell, weights=column[ok]) / np.bincount(cell)
+        owner = log.rollout[ok][first]
+        low, high = np.full(log.n_rollouts, np.inf), np.full(log.n_rollouts, -np.inf)
+        np.minimum.at(low, owner, mean)
+        np.maximum.at(high, owner, mean)
+        size = np.maximum(abs(low), abs(high))
+        differs |= np.isfinite(low) & (high - low > SAME * size)
+    share = float(differs.mean())
+    return ConditionTest("C3", None, None, None, share, bool(differs.any()), level="rollouts")
+
+
+def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
+    """C6: a trend or memory of the rewards over steps, where agents miss different steps."""
+    steps, ok = len(log.steps), ~np.isnan(rewards)
+    present = np.zeros((steps, len(log.agents)), dtype=bool)
+    present[log.step[ok], log.agent[ok]] = True
+    used = present.any(axis=1)
+    if used.sum() < 3 or (present[used] == present[used][:, :1]).all():
+        return []
+    count = np.maximum(np.bincount(log.step[ok], minlength=steps), 1)
+    mean = (np.bincount(log.step[ok], weights=rewards[ok], minlength=steps) / count)[used]
+    binned = [part.mean() for part in np.array_split(mean, min(len(mean), MOST_STEPS))]
+    found = _drift(np.array(binned), draws, rng)
+    return (
+        []
+        if found is None
+        else [ConditionTest("C6", None, *found, False, level="steps", about="mean")]
+    )
+
+
+def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, None, float] | None:
+    """p and trend of step means [T], against all orders; None where they are all the same."""
+    centered = mean - mean.mean()
+    size = float((centered**2).sum())
+    if size <= 1e-24 * float((mean**2).sum()):
+        return None
+    time = np.arange(len(mean)) - (len(mean) - 1) / 2
+    time /= np.sqrt((time**2).sum() * size)
+
+    def statistic(series: Floats) -> Floats:
+        trend = abs(series @ time) * np.sqrt(len(mean) - 1)
+        memory = (series[..., 1:] * series[..., :-1]).sum(axis=-1) / size * np.sqrt(len(mean))
+        larger: Floats = np.maximum(trend, memory + 1 / np.sqrt(len(mean)))
+        return larger
+
+    shuffled = rng.permuted(np.broadcast_to(centered, (draws, len(mean))), axis=1)
+    far = (statistic(shuffled) >= statistic(centered) * (1 - 1e-9)).sum()
+    return float((1 + far) / (1 + draws)), None, float(centered @ time)

@@ -1,0 +1,66 @@
+"""The three logs of a real language-model team: collapsed, learned, and a no-op."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from counterpoint.diagnose import diagnose
+from counterpoint.readers import example_log, read_decisions
+
+LOGS = Path(__file__).parent.parent / "data" / "lewis_smollm2"
+
+
+def document(name, scheme):
+    found = diagnose(read_decisions(LOGS / f"{name}.jsonl"), scheme, rng=np.random.default_rng(0))
+    return json.loads(json.dumps(found.to_json(), allow_nan=False))
+
+
+@pytest.mark.parametrize("name", ["collapsed_pooled", "learned_per_agent"])
+def test_own_reward_terms_under_pooled_statistics(name):
+    found = document(name, "mappo_pooled")
+    assert found["decoupling"]["verdict"] == "matters"
+    assert found["decoupling"]["conditions"] == ["C3"]
+    assert [found["agents"][a]["cause"] for a in ("speaker", "listener")] == ["OFFSET", "OFFSET"]
+    assert found["recommended"] == "happo_per_agent"
+    # The speaker's 5 extra points push all its samples up and all the listener's down.
+    assert found["agents"]["speaker"]["net_mass"] > 0.9
+    assert found["agents"]["listener"]["net_mass"] < -0.9
+    assert found["agents"]["speaker"]["norm_inflation"] == pytest.approx(1)
+
+
+def test_the_same_log_under_statistics_of_its_own_has_no_cause():
+    found = document("learned_per_agent", "happo_per_agent")
+    assert [agent["cause"] for agent in found["agents"].values()] == [None, None]
+    assert found["recommended"] == "happo_per_agent"
+    assert found["agents"]["listener"]["inflation"] == pytest.approx(1)
+
+
+def test_one_reward_for_everybody_is_a_no_op():
+    found = document("same_reward", "mappo_pooled")
+    assert found["decoupling"]["verdict"] == "no-op"
+    assert found["decoupling"]["conditions"] == []
+    assert found["decoupling"]["max_difference"] < 1e-12
+    assert [agent["cause"] for agent in found["agents"].values()] == [None, None]
+    assert found["recommended"] == "mappo_pooled"
+    assert set(found["decoupling"]["not_readable"]) == {"C4", "C7"}
+
+
+def test_inflation_is_the_average_over_updates_by_hand():
+    decisions = read_decisions(LOGS / "collapsed_pooled.jsonl")
+    rewards, agent = decisions.rewards[:, 0], decisions.labels["agent"]
+    by_hand = []
+    for step in np.unique(decisions.step):
+        here = decisions.step == step
+        own = rewards[here & (agent == "speaker")]
+        if own.std() > 0:
+            by_hand.append(1 + (own.mean() - rewards[here].mean()) ** 2 / own.var())
+    found = document("collapsed_pooled", "mappo_pooled")
+    assert found["agents"]["speaker"]["inflation"] == pytest.approx(np.mean(by_hand))
+    assert len(found["timeline"]["step"]) == 20
+    assert set(found["timeline"]["agents"]["listener"]["cause"]) == {"OFFSET"}
+
+
+def test_the_shipped_example_is_the_collapsed_log():
+    assert example_log().read_bytes() == (LOGS / "collapsed_pooled.jsonl").read_bytes()
