@@ -6,6 +6,7 @@ A comparison that lists schemes lists these too: each is computed by a world tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -57,6 +58,6 @@ _BASELINES = MappingProxyType(
 )
 
 
-def baselines() -> dict[str, Baseline]:
+def baselines() -> Mapping[str, Baseline]:
     """Name to `Baseline`, in the order in which tables list them."""
-    return dict(_BASELINES)
+    return _BASELINES
