@@ -117,7 +117,7 @@ def _agent(done: Training, k: int) -> dict[str, Any]:
         "cause": cause,
         "remedy": REMEDIES[cause] if cause else None,
         **measures,
-        "snr": _mean(done.gradients["snr"][:, :, k]),
+        "snr": _median(done.gradients["snr"][:, :, k]),
     }
 
 
@@ -134,6 +134,12 @@ def _commonest(causes: NDArray[np.int8]) -> str | None:
     """The cause named most often, or None where none is."""
     named = np.bincount(causes[causes > 0], minlength=len(CAUSES))
     return CAUSES[int(named.argmax())] if named.any() else None
+
+
+def _median(values: Floats) -> float | None:
+    """Of what is unbounded: an exact counterfactual leaves gradients almost without noise."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else None
 
 
 def _mean(values: Floats) -> float | None:
