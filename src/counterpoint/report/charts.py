@@ -12,8 +12,18 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from counterpoint.report.scales import Scale, fit, spread, tick_text
-from counterpoint.report.svg import Point, area, element, label, line, picture, shorten, trace
+from counterpoint.report.scales import Scale, across, fit, spread, tick_text
+from counterpoint.report.svg import (
+    HEADING,
+    Point,
+    area,
+    element,
+    label,
+    line,
+    picture,
+    shorten,
+    trace,
+)
 
 POINTS = 240
 """More points than this along one line are thinned in the picture, never in the numbers."""
@@ -114,8 +124,7 @@ def _draw(chart: Chart, frame: Frame, naming: str) -> Markup:
 def _x_scale(chart: Chart, frame: Frame) -> Scale:
     known = [v for ln in chart.lines for v in ln.x if v is not None]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    high = high if high > low else low + 1.0
-    return Scale(low, high, frame.left, frame.width - frame.right)
+    return across(low, high, frame.left, frame.width - frame.right)
 
 
 def _y_scale(chart: Chart, frame: Frame) -> Scale:
@@ -129,7 +138,7 @@ def _y_scale(chart: Chart, frame: Frame) -> Scale:
 def _axes(chart: Chart, frame: Frame, x: Scale, y: Scale) -> Iterable[Markup]:
     left, right, base = frame.left, frame.width - frame.right, frame.height - frame.bottom
     if chart.heading:
-        yield label(shorten(chart.heading, frame.width), 0, 12, "heading")
+        yield label(shorten(chart.heading, frame.width, HEADING), 0, 12, "heading")
     yield label(chart.y_title, 0, frame.top - 14, "axis")
     y_ticks = y.ticks(4 if frame.height < 300 else 5)
     for value in y_ticks:

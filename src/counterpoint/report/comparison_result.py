@@ -109,7 +109,7 @@ class Comparison:
         if best in self.differences:
             return best, self.differences[best].versus
         others = [s.name for s in self.ranked if self._measured_against(s.name) == best]
-        return (others[0], best) if others else (best, "")
+        return (others[0], best) if best and others else (best, "")
 
     @property
     def seed_count(self) -> str:

@@ -87,7 +87,11 @@ def number(value: Any) -> float | None:
     """The finite number, or None for everything else (None, NaN, infinite, text)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def mapping(document: Document, *path: str) -> Document:

@@ -13,8 +13,8 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from counterpoint.report.scales import Scale, tick_text
-from counterpoint.report.svg import element, label, line, picture, shorten
+from counterpoint.report.scales import Scale, across, tick_text
+from counterpoint.report.svg import HEADING, element, label, line, picture, shorten
 
 CODES = {
     "DEAD": "De",
@@ -68,7 +68,7 @@ def heat_map(
     top, base = 22.0, 22.0 + row * len(strips)
     columns = columns_of(len(steps))
     x = Scale(0, max(1, len(steps)), left, WIDTH - 2)
-    parts = [label(shorten(heading, WIDTH), 0, 12, "heading")]
+    parts = [label(shorten(heading, WIDTH, HEADING), 0, 12, "heading")]
     for i, strip in enumerate(strips):
         middle = top + row * i + row / 2 + 4
         parts.append(label(shorten(strip.agent, left - 4), left - 6, middle, "tick", "end"))
@@ -116,7 +116,7 @@ def _cells(
 def _axis(steps: Sequence[float], x: Scale, base: float, title: str) -> list[Markup]:
     parts = [line((x.start, base + 1), (x.end, base + 1), "rule")]
     if steps:
-        shown = Scale(steps[0], max(steps[-1], steps[0] + 1), x.start, x.end)
+        shown = across(steps[0], steps[-1], x.start, x.end)
         ticks = [v for v in shown.ticks(4) if v == int(v)]
         for value in ticks:
             anchor = "end" if shown(value) > WIDTH - 12 else "middle"

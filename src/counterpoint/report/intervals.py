@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from counterpoint.report.scales import Scale, fit, tick_text
-from counterpoint.report.svg import element, label, line, picture, shorten
+from counterpoint.report.svg import HEADING, element, label, line, picture, shorten
 
 WIDTH = 300.0
 ROW = 30.0
@@ -46,7 +46,7 @@ def interval_panel(
     values = [v for d in dots for v in (d.value, d.low, d.high)]
     x = fit(values, 2, WIDTH - 8)
     base = TOP + ROW * len(dots)
-    parts = [label(shorten(heading, WIDTH), 0, 12, "heading"), *_axis(x, base, axis)]
+    parts = [label(shorten(heading, WIDTH, HEADING), 0, 12, "heading"), *_axis(x, base, axis)]
     for i, dot in enumerate(dots):
         parts += _row(dot, x, TOP + ROW * i)
     said = "; ".join(f"{d.name} {d.shown}" for d in dots)

@@ -6,11 +6,12 @@ A number that is absent is never written as 0: it is a dash, and its table says 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
+UNREADABLE = 1e7
+"""Numbers from here on are written with a power of ten, in columns too."""
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -30,6 +31,8 @@ def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
     """The number to so many decimals, with a true minus; `signed` writes the plus too."""
     if value is None:
         return ABSENT
+    if abs(value) >= UNREADABLE:
+        return ("+" if signed and value > 0 else "") + significant(value)
     written = f"{value:{'+' if signed else ''},.{decimals}f}"
     if not any(c in "123456789" for c in written):
         written = written.lstrip("+-")
@@ -83,4 +86,4 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def _magnitude(value: float, digits: int) -> int:
     """The power of ten of the leading digit, after rounding to so many digits."""
-    return math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}")))
+    return int(f"{abs(value):.{digits - 1}e}".split("e")[1])

@@ -10,6 +10,9 @@ from itertools import pairwise
 DECADES = 1.5
 """A positive quantity that spans more powers of ten than this is drawn on a log axis."""
 
+LARGEST, SMALLEST = 1e300, 1e-300
+"""Ends and span of an axis stay within these, where no arithmetic overflows."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -27,7 +30,7 @@ class Scale:
     """Whether equal distances are equal ratios."""
 
     def __call__(self, value: float) -> float:
-        return self.start + (self.end - self.start) * self._share(value)
+        return self.start + (self.end - self.start) * self._share(_drawable(value))
 
     def _share(self, value: float) -> float:
         if self.log:
@@ -51,17 +54,24 @@ def spans_decades(values: Iterable[float | None]) -> bool:
 
 def fit(values: Iterable[float | None], start: float, end: float, *, log: bool = False) -> Scale:
     """A scale that holds all the values, widened to round ends; 0 to 1 where there is none."""
-    known = [v for v in values if v is not None and (v > 0 or not log)]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    known = [v for v in values if v is not None and (v > SMALLEST or not log)]
+    low, high = (min(known), max(known)) if known else (1.0 if log else 0.0, 1.0)
+    low, high = _drawable(low), _drawable(high)
     if log:
         bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
         return Scale(10.0**bottom, 10.0 ** max(top, bottom + 1), start, end, log=True)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), SMALLEST):
+        low, high = low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0)
     step = _round_step(high - low, 5)
     return Scale(
         math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, start, end
     )
+
+
+def across(low: float, high: float, start: float, end: float) -> Scale:
+    """A scale that ends exactly at the two values, or a little later where they are equal."""
+    low, high = _drawable(low), _drawable(high)
+    return Scale(low, high if high > low else low + max(1.0, 1e-3 * abs(low)), start, end)
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:
@@ -104,6 +114,10 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     for i, position in zip(order, placed, strict=True):
         result[i] = position
     return result
+
+
+def _drawable(value: float) -> float:
+    return min(max(value, -LARGEST), LARGEST)
 
 
 def _round_step(span: float, count: int) -> float:

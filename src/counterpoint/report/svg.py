@@ -16,6 +16,8 @@ T = TypeVar("T")
 Point = tuple[float, float]
 CHARACTER = 6.1
 """Mean width in pixels of one character of an 11 px label."""
+HEADING = 7.2
+"""The same of a bold one of 12 px."""
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
@@ -72,9 +74,9 @@ def line(start: Point, end: Point, class_: str) -> Markup:
     return element("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], class_=class_)
 
 
-def shorten(content: str, width: float) -> str:
+def shorten(content: str, width: float, character: float = CHARACTER) -> str:
     """The text cut to about so many pixels, with an ellipsis where something is gone."""
-    room = max(4, int(width / CHARACTER))
+    room = max(4, int(width / character))
     return content if len(content) <= room else content[: room - 1] + "…"
 
 

@@ -1,0 +1,102 @@
+"""The sentence: what to use, why, and how much, for each outcome."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from report_samples import comparison, diagnosis
+
+from counterpoint.report.comparison_result import read_comparison
+from counterpoint.report.diagnosis_result import read_diagnosis
+from counterpoint.report.document import open_document
+from counterpoint.report.verdicts import Fact, Verdict, comparison_verdict, diagnosis_verdict
+
+
+def compared(**verdict: Any) -> Verdict:
+    document = comparison(5, 4)
+    document["verdict"].update(verdict)
+    return comparison_verdict(read_comparison(open_document(document)))
+
+
+def diagnosed(**parts: Any) -> Verdict:
+    return diagnosis_verdict(read_diagnosis(open_document({**diagnosis(4), **parts})))
+
+
+def test_a_win_says_what_why_and_how_much() -> None:
+    """The sample: .885 - .740 = .145, plus and minus .045."""
+    assert compared().sentence == (
+        "Use happo_per_agent: it returns 0.885 where mappo_pooled, under which 2 of 4 agents "
+        "collapse (DROWNED), returns 0.740, a difference of +0.145 [+0.100, +0.190]."
+    )
+
+
+def test_a_reference_that_wins_is_compared_with_the_best_of_the_others() -> None:
+    said = compared(recommended="mappo_pooled", effect="hurts").sentence
+    assert said.startswith("Decoupling by agent hurts here; use mappo_pooled: it returns 0.740 ")
+    assert said.endswith(
+        "where counterfactual returns 0.910, which changes the return by +0.170 [+0.125, +0.215]."
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "start"),
+    [
+        ({"decoupling": "no-op"}, "Decoupling by agent changes nothing here; use happo"),
+        ({"effect": "tie"}, "Decoupling by agent changes the advantages, but not the result; use"),
+        ({"effect": None}, "Use happo_per_agent: "),
+        ({"recommended": None}, "No scheme stands out."),
+        ({"recommended": "no_such"}, "Use no_such."),
+    ],
+)
+def test_every_outcome_has_its_words(verdict: dict[str, Any], start: str) -> None:
+    assert compared(**verdict).sentence.startswith(start)
+
+
+def test_win_price_and_control_always_stand_together() -> None:
+    assert [fact.title for fact in compared().facts] == ["Return", "Price", "Control"]
+    document = comparison(5, 4)
+    document.update(control=None, differences={})
+    bare = comparison_verdict(read_comparison(open_document(document)))
+    assert bare.sentence == "Use happo_per_agent: it returns 0.885."
+    assert bare.facts == (
+        Fact("Return", "–", "nothing to compare with"),
+        Fact("Price", "–", "nothing to compare with"),
+        Fact("Control", "–", "not run for this comparison"),
+    )
+
+
+def test_an_interval_that_holds_zero_is_not_called_a_win() -> None:
+    document = comparison(5, 4)
+    document["differences"]["happo_per_agent"].update(iqm=0.01, low=-0.02, high=0.04)
+    gain = comparison_verdict(read_comparison(open_document(document))).facts[0]
+    assert gain.below == "95% interval [−0.020, +0.040]"
+    assert gain.note.startswith("Cannot be told from 0: 0.885 against 0.740 for mappo_pooled.")
+
+
+def test_one_seed_is_said_to_have_no_interval() -> None:
+    verdict = comparison_verdict(read_comparison(open_document(comparison(1, 4))))
+    assert verdict.sentence.endswith("a difference of +0.145 (no interval).")
+    assert verdict.facts[0].below == "one seed: no interval"
+
+
+def test_a_log_in_which_decoupling_matters() -> None:
+    verdict = diagnosed()
+    assert verdict.sentence == (
+        "Decoupling by agent matters for this log: agents have reward terms of their own (C3); "
+        "use happo_per_agent."
+    )
+    assert [f.value for f in verdict.facts] == ["C3", "2 of 2", "3.70"]
+
+
+def test_a_log_in_which_it_is_a_no_op() -> None:
+    decoupling = {**diagnosis(4)["decoupling"], "verdict": "no-op", "conditions": []}
+    verdict = diagnosed(decoupling=decoupling, recommended="mappo_pooled")
+    assert verdict.sentence == (
+        "Decoupling by agent changes nothing for this log: none of the conditions under which it "
+        "could is met; use mappo_pooled."
+    )
+    assert verdict.facts[0] == Fact(
+        "Conditions detected", "none", "of C1 to C6 at an error rate of 1%",
+        "C4, C7 cannot be read from rewards.",
+    )  # fmt: skip
