@@ -167,7 +167,7 @@ def _weights(log: Log, scheme: Scheme) -> Floats:
     if scheme.weighting == "step":
         return np.ones(len(log.agent))
     others = (name for name in scheme.center_by if name != "prompt")
-    group = np.asarray(log.labels.groups((*others, "prompt", "rollout")).ids)
+    group: Ids = np.asarray(log.labels.groups((*others, "prompt", "rollout")).ids)
     given = ~np.isnan(log.rewards(scheme))
     weight: Floats = 1.0 / np.maximum(np.bincount(group, weights=given), 1.0)
     return weight[group]

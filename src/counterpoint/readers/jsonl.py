@@ -131,7 +131,7 @@ def _field(where: str, name: str, value: Any) -> Any:
         if isinstance(value, dict):
             for key in value:
                 _check_text(at, key)
-            value = {key: _number(f"{at}, component '{key}'", v) for key, v in value.items()}
+            value = {key: _number(f"{at}, component {key!r}", v) for key, v in value.items()}
         elif isinstance(value, list):
             value = [_number(f"{at}, rollout {i}", v) for i, v in enumerate(value)]
         return value  # already checked, so it stays as it is

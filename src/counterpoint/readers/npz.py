@@ -97,7 +97,7 @@ def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDAr
     size = member.file_size
     if size > BOMB_BYTES and size > BOMB_RATIO * max(member.compress_size, 1):
         raise LogError(
-            f"npz, column '{name}': got {member.compress_size} bytes that unpack to {size}; this "
+            f"npz, column {name!r}: got {member.compress_size} bytes that unpack to {size}; this "
             "looks like a zip bomb; wanted an archive written by np.savez"
         )
     with archive.open(member) as data:
@@ -107,15 +107,15 @@ def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDAr
             (2, 0): np.lib.format.read_array_header_2_0,
         }.get(version)
         if read_header is None:
-            raise LogError(f"npz, column '{name}': got format {version}; wanted numbers or text")
+            raise LogError(f"npz, column {name!r}: got format {version}; wanted numbers or text")
         shape, _, dtype = read_header(data)
     if dtype.hasobject:
         raise LogError(
-            f"npz, column '{name}': got pickled objects, which are not read because a pickle can "
+            f"npz, column {name!r}: got pickled objects, which are not read because a pickle can "
             "run code; wanted numbers or text (for missing rewards, NaN)"
         )
     if math.prod(shape) * dtype.itemsize > size or min(shape, default=0) < 0:
-        raise LogError(f"npz, column '{name}': got a header of shape {shape} and {size} bytes")
+        raise LogError(f"npz, column {name!r}: got a header of shape {shape} and {size} bytes")
     with archive.open(member) as data:
         array: NDArray[Any] = np.lib.format.read_array(data, allow_pickle=False)
     return array
@@ -131,7 +131,7 @@ def _rewards(columns: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float64], tup
     if single is None:
         for name, part in parts.items():
             if part.ndim != 1 or len(part) != len(next(iter(parts.values()))):
-                raise LogError(f"npz, component '{name}': got shape {part.shape}; wanted [N]")
+                raise LogError(f"npz, component {name!r}: got shape {part.shape}; wanted [N]")
         single = np.stack(list(parts.values()), axis=1)
     if single.dtype.kind not in "fiu" or single.ndim not in (1, 2) or 0 in single.shape:
         raise LogError(

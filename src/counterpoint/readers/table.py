@@ -72,7 +72,7 @@ def _header(header: list[str]) -> tuple[dict[str, int], dict[str, int]]:
     """Where the labels and the reward components are: name to position."""
     where = "line 1"
     if twice := next((name for name in header if name and header.count(name) > 1), None):
-        raise LogError(f"{where}: got column '{twice}' twice; wanted each column once")
+        raise LogError(f"{where}: got column {twice!r} twice; wanted each column once")
     at = {name: i for i, name in enumerate(header)}
     for alias, name in ALIASES.items():
         if alias in at:
