@@ -39,16 +39,18 @@ def test_the_best_is_recommended_and_its_price_is_told():
     }
     found = judged(schemes, (0.1, 0.3))
     assert found["recommended"] == "happo_per_agent"
-    assert "Collapsed under mappo_pooled: quiet DROWNED." in found["why"]
+    assert "DROWNED: quiet under mappo_pooled." in found["why"]
     assert "mappo_pooled earns more (0.870 against 0.820)" in found["why"]
     assert "C1" in found["why"]
 
 
-def test_a_scheme_that_cannot_be_told_from_the_best_wins_by_being_simpler():
-    schemes = {"happo_per_agent": scheme(0.91, low=0.85), "mappo_pooled": scheme(0.90)}
-    assert recommended(schemes) == "mappo_pooled"
-    schemes = {"happo_per_agent": scheme(0.91, low=0.905), "mappo_pooled": scheme(0.90)}
-    assert recommended(schemes) == "happo_per_agent"
+def test_a_change_must_pay_or_the_reference_stays():
+    schemes = {"happo_per_agent": scheme(0.91), "mappo_pooled": scheme(0.90), "grpo": scheme(0.5)}
+    unsure = {"happo_per_agent": {"iqm": 0.01, "low": -0.01, "high": 0.03}}
+    assert recommended(schemes, unsure, "mappo_pooled") == "mappo_pooled"
+    sure = {"happo_per_agent": {"iqm": 0.01, "low": 0.005, "high": 0.03}}
+    assert recommended(schemes, sure, "mappo_pooled") == "happo_per_agent"
+    assert recommended(schemes, {}, "grpo") == "happo_per_agent"
 
 
 def test_a_baseline_is_named_beside_the_recommendation_never_as_it():

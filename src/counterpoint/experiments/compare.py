@@ -77,10 +77,7 @@ class Arm:
         """The same arm as at most `count` arms with seeds of their own."""
         count = min(count, len(self.seeds))
         cuts = [len(self.seeds) * i // count for i in range(count + 1)]
-        return [
-            replace(self, seeds=self.seeds[start:end])
-            for start, end in pairwise(cuts)
-        ]
+        return [replace(self, seeds=self.seeds[start:end]) for start, end in pairwise(cuts)]
 
 
 def compare(

@@ -22,7 +22,7 @@ from counterpoint.stats import (
     interquartile_mean,
     interquartile_means,
     paired_difference,
-    paired_improvement,
+    probability_of_improvement,
 )
 from counterpoint.train.linear import Training
 
@@ -92,7 +92,7 @@ def _difference(x: Floats, y: Floats) -> dict[str, Any]:
     if len(x) < 2:
         return {"iqm": float(x[0] - y[0]), "low": None, "high": None, "p_improvement": None}
     found = paired_difference(x, y, rng=np.random.default_rng(0))
-    better = paired_improvement(x, y, rng=np.random.default_rng(0))
+    better = probability_of_improvement(x, y, paired=True)
     return {
         "iqm": found.value,
         "low": found.low,

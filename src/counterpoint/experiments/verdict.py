@@ -29,7 +29,7 @@ def verdict(
         its 95% interval; null where they were not both compared), `recommended` and `why`.
     """
     effect = _effect(differences.get(pair.decoupled_name or ""))
-    best = recommended(schemes)
+    best = recommended(schemes, differences, pair.name)
     sentences = [
         _decoupling_sentence(decoupling, pair),
         _effect_sentence(differences.get(pair.decoupled_name or ""), pair, effect),
@@ -46,22 +46,19 @@ def verdict(
     }
 
 
-def recommended(schemes: Mapping[str, Any]) -> str:
-    """The simplest scheme whose return is not told from the best one's.
+def recommended(schemes: Mapping[str, Any], differences: Mapping[str, Any], reference: str) -> str:
+    """The scheme with the best return; the reference where the best cannot be told from it.
 
-    Simplest means: agents share statistics, then first in the catalogue. A baseline that needs
-    the world is recommended only where nothing else was compared.
+    A change must pay: while the 95% interval of its paired difference from the reference holds 0,
+    the reference stays. A baseline that needs the world is recommended only where nothing else
+    was compared.
     """
     known = catalogue()
     names = [name for name in schemes if name in known] or list(schemes)
-    best = max(names, key=lambda name: schemes[name]["return"]["iqm"])
-    floor = schemes[best]["return"]["low"]
-    level = schemes[best]["return"]["iqm"] if floor is None else floor
-    close = [name for name in names if schemes[name]["return"]["iqm"] >= level]
-    order = list(known)
-    return min(
-        close, key=lambda n: (known[n].groups_by_agent, order.index(n)) if n in known else ()
-    )
+    best = max(names, key=lambda name: float(schemes[name]["return"]["iqm"]))
+    if best == reference or reference not in schemes or best not in differences:
+        return best
+    return best if _effect(differences[best]) == "helps" else reference
 
 
 def _effect(difference: Mapping[str, Any] | None) -> str | None:
@@ -95,16 +92,18 @@ def _effect_sentence(difference: Mapping[str, Any] | None, pair: Pair, effect: s
 
 
 def _collapse_sentences(schemes: Mapping[str, Any]) -> list[str]:
-    sentences = []
+    """One sentence a cause: which agents, under which schemes."""
+    found: dict[str, dict[tuple[str, ...], list[str]]] = {}
     for name, scheme in schemes.items():
-        causes: dict[str, list[str]] = {}
-        for agent, found in scheme["agents"].items():
-            if found["cause"]:
-                causes.setdefault(found["cause"], []).append(agent)
-        told = "; ".join(f"{', '.join(agents)} {cause}" for cause, agents in causes.items())
-        if told:
-            sentences.append(f"Collapsed under {name}: {told}.")
-    return sentences
+        for cause in {agent["cause"] for agent in scheme["agents"].values()} - {None}:
+            whose = tuple(a for a, told in scheme["agents"].items() if told["cause"] == cause)
+            found.setdefault(cause, {}).setdefault(whose, []).append(name)
+    return [
+        f"{cause}: "
+        + "; ".join(f"{', '.join(whose)} under {', '.join(names)}" for whose, names in by.items())
+        + "."
+        for cause, by in found.items()
+    ]
 
 
 def _recommendation_sentence(schemes: Mapping[str, Any], best: str) -> str:
