@@ -1,8 +1,9 @@
 """Moments of grouped samples, exactly zero where a group is constant.
 
-Values are shifted by the group's minimum before anything is summed, and the variance takes a
-second pass. So rewards of 1e8 + {0, 1} keep their digits, a constant group has deviation 0 and
-not 1e-17, and no threshold on the standard deviation is needed.
+Values are shifted by the group's minimum before anything is summed, the mean is corrected by what
+its own deviations sum to, and the variance takes a pass of its own. So rewards of 1e8 + {0, 1}
+keep their digits, a constant group has deviation 0 and not 1e-17, and no threshold on the
+standard deviation is needed.
 """
 
 from __future__ import annotations
@@ -115,6 +116,7 @@ def group_moments(
     constant = top - bottom <= tolerance
     weight = where(filled, s.total, 1.0)
     mean = a.sum(s.weight * above, s.ids, s.n) / weight
+    mean = mean + a.sum(s.weight * (above - mean[s.ids]), s.ids, s.n) / weight  # what it missed
     mean = where(constant, bottom, mean)
     deviation = where(constant[s.ids], 0.0, above - mean[s.ids])
     var = a.sum(s.weight * deviation * deviation, s.ids, s.n) / weight

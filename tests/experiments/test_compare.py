@@ -1,0 +1,115 @@
+"""A comparison end to end: its document, its control, its determinism."""
+
+import json
+
+import numpy as np
+import pytest
+
+from counterpoint.credit import advantages, catalogue
+from counterpoint.experiments import Plan, compare
+from counterpoint.experiments.probe import untrained_log
+from counterpoint.worlds import make
+
+SMALL = {"updates": 30}
+
+
+@pytest.fixture(scope="module")
+def document():
+    return compare(Plan("regions", seeds=4, settings=SMALL), workers=1)
+
+
+def test_the_document_is_plain_json(document):
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_the_document_has_what_others_rely_on(document):
+    schemes = ["mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo"]
+    assert list(document["schemes"]) == [*schemes, "counterfactual"]
+    assert document["agents"] == ["stable_0", "stable_1", "volatile_0", "volatile_1"]
+    for scheme in document["schemes"].values():
+        assert scheme["return"].keys() == {"iqm", "low", "high", "n"}
+        assert scheme["return"]["low"] <= scheme["return"]["iqm"] <= scheme["return"]["high"]
+        assert scheme["price"]["n"] == 4
+        assert list(scheme["agents"]) == document["agents"]
+        for agent in scheme["agents"].values():
+            assert {"accuracy", "collapsed_share", "cause"} <= agent.keys()
+            assert 0 <= agent["collapsed_share"] <= 1
+    assert {"decoupling", "effect", "recommended", "why"} <= document["verdict"].keys()
+    assert document["config"]["settings"]["updates"] == 30
+
+
+def test_any_number_of_workers_gives_the_same_document(document):
+    assert compare(Plan("regions", seeds=4, settings=SMALL), workers=2) == document
+
+
+def test_more_workers_than_arms_split_the_seeds():
+    plan = Plan("regions", ("mappo_pooled",), 3, SMALL, control=False)
+    assert compare(plan, workers=3) == compare(plan, workers=1)
+
+
+def test_a_seed_gives_the_same_result_in_any_company(document):
+    alone = compare(Plan("regions", ("grpo",), 1, SMALL, control=False), workers=1)
+    both = compare(Plan("regions", ("grpo",), 4, SMALL, control=False), workers=1)
+    assert alone["schemes"]["grpo"]["return"]["n"] == 1
+    assert alone["schemes"]["grpo"]["return"]["low"] is None
+    assert both["schemes"]["grpo"]["return"] == document["schemes"]["grpo"]["return"]
+
+
+def test_progress_reaches_the_end():
+    seen = []
+    compare(
+        Plan("regions", ("none",), 2, SMALL),
+        workers=1,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1] == (90, 90)  # one arm and two of the control, 30 updates each
+
+
+def test_the_headline_in_small():
+    """At scale 100 the quiet pair stays near chance when pooled, and learns with its own scale."""
+    plan = Plan("regions", ("mappo_pooled", "happo_per_agent"), 4, {"scale": 100, "updates": 120})
+    found = compare(plan, workers=1)
+    assert found["verdict"]["decoupling"] == "matters"
+    assert found["verdict"]["conditions"] == ["C1"]
+    assert found["verdict"]["effect"] == "helps"
+    assert found["verdict"]["recommended"] == "happo_per_agent"
+    pooled, own = (found["schemes"][name]["agents"] for name in plan.schemes)
+    for agent in ("stable_0", "stable_1"):
+        assert pooled[agent]["cause"] == "DROWNED"
+        assert own[agent]["cause"] != "DROWNED"
+        assert own[agent]["accuracy"] > pooled[agent]["accuracy"] + 0.3
+
+
+@pytest.mark.parametrize("agents", [2, 4, 6, 8])
+def test_with_everybody_present_decoupling_is_a_no_op(agents):
+    settings = {"participation": "everyone", "agents": agents, "updates": 40}
+    plan = Plan("regions", ("mappo_pooled", "happo_per_agent"), 3, settings)
+    found = compare(plan, workers=1)
+    assert found["verdict"]["decoupling"] == "no-op"
+    assert found["verdict"]["conditions"] == []
+    assert found["verdict"]["effect"] == "tie"
+    assert found["verdict"]["recommended"] == "mappo_pooled"
+    assert found["control"]["decoupling"] == "no-op"
+    assert found["control"]["max_advantage_difference"] < 1e-12
+    assert found["control"]["max_curve_difference"] < 1e-9
+    pooled, own = (found["schemes"][name]["curves"]["return"]["iqm"] for name in plan.schemes)
+    np.testing.assert_allclose(pooled, own, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("agents", [2, 3, 4, 5, 6, 7, 8])
+def test_with_one_reward_for_all_advantages_agree_to_rounding(agents):
+    """P0 on rewards of any kind, for team sizes that regions does not have too."""
+    rng = np.random.default_rng(agents)
+    reward = np.repeat(rng.normal(1e3, 50.0, size=64), agents)
+    labels = {"agent": np.tile(np.arange(agents), 64), "rollout": np.repeat(np.arange(64), agents)}
+    pooled = advantages(reward, labels, catalogue()["mappo_pooled"]).values
+    own = advantages(reward, labels, catalogue()["happo_per_agent"]).values
+    np.testing.assert_allclose(pooled, own, rtol=1e-12, atol=0)
+
+
+def test_an_untrained_log_is_what_the_world_pays():
+    log = untrained_log(make("regions", {"updates": 100}))
+    assert len(np.unique(log.step)) == 40
+    assert set(log.labels["agent"]) == {"stable_0", "stable_1", "volatile_0", "volatile_1"}
+    volatile = np.char.startswith(log.labels["agent"].astype(str), "volatile")
+    assert log.rewards[volatile].std() > 5 * log.rewards[~volatile].std()
