@@ -16,10 +16,12 @@ def scheme(iqm, low=None, high=None, price=None, kind="scheme", causes=None):
     }
 
 
-def judged(schemes, difference, found=("matters", ["C1"])):
+def judged(schemes, difference, found=("matters", ["C1"]), price=(0.0, 0.0)):
     pair = pair_of(list(schemes))
     low, high = difference
-    differences = {pair.decoupled_name: {"iqm": (low + high) / 2, "low": low, "high": high}}
+    told = {"iqm": (low + high) / 2, "low": low, "high": high}
+    told["price"] = {"iqm": sum(price) / 2, "low": price[0], "high": price[1]}
+    differences = {pair.decoupled_name: told}
     return verdict(schemes, differences, pair, {"verdict": found[0], "conditions": found[1]})
 
 
@@ -37,11 +39,16 @@ def test_the_best_is_recommended_and_its_price_is_told():
         "mappo_pooled": scheme(0.7, price=0.87, causes={"quiet": "DROWNED", "loud": None}),
         "happo_per_agent": scheme(0.9, price=0.82),
     }
-    found = judged(schemes, (0.1, 0.3))
+    found = judged(schemes, (0.1, 0.3), price=(-0.09, -0.01))
     assert found["recommended"] == "happo_per_agent"
     assert "DROWNED: quiet under mappo_pooled." in found["why"]
-    assert "mappo_pooled earns more (0.870 against 0.820)" in found["why"]
+    assert "earns 0.050 less than mappo_pooled (-0.090 to -0.010)" in found["why"]
     assert "C1" in found["why"]
+
+
+def test_a_price_that_may_be_nothing_says_so_and_a_gain_is_no_price():
+    assert "not told from 0" in judged(TWO, (0.1, 0.3), price=(-0.09, 0.01))["why"]
+    assert "price" not in judged(TWO, (0.1, 0.3), price=(0.01, 0.09))["why"]
 
 
 def test_a_change_must_pay_or_the_reference_stays():

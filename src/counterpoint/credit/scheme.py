@@ -7,7 +7,6 @@ the space these fields span; `counterpoint.credit.catalogue` names the published
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args, get_type_hints
 
@@ -87,32 +86,35 @@ class Scheme:
         return bool(both & {"agent", "role"})
 
     def decoupled(self) -> Scheme:
-        """The same scheme with statistics of each agent's own; itself where it has them."""
-        by = {f: (*(getattr(self, f) or ()), "agent") for f in ("center_by", "scale_by")}
-        return self if self.groups_by_agent else self._regrouped(by)
+        """The same scheme with statistics of each agent's own."""
+        scale_by = self.scale_by or ()
+        return self._regrouped((*self.center_by, "agent"), (*scale_by, "agent"))
 
     def coupled(self) -> Scheme:
-        """The same scheme with statistics that all agents share; itself where they do."""
+        """The same scheme with statistics that all agents share."""
         own = ("agent", "role")
-        by = {
-            f: tuple(name for name in getattr(self, f) or () if name not in own)
-            for f in ("center_by", "scale_by")
-        }
-        return self._regrouped(by) if self.groups_by_agent else self
+        center_by, scale_by = (
+            tuple(name for name in by if name not in own)
+            for by in (self.center_by, self.scale_by or ())
+        )
+        return self._regrouped(center_by, scale_by)
 
     @property
     def keeps_state(self) -> bool:
         """Whether statistics live longer than one call."""
         return self.memory != "batch"
 
-    def _regrouped(self, by: Mapping[str, By]) -> Scheme:
-        same = set(by["center_by"]) == set(by["scale_by"])
-        whole = not by["center_by"] or not by["scale_by"]
+    def _regrouped(self, center_by: By, scale_by: By) -> Scheme:
+        """Other groups; a field that they make void is taken back to its default."""
+        center_by, scale_by = _canonical("center_by", center_by), _canonical("scale_by", scale_by)
+        void = center_by == scale_by or self.scale == "none"
+        whole = not (center_by or self.center == "none") or not (scale_by or self.scale == "none")
         return replace(
             self,
-            **by,
-            scale_of="centered" if same else self.scale_of,
-            whiten="none" if whole else self.whiten,  # it would only repeat the last step
+            center_by=center_by,
+            scale_by=scale_by,
+            scale_of="centered" if void else self.scale_of,
+            whiten="none" if whole else self.whiten,
         )
 
     def _check_values(self) -> None:

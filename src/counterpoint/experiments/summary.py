@@ -28,7 +28,7 @@ from counterpoint.train.linear import Training
 
 POINTS = 101
 """Most points that a curve keeps."""
-COLLAPSED = 0.1
+COLLAPSED = 0.25
 """An agent's cause is named when it was collapsed for at least this share of seeds x updates."""
 
 Floats = NDArray[np.float64]

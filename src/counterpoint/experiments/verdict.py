@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from counterpoint.credit import catalogue
+from counterpoint.diagnose.recommend import MEANING
 from counterpoint.experiments.pairs import Pair
 
 
@@ -35,7 +36,7 @@ def verdict(
         _effect_sentence(differences.get(pair.decoupled_name or ""), pair, effect),
         *_collapse_sentences(schemes),
         _recommendation_sentence(schemes, best),
-        _price_sentence(schemes, best),
+        _price_sentence(differences, best, pair.name),
     ]
     return {
         "decoupling": decoupling["verdict"],
@@ -75,7 +76,8 @@ def _decoupling_sentence(decoupling: Mapping[str, Any], pair: Pair) -> str:
             f"Decoupling by agent is a no-op here: under {pair.name} it leaves every advantage as "
             "it is, or no condition under which it could matter was found."
         )
-    return f"Decoupling by agent can matter here ({', '.join(decoupling['conditions'])} hold)."
+    told = "; ".join(f"{name}: {MEANING[name]}" for name in decoupling["conditions"])
+    return f"Decoupling by agent can matter here ({told})."
 
 
 def _effect_sentence(difference: Mapping[str, Any] | None, pair: Pair, effect: str | None) -> str:
@@ -118,12 +120,14 @@ def _recommendation_sentence(schemes: Mapping[str, Any], best: str) -> str:
     return sentence
 
 
-def _price_sentence(schemes: Mapping[str, Any], best: str) -> str:
-    dearest = max(schemes, key=lambda name: schemes[name]["price"]["iqm"])
-    lost = schemes[dearest]["price"]["iqm"] - schemes[best]["price"]["iqm"]
-    if dearest == best or lost < 0.005:
+def _price_sentence(differences: Mapping[str, Any], best: str, reference: str) -> str:
+    """What the recommended scheme loses of the reward that is really paid."""
+    price = differences.get(best, {}).get("price")
+    if price is None or price["iqm"] >= 0:
         return ""
+    told = "" if price["high"] is not None and price["high"] < 0 else ", not told from 0"
+    ends = "" if price["low"] is None else f" ({price['low']:+.3f} to {price['high']:+.3f}{told})"
     return (
-        f"The price: weighted by actual reward, {dearest} earns more "
-        f"({schemes[dearest]['price']['iqm']:.3f} against {schemes[best]['price']['iqm']:.3f})."
+        f"The price: weighted by actual reward it earns {-price['iqm']:.3f} less than "
+        f"{reference}{ends}."
     )
