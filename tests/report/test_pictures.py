@@ -79,6 +79,15 @@ def test_hard_values_are_drawn_without_nan(draw: object, values: list[float | No
     assert "inf" not in drawn
 
 
+def test_a_covered_line_shows_on_both_sides_of_the_one_above() -> None:
+    x, y = [0.0, 1.0, 2.0], [0.1, None, 0.3]
+    above = Line("b", x, [0.1, 0.2, 0.3], "s1 d0")
+    lines = [Line("a", x, y, "s0 d0"), above, Line("c", x, y, "s2 d0")]
+    root = ElementTree.fromstring(panel_chart(chart(*lines)))
+    curves = [e.get("class") for e in root.iter("path")]
+    assert curves == ["curve s0 d0 under", "curve s1 d0", "curve s2 d0"]
+
+
 def test_long_lines_are_thinned_and_keep_their_end() -> None:
     x = [float(i) for i in range(10_001)]
     drawn = panel_chart(chart(Line("a", x, x, "s0 d0")))
@@ -136,15 +145,15 @@ def test_a_map_shows_share_as_strength_and_cause_as_colour_and_letters() -> None
     causes = [None] * 4 + ["DROWNED"] * 6
     strips = [Strip("quiet", shares, causes), Strip("loud", [0.0] * 10, [None] * 10)]
     root = ElementTree.fromstring(heat_map("k", "pooled", "update", list(range(10)), strips))
-    cells = [e for e in root.iter("rect") if "cell" in str(e.get("class"))]
-    assert {e.get("class") for e in cells} == {"cell c-drowned"}
-    strength = [float(str(e.get("fill-opacity"))) for e in cells]
-    assert strength == pytest.approx([0.12 + 0.73 * 0.5, 0.85], abs=0.006)
-    left, width = (float(str(cells[0].get(k))) for k in ("x", "width"))
-    ground = next(e for e in root.iter("rect") if e.get("class") == "ground")
-    start, whole = (float(str(ground.get(k))) for k in ("x", "width"))
-    assert left == pytest.approx(start + 0.4 * whole, abs=0.02)
-    assert width == pytest.approx(0.3 * whole + 0.5, abs=0.02)
+    (gradient,) = root.iter("linearGradient")  # the loud agent never collapsed and has none
+    stops = [(e.get("offset"), e.get("class"), float(str(e.get("stop-opacity")))) for e in gradient]
+    assert stops == [
+        ("0.00000", "c-none", 0.0), ("0.40000", "c-none", 0.0),
+        ("0.40000", "c-drowned", pytest.approx(0.12 + 0.73 * 0.5, abs=0.006)),
+        ("0.70000", "c-drowned", pytest.approx(0.12 + 0.73 * 0.5, abs=0.006)),
+        ("0.70000", "c-drowned", 0.85), ("1.00000", "c-drowned", 0.85),
+    ]  # fmt: skip
+    assert [e.get("fill") for e in root.iter("rect")] == [None, f"url(#{gradient.get('id')})", None]
     assert [e.text for e in root.iter("text") if e.get("class") == "code"] == ["Dr"]
     said = next(e.text for e in root.iter("desc"))
     assert "quiet: collapsed in 45% of updates and seeds, most often DROWNED" in str(said)

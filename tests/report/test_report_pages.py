@@ -210,6 +210,20 @@ def test_remedies_name_whom_they_are_for() -> None:
     assert "nothing to remedy" in Page(render(healthy)).text
 
 
+def test_settings_are_shown_by_their_own_names_with_a_command_safe_to_paste() -> None:
+    settings = {"scale": 10.0, "drawn": "$(rm -rf ~); x", "clip": None}
+    config = {"world": "regions", "schemes": ["a", "b"], "seeds": 3, "settings": settings}
+    document = {**comparison(3, 4), "config": config}
+    text = Page(render(document)).text
+    assert "seeds 3 (0–2) scale 10 drawn $(rm -rf ~); x clip null version 0.1.0" in text
+    assert (
+        "counterpoint compare regions --schemes a,b --seeds 3 "
+        "--set scale=10 'drawn=$(rm -rf ~); x' clip=null" in text
+    )
+    assert "--no-control" in render({**document, "config": {**config, "control": False}})
+    assert "counterpoint compare" not in render(comparison(3, 4))  # its parts are not all known
+
+
 def test_many_agents_and_schemes_stay_one_page() -> None:
     document = comparison(2, 6)
     for scheme in document["schemes"].values():

@@ -23,20 +23,39 @@ def diagnosed(**parts: Any) -> Verdict:
     return diagnosis_verdict(read_diagnosis(open_document({**diagnosis(4), **parts})))
 
 
-def test_a_win_says_what_why_and_how_much() -> None:
+def test_a_win_says_what_how_much_and_why() -> None:
     """The sample: .885 - .740 = .145, plus and minus .045."""
     assert compared().sentence == (
-        "Use happo_per_agent: it returns 0.885 where mappo_pooled, under which 2 of 4 agents "
-        "collapse (DROWNED), returns 0.740, a difference of +0.145 [+0.100, +0.190]."
+        "Use happo_per_agent: it returns 0.885 against 0.740 for mappo_pooled, a difference of "
+        "+0.145 [+0.100, +0.190]; under mappo_pooled 2 of 4 agents collapse (DROWNED), under "
+        "happo_per_agent none."
     )
 
 
-def test_a_reference_that_wins_is_compared_with_the_best_of_the_others() -> None:
-    said = compared(recommended="mappo_pooled", effect="hurts").sentence
-    assert said.startswith("Decoupling by agent hurts here; use mappo_pooled: it returns 0.740 ")
-    assert said.endswith(
-        "where counterfactual returns 0.910, which changes the return by +0.170 [+0.125, +0.215]."
+def test_a_winner_whose_agents_collapse_too_is_not_spared() -> None:
+    document = comparison(5, 4)
+    document["schemes"]["happo_per_agent"]["agents"]["volatile_0"]["cause"] = "LAZY"
+    said = comparison_verdict(read_comparison(open_document(document))).sentence
+    assert said.endswith("under happo_per_agent 1 of 4 (LAZY).")
+
+
+def test_a_reference_that_wins_is_compared_the_other_way_round() -> None:
+    """The only other scheme has -.155 [-.2, -.11] against it: turned round, +.155 [.11, .2]."""
+    document = comparison(5, 4)
+    document["verdict"].update(recommended="mappo_pooled", effect="hurts")
+    lost = document["differences"]["happo_per_agent"]
+    lost.update(iqm=-0.155, low=-0.2, high=-0.11, p_improvement=0.1)
+    document["differences"] = {"happo_per_agent": lost}
+    verdict = comparison_verdict(read_comparison(open_document(document)))
+    assert verdict.sentence == (
+        "Decoupling by agent hurts here; use mappo_pooled: it returns 0.740 against 0.885 for "
+        "happo_per_agent, a difference of +0.155 [+0.110, +0.200]; under happo_per_agent no agent "
+        "collapses, under mappo_pooled 2 of 4 (DROWNED)."
     )
+    gain, price, _ = verdict.facts
+    assert (gain.value, gain.below) == ("+0.155", "95% interval [+0.110, +0.200]")
+    assert gain.note.endswith("Ahead in 90% of the seeds.")
+    assert price.value == "+0.044"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +95,7 @@ def test_an_interval_that_holds_zero_is_not_called_a_win() -> None:
 
 def test_one_seed_is_said_to_have_no_interval() -> None:
     verdict = comparison_verdict(read_comparison(open_document(comparison(1, 4))))
-    assert verdict.sentence.endswith("a difference of +0.145 (no interval).")
+    assert "a difference of +0.145 (no interval); under" in verdict.sentence
     assert verdict.facts[0].below == "one seed: no interval"
 
 

@@ -45,6 +45,14 @@ def test_across_never_divides_by_nothing(a: float, b: float) -> None:
     assert len(scale.ticks()) <= 8
 
 
+@given(finite, finite)
+def test_tick_labels_tell_ticks_apart(a: float, b: float) -> None:
+    """Also where the values differ by rounding alone: 1e-17 around 0."""
+    ticks = fit([a, b], 0, 100).ticks()
+    labels = [tick_text(t, ticks) for t in ticks]
+    assert len(set(labels)) == len(set(ticks)), labels
+
+
 def test_fit_without_values_is_a_unit_axis() -> None:
     assert (fit([None], 0, 1).low, fit([], 0, 1).high) == (0.0, 1.0)
 

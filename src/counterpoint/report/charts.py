@@ -7,6 +7,7 @@ the lines end. Small panels carry no names: the page shows one key for all of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -110,7 +111,7 @@ def _draw(chart: Chart, frame: Frame, naming: str) -> Markup:
     parts += [_reference(value, frame, y) for _, value in chart.references]
     ordered = sorted(chart.lines, key=lambda ln: ln.strong)
     parts += [_band(ln, x, y) for ln in ordered if ln.low and ln.high]
-    parts += [_curve(ln, x, y) for ln in ordered]
+    parts += [_curve(ln, x, y, hidden(ln, ordered[i + 1 :])) for i, ln in enumerate(ordered)]
     if naming == "end":
         parts += _names_at_end(chart, frame, y)
     else:
@@ -169,8 +170,20 @@ def _band(ln: Line, x: Scale, y: Scale) -> Markup:
     return element("path", d=edges, class_=f"band {ln.style}")
 
 
-def _curve(ln: Line, x: Scale, y: Scale) -> Markup:
-    weight = " strong" if ln.strong else ""
+def hidden(ln: Line, later: Sequence[Line]) -> bool:
+    """Whether a line drawn later goes through the same points and would cover this one."""
+    return any(len(other.y) == len(ln.y) and all(map(_same, ln.y, other.y)) for other in later)
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
+
+
+def _curve(ln: Line, x: Scale, y: Scale, covered: bool) -> Markup:
+    """The line; one that another covers is drawn wide and pale, to show on both sides of it."""
+    weight = " under" if covered else " strong" if ln.strong else ""
     return element("path", d=trace(_points(ln, ln.y, x, y)), class_=f"curve {ln.style}{weight}")
 
 

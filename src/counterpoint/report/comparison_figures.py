@@ -176,12 +176,12 @@ def _control_chart(result: Comparison, control: Control) -> Chart:
         lines.append(Line(name, c.update, c.iqm, drawn, c.low, c.high))
     return Chart(
         key="control-curves",
-        title="Control: team return with everybody present",
+        title=f"Control: team return with {control.setting or 'everybody present'}",
         description="One line a scheme; where decoupling is a no-op the lines coincide.",
         x_title="update",
         y_title=RETURN,
         lines=tuple(lines),
-        heading="Control: everybody present",
+        heading=f"Control: {control.setting or 'everybody present'}",
     )
 
 

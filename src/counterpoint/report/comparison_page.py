@@ -16,19 +16,20 @@ from counterpoint.report.comparison_tables import agent_table, scheme_table, sou
 from counterpoint.report.definitions import COMPARISON
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import ranges
-from counterpoint.report.settings import flatten
+from counterpoint.report.settings import command, flatten
 from counterpoint.report.tables import Cure
 from counterpoint.report.verdicts import comparison_verdict
 
 
 def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
     """What the template `comparison.html` is filled with."""
-    settings = [
-        ("world", result.world),
-        *flatten(result.config),
-        ("seeds", ranges(result.seeds)),
-        ("version", result.version),
-    ]
+    seeds = f"{len(result.seeds)} ({ranges(result.seeds)})" if result.seeds else ""
+    settings = {
+        "world": result.world,
+        **flatten(result.config),
+        "seeds": seeds,
+        "version": result.version,
+    }
     counts = (f"{len(result.schemes)} schemes", f"{len(result.agents)} agents")
     return {
         "title": f"{result.world}: which credit scheme this team needs",
@@ -48,7 +49,8 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "cures": cures(result),
         "definitions": COMPARISON,
         "sources": source_table(result, prefix),
-        "settings": settings,
+        "settings": [(name, value) for name, value in settings.items() if value],
+        "command": command(result.config),
     }
 
 

@@ -54,6 +54,22 @@ class Difference:
     price: Estimate
     p_improvement: float | None
 
+    @property
+    def reversed(self) -> Difference:
+        """The reference minus the scheme."""
+        p = self.p_improvement
+        back = None if p is None else 1 - p
+        return Difference("", self.returns.reversed, self.price.reversed, back)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The recommended scheme, another, and the difference between them in this order."""
+
+    ours: SchemeResult
+    theirs: SchemeResult
+    difference: Difference
+
 
 @dataclass(frozen=True)
 class Control:
@@ -99,25 +115,28 @@ class Comparison:
         return found.pop() if len(found) == 1 else ""
 
     @property
-    def pair(self) -> tuple[str, str]:
-        """The two schemes that the verdict is about: (scheme, what it is measured against).
+    def contest(self) -> Contest | None:
+        """What the verdict is about: the recommended scheme against another.
 
-        The recommended one against its reference; where it is the reference itself, the best of
-        the others against it.
+        Against its reference; where it is the reference itself, against the best of the others.
+        None where nothing was compared with it.
         """
-        best = self.recommended
-        if best in self.differences:
-            return best, self.differences[best].versus
-        others = [s.name for s in self.ranked if self._measured_against(s.name) == best]
-        return (others[0], best) if best and others else (best, "")
+        ours = self.schemes.get(self.recommended)
+        if ours is None:
+            return None
+        own = self.differences.get(ours.name)
+        if own is not None and own.versus in self.schemes:
+            return Contest(ours, self.schemes[own.versus], own)
+        for theirs in self.ranked:
+            found = self.differences.get(theirs.name)
+            if found is not None and found.versus == ours.name:
+                return Contest(ours, theirs, found.reversed)
+        return None
 
     @property
     def seed_count(self) -> str:
         """`10 seeds`."""
         return "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
-
-    def _measured_against(self, name: str) -> str:
-        return self.differences[name].versus if name in self.differences else ""
 
 
 def read_comparison(document: Document) -> Comparison:

@@ -13,6 +13,9 @@ from counterpoint.report.tables import Cell, Column, Row, Table, estimate_cell
 SAMPLES = 11
 """Rows of the folded table that stands for a curve."""
 
+NOTABLE = 0.1
+"""An agent counts as collapsed from this share of updates and seeds."""
+
 REASONS = {
     "price": "this world does not measure it",
     "difference": "the reference itself, or not compared with it",
@@ -39,8 +42,9 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     rows = [_scheme_row(result, scheme, places) for scheme in ranked]
     rows += _reference_rows(result, places)
     caption = (
-        f"After the last update. {interval_note(result)} Collapsed is the mean over agents. "
-        "Price is the return by the reward actually paid."
+        f"After the last update. {interval_note(result)} Price is the return by the reward "
+        "actually paid. Collapsed is the mean over agents; counted are those that were collapsed "
+        "for at least a tenth of the updates and seeds."
     )
     return Table("schemes", caption, columns, tuple(rows), f"{prefix}-schemes.csv")
 
@@ -59,7 +63,8 @@ def _estimates(title: str, field: str, define: str) -> Column:
 
 def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
     best = scheme.name == result.recommended
-    below = scheme.title + (" (baseline)" if scheme.kind == "baseline" else "")
+    plain = scheme.kind != "baseline" or "baseline" in scheme.title.lower()
+    below = scheme.title if plain else f"{scheme.title} (baseline)"
     exact = (scheme.name, scheme.title, scheme.kind)
     difference = result.differences.get(scheme.name)
     change = difference.returns if difference else Estimate()
@@ -87,8 +92,8 @@ def _collapsed(agents: Iterable[AgentResult]) -> Cell:
     known = [a.collapsed_share for a in agents if a.collapsed_share is not None]
     if not known:
         return Cell(ABSENT, (None,))
-    mean = sum(known) / len(known)
-    return Cell(percent(mean), (mean,), f"{sum(s > 0 for s in known)} of {len(known)} agents")
+    mean, count = sum(known) / len(known), sum(share >= NOTABLE for share in known)
+    return Cell(percent(mean), (mean,), f"{count} of {len(known)} agents")
 
 
 def _causes(agents: Iterable[AgentResult]) -> Cell:

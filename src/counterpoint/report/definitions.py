@@ -31,9 +31,10 @@ _SHARED = {
     "dead_rate": Definition(
         "dead_rate",
         "Dead rate",
-        "The share of the agent’s decisions whose advantage is exactly zero because every "
-        "reward in its group was the same. Such decisions teach nothing. An agent that has "
-        "finished learning is dead too: read it beside the regret.",
+        "The share of the agent’s decisions without an advantage, because every reward in the "
+        "group was the same, the group was too small, or the reward is missing. Such decisions "
+        "teach nothing. An agent that has finished learning is dead too: read it beside the "
+        "regret.",
     ),
     "cause": Definition(
         "cause",
@@ -123,7 +124,8 @@ DIAGNOSIS = (
     Definition(
         "resolution",
         "Resolution",
-        "How many different advantages the agent was given, as a share of its decisions.",
+        "How many different advantages the agent is given in one prompt and update, on average. "
+        "At 1, none of its decisions there is preferred to another.",
     ),
     Definition(
         "reward",
@@ -133,9 +135,11 @@ DIAGNOSIS = (
     Definition(
         "conditions",
         "Conditions C1 to C7",
-        "Decoupling by agent can change the advantages only where one of these holds. Each is "
-        "tested against a null in which it does not; p is the chance of a result at least as "
-        "large under that null, q is p corrected for the number of tests (Benjamini–Hochberg).",
+        "Decoupling by agent can change the advantages only where one of these holds. p is the "
+        "chance of an effect at least as large when rollouts or prompts are shuffled, q is p "
+        "corrected for the number of tests (Benjamini–Hochberg), and the effect is a correlation "
+        "with the reward. C3 is read off the log: its effect is the share of rollouts in which "
+        "the agents’ rewards differ.",
     ),
     _SHARED["cause"],
 )

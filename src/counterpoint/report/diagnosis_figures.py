@@ -14,8 +14,8 @@ HEADINGS = {
     "dead_rate": ("Dead rate", "share of decisions with advantage 0"),
     "net_mass": ("Net mass", "mean advantage (0 = sound)"),
 }
-LEVELS = {"inflation": (1.0, 1.0), "dead_rate": (0.0, 1.0), "net_mass": (0.0, 0.0)}
-"""Values that the axis of a measure always holds, so that small changes do not look large."""
+LEVELS = {"inflation": (1.0, 1.0), "dead_rate": (0.0, 1.0), "net_mass": (-0.1, 0.1)}
+"""Values that the axis of a measure always holds, so that rounding does not look like signal."""
 LINES = 7
 """Agents in one panel; more of them get panels of their own."""
 

@@ -28,6 +28,12 @@ class ConditionTest:
     q: float | None
     effect: float | None
     detected: bool
+    level: str = ""
+    """What was shuffled: rollouts, prompts or steps."""
+    about: str = ""
+    """What of the reward showed it: its mean or its spread."""
+    label: str = ""
+    """The label that was tested, for C5."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,8 @@ def _agent(entry: Document, timeline: Document, count: int) -> AgentHealth:
 def _test(entry: Document) -> ConditionTest:
     p, q, effect = (number(entry.get(k)) for k in ("p", "q", "effect"))
     agent, condition = text(entry.get("agent")), text(entry.get("condition"))
-    return ConditionTest(condition, agent, p, q, effect, entry.get("detected") is True)
+    how = [text(entry.get(k)) for k in ("level", "about", "label")]
+    return ConditionTest(condition, agent, p, q, effect, entry.get("detected") is True, *how)
 
 
 def _whole(value: object) -> int | None:

@@ -21,14 +21,17 @@ HEADS = {
 }
 
 
+NO_CHANCE = "nothing is left to chance: either nothing varies, or it can be read off the log"
+
+
 def condition_table(result: Diagnosis, prefix: str) -> Table:
     """One row a condition: detected or not, how sure, or why it cannot be read."""
     columns = (
         Column("Condition", ("condition", "meaning"), numeric=False, define="conditions"),
         Column("Found", ("detected",), numeric=False),
-        Column("Smallest q", ("q",), missing="not tested"),
-        Column("its p", ("p",), missing="not tested"),
-        Column("its effect", ("effect",), missing="not tested"),
+        Column("Smallest q", ("q",), missing=NO_CHANCE),
+        Column("its p", ("p",), missing=NO_CHANCE),
+        Column("its effect", ("effect",), missing="nothing varies that could be tested"),
         Column("Agent", ("agent",), numeric=False),
     )
     tested = {t.condition for t in result.tests}
@@ -51,10 +54,9 @@ def _condition_row(result: Diagnosis, name: str) -> Row:
         empty = (Cell("", ("",)) for _ in range(4))
         return Row((head, Cell("not readable", ("not readable",), reason), *empty), "quiet")
     found = name in result.conditions or any(t.detected for t in tests)
-    verdict = "not found" if tests else "not tested"
     best = min(tests, key=_strength, default=ConditionTest(name, "", None, None, None, False))
     cells = (
-        Cell("", ("found",), mark="found") if found else Cell(verdict, (verdict,)),
+        Cell("", ("found",), mark="found") if found else Cell("not found", ("not found",)),
         Cell(probability(best.q), (best.q,)),
         Cell(probability(best.p), (best.p,)),
         Cell(significant(best.effect), (best.effect,)),
@@ -76,9 +78,11 @@ def test_table(result: Diagnosis, prefix: str) -> Table | None:
     columns = (
         Column("Condition", ("condition",), numeric=False),
         Column("Agent", ("agent",), numeric=False),
-        Column("p", ("p",), missing="not computed"),
-        Column("q", ("q",), missing="not computed"),
+        Column("p", ("p",), missing=NO_CHANCE),
+        Column("q", ("q",), missing=NO_CHANCE),
         Column("Effect", ("effect",), missing="not computed"),
+        Column("Shuffled", ("level",), numeric=False),
+        Column("Shown by", ("about", "label"), numeric=False),
         Column("Detected", ("detected",), numeric=False),
     )
     rows = tuple(_test_row(test) for test in result.tests)
@@ -87,13 +91,15 @@ def test_table(result: Diagnosis, prefix: str) -> Table | None:
 
 
 def _test_row(test: ConditionTest) -> Row:
-    verdict = "yes" if test.detected else "no"
+    verdict, shown_by = "yes" if test.detected else "no", (test.about, test.label)
     cells = (
         Cell(test.condition, (test.condition,)),
         Cell(test.agent or "all", (test.agent,)),
         Cell(probability(test.p), (test.p,)),
         Cell(probability(test.q), (test.q,)),
         Cell(significant(test.effect), (test.effect,)),
+        Cell(test.level, (test.level,)),
+        Cell(", ".join(part for part in (test.about, test.label) if part), shown_by),
         Cell(verdict, (verdict,)),
     )
     return Row(cells, "best" if test.detected else "")

@@ -32,6 +32,12 @@ class Estimate:
             return ""
         return "higher" if self.low > 0 else "lower" if self.high < 0 else "not separable"
 
+    @property
+    def reversed(self) -> Estimate:
+        """For a difference: the same the other way round."""
+        value, low, high = (None if v is None else -v for v in (self.value, self.high, self.low))
+        return Estimate(value, low, high, self.n)
+
     def shown(self, decimals: int | None = None, *, signed: bool = False) -> str:
         """The number alone."""
         places = decimals_for([self.value]) if decimals is None else decimals

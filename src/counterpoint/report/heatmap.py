@@ -26,9 +26,8 @@ CODES = {
 }
 """Cause to its two letters, for readers who do not see the colours."""
 
+Columns = list[tuple[int, int]]
 WIDTH = 300.0
-SEAM = 0.5
-"""[px] by which a cell reaches under the next one, so that no gap shows between them."""
 BINS = 60
 """Columns of one map; more updates than this share columns."""
 
@@ -72,38 +71,26 @@ def heat_map(
     for i, strip in enumerate(strips):
         middle = top + row * i + row / 2 + 4
         parts.append(label(shorten(strip.agent, left - 4), left - 6, middle, "tick", "end"))
-        parts += _cells(strip, columns, x, top + row * i, row - 2)
+        parts += _cells(f"{key}-{i}", strip, columns, x, top + row * i, row - 2)
     parts += _axis(steps, x, base, x_title)
     return picture(key, (WIDTH, base + 38), heading, _description(strips), *parts)
 
 
-def columns_of(count: int) -> list[tuple[int, int]]:
+def columns_of(count: int) -> Columns:
     """[start, stop) of each column: one update each, or equal runs of them."""
     stride = max(1, -(-count // BINS))
     return [(i, min(i + stride, count)) for i in range(0, count, stride)]
 
 
 def _cells(
-    strip: Strip, columns: Sequence[tuple[int, int]], x: Scale, top: float, height: float
+    key: str, strip: Strip, columns: Columns, x: Scale, top: float, height: float
 ) -> list[Markup]:
-    width = x.end - x.start
-    parts = [element("rect", x=x.start, y=top, width=width, height=height, class_="ground")]
+    width, box = x.end - x.start, {"x": x.start, "y": top, "height": height}
+    parts = [element("rect", **box, width=width, class_="ground")]
     cells = [(a, b, mean(strip.shares[a:b]), commonest(strip.causes[a:b])) for a, b in columns]
-    for (cause, share), same in groupby(cells, key=lambda c: (c[3], round(c[2], 2))):
-        edges = list(same)
-        if share > 0:
-            a, b = x(edges[0][0]), x(edges[-1][1])
-            parts.append(
-                element(
-                    "rect",
-                    x=a,
-                    y=top,
-                    width=min(b - a + SEAM, x.end - a),
-                    height=height,
-                    class_=f"cell {code_of(cause or '')[0]}",
-                    fill_opacity=0.12 + 0.73 * share,
-                )
-            )
+    if any(share > 0 for _, _, share, _ in cells):
+        parts.append(element("linearGradient", *_stops(cells), id=key))
+        parts.append(element("rect", **box, width=width, fill=f"url(#{key})"))
     for cause, run in groupby(cells, key=lambda c: c[3] if c[2] >= 0.25 else None):
         edges = list(run)
         a, b = x(edges[0][0]), x(edges[-1][1])
@@ -111,6 +98,19 @@ def _cells(
             code = code_of(cause)[1]
             parts.append(label(code, (a + b) / 2, top + height / 2 + 4, "code", "middle"))
     return parts
+
+
+def _stops(cells: Sequence[tuple[int, int, float, str | None]]) -> list[Markup]:
+    """Hard stops of one gradient, so that no seam shows between columns."""
+    count, stops = cells[-1][1], []
+    for (cause, share), run in groupby(cells, key=lambda c: (c[3], round(c[2], 2))):
+        edges = list(run)
+        strength = 0.12 + 0.73 * share if share > 0 else 0.0
+        for at in (edges[0][0], edges[-1][1]):
+            offset = f"{at / count:.5f}"
+            class_ = code_of(cause or "")[0]
+            stops.append(element("stop", offset=offset, stop_opacity=strength, class_=class_))
+    return stops
 
 
 def _axis(steps: Sequence[float], x: Scale, base: float, title: str) -> list[Markup]:

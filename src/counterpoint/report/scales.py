@@ -78,7 +78,7 @@ def linear_ticks(low: float, high: float, count: int) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten within [low, high]."""
     step = _round_step(high - low, count)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
 
 def log_ticks(low: float, high: float, count: int) -> list[float]:
@@ -89,14 +89,16 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def tick_text(value: float, ticks: Sequence[float]) -> str:
-    """A tick's label, with the decimals that its neighbours need and no more."""
-    if abs(value) >= 10_000 or 0 < abs(value) < 0.001:
-        return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e−").replace("e+", "e")
-    if len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 10 ** (len(ticks) - 1):
-        return f"{value:,g}"
-    step = min((b - a for a, b in pairwise(ticks)), default=abs(value) or 1.0)
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    return f"{value:,.{decimals}f}".replace("-", "−")
+    """A tick's label, with the digits that tell it from the other ticks and no more."""
+    step = min((b - a for a, b in pairwise(ticks)), default=abs(value))
+    largest = max(map(abs, ticks), default=0.0)
+    ratios = len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 10 ** (len(ticks) - 1)
+    if largest < 10_000 and step >= 0.001 and not ratios:
+        return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}".replace("-", "−")
+    digits = next((d for d in (3, 6, 9) if len({f"{t:.{d}g}" for t in ticks}) == len(ticks)), 17)
+    written = f"{value:,.{digits}g}" if 0.001 <= abs(value) < 10_000 else f"{value:.{digits}g}"
+    mantissa, e, exponent = written.partition("e")
+    return (f"{mantissa}e{int(exponent)}" if e else written).replace("-", "−")
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -1,26 +1,43 @@
-"""Settings as a flat list of names and values, as they are written on the command line."""
+"""Settings as names and values, and the command that runs a comparison again."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """`{"world": {"scale": 10}}` as `("world.scale", "10")`, in the order of the document."""
-    pairs: list[tuple[str, str]] = []
+def flatten(config: Mapping[str, Any]) -> dict[str, str]:
+    """Every setting by its own name, however deep it lies, in the order of the document."""
+    found: dict[str, str] = {}
     for key, value in config.items():
-        name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            pairs += flatten(value, f"{name}.")
+            found |= flatten(value)
         else:
-            pairs.append((name, _written(value)))
-    return pairs
+            found[key] = _written(value)
+    return found
+
+
+def command(config: Mapping[str, Any]) -> str:
+    """The command line of a comparison, or nothing where its parts are not all known.
+
+    Every word is quoted for a shell: names come from a document.
+    """
+    world, schemes, seeds = (config.get(key) for key in ("world", "schemes", "seeds"))
+    settings = config.get("settings")
+    if not (world and isinstance(schemes, list) and isinstance(settings, Mapping)):
+        return ""
+    words = ["counterpoint", "compare", str(world)]
+    words += ["--schemes", ",".join(map(str, schemes)), "--seeds", _written(seeds)]
+    words += ["--set", *(f"{key}={value}" for key, value in flatten(settings).items())]
+    return shlex.join(words if config.get("control") is not False else [*words, "--no-control"])
 
 
 def _written(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_written(item) for item in value)
-    if isinstance(value, bool) or value is None:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

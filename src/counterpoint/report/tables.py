@@ -76,11 +76,11 @@ class Table:
     @property
     def footnotes(self) -> tuple[str, ...]:
         """The notes, and for every column with an empty cell the reason."""
-        reasons = [
-            f"– in “{column.title}”: {column.missing}"
-            for i, column in enumerate(self.columns)
-            if column.missing and any(self._empty(row.cells[i]) for row in self.rows)
-        ]
+        columns: dict[str, list[str]] = {}
+        for i, column in enumerate(self.columns):
+            if column.missing and any(self._empty(row.cells[i]) for row in self.rows):
+                columns.setdefault(column.missing, []).append(f"“{column.title}”")
+        reasons = [f"– in {' and '.join(names)}: {why}" for why, names in columns.items()]
         return (*self.notes, *reasons)
 
     @staticmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterpoint.report.comparison_result import Comparison, SchemeResult
+from counterpoint.report.comparison_result import Comparison, Contest
 from counterpoint.report.definitions import CONDITIONS
 from counterpoint.report.diagnosis_result import Diagnosis
 from counterpoint.report.estimate import Estimate
@@ -55,61 +55,54 @@ def _advice(result: Comparison) -> str:
 
 
 def _effect(result: Comparison) -> str:
-    """`it returns x where B returns y, a difference of +d [low, high]`, as far as it is known."""
-    name, versus = result.pair
-    if name not in result.schemes:
-        return ""
-    ours = result.schemes[name].returns
-    if versus not in result.schemes:
-        return f"it returns {ours.shown()}" if ours.value is not None else ""
-    theirs = result.schemes[versus].returns
-    places = decimals_for([ours.value, theirs.value])
-    other, level = (versus, theirs) if name == result.recommended else (name, ours)
-    own = ours if name == result.recommended else theirs
-    said = (
-        f"it returns {own.shown(places)} where {other}{_collapse(result.schemes[other])} "
-        f"returns {level.shown(places)}"
-    )
-    change = result.differences[name].returns if name in result.differences else Estimate()
-    if change.value is None:
-        return said
-    if name == result.recommended:
-        sense = "a difference of"
-    else:
-        sense = "which changes the return by"
-    bounds = change.bounds(places, signed=True) if change.reading else "(no interval)"
-    return f"{said}, {sense} {change.shown(places, signed=True)} {bounds}"
+    """`it returns x against y for B, a difference of +d [low, high]; ...`, as far as known."""
+    contest, ours = result.contest, result.schemes.get(result.recommended)
+    if contest is None:
+        known = ours is not None and ours.returns.value is not None
+        return f"it returns {ours.returns.shown()}" if ours is not None and known else ""
+    levels = (contest.ours.returns, contest.theirs.returns)
+    places = decimals_for([level.value for level in levels])
+    said = f"it returns {levels[0].shown(places)} against {levels[1].shown(places)} for "
+    said += contest.theirs.name
+    change = contest.difference.returns
+    if change.value is not None:
+        bounds = change.bounds(places, signed=True) if change.reading else "(no interval)"
+        said += f", a difference of {change.shown(places, signed=True)} {bounds}"
+    return said + _collapses(contest)
 
 
-def _collapse(scheme: SchemeResult) -> str:
-    """`, under which 2 of 4 agents collapse (DROWNED),` or nothing."""
-    causes = [a.cause for a in scheme.agents.values() if a.cause]
-    if not causes:
+def _collapses(contest: Contest) -> str:
+    """`; under B 2 of 4 agents collapse (DROWNED), under A none`, or nothing."""
+    parts = []
+    for scheme in (contest.theirs, contest.ours):
+        causes = [a.cause for a in scheme.agents.values() if a.cause]
+        named = ", ".join(dict.fromkeys(causes))
+        count = f"{len(causes)} of {len(scheme.agents)}"
+        parts.append(f"{count} agents collapse ({named})" if causes else "none")
+    if parts == ["none", "none"]:
         return ""
-    named = ", ".join(dict.fromkeys(causes))
-    return f", under which {len(causes)} of {len(scheme.agents)} agents collapse ({named}),"
+    theirs = parts[0].replace("none", "no agent collapses")
+    own = parts[1].replace(" agents collapse", "")
+    return f"; under {contest.theirs.name} {theirs}, under {contest.ours.name} {own}"
 
 
 def _gain(result: Comparison) -> Fact:
-    name, versus = result.pair
-    if name not in result.differences:
+    contest = result.contest
+    if contest is None:
         return Fact("Return", ABSENT, "nothing to compare with")
-    difference = result.differences[name]
-    p = difference.p_improvement
-    better = f"Ahead in {percent(p)} of the seeds." if p is not None else ""
-    pair = (result.schemes.get(name), result.schemes.get(versus))
-    levels = [s.returns if s else None for s in pair]
-    return _change("Return", difference.returns, levels, f" for {versus}", better)
+    p = contest.difference.p_improvement
+    ahead = f"Ahead in {percent(p)} of the seeds." if p is not None else ""
+    levels = (contest.ours.returns, contest.theirs.returns)
+    unit = f" for {contest.theirs.name}"
+    return _change("Return", contest.difference.returns, levels, unit, ahead)
 
 
 def _price(result: Comparison) -> Fact:
-    name, versus = result.pair
-    pair: list[SchemeResult | None] = [result.schemes.get(name), result.schemes.get(versus)]
-    levels = [s.price if s else None for s in pair]
-    title = "Price"
-    if name not in result.differences:
-        return Fact(title, ABSENT, "nothing to compare with")
-    return _change(title, result.differences[name].price, levels, " by the reward actually paid")
+    contest = result.contest
+    if contest is None:
+        return Fact("Price", ABSENT, "nothing to compare with")
+    levels = (contest.ours.price, contest.theirs.price)
+    return _change("Price", contest.difference.price, levels, " by the reward actually paid")
 
 
 def _control(result: Comparison) -> Fact:
@@ -122,15 +115,15 @@ def _control(result: Comparison) -> Fact:
     }
     known = {name: significant(v, 2) for name, v in largest.items() if v is not None}
     parts = [f"{name} differ by at most {value}" for name, value in known.items()]
-    said = f"With everybody present, {' and '.join(parts)}." if parts else ""
-    return Fact(title, control.decoupling or ABSENT, said)
+    said = f"With {control.setting or 'everybody present'}, {' and '.join(parts)}."
+    return Fact(title, control.decoupling or ABSENT, said if parts else "")
 
 
 def _change(
-    title: str, change: Estimate, levels: list[Estimate | None], unit: str, extra: str = ""
+    title: str, change: Estimate, levels: tuple[Estimate, Estimate], unit: str, extra: str = ""
 ) -> Fact:
     """A difference as a fact, with the two levels that it lies between."""
-    known = [e for e in levels if e is not None and e.value is not None]
+    known = [e for e in levels if e.value is not None]
     places = decimals_for([e.value for e in known] or [change.value])
     against = " against ".join(e.shown(places) for e in known) + unit if len(known) == 2 else ""
     if change.value is None:
