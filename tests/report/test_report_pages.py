@@ -217,7 +217,7 @@ def test_settings_are_shown_by_their_own_names_with_a_command_safe_to_paste() ->
     text = Page(render(document)).text
     assert "seeds 3 (0–2) scale 10 drawn $(rm -rf ~); x clip null version 0.1.0" in text
     assert (
-        "counterpoint compare regions --schemes a,b --seeds 3 "
+        "counterpoint compare regions \\ --schemes a,b --seeds 3 \\ "
         "--set scale=10 'drawn=$(rm -rf ~); x' clip=null" in text
     )
     assert "--no-control" in render({**document, "config": {**config, "control": False}})

@@ -62,7 +62,10 @@ def test_a_reference_that_wins_is_compared_the_other_way_round() -> None:
     ("verdict", "start"),
     [
         ({"decoupling": "no-op"}, "Decoupling by agent changes nothing here; use happo"),
-        ({"effect": "tie"}, "Decoupling by agent changes the advantages, but not the result; use"),
+        (
+            {"effect": "tie"},
+            "Decoupling by agent makes no difference that these seeds can show; use",
+        ),
         ({"effect": None}, "Use happo_per_agent: "),
         ({"recommended": None}, "No scheme stands out."),
         ({"recommended": "no_such"}, "Use no_such."),
@@ -94,7 +97,10 @@ def test_an_interval_that_holds_zero_is_not_called_a_win() -> None:
 
 
 def test_one_seed_is_said_to_have_no_interval() -> None:
-    verdict = comparison_verdict(read_comparison(open_document(comparison(1, 4))))
+    document = comparison(1, 4)
+    document["verdict"]["effect"] = "tie"
+    verdict = comparison_verdict(read_comparison(open_document(document)))
+    assert verdict.sentence.startswith("One seed cannot tell whether decoupling by agent helps")
     assert "a difference of +0.145 (no interval); under" in verdict.sentence
     assert verdict.facts[0].below == "one seed: no interval"
 

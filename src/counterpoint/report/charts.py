@@ -192,7 +192,7 @@ def _reference(value: float, frame: Frame, y: Scale) -> Markup:
 
 
 def _reference_name(name: str, value: float, frame: Frame, y: Scale) -> Markup:
-    return label(name, frame.width - frame.right - 2, y(value) - 4, "note", "end")
+    return label(name, frame.width - frame.right - 2, y(value) - 4, "note clear", "end")
 
 
 def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:

@@ -16,7 +16,7 @@ from counterpoint.report.comparison_tables import agent_table, scheme_table, sou
 from counterpoint.report.definitions import COMPARISON
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import ranges
-from counterpoint.report.settings import command, flatten
+from counterpoint.report.settings import command, flatten, short_first
 from counterpoint.report.tables import Cure
 from counterpoint.report.verdicts import comparison_verdict
 
@@ -49,7 +49,7 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "cures": cures(result),
         "definitions": COMPARISON,
         "sources": source_table(result, prefix),
-        "settings": [(name, value) for name, value in settings.items() if value],
+        "settings": short_first([(name, value) for name, value in settings.items() if value]),
         "command": command(result.config),
     }
 

@@ -90,11 +90,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
+    environment.filters["unbroken"] = unbroken
     return environment
 
 
+def unbroken(sentence: str) -> str:
+    """The sentence with no line break inside an interval."""
+    return re.sub(r"\[[−+.,\d ]*\]", lambda m: m[0].replace(" ", "\N{NO-BREAK SPACE}"), sentence)
+
+
 def breakable(name: str) -> Markup:
-    """The name, escaped, with a place to break the line after every underscore."""
+    """The name, escaped; a long one with a place to break the line after every underscore."""
+    if len(name) <= 20:
+        return escape(name)
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
 
 

@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+LONG = 24
+"""A value of more characters than this gets a line of its own."""
+
 
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
     """Every setting by its own name, however deep it lies, in the order of the document."""
@@ -18,6 +21,11 @@ def flatten(config: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def short_first(settings: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The settings in their order, those that need a line of their own last."""
+    return sorted(settings, key=lambda setting: len(setting[1]) > LONG)
+
+
 def command(config: Mapping[str, Any]) -> str:
     """The command line of a comparison, or nothing where its parts are not all known.
 
@@ -27,10 +35,14 @@ def command(config: Mapping[str, Any]) -> str:
     settings = config.get("settings")
     if not (world and isinstance(schemes, list) and isinstance(settings, Mapping)):
         return ""
-    words = ["counterpoint", "compare", str(world)]
-    words += ["--schemes", ",".join(map(str, schemes)), "--seeds", _written(seeds)]
-    words += ["--set", *(f"{key}={value}" for key, value in flatten(settings).items())]
-    return shlex.join(words if config.get("control") is not False else [*words, "--no-control"])
+    lines = [
+        ["counterpoint", "compare", str(world)],
+        ["--schemes", ",".join(map(str, schemes)), "--seeds", _written(seeds)],
+        ["--set", *(f"{key}={value}" for key, value in flatten(settings).items())],
+    ]
+    if config.get("control") is False:
+        lines.append(["--no-control"])
+    return " \\\n  ".join(shlex.join(line) for line in lines)
 
 
 def _written(value: Any) -> str:

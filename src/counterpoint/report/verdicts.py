@@ -49,8 +49,10 @@ def _advice(result: Comparison) -> str:
         return f"Decoupling by agent changes nothing here; {use}"
     if result.effect == "hurts":
         return f"Decoupling by agent hurts here; {use}"
+    if result.effect == "tie" and len(result.seeds) == 1:
+        return f"One seed cannot tell whether decoupling by agent helps here; {use}"
     if result.effect == "tie":
-        return f"Decoupling by agent changes the advantages, but not the result; {use}"
+        return f"Decoupling by agent makes no difference that these seeds can show; {use}"
     return use[:1].upper() + use[1:]
 
 
