@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import Scheme, advantages
+from counterpoint.credit import Scheme
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.segments import segment_max, segment_sum
-from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
+from counterpoint.diagnose.inflation import Sharing, ThreeNumbers
 from counterpoint.diagnose.log import Floats, Ids, Log, dense
+from counterpoint.diagnose.pooling import pooled_numbers
 
 SPIKE = 8.0
 """A larger advantage is a spike in any group; in a small one, less is: see `spike_limit`."""
@@ -34,9 +35,8 @@ class AgentNumbers:
 
     numbers: ThreeNumbers
     """[1, A] each, averaged over groups by the agent's samples."""
-    noise: Floats
-    """Inflation as a ratio of averages over groups: what decides OFFSET, since a group in which
-    two samples happen to be close says nothing."""
+    sharing: Sharing
+    """Inflation and signal share without what small groups show by chance: they decide causes."""
     decisions: Floats
     """Decisions with or without a reward."""
     participation: Floats
@@ -70,7 +70,7 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
     group = np.asarray(log.labels.groups(scheme.center_by).ids)
     moment = log.step * n_agents + log.agent
     dead = missing | _flat(values, group)
-    overall, over_time, noise = _three(log, scheme)
+    overall, over_time, sharing = pooled_numbers(log, scheme)
     rows = np.bincount(log.agent, minlength=n_agents)
     mean, deviation = _moments(log, scheme)
 
@@ -86,7 +86,7 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
     }
     return AgentNumbers(
         numbers=overall,
-        noise=noise,
+        sharing=sharing,
         decisions=rows.astype(np.float64),
         participation=_rollouts(log) / log.n_rollouts,
         mean=mean,
@@ -106,79 +106,6 @@ def spike_limit(samples: Floats) -> Floats:
     below 26; running statistics can.
     """
     return np.clip(np.sqrt(np.maximum(samples - 1.0, 0.0)), LEAST_SPIKE, SPIKE)
-
-
-def _three(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Floats]:
-    """The three numbers over the log and at each step, and the inflation of averages [A]."""
-    center = np.asarray(log.labels.groups(scheme.center_by).ids)
-    scale = np.asarray(log.labels.groups(scheme.scale_by or ()).ids)
-    columns = [_entering(log, scheme, column) for column in _columns(log, scheme)]
-    weight = np.tile(_weights(log, scheme), len(columns))
-    agent, step = np.tile(log.agent, len(columns)), np.tile(log.step, len(columns))
-    centered = np.concatenate(columns)
-
-    def numbers(x: Floats, ids: Ids, by_step: bool) -> ThreeNumbers:
-        n = int(ids.max()) + 1
-        group = np.concatenate([ids + n * c for c in range(len(columns))])
-        return three_numbers(
-            x, group, agent, n * len(columns), len(log.agents), step if by_step else None,
-            len(log.steps) if by_step else 1, weight,
-        )  # fmt: skip
-
-    offsets = [numbers(centered, center, by_step) for by_step in (False, True)]
-    noise = _ratio(offsets[0].norm_inflation[0], offsets[0].signal_share[0])
-    if scheme.center_by == scheme.scale_by:
-        return offsets[0], offsets[1], noise
-    spread = centered
-    if scheme.scale_of == "centered":
-        spread = np.concatenate([_without_mean(x, center) for x in columns])
-    scales = [numbers(spread, scale, by_step) for by_step in (False, True)]
-    both = [
-        replace(s, inflation=o.inflation) for s, o in zip(scales, offsets, strict=True)
-    ]  # fmt: skip
-    return both[0], both[1], noise
-
-
-def _columns(log: Log, scheme: Scheme) -> list[Floats]:
-    """The reward columns [N] that the scheme normalizes."""
-    if scheme.components == "sum_first":
-        return [log.rewards(scheme)]
-    return list(log.decisions.rewards.T)
-
-
-def _entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
-    """[N] the value with which each row enters its group: ranked, or its rollout's mean."""
-    if scheme.transform == "identity" and scheme.weighting == "step":
-        return column
-    plain = Scheme(
-        center_by=scheme.center_by,
-        transform=scheme.transform,
-        weighting=scheme.weighting,
-        center="none",
-        scale="none",
-    )
-    labels = {**log.decisions.labels, "batch": log.step}
-    values = np.asarray(advantages(column, labels, plain).values)
-    return np.where(np.isnan(column), np.nan, values)
-
-
-def _weights(log: Log, scheme: Scheme) -> Floats:
-    """[N] how much a row counts: 1, or 1 / the rows of its rollout in its group."""
-    if scheme.weighting == "step":
-        return np.ones(len(log.agent))
-    others = (name for name in scheme.center_by if name != "prompt")
-    group: Ids = np.asarray(log.labels.groups((*others, "prompt", "rollout")).ids)
-    given = ~np.isnan(log.rewards(scheme))
-    weight: Floats = 1.0 / np.maximum(np.bincount(group, weights=given), 1.0)
-    return weight[group]
-
-
-def _without_mean(values: Floats, ids: Ids) -> Floats:
-    ok = ~np.isnan(values)
-    n = int(ids.max()) + 1
-    mean = _ratio(segment_sum(values[ok], ids[ok], n), segment_sum(np.ones(ok.sum()), ids[ok], n))
-    centered: Floats = values - mean[ids]
-    return centered
 
 
 def _flat(values: Floats, group: Ids) -> NDArray[np.bool_]:

@@ -160,7 +160,7 @@ def diagnose(
     recommended, why = recommend(
         Findings(
             judged, bearing, difference, same, named,
-            float(np.nanmax(numbers.noise, initial=1.0)), numbers.deviation,
+            float(np.nanmax(numbers.sharing.inflation, initial=1.0)), numbers.deviation,
             len(decisions.components), log.n_blocks,
         )
     )  # fmt: skip
@@ -197,7 +197,7 @@ def _causes(n: AgentNumbers, shared_matters: bool) -> tuple[NDArray[np.int8], ND
     overall = {"dead_rate": n.dead_rate, "spike_rate": n.spike_rate}
     over_time = {"dead_rate": n.timeline["dead_rate"]}
     if shared_matters:
-        overall |= {"inflation": n.noise, "signal_share": n.numbers.signal_share[0]}
+        overall |= {"inflation": n.sharing.inflation, "signal_share": n.sharing.signal_share}
         overall |= {"participation": n.decisions}
         over_time |= {key: n.timeline[key] for key in ("inflation", "signal_share")}
         over_time |= {"participation": n.decisions}
@@ -206,8 +206,8 @@ def _causes(n: AgentNumbers, shared_matters: bool) -> tuple[NDArray[np.int8], ND
 
 def _evidence(cause: str, n: AgentNumbers, k: int) -> str:
     """The numbers behind a cause, as a sentence; the healthy ones where there is no cause."""
-    inflation, dead = n.noise[k], n.dead_rate[k]
-    quiet = drowning(n.numbers.signal_share[0], n.decisions)[k]
+    inflation, dead = n.sharing.inflation[k], n.dead_rate[k]
+    quiet = drowning(n.sharing.signal_share, n.decisions)[k]
     spikes = n.spike_rate[k]
     return {
         "DEAD": f"{dead:.0%} of its decisions have no advantage at all",

@@ -91,17 +91,78 @@ def three_numbers(
 
     def average(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
         counted = np.where(under > 0, m.weight, 0.0)
-        ratio = over / np.where(under > 0, under, 1.0)
         total = segment_sum(counted, who, n)
-        mean = np.where(total > 0, _divide(segment_sum(counted * ratio, who, n), total), np.nan)
-        return mean.reshape(n_batches, n_agents)
+        summed = segment_sum(counted * _divide(over, under), who, n)
+        return np.where(total > 0, _divide(summed, total), np.nan).reshape(n_batches, n_agents)
 
-    excess = m.offset**2
+    power = m.own_var + m.offset**2
     return ThreeNumbers(
-        norm_inflation=average(m.own_var + excess, m.var),
-        inflation=average(m.own_var + excess, m.own_var),
+        norm_inflation=average(power, m.var),
+        inflation=average(power, m.own_var),
         signal_share=average(m.own_var, m.var),
     )
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What sharing statistics costs, without what small groups show by chance; [n_agents] each."""
+
+    inflation: NDArray[np.float64]
+    """`1 + (mu_k - mu)^2 / sigma_k^2`, as a ratio of averages over groups; NaN = undefined."""
+    signal_share: NDArray[np.float64]
+    """`sigma_k^2 / sigma^2`, averaged over groups; NaN = undefined."""
+
+
+def sharing(
+    rewards: NDArray[Any],
+    group: NDArray[np.integer[Any]],
+    agent: NDArray[np.integer[Any]],
+    rollout: NDArray[np.integer[Any]],
+    n_groups: int,
+    n_agents: int,
+    weights: NDArray[Any] | None = None,
+) -> Sharing:
+    """Inflation and signal share as a population has them, corrected for groups of few rollouts.
+
+    The mean of n_k rollouts out of n misses the group's mean by `sigma^2 (1/n_k - 1/n)` by chance
+    alone, which is taken off the squared offset; their variance is too small by (n_k - 1) / n_k,
+    which is put back. Groups in which the agent has a single rollout say nothing. So an agent that
+    is called once in eight rollouts is not taken for an offset or a drowned one.
+
+    Args: as for `three_numbers`, and
+        rollout: [N] id of the row's rollout: rows of one rollout are one sample.
+
+    Raises:
+        RewardError: as `three_numbers`.
+
+    Source: ours.
+    """
+    values, columns, weight = _checked(rewards, (group, agent, rollout), weights)
+    group_ids, agent_ids, rollout_ids = columns
+    cell, owner = _numbered(group_ids * n_agents + agent_ids, n_groups * n_agents)
+    shared, _ = _numbered(owner // n_agents, n_groups)
+    m = _moments(values, weight, cell, shared, len(owner))
+    own_n = _distinct(cell, rollout_ids, len(owner))
+    all_n = _distinct(shared[cell], rollout_ids, len(owner))[shared]
+    told = (own_n > 1) & (m.var > 0)
+    weight_of = np.where(told, m.weight, 0.0)
+    var = m.var * _divide(all_n, all_n - 1)
+    own = _divide(m.own_var * _divide(own_n, own_n - 1), var)
+    offset = _divide(m.offset**2, var) - (_divide(1.0, own_n) - _divide(1.0, all_n))
+    total, who = segment_sum(weight_of, owner % n_agents, n_agents), owner % n_agents
+    share = segment_sum(weight_of * own, who, n_agents)
+    excess = np.maximum(segment_sum(weight_of * offset, who, n_agents), 0.0)
+    return Sharing(
+        inflation=np.where(share > 0, 1.0 + _divide(excess, share), np.nan),
+        signal_share=np.where(total > 0, _divide(share, total), np.nan),
+    )
+
+
+def _distinct(ids: NDArray[np.int64], rollout: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """[n] how many rollouts have a row in each segment."""
+    pairs = np.unique(ids * (int(rollout.max(initial=0)) + 1) + rollout)
+    found = np.bincount(pairs // (int(rollout.max(initial=0)) + 1), minlength=n)
+    return found.astype(np.float64)
 
 
 def _numbered(ids: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -169,5 +230,6 @@ def _checked(
     return values[ok], columns, weight[ok]
 
 
-def _divide(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+def _divide(over: float | NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+    """over / under, and `over` where there is nothing to divide by."""
     return over / np.where(under > 0, under, 1.0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from counterpoint.credit.labels import factorize
 from counterpoint.diagnose.log import Floats, Ids, Log, dense, standardized
 
-MOST_ROLLOUTS = 4096
+MOST_ROLLOUTS = 8192
 """Rollouts that the tests look at; a random sample of the log where it has more."""
 
 MOST_VALUES = 16
