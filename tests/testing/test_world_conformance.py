@@ -12,8 +12,15 @@ from counterpoint.worlds import Evaluation, Play, catalogue, make
 from counterpoint.worlds.base import Arrays, Floats
 from counterpoint.worlds.regions import Regions
 
-VARIANTS = {
+VARIANTS: dict[str, list[dict[str, object]]] = {
     "regions": [{"participation": "everyone"}, {"drawn": "in_rollout"}, {"agents": 8}],
+    "all_hands": [{"agents": 2}, {"agents": 8}],
+    "on_call": [{"rate": 0.02, "scale": 5.0, "offset": 0.0}],
+    "unequal_stakes": [{"agents": 2, "ratio": 1.0}],
+    "variable_calls": [{"hard": 1.0}, {"hard": 0.0}],
+    "idle_then_needed": [{"updates": 1}],
+    "planner_worker": [{"workers": 5}, {"workers": 2, "alone": 0.0}],
+    "homogeneous": [{"agents": 2}],
 }
 
 

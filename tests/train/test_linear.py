@@ -9,6 +9,7 @@ from counterpoint.credit import Scheme, catalogue
 from counterpoint.diagnose import CAUSES
 from counterpoint.errors import SchemeError, SettingError, UnknownNameError
 from counterpoint.train import Training, joined, train
+from counterpoint.worlds import catalogue as worlds
 from counterpoint.worlds import make
 
 
@@ -105,12 +106,48 @@ def test_gradients_of_separate_tables_are_orthogonal() -> None:
     np.testing.assert_allclose(found.gradients["effective_rank"], np.exp(entropy))
 
 
-def test_every_scheme_of_the_catalogue_trains() -> None:
-    world = make("regions", {"updates": "3"})
-    for name in [*catalogue(), *world.baselines]:
-        found = train(world, name, (0,))
-        assert found.scheme == name
+@pytest.mark.parametrize("name", list(worlds()))
+@pytest.mark.parametrize("parameters", ["shared", "separate"])
+def test_every_world_trains_under_every_scheme(name: str, parameters: str) -> None:
+    world = make(name, {"updates": "2", "parameters": parameters})
+    for scheme in [*catalogue(), *world.baselines]:
+        found = train(world, scheme, (0,))
+        assert found.scheme == scheme
         assert np.isfinite(found.returns).all()
+        assert np.isfinite(found.gradients["norm"]).all()
+
+
+def test_decoupling_hurts_a_reserve_that_idled() -> None:
+    """The losing case: a deviation of its own blows the idle noise up to superstition."""
+    world, seeds = make("idle_then_needed"), range(6)
+    reserve = {
+        scheme: train(world, scheme, seeds).accuracy[:, -1, 2].mean()
+        for scheme in ("mappo_pooled", "happo_per_agent")
+    }
+    assert reserve["mappo_pooled"] > 0.98
+    assert reserve["happo_per_agent"] < reserve["mappo_pooled"] - 0.03
+
+
+def test_statistics_by_agent_and_group_hurt_workers_who_are_called() -> None:
+    world, seeds = make("planner_worker"), range(4)
+    wide, narrow = (train(world, name, seeds) for name in ("happo_per_agent", "agent_wise"))
+    assert wide.returns[:, -1].mean() > 0.97
+    assert narrow.returns[:, -1].mean() < 0.9
+    assert narrow.tally["singletons"] > 0
+
+
+def test_components_save_the_small_stakes() -> None:
+    world, seeds = make("unequal_stakes", {"parameters": "separate", "updates": "100"}), range(4)
+    summed, each = (train(world, name, seeds) for name in ("mappo_pooled", "gdpo"))
+    assert summed.accuracy[:, -1, 0].mean() < 0.85
+    assert each.accuracy[:, -1, 0].mean() > 0.95
+
+
+def test_counterfactuals_are_not_diluted() -> None:
+    world, seeds = make("homogeneous", {"parameters": "separate", "updates": "12"}), range(4)
+    pooled, coma = (train(world, name, seeds) for name in ("mappo_pooled", "counterfactual"))
+    assert pooled.returns[:, -1].mean() < 0.85
+    assert coma.returns[:, -1].mean() > 0.93
 
 
 def test_a_scheme_object_is_named_if_the_catalogue_knows_it() -> None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from counterpoint.worlds.base import FEATURES, Bools, Floats, World
 
-WIDTH = 40
-"""Random features of the shared policy."""
+FEATURES_PER_PLACE = 1.25
+"""Random features of the shared policy for each (agent, context): 40 for 4 agents x 8 contexts."""
 
 
 class Policy(Protocol):
@@ -77,16 +77,17 @@ class SharedLinear:
     @classmethod
     def random(cls, world: World, seeds: tuple[int, ...]) -> SharedLinear:
         """The features that belong to each seed, whatever the other seeds are."""
-        shape = (len(world.agents), world.contexts, WIDTH)
+        places = len(world.agents) * world.contexts
+        shape = (len(world.agents), world.contexts, int(FEATURES_PER_PLACE * places))
         draws = [np.random.default_rng([seed, FEATURES]).standard_normal(shape) for seed in seeds]
         features = np.stack(draws)
         return cls(features / np.linalg.norm(features, axis=-1, keepdims=True), world.legal)
 
     def start(self, seeds: int) -> Floats:
-        return np.zeros((seeds, WIDTH * self.legal.shape[-1]))
+        return np.zeros((seeds, self.features.shape[-1] * self.legal.shape[-1]))
 
     def probs(self, parameters: Floats) -> Floats:
-        weights = parameters.reshape(len(parameters), 1, WIDTH, -1)
+        weights = parameters.reshape(len(parameters), 1, self.features.shape[-1], -1)
         return masked_softmax(self.features @ weights, self.legal)
 
     def per_agent(self, logits: Floats) -> Floats:

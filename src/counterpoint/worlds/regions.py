@@ -15,18 +15,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from counterpoint.errors import SettingError
-from counterpoint.worlds.base import (
-    Arrays,
-    Evaluation,
-    Floats,
-    Play,
-    Settings,
-    World,
-    by_seed,
-    chosen,
-    one_hot,
-    sample,
-)
+from counterpoint.worlds.base import Arrays, Bools, Evaluation, Floats, Play, Settings, World
+from counterpoint.worlds.targets import accuracies, always_right, answer, draw_targets
 
 NOISE = {"stable": 0.1, "volatile": 1.0}
 """Standard deviation of a rollout's reward noise, before the region's scale."""
@@ -86,7 +76,7 @@ class Regions(World):
         self.volatile = np.array([region == "volatile" for region, _ in pairs])
 
     def tasks(self, rng: np.random.Generator) -> Arrays:
-        return {"target": rng.integers(self.actions, size=(len(self.agents), self.contexts))}
+        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
     def draw(self, rng: np.random.Generator, update: int) -> Arrays:
         p, g, slots = self.prompts, self.rollouts, len(self.slots)
@@ -101,31 +91,28 @@ class Regions(World):
     def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
         context, volatile = chance["context"], chance["volatile"]
         agent = np.arange(len(self.agents))
-        action = sample(probs, agent, context, chance["uniforms"])
-        target = tasks["target"][by_seed(context), agent, context]
-        right = action == target
+        answers = answer(tasks, probs, agent, context, chance["uniforms"])
         scale, noise = self._loudness(volatile)
-        active = np.ones_like(right)
+        active = np.ones_like(answers.right)
         if self.settings.participation == "by_region":
             active = volatile[..., None] == self.volatile
         weight = scale[..., None] * active / active.sum(axis=-1, keepdims=True)
-        reward = (weight * right).sum(axis=-1) + noise * chance["noise"]
-        shared = np.broadcast_to(reward[..., None], right.shape)
-        right_probs = chosen(probs[by_seed(context), agent, context], target)
+        reward = (weight * answers.right).sum(axis=-1) + noise * chance["noise"]
+        shared = np.broadcast_to(reward[..., None], active.shape)
         return Play(
             context=context,
-            action=action,
+            action=answers.action,
             active=active,
             reward=shared,
             outcome=reward / scale,
             signals={
-                "counterfactual": shared - weight * (right - right_probs),
-                "difference": weight * right,
+                "counterfactual": shared - weight * (answers.right - answers.chance),
+                "difference": weight * answers.right,
             },
         )
 
     def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
-        accuracy = chosen(probs, tasks["target"]).mean(axis=-1)
+        accuracy = accuracies(tasks, probs)
         stable = accuracy[:, ~self.volatile].mean(axis=-1)
         volatile = accuracy[:, self.volatile].mean(axis=-1)
         loud = 1.0 if self.settings.participation == "everyone" else self.settings.scale
@@ -137,9 +124,9 @@ class Regions(World):
         )
 
     def solution(self, tasks: Arrays) -> Floats:
-        return one_hot(tasks["target"], self.actions)
+        return always_right(tasks, self.actions)
 
-    def _loudness(self, volatile: Floats) -> tuple[Floats, Floats]:
+    def _loudness(self, volatile: Bools) -> tuple[Floats, Floats]:
         """Scale of the reward and deviation of the noise in each rollout [S, P, G]."""
         loud = self.settings.scale
         noise = np.where(volatile, loud * NOISE["volatile"], NOISE["stable"])

@@ -12,8 +12,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
+from counterpoint.worlds.additive import (
+    Homogeneous,
+    HomogeneousSettings,
+    UnequalStakes,
+    UnequalStakesSettings,
+)
+from counterpoint.worlds.all_hands import AllHands, AllHandsSettings
 from counterpoint.worlds.base import Settings, World
+from counterpoint.worlds.idle_then_needed import IdleThenNeeded, IdleThenNeededSettings
+from counterpoint.worlds.on_call import OnCall, OnCallSettings
+from counterpoint.worlds.planner_worker import PlannerWorker, PlannerWorkerSettings
 from counterpoint.worlds.regions import Regions, RegionsSettings
+from counterpoint.worlds.variable_calls import VariableCalls, VariableCallsSettings
 
 
 class Entry(NamedTuple):
@@ -29,7 +40,16 @@ class Entry(NamedTuple):
     """Where the idea comes from."""
 
 
-_WORLDS: tuple[tuple[type[World], type[Settings]], ...] = ((Regions, RegionsSettings),)
+_WORLDS: tuple[tuple[type[World], type[Settings]], ...] = (
+    (Regions, RegionsSettings),
+    (AllHands, AllHandsSettings),
+    (OnCall, OnCallSettings),
+    (UnequalStakes, UnequalStakesSettings),
+    (VariableCalls, VariableCallsSettings),
+    (IdleThenNeeded, IdleThenNeededSettings),
+    (PlannerWorker, PlannerWorkerSettings),
+    (Homogeneous, HomogeneousSettings),
+)
 
 
 def catalogue() -> dict[str, Entry]:
