@@ -325,6 +325,17 @@ def test_contrast_is_computed_as_the_guideline_does() -> None:
     assert contrast(rgb("#777777"), rgb("#ffffff")) == pytest.approx(4.48, abs=0.01)
 
 
+def test_paper_has_every_colour_of_its_own() -> None:
+    """Who prints from the dark theme gets dark ink, for whatever a later theme may add."""
+    sheet = re.search(r"<style>(.*?)</style>", PAGES["comparison"], re.DOTALL)
+    assert sheet is not None
+    light, dark, paper = (
+        set(re.findall(r"--([\w-]+):", block))
+        for block in re.findall(r":root \{(.*?)\}", sheet[1], re.DOTALL)
+    )
+    assert light == dark == paper
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_and_lines_can_be_seen(theme: str) -> None:
     """WCAG AA: 4.5 for text, 3 for what a picture needs, in both themes."""
