@@ -133,7 +133,7 @@ def scheme(seed: int, **fixed: Any) -> Scheme:
             "singleton": rng.choice(["zero", "raw"]),
             "constant": rng.choice(["zero", "unscaled"]),
             "missing": rng.choice(["leave_out", "as_zero"]),
-            "whiten": rng.choice(["none", "none", "batch"]),
+            "whiten": "batch" if not running and rng.random() < 0.3 else "none",
         }
         if rng.random() < 0.5:
             drawn["scale_by"] = drawn["center_by"]

@@ -78,11 +78,10 @@ class TestConstantGroups:
         np.testing.assert_array_equal(got.values, [-1.0, -1.0, 1.0, 1.0])
 
     def test_components_that_cancel_are_not_whitened_into_noise(self) -> None:
-        """r and 1 - r: the z-scores add up to 0 but for rounding, which is no signal."""
-        rng = np.random.default_rng(0)
-        bit = rng.integers(0, 2, 8 * 50).astype(float)
-        labels = {"prompt": np.repeat(np.arange(50), 8), "rollout": np.tile(np.arange(8), 50)}
-        got = advantages(np.stack([bit, 1 - bit], axis=1), labels, catalogue()["gdpo"])
+        """A bit and .3 - .7 of it: z-scores add up to 0 but for rounding, which is no signal."""
+        bit = np.random.default_rng(0).integers(0, 2, 7 * 1000).astype(float)
+        labels = {"prompt": np.repeat(np.arange(1000), 7), "rollout": np.tile(np.arange(7), 1000)}
+        got = advantages(np.stack([bit, 0.3 - 0.7 * bit], axis=1), labels, catalogue()["gdpo"])
         np.testing.assert_array_equal(got.values, 0.0)
 
 
