@@ -75,6 +75,8 @@ def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[
     """Every test that the log allows. A test in which nothing varies is not made."""
     rewards = log.rewards(scheme)
     own_terms = _own_terms(log, scheme, rewards)
+    if np.isnan(rewards).all():
+        return [own_terms]
     rollouts = rollouts_of(log, rewards, own_terms.detected, rng)
     jobs = _jobs(log, rollouts)
     count = sum(len(job.tests) for job in jobs)

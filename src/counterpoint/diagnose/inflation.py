@@ -124,10 +124,11 @@ def sharing(
 ) -> Sharing:
     """Inflation and signal share as a population has them, corrected for groups of few rollouts.
 
-    The mean of n_k rollouts out of n misses the group's mean by `sigma^2 (1/n_k - 1/n)` by chance
+    The mean of n_k rollouts misses that of n such rollouts by `sigma_k^2 (1/n_k - 1/n)` by chance
     alone, which is taken off the squared offset; their variance is too small by (n_k - 1) / n_k,
     which is put back. Groups in which the agent has a single rollout say nothing. So an agent that
-    is called once in eight rollouts is not taken for an offset or a drowned one.
+    is called once in eight rollouts is not taken for an offset or a drowned one; what the noise of
+    louder agents does to the shared mean stays in.
 
     Args: as for `three_numbers`, and
         rollout: [N] id of the row's rollout: rows of one rollout are one sample.
@@ -148,7 +149,7 @@ def sharing(
     weight_of = np.where(told, m.weight, 0.0)
     var = m.var * _divide(all_n, all_n - 1)
     own = _divide(m.own_var * _divide(own_n, own_n - 1), var)
-    offset = _divide(m.offset**2, var) - (_divide(1.0, own_n) - _divide(1.0, all_n))
+    offset = _divide(m.offset**2, var) - own * (_divide(1.0, own_n) - _divide(1.0, all_n))
     total, who = segment_sum(weight_of, owner % n_agents, n_agents), owner % n_agents
     share = segment_sum(weight_of * own, who, n_agents)
     excess = np.maximum(segment_sum(weight_of * offset, who, n_agents), 0.0)

@@ -41,7 +41,7 @@ class Rollouts:
 
 
 def rollouts_of(log: Log, rewards: Floats, own_terms: bool, rng: np.random.Generator) -> Rollouts:
-    """The rollouts of a log, or a sample of them.
+    """The rollouts of a log that has a reward, or a sample of them.
 
     Args:
         log: the log.
@@ -52,8 +52,6 @@ def rollouts_of(log: Log, rewards: Floats, own_terms: bool, rng: np.random.Gener
         rng: which rollouts are sampled.
     """
     rows = np.flatnonzero(_sampled(log, rng)[log.rollout] & ~np.isnan(rewards))
-    if not len(rows):
-        rows = np.flatnonzero(~np.isnan(rewards))[:1]
     rollout, first = dense(log.rollout[rows], log.n_rollouts)
     agent, n_agents, n = log.agent[rows], len(log.agents), len(first)
     step, block, reward = log.step[rows][first], log.block[rows][first], rewards[rows]
