@@ -97,6 +97,15 @@ def test_what_is_measured_from_rewards_by_arithmetic() -> None:
     assert (found.gradients["participation_ratio"] <= 4 + 1e-9).all()
 
 
+def test_an_own_mean_with_the_scale_of_all_leaves_no_offset_to_blame() -> None:
+    """Where center and scale have groups of their own, so have the offsets and the shares."""
+    found = short("agent_mean", (0, 1, 2))
+    np.testing.assert_allclose(found.rewards["inflation"], 1.0)
+    quiet, loud = found.rewards["signal_share"][..., 0], found.rewards["signal_share"][..., 2]
+    assert quiet.max() < 0.1 < loud.min()
+    np.testing.assert_allclose(found.rewards["norm_inflation"], found.rewards["signal_share"])
+
+
 def test_gradients_of_separate_tables_are_orthogonal() -> None:
     """Two equal, two absent: the effective rank counts agents, not coordinates in common."""
     found = short("happo_per_agent", parameters="separate")

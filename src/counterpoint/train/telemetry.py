@@ -20,6 +20,7 @@ from counterpoint.diagnose import (
     name_causes,
     three_numbers,
 )
+from counterpoint.diagnose.agents import spike_limit
 from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
 from counterpoint.worlds.base import Bools, Evaluation, Floats, Ints, Play
 
@@ -27,8 +28,6 @@ WINDOW = 10
 """Updates in a row without a gradient that can be told from zero: a collapse."""
 IMPROVABLE = 0.05
 """An agent that is right less often than 1 minus this could still improve."""
-SPIKE = 6.0
-"""A larger advantage is a spike: of normal rewards, 2 in 10^9 are."""
 
 Columns = Mapping[str, Ints]
 
@@ -80,7 +79,7 @@ class Telemetry:
             **self._three_numbers(columns, rewards),
             "dead_rate": self.mean(columns, values == 0),
             "net_mass": self.mean(columns, values),
-            "spike_rate": self.mean(columns, abs(values) > SPIKE),
+            "spike_rate": self.mean(columns, self._spikes(columns, values)),
         }
         for name, numbers in found.items():
             self._series(self.rewards, name, (self.agents,))[:, t] = numbers
@@ -139,26 +138,45 @@ class Telemetry:
             into[name] = np.full((self.seeds, self.updates, *shape), np.nan)
         return into[name]
 
+    def _spikes(self, columns: Columns, values: Floats) -> Bools:
+        """[N] whether the advantage is larger than those of normal rewards are."""
+        group, n = self._groups(self.scheme.scale_by or (), columns)
+        found: Bools = abs(values) > spike_limit(segment_sum(np.ones(len(group)), group, n))[group]
+        return found if self.scheme.scale != "none" else np.zeros(len(values), dtype=bool)
+
     def _three_numbers(self, columns: Columns, rewards: Floats) -> dict[str, Floats]:
-        """Offsets over the groups that share a center, shares over those that share a scale."""
+        """Offsets in the groups that share a center, the rest in those that share a scale."""
         center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
-        centered = self._over(center_by, columns, rewards)
-        scaled = centered if scale_by == center_by else self._over(scale_by, columns, rewards)
+        centered = scaled = self._over(center_by, columns, rewards)
+        if scale_by != center_by:
+            if self.scheme.scale_of == "centered":
+                group, n = self._groups(center_by, columns)
+                count = np.maximum(np.bincount(group, minlength=n), 1)
+                rewards = rewards - (segment_sum(rewards, group, n) / count)[group]
+            scaled = self._over(scale_by, columns, rewards)
         return {
-            "norm_inflation": centered.norm_inflation,
+            "norm_inflation": scaled.norm_inflation,
             "inflation": centered.inflation,
             "signal_share": scaled.signal_share,
         }
 
     def _over(self, by: tuple[str, ...], columns: Columns, rewards: Floats) -> ThreeNumbers:
-        group, n = np.zeros(len(rewards), dtype=np.int64), 1
+        group, n = self._groups(by, columns)
+        agent, batch = columns["agent"], columns["batch"]
+        n_groups = n // self.seeds
+        return three_numbers(
+            rewards, group % n_groups, agent, n_groups, self.agents, batch, self.seeds
+        )
+
+    def _groups(self, by: tuple[str, ...], columns: Columns) -> tuple[Ints, int]:
+        """Group [N] of each decision, seeds apart, and how many groups there can be."""
+        group, n = columns["batch"], self.seeds
         for label in by:
             column = columns.get(label, columns["agent"] if label == "role" else None)
             if column is not None:
                 size = int(column.max(initial=0)) + 1
                 group, n = group * size + column, n * size
-        agent, batch = columns["agent"], columns["batch"]
-        return three_numbers(rewards, group, agent, n, self.agents, batch, self.seeds)
+        return group, n
 
 
 def _rank_of_orthogonal(norm: Floats) -> Floats:
