@@ -59,6 +59,8 @@ def test_significant_is_within_half_a_unit_of_the_third_digit(value: float) -> N
 def test_intervals_shares_and_probabilities() -> None:
     assert interval(-0.064, 0.024, 3, signed=True) == "[−0.064, +0.024]"
     assert interval(None, 0.5, 3) == ""
+    assert interval(0.0002, 0.083, 3, signed=True) == "[+0.0002, +0.083]"
+    assert interval(-3e-17, 2e-16, 3, signed=True) == "[0.000, 0.000]"
     assert [percent(s) for s in (None, 0.0, 0.001, 0.404, 0.999, 1.0)] == [
         "–", "0%", "< 1%", "40%", "> 99%", "100%",
     ]  # fmt: skip

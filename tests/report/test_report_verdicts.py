@@ -39,13 +39,16 @@ def test_a_winner_whose_agents_collapse_too_is_not_spared() -> None:
     assert said.endswith("under happo_per_agent 1 of 4 (LAZY).")
 
 
-def test_a_reference_that_wins_is_compared_the_other_way_round() -> None:
-    """The only other scheme has -.155 [-.2, -.11] against it: turned round, +.155 [.11, .2]."""
+def test_a_reference_that_wins_is_compared_with_its_own_twin_the_other_way_round() -> None:
+    """The twin has -.155 [-.2, -.11] against it: turned round, +.155 [.11, .2].
+
+    Schemes and baselines with a better return do not matter: decoupling is what hurts.
+    """
     document = comparison(5, 4)
     document["verdict"].update(recommended="mappo_pooled", effect="hurts")
     lost = document["differences"]["happo_per_agent"]
     lost.update(iqm=-0.155, low=-0.2, high=-0.11, p_improvement=0.1)
-    document["differences"] = {"happo_per_agent": lost}
+    assert document["differences"]["counterfactual"]["versus"] == "mappo_pooled"
     verdict = comparison_verdict(read_comparison(open_document(document)))
     assert verdict.sentence == (
         "Decoupling by agent hurts here; use mappo_pooled: it returns 0.740 against 0.885 for "
@@ -75,6 +78,24 @@ def test_every_outcome_has_its_words(verdict: dict[str, Any], start: str) -> Non
     assert compared(**verdict).sentence.startswith(start)
 
 
+@pytest.mark.parametrize(
+    ("compared_with", "chosen"),
+    [
+        (("grpo", "counterfactual", "group_reward_decoupled"), "group_reward_decoupled"),
+        (("counterfactual", "grpo"), "grpo"),
+        (("counterfactual",), "counterfactual"),
+    ],
+)
+def test_without_the_twin_the_nearest_kin_is_taken(
+    compared_with: tuple[str, ...], chosen: str
+) -> None:
+    document = comparison(5, 4)
+    document["verdict"].update(recommended="mappo_pooled", decoupling="no-op")
+    document["differences"] = {n: document["differences"][n] for n in compared_with}
+    said = comparison_verdict(read_comparison(open_document(document))).sentence
+    assert f"for {chosen}, a difference" in said
+
+
 def test_win_price_and_control_always_stand_together() -> None:
     assert [fact.title for fact in compared().facts] == ["Return", "Price", "Control"]
     document = comparison(5, 4)
@@ -94,6 +115,14 @@ def test_an_interval_that_holds_zero_is_not_called_a_win() -> None:
     gain = comparison_verdict(read_comparison(open_document(document))).facts[0]
     assert gain.below == "95% interval [−0.020, +0.040]"
     assert gain.note.startswith("Cannot be told from 0: 0.885 against 0.740 for mappo_pooled.")
+
+
+def test_rounding_is_not_called_a_win() -> None:
+    document = comparison(5, 4)
+    document["differences"]["happo_per_agent"].update(iqm=2e-16, low=1e-16, high=3e-16)
+    gain = comparison_verdict(read_comparison(open_document(document))).facts[0]
+    assert (gain.value, gain.below) == ("0.000", "95% interval [0.000, 0.000]")
+    assert gain.note.startswith("Cannot be told from 0")
 
 
 def test_one_seed_is_said_to_have_no_interval() -> None:

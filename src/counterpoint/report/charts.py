@@ -89,7 +89,7 @@ class Frame:
 def wide_chart(chart: Chart) -> Markup:
     """The chart for a desktop page, each line named at its end."""
     names = [ln.name for ln in chart.lines] + [name for name, _ in chart.references]
-    room = min(190.0, 30 + 6.3 * max(map(len, names), default=0))
+    room = min(200.0, 30 + 7.0 * max(map(len, names), default=0))
     return _draw(chart, Frame(900, 380, right=room), "end")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from counterpoint.credit import catalogue
 from counterpoint.report.document import Document, items, mapping, number, series, text
 from counterpoint.report.estimate import Band, Estimate, Values, padded, read_band, read_estimate
 
@@ -118,8 +119,8 @@ class Comparison:
     def contest(self) -> Contest | None:
         """What the verdict is about: the recommended scheme against another.
 
-        Against its reference; where it is the reference itself, against the best of the others.
-        None where nothing was compared with it.
+        Against its reference; where it is the reference itself, against the scheme that decouples
+        it, or else the best of the others. None where nothing was compared with it.
         """
         ours = self.schemes.get(self.recommended)
         if ours is None:
@@ -127,16 +128,30 @@ class Comparison:
         own = self.differences.get(ours.name)
         if own is not None and own.versus in self.schemes:
             return Contest(ours, self.schemes[own.versus], own)
-        for theirs in self.ranked:
-            found = self.differences.get(theirs.name)
-            if found is not None and found.versus == ours.name:
-                return Contest(ours, theirs, found.reversed)
-        return None
+        against = [
+            s
+            for s in self.ranked
+            if s.name in self.differences and self.differences[s.name].versus == ours.name
+        ]
+        if not against:
+            return None
+        theirs = min(against, key=lambda s: _distance(s, ours))
+        return Contest(ours, theirs, self.differences[theirs.name].reversed)
 
     @property
     def seed_count(self) -> str:
         """`10 seeds`."""
         return "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
+
+
+def _distance(scheme: SchemeResult, reference: SchemeResult) -> int:
+    """0 for the reference's exact twin by agent, then other schemes by agent, others, baselines."""
+    known = catalogue()
+    if scheme.name in known and reference.name in known:
+        if known[scheme.name] == known[reference.name].decoupled():
+            return 0
+        return 1 if known[scheme.name].groups_by_agent else 2
+    return 3 if scheme.kind == "baseline" else 2
 
 
 def read_comparison(document: Document) -> Comparison:

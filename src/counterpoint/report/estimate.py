@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from counterpoint.report.document import Document, mapping, number, series
-from counterpoint.report.numerals import decimals_for, fixed, interval
+from counterpoint.report.numerals import NOISE, decimals_for, fixed, interval
 
 Values = list[float | None]
 
@@ -30,7 +30,7 @@ class Estimate:
         """For a difference: what its interval says, or nothing where there is none."""
         if self.low is None or self.high is None:
             return ""
-        return "higher" if self.low > 0 else "lower" if self.high < 0 else "not separable"
+        return "higher" if self.low > NOISE else "lower" if self.high < -NOISE else "not separable"
 
     @property
     def reversed(self) -> Estimate:

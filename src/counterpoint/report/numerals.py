@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
+NOISE = 1e-9
+"""Differences up to here are rounding."""
 UNREADABLE = 1e7
 """Numbers from here on are written with a power of ten, in columns too."""
 
@@ -52,7 +54,14 @@ def interval(low: float | None, high: float | None, decimals: int, *, signed: bo
     """`[0.870, 0.899]`, or nothing where an end is unknown."""
     if low is None or high is None:
         return ""
-    return f"[{fixed(low, decimals, signed=signed)}, {fixed(high, decimals, signed=signed)}]"
+    return f"[{_end(low, decimals, signed)}, {_end(high, decimals, signed)}]"
+
+
+def _end(value: float, decimals: int, signed: bool) -> str:
+    """An end of an interval; one that is not 0 is never written as 0, for readers look for that."""
+    if NOISE < abs(value) < 0.5 * 10.0**-decimals:
+        return ("+" if signed and value > 0 else "") + significant(value, 1)
+    return fixed(value, decimals, signed=signed)
 
 
 def percent(share: float | None) -> str:
