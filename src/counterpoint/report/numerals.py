@@ -23,7 +23,7 @@ def significant(value: float | None, digits: int = 3) -> str:
     if value == 0:
         return "0"
     magnitude = _magnitude(value, digits)
-    if magnitude < -3 or magnitude > 5:
+    if magnitude < -4 or magnitude > 5:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
     return fixed(round(value, digits - 1 - magnitude), max(0, digits - 1 - magnitude))
