@@ -138,9 +138,11 @@ def price_figure(result: Comparison, prefix: str) -> Figure:
     panels = [_dots(result, "return", "Return", RETURN)]
     if any(s.price.value is not None for s in result.schemes.values()):
         panels.append(_dots(result, "price", "Price", "return by the reward actually paid"))
+    shown = "The return and its price"
     control = _control_chart(result, result.control) if result.control else None
     if control is not None and _drawable(control):
         panels.append(panel_chart(control))
+        shown += ", and the control"
     rows: list[Sequence[Exact]] = []
     for s in result.ranked:
         rows.append((s.name, "return", None, *s.returns.exact))
@@ -149,7 +151,7 @@ def price_figure(result: Comparison, prefix: str) -> Figure:
         rows += [(s.name, "control", *row[1:]) for row in _curve_rows(s)]
     return Figure(
         key="price",
-        caption=f"The return, its price, and the control. {interval_note(result)}",
+        caption=f"{shown}. {interval_note(result)}",
         file=f"{prefix}-price-and-control.csv",
         header=("scheme", "quantity", "update", "iqm", "low", "high"),
         rows=rows,
