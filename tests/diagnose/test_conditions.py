@@ -90,11 +90,27 @@ def test_each_clean_twin_stays_silent(name):
     assert sum(bool(c) for c in found) <= 1, found
 
 
-def test_everybody_present_with_one_reward_makes_no_test_at_all():
+def test_everybody_present_with_one_reward_settles_every_condition_without_a_test():
     tests = find_conditions(Log.of(log(0)), catalogue()["mappo_pooled"], np.random.default_rng(0))
-    assert [test.condition for test in tests] == ["C3"]
-    assert not tests[0].detected
-    assert tests[0].p is None
+    assert [test.condition for test in tests] == ["C1", "C2", "C3", "C6"]  # C5: there is no label
+    assert not any(test.detected for test in tests)
+    assert {test.p for test in tests} == {None}
+
+
+def test_what_varies_and_cannot_be_shuffled_is_neither_held_nor_settled():
+    # One prompt a step with one rollout each: who acts varies, and nothing is exchangeable.
+    plant = {"acts": sometimes, "steps": 50, "prompts": 1, "rollouts": 1}
+    found = log(0, **plant)
+    tests = find_conditions(Log.of(found), catalogue()["mappo_pooled"], np.random.default_rng(0))
+    assert "C1" not in {test.condition for test in tests}
+
+
+def test_a_role_that_is_only_another_name_of_the_agent_settles_c5():
+    plant = {"role": lambda rng, value, step, block: np.tile([0, 1, 2], (len(step), 1))}
+    tests = find_conditions(
+        Log.of(log(0, **plant)), catalogue()["mappo_pooled"], np.random.default_rng(0)
+    )
+    assert [test.p for test in tests if test.condition == "C5"] == [None]
 
 
 def test_one_prompt_and_one_step_shuffles_rollouts():

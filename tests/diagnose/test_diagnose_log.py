@@ -100,6 +100,21 @@ def test_dead_groups_name_the_cause_and_components_the_remedy():
     assert document(parts, "grpo")["recommended"] == "gdpo"
 
 
+def test_a_team_that_has_finished_learning_is_dead_and_has_no_cause():
+    # Nine of ten groups are solved, the tenth is alive; in the twin they all fail instead.
+    labels = {"prompt": np.repeat(np.arange(40), 16), "rollout": np.repeat(np.arange(320), 2)}
+    open_group = labels["prompt"] % 10 == 0
+    mixed = labels["rollout"] % 2
+    solved = document(rows(np.where(open_group, mixed, 1), ["a", "b"] * 320, **labels), "grpo")
+    failed = document(rows(np.where(open_group, mixed, 0), ["a", "b"] * 320, **labels), "grpo")
+    for found in (solved, failed):
+        assert found["agents"]["a"]["dead_rate"] == pytest.approx(0.9)
+    assert solved["agents"]["a"]["stuck_rate"] == 0
+    assert solved["agents"]["a"]["cause"] is None
+    assert failed["agents"]["a"]["stuck_rate"] == pytest.approx(0.9)
+    assert failed["agents"]["a"]["cause"] == "DEAD"
+
+
 def test_a_quiet_agent_beside_a_loud_one_is_drowned_and_its_clean_twin_is_not():
     found = document(quiet_beside_loud(20))
     assert found["decoupling"]["verdict"] == "matters"

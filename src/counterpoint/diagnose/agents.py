@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import factorize
-from counterpoint.credit.segments import segment_max, segment_sum
+from counterpoint.credit.segments import segment_max, segment_min, segment_sum
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers
 from counterpoint.diagnose.log import Floats, Ids, Log, dense
 from counterpoint.diagnose.pooling import pooled_numbers
@@ -47,6 +47,9 @@ class AgentNumbers:
     """Population standard deviation of the reward."""
     dead_rate: Floats
     """Share of decisions that have no advantage: reward missing, group constant or too small."""
+    stuck_rate: Floats
+    """The same among the decisions that could gain: those outside dead groups that already have
+    the agent's best reward in the log. A team that has finished learning is dead, not stuck."""
     net_mass: Floats
     """Mean advantage over the decisions with a reward."""
     resolution: Floats
@@ -54,7 +57,7 @@ class AgentNumbers:
     spike_rate: Floats
     """Share of decisions with an advantage beyond `spike_limit`; NaN without a scale."""
     timeline: dict[str, Floats]
-    """`inflation`, `signal_share`, `dead_rate` and `net_mass` at each step, [T, A]."""
+    """`inflation`, `signal_share`, `dead_rate`, `stuck_rate`, `net_mass` at each step, [T, A]."""
 
 
 def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
@@ -78,10 +81,12 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
         return _ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
 
     given, all_rows = (~missing).astype(np.float64), np.ones(len(missing))
+    open_rows = (~(dead & _best(log, scheme))).astype(np.float64)
     per_step = {
         "inflation": over_time.inflation,
         "signal_share": over_time.signal_share,
         "dead_rate": average(dead, moment, n_steps * n_agents, all_rows),
+        "stuck_rate": average(dead, moment, n_steps * n_agents, open_rows),
         "net_mass": average(values, moment, n_steps * n_agents, given),
     }
     return AgentNumbers(
@@ -92,6 +97,7 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
         mean=mean,
         deviation=deviation,
         dead_rate=average(dead, log.agent, n_agents, all_rows),
+        stuck_rate=average(dead, log.agent, n_agents, open_rows),
         net_mass=average(values, log.agent, n_agents, given),
         resolution=_resolution(log, values, missing),
         spike_rate=_spikes(log, scheme, values, missing),
@@ -114,6 +120,17 @@ def _flat(values: Floats, group: Ids) -> NDArray[np.bool_]:
     largest = segment_max(size, group, int(group.max()) + 1)
     flat: NDArray[np.bool_] = largest[group] <= SAME * size.max(initial=0.0)
     return flat
+
+
+def _best(log: Log, scheme: Scheme) -> NDArray[np.bool_]:
+    """[N] whether a row has its agent's best reward in the log, and that is not the only one."""
+    rewards, n = log.rewards(scheme), len(log.agents)
+    agent, best, ok = log.agent, np.zeros(len(log.agent), dtype=bool), ~np.isnan(rewards)
+    high = segment_max(rewards[ok], agent[ok], n)[agent[ok]]
+    low = segment_min(rewards[ok], agent[ok], n)[agent[ok]]
+    near = SAME * np.maximum(abs(high), abs(low))
+    best[ok] = (high - rewards[ok] <= near) & (high - low > near)
+    return best
 
 
 def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:

@@ -72,7 +72,12 @@ class ConditionTest:
 
 
 def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[ConditionTest]:
-    """Every test that the log allows. A test in which nothing varies is not made."""
+    """Every test that the log allows, in the order of the conditions.
+
+    Where everybody acts in every rollout, as often, in the same roles, or at the same steps, the
+    condition cannot hold: it gets an entry without a p-value. Where something varies, but nothing
+    is there to shuffle, the condition has no entry: it could not be tested.
+    """
     rewards = log.rewards(scheme)
     own_terms = _own_terms(log, scheme, rewards)
     if np.isnan(rewards).all():
@@ -83,13 +88,33 @@ def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[
     draws = int(np.clip(math.ceil(1.5 * count / ERROR_RATE), FEWEST_DRAWS, MOST_DRAWS))
     tests = [test for job in jobs for test in _run(job, draws, rng)]
     tests += _clocks(log, rewards, draws, rng)
-    if tests:
-        q = benjamini_hochberg([1.0 if test.p is None else test.p for test in tests])
-        tests = [
-            replace(test, q=float(value), detected=bool(value <= ERROR_RATE))
-            for test, value in zip(tests, q, strict=True)
-        ]
-    return sorted([own_terms, *tests], key=lambda test: test.condition)
+    p = [test.p for test in tests if test.p is not None]
+    q = iter(benjamini_hochberg(p).tolist() if p else ())
+    tests = [_corrected(test, next(q)) if test.p is not None else test for test in tests]
+    return sorted([own_terms, *_settled(rollouts), *tests], key=lambda test: test.condition)
+
+
+def _corrected(test: ConditionTest, q: float) -> ConditionTest:
+    return replace(test, q=q, detected=q <= ERROR_RATE)
+
+
+def _settled(r: Rollouts) -> list[ConditionTest]:
+    """The conditions that cannot hold, since what they ask about does not vary."""
+    acts = r.count > 0
+    often = np.where(acts, r.count, np.nan)
+    labelled = [np.where(acts[..., None], share, np.nan) for share in r.shares.values()]
+    asked = {"C1": [acts * 1.0], "C2": [often], "C5": labelled}
+    return [
+        ConditionTest(condition, None, None, None, 0.0, False)
+        for condition, columns in asked.items()
+        if columns and not any(_varies(column) for column in columns)
+    ]
+
+
+def _varies(columns: Floats) -> bool:
+    """Whether anything in [R, ...] takes two values over the rollouts; NaN is no value."""
+    low, high = np.fmin.reduce(columns, axis=0), np.fmax.reduce(columns, axis=0)
+    return bool((high - low > 1e-9).any())
 
 
 @dataclass(frozen=True)
@@ -196,7 +221,9 @@ def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> 
     present = np.zeros((steps, len(log.agents)), dtype=bool)
     present[log.step[ok], log.agent[ok]] = True
     used = present.any(axis=1)
-    if used.sum() < 3 or (present[used] == present[used][:, :1]).all():
+    if (present[used] == present[used][:, :1]).all():
+        return [ConditionTest("C6", None, None, None, 0.0, False)]
+    if used.sum() < 3:
         return []
     count = np.maximum(np.bincount(log.step[ok], minlength=steps), 1)
     mean = (np.bincount(log.step[ok], weights=rewards[ok], minlength=steps) / count)[used]

@@ -100,6 +100,7 @@ class Diagnosis:
             "inflation": n.numbers.inflation[0],
             "signal_share": n.numbers.signal_share[0],
             "dead_rate": n.dead_rate,
+            "stuck_rate": n.stuck_rate,
             "net_mass": n.net_mass,
             "participation": n.participation,
             "resolution": n.resolution,
@@ -194,8 +195,8 @@ def _bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> boo
 
 def _causes(n: AgentNumbers, shared_matters: bool) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Causes of each agent [A], and at each step [T, A]."""
-    overall = {"dead_rate": n.dead_rate, "spike_rate": n.spike_rate}
-    over_time = {"dead_rate": n.timeline["dead_rate"]}
+    overall = {"dead_rate": n.stuck_rate, "spike_rate": n.spike_rate}
+    over_time = {"dead_rate": n.timeline["stuck_rate"]}
     if shared_matters:
         overall |= {"inflation": n.sharing.inflation, "signal_share": n.sharing.signal_share}
         overall |= {"participation": n.decisions}
@@ -206,17 +207,20 @@ def _causes(n: AgentNumbers, shared_matters: bool) -> tuple[NDArray[np.int8], ND
 
 def _evidence(cause: str, n: AgentNumbers, k: int) -> str:
     """The numbers behind a cause, as a sentence; the healthy ones where there is no cause."""
-    inflation, dead = n.sharing.inflation[k], n.dead_rate[k]
+    inflation, dead = n.sharing.inflation[k], n.stuck_rate[k]
     quiet = drowning(n.sharing.signal_share, n.decisions)[k]
     spikes = n.spike_rate[k]
     return {
-        "DEAD": f"{dead:.0%} of its decisions have no advantage at all",
+        "DEAD": f"{dead:.0%} of the decisions that could still gain have no advantage at all",
         "OFFSET": f"offsets between agents cost a factor {inflation:.3g} of signal-to-noise; "
         f"its mean advantage is {n.net_mass[k]:+.2f}",
         "DROWNED": f"the agents' rewards vary {quiet:.3g} times as much as its own (variance), and "
         "share its scale",
         "SPIKY": f"{spikes:.2%} of its advantages are beyond what a group of samples can give",
-    }.get(cause, f"inflation {_short(inflation)}, dead decisions {_short(dead)}: nothing lost")
+    }.get(
+        cause,
+        f"inflation {_short(inflation)}, dead decisions {_short(n.dead_rate[k])}: nothing lost",
+    )
 
 
 def _short(value: float) -> str:

@@ -94,11 +94,11 @@ def _decoupling(f: Findings) -> str:
 
 def _own_statistics(f: Findings) -> tuple[str, str]:
     """OFFSET and DROWNED: each agent its own mean and deviation."""
-    why = "statistics of its own give it back its learning signal."
+    why = "statistics of their own give agents their learning signal back."
     if f.scheme.keeps_state:
         return "group_reward_decoupled", why
     if "prompt" in f.scheme.center_by:
-        return "agent_wise", why + " Its groups are smaller: watch the dead rate."
+        return "agent_wise", why + " Its groups are small: watch the dead rate."
     return "happo_per_agent", why
 
 
