@@ -62,6 +62,7 @@ def comparison(seeds: int = 10, updates: int = 200) -> dict[str, Any]:
         "verdict": {
             "decoupling": "matters",
             "effect": "helps",
+            "decoupled": "happo_per_agent",
             "recommended": "happo_per_agent",
             "why": "Under mappo_pooled the quiet agents stable_0 and stable_1 share a scale with "
             "rewards ten times as large and their gradients collapse (DROWNED). Statistics of "

@@ -81,12 +81,12 @@ def test_every_outcome_has_its_words(verdict: dict[str, Any], start: str) -> Non
 @pytest.mark.parametrize(
     ("compared_with", "chosen"),
     [
-        (("grpo", "counterfactual", "group_reward_decoupled"), "group_reward_decoupled"),
-        (("counterfactual", "grpo"), "grpo"),
-        (("counterfactual",), "counterfactual"),
+        (("happo_per_agent", "counterfactual"), "happo_per_agent"),
+        (("grpo", "counterfactual"), "counterfactual"),
+        (("grpo",), "grpo"),
     ],
 )
-def test_without_the_twin_the_nearest_kin_is_taken(
+def test_without_the_decoupled_scheme_the_best_of_the_others_is_taken(
     compared_with: tuple[str, ...], chosen: str
 ) -> None:
     document = comparison(5, 4)

@@ -27,7 +27,8 @@ def verdict(
     Returns:
         `decoupling` (no-op or matters), `conditions`, `effect` (helps, hurts or tie: the paired
         difference of the final return between the decoupled scheme and the reference, judged by
-        its 95% interval; null where they were not both compared), `recommended` and `why`.
+        its 95% interval; null where they were not both compared), `decoupled` (the name of that
+        scheme), `recommended` and `why`.
     """
     effect = _effect(differences.get(pair.decoupled_name or ""))
     best = recommended(schemes, differences, pair.name)
@@ -41,6 +42,7 @@ def verdict(
     return {
         "decoupling": decoupling["verdict"],
         "conditions": list(decoupling["conditions"]),
+        "decoupled": pair.decoupled_name,
         "effect": effect,
         "recommended": best,
         "why": " ".join(sentence for sentence in sentences if sentence),

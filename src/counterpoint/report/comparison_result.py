@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from counterpoint.credit import catalogue
 from counterpoint.report.document import Document, items, mapping, number, series, text
 from counterpoint.report.estimate import Band, Estimate, Values, padded, read_band, read_estimate
 
@@ -100,6 +99,7 @@ class Comparison:
     control: Control | None
     decoupling: str
     effect: str
+    decoupled: str
     recommended: str
     why: str
 
@@ -133,25 +133,13 @@ class Comparison:
             for s in self.ranked
             if s.name in self.differences and self.differences[s.name].versus == ours.name
         ]
-        if not against:
-            return None
-        theirs = min(against, key=lambda s: _distance(s, ours))
-        return Contest(ours, theirs, self.differences[theirs.name].reversed)
+        theirs = next((s for s in against if s.name == self.decoupled), next(iter(against), None))
+        return theirs and Contest(ours, theirs, self.differences[theirs.name].reversed)
 
     @property
     def seed_count(self) -> str:
         """`10 seeds`."""
         return "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
-
-
-def _distance(scheme: SchemeResult, reference: SchemeResult) -> int:
-    """0 for the reference's exact twin by agent, then other schemes by agent, others, baselines."""
-    known = catalogue()
-    if scheme.name in known and reference.name in known:
-        if known[scheme.name] == known[reference.name].decoupled():
-            return 0
-        return 1 if known[scheme.name].groups_by_agent else 2
-    return 3 if scheme.kind == "baseline" else 2
 
 
 def read_comparison(document: Document) -> Comparison:
@@ -176,6 +164,7 @@ def read_comparison(document: Document) -> Comparison:
         control=_control(mapping(document, "control")),
         decoupling=text(verdict.get("decoupling")),
         effect=text(verdict.get("effect")),
+        decoupled=text(verdict.get("decoupled")),
         recommended=text(verdict.get("recommended")),
         why=text(verdict.get("why")),
     )

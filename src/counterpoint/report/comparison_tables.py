@@ -13,7 +13,7 @@ from counterpoint.report.tables import Cell, Column, Row, Table, estimate_cell
 SAMPLES = 11
 """Rows of the folded table that stands for a curve."""
 
-NOTABLE = 0.1
+NOTABLE = 0.25
 """An agent counts as collapsed from this share of updates and seeds."""
 
 REASONS = {
@@ -44,7 +44,7 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     caption = (
         f"After the last update. {interval_note(result)} Price is the return by the reward "
         "actually paid. Collapsed is the mean over agents; counted are those that were collapsed "
-        "for at least a tenth of the updates and seeds."
+        "for at least a quarter of the updates and seeds."
     )
     return Table("schemes", caption, columns, tuple(rows), f"{prefix}-schemes.csv")
 
