@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from counterpoint.cli.main import main
 from counterpoint.credit import advantages, catalogue
 from counterpoint.experiments import Plan, compare
 from counterpoint.experiments.probe import untrained_log
@@ -105,6 +106,33 @@ def test_with_one_reward_for_all_advantages_agree_to_rounding(agents):
     pooled = advantages(reward, labels, catalogue()["mappo_pooled"]).values
     own = advantages(reward, labels, catalogue()["happo_per_agent"]).values
     np.testing.assert_allclose(pooled, own, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("agents", range(2, 9))
+def test_both_commands_say_no_op_where_everybody_contributes(agents, tmp_path, capsys):
+    """homogeneous: everybody always present, one reward; also for odd teams."""
+    settings = {"agents": agents, "updates": 25}
+    plan = Plan("homogeneous", ("mappo_pooled", "happo_per_agent"), 2, settings)
+    found = compare(plan, workers=1)
+    assert found["verdict"]["decoupling"] == "no-op"
+    pooled, own = (found["schemes"][name]["curves"]["return"]["iqm"] for name in plan.schemes)
+    np.testing.assert_allclose(pooled, own, rtol=0, atol=1e-9)
+
+    log = untrained_log(make("homogeneous", settings))
+    lines = [
+        json.dumps({"step": step, "prompt": prompt, "rollout": rollout, "agent": who, "reward": r})
+        for step, prompt, rollout, who, r in zip(
+            log.step.tolist(),
+            *(log.labels[name].tolist() for name in ("prompt", "rollout", "agent")),
+            log.rewards[:, 0].tolist(),
+            strict=True,
+        )
+    ]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    assert main(["diagnose", str(tmp_path / "log.jsonl"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["decoupling"]["verdict"] == "no-op"
+    assert told["decoupling"]["conditions"] == []
 
 
 def test_an_untrained_log_is_what_the_world_pays():

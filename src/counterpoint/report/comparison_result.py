@@ -134,7 +134,7 @@ class Comparison:
             if s.name in self.differences and self.differences[s.name].versus == ours.name
         ]
         theirs = next((s for s in against if s.name == self.decoupled), next(iter(against), None))
-        return theirs and Contest(ours, theirs, self.differences[theirs.name].reversed)
+        return Contest(ours, theirs, self.differences[theirs.name].reversed) if theirs else None
 
     @property
     def seed_count(self) -> str:
