@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from counterpoint.testing import ConformanceError, check_world
-from counterpoint.worlds import Evaluation, Play, catalogue, make
-from counterpoint.worlds.base import Arrays, Floats
+from counterpoint.train import train
+from counterpoint.worlds import Evaluation, Play, Settings, World, catalogue, make
+from counterpoint.worlds.all_hands import AllHands
+from counterpoint.worlds.base import Arrays, Bools, Floats, one_hot, sample
 from counterpoint.worlds.regions import Regions
 
 VARIANTS: dict[str, list[dict[str, object]]] = {
@@ -100,6 +103,36 @@ class DiffersFromItself(Regions):
         return replace(play, signals={**play.signals, "difference": 0.5 * play.reward})
 
 
+class PaysOthersSuccess(AllHands):
+    """What is called an agent's own component is the share of the team that is right."""
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        play = super().play(tasks, chance, probs)
+        own = play.signals["own_component"]
+        shared = np.broadcast_to(own.mean(axis=-1, keepdims=True), own.shape)
+        return replace(play, signals={**play.signals, "own_component": shared})
+
+
+class HidesComponents(AllHands):
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        return replace(super().play(tasks, chance, probs), components=None)
+
+
+class ForbidsEverything(Regions):
+    @property
+    def legal(self) -> Bools:
+        return np.zeros((4, self.contexts, self.actions), dtype=bool)
+
+
+class CallsMistakesPerfect(Regions):
+    """Its solution is right in all contexts but one."""
+
+    def solution(self, tasks: Arrays) -> Floats:
+        policy = super().solution(tasks)
+        policy[:, 0, 0] = np.roll(policy[:, 0, 0], 1, axis=-1)
+        return policy
+
+
 class PromisesTooMuch(Regions):
     baselines = ("counterfactual", "difference", "own_component")
 
@@ -118,11 +151,51 @@ class PromisesTooMuch(Regions):
         (FlattersItself, "the exact return"),
         (CreditsItsOwnAction, "a counterfactual that is off"),
         (DiffersFromItself, "a difference baseline that moves"),
+        (PaysOthersSuccess, "an own component that moves"),
+        (HidesComponents, "components named but none played"),
+        (ForbidsEverything, "without a legal action"),
+        (CallsMistakesPerfect, "the solution"),
         (PromisesTooMuch, "world.baselines"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_a_broken_world_is_rejected(broken: type[Regions], complaint: str) -> None:
+def test_a_broken_world_is_rejected(broken: Callable[[], World], complaint: str) -> None:
     with pytest.raises(ConformanceError, match=complaint):
         check_world(broken())
+
+
+class OneCoin(World):
+    """The smallest world: one agent calls heads (0) or tails (1), and heads pays 1."""
+
+    name = "one_coin"
+    summary = "one agent, one context, two actions"
+    agents = ("caller",)
+    slots = ((0, 0),)
+    contexts, actions = 1, 2
+    random, optimal = 0.5, 1.0
+
+    def tasks(self, rng: np.random.Generator) -> Arrays:
+        return {"pays": np.zeros((1, 1), dtype=np.int64)}  # [A, C]
+
+    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+        return {"uniforms": rng.random((self.prompts, self.rollouts, 1))}
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        context = np.zeros(chance["uniforms"].shape, dtype=np.int64)
+        action = sample(probs, np.array([0]), context, chance["uniforms"])
+        paid = (action == 0).astype(np.float64)
+        return Play(context, action, np.ones(action.shape, dtype=bool), paid, paid[..., 0])
+
+    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+        heads = probs[:, 0, 0, 0]
+        return Evaluation(heads, heads, heads[:, None], 1 - heads[:, None])
+
+    def solution(self, tasks: Arrays) -> Floats:
+        return one_hot(tasks["pays"], self.actions)
+
+
+def test_a_world_of_your_own_can_be_checked_and_trained() -> None:
+    world = OneCoin(Settings(updates=20))
+    check_world(world)
+    assert train(world, "mappo_pooled", (0, 1)).returns[:, -1].min() > 0.95

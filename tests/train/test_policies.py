@@ -82,6 +82,8 @@ def test_tables_keep_agents_apart() -> None:
 def test_clipping_scales_each_seed_by_itself() -> None:
     gradient = np.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
     np.testing.assert_allclose(clipped(gradient, 1.0), [[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]])
+    np.testing.assert_array_equal(clipped(gradient, np.inf), gradient)
+    np.testing.assert_array_equal(clipped(gradient, 0.0), 0 * gradient)
 
 
 def test_sgd_by_hand() -> None:

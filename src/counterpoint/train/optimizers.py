@@ -42,4 +42,5 @@ class Optimizer:
 def clipped(gradient: Floats, largest: float) -> Floats:
     """`gradient` [S, D], with each seed's scaled down to length `largest` where it is longer."""
     length = np.linalg.norm(gradient, axis=-1, keepdims=True)
-    return gradient * (largest / np.maximum(length, largest)) if largest > 0 else 0 * gradient
+    shorter: Floats = np.minimum(1.0, largest / np.maximum(length, np.finfo(np.float64).tiny))
+    return gradient * shorter

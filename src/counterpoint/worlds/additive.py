@@ -26,7 +26,7 @@ class HomogeneousSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("agents", 2, 256)
+        self.require("agents", 2, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class UnequalStakesSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("agents", 2, 256)
+        self.require("agents", 2, 64)
         self.require("ratio", 1.0, 1e9)
 
 

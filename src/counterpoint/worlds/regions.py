@@ -38,7 +38,7 @@ class RegionsSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("scale", 1e-6, 1e6)
-        self.require("agents", 2, 256)
+        self.require("agents", 2, 64)
         if self.agents % 2:
             raise SettingError(f"got agents={self.agents}; wanted an even number: half per region")
 
