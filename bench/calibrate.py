@@ -119,6 +119,8 @@ CLEAN = {
     "by prompt": Case("by prompt"),
     "by prompt, uneven": Case("by prompt", uneven=True),
     "by prompt, rare success": Case("by prompt", reward="rare"),
+    "roles unrelated, uneven, rare": Case(role=0.5, uneven=True, reward="rare"),
+    "counts unrelated, uneven, rare": Case(counts=0.5, uneven=True, reward="rare"),
     "seldom": Case("seldom"),
     "seldom, rare success": Case("seldom", reward="rare"),
     "counts unrelated": Case(counts=0.5),

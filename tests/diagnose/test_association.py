@@ -62,3 +62,23 @@ def test_nothing_that_varies_is_nothing_to_test(scores):
     assert np.isnan(constant.p)
     alone = associations([np.arange(4.0)[:, None]], scores, np.arange(4), 99, rng)[0]
     assert np.isnan(alone.p)
+
+
+def test_averages_of_few_samples_need_the_studentized_statistic():
+    # Prompts of 1 to 16 rollouts: in small ones the share that acts and the mean reward are both
+    # extreme, without having anything to do with each other.
+    plain, studentized = [], []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        block = np.repeat(np.arange(100), rng.integers(1, 17, 100))
+        acts, reward = rng.random(len(block)) < 0.5, rng.random(len(block)) < 0.1
+        count = np.bincount(block)
+        feature = (np.bincount(block, weights=acts) / count)[:, None]
+        scores = (np.bincount(block, weights=reward) / count)[:, None]
+        for found, on in ((plain, False), (studentized, True)):
+            test = associations([feature], scores, np.zeros(100, int), 199, rng, studentized=on)
+            found.append(test[0].p)
+    # The bound is .05 plus three standard errors; the plain statistic breaks it.
+    bound = 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+    assert np.mean(np.array(studentized) <= 0.05) <= bound
+    assert np.mean(np.array(plain) <= 0.05) > bound

@@ -7,7 +7,7 @@ so shuffling them there gives the statistic's distribution, whatever that of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,9 @@ ENOUGH = 25
 
 CHUNK = 2**20
 """Shuffled values that are held at a time."""
+
+Statistic = Callable[[Floats], Floats]
+"""Scores [C, U, J] to statistics [C, columns, J]."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,16 @@ def associations(
     strata: Ids,
     draws: int,
     rng: np.random.Generator,
+    *,
+    studentized: bool = False,
 ) -> list[Association]:
     """One two-sided test for each of `features`, on the same shuffles.
 
     The statistic is the largest |sum of feature x score|, in its exact permutation standard
-    deviations, over the columns of the feature and of the scores.
+    deviations, over the columns of the feature and of the scores. Where units are averages over
+    different numbers of samples, those of few are extreme in feature and score alike, and are not
+    exchangeable with the others: `studentized` divides by `sqrt(sum of (feature x score)^2)`
+    instead, which holds its level for many units.
 
     Args:
         features: arrays [U, F], one a test; a test with several columns asks about any of them.
@@ -53,9 +61,10 @@ def associations(
         strata: [U] units are shuffled within their stratum.
         draws: how many shuffles at most; it stops early where p is clearly large.
         rng: where the shuffles come from.
+        studentized: whether the units differ in how many samples they stand for.
 
     Source: permutation p-values with add-one: Phipson & Smyth 2010; early stopping: Besag &
-        Clifford 1991.
+        Clifford 1991; studentized permutation of a correlation: DiCiccio & Romano 2017.
     """
     positions = _by_size(strata)
     units = np.concatenate([p.ravel() for p in positions]) if positions else np.zeros(0, np.int64)
@@ -66,24 +75,46 @@ def associations(
     x = _centered(np.concatenate(features, axis=1)[units], inside)
     y = _centered(scores[units], inside)
     scale, correlation = _scales(x, y, inside)
-    weighted = x[:, :, None] / scale  # [U, columns, J]
-    observed = np.einsum("ufj,uj->fj", weighted, y)
-    seen = _largest(abs(observed)[None], test_of_column)[0]
+    statistic = _studentized(x, scale) if studentized else _standardized(x, scale)
+    observed = statistic(y[None])
+    seen = _largest(observed, test_of_column)[0]
     count, done = np.zeros(len(features)), 0
     testable = seen > 0
-    for shuffled in _shuffles(positions, scores, draws, rng):
-        drawn = abs(np.einsum("cuj,ufj->cfj", shuffled, weighted, optimize=True))
-        count += (_largest(drawn, test_of_column) >= seen * (1 - 1e-9)).sum(axis=0)
+    centered = np.zeros(scores.shape)
+    centered[units] = y
+    for shuffled in _shuffles(positions, centered, draws, rng):
+        count += (_largest(statistic(shuffled), test_of_column) >= seen * (1 - 1e-9)).sum(axis=0)
         done += len(shuffled)
         if (count[testable] >= ENOUGH).all():
             break
     found = []
     for test in range(len(features)):
         here = test_of_column == test
-        strongest = np.unravel_index(int(abs(observed[here]).argmax()), observed[here].shape)
+        strongest = np.unravel_index(int(observed[0, here].argmax()), observed[0, here].shape)
         p = (1 + count[test]) / (1 + done) if testable[test] else np.nan
         found.append(Association(float(p), float(correlation[here][strongest]), int(strongest[1])))
     return found
+
+
+def _standardized(x: Floats, scale: Floats) -> Statistic:
+    """|sum x y| over its permutation deviation: from y [C, U, J] to [C, columns, J]."""
+
+    def statistic(y: Floats) -> Floats:
+        sums: Floats = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
+        return sums / scale
+
+    return statistic
+
+
+def _studentized(x: Floats, scale: Floats) -> Statistic:
+    """|sum x y| / sqrt(sum (x y)^2), and 0 where nothing varies."""
+
+    def statistic(y: Floats) -> Floats:
+        over = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
+        under = np.sqrt(np.einsum("cuj,uf->cfj", y**2, x**2, optimize=True))
+        return np.where(np.isfinite(scale), over / np.maximum(under, 1e-9 * scale), 0.0)
+
+    return statistic
 
 
 def _by_size(strata: Ids) -> list[NDArray[np.int64]]:

@@ -69,8 +69,9 @@ three are factors that ten times the rollouts would pay back."""
 
 SUFFICES = Thresholds(dead_rate=0.75, inflation=8.0, drowning=50.0)
 """For rewards alone: what is large enough to cause a collapse. In the regions world with shared
-parameters, pooled statistics cost the quiet pair less than .05 accuracy up to an inflation of
-8 and a drowning of 50 (loud rewards x3), and more than .1 from 15 and 74 on (x4)."""
+parameters, an inflation of 8 and a drowning of 50 are where loud rewards x3 lead, at a loss of .06
+accuracy (x2: .04, x4: .11); they name 98% and 95% of the runs that lose more than .15. Separate
+parameters with Adam bear about five times as much, which rewards cannot show."""
 
 
 def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:

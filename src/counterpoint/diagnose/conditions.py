@@ -125,6 +125,8 @@ class _Job:
     features: list[Floats]
     scores: Floats
     strata: Ids
+    uneven: bool
+    """Whether the units are averages over different numbers of rollouts."""
 
 
 def _jobs(log: Log, r: Rollouts) -> list[_Job]:
@@ -158,16 +160,21 @@ def _levels(
     prompts = np.column_stack([mean, _block_mean(reward[:, None] ** 2, ids)])
     averaged = [(test, _block_mean(feature, ids)) for test, feature in asked]
     return [
-        _job("rollouts", asked, np.column_stack([inside, inside**2]), ids),
-        _job("prompts", averaged, prompts, step[first]),
+        _job("rollouts", asked, np.column_stack([inside, inside**2]), ids, uneven=False),
+        _job("prompts", averaged, prompts, step[first], uneven=bool(np.ptp(np.bincount(ids)))),
     ]
 
 
 def _job(
-    level: str, asked: list[tuple[ConditionTest, Floats]], scores: Floats, strata: Ids
+    level: str,
+    asked: list[tuple[ConditionTest, Floats]],
+    scores: Floats,
+    strata: Ids,
+    *,
+    uneven: bool,
 ) -> _Job:
     kept = [(replace(t, level=level), x) for t, x in asked if _varies_within(x, strata)]
-    return _Job([test for test, _ in kept], [x for _, x in kept], scores, strata)
+    return _Job([test for test, _ in kept], [x for _, x in kept], scores, strata, uneven)
 
 
 def _varies_within(feature: Floats, strata: Ids) -> bool:
@@ -183,7 +190,7 @@ def _block_mean(columns: Floats, ids: Ids) -> Floats:
 
 
 def _run(job: _Job, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
-    found = associations(job.features, job.scores, job.strata, draws, rng)
+    found = associations(job.features, job.scores, job.strata, draws, rng, studentized=job.uneven)
     return [
         replace(test, p=one.p, effect=one.effect, about=("mean", "spread")[one.score])
         for test, one in zip(job.tests, found, strict=True)
