@@ -4,6 +4,7 @@
 """
 
 from counterpoint.worlds.base import Evaluation, Play, Settings, World
-from counterpoint.worlds.registry import Entry, catalogue, describe, make
+from counterpoint.worlds.describe import describe
+from counterpoint.worlds.registry import Entry, catalogue, make
 
 __all__ = ["Entry", "Evaluation", "Play", "Settings", "World", "catalogue", "describe", "make"]

@@ -1,12 +1,9 @@
-"""Worlds by name: `catalogue()` lists them, `make` builds one, `describe` says what it takes."""
+"""Worlds by name: `catalogue()` lists them, `make` builds one from settings."""
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Mapping
 from dataclasses import fields
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
@@ -87,42 +84,3 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> World:
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
         raise SettingError(f"got settings {given} for world '{name}'; {error}") from None
-
-
-def describe(name: str) -> dict[str, Any]:
-    """What there is to know about a world with its default settings, ready for JSON.
-
-    Raises:
-        UnknownNameError: no world of that name.
-    """
-    world = make(name)
-    about = _documented(type(world.settings))
-    return {
-        "summary": world.summary,
-        "source": world.source,
-        "agents": list(world.agents),
-        "components": list(world.components),
-        "baselines": list(world.baselines),
-        "references": {"random": world.random, "optimal": world.optimal},
-        "settings": {
-            spec.name: {"default": getattr(world.settings, spec.name), "about": about[spec.name]}
-            for spec in fields(world.settings)
-        },
-    }
-
-
-def _documented(settings: type[Settings]) -> dict[str, str]:
-    """Setting name to the docstring under it, those of the base class included."""
-    found: dict[str, str] = {}
-    for cls in settings.__mro__:
-        if not issubclass(cls, Settings):
-            continue
-        body = ast.parse(inspect.getsource(cls)).body[0]
-        for line, below in pairwise(body.body if isinstance(body, ast.ClassDef) else ()):
-            match line, below:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str(text))),
-                ):
-                    found.setdefault(name, inspect.cleandoc(text).replace("\n", " "))
-    return found
