@@ -1,0 +1,71 @@
+"""Write the documentation's pages of results from a folder that `make bench` has filled.
+
+`python bench/pages.py counterpoint-out/bench` writes docs/discussion/results.md and calibration.md.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parents[1] / "docs" / "discussion"
+INTRODUCTION = """# Results of every recipe
+
+Written by `make bench` and `bench/pages.py`. Interquartile means over seeds with bootstrap 95%
+intervals. Below a number, in brackets, what an earlier laboratory version of the experiment gave,
+where there is one. [LOG.md](../../LOG.md) says where the two differ, and why.
+"""
+
+
+def results_page(documents: Sequence[Mapping[str, Any]]) -> str:
+    """Every table of every recipe as Markdown."""
+    parts = [INTRODUCTION]
+    for document in documents:
+        head = f"{document['seeds']} seeds, {document['cpu_seconds']:.0f} CPU-seconds"
+        parts.append(
+            f"## {document['recipe']}\n\n{head}; `bench/recipes/{document['recipe']}.py`.\n"
+        )
+        parts += [table(page) for page in document["tables"]]
+    return "\n".join(parts)
+
+
+def table(page: Mapping[str, Any]) -> str:
+    """One table: rows and columns in the order in which the cells name them."""
+    cells = {(cell["row"], cell["column"]): shown(cell) for cell in page["cells"]}
+    rows = list(dict.fromkeys(row for row, _ in cells))
+    columns = list(dict.fromkeys(column for _, column in cells))
+    lines = [
+        f"### {page['title']}\n",
+        f"| | {' | '.join(columns)} |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    lines += [f"| {r} | {' | '.join(cells.get((r, c), '') for c in columns)} |" for r in rows]
+    return "\n".join([*lines, "", *([page["note"], ""] if page["note"] else [])])
+
+
+def shown(cell: Mapping[str, Any]) -> str:
+    """A number with its interval, and the earlier one below it."""
+    value, low, high = (
+        "never" if number is None else format(number, cell["form"]).replace("-0.000", "0.000")
+        for number in (cell["value"], cell["low"], cell["high"])
+    )
+    text = value if value == "never" or low == high == "never" else f"{value} [{low}, {high}]"
+    return f"{text}<br>({cell['earlier']})" if cell["earlier"] else text
+
+
+def main(folder: Path) -> None:
+    """Read the folder, write the pages."""
+    DOCS.mkdir(exist_ok=True)
+    documents = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    recipes = [document for document in documents if "recipe" in document]
+    (DOCS / "results.md").write_text(results_page(recipes), encoding="utf-8")
+    if (folder / "calibrate.md").exists():
+        shutil.copy(folder / "calibrate.md", DOCS / "calibration.md")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
