@@ -53,15 +53,15 @@ class ConditionTest:
 
     condition: str
     """`C1`, `C2`, `C3`, `C5` or `C6`."""
-    agent: str | None
+    agent: str | None = None
     """The agent, or None where the test is about all of them."""
-    p: float | None
-    """Permutation p-value, or None where nothing is left to chance (C3)."""
-    q: float | None
+    p: float | None = None
+    """Permutation p-value, or None where nothing is left to chance."""
+    q: float | None = None
     """p among all tests of the log (Benjamini-Hochberg)."""
-    effect: float | None
+    effect: float | None = None
     """Correlation with the reward (or its square); for C3 the share of rollouts that differ."""
-    detected: bool
+    detected: bool = False
     """Whether the condition holds, at the error rate."""
     level: str = ""
     """What was shuffled: `rollouts`, `prompts` or `steps`."""
@@ -105,7 +105,7 @@ def _settled(r: Rollouts) -> list[ConditionTest]:
     labelled = [np.where(acts[..., None], share, np.nan) for share in r.shares.values()]
     asked = {"C1": [acts * 1.0], "C2": [often], "C5": labelled}
     return [
-        ConditionTest(condition, None, None, None, 0.0, False)
+        ConditionTest(condition, effect=0.0)
         for condition, columns in asked.items()
         if columns and not any(_varies(column) for column in columns)
     ]
@@ -132,18 +132,13 @@ class _Job:
 def _jobs(log: Log, r: Rollouts) -> list[_Job]:
     """C1 for all agents together; C2 and C5 for each agent, over the rollouts where it acts."""
     agents, acts = log.agents, (r.count > 0).astype(np.float64)
-    first = [
-        (ConditionTest("C1", a, None, None, None, False), acts[:, [k]])
-        for k, a in enumerate(agents)
-    ]
+    first = [(ConditionTest("C1", a), acts[:, [k]]) for k, a in enumerate(agents)]
     jobs = _levels(first, r.team, r.block, r.step)
     for k, name in enumerate(agents):
         here = acts[:, k] > 0
-        asked = [(ConditionTest("C2", name, None, None, None, False), r.count[here][:, [k]])]
+        asked = [(ConditionTest("C2", name), r.count[here][:, [k]])]
         for label, share in r.shares.items():
-            asked.append(
-                (ConditionTest("C5", name, None, None, None, False, label=label), share[here, k])
-            )
+            asked.append((ConditionTest("C5", name, label=label), share[here, k]))
         jobs += _levels(asked, r.own[here, k], r.block[here], r.step[here])
     return [job for job in jobs if job.tests]
 
@@ -219,7 +214,7 @@ def _own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
         size = np.maximum(abs(low), abs(high))
         differs |= np.isfinite(low) & (high - low > SAME * size)
     share = float(differs.mean())
-    return ConditionTest("C3", None, None, None, share, bool(differs.any()), level="rollouts")
+    return ConditionTest("C3", effect=share, detected=bool(differs.any()), level="rollouts")
 
 
 def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
@@ -229,21 +224,19 @@ def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> 
     present[log.step[ok], log.agent[ok]] = True
     used = present.any(axis=1)
     if (present[used] == present[used][:, :1]).all():
-        return [ConditionTest("C6", None, None, None, 0.0, False)]
+        return [ConditionTest("C6", effect=0.0)]
     if used.sum() < 3:
         return []
     count = np.maximum(np.bincount(log.step[ok], minlength=steps), 1)
     mean = (np.bincount(log.step[ok], weights=rewards[ok], minlength=steps) / count)[used]
     binned = [part.mean() for part in np.array_split(mean, min(len(mean), MOST_STEPS))]
     found = _drift(np.array(binned), draws, rng)
-    return (
-        []
-        if found is None
-        else [ConditionTest("C6", None, *found, False, level="steps", about="mean")]
-    )
+    if found is None:
+        return []
+    return [ConditionTest("C6", p=found[0], effect=found[1], level="steps", about="mean")]
 
 
-def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, None, float] | None:
+def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, float] | None:
     """p and trend of step means [T], against all orders; None where they are all the same."""
     centered = mean - mean.mean()
     size = float((centered**2).sum())
@@ -260,4 +253,4 @@ def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, N
 
     shuffled = rng.permuted(np.broadcast_to(centered, (draws, len(mean))), axis=1)
     far = (statistic(shuffled) >= statistic(centered) * (1 - 1e-9)).sum()
-    return float((1 + far) / (1 + draws)), None, float(centered @ time)
+    return float((1 + far) / (1 + draws)), float(centered @ time)
