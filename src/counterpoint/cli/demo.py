@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.rule import Rule
+
 from counterpoint.cli.diagnose import diagnosis_document
 from counterpoint.cli.output import print_json, print_result, progress, say
 from counterpoint.cli.results import save
@@ -41,7 +43,12 @@ class Demo:
         if self.json:
             print_json({"comparison": comparison, "diagnosis": diagnosis})
         else:
-            print_result(comparison_table(comparison), "", diagnosis_table(diagnosis))
+            print_result(
+                Rule("1. A team of four in two regions", align="left"),
+                comparison_table(comparison),
+                Rule("2. The reward log of two language models", align="left"),
+                diagnosis_table(diagnosis),
+            )
         for page in pages:
             say(f"report: {page}")
         return 0
