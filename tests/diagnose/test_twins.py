@@ -4,13 +4,13 @@ from planted import log, sometimes
 
 from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.diagnose.log import Log
-from counterpoint.diagnose.twins import coupled, decoupled, largest_difference, logged_advantages
+from counterpoint.diagnose.twins import largest_difference, logged_advantages
 
 
 @pytest.mark.parametrize("name", catalogue())
 def test_twins_differ_from_a_scheme_only_in_who_shares(name):
     scheme = catalogue()[name]
-    one, two = coupled(scheme), decoupled(scheme)
+    one, two = scheme.coupled(), scheme.decoupled()
     assert not one.groups_by_agent
     assert "agent" in two.center_by
     assert "agent" in (two.scale_by or ())
@@ -21,17 +21,17 @@ def test_twins_differ_from_a_scheme_only_in_who_shares(name):
 
 def test_twins_by_name():
     named = catalogue()
-    assert coupled(named["happo_per_agent"]) == named["mappo_pooled"]
-    assert decoupled(named["mappo_pooled"]) == named["happo_per_agent"]
-    assert coupled(named["agent_mean"]) == named["mappo_pooled"]
-    assert decoupled(named["agent_wise"]) == named["agent_wise"]
+    assert named["happo_per_agent"].coupled() == named["mappo_pooled"]
+    assert named["mappo_pooled"].decoupled() == named["happo_per_agent"]
+    assert named["agent_mean"].coupled() == named["mappo_pooled"]
+    assert named["agent_wise"].decoupled() == named["agent_wise"]
 
 
 def test_what_other_groups_cancel_is_taken_out():
     whitened = Scheme(center_by=("agent",), whiten="batch")
-    assert coupled(whitened) == Scheme()
+    assert whitened.coupled() == Scheme()
     raw = Scheme(center_by=("agent",), scale_by=(), scale_of="raw")
-    assert coupled(raw) == Scheme()
+    assert raw.coupled() == Scheme()
 
 
 def test_each_step_is_a_call():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from counterpoint import __version__
 from counterpoint.cli.output import print_json, print_result, say
 from counterpoint.cli.results import save
 from counterpoint.diagnose import diagnose
-from counterpoint.readers import read_decisions
+from counterpoint.readers import TornLogWarning, read_decisions
 from counterpoint.report import diagnosis_table
 
 
@@ -57,7 +58,12 @@ class Diagnose:
 
 def diagnosis_document(source: str | Path, scheme: str) -> dict[str, Any]:
     """The diagnosis of a log, as `--json` prints it."""
-    found = diagnose(read_decisions(source), scheme, rng=np.random.default_rng(0)).to_json()
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always", TornLogWarning)
+        decisions = read_decisions(source)
+    for warning in met:
+        say(f"counterpoint: {warning.message}")
+    found = diagnose(decisions, scheme, rng=np.random.default_rng(0)).to_json()
     name = "standard input" if source == "-" else Path(source).name
     config = {"source": name, "scheme": scheme}
     return {**found, "version": __version__, "source": name, "config": config}
