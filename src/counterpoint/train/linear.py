@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme, Tally, advantages
-from counterpoint.credit.segments import segment_sum
+from counterpoint.credit.segments import segment_max, segment_sum
 from counterpoint.errors import SettingError
 from counterpoint.train.arms import arm, labels
 from counterpoint.train.optimizers import Optimizer
@@ -95,7 +95,8 @@ def train(
         credit = advantages(rewards, columns, how.scheme, state=state)
         state, tally = credit.state, tally + credit.tally
 
-        reward_logits, visits = logit_gradients(world, play, rows, columns, credit.values, probs)
+        values = single_precision(credit.values, columns["batch"], len(seeds))
+        reward_logits, visits = logit_gradients(world, play, rows, columns, values, probs)
         micro = policy.per_agent(reward_logits)
         bonus = policy.per_agent(settings.entropy * entropy_gradient(probs, visits)[:, None])
         gradient = policy.joined(micro.sum(axis=1) + bonus[:, 0])
@@ -155,6 +156,17 @@ def joined(parts: Sequence[Training]) -> Training:
         causes=along_seeds("causes"),
         tally={name: sum(part.tally[name] for part in parts) for name in first.tally},
     )
+
+
+def single_precision(values: Floats, seed: Ints, seeds: int) -> Floats:
+    """Advantages [N] to 24 bits, and 0 below the 24th bit of their seed's largest one.
+
+    The bits beyond depend on the order in which a mean was summed, and 200 steps of Adam can blow
+    1e-16 up to 1e-3. Trainers of large networks hold advantages in single precision anyway.
+    """
+    largest = segment_max(abs(values), seed, seeds)[seed]
+    single = values.astype(np.float32).astype(np.float64)
+    return np.where(abs(values) < largest * np.finfo(np.float32).eps, 0.0, single)
 
 
 def logit_gradients(
