@@ -70,15 +70,17 @@ def advantages(
     if a.name == "jax":
         register_with_jax()
     values, tally, disagreeing = a.ones(read.rows) * 0, Tally(rows=read.rows), None
+    size = values
     for column, center, scale in zip(read.columns(), old.center, old.scale, strict=True):
         part = _normalized(column, layout, center, scale)
-        values, tally = values + column.weight * part.values, tally + part.tally
+        term = column.weight * part.values
+        values, size, tally = values + term, size + abs(term), tally + part.tally
         parts.append((part.center, part.scale))
         if part.disagreeing is not None:
             first = disagreeing is None
             disagreeing = part.disagreeing if first else disagreeing | part.disagreeing
     if scheme.whiten == "batch":
-        values = _whitened(values, read.used, layout)
+        values = _whitened(values, size, read.used, layout)
 
     tally += Tally(
         missing=0 if read.incomplete is None else a.count(read.incomplete),
@@ -161,9 +163,11 @@ def _divisor(
     if scheme.scale == "running_std":
         now = _recalled(memory, target, s, layout, "scale")
         var, memory = a.beside(now.var), now.memory
-        counted = layout.same and scheme.center == "running_mean"
-        flat = filled & (a.xp.sqrt(var) <= target.tolerance)
-        tally += Tally(cold=0 if counted else now.cold, constants=a.count(flat))
+        flat = a.count(filled & (a.xp.sqrt(var) <= target.tolerance))
+        if not (layout.same and scheme.center == "running_mean"):  # else the center counted them
+            tally += Tally(cold=now.cold)
+        if not (layout.same and layout.needs_samples("center")):
+            tally += Tally(constants=flat)
     if scheme.shrink or scheme.min_count:
         whole = layout.samples("whole", ok)
         batch = group_moments(target.above + target.low[s.ids], None, whole, a, layout.epsilon)
@@ -214,11 +218,15 @@ def _disagreeing(column: Column, own: GroupMoments, s: Samples, a: Arrays) -> Ar
     return counted[: s.n_rollouts - (column.ok is not None)] > 0
 
 
-def _whitened(values: Array, used: Array | None, layout: Layout) -> Array:
-    """Values [N] with mean 0 and deviation 1 over the whole batch; constant ones become 0."""
+def _whitened(values: Array, size: Array, used: Array | None, layout: Layout) -> Array:
+    """Values [N] with mean 0 and deviation 1 over the whole batch; constant ones become 0.
+
+    `size` [N] is the magnitude of the terms that were summed: terms that cancel leave rounding,
+    which is constant too.
+    """
     a, where = layout.arrays, layout.arrays.xp.where
     s = layout.samples("whole", used)
-    own = group_moments(values, None, s, a, layout.epsilon)
+    own = group_moments(values, size, s, a, layout.epsilon)
     divisor = a.xp.sqrt(own.var)
     shifted = values - (own.low + own.mean)[s.ids]
     values = where(own.constant[s.ids], 0.0, shifted / where(own.constant, 1.0, divisor)[s.ids])

@@ -77,7 +77,7 @@ class Labels:
         columns = [self._column(name) for name in told]
         first = segment_min(np.arange(self.rows), groups.ids, groups.n)
         return [
-            None if np.isinf(row) else tuple(column[int(row)].item() for column in columns)
+            None if np.isinf(row) else tuple(_scalar(column[int(row)]) for column in columns)
             for row in first
         ]
 
@@ -193,6 +193,11 @@ def _without_gaps(codes: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64
         return _factorize_integers(codes)
     dense = np.cumsum(np.bincount(codes, minlength=span) > 0)
     return dense[codes] - 1, int(dense[-1])
+
+
+def _scalar(value: Any) -> Any:
+    """A label value as plain Python, so that state compares and serializes."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _plain(name: str, column: Any) -> NDArray[Any]:

@@ -165,6 +165,8 @@ class RunningState:
                 raise StateError(f"got running state {data['schema']!r}; wanted {SCHEMA!r}")
             center = tuple(_moments_from_dict(m) for m in data["center"])
             scale = tuple(_moments_from_dict(m) for m in data["scale"])
+            if len(scale) != len(center):
+                raise StateError(f"got running state of {len(center)} centers, {len(scale)} scales")
             by = tuple(data["center_by"]), tuple(data["scale_by"])
             return cls(str(data["memory"]), *by, center, scale)
         except (KeyError, TypeError, ValueError) as error:
@@ -181,6 +183,9 @@ def _moments_to_dict(moments: Moments) -> dict[str, Any]:
 def _moments_from_dict(data: Mapping[str, Any]) -> Moments:
     index = {tuple(key): row for row, key in enumerate(data["keys"])}
     arrays = [np.asarray(data[name], dtype=np.float64) for name in ("count", "mean", "var")]
-    if any(a.shape != (len(index),) or not np.isfinite(a).all() for a in arrays):
-        raise StateError("got running state with repeated groups or values that are not finite")
-    return Moments(index, *arrays)
+    if any(a.shape != (len(data["keys"]),) or not np.isfinite(a).all() for a in arrays):
+        raise StateError("got running state with values that are not one finite number a group")
+    moments = Moments(index, *arrays)
+    if len(index) != len(data["keys"]) or (moments.count <= 0).any() or (moments.var < 0).any():
+        raise StateError("got running state with a group twice, without samples or of variance < 0")
+    return moments

@@ -64,13 +64,14 @@ class Rewards:
                 f"got {len(scheme.weights)} weights for {values.shape[1]} reward components; "
                 "wanted one weight a component"
             )
-        missing, infinite = arrays.xp.isnan(values), arrays.xp.isinf(values)
+        missing, too_large = arrays.xp.isnan(values), abs(values) > arrays.largest
         if arrays.traced:
-            missing = missing | infinite
-        elif infinite.any():
+            missing = missing | too_large
+        elif too_large.any():
             raise RewardError(
-                f"got {arrays.count(infinite)} infinite rewards; wanted finite numbers, or NaN "
-                "or None where a reward is missing"
+                f"got {arrays.count(too_large)} rewards that are infinite or beyond "
+                f"{arrays.largest:.0e}, whose squares cannot be summed; wanted finite numbers, "
+                "and NaN or None where a reward is missing"
             )
         if not arrays.traced and not missing.any():
             missing = None

@@ -19,6 +19,10 @@ Array = Any
 """A NumPy array, a torch tensor or a JAX array; all arrays of one call are of one kind."""
 
 
+LARGEST_DOUBLE, LARGEST_SINGLE = 1e140, 1e14
+"""Squares of these times 10^28 (10^10) still fit into 64 (32) bits."""
+
+
 @dataclass(frozen=True)
 class Arrays:
     """The array operations that the kernel needs, in one library."""
@@ -26,7 +30,9 @@ class Arrays:
     name: str
     """`numpy`, `torch` or `jax`."""
     xp: Any
-    """Module with `where`, `sqrt`, `isnan`, `isinf` and `cumsum`."""
+    """Module with `where`, `sqrt`, `isnan` and `cumsum`."""
+    largest: float
+    """Largest magnitude of which very many squares can be summed in the widest float."""
     floats: Callable[[Array], Array]
     """Rewards to the widest float that the library computes in."""
     epsilon: Callable[[Array], float]
@@ -101,6 +107,7 @@ def _numpy_epsilon(array: NDArray[Any]) -> float:
 NUMPY = Arrays(
     name="numpy",
     xp=np,
+    largest=LARGEST_DOUBLE,
     floats=lambda array: np.asarray(array, dtype=np.float64),
     epsilon=_numpy_epsilon,
     beside=lambda array: array,
@@ -126,7 +133,7 @@ def _torch(rewards: Any) -> Arrays:
         return out.scatter_reduce_(0, ids, values, "amin")
 
     class Torch:
-        where, sqrt, isnan, isinf = torch.where, torch.sqrt, torch.isnan, torch.isinf
+        where, sqrt, isnan = torch.where, torch.sqrt, torch.isnan
 
         @staticmethod
         def cumsum(values: Array) -> Array:
@@ -135,6 +142,7 @@ def _torch(rewards: Any) -> Arrays:
     return Arrays(
         name="torch",
         xp=Torch,
+        largest=LARGEST_DOUBLE if wide is torch.float64 else LARGEST_SINGLE,
         floats=lambda array: array.detach().to(wide),
         epsilon=lambda a: torch.finfo(a.dtype if a.is_floating_point() else torch.float64).eps,
         beside=lambda array: torch.as_tensor(array, device=rewards.device),
@@ -163,6 +171,7 @@ def _jax(rewards: Any) -> Arrays:
     return Arrays(
         name="jax",
         xp=jnp,
+        largest=LARGEST_DOUBLE if wide == jnp.float64 else LARGEST_SINGLE,
         floats=lambda array: jax.lax.stop_gradient(array).astype(wide),
         epsilon=epsilon,
         beside=jnp.asarray,
