@@ -40,7 +40,9 @@ docs: .venv/.dev  ## regenerate what is generated from the code: command help, c
 	$(BIN)/python docs/generate.py
 
 bench: .venv/.dev  ## the experiments behind every number in the docs, with intervals
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py --out counterpoint-out/bench
+	$(BIN)/python bench/calibrate.py --out counterpoint-out/bench
+	$(BIN)/python bench/speed.py --out counterpoint-out/bench/speed.json
 
 clean:
 	rm -rf .venv build dist mutants
