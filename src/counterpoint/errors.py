@@ -43,7 +43,3 @@ class StatisticsError(CounterpointError, ValueError):
 
 class OutputError(CounterpointError, OSError):
     """A result that could not be written; whatever was there before is still there."""
-
-
-class MissingPackageError(CounterpointError, ImportError):
-    """An optional package that this call needs; the message names the extra to install."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from counterpoint.errors import LogError
-from counterpoint.report import render
+from counterpoint.report import write_report
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
 
@@ -23,12 +23,11 @@ def save(document: Mapping[str, Any], folder: Path) -> Path:
     Raises:
         OutputError: something could not be written; files that were there are whole.
     """
-    page = render(document)
+    page = write_report(document, folder)
     facts = provenance(document.get("config", {}))
     write_atomically(folder / "run.json", msgspec.json.format(msgspec.json.encode(facts)))
     write_atomically(folder / RESULTS, msgspec.json.encode(document))
-    write_atomically(folder / PAGE, page)
-    return folder / PAGE
+    return page
 
 
 def load(path: Path) -> dict[str, Any]:
