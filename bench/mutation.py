@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,9 +38,9 @@ ELSEWHERE = ("x__torch", "x__jax")
 """Functions that only torch or JAX reach. The slow tests hold them to NumPy's results; no test
 that runs here reaches them, so their mutants are left out of the count, and reported."""
 
-MOST_EXAMPLES = 60
+MOST_EXAMPLES = 25
 """Examples a property test may draw for one mutant: 1,000 would cost an hour. A mutant that only
-the 61st example betrays counts as a survivor, so the share killed is a lower bound."""
+the 26th example betrays counts as a survivor, so the share killed is a lower bound."""
 
 PROFILE = """
 from hypothesis import HealthCheck, Phase, settings
@@ -102,8 +103,10 @@ def main() -> int:
             return _cannot(f"mutmut did not finish:\n{run.stdout[-4000:]}{run.stderr[-4000:]}")
         counted = [m for m in mutants if m.function not in ELSEWHERE or m.status != "no tests"]
         survivors = [m for m in counted if m.status not in KILLED]
-        changes = {m: change(mutmut(Path(stage), "show", m.name).stdout) for m in survivors}
-    for mutant, lines in changes.items():
+        with ThreadPoolExecutor(asked.workers) as pool:  # a process each: reading takes a second
+            shown = pool.map(lambda m: mutmut(Path(stage), "show", m.name).stdout, survivors)
+        changes = [change(output) for output in shown]
+    for mutant, lines in zip(survivors, changes, strict=True):
         print(f"{mutant.status}: {mutant.file} {mutant.name.rpartition('.')[2]}\n{lines}\n")
     low = report(counted, asked.floor)
     print(f"{len(mutants) - len(counted)} mutants of {', '.join(ELSEWHERE)} are not counted")
