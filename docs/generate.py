@@ -16,6 +16,8 @@ os.environ |= {"COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb"}
 
 from counterpoint.cli.catalogue import scheme_facts
 from counterpoint.cli.main import COMMANDS, main
+from counterpoint.credit import Scheme
+from counterpoint.worlds.describe import documented_fields
 
 ROOT = Path(__file__).parent
 HEAD = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->\n"
@@ -33,8 +35,7 @@ def help_of(arguments: list[str]) -> str:
 def commands_page() -> str:
     """Every command with its help."""
     parts = [HEAD, "# Commands\n", f"```text\n{help_of([])}\n```\n"]
-    for name in COMMANDS:
-        parts.append(f"## counterpoint {name}\n\n```text\n{help_of([name])}\n```\n")
+    parts += [f"## counterpoint {n}\n\n```text\n{help_of([n])}\n```\n" for n in COMMANDS]
     return "\n".join(parts)
 
 
@@ -42,6 +43,11 @@ def schemes_page() -> str:
     """The catalogue with sources."""
     lines = [HEAD, "# Credit schemes and baselines\n"]
     lines.append("`counterpoint schemes NAME` shows the same in the terminal.\n")
+    lines.append("## The fields of a scheme\n\n| field | default | meaning |\n|---|---|---|")
+    default = Scheme()
+    for name, about in documented_fields(Scheme).items():
+        lines.append(f"| `{name}` | `{getattr(default, name)!r}` | {about} |")
+    lines.append("")
     for name, facts in scheme_facts().items():
         lines.append(f"## {name}\n\n{facts['title'].capitalize()}. Source: {facts['citation']}.\n")
         if facts.get("note"):

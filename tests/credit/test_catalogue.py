@@ -89,7 +89,7 @@ def test_gdpo_normalizes_components_before_it_sums():
 
 
 def test_agent_x_component_normalizes_each_pair():
-    """a: components (1, 0), (3, 0): z -1, 1 and a constant; b: (0, 5), (0, 1): a constant, 1, -1."""
+    """a: (1, 0), (3, 0): z -1, 1 and a constant; b: (0, 5), (0, 1): a constant and 1, -1."""
     rewards = [[1.0, 0.0], [3.0, 0.0], [0.0, 5.0], [0.0, 1.0]]
     done = advantages(rewards, {"agent": ["a", "a", "b", "b"]}, catalogue()["agent_x_component"])
     np.testing.assert_allclose(done.values, [-1, 1, 1, -1])
@@ -143,5 +143,5 @@ def test_no_two_entries_are_the_same_scheme():
 
 
 def test_an_unknown_name_lists_what_there_is():
-    with pytest.raises(UnknownNameError, match="grpu.*agent_wise"):
+    with pytest.raises(UnknownNameError, match=r"grpu.*agent_wise"):
         scheme_named("grpu")

@@ -285,3 +285,22 @@ def test_what_cannot_be_diagnosed_is_refused():
         judged(rows([1, np.inf], ["a", "b"], [0, 0]))
     with pytest.raises(LabelError, match="differ as text"):
         judged(rows([1, 2], np.array([1, "1"], dtype=object), [0, 0]))
+
+
+@pytest.mark.parametrize("absent", [0.0, np.nan])
+def test_a_component_that_an_agent_never_has_is_no_part_of_its_reward(absent):
+    """A bonus that only the speaker has: the same verdict whether the listener's is 0 or absent."""
+    team = np.random.default_rng(5).integers(2, size=64).astype(float)
+    rewards = np.stack([np.repeat(team, 2), np.tile([5.0, absent], 64)], axis=1)
+    found = document(rows(rewards, ["speaker", "listener"] * 64, np.repeat(np.arange(64), 2)))
+    assert found["decoupling"]["conditions"] == ["C3"]
+    assert {agent["cause"] for agent in found["agents"].values()} == {"OFFSET"}
+    assert found["agents"]["listener"]["missing_rate"] == 0
+
+
+def test_missing_rewards_are_told_and_are_no_cause():
+    rewards = [[1.0, 2.0], [0.0, 2.0], *[[1.0, np.nan]] * 6]
+    found = document(rows(rewards, ["a"] * 8, range(8)))["agents"]["a"]
+    assert found["missing_rate"] == 0.75
+    assert found["dead_rate"] == 0.75
+    assert found["cause"] is None

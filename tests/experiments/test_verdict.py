@@ -16,10 +16,10 @@ def scheme(iqm, low=None, high=None, price=None, kind="scheme", causes=None):
     }
 
 
-def judged(schemes, difference, found=("matters", ["C1"]), price=(0.0, 0.0)):
+def judged(schemes, difference, found=("matters", ["C1"]), price=(0.0, 0.0), p=0.001):
     pair = pair_of(list(schemes))
     low, high = difference
-    told = {"iqm": (low + high) / 2, "low": low, "high": high}
+    told = {"iqm": (low + high) / 2, "low": low, "high": high, "p": p}
     told["price"] = {"iqm": sum(price) / 2, "low": price[0], "high": price[1]}
     differences = {pair.decoupled_name: told}
     return verdict(schemes, differences, pair, {"verdict": found[0], "conditions": found[1]})
@@ -32,6 +32,19 @@ def test_effect_follows_the_interval_of_the_paired_difference():
     assert judged(TWO, (0.1, 0.3))["effect"] == "helps"
     assert judged(TWO, (-0.3, -0.1))["effect"] == "hurts"
     assert judged(TWO, (-0.1, 0.3))["effect"] == "tie"
+
+
+def test_an_interval_of_few_seeds_is_not_enough():
+    assert judged(TWO, (0.1, 0.3), p=0.06)["effect"] == "tie"
+    assert judged(TWO, (0.1, 0.3), p=0.06)["recommended"] == "mappo_pooled"
+
+
+def test_the_best_of_several_must_pay_for_all_of_them():
+    found = {"iqm": 0.01, "low": 0.005, "high": 0.03, "p": 0.03}
+    schemes = {"happo_per_agent": scheme(0.91), "mappo_pooled": scheme(0.90), "grpo": scheme(0.5)}
+    one, two = {"happo_per_agent": found}, {"happo_per_agent": found, "grpo": found}
+    assert recommended(schemes, one, "mappo_pooled") == "happo_per_agent"
+    assert recommended(schemes, two, "mappo_pooled") == "mappo_pooled"
 
 
 def test_the_best_is_recommended_and_its_price_is_told():
@@ -53,9 +66,9 @@ def test_a_price_that_may_be_nothing_says_so_and_a_gain_is_no_price():
 
 def test_a_change_must_pay_or_the_reference_stays():
     schemes = {"happo_per_agent": scheme(0.91), "mappo_pooled": scheme(0.90), "grpo": scheme(0.5)}
-    unsure = {"happo_per_agent": {"iqm": 0.01, "low": -0.01, "high": 0.03}}
+    unsure = {"happo_per_agent": {"iqm": 0.01, "low": -0.01, "high": 0.03, "p": 0.001}}
     assert recommended(schemes, unsure, "mappo_pooled") == "mappo_pooled"
-    sure = {"happo_per_agent": {"iqm": 0.01, "low": 0.005, "high": 0.03}}
+    sure = {"happo_per_agent": {"iqm": 0.01, "low": 0.005, "high": 0.03, "p": 0.001}}
     assert recommended(schemes, sure, "mappo_pooled") == "happo_per_agent"
     assert recommended(schemes, {}, "grpo") == "happo_per_agent"
 

@@ -204,3 +204,13 @@ def test_the_example_log_reads():
     assert len(found) == 5120
     assert sorted(set(found.labels["agent"].tolist())) == ["listener", "speaker"]
     assert found.action is not None
+
+
+def test_reward_and_rewards_in_one_log_are_refused(tmp_path):
+    log = tmp_path / "mixed.jsonl"
+    log.write_text(
+        '{"prompt": 0, "rollout": 0, "agent": "a", "reward": 1}\n'
+        '{"prompt": 0, "rollout": 0, "agent": "b", "rewards": {"team": 1}}\n'
+    )
+    with pytest.raises(LogError, match="line 2: got team where earlier records have reward"):
+        read_decisions(log)

@@ -1,4 +1,4 @@
-"""Tasks over processes: order, progress, errors, and the same results with any number of workers."""
+"""Tasks over processes: order, progress, errors, the same results with any number of workers."""
 
 import os
 from dataclasses import dataclass

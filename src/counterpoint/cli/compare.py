@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from counterpoint.cli.output import print_json, print_result, progress, say
-from counterpoint.cli.results import save
+from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.experiments import Plan, compare
 from counterpoint.report import comparison_table
@@ -46,13 +46,15 @@ class Compare:
     workers: int | None = None
     """Processes; default: one for each processor."""
     control: bool = True
-    """Also run the control in which everybody is present, where the world has one."""
+    """Leave out the control: the same world with everybody present, where the world has it."""
     json: bool = False
     """Print the results as JSON alone."""
 
     def run(self) -> int:
         """Compare, save, print."""
         plan = self.plan()
+        if self.out:
+            prepare(self.out)
         with progress(f"comparing on {plan.world}") as report:
             document = compare(plan, workers=self.workers, on_progress=report)
         saved = save(document, self.out) if self.out else None
@@ -103,7 +105,8 @@ def read_config(path: Path) -> Mapping[str, Any]:
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingError(f"could not read {path} ({error}); wanted a TOML file") from error
+        told_by = getattr(error, "strerror", None) or error
+        raise SettingError(f"could not read {path} ({told_by}); wanted a TOML file") from error
     for key, value in told.items():
         if key not in kinds or not isinstance(value, kinds[key]):
             wanted = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds.items())

@@ -9,7 +9,7 @@ from rich.rule import Rule
 
 from counterpoint.cli.diagnose import diagnosis_document
 from counterpoint.cli.output import print_json, print_result, progress, say
-from counterpoint.cli.results import save
+from counterpoint.cli.results import prepare, save
 from counterpoint.experiments import Plan, compare
 from counterpoint.readers import example_log
 from counterpoint.report import comparison_table, diagnosis_table
@@ -35,6 +35,7 @@ class Demo:
 
     def run(self) -> int:
         """Compare, diagnose, save both, print both."""
+        prepare(self.out)
         with progress("comparing on regions") as report:
             plan = Plan("regions", seeds=self.seeds)
             comparison = compare(plan, workers=self.workers, on_progress=report)

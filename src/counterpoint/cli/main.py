@@ -85,12 +85,13 @@ def main(arguments: list[str]) -> int:
 def spread_settings(words: Sequence[str]) -> list[str]:
     """`--set a=1 b=2` and a bare `c=3` as one `--set` a pair, which is what the parser takes."""
     spread: list[str] = []
-    after_flag = False
+    after_flag = setting = False
     for word in words:
         if word == "--set":
-            after_flag = False
+            after_flag, setting = False, True
             continue
-        if _PAIR.match(word) and not after_flag:
+        if setting or (_PAIR.match(word) and not after_flag):
+            setting = False
             spread += ["--set", word]
             continue
         after_flag = word.startswith("--") and "=" not in word

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from counterpoint.errors import LogError
+from counterpoint.errors import LogError, OutputError
 from counterpoint.report import write_report
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
 
 RESULTS = "results.json"
 PAGE = "report.html"
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder for results, before any work is done for them.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder} ({error.strerror or error}); wanted a folder: choose "
+            "another one with --out"
+        ) from error
 
 
 def save(document: Mapping[str, Any], folder: Path) -> Path:
@@ -40,7 +58,11 @@ def load(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError) as error:
+        within = [f.parent.name for f in sorted(path.glob(f"*/{RESULTS}"))] if path.is_dir() else []
+        hint = f": it has {', '.join(within)}" if within else ""
+        told_by = getattr(error, "strerror", None) or error
         raise LogError(
-            f"could not read {file} ({error}); wanted a folder that `--out` wrote, or its {RESULTS}"
+            f"could not read {file} ({told_by}){hint}; wanted a folder that `--out` wrote, or its "
+            f"{RESULTS}"
         ) from error
     return document

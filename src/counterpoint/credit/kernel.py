@@ -22,6 +22,7 @@ from counterpoint.credit.result import Credit, Tally, register_with_jax
 from counterpoint.credit.rewards import Column, Rewards
 from counterpoint.credit.scheme import Scheme
 from counterpoint.credit.segments import Array, Arrays
+from counterpoint.errors import SchemeError
 
 
 def advantages(
@@ -56,11 +57,13 @@ def advantages(
         RewardError: rewards of a wrong shape or type, or infinite. (Inside `jax.jit` values
             cannot be looked at: infinite ones count as missing there.)
         LabelError: a column of a wrong length, an unknown label, or one that the scheme needs.
-        SchemeError: weights that are not K, or running memory inside `jax.jit`.
+        SchemeError: `scheme` is none, weights that are not K, or running memory inside `jax.jit`.
         StateError: `state` belongs to another scheme, or is given to one without memory.
 
     Source: ours; the algebra covers the estimators that `catalogue()` cites.
     """
+    if not isinstance(scheme, Scheme):
+        raise SchemeError(f"got scheme {scheme!r}; wanted a Scheme, e.g. catalogue()['grpo']")
     read = Rewards.read(rewards, scheme)
     layout = Layout(Labels(labels, read.rows, read.arrays), scheme, read.arrays, read.epsilon)
     old = state or RunningState.empty(scheme, read.n_columns)

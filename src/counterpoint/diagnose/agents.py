@@ -45,6 +45,8 @@ class AgentNumbers:
     """Mean reward."""
     deviation: Floats
     """Population standard deviation of the reward."""
+    missing_rate: Floats
+    """Share of decisions whose reward is missing."""
     dead_rate: Floats
     """Share of decisions that have no advantage: reward missing, group constant or too small."""
     stuck_rate: Floats
@@ -81,7 +83,7 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
         return _ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
 
     given, all_rows = (~missing).astype(np.float64), np.ones(len(missing))
-    open_rows = (~(dead & _best(log, scheme))).astype(np.float64)
+    open_rows = (~missing & ~(dead & _best(log, scheme))).astype(np.float64)
     per_step = {
         "inflation": over_time.inflation,
         "signal_share": over_time.signal_share,
@@ -96,6 +98,7 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
         participation=_rollouts(log) / log.n_rollouts,
         mean=mean,
         deviation=deviation,
+        missing_rate=average(missing, log.agent, n_agents, all_rows),
         dead_rate=average(dead, log.agent, n_agents, all_rows),
         stuck_rate=average(dead, log.agent, n_agents, open_rows),
         net_mass=average(values, log.agent, n_agents, given),

@@ -99,6 +99,7 @@ class Diagnosis:
             "norm_inflation": n.numbers.norm_inflation[0],
             "inflation": n.numbers.inflation[0],
             "signal_share": n.numbers.signal_share[0],
+            "missing_rate": n.missing_rate,
             "dead_rate": n.dead_rate,
             "stuck_rate": n.stuck_rate,
             "net_mass": n.net_mass,

@@ -73,13 +73,27 @@ class Log:
             rollout, len(rollouts),
         )  # fmt: skip
 
+    def components(self, scheme: Scheme) -> Floats:
+        """[N, K] the components as `scheme` is given them.
+
+        A component of which an agent has no value in the whole log is no part of its reward: where
+        components are summed it adds 0. Single missing values stay NaN.
+        """
+        values = self.decisions.rewards
+        if scheme.components == "normalize_first" or not np.isnan(values).any():
+            return values
+        given = np.zeros((len(self.agents), values.shape[1]), dtype=bool)
+        np.logical_or.at(given, self.agent, ~np.isnan(values))
+        never = ~given & given.any(axis=1, keepdims=True)
+        return np.where(never[self.agent], 0.0, values)
+
     def rewards(self, scheme: Scheme) -> Floats:
         """[N] one reward a row, as `scheme` adds the components; NaN where it leaves the row out.
 
         Components that the scheme normalizes first enter on one scale: divided by their deviation
         in their step.
         """
-        values = self.decisions.rewards
+        values = self.components(scheme)
         weights = np.ones(values.shape[1]) if scheme.weights is None else np.array(scheme.weights)
         if scheme.components == "normalize_first":
             values = np.stack([standardized(c, self.step, len(self.steps)) for c in values.T], 1)

@@ -13,7 +13,7 @@ ROUNDING = 1e-9
 
 def logged_advantages(log: Log, scheme: Scheme) -> Floats:
     """[N] the advantages of the log's rows; each step is one call, in order."""
-    rewards = log.decisions.rewards
+    rewards = log.components(scheme)
     if not scheme.keeps_state:
         labels = {**log.decisions.labels, "batch": log.step}
         return np.asarray(advantages(rewards, labels, scheme).values)

@@ -12,14 +12,15 @@ from itertools import pairwise
 from typing import Any
 
 from counterpoint import __version__
-from counterpoint.credit import Scheme, baselines, catalogue
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.credit import Scheme
+from counterpoint.errors import SettingError
 from counterpoint.experiments.control import control_document
 from counterpoint.experiments.pairs import pair_of
 from counterpoint.experiments.probe import probe
 from counterpoint.experiments.summary import differences, scheme_document
 from counterpoint.experiments.verdict import verdict
 from counterpoint.runs.executor import Advance, available_workers, run_tasks
+from counterpoint.train.arms import arm
 from counterpoint.train.linear import Training, joined, train
 from counterpoint.worlds import make
 
@@ -34,8 +35,9 @@ class Plan:
     """What to compare.
 
     Raises:
-        SettingError: a scheme is named twice, or there is fewer than one seed.
-        UnknownNameError: a scheme that is neither in `catalogue()` nor in `baselines()`.
+        UnknownNameError: no world, setting, scheme or baseline of that name.
+        SettingError: a setting out of range, a scheme named twice, or fewer than one seed.
+        SchemeError: a baseline that this world cannot answer.
     """
 
     world: str
@@ -50,10 +52,9 @@ class Plan:
     """Also run the world's control, in which decoupling can do nothing, where it has one."""
 
     def __post_init__(self) -> None:
-        known = [*catalogue(), *baselines()]
+        world = make(self.world, self.settings)
         for name in self.schemes:
-            if name not in known:
-                raise UnknownNameError(f"got scheme {name!r}; wanted one of {', '.join(known)}")
+            arm(name, world)
         if len(set(self.schemes)) < len(self.schemes):
             raise SettingError(f"got schemes {', '.join(self.schemes)}; wanted each of them once")
         if self.seeds < 1:
@@ -99,10 +100,10 @@ def compare(
         The comparison document (schema `counterpoint.comparison/1`): plain values, ready for JSON.
 
     Raises:
-        UnknownNameError: no world of that name.
-        SettingError: a setting that the world does not know, or out of range.
-        SchemeError: a baseline that this world cannot answer.
+        SettingError: fewer than one worker.
     """
+    if workers is not None and workers < 1:
+        raise SettingError(f"got {workers} workers; wanted at least 1")
     world = make(plan.world, plan.settings)
     extra = tuple(name for name in ("counterfactual",) if name in world.baselines)
     schemes = plan.schemes or (*DEFAULT_SCHEMES, *extra)

@@ -22,6 +22,7 @@ from counterpoint.stats import (
     interquartile_mean,
     interquartile_means,
     paired_difference,
+    paired_t_test,
     probability_of_improvement,
 )
 from counterpoint.train.linear import Training
@@ -30,6 +31,8 @@ POINTS = 101
 """Most points that a curve keeps."""
 COLLAPSED = 0.25
 """An agent's cause is named when it was collapsed for at least this share of seeds x updates."""
+FINISHED = 0.95
+"""An agent that ends at this accuracy has learned: it needs no remedy, whatever it went through."""
 
 Floats = NDArray[np.float64]
 
@@ -90,13 +93,15 @@ def band(curves: Floats) -> dict[str, Any]:
 
 def _difference(x: Floats, y: Floats) -> dict[str, Any]:
     if len(x) < 2:
-        return {"iqm": float(x[0] - y[0]), "low": None, "high": None, "p_improvement": None}
+        nothing = dict.fromkeys(("low", "high", "p", "p_improvement"))
+        return {"iqm": float(x[0] - y[0]), **nothing}
     found = paired_difference(x, y, rng=np.random.default_rng(0))
     better = probability_of_improvement(x, y, paired=True)
     return {
         "iqm": found.value,
         "low": found.low,
         "high": found.high,
+        "p": paired_t_test(x - y),
         "p_improvement": better.value,
     }
 
@@ -104,7 +109,8 @@ def _difference(x: Floats, y: Floats) -> dict[str, Any]:
 def _agent(done: Training, k: int) -> dict[str, Any]:
     accuracy = interval(done.accuracy[:, -1, k])
     share = float(done.collapsed[:, :, k].mean())
-    cause = _commonest(done.causes[:, :, k].ravel()) if share >= COLLAPSED else None
+    stuck = share >= COLLAPSED and accuracy["iqm"] < FINISHED
+    cause = _commonest(done.causes[:, :, k].ravel()) if stuck else None
     measures = {
         name: _mean(done.rewards[name][:, :, k])
         for name in ("inflation", "signal_share", "dead_rate", "participation", "influence")

@@ -9,6 +9,10 @@ from counterpoint.credit import catalogue
 from counterpoint.diagnose.recommend import MEANING
 from counterpoint.experiments.pairs import Pair
 
+LEVEL = 0.05
+"""An effect counts where both the 95% bootstrap interval and Student's paired test leave out 0:
+with few seeds the interval alone is too narrow."""
+
 
 def verdict(
     schemes: Mapping[str, Any],
@@ -27,8 +31,8 @@ def verdict(
     Returns:
         `decoupling` (no-op or matters), `conditions`, `effect` (helps, hurts or tie: the paired
         difference of the final return between the decoupled scheme and the reference, judged by
-        its 95% interval; null where they were not both compared), `decoupled` (the name of that
-        scheme), `recommended` and `why`.
+        its 95% interval and its paired t-test; null where they were not both compared),
+        `decoupled` (the name of that scheme), `recommended` and `why`.
     """
     effect = _effect(differences.get(pair.decoupled_name or ""))
     best = recommended(schemes, differences, pair.name)
@@ -52,22 +56,23 @@ def verdict(
 def recommended(schemes: Mapping[str, Any], differences: Mapping[str, Any], reference: str) -> str:
     """The scheme with the best return; the reference where the best cannot be told from it.
 
-    A change must pay: while the 95% interval of its paired difference from the reference holds 0,
-    the reference stays. A baseline that needs the world is recommended only where nothing else
-    was compared.
+    A change must pay: unless its paired difference from the reference is told from 0, by the
+    interval and by the t-test corrected for the number of schemes tried, the reference stays. A
+    baseline that needs the world is recommended only where nothing else was compared.
     """
     known = catalogue()
     names = [name for name in schemes if name in known] or list(schemes)
     best = max(names, key=lambda name: float(schemes[name]["return"]["iqm"]))
     if best == reference or reference not in schemes or best not in differences:
         return best
-    return best if _effect(differences[best]) == "helps" else reference
+    tried = sum(name in differences for name in names)  # the best of several must pay for them
+    return best if _effect(differences[best], LEVEL / max(tried, 1)) == "helps" else reference
 
 
-def _effect(difference: Mapping[str, Any] | None) -> str | None:
+def _effect(difference: Mapping[str, Any] | None, level: float = LEVEL) -> str | None:
     if difference is None:
         return None
-    if difference["low"] is None:
+    if difference["low"] is None or difference["p"] >= level:
         return "tie"
     return "helps" if difference["low"] > 0 else "hurts" if difference["high"] < 0 else "tie"
 
@@ -99,7 +104,7 @@ def _collapse_sentences(schemes: Mapping[str, Any]) -> list[str]:
     """One sentence a cause: which agents, under which schemes."""
     found: dict[str, dict[tuple[str, ...], list[str]]] = {}
     for name, scheme in schemes.items():
-        for cause in {agent["cause"] for agent in scheme["agents"].values()} - {None}:
+        for cause in sorted({agent["cause"] or "" for agent in scheme["agents"].values()} - {""}):
             whose = tuple(a for a, told in scheme["agents"].items() if told["cause"] == cause)
             found.setdefault(cause, {}).setdefault(whose, []).append(name)
     return [

@@ -49,6 +49,12 @@ class Columns:
         for name, value in labels.items():
             known = self.values[name]
             self.ids[name].append(known.setdefault(value, len(known)))
+        if self.rewards and ("reward" in rewards) != ("reward" in self.rewards):
+            raise LogError(
+                f"{where}: got {', '.join(rewards)} where earlier records have "
+                f"{', '.join(self.rewards)}; wanted 'reward' in all of them, or named 'rewards' in "
+                "all of them"
+            )
         for name, reward in rewards.items():
             if name not in self.rewards:
                 self.rewards[name] = array("d", [np.nan]) * self.rows

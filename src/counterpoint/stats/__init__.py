@@ -16,6 +16,7 @@ from counterpoint.stats.iqm import interquartile_mean, interquartile_means
 from counterpoint.stats.multiplicity import benjamini_hochberg
 from counterpoint.stats.permutation import Permutation, permutation_test, sign_flip_test
 from counterpoint.stats.rates import performance_profile, wilson_interval
+from counterpoint.stats.student import paired_t_test
 from counterpoint.stats.threshold import TimeToThreshold, time_to_threshold
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "interquartile_mean",
     "interquartile_means",
     "paired_difference",
+    "paired_t_test",
     "performance_profile",
     "permutation_test",
     "probability_of_improvement",

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
-from counterpoint.worlds.base import Settings
 from counterpoint.worlds.registry import catalogue, make
 
 
@@ -41,11 +40,11 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-def documented_fields(settings: type[Settings]) -> dict[str, str]:
-    """Field name to the docstring under it, for a settings class and those it inherits from."""
+def documented_fields(settings: type) -> dict[str, str]:
+    """Field name to the docstring under it, for a dataclass and those it inherits from."""
     about: dict[str, str] = {}
     for cls in reversed(settings.__mro__):
-        if not issubclass(cls, Settings):
+        if not is_dataclass(cls):
             continue
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
         body = tree.body if isinstance(tree, ast.ClassDef) else []
