@@ -143,12 +143,21 @@ def test_a_log_in_which_decoupling_matters() -> None:
     assert [f.value for f in verdict.facts] == ["C3", "2 of 2", "3.70"]
 
 
+def test_a_log_in_which_no_agent_loses_enough() -> None:
+    said = diagnosed(recommended="mappo_pooled").sentence
+    assert said.startswith("Decoupling by agent could matter, but no agent loses enough")
+    assert said.endswith("(C3); keep mappo_pooled.")
+
+
 def test_a_log_in_which_it_is_a_no_op() -> None:
     decoupling = {**diagnosis(4)["decoupling"], "verdict": "no-op", "conditions": []}
+    same = {**decoupling, "max_difference": 1e-15}
+    assert diagnosed(decoupling=same, recommended="mappo_pooled").sentence == (
+        "Decoupling by agent changes nothing for this log: no advantage differs; keep mappo_pooled."
+    )
     verdict = diagnosed(decoupling=decoupling, recommended="mappo_pooled")
     assert verdict.sentence == (
-        "Decoupling by agent changes nothing for this log: none of the conditions under which it "
-        "could is met; use mappo_pooled."
+        "No condition was found under which decoupling by agent would matter; keep mappo_pooled."
     )
     assert verdict.facts[0] == Fact(
         "Conditions detected", "none", "of C1 to C6 at an error rate of 1%",

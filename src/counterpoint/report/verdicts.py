@@ -14,6 +14,9 @@ from counterpoint.report.diagnosis_result import Diagnosis
 from counterpoint.report.estimate import Estimate
 from counterpoint.report.numerals import ABSENT, decimals_for, percent, significant
 
+SAME = 1e-9
+"""Advantages that differ by less, relative to the largest, differ by rounding."""
+
 _READINGS = {"higher": "Higher", "lower": "Lower", "not separable": "Cannot be told from 0"}
 
 
@@ -140,14 +143,17 @@ def _change(
 def diagnosis_verdict(result: Diagnosis) -> Verdict:
     """Whether decoupling by agent matters for this log, why, and what to use."""
     rate = f" at an error rate of {percent(result.error_rate)}" if result.error_rate else ""
-    use = f"; use {result.recommended}" if result.recommended else ""
-    if result.verdict == "no-op":
-        reason = "none of the conditions under which it could is met"
-        sentence = f"Decoupling by agent changes nothing for this log: {reason}{use}."
+    keep = result.recommended == result.scheme
+    use = f"; {'keep' if keep else 'use'} {result.recommended}" if result.recommended else ""
+    reasons = [f"{CONDITIONS.get(c, c).lower()} ({c})" for c in result.conditions]
+    because = f": {' and '.join(reasons)}" if reasons else ""
+    if result.verdict != "no-op":
+        verb = "could matter, but no agent loses enough" if keep else "matters for this log"
+        sentence = f"Decoupling by agent {verb}{because}{use}."
+    elif (result.max_difference or 0.0) <= SAME:
+        sentence = f"Decoupling by agent changes nothing for this log: no advantage differs{use}."
     else:
-        reasons = [f"{CONDITIONS.get(c, c).lower()} ({c})" for c in result.conditions]
-        because = f": {' and '.join(reasons)}" if reasons else ""
-        sentence = f"Decoupling by agent matters for this log{because}{use}."
+        sentence = f"No condition was found under which decoupling by agent would matter{use}."
     facts = (_conditions_fact(result, rate), _causes_fact(result), _advantage_fact(result))
     return Verdict(sentence, result.why, facts)
 
