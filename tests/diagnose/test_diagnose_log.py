@@ -304,3 +304,17 @@ def test_missing_rewards_are_told_and_are_no_cause():
     assert found["missing_rate"] == 0.75
     assert found["dead_rate"] == 0.75
     assert found["cause"] is None
+
+
+def test_a_quiet_reward_of_ones_own_beside_a_loud_one_is_drowned_in_rollouts_too():
+    """Under grpo a rollout enters with the mean of its rows, in which the quiet agent is lost."""
+    rng = np.random.default_rng(0)
+    n = 20 * 4 * 8
+    rewards = np.stack([rng.normal(size=n), 30 * rng.normal(size=n)], axis=1).ravel()
+    step, prompt, rollout = (a.ravel() for a in np.indices((20, 4, 8)))
+    columns = {"prompt": np.repeat(prompt, 2), "step": np.repeat(step, 2)}
+    decisions = rows(rewards, ["a", "b"] * n, np.repeat(rollout, 2), **columns)
+    found = document(decisions, "grpo")
+    assert found["agents"]["a"]["cause"] == "DROWNED"
+    assert found["agents"]["b"]["cause"] is None
+    assert found["recommended"] == "agent_wise"

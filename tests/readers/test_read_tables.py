@@ -187,3 +187,11 @@ def test_an_archive_through_a_pipe():
             return False
 
     assert len(read_decisions(Pipe(archive().getvalue()))) == 2
+
+
+def test_a_stray_quote_far_from_the_end_is_no_torn_line(tmp_path):
+    rows = "0,0,a,1\n"
+    text = "prompt,rollout,agent,reward\n" + rows * 5 + '0,0,"a,1\n' + rows * 50 + rows.strip()
+    (tmp_path / "log.csv").write_text(text)
+    with pytest.raises(LogError, match="line 7"):
+        read_decisions(tmp_path / "log.csv")

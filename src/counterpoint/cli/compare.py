@@ -75,7 +75,7 @@ class Compare:
         schemes = self.schemes.split(",") if self.schemes else told.get("schemes", [])
         seeds = told.get("seeds", 10) if self.seeds is None else self.seeds
         settings = {**told.get("set", {}), **read_settings(self.set)}
-        names = tuple(name.strip() for name in schemes if name.strip())
+        names = tuple(str(name).strip() for name in schemes if str(name).strip())
         return Plan(str(world), names, int(seeds), settings, self.control)
 
 
@@ -108,7 +108,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
         told_by = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read {path} ({told_by}); wanted a TOML file") from error
     for key, value in told.items():
-        if key not in kinds or not isinstance(value, kinds[key]):
+        if key not in kinds or type(value) is not kinds[key]:
             wanted = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds.items())
             raise SettingError(f"got {key} = {value!r} in {path}; wanted {wanted}")
     return told

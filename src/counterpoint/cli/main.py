@@ -5,8 +5,10 @@ Start here to add a command: write its file beside this one, and name it in `COM
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -56,7 +58,8 @@ _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its status."""
+    """Run the command line and exit with its status: 143 where it was told to terminate."""
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
 
 
@@ -67,8 +70,13 @@ def main(arguments: list[str]) -> int:
     if words in (["--version"], ["version"]):
         words, _ = [], sys.stdout.write(f"counterpoint {__version__}\n")
         return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name is never worth a traceback
     try:
-        return _parse(words).run()
+        status = _parse(words).run()
+        sys.stdout.flush()
+        return status
     except CounterpointError as error:
         if debug:
             raise
@@ -80,6 +88,16 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
+        sys.stderr.write(f"counterpoint: could not write the output ({error.strerror or error})\n")
+        return 2
+
+
+def _terminated(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def spread_settings(words: Sequence[str]) -> list[str]:

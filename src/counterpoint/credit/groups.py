@@ -89,9 +89,14 @@ class GroupMoments:
 
 
 def group_moments(
-    x: Array, size: Array | None, s: Samples, a: Arrays, epsilon: float
+    x: Array,
+    size: Array | None,
+    s: Samples,
+    a: Arrays,
+    epsilon: float,
+    rest: Array | None = None,
 ) -> GroupMoments:
-    """Mean and population variance of `x` [N] in each group of `s`.
+    """Mean and population variance of `x` (plus `rest`) [N] in each group of `s`.
 
     Args:
         x: [N] values; those of rows that do not count must be finite.
@@ -100,14 +105,16 @@ def group_moments(
         s: the samples.
         a: the array library.
         epsilon: machine epsilon of the rewards as they were given.
+        rest: [N] what to add to `x`, small beside it, or None.
     """
     where, filled = a.xp.where, s.total > 0
     low = where(filled, a.min(x, s.ids, s.n), 0.0)
-    above = x - low[s.ids]
+    above = x - low[s.ids] if rest is None else x - low[s.ids] + rest
     if s.by_rollout:
         above = s.rollout_sum(above, a) / s.rollout_rows
     top = where(filled, a.max(above, s.ids, s.n), 0.0)
-    bottom = where(filled, a.min(above, s.ids, s.n), 0.0) if s.by_rollout else 0.0 * low
+    exact = not s.by_rollout and rest is None  # then the smallest is `low` itself
+    bottom = 0.0 * low if exact else where(filled, a.min(above, s.ids, s.n), 0.0)
     if size is None:
         largest = where(abs(low) > abs(low + top), abs(low), abs(low + top))
     else:

@@ -20,9 +20,10 @@ from counterpoint.credit.memory import Moments, Recalled, RunningState, recall
 from counterpoint.credit.ranks import midranks
 from counterpoint.credit.result import Credit, Tally, register_with_jax
 from counterpoint.credit.rewards import Column, Rewards
+from counterpoint.credit.rollouts import Rollouts
 from counterpoint.credit.scheme import Scheme
 from counterpoint.credit.segments import Array, Arrays
-from counterpoint.errors import SchemeError
+from counterpoint.errors import SchemeError, StateError
 
 
 def advantages(
@@ -65,16 +66,24 @@ def advantages(
     if not isinstance(scheme, Scheme):
         raise SchemeError(f"got scheme {scheme!r}; wanted a Scheme, e.g. catalogue()['grpo']")
     read = Rewards.read(rewards, scheme)
-    layout = Layout(Labels(labels, read.rows, read.arrays), scheme, read.arrays, read.epsilon)
+    table = Labels(labels, read.rows, read.arrays)
+    rollouts = Rollouts.of(read, table, scheme)
+    if rollouts is None:
+        layout = Layout(table, scheme, read.arrays, read.epsilon)
+    else:
+        layout = Layout(rollouts.labels, rollouts.scheme, read.arrays, read.epsilon)
+    if not isinstance(state, RunningState | None):
+        raise StateError(f"got state of type {type(state).__name__}; wanted a RunningState or None")
     old = state or RunningState.empty(scheme, read.n_columns)
     old.check(scheme, read.n_columns)
 
     a, parts = read.arrays, []
     if a.name == "jax":
         register_with_jax()
-    values, tally, disagreeing = a.ones(read.rows) * 0, Tally(rows=read.rows), None
+    values, tally, disagreeing = a.ones(layout.table.rows) * 0, Tally(rows=read.rows), None
     size = values
     for column, center, scale in zip(read.columns(), old.center, old.scale, strict=True):
+        column = column if rollouts is None else rollouts.column(column)
         part = _normalized(column, layout, center, scale)
         term = column.weight * part.values
         values, size, tally = values + term, size + abs(term), tally + part.tally
@@ -90,6 +99,8 @@ def advantages(
         left_out=0 if read.used is None else a.count(~read.used),
         disagreeing=0 if disagreeing is None else a.count(disagreeing),
     )
+    if rollouts is not None:
+        values = rollouts.spread(values)
     new = old.advanced(parts) if scheme.keeps_state else None
     return Credit(a.like(values, read.given), new, tally)
 
@@ -109,24 +120,26 @@ def _normalized(column: Column, layout: Layout, center: Moments, scale: Moments)
     """One reward column [N], centered and divided, with its policies applied."""
     a, scheme, where = layout.arrays, layout.scheme, layout.arrays.xp.where
     s = layout.samples("center", column.ok)
-    x, size = column.values, column.size
-    own = group_moments(x, size, s, a, layout.epsilon)
-    disagreeing = _disagreeing(column, own, s, a) if s.by_rollout else None
+    x, rest, size = column.values, column.rest, column.size
+    own = group_moments(x, size, s, a, layout.epsilon, rest)
+    disagreeing = _disagreeing(column, own, s, a)
     if scheme.transform == "rank":
-        x, size = midranks(own.above, own.tolerance, s, a), None
+        x, rest, size = midranks(own.above, own.tolerance, s, a), None, None
         own = group_moments(x, size, s, a, layout.epsilon)
-    raw = own.low[s.ids] + own.above if s.by_rollout else x
+    raw = own.low[s.ids] + own.above if s.by_rollout or rest is not None else x
 
     values, center, tally = _centered(raw, own, s, layout, center)
     alone = layout.lonely(s, "center")[s.ids]
     if scheme.scale != "none":
-        t, target = s, own
+        t, target, of = s, own, (x, rest)
         if not layout.same:
             t = layout.samples("scale", column.ok)
-            of = raw if scheme.scale_of == "raw" else values
-            target = group_moments(of, abs(raw) if size is None else size, t, a, layout.epsilon)
+            if scheme.scale_of == "centered" and scheme.center != "none":
+                of = (values, None)
+            sized = abs(raw) if size is None else size
+            target = group_moments(of[0], sized, t, a, layout.epsilon, of[1])
             alone = alone | layout.lonely(t, "scale")[t.ids]
-        divisor, scale, more = _divisor(target, t, layout, column.ok, scale)
+        divisor, scale, more = _divisor(target, of, t, layout, column.ok, scale)
         tally += more
         flat = (divisor <= target.tolerance)[t.ids]
         unscaled = 0.0 if scheme.constant == "zero" else values
@@ -157,9 +170,17 @@ def _centered(
 
 
 def _divisor(
-    target: GroupMoments, s: Samples, layout: Layout, ok: Array | None, memory: Moments
+    target: GroupMoments,
+    of: tuple[Array, Array | None],
+    s: Samples,
+    layout: Layout,
+    ok: Array | None,
+    memory: Moments,
 ) -> tuple[Array, Moments, Tally]:
-    """The divisor [n] of each scale group after its guards, the memory, and what was met."""
+    """The divisor [n] of each scale group after its guards, the memory, and what was met.
+
+    `of` are the values [N] that `target` describes, and their rest.
+    """
     a, scheme, filled = layout.arrays, layout.scheme, s.total > 0
     tally = Tally() if layout.same else _tally(target, s, layout, "scale")
     var = target.var
@@ -173,7 +194,7 @@ def _divisor(
             tally += Tally(constants=flat)
     if scheme.shrink or scheme.min_count:
         whole = layout.samples("whole", ok)
-        batch = group_moments(target.above + target.low[s.ids], None, whole, a, layout.epsilon)
+        batch = group_moments(of[0], None, whole, a, layout.epsilon, of[1])
         batch_var = a.xp.where(filled, a.max(batch.var[whole.ids], s.ids, s.n), 0.0)
         rollouts = s.rollout_count(a)
         var = (rollouts * var + scheme.shrink * batch_var) / a.xp.where(
@@ -214,8 +235,10 @@ def _recalled(
     return now._replace(mean=np.append(now.mean, spare), var=np.append(now.var, spare))
 
 
-def _disagreeing(column: Column, own: GroupMoments, s: Samples, a: Arrays) -> Array:
+def _disagreeing(column: Column, own: GroupMoments, s: Samples, a: Arrays) -> Array | None:
     """[rollouts] whether the rows of a rollout had different rewards in their group."""
+    if not s.by_rollout:
+        return None if column.span is None else column.span > own.tolerance[s.ids]
     off = abs(column.values - own.low[s.ids] - own.above) > own.tolerance[s.ids]
     counted = a.sum(a.floats(off & (s.weight > 0)), s.rollout, s.n_rollouts)
     return counted[: s.n_rollouts - (column.ok is not None)] > 0
@@ -231,8 +254,9 @@ def _whitened(values: Array, size: Array, used: Array | None, layout: Layout) ->
     s = layout.samples("whole", used)
     own = group_moments(values, size, s, a, layout.epsilon)
     divisor = a.xp.sqrt(own.var)
+    flat = divisor <= own.tolerance  # constant, or so small that squares are 0
     shifted = values - (own.low + own.mean)[s.ids]
-    values = where(own.constant[s.ids], 0.0, shifted / where(own.constant, 1.0, divisor)[s.ids])
+    values = where(flat[s.ids], 0.0, shifted / where(flat, 1.0, divisor)[s.ids])
     return values if used is None else where(used, values, 0.0)
 
 

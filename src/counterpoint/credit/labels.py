@@ -81,6 +81,15 @@ class Labels:
             for row in first
         ]
 
+    def rollouts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rollout of each row [N], without gaps, and the first row of each rollout [R]."""
+        names = ("batch",) if "batch" in self.columns else ()
+        found = self._combined((*names, "prompt", "rollout"))
+        first = np.full(found.n, -1, dtype=np.int64)
+        first[found.ids[::-1]] = np.arange(self.rows)[::-1]
+        present = first >= 0
+        return (np.cumsum(present) - 1)[found.ids], first[present]
+
     def _combined(self, names: tuple[str, ...]) -> Groups:
         if names not in self._cache:
             groups = self._one(names[-1]) if names else self._constant()
@@ -116,7 +125,8 @@ class Labels:
 
     def _order_in_rollout(self) -> Any:
         """[N] how many rows of the same agent and rollout come before: the default turn."""
-        speaker = self._combined(("prompt", "rollout", "agent"))
+        batch = ("batch",) if "batch" in self.columns else ()
+        speaker = self._combined((*batch, "prompt", "rollout", "agent"))
         if not self.traced:
             order = np.argsort(speaker.ids, kind="stable")
             first = segment_min(np.arange(self.rows), speaker.ids[order], speaker.n)
@@ -171,7 +181,7 @@ def _factorize_integers(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
         return column.astype(np.int64), 0
     low, high = int(column.min()), int(column.max())
     span = high - low + 1
-    if span <= 2 * column.size + 1024:
+    if span <= 2 * column.size + 1024 and high < 2**63:
         return column.astype(np.int64) - low, span
     values, ids = np.unique(column, return_inverse=True)
     return ids.astype(np.int64, copy=False), len(values)
@@ -201,17 +211,28 @@ def _scalar(value: Any) -> Any:
 
 
 def _plain(name: str, column: Any) -> NDArray[Any]:
-    """A label column as a NumPy array without missing values."""
+    """A label column as a NumPy array without missing values.
+
+    A list of different types stays what it is: as an array, 1 and "1" would become one label.
+    """
     if hasattr(column, "detach"):
         column = column.detach().cpu()
     try:
         plain = np.asarray(column)
-    except ValueError as error:
-        raise LabelError(f"got label '{name}' that is ragged; wanted a flat column") from error
-    if plain.dtype.kind == "O":
-        missing = sum(value is None or value != value for value in plain.ravel().tolist())
+        types = {type(value) for value in column} if isinstance(column, list | tuple) else set()
+        if plain.ndim == 1 and (len(types) > 1 or (int in types and plain.dtype.kind == "f")):
+            plain = np.asarray(column, dtype=object)
+    except (ValueError, OverflowError) as error:
+        raise LabelError(f"got label '{name}' that is no flat column ({error})") from error
+    kind = plain.dtype.kind
+    if kind not in "biufUSOMm":
+        raise LabelError(f"got label '{name}' of type {plain.dtype}; wanted numbers or text")
+    if kind == "O":
+        missing = sum(value is None or bool(value != value) for value in plain.ravel().tolist())
+    elif kind in "fMm":
+        missing = int((np.isnan(plain) if kind == "f" else np.isnat(plain)).sum())
     else:
-        missing = int(np.isnan(plain).sum()) if plain.dtype.kind == "f" else 0
+        missing = 0
     if missing:
         raise LabelError(f"got {missing} missing values in label '{name}'; wanted none")
     return plain

@@ -26,6 +26,10 @@ class Column:
     """[N] magnitude of the terms summed into `values`, or None for |values|."""
     weight: float
     """Weight of this column's advantage in the sum."""
+    rest: Array | None = None
+    """[N] what is to be added to `values`, far smaller; None = nothing."""
+    span: Array | None = None
+    """[N] how far the rows that were taken together are from their mean; None = not at all."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,14 @@ class Rewards:
                 f"got {len(scheme.weights)} weights for {values.shape[1]} reward components; "
                 "wanted one weight a component"
             )
-        missing, too_large = arrays.xp.isnan(values), abs(values) > arrays.largest
+        largest = arrays.largest / max(1.0, *(abs(w) for w in scheme.weights or (1.0,)))
+        missing, too_large = arrays.xp.isnan(values), abs(values) > largest
         if arrays.traced:
             missing = missing | too_large
         elif too_large.any():
             raise RewardError(
                 f"got {arrays.count(too_large)} rewards that are infinite or beyond "
-                f"{arrays.largest:.0e}, whose squares cannot be summed; wanted finite numbers, "
+                f"{largest:.0e}, whose weighted squares cannot be summed; wanted finite numbers, "
                 "and NaN or None where a reward is missing"
             )
         if not arrays.traced and not missing.any():
@@ -124,10 +129,12 @@ class Rewards:
 def _numeric(rewards: Any) -> NDArray[Any]:
     """Rewards as a NumPy array of numbers, None becoming NaN."""
     try:
+        if isinstance(rewards, np.ma.MaskedArray):
+            rewards = np.ma.filled(rewards.astype(np.float64), np.nan)  # masked is missing
         array = np.asarray(rewards)
         if array.dtype.kind == "O":
             array = np.asarray(np.where(array == None, np.nan, array), dtype=np.float64)  # noqa: E711
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RewardError(
             f"got rewards that are no array of numbers ({error}); wanted [N] or [N, K]"
         ) from error

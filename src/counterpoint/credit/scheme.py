@@ -7,8 +7,9 @@ the space these fields span; `counterpoint.credit.catalogue` names the published
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from counterpoint.errors import LabelError, SchemeError
 
@@ -75,7 +76,7 @@ class Scheme:
         scale_by = self.center_by if self.scale_by is None else self.scale_by
         object.__setattr__(self, "scale_by", _canonical("scale_by", scale_by))
         if self.weights is not None:
-            object.__setattr__(self, "weights", tuple(float(w) for w in self.weights))
+            object.__setattr__(self, "weights", _numbers("weights", self.weights))
         self._check_values()
         self._check_nothing_is_cancelled()
 
@@ -123,6 +124,10 @@ class Scheme:
             allowed, value = get_args(hints[spec.name]), getattr(self, spec.name)
             if allowed and isinstance(allowed[0], str) and value not in allowed:
                 raise SchemeError(f"got {spec.name}={value!r}; wanted one of {', '.join(allowed)}")
+        for name in ("floor", "shrink", "min_count", "decay"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise SchemeError(f"got {name}={value!r}; wanted a number")
         for name in ("floor", "shrink", "min_count"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise SchemeError(f"got {name}={getattr(self, name)!r}; wanted a number >= 0")
@@ -159,9 +164,18 @@ class Scheme:
                 raise SchemeError(f"this scheme contradicts itself: {reason}")
 
 
+def _numbers(field: str, values: Iterable[Any]) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SchemeError(f"got {field}={values!r}; wanted a tuple of numbers") from error
+
+
 def _canonical(field: str, by: By | str) -> By:
     if isinstance(by, str):
         raise LabelError(f"got {field}={by!r}; wanted a tuple of labels, e.g. ({by!r},)")
+    if not isinstance(by, Iterable):
+        raise LabelError(f"got {field}={by!r}; wanted a tuple of labels")
     unknown = [name for name in by if name not in GROUPING]
     if unknown:
         raise LabelError(f"got {field}={unknown}; wanted labels out of {', '.join(GROUPING)}")

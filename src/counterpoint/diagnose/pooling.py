@@ -72,11 +72,16 @@ def _columns(log: Log, scheme: Scheme) -> list[Floats]:
 
 
 def _entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
-    """[N] the value with which each row enters its group: ranked, or its rollout's mean."""
+    """[N] the value with which each row enters its group: ranked, or its rollout's mean.
+
+    Under trajectory weighting it is the mean of the agent's own rows of the rollout: the mean of
+    all of them would make every agent look like the team, however loud another one is in it.
+    """
     if scheme.transform == "identity" and scheme.weighting == "step":
         return column
+    own = ("agent",) if scheme.transform == "identity" else ()
     plain = Scheme(
-        center_by=scheme.center_by,
+        center_by=(*scheme.center_by, *own),
         transform=scheme.transform,
         weighting=scheme.weighting,
         center="none",

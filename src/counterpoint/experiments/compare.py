@@ -26,6 +26,8 @@ from counterpoint.worlds import make
 
 SCHEMA = "counterpoint.comparison/1"
 
+MOST_SEEDS = 10_000
+
 DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo")
 """Pooled, decoupled, decoupled with memory, grouped; a counterfactual joins where there is one."""
 
@@ -57,8 +59,8 @@ class Plan:
             arm(name, world)
         if len(set(self.schemes)) < len(self.schemes):
             raise SettingError(f"got schemes {', '.join(self.schemes)}; wanted each of them once")
-        if self.seeds < 1:
-            raise SettingError(f"got {self.seeds} seeds; wanted at least 1")
+        if not 1 <= self.seeds <= MOST_SEEDS:
+            raise SettingError(f"got {self.seeds} seeds; wanted at least 1, at most {MOST_SEEDS}")
 
 
 @dataclass(frozen=True)

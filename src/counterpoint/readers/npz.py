@@ -62,7 +62,7 @@ def read_npz(stream: BinaryIO) -> Decisions:
     rewards, components = _rewards(columns)
     labels = {name: _label(name, columns[name], len(rewards)) for name in KNOWN if name in columns}
     step, action = labels.pop("step", None), labels.pop("action", None)
-    if step is not None and step.dtype.kind not in "iu":
+    if step is not None and (step.dtype.kind not in "iu" or (step > np.iinfo(np.int64).max).any()):
         raise LogError(f"npz, column 'step': got values of type {step.dtype}; wanted integers")
     return Decisions(
         rewards=rewards,

@@ -43,14 +43,18 @@ def read_table(blocks: Iterable[Block]) -> Columns:
     delimiter = max((",", ";", "\t"), key=first.count)
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
     columns, torn = Columns(), "has no line end, so its last value may be cut"
+    read = 0
     try:
         header = [name.strip() for name in next(rows, [])]
         labels, rewards = _header(header)
+        read = rows.line_num
         for cells in rows:
+            before, read = read, rows.line_num
             if not cells:
                 continue
             where = f"line {rows.line_num}"
             if len(cells) != len(header):
+                read = before
                 raise csv.Error(f"got {len(cells)} cells, and the header has {len(header)}")
             columns.add(
                 where,
@@ -58,8 +62,8 @@ def read_table(blocks: Iterable[Block]) -> Columns:
                 {name: _reward(where, header[i], cells[i]) for name, i in rewards.items()},
             )
     except csv.Error as error:
-        if not (lines.unended and columns.rows):
-            raise LogError(f"line {rows.line_num}: {error}; wanted one record a line") from error
+        if not (lines.unended and columns.rows) or rows.line_num > read + 1:
+            raise LogError(f"line {read + 1}: {error}; wanted one record a line") from error
         torn = "is incomplete and was left out"
     if lines.unended and columns.rows:
         message = f"line {rows.line_num}: the last line {torn}; {columns.rows} decisions were read"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from multiprocessing.sharedctypes import Synchronized
@@ -54,7 +55,7 @@ def run_tasks(
     report = on_progress or (lambda units: None)
     if workers == 1 or len(tasks) < 2:
         return _run_here(tasks, report)
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     done: Synchronized[int] = context.Value("q", 0)
     saved = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
@@ -62,7 +63,12 @@ def run_tasks(
         with ProcessPoolExecutor(
             min(workers, len(tasks)), context, initializer=_start, initargs=(done,)
         ) as pool:
-            return _collect([pool.submit(_run, task) for task in tasks], done, report)
+            try:
+                return _collect([pool.submit(_run, task) for task in tasks], done, report)
+            except BaseException:
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()  # or the pool would wait for what is running
+                raise
     finally:
         for name, value in saved.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
@@ -98,6 +104,7 @@ def _collect(
 
 def _start(done: Synchronized[int]) -> None:
     global _done
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process is told, and ends the workers
     _done = done
 
 

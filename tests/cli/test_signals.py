@@ -1,0 +1,41 @@
+"""Real signals: a long comparison ends at once, with its status, and leaves nobody behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+LONG = ["compare", "regions", "--seeds", "8", "--set", "updates=20000", "--workers", "2"]
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+)
+def test_a_signal_ends_the_run_and_its_workers(number, status, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "counterpoint", *LONG, "--out", str(tmp_path / "out")],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as running:
+        time.sleep(4)
+        os.kill(running.pid, number)
+        _, told = running.communicate(timeout=20)
+    assert running.returncode == status
+    assert b"Traceback" not in told
+    assert _group_is_gone(running.pid)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def _group_is_gone(group):
+    for _ in range(50):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    os.killpg(group, signal.SIGKILL)
+    return False
