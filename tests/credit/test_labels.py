@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from counterpoint.credit import Scheme, advantages, catalogue
+from counterpoint.credit.labels import factorize
+from counterpoint.credit.segments import segment_max, segment_min, segment_sum
 from counterpoint.errors import LabelError, RewardError, SchemeError, StateError
 
 OWN = catalogue()["happo_per_agent"]
@@ -109,3 +111,113 @@ def test_a_scheme_or_state_of_another_kind_is_refused():
         Scheme(center_by=None)
     with pytest.raises(StateError, match="dict"):
         advantages(FOUR, {"agent": [0] * 4}, OWN, state={})
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (
+            {"agents": [0]},
+            "got labels ['agents']; wanted labels out of prompt, rollout, agent, role, turn, "
+            "context, batch",
+        ),
+        (
+            {"agent": [0, 1]},
+            "got label 'agent' of shape (2,) for 1 rows of rewards; wanted shape (1,)",
+        ),
+        (
+            {"prompt": [0]},
+            "got labels ['prompt']; this scheme also needs 'agent': pass labels['agent'] with one "
+            "value for each of the 1 rows",
+        ),
+        ({"agent": [None]}, "got 1 missing values in label 'agent'; wanted none"),
+        (
+            {"agent": np.array([1j])},
+            "got label 'agent' of type complex128; wanted numbers or text",
+        ),
+    ],
+)
+def test_refusals_of_labels_say_what_was_got_and_what_was_wanted(labels, said):
+    with pytest.raises(LabelError) as refused:
+        advantages([1.0], labels, OWN)
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(
+    ("rewards", "said"),
+    [
+        (
+            np.zeros((1, 1, 1)),
+            "got rewards of shape (1, 1, 1); wanted [N], or [N, K] for K components",
+        ),
+        (np.zeros((1, 0)), "got rewards of shape (1, 0); wanted [N], or [N, K] for K components"),
+        (["x"], "got rewards of type <U1; wanted real numbers"),
+        (
+            [float("inf")],
+            "got 1 rewards that are infinite or beyond 1e+140, whose weighted squares cannot be "
+            "summed; wanted finite numbers, and NaN or None where a reward is missing",
+        ),
+    ],
+)
+def test_refusals_of_rewards_say_what_was_got_and_what_was_wanted(rewards, said):
+    with pytest.raises(RewardError) as refused:
+        advantages(rewards, {"agent": [0]}, OWN)
+    assert str(refused.value) == said
+
+
+def test_weights_must_be_one_a_component():
+    with pytest.raises(SchemeError) as refused:
+        advantages([[1.0, 2.0]], {}, Scheme(weights=(1.0,)))
+    assert str(refused.value) == (
+        "got 1 weights for 2 reward components; wanted one weight a component"
+    )
+
+
+def test_a_label_that_cannot_be_hashed_is_refused():
+    with pytest.raises(LabelError, match="no plain value"):
+        values(np.array([[1], [1, 2], [3], [4]], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("column", "ids", "n"),
+    [
+        (np.array([5, 7, 5]), [0, 2, 0], 3),
+        (np.array([0, 10**6, 0]), [0, 1, 0], 2),
+        (np.array([0, 1029, 0]), [0, 1029, 0], 1030),
+        (np.array([0, 1030, 0]), [0, 1, 0], 2),
+        (np.array(["b", "a", "b"]), [1, 0, 1], 2),
+        (np.array(["ab", "aa", "b"]), [1, 0, 2], 3),
+        (np.array(["x", 1, "x"], dtype=object), [0, 1, 0], 2),
+        (np.array([0.5, -1.0, 0.5]), [1, 0, 1], 2),
+        (np.array([], dtype=np.int64), [], 0),
+    ],
+)
+def test_ids_by_hand(column, ids, n):
+    found, count = factorize(column)
+    assert found.tolist() == ids
+    assert count == n
+
+
+def test_segments_by_hand():
+    values, ids = np.array([3.0, -1.0, 2.0]), np.array([0, 2, 0])
+    assert segment_sum(values, ids, 3).tolist() == [5, 0, -1]
+    assert segment_min(values, ids, 3).tolist() == [2, np.inf, -1]
+    assert segment_max(values, ids, 3).tolist() == [3, -np.inf, -1]
+
+
+def test_rollouts_whose_rows_disagree_are_counted_once():
+    """Rollout 0 says 1 and 3 (mean 2), rollout 1 says 0 twice: z-scores 1 and -1."""
+    labels = {"rollout": [0, 0, 1, 1], "agent": ["a", "b", "a", "b"]}
+    for scheme in (catalogue()["grpo"], Scheme(center_by=("context",), weighting="trajectory")):
+        done = advantages([1.0, 3.0, 0.0, 0.0], labels, scheme)
+        assert done.values.tolist() == [1, 1, -1, -1]
+        assert done.tally.disagreeing == 1
+        assert advantages([1.0, 1.0, 0.0, 0.0], labels, scheme).tally.disagreeing == 0
+
+
+def test_one_row_in_a_scale_group_is_lonely():
+    """Agent b has one row: its own mean leaves 0, and its own scale is none."""
+    scheme = Scheme(scale_by=("agent",))
+    done = advantages([1.0, 3.0, 8.0], {"agent": ["a", "a", "b"]}, scheme)
+    assert done.values.tolist() == [-3, -1, 0]
+    assert done.tally.singletons == 1

@@ -79,3 +79,136 @@ def test_every_scheme_has_twins_that_are_schemes(name):
     assert replace(scheme.decoupled().coupled(), scale_of="centered") == replace(
         scheme.coupled(), scale_of="centered"
     )
+
+
+GDPO = catalogue()["gdpo"]
+RAW = Scheme(center_by=("prompt",), scale_by=(), scale_of="raw")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "coupled", "decoupled"),
+    [
+        (Scheme(), Scheme(), Scheme(center_by=("agent",))),
+        (
+            Scheme(center_by=("role", "turn")),
+            Scheme(center_by=("turn",)),
+            Scheme(center_by=("role", "turn", "agent")),
+        ),
+        (
+            Scheme(center_by=("agent",), scale_by=()),
+            Scheme(),
+            Scheme(center_by=("agent",)),
+        ),
+        # a scale of raw values means something only where the two by differ
+        (RAW, RAW, Scheme(center_by=("prompt", "agent"), scale_by=("agent",), scale_of="raw")),
+        (
+            Scheme(center_by=("agent",), scale_by=(), scale_of="raw"),
+            Scheme(),
+            Scheme(center_by=("agent",)),
+        ),
+        # whitening means something only where nothing is shared by the whole batch
+        (GDPO, GDPO, replace(GDPO, center_by=("prompt", "agent"), scale_by=("prompt", "agent"))),
+        (
+            Scheme(center_by=("agent",), whiten="batch"),
+            Scheme(),
+            Scheme(center_by=("agent",), whiten="batch"),
+        ),
+        (
+            Scheme(center_by=("agent",), scale="none", whiten="batch"),
+            Scheme(scale="none"),
+            Scheme(center_by=("agent",), scale="none", whiten="batch"),
+        ),
+        (
+            Scheme(center_by=("agent",), center="none", whiten="batch"),
+            Scheme(center="none"),
+            Scheme(center_by=("agent",), center="none", whiten="batch"),
+        ),
+        (
+            Scheme(center="none", scale="none", whiten="batch"),
+            Scheme(center="none", scale="none", whiten="batch"),
+            Scheme(center_by=("agent",), center="none", scale="none", whiten="batch"),
+        ),
+    ],
+)
+def test_twins_by_hand(scheme, coupled, decoupled):
+    assert scheme.coupled() == coupled
+    assert scheme.decoupled() == decoupled
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"center_by": "agent"},
+            "got center_by='agent'; wanted a tuple of labels, e.g. ('agent',)",
+        ),
+        ({"scale_by": 5}, "got scale_by=5; wanted a tuple of labels"),
+        (
+            {"scale_by": ("rollout",)},
+            "got scale_by=['rollout']; wanted labels out of prompt, agent, role, turn, context",
+        ),
+        ({"scale": "sd"}, "got scale='sd'; wanted one of std, running_std, none"),
+        ({"weights": 3}, "got weights=3; wanted a tuple of numbers"),
+        ({"weights": (float("nan"),)}, "got weights=(nan,); wanted finite numbers"),
+        ({"decay": 0.0}, "got decay=0.0; wanted a number between 0 and 1"),
+        ({"floor": -2}, "got floor=-2; wanted a number >= 0"),
+        ({"shrink": True}, "got shrink=True; wanted a number"),
+        (
+            {"scale": "running_std"},
+            "this scheme contradicts itself: a running statistic needs memory='ema' or "
+            "memory='welford'",
+        ),
+        (
+            {"memory": "welford"},
+            "this scheme contradicts itself: memory='welford' is read by nothing: center or scale "
+            "must be running",
+        ),
+        (
+            {"decay": 0.5},
+            "this scheme contradicts itself: decay is read only with memory='ema', got "
+            "memory='batch'",
+        ),
+        (
+            {"update": "before"},
+            "this scheme contradicts itself: update is read only by running statistics",
+        ),
+        (
+            {"scale": "none", "min_count": 2},
+            "this scheme contradicts itself: floor, shrink and min_count guard a scale, and scale "
+            "is 'none'",
+        ),
+        (
+            {"center_by": ("agent",), "scale_by": (), "scale": "none", "scale_of": "raw"},
+            "this scheme contradicts itself: scale_of='raw' changes nothing unless there is a "
+            "scale and the two by differ",
+        ),
+        (
+            {"whiten": "batch", "scale_by": ("agent",)},
+            "this scheme contradicts itself: whitening the batch cancels a center that is shared "
+            "by the whole batch",
+        ),
+        (
+            {"whiten": "batch", "center_by": ("agent",), "scale_by": ()},
+            "this scheme contradicts itself: whitening the batch cancels a scale that is shared "
+            "by the whole batch",
+        ),
+        (
+            {"components": "normalize_first", "center": "none", "scale": "none"},
+            "this scheme contradicts itself: normalize_first normalizes nothing: center and scale "
+            "are both 'none'",
+        ),
+    ],
+)
+def test_refusals_say_what_was_got_and_what_was_wanted(fields, said):
+    with pytest.raises(CounterpointError) as refused:
+        Scheme(**fields)
+    assert str(refused.value) == said
+
+
+def test_fields_that_mean_something_are_accepted():
+    assert Scheme(center="none", scale="none", whiten="batch").whiten == "batch"
+    assert Scheme(center_by=("agent",), scale_by=(), scale_of="raw").scale_of == "raw"
+    assert Scheme(components="normalize_first", transform="rank", center="none", scale="none")
+    assert Scheme(memory="ema", center="running_mean", decay=0.5).keeps_state
+    assert not Scheme().keeps_state
+    assert Scheme(scale="running_std", memory="welford", update="before").update == "before"

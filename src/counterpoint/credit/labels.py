@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit.segments import Array, Arrays, is_traced, segment_min
+from counterpoint.credit.traced import traced_ids, traced_pairs, traced_places
 from counterpoint.errors import LabelError
 
 KNOWN = ("prompt", "rollout", "agent", "role", "turn", "context", "batch")
@@ -106,9 +107,7 @@ class Labels:
             return self._constant()
         column = self._column(name)
         if is_traced(column):
-            import jax.numpy as jnp
-
-            return Groups(jnp.unique(column, return_inverse=True, size=self.rows)[1], self.rows)
+            return Groups(traced_ids(column, self.rows), self.rows)
         return Groups(*factorize(column))
 
     def _column(self, name: str) -> Any:
@@ -133,12 +132,7 @@ class Labels:
             turn = np.empty(self.rows, dtype=np.int64)
             turn[order] = np.arange(self.rows) - first[speaker.ids[order]].astype(np.int64)
             return turn
-        import jax
-        import jax.numpy as jnp
-
-        order, places = jnp.argsort(speaker.ids, stable=True), jnp.arange(self.rows)
-        first = jax.ops.segment_min(places, speaker.ids[order], speaker.n)
-        return jnp.zeros(self.rows, dtype=int).at[order].set(places - first[speaker.ids[order]])
+        return traced_places(speaker.ids, speaker.n, self.rows)
 
     def _pairs(self, one: Groups, other: Groups) -> Groups:
         if not self.traced:
@@ -146,14 +140,7 @@ class Labels:
             if one.n * other.n <= 2 * self.rows + 1024:
                 return Groups(codes, one.n * other.n)
             return Groups(*factorize(codes))
-        import jax.numpy as jnp
-
-        left, right = jnp.asarray(one.ids), jnp.asarray(other.ids)
-        order = jnp.lexsort((right, left))
-        left_sorted, right_sorted = left[order], right[order]
-        changed = (left_sorted[1:] != left_sorted[:-1]) | (right_sorted[1:] != right_sorted[:-1])
-        dense = jnp.concatenate([jnp.zeros(min(1, self.rows), dtype=int), jnp.cumsum(changed)])
-        return Groups(jnp.zeros(self.rows, dtype=int).at[order].set(dense), self.rows)
+        return Groups(traced_pairs(one.ids, other.ids, self.rows), self.rows)
 
 
 def factorize(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
