@@ -18,7 +18,7 @@ from counterpoint.credit.segments import segment_max, segment_sum
 from counterpoint.errors import SettingError
 from counterpoint.train.arms import arm, labels
 from counterpoint.train.optimizers import Optimizer
-from counterpoint.train.policies import policy_for
+from counterpoint.train.tables import policy_for
 from counterpoint.train.telemetry import Telemetry
 from counterpoint.worlds.base import CHANCE, TASK, Bools, Floats, Ints, Play, World, stack
 

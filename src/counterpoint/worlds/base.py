@@ -28,6 +28,12 @@ TASK, FEATURES, CHANCE = 0, 1, 2
 """Streams of a seed: what the problem is, what a policy sees of it, what happens in the batches."""
 
 
+def require(name: str, value: float, low: float, high: float) -> None:
+    """Raises SettingError unless the value of the setting called `name` lies in [low, high]."""
+    if not low <= value <= high:
+        raise SettingError(f"got {name}={value}; wanted a number from {low} to {high}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What every world can be told: how the team is parameterized and trained.
@@ -57,9 +63,7 @@ class Settings:
 
     def require(self, name: str, low: float, high: float) -> None:
         """Raises SettingError unless the setting called `name` lies in [low, high]."""
-        value = getattr(self, name)
-        if not low <= value <= high:
-            raise SettingError(f"got {name}={value}; wanted a number from {low} to {high}")
+        require(name, getattr(self, name), low, high)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from counterpoint.train.arms import labels
 from counterpoint.train.linear import entropy_gradient, logit_gradients
 from counterpoint.train.optimizers import Optimizer, clipped
-from counterpoint.train.policies import Policy, SharedLinear, Tables, masked_softmax, policy_for
+from counterpoint.train.tables import Policy, SharedLinear, Tables, masked_softmax, policy_for
 from counterpoint.worlds import make
 from counterpoint.worlds.base import CHANCE, TASK, Settings, stack
 
