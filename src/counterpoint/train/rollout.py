@@ -1,0 +1,231 @@
+"""Playing: T steps of every copy under the present policies, written down agent by agent.
+
+Start with `Player.play`. A `Batch` is agent-major and time-major, [A, T, E, ...], so that the
+agents of one network are slices of it. Chance is one NumPy generator for all actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from counterpoint.train.networks import Policy, TeamNetworks
+from counterpoint.train.settings import PolicySettings
+from counterpoint.worlds.base import Bools, Floats
+from counterpoint.worlds.steps import Captured, Singles, Step, StepWorld, View
+
+
+@dataclass
+class Batch:
+    """T steps of E copies; entries of agents that did not decide mean nothing."""
+
+    seen: Singles
+    """[A, T+1, E, D] observations, those after the last step too."""
+    state: Singles
+    """[T+1, E, Z] what a centralized critic sees."""
+    active: Bools
+    """[A, T+1, E] whether the agent decided."""
+    legal: Bools | None
+    """[A, T, E, M] legal actions, or None where they never change."""
+    action: NDArray[Any]
+    """[A, T, E] actions taken, or [A, T, E, U] before they were put within bounds."""
+    log_prob: Singles
+    """[A, T, E] log-probability, or density, of the action when it was taken."""
+    probs: Singles | None
+    """[A, T, E, M] probabilities of all actions; None where actions are continuous."""
+    reward: Floats
+    """[A, T, E] what agents were paid."""
+    own: Floats
+    """[A, T, E] the world's own rewards."""
+    components: Floats | None
+    """[A, T, E, K] parts of the reward, where there are several."""
+    terminated: Bools
+    """[A, T, E] whether the agent's episode ended here for good."""
+    ended: Bools
+    """[T, E] whether the episode ended with this step."""
+    starts: Bools
+    """[T+1, E] whether the step is the first of an episode."""
+    last: dict[int, View]
+    """What was seen last at the steps at which an episode ended: step to view."""
+    hidden: Singles
+    """[A, E, H] what the actors remembered before the first step."""
+    episode: NDArray[np.int64]
+    """[T, E] number of the episode of its copy, counted from the start of the training."""
+    clock: NDArray[np.int64]
+    """[T, E] step of the episode."""
+    returns: Floats
+    """[R] returns of the episodes that ended in this batch, in the world's own unit."""
+
+
+class Player:
+    """Holds what goes on between batches: the view, memories, and the running returns."""
+
+    def __init__(self, world: StepWorld, settings: PolicySettings, seed: int) -> None:
+        self.world, self.settings = world, settings
+        self.rng = np.random.default_rng([seed, 2])
+        self.steps = settings.sizes(python=world.python)[1]
+        self.view = world.reset()
+        e, a = world.copies, len(world.agents)
+        self.first = np.ones(e, dtype=bool)
+        self.running, self.episode, self.clock = np.zeros(e), np.zeros(e, int), np.zeros(e, int)
+        size = settings.hidden if settings.memory == "gru" else 0
+        self.hidden: Singles = np.zeros((a, e, size), dtype=np.float32)
+
+    def play(self, team: TeamNetworks, steps: int | None = None) -> Batch:
+        """The next T steps of every copy."""
+        world, t = self.world, steps or self.steps
+        e, a = world.copies, len(world.agents)
+        batch = self._empty(t)
+        finished: list[Floats] = []
+        for i in range(t):
+            self._look(batch, i)
+            actions = self._act(team, batch, i)
+            done = world.step(actions)
+            self._write(batch, i, done)
+            self.running += done.own.sum(axis=-1)
+            self.clock += 1
+            self.view, self.first = done.view, done.ended
+            if done.ended.any():
+                batch.last[i] = done.last
+                finished.append(self.running[done.ended])
+                self.running[done.ended], self.clock[done.ended] = 0.0, 0
+                self.episode[done.ended] += 1
+        self._look(batch, t)
+        assert batch.seen.shape[:3] == (a, t + 1, e)
+        batch.returns = np.concatenate(finished) if finished else np.zeros(0)
+        return batch
+
+    def _empty(self, t: int) -> Batch:
+        world, view = self.world, self.view
+        e, a, seen = world.copies, len(world.agents), view.seen.shape[-1]
+        continuous = world.actions[0].continuous
+        most = max(kind.size for kind in world.actions)
+        return Batch(
+            seen=np.empty((a, t + 1, e, seen), dtype=np.float32),
+            state=np.empty((t + 1, e, world.state_size), dtype=np.float32),
+            active=np.empty((a, t + 1, e), dtype=bool),
+            legal=None if view.legal is None else np.empty((a, t, e, most), dtype=bool),
+            action=np.empty((a, t, e, most), np.float32) if continuous else np.empty((a, t, e), int),
+            log_prob=np.empty((a, t, e), dtype=np.float32),
+            probs=None if continuous else np.empty((a, t, e, most), dtype=np.float32),
+            reward=np.empty((a, t, e)),
+            own=np.empty((a, t, e)),
+            components=None
+            if len(world.components) == 1
+            else np.empty((a, t, e, len(world.components))),
+            terminated=np.empty((a, t, e), dtype=bool),
+            ended=np.empty((t, e), dtype=bool),
+            starts=np.empty((t + 1, e), dtype=bool),
+            last={},
+            hidden=self.hidden.copy(),
+            episode=np.empty((t, e), dtype=np.int64),
+            clock=np.empty((t, e), dtype=np.int64),
+            returns=np.zeros(0),
+        )
+
+    def _look(self, batch: Batch, i: int) -> None:
+        view = self.view
+        batch.seen[:, i] = view.seen.swapaxes(0, 1)
+        batch.state[i] = view.state
+        batch.active[:, i] = view.active.T
+        batch.starts[i] = self.first
+        if i < len(batch.ended):
+            batch.episode[i], batch.clock[i] = self.episode, self.clock
+            if batch.legal is not None and view.legal is not None:
+                batch.legal[:, i] = view.legal.swapaxes(0, 1)
+
+    def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
+        """Actions [E, A] or [E, A, U] as the world takes them."""
+        keep = ~self.first
+        world = self.world
+        uniforms = self._chance(batch.action.shape)
+        with torch.inference_mode():
+            for policy, whose in zip(team.actors, team.sets, strict=True):
+                m = _slice(whose.members)
+                legal = None if batch.legal is None else torch.from_numpy(batch.legal[m, i, :, None])
+                out, remembered = policy(
+                    torch.from_numpy(batch.seen[m, i, :, None]),
+                    torch.from_numpy(self.hidden[m]),
+                    torch.from_numpy(np.broadcast_to(keep, self.hidden[m].shape[:2]).astype("f4"))[
+                        ..., None
+                    ],
+                    legal,
+                )
+                self.hidden[m] = remembered[:, :, 0].numpy()
+                chosen(policy, out[:, :, 0], uniforms[m], batch, m, i)
+        if not world.actions[0].continuous:
+            return batch.action[:, i].T
+        return within_bounds(world, batch.action[:, i].swapaxes(0, 1))
+
+    def _chance(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """[A, E] uniforms, or [A, E, U] normals, for one step."""
+        a, _, e, *rest = shape
+        if rest:
+            return self.rng.standard_normal((a, e, *rest), dtype=np.float32)
+        return self.rng.random((a, e), dtype=np.float32)
+
+    def _write(self, batch: Batch, i: int, done: Step) -> None:
+        batch.reward[:, i], batch.own[:, i] = done.reward.T, done.own.T
+        batch.terminated[:, i], batch.ended[i] = done.terminated.T, done.ended
+        if batch.components is not None and done.components is not None:
+            batch.components[:, i] = done.components.swapaxes(0, 1)
+
+    def capture(self) -> Captured:
+        """Everything that decides what is played next, the world included."""
+        arrays, facts = self.world.capture()
+        mine = {
+            "first": self.first, "running": self.running, "episode": self.episode,
+            "clock": self.clock, "hidden": self.hidden,
+        }  # fmt: skip
+        found = {f"world.{name}": array for name, array in arrays.items()}
+        found |= {f"player.{name}": array.copy() for name, array in mine.items()}
+        return found, {"world": facts, "actions": self.rng.bit_generator.state}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Go on where `capture` was called."""
+        mine = {n.partition(".")[2]: v for n, v in arrays.items() if n.startswith("player.")}
+        for name, array in mine.items():
+            setattr(self, name, array.copy())
+        theirs = {n.partition(".")[2]: v for n, v in arrays.items() if n.startswith("world.")}
+        self.view = self.world.restore(theirs, facts["world"])
+        self.rng.bit_generator.state = facts["actions"]
+
+
+def chosen(policy: Policy, out: Tensor, chance: NDArray[Any], batch: Batch, m: Any, i: int) -> None:
+    """Draw the actions of one set's agents at step `i` from what its network says [A, E, M]."""
+    if policy.continuous:
+        action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance)
+        batch.action[m, i] = action.numpy()
+        batch.log_prob[m, i] = policy.log_density(out, action).numpy()
+        return
+    logits: Singles = out.numpy()
+    assert batch.probs is not None
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    total = weights.cumsum(axis=-1)
+    choice = (total[..., :-1] <= chance[..., None] * total[..., -1:]).sum(axis=-1)
+    probs = weights / total[..., -1:]
+    batch.action[m, i], batch.probs[m, i] = choice, probs
+    batch.log_prob[m, i] = np.log(np.take_along_axis(probs, choice[..., None], axis=-1)[..., 0])
+
+
+def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:
+    """Actions [E, A, U] within each agent's bounds, from raw ones of which -1 to 1 fill them."""
+    out = np.zeros(raw.shape)
+    for k, kind in enumerate(world.actions):
+        low, high = np.array(kind.low), np.array(kind.high)
+        part = np.clip(raw[:, k, : kind.size], -1.0, 1.0)
+        out[:, k, : kind.size] = low + (part + 1.0) / 2.0 * (high - low)
+    return out
+
+
+def _slice(members: tuple[int, ...]) -> Any:
+    """A slice where members are neighbours, so that no copy is made; else their list."""
+    if members == tuple(range(members[0], members[-1] + 1)):
+        return slice(members[0], members[-1] + 1)
+    return list(members)

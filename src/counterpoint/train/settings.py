@@ -1,0 +1,97 @@
+"""`PolicySettings`: how a team of neural policies is built and trained. Defaults run on two cores.
+
+They were tuned once, on the worlds that ship with Counterpoint and for all of them together: the
+table is in docs/discussion/training.md. Settings of the world stand in the world's own class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from counterpoint.errors import SettingError
+from counterpoint.worlds.base import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What a training of neural policies can be told.
+
+    Raises:
+        SettingError: a value out of its range.
+    """
+
+    parameters: Literal["shared", "per_role", "separate"] = "shared"
+    """One network for all agents, one for each role, or one for each agent."""
+    critic: Literal["own", "central"] = "own"
+    """What a critic sees: the agent's own observation (IPPO), or everything (MAPPO)."""
+    memory: Literal["none", "gru"] = "none"
+    """Whether policies and critics remember: `gru` puts a recurrent cell behind the last layer."""
+    hidden: int = 64
+    """Units of each hidden layer."""
+    layers: int = 2
+    """Hidden layers."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Between the layers."""
+    copies: int = 0
+    """Copies of the world side by side; 0 takes 128, or 16 of a world that is stepped in Python."""
+    steps: int = 0
+    """Steps that each copy plays between updates; 0 takes 25, or 64 of a world in Python."""
+    epochs: int = 4
+    """Passes over each batch."""
+    minibatches: int = 4
+    """Parts into which each pass shuffles the batch."""
+    lr: float = 1e-3
+    """Learning rate of Adam."""
+    anneal: bool = False
+    """Whether the learning rate falls to zero along the budget."""
+    gamma: float = 0.95
+    """Discount of rewards, a step of the agent."""
+    gae: float = 0.95
+    """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
+    clip: float = 0.2
+    """How far the ratio of probabilities may move in one update (PPO)."""
+    entropy: float = 0.003
+    """Weight of the entropy bonus, in nats."""
+    value_weight: float = 1.0
+    """Weight of the critic's squared error, in units of the returns' variance."""
+    max_norm: float = 0.5
+    """Largest norm of each network's gradient."""
+    value_norm: bool = True
+    """Whether critics predict returns in units of their running mean and deviation."""
+    identity: bool = True
+    """Whether agents that share a network see which of them they are."""
+    level: Literal["auto", "reward", "component", "advantage"] = "auto"
+    """What the credit scheme is applied to: rewards, the advantage estimate of each reward
+    component, or the advantage estimate. `auto`: rewards for schemes with running memory,
+    components for schemes that normalize them first, the advantage estimate for all others."""
+    diagnose_every: int = 5
+    """Updates between measurements of each agent's gradient; 0 never measures."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536), ("steps", 0, 65536),
+            ("epochs", 1, 1000), ("minibatches", 1, 4096), ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0),
+            ("gae", 0.0, 1.0), ("clip", 0.0, 1e6), ("entropy", 0.0, 1e6),
+            ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
+        ):  # fmt: skip
+            require(name, getattr(self, name), low, high)
+        for name, wanted in CHOICES.items():
+            if getattr(self, name) not in wanted:
+                raise SettingError(
+                    f"got {name}={getattr(self, name)!r}; wanted one of {', '.join(wanted)}"
+                )
+
+    def sizes(self, *, python: bool) -> tuple[int, int]:
+        """Copies and steps of a batch, with the defaults filled in."""
+        copies, steps = (16, 64) if python else (128, 25)
+        return self.copies or copies, self.steps or steps
+
+
+CHOICES = {
+    "parameters": ("shared", "per_role", "separate"),
+    "critic": ("own", "central"),
+    "memory": ("none", "gru"),
+    "activation": ("tanh", "relu"),
+    "level": ("auto", "reward", "component", "advantage"),
+}
