@@ -1,8 +1,9 @@
 """Advantage estimates along each agent's own decisions, and the scale of what critics predict.
 
-Start with `generalized_advantages`. Agents that decide only now and then (turn-based worlds, agents
-that are finished) are credited from decision to decision: what is paid in between is added to the
-decision before, and a discount is taken for each of the agent's own decisions.
+Start with `paid_by_decision`, then `generalized_advantages`. Agents that decide only now and then
+(turn-based worlds, agents that are finished) are credited from decision to decision: what is paid
+in between is added to the decision before, and a discount is taken for each of the agent's own
+decisions.
 """
 
 from __future__ import annotations
@@ -16,31 +17,63 @@ from numpy.typing import NDArray
 from counterpoint.worlds.base import Bools, Floats
 
 
+def paid_by_decision(
+    reward: Floats, active: Bools, terminated: Bools, ended: Bools
+) -> tuple[Floats, NDArray[np.int64]]:
+    """What each decision was paid until the agent's next one, and where its episode was left.
+
+    What is paid before an agent's first decision of a batch belongs to no decision in it.
+
+    Args:
+        reward: [A, T, E, K] what agents were paid at each step.
+        active: [A, T+1, E] whether the agent decided.
+        terminated: [A, T, E] whether the agent's episode ended for good at this step.
+        ended: [T, E] whether the episode ended at this step, for good or not.
+
+    Returns:
+        [A, T, E, K] the sum over the steps from a decision to the next one, 0 where there is no
+        decision. The second is [A, T+1, E]: at a decision, the step whose view comes after it,
+        negative where nothing comes after it: the agent's next decision, T, or -1 - t where the
+        episode was left at step t (whether for good, `terminated` tells).
+    """
+    a, t, e, _ = reward.shape
+    if active[:, :t].all():
+        next_step = np.broadcast_to(np.arange(1, t + 1)[:, None], (a, t, e))
+        return reward, np.where(ended, -next_step, next_step)
+    out, paid = np.zeros(reward.shape), np.zeros(reward[:, 0].shape)
+    next_at, after = np.full((a, e), t), np.zeros((a, t, e), dtype=np.int64)
+    for i in range(t - 1, -1, -1):
+        left = terminated[:, i] | ended[i]
+        paid = np.where(left[..., None], 0.0, paid) + reward[:, i]
+        next_at = np.where(left, -1 - i, next_at)
+        acts = active[:, i]
+        out[:, i], after[:, i] = np.where(acts[..., None], paid, 0.0), next_at
+        paid, next_at = np.where(acts[..., None], 0.0, paid), np.where(acts, i, next_at)
+    return out, after
+
+
 def generalized_advantages(
-    reward: Floats,
+    paid: Floats,
     value: Floats,
-    cut_value: Floats,
+    left_value: Floats,
+    after: NDArray[np.int64],
     active: Bools,
-    terminated: Bools,
-    ended: Bools,
     gamma: float,
     gae: float,
 ) -> Floats:
     """GAE of every decision: sum_i (gamma lambda)^i delta_{t+i} over the agent's own decisions.
 
-    With delta = (what is paid until the next decision) + gamma V(next decision) - V(this one). An
-    episode that was cut off goes on with `cut_value`; one that terminated with 0. With every agent
-    active at every step it is the usual estimate.
+    With delta = (what it was paid) + gamma V(what comes after it) - V(what it saw). With every
+    agent active at every step it is the usual estimate.
 
     Args:
-        reward: [A, T, E, K] what agents were paid at each step.
-        value: [A, T+1, E, K] what they could expect before it.
-        cut_value: [A, T, E, K] value of the view in which an episode was cut off; read only there.
-        active: [A, T+1, E] whether the agent decided. After the last step it tells nothing: what
-            an agent that does not decide there can expect stands in for its next decision.
-        terminated: [A, T, E] whether the agent's episode ended for good at this step.
-        ended: [T, E] whether the episode ended at this step, for good or not.
-        gamma: discount.
+        paid: [A, T, E, K] and `after` [A, T, E] from `paid_by_decision`.
+        value: [A, T+1, E, K] what agents could expect before each step.
+        left_value: [A, T, E, K] what an agent could still expect where its episode was left at
+            that step: 0 if for good; read only there.
+        after: see `paid`.
+        active: [A, T+1, E] whether the agent decided.
+        gamma: discount, taken for each of the agent's own decisions.
         gae: lambda.
 
     Returns:
@@ -49,28 +82,22 @@ def generalized_advantages(
     Source: Schulman et al. 2016, High-dimensional continuous control using generalized advantage
         estimation, equation 16.
     """
-    a, t, e, k = reward.shape
-    out = np.zeros((a, t, e, k))
-    paid, carried = np.zeros((2, a, e, k))
-    after = value[:, t].astype(np.float64)
+    a, t, e, k = paid.shape
+    left = after < 0
+    at = np.where(left, -1 - after, after)
+    agent, copy = np.arange(a)[:, None, None], np.arange(e)
+    expected = np.where(
+        left[..., None], left_value[agent, np.minimum(at, t - 1), copy], value[agent, at, copy]
+    )
+    delta = paid + gamma * expected - value[:, :t]
+    goes_on = np.where(left, 0.0, gamma * gae)[..., None]
+    out, carried = np.zeros((a, t, e, k)), np.zeros((a, e, k))
     always = bool(active[:, :t].all())
     for i in range(t - 1, -1, -1):
-        done, cut = terminated[:, i, :, None], (ended[i] & ~terminated[:, i])[..., None]
-        if done.any() or cut.any():
-            over = done | cut
-            after = np.where(cut, cut_value[:, i], np.where(done, 0.0, after))
-            carried, paid = np.where(over, 0.0, carried), np.where(over, 0.0, paid)
-        paid = paid + reward[:, i]
-        found = paid + gamma * after - value[:, i] + gamma * gae * carried
-        if always:
-            out[:, i] = carried = found
-            after, paid = value[:, i].astype(np.float64), np.zeros((a, e, k))
-            continue
+        found = delta[:, i] + goes_on[:, i] * carried
         acts = active[:, i, :, None]
-        out[:, i] = np.where(acts, found, 0.0)
-        carried = np.where(acts, found, carried)
-        after = np.where(acts, value[:, i], after)
-        paid = np.where(acts, 0.0, paid)
+        carried = found if always else np.where(acts, found, carried)
+        out[:, i] = found if always else np.where(acts, found, 0.0)
     return out
 
 
@@ -92,7 +119,9 @@ class ValueScale:
         self.weight = np.zeros(())
 
     def update(self, returns: Floats, which: int) -> None:
-        """Take in returns [N, K] of one set."""
+        """Take in returns [N, K] of one set; none leave its numbers as they are."""
+        if not len(returns):
+            return
         keep = self.DECAY
         self.mean[which] = keep * self.mean[which] + (1 - keep) * returns.mean(axis=0)
         self.square[which] = keep * self.square[which] + (1 - keep) * (returns**2).mean(axis=0)
@@ -111,7 +140,11 @@ class ValueScale:
 
     def capture(self) -> dict[str, NDArray[Any]]:
         """Its numbers by name."""
-        return {"mean": self.mean.copy(), "square": self.square.copy(), "weight": self.weight}
+        return {
+            "mean": self.mean.copy(),
+            "square": self.square.copy(),
+            "weight": np.array(self.weight),
+        }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Go on where `capture` was called."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from counterpoint.train.settings import PolicySettings
@@ -99,23 +100,27 @@ class Network(nn.Module):
                     nn.init.zeros_(weight)
         self.head = _linear(settings.hidden, outputs, gain, generator)
 
-    def forward(self, x: Tensor, hidden: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, hidden: Tensor | None, keep: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """Outputs of every step, and what is remembered after each.
 
         Args:
-            x: [B, L, D].
-            hidden: [B, H] what is remembered before the first step; [B, 0] without memory.
-            keep: [B, L] 0 where a new episode starts at that step, so that nothing is remembered.
+            x: [A, N, L, D].
+            hidden: [A, N, H] what is remembered before the first step; None without memory.
+            keep: [A, N, L] 0 where a new episode starts at that step, so that nothing is
+                remembered; read only with memory.
 
         Returns:
-            [B, L, outputs] and [B, L, H] (or [B, L, 0]).
+            [A, N, L, outputs], and [A, N, L, H] or None.
         """
         z = self.body(x)
-        if self.cell is None:
-            return self.head(z), x[..., :0]
-        memories = []
+        if self.cell is None or hidden is None or keep is None:
+            return self.head(z), None
+        shape, memories = hidden.shape, []
         for step in range(x.shape[-2]):
-            hidden = self.cell(z[..., step, :], hidden * keep[..., step, None])
+            before = (hidden * keep[..., step, None]).flatten(0, 1)
+            hidden = self.cell(z[..., step, :].flatten(0, 1), before).view(shape)
             memories.append(hidden)
         remembered = torch.stack(memories, dim=-2)
         return self.head(remembered), remembered
@@ -128,6 +133,25 @@ def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) 
     return layer
 
 
+def folded(x: Tensor, memory: str) -> Tensor:
+    """[A, T, E, ...] as sequences [A, N, L, ...]: copies with memory, single steps without."""
+    if memory == "gru":
+        return x.transpose(1, 2)
+    return x.reshape(x.shape[0], -1, 1, *x.shape[3:])
+
+
+def memory_of(hidden: NDArray[np.float32], whose: Set) -> Tensor | None:
+    """What one set remembers, of `hidden` [A, E, H]; None where nothing is remembered."""
+    return torch.from_numpy(hidden[whose.rows]) if hidden.shape[-1] else None
+
+
+def unfolded(x: Tensor, memory: str, steps: int) -> Tensor:
+    """[A, T, E, ...] of sequences [A, N, L, ...]: the inverse of `folded`."""
+    if memory == "gru":
+        return x.transpose(1, 2)
+    return x.reshape(x.shape[0], steps, -1, *x.shape[3:])
+
+
 @dataclass(frozen=True)
 class Set:
     """Agents that share parameters."""
@@ -136,6 +160,14 @@ class Set:
     """`team`, the role's name or the agent's."""
     members: tuple[int, ...]
     """Their indices among the agents."""
+
+    @property
+    def rows(self) -> Any:
+        """What indexes them in an array: a slice (no copy is made) where they are neighbours."""
+        first, last = self.members[0], self.members[-1]
+        if self.members == tuple(range(first, last + 1)):
+            return slice(first, last + 1)
+        return list(self.members)
 
 
 def sets_of(world: StepWorld, settings: PolicySettings) -> tuple[Set, ...]:
@@ -184,17 +216,21 @@ class Policy(nn.Module):
             self.register_buffer("own", legal.float()[:, None])
 
     def forward(
-        self, seen: Tensor, hidden: Tensor, keep: Tensor, legal: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Logits or means, and memories.
+        self,
+        seen: Tensor,
+        hidden: Tensor | None = None,
+        keep: Tensor | None = None,
+        legal: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits or means, and memories: see `Network.forward`.
 
         Args:
-            seen: [A, N, L, D].
-            hidden: [A, N, H].
-            keep: [A, N, L].
+            seen: [A, N, L, D] what agents see.
+            hidden: [A, N, H] or None.
+            keep: [A, N, L] or None.
             legal: [A, N, L, M] which actions an agent has now, or None.
         """
-        out, remembered = run(self.network, self.inputs(seen), hidden, keep)
+        out, remembered = self.network(self.inputs(seen), hidden, keep)
         if not self.continuous and self.barred:
             out = out + self.bars
         if legal is not None:
@@ -224,42 +260,35 @@ class Inputs:
         return torch.cat([seen, who], dim=-1)
 
 
-def run(network: Network, x: Tensor, hidden: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-    """`network` on [A, N, L, D] with memories [A, N, H]."""
-    a, n, steps, d = x.shape
-    out, remembered = network(
-        x.reshape(a * n, steps, d), hidden.reshape(a * n, -1), keep.reshape(a * n, steps)
-    )
-    return out.reshape(a, n, steps, -1), remembered.reshape(a, n, steps, -1)
-
-
 class Critic(nn.Module):
-    """The critic of one set: what an agent can still expect, for each of K reward components.
+    """The critic of one set: numbers that it predicts in units of the returns' deviation.
 
-    With `options` it predicts a value for each of the agent's M actions instead, from the state
-    and what the others do: the centralized action-value critic of COMA.
+    Args:
+        whose: the set.
+        settings: how networks are built.
+        inputs: D, how many numbers a critic sees.
+        outputs: how many it predicts.
+        generator: chance of the initial weights.
     """
 
     def __init__(
         self,
-        world: StepWorld,
         whose: Set,
         settings: PolicySettings,
+        inputs: int,
         outputs: int,
         generator: torch.Generator,
-        options: bool = False,
     ) -> None:
         super().__init__()
         self.inputs = Inputs(len(whose.members), settings.identity)
-        size = world.state_size if settings.critic == "central" or options else 0
-        size = size or max(world.seen_sizes)
-        if options:
-            size += len(world.agents) * max(kind.size for kind in world.actions)
-        self.network = Network(size + self.inputs.extra, outputs, settings, 1.0, generator)
+        self.network = Network(inputs + self.inputs.extra, outputs, settings, 1.0, generator)
 
-    def forward(self, seen: Tensor, hidden: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """[A, N, L, outputs] values in normalized units, and memories [A, N, L, H]."""
-        return run(self.network, self.inputs(seen), hidden, keep)
+    def forward(
+        self, seen: Tensor, hidden: Tensor | None = None, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """[A, N, L, outputs], and memories: see `Network.forward`."""
+        found: tuple[Tensor, Tensor | None] = self.network(self.inputs(seen), hidden, keep)
+        return found
 
 
 class TeamNetworks(nn.Module):
@@ -268,9 +297,10 @@ class TeamNetworks(nn.Module):
     Args:
         world: whose agents these are.
         settings: how networks are built and shared.
-        outputs: K, how many values a critic predicts.
+        outputs: K, for how many reward components a critic predicts a value.
         seed: of the initial weights; a set's weights depend on its name and on nothing else.
-        options: whether critics value each action (COMA).
+        options: whether there are critics of actions too (COMA): Q(state, actions of the others,
+            own action), one output for each action.
     """
 
     def __init__(
@@ -283,15 +313,20 @@ class TeamNetworks(nn.Module):
     ) -> None:
         super().__init__()
         self.sets = sets_of(world, settings)
-        self.actors, self.critics = nn.ModuleList(), nn.ModuleList()
+        self.actors, self.critics, self.answers = (nn.ModuleList() for _ in range(3))
+        sizes = {"own": max(world.seen_sizes), "central": world.state_size}
+        most = max(kind.size for kind in world.actions)
+        asked = world.state_size + len(world.agents) * most
         for whose in self.sets:
             chance = torch.Generator().manual_seed(_seed(seed, whose.name))
             self.actors.append(Policy(world, whose, settings, chance))
-            self.critics.append(Critic(world, whose, settings, outputs, chance, options))
+            self.critics.append(Critic(whose, settings, sizes[settings.critic], outputs, chance))
+            if options:
+                self.answers.append(Critic(whose, settings, asked, most, chance))
 
     def networks(self) -> Sequence[nn.Module]:
         """Each network whose gradient is clipped on its own."""
-        return [*self.actors, *self.critics]
+        return [*self.actors, *self.critics, *self.answers]
 
 
 def _seed(seed: int, name: str) -> int:

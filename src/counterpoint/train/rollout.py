@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterpoint.train.networks import Policy, TeamNetworks
+from counterpoint.train.networks import Policy, TeamNetworks, memory_of
 from counterpoint.train.settings import PolicySettings
 from counterpoint.worlds.base import Bools, Floats
 from counterpoint.worlds.steps import Captured, Singles, Step, StepWorld, View
@@ -111,7 +111,9 @@ class Player:
             state=np.empty((t + 1, e, world.state_size), dtype=np.float32),
             active=np.empty((a, t + 1, e), dtype=bool),
             legal=None if view.legal is None else np.empty((a, t, e, most), dtype=bool),
-            action=np.empty((a, t, e, most), np.float32) if continuous else np.empty((a, t, e), int),
+            action=np.empty((a, t, e, most), np.float32)
+            if continuous
+            else np.empty((a, t, e), int),
             log_prob=np.empty((a, t, e), dtype=np.float32),
             probs=None if continuous else np.empty((a, t, e, most), dtype=np.float32),
             reward=np.empty((a, t, e)),
@@ -142,23 +144,20 @@ class Player:
 
     def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
         """Actions [E, A] or [E, A, U] as the world takes them."""
-        keep = ~self.first
-        world = self.world
-        uniforms = self._chance(batch.action.shape)
+        world, chance = self.world, self._chance(batch.action.shape)
+        keep = torch.from_numpy(~self.first).float()
         with torch.inference_mode():
             for policy, whose in zip(team.actors, team.sets, strict=True):
-                m = _slice(whose.members)
-                legal = None if batch.legal is None else torch.from_numpy(batch.legal[m, i, :, None])
-                out, remembered = policy(
-                    torch.from_numpy(batch.seen[m, i, :, None]),
-                    torch.from_numpy(self.hidden[m]),
-                    torch.from_numpy(np.broadcast_to(keep, self.hidden[m].shape[:2]).astype("f4"))[
-                        ..., None
-                    ],
-                    legal,
-                )
-                self.hidden[m] = remembered[:, :, 0].numpy()
-                chosen(policy, out[:, :, 0], uniforms[m], batch, m, i)
+                m = whose.rows
+                seen = torch.from_numpy(batch.seen[m, i, :, None])
+                legal = None
+                if batch.legal is not None:
+                    legal = torch.from_numpy(batch.legal[m, i, :, None])
+                hidden = memory_of(self.hidden, whose)
+                out, remembered = policy(seen, hidden, keep.expand(len(seen), -1)[..., None], legal)
+                if remembered is not None:
+                    self.hidden[m] = remembered[:, :, 0].numpy()
+                choose(policy, out[:, :, 0], chance[m], batch, m, i)
         if not world.actions[0].continuous:
             return batch.action[:, i].T
         return within_bounds(world, batch.action[:, i].swapaxes(0, 1))
@@ -197,7 +196,7 @@ class Player:
         self.rng.bit_generator.state = facts["actions"]
 
 
-def chosen(policy: Policy, out: Tensor, chance: NDArray[Any], batch: Batch, m: Any, i: int) -> None:
+def choose(policy: Policy, out: Tensor, chance: NDArray[Any], batch: Batch, m: Any, i: int) -> None:
     """Draw the actions of one set's agents at step `i` from what its network says [A, E, M]."""
     if policy.continuous:
         action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance)
@@ -222,10 +221,3 @@ def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:
         part = np.clip(raw[:, k, : kind.size], -1.0, 1.0)
         out[:, k, : kind.size] = low + (part + 1.0) / 2.0 * (high - low)
     return out
-
-
-def _slice(members: tuple[int, ...]) -> Any:
-    """A slice where members are neighbours, so that no copy is made; else their list."""
-    if members == tuple(range(members[0], members[-1] + 1)):
-        return slice(members[0], members[-1] + 1)
-    return list(members)

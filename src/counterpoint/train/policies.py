@@ -1,0 +1,116 @@
+"""Train a team of neural policies by PPO under any credit scheme. Read `Learner.update` first.
+
+One update: play T steps in every copy, estimate what each decision was worth, let the credit
+scheme turn that into advantages, and take a few passes of clipped policy gradient over the batch.
+With `critic=own` this is IPPO, with `critic=central` MAPPO; the scheme `counterfactual` has
+COMA's advantage.
+
+Source: de Witt et al. 2020 (IPPO); Yu et al. 2022 (MAPPO); Foerster et al. 2018 (COMA).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from counterpoint.credit import RunningState, Scheme, Tally
+from counterpoint.train.estimates import generalized_advantages, paid_by_decision
+from counterpoint.train.levels import Credited, Crediting, apply
+from counterpoint.train.networks import TeamNetworks
+from counterpoint.train.ppo import Losses, improve, parts_of
+from counterpoint.train.rollout import Batch, Player
+from counterpoint.train.settings import PolicySettings
+from counterpoint.train.valuing import Valuer
+from counterpoint.worlds.base import Floats
+from counterpoint.worlds.steps import StepWorld
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What each decision of a batch is worth."""
+
+    advantage: Floats
+    """[A, T, E] what the policy gradient is weighted by."""
+    target: Floats
+    """[A, T, E, K] returns that critics learn to predict, in the reward's unit."""
+    credited: Credited
+    """What the scheme was given, and what it made of it."""
+
+
+class Learner:
+    """A team that learns: networks, optimizer, running statistics, and the copies it plays in.
+
+    Args:
+        world: where it plays.
+        scheme: a name in `credit.catalogue()`, a `Scheme`, or `counterfactual`.
+        settings: how it learns.
+        seed: of the networks, the actions and the order of the minibatches.
+
+    Raises:
+        UnknownNameError: no scheme of that name.
+        SchemeError: a scheme that this world or these settings cannot have.
+    """
+
+    def __init__(
+        self, world: StepWorld, scheme: str | Scheme, settings: PolicySettings, seed: int
+    ) -> None:
+        torch.set_num_threads(1)
+        self.world, self.settings = world, settings
+        self.crediting = Crediting.of(scheme, world, settings)
+        outputs, options = self.crediting.outputs(world), self.crediting.counterfactual
+        self.team = TeamNetworks(world, settings, outputs, seed, options)
+        self.optimizer = torch.optim.Adam(
+            self.team.parameters(), lr=settings.lr, eps=1e-5, fused=True
+        )
+        self.player = Player(world, settings, seed)
+        self.valuer = Valuer(self.team, settings, outputs, self.player.hidden)
+        self.shuffles = np.random.default_rng([seed, 3])
+        self.roles = np.unique(np.array(world.roles), return_inverse=True)[1]
+        self.state: RunningState | None = None
+        self.tally = Tally()
+        self.updates = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps played so far, all copies together."""
+        return self.updates * self.player.steps * self.world.copies
+
+    def update(self) -> tuple[Batch, Estimate, Losses]:
+        """Play, give credit, improve."""
+        batch = self.player.play(self.team)
+        estimate = self.estimate(batch)
+        parts = parts_of(batch, estimate.advantage, estimate.target, self.valuer)
+        losses = improve(self.valuer, self.optimizer, parts, self.shuffles)
+        self.updates += 1
+        return batch, estimate, losses
+
+    def estimate(self, batch: Batch) -> Estimate:
+        """Advantages and returns of a batch under the scheme."""
+        level, settings = self.crediting.level, self.settings
+        reward = batch.reward[..., None] if batch.components is None else batch.components
+        paid, after = paid_by_decision(reward, batch.active, batch.terminated, batch.ended)
+        if level == "reward":
+            credited = self._credit(paid, batch)
+            paid = credited.values[..., None]
+        elif level == "advantage":
+            paid = paid.sum(axis=-1, keepdims=True)
+        value, left = self.valuer.values(batch)
+        found = generalized_advantages(
+            paid, value, left, after, batch.active, settings.gamma, settings.gae
+        )
+        target = found + value[:, :-1]
+        self.valuer.observe(target, batch.active)
+        if level == "reward":
+            return Estimate(found[..., 0], target, credited)
+        if self.crediting.counterfactual:
+            found = self.valuer.counterfactual(batch)
+        credited = self._credit(found, batch)
+        return Estimate(credited.values, target, credited)
+
+    def _credit(self, what: Floats, batch: Batch) -> Credited:
+        """`what` [A, T, E, K] under the scheme; its running statistics advance."""
+        credited = apply(what, batch, self.roles, self.crediting.scheme, self.state)
+        self.state, self.tally = credited.state, self.tally + credited.tally
+        return credited

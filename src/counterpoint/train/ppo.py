@@ -1,0 +1,186 @@
+"""Improving: passes of clipped policy gradient over one batch, actors and critics together.
+
+Start with `improve`. Axis letters as in `networks.py`: A agents of one set, N sequences of L steps.
+
+Source: Schulman et al. 2017, Proximal policy optimization algorithms, equations 7 and 9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from counterpoint.train.networks import HALF_LOG_TAU, Policy, folded, memory_of
+from counterpoint.train.rollout import Batch
+from counterpoint.train.settings import PolicySettings
+from counterpoint.train.valuing import Valuer, asked_of
+from counterpoint.worlds.base import Floats
+
+Losses = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One set's share of a batch, as sequences [A, N, L, ...]."""
+
+    seen: Tensor
+    """[A, N, L, D] what agents saw."""
+    keep: Tensor | None
+    """[A, N, L] 0 where an episode starts; None without memory."""
+    hidden: Tensor | None
+    """[A, N, H] what actors remembered before each sequence."""
+    legal: Tensor | None
+    """[A, N, L, M] legal actions, where they change."""
+    action: Tensor
+    """[A, N, L] or [A, N, L, U] what they did."""
+    log_prob: Tensor
+    """[A, N, L] how likely that was."""
+    advantage: Tensor
+    """[A, N, L] what the gradient is weighted by."""
+    active: Tensor | None
+    """[A, N, L] 1 where the agent decided; None where it always did."""
+    valued: Tensor
+    """[A, N, L, D] what critics see."""
+    critic_hidden: Tensor | None
+    """[A, N, H] what critics remembered before each sequence."""
+    target: Tensor
+    """[A, N, L, K] what critics learn to say."""
+    asked: Tensor | None
+    """[A, N, L, D] what critics of actions see."""
+
+    def at(self, which: Tensor) -> Part:
+        """The sequences `which` alone."""
+        own = {name: x if x is None else x.index_select(1, which) for name, x in vars(self).items()}
+        return Part(**own)
+
+
+def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) -> list[Part]:
+    """The batch by parameter set.
+
+    Args:
+        batch: what was played.
+        advantage: [A, T, E].
+        target: [A, T, E, K] returns in the reward's unit.
+        valuer: the critics, their scale, and what they remembered.
+    """
+    t, memory = len(batch.ended), valuer.settings.memory
+    always = bool(batch.active[:, :t].all())
+    keep = torch.from_numpy(~batch.starts[:t]).float().expand(len(batch.seen), -1, -1)
+    asked = asked_of(batch) if len(valuer.team.answers) else None
+    given: dict[str, Tensor | None] = {
+        "seen": torch.from_numpy(batch.seen[:, :t]),
+        "keep": keep if memory == "gru" else None,
+        "legal": None if batch.legal is None else torch.from_numpy(batch.legal),
+        "action": torch.from_numpy(batch.action),
+        "log_prob": torch.from_numpy(batch.log_prob),
+        "advantage": torch.from_numpy(advantage.astype(np.float32)),
+        "active": None if always else torch.from_numpy(batch.active[:, :t]).float(),
+        "valued": valuer.inputs(batch)[:, :t],
+        "asked": asked,
+    }
+    found = []
+    for i, whose in enumerate(valuer.team.sets):
+        mean, std = valuer.scale.numbers(i)
+        own = {n: x if x is None else folded(x[whose.rows], memory) for n, x in given.items()}
+        scaled = torch.from_numpy(((target[whose.rows] - mean) / std).astype(np.float32))
+        found.append(
+            Part(
+                **own,
+                target=folded(scaled, memory),
+                hidden=memory_of(batch.hidden, whose),
+                critic_hidden=memory_of(valuer.before, whose),
+            )
+        )
+    return found
+
+
+def improve(
+    valuer: Valuer,
+    optimizer: torch.optim.Optimizer,
+    parts: list[Part],
+    rng: np.random.Generator,
+) -> Losses:
+    """Take `epochs` passes over the batch in `minibatches` shuffled parts.
+
+    Args:
+        valuer: whose team and settings these are.
+        optimizer: of all parameters of the team.
+        parts: the batch by parameter set.
+        rng: of the shuffles.
+
+    Returns:
+        Means over the passes: policy loss, value loss, entropy (nats), kl (nats, of the policy
+        that played against the present one), clipped (share of decisions).
+    """
+    settings, networks = valuer.settings, valuer.team.networks()
+    sequences = parts[0].seen.shape[1]
+    count = min(settings.minibatches, sequences)
+    totals: dict[str, Tensor] = {}
+    for _ in range(settings.epochs):
+        order = torch.from_numpy(rng.permutation(sequences))
+        for which in order.chunk(count):
+            optimizer.zero_grad(set_to_none=True)
+            loss = torch.zeros(())
+            for i, part in enumerate(parts):
+                small = part.at(which)
+                policy_loss, told = policy_losses(valuer.team.actors[i], small, settings)
+                told["value_loss"] = value_loss(valuer, i, small)
+                loss = loss + policy_loss + settings.value_weight * told["value_loss"]
+                for name, x in told.items():
+                    totals[name] = totals.get(name, torch.zeros(())) + x.detach()
+            loss.backward()
+            for network in networks:
+                nn.utils.clip_grad_norm_(network.parameters(), settings.max_norm)
+            optimizer.step()
+    passes = settings.epochs * count * len(parts)
+    return {name: float(x) / passes for name, x in totals.items()}
+
+
+def policy_losses(
+    policy: Policy, part: Part, settings: PolicySettings
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The clipped surrogate with the entropy bonus, and what to tell of it."""
+    log_prob, entropy = likelihood(policy, part)
+    log_ratio = log_prob - part.log_prob
+    ratio = log_ratio.exp()
+    bounded = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+    gain = torch.minimum(ratio * part.advantage, bounded * part.advantage)
+    told = {
+        "policy_loss": -mean_of(gain, part.active),
+        "entropy": mean_of(entropy, part.active),
+        "kl": mean_of((ratio - 1) - log_ratio, part.active),
+        "clipped": mean_of((ratio != bounded).float(), part.active),
+    }
+    return told["policy_loss"] - settings.entropy * told["entropy"], told
+
+
+def likelihood(policy: Policy, part: Part) -> tuple[Tensor, Tensor]:
+    """[A, N, L] log-probability of what was done, and entropy of what could have been."""
+    out, _ = policy(part.seen, part.hidden, part.keep, part.legal)
+    if policy.continuous:
+        spread = ((policy.log_std + HALF_LOG_TAU + 0.5)[:, None] * policy.own).sum(dim=-1)
+        return policy.log_density(out, part.action), spread[..., None].expand(part.log_prob.shape)
+    log_probs = torch.log_softmax(out, dim=-1)
+    done = log_probs.gather(-1, part.action[..., None])[..., 0]
+    return done, -(log_probs.exp() * log_probs).sum(dim=-1)
+
+
+def value_loss(valuer: Valuer, i: int, part: Part) -> Tensor:
+    """Half the squared error of set `i`'s critics, in units of the returns' variance."""
+    out, _ = valuer.team.critics[i](part.valued, part.critic_hidden, part.keep)
+    error = ((out - part.target) ** 2).sum(dim=-1)
+    if part.asked is not None:
+        q, _ = valuer.team.answers[i](part.asked)
+        taken = q.gather(-1, part.action[..., None])
+        error = error + ((taken - part.target) ** 2).sum(dim=-1)
+    return 0.5 * mean_of(error, part.active)
+
+
+def mean_of(x: Tensor, active: Tensor | None) -> Tensor:
+    """The mean of `x` [A, N, L] over the decisions that were taken."""
+    if active is None:
+        return x.mean()
+    return (x * active).sum() / active.sum().clamp(min=1.0)
