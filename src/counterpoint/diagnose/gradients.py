@@ -180,6 +180,14 @@ def _effective_rank(gram: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
 
 
+def rank_of_orthogonal(norm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Effective rank [...] of gradients [..., A] that share no parameter: exp entropy of shares."""
+    total = norm.sum(axis=-1, keepdims=True)
+    share = norm / np.where(total > 0, total, 1.0)
+    entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)
+    return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
+
+
 def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
     """over / under, and 0 where both are 0."""
     return np.divide(over, under, out=np.zeros(np.broadcast(over, under).shape), where=under > 0)

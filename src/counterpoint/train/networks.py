@@ -184,15 +184,13 @@ def sets_of(world: StepWorld, settings: PolicySettings) -> tuple[Set, ...]:
 
 
 class Policy(nn.Module):
-    """The actor of one set: observations to logits, or to means and deviations.
+    """The actor of one set. `respond` is for acting, a call of it for learning.
 
-    Its output is [A, N, L, M] logits with `NEVER` for actions that an agent does not have, or
-    [A, N, L, U] means; `log_std` [A, U] is a parameter of its own where actions are continuous.
+    Where actions are continuous, `log_std` [A, U] are parameters of their own.
     """
 
     log_std: Tensor
     own: Tensor
-    bars: Tensor
 
     def __init__(
         self,
@@ -202,47 +200,84 @@ class Policy(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.inputs = Inputs(len(whose.members), settings.identity)
-        size = max(world.seen_sizes) + self.inputs.extra
         kinds = [world.actions[k] for k in whose.members]
+        self.inputs = Inputs(len(kinds), settings.identity)
         self.continuous = world.actions[0].continuous
         most = max(kind.size for kind in world.actions)
+        size = max(world.seen_sizes) + self.inputs.extra
         self.network = Network(size, most, settings, 0.01, generator)
-        legal = torch.arange(most) < torch.tensor([kind.size for kind in kinds])[:, None]
-        self.register_buffer("bars", torch.where(legal, 0.0, NEVER)[:, None, None, :])
-        self.barred = not bool(legal.all())
+        own = torch.arange(most) < torch.tensor([kind.size for kind in kinds])[:, None]
+        self.register_buffer("own", own)
+        self.differ = not bool(own.all())
         if self.continuous:
             self.log_std = nn.Parameter(torch.full((len(kinds), most), -0.5))
-            self.register_buffer("own", legal.float()[:, None])
 
-    def forward(
+    def respond(
         self,
         seen: Tensor,
         hidden: Tensor | None = None,
         keep: Tensor | None = None,
         legal: Tensor | None = None,
+        who: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Logits or means, and memories: see `Network.forward`.
+        """Logits, or means where actions are continuous, and memories: see `Network.forward`.
 
         Args:
             seen: [A, N, L, D] what agents see.
             hidden: [A, N, H] or None.
             keep: [A, N, L] or None.
             legal: [A, N, L, M] which actions an agent has now, or None.
+            who: [A] which members of the set the agents are; None for all of them in order.
+
+        Returns:
+            [A, N, L, M] logits, `NEVER` for actions that an agent does not have, or [A, N, L, U].
         """
-        out, remembered = self.network(self.inputs(seen), hidden, keep)
-        if not self.continuous and self.barred:
-            out = out + self.bars
-        if legal is not None:
-            out = torch.where(legal, out, NEVER)
+        out, remembered = self.network(self.inputs(seen, who), hidden, keep)
+        if not self.continuous and (self.differ or legal is not None):
+            own = self._of(self.own, who)[:, None, None]
+            out = torch.where(own if legal is None else own & legal, out, NEVER)
         return out, remembered
 
-    def log_density(self, mean: Tensor, action: Tensor) -> Tensor:
-        """[A, ...] log-density of continuous actions [A, ..., U] around means [A, ..., U]."""
-        shape = (len(mean), *(1,) * (mean.dim() - 2), -1)
-        log_std, own = self.log_std.view(shape), self.own.view(shape)
+    def forward(
+        self,
+        seen: Tensor,
+        action: Tensor,
+        hidden: Tensor | None = None,
+        keep: Tensor | None = None,
+        legal: Tensor | None = None,
+        who: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """[A, N, L] log-probability of `action`, and entropy of what could have been done.
+
+        Args:
+            seen: [A, N, L, D]; it and what follows `action` as in `respond`.
+            action: [A, N, L] or [A, N, L, U].
+            hidden: [A, N, H] or None.
+            keep: [A, N, L] or None.
+            legal: [A, N, L, M] or None.
+            who: [A] or None.
+        """
+        out, _ = self.respond(seen, hidden, keep, legal, who)
+        if self.continuous:
+            return self.log_density(out, action, who)
+        log_probs = torch.log_softmax(out, dim=-1)
+        done = log_probs.gather(-1, action[..., None])[..., 0]
+        return done, -(log_probs.exp() * log_probs).sum(dim=-1)
+
+    def log_density(
+        self, mean: Tensor, action: Tensor, who: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """[A, N, L] log-density of `action` [A, N, L, U] around `mean`, and its entropy."""
+        log_std = self._of(self.log_std, who)[:, None, None]
+        own = self._of(self.own, who)[:, None, None]
         z = (action - mean) * torch.exp(-log_std)
-        return ((-0.5 * z**2 - log_std - HALF_LOG_TAU) * own).sum(dim=-1)
+        density = (-0.5 * z**2 - log_std - HALF_LOG_TAU) * own
+        entropy = ((log_std + HALF_LOG_TAU + 0.5) * own).sum(dim=-1)
+        return density.sum(dim=-1), entropy.expand(density.shape[:-1])
+
+    def _of(self, table: Tensor, who: Tensor | None) -> Tensor:
+        """The rows of the agents `who` of a table with a row for each member."""
+        return table if who is None else table[who]
 
 
 class Inputs:
@@ -252,12 +287,12 @@ class Inputs:
         self.extra = members if identity and members > 1 else 0
         self.eye = torch.eye(members) if self.extra else None
 
-    def __call__(self, seen: Tensor) -> Tensor:
-        """[A, N, L, D + extra] of `seen` [A, N, L, D]."""
+    def __call__(self, seen: Tensor, who: Tensor | None = None) -> Tensor:
+        """[A, N, L, D + extra] of `seen` [A, N, L, D] of the members `who` [A]."""
         if self.eye is None:
             return seen
-        who = self.eye[:, None, None, :].expand(*seen.shape[:-1], -1)
-        return torch.cat([seen, who], dim=-1)
+        eye = self.eye if who is None else self.eye[who]
+        return torch.cat([seen, eye[:, None, None].expand(*seen.shape[:-1], -1)], dim=-1)
 
 
 class Critic(nn.Module):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from counterpoint.train.networks import HALF_LOG_TAU, Policy, folded, memory_of
+from counterpoint.train.networks import Policy, folded, memory_of
 from counterpoint.train.rollout import Batch
 from counterpoint.train.settings import PolicySettings
 from counterpoint.train.valuing import Valuer, asked_of
@@ -143,7 +143,7 @@ def policy_losses(
     policy: Policy, part: Part, settings: PolicySettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The clipped surrogate with the entropy bonus, and what to tell of it."""
-    log_prob, entropy = likelihood(policy, part)
+    log_prob, entropy = policy(part.seen, part.action, part.hidden, part.keep, part.legal)
     log_ratio = log_prob - part.log_prob
     ratio = log_ratio.exp()
     bounded = ratio.clamp(1 - settings.clip, 1 + settings.clip)
@@ -155,17 +155,6 @@ def policy_losses(
         "clipped": mean_of((ratio != bounded).float(), part.active),
     }
     return told["policy_loss"] - settings.entropy * told["entropy"], told
-
-
-def likelihood(policy: Policy, part: Part) -> tuple[Tensor, Tensor]:
-    """[A, N, L] log-probability of what was done, and entropy of what could have been."""
-    out, _ = policy(part.seen, part.hidden, part.keep, part.legal)
-    if policy.continuous:
-        spread = ((policy.log_std + HALF_LOG_TAU + 0.5)[:, None] * policy.own).sum(dim=-1)
-        return policy.log_density(out, part.action), spread[..., None].expand(part.log_prob.shape)
-    log_probs = torch.log_softmax(out, dim=-1)
-    done = log_probs.gather(-1, part.action[..., None])[..., 0]
-    return done, -(log_probs.exp() * log_probs).sum(dim=-1)
 
 
 def value_loss(valuer: Valuer, i: int, part: Part) -> Tensor:

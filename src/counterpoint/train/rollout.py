@@ -154,7 +154,9 @@ class Player:
                 if batch.legal is not None:
                     legal = torch.from_numpy(batch.legal[m, i, :, None])
                 hidden = memory_of(self.hidden, whose)
-                out, remembered = policy(seen, hidden, keep.expand(len(seen), -1)[..., None], legal)
+                out, remembered = policy.respond(
+                    seen, hidden, keep.expand(len(seen), -1)[..., None], legal
+                )
                 if remembered is not None:
                     self.hidden[m] = remembered[:, :, 0].numpy()
                 choose(policy, out[:, :, 0], chance[m], batch, m, i)
@@ -201,7 +203,8 @@ def choose(policy: Policy, out: Tensor, chance: NDArray[Any], batch: Batch, m: A
     if policy.continuous:
         action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance)
         batch.action[m, i] = action.numpy()
-        batch.log_prob[m, i] = policy.log_density(out, action).numpy()
+        density, _ = policy.log_density(out[:, :, None], action[:, :, None])
+        batch.log_prob[m, i] = density[:, :, 0].numpy()
         return
     logits: Singles = out.numpy()
     assert batch.probs is not None

@@ -6,22 +6,13 @@ Start with `Telemetry`: three `record_*` methods, called once an update, fill ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme
-from counterpoint.credit.segments import segment_sum
-from counterpoint.diagnose import (
-    ThreeNumbers,
-    collapsed,
-    gradient_statistics,
-    name_causes,
-    three_numbers,
-)
-from counterpoint.diagnose.agents import spike_limit
-from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
+from counterpoint.diagnose import collapsed, gradient_statistics, name_causes
+from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES, rank_of_orthogonal
+from counterpoint.diagnose.updates import Columns, UpdateNumbers
 from counterpoint.worlds.base import Bools, Evaluation, Floats, Ints, Play
 
 WINDOW = 10
@@ -29,14 +20,13 @@ WINDOW = 10
 IMPROVABLE = 0.05
 """An agent that is right less often than 1 minus this could still improve."""
 
-Columns = Mapping[str, Ints]
-
 
 class Telemetry:
     """The record of one training: arrays [S, T, A] that fill up along T."""
 
     def __init__(self, seeds: int, updates: int, agents: int, scheme: Scheme) -> None:
-        self.seeds, self.updates, self.agents, self.scheme = seeds, updates, agents, scheme
+        self.seeds, self.updates, self.agents = seeds, updates, agents
+        self.numbers = UpdateNumbers(scheme, seeds, agents)
         self.gradients: dict[str, Floats] = {}
         self.rewards: dict[str, Floats] = {}
         self.returns, self.price = np.full((2, seeds, updates + 1), np.nan)
@@ -59,7 +49,7 @@ class Telemetry:
         """
         found = dict(vars(gradient_statistics(gradients)))
         if not shared:
-            found["effective_rank"] = _rank_of_orthogonal(found["norm"])
+            found["effective_rank"] = rank_of_orthogonal(found["norm"])
         measured = active.sum(axis=1) >= FEWEST_MICRO_BATCHES
         for name, values in found.items():
             if name.startswith(("snr", "cosine")):
@@ -75,13 +65,7 @@ class Telemetry:
             rewards: [N] what was normalized, components summed.
             values: [N] the advantages.
         """
-        found = {
-            **self._three_numbers(columns, rewards),
-            "dead_rate": self.mean(columns, values == 0),
-            "net_mass": self.mean(columns, values),
-            "spike_rate": self.mean(columns, self._spikes(columns, values)),
-        }
-        for name, numbers in found.items():
+        for name, numbers in self.numbers.of(columns, rewards, values).items():
             self._series(self.rewards, name, (self.agents,))[:, t] = numbers
 
     def record_choices(
@@ -96,7 +80,7 @@ class Telemetry:
             rows: [N] flat indices of the decisions.
             probs: [S, A, C, M] the joint policy.
         """
-        count = self._total(columns, np.ones(len(rows)))
+        count = self.numbers.total(columns, np.ones(len(rows)))
         information = np.log(np.where(probs > 0, probs, 1.0))
         found = {
             "participation": count / np.prod(play.active.shape[1:3]),
@@ -106,9 +90,11 @@ class Telemetry:
         if "counterfactual" in play.signals:
             reward = play.reward.ravel()[rows]
             own = reward - play.signals["counterfactual"].ravel()[rows]
-            deviation = reward - self.mean(columns, reward)[columns["batch"], columns["agent"]]
-            under = self.mean(columns, deviation**2)
-            explained = self.mean(columns, own**2)
+            deviation = (
+                reward - self.numbers.mean(columns, reward)[columns["batch"], columns["agent"]]
+            )
+            under = self.numbers.mean(columns, deviation**2)
+            explained = self.numbers.mean(columns, own**2)
             found["influence"] = np.divide(
                 explained, under, out=np.full(under.shape, np.nan), where=under > 0
             )
@@ -121,67 +107,8 @@ class Telemetry:
         found = collapsed(self.gradients["cosine_low"], improvable, WINDOW)
         return found, name_causes({**self.rewards, "collapsed": found})
 
-    def mean(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
-        """[S, A] the mean of `values` [N] over each agent's decisions; NaN where it has none."""
-        count = self._total(columns, np.ones(len(values)))
-        out = np.full(count.shape, np.nan)
-        np.divide(self._total(columns, values), count, out=out, where=count > 0)
-        return out
-
-    def _total(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
-        cell = columns["batch"] * self.agents + columns["agent"]
-        return segment_sum(values, cell, self.seeds * self.agents).reshape(self.seeds, self.agents)
-
     def _series(self, into: dict[str, Floats], name: str, shape: tuple[int, ...]) -> Floats:
         """The array [S, T, *shape] called `name`; NaN until it is filled."""
         if name not in into:
             into[name] = np.full((self.seeds, self.updates, *shape), np.nan)
         return into[name]
-
-    def _spikes(self, columns: Columns, values: Floats) -> Bools:
-        """[N] whether the advantage is larger than those of normal rewards are."""
-        group, n = self._groups(self.scheme.scale_by or (), columns)
-        found: Bools = abs(values) > spike_limit(segment_sum(np.ones(len(group)), group, n))[group]
-        return found if self.scheme.scale != "none" else np.zeros(len(values), dtype=bool)
-
-    def _three_numbers(self, columns: Columns, rewards: Floats) -> dict[str, Floats]:
-        """Offsets in the groups that share a center, the rest in those that share a scale."""
-        center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
-        centered = scaled = self._over(center_by, columns, rewards)
-        if scale_by != center_by:
-            if self.scheme.scale_of == "centered":
-                group, n = self._groups(center_by, columns)
-                count = np.maximum(np.bincount(group, minlength=n), 1)
-                rewards = rewards - (segment_sum(rewards, group, n) / count)[group]
-            scaled = self._over(scale_by, columns, rewards)
-        return {
-            "norm_inflation": scaled.norm_inflation,
-            "inflation": centered.inflation,
-            "signal_share": scaled.signal_share,
-        }
-
-    def _over(self, by: tuple[str, ...], columns: Columns, rewards: Floats) -> ThreeNumbers:
-        group, n = self._groups(by, columns)
-        agent, batch = columns["agent"], columns["batch"]
-        n_groups = n // self.seeds
-        return three_numbers(
-            rewards, group % n_groups, agent, n_groups, self.agents, batch, self.seeds
-        )
-
-    def _groups(self, by: tuple[str, ...], columns: Columns) -> tuple[Ints, int]:
-        """Group [N] of each decision, seeds apart, and how many groups there can be."""
-        group, n = columns["batch"], self.seeds
-        for label in by:
-            column = columns.get(label, columns["agent"] if label == "role" else None)
-            if column is not None:
-                size = int(column.max(initial=0)) + 1
-                group, n = group * size + column, n * size
-        return group, n
-
-
-def _rank_of_orthogonal(norm: Floats) -> Floats:
-    """Effective rank [...] of gradients [..., A] that share no parameter: exp entropy of shares."""
-    total = norm.sum(axis=-1, keepdims=True)
-    share = norm / np.where(total > 0, total, 1.0)
-    entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)
-    return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)

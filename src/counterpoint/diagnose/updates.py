@@ -1,0 +1,103 @@
+"""What the rewards and advantages of one update say of each agent, inside a trainer.
+
+Start with `UpdateNumbers.of`. Many seeds may lie side by side (`batch`); none sees another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit import Scheme
+from counterpoint.credit.segments import segment_sum
+from counterpoint.diagnose.agents import spike_limit
+from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Columns = Mapping[str, Ints]
+"""Label name to column [N]; `batch` is the seed."""
+
+
+@dataclass(frozen=True)
+class UpdateNumbers:
+    """The measures of a scheme's updates: dicts of arrays [S, A], NaN where undefined."""
+
+    scheme: Scheme
+    """What normalizes."""
+    seeds: int
+    """S."""
+    agents: int
+    """A."""
+
+    def of(self, columns: Columns, rewards: Floats, values: Floats) -> dict[str, Floats]:
+        """norm_inflation, inflation, signal_share, dead_rate, net_mass and spike_rate.
+
+        Args:
+            columns: labels of the decisions, each [N].
+            rewards: [N] what was normalized, components summed.
+            values: [N] what came out.
+        """
+        return {
+            **self._three_numbers(columns, rewards),
+            "dead_rate": self.mean(columns, values == 0),
+            "net_mass": self.mean(columns, values),
+            "spike_rate": self.mean(columns, self._spikes(columns, values)),
+        }
+
+    def mean(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
+        """[S, A] the mean of `values` [N] over each agent's decisions; NaN where it has none."""
+        count = self.total(columns, np.ones(len(values)))
+        out = np.full(count.shape, np.nan)
+        np.divide(self.total(columns, values), count, out=out, where=count > 0)
+        return out
+
+    def total(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
+        """[S, A] the sum of `values` [N] over each agent's decisions."""
+        cell = columns["batch"] * self.agents + columns["agent"]
+        return segment_sum(values, cell, self.seeds * self.agents).reshape(self.seeds, self.agents)
+
+    def _spikes(self, columns: Columns, values: Floats) -> NDArray[np.bool_]:
+        """[N] whether the advantage is larger than those of normal rewards are."""
+        group, n = self._groups(self.scheme.scale_by or (), columns)
+        found: NDArray[np.bool_] = (
+            abs(values) > spike_limit(segment_sum(np.ones(len(group)), group, n))[group]
+        )
+        return found if self.scheme.scale != "none" else np.zeros(len(values), dtype=bool)
+
+    def _three_numbers(self, columns: Columns, rewards: Floats) -> dict[str, Floats]:
+        """Offsets in the groups that share a center, the rest in those that share a scale."""
+        center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
+        centered = scaled = self._over(center_by, columns, rewards)
+        if scale_by != center_by:
+            if self.scheme.scale_of == "centered":
+                group, n = self._groups(center_by, columns)
+                count = np.maximum(np.bincount(group, minlength=n), 1)
+                rewards = rewards - (segment_sum(rewards, group, n) / count)[group]
+            scaled = self._over(scale_by, columns, rewards)
+        return {
+            "norm_inflation": scaled.norm_inflation,
+            "inflation": centered.inflation,
+            "signal_share": scaled.signal_share,
+        }
+
+    def _over(self, by: tuple[str, ...], columns: Columns, rewards: Floats) -> ThreeNumbers:
+        group, n = self._groups(by, columns)
+        agent, batch = columns["agent"], columns["batch"]
+        n_groups = n // self.seeds
+        return three_numbers(
+            rewards, group % n_groups, agent, n_groups, self.agents, batch, self.seeds
+        )
+
+    def _groups(self, by: tuple[str, ...], columns: Columns) -> tuple[Ints, int]:
+        """Group [N] of each decision, seeds apart, and how many groups there can be."""
+        group, n = columns["batch"], self.seeds
+        for label in by:
+            column = columns.get(label, columns["agent"] if label == "role" else None)
+            if column is not None:
+                size = int(column.max(initial=0)) + 1
+                group, n = group * size + column, n * size
+        return group, n
