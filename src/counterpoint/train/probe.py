@@ -100,7 +100,8 @@ def _of_set(policy: Policy, part: Part) -> tuple[Floats, Floats]:
             for name in ("seen", "action", "hidden", "keep", "legal")
             if name in rows
         }
-        log_prob, _ = functional_call(policy, weights, (), {**told, "who": who})
+        arguments: dict[str, Tensor] = {**told, "who": who}
+        log_prob, _ = functional_call(policy, weights, (), arguments)
         weight = rows["advantage"] * rows["active"] if "active" in rows else rows["advantage"]
         return (log_prob * weight).mean()
 
