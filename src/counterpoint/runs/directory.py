@@ -23,6 +23,7 @@ from counterpoint.errors import CounterpointError, OutputError, RunError
 from counterpoint.runs import checkpoint
 from counterpoint.runs.checkpoint import Found
 from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.runs.index import Index
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import Metrics, cut_back
 from counterpoint.runs.provenance import provenance
@@ -37,7 +38,13 @@ class RunDirectory:
     """
 
     def __init__(
-        self, path: Path, lock: Lock, facts: Mapping[str, Any], found: Found, keep: int
+        self,
+        path: Path,
+        lock: Lock,
+        facts: Mapping[str, Any],
+        found: Found,
+        keep: int,
+        index: Index | None,
     ) -> None:
         self.path = path
         self.facts = facts
@@ -46,13 +53,18 @@ class RunDirectory:
         """The checkpoint to go on from; its `step` is None where the run starts at the start."""
         self.notes: tuple[str, ...] = ()
         """What was damaged and passed over, a sentence each: for the user to read."""
-        self._lock, self._keep = lock, keep
+        self._lock, self._keep, self._index = lock, keep, index
         self._metrics: Metrics | None = None
         self._ended = False
 
     @classmethod
     def create(
-        cls, path: Path, config: Mapping[str, Any], *, keep: int = checkpoint.KEEP
+        cls,
+        path: Path,
+        config: Mapping[str, Any],
+        *,
+        keep: int = checkpoint.KEEP,
+        index: Index | None = None,
     ) -> RunDirectory:
         """Begin a run in a folder that holds none.
 
@@ -61,6 +73,7 @@ class RunDirectory:
             config: everything that is needed to do the run again, ready for JSON; the index reads
                 `world`, `scheme`, `seed` and `budget` from it.
             keep: how many checkpoints stay.
+            index: where the run is written down; None for nowhere.
 
         Raises:
             RunError: there is a run already.
@@ -77,7 +90,8 @@ class RunDirectory:
             except (TypeError, ValueError, OverflowError) as error:
                 raise RunError(f"got a configuration that JSON cannot hold ({error})") from error
             write_atomically(path / RUN, written)
-            run = cls(path, lock, msgspec.json.decode(written), Found(None, None, {}), keep)
+            found = Found(None, None, {})
+            run = cls(path, lock, msgspec.json.decode(written), found, keep, index)
             run._begin()
         except BaseException:
             lock.release()
@@ -85,7 +99,9 @@ class RunDirectory:
         return run
 
     @classmethod
-    def open(cls, path: Path, *, keep: int = checkpoint.KEEP) -> RunDirectory:
+    def open(
+        cls, path: Path, *, keep: int = checkpoint.KEEP, index: Index | None = None
+    ) -> RunDirectory:
         """Go on with a run: from its newest intact checkpoint, or from the start.
 
         What came after that checkpoint is cut from the series, so that it becomes what it would
@@ -106,7 +122,7 @@ class RunDirectory:
             for step in found.damaged:
                 checkpoint.set_aside(folder, step)
             lines = cut_back(path / METRICS, found.step)
-            run = cls(path, lock, facts, found, keep)
+            run = cls(path, lock, facts, found, keep, index)
             run.notes = (
                 *(f"{told}: moved to {step}.damaged" for step, told in found.damaged.items()),
                 *([f"{path / METRICS}: {lines} damaged lines were dropped"] if lines else []),
@@ -144,7 +160,9 @@ class RunDirectory:
             OutputError: it could not be written; every earlier checkpoint is intact.
         """
         self._series.sync()
-        return checkpoint.save(self.path / CHECKPOINTS, step, snapshot, keep=self._keep)
+        path = checkpoint.save(self.path / CHECKPOINTS, step, snapshot, keep=self._keep)
+        self._record(acknowledged=True)
+        return path
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """The run reached its end; the index reads `step`, `return` and `normalized` here.
@@ -170,6 +188,7 @@ class RunDirectory:
                 self._metrics.close()
                 self._metrics = None
             self._lock.release()
+            self._record()
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -198,10 +217,15 @@ class RunDirectory:
     def _begin(self) -> None:
         self._metrics = Metrics(self.path / METRICS)
         self._write_status("running")  # its folder is fsynced with it, and so the others' names
+        self._record()
 
     def _end(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
         self._write_status(status, summary)
         self._ended = True
+
+    def _record(self, *, acknowledged: bool = False) -> None:
+        if self._index is not None:
+            self._index.record(self.path, acknowledged=acknowledged)
 
     def _write_status(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
         document = {"status": status, "updated": now(), **(summary or {})}

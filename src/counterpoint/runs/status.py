@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +100,20 @@ def read_facts(path: Path) -> RunFacts:
         created=_of(str, facts.get("created")),
         updated=_of(str, said.get("updated", facts.get("created"))),
     )
+
+
+def read_all(paths: Iterable[Path]) -> list[RunFacts]:
+    """The runs among these folders, the newest first; what is no run is passed over."""
+    runs = []
+    for path in paths:
+        with contextlib.suppress(RunError):
+            runs.append(read_facts(path))
+    return newest_first(runs)
+
+
+def newest_first(runs: Iterable[RunFacts]) -> list[RunFacts]:
+    """Sorted by when they began, the newest first."""
+    return sorted(runs, key=lambda run: (run.created or "", run.path), reverse=True)
 
 
 def now() -> str:
