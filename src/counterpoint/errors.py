@@ -43,3 +43,23 @@ class StatisticsError(CounterpointError, ValueError):
 
 class OutputError(CounterpointError, OSError):
     """A result that could not be written; whatever was there before is still there."""
+
+
+class CheckpointError(CounterpointError, ValueError):
+    """A checkpoint that is damaged or incomplete, or state that a checkpoint cannot hold."""
+
+
+class RunError(CounterpointError, ValueError):
+    """A folder that is no run where one was wanted, or that is one where none was."""
+
+
+class BusyError(CounterpointError, RuntimeError):
+    """A run directory that another process is working in: the message says which."""
+
+
+class WorkerError(CounterpointError, RuntimeError):
+    """A task whose workers died again and again: the message names the task and the signal."""
+
+
+class MissingPackageError(CounterpointError, ImportError):
+    """An optional package that is not installed: the message says how to install it."""

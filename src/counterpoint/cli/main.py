@@ -22,6 +22,7 @@ from counterpoint.cli.demo import Demo
 from counterpoint.cli.diagnose import Diagnose
 from counterpoint.cli.doctor import Doctor
 from counterpoint.cli.report import Report
+from counterpoint.cli.runs import Runs
 from counterpoint.errors import CounterpointError
 
 
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "compare": Compare,
     "diagnose": Diagnose,
     "report": Report,
+    "runs": Runs,
     "schemes": Schemes,
     "worlds": Worlds,
     "demo": Demo,

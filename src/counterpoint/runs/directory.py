@@ -1,0 +1,242 @@
+"""A run directory: what a training run leaves, so that it can be stopped, killed and resumed.
+
+    run.json        configuration, versions, revision, machine: written once
+    status.json     running, finished, stopped or failed, and the closing numbers
+    metrics.jsonl   the series
+    checkpoints/    the newest few, each in a folder named for its step
+    lock            held while a process works here
+
+Start with `RunDirectory.create` and `RunDirectory.open`; `status.py` reads a run without a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from counterpoint.errors import CounterpointError, OutputError, RunError
+from counterpoint.runs import checkpoint
+from counterpoint.runs.checkpoint import Found
+from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.runs.index import Index
+from counterpoint.runs.lock import Lock
+from counterpoint.runs.metrics import Metrics, cut_back
+from counterpoint.runs.provenance import provenance
+from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.status import CHECKPOINTS, LOCK, METRICS, RUN, STATUS, now, read_run
+
+
+class RunDirectory:
+    """A run that this process works on; make one with `create` or `open`, close it with `with`.
+
+    Left without `finish`, a run is `stopped` (interrupted, or simply left) or `failed` (an error).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lock: Lock,
+        facts: Mapping[str, Any],
+        found: Found,
+        keep: int,
+        index: Index | None,
+    ) -> None:
+        self.path = path
+        self.facts = facts
+        """What run.json says."""
+        self.resumed = found
+        """The checkpoint to go on from; its `step` is None where the run starts at the start."""
+        self.notes: tuple[str, ...] = ()
+        """What was damaged and passed over, a sentence each: for the user to read."""
+        self._lock, self._keep, self._index = lock, keep, index
+        self._metrics: Metrics | None = None
+        self._ended = False
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        config: Mapping[str, Any],
+        *,
+        keep: int = checkpoint.KEEP,
+        index: Index | None = None,
+    ) -> RunDirectory:
+        """Begin a run in a folder that holds none.
+
+        Args:
+            path: made where it is missing, with its parents.
+            config: everything that is needed to do the run again, ready for JSON; the index reads
+                `world`, `scheme`, `seed` and `budget` from it.
+            keep: how many checkpoints stay.
+            index: where the run is written down; None for nowhere.
+
+        Raises:
+            RunError: there is a run already.
+            BusyError: another process works there.
+            OutputError: it cannot be written.
+        """
+        lock = _locked(path)
+        try:
+            if (path / RUN).exists():
+                raise RunError(f"{path} holds a run already; resume it, or choose another folder")
+            try:
+                facts = {**provenance(config), "kind": "train"}
+                written = msgspec.json.format(msgspec.json.encode(facts))
+            except (TypeError, ValueError, OverflowError) as error:
+                raise RunError(f"got a configuration that JSON cannot hold ({error})") from error
+            write_atomically(path / RUN, written)
+            found = Found(None, None, {})
+            run = cls(path, lock, msgspec.json.decode(written), found, keep, index)
+            run._begin()
+        except BaseException:
+            lock.release()
+            raise
+        return run
+
+    @classmethod
+    def open(
+        cls, path: Path, *, keep: int = checkpoint.KEEP, index: Index | None = None
+    ) -> RunDirectory:
+        """Go on with a run: from its newest intact checkpoint, or from the start.
+
+        What came after that checkpoint is cut from the series, so that it becomes what it would
+        have been without the interruption. Damaged checkpoints are renamed to `STEP.damaged`.
+
+        Raises:
+            RunError: there is no run, or its run.json is damaged.
+            BusyError: another process works there.
+            OutputError: it cannot be written.
+            MissingPackageError: there are checkpoints, and safetensors is not installed.
+        """
+        read_run(path)  # before anything is written: this may be no run at all
+        lock = _locked(path)
+        try:
+            facts, folder = read_run(path), path / CHECKPOINTS
+            checkpoint.sweep(folder)
+            found = checkpoint.latest(folder)
+            for step in found.damaged:
+                checkpoint.set_aside(folder, step)
+            lines = cut_back(path / METRICS, found.step)
+            run = cls(path, lock, facts, found, keep, index)
+            run.notes = (
+                *(f"{told}: moved to {step}.damaged" for step, told in found.damaged.items()),
+                *([f"{path / METRICS}: {lines} damaged lines were dropped"] if lines else []),
+            )
+            run._begin()
+        except OSError as error:
+            lock.release()
+            if isinstance(error, CounterpointError):
+                raise
+            raise OutputError(f"could not open run {path} ({error.strerror or error})") from error
+        except BaseException:
+            lock.release()
+            raise
+        return run
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration of run.json."""
+        return dict(self.facts["config"])
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Add a row to the series: `{"step": 10, "return": 0.7}`; what is not finite becomes null.
+
+        Raises:
+            RunError: it has no whole number `step`, or holds what JSON cannot.
+            OutputError: it could not be written; earlier rows are whole.
+        """
+        self._series.append(row)
+
+    def save(self, step: int, snapshot: Snapshot) -> Path:
+        """Write a checkpoint, and the series up to it; when this returns, neither is ever lost.
+
+        Raises:
+            CheckpointError: the snapshot holds what a checkpoint cannot.
+            OutputError: it could not be written; every earlier checkpoint is intact.
+        """
+        self._series.sync()
+        path = checkpoint.save(self.path / CHECKPOINTS, step, snapshot, keep=self._keep)
+        self._record(acknowledged=True)
+        return path
+
+    def finish(self, summary: Mapping[str, Any] | None = None) -> None:
+        """The run reached its end; the index reads `step`, `return` and `normalized` here.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        self._series.sync()
+        self._end("finished", summary)
+
+    def close(self) -> None:
+        """Leave the run to others; one that did not finish is `stopped`.
+
+        Raises:
+            OutputError: its status could not be written; the others may come in all the same.
+        """
+        try:
+            if not self._ended:
+                self._end("stopped")
+        finally:
+            self._ended = True
+            if self._metrics is not None:
+                self._metrics.close()
+                self._metrics = None
+            self._lock.release()
+            self._record()
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(*([OutputError] if kind else [])):  # the first error is the one
+            try:
+                if isinstance(error, Exception) and not self._ended:
+                    # a foreign error may quote anything, so only words of ours are written down
+                    told = f": {error}" if isinstance(error, CounterpointError) else ""
+                    self._end("failed", {"error": type(error).__name__ + told})
+            finally:
+                self.close()
+
+    @property
+    def _series(self) -> Metrics:
+        if self._metrics is None:
+            raise RunError(f"got work for {self.path}, which is closed; open the run again")
+        return self._metrics
+
+    def _begin(self) -> None:
+        self._metrics = Metrics(self.path / METRICS)
+        self._write_status("running")  # its folder is fsynced with it, and so the others' names
+        self._record()
+
+    def _end(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
+        self._write_status(status, summary)
+        self._ended = True
+
+    def _record(self, *, acknowledged: bool = False) -> None:
+        if self._index is not None:
+            self._index.record(self.path, acknowledged=acknowledged)
+
+    def _write_status(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
+        document = {"status": status, "updated": now(), **(summary or {})}
+        write_atomically(self.path / STATUS, msgspec.json.encode(document, enc_hook=float) + b"\n")
+
+
+def _locked(path: Path) -> Lock:
+    try:
+        make_folder(path)
+    except OSError as error:
+        raise OutputError(
+            f"could not make {path} ({error.strerror or error}); choose another folder"
+        ) from error
+    return Lock(path / LOCK)

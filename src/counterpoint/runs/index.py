@@ -1,0 +1,179 @@
+"""The index: one SQLite file that knows every run of this machine, for `counterpoint runs`.
+
+It is a copy of what the run directories say, made to be thrown away: `rebuild` makes it again. So
+nothing that goes wrong here stops a training run; it is said once, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import astuple, fields, replace
+from pathlib import Path
+
+from counterpoint.errors import OutputError, RunError
+from counterpoint.runs.status import CHECKPOINTS, RUN, RunFacts, newest_first, read_all, read_facts
+
+VERSION = 1
+COLUMNS = tuple(spec.name for spec in fields(RunFacts))
+
+_CREATE = """CREATE TABLE IF NOT EXISTS runs (
+  path TEXT PRIMARY KEY, world TEXT, scheme TEXT, seed INTEGER, status TEXT NOT NULL,
+  step INTEGER, budget INTEGER, returned REAL, normalized REAL, created TEXT, updated TEXT
+) WITHOUT ROWID"""
+_PUT = f"REPLACE INTO runs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_WAIT_SECONDS = 2.0
+
+
+def default_index() -> Path:
+    """`$COUNTERPOINT_HOME/index.sqlite`, else in the user's folder for data (XDG)."""
+    home = os.environ.get("COUNTERPOINT_HOME")
+    if home:
+        return Path(home) / "index.sqlite"
+    data = os.environ.get("XDG_DATA_HOME") or ""
+    base = Path(data) if os.path.isabs(data) else Path.home() / ".local" / "share"
+    return base / "counterpoint" / "index.sqlite"
+
+
+class Index:
+    """Keeps the rows; every method opens the file anew, so that no process holds it.
+
+    Args:
+        path: the SQLite file; None takes `default_index()`.
+        warn: called once, with one line, when a run cannot be written down.
+    """
+
+    def __init__(
+        self, path: Path | None = None, *, warn: Callable[[str], object] | None = None
+    ) -> None:
+        self.path = default_index() if path is None else path
+        self._warn = warn or (lambda line: sys.stderr.write(f"counterpoint: {line}\n"))
+        self._broken = False
+
+    def record(self, run: Path, *, acknowledged: bool = False) -> None:
+        """Write down what a run directory says now; a failure is told once, and goes no further.
+
+        Args:
+            run: a run directory.
+            acknowledged: it has just saved a checkpoint, so the row is to survive a power loss.
+        """
+        if self._broken:
+            return
+        try:
+            self._put([read_facts(run)], "FULL" if acknowledged else "NORMAL")
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
+            self._broken = True  # and is not tried again: each try may wait for a lock
+            self._warn(
+                f"the index of runs {self.path} could not be written ({error}); the run goes on "
+                "without it: `counterpoint runs --here FOLDER` makes it again"
+            )
+
+    def rows(self) -> list[RunFacts]:
+        """Every run, the newest first, each with the status that its directory has now.
+
+        A run whose directory is gone is `missing`.
+
+        Raises:
+            OutputError: the index is damaged or cannot be read.
+        """
+        if not self.path.exists():
+            return []
+        try:
+            with closing(self._open()) as database:
+                found = database.execute(f"SELECT {', '.join(COLUMNS)} FROM runs").fetchall()
+        except sqlite3.Error as error:
+            raise self._failed("read", error) from error
+        return newest_first(_as_it_is(RunFacts(*row)) for row in found)
+
+    def prune(self) -> int:
+        """Forget the runs whose directory is gone; how many.
+
+        Raises:
+            OutputError: the index is damaged or cannot be written.
+        """
+        gone = [(run.path,) for run in self.rows() if run.status == "missing"]
+        try:
+            if gone:
+                with closing(self._open()) as database, database:
+                    database.executemany("DELETE FROM runs WHERE path = ?", gone)
+        except sqlite3.Error as error:
+            raise self._failed("written", error) from error
+        return len(gone)
+
+    def rebuild(self, runs: Iterable[Path]) -> int:
+        """Write down these run directories, making a damaged index anew; how many there are.
+
+        What is no run is passed over; rows of other runs stay where the index is whole.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        rows = read_all(runs)
+        try:
+            try:
+                self._put(rows, "NORMAL")
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                for suffix in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+                self._put(rows, "NORMAL")
+        except (sqlite3.Error, OSError) as error:
+            raise self._failed("written", error) from error
+        return len(rows)
+
+    def _put(self, rows: list[RunFacts], synchronous: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(self._open()) as database:
+            database.execute(f"PRAGMA synchronous={synchronous}")
+            with database:
+                database.executemany(_PUT, [astuple(row) for row in rows])
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
+        try:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                raise sqlite3.OperationalError(f"a later Counterpoint wrote it (format {version})")
+            if version < VERSION:
+                database.execute("PRAGMA journal_mode=WAL")
+                with database:
+                    database.execute(_CREATE)
+                    database.execute(f"PRAGMA user_version={VERSION}")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _failed(self, done: str, error: Exception) -> OutputError:
+        return OutputError(
+            f"the index of runs {self.path} could not be {done} ({error}); it is only a copy: "
+            "delete it, then `counterpoint runs --here FOLDER` makes it again"
+        )
+
+
+def find_runs(folder: Path) -> Iterator[Path]:
+    """The folders with a run.json, `folder` itself or below it, in the order of their names.
+
+    Hidden folders and links are not entered, nor are checkpoints.
+    """
+    if (folder / RUN).is_file():
+        yield folder
+    try:
+        inner = sorted(e.name for e in os.scandir(folder) if e.is_dir(follow_symlinks=False))
+    except OSError:
+        return
+    for name in inner:
+        if not name.startswith(".") and name != CHECKPOINTS:
+            yield from find_runs(folder / name)
+
+
+def _as_it_is(row: RunFacts) -> RunFacts:
+    """The row as its directory says now: a killed run could not say so itself."""
+    try:
+        return read_facts(Path(row.path))
+    except RunError:
+        return replace(row, status="missing")

@@ -1,0 +1,134 @@
+"""The series of a run: `metrics.jsonl`, one JSON object a line, each with its `step`.
+
+A line reaches the system in one write, so a killed process leaves whole lines and at most one torn
+one. What is not finite is written as null.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from counterpoint.errors import OutputError, RunError
+from counterpoint.runs.files import write_atomically
+
+
+class Metrics:
+    """Appends rows to a file.
+
+    Raises:
+        OutputError: the file cannot be opened for writing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._encode = msgspec.json.Encoder(enc_hook=_plain).encode
+        try:
+            self._handle: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row; when this returns, a killed process no longer loses it.
+
+        Raises:
+            RunError: it has no whole number `step`, or holds what JSON cannot.
+            OutputError: it could not be written; earlier rows are whole.
+        """
+        step = row.get("step")
+        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+            raise RunError(f"got a row with step {step!r}; wanted a whole number from 0 on")
+        if self._handle is None:
+            raise RunError(f"got a row for {self.path}, which is closed; open the run again")
+        try:
+            line = self._encode(dict(row)) + b"\n"
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise RunError(f"got a row that JSON cannot hold ({error})") from error
+        size = os.fstat(self._handle).st_size
+        try:
+            left = memoryview(line)
+            while left:
+                left = left[os.write(self._handle, left) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._handle, size)
+            raise self._failed(error) from error
+
+    def sync(self) -> None:
+        """Return when every row is on the disk.
+
+        Raises:
+            OutputError: they could not be written.
+        """
+        if self._handle is not None:
+            try:
+                os.fsync(self._handle)
+            except OSError as error:
+                raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"could not write {self.path} ({error.strerror or error}); earlier rows are whole: "
+            "make room, then resume"
+        )
+
+
+def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The complete rows of a file, and how many damaged lines were passed over.
+
+    A last line that was cut off counts as damaged, unless all of its row is there.
+    """
+    lines, damaged = _lines(path)
+    return [row for _, row in lines], damaged
+
+
+def cut_back(path: Path, step: int | None) -> int:
+    """Keep the rows up to a step (none of them for None); how many damaged lines went, too.
+
+    The file is replaced as a whole, or left alone where there is nothing to cut.
+
+    Raises:
+        OutputError: it could not be written; it is as it was.
+    """
+    lines, damaged = _lines(path)
+    kept = b"".join(line for line, row in lines if step is not None and row["step"] <= step)
+    if path.exists() and kept != path.read_bytes():
+        write_atomically(path, kept)
+    return damaged
+
+
+def _lines(path: Path) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
+    if not path.exists():
+        return [], 0
+    good: list[tuple[bytes, dict[str, Any]]] = []
+    damaged = 0
+    for line in path.read_bytes().split(b"\n"):
+        if not line:
+            continue
+        try:
+            row = msgspec.json.decode(line, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            row = {}
+        if type(row.get("step")) is int:
+            good.append((line + b"\n", row))
+        else:
+            damaged += 1
+    return good, damaged
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's own."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no number, text, list or mapping")

@@ -1,0 +1,69 @@
+"""Stopping a run in good order: the first signal asks, the second one does not.
+
+with Stopper() as stopper:
+    for step in ...:
+        if stopper.asked:
+            run.save(step, snapshot)
+            break
+return stopper.exit_status
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopper:
+    """While it is entered, SIGINT and SIGTERM set `asked` instead of ending the process.
+
+    A second signal raises at once: KeyboardInterrupt for SIGINT (exit status 130), SystemExit(143)
+    for SIGTERM. The previous handlers come back on leaving. Outside the main thread, where Python
+    delivers no signals, it does nothing, and `asked` stays None.
+    """
+
+    def __init__(self) -> None:
+        self.asked: signal.Signals | None = None
+        """The signal that asked to stop; None while nobody did."""
+        self._before: dict[int, Any] = {}
+
+    @property
+    def exit_status(self) -> int:
+        """130 or 143 where a signal asked, else 0."""
+        return 0 if self.asked is None else 128 + self.asked
+
+    def how_to_resume(self, path: Path | str, step: int) -> str:
+        """One line for standard error, once the checkpoint is written."""
+        name = self.asked.name if self.asked else "asked to stop"
+        return f"stopped at step {step} ({name}); go on with: counterpoint train --resume {path}"
+
+    def __enter__(self) -> Stopper:
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                if signal.getsignal(number) is not None:  # one that C code set cannot be put back
+                    self._before[number] = signal.signal(number, self._told)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        if self.asked is None:
+            self.asked = signal.Signals(number)
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)

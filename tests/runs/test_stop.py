@@ -1,0 +1,109 @@
+"""Real signals (R20): the first asks, the second ends; a checkpoint is there either way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.status import read_facts
+from counterpoint.runs.stop import SIGNALS, Stopper
+
+CHILD = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.stop import Stopper
+
+path, stubborn = Path(sys.argv[1]), sys.argv[2] == "stubborn"
+with Stopper() as stopper, RunDirectory.create(path, {}) as run:
+    step = 0
+    run.save(step, Snapshot({"x": np.zeros(3)}, {"step": 0}))
+    print("ready", flush=True)
+    while stopper.asked is None or stubborn:
+        step += 1
+        run.log({"step": step})
+        time.sleep(.005)
+    run.save(step, Snapshot({"x": np.full(3, step)}, {"step": step}))
+    print(stopper.how_to_resume(path, step), file=sys.stderr)
+sys.exit(stopper.exit_status)
+"""
+
+
+def start(path, how):
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(path), how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    return child
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_a_checkpoint_and_how_to_go_on(number, status, tmp_path):
+    path = tmp_path / "run"
+    with start(path, "willing") as child:
+        asked = time.monotonic()
+        child.send_signal(number)
+        _, told = child.communicate(timeout=20)
+        assert time.monotonic() - asked < 5
+    assert child.returncode == status
+    assert told == (
+        f"stopped at step {read_facts(path).step} ({number.name}); "
+        f"go on with: counterpoint train --resume {path}\n"
+    )
+    assert read_facts(path).status == "stopped"
+    with RunDirectory.open(path) as run:
+        assert run.resumed.step > 0
+        assert run.resumed.snapshot.arrays["x"][0] == run.resumed.step
+
+
+def test_a_second_interrupt_ends_at_once_and_the_checkpoint_is_whole(tmp_path):
+    path = tmp_path / "run"
+    with start(path, "stubborn") as child:
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=20)
+    assert child.returncode in (130, -signal.SIGINT)  # Python dies of an uncaught interrupt
+    assert read_facts(path).status == "stopped"
+    with RunDirectory.open(path) as run:
+        assert run.resumed.step == 0
+
+
+def test_the_handlers_come_back():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with Stopper() as stopper:
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+        assert stopper.exit_status == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopper.asked is signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(SystemExit, match="143"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stopper.exit_status == 143
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_in_another_thread_it_does_nothing():
+    before, met = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        with Stopper() as stopper:
+            met.append((stopper.asked, signal.getsignal(signal.SIGINT) is before))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert met == [(None, True)]
