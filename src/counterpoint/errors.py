@@ -43,3 +43,11 @@ class StatisticsError(CounterpointError, ValueError):
 
 class OutputError(CounterpointError, OSError):
     """A result that could not be written; whatever was there before is still there."""
+
+
+class WorldError(CounterpointError, TypeError):
+    """A foreign environment that cannot be used as a world, or that breaks its own promises."""
+
+
+class MissingPackageError(CounterpointError, ImportError):
+    """A package that is not installed; the message says what to install."""
