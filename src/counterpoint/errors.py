@@ -63,3 +63,7 @@ class WorkerError(CounterpointError, RuntimeError):
 
 class MissingPackageError(CounterpointError, ImportError):
     """An optional package that is not installed: the message says how to install it."""
+
+
+class WorldError(CounterpointError, TypeError):
+    """A foreign environment that cannot be used as a world, or that breaks its own promises."""

@@ -27,14 +27,14 @@ _ACCELERATION = THRUST * np.array([[0.0, -1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, -
 
 
 def acceleration(actions: NDArray[Any], continuous: bool) -> Floats:
-    """[2, A, E] what thrust does: `actions` [E, A] of `MOVES`, or [E, A, 5] of strengths in [0, 1].
+    """[2, ..., E] what thrust does: `actions` [E, ...] of `MOVES`, or [E, ..., 5] of strengths.
 
-    Opposite strengths cancel out; the first one, staying, does nothing.
+    Strengths lie in [0, 1]; opposite ones cancel out, and the first one, staying, does nothing.
     """
     if not continuous:
         moved: Floats = _ACCELERATION[:, actions.T]
         return moved
-    strength = np.clip(actions, 0.0, 1.0).T
+    strength = np.clip(actions[..., :MOVES], 0.0, 1.0).T
     net = np.stack([strength[2] - strength[1], strength[4] - strength[3]])
     return net.astype(np.float64) * THRUST
 
@@ -55,10 +55,31 @@ def contact_forces(apart: Floats, distance: Floats, touching: float) -> Floats:
 
 
 def move(position: Floats, velocity: Floats, force: Floats) -> None:
-    """One step of [2, A, E] discs of mass 1, in place: first along the old velocity."""
+    """One step of [2, ...] discs of mass 1, in place: first along the old velocity."""
     position += velocity * SECONDS
     velocity *= 1 - DAMPING
     velocity += force * SECONDS
+
+
+def head_for(target: Floats, position: Floats, velocity: Floats, steps: int = 3) -> Ints:
+    """The move [...] after which a coasting disc is nearest to `target` [2, ...] `steps` later.
+
+    A scripted team steers with it; it is no part of the worlds.
+    """
+    kept = 1 - DAMPING
+    glide = SECONDS * (1 - kept**steps) / DAMPING  # what a unit of velocity covers meanwhile
+    missed = target - position - glide * velocity
+    pushes = np.moveaxis(acceleration(np.arange(MOVES), False), 1, 0)  # [5, 2]
+    carried = pushes * SECONDS * SECONDS * (1 - kept ** (steps - 1)) / DAMPING
+    left = missed[:, None] - carried.T.reshape(2, MOVES, *(1,) * (missed.ndim - 1))
+    nearest: Ints = length(left).argmin(axis=0)
+    return nearest
+
+
+def length(vectors: Floats) -> Floats:
+    """Euclidean length [...] of vectors [2, ...]."""
+    found: Floats = np.sqrt(vectors[0] * vectors[0] + vectors[1] * vectors[1])
+    return found
 
 
 def pairs(agents: int) -> tuple[Ints, Ints]:

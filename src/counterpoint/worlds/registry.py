@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
-import msgspec
-
-from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
+from counterpoint.errors import UnknownNameError
 from counterpoint.worlds.additive import (
     Homogeneous,
     HomogeneousSettings,
@@ -17,6 +14,7 @@ from counterpoint.worlds.additive import (
 )
 from counterpoint.worlds.all_hands import AllHands, AllHandsSettings
 from counterpoint.worlds.base import Settings, World
+from counterpoint.worlds.given import did_you_mean, settings_from
 from counterpoint.worlds.idle_then_needed import IdleThenNeeded, IdleThenNeededSettings
 from counterpoint.worlds.on_call import OnCall, OnCallSettings
 from counterpoint.worlds.planner_worker import PlannerWorker, PlannerWorkerSettings
@@ -70,17 +68,7 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> World:
     """
     worlds = catalogue()
     if name not in worlds:
-        raise UnknownNameError(f"got world '{name}'; wanted one of {', '.join(worlds)}")
-    given, entry = dict(settings or {}), worlds[name]
-    known = [field.name for field in fields(entry.settings)]
-    unknown = sorted(set(given) - set(known))
-    if unknown:
         raise UnknownNameError(
-            f"got setting {', '.join(unknown)} for world '{name}'; wanted one of {', '.join(known)}"
+            f"got world '{name}'; wanted one of {', '.join(worlds)}{did_you_mean(name, worlds)}"
         )
-    try:
-        return entry.world(msgspec.convert(given, entry.settings, strict=False))
-    except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, CounterpointError):
-            raise error.__cause__ from None
-        raise SettingError(f"got settings {given} for world '{name}'; {error}") from None
+    return worlds[name].world(settings_from(settings, worlds[name].settings, name))

@@ -7,14 +7,23 @@ ends out, to the last bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.worlds.base import Bools, Floats, Ints
-from counterpoint.worlds.particles import MOVES, acceleration, contact_forces, move, pairs
-from counterpoint.worlds.steps import Actions, References, StepSettings, View
+from counterpoint.worlds.particles import (
+    MOVES,
+    acceleration,
+    contact_forces,
+    head_for,
+    length,
+    move,
+    pairs,
+)
+from counterpoint.worlds.steps import Actions, StepSettings, View
 from counterpoint.worlds.twin import Twin
 
 RADIUS = 0.15
@@ -54,12 +63,14 @@ class Spread(Twin):
     summary = "agents cover as many landmarks, and pay for bumping into each other"
     source = "twin of mpe2 simple_spread_v3 (Lowe et al. 2017, arXiv:1706.02275)"
     settings: SpreadSettings
+    scale = "sum over agents and steps of each agent's own reward"
+    measured = (-79.29, -22.53)  # 50,000 and 20,000 episodes: +- .21 and .14 (95%)
 
     def __init__(
         self, settings: SpreadSettings | None = None, *, copies: int = 1, seed: int = 0
     ) -> None:
         given = settings or SpreadSettings()
-        super().__init__(given, copies, seed)
+        self.hold(given, copies, seed)
         n = given.agents
         self.agents = tuple(f"agent_{i}" for i in range(n))
         self.roles = ("agent",) * n
@@ -68,7 +79,6 @@ class Spread(Twin):
         self.actions = (Actions(MOVES, *strengths),) * n
         self.state_size = 6 * n * n
         self.horizon = given.horizon
-        self.references = self._references()
         shape = (2, n, copies)
         self.held |= {name: np.zeros(shape) for name in ("position", "velocity", "landmarks")}
         self.first, self.second = pairs(n)
@@ -86,15 +96,15 @@ class Spread(Twin):
         position, w = self.held["position"], self.settings.local_ratio
         force = acceleration(actions, self.settings.continuous)
         apart = position[:, self.first] - position[:, self.second]
-        pushed = contact_forces(apart, _length(apart), 2 * RADIUS)
+        pushed = contact_forces(apart, length(apart), 2 * RADIUS)
         for pair, (a, b) in enumerate(zip(self.first, self.second, strict=True)):
             force[:, a] += pushed[:, pair]
             force[:, b] -= pushed[:, pair]
         move(position, self.held["velocity"], force)
 
-        gaps = _length(position[:, :, None] - self.held["landmarks"][:, None])  # [A, N, E]
+        gaps = length(position[:, :, None] - self.held["landmarks"][:, None])  # [A, N, E]
         uncovered = -gaps.min(axis=0).sum(axis=0)
-        touching = _length(position[:, self.first] - position[:, self.second]) < 2 * RADIUS
+        touching = length(position[:, self.first] - position[:, self.second]) < 2 * RADIUS
         bumps = np.zeros(position.shape[1:])
         for pair, (a, b) in enumerate(zip(self.first, self.second, strict=True)):
             bumps[a] -= touching[pair]
@@ -114,11 +124,31 @@ class Spread(Twin):
         state = np.ascontiguousarray(drawn.reshape(-1, e).T)
         return View(state.reshape(e, n, 6 * n), state, np.ones((e, n), dtype=bool))
 
-    def _references(self) -> References:
-        return References(None, None, "sum over agents and steps of the agents' own rewards")
+    def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
+        """Share the landmarks out so that ways are shortest in sum; each agent goes to its own."""
+        ways = length(self.held["position"][:, :, None] - self.held["landmarks"][:, None])
+        mine = shortest_matching(ways)  # [A, E]
+        target = np.take_along_axis(self.held["landmarks"], mine[None], axis=1)
+        return head_for(target, self.held["position"], self.held["velocity"]).T
 
 
-def _length(vectors: Floats) -> Floats:
-    """Euclidean length [...] of vectors [2, ...]."""
-    length: Floats = np.sqrt(vectors[0] * vectors[0] + vectors[1] * vectors[1])
-    return length
+def shortest_matching(ways: Floats) -> Ints:
+    """[A, E] the landmark of each agent, one each, for `ways` [A, N, E] of given length.
+
+    With up to 6 agents the sum of ways is the least possible; with more, the shortest way that is
+    left is taken time and again.
+    """
+    n, e = len(ways), ways.shape[-1]
+    if n <= 6:
+        orders = np.array(list(permutations(range(n))))  # [n!, A]
+        sums = sum(ways[a, orders[:, a]] for a in range(n))
+        best: Ints = orders[np.argmin(sums, axis=0)].T
+        return best
+    left, copy = ways.copy(), np.arange(e)
+    mine = np.zeros((n, e), dtype=np.int64)
+    for _ in range(n):
+        agent, landmark = np.divmod(left.reshape(n * n, e).argmin(axis=0), n)
+        mine[agent, copy] = landmark
+        left[agent, :, copy] = np.inf
+        left[:, landmark, copy] = np.inf
+    return mine

@@ -85,7 +85,9 @@ class Step:
     own: Floats
     """[E, A] the world's own reward for each agent, in the world's own unit."""
     terminated: Bools
-    """[E, A] whether the agent's episode ended here for good: nothing it could still be paid."""
+    """[E, A] whether the agent's episode ended, here or before, for good: nothing it could still be
+    paid. An agent that is cut off while others go on keeps its last observation in `view`, and is
+    inactive and not terminated until the episode ends."""
     ended: Bools
     """[E] whether the episode ended with this step, for good or for want of time."""
     last: View
@@ -155,8 +157,8 @@ class StepWorld(ABC):
     """Whether copies are stepped one by one in Python, so that stepping them is what costs."""
 
     @abstractmethod
-    def reset(self) -> View:
-        """Start a new episode in every copy."""
+    def reset(self, seed: int | None = None) -> View:
+        """Start a new episode in every copy; with a seed, as a new world of that seed does."""
 
     @abstractmethod
     def step(self, actions: NDArray[Any]) -> Step:

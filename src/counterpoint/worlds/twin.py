@@ -9,24 +9,50 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError, StateError
 from counterpoint.worlds.base import Bools, Floats, Ints
-from counterpoint.worlds.steps import Captured, Step, StepSettings, StepWorld, View, paid
+from counterpoint.worlds.measure import returns
+from counterpoint.worlds.steps import (
+    Captured,
+    References,
+    Step,
+    StepSettings,
+    StepWorld,
+    View,
+    paid,
+    uniform_actions,
+)
 
 
 class Twin(StepWorld):
     """A world whose state is arrays [..., E] by name, and one generator."""
 
     horizon: int
+    scale: ClassVar[str]
+    """Which scale returns are on."""
+    measured: ClassVar[tuple[float, float]]
+    """Returns of a random and of the scripted team with default settings."""
     held: dict[str, NDArray[Any]]
     """Name to array [..., E]: the state, `time` among it."""
 
-    def __init__(self, settings: StepSettings, copies: int, seed: int) -> None:
+    @abstractmethod
+    def __init__(
+        self, settings: StepSettings | None = None, *, copies: int = 1, seed: int = 0
+    ) -> None: ...
+
+    def hold(self, settings: StepSettings, copies: int, seed: int) -> None:
+        """Keep what every twin needs.
+
+        Raises:
+            SettingError: fewer than one copy.
+        """
         if copies < 1:
             raise SettingError(f"got copies={copies}; wanted at least 1")
         self.settings, self.copies = settings, copies
@@ -46,7 +72,26 @@ class Twin(StepWorld):
     def view(self) -> View:
         """What is seen in the present state."""
 
-    def reset(self) -> View:
+    @abstractmethod
+    def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
+        """[E, A] what a good team does in the present state: `references` are measured with it."""
+
+    @cached_property
+    def references(self) -> References:  # type: ignore[override]  # measured when asked for
+        """Those in `measured` for default settings, for others 2,048 episodes of either team."""
+        default = replace(self.settings, reward="own") == type(self.settings)()
+        if default:
+            return References(*self.measured, self.scale)
+        build = type(self)
+        world = build(self.settings, copies=256, seed=0)
+        random = returns(world, uniform_actions, 2048).mean()
+        world = build(self.settings, copies=256, seed=1)
+        good = returns(world, lambda w, view, rng: world.scripted(rng), 2048).mean()
+        return References(float(random), float(good), self.scale)
+
+    def reset(self, seed: int | None = None) -> View:
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
         self.held["time"][:] = 0
         self.begin(np.arange(self.copies))
         return self.view()

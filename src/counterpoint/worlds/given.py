@@ -1,0 +1,58 @@
+"""Settings from what somebody typed: text to the types of the fields, and names that do not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import msgspec
+
+from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
+
+S = TypeVar("S")
+
+
+def settings_from(given: Mapping[str, Any] | None, settings: type[S], world: str) -> S:
+    """Settings of the world called `world`; text is converted to the field's type (`scale="10"`).
+
+    Raises:
+        UnknownNameError: there is no setting of that name.
+        SettingError: a value of a wrong type or out of range.
+    """
+    told = dict(given or {})
+    known = [field.name for field in fields(settings)]  # type: ignore[arg-type]
+    unknown = sorted(set(told) - set(known))
+    if unknown:
+        raise UnknownNameError(
+            f"got setting {', '.join(unknown)} for world '{world}'; "
+            f"wanted one of {', '.join(known)}{did_you_mean(unknown[0], known)}"
+        )
+    try:
+        return msgspec.convert(told, settings, strict=False)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, CounterpointError):
+            raise error.__cause__ from None
+        raise SettingError(f"got settings {told} for world '{world}'; {error}") from None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean x?` for the known name that is most like `name`, or nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def from_text(value: Any) -> Any:
+    """What text says as Python would read it: `3`, `.5`, `true`, `none`; other text is itself."""
+    if not isinstance(value, str):
+        return value
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return words[value.lower()]
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value

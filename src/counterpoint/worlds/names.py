@@ -1,0 +1,173 @@
+"""Foreign worlds by name: what a name stands for, and how to construct it.
+
+Three families have names of their own, and `package.module:Class` is anything that can be
+imported. Nothing here is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError, WorldError
+from counterpoint.worlds.given import did_you_mean
+
+INSTALL = "pip install 'counterpoint-rl[worlds]'"
+
+
+class Family(NamedTuple):
+    """Foreign worlds that are named alike."""
+
+    pattern: str
+    """What their names look like."""
+    summary: str
+    """What they are."""
+    source: str
+    """Where they come from."""
+
+
+FAMILIES = (
+    Family(
+        "mpe2:NAME",
+        "particle worlds: simple_spread_v3, simple_speaker_listener_v4, simple_tag_v3, ...",
+        "mpe2 (Lowe et al. 2017, arXiv:1706.02275)",
+    ),
+    Family(
+        "lbforaging:ID",
+        "level-based foraging by gymnasium id: Foraging-8x8-2p-3f-v3, ...",
+        "lbforaging (Papoudakis et al. 2021, arXiv:2006.07869)",
+    ),
+    Family(
+        "rware:ID",
+        "robots in a warehouse by gymnasium id: rware-tiny-2ag-v2, ...",
+        "rware (Papoudakis et al. 2021, arXiv:2006.07869)",
+    ),
+    Family(
+        "PACKAGE.MODULE:CLASS",
+        "your own PettingZoo environment, parallel or turn-based; settings are its arguments",
+        "yours",
+    ),
+)
+
+
+def construct(name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
+    """A function that makes the environment called `name`, anew with each call.
+
+    Raises:
+        MissingPackageError: the package is not installed.
+        UnknownNameError: the package has no such module or attribute.
+        WorldError: what is there cannot be called.
+        SettingError (from the function): the arguments are not the constructor's.
+    """
+    where, _, what = name.partition(":")
+    if where in ("lbforaging", "rware"):
+        maker = _from_gymnasium(where, what)
+    else:
+        maker = _attribute(*(("mpe2." + what, "") if where == "mpe2" else (where, what)), name)
+
+    def make() -> Any:
+        try:
+            return maker(**arguments)
+        except (TypeError, ValueError, AssertionError) as error:
+            told = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "none"
+            raise SettingError(
+                f"got settings {told} for '{name}', which refuses them: {error}"
+            ) from error
+
+    return make
+
+
+def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
+    """The constructor at `module:path`; of a module, its `parallel_env` or else its `env`."""
+    found: Any = _module(module, name)
+    for part in path.split(".") if path else ():
+        if isinstance(found, ModuleType) and not hasattr(found, part):
+            found = _submodule(found, part)
+        elif hasattr(found, part):
+            found = getattr(found, part)
+        else:
+            found = None
+        if found is None:
+            known = [key for key in vars(importlib.import_module(module)) if key[0] != "_"]
+            raise UnknownNameError(
+                f"got world '{name}', but {module} has no {path}; "
+                f"it has {', '.join(known) or 'nothing'}{did_you_mean(part, known)}"
+            )
+    if isinstance(found, ModuleType):
+        found = getattr(found, "parallel_env", None) or getattr(found, "env", None)
+    if not callable(found):
+        raise WorldError(
+            f"got world '{name}', which is a {type(found).__name__}; "
+            "wanted a class or a function that makes an environment, as package.module:Class"
+        )
+    made: Callable[..., Any] = found
+    return made
+
+
+def _module(module: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        top = module.partition(".")[0]
+        if missing != module and not module.startswith(missing + "."):  # it exists, and needs that
+            raise MissingPackageError(
+                f"got world '{name}', which needs the package {missing}; install it ({INSTALL})"
+            ) from error
+        if missing == top and top == "mpe2":
+            raise _not_installed(name, top) from error
+        if missing == top:
+            raise UnknownNameError(
+                f"got world '{name}', but there is no module {module}; wanted "
+                "package.module:Class, importable from here (is it installed, or in PYTHONPATH?)"
+            ) from error
+        known = _submodules(missing.rpartition(".")[0])
+        raise UnknownNameError(
+            f"got world '{name}', but there is no module {missing}; "
+            f"there are {', '.join(known) or 'none'}{did_you_mean(module.rpartition('.')[2], known)}"
+        ) from error
+
+
+def _submodule(package: ModuleType, part: str) -> ModuleType | None:
+    name = f"{package.__name__}.{part}"
+    if not hasattr(package, "__path__") or importlib.util.find_spec(name) is None:
+        return None
+    return importlib.import_module(name)
+
+
+def _submodules(package: str) -> list[str]:
+    import pkgutil
+
+    paths = getattr(importlib.import_module(package), "__path__", [])
+    return [m.name for m in pkgutil.iter_modules(paths) if m.name[0] != "_"]
+
+
+def _from_gymnasium(package: str, identity: str) -> Callable[..., Any]:
+    """The constructor of a registered environment, without gymnasium's checks at each step."""
+    if importlib.util.find_spec(package) is None or importlib.util.find_spec("gymnasium") is None:
+        raise _not_installed(f"{package}:{identity}", package)
+    importlib.import_module(package)
+    gymnasium = importlib.import_module("gymnasium")
+    entry = gymnasium.registry.get(identity)
+    if entry is None:
+        start = {"lbforaging": "Foraging", "rware": "rware"}[package]
+        known = [key for key in gymnasium.registry if key.startswith(start)]
+        raise UnknownNameError(
+            f"got world '{package}:{identity}', which is none of the {len(known)} of {package}"
+            f"{did_you_mean(identity, known)}"
+        )
+
+    def make(**arguments: Any) -> Any:
+        env = gymnasium.make(identity, disable_env_checker=True, **arguments)
+        return env if entry.max_episode_steps else env.unwrapped
+
+    return make
+
+
+def _not_installed(name: str, package: str) -> MissingPackageError:
+    return MissingPackageError(
+        f"got world '{name}', whose package {package} is not installed; do {INSTALL}"
+    )
