@@ -6,7 +6,7 @@ rewards). Arrays only: no I/O, no clock, no chance of its own.
 """
 
 from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
-from counterpoint.diagnose.collapse import collapsed
+from counterpoint.diagnose.collapse import collapsed, flat_together
 from counterpoint.diagnose.diagnosis import Diagnosis, diagnose
 from counterpoint.diagnose.gradients import GradientStatistics, gradient_statistics
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
@@ -20,6 +20,7 @@ __all__ = [
     "collapsed",
     "diagnose",
     "drowning",
+    "flat_together",
     "gradient_statistics",
     "name_causes",
     "three_numbers",

@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import StatisticsError
+from counterpoint.stats.student import student_t_tails
+
+LEVEL = 0.05
+"""Of Student's test in `flat_together`."""
 
 
 def collapsed(
@@ -49,6 +53,40 @@ def collapsed(
     ends = np.zeros((*flat.shape[:-1], window - 1), dtype=bool)
     covered = _windowed_sum(np.concatenate([ends, full, ends], axis=-1), window) > 0
     return np.moveaxis(covered, -1, -2)
+
+
+def flat_together(cosine: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether several updates together cannot tell an agent's gradient from zero.
+
+    The mean of the half-batch cosines of W updates with Student's 95% interval: flat where that
+    includes 0. It is what `collapsed` asks, with the evidence of the updates added up instead of
+    asked W times: a network that learns from hundreds of small steps may have no single update
+    whose gradient is told from 0.
+
+    Args:
+        cosine: [..., W, A] half-batch cosines, from `gradient_statistics`; W >= 2. NaN where
+            nothing was measured.
+
+    Returns:
+        [..., A]; false where an update was not measured: a detector abstains.
+
+    Raises:
+        StatisticsError: fewer than 2 updates.
+
+    Source:
+        ours.
+    """
+    values = np.asarray(cosine, dtype=np.float64)
+    count = values.shape[-2] if values.ndim >= 2 else 0
+    if count < 2:
+        raise StatisticsError(f"got cosines of shape {values.shape}; wanted [..., W >= 2, A]")
+    mean, spread = values.mean(axis=-2), values.std(axis=-2, ddof=1)
+    told = mean > 0
+    for place in np.argwhere(told & (spread > 0)):
+        t = mean[tuple(place)] / spread[tuple(place)] * np.sqrt(count)
+        told[tuple(place)] = student_t_tails(float(t), count - 1) < LEVEL
+    flat: NDArray[np.bool_] = np.isfinite(mean) & ~told
+    return flat
 
 
 def _windowed_sum(values: NDArray[np.bool_], window: int) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ from counterpoint.runs.checkpoint import Found
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.runs.index import Index
 from counterpoint.runs.lock import Lock
-from counterpoint.runs.metrics import Metrics, cut_back
+from counterpoint.runs.metrics import Metrics, cut_back, read_rows
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import CHECKPOINTS, LOCK, METRICS, RUN, STATUS, now, read_run
@@ -142,6 +142,10 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         """The configuration of run.json."""
         return dict(self.facts["config"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the series that are there."""
+        return read_rows(self.path / METRICS)[0]
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Add a row to the series: `{"step": 10, "return": 0.7}`; what is not finite becomes null.

@@ -10,6 +10,7 @@ Source: de Witt et al. 2020 (IPPO); Yu et al. 2022 (MAPPO); Foerster et al. 2018
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +20,14 @@ from counterpoint.credit import RunningState, Scheme, Tally
 from counterpoint.train.estimates import generalized_advantages, paid_by_decision
 from counterpoint.train.levels import Credited, Crediting, apply
 from counterpoint.train.networks import TeamNetworks
-from counterpoint.train.ppo import Losses, improve, parts_of
+from counterpoint.train.ppo import Losses, Part, improve, parts_of
 from counterpoint.train.rollout import Batch, Player
 from counterpoint.train.settings import PolicySettings
 from counterpoint.train.valuing import Valuer
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.steps import StepWorld
+
+Look = Callable[[list[Part], Credited], None]
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,32 @@ class Learner:
         self.updates = 0
 
     @property
+    def batch_steps(self) -> int:
+        """Steps of one batch, all copies together."""
+        return self.player.steps * self.world.copies
+
+    @property
     def steps(self) -> int:
         """Steps played so far, all copies together."""
-        return self.updates * self.player.steps * self.world.copies
+        return self.updates * self.batch_steps
 
-    def update(self) -> tuple[Batch, Estimate, Losses]:
-        """Play, give credit, improve."""
+    def update(self, look: Look | None = None) -> tuple[Batch, Losses]:
+        """Play, give credit, improve.
+
+        Args:
+            look: called with the batch's parts and credit, while the team is what played it.
+
+        Returns:
+            What was played, and the losses.
+        """
         batch = self.player.play(self.team)
         estimate = self.estimate(batch)
         parts = parts_of(batch, estimate.advantage, estimate.target, self.valuer)
+        if look is not None:
+            look(parts, estimate.credited)
         losses = improve(self.valuer, self.optimizer, parts, self.shuffles)
         self.updates += 1
-        return batch, estimate, losses
+        return batch, losses
 
     def estimate(self, batch: Batch) -> Estimate:
         """Advantages and returns of a batch under the scheme."""

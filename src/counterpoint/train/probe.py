@@ -95,13 +95,8 @@ def _of_set(policy: Policy, part: Part) -> tuple[Floats, Floats]:
         return rows.transpose(1, 2).reshape(a * MICRO_BATCHES, 1, each, *x.shape[2:])
 
     def gain(weights: dict[str, Tensor], who: Tensor, rows: dict[str, Tensor]) -> Tensor:
-        told = {
-            name: rows[name]
-            for name in ("seen", "action", "hidden", "keep", "legal")
-            if name in rows
-        }
-        arguments: dict[str, Tensor] = {**told, "who": who}
-        log_prob, _ = functional_call(policy, weights, (), arguments)
+        given = {name: x for name, x in rows.items() if name not in ("advantage", "active")}
+        log_prob, _ = functional_call(policy, weights, (), given | {"who": who})
         weight = rows["advantage"] * rows["active"] if "active" in rows else rows["advantage"]
         return (log_prob * weight).mean()
 

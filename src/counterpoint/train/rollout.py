@@ -17,7 +17,7 @@ from torch import Tensor
 
 from counterpoint.train.networks import Policy, TeamNetworks, memory_of
 from counterpoint.train.settings import PolicySettings
-from counterpoint.worlds.base import Bools, Floats
+from counterpoint.worlds.base import Bools, Floats, Ints
 from counterpoint.worlds.steps import Captured, Singles, Step, StepWorld, View
 
 
@@ -61,6 +61,8 @@ class Batch:
     """[T, E] step of the episode."""
     returns: Floats
     """[R] returns of the episodes that ended in this batch, in the world's own unit."""
+    finished: Ints
+    """[R] their copies."""
 
 
 class Player:
@@ -80,9 +82,8 @@ class Player:
     def play(self, team: TeamNetworks, steps: int | None = None) -> Batch:
         """The next T steps of every copy."""
         world, t = self.world, steps or self.steps
-        e, a = world.copies, len(world.agents)
         batch = self._empty(t)
-        finished: list[Floats] = []
+        returns, finished = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
         for i in range(t):
             self._look(batch, i)
             actions = self._act(team, batch, i)
@@ -93,12 +94,12 @@ class Player:
             self.view, self.first = done.view, done.ended
             if done.ended.any():
                 batch.last[i] = done.last
-                finished.append(self.running[done.ended])
+                returns.append(self.running[done.ended])
+                finished.append(np.flatnonzero(done.ended))
                 self.running[done.ended], self.clock[done.ended] = 0.0, 0
                 self.episode[done.ended] += 1
         self._look(batch, t)
-        assert batch.seen.shape[:3] == (a, t + 1, e)
-        batch.returns = np.concatenate(finished) if finished else np.zeros(0)
+        batch.returns, batch.finished = np.concatenate(returns), np.concatenate(finished)
         return batch
 
     def _empty(self, t: int) -> Batch:
@@ -129,6 +130,7 @@ class Player:
             episode=np.empty((t, e), dtype=np.int64),
             clock=np.empty((t, e), dtype=np.int64),
             returns=np.zeros(0),
+            finished=np.zeros(0, dtype=np.int64),
         )
 
     def _look(self, batch: Batch, i: int) -> None:

@@ -5,8 +5,12 @@ Start with `Valuer.values`. Critics with memory go on where they were at the end
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from counterpoint.train.estimates import ValueScale
@@ -62,6 +66,15 @@ class Valuer:
             decided = active[whose.rows, :-1]
             self.scale.update(target[whose.rows][decided], i)
         self.scale.advance()
+
+    def capture(self) -> dict[str, NDArray[Any]]:
+        """The scale and what critics remember, by name."""
+        return {**self.scale.capture(), "hidden": self.hidden.copy()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where `capture` was called."""
+        self.scale.restore(arrays)
+        self.hidden = np.array(arrays["hidden"])
 
     def inputs(self, batch: Batch) -> Tensor:
         """[A, T+1, E, D] what critics see."""

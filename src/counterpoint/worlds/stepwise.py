@@ -68,7 +68,8 @@ def make_steps(
     if ":" in name:
         from counterpoint.worlds.foreign import make_foreign
 
-        return make_foreign(name, settings, copies, seed)
+        foreign: StepWorld = make_foreign(name, settings, copies, seed)
+        return foreign
     worlds = step_catalogue()
     if name not in worlds:
         known = [*worlds, *(family.pattern for family in FAMILIES)]

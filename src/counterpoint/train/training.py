@@ -1,0 +1,233 @@
+"""`train_policies`: a plan in, a trained team and its series out; resumable at any checkpoint.
+
+Read `train_policies` top to bottom. A plan is plain data: the same plan gives the same series, bit
+for bit, whether it ran in one go or was killed and resumed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.train.levels import Credited
+from counterpoint.train.policies import Learner
+from counterpoint.train.ppo import Part
+from counterpoint.train.probe import agent_numbers
+from counterpoint.train.rollout import Player
+from counterpoint.train.settings import PolicySettings
+from counterpoint.train.snapshot import capture, restore
+from counterpoint.train.watch import Watch
+from counterpoint.worlds.base import Floats
+from counterpoint.worlds.steps import StepWorld
+from counterpoint.worlds.stepwise import make_steps
+
+Row = dict[str, Any]
+CHECKPOINT_STEPS = 5_000
+"""Most steps between two checkpoints, as far as a batch is not longer."""
+SMOOTHED = 20
+"""Batches over which the return is averaged before it is held against the reference."""
+LONGEST_EVALUATION = 20_000
+"""Steps after which copies whose episode does not end are no longer waited for."""
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What to train, as plain data.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    world: str
+    """Name of a world of many steps: see `make_steps`."""
+    scheme: str
+    """Name of a scheme, or `counterfactual`."""
+    seed: int = 0
+    """Of everything: networks, world, actions, order."""
+    budget: int = 100_000
+    """Steps to play, all copies together; the last batch is played whole."""
+    seconds: float | None = None
+    """End after so many seconds of training, if that comes first."""
+    world_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the world, by name."""
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    """How policies are built and trained."""
+    episodes: int = 100
+    """Fresh episodes in which the trained team is evaluated."""
+
+    def __post_init__(self) -> None:
+        for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
+            if getattr(self, name) < low:
+                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {low}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise SettingError(f"got seconds={self.seconds}; wanted a positive number")
+
+    def config(self) -> dict[str, Any]:
+        """The plan ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TrainPlan:
+        """The plan that `config` described.
+
+        Raises:
+            SettingError: it is none.
+        """
+        try:
+            return msgspec.convert(dict(config), cls)
+        except msgspec.ValidationError as error:
+            if isinstance(error.__cause__, CounterpointError):
+                raise error.__cause__ from None
+            raise SettingError(f"got a configuration that is no training plan ({error})") from None
+
+    def make_world(self, stream: int, copies: int) -> StepWorld:
+        """Copies of the world with chance of their own for each `stream`; agents by name."""
+        seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
+        return make_steps(self.world, self.world_settings, copies, seed)
+
+    def learner(self) -> Learner:
+        """The untrained team, with the copies that it trains in."""
+        copies, _ = self.policy.sizes(python=":" in self.world)
+        return Learner(self.make_world(0, copies), self.scheme, self.policy, self.seed)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came out of a training."""
+
+    plan: TrainPlan
+    """What was asked for."""
+    agents: tuple[str, ...]
+    """[A] names."""
+    rows: tuple[Row, ...]
+    """The series: a row an update."""
+    returns: Floats
+    """[n] returns of fresh episodes of the trained team; empty where the training was stopped."""
+    normalized: float | None
+    """Their mean between the random (0) and the reference (1) return; None where not known."""
+    tally: Mapping[str, int]
+    """Edge cases that normalization met, summed over updates."""
+
+
+def train_policies(
+    plan: TrainPlan,
+    *,
+    run: RunDirectory | None = None,
+    on_row: Callable[[Row], None] | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Train a team until its budget is spent.
+
+    Args:
+        plan: what to train.
+        run: where the series and checkpoints go, and where a run that was begun goes on.
+        on_row: called with each new row of the series.
+        asked_to_stop: asked after each update; a true answer ends the training with a checkpoint.
+
+    Raises:
+        CounterpointError: what the plan asks for cannot be had, or the run cannot be written.
+    """
+    learner = plan.learner()
+    watch = Watch(learner.world.agents, continuous=learner.world.actions[0].continuous)
+    rows: list[Row] = []
+    if run is not None and run.resumed.snapshot is not None:
+        restore(learner, run.resumed.snapshot)
+        rows = run.rows()
+        for row in rows:
+            if "agents" in row:
+                watch.judge(row["agents"], row["normalized"])
+    begun, before = time.monotonic(), rows[-1]["seconds"] if rows else 0.0
+    saved = learner.steps
+    while learner.steps < plan.budget and not asked_to_stop():
+        row = one_update(learner, watch, rows)
+        row["seconds"] = round(before + time.monotonic() - begun, 3)
+        rows.append(row)
+        if run is not None:
+            run.log(row)
+            if learner.steps + learner.batch_steps - saved > CHECKPOINT_STEPS:
+                run.save(learner.steps, capture(learner))
+                saved = learner.steps
+        if on_row is not None:
+            on_row(row)
+        if plan.seconds is not None and row["seconds"] >= plan.seconds:
+            break
+    if run is not None and saved < learner.steps:
+        run.save(learner.steps, capture(learner))
+    stopped = asked_to_stop() and learner.steps < plan.budget
+    returns = np.zeros(0) if stopped else evaluate(plan, learner)
+    score = learner.world.references.normalized(returns.mean()) if len(returns) else None
+    found = Trained(
+        plan=plan,
+        agents=learner.world.agents,
+        rows=tuple(rows),
+        returns=returns,
+        normalized=None if score is None else float(score),
+        tally=asdict(learner.tally),
+    )
+    learner.world.close()
+    if run is not None and not stopped:
+        run.finish(
+            {"step": learner.steps, "return": float(returns.mean()), "normalized": found.normalized}
+        )
+    return found
+
+
+def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
+    """One update of the learner, as a row of the series."""
+    every = learner.settings.diagnose_every
+    measured = None
+
+    def look(parts: list[Part], credited: Credited) -> None:
+        nonlocal measured
+        measured = agent_numbers(
+            learner.team, parts, credited, learner.crediting.scheme, len(learner.world.agents)
+        )
+
+    due = every > 0 and learner.updates % every == 0
+    batch, losses = learner.update(look if due else None)
+    returns = batch.returns
+    row: Row = {
+        "step": learner.steps,
+        "update": learner.updates,
+        "episodes": len(returns),
+        "return": float(returns.mean()) if len(returns) else None,
+        **losses,
+    }
+    lately = [r["return"] for r in [*before[-SMOOTHED:], row] if r["return"] is not None]
+    score = learner.world.references.normalized(np.mean(lately)) if lately else None
+    row["normalized"] = None if score is None else float(score)
+    if measured is not None:
+        by_agent, team = measured
+        named = dict(zip(learner.world.agents, by_agent, strict=True))
+        verdicts = watch.judge(named, row["normalized"])
+        judged = {
+            agent: {**named[agent], "collapsed": collapsed, "cause": cause}
+            for agent, (collapsed, cause) in verdicts.items()
+        }
+        row |= {"agents": judged, "team": team}
+    return row
+
+
+def evaluate(plan: TrainPlan, learner: Learner) -> Floats:
+    """[n] returns of fresh episodes: as many of each copy, its first ones, actions sampled."""
+    world = learner.world
+    copies = min(plan.episodes, world.copies if world.python else plan.episodes)
+    each = -(-plan.episodes // copies)
+    fresh = plan.make_world(1, copies)
+    player = Player(fresh, learner.settings, plan.seed + 1)
+    found: list[list[float]] = [[] for _ in range(copies)]
+    played, batch_steps = 0, world.horizon or learner.player.steps
+    while min(map(len, found)) < each and played < LONGEST_EVALUATION:
+        batch = player.play(learner.team, batch_steps)
+        played += batch_steps
+        for copy, value in zip(batch.finished, batch.returns, strict=True):
+            found[copy].append(float(value))
+    fresh.close()
+    return np.array([value for values in found for value in values[:each]])

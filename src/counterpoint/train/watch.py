@@ -1,0 +1,77 @@
+"""Who has collapsed, and why, while a team learns: judged over the last measurements together.
+
+Start with `Watch.judge`. It reads the rows of the series and nothing else, so that a resumed run
+judges as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from counterpoint.diagnose import CAUSES, flat_together, name_causes
+from counterpoint.worlds.base import Floats
+
+WINDOW = 10
+"""Measurements that are judged together; before the tenth there is no verdict."""
+LEARNED = 0.95
+"""A team with this normalized return has learned: an agent without gradient has not collapsed."""
+EVIDENCE = (
+    "dead_rate", "norm_inflation", "inflation", "signal_share", "spike_rate", "entropy",
+    "participation",
+)  # fmt: skip
+
+
+class Watch:
+    """Remembers the last measurements of each agent.
+
+    Args:
+        agents: [A] names.
+        continuous: whether actions are; the entropy of a density can be anything, so LAZY is not
+            judged then.
+    """
+
+    def __init__(self, agents: Sequence[str], *, continuous: bool = False) -> None:
+        self.agents, self.continuous = tuple(agents), continuous
+        self.last: deque[Mapping[str, Mapping[str, Any]]] = deque(maxlen=WINDOW)
+
+    def judge(
+        self, measured: Mapping[str, Mapping[str, Any]], score: float | None
+    ) -> dict[str, tuple[bool, str | None]]:
+        """Take in what was measured of each agent, and judge it with what was measured before.
+
+        Args:
+            measured: agent to its numbers, as `probe.agent_numbers` tells them.
+            score: the team's normalized return; None where it is not known.
+
+        Returns:
+            Agent to (whether it has collapsed, the cause's name or None).
+        """
+        self.last.append(measured)
+        if len(self.last) < WINDOW:
+            return dict.fromkeys(self.agents, (False, None))
+        flat = flat_together(self._series("cosine"))
+        collapsed = flat & (score is None or score < LEARNED)
+        evidence = {name: self._mean(name) for name in EVIDENCE}
+        if self.continuous:
+            del evidence["entropy"]
+        causes = name_causes({**evidence, "collapsed": collapsed})
+        return {
+            agent: (bool(collapsed[k]), CAUSES[causes[k]] or None)
+            for k, agent in enumerate(self.agents)
+        }
+
+    def _series(self, name: str) -> Floats:
+        """[W, A] the last values; NaN where there is none."""
+        rows = [[told[agent].get(name) for agent in self.agents] for told in self.last]
+        return np.array(rows, dtype=np.float64)
+
+    def _mean(self, name: str) -> Floats:
+        """[A] the mean of the last values that there are."""
+        values = self._series(name)
+        count = np.isfinite(values).sum(axis=0)
+        total = np.nansum(values, axis=0)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
