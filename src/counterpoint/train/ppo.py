@@ -83,14 +83,14 @@ def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) ->
         "asked": asked,
     }
     found = []
-    for i, whose in enumerate(valuer.team.sets):
-        mean, std = valuer.scale.numbers(i)
+    mean, std = valuer.scale.numbers()
+    scaled = torch.from_numpy(((target - mean) / std).astype(np.float32))
+    for whose in valuer.team.sets:
         own = {n: x if x is None else folded(x[whose.rows], memory) for n, x in given.items()}
-        scaled = torch.from_numpy(((target[whose.rows] - mean) / std).astype(np.float32))
         found.append(
             Part(
                 **own,
-                target=folded(scaled, memory),
+                target=folded(scaled[whose.rows], memory),
                 hidden=memory_of(batch.hidden, whose),
                 critic_hidden=memory_of(valuer.before, whose),
             )
