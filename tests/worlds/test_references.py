@@ -82,6 +82,7 @@ def test_episodes_count_whole_and_copies_alike():
 
 def test_scores_that_are_not_known_are_not_made_up():
     assert References(None, 1.0, "x").normalized(np.zeros(3)) is None
+    pytest.importorskip("pettingzoo", reason="needs pettingzoo")
     assert make_steps("foreign_envs:LeavesOneByOne").references.reference is None
 
 
@@ -140,4 +141,5 @@ def test_settings_of_worlds_are_frozen_and_documented():
         for setting, known in facts["settings"].items():
             assert known["about"].endswith("."), setting
     assert len(families()) == 4
+    pytest.importorskip("pettingzoo", reason="needs pettingzoo")
     assert describe("foreign_envs:LeavesOneByOne")["horizon"] == 3
