@@ -46,12 +46,14 @@ class Valuer:
             for critic, whose in zip(self.team.critics, self.team.sets, strict=True):
                 m = whose.rows
                 hidden = memory_of(self.before, whose)
-                out, remembered = critic(folded(seen[m], memory), hidden, folded(keep[m], memory))
+                out, remembered = critic(
+                    critic.inputs(folded(seen[m], memory)), hidden, folded(keep[m], memory)
+                )
                 value[m] = unfolded(out, memory, after).numpy()
                 for t, view in batch.last.items():
                     x = self._last(view)[m][:, :, None]
                     then = None if remembered is None else remembered[:, :, t]
-                    out, _ = critic(x, then, torch.ones(x.shape[:3]))
+                    out, _ = critic(critic.inputs(x), then, torch.ones(x.shape[:3]))
                     left[m, t] = out[:, :, 0].numpy()
                 if remembered is not None:
                     self.hidden[m] = remembered[:, :, -2].numpy()
@@ -95,7 +97,7 @@ class Valuer:
         with torch.inference_mode():
             for critic, whose in zip(self.team.answers, self.team.sets, strict=True):
                 m, x = whose.rows, folded(asked[whose.rows], memory)
-                out, _ = critic(x)
+                out, _ = critic(critic.inputs(x))
                 q = unfolded(out, memory, len(batch.ended)).numpy() * self.scale.numbers()[1][m]
                 taken = np.take_along_axis(q, batch.action[m][..., None], axis=-1)
                 found[m] = taken - (batch.probs[m] * q).sum(axis=-1, keepdims=True)
@@ -105,7 +107,7 @@ class Valuer:
 def asked_of(batch: Batch) -> Tensor:
     """[A, T, E, Z + A M] the state and what the others did, for critics of actions."""
     a, t, e = batch.action.shape
-    assert batch.probs is not None
+    assert batch.probs is not None  # the counterfactual asked for them
     size = batch.probs.shape[-1]
     did = np.eye(size, dtype=np.float32)[batch.action.transpose(1, 2, 0)]  # [T, E, A, M]
     did[~batch.active[:, :t].transpose(1, 2, 0)] = 0.0
