@@ -1,0 +1,100 @@
+"""One measurement of bench/training.py, in a process of its own: prints one JSON document."""
+
+from __future__ import annotations
+
+import time
+
+started, cpu_started = time.perf_counter(), time.process_time()
+
+import argparse  # noqa: E402  (the clock starts before anything is imported)
+import json  # noqa: E402
+from collections import deque  # noqa: E402
+from typing import Any  # noqa: E402
+
+import numpy as np  # noqa: E402
+
+from counterpoint.train.settings import PolicySettings  # noqa: E402
+from counterpoint.train.training import TrainPlan, one_update  # noqa: E402
+from counterpoint.train.watch import Watch  # noqa: E402
+from counterpoint.worlds.steps import uniform_actions  # noqa: E402
+
+GOALS = (-69.0, -65.0, -60.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("task", choices=("thresholds", "speed", "overhead"))
+    parser.add_argument("--world", default="spread")
+    parser.add_argument("--scheme", default="mappo_pooled")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=400_000)
+    parser.add_argument("--copies", type=int, default=0)
+    parser.add_argument("--diagnose_every", type=int, default=5)
+    asked = parser.parse_args()
+    policy = PolicySettings(copies=asked.copies, diagnose_every=asked.diagnose_every)
+    plan = TrainPlan(asked.world, asked.scheme, asked.seed, asked.steps, policy=policy)
+    task = {"thresholds": thresholds, "speed": speed, "overhead": overhead}[asked.task]
+    print(json.dumps(task(plan)))
+
+
+def updates(plan: TrainPlan) -> Any:
+    """The rows of a training, one by one."""
+    learner = plan.learner()
+    watch, rows = Watch(learner.world.agents), []
+    while learner.steps < plan.budget:
+        rows.append(one_update(learner, watch, rows))
+        yield rows[-1]
+
+
+def thresholds(plan: TrainPlan) -> dict[str, Any]:
+    """Seconds until the mean return of the last 5 batches passes each goal."""
+    lately: deque[float] = deque(maxlen=5)
+    found: dict[str, Any] = {}
+    for row in updates(plan):
+        lately.append(row["return"])
+        for goal in GOALS:
+            if f"{goal:.0f}" not in found and len(lately) == 5 and np.mean(lately) > goal:
+                found[f"{goal:.0f}"] = time.perf_counter() - started
+                found[f"{goal:.0f} steps"] = row["step"]
+        if f"{GOALS[-1]:.0f}" in found:
+            break
+    return found
+
+
+def speed(plan: TrainPlan) -> dict[str, Any]:
+    """Steps per second and CPU-second, without imports and the first update."""
+    rows = updates(plan)
+    first = next(rows)["step"]
+    wall, cpu = time.perf_counter(), time.process_time()
+    last = [row["step"] for row in rows][-1]
+    return {
+        "steps_per_second": (last - first) / (time.perf_counter() - wall),
+        "steps_per_cpu_second": (last - first) / (time.process_time() - cpu),
+        "import_cpu_seconds": cpu - cpu_started,
+    }
+
+
+def overhead(plan: TrainPlan) -> dict[str, Any]:
+    """CPU time of a training step over a step of the world with random actions, in turns."""
+    learner = plan.learner()
+    world, rng = learner.world, np.random.default_rng(0)
+    watch, rows = Watch(world.agents), [one_update(learner, Watch(world.agents), [])]
+    per_update, trained, alone = learner.player.steps, [], []
+    actions = [uniform_actions(world, world.reset(), rng) for _ in range(per_update)]
+    for _ in range(5):
+        start = time.process_time()
+        for _ in range(5):
+            rows.append(one_update(learner, watch, rows))
+        trained.append((time.process_time() - start) / (5 * per_update))
+        start = time.process_time()
+        for _ in range(3):
+            for action in actions:
+                world.step(action)
+        alone.append((time.process_time() - start) / (3 * per_update))
+        learner.player.view, learner.player.first = world.reset(), np.ones(world.copies, bool)
+    ratios = [t / a for t, a in zip(trained, alone, strict=True)]
+    return {"ratio": float(np.median(ratios)), "all": ratios}
+
+
+if __name__ == "__main__":
+    main()
