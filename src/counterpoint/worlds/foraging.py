@@ -155,7 +155,8 @@ class Foraging(Twin):
         pieces = _from_corner(np.repeat(food[:, None], n, axis=1), corner)  # [3, A, F, E]
         near = abs(food[:LEVEL, None] - agents[:LEVEL, :, None]).max(axis=0) <= sight
         mates = _from_corner(agents[:, self.order], corner)  # [3, A, A, E]
-        within: Bools = ((mates[:LEVEL] >= 0) & (mates[:LEVEL] <= 2 * sight)).all(axis=0)
+        inside = (mates[:LEVEL] >= 0) & (mates[:LEVEL] <= 2 * sight)
+        within: Bools = np.logical_and.reduce(inside, axis=0)
         drawn = np.empty((n, f + n, 3, e), dtype=np.float32)
         drawn[:, :f] = np.moveaxis(_in_front(pieces, near & (pieces[LEVEL] > 0)), 0, 2)
         drawn[:, f:] = np.moveaxis(_in_front(mates, within), 0, 2)

@@ -1,4 +1,4 @@
-"""Settings from what somebody typed: text to the types of the fields, and names that do not exist."""
+"""Settings from what somebody typed: text to the types of fields, and what they may have meant."""
 
 from __future__ import annotations
 

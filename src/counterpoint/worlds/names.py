@@ -125,9 +125,10 @@ def _module(module: str, name: str) -> ModuleType:
                 "package.module:Class, importable from here (is it installed, or in PYTHONPATH?)"
             ) from error
         known = _submodules(missing.rpartition(".")[0])
+        meant = did_you_mean(missing.rpartition(".")[2], known)
         raise UnknownNameError(
             f"got world '{name}', but there is no module {missing}; "
-            f"there are {', '.join(known) or 'none'}{did_you_mean(module.rpartition('.')[2], known)}"
+            f"there are {', '.join(known) or 'none'}{meant}"
         ) from error
 
 
