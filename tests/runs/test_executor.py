@@ -1,11 +1,13 @@
 """Tasks over processes: order, progress, errors, the same results with any number of workers."""
 
 import os
+import time
 from dataclasses import dataclass
 
 import pytest
+from working_tasks import Walks
 
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.runs.executor import available_workers, run_tasks
 
 
@@ -76,3 +78,31 @@ def test_no_tasks_no_results():
 
 def test_available_workers_is_what_this_process_may_use():
     assert 1 <= available_workers() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("workers", "executor"), [(2, "processes"), (2, "serial"), (1, "processes")]
+)
+def test_what_a_task_tells_arrives_in_its_order(workers, executor):
+    told = {}
+    run_tasks(
+        [Walks(seed) for seed in range(3)],
+        workers=workers,
+        executor=executor,
+        on_message=lambda index, message: told.setdefault(index, []).append(message),
+    )
+    assert [[message["step"] for message in told[index]] for index in range(3)] == [
+        [10, 20, 30, 40]
+    ] * 3
+    assert all(isinstance(message["total"], float) for message in told[0])
+
+
+def test_an_unknown_executor_is_an_error():
+    with pytest.raises(UnknownNameError, match="got executor 'slurm'; wanted one of processes"):
+        run_tasks([Squares(1)], executor="slurm")
+
+
+def test_a_call_to_advance_costs_little():
+    start = time.perf_counter()
+    run_tasks([Squares(100_000), Squares(100_000)], workers=2)
+    assert time.perf_counter() - start < 10

@@ -1,30 +1,47 @@
-"""Independent tasks over processes: the same results in the same order, however many workers.
+"""Independent tasks: the same results in the same order, wherever and on however many workers.
 
-Seeds and schemes do not talk to each other, so parallelism is processes over them. Workers are
-spawned, not forked, and inherit a limit of one thread for linear algebra.
+Seeds and schemes do not talk to each other, so parallelism is tasks over them. An executor is a
+function: `processes` (the default) is in processes.py, `ray` in ray_executor.py, `serial` here.
+A worker that dies is replaced, and its task is run again.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
-from multiprocessing.sharedctypes import Synchronized
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.runs.watch import Watch
 
 Result = TypeVar("Result")
-Advance = Callable[[], None]
-"""Called by a task after each unit of its work."""
-Task = Callable[[Advance], Result]
-"""A picklable callable: a module-level function, or a frozen dataclass with `__call__`."""
+Result_co = TypeVar("Result_co", covariant=True)
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_POLL_SECONDS = 0.1
-_done: Synchronized[int] | None = None
+
+class Advance(Protocol):
+    """Called by a task after each unit of its work."""
+
+    def __call__(self, message: Mapping[str, Any] | None = None, /) -> None:
+        """Count a unit, and perhaps tell the caller something small, such as a point of a curve."""
+
+
+class Task(Protocol[Result_co]):
+    """A picklable callable: a module-level function, or a frozen dataclass with `__call__`."""
+
+    def __call__(self, advance: Advance, /) -> Result_co:
+        """Do the work; the result."""
+
+
+class Executor(Protocol):
+    """Runs all tasks, tells `watch` what it hears of them, and returns their results in order."""
+
+    def __call__(
+        self, tasks: Sequence[Task[Result]], workers: int | None, watch: Watch, /
+    ) -> list[Result]:
+        """The results. Raises the first error of a task, or WorkerError."""
+
+
+EXECUTORS = ("processes", "serial", "ray")
 
 
 def available_workers() -> int:
@@ -37,82 +54,51 @@ def run_tasks(
     *,
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_message: Callable[[int, Mapping[str, Any]], None] | None = None,
+    executor: str = "processes",
 ) -> list[Result]:
     """The results of all tasks, in their order.
 
     Args:
         tasks: independent of each other; each gets a function to call after a unit of work.
-        workers: processes; None means one for each processor, 1 runs here and spawns nothing.
+        workers: how many at a time; None means one for each processor, 1 runs processes here.
         on_progress: called here, now and then, with the units of work done so far.
+        on_message: called here with the number of a task and what it told `advance`, in its order.
+            A task that is run again tells it again.
+        executor: `processes`, `serial` (one after the other, here), or `ray` (a cluster: that of
+            RAY_ADDRESS, or one on this machine).
 
     Raises:
         SettingError: fewer than one worker.
+        UnknownNameError: no such executor.
+        WorkerError: the workers of one task died again and again.
+        MissingPackageError: ray is asked for and not installed.
         Exception: the first error of a task; tasks that did not start are then not started.
     """
-    workers = available_workers() if workers is None else workers
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise SettingError(f"got {workers} workers; wanted at least 1")
-    report = on_progress or (lambda units: None)
-    if workers == 1 or len(tasks) < 2:
-        return _run_here(tasks, report)
-    context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
-    done: Synchronized[int] = context.Value("q", 0)
-    saved = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        with ProcessPoolExecutor(
-            min(workers, len(tasks)), context, initializer=_start, initargs=(done,)
-        ) as pool:
-            try:
-                return _collect([pool.submit(_run, task) for task in tasks], done, report)
-            except BaseException:
-                for worker in set(multiprocessing.active_children()) - others:
-                    worker.terminate()  # or the pool would wait for what is running
-                raise
-    finally:
-        for name, value in saved.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    if executor not in EXECUTORS:
+        raise UnknownNameError(f"got executor {executor!r}; wanted one of {', '.join(EXECUTORS)}")
+    watch = Watch(len(tasks), on_progress, on_message)
+    if executor == "ray" and tasks:
+        from counterpoint.runs.ray_executor import on_ray
+
+        return on_ray(tasks, workers, watch)
+    workers = available_workers() if workers is None else workers
+    if executor == "serial" or workers == 1 or len(tasks) < 2:
+        return serial(tasks, workers, watch)
+    from counterpoint.runs.processes import processes
+
+    return processes(tasks, workers, watch)
 
 
-def _run_here(tasks: Sequence[Task[Result]], report: Callable[[int], None]) -> list[Result]:
-    units = 0
+def serial(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> list[Result]:
+    """One task after the other, in this process."""
 
-    def advance() -> None:
-        nonlocal units
-        units += 1
-        report(units)
+    def advance_of(index: int) -> Advance:
+        def advance(message: Mapping[str, Any] | None = None, /) -> None:
+            watch.heard(index, 1, () if message is None else (message,))
 
-    return [task(advance) for task in tasks]
+        return advance
 
-
-def _collect(
-    futures: list[Future[Result]], done: Synchronized[int], report: Callable[[int], None]
-) -> list[Result]:
-    pending: set[Future[Result]] = set(futures)
-    try:
-        while pending:
-            finished, pending = wait(pending, _POLL_SECONDS, FIRST_EXCEPTION)
-            report(done.value)
-            for future in finished:
-                future.result()
-    except BaseException:
-        for future in pending:
-            future.cancel()
-        raise
-    return [future.result() for future in futures]
-
-
-def _start(done: Synchronized[int]) -> None:
-    global _done
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process is told, and ends the workers
-    _done = done
-
-
-def _run(task: Task[Any]) -> Any:
-    return task(_advance)
-
-
-def _advance() -> None:
-    assert _done is not None
-    with _done.get_lock():
-        _done.value += 1
+    return [task(advance_of(index)) for index, task in enumerate(tasks)]
