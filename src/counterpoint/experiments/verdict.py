@@ -84,7 +84,13 @@ def _decoupling_sentence(decoupling: Mapping[str, Any], pair: Pair) -> str:
             "it is, or no condition under which it could matter was found."
         )
     told = "; ".join(f"{name}: {MEANING[name]}" for name in decoupling["conditions"])
-    return f"Decoupling by agent can matter here ({told})."
+    sentence = f"Decoupling by agent can matter here ({told or 'advantages differ'})."
+    if decoupling.get("max_difference") is not None and "error_rate" not in decoupling:
+        sentence += (
+            f" On the untrained team's batches it changes advantages by up to "
+            f"{decoupling['max_difference']:.2g} of the largest."
+        )
+    return sentence
 
 
 def _effect_sentence(difference: Mapping[str, Any] | None, pair: Pair, effect: str | None) -> str:
@@ -129,7 +135,7 @@ def _recommendation_sentence(schemes: Mapping[str, Any], best: str) -> str:
 
 def _price_sentence(differences: Mapping[str, Any], best: str, reference: str) -> str:
     """What the recommended scheme loses of the reward that is really paid."""
-    price = differences.get(best, {}).get("price")
+    price = differences.get(best, {}).get("price")  # None where the return is what is paid
     if price is None or price["iqm"] >= 0:
         return ""
     told = "" if price["high"] is not None and price["high"] < 0 else ", not told from 0"

@@ -13,7 +13,7 @@ from counterpoint.report.comparison_figures import (
 )
 from counterpoint.report.comparison_result import Comparison
 from counterpoint.report.comparison_tables import agent_table, scheme_table, source_table
-from counterpoint.report.definitions import COMPARISON
+from counterpoint.report.definitions import comparison_definitions
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import ranges
 from counterpoint.report.settings import command, flatten, short_first
@@ -47,7 +47,7 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "control": result.control,
         "collapse": collapse_figure(result, prefix),
         "cures": cures(result),
-        "definitions": COMPARISON,
+        "definitions": comparison_definitions(stepwise=result.stepwise),
         "sources": source_table(result, prefix),
         "settings": short_first([(name, value) for name, value in settings.items() if value]),
         "command": command(result.config),

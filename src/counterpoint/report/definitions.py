@@ -100,6 +100,62 @@ COMPARISON = (
     ),
 )
 
+_STEPWISE = (
+    Definition(
+        "return",
+        "Return",
+        "The sum of all agents’ own rewards over an episode, in the world’s own unit: the mean of "
+        "fresh episodes of the trained team, actions sampled. Shown is the interquartile mean "
+        "over seeds (the mean of the middle half) with a 95% bootstrap interval. It is the reward "
+        "that is actually paid, so that a win here has no price elsewhere.",
+    ),
+    Definition(
+        "normalized",
+        "Normalized",
+        "(return − random) / (reference − random): 0 is a team that chooses uniformly, 1 the "
+        "reference team. It may be above 1.",
+    ),
+    Definition(
+        "difference",
+        "Difference",
+        "Scheme minus reference, seed by seed: the same seed gives every scheme the same networks "
+        "to begin with, and the same worlds. An interval that holds 0 means that these seeds "
+        "cannot tell the two apart. “Ahead in” is the share of seeds on which the scheme beats "
+        "the reference, ties counting half.",
+    ),
+    Definition(
+        "credit",
+        "Credit",
+        "Where agents are paid in common: the correlation of each agent’s advantages with its own "
+        "discounted rewards from there on, within equal steps of the episode, averaged over "
+        "agents and measured updates. 0 is credit that knows nothing of the agent’s own reward; "
+        "more is not always better, since helping others is not in it.",
+    ),
+    Definition(
+        "collapsed",
+        "Collapsed share",
+        "The share of measured updates and seeds in which an agent’s gradient cannot be told from "
+        "zero (the 95% interval of the mean cosine between half-batches of the last ten "
+        "measurements includes 0) while the team could still improve. Before the tenth "
+        "measurement there is no verdict.",
+    ),
+    _SHARED["cause"],
+    *(d for d in COMPARISON if d.key in ("inflation", "signal_share", "dead_rate", "snr")),
+    Definition(
+        "control",
+        "Control",
+        "One common reward, normalized before any value is estimated, on the untrained team’s "
+        "batches. There decoupling by agent must change no advantage, by arithmetic; if it did, "
+        "the comparison itself would be wrong.",
+    ),
+)
+
+
+def comparison_definitions(*, stepwise: bool) -> tuple[Definition, ...]:
+    """What the numbers of a comparison mean, in a world of its kind."""
+    return _STEPWISE if stepwise else COMPARISON
+
+
 DIAGNOSIS = (
     _SHARED["inflation"],
     _SHARED["signal_share"],

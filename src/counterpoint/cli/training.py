@@ -1,0 +1,67 @@
+"""What `train` and `resume` print at their end: where the run is, what it reached, how to go on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from counterpoint.cli.live import sparkline
+from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.runs.metrics import read_rows
+from counterpoint.runs.status import METRICS, read_facts
+
+if TYPE_CHECKING:
+    from counterpoint.train.session import Session
+
+
+def finish(session: Session, *, export: bool = False, as_json: bool = False) -> int:
+    """Export where asked, print, say how to go on; the exit status."""
+    for note in session.notes:
+        say(f"counterpoint: {note}")
+    if export:
+        from counterpoint.train.export import to_tensorboard
+
+        say(f"tensorboard --logdir {to_tensorboard(session.path)}")
+    document = summary(session.path)
+    if as_json:
+        print_json(document)
+    elif session.trained is not None:
+        print_result(_table(session.path, document))
+    if session.message:
+        say(session.message)
+    elif not as_json:
+        say(f"run: {session.path}; its page: counterpoint report {session.path}")
+    return session.exit_status
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """What a run has reached: as `counterpoint runs --json`, with its agents as last measured."""
+    facts = asdict(read_facts(path))
+    rows = read_rows(path / METRICS)[0]
+    facts["return"] = facts.pop("returned")
+    facts["updates"], facts["seconds"] = len(rows), rows[-1]["seconds"] if rows else 0.0
+    facts["agents"] = next((row["agents"] for row in reversed(rows) if "agents" in row), {})
+    return facts
+
+
+def _table(path: Path, facts: dict[str, Any]) -> Table:
+    returns = [row["return"] for row in read_rows(path / METRICS)[0]]
+    known = [value for value in returns if value is not None]
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    ends = f"{known[0]:.2f} to {known[-1]:.2f}" if known else "no episode ended"
+    table.add_row("learning curve", Text(f"{sparkline(returns)}  {ends}"))
+    if facts["return"] is not None:
+        table.add_row("return of fresh episodes", f"{facts['return']:.3f}")
+    if facts["normalized"] is not None:
+        table.add_row("normalized (0 random, 1 reference)", f"{facts['normalized']:.3f}")
+    table.add_row("steps", f"{facts['step'] or 0:,} in {facts['seconds']:.0f} s, {facts['status']}")
+    for name, agent in facts["agents"].items():
+        told = (
+            f"collapsed ({agent['cause'] or 'no cause named'})" if agent["collapsed"] else "learns"
+        )
+        table.add_row(Text(name), told)
+    return table
