@@ -12,7 +12,7 @@ from counterpoint.cli.output import print_json, print_result
 from counterpoint.credit import Scheme, baselines, entries
 from counterpoint.errors import UnknownNameError
 from counterpoint.worlds import catalogue as worlds
-from counterpoint.worlds import describe
+from counterpoint.worlds import describe, families, step_catalogue
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Worlds:
     Examples:
       counterpoint worlds
       counterpoint worlds regions
+      counterpoint worlds mpe2:simple_tag_v3
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
@@ -67,14 +68,28 @@ class Worlds:
             _show(describe(self.name), self.json)
             return 0
         known = {name: describe(name) for name in worlds()}
+        stepwise = {name: describe(name) for name in step_catalogue()}
         if self.json:
-            print_json(known)
+            foreign = {facts["pattern"]: facts for facts in families()}
+            print_json({**known, **stepwise, **foreign})
             return 0
         table = Table("world", "what happens there", "agents", "source", title="Worlds")
         for name, facts in known.items():
             table.add_row(name, facts["summary"], str(len(facts["agents"])), facts["source"])
-        print_result(table, "counterpoint worlds NAME shows its settings.")
+        print_result(table, _steps_table(stepwise), "counterpoint worlds NAME shows its settings.")
         return 0
+
+
+def _steps_table(stepwise: dict[str, dict[str, Any]]) -> Table:
+    columns = ("world", "what happens there", "agents", "random, good", "source")
+    table = Table(*columns, title="Worlds of many steps")
+    for name, facts in stepwise.items():
+        scores = f"{facts['random']:.4g}, {facts['reference']:.4g}"
+        what = f"{facts['summary']}\n(return: {facts['scale']})"
+        table.add_row(name, what, str(len(facts["agents"])), scores, facts["source"])
+    for family in families():
+        table.add_row(family["pattern"], family["summary"], "", "", family["source"])
+    return table
 
 
 def scheme_facts() -> dict[str, dict[str, Any]]:

@@ -9,7 +9,12 @@ from dataclasses import MISSING, fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
+from counterpoint.errors import UnknownNameError
+from counterpoint.worlds.given import did_you_mean
+from counterpoint.worlds.names import FAMILIES
 from counterpoint.worlds.registry import catalogue, make
+from counterpoint.worlds.steps import StepSettings
+from counterpoint.worlds.stepwise import make_steps, step_catalogue
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -18,8 +23,9 @@ def describe(name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: no world has that name.
     """
+    if name not in catalogue():
+        return describe_steps(name)
     world, entry = make(name), catalogue()[name]
-    about = documented_fields(entry.settings)
     return {
         "name": name,
         "summary": entry.summary,
@@ -30,13 +36,61 @@ def describe(name: str) -> dict[str, Any]:
         "random": world.random,
         "optimal": world.optimal,
         "control": dict(world.control) if world.control else None,
-        "settings": {
-            spec.name: {
-                "default": None if spec.default is MISSING else spec.default,
-                "about": about.get(spec.name, ""),
-            }
-            for spec in fields(entry.settings)
-        },
+        "settings": settings_facts(entry.settings),
+    }
+
+
+def describe_steps(name: str) -> dict[str, Any]:
+    """The facts of the world of many steps called `name`, ready for JSON.
+
+    Raises:
+        UnknownNameError: no world has that name.
+        MissingPackageError: the package of a foreign world is not installed.
+        WorldError: a foreign world cannot be played.
+    """
+    ours = step_catalogue()
+    if name not in ours and ":" not in name:
+        known = [*catalogue(), *ours]
+        patterns = [family.pattern for family in FAMILIES]
+        raise UnknownNameError(
+            f"got world '{name}'; wanted one of {', '.join([*known, *patterns])}"
+            f"{did_you_mean(name, known)}"
+        )
+    world = make_steps(name)
+    facts = {
+        "name": name,
+        "summary": world.summary,
+        "source": world.source,
+        "agents": list(world.agents),
+        "roles": list(world.roles),
+        "horizon": world.horizon,
+        "observations": list(world.seen_sizes),
+        "actions": [a.size for a in world.actions],
+        "continuous": world.actions[0].continuous,
+        "components": list(world.components),
+        "random": world.references.random,
+        "reference": world.references.reference,
+        "scale": world.references.scale,
+        "settings": settings_facts(ours[name].settings if name in ours else StepSettings),
+    }
+    world.close()
+    return facts
+
+
+def families() -> list[dict[str, str]]:
+    """What foreign worlds there are: how they are named, what they are, where they come from."""
+    return [family._asdict() for family in FAMILIES]
+
+
+def settings_facts(settings: type) -> dict[str, Any]:
+    """Field name to its default and to what it is about."""
+    about = documented_fields(settings)
+    return {
+        spec.name: {
+            "default": None if spec.default is MISSING else spec.default,
+            "about": about.get(spec.name, ""),
+        }
+        for spec in fields(settings)
     }
 
 

@@ -59,7 +59,7 @@ class ForeignWorld(StepWorld):
     """
 
     python: ClassVar[bool] = True
-    source = "a foreign environment"
+    source = "foreign: settings other than reward are arguments of its constructor"
     settings: ForeignSettings
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Worlds by name: `catalogue()` lists them, `make` builds one from settings."""
+"""Worlds of one or a few steps by name: `catalogue()` lists them, `make` builds one.
+
+Those of many steps are in `stepwise.py`.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from counterpoint.worlds.idle_then_needed import IdleThenNeeded, IdleThenNeededS
 from counterpoint.worlds.on_call import OnCall, OnCallSettings
 from counterpoint.worlds.planner_worker import PlannerWorker, PlannerWorkerSettings
 from counterpoint.worlds.regions import Regions, RegionsSettings
+from counterpoint.worlds.stepwise import step_catalogue
 from counterpoint.worlds.variable_calls import VariableCalls, VariableCallsSettings
 
 
@@ -68,7 +72,9 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> World:
     """
     worlds = catalogue()
     if name not in worlds:
+        many = ", which has many steps" if ":" in name or name in step_catalogue() else ""
         raise UnknownNameError(
-            f"got world '{name}'; wanted one of {', '.join(worlds)}{did_you_mean(name, worlds)}"
+            f"got world '{name}'{many}; wanted one of {', '.join(worlds)}"
+            f"{did_you_mean(name, worlds)}"
         )
     return worlds[name].world(settings_from(settings, worlds[name].settings, name))

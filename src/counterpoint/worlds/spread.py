@@ -63,7 +63,10 @@ class Spread(Twin):
     summary = "agents cover as many landmarks, and pay for bumping into each other"
     source = "twin of mpe2 simple_spread_v3 (Lowe et al. 2017, arXiv:1706.02275)"
     settings: SpreadSettings
-    scale = "sum over agents and steps of each agent's own reward"
+    scale = (
+        "team sum: own rewards, as weighted by local_ratio, added over agents and steps "
+        "(not the mean over agents, not one agent's); reference: a scripted team"
+    )
     measured = (-79.29, -22.53)  # 50,000 and 20,000 episodes: +- .21 and .14 (95%)
 
     def __init__(

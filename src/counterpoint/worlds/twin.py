@@ -10,14 +10,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError, StateError
-from counterpoint.worlds.base import Bools, Floats, Ints
+from counterpoint.worlds.base import Bools, Floats, Ints, one_hot
 from counterpoint.worlds.measure import returns
 from counterpoint.worlds.steps import (
     Captured,
@@ -74,20 +74,15 @@ class Twin(StepWorld):
 
     @abstractmethod
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """[E, A] what a good team does in the present state: `references` are measured with it."""
+        """[E, A] what a good team does in the present state, as choices: see `scripted_team`."""
 
     @cached_property
     def references(self) -> References:  # type: ignore[override]  # measured when asked for
-        """Those in `measured` for default settings, for others 2,048 episodes of either team."""
+        """`measured` for default settings; for others, 2,048 episodes of either team are played."""
         default = replace(self.settings, reward="own") == type(self.settings)()
         if default:
             return References(*self.measured, self.scale)
-        build = type(self)
-        world = build(self.settings, copies=256, seed=0)
-        random = returns(world, uniform_actions, 2048).mean()
-        world = build(self.settings, copies=256, seed=1)
-        good = returns(world, lambda w, view, rng: world.scripted(rng), 2048).mean()
-        return References(float(random), float(good), self.scale)
+        return References(*_measured(type(self), self.settings), self.scale)
 
     def reset(self, seed: int | None = None) -> View:
         if seed is not None:
@@ -147,3 +142,25 @@ class Twin(StepWorld):
                 f"got {name} of shape {array.shape}; wanted {held.shape}, axes with E last"
             )
         held[...] = array
+
+
+def scripted_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
+    """Actions of the team behind `References.reference`; a choice is one strength in full.
+
+    It looks into the state of the twin that it plays in.
+    """
+    assert isinstance(world, Twin)
+    moves = world.scripted(rng)
+    if not world.actions[0].continuous:
+        return moves
+    return one_hot(moves, max(can.size for can in world.actions))
+
+
+@lru_cache(maxsize=64)
+def _measured(twin: type[Twin], settings: StepSettings) -> tuple[float, float]:
+    """Mean returns of a random and of the scripted team, the same in every process."""
+    scores = []
+    for seed, team in enumerate((uniform_actions, scripted_team)):
+        world = twin(settings, copies=256, seed=seed)
+        scores.append(float(returns(world, team, 2048, most_steps=10**8).mean()))
+    return scores[0], scores[1]
