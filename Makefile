@@ -16,7 +16,7 @@ SOURCES := pyproject.toml constraints.txt
 	@touch $@
 
 .venv/.all: .venv/.dev
-	$(PIP) -e '.[dev,torch,jax,mutation]'
+	$(PIP) -e '.[dev,torch,jax,mutation,worlds,ray,tensorboard]'
 	@touch $@
 
 demo: .venv/.core  ## install the core, run the headline comparison, diagnose the example log
@@ -25,7 +25,7 @@ demo: .venv/.core  ## install the core, run the headline comparison, diagnose th
 test: .venv/.dev  ## the tests: under 8 minutes on two cores
 	$(BIN)/python -m pytest -n 2 -rs
 
-test-all: .venv/.all  ## also the slow proofs: torch, JAX, kill loops, mutation testing
+test-all: .venv/.all  ## also the slow proofs: torch, JAX, Ray, kill loops, mutation testing
 	$(BIN)/python -m pytest -n 2 -rs -m 'slow or not slow'
 	$(BIN)/python bench/mutation.py
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import threading
 from dataclasses import asdict, replace
 
 import pytest
@@ -154,3 +155,23 @@ def test_facts_of_another_kind_are_not_believed(tmp_path, index):
     )
     assert all(isinstance(asdict(row)[name], str) for name in ("created", "updated"))
     assert stat.S_ISREG(index.path.stat().st_mode)
+
+
+def test_many_runs_may_begin_at_once(tmp_path):
+    for number in range(8):
+        make_run(tmp_path / str(number), seed=number)
+    said, together = [], threading.Barrier(8)
+
+    def record(number):
+        index = Index(tmp_path / "home" / "index.sqlite", warn=said.append)
+        together.wait()
+        index.record(tmp_path / str(number), acknowledged=True)
+        index.record(tmp_path / str(number))
+
+    threads = [threading.Thread(target=record, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == []
+    assert {row.seed for row in Index(tmp_path / "home" / "index.sqlite").rows()} == set(range(8))

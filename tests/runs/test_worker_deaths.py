@@ -14,6 +14,7 @@ import pytest
 from working_tasks import DiesFirst, Refuses, RefusesUnportably, Returns, Walks
 
 from counterpoint.errors import WorkerError
+from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.watch import ending
 
@@ -109,23 +110,45 @@ def test_under_many_kill_loops_the_results_are_the_same():
     assert sum(killed for _, killed in done) >= 50
 
 
-def test_workers_end_when_the_main_process_is_killed(tmp_path):
-    program = f"""
+def start(folder, body):
+    """A main process of its own, which can import the tasks."""
+    script = folder / "program.py"
+    script.write_text(f"""
+import signal, sys
 from pathlib import Path
+from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.executor import run_tasks
-from working_tasks import Marks
+from working_tasks import *
 if __name__ == "__main__":
-    run_tasks([Marks(Path({str(tmp_path)!r}))] * 2, workers=2)
-"""
-    script = tmp_path / "program.py"
-    script.write_text(program)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    folder = Path({str(folder)!r})
+    {body}
+""")
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    with subprocess.Popen(
-        [sys.executable, script], env={**os.environ, "PYTHONPATH": paths}
-    ) as main:
+    return subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": paths})
+
+
+def test_workers_end_when_the_main_process_is_killed(tmp_path):
+    with start(tmp_path, "run_tasks([Marks(folder)] * 2, workers=2)") as main:
         workers = wait_for(lambda: [p.name for p in tmp_path.glob("[0-9]*")], 2)
         main.kill()
     assert wait_for(lambda: [w for w in workers if not Path(f"/proc/{w}").exists()], 2) == workers
+
+
+def test_tasks_that_are_told_to_stop_have_time_for_a_checkpoint(tmp_path):
+    body = "run_tasks([TrainsUntilAsked(folder / name) for name in 'ab'], workers=2)"
+    with start(tmp_path, body) as main:
+        series = [tmp_path / name / "metrics.jsonl" for name in "ab"]
+        wait_for(lambda: [str(file) for file in series if file.exists()], 2)
+        time.sleep(0.2)
+        asked = time.monotonic()
+        main.terminate()
+        main.wait(timeout=20)
+    assert time.monotonic() - asked < 5
+    assert main.returncode == 143
+    for file in series:
+        with RunDirectory.open(file.parent) as run:
+            assert run.resumed.step == len(file.read_text().splitlines()) > 1
 
 
 def wait_for(found, count, seconds=20):

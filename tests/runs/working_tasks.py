@@ -8,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.stop import Stopper
+
 
 @dataclass(frozen=True)
 class Walks:
@@ -93,3 +97,25 @@ class Marks:
         for _ in range(2000):
             time.sleep(0.02)
             advance()
+
+
+@dataclass(frozen=True)
+class TrainsUntilAsked:
+    """A toy training with a checkpoint at the end, whenever a signal asks for the end."""
+
+    path: Path
+
+    def __call__(self, advance):
+        with Stopper() as stopper, RunDirectory.create(self.path, {}) as run:
+            step = 0
+            while stopper.asked is None:
+                step += 1
+                run.log({"step": step})
+                advance({"step": step, "filler": "x" * 10_000})
+                time.sleep(0.001)
+            time.sleep(0.3)  # a checkpoint may take its time
+            for _ in range(100):
+                advance({"filler": "x" * 10_000})
+                time.sleep(0.001)
+            run.save(step, Snapshot(facts={"step": step}))
+        return step

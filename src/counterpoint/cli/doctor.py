@@ -14,7 +14,13 @@ from counterpoint.cli.output import print_json, print_result
 from counterpoint.runs.executor import available_workers
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
-EXTRAS = {"torch": "credit functions on torch tensors", "jax": "credit functions on JAX arrays"}
+EXTRAS = {
+    "torch": "credit functions on torch tensors",
+    "jax": "credit functions on JAX arrays",
+    "safetensors": "checkpoints",
+    "ray": "tasks over a cluster",
+    "tensorboard": "--export tensorboard",
+}
 
 
 @dataclass(frozen=True)

@@ -243,4 +243,9 @@ def _locked(path: Path) -> Lock:
         raise OutputError(
             f"could not make {path} ({error.strerror or error}); choose another folder"
         ) from error
-    return Lock(path / LOCK)
+    lock = Lock(path / LOCK)
+    for name in (RUN, STATUS, METRICS):
+        for left in path.glob(f".{name}.*"):  # of a process that was killed while it wrote
+            with contextlib.suppress(OSError):
+                left.unlink()
+    return lock

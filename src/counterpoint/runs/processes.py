@@ -130,17 +130,37 @@ def _bury(worker: _Worker, waiting: deque[int], watch: Watch) -> None:
 def _end(alive: Sequence[_Worker], *, at_once: bool) -> None:
     """Leave no worker behind: idle ones see the end of their pipe, others are told, then killed.
 
-    A task that handles SIGTERM (`stop.Stopper`) has a few seconds for a checkpoint.
+    A task that handles SIGTERM (`stop.Stopper`) has a few seconds for a checkpoint. Until then we
+    hear it out, for a closed pipe would end it where it stands.
     """
     for worker in alive:
-        worker.pipe.close()
         if at_once:
             worker.process.terminate()
+        if worker.task is None:
+            worker.pipe.close()
     deadline = time.monotonic() + _GRACE_SECONDS
+    while left := [worker for worker in alive if worker.process.is_alive()]:
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            break
+        talking = [worker.pipe for worker in left if not worker.pipe.closed]
+        for ready in wait([*talking, *(worker.process.sentinel for worker in left)], seconds):
+            if isinstance(ready, Connection):
+                _hear_out(ready)
     for worker in alive:
-        worker.process.join(max(deadline - time.monotonic(), 0.01))
         worker.process.kill()
         worker.process.join()
+        worker.pipe.close()
+
+
+def _hear_out(pipe: Connection) -> None:
+    """Pass over what a worker says; once its task is over, let it go."""
+    try:
+        over = ForkingPickler.loads(pipe.recv_bytes())[0] != "advance"
+    except Exception:
+        over = True
+    if over:
+        pipe.close()
 
 
 @contextmanager

@@ -1,0 +1,128 @@
+"""Sending the series of a run to other tools, besides `metrics.jsonl`.
+
+An exporter takes the rows that `RunDirectory.log` takes. To add one: a class with `log` and
+`close`, and a line in `EXPORTERS`. What it writes is a copy; the run never depends on it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from counterpoint.errors import MissingPackageError, OutputError, UnknownNameError
+
+
+class Exporter(Protocol):
+    """Somewhere that the rows of a run go."""
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Send one row; it has a whole number `step`."""
+
+    def close(self) -> None:
+        """Send what is left."""
+
+
+class TensorBoard:
+    """Scalars for TensorBoard, in `tensorboard/` of the run; needs tensorboard, not torch.
+
+    Opened for a resumed run, it tells TensorBoard to forget what came at or after the first step
+    that is logged, so that the curves are those of a run that never stopped.
+
+    Raises:
+        MissingPackageError: tensorboard is not installed.
+        OutputError: its file cannot be written.
+    """
+
+    FOLDER = "tensorboard"
+
+    def __init__(self, run: Path) -> None:
+        try:
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        except ImportError as error:
+            raise MissingPackageError(
+                "the exporter tensorboard needs tensorboard, which is not installed: "
+                "pip install 'counterpoint-rl[tensorboard]'"
+            ) from error
+        self.folder = run / self.FOLDER
+        self._events, self._summaries = event_pb2, summary_pb2
+        self._begun = False
+        try:
+            self._writer = EventFileWriter(str(self.folder))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Write the numbers of a row; text, null and what is not finite have no place there.
+
+        Raises:
+            OutputError: they could not be written.
+        """
+        step, now = row["step"], time.time()
+        values = [
+            self._summaries.Summary.Value(tag=tag, simple_value=value)
+            for tag, value in scalars(row)
+            if tag != "step"
+        ]
+        try:
+            if not self._begun:
+                start = self._events.SessionLog(status=self._events.SessionLog.START)
+                self._add(wall_time=now, step=step, session_log=start)
+                self._begun = True
+            self._add(wall_time=now, step=step, summary=self._summaries.Summary(value=values))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Write what is left.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        try:
+            self._writer.close()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _add(self, **fields: Any) -> None:
+        self._writer.add_event(self._events.Event(**fields))
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"could not write {self.folder} ({error.strerror or error}); the run itself is whole: "
+            "make room, or leave out --export tensorboard"
+        )
+
+
+EXPORTERS: dict[str, Callable[[Path], Exporter]] = {"tensorboard": TensorBoard}
+"""Name to what makes an exporter for a run directory."""
+
+
+def exporter(name: str, run: Path) -> Exporter:
+    """The exporter of that name, for a run directory.
+
+    Raises:
+        UnknownNameError: no exporter of that name.
+        MissingPackageError: its package is not installed.
+        OutputError: it cannot write.
+    """
+    if name not in EXPORTERS:
+        raise UnknownNameError(f"got exporter {name!r}; wanted one of {', '.join(EXPORTERS)}")
+    return EXPORTERS[name](run)
+
+
+def scalars(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, float]]:
+    """The finite numbers of a row by name: `{"gap": {"a": 1}, "p": [2]}` gives `gap/a`, `p/0`."""
+    for key, value in row.items():
+        name = f"{within}{key}"
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        if isinstance(value, Mapping):
+            yield from scalars(value, f"{name}/")
+        elif isinstance(value, list | tuple):
+            yield from scalars({str(i): inner for i, inner in enumerate(value)}, f"{name}/")
+        elif isinstance(value, int | float) and math.isfinite(value):
+            yield name, float(value)
