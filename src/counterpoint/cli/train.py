@@ -12,7 +12,7 @@ from counterpoint.cli.compare import read_settings
 from counterpoint.cli.live import Run, watching
 from counterpoint.cli.training import finish
 from counterpoint.runs.names import run_folder
-from counterpoint.train.needs import require_tensorboard, require_torch
+from counterpoint.train.needs import require_torch
 
 DEFAULT = Path("counterpoint-out") / "train"
 
@@ -46,15 +46,14 @@ class Train:
     out: Path | None = None
     """The run directory; default: counterpoint-out/train/WORLD-SCHEME-SEED."""
     export: Literal["tensorboard"] | None = None
-    """Also write the series for TensorBoard, to a folder in the run directory."""
+    """Also write the series for TensorBoard, to a folder in the run directory; `resume` goes on
+    with it."""
     json: bool = False
     """Print the summary as JSON alone."""
 
     def run(self) -> int:
         """Train, save, print."""
         require_torch()
-        if self.export:
-            require_tensorboard()
         from counterpoint.train.session import begin, plan_of
 
         plan = plan_of(
@@ -68,5 +67,5 @@ class Train:
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = Run(f"{self.scheme} on {self.world}", plan.budget)
         with watching(shown):
-            session = begin(plan, out, shown.heard)
-        return finish(session, export=self.export is not None, as_json=self.json)
+            session = begin(plan, out, shown.heard, export=self.export)
+        return finish(session, as_json=self.json)

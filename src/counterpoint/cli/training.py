@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from counterpoint.train.session import Session
 
 
-def finish(session: Session, *, export: bool = False, as_json: bool = False) -> int:
-    """Export where asked, print, say how to go on; the exit status."""
+NOT_TOLD = "its gradient is not told from 0 in batches of this size; no cause named"
+
+
+def finish(session: Session, *, as_json: bool = False) -> int:
+    """Print, say how to go on; the exit status."""
     for note in session.notes:
         say(f"counterpoint: {note}")
-    if export:
-        from counterpoint.train.export import to_tensorboard
-
-        say(f"tensorboard --logdir {to_tensorboard(session.path)}")
     document = summary(session.path)
     if as_json:
         print_json(document)
@@ -60,8 +59,6 @@ def _table(path: Path, facts: dict[str, Any]) -> Table:
         table.add_row("normalized (0 random, 1 reference)", f"{facts['normalized']:.3f}")
     table.add_row("steps", f"{facts['step'] or 0:,} in {facts['seconds']:.0f} s, {facts['status']}")
     for name, agent in facts["agents"].items():
-        told = (
-            f"collapsed ({agent['cause'] or 'no cause named'})" if agent["collapsed"] else "learns"
-        )
-        table.add_row(Text(name), told)
+        named = f"collapsed ({agent['cause']})" if agent["cause"] else NOT_TOLD
+        table.add_row(Text(name), named if agent["collapsed"] else "its gradient is told from 0")
     return table

@@ -12,7 +12,7 @@ from counterpoint.report.comparison_figures import (
     price_figure,
 )
 from counterpoint.report.comparison_result import Comparison
-from counterpoint.report.comparison_tables import agent_table, scheme_table, source_table
+from counterpoint.report.comparison_tables import NOTABLE, agent_table, scheme_table, source_table
 from counterpoint.report.definitions import comparison_definitions
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import ranges
@@ -47,11 +47,25 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "control": result.control,
         "collapse": collapse_figure(result, prefix),
         "cures": cures(result),
+        "nothing": nothing_to_cure(result),
         "definitions": comparison_definitions(stepwise=result.stepwise),
         "sources": source_table(result, prefix),
-        "settings": short_first([(name, value) for name, value in settings.items() if value]),
+        "settings": short_first([(n, v) for n, v in settings.items() if v and v != "null"]),
         "command": command(result.config),
     }
+
+
+def nothing_to_cure(result: Comparison) -> str:
+    """What stands where no cause is named: that nothing collapsed, or that nothing explains it."""
+    shares = [a.collapsed_share for s in result.schemes.values() for a in s.agents.values()]
+    if any(share is not None and share >= NOTABLE for share in shares):
+        return (
+            "Gradients of some agents were long not told from zero, but nothing that was measured "
+            "explains it, so no cause is named and there is no remedy to give."
+        )
+    if all(share is None for share in shares):
+        return "There were too few measurements of gradients for a verdict."
+    return "No agent’s gradient collapsed under any scheme, so there is nothing to remedy."
 
 
 def cures(result: Comparison) -> list[Cure]:

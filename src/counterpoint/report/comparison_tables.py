@@ -143,7 +143,8 @@ def _reference_rows(result: Comparison, places: int) -> list[Row]:
 
 def agent_table(result: Comparison, prefix: str) -> Table:
     """One row an agent, one column a scheme: accuracy (if there is one), collapse and cause."""
-    fields = ("accuracy", "accuracy_low", "accuracy_high", "collapsed_share", "cause", *MEASURES)
+    known = () if result.stepwise else ("accuracy", "accuracy_low", "accuracy_high")
+    fields = (*known, "collapsed_share", "cause", *MEASURES)
     columns, ranked = [Column("Agent", ("agent",), numeric=False)], result.ranked
     missing = REASONS["collapsed" if result.stepwise else "accuracy"]
     for scheme in ranked:
@@ -169,12 +170,12 @@ def agent_table(result: Comparison, prefix: str) -> Table:
 
 def _agent_cell(result: Comparison, agent: AgentResult | None) -> Cell:
     if agent is None:
-        return Cell(ABSENT, (None,) * (5 + len(MEASURES)))
+        return Cell(ABSENT, (None,) * ((2 if result.stepwise else 5) + len(MEASURES)))
     share = agent.collapsed_share
     rest = (share, agent.cause, *agent.measures.values())
     if result.stepwise:
         codes = (code_of(agent.cause),) if agent.cause else ()
-        return Cell(percent(share), (*agent.accuracy.exact, *rest), codes=codes)
+        return Cell(percent(share), rest, codes=codes)
     return Cell(
         agent.accuracy.shown(3),
         (*agent.accuracy.exact, *rest),

@@ -137,7 +137,8 @@ _STEPWISE = (
         "The share of measured updates and seeds in which an agent’s gradient cannot be told from "
         "zero (the 95% interval of the mean cosine between half-batches of the last ten "
         "measurements includes 0) while the team could still improve. Before the tenth "
-        "measurement there is no verdict.",
+        "measurement there is no verdict. It is a statement about batches of this size: a team "
+        "whose return rises learns all the same, from many small steps.",
     ),
     _SHARED["cause"],
     *(d for d in COMPARISON if d.key in ("inflation", "signal_share", "dead_rate", "snr")),
@@ -198,6 +199,31 @@ DIAGNOSIS = (
         "the agents’ rewards differ.",
     ),
     _SHARED["cause"],
+)
+
+TRAINING = (
+    Definition(
+        "return",
+        "Return",
+        "The sum of all agents’ own rewards over an episode, in the world’s own unit; normalized, "
+        "0 is a team that chooses uniformly and 1 the reference team.",
+    ),
+    *(d for d in _STEPWISE if d.key in ("collapsed", "cause", "snr", "inflation")),
+    Definition(
+        "cosine",
+        "Cosine",
+        "Between the agent’s gradients in two halves of the batch: 1 is a gradient without noise, "
+        "around 0 it cannot be told from noise.",
+    ),
+    Definition(
+        "share",
+        "Share of gradient",
+        "The agent’s part in the sum of all agents’ squared gradient norms.",
+    ),
+    Definition("entropy", "Entropy", "How much choice the agent’s policy leaves: 0 is none."),
+    *(d for d in _STEPWISE if d.key in ("signal_share", "dead_rate")),
+    Definition("participation", "Participation", "The share of steps in which the agent decided."),
+    *(d for d in _STEPWISE if d.key == "credit"),
 )
 
 CONDITIONS = {

@@ -13,10 +13,12 @@ from typing import Any
 
 from counterpoint.errors import SettingError
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import read_facts, read_run
 from counterpoint.runs.stop import Stopper
 from counterpoint.train.levels import Crediting
+from counterpoint.train.needs import require_tensorboard
 from counterpoint.train.options import budget_or_default, measured_often, split_settings
 from counterpoint.train.training import Row, Trained, TrainPlan, train_policies
 from counterpoint.worlds import catalogue as exact_worlds
@@ -85,19 +87,32 @@ def plan_of(
     return TrainPlan(world, scheme, seed, budget, seconds, own, policy)
 
 
-def begin(plan: TrainPlan, path: Path, on_row: OnRow | None = None) -> Session:
+def begin(
+    plan: TrainPlan, path: Path, on_row: OnRow | None = None, *, export: str | None = None
+) -> Session:
     """Train in a folder that holds no run.
+
+    Args:
+        plan: what to train.
+        path: the run directory to make.
+        on_row: called with each row of the series.
+        export: name of an exporter that gets the rows too; None for none.
 
     Raises:
         RunError: there is a run already.
+        MissingPackageError: the exporter's package is not installed.
         CounterpointError: as `train_policies`.
     """
+    if export == TensorBoard.FOLDER:
+        require_tensorboard()  # before there is anything to leave behind
     with RunDirectory.create(path, plan.config(), index=Index()) as run:
-        return _session(plan, run, on_row)
+        return _session(plan, run, on_row, export)
 
 
 def go_on(path: Path, on_row: OnRow | None = None) -> Session:
     """Go on with a run from its newest checkpoint, or from the start where it has none.
+
+    What it exported to, it exports to again.
 
     Raises:
         RunError: there is no run.
@@ -110,16 +125,28 @@ def go_on(path: Path, on_row: OnRow | None = None) -> Session:
         step = facts.step or 0
         said = f"{path} is finished, at step {step}; `counterpoint report {path}` draws its page"
         return Session(path, plan, None, step, 0, said)
+    exported = [name for name in EXPORTERS if (path / name).is_dir()]
     with RunDirectory.open(path, index=Index()) as run:
-        return _session(plan, run, on_row)
+        return _session(plan, run, on_row, next(iter(exported), None))
 
 
-def _session(plan: TrainPlan, run: RunDirectory, on_row: OnRow | None) -> Session:
+def _session(
+    plan: TrainPlan, run: RunDirectory, on_row: OnRow | None, export: str | None
+) -> Session:
     begun = run.resumed.step or 0
+    copy = exporter(export, run.path) if export else None
+
+    def heard(row: Row) -> None:
+        for told in (on_row, copy.log if copy else None):
+            if told is not None:
+                told(row)
+
     with Stopper() as stopper:
         trained = train_policies(
-            plan, run=run, on_row=on_row, asked_to_stop=lambda: stopper.asked is not None
+            plan, run=run, on_row=heard, asked_to_stop=lambda: stopper.asked is not None
         )
+    if copy is not None:
+        copy.close()
     step = trained.rows[-1]["step"] if trained.rows else 0
     stopped = not trained.finished
     return Session(
