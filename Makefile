@@ -12,7 +12,7 @@ SOURCES := pyproject.toml constraints.txt
 	@touch $@
 
 .venv/.dev: .venv/.core
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[dev,torch,worlds]'
 	@touch $@
 
 .venv/.all: .venv/.dev

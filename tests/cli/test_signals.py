@@ -21,13 +21,22 @@ def test_a_signal_ends_the_run_and_its_workers(number, status, tmp_path):
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     ) as running:
-        time.sleep(4)
+        _wait_for(tmp_path / "out")  # it is made when everything is imported and the plan is read
+        time.sleep(2)
         os.kill(running.pid, number)
         _, told = running.communicate(timeout=20)
     assert running.returncode == status
     assert b"Traceback" not in told
     assert _group_is_gone(running.pid)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def _wait_for(folder):
+    for _ in range(600):
+        if folder.is_dir():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{folder} was not made within a minute")
 
 
 def _group_is_gone(group):

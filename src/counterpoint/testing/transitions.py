@@ -63,7 +63,7 @@ def check_step(world: StepWorld, step: Step) -> None:
         demand(ok, f"{name} of shape {got.shape} and type {got.dtype}", f"{kind.__name__} {shape}")
     finite = bool(np.isfinite(step.own).all() and np.isfinite(step.reward).all())
     demand(finite, "rewards that are not finite", "finite numbers")
-    near = np.allclose(step.reward, paid(step.own, world.settings), rtol=ROUNDING, atol=ROUNDING)
+    near = np.allclose(step.reward, paid(step.own, world), rtol=ROUNDING, atol=ROUNDING)
     what = {"own": "the world's own rewards", "common": "the sum of all agents' own rewards"}
     demand(near, "other rewards", what[world.settings.reward])
     _check_components(world, step)

@@ -29,27 +29,18 @@ NEVER = -1e9
 class FastTanh(torch.autograd.Function):
     """tanh by NumPy's vector instructions: 4 times faster than torch's on a CPU."""
 
-    generate_vmap_rule = False
-
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
         np.tanh(x.detach().numpy(), out=y.numpy())
+        ctx.save_for_backward(y)
         return y
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
         found: Tensor = torch.ops.aten.tanh_backward(grads[0], y)
         return found
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None], x: Tensor) -> tuple[Tensor, int | None]:
-        return FastTanh.apply(x), in_dims[0]
 
 
 class Activation(nn.Module):
@@ -90,14 +81,7 @@ class Network(nn.Module):
             layers += [_linear(sizes[i], sizes[i + 1], math.sqrt(2), generator)]
             layers += [Activation(settings.activation)]
         self.body = nn.Sequential(*layers)
-        self.cell: nn.GRUCell | None = None
-        if settings.memory == "gru":
-            self.cell = nn.GRUCell(settings.hidden, settings.hidden)
-            for name, weight in self.cell.named_parameters():
-                if name.startswith("weight"):
-                    nn.init.orthogonal_(weight, generator=generator)
-                else:
-                    nn.init.zeros_(weight)
+        self.cell = Cell(settings.hidden, generator) if settings.memory == "gru" else None
         self.head = _linear(settings.hidden, outputs, gain, generator)
 
     def forward(
@@ -117,13 +101,32 @@ class Network(nn.Module):
         z = self.body(x)
         if self.cell is None or hidden is None or keep is None:
             return self.head(z), None
-        shape, memories = hidden.shape, []
+        told, memories = self.cell.told(z), []
         for step in range(x.shape[-2]):
-            before = (hidden * keep[..., step, None]).flatten(0, 1)
-            hidden = self.cell(z[..., step, :].flatten(0, 1), before).view(shape)
+            hidden = self.cell(told[..., step, :], hidden * keep[..., step, None])
             memories.append(hidden)
         remembered = torch.stack(memories, dim=-2)
         return self.head(remembered), remembered
+
+
+class Cell(nn.Module):
+    """A gated recurrent unit: h' = (1 - z) n + z h, with n = tanh(W x + r U h).
+
+    Source: Cho et al. 2014, arXiv:1406.1078, in the form in which the reset gate acts on U h.
+    """
+
+    def __init__(self, size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.told = _linear(size, 3 * size, 1.0, generator)
+        self.recall = _linear(size, 3 * size, 1.0, generator)
+
+    def forward(self, told: Tensor, hidden: Tensor) -> Tensor:
+        """[..., H] what is remembered, from W x [..., 3 H] and what was remembered [..., H]."""
+        xr, xz, xn = told.chunk(3, dim=-1)
+        hr, hz, hn = self.recall(hidden).chunk(3, dim=-1)
+        reset, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
+        new = torch.tanh(xn + reset * hn)
+        return new + z * (hidden - new)
 
 
 def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
@@ -218,7 +221,6 @@ class Policy(nn.Module):
         hidden: Tensor | None = None,
         keep: Tensor | None = None,
         legal: Tensor | None = None,
-        who: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Logits, or means where actions are continuous, and memories: see `Network.forward`.
 
@@ -227,14 +229,13 @@ class Policy(nn.Module):
             hidden: [A, N, H] or None.
             keep: [A, N, L] or None.
             legal: [A, N, L, M] which actions an agent has now, or None.
-            who: [A] which members of the set the agents are; None for all of them in order.
 
         Returns:
             [A, N, L, M] logits, `NEVER` for actions that an agent does not have, or [A, N, L, U].
         """
-        out, remembered = self.network(self.inputs(seen, who), hidden, keep)
+        out, remembered = self.network(self.inputs(seen), hidden, keep)
         if not self.continuous and (self.differ or legal is not None):
-            own = self._of(self.own, who)[:, None, None]
+            own = self.own[:, None, None]
             out = torch.where(own if legal is None else own & legal, out, NEVER)
         return out, remembered
 
@@ -245,7 +246,6 @@ class Policy(nn.Module):
         hidden: Tensor | None = None,
         keep: Tensor | None = None,
         legal: Tensor | None = None,
-        who: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """[A, N, L] log-probability of `action`, and entropy of what could have been done.
 
@@ -255,29 +255,21 @@ class Policy(nn.Module):
             hidden: [A, N, H] or None.
             keep: [A, N, L] or None.
             legal: [A, N, L, M] or None.
-            who: [A] or None.
         """
-        out, _ = self.respond(seen, hidden, keep, legal, who)
+        out, _ = self.respond(seen, hidden, keep, legal)
         if self.continuous:
-            return self.log_density(out, action, who)
+            return self.log_density(out, action)
         log_probs = torch.log_softmax(out, dim=-1)
         done = log_probs.gather(-1, action[..., None])[..., 0]
         return done, -(log_probs.exp() * log_probs).sum(dim=-1)
 
-    def log_density(
-        self, mean: Tensor, action: Tensor, who: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def log_density(self, mean: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """[A, N, L] log-density of `action` [A, N, L, U] around `mean`, and its entropy."""
-        log_std = self._of(self.log_std, who)[:, None, None]
-        own = self._of(self.own, who)[:, None, None]
+        log_std, own = self.log_std[:, None, None], self.own[:, None, None]
         z = (action - mean) * torch.exp(-log_std)
         density = (-0.5 * z**2 - log_std - HALF_LOG_TAU) * own
         entropy = ((log_std + HALF_LOG_TAU + 0.5) * own).sum(dim=-1)
         return density.sum(dim=-1), entropy.expand(density.shape[:-1])
-
-    def _of(self, table: Tensor, who: Tensor | None) -> Tensor:
-        """The rows of the agents `who` of a table with a row for each member."""
-        return table if who is None else table[who]
 
 
 class Inputs:
@@ -287,12 +279,12 @@ class Inputs:
         self.extra = members if identity and members > 1 else 0
         self.eye = torch.eye(members) if self.extra else None
 
-    def __call__(self, seen: Tensor, who: Tensor | None = None) -> Tensor:
-        """[A, N, L, D + extra] of `seen` [A, N, L, D] of the members `who` [A]."""
+    def __call__(self, seen: Tensor) -> Tensor:
+        """[A, N, L, D + extra] of `seen` [A, N, L, D]."""
         if self.eye is None:
             return seen
-        eye = self.eye if who is None else self.eye[who]
-        return torch.cat([seen, eye[:, None, None].expand(*seen.shape[:-1], -1)], dim=-1)
+        who = self.eye[:, None, None].expand(*seen.shape[:-1], -1)
+        return torch.cat([seen, who], dim=-1)
 
 
 class Critic(nn.Module):

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from counterpoint.credit import RunningState, Scheme, Tally
+from counterpoint.train.adam import Adam
 from counterpoint.train.estimates import generalized_advantages, paid_by_decision
 from counterpoint.train.levels import Credited, Crediting, apply
 from counterpoint.train.networks import TeamNetworks
@@ -65,9 +66,7 @@ class Learner:
         self.crediting = Crediting.of(scheme, world, settings)
         outputs, options = self.crediting.outputs(world), self.crediting.counterfactual
         self.team = TeamNetworks(world, settings, outputs, seed, options)
-        self.optimizer = torch.optim.Adam(
-            self.team.parameters(), lr=settings.lr, eps=1e-5, fused=True
-        )
+        self.adam = Adam(self.team.networks(), settings.max_norm)
         self.player = Player(world, settings, seed)
         self.valuer = Valuer(self.team, settings, outputs, self.player.hidden)
         self.shuffles = np.random.default_rng([seed, 3])
@@ -101,7 +100,7 @@ class Learner:
         parts = parts_of(batch, estimate.advantage, estimate.target, self.valuer)
         if look is not None:
             look(batch, estimate, parts)
-        losses = improve(self.valuer, self.optimizer, parts, self.shuffles)
+        losses = improve(self.valuer, self.adam, parts, self.shuffles, self.settings.lr)
         self.updates += 1
         return batch, losses
 

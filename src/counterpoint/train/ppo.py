@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from counterpoint.train.adam import Adam
 from counterpoint.train.networks import Policy, folded, memory_of
 from counterpoint.train.rollout import Batch
 from counterpoint.train.settings import PolicySettings
@@ -99,30 +100,32 @@ def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) ->
 
 def improve(
     valuer: Valuer,
-    optimizer: torch.optim.Optimizer,
+    adam: Adam,
     parts: list[Part],
     rng: np.random.Generator,
+    lr: float,
 ) -> Losses:
     """Take `epochs` passes over the batch in `minibatches` shuffled parts.
 
     Args:
         valuer: whose team and settings these are.
-        optimizer: of all parameters of the team.
+        adam: of all parameters of the team.
         parts: the batch by parameter set.
         rng: of the shuffles.
+        lr: learning rate.
 
     Returns:
         Means over the passes: policy loss, value loss, entropy (nats), kl (nats, of the policy
         that played against the present one), clipped (share of decisions).
     """
-    settings, networks = valuer.settings, valuer.team.networks()
+    settings = valuer.settings
     sequences = parts[0].seen.shape[1]
     count = min(settings.minibatches, sequences)
     totals: dict[str, Tensor] = {}
     for _ in range(settings.epochs):
         order = torch.from_numpy(rng.permutation(sequences))
         for which in order.chunk(count):
-            optimizer.zero_grad(set_to_none=True)
+            adam.zero()
             loss = torch.zeros(())
             for i, part in enumerate(parts):
                 small = part.at(which)
@@ -132,9 +135,7 @@ def improve(
                 for name, x in told.items():
                     totals[name] = totals.get(name, torch.zeros(())) + x.detach()
             loss.backward()
-            for network in networks:
-                nn.utils.clip_grad_norm_(network.parameters(), settings.max_norm)
-            optimizer.step()
+            adam.step(lr)
     passes = settings.epochs * count * len(parts)
     return {name: float(x) / passes for name, x in totals.items()}
 

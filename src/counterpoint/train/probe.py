@@ -1,20 +1,21 @@
 """Each agent's policy gradient in micro-batches, and what it says: measured while a team learns.
 
 Start with `agent_numbers`. The gradient is that of the mean of A log pi at the parameters that
-played, before the first step of an update, entropy and clipping left aside. One backward pass
-gives those of all agents and micro-batches, so that a measurement costs about as much as one pass
-over the batch for the actors alone.
+played, before the first step of an update; the entropy bonus, clipping, and the deviations of
+continuous actions are left aside. One backward pass gives those of all agents and micro-batches,
+so that a measurement costs about as much as one pass over the batch for the actors alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch import Tensor, nn
 
 from counterpoint.credit import Scheme
 from counterpoint.diagnose import gradient_statistics
@@ -69,47 +70,63 @@ def agent_numbers(
 def micro_gradients(team: TeamNetworks, parts: list[Part], agents: int) -> tuple[Floats, Floats]:
     """Gradients [M, A, D] of M micro-batches, and the share [M, A] of steps decided in each.
 
-    D holds the parameters of every actor, those of another set than the agent's being 0.
+    D holds the weights of every actor, those of another set than the agent's being 0.
     """
-    sizes = [sum(p.numel() for p in actor.parameters()) for actor in team.actors]
-    out = np.zeros((MICRO_BATCHES, agents, sum(sizes)))
-    decided = np.zeros((MICRO_BATCHES, agents))
-    start = 0
-    for actor, whose, part, size in zip(team.actors, team.sets, parts, sizes, strict=True):
-        found, share = _of_set(actor, part)
-        members = list(whose.members)
-        out[:, members, start : start + size] = found
-        decided[:, members] = share
+    by_set = [_of_set(actor, part) for actor, part in zip(team.actors, parts, strict=True)]
+    out = np.zeros((MICRO_BATCHES, agents, sum(found.shape[-1] for found, _ in by_set)))
+    decided, start = np.zeros((MICRO_BATCHES, agents)), 0
+    for (found, share), whose in zip(by_set, team.sets, strict=True):
+        members, size = list(whose.members), found.shape[-1]
+        out[:, members, start : start + size], decided[:, members] = found, share
         start += size
     return out, decided
 
 
 def _of_set(policy: Policy, part: Part) -> tuple[Floats, Floats]:
-    """[M, A, d] gradients of one set's agents, and [M, A] the share of steps they decided in."""
-    a, n = part.seen.shape[:2]
-    each = n // MICRO_BATCHES
+    """[M, A, d] gradients of one set's agents, and [M, A] the share of steps they decided in.
 
-    def split(x: Tensor) -> Tensor:
-        """[A, N, ...] as [A M, 1, N / M, ...]; what is left over is not looked at."""
-        rows = x[:, : each * MICRO_BATCHES].reshape(a, each, MICRO_BATCHES, *x.shape[2:])
-        return rows.transpose(1, 2).reshape(a * MICRO_BATCHES, 1, each, *x.shape[2:])
+    A linear layer's gradient is a sum of products, one a row: of what came in, and of the gradient
+    of what went out. So one backward pass to the layers' outputs is enough for any grouping.
+    """
+    weight = part.advantage if part.active is None else part.advantage * part.active
+    each = weight.shape[1] // MICRO_BATCHES
+    per_group = each * weight.shape[2]
+    with _layers_of(policy) as calls:
+        log_prob, _ = policy(part.seen, part.action, part.hidden, part.keep, part.legal)
+    total = (log_prob * weight).sum() / per_group
+    grads = torch.autograd.grad(total, [out for _, _, out in calls])
+    by_layer: dict[nn.Module, Tensor] = {}
+    for (layer, given, _), grad in zip(calls, grads, strict=True):
+        one, rows = torch.ones(*given.shape[:-1], 1), _split(grad, each)
+        products = rows.mT @ _split(torch.cat([given, one], dim=-1), each)
+        by_layer[layer] = products if layer not in by_layer else by_layer[layer] + products
+    gradients = torch.cat([x.flatten(2) for x in by_layer.values()], dim=2)
+    acts = torch.ones_like(weight) if part.active is None else part.active
+    share = _split(acts[..., None], each).mean(dim=(2, 3))
+    return gradients.transpose(0, 1).double().numpy(), share.T.double().numpy()
 
-    def gain(weights: dict[str, Tensor], who: Tensor, rows: dict[str, Tensor]) -> Tensor:
-        given = {name: x for name, x in rows.items() if name not in ("advantage", "active")}
-        log_prob, _ = functional_call(policy, weights, (), given | {"who": who})
-        weight = rows["advantage"] * rows["active"] if "active" in rows else rows["advantage"]
-        return (log_prob * weight).mean()
 
-    names = ("seen", "keep", "hidden", "legal", "action", "advantage", "active")
-    told = {name: getattr(part, name) for name in names}
-    rows = {name: split(x) for name, x in told.items() if x is not None}
-    weights: dict[str, Tensor] = {name: p.detach() for name, p in policy.named_parameters()}
-    who = torch.arange(a).repeat_interleave(MICRO_BATCHES)[:, None]
-    by_name = vmap(grad(gain), in_dims=(None, 0, 0))(weights, who, rows)
-    flat = torch.cat([by_name[name].flatten(1) for name in weights], dim=1)
-    share = rows["active"].mean(dim=(1, 2, 3)) if "active" in rows else torch.ones(len(flat))
-    gradients = flat.reshape(a, MICRO_BATCHES, -1).transpose(0, 1).double().numpy()
-    return gradients, share.reshape(a, MICRO_BATCHES).T.double().numpy()
+def _split(x: Tensor, each: int) -> Tensor:
+    """[A, N, (L,) D] as [A, M, rows, D]: sequence 0, M, 2 M, ... first; the rest is left out."""
+    rows = x[:, : each * MICRO_BATCHES].detach()
+    rows = rows.reshape(x.shape[0], each, MICRO_BATCHES, -1, x.shape[-1])
+    return rows.transpose(1, 2).flatten(2, 3)
+
+
+@contextmanager
+def _layers_of(policy: Policy) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
+    """Every call of a linear layer meanwhile: the layer, what came in, what went out."""
+    calls: list[tuple[nn.Module, Tensor, Tensor]] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, given, out: calls.append((layer, given[0], out)))
+        for layer in policy.modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def entropies(team: TeamNetworks, parts: list[Part], agents: int) -> Floats:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from counterpoint.credit import RunningState, Tally
@@ -16,12 +15,7 @@ from counterpoint.train.policies import Learner
 
 def capture(learner: Learner) -> Snapshot:
     """Everything that decides what a learner does next."""
-    arrays: dict[str, NDArray[Any]] = {
-        f"team.{name}": weight.detach().numpy().copy()
-        for name, weight in learner.team.named_parameters()
-    }
-    for place, memory in learner.optimizer.state_dict()["state"].items():
-        arrays |= {f"adam.{place}.{name}": x.numpy().copy() for name, x in memory.items()}
+    arrays = {f"adam.{name}": x for name, x in learner.adam.capture().items()}
     played, facts = learner.player.capture()
     arrays |= played
     arrays |= {f"values.{name}": x for name, x in learner.valuer.capture().items()}
@@ -41,22 +35,15 @@ def capture(learner: Learner) -> Snapshot:
 def restore(learner: Learner, snapshot: Snapshot) -> None:
     """Let a new learner of the same plan go on where `capture` was called."""
     arrays, facts = snapshot.arrays, snapshot.facts
-    with torch.no_grad():
-        for name, weight in learner.team.named_parameters():
-            weight.copy_(torch.from_numpy(np.array(arrays[f"team.{name}"])))
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, array in arrays.items():
-        kind, _, rest = name.partition(".")
-        if kind == "adam":
-            place, _, what = rest.partition(".")
-            state.setdefault(int(place), {})[what] = torch.from_numpy(np.array(array))
-    groups = learner.optimizer.state_dict()["param_groups"]
-    learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    learner.adam.restore(_of("adam", arrays))
     learner.player.restore(arrays, facts["player"])
-    learner.valuer.restore(
-        {n.partition(".")[2]: x for n, x in arrays.items() if n.startswith("values.")}
-    )
+    learner.valuer.restore(_of("values", arrays))
     learner.updates = facts["updates"]
     learner.shuffles.bit_generator.state = facts["shuffles"]
     learner.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
     learner.tally = Tally(**facts["tally"])
+
+
+def _of(part: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of one part, by the names that it gave them."""
+    return {n.partition(".")[2]: x for n, x in arrays.items() if n.startswith(f"{part}.")}

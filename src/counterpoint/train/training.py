@@ -25,6 +25,7 @@ from counterpoint.train.settings import PolicySettings
 from counterpoint.train.snapshot import capture, restore
 from counterpoint.train.watch import Watch
 from counterpoint.worlds.base import Floats
+from counterpoint.worlds.reordered import by_name
 from counterpoint.worlds.steps import StepWorld
 from counterpoint.worlds.stepwise import make_steps
 
@@ -90,7 +91,7 @@ class TrainPlan:
     def make_world(self, stream: int, copies: int) -> StepWorld:
         """Copies of the world with chance of their own for each `stream`; agents by name."""
         seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
-        return make_steps(self.world, self.world_settings, copies, seed)
+        return by_name(make_steps(self.world, self.world_settings, copies, seed))
 
     def learner(self) -> Learner:
         """The untrained team, with the copies that it trains in."""

@@ -59,7 +59,7 @@ class ForeignWorld(StepWorld):
     """
 
     python: ClassVar[bool] = True
-    source = "foreign: settings other than reward are arguments of its constructor"
+    source = "foreign: settings other than reward and stakes are arguments of its constructor"
     settings: ForeignSettings
 
     def __init__(
@@ -123,7 +123,7 @@ class ForeignWorld(StepWorld):
         if ended.any():
             self._begin(np.flatnonzero(ended))
             view = self._view()
-        return Step(view, paid(own, self.settings), own, terminated, ended, last)
+        return Step(view, paid(own, self), own, terminated, ended, last)
 
     def capture(self) -> Captured:
         """Seeds and actions; `seen` is there to tell whether they lead to the same place again."""
@@ -221,8 +221,8 @@ def make_foreign(
 ) -> ForeignWorld:
     """The foreign world called `name`; see `counterpoint.worlds.make_steps`."""
     given = {key: from_text(value) for key, value in (settings or {}).items()}
-    reward = given.pop("reward", "own")
-    told = ForeignSettings(reward=reward, arguments=given)
+    ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
+    told = ForeignSettings(**ours, arguments=given)
     make = construct(name, given)
     return ForeignWorld(make, name=name, settings=told, copies=copies, seed=seed)
 

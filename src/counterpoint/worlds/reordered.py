@@ -74,3 +74,9 @@ class Reordered(StepWorld):
         legal = None if view.legal is None else view.legal[:, self.order]
         seen, active = view.seen[:, self.order], view.active[:, self.order]
         return replace(view, seen=seen, active=active, legal=legal)
+
+
+def by_name(world: StepWorld) -> StepWorld:
+    """`world` with its agents in the order of their names, so that their order tells nothing."""
+    order = sorted(range(len(world.agents)), key=lambda k: world.agents[k])
+    return world if order == list(range(len(order))) else Reordered(world, order)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -33,6 +34,9 @@ class StepSettings:
 
     reward: Literal["own", "common"] = "own"
     """What an agent is paid: the world's own reward for it, or the sum of all agents' rewards."""
+    stakes: str = ""
+    """How many times more is paid to some: names of agents or roles with factors, such as
+    `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
 
     def __post_init__(self) -> None:
         if self.reward not in ("own", "common"):
@@ -181,11 +185,38 @@ class StepWorld(ABC):
         """Let go of windows, files and processes, if there are any."""
 
 
-def paid(own: Floats, settings: StepSettings) -> Floats:
+def paid(own: Floats, world: StepWorld) -> Floats:
     """[E, A] what agents are paid for the world's own rewards `own` [E, A]."""
-    if settings.reward == "own":
-        return own
-    return np.repeat(own.sum(axis=-1, keepdims=True), own.shape[-1], axis=-1)
+    settings = world.settings
+    if settings.reward == "common":
+        own = np.repeat(own.sum(axis=-1, keepdims=True), own.shape[-1], axis=-1)
+    return own * stakes_of(settings.stakes, world.agents, world.roles) if settings.stakes else own
+
+
+@lru_cache
+def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> Floats:
+    """[A] what each agent's reward is multiplied by; an agent's own entry goes before its role's.
+
+    Raises:
+        SettingError: no `name:factor` pairs, a name that nobody has, or a factor that is no
+            positive number.
+    """
+    told: dict[str, float] = {}
+    for pair in filter(None, (part.strip() for part in stakes.split(","))):
+        name, _, factor = (part.strip() for part in pair.rpartition(":"))
+        try:
+            told[name] = float(factor)
+        except ValueError:
+            told[name] = np.nan
+        if not (0 < told[name] < np.inf):
+            raise SettingError(f"got stakes={stakes!r}; wanted name:factor with positive factors")
+    unknown = sorted(set(told) - set(agents) - set(roles))
+    if unknown:
+        known = ", ".join(dict.fromkeys((*agents, *roles)))
+        raise SettingError(f"got stakes for {', '.join(unknown)}; wanted names out of {known}")
+    return np.array(
+        [told.get(a, told.get(role, 1.0)) for a, role in zip(agents, roles, strict=True)]
+    )
 
 
 def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from counterpoint.worlds.given import did_you_mean, settings_from
 from counterpoint.worlds.names import FAMILIES
 from counterpoint.worlds.speaker_listener import SpeakerListener, SpeakerListenerSettings
 from counterpoint.worlds.spread import Spread, SpreadSettings
-from counterpoint.worlds.steps import StepSettings, StepWorld
+from counterpoint.worlds.steps import StepSettings, StepWorld, stakes_of
 from counterpoint.worlds.twin import Twin
 
 
@@ -68,13 +68,16 @@ def make_steps(
     if ":" in name:
         from counterpoint.worlds.foreign import make_foreign
 
-        foreign: StepWorld = make_foreign(name, settings, copies, seed)
-        return foreign
-    worlds = step_catalogue()
-    if name not in worlds:
-        known = [*worlds, *(family.pattern for family in FAMILIES)]
-        raise UnknownNameError(
-            f"got world '{name}'; wanted one of {', '.join(known)}{did_you_mean(name, worlds)}"
-        )
-    entry = worlds[name]
-    return entry.world(settings_from(settings, entry.settings, name), copies=copies, seed=seed)
+        world: StepWorld = make_foreign(name, settings, copies, seed)
+    else:
+        worlds = step_catalogue()
+        if name not in worlds:
+            known = [*worlds, *(family.pattern for family in FAMILIES)]
+            raise UnknownNameError(
+                f"got world '{name}'; wanted one of {', '.join(known)}{did_you_mean(name, worlds)}"
+            )
+        entry = worlds[name]
+        told = settings_from(settings, entry.settings, name)
+        world = entry.world(told, copies=copies, seed=seed)
+    stakes_of(world.settings.stakes, world.agents, world.roles)  # told now, not at the first step
+    return world

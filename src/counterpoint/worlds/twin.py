@@ -79,10 +79,10 @@ class Twin(StepWorld):
     @cached_property
     def references(self) -> References:  # type: ignore[override]  # measured when asked for
         """`measured` for default settings; for others, 2,048 episodes of either team are played."""
-        default = replace(self.settings, reward="own") == type(self.settings)()
-        if default:
+        plain = replace(self.settings, reward="own", stakes="")  # neither moves the return
+        if plain == type(self.settings)():
             return References(*self.measured, self.scale)
-        return References(*_measured(type(self), self.settings), self.scale)
+        return References(*_measured(type(self), plain), self.scale)
 
     def reset(self, seed: int | None = None) -> View:
         if seed is not None:
@@ -103,7 +103,7 @@ class Twin(StepWorld):
             self.begin(which)
             view = self.view()
         terminated = np.repeat(over[:, None], len(self.agents), axis=1)
-        return Step(view, paid(own, self.settings), own, terminated, ended, last)
+        return Step(view, paid(own, self), own, terminated, ended, last)
 
     def load(self, **state: NDArray[Any]) -> View:
         """Put every copy into a given state; what is seen there.
