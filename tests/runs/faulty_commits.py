@@ -28,7 +28,6 @@ CALLS = {
     "rmdir": lambda: os.rmdir(""),
     "ftruncate": lambda: os.ftruncate(9999, 0),
 }
-provenance.git_revision = lambda: None  # git would run under strace, too
 
 
 def snapshot(step):
@@ -113,4 +112,5 @@ def main(how, root, call="write", count="0"):
 
 
 if __name__ == "__main__":
+    provenance.git_revision = lambda: None  # git would run under strace, too
     main(*sys.argv[1:])

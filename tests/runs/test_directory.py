@@ -12,6 +12,8 @@ from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import read_facts
 
+pytestmark = pytest.mark.usefixtures("no_fsync")
+
 CONFIG = {"world": "regions", "scheme": "grpo", "seed": 4, "budget": 100, "rate": 0.1}
 
 
@@ -99,15 +101,15 @@ def test_damaged_checkpoints_are_passed_over_set_aside_and_named(tmp_path):
     assert sorted(os.listdir(folder)) == ["7", "9.damaged"]
 
 
-def test_a_series_cut_at_any_byte_keeps_its_complete_rows(tmp_path):
-    trained(tmp_path / "run", 9, saves=(8,))
-    series = tmp_path / "run" / "metrics.jsonl"
+def test_a_series_cut_at_any_byte_keeps_its_complete_rows(in_memory):
+    trained(in_memory / "run", 9, saves=(8,))
+    series = in_memory / "run" / "metrics.jsonl"
     content = series.read_bytes()
     starts = [i + 1 for i, byte in enumerate(content) if byte == 10]
     for length in range(len(content) + 1):
         series.write_bytes(content[:length])
         whole = sum(start - 1 <= length for start in starts)  # all but the line feed is there
-        with RunDirectory.open(tmp_path / "run") as run:
+        with RunDirectory.open(in_memory / "run") as run:
             torn = length not in (0, *starts, *(start - 1 for start in starts))
             assert len(run.notes) == torn
             assert [row["step"] for row in rows(run.path)] == list(range(1, min(whole, 8) + 1))

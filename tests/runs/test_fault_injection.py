@@ -19,7 +19,7 @@ from counterpoint.errors import RunError
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.metrics import read_rows
 
-pytestmark = needs_strace
+pytestmark = [needs_strace, pytest.mark.usefixtures("no_fsync")]
 START = {"resume": 3, "begin": 0}
 
 
@@ -94,13 +94,13 @@ def check(how, path, notes):
 
 
 @pytest.mark.parametrize("how", ["resume", "begin"])
-def test_killed_at_every_call_of_a_commit(how, tmp_path):
-    counts = calls_of(how, tmp_path / "calm")
+def test_killed_at_every_call_of_a_commit(how, in_memory):
+    counts = calls_of(how, in_memory / "calm")
     assert counts["write"] >= 5
     assert counts["fsync"] >= 8
     places = 0
     for call, count in counts.items():
-        found = inject(how, call, count + 1, "signal=KILL", tmp_path / call)
+        found = inject(how, call, count + 1, "signal=KILL", in_memory / call)
         for number, (path, notes) in enumerate(found, 1):
             assert (notes[-1:] == ["closed"]) == (number == count + 1), (call, number, notes)
             check(how, path, notes)
@@ -117,11 +117,11 @@ SLOW += [("rename", "EIO"), ("unlinkat", "EIO"), ("ftruncate", "EIO")]
 @pytest.mark.parametrize(
     ("call", "error"), [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 )
-def test_refused_at_every_call_of_a_commit(how, call, error, tmp_path):
-    count = calls_of(how, tmp_path / "calm")[call]
+def test_refused_at_every_call_of_a_commit(how, call, error, in_memory):
+    count = calls_of(how, in_memory / "calm")[call]
     if not count:
         return  # a new run deletes nothing
-    found = inject(how, call, count + 1, f"error={error}", tmp_path / call)
+    found = inject(how, call, count + 1, f"error={error}", in_memory / call)
     refused = 0
     for number, (path, notes) in enumerate(found, 1):
         last = notes[-1]
@@ -132,10 +132,10 @@ def test_refused_at_every_call_of_a_commit(how, call, error, tmp_path):
     assert refused or call == "ftruncate"
 
 
-def test_the_trace_itself_is_not_silent(tmp_path):
+def test_the_trace_itself_is_not_silent(in_memory):
     """Without the fsync of a folder, and with a rename too early, the check does fail."""
-    template("resume", tmp_path / "1")
-    path = tmp_path / "1" / "run"
+    template("resume", in_memory / "1")
+    path = in_memory / "1" / "run"
     (path / "checkpoints" / ".7.partial").rename(path / "checkpoints" / "7")
     with pytest.raises(AssertionError):
         check("resume", path, [])

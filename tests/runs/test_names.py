@@ -12,6 +12,8 @@ from counterpoint.runs.index import Index
 from counterpoint.runs.names import run_folder, safe_name
 from counterpoint.runs.snapshot import Snapshot
 
+pytestmark = pytest.mark.usefixtures("no_fsync")
+
 NASTY = [
     *("..", ".", "", "/", "//", "../x", "../../x", "/etc/passwd", "a/b", "a/../..", "./a", "~"),
     *("~root", "..\\x", "C:\\x", "C:", "\\\\host\\share", "a\\..\\b", "%2e%2e%2f", "..%2fx"),

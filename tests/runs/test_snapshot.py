@@ -42,7 +42,7 @@ def test_values_come_back_bit_for_bit():
     assert all(same(back[name], array) for name, array in VALUES.items())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(
         st.text(max_size=8).filter(lambda name: name.isprintable()),
@@ -113,7 +113,7 @@ def test_states_of_generators_come_back_and_go_on():
     assert rng.random(100).tolist() == other.random(100).tolist()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(
         st.text(),
