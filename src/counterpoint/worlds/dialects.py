@@ -68,12 +68,15 @@ class Player(ABC):
             self.writers[name] = writer(space, rows.seen[k, : team.sizes[k]], legal)
         self.masks = any(masked(space) for space in team.spaces)
         self.sizes = tuple(a.size for a in team.actions)
+        self.has_all = rows.legal.copy()
 
     def start(self, seed: int) -> None:
         """Begin an episode."""
         self.rows.seen[...] = 0.0
         self.rows.terminated[...] = False
         self.rows.active[...] = True
+        if self.masks or self.informs:
+            self.rows.legal[...] = self.has_all
         self.over = False
         self.begin(seed)
 

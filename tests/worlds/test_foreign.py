@@ -1,0 +1,265 @@
+"""Other people's environments as worlds: by name, at equal terms, and resumed from their seeds."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pettingzoo", reason="foreign worlds need pettingzoo")
+pytest.importorskip("gymnasium", reason="foreign worlds need gymnasium")
+
+from counterpoint.errors import (
+    MissingPackageError,
+    SettingError,
+    StateError,
+    UnknownNameError,
+    WorldError,
+)
+from counterpoint.testing import check_step_world
+from counterpoint.worlds import make_steps
+from counterpoint.worlds.foreign import ForeignWorld
+from counterpoint.worlds.steps import uniform_actions
+
+REAL = {
+    "mpe2:simple_spread_v3": {},
+    "mpe2:simple_speaker_listener_v4": {"continuous_actions": "true"},
+    "mpe2:simple_reference_v3": {},
+    "mpe2:simple_tag_v3": {"reward": "common"},
+    "mpe2.simple_spread_v3:env": {},  # turn by turn
+    "lbforaging:Foraging-8x8-2p-3f-v3": {},
+    "lbforaging:Foraging-2s-6x6-3p-2f-coop-v3": {"penalty": "0.1"},
+    "rware:rware-tiny-2ag-v2": {"max_steps": "20", "msg_bits": "2"},
+    "pettingzoo.classic.tictactoe_v3:env": {},
+    "pettingzoo.classic:connect_four_v3": {},
+}
+deprecated = pytest.mark.filterwarnings("ignore:The old environment creation API")
+
+
+@pytest.mark.parametrize("name", REAL)
+@deprecated
+def test_real_environments_keep_the_promises_of_worlds(name: str):
+    package = name.partition(":")[0].partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    check_step_world(
+        lambda copies, seed: make_steps(name, REAL[name], copies, seed),
+        steps=30,
+        episodes=60,
+        most_steps=3000,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["mpe2:simple_spread_v3", "lbforaging:Foraging-8x8-2p-3f-v3", "rware:rware-tiny-2ag-v2"]
+)
+def test_a_restored_world_goes_on_bit_for_bit_over_many_episodes(name: str):
+    pytest.importorskip(name.partition(":")[0])
+    world, rng = make_steps(name, copies=3, seed=1), np.random.default_rng(0)
+    view = world.reset()
+    for _ in range(70):
+        view = world.step(uniform_actions(world, view, rng)).view
+    arrays, facts = world.capture()
+    assert len(arrays["actions"]) < 71
+    other = make_steps(name, copies=3, seed=2)
+    there = other.restore(arrays, json.loads(json.dumps(facts)))
+    assert np.array_equal(there.state, view.state)
+    for _ in range(70):
+        actions = uniform_actions(world, view, rng)
+        one, two = world.step(actions), other.step(actions)
+        view = one.view
+        assert np.array_equal(one.own, two.own)
+        assert np.array_equal(one.ended, two.ended)
+        assert np.array_equal(one.view.seen, two.view.seen)
+        assert np.array_equal(one.last.state, two.last.state)
+
+
+def test_steps_are_those_of_the_environment_itself():
+    module = pytest.importorskip("mpe2.simple_tag_v3")
+    world, rng = make_steps("mpe2:simple_tag_v3", copies=2, seed=4), np.random.default_rng(0)
+    envs = [module.parallel_env(), module.parallel_env()]
+    starts = [env.reset(seed=int(s))[0] for env, s in zip(envs, world._seeds, strict=True)]
+    view = world.restore(*world.capture())
+    for e in range(2):
+        assert np.array_equal(view.seen[e, 0], starts[e]["adversary_0"])
+        assert np.array_equal(view.seen[e, 3, :14], starts[e]["agent_0"])
+    for _ in range(25):
+        actions = rng.integers(5, size=(2, 4))
+        step = world.step(actions)
+        for e, env in enumerate(envs):
+            given = dict(zip(world.agents, actions[e].tolist(), strict=True))
+            seen, rewards, *_ = env.step(given)
+            assert step.own[e].tolist() == list(rewards.values())
+            assert np.array_equal(step.last.seen[e, 3, :14], seen["agent_0"])
+            assert np.array_equal(step.last.state[e], env.state())
+    assert step.ended.all()
+    assert not step.terminated.any()
+    assert world.roles == ("adversary", "adversary", "adversary", "agent")
+
+
+def test_agents_that_leave_one_by_one():
+    world = make_steps("foreign_envs:LeavesOneByOne", {"prize": "2.5"})
+    assert world.agents == ("walker_0", "walker_1", "walker_2")
+    assert world.roles == ("walker",) * 3
+    assert world.horizon == 3
+    nothing = np.zeros((1, 3), dtype=np.int64)
+    one, two, three = (world.step(nothing) for _ in range(3))
+    assert one.own.tolist() == [[2.5, 2.5, 2.5]]
+    assert one.view.active.tolist() == [[False, True, True]]
+    assert one.terminated.tolist() == [[True, False, False]]
+    assert two.own.tolist() == [[0.0, 2.5, 2.5]]
+    assert two.view.active.tolist() == [[False, False, True]]
+    assert two.terminated.tolist() == [[True, False, False]]  # walker_1 is cut off
+    assert two.view.seen[0, :, 1].tolist() == [1.0, 2.0, 2.0]  # what each saw last
+    assert three.own.tolist() == [[0.0, 0.0, 2.5]]
+    assert three.terminated.tolist() == [[True, False, True]]
+    assert [step.ended.item() for step in (one, two, three)] == [False, False, True]
+    assert three.view.active.all()
+    assert three.view.seen[0, :, 1].tolist() == [0.0, 0.0, 0.0]
+    check_step_world(lambda e, s: make_steps("foreign_envs:LeavesOneByOne", {"agents": 4}, e, s))
+
+
+def test_turns_and_rewards_that_come_in_between():
+    world = make_steps("foreign_envs:PassesAHat")
+    view = world.reset()
+    own, order = [], []
+    for turn in range(6):
+        order.append(int(view.active[0].argmax()))
+        assert view.active.sum() == 1
+        assert view.seen[0, order[-1]].argmax() == turn
+        assert view.legal is not None
+        assert view.legal[0, order[-1]].tolist() == [k != order[-1] for k in range(3)]
+        step = world.step(np.array([[0, 1, 2]]))
+        own.append(step.own[0].tolist())
+        view = step.view
+    assert order == [0, 1, 2, 0, 1, 2]
+    assert own[:3] == [[-1, 1, 0], [0, -1, 1], [1, 0, -1]]
+    assert np.sum(own, axis=0).tolist() == [0, 0, 0]  # each reward is given out once
+    assert step.ended.all()
+    assert step.terminated.all()
+    assert world._players[0].env.heard == []  # a new episode
+    world.step(np.array([[2, 0, 0]]))
+    assert world._players[0].env.heard == [("a", 3)]  # actions of that space start at 1
+    check_step_world(lambda e, s: make_steps("foreign_envs:PassesAHat", {}, e, s))
+
+
+@pytest.mark.parametrize(
+    ("sees", "size"), [("box", 6), ("dict", 6), ("one", 4), ("several", 5), ("bits", 3)]
+)
+def test_observations_of_all_kinds(sees: str, size: int):
+    world = make_steps("foreign_envs:ActsInManyWays", {"sees": sees}, seed=3)
+    assert world.seen_sizes == (size,)
+    step = world.step(np.array([[1]]))
+    row, shown = step.view.seen[0, 0], world._players[0].env.shown
+    if sees in ("box", "dict"):
+        shown = shown["observation"] if sees == "dict" else shown
+        assert np.array_equal(row, shown.ravel().astype(np.float32))
+    elif sees == "one":
+        assert row.tolist() == [float(k == shown - 2) for k in range(4)]
+    elif sees == "several":
+        assert row.tolist() == [*np.eye(2)[shown[0]], *np.eye(3)[shown[1]]]
+    else:
+        assert row.tolist() == shown.tolist()
+    assert (step.view.legal is None) == (sees != "dict")
+    if sees == "dict":
+        assert np.flatnonzero(step.view.legal).tolist() == [1, 2, 5]
+
+
+def test_actions_of_all_kinds():
+    world = make_steps("foreign_envs:ActsInManyWays", {"does": "many"})
+    got = []
+    for k in range(world.actions[0].size):
+        world.step(np.array([[k]]))
+        got.append(world._players[0].env.got.tolist())
+    assert got == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
+    assert make_steps("foreign_envs:ActsInManyWays", {"does": "bits"}).actions[0].size == 4
+    world = make_steps("foreign_envs:ActsInManyWays", {"does": "numbers"})
+    assert world.actions[0].low == (-1.0,) * 4
+    assert world.actions[0].high == (2.0,) * 4
+    assert world.step(np.array([[[0.5, 1.0, 0.0, -1.0]]])).own.tolist() == [[0.5]]
+    assert world._players[0].env.got.shape == (2, 2)
+    assert world._players[0].env.got.dtype == np.float32
+
+
+def test_what_cannot_be_resumed_says_so():
+    world = make_steps("foreign_envs:ForgetsItsSeed")
+    world.step(np.zeros((1, 3), dtype=np.int64))
+    with pytest.raises(WorldError, match="does not obey its seed"):
+        world.restore(*world.capture())
+    other = make_steps("foreign_envs:LeavesOneByOne")
+    with pytest.raises(StateError, match=r"ForgetsItsSeed.*wanted one of.*LeavesOneByOne"):
+        other.restore(*world.capture())
+    two = make_steps("foreign_envs:LeavesOneByOne", copies=2)
+    with pytest.raises(StateError, match="the same settings and number of copies"):
+        two.restore(*other.capture())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "error", "complaint"),
+    [
+        ("nowhere:Env", {}, UnknownNameError, "there is no module nowhere"),
+        ("pettingzoo.nowhere:Env", {}, UnknownNameError, "there are .*classic"),
+        ("foreign_envs:LeavesOneByTwo", {}, UnknownNameError, "did you mean LeavesOneByOne"),
+        ("foreign_envs:NOT_AN_ENVIRONMENT", {}, WorldError, "which is a int"),
+        ("foreign_envs:makes_a_list", {}, WorldError, "which makes a list; wanted a PettingZoo"),
+        ("foreign_envs:HasNoNames", {}, WorldError, "without possible_agents"),
+        ("foreign_envs:MixesKinds", {}, WorldError, "all discrete, or all continuous"),
+        ("foreign_envs:LeavesOneByOne", {"price": "3"}, SettingError, "price=3.*refuses them"),
+        ("foreign_envs:LeavesOneByOne", {"reward": "mine"}, SettingError, "reward='mine'"),
+        ("foreign_envs:ActsInManyWays", {"sees": "text"}, WorldError, "observations of solo"),
+        ("foreign_envs:ActsInManyWays", {"does": "too_many"}, WorldError, "400 combinations"),
+        ("foreign_envs:ActsInManyWays", {"does": "unbounded"}, WorldError, "finite bounds"),
+        ("mpe2:simple_tags_v3", {}, UnknownNameError, "did you mean simple_tag_v3"),
+        ("lbforaging:Foraging-8x8-2p-3f-v2", {}, UnknownNameError, "did you mean Foraging-8x8"),
+        ("spred", {}, UnknownNameError, "did you mean spread"),
+        ("spread", {"agent": "3"}, UnknownNameError, "did you mean agents"),
+        ("spread", {"agents": "many"}, SettingError, "agents"),
+    ],
+)
+def test_what_is_refused_and_how(name: str, settings: Any, error: Any, complaint: str):
+    for package in ("mpe2", "lbforaging"):
+        if name.startswith(package):
+            pytest.importorskip(package)
+    with pytest.raises(error, match=complaint):
+        make_steps(name, settings)
+
+
+@pytest.mark.parametrize("name", ["mpe2:simple_tag_v3", "lbforaging:X", "rware:X"])
+def test_a_package_that_is_missing_says_how_to_install_it(name: str, monkeypatch):
+    package = name.partition(":")[0]
+    find, load = importlib.util.find_spec, importlib.import_module
+
+    def lost(wanted: str, *rest: Any) -> Any:
+        if wanted.partition(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        return load(wanted, *rest)
+
+    monkeypatch.setattr(importlib, "import_module", lost)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n, *r: None if n == package else find(n, *r)
+    )
+    with pytest.raises(MissingPackageError, match=r"pip install 'counterpoint-rl\[worlds\]'"):
+        make_steps(name)
+
+
+def test_text_becomes_the_constructors_arguments():
+    world = make_steps("foreign_envs:LeavesOneByOne", {"agents": "5", "reward": "common"})
+    assert world.settings.arguments == {"agents": 5}
+    step = world.step(np.zeros((1, 5), dtype=np.int64))
+    assert step.own.tolist() == [[1.0] * 5]
+    assert step.reward.tolist() == [[5.0] * 5]
+
+
+def test_a_world_from_a_function():
+    from foreign_envs import LeavesOneByOne
+
+    with pytest.raises(SettingError, match="copies=0"):
+        ForeignWorld(LeavesOneByOne, copies=0)
+    world = ForeignWorld(LeavesOneByOne, name="mine", copies=2)
+    assert world.name == "mine"
+    assert world.python
+    assert world.references.random is None
+    world.close()
