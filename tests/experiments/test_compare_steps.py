@@ -156,3 +156,17 @@ def test_small_worlds_do_without_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_stakes_have_a_price_and_returns_by_agent_add_up():
+    found = compare(tiny(settings={"stakes": "agent_0:100"}), workers=1)
+    for scheme in found["schemes"].values():
+        parts = [agent["return"]["iqm"] for agent in scheme["agents"].values()]
+        assert sum(parts) == pytest.approx(scheme["return"]["iqm"])  # two seeds: iqm is the mean
+        weights = np.array([100.0, 1.0, 1.0])
+        assert scheme["price"]["iqm"] == pytest.approx(weights @ parts / weights.mean())
+    assert found["differences"]["happo_per_agent"]["price"]["iqm"] is not None
+    assert "Price is the return" in render(found)
+    assert found["control"]["decoupling"] == "no-op"
+    common = compare(tiny(settings={"stakes": "agent_0:100", "reward": "common"}), workers=1)
+    assert common["schemes"]["mappo_pooled"]["price"] is None

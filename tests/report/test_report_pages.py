@@ -207,6 +207,10 @@ def test_remedies_name_whom_they_are_for() -> None:
     for scheme in healthy["schemes"].values():
         for agent in scheme["agents"].values():
             agent["cause"] = None
+    assert "nothing that was measured explains it" in Page(render(healthy)).text
+    for scheme in healthy["schemes"].values():
+        for agent in scheme["agents"].values():
+            agent["collapsed_share"] = 0.0
     assert "nothing to remedy" in Page(render(healthy)).text
 
 

@@ -19,6 +19,7 @@ from counterpoint.errors import WorldError
 from counterpoint.train.linear import Training
 from counterpoint.train.watch import WINDOW
 from counterpoint.worlds.base import Bools, Floats, Ints, World
+from counterpoint.worlds.steps import stakes_of
 
 if TYPE_CHECKING:
     from counterpoint.train.training import Trained
@@ -45,6 +46,8 @@ class Outcome:
     """[S] the same, 0 for a random team and 1 for the reference; None where those are not known."""
     price: Floats | None
     """[S] return weighted by actual reward; None where the return itself is that."""
+    by_agent: Floats | None
+    """[S, A] each agent's part of the return at the end; None where it has no parts."""
     accuracy: Floats | None
     """[S, X, A] probability of the right action; None where nobody knows which that is."""
     collapsed: Bools
@@ -71,6 +74,7 @@ def from_tables(world: World, done: Training) -> Outcome:
         final=final,
         normalized=(final - world.random) / (world.optimal - world.random),
         price=done.price[:, -1],
+        by_agent=None,
         accuracy=done.accuracy,
         collapsed=done.collapsed,
         causes=done.causes,
@@ -122,7 +126,8 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
         curve=curve[:, known],
         final=np.array([done.returns.mean() for done in trained]),
         normalized=None if None in scores else np.array(scores, dtype=np.float64),
-        price=None,
+        price=paid_returns(trained),
+        by_agent=np.array([done.by_agent.mean(axis=0) for done in trained]),
         accuracy=None,
         collapsed=np.array(told("collapsed"), dtype=bool).reshape(shape),
         causes=np.array(index, dtype=np.int8).reshape(shape),
@@ -130,6 +135,22 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
         measures={name: numbers(name) for name in (*MEASURES, "snr", "credit_correlation")},
         tally={name: sum(done.tally[name] for done in trained) for name in trained[0].tally},
     )
+
+
+def paid_returns(trained: Sequence[Trained]) -> Floats | None:
+    """[S] final returns weighted by stakes, weights of mean 1; None where all agents' are equal.
+
+    Where the reward is common, what is paid is proportional to the return, whatever the stakes.
+    """
+    plan = trained[0].plan
+    world = plan.make_world(0, 1)
+    world.close()
+    weights = stakes_of(world.settings.stakes, world.agents, world.roles)
+    if world.settings.reward == "common" or np.ptp(weights) == 0:
+        return None
+    means = np.array([done.by_agent.mean(axis=0) for done in trained])
+    paid: Floats = (means * weights).sum(axis=1) / weights.mean()
+    return paid
 
 
 def filled(values: Sequence[float | None]) -> Floats:

@@ -135,6 +135,7 @@ def _agent(out: Outcome, k: int, normalized: Mapping[str, Any] | None) -> dict[s
         "collapsed_share": share,
         "cause": cause,
         "remedy": REMEDIES[cause] if cause else None,
+        "return": None if out.by_agent is None else interval(out.by_agent[:, k]),
         **{
             name: (_median if name == "snr" else _mean)(values[:, :, k])
             for name, values in out.measures.items()

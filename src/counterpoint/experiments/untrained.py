@@ -26,8 +26,8 @@ from counterpoint.worlds.base import Bools, Floats
 
 BATCHES = 3
 """How many batches of the untrained team are looked at."""
-COMMON = {"reward": "common"}
-"""The world's setting under which one reward is paid to all: the control."""
+COMMON = {"reward": "common", "stakes": ""}
+"""The world's settings under which one reward is paid to all: the control."""
 
 Played = tuple[Batch, Estimate]
 
@@ -64,9 +64,9 @@ def control_facts(plan: TrainPlan, pair: Pair) -> dict[str, Any] | None:
     coupled, decoupled = (untrained(apart, scheme) for scheme in pair.schemes)
     if not all(batch.active.all() for batch, _ in coupled):
         return None
-    difference = largest_difference(coupled, decoupled)
+    difference, staked = largest_difference(coupled, decoupled), plan.world_settings.get("stakes")
     return {
-        "setting": "reward=common, level=reward",
+        "setting": f"reward=common, {'equal stakes, ' if staked else ''}level=reward",
         "schemes": {},
         "max_advantage_difference": difference,
         "max_curve_difference": None,

@@ -158,7 +158,7 @@ def price_figure(result: Comparison, prefix: str) -> Figure:
     rows: list[Sequence[Exact]] = []
     for s in result.ranked:
         rows.append((s.name, "return", None, *s.returns.exact))
-        if not result.stepwise:
+        if len(panels) > 1 or not result.stepwise:
             rows.append((s.name, "price", None, *s.price.exact))
     for s in result.control.schemes.values() if result.control else ():
         rows += [(s.name, "control", *row[1:]) for row in _curve_rows(s)]

@@ -24,9 +24,10 @@ from counterpoint.report.verdicts import comparison_verdict
 def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
     """What the template `comparison.html` is filled with."""
     seeds = f"{len(result.seeds)} ({ranges(result.seeds)})" if result.seeds else ""
+    config = {k: v for k, v in result.config.items() if k != "seconds" or v is not None}
     settings = {
         "world": result.world,
-        **flatten(result.config),
+        **flatten(config),
         "seeds": seeds,
         "version": result.version,
     }
@@ -50,7 +51,7 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "nothing": nothing_to_cure(result),
         "definitions": comparison_definitions(stepwise=result.stepwise),
         "sources": source_table(result, prefix),
-        "settings": short_first([(n, v) for n, v in settings.items() if v and v != "null"]),
+        "settings": short_first([(name, value) for name, value in settings.items() if value]),
         "command": command(result.config),
     }
 

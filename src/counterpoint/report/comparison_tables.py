@@ -32,8 +32,8 @@ REASONS = {
 def scheme_table(result: Comparison, prefix: str) -> Table:
     """One row a scheme: return, price, difference, worst agent, collapse, causes.
 
-    Where networks were trained there is no price and no accuracy: the normalized return stands
-    there, and how credit goes with the agents' own rewards, where either is known.
+    Where networks were trained there is no accuracy, and a price only with unequal stakes: the
+    normalized return stands there, and how credit goes with the agents' own rewards, where either is known.
     """
     change = f"Return − {result.versus}" if result.versus else "Difference"
     shown = _shown(result)
@@ -53,7 +53,8 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     places = decimals_for(v for s in ranked for e in (s.returns, s.price) for v in e.exact)
     rows = [_scheme_row(result, scheme, places) for scheme in ranked]
     rows += _reference_rows(result, places)
-    price = "" if result.stepwise else "Price is the return by the reward actually paid. "
+    priced = _shown(result)[3]
+    price = "Price is the return by the reward actually paid. " if priced else ""
     when = "Fresh episodes of the trained teams" if result.stepwise else "After the last update"
     caption = (
         f"{when}. {interval_note(result)} {price}"
@@ -68,9 +69,10 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
 def _shown(result: Comparison) -> tuple[bool, ...]:
     """Which of the columns of `scheme_table` this kind of world has."""
     exact, found = not result.stepwise, result.schemes.values()
+    priced = exact or any(s.price.value is not None for s in found)
     scored = result.stepwise and any(s.normalized.value is not None for s in found)
     credited = any(s.credit.value is not None for s in found)
-    return (True, True, scored, exact, True, exact, credited, True, True)
+    return (True, True, scored, priced, True, exact, credited, True, True)
 
 
 def _only(parts: Iterable[Part], shown: tuple[bool, ...]) -> list[Part]:

@@ -106,8 +106,14 @@ _STEPWISE = (
         "Return",
         "The sum of all agents’ own rewards over an episode, in the world’s own unit: the mean of "
         "fresh episodes of the trained team, actions sampled. Shown is the interquartile mean "
-        "over seeds (the mean of the middle half) with a 95% bootstrap interval. It is the reward "
-        "that is actually paid, so that a win here has no price elsewhere.",
+        "over seeds (the mean of the middle half) with a 95% bootstrap interval.",
+    ),
+    Definition(
+        "price",
+        "Price",
+        "The same episodes with each agent’s part weighted by its stakes, weights of mean 1: what "
+        "is actually paid. With equal stakes, or a common reward, that is the return itself, and a "
+        "win has no price elsewhere.",
     ),
     Definition(
         "normalized",

@@ -74,7 +74,9 @@ def fit(values: Iterable[float | None], start: float, end: float, *, log: bool =
 def across(low: float, high: float, start: float, end: float) -> Scale:
     """A scale that ends exactly at the two values, or a little later where they are equal."""
     low, high = _drawable(low), _drawable(high)
-    return Scale(low, high if high > low else low + max(1.0, 1e-3 * abs(low)), start, end)
+    return Scale(
+        low, high if high - low > SMALLEST else low + max(1.0, 1e-3 * abs(low)), start, end
+    )
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:

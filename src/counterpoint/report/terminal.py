@@ -71,6 +71,7 @@ def _columns(result: Comparison) -> tuple[str, ...]:
         return "Price", "Worst"
     known = {"Score": any(s.normalized.value is not None for s in found)}
     known["Credit"] = any(s.credit.value is not None for s in found)
+    known["Price"] = any(s.price.value is not None for s in found)
     return tuple(name for name, there in known.items() if there)
 
 

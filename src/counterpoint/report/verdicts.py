@@ -106,7 +106,7 @@ def _price(result: Comparison) -> Fact:
     contest = result.contest
     if contest is None:
         return Fact("Price", ABSENT, "nothing to compare with")
-    if result.stepwise:
+    if contest.ours.price.value is None and result.stepwise:
         return Fact("Price", "none", "the return is the reward actually paid")
     levels = (contest.ours.price, contest.theirs.price)
     return _change("Price", contest.difference.price, levels, " by the reward actually paid")

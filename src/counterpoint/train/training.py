@@ -113,6 +113,8 @@ class Trained:
     """The series: a row an update."""
     returns: Floats
     """[n] returns of fresh episodes of the trained team; empty where none ended."""
+    by_agent: Floats
+    """[n, A] each agent's part in them."""
     normalized: float | None
     """Their mean between the random (0) and the reference (1) return; None where not known."""
     tally: Mapping[str, int]
@@ -163,7 +165,8 @@ def train_policies(
         run.save(learner.steps, capture(learner))
     done = spent(plan, learner, rows)
     tried = evaluate(plan, learner, asked_to_stop) if done else None
-    returns = np.zeros(0) if tried is None else tried
+    by_agent = np.zeros((0, len(learner.world.agents))) if tried is None else tried
+    returns = by_agent.sum(axis=-1)
     mean = float(returns.mean()) if len(returns) else None
     score = None if mean is None else learner.world.references.normalized(returns.mean())
     found = Trained(
@@ -172,6 +175,7 @@ def train_policies(
         finished=tried is not None,
         rows=tuple(rows),
         returns=returns,
+        by_agent=by_agent,
         normalized=None if score is None else float(score),
         tally=asdict(learner.tally),
     )
@@ -229,23 +233,24 @@ def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
 def evaluate(
     plan: TrainPlan, learner: Learner, asked_to_stop: Callable[[], bool] = lambda: False
 ) -> Floats | None:
-    """[n] returns of fresh episodes: as many of each copy, its first ones, actions sampled.
+    """[n, A] returns of fresh episodes, by agent: as many of each copy, its first ones.
 
-    None where it is asked to stop before they have ended.
+    Actions are sampled. None where it is asked to stop before the episodes have ended.
     """
     world = learner.world
     copies = min(plan.episodes, world.copies if world.python else plan.episodes)
     each = -(-plan.episodes // copies)
     fresh = plan.make_world(1, copies)
     player = Player(fresh, learner.settings, plan.seed + 1)
-    found: list[list[float]] = [[] for _ in range(copies)]
+    found: list[list[Floats]] = [[] for _ in range(copies)]
     played, batch_steps = 0, world.horizon or learner.player.steps
     while min(map(len, found)) < each and played < LONGEST_EVALUATION and not asked_to_stop():
         batch = player.play(learner.team, batch_steps)
         played += batch_steps
-        for copy, value in zip(batch.finished, batch.returns, strict=True):
-            found[copy].append(float(value))
+        for copy, values in zip(batch.finished, batch.by_agent, strict=True):
+            found[copy].append(values)
     fresh.close()
     if asked_to_stop() and min(map(len, found)) < each:
         return None
-    return np.array([value for values in found for value in values[:each]])
+    kept = [values for several in found for values in several[:each]]
+    return np.array(kept).reshape(len(kept), len(world.agents))
