@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from counterpoint.cli.doctor import words
 from counterpoint.cli.live import Comparison, Run, sparkline
 from counterpoint.cli.main import main
 from counterpoint.runs.lock import Lock
@@ -56,6 +57,16 @@ def test_a_finished_run_says_so(tmp_path, capsys):
     assert "finished" in capsys.readouterr().err
     assert train("--budget", "40", "--out", out) == 2
     assert "resume it" in capsys.readouterr().err
+
+
+def test_a_run_has_a_page(tmp_path, capsys):
+    out = tmp_path / "run"
+    train("--budget", "480", "--out", str(out), "reward=common")
+    assert main(["report", str(out)]) == 0
+    page = (out / "report.html").read_text()
+    assert "after 480 steps" in page
+    assert "Gradient not told from 0" in page
+    capsys.readouterr()
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, capsys):
@@ -146,7 +157,35 @@ def test_what_is_shown_while_it_runs():
     board = Comparison("spread", ("one", "two"), 2, 100)
     board.heard("one", 0, {"step": 50, "return": -2.0, "collapsed": ["a"]})
     board.heard("one", 1, {"step": 100, "return": -4.0})
-    assert board.cells("one") == ("-3.00", "▄", "75%", "a (1 of 2)")
+    assert board.cells("one") == ("-3.00", "▄", "75%", "a (1/2)")
     assert board.cells("two") == ("", "", "0%", "")
     board.heard("one", 0, {"step": 50, "return": -2.5})
     assert len(board.told["one"][0]) == 1  # told again after its worker died
+
+
+def test_compare_goes_on_where_it_was_killed(tmp_path, capsys):
+    command = ["compare", "spread", "--schemes", "mappo_pooled,none", "--seeds", "1", "--budget"]
+    command += ["80", "--workers", "1", "--set", *TINY, "--json", "--out"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    whole = capsys.readouterr().out
+    assert main([*command, str(tmp_path / "cut")]) == 0
+    capsys.readouterr()
+    run = tmp_path / "cut" / "runs" / "none-0"
+    (run / "status.json").write_text('{"status": "running"}')
+    newest = run / "checkpoints" / "80"
+    for path in newest.iterdir():
+        path.unlink()
+    newest.rmdir()
+    assert main([*command, str(tmp_path / "cut")]) == 0
+    told = capsys.readouterr()
+    assert told.out == whole
+    assert (tmp_path / "cut" / "report.html").exists()
+    assert "100% of all steps" not in told.err  # only one training was done again
+
+
+def test_doctor_says_what_the_machine_can_do(capsys):
+    assert main(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["can"]["train teams of networks in worlds of many steps, stop and resume"]
+    assert words({**told["packages"], "ray": None})[3].startswith("It cannot run tasks")
+    assert "pip install 'counterpoint-rl[ray]'" in words({**told["packages"], "ray": None})[3]

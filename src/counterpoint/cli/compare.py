@@ -103,7 +103,7 @@ def watched(plan: Plan, workers: int | None, out: Path | None) -> dict[str, Any]
     try:
         with watching(shown):
             return compare(plan, workers=workers, on_row=shown.heard, folder=out)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         if out:
             say("what was trained is kept: give the same command again to go on")
         raise

@@ -81,7 +81,7 @@ class Run:
             f"return {known[-1]:.2f}" if known else "no episode has ended",
             f"normalized {score:.3f}" if score is not None else "",
             f"{self.speed():,.0f} steps/s" if self.speed() else "",
-            _struck({n: a["cause"] for n, a in row["agents"].items() if a["collapsed"]}),
+            struck({n: a["cause"] for n, a in row["agents"].items() if a["collapsed"]}),
         )
 
     def speed(self) -> float:
@@ -140,15 +140,15 @@ class Comparison:
         lately = [next((r["return"] for r in reversed(s) if r["return"] is not None), None)
                   for s in seeds]  # fmt: skip
         known = [value for value in lately if value is not None]
-        struck: dict[str, int] = defaultdict(int)
+        counts: dict[str, int] = defaultdict(int)
         for rows in seeds:
             for agent in next((r["collapsed"] for r in reversed(rows) if "collapsed" in r), ()):
-                struck[agent] += 1
+                counts[agent] += 1
         return (
             f"{sum(known) / len(known):.2f}" if known else "",
             sparkline(_mean_curve(seeds)),
             f"{100 * self.share(scheme):.0f}%",
-            ", ".join(f"{agent} ({count} of {len(seeds)})" for agent, count in struck.items()),
+            ", ".join(f"{agent} ({count}/{len(seeds)})" for agent, count in counts.items()),
         )
 
 
@@ -162,6 +162,9 @@ def _mean_curve(seeds: Sequence[Sequence[Told]]) -> list[float | None]:
     return out
 
 
-def _struck(causes: Mapping[str, str | None]) -> str:
-    named = (f"{agent} ({cause})" if cause else agent for agent, cause in causes.items())
-    return f"collapsed: {', '.join(named)}" if causes else ""
+def struck(causes: Mapping[str, str | None]) -> str:
+    """Agents that are collapsed: those with a cause, and those of which nothing explains it."""
+    named = [f"{agent} ({cause})" for agent, cause in causes.items() if cause]
+    flat = [agent for agent, cause in causes.items() if not cause]
+    parts = (("collapsed", named), ("gradient not told from 0", flat))
+    return ", ".join(f"{what}: {', '.join(who)}" for what, who in parts if who)

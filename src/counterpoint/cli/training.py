@@ -13,6 +13,7 @@ from counterpoint.cli.live import sparkline
 from counterpoint.cli.output import print_json, print_result, say
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import METRICS, read_facts
+from counterpoint.train.watch import WINDOW
 
 if TYPE_CHECKING:
     from counterpoint.train.session import Session
@@ -43,7 +44,9 @@ def summary(path: Path) -> dict[str, Any]:
     rows = read_rows(path / METRICS)[0]
     facts["return"] = facts.pop("returned")
     facts["updates"], facts["seconds"] = len(rows), rows[-1]["seconds"] if rows else 0.0
-    facts["agents"] = next((row["agents"] for row in reversed(rows) if "agents" in row), {})
+    measured = [row["agents"] for row in rows if "agents" in row]
+    facts["agents"] = measured[-1] if measured else {}
+    facts["judged"] = len(measured) >= WINDOW
     return facts
 
 
@@ -60,5 +63,6 @@ def _table(path: Path, facts: dict[str, Any]) -> Table:
     table.add_row("steps", f"{facts['step'] or 0:,} in {facts['seconds']:.0f} s, {facts['status']}")
     for name, agent in facts["agents"].items():
         named = f"collapsed ({agent['cause']})" if agent["cause"] else NOT_TOLD
-        table.add_row(Text(name), named if agent["collapsed"] else "its gradient is told from 0")
+        told = named if agent["collapsed"] else "its gradient is told from 0"
+        table.add_row(Text(name), told if facts["judged"] else "too few measurements for a verdict")
     return table

@@ -21,9 +21,8 @@ from counterpoint.runs.executor import Advance, run_tasks
 from counterpoint.runs.names import run_folder
 from counterpoint.runs.status import RUN, read_run
 from counterpoint.train.levels import Crediting
-from counterpoint.train.options import budget_or_default, measured_often, split_settings
+from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
 from counterpoint.train.training import Row, Trained, TrainPlan, train_policies
-from counterpoint.worlds.stepwise import make_steps
 
 if TYPE_CHECKING:
     from counterpoint.experiments.compare import Plan, Work
@@ -80,7 +79,7 @@ class Policies:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.own, self.policy = split_settings(plan.world, plan.settings)
-        self.world = make_steps(plan.world, self.own)
+        self.world = make_told(plan.world, self.own)
         self.world.close()
         self.schemes = plan.schemes or DEFAULT_SCHEMES
         self.agents = self.world.agents

@@ -33,7 +33,7 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     """One row a scheme: return, price, difference, worst agent, collapse, causes.
 
     Where networks were trained there is no accuracy, and a price only with unequal stakes: the
-    normalized return stands there, and how credit goes with the agents' own rewards, where either is known.
+    normalized return stands there, and how credit goes with the agents' own rewards, where known.
     """
     change = f"Return − {result.versus}" if result.versus else "Difference"
     shown = _shown(result)

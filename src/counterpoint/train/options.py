@@ -9,7 +9,8 @@ from typing import Any
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.train.settings import PolicySettings
 from counterpoint.worlds.given import did_you_mean, settings_from
-from counterpoint.worlds.stepwise import step_catalogue
+from counterpoint.worlds.steps import StepWorld
+from counterpoint.worlds.stepwise import make_steps, step_catalogue
 
 BUDGET, PYTHON_BUDGET = 100_000, 20_000
 """Steps of a training in a world in NumPy, and in one that is stepped in Python."""
@@ -46,6 +47,19 @@ def split_settings(world: str, given: Mapping[str, Any]) -> tuple[dict[str, Any]
                 f"policies {', '.join(POLICY)}{did_you_mean(unknown[0], [*own, *POLICY])}"
             )
     return rest, settings_from(policy, PolicySettings, world)
+
+
+def make_told(world: str, own: Mapping[str, Any]) -> StepWorld:
+    """The world with its settings; what a foreign one refuses may be meant for the policies.
+
+    Raises:
+        CounterpointError: as `make_steps`.
+    """
+    try:
+        return make_steps(world, own)
+    except SettingError as error:
+        hints = [did_you_mean(name, POLICY) for name in own]
+        raise SettingError(f"{error}{next(filter(None, hints), '')}") from error
 
 
 def budget_or_default(budget: int | None, *, python: bool) -> int:

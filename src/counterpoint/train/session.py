@@ -19,10 +19,9 @@ from counterpoint.runs.status import read_facts, read_run
 from counterpoint.runs.stop import Stopper
 from counterpoint.train.levels import Crediting
 from counterpoint.train.needs import require_tensorboard
-from counterpoint.train.options import budget_or_default, measured_often, split_settings
+from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
 from counterpoint.train.training import Row, Trained, TrainPlan, train_policies
 from counterpoint.worlds import catalogue as exact_worlds
-from counterpoint.worlds.stepwise import make_steps
 
 OnRow = Callable[[Row], None]
 
@@ -78,7 +77,7 @@ def plan_of(
             f"world of many steps, or: counterpoint compare {world}"
         )
     own, policy = split_settings(world, given)
-    made = make_steps(world, own)
+    made = make_told(world, own)
     made.close()
     budget = budget_or_default(budget, python=made.python)
     if "diagnose_every" not in given:
