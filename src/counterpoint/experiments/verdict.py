@@ -41,6 +41,7 @@ def verdict(
         _effect_sentence(differences.get(pair.decoupled_name or ""), pair, effect),
         *_collapse_sentences(schemes),
         _recommendation_sentence(schemes, best),
+        _runner_sentence(schemes, differences, best),
         _price_sentence(differences, best, pair.name),
     ]
     return {
@@ -131,6 +132,26 @@ def _recommendation_sentence(schemes: Mapping[str, Any], best: str) -> str:
     if better:
         sentence += f" Better still, where the world can answer it: {', '.join(better)}."
     return sentence
+
+
+def _runner_sentence(schemes: Mapping[str, Any], differences: Mapping[str, Any], best: str) -> str:
+    """Why a scheme with an interval above the reference is not recommended, where there is one."""
+    ahead = {
+        name: found
+        for name, found in differences.items()
+        if name != best
+        and schemes[name]["kind"] == "scheme"
+        and found["low"] is not None
+        and found["low"] > 0
+        and schemes[name]["return"]["iqm"] > schemes[best]["return"]["iqm"]
+    }
+    if not ahead:
+        return ""
+    name = max(ahead, key=lambda n: float(ahead[n]["iqm"]))
+    return (
+        f"{name} may be better ({ahead[name]['iqm']:+.3f}), but among {len(differences)} compared "
+        f"its paired test does not hold (p = {ahead[name]['p']:.2g}): more seeds would tell."
+    )
 
 
 def _price_sentence(differences: Mapping[str, Any], best: str, reference: str) -> str:
