@@ -113,6 +113,22 @@ def test_schemes_and_worlds_show_one_in_full(capsys):
     assert "participation" in told
 
 
+def test_worlds_of_many_steps_are_listed_and_shown(capsys):
+    assert main(["worlds", "--json"]) == 0
+    known = json.loads(capsys.readouterr().out)
+    assert {"regions", "spread", "speaker_listener", "foraging", "mpe2:NAME"} <= set(known)
+    assert known["spread"]["random"] < known["spread"]["reference"]
+    assert main(["worlds"]) == 0
+    told = capsys.readouterr().out
+    assert "-79.29, -22.53" in told
+    assert main(["worlds", "foraging"]) == 0
+    told = capsys.readouterr().out
+    assert "force_coop" in told
+    assert "team sum" in told
+    assert main(["worlds", "spred"]) == 2
+    assert "did you mean spread?" in capsys.readouterr().err
+
+
 def test_config_files(tmp_path):
     file = tmp_path / "plan.toml"
     file.write_text('world = "regions"\nschemes = ["grpo"]\nseeds = 2\n[set]\nscale = 3\n')

@@ -21,6 +21,13 @@ def test_an_unknown_world_is_answered_with_the_known_ones() -> None:
         make("region")
 
 
+def test_a_world_of_many_steps_is_told_apart() -> None:
+    with pytest.raises(UnknownNameError, match="got world 'spread', which has many steps; wanted"):
+        make("spread")
+    with pytest.raises(UnknownNameError, match="did you mean regions"):
+        make("regoins")
+
+
 def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match=r"got setting scal.*updates.*scale"):
         make("regions", {"scal": "3"})

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from counterpoint.worlds.base import Bools, Floats
 
+LEAST_VARIANCE = 1e-8
+"""Of returns: what varies less is all rounding."""
+
 
 def paid_by_decision(
     reward: Floats, active: Bools, terminated: Bools, ended: Bools
@@ -102,51 +105,47 @@ def generalized_advantages(
 
 
 class ValueScale:
-    """Running mean and deviation of the returns that a critic predicts, debiased.
+    """Running mean and deviation of the returns that critics predict, debiased.
 
-    Critics predict (return - mean) / deviation, for each parameter set and reward component; what
-    they say is turned back with the same numbers.
+    Critics predict (return - mean) / deviation, for each agent and reward component; what they say
+    is turned back with the same numbers. Each agent has a scale of its own, even where a network is
+    shared: an agent whose rewards are large would leave the others' values no digits, and what a
+    credit scheme does could not be told from that.
 
     Source: van Hasselt et al. 2016, Pop-Art, without the correction of the last layer, as in Yu et
-        al. 2022, MAPPO.
+        al. 2022, MAPPO (one scale for each policy there).
     """
 
     DECAY = 0.99
 
-    def __init__(self, sets: int, components: int, on: bool) -> None:
+    def __init__(self, agents: int, components: int, on: bool) -> None:
         self.on = on
-        self.mean, self.square = np.zeros((2, sets, components))
-        self.weight = np.zeros(())
+        self.mean, self.square, self.weight = np.zeros((3, agents, components))
 
-    def update(self, returns: Floats, which: int) -> None:
-        """Take in returns [N, K] of one set; none leave its numbers as they are."""
-        if not len(returns):
-            return
-        keep = self.DECAY
-        self.mean[which] = keep * self.mean[which] + (1 - keep) * returns.mean(axis=0)
-        self.square[which] = keep * self.square[which] + (1 - keep) * (returns**2).mean(axis=0)
+    def update(self, target: Floats, decided: Bools) -> None:
+        """Take in returns [A, T, E, K] where the agent `decided` [A, T, E]."""
+        count = decided.sum(axis=(1, 2))[:, None]
+        seen, keep, counted = count > 0, self.DECAY, np.maximum(count, 1)
+        where = decided[..., None]
+        first = (target * where).sum(axis=(1, 2)) / counted
+        second = (target**2 * where).sum(axis=(1, 2)) / counted
+        self.mean = np.where(seen, keep * self.mean + (1 - keep) * first, self.mean)
+        self.square = np.where(seen, keep * self.square + (1 - keep) * second, self.square)
+        self.weight = np.where(seen, keep * self.weight + (1 - keep), self.weight)
 
-    def advance(self) -> None:
-        """Count one update: call it once the sets of an update were taken in."""
-        self.weight = self.DECAY * self.weight + (1 - self.DECAY)
-
-    def numbers(self, which: int) -> tuple[Floats, Floats]:
-        """Mean [K] and deviation [K] of one set's returns; 0 and 1 before any were seen."""
-        if not self.on or self.weight == 0:
-            return np.zeros(self.mean.shape[1]), np.ones(self.mean.shape[1])
-        mean = self.mean[which] / self.weight
-        var = np.maximum(self.square[which] / self.weight - mean**2, 1e-6)
-        return mean, np.sqrt(var)
+    def numbers(self) -> tuple[Floats, Floats]:
+        """Mean and deviation [A, 1, 1, K] of the returns; 0 and 1 before any were seen."""
+        known = self.on & (self.weight > 0)
+        weight = np.where(known, self.weight, 1.0)
+        mean = np.where(known, self.mean / weight, 0.0)
+        var = np.where(known, np.maximum(self.square / weight - mean**2, LEAST_VARIANCE), 1.0)
+        return mean[:, None, None], np.sqrt(var)[:, None, None]
 
     def capture(self) -> dict[str, NDArray[Any]]:
         """Its numbers by name."""
-        return {
-            "mean": self.mean.copy(),
-            "square": self.square.copy(),
-            "weight": np.array(self.weight),
-        }
+        return {name: getattr(self, name).copy() for name in ("mean", "square", "weight")}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Go on where `capture` was called."""
-        self.mean, self.square = arrays["mean"].copy(), arrays["square"].copy()
-        self.weight = arrays["weight"].copy()
+        for name in ("mean", "square", "weight"):
+            setattr(self, name, np.array(arrays[name]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,16 +44,15 @@ class FastTanh(torch.autograd.Function):
         return found
 
 
-class Activation(nn.Module):
-    """tanh or relu, as the settings say."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = FastTanh.apply(x) if self.name == "tanh" else torch.relu(x)
+def activated(x: Tensor, name: str) -> Tensor:
+    """tanh or relu of `x`, which is nobody else's: without gradients it is overwritten."""
+    if x.requires_grad:
+        found: Tensor = FastTanh.apply(x) if name == "tanh" else torch.relu(x)
         return found
+    if name == "tanh":
+        np.tanh(x.numpy(), out=x.numpy())
+        return x
+    return torch.relu_(x)
 
 
 class Network(nn.Module):
@@ -76,11 +76,10 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [inputs] + [settings.hidden] * settings.layers
-        layers: list[nn.Module] = []
-        for i in range(settings.layers):
-            layers += [_linear(sizes[i], sizes[i + 1], math.sqrt(2), generator)]
-            layers += [Activation(settings.activation)]
-        self.body = nn.Sequential(*layers)
+        self.activation = settings.activation
+        self.layers = nn.ModuleList(
+            _linear(size, after, math.sqrt(2), generator) for size, after in pairwise(sizes)
+        )
         self.cell = Cell(settings.hidden, generator) if settings.memory == "gru" else None
         self.head = _linear(settings.hidden, outputs, gain, generator)
 
@@ -98,7 +97,9 @@ class Network(nn.Module):
         Returns:
             [A, N, L, outputs], and [A, N, L, H] or None.
         """
-        z = self.body(x)
+        z = x
+        for layer in self.layers:
+            z = activated(layer(z), self.activation)
         if self.cell is None or hidden is None or keep is None:
             return self.head(z), None
         told, memories = self.cell.told(z), []
@@ -217,7 +218,7 @@ class Policy(nn.Module):
 
     def respond(
         self,
-        seen: Tensor,
+        x: Tensor,
         hidden: Tensor | None = None,
         keep: Tensor | None = None,
         legal: Tensor | None = None,
@@ -225,7 +226,7 @@ class Policy(nn.Module):
         """Logits, or means where actions are continuous, and memories: see `Network.forward`.
 
         Args:
-            seen: [A, N, L, D] what agents see.
+            x: [A, N, L, D] what agents see, and who they are: see `Inputs`.
             hidden: [A, N, H] or None.
             keep: [A, N, L] or None.
             legal: [A, N, L, M] which actions an agent has now, or None.
@@ -233,7 +234,7 @@ class Policy(nn.Module):
         Returns:
             [A, N, L, M] logits, `NEVER` for actions that an agent does not have, or [A, N, L, U].
         """
-        out, remembered = self.network(self.inputs(seen), hidden, keep)
+        out, remembered = self.network(x, hidden, keep)
         if not self.continuous and (self.differ or legal is not None):
             own = self.own[:, None, None]
             out = torch.where(own if legal is None else own & legal, out, NEVER)
@@ -241,7 +242,7 @@ class Policy(nn.Module):
 
     def forward(
         self,
-        seen: Tensor,
+        x: Tensor,
         action: Tensor,
         hidden: Tensor | None = None,
         keep: Tensor | None = None,
@@ -250,13 +251,13 @@ class Policy(nn.Module):
         """[A, N, L] log-probability of `action`, and entropy of what could have been done.
 
         Args:
-            seen: [A, N, L, D]; it and what follows `action` as in `respond`.
+            x: [A, N, L, D]; it and what follows `action` as in `respond`.
             action: [A, N, L] or [A, N, L, U].
             hidden: [A, N, H] or None.
             keep: [A, N, L] or None.
             legal: [A, N, L, M] or None.
         """
-        out, _ = self.respond(seen, hidden, keep, legal)
+        out, _ = self.respond(x, hidden, keep, legal)
         if self.continuous:
             return self.log_density(out, action)
         log_probs = torch.log_softmax(out, dim=-1)
@@ -311,10 +312,16 @@ class Critic(nn.Module):
         self.network = Network(inputs + self.inputs.extra, outputs, settings, 1.0, generator)
 
     def forward(
-        self, seen: Tensor, hidden: Tensor | None = None, keep: Tensor | None = None
+        self, x: Tensor, hidden: Tensor | None = None, keep: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """[A, N, L, outputs], and memories: see `Network.forward`."""
-        found: tuple[Tensor, Tensor | None] = self.network(self.inputs(seen), hidden, keep)
+        """[A, N, L, outputs], and memories: see `Network.forward`.
+
+        Args:
+            x: [A, N, L, D] what critics see, and whose they are: see `Inputs`.
+            hidden: [A, N, H] or None.
+            keep: [A, N, L] or None.
+        """
+        found: tuple[Tensor, Tensor | None] = self.network(x, hidden, keep)
         return found
 
 

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from counterpoint.credit import RunningState, Scheme, Tally
 from counterpoint.train.adam import Adam
 from counterpoint.train.estimates import generalized_advantages, paid_by_decision
 from counterpoint.train.levels import Credited, Crediting, apply
+from counterpoint.train.machine import settle
 from counterpoint.train.networks import TeamNetworks
 from counterpoint.train.ppo import Losses, Part, improve, parts_of
 from counterpoint.train.rollout import Batch, Player
@@ -61,13 +61,14 @@ class Learner:
     def __init__(
         self, world: StepWorld, scheme: str | Scheme, settings: PolicySettings, seed: int
     ) -> None:
-        torch.set_num_threads(1)
+        settle()
+        settings = settings.filled(python=world.python)
         self.world, self.settings = world, settings
         self.crediting = Crediting.of(scheme, world, settings)
         outputs, options = self.crediting.outputs(world), self.crediting.counterfactual
         self.team = TeamNetworks(world, settings, outputs, seed, options)
         self.adam = Adam(self.team.networks(), settings.max_norm)
-        self.player = Player(world, settings, seed)
+        self.player = Player(world, settings, seed, probs=options)
         self.valuer = Valuer(self.team, settings, outputs, self.player.hidden)
         self.shuffles = np.random.default_rng([seed, 3])
         self.roles = np.unique(np.array(world.roles), return_inverse=True)[1]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.train.adam import Adam
-from counterpoint.train.networks import Policy, folded, memory_of
+from counterpoint.train.networks import Inputs, Policy, folded, memory_of
 from counterpoint.train.rollout import Batch
 from counterpoint.train.settings import PolicySettings
 from counterpoint.train.valuing import Valuer, asked_of
@@ -28,7 +28,7 @@ class Part:
     """One set's share of a batch, as sequences [A, N, L, ...]."""
 
     seen: Tensor
-    """[A, N, L, D] what agents saw."""
+    """[A, N, L, D] what agents saw, and who they are."""
     keep: Tensor | None
     """[A, N, L] 0 where an episode starts; None without memory."""
     hidden: Tensor | None
@@ -44,7 +44,7 @@ class Part:
     active: Tensor | None
     """[A, N, L] 1 where the agent decided; None where it always did."""
     valued: Tensor
-    """[A, N, L, D] what critics see."""
+    """[A, N, L, D] what critics see; `seen` itself where that is the same."""
     critic_hidden: Tensor | None
     """[A, N, H] what critics remembered before each sequence."""
     target: Tensor
@@ -54,8 +54,12 @@ class Part:
 
     def at(self, which: Tensor) -> Part:
         """The sequences `which` alone."""
-        own = {name: x if x is None else x.index_select(1, which) for name, x in vars(self).items()}
-        return Part(**own)
+        own = {
+            name: x if x is None else x.index_select(1, which)
+            for name, x in vars(self).items()
+            if name != "valued" or x is not self.seen
+        }
+        return Part(**({"valued": own["seen"]} | own))
 
 
 def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) -> list[Part]:
@@ -67,10 +71,11 @@ def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) ->
         target: [A, T, E, K] returns in the reward's unit.
         valuer: the critics, their scale, and what they remembered.
     """
-    t, memory = len(batch.ended), valuer.settings.memory
+    t, settings, team = len(batch.ended), valuer.settings, valuer.team
+    memory = settings.memory
     always = bool(batch.active[:, :t].all())
     keep = torch.from_numpy(~batch.starts[:t]).float().expand(len(batch.seen), -1, -1)
-    asked = asked_of(batch) if len(valuer.team.answers) else None
+    mean, std = valuer.scale.numbers()
     given: dict[str, Tensor | None] = {
         "seen": torch.from_numpy(batch.seen[:, :t]),
         "keep": keep if memory == "gru" else None,
@@ -79,22 +84,20 @@ def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) ->
         "log_prob": torch.from_numpy(batch.log_prob),
         "advantage": torch.from_numpy(advantage.astype(np.float32)),
         "active": None if always else torch.from_numpy(batch.active[:, :t]).float(),
-        "valued": valuer.inputs(batch)[:, :t],
-        "asked": asked,
+        "valued": None if settings.critic == "own" else valuer.inputs(batch)[:, :t],
+        "target": torch.from_numpy(((target - mean) / std).astype(np.float32)),
+        "asked": asked_of(batch) if len(team.answers) else None,
     }
     found = []
-    for i, whose in enumerate(valuer.team.sets):
-        mean, std = valuer.scale.numbers(i)
+    for i, whose in enumerate(team.sets):
         own = {n: x if x is None else folded(x[whose.rows], memory) for n, x in given.items()}
-        scaled = torch.from_numpy(((target[whose.rows] - mean) / std).astype(np.float32))
-        found.append(
-            Part(
-                **own,
-                target=folded(scaled, memory),
-                hidden=memory_of(batch.hidden, whose),
-                critic_hidden=memory_of(valuer.before, whose),
-            )
-        )
+        inputs: Inputs = team.actors[i].inputs
+        for name in ("seen", "valued", "asked"):
+            own[name] = None if own[name] is None else inputs(own[name])
+        if own["valued"] is None:
+            own["valued"] = own["seen"]
+        hidden = {"hidden": batch.hidden, "critic_hidden": valuer.before}
+        found.append(Part(**own, **{n: memory_of(x, whose) for n, x in hidden.items()}))
     return found
 
 

@@ -38,7 +38,7 @@ class Batch:
     log_prob: Singles
     """[A, T, E] log-probability, or density, of the action when it was taken."""
     probs: Singles | None
-    """[A, T, E, M] probabilities of all actions; None where actions are continuous."""
+    """[A, T, E, M] probabilities of all actions, where somebody asks for them."""
     reward: Floats
     """[A, T, E] what agents were paid."""
     own: Floats
@@ -70,10 +70,12 @@ class Batch:
 class Player:
     """Holds what goes on between batches: the view, memories, and the running returns."""
 
-    def __init__(self, world: StepWorld, settings: PolicySettings, seed: int) -> None:
-        self.world, self.settings = world, settings
+    def __init__(
+        self, world: StepWorld, settings: PolicySettings, seed: int, *, probs: bool = False
+    ) -> None:
+        self.world, self.settings, self.probs = world, settings, probs
         self.rng = np.random.default_rng([seed, 2])
-        self.steps = settings.sizes(python=world.python)[1]
+        self.steps = settings.steps
         self.view = world.reset()
         e, a = world.copies, len(world.agents)
         self.first = np.ones(e, dtype=bool)
@@ -124,7 +126,7 @@ class Player:
             if continuous
             else np.empty((a, t, e), int),
             log_prob=np.empty((a, t, e), dtype=np.float32),
-            probs=None if continuous else np.empty((a, t, e, most), dtype=np.float32),
+            probs=np.empty((a, t, e, most), dtype=np.float32) if self.probs else None,
             reward=np.empty((a, t, e)),
             own=np.empty((a, t, e)),
             components=None
@@ -166,7 +168,7 @@ class Player:
                     legal = torch.from_numpy(batch.legal[m, i, :, None])
                 hidden = memory_of(self.hidden, whose)
                 out, remembered = policy.respond(
-                    seen, hidden, keep.expand(len(seen), -1)[..., None], legal
+                    policy.inputs(seen), hidden, keep.expand(len(seen), -1)[..., None], legal
                 )
                 if remembered is not None:
                     self.hidden[m] = remembered[:, :, 0].numpy()
@@ -217,14 +219,16 @@ def choose(policy: Policy, out: Tensor, chance: NDArray[Any], batch: Batch, m: A
         density, _ = policy.log_density(out[:, :, None], action[:, :, None])
         batch.log_prob[m, i] = density[:, :, 0].numpy()
         return
-    logits: Singles = out.numpy()
-    assert batch.probs is not None
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    weights: Singles = out.numpy()
+    weights -= weights.max(axis=-1, keepdims=True)
+    np.exp(weights, out=weights)
     total = weights.cumsum(axis=-1)
     choice = (total[..., :-1] <= chance[..., None] * total[..., -1:]).sum(axis=-1)
-    probs = weights / total[..., -1:]
-    batch.action[m, i], batch.probs[m, i] = choice, probs
-    batch.log_prob[m, i] = np.log(np.take_along_axis(probs, choice[..., None], axis=-1)[..., 0])
+    agent, copy = np.ogrid[: choice.shape[0], : choice.shape[1]]
+    batch.action[m, i] = choice
+    batch.log_prob[m, i] = np.log(weights[agent, copy, choice] / total[..., -1])
+    if batch.probs is not None:
+        batch.probs[m, i] = weights / total[..., -1:]
 
 
 def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:

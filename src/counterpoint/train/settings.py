@@ -6,8 +6,8 @@ table is in docs/discussion/training.md. Settings of the world stand in the worl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from counterpoint.errors import SettingError
 from counterpoint.worlds.base import require
@@ -34,13 +34,13 @@ class PolicySettings:
     activation: Literal["tanh", "relu"] = "tanh"
     """Between the layers."""
     copies: int = 0
-    """Copies of the world side by side; 0 takes 128, or 16 of a world that is stepped in Python."""
+    """Copies of the world side by side; 0 takes 128, or 64 of a world that is stepped in Python."""
     steps: int = 0
-    """Steps that each copy plays between updates; 0 takes 25, or 64 of a world in Python."""
-    epochs: int = 4
-    """Passes over each batch."""
-    minibatches: int = 4
-    """Parts into which each pass shuffles the batch."""
+    """Steps that each copy plays between updates; 0 takes 25, or 32 of a world in Python."""
+    epochs: int = 0
+    """Passes over each batch; 0 takes 4, or 3 of a world in Python."""
+    minibatches: int = 0
+    """Parts into which each pass shuffles the batch; 0 takes 4, or 2 of a world in Python."""
     lr: float = 1e-3
     """Learning rate of Adam."""
     anneal: bool = False
@@ -71,7 +71,7 @@ class PolicySettings:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("hidden", 1, 4096), ("layers", 1, 8), ("copies", 0, 65536), ("steps", 0, 65536),
-            ("epochs", 1, 1000), ("minibatches", 1, 4096), ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0),
+            ("epochs", 0, 1000), ("minibatches", 0, 4096), ("lr", 0.0, 1e3), ("gamma", 0.0, 1.0),
             ("gae", 0.0, 1.0), ("clip", 0.0, 1e6), ("entropy", 0.0, 1e6),
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
         ):  # fmt: skip
@@ -82,11 +82,18 @@ class PolicySettings:
                     f"got {name}={getattr(self, name)!r}; wanted one of {', '.join(wanted)}"
                 )
 
-    def sizes(self, *, python: bool) -> tuple[int, int]:
-        """Copies and steps of a batch, with the defaults filled in."""
-        copies, steps = (16, 64) if python else (128, 25)
-        return self.copies or copies, self.steps or steps
+    def filled(self, *, python: bool) -> PolicySettings:
+        """The settings with every 0 that stands for a default replaced by it."""
+        kind = DEFAULTS[python]
+        return replace(self, **{n: getattr(self, n) or value for n, value in kind.items()})
 
+
+DEFAULTS: dict[bool, dict[str, Any]] = {
+    False: {"copies": 128, "steps": 25, "epochs": 4, "minibatches": 4},
+    True: {"copies": 64, "steps": 32, "epochs": 3, "minibatches": 2},
+}
+"""By whether the world is stepped in Python: there, stepping is what costs, and learning is kept
+under a third of it."""
 
 CHOICES = {
     "parameters": ("shared", "per_role", "separate"),

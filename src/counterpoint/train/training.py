@@ -64,6 +64,8 @@ class TrainPlan:
     """Fresh episodes in which the trained team is evaluated."""
 
     def __post_init__(self) -> None:
+        filled = self.policy.filled(python=":" in self.world)  # so that a run keeps its numbers
+        object.__setattr__(self, "policy", filled)
         for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
             if getattr(self, name) < low:
                 raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {low}")
@@ -95,8 +97,8 @@ class TrainPlan:
 
     def learner(self) -> Learner:
         """The untrained team, with the copies that it trains in."""
-        copies, _ = self.policy.sizes(python=":" in self.world)
-        return Learner(self.make_world(0, copies), self.scheme, self.policy, self.seed)
+        world = self.make_world(0, self.policy.copies)
+        return Learner(world, self.scheme, self.policy, self.seed)
 
 
 @dataclass(frozen=True)

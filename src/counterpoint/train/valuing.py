@@ -28,7 +28,7 @@ class Valuer:
         self, team: TeamNetworks, settings: PolicySettings, outputs: int, hidden: Singles
     ) -> None:
         self.team, self.settings, self.outputs = team, settings, outputs
-        self.scale = ValueScale(len(team.sets), outputs, settings.value_norm)
+        self.scale = ValueScale(len(hidden), outputs, settings.value_norm)
         self.hidden = np.zeros_like(hidden)
         self.before = self.hidden
         """[A, E, H] what critics remembered before the batch that was valued last."""
@@ -43,29 +43,27 @@ class Valuer:
         keep = torch.from_numpy(~batch.starts).float().expand(a, -1, -1)
         self.before = self.hidden.copy()
         with torch.inference_mode():
-            for i, (critic, whose) in enumerate(
-                zip(self.team.critics, self.team.sets, strict=True)
-            ):
+            for critic, whose in zip(self.team.critics, self.team.sets, strict=True):
                 m = whose.rows
-                mean, std = self.scale.numbers(i)
                 hidden = memory_of(self.before, whose)
-                out, remembered = critic(folded(seen[m], memory), hidden, folded(keep[m], memory))
-                value[m] = unfolded(out, memory, after).numpy() * std + mean
+                out, remembered = critic(
+                    critic.inputs(folded(seen[m], memory)), hidden, folded(keep[m], memory)
+                )
+                value[m] = unfolded(out, memory, after).numpy()
                 for t, view in batch.last.items():
                     x = self._last(view)[m][:, :, None]
                     then = None if remembered is None else remembered[:, :, t]
-                    out, _ = critic(x, then, torch.ones(x.shape[:3]))
-                    left[m, t] = out[:, :, 0].numpy() * std + mean
+                    out, _ = critic(critic.inputs(x), then, torch.ones(x.shape[:3]))
+                    left[m, t] = out[:, :, 0].numpy()
                 if remembered is not None:
                     self.hidden[m] = remembered[:, :, -2].numpy()
-        return value, np.where(batch.terminated[..., None], 0.0, left)
+        mean, std = self.scale.numbers()
+        left = np.where(batch.terminated[..., None], 0.0, left * std + mean)
+        return value * std + mean, left
 
     def observe(self, target: Floats, active: Bools) -> None:
         """Let the scale of what critics predict follow the returns `target` [A, T, E, K]."""
-        for i, whose in enumerate(self.team.sets):
-            decided = active[whose.rows, :-1]
-            self.scale.update(target[whose.rows][decided], i)
-        self.scale.advance()
+        self.scale.update(target, active[:, :-1])
 
     def capture(self) -> dict[str, NDArray[Any]]:
         """The scale and what critics remember, by name."""
@@ -97,12 +95,10 @@ class Valuer:
         assert batch.probs is not None
         found = np.empty((*batch.action.shape, 1))
         with torch.inference_mode():
-            for i, (critic, whose) in enumerate(
-                zip(self.team.answers, self.team.sets, strict=True)
-            ):
+            for critic, whose in zip(self.team.answers, self.team.sets, strict=True):
                 m, x = whose.rows, folded(asked[whose.rows], memory)
-                out, _ = critic(x)
-                q = unfolded(out, memory, len(batch.ended)).numpy() * self.scale.numbers(i)[1]
+                out, _ = critic(critic.inputs(x))
+                q = unfolded(out, memory, len(batch.ended)).numpy() * self.scale.numbers()[1][m]
                 taken = np.take_along_axis(q, batch.action[m][..., None], axis=-1)
                 found[m] = taken - (batch.probs[m] * q).sum(axis=-1, keepdims=True)
         return found
@@ -111,7 +107,7 @@ class Valuer:
 def asked_of(batch: Batch) -> Tensor:
     """[A, T, E, Z + A M] the state and what the others did, for critics of actions."""
     a, t, e = batch.action.shape
-    assert batch.probs is not None
+    assert batch.probs is not None  # the counterfactual asked for them
     size = batch.probs.shape[-1]
     did = np.eye(size, dtype=np.float32)[batch.action.transpose(1, 2, 0)]  # [T, E, A, M]
     did[~batch.active[:, :t].transpose(1, 2, 0)] = 0.0

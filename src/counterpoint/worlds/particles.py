@@ -29,12 +29,13 @@ _ACCELERATION = THRUST * np.array([[0.0, -1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, -
 def acceleration(actions: NDArray[Any], continuous: bool) -> Floats:
     """[2, ..., E] what thrust does: `actions` [E, ...] of `MOVES`, or [E, ..., 5] of strengths.
 
-    Strengths lie in [0, 1]; opposite ones cancel out, and the first one, staying, does nothing.
+    Strengths lie in [0, 1] and are single precision, as in the original; opposite ones cancel
+    out, and the first one, staying, does nothing.
     """
     if not continuous:
         moved: Floats = _ACCELERATION[:, actions.T]
         return moved
-    strength = np.clip(actions[..., :MOVES], 0.0, 1.0).T
+    strength = np.clip(actions[..., :MOVES].astype(np.float32), 0.0, 1.0).T
     net = np.stack([strength[2] - strength[1], strength[4] - strength[3]])
     return net.astype(np.float64) * THRUST
 

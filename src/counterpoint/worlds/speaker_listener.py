@@ -91,9 +91,12 @@ class SpeakerListener(Twin):
         position, continuous = self.held["position"], self.settings.continuous
         force = acceleration(actions[:, 1], continuous)
         move(position, self.held["velocity"], force)
-        said = actions[:, 0]
-        words = np.arange(LANDMARKS)[:, None]
-        self.held["message"][...] = said[:, :LANDMARKS].T if continuous else said == words
+        said, words = actions[:, 0], np.arange(LANDMARKS)[:, None]
+        if continuous:
+            strengths = said[:, :LANDMARKS].astype(np.float32)
+            self.held["message"][...] = np.clip(strengths, 0.0, 1.0).T
+        else:
+            self.held["message"][...] = said == words
         away = position - self._goal()
         own = -(away[0] * away[0] + away[1] * away[1])
         return np.repeat(own[:, None], 2, axis=1), np.zeros(self.copies, dtype=bool)
