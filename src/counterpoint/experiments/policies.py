@@ -85,6 +85,7 @@ class Policies:
         self.agents = self.world.agents
         python = self.world.python
         self.budget = budget_or_default(plan.budget, python=python)
+        self.policy = self.policy.filled(python=python)
         if "diagnose_every" not in plan.settings:
             self.policy = measured_often(self.policy, self.budget, python=python)
         for name in self.schemes:
@@ -128,8 +129,7 @@ class Policies:
         seeds = range(self.plan.seeds or self.default_seeds)
         arms = [(name, seed) for seed in seeds for name in self.schemes]
         tasks = [OneTraining(self.training(*arm), self._folder(work, *arm)) for arm in arms]
-        copies, steps = self.policy.sizes(python=self.world.python)
-        total = -(-self.budget // (copies * steps)) * len(tasks)
+        total = -(-self.budget // (self.policy.copies * self.policy.steps)) * len(tasks)
         on_progress, on_row = work.on_progress, work.on_row
         trained = run_tasks(
             tasks,

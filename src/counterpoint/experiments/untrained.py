@@ -76,8 +76,7 @@ def control_facts(plan: TrainPlan, pair: Pair) -> dict[str, Any] | None:
 
 def untrained(plan: TrainPlan, scheme: Scheme) -> list[Played]:
     """The first batches of the untrained team, and what they are worth under the scheme."""
-    copies, _ = plan.policy.sizes(python=":" in plan.world)
-    learner = Learner(plan.make_world(0, copies), scheme, plan.policy, plan.seed)
+    learner = Learner(plan.make_world(0, plan.policy.copies), scheme, plan.policy, plan.seed)
     found = []
     for _ in range(BATCHES):
         batch = learner.player.play(learner.team)

@@ -73,6 +73,6 @@ def budget_or_default(budget: int | None, *, python: bool) -> int:
 
 def measured_often(policy: PolicySettings, budget: int, *, python: bool) -> PolicySettings:
     """The same settings, measuring gradients more often where the budget is small."""
-    copies, steps = policy.sizes(python=python)
-    often = max(1, -(-budget // (copies * steps)) // MEASUREMENTS)
+    full = policy.filled(python=python)
+    often = max(1, -(-budget // (full.copies * full.steps)) // MEASUREMENTS)
     return replace(policy, diagnose_every=min(policy.diagnose_every, often))
