@@ -5,35 +5,14 @@ from copy import deepcopy
 import pytest
 from hostile_text import PAYLOADS
 from report_reading import Page
+from report_samples import training
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
 
 
-def document(updates=40, status="finished"):
-    steps = [100 * (i + 1) for i in range(updates)]
-    causes = [None] * (updates // 2) + ["DROWNED"] * (updates - updates // 2)
-    agent = {
-        "step": steps, "snr": [0.5] * updates, "cosine": [0.1] * updates,
-        "collapsed": [cause is not None for cause in causes], "cause": causes,
-        "credit_correlation": [None] * updates,
-    }  # fmt: skip
-    well = {**agent, "collapsed": [False] * updates, "cause": [None] * updates}
-    return {
-        "schema": "counterpoint.training/1", "version": "0.1.0", "world": "spread",
-        "scheme": "mappo_pooled", "seed": 0, "status": status, "step": 100 * updates,
-        "budget": 4000, "seconds": 8.0, "return": -30.0 if status == "finished" else None,
-        "normalized": 0.9 if status == "finished" else None,
-        "references": {"random": -79.3, "reference": -22.5, "scale": "sum"},
-        "config": {"world": "spread", "policy": {"hidden": 64}},
-        "curve": {"step": steps, "return": [-80.0 + i for i in range(updates)],
-                  "entropy": [1.0] * updates, "kl": [0.01] * updates},
-        "agents": {"agent_0": agent, "agent_1": well} if updates else {},
-    }  # fmt: skip
-
-
 def test_it_says_where_the_run_stands():
-    text = Page(render(document())).text
+    text = Page(render(training())).text
     assert "Under mappo_pooled the team returns −30.00 after 4,000 steps." in text
     assert "500 steps a second" in text
     assert "1 of 2 agents" in text
@@ -43,18 +22,18 @@ def test_it_says_where_the_run_stands():
 
 
 def test_a_run_that_goes_on_says_how_far_it_is():
-    text = Page(render(document(20, "running"))).text
+    text = Page(render(training(20, "running"))).text
     assert "so far, after 2,000 of 4,000 steps" in text
-    assert "stopped after 2,000" in Page(render(document(20, "stopped"))).text
+    assert "stopped after 2,000" in Page(render(training(20, "stopped"))).text
 
 
 def test_before_the_tenth_measurement_there_is_no_verdict():
-    text = Page(render(document(5, "running"))).text
+    text = Page(render(training(5, "running"))).text
     assert "too few measurements for a verdict" in text
 
 
 def test_a_run_that_has_just_begun():
-    text = Page(render(document(0, "running"))).text
+    text = Page(render(training(0, "running"))).text
     assert "has no return yet" in text
     assert "No update has been done yet" in text
 
@@ -67,7 +46,7 @@ def test_what_is_absent_is_no_error():
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_names_from_outside_stay_text(payload):
-    evil = deepcopy(document())
+    evil = deepcopy(training())
     evil["world"] = evil["scheme"] = evil["status"] = payload
     evil["agents"] = {payload: evil["agents"]["agent_0"]}
     assert "<script" not in render(evil).lower()
