@@ -170,3 +170,17 @@ def test_stakes_have_a_price_and_returns_by_agent_add_up():
     assert found["control"]["decoupling"] == "no-op"
     common = compare(tiny(settings={"stakes": "agent_0:100", "reward": "common"}), workers=1)
     assert common["schemes"]["mappo_pooled"]["price"] is None
+
+
+def test_a_curve_is_unknown_until_every_seed_has_finished_an_episode():
+    found = compare(tiny(settings={"horizon": "8"}), workers=1)
+    curve = found["schemes"]["mappo_pooled"]["curves"]
+    assert curve["step"] == [40, 80]
+    assert curve["return"]["iqm"][0] is None
+    assert curve["return"]["low"][1] <= curve["return"]["iqm"][1] <= curve["return"]["high"][1]
+    assert render(found)
+    never = compare(tiny(settings={"horizon": "25"}), workers=1)  # 2 updates are 10 steps
+    nothing = {"iqm": [None, None], "low": None, "high": None}
+    assert never["schemes"]["mappo_pooled"]["curves"]["return"] == nothing
+    assert render(never)
+    assert comparison_table(never)

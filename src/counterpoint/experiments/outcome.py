@@ -39,7 +39,7 @@ class Outcome:
     at: Ints
     """[X] updates or steps at which the curve has a point."""
     curve: Floats
-    """[S, X] return there."""
+    """[S, X] return there; NaN before a seed has finished an episode."""
     final: Floats
     """[S] return at the end."""
     normalized: Floats | None
@@ -88,8 +88,8 @@ def from_tables(world: World, done: Training) -> Outcome:
 def from_policies(trained: Sequence[Trained]) -> Outcome:
     """The outcome of trainings of one scheme in a world of many steps, one for each seed.
 
-    The curve starts where every seed has finished an episode, and ends where the first seed ends;
-    batches without the end of an episode repeat the return of the one before. What was
+    The curve is unknown until every seed has finished an episode, and ends where the first seed
+    ends; batches without the end of an episode repeat the return of the one before. What was
     measured before the first verdict on collapse is no verdict.
 
     Raises:
@@ -104,7 +104,6 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
     agents, shortest = trained[0].agents, min(len(done.rows) for done in trained)
     rows = [done.rows[:shortest] for done in trained]
     curve = np.array([filled([row["return"] for row in one]) for one in rows])
-    known = np.isfinite(curve).all(axis=0)
     looked = [i for i, row in enumerate(rows[0]) if "agents" in row]
     judged = looked[WINDOW - 1 :]
     latest = np.searchsorted(judged, np.arange(shortest), side="right") - 1
@@ -122,8 +121,8 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
     return Outcome(
         agents=agents,
         axis="step",
-        at=np.array([row["step"] for row in rows[0]], dtype=np.int64)[known],
-        curve=curve[:, known],
+        at=np.array([row["step"] for row in rows[0]], dtype=np.int64),
+        curve=curve,
         final=np.array([done.returns.mean() for done in trained]),
         normalized=None if None in scores else np.array(scores, dtype=np.float64),
         price=paid_returns(trained),
@@ -131,7 +130,7 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
         accuracy=None,
         collapsed=np.array(told("collapsed"), dtype=bool).reshape(shape),
         causes=np.array(index, dtype=np.int8).reshape(shape),
-        measured=latest[known],
+        measured=latest,
         measures={name: numbers(name) for name in (*MEASURES, "snr", "credit_correlation")},
         tally={name: sum(done.tally[name] for done in trained) for name in trained[0].tally},
     )

@@ -99,11 +99,19 @@ def interval(samples: Floats) -> dict[str, Any]:
 
 
 def band(curves: Floats) -> dict[str, Any]:
-    """IQM of curves [S, T] at each point, with pointwise intervals."""
-    if len(curves) < 2 or not curves.size:
-        return {"iqm": curves[0].tolist(), "low": None, "high": None}
-    found = bootstrap_band(curves, rng=np.random.default_rng(0), resamples=500)
-    return {"iqm": found.value.tolist(), "low": found.low.tolist(), "high": found.high.tolist()}
+    """IQM of curves [S, T] at each point, with pointwise intervals; null where a seed has none."""
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(curves).all(axis=0))
+    if len(curves) < 2 or not known.any():
+        return {"iqm": _filled(curves[0], known), "low": None, "high": None}
+    found = bootstrap_band(curves[:, known], rng=np.random.default_rng(0), resamples=500)
+    named = {"iqm": found.value, "low": found.low, "high": found.high}
+    return {name: _filled(values, known) for name, values in named.items()}
+
+
+def _filled(values: Floats, known: NDArray[np.bool_]) -> list[float | None]:
+    """`values` (all, or those of known places) at the known places, None at the others."""
+    there = iter(values.tolist() if len(values) != len(known) else values[known].tolist())
+    return [next(there) if place else None for place in known.tolist()]
 
 
 def _difference(x: Floats, y: Floats) -> dict[str, Any]:
