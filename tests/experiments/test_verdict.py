@@ -93,3 +93,12 @@ def test_an_effect_that_was_not_measured_is_none():
     found = verdict(schemes, {}, pair_of(list(schemes)), {"verdict": "matters", "conditions": []})
     assert found["effect"] is None
     assert "not measured" in found["why"]
+
+
+def test_why_a_higher_one_is_not_recommended_is_said():
+    found = judged(TWO, (0.1, 0.3), p=0.06)
+    assert found["recommended"] == "mappo_pooled"
+    assert "happo_per_agent may be better (+0.200)" in found["why"]
+    assert "more seeds would tell" in found["why"]
+    assert "may be better" not in judged(TWO, (0.1, 0.3))["why"]
+    assert "may be better" not in judged(TWO, (-0.1, 0.3))["why"]

@@ -207,3 +207,43 @@ def _tests() -> list[dict[str, Any]]:
             ("C6", None, 0.2, 0.4, 0.1)]  # fmt: skip
     names = ("condition", "agent", "p", "q", "effect", "detected")
     return [dict(zip(names, (*row, row[3] < 0.01), strict=True)) for row in rows]
+
+
+def stepwise(seeds: int, points: int) -> dict[str, Any]:
+    """A comparison in a world of many steps: no accuracy, no price, a credit audit."""
+    document = comparison(seeds, points)
+    document |= {"axis": "step", "references": {"random": 0.2, "reference": 0.9, "scale": "sum"}}
+    for scheme in document["schemes"].values():
+        scheme["curves"]["step"] = [3200 * (i + 1) for i in scheme["curves"].pop("update")]
+        scheme["price"], scheme["normalized"] = None, dict(scheme["return"])
+        scheme["credit_correlation"] = {"iqm": 0.4, "low": 0.3, "high": 0.5, "n": seeds}
+        for agent in scheme["agents"].values():
+            agent |= {"accuracy": None, "accuracy_low": None, "accuracy_high": None}
+        for curve in scheme["curves"]["agents"].values():
+            curve["accuracy"] = None
+    for difference in document["differences"].values():
+        difference["price"] = None
+    return document
+
+
+def training(updates: int = 40, status: str = "finished") -> dict[str, Any]:
+    """A run of so many updates; one of its agents drowns halfway."""
+    steps = [100 * (i + 1) for i in range(updates)]
+    causes: list[str | None] = [None] * (updates // 2) + ["DROWNED"] * (updates - updates // 2)
+    agent = {
+        "step": steps, "snr": [0.5] * updates, "cosine": [0.1] * updates,
+        "collapsed": [cause is not None for cause in causes], "cause": causes,
+        "credit_correlation": [None] * updates,
+    }  # fmt: skip
+    well = {**agent, "collapsed": [False] * updates, "cause": [None] * updates}
+    return {
+        "schema": "counterpoint.training/1", "version": "0.1.0", "world": "spread",
+        "scheme": "mappo_pooled", "seed": 0, "status": status, "step": 100 * updates,
+        "budget": 4000, "seconds": 8.0, "return": -30.0 if status == "finished" else None,
+        "normalized": 0.9 if status == "finished" else None,
+        "references": {"random": -79.3, "reference": -22.5, "scale": "sum"},
+        "config": {"world": "spread", "policy": {"hidden": 64}},
+        "curve": {"step": steps, "return": [-80.0 + i for i in range(updates)],
+                  "entropy": [1.0] * updates, "kl": [0.01] * updates},
+        "agents": {"agent_0": agent, "agent_1": well} if updates else {},
+    }  # fmt: skip

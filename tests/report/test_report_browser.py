@@ -11,7 +11,7 @@ import pytest
 from hostile_text import PAYLOADS, hostile
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
-from report_samples import comparison, diagnosis
+from report_samples import comparison, diagnosis, stepwise, training
 
 from counterpoint.report import render
 from counterpoint.report.document import visible
@@ -25,7 +25,12 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SMALL = {"comparison": comparison(2, 4), "diagnosis": diagnosis(6)}
+SMALL = {
+    "comparison": comparison(2, 4),
+    "stepwise": stepwise(2, 4),
+    "diagnosis": diagnosis(6),
+    "training": training(12),
+}
 
 
 @pytest.fixture(scope="module")

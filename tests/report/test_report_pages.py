@@ -11,11 +11,16 @@ from typing import Any
 
 import pytest
 from report_reading import Page
-from report_samples import AGENTS, SCHEMES, comparison, diagnosis
+from report_samples import AGENTS, SCHEMES, comparison, diagnosis, stepwise, training
 
 from counterpoint.report import render
 
-SAMPLES = {"comparison": comparison(4, 30), "diagnosis": diagnosis(30)}
+SAMPLES = {
+    "comparison": comparison(4, 30),
+    "stepwise": stepwise(4, 30),
+    "diagnosis": diagnosis(30),
+    "training": training(30),
+}
 PAGES = {name: render(document) for name, document in SAMPLES.items()}
 
 
@@ -71,7 +76,9 @@ def test_the_verdict_comes_first_and_the_sections_follow_in_order(page: Page) ->
     heads = [str(a["id"]) for tag, a in page.elements if tag in {"h1", "h2"}]
     compared = ["results", "curves", "price", "collapse", "remedies", "method", "settings"]
     diagnosed = ["conditions", "agents", "remedies", "timeline", "method", "settings"]
-    assert heads in (["verdict", *(f"h-{n}" for n in o)] for o in (compared, diagnosed))
+    trained = ["curve", "collapse", "remedies", "updates", "method", "settings"]
+    orders = (compared, diagnosed, trained)
+    assert heads in (["verdict", *(f"h-{n}" for n in o)] for o in orders)
 
 
 def test_every_table_and_picture_can_be_downloaded(page: Page) -> None:
@@ -194,7 +201,9 @@ def test_what_was_not_run_is_said_and_not_hidden() -> None:
     assert "not run for this comparison" in text.split("Results")[0]
     for scheme in document["schemes"].values():
         scheme["curves"]["agents"] = {}
-    assert "Gradients were not measured in this comparison." in Page(render(document)).text
+    assert (
+        "Gradients were not measured in this comparison, or too few" in Page(render(document)).text
+    )
     still = {**diagnosis(4), "timeline": None}
     assert "no training updates to tell apart" in Page(render(still)).text
 
@@ -207,6 +216,10 @@ def test_remedies_name_whom_they_are_for() -> None:
     for scheme in healthy["schemes"].values():
         for agent in scheme["agents"].values():
             agent["cause"] = None
+    assert "nothing that was measured explains it" in Page(render(healthy)).text
+    for scheme in healthy["schemes"].values():
+        for agent in scheme["agents"].values():
+            agent["collapsed_share"] = 0.0
     assert "nothing to remedy" in Page(render(healthy)).text
 
 

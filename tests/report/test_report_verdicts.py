@@ -163,3 +163,15 @@ def test_a_log_in_which_it_is_a_no_op() -> None:
         "Conditions detected", "none", "of C1 to C6 at an error rate of 1%",
         "C4, C7 cannot be read from rewards.",
     )  # fmt: skip
+
+
+def test_where_networks_were_trained_only_named_causes_make_the_headline() -> None:
+    document = comparison(4, 4)
+    document["axis"] = "step"
+    for scheme in document["schemes"].values():
+        scheme["curves"]["step"] = scheme["curves"].pop("update")
+        scheme["price"] = None
+    said = comparison_verdict(read_comparison(document))
+    assert "no agent collapses" not in said.sentence
+    assert "causes of collapse are named for 2 of 4 agents under mappo_pooled" in said.sentence
+    assert said.facts[1].value == "none"

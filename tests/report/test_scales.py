@@ -76,7 +76,8 @@ def test_ticks_are_round() -> None:
     assert log_ticks(0.01, 1000, 5) == pytest.approx([0.01, 1, 100])
     assert [tick_text(t, [0.7, 0.75, 0.8]) for t in (0.7, 0.75)] == ["0.70", "0.75"]
     assert [tick_text(t, [0.01, 1, 100]) for t in (0.01, 1, 100)] == ["0.01", "1", "100"]
-    assert tick_text(20_000, [0, 20_000]) == "2e4"
+    assert tick_text(20_000, [0, 20_000]) == "20,000"
+    assert tick_text(20_000_000, [0, 20_000_000]) == "2e7"
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=12))

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 
 import tyro
 
+from counterpoint.cli.live import Comparison, watching
 from counterpoint.cli.output import print_json, print_result, progress, say
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.experiments import Plan, compare
+from counterpoint.experiments.compare import is_stepwise, stage_of
 from counterpoint.report import comparison_table
 
 
@@ -27,22 +29,32 @@ class Compare:
     Examples:
       counterpoint compare regions --schemes mappo_pooled,happo_per_agent --set scale=10
       counterpoint compare all_hands --seeds 16 --out results
+      counterpoint compare spread --budget 100000 --set reward=common --out spread
       counterpoint compare --config plan.toml --json
     """
 
     world: Annotated[str | None, tyro.conf.Positional] = None
     """Name of a world (`counterpoint worlds` lists them)."""
     schemes: str | None = None
-    """Names with commas between; default: pooled, per agent, running per agent, group, and the
-    counterfactual baseline where the world knows it (`counterpoint schemes` lists them)."""
+    """Names with commas between; default: pooled, per agent, running per agent, and group and the
+    counterfactual baseline where the world knows it, or none (`counterpoint schemes` lists
+    them)."""
     seeds: int | None = None
-    """How many seeds; default 10."""
+    """How many seeds; default 10, or 5 in a world of many steps."""
+    budget: int | None = None
+    """In a world of many steps: steps of each training; default 100000, or 20000 of a world in
+    Python."""
+    seconds: float | None = None
+    """In a world of many steps: end each training after so many seconds, if that comes first."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A setting of the world, key=value; may be repeated, and may take several pairs."""
+    """A setting of the world, or of the policies in a world of many steps, key=value; may be
+    repeated, and may take several pairs."""
     config: Path | None = None
-    """A TOML file with `world`, `schemes`, `seeds` and a table `[set]`; flags override it."""
+    """A TOML file with `world`, `schemes`, `seeds`, `budget`, `seconds` and a table `[set]`; flags
+    override it."""
     out: Path | None = None
-    """Folder for report.html, results.json and run.json."""
+    """Folder for report.html, results.json and run.json. In a world of many steps also for the run
+    of each training: the same command again goes on where it was."""
     workers: int | None = None
     """Processes; default: one for each processor."""
     control: bool = True
@@ -55,8 +67,7 @@ class Compare:
         plan = self.plan()
         if self.out:
             prepare(self.out)
-        with progress(f"comparing on {plan.world}") as report:
-            document = compare(plan, workers=self.workers, on_progress=report)
+        document = watched(plan, self.workers, self.out)
         saved = save(document, self.out) if self.out else None
         if self.json:
             print_json(document)
@@ -73,10 +84,29 @@ class Compare:
         if not world:
             raise SettingError("got no world; wanted one of those that `counterpoint worlds` lists")
         schemes = self.schemes.split(",") if self.schemes else told.get("schemes", [])
-        seeds = told.get("seeds", 10) if self.seeds is None else self.seeds
+        seeds = told.get("seeds") if self.seeds is None else self.seeds
+        budget = told.get("budget") if self.budget is None else self.budget
+        seconds = told.get("seconds") if self.seconds is None else self.seconds
         settings = {**told.get("set", {}), **read_settings(self.set)}
         names = tuple(str(name).strip() for name in schemes if str(name).strip())
-        return Plan(str(world), names, int(seeds), settings, self.control)
+        return Plan(str(world), names, seeds, settings, self.control, budget, seconds)
+
+
+def watched(plan: Plan, workers: int | None, out: Path | None) -> dict[str, Any]:
+    """The comparison of a plan, shown on standard error while it runs."""
+    if not is_stepwise(plan.world):
+        with progress(f"comparing on {plan.world}") as report:
+            return compare(plan, workers=workers, on_progress=report)
+    asked = stage_of(plan)
+    seeds = plan.seeds or asked.default_seeds
+    shown = Comparison(plan.world, asked.schemes, seeds, asked.config()["budget"])
+    try:
+        with watching(shown):
+            return compare(plan, workers=workers, on_row=shown.heard, folder=out)
+    except (KeyboardInterrupt, SystemExit):
+        if out:
+            say("what was trained is kept: give the same command again to go on")
+        raise
 
 
 def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -101,12 +131,16 @@ def read_config(path: Path) -> Mapping[str, Any]:
     Raises:
         SettingError: the file cannot be read, is no TOML, or has keys or types of another kind.
     """
-    kinds = {"world": str, "schemes": list, "seeds": int, "set": dict}
+    kinds: dict[str, Any] = {
+        "world": str, "schemes": list, "seeds": int, "budget": int, "seconds": float, "set": dict,
+    }  # fmt: skip
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         told_by = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read {path} ({told_by}); wanted a TOML file") from error
+    if type(told.get("seconds")) is int:
+        told["seconds"] = float(told["seconds"])
     for key, value in told.items():
         if key not in kinds or type(value) is not kinds[key]:
             wanted = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds.items())

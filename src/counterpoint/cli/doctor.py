@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
 from rich.table import Table
+from rich.text import Text
 
 from counterpoint import __version__
 from counterpoint.cli.output import print_json, print_result
@@ -15,17 +17,31 @@ from counterpoint.runs.executor import available_workers
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
 EXTRAS = {
-    "torch": "credit functions on torch tensors",
-    "jax": "credit functions on JAX arrays",
+    "torch": "networks in worlds of many steps",
     "safetensors": "checkpoints",
+    "pettingzoo": "foreign worlds",
+    "mpe2": "mpe2:NAME",
+    "lbforaging": "lbforaging:ID",
+    "rware": "rware:ID",
     "ray": "tasks over a cluster",
     "tensorboard": "--export tensorboard",
+    "jax": "credit functions on JAX arrays",
 }
+ABILITIES = (
+    ("compare and diagnose in small worlds and on logs", CORE, "pip install counterpoint-rl"),
+    ("train teams of networks in worlds of many steps, stop and resume",
+     ("torch", "safetensors"), "pip install 'counterpoint-rl[torch]'"),
+    ("play PettingZoo, mpe2, foraging and warehouse worlds",
+     ("pettingzoo", "mpe2", "lbforaging", "rware"), "pip install 'counterpoint-rl[worlds]'"),
+    ("run tasks over a cluster", ("ray",), "pip install 'counterpoint-rl[ray]'"),
+    ("watch runs in TensorBoard", ("tensorboard",), "pip install 'counterpoint-rl[tensorboard]'"),
+)  # fmt: skip
+"""What a machine can do, the packages that it takes, and how to get them."""
 
 
 @dataclass(frozen=True)
 class Doctor:
-    """Look at this machine: versions, processors, and which optional packages are there."""
+    """Look at this machine: what it can run, versions, processors, and optional packages."""
 
     json: bool = False
     """Print as JSON alone."""
@@ -41,6 +57,7 @@ class Doctor:
             "processors": available_workers(),
             "packages": packages,
             "chromium": next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None),
+            "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
         }
         if self.json:
             print_json(facts)
@@ -52,8 +69,23 @@ class Doctor:
         for name, version in packages.items():
             table.add_row(name, version or "not installed", EXTRAS.get(name, "the core"))
         table.add_row("Chromium", str(facts["chromium"] or "not found"), "tests of the report")
-        print_result(table, "Ready." if ready else "Not ready: install counterpoint-rl again.")
+        print_result(table, *map(Text, words(packages)))
         return 0 if ready else 2
+
+
+def words(packages: Mapping[str, str | None]) -> list[str]:
+    """What this machine can run and what not, a sentence each."""
+    said = []
+    for what, names, install in ABILITIES:
+        lacks = missing(names, packages)
+        cannot = f"It cannot {what}: {', '.join(lacks)} not installed; {install}"
+        said.append(cannot if lacks else f"It can {what}.")
+    return said
+
+
+def missing(names: Iterable[str], packages: Mapping[str, str | None]) -> list[str]:
+    """Those of the packages that are not installed."""
+    return [name for name in names if not packages[name]]
 
 
 def _version(package: str) -> str | None:

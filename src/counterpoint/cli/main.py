@@ -22,7 +22,9 @@ from counterpoint.cli.demo import Demo
 from counterpoint.cli.diagnose import Diagnose
 from counterpoint.cli.doctor import Doctor
 from counterpoint.cli.report import Report
+from counterpoint.cli.resume import Resume
 from counterpoint.cli.runs import Runs
+from counterpoint.cli.train import Train
 from counterpoint.errors import CounterpointError
 
 
@@ -36,6 +38,8 @@ class Command(Protocol):
 
 COMMANDS: dict[str, Callable[..., Command]] = {
     "compare": Compare,
+    "train": Train,
+    "resume": Resume,
     "diagnose": Diagnose,
     "report": Report,
     "runs": Runs,
@@ -50,6 +54,7 @@ DESCRIPTION = f"""Counterpoint {__version__}: reinforcement learning for teams o
 Find the credit scheme that your team needs:
 
   counterpoint compare regions --set scale=10     train a team under every scheme, get a verdict
+  counterpoint train spread                       train one team in a run directory
   counterpoint diagnose rewards.jsonl             which agent collapses in your log, and why
   counterpoint schemes                            every published scheme, with its source
 

@@ -1,29 +1,34 @@
-"""`counterpoint report`: draw the page of saved results again."""
+"""`counterpoint report`: draw the page of saved results, or of a run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from counterpoint.cli.output import print_json, print_result
-from counterpoint.cli.results import PAGE, load
+from counterpoint.cli.results import PAGE, RESULTS, load
+from counterpoint.experiments.run_document import run_document
 from counterpoint.report import render
 from counterpoint.runs.files import write_atomically
+from counterpoint.runs.status import RUN
 
 
 @dataclass(frozen=True)
 class Report:
-    """Draw the report of saved results again: one HTML file that needs no network.
+    """Draw the report of saved results again, or of a run as far as it has come.
 
-    Example:
+    The page is one HTML file that needs no network.
+
+    Examples:
       counterpoint report results --out page.html
+      counterpoint report counterpoint-out/train/spread-mappo_pooled-0
     """
 
     results: Annotated[Path, tyro.conf.Positional]
-    """A folder that `--out` wrote, or its results.json."""
+    """A folder that `--out` wrote, its results.json, or the run directory of a training."""
     out: Path | None = None
     """The HTML file; default: report.html beside the results."""
     json: bool = False
@@ -33,6 +38,18 @@ class Report:
         """Load, draw, write."""
         folder = self.results if self.results.is_dir() else self.results.parent
         target = self.out or folder / PAGE
-        write_atomically(target, render(load(self.results)))
+        write_atomically(target, render(document_of(self.results)))
         print_json({"report": str(target)}) if self.json else print_result(f"report: {target}")
         return 0
+
+
+def document_of(path: Path) -> dict[str, Any]:
+    """The document saved in a folder, or that of the run in it.
+
+    Raises:
+        LogError: there is neither.
+        RunError: the run's run.json is damaged.
+    """
+    if (path / RUN).is_file() and not (path / RESULTS).exists():
+        return run_document(path)
+    return load(path)

@@ -7,6 +7,7 @@ rewards). Arrays only: no I/O, no clock, no chance of its own.
 
 from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
 from counterpoint.diagnose.collapse import collapsed, flat_together
+from counterpoint.diagnose.credit import credit_correlations
 from counterpoint.diagnose.diagnosis import Diagnosis, diagnose
 from counterpoint.diagnose.gradients import GradientStatistics, gradient_statistics
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
@@ -18,6 +19,7 @@ __all__ = [
     "GradientStatistics",
     "ThreeNumbers",
     "collapsed",
+    "credit_correlations",
     "diagnose",
     "drowning",
     "flat_together",

@@ -17,10 +17,11 @@ MEANING = {
     "C1": "the reward is another one when a certain agent acts",
     "C2": "how often an agent acts goes with the reward",
     "C3": "agents have reward terms of their own",
+    "C4": "agents have advantage estimates of their own, from what each of them sees",
     "C5": "the reward goes with the role, turn or context in which an agent acts",
     "C6": "agents are absent from whole updates while the reward drifts",
 }
-"""What each readable condition says, in words."""
+"""What each condition says, in words; C4 is read from a trainer's estimates, never from rewards."""
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,32 @@
 """`compare`: any schemes x seeds on a world, paired seeds, a control, and the verdict.
 
 Read `compare` top to bottom. It returns the document that the terminal prints, `--json` writes and
-the report draws; `summary.py` says what its numbers are, `verdict.py` what follows from them.
+the report draws; `summary.py` says what its numbers are, `verdict.py` what follows from them. How
+the arms are trained is a matter of the world's kind: `tables.py` and `policies.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 from counterpoint import __version__
-from counterpoint.credit import Scheme
-from counterpoint.errors import SettingError
-from counterpoint.experiments.control import control_document
-from counterpoint.experiments.pairs import pair_of
-from counterpoint.experiments.probe import probe
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.experiments.outcome import Outcome
+from counterpoint.experiments.pairs import Pair, pair_of
 from counterpoint.experiments.summary import differences, scheme_document
+from counterpoint.experiments.tables import Tables
 from counterpoint.experiments.verdict import verdict
-from counterpoint.runs.executor import Advance, available_workers, run_tasks
-from counterpoint.train.arms import arm
-from counterpoint.train.linear import Training, joined, train
-from counterpoint.worlds import make
+from counterpoint.train.needs import require_torch
+from counterpoint.worlds import catalogue
+from counterpoint.worlds.given import did_you_mean
+from counterpoint.worlds.stepwise import step_catalogue
 
 SCHEMA = "counterpoint.comparison/1"
 
 MOST_SEEDS = 10_000
-
-DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo")
-"""Pooled, decoupled, decoupled with memory, grouped; a counterfactual joins where there is one."""
 
 
 @dataclass(frozen=True)
@@ -40,47 +37,107 @@ class Plan:
         UnknownNameError: no world, setting, scheme or baseline of that name.
         SettingError: a setting out of range, a scheme named twice, or fewer than one seed.
         SchemeError: a baseline that this world cannot answer.
+        MissingPackageError: a world of many steps, and torch is not installed.
     """
 
     world: str
     """Name of a world: see `counterpoint worlds`."""
     schemes: tuple[str, ...] = ()
-    """Names of schemes and baselines; empty takes `DEFAULT_SCHEMES` and the counterfactual."""
-    seeds: int = 10
-    """How many seeds, from 0 on; every scheme meets the same ones."""
+    """Names of schemes and baselines; empty takes the defaults of the world's kind."""
+    seeds: int | None = None
+    """How many seeds, from 0 on; every scheme meets the same ones. None takes 10, or 5 where
+    networks are trained."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the world, by name; text is converted."""
+    """Settings of the world, by name, and of the policies where networks are trained; text is
+    converted."""
     control: bool = True
     """Also run the world's control, in which decoupling can do nothing, where it has one."""
+    budget: int | None = None
+    """Steps of each training, all copies together, where networks are trained; None takes 100,000,
+    or 20,000 where the world is stepped in Python."""
+    seconds: float | None = None
+    """End each of these trainings after so many seconds, if that comes first. What comes out then
+    depends on the machine."""
 
     def __post_init__(self) -> None:
-        world = make(self.world, self.settings)
-        for name in self.schemes:
-            arm(name, world)
         if len(set(self.schemes)) < len(self.schemes):
             raise SettingError(f"got schemes {', '.join(self.schemes)}; wanted each of them once")
-        if not 1 <= self.seeds <= MOST_SEEDS:
+        if self.seeds is not None and not 1 <= self.seeds <= MOST_SEEDS:
             raise SettingError(f"got {self.seeds} seeds; wanted at least 1, at most {MOST_SEEDS}")
+        stage_of(self)
+
+
+Heard = Callable[[str, int, Mapping[str, Any]], None]
+"""Told a scheme, a seed, and what that training has just reached: see `policies.told_of`."""
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One scheme on one world over some seeds: a task for any executor."""
+class Work:
+    """How the work is done: nothing here changes what comes out."""
 
-    world: str
-    settings: Mapping[str, Any]
-    scheme: str | Scheme
-    seeds: range
+    workers: int | None = None
+    """Processes; None takes one for each processor."""
+    folder: Path | None = None
+    """Where trainings of networks have their run directories, so that they can go on."""
+    on_progress: Callable[[int, int], None] | None = None
+    """Called with the policy updates done so far and in all."""
+    on_row: Heard | None = None
+    """Called with each row of a training of networks."""
 
-    def __call__(self, advance: Advance) -> Training:
-        world = make(self.world, self.settings)
-        return train(world, self.scheme, self.seeds, on_update=lambda update: advance())
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise SettingError(f"got {self.workers} workers; wanted at least 1")
 
-    def parts(self, count: int) -> list[Arm]:
-        """The same arm as at most `count` arms with seeds of their own."""
-        count = min(count, len(self.seeds))
-        cuts = [len(self.seeds) * i // count for i in range(count + 1)]
-        return [replace(self, seeds=self.seeds[start:end]) for start, end in pairwise(cuts)]
+
+class Stage(Protocol):
+    """What a comparison needs of a kind of world."""
+
+    default_seeds: int
+    schemes: tuple[str, ...]
+    agents: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """What the document says of the world."""
+
+    def config(self) -> dict[str, Any]:
+        """What the document says of what was asked for, beside schemes and seeds."""
+
+    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], dict[str, Any] | None]:
+        """Every scheme trained, and what the document says of the control."""
+
+    def probe(self, pair: Pair) -> dict[str, Any]:
+        """Whether decoupling can matter: verdict and conditions."""
+
+
+def stage_of(plan: Plan) -> Stage:
+    """The world of a plan, as its kind is trained and evaluated.
+
+    Raises:
+        UnknownNameError, SettingError, SchemeError, MissingPackageError: as `Plan`.
+    """
+    if is_stepwise(plan.world):
+        require_torch()
+        from counterpoint.experiments.policies import Policies
+
+        return Policies(plan)
+    return Tables(plan)
+
+
+def is_stepwise(world: str) -> bool:
+    """Whether networks are trained in the world of this name.
+
+    Raises:
+        UnknownNameError: no world is called so.
+    """
+    if ":" in world or world in step_catalogue():
+        return True
+    known = [*catalogue(), *step_catalogue()]
+    if world not in known:
+        raise UnknownNameError(
+            f"got world '{world}'; wanted one of {', '.join(known)}, or a foreign one, as "
+            f"package.module:Class{did_you_mean(world, known)}"
+        )
+    return False
 
 
 def compare(
@@ -88,6 +145,8 @@ def compare(
     *,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    on_row: Heard | None = None,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
     """Train a team under each scheme and say which agent collapsed, why, and what to use.
 
@@ -97,62 +156,40 @@ def compare(
         plan: what to compare.
         workers: processes; None takes one for each processor.
         on_progress: called with the policy updates done so far and in all.
+        on_row: called with a scheme, a seed, and what that training of networks has just reached.
+        folder: where each training of networks gets a run directory, `runs/SCHEME-SEED`; those
+            that are there go on where they were, and finished ones are not repeated.
 
     Returns:
         The comparison document (schema `counterpoint.comparison/1`): plain values, ready for JSON.
 
     Raises:
         SettingError: fewer than one worker.
+        RunError, BusyError: a run directory belongs to another comparison, or is in use.
+        OutputError: a run directory cannot be written.
     """
-    if workers is not None and workers < 1:
-        raise SettingError(f"got {workers} workers; wanted at least 1")
-    world = make(plan.world, plan.settings)
-    extra = tuple(name for name in ("counterfactual",) if name in world.baselines)
-    schemes = plan.schemes or (*DEFAULT_SCHEMES, *extra)
-    pair, seeds = pair_of(schemes), range(plan.seeds)
-    arms = [Arm(plan.world, plan.settings, name, seeds) for name in schemes]
-    apart = {**plan.settings, **(world.control or {})}
-    if plan.control and world.control is not None:
-        arms += [Arm(plan.world, apart, scheme, seeds) for scheme in pair.schemes]
-    trainings = _train_all(arms, workers, world.settings.updates, on_progress)
-
-    trained = dict(zip(schemes, trainings, strict=False))
-    documents = {name: scheme_document(name, done) for name, done in trained.items()}
-    compared = differences(trained, pair)
-    control = trainings[len(schemes) :]
+    work = Work(workers, folder, on_progress, on_row)
+    stage = stage_of(plan)
+    seeds, pair = plan.seeds or stage.default_seeds, pair_of(stage.schemes)
+    found, control = stage.train(pair, work)
+    documents = {name: scheme_document(name, out) for name, out in found.items()}
+    compared = differences(found, pair)
+    facts = stage.facts()
     return {
         "schema": SCHEMA,
         "version": __version__,
-        "world": world.name,
-        "summary": world.summary,
+        **facts,
         "config": {
-            "world": world.name,
-            "schemes": list(schemes),
-            "seeds": plan.seeds,
+            "world": facts["world"],
+            "schemes": list(stage.schemes),
+            "seeds": seeds,
             "control": plan.control,
-            "settings": asdict(world.settings),
+            **stage.config(),
         },
-        "seeds": list(seeds),
-        "agents": list(world.agents),
-        "references": {"random": world.random, "optimal": world.optimal},
+        "seeds": list(range(seeds)),
+        "agents": list(stage.agents),
         "schemes": documents,
         "differences": compared,
-        "control": control_document(make(plan.world, apart), pair, control) if control else None,
-        "verdict": verdict(documents, compared, pair, probe(world, pair.reference)),
+        "control": control,
+        "verdict": verdict(documents, compared, pair, stage.probe(pair)),
     }
-
-
-def _train_all(
-    arms: Sequence[Arm],
-    workers: int | None,
-    updates: int,
-    on_progress: Callable[[int, int], None] | None,
-) -> list[Training]:
-    """Every arm trained; seeds are split where there are more workers than arms."""
-    workers = available_workers() if workers is None else workers
-    split = [arm.parts(-(-workers // len(arms))) for arm in arms]
-    tasks = [part for parts in split for part in parts]
-    total = updates * len(tasks)
-    report = (lambda done: on_progress(done, total)) if on_progress else None
-    results = iter(run_tasks(tasks, workers=workers, on_progress=report))
-    return [joined([next(results) for _ in parts]) for parts in split]

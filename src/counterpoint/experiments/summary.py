@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import baselines, entries
 from counterpoint.diagnose import CAUSES, REMEDIES
+from counterpoint.experiments.outcome import Outcome
 from counterpoint.experiments.pairs import Pair
 from counterpoint.stats import (
     bootstrap_band,
@@ -25,52 +26,66 @@ from counterpoint.stats import (
     paired_t_test,
     probability_of_improvement,
 )
-from counterpoint.train.linear import Training
 
 POINTS = 101
 """Most points that a curve keeps."""
 COLLAPSED = 0.25
 """An agent's cause is named when it was collapsed for at least this share of seeds x updates."""
 FINISHED = 0.95
-"""An agent that ends at this accuracy has learned: it needs no remedy, whatever it went through."""
+"""An agent that ends at this accuracy has learned: it needs no remedy, whatever it went through.
+Where there is no accuracy, a team that ends at this normalized return."""
+
+UNKNOWN = "nobody has measured what a random and a good team get in this world with these settings"
+"""Why a return is not normalized."""
 
 Floats = NDArray[np.float64]
 
 
-def scheme_document(name: str, done: Training) -> dict[str, Any]:
-    """What a comparison document says of one scheme or baseline."""
+def scheme_document(name: str, out: Outcome) -> dict[str, Any]:
+    """What a comparison document says of one scheme or baseline.
+
+    What a kind of world does not have is null: `price` where the return is the reward that is paid,
+    `accuracy` where nobody knows the right action.
+    """
     entry, baseline = entries().get(name), baselines().get(name)
     about = entry or baseline
-    at = np.unique(np.linspace(0, done.returns.shape[1] - 1, POINTS).astype(int))
-    agents = range(len(done.agents))
+    last = len(out.at) - 1
+    at = np.unique(np.linspace(0, last, POINTS).astype(int)) if last >= 0 else np.zeros(0, int)
+    normalized = None if out.normalized is None else interval(out.normalized)
+    agents = range(len(out.agents))
     return {
         "title": about.title if about else "",
         "citation": about.citation if about else "",
         "kind": "baseline" if baseline else "scheme",
-        "return": interval(done.returns[:, -1]),
-        "price": interval(done.price[:, -1]),
-        "agents": {done.agents[k]: _agent(done, k) for k in agents},
+        "return": interval(out.final),
+        "normalized": normalized,
+        "normalized_reason": None if normalized else UNKNOWN,
+        "price": None if out.price is None else interval(out.price),
+        "credit_correlation": _over_seeds(out, "credit_correlation"),
+        "agents": {out.agents[k]: _agent(out, k, normalized) for k in agents},
         "curves": {
-            "update": at.tolist(),
-            "return": band(done.returns[:, at]),
-            "agents": {done.agents[k]: _agent_curves(done, k, at) for k in agents},
+            out.axis: out.at[at].tolist(),
+            "return": band(out.curve[:, at]),
+            "agents": {out.agents[k]: _agent_curves(out, k, at) for k in agents},
         },
-        "tally": dict(done.tally),
+        "tally": dict(out.tally),
     }
 
 
-def differences(trained: Mapping[str, Training], pair: Pair) -> dict[str, Any]:
+def differences(found: Mapping[str, Outcome], pair: Pair) -> dict[str, Any]:
     """Each scheme's final return and price minus the reference's, over paired seeds."""
-    if pair.name not in trained:
+    if pair.name not in found:
         return {}
-    reference = trained[pair.name]
+    reference = found[pair.name]
     return {
         name: {
             "versus": pair.name,
-            **_difference(done.returns[:, -1], reference.returns[:, -1]),
-            "price": _difference(done.price[:, -1], reference.price[:, -1]),
+            **_difference(out.final, reference.final),
+            "price": None
+            if out.price is None or reference.price is None
+            else _difference(out.price, reference.price),
         }
-        for name, done in trained.items()
+        for name, out in found.items()
         if name != pair.name
     }
 
@@ -84,11 +99,19 @@ def interval(samples: Floats) -> dict[str, Any]:
 
 
 def band(curves: Floats) -> dict[str, Any]:
-    """IQM of curves [S, T] at each point, with pointwise intervals."""
-    if len(curves) < 2:
-        return {"iqm": curves[0].tolist(), "low": None, "high": None}
-    found = bootstrap_band(curves, rng=np.random.default_rng(0), resamples=500)
-    return {"iqm": found.value.tolist(), "low": found.low.tolist(), "high": found.high.tolist()}
+    """IQM of curves [S, T] at each point, with pointwise intervals; null where a seed has none."""
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(curves).all(axis=0))
+    if len(curves) < 2 or not known.any():
+        return {"iqm": _filled(curves[0], known), "low": None, "high": None}
+    found = bootstrap_band(curves[:, known], rng=np.random.default_rng(0), resamples=500)
+    named = {"iqm": found.value, "low": found.low, "high": found.high}
+    return {name: _filled(values, known) for name, values in named.items()}
+
+
+def _filled(values: Floats, known: NDArray[np.bool_]) -> list[float | None]:
+    """`values` (all, or those of known places) at the known places, None at the others."""
+    there = iter(values.tolist() if len(values) != len(known) else values[known].tolist())
+    return [next(there) if place else None for place in known.tolist()]
 
 
 def _difference(x: Floats, y: Floats) -> dict[str, Any]:
@@ -106,15 +129,13 @@ def _difference(x: Floats, y: Floats) -> dict[str, Any]:
     }
 
 
-def _agent(done: Training, k: int) -> dict[str, Any]:
-    accuracy = interval(done.accuracy[:, -1, k])
-    share = float(done.collapsed[:, :, k].mean())
-    stuck = share >= COLLAPSED and accuracy["iqm"] < FINISHED
-    cause = _commonest(done.causes[:, :, k].ravel()) if stuck else None
-    measures = {
-        name: _mean(done.rewards[name][:, :, k])
-        for name in ("inflation", "signal_share", "dead_rate", "participation", "influence")
-    }
+def _agent(out: Outcome, k: int, normalized: Mapping[str, Any] | None) -> dict[str, Any]:
+    nothing = dict.fromkeys(("iqm", "low", "high"))
+    accuracy = nothing if out.accuracy is None else interval(out.accuracy[:, -1, k])
+    level = accuracy["iqm"] if out.accuracy is not None else (normalized or nothing)["iqm"]
+    share = float(out.collapsed[:, :, k].mean()) if out.collapsed.size else None
+    stuck = share is not None and share >= COLLAPSED and (level is None or level < FINISHED)
+    cause = _commonest(out.causes[:, :, k].ravel()) if stuck else None
     return {
         "accuracy": accuracy["iqm"],
         "accuracy_low": accuracy["low"],
@@ -122,18 +143,31 @@ def _agent(done: Training, k: int) -> dict[str, Any]:
         "collapsed_share": share,
         "cause": cause,
         "remedy": REMEDIES[cause] if cause else None,
-        **measures,
-        "snr": _median(done.gradients["snr"][:, :, k]),
+        "return": None if out.by_agent is None else interval(out.by_agent[:, k]),
+        **{
+            name: (_median if name == "snr" else _mean)(values[:, :, k])
+            for name, values in out.measures.items()
+        },
     }
 
 
-def _agent_curves(done: Training, k: int, at: NDArray[np.int64]) -> dict[str, Any]:
-    updates = np.minimum(at, done.collapsed.shape[1] - 1)
+def _agent_curves(out: Outcome, k: int, at: NDArray[np.int64]) -> dict[str, Any]:
+    latest = out.measured[at]
+    known = [i if i >= 0 and out.collapsed.size else None for i in latest.tolist()]
+    found = out.accuracy
     return {
-        "accuracy": interquartile_means(done.accuracy[:, at, k].T).tolist(),
-        "collapsed": done.collapsed[:, updates, k].mean(axis=0).tolist(),
-        "cause": [_commonest(done.causes[:, update, k]) for update in updates],
+        "accuracy": None if found is None else interquartile_means(found[:, at, k].T).tolist(),
+        "collapsed": [None if i is None else float(out.collapsed[:, i, k].mean()) for i in known],
+        "cause": [None if i is None else _commonest(out.causes[:, i, k]) for i in known],
     }
+
+
+def _over_seeds(out: Outcome, name: str) -> dict[str, Any] | None:
+    """The interval of a measure's mean over agents and updates; None where it is not known."""
+    values = out.measures.get(name)
+    if values is None or not np.isfinite(values).any(axis=(1, 2)).all():
+        return None
+    return interval(np.nanmean(values, axis=(1, 2)))
 
 
 def _commonest(causes: NDArray[np.int8]) -> str | None:

@@ -41,6 +41,7 @@ def verdict(
         _effect_sentence(differences.get(pair.decoupled_name or ""), pair, effect),
         *_collapse_sentences(schemes),
         _recommendation_sentence(schemes, best),
+        _runner_sentence(schemes, differences, best),
         _price_sentence(differences, best, pair.name),
     ]
     return {
@@ -84,7 +85,13 @@ def _decoupling_sentence(decoupling: Mapping[str, Any], pair: Pair) -> str:
             "it is, or no condition under which it could matter was found."
         )
     told = "; ".join(f"{name}: {MEANING[name]}" for name in decoupling["conditions"])
-    return f"Decoupling by agent can matter here ({told})."
+    sentence = f"Decoupling by agent can matter here ({told or 'advantages differ'})."
+    if decoupling.get("max_difference") is not None and "error_rate" not in decoupling:
+        sentence += (
+            f" On the untrained team's batches it changes advantages by up to "
+            f"{decoupling['max_difference']:.2g} of the largest."
+        )
+    return sentence
 
 
 def _effect_sentence(difference: Mapping[str, Any] | None, pair: Pair, effect: str | None) -> str:
@@ -127,9 +134,29 @@ def _recommendation_sentence(schemes: Mapping[str, Any], best: str) -> str:
     return sentence
 
 
+def _runner_sentence(schemes: Mapping[str, Any], differences: Mapping[str, Any], best: str) -> str:
+    """Why a scheme with an interval above the reference is not recommended, where there is one."""
+    ahead = {
+        name: found
+        for name, found in differences.items()
+        if name != best
+        and schemes[name]["kind"] == "scheme"
+        and found["low"] is not None
+        and found["low"] > 0
+        and schemes[name]["return"]["iqm"] > schemes[best]["return"]["iqm"]
+    }
+    if not ahead:
+        return ""
+    name = max(ahead, key=lambda n: float(ahead[n]["iqm"]))
+    return (
+        f"{name} may be better ({ahead[name]['iqm']:+.3f}), but among {len(differences)} compared "
+        f"its paired test does not hold (p = {ahead[name]['p']:.2g}): more seeds would tell."
+    )
+
+
 def _price_sentence(differences: Mapping[str, Any], best: str, reference: str) -> str:
     """What the recommended scheme loses of the reward that is really paid."""
-    price = differences.get(best, {}).get("price")
+    price = differences.get(best, {}).get("price")  # None where the return is what is paid
     if price is None or price["iqm"] >= 0:
         return ""
     told = "" if price["high"] is not None and price["high"] < 0 else ", not told from 0"

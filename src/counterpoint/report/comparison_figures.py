@@ -36,25 +36,24 @@ def styles(result: Comparison) -> dict[str, str]:
 
 
 def curves_figure(result: Comparison, prefix: str) -> Figure:
-    """Team return over the updates, one line a scheme with its interval."""
+    """Team return along the training, one line a scheme with its interval."""
     style = styles(result)
     lines = tuple(_return_line(s, style[name], result) for name, s in result.schemes.items())
     ends = "; ".join(f"{s.name} ends at {s.returns.shown(3)}" for s in result.ranked)
-    known = (("best possible", result.optimal), ("random", result.random))
     chart = Chart(
         key="curves",
-        title="Learning curves: team return over updates",
+        title=f"Learning curves: team return over {result.axis}s",
         description=f"One line for each scheme with its interval band. {ends}.",
-        x_title="update",
+        x_title=axis_title(result),
         y_title=RETURN,
         lines=lines,
-        references=tuple((name, value) for name, value in known if value is not None),
+        references=tuple((n.removesuffix(" actions"), v) for n, v in result.references.items()),
     )
     return Figure(
         key="curves",
-        caption=f"Team return before each update. {interval_note(result)}",
+        caption=f"{measured_when(result)} {interval_note(result)}",
         file=f"{prefix}-curves.csv",
-        header=("scheme", "update", "iqm", "low", "high"),
+        header=("scheme", result.axis, "iqm", "low", "high"),
         rows=[row for s in result.schemes.values() for row in _curve_rows(s)],
         wide=wide_chart(chart),
         narrow=narrow_chart(chart),
@@ -62,14 +61,26 @@ def curves_figure(result: Comparison, prefix: str) -> Figure:
     )
 
 
+def axis_title(result: Comparison) -> str:
+    """What stands under an x axis."""
+    return "steps played, all copies together" if result.stepwise else "update"
+
+
+def measured_when(result: Comparison) -> str:
+    """What a point of a learning curve is, for a caption."""
+    if result.stepwise:
+        return "Mean team return of the episodes that ended in each batch, as the team learned."
+    return "Team return before each update."
+
+
 def _return_line(scheme: SchemeResult, style: str, result: Comparison) -> Line:
     curve, strong = scheme.curve, scheme.name == result.recommended
-    return Line(scheme.name, curve.update, curve.iqm, style, curve.low, curve.high, strong)
+    return Line(scheme.name, curve.at, curve.iqm, style, curve.low, curve.high, strong)
 
 
 def _curve_rows(scheme: SchemeResult) -> Iterator[Sequence[Exact]]:
     curve = scheme.curve
-    for values in zip(curve.update, curve.iqm, curve.low, curve.high, strict=True):
+    for values in zip(curve.at, curve.iqm, curve.low, curve.high, strict=True):
         yield (scheme.name, *values)
 
 
@@ -92,7 +103,7 @@ def agents_figure(result: Comparison, prefix: str) -> Figure | None:
             (s.name, agent, update, accuracy)
             for s in result.schemes.values()
             for agent, found in s.agents.items()
-            for update, accuracy in zip(s.curve.update, found.accuracies, strict=True)
+            for update, accuracy in zip(s.curve.at, found.accuracies, strict=True)
         ],
         panels=tuple(panels),
         keys=tuple((style[s.name], s.name) for s in result.ranked),
@@ -101,7 +112,7 @@ def agents_figure(result: Comparison, prefix: str) -> Figure | None:
 
 def _agent_chart(result: Comparison, agent: str, key: str, style: dict[str, str]) -> Chart:
     lines = tuple(
-        Line(s.name, s.curve.update, s.agents[agent].accuracies, style[s.name])
+        Line(s.name, s.curve.at, s.agents[agent].accuracies, style[s.name])
         for s in result.schemes.values() if agent in s.agents
     )  # fmt: skip
     return Chart(
@@ -136,9 +147,10 @@ def _drawable(chart: Chart) -> bool:
 def price_figure(result: Comparison, prefix: str) -> Figure:
     """Final return, price and control side by side, the schemes in one order."""
     panels = [_dots(result, "return", "Return", RETURN)]
+    shown = "The return"
     if any(s.price.value is not None for s in result.schemes.values()):
         panels.append(_dots(result, "price", "Price", "return by the reward actually paid"))
-    shown = "The return and its price"
+        shown += " and its price"
     control = _control_chart(result, result.control) if result.control else None
     if control is not None and _drawable(control):
         panels.append(panel_chart(control))
@@ -146,7 +158,8 @@ def price_figure(result: Comparison, prefix: str) -> Figure:
     rows: list[Sequence[Exact]] = []
     for s in result.ranked:
         rows.append((s.name, "return", None, *s.returns.exact))
-        rows.append((s.name, "price", None, *s.price.exact))
+        if len(panels) > 1 or not result.stepwise:
+            rows.append((s.name, "price", None, *s.price.exact))
     for s in result.control.schemes.values() if result.control else ():
         rows += [(s.name, "control", *row[1:]) for row in _curve_rows(s)]
     return Figure(
@@ -175,7 +188,7 @@ def _control_chart(result: Comparison, control: Control) -> Chart:
     lines = []
     for i, (name, scheme) in enumerate(control.schemes.items()):
         c, drawn = scheme.curve, style.get(name, style_of(i))
-        lines.append(Line(name, c.update, c.iqm, drawn, c.low, c.high))
+        lines.append(Line(name, c.at, c.iqm, drawn, c.low, c.high))
     return Chart(
         key="control-curves",
         title=f"Control: team return with {control.setting or 'everybody present'}",
@@ -188,18 +201,18 @@ def _control_chart(result: Comparison, control: Control) -> Chart:
 
 
 def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
-    """A map of agent by update for each scheme; None where collapse was not measured."""
+    """A map of agent by update (or step) for each scheme; None where collapse was not measured."""
     panels, rows, seen, span = [], list[Sequence[Exact]](), list[str](), 1.0
     for i, scheme in enumerate(result.ranked):
         strips = [Strip(n, a.collapsed, a.causes) for n, a in scheme.agents.items()]
-        updates = [u for u in scheme.curve.update if u is not None]
+        updates = [at for at in scheme.curve.at if at is not None]
         if not updates or all(share is None for strip in strips for share in strip.shares):
             continue
-        panels.append(heat_map(f"map-{i}", scheme.name, "update", updates, strips))
+        panels.append(heat_map(f"map-{i}", scheme.name, result.axis, updates, strips))
         span = (updates[-1] - updates[0] + 1) / len(columns_of(len(updates)))
         for strip in strips:
             seen += [c for c in strip.causes if c]
-            columns = zip(scheme.curve.update, strip.shares, strip.causes, strict=True)
+            columns = zip(scheme.curve.at, strip.shares, strip.causes, strict=True)
             rows += [(scheme.name, strip.agent, *values) for values in columns]
     if not panels:
         return None
@@ -208,7 +221,7 @@ def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
         key="collapse",
         caption=_collapse_caption(result, span),
         file=f"{prefix}-collapse.csv",
-        header=("scheme", "agent", "update", "collapsed_share", "cause"),
+        header=("scheme", "agent", result.axis, "collapsed_share", "cause"),
         rows=rows,
         panels=tuple(panels),
         codes=tuple(code_of(cause) for cause in known),
@@ -218,8 +231,10 @@ def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
 
 
 def _collapse_caption(result: Comparison, span: float) -> str:
-    joined = f" One column stands for about {span:.0f} updates." if span > 1 else ""
+    joined = f" One column stands for about {span:,.0f} {result.axis}s." if span > 1 else ""
+    if result.stepwise:
+        joined += " The first ten measurements together give the first verdict."
     return (
-        "Whose gradient is collapsed at which update: the stronger the colour, the more of the "
-        f"{result.seed_count}; colour and letters are the cause named most often.{joined}"
+        f"Whose gradient is collapsed at which {result.axis}: the stronger the colour, the more of "
+        f"the {result.seed_count}; colour and letters are the cause named most often.{joined}"
     )

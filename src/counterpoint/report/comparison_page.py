@@ -12,8 +12,8 @@ from counterpoint.report.comparison_figures import (
     price_figure,
 )
 from counterpoint.report.comparison_result import Comparison
-from counterpoint.report.comparison_tables import agent_table, scheme_table, source_table
-from counterpoint.report.definitions import COMPARISON
+from counterpoint.report.comparison_tables import NOTABLE, agent_table, scheme_table, source_table
+from counterpoint.report.definitions import comparison_definitions
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import ranges
 from counterpoint.report.settings import command, flatten, short_first
@@ -24,9 +24,10 @@ from counterpoint.report.verdicts import comparison_verdict
 def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
     """What the template `comparison.html` is filled with."""
     seeds = f"{len(result.seeds)} ({ranges(result.seeds)})" if result.seeds else ""
+    config = {k: v for k, v in result.config.items() if k != "seconds" or v is not None}
     settings = {
         "world": result.world,
-        **flatten(result.config),
+        **flatten(config),
         "seeds": seeds,
         "version": result.version,
     }
@@ -47,11 +48,25 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "control": result.control,
         "collapse": collapse_figure(result, prefix),
         "cures": cures(result),
-        "definitions": COMPARISON,
+        "nothing": nothing_to_cure(result),
+        "definitions": comparison_definitions(stepwise=result.stepwise),
         "sources": source_table(result, prefix),
         "settings": short_first([(name, value) for name, value in settings.items() if value]),
         "command": command(result.config),
     }
+
+
+def nothing_to_cure(result: Comparison) -> str:
+    """What stands where no cause is named: that nothing collapsed, or that nothing explains it."""
+    shares = [a.collapsed_share for s in result.schemes.values() for a in s.agents.values()]
+    if any(share is not None and share >= NOTABLE for share in shares):
+        return (
+            "Gradients of some agents were long not told from zero, but nothing that was measured "
+            "explains it, so no cause is named and there is no remedy to give."
+        )
+    if all(share is None for share in shares):
+        return "There were too few measurements of gradients for a verdict."
+    return "No agent’s gradient collapsed under any scheme, so there is nothing to remedy."
 
 
 def cures(result: Comparison) -> list[Cure]:

@@ -22,9 +22,9 @@ class AgentResult:
     cause: str | None
     remedy: str
     measures: dict[str, float | None]
-    """inflation, signal_share, dead_rate, snr."""
+    """Those named in `MEASURES`."""
     accuracies: Values
-    """[T] over the updates of the scheme."""
+    """[T] at the points of the scheme's curve."""
     collapsed: Values
     """[T] share of seeds in which it is collapsed."""
     causes: list[str | None]
@@ -40,7 +40,10 @@ class SchemeResult:
     citation: str
     kind: str
     returns: Estimate
+    normalized: Estimate
     price: Estimate
+    credit: Estimate
+    """How far credit goes with the agents' own rewards, under a common reward."""
     agents: dict[str, AgentResult]
     curve: Band
 
@@ -92,8 +95,12 @@ class Comparison:
     config: dict[str, Any]
     seeds: list[int]
     agents: list[str]
-    random: float | None
-    optimal: float | None
+    axis: str
+    """What curves run along: `update`, or `step` where networks were trained."""
+    references: dict[str, float]
+    """Name to return, best first."""
+    scale: str
+    """Whose the reference is, and on which scale; nothing where returns are exact."""
     schemes: dict[str, SchemeResult]
     differences: dict[str, Difference]
     control: Control | None
@@ -102,6 +109,11 @@ class Comparison:
     decoupled: str
     recommended: str
     why: str
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether networks were trained step by step, and evaluated by sampled episodes."""
+        return self.axis == "step"
 
     @property
     def ranked(self) -> list[SchemeResult]:
@@ -146,7 +158,8 @@ def read_comparison(document: Document) -> Comparison:
     """The comparison in a document that `open_document` has let in."""
     verdict, references = mapping(document, "verdict"), mapping(document, "references")
     entries = mapping(document, "schemes")
-    schemes = {name: _scheme(name, mapping(entries, name)) for name in entries}
+    axis = text(document.get("axis")) or "update"
+    schemes = {name: _scheme(name, mapping(entries, name), axis) for name in entries}
     named = [text(a) for a in items(document, "agents")]
     seen = list(dict.fromkeys(a for scheme in schemes.values() for a in scheme.agents))
     differences = mapping(document, "differences")
@@ -157,8 +170,9 @@ def read_comparison(document: Document) -> Comparison:
         config=dict(mapping(document, "config")),
         seeds=[int(s) for s in series(document, "seeds") if s is not None],
         agents=named or seen,
-        random=number(references.get("random")),
-        optimal=number(references.get("optimal")),
+        axis=axis,
+        references=_references(references),
+        scale=text(references.get("scale")),
         schemes=schemes,
         differences={name: _difference(mapping(differences, name)) for name in differences},
         control=_control(mapping(document, "control")),
@@ -170,18 +184,26 @@ def read_comparison(document: Document) -> Comparison:
     )
 
 
-def _scheme(name: str, entry: Document) -> SchemeResult:
+def _references(entry: Document) -> dict[str, float]:
+    titles = {"optimal": "best possible", "reference": "reference team", "random": "random actions"}
+    found = {title: number(entry.get(key)) for key, title in titles.items()}
+    return {title: value for title, value in found.items() if value is not None}
+
+
+def _scheme(name: str, entry: Document, axis: str = "update") -> SchemeResult:
     curves, agents = mapping(entry, "curves"), mapping(entry, "agents")
-    curve = read_band(curves)
+    curve = read_band(curves, axis)
     return SchemeResult(
         name=name,
         title=text(entry.get("title")),
         citation=text(entry.get("citation")),
         kind=text(entry.get("kind")),
         returns=read_estimate(entry, "return"),
+        normalized=read_estimate(entry, "normalized"),
         price=read_estimate(entry, "price"),
+        credit=read_estimate(entry, "credit_correlation"),
         agents={
-            a: _agent(mapping(agents, a), mapping(curves, "agents", a), len(curve.update))
+            a: _agent(mapping(agents, a), mapping(curves, "agents", a), len(curve.at))
             for a in agents
         },
         curve=curve,
@@ -203,7 +225,7 @@ def _agent(entry: Document, curves: Document, count: int) -> AgentResult:
     )
 
 
-MEASURES = ("inflation", "signal_share", "dead_rate", "snr")
+MEASURES = ("inflation", "signal_share", "dead_rate", "snr", "credit_correlation")
 
 
 def _difference(entry: Document) -> Difference:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from counterpoint.report.comparison_result import MEASURES, AgentResult, Comparison, SchemeResult
 from counterpoint.report.estimate import Estimate
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import ABSENT, decimals_for, fixed, percent, significant
 from counterpoint.report.tables import Cell, Column, Row, Table, estimate_cell
+
+Part = TypeVar("Part")
 
 SAMPLES = 11
 """Rows of the folded table that stands for a curve."""
@@ -17,6 +20,8 @@ NOTABLE = 0.25
 """An agent counts as collapsed from this share of updates and seeds."""
 
 REASONS = {
+    "normalized": "nobody has measured a random and a good team here",
+    "credit": "agents are not paid in common, or their own rewards are the same",
     "price": "this world does not measure it",
     "difference": "the reference itself, or not compared with it",
     "accuracy": "this world has no accuracy",
@@ -25,15 +30,22 @@ REASONS = {
 
 
 def scheme_table(result: Comparison, prefix: str) -> Table:
-    """One row a scheme: return, price, difference, worst agent, collapse, causes."""
+    """One row a scheme: return, price, difference, worst agent, collapse, causes.
+
+    Where networks were trained there is no accuracy, and a price only with unequal stakes: the
+    normalized return stands there, and how credit goes with the agents' own rewards, where known.
+    """
     change = f"Return − {result.versus}" if result.versus else "Difference"
+    shown = _shown(result)
     columns = (
         Column("Scheme", ("scheme", "title", "kind"), numeric=False),
         _estimates("Return", "return", "return"),
+        _estimates("Normalized", "normalized", "normalized"),
         _estimates("Price", "price", "price"),
         _estimates(change, "difference", "difference"),
         Column("Worst agent", ("worst_accuracy", "worst_agent"), define="accuracy",
                missing=REASONS["accuracy"]),
+        _estimates("Credit", "credit", "credit"),
         Column("Collapsed", ("collapsed_share",), define="collapsed", missing=REASONS["collapsed"]),
         Column("Cause", ("causes",), numeric=False, define="cause"),
     )  # fmt: skip
@@ -41,12 +53,30 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     places = decimals_for(v for s in ranked for e in (s.returns, s.price) for v in e.exact)
     rows = [_scheme_row(result, scheme, places) for scheme in ranked]
     rows += _reference_rows(result, places)
+    priced = _shown(result)[3]
+    price = "Price is the return by the reward actually paid. " if priced else ""
+    when = "Fresh episodes of the trained teams" if result.stepwise else "After the last update"
     caption = (
-        f"After the last update. {interval_note(result)} Price is the return by the reward "
-        "actually paid. Collapsed is the mean over agents; counted are those that were collapsed "
+        f"{when}. {interval_note(result)} {price}"
+        "Collapsed is the mean over agents; counted are those that were collapsed "
         "for at least a quarter of the updates and seeds."
     )
-    return Table("schemes", caption, columns, tuple(rows), f"{prefix}-schemes.csv")
+    kept = [Row(tuple(_only(row.cells, shown)), row.tone) for row in rows]
+    file = f"{prefix}-schemes.csv"
+    return Table("schemes", caption, tuple(_only(columns, shown)), tuple(kept), file)
+
+
+def _shown(result: Comparison) -> tuple[bool, ...]:
+    """Which of the columns of `scheme_table` this kind of world has."""
+    exact, found = not result.stepwise, result.schemes.values()
+    priced = exact or any(s.price.value is not None for s in found)
+    scored = result.stepwise and any(s.normalized.value is not None for s in found)
+    credited = any(s.credit.value is not None for s in found)
+    return (True, True, scored, priced, True, exact, credited, True, True)
+
+
+def _only(parts: Iterable[Part], shown: tuple[bool, ...]) -> list[Part]:
+    return [part for part, wanted in zip(parts, shown, strict=True) if wanted]
 
 
 def interval_note(result: Comparison) -> str:
@@ -71,9 +101,11 @@ def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
     cells = (
         Cell(scheme.name, exact, below, "use this" if best else ""),
         estimate_cell(scheme.returns, places),
+        estimate_cell(scheme.normalized, 3),
         estimate_cell(scheme.price, places),
         estimate_cell(change, places, signed=True, mark=change.reading),
         _worst(scheme.agents),
+        estimate_cell(scheme.credit, 3),
         _collapsed(scheme.agents.values()),
         _causes(scheme.agents.values()),
     )
@@ -104,38 +136,48 @@ def _causes(agents: Iterable[AgentResult]) -> Cell:
 
 def _reference_rows(result: Comparison, places: int) -> list[Row]:
     rows = []
-    for name, value in (("best possible", result.optimal), ("random actions", result.random)):
-        if value is not None:
-            level = Cell(fixed(value, places), (value, None, None))
-            rest = tuple(Cell("", ("",) * n) for n in (3, 3, 2, 1, 1))
-            rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
+    for name, value in result.references.items():
+        level = Cell(fixed(value, places), (value, None, None))
+        rest = tuple(Cell("", ("",) * n) for n in (3, 3, 3, 2, 3, 1, 1))
+        rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
     return rows
 
 
 def agent_table(result: Comparison, prefix: str) -> Table:
-    """One row an agent, one column a scheme: accuracy, collapsed share and cause."""
-    fields = ("accuracy", "accuracy_low", "accuracy_high", "collapsed_share", "cause", *MEASURES)
-    columns = [Column("Agent", ("agent",), numeric=False)]
-    for scheme in result.ranked:
+    """One row an agent, one column a scheme: accuracy (if there is one), collapse and cause."""
+    known = () if result.stepwise else ("accuracy", "accuracy_low", "accuracy_high")
+    fields = (*known, "collapsed_share", "cause", *MEASURES)
+    columns, ranked = [Column("Agent", ("agent",), numeric=False)], result.ranked
+    missing = REASONS["collapsed" if result.stepwise else "accuracy"]
+    for scheme in ranked:
         named = tuple(f"{scheme.name}.{field}" for field in fields)
-        columns.append(Column(scheme.name, named, missing=REASONS["accuracy"]))
+        columns.append(Column(scheme.name, named, missing=missing))
     rows = [
-        Row((Cell(name, (name,)), *(_agent_cell(s.agents.get(name)) for s in result.ranked)))
+        Row((Cell(name, (name,)), *(_agent_cell(result, s.agents.get(name)) for s in ranked)))
         for name in result.agents
     ]
+    rest = "inflation, signal share, dead rate and gradient signal-to-noise"
     caption = (
         "Accuracy of each agent after the last update; below it its interval, the share of "
         "updates and seeds in which its gradient was collapsed, and the cause. The file also has "
-        "inflation, signal share, dead rate and gradient signal-to-noise."
+        f"{rest}."
     )
+    if result.stepwise:
+        caption = (
+            "The share of measured updates and seeds in which each agent's gradient was collapsed, "
+            f"and the cause. The file also has {rest}, and how its credit goes with its own reward."
+        )
     return Table("agents", caption, tuple(columns), tuple(rows), f"{prefix}-agents.csv")
 
 
-def _agent_cell(agent: AgentResult | None) -> Cell:
+def _agent_cell(result: Comparison, agent: AgentResult | None) -> Cell:
     if agent is None:
-        return Cell(ABSENT, (None,) * (5 + len(MEASURES)))
+        return Cell(ABSENT, (None,) * ((2 if result.stepwise else 5) + len(MEASURES)))
     share = agent.collapsed_share
     rest = (share, agent.cause, *agent.measures.values())
+    if result.stepwise:
+        codes = (code_of(agent.cause),) if agent.cause else ()
+        return Cell(percent(share), rest, codes=codes)
     return Cell(
         agent.accuracy.shown(3),
         (*agent.accuracy.exact, *rest),
@@ -146,10 +188,10 @@ def _agent_cell(agent: AgentResult | None) -> Cell:
 
 
 def curve_table(result: Comparison, prefix: str) -> Table:
-    """The return of every scheme at a few updates."""
-    columns = [Column("Update", ("update",))]
+    """The return of every scheme at a few points of its curve."""
+    columns = [Column(result.axis.capitalize(), (result.axis,))]
     columns += [_estimates(s.name, s.name, "return") for s in result.ranked]
-    longest = max((s.curve.update for s in result.schemes.values()), key=len)
+    longest = max((s.curve.at for s in result.schemes.values()), key=len)
     last = len(longest) - 1
     picked = sorted({round(i * last / (SAMPLES - 1)) for i in range(SAMPLES)}) if last > 0 else []
     rows = [
@@ -159,14 +201,14 @@ def curve_table(result: Comparison, prefix: str) -> Table:
         ))
         for i in picked
     ]  # fmt: skip
-    caption = "Team return at a few updates; the file under the picture has them all."
+    caption = f"Team return at a few {result.axis}s; the file under the picture has them all."
     file = f"{prefix}-curve-samples.csv"
     return Table("curve-samples", caption, tuple(columns), tuple(rows), file)
 
 
 def _at(scheme: SchemeResult, i: int) -> Estimate:
     curve = scheme.curve
-    if i >= len(curve.update):
+    if i >= len(curve.at):
         return Estimate()
     return Estimate(curve.iqm[i], curve.low[i], curve.high[i], scheme.returns.n)
 
@@ -196,7 +238,11 @@ def collapse_table(result: Comparison, prefix: str) -> Table:
         Column("Scheme", ("scheme",), numeric=False),
         Column("Agent", ("agent",), numeric=False),
         Column("Collapsed", ("collapsed_share",), define="collapsed", missing=REASONS["collapsed"]),
-        Column("First update", ("first_update",), missing="half of the seeds were never collapsed"),
+        Column(
+            f"First {result.axis}",
+            (f"first_{result.axis}",),
+            missing="half of the seeds were never collapsed",
+        ),
         Column("Cause", ("cause",), numeric=False, define="cause"),
     )
     rows = [
@@ -211,7 +257,7 @@ def collapse_table(result: Comparison, prefix: str) -> Table:
 
 
 def _collapse_row(scheme: SchemeResult, name: str, agent: AgentResult) -> Row:
-    pairs = zip(scheme.curve.update, agent.collapsed, strict=True)
+    pairs = zip(scheme.curve.at, agent.collapsed, strict=True)
     first = next((update for update, share in pairs if share is not None and share >= 0.5), None)
     cause = agent.cause
     cells = (

@@ -100,6 +100,69 @@ COMPARISON = (
     ),
 )
 
+_STEPWISE = (
+    Definition(
+        "return",
+        "Return",
+        "The sum of all agents’ own rewards over an episode, in the world’s own unit: the mean of "
+        "fresh episodes of the trained team, actions sampled. Shown is the interquartile mean "
+        "over seeds (the mean of the middle half) with a 95% bootstrap interval.",
+    ),
+    Definition(
+        "price",
+        "Price",
+        "The same episodes with each agent’s part weighted by its stakes, weights of mean 1: what "
+        "is actually paid. With equal stakes, or a common reward, that is the return itself, and a "
+        "win has no price elsewhere.",
+    ),
+    Definition(
+        "normalized",
+        "Normalized",
+        "(return − random) / (reference − random): 0 is a team that chooses uniformly, 1 the "
+        "reference team. It may be above 1.",
+    ),
+    Definition(
+        "difference",
+        "Difference",
+        "Scheme minus reference, seed by seed: the same seed gives every scheme the same networks "
+        "to begin with, and the same worlds. An interval that holds 0 means that these seeds "
+        "cannot tell the two apart. “Ahead in” is the share of seeds on which the scheme beats "
+        "the reference, ties counting half.",
+    ),
+    Definition(
+        "credit",
+        "Credit",
+        "Where agents are paid in common: the correlation of each agent’s advantages with its own "
+        "discounted rewards from there on, within equal steps of the episode, averaged over "
+        "agents and measured updates. 0 is credit that knows nothing of the agent’s own reward; "
+        "more is not always better, since helping others is not in it.",
+    ),
+    Definition(
+        "collapsed",
+        "Collapsed share",
+        "The share of measured updates and seeds in which an agent’s gradient cannot be told from "
+        "zero (the 95% interval of the mean cosine between half-batches of the last ten "
+        "measurements includes 0) while the team could still improve. Before the tenth "
+        "measurement there is no verdict. It is a statement about batches of this size: a team "
+        "whose return rises learns all the same, from many small steps.",
+    ),
+    _SHARED["cause"],
+    *(d for d in COMPARISON if d.key in ("inflation", "signal_share", "dead_rate", "snr")),
+    Definition(
+        "control",
+        "Control",
+        "One common reward, normalized before any value is estimated, on the untrained team’s "
+        "batches. There decoupling by agent must change no advantage, by arithmetic; if it did, "
+        "the comparison itself would be wrong.",
+    ),
+)
+
+
+def comparison_definitions(*, stepwise: bool) -> tuple[Definition, ...]:
+    """What the numbers of a comparison mean, in a world of its kind."""
+    return _STEPWISE if stepwise else COMPARISON
+
+
 DIAGNOSIS = (
     _SHARED["inflation"],
     _SHARED["signal_share"],
@@ -142,6 +205,31 @@ DIAGNOSIS = (
         "the agents’ rewards differ.",
     ),
     _SHARED["cause"],
+)
+
+TRAINING = (
+    Definition(
+        "return",
+        "Return",
+        "The sum of all agents’ own rewards over an episode, in the world’s own unit; normalized, "
+        "0 is a team that chooses uniformly and 1 the reference team.",
+    ),
+    *(d for d in _STEPWISE if d.key in ("collapsed", "cause", "snr", "inflation")),
+    Definition(
+        "cosine",
+        "Cosine",
+        "Between the agent’s gradients in two halves of the batch: 1 is a gradient without noise, "
+        "around 0 it cannot be told from noise.",
+    ),
+    Definition(
+        "share",
+        "Share of gradient",
+        "The agent’s part in the sum of all agents’ squared gradient norms.",
+    ),
+    Definition("entropy", "Entropy", "How much choice the agent’s policy leaves: 0 is none."),
+    *(d for d in _STEPWISE if d.key in ("signal_share", "dead_rate")),
+    Definition("participation", "Participation", "The share of steps in which the agent decided."),
+    *(d for d in _STEPWISE if d.key == "credit"),
 )
 
 CONDITIONS = {

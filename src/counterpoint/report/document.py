@@ -15,7 +15,8 @@ from counterpoint.errors import LogError, UnknownNameError
 
 COMPARISON = "counterpoint.comparison/1"
 DIAGNOSIS = "counterpoint.diagnosis/1"
-PARTS = {COMPARISON: "schemes", DIAGNOSIS: "agents"}
+TRAINING = "counterpoint.training/1"
+PARTS = {COMPARISON: "schemes", DIAGNOSIS: "agents", TRAINING: "curve"}
 """Schema to the one part without which there is nothing to show."""
 
 Document = Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""An estimate with its interval, and the same over the updates; the words both reports share."""
+"""An estimate with its interval, and the same along a training; the words both reports share."""
 
 from __future__ import annotations
 
@@ -54,9 +54,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Band:
-    """An estimate over the updates: lists as long as `update`, None where nothing is known."""
+    """An estimate along a training: lists as long as `at`, None where nothing is known."""
 
-    update: Values
+    at: Values
+    """Updates or steps."""
     iqm: Values
     low: Values
     high: Values
@@ -70,12 +71,12 @@ def read_estimate(document: Document, *path: str) -> Estimate:
     return Estimate(value, low, high, None if n is None else int(n))
 
 
-def read_band(curves: Document) -> Band:
-    """The return over the updates, with an interval or as a bare list."""
-    update = series(curves, "update")
+def read_band(curves: Document, axis: str = "update") -> Band:
+    """The return over updates or steps, with an interval or as a bare list."""
+    at = series(curves, axis)
     iqm = series(curves, "return", "iqm") or series(curves, "return")
     low, high = series(curves, "return", "low"), series(curves, "return", "high")
-    return Band(update, *(padded(values, len(update)) for values in (iqm, low, high)))
+    return Band(at, *(padded(values, len(at)) for values in (iqm, low, high)))
 
 
 def padded(values: Values, count: int) -> Values:

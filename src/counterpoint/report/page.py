@@ -23,20 +23,23 @@ from counterpoint.report.comparison_page import comparison_page
 from counterpoint.report.comparison_result import read_comparison
 from counterpoint.report.diagnosis_page import diagnosis_page
 from counterpoint.report.diagnosis_result import read_diagnosis
-from counterpoint.report.document import COMPARISON, DIAGNOSIS, Document, open_document
+from counterpoint.report.document import COMPARISON, DIAGNOSIS, TRAINING, Document, open_document
+from counterpoint.report.training_page import training_page
+from counterpoint.report.training_result import read_training
 from counterpoint.runs.files import write_atomically
 
 
 def render(document: Document) -> str:
-    """The page for a document of either schema, as self-contained HTML.
+    """The page for a document of any schema, as self-contained HTML.
 
     Raises:
-        UnknownNameError: the schema is neither a comparison's nor a diagnosis'.
+        UnknownNameError: the schema is none of a comparison, a diagnosis or a training.
         LogError: there is nothing in it to show.
     """
-    if open_document(document)["schema"] == COMPARISON:
-        return render_comparison(document)
-    return render_diagnosis(document)
+    schema = open_document(document)["schema"]
+    if schema == TRAINING:
+        return render_training(document)
+    return render_comparison(document) if schema == COMPARISON else render_diagnosis(document)
 
 
 def render_comparison(document: Document) -> str:
@@ -61,6 +64,17 @@ def render_diagnosis(document: Document) -> str:
     result = read_diagnosis(open_document(document, DIAGNOSIS))
     page = diagnosis_page(result, f"counterpoint-{slug(Path(result.source).stem)}")
     return _fill("diagnosis.html", page)
+
+
+def render_training(document: Document) -> str:
+    """The page of one training.
+
+    Raises:
+        UnknownNameError: the schema is another.
+        LogError: no curve is in it.
+    """
+    run = read_training(open_document(document, TRAINING))
+    return _fill("training.html", training_page(run, f"counterpoint-{slug(run.world)}"))
 
 
 def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:

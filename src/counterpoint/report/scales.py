@@ -10,6 +10,9 @@ from itertools import pairwise
 DECADES = 1.5
 """A positive quantity that spans more powers of ten than this is drawn on a log axis."""
 
+MOST_WRITTEN = 10_000_000
+"""Whole numbers below this are written out at ticks, without a power of ten."""
+
 LARGEST, SMALLEST = 1e300, 1e-300
 """Ends and span of an axis stay within these, where no arithmetic overflows."""
 
@@ -71,7 +74,9 @@ def fit(values: Iterable[float | None], start: float, end: float, *, log: bool =
 def across(low: float, high: float, start: float, end: float) -> Scale:
     """A scale that ends exactly at the two values, or a little later where they are equal."""
     low, high = _drawable(low), _drawable(high)
-    return Scale(low, high if high > low else low + max(1.0, 1e-3 * abs(low)), start, end)
+    return Scale(
+        low, high if high - low > SMALLEST else low + max(1.0, 1e-3 * abs(low)), start, end
+    )
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:
@@ -95,6 +100,8 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
     ratios = len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 10 ** (len(ticks) - 1)
     if largest < 10_000 and step >= 0.001 and not ratios:
         return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}".replace("-", "−")
+    if largest < MOST_WRITTEN and all(t == int(t) for t in ticks) and not ratios:
+        return f"{value:,.0f}".replace("-", "−")
     digits = next((d for d in (3, 6, 9) if len({f"{t:.{d}g}" for t in ticks}) == len(ticks)), 17)
     written = f"{value:,.{digits}g}" if 0.001 <= abs(value) < 10_000 else f"{value:.{digits}g}"
     mantissa, e, exponent = written.partition("e")

@@ -40,6 +40,11 @@ def command(config: Mapping[str, Any]) -> str:
         ["--schemes", ",".join(map(str, schemes)), "--seeds", _written(seeds)],
         ["--set", *(f"{key}={value}" for key, value in flatten(settings).items())],
     ]
+    lines += [
+        [f"--{name}", _written(config[name])]
+        for name in ("budget", "seconds")
+        if config.get(name) is not None
+    ]
     if config.get("control") is False:
         lines.append(["--no-control"])
     return " \\\n  ".join(shlex.join(line) for line in lines)

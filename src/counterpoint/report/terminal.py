@@ -15,7 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.diagnose import REMEDIES
-from counterpoint.report.comparison_result import AgentResult, SchemeResult, read_comparison
+from counterpoint.report.comparison_result import (
+    AgentResult,
+    Comparison,
+    SchemeResult,
+    read_comparison,
+)
 from counterpoint.report.definitions import CONDITIONS
 from counterpoint.report.diagnosis_result import AgentHealth, Diagnosis, read_diagnosis
 from counterpoint.report.document import COMPARISON, DIAGNOSIS, Document, open_document
@@ -34,32 +39,58 @@ def comparison_table(document: Document) -> RenderableType:
         UnknownNameError, LogError: as `counterpoint.report.render`.
     """
     result = read_comparison(open_document(document, COMPARISON))
-    table = _table(("Scheme", "Return", "Price", "Worst", "Collapsed", "Cause"))
     shown = [v for s in result.ranked for e in (s.returns, s.price) for v in e.exact]
     places = min(3, decimals_for(shown))
+    columns = _columns(result)
+    table = _table(("Scheme", "Return", *columns, "Collapsed", "Cause"))
     for scheme in result.ranked:
         best = scheme.name == result.recommended
-        table.add_row(*_scheme_cells(scheme, places, best), style="bold" if best else "")
-    for name, value in (("best possible", result.optimal), ("random actions", result.random)):
-        if value is not None:
-            level = Estimate(value).shown(places)
-            table.add_row(Text(f"  {name}"), Text(level), "", "", "", "", style="dim")
+        table.add_row(*_scheme_cells(scheme, places, best, columns), style="bold" if best else "")
+    for name, value in result.references.items():
+        rest = [""] * (len(columns) + 2)
+        table.add_row(Text(f"  {name}"), Text(Estimate(value).shown(places)), *rest, style="dim")
     seeds = f"{result.seed_count}; 95% bootstrap intervals" if len(result.seeds) > 1 else "1 seed"
-    note = f"Return: interquartile mean over {seeds}. Worst: lowest accuracy of an agent."
+    note = f"Return: interquartile mean over {seeds}. " + " ".join(COLUMNS[c] for c in columns)
     struck = [a for s in result.ranked for a in s.agents.values()]
     verdict = comparison_verdict(result)
     return Group(*_verdict(verdict), table, _note(note), *_remedies(struck))
 
 
-def _scheme_cells(scheme: SchemeResult, places: int, best: bool) -> list[Text]:
+COLUMNS = {
+    "Score": "Score: 0 random, 1 the reference team.",
+    "Credit": "Credit: its correlation with agents' own rewards.",
+    "Price": "",
+    "Worst": "Worst: lowest accuracy of an agent.",
+}
+"""Columns that not every kind of world has, and what the note says of them."""
+
+
+def _columns(result: Comparison) -> tuple[str, ...]:
+    found = result.schemes.values()
+    if not result.stepwise:
+        return "Price", "Worst"
+    known = {"Score": any(s.normalized.value is not None for s in found)}
+    known["Credit"] = any(s.credit.value is not None for s in found)
+    known["Price"] = any(s.price.value is not None for s in found)
+    return tuple(name for name, there in known.items() if there)
+
+
+def _scheme_cells(
+    scheme: SchemeResult, places: int, best: bool, columns: tuple[str, ...]
+) -> list[Text]:
     returns = scheme.returns
     bounds = returns.bounds(places) if returns.low is not None else ""
     agents = scheme.agents.values()
+    own = {
+        "Score": scheme.normalized.shown(3),
+        "Credit": scheme.credit.shown(2, signed=True),
+        "Price": scheme.price.shown(places),
+        "Worst": _worst(agents),
+    }
     return [
         Text("▸ " if best else "  ") + _short(scheme.name),
         Text(f"{returns.shown(places)} {bounds}".rstrip()),
-        Text(scheme.price.shown(places)),
-        Text(_worst(agents)),
+        *(Text(own[name]) for name in columns),
         Text(_collapsed(agents)),
         Text("\n".join(dict.fromkeys(a.cause for a in agents if a.cause))),
     ]

@@ -73,7 +73,24 @@ def _effect(result: Comparison) -> str:
     if change.value is not None:
         bounds = change.bounds(places, signed=True) if change.reading else "(no interval)"
         said += f", a difference of {change.shown(places, signed=True)} {bounds}"
-    return said + _collapses(contest)
+    return said + (_named_causes(contest) if result.stepwise else _collapses(contest))
+
+
+def _named_causes(contest: Contest) -> str:
+    """`; causes of collapse are named for 2 of 3 agents under B (DROWNED), for none under A`.
+
+    Networks that learn from many small steps can have no gradient that is told from 0 in one
+    batch, so that only a named cause is worth a headline.
+    """
+    parts = []
+    for scheme in (contest.theirs, contest.ours):
+        causes = [a.cause for a in scheme.agents.values() if a.cause]
+        named = f" ({', '.join(dict.fromkeys(causes))})" if causes else ""
+        count = f"{len(causes)} of {len(scheme.agents)} agents" if causes else "none"
+        parts.append(f"for {count} under {scheme.name}{named}")
+    if all(part.startswith("for none") for part in parts):
+        return ""
+    return f"; causes of collapse are named {', '.join(parts)}"
 
 
 def _collapses(contest: Contest) -> str:
@@ -106,6 +123,8 @@ def _price(result: Comparison) -> Fact:
     contest = result.contest
     if contest is None:
         return Fact("Price", ABSENT, "nothing to compare with")
+    if contest.ours.price.value is None and result.stepwise:
+        return Fact("Price", "none", "the return is the reward actually paid")
     levels = (contest.ours.price, contest.theirs.price)
     return _change("Price", contest.difference.price, levels, " by the reward actually paid")
 

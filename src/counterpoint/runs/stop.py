@@ -41,7 +41,7 @@ class Stopper:
     def how_to_resume(self, path: Path | str, step: int) -> str:
         """One line for standard error, once the checkpoint is written."""
         name = self.asked.name if self.asked else "asked to stop"
-        return f"stopped at step {step} ({name}); go on with: counterpoint train --resume {path}"
+        return f"stopped at step {step} ({name}); go on with: counterpoint resume {path}"
 
     def __enter__(self) -> Stopper:
         if threading.current_thread() is threading.main_thread():

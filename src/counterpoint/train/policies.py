@@ -28,8 +28,6 @@ from counterpoint.train.valuing import Valuer
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.steps import StepWorld
 
-Look = Callable[[list[Part], Credited], None]
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -41,6 +39,9 @@ class Estimate:
     """[A, T, E, K] returns that critics learn to predict, in the reward's unit."""
     credited: Credited
     """What the scheme was given, and what it made of it."""
+
+
+Look = Callable[[Batch, Estimate, list[Part]], None]
 
 
 class Learner:
@@ -89,7 +90,8 @@ class Learner:
         """Play, give credit, improve.
 
         Args:
-            look: called with the batch's parts and credit, while the team is what played it.
+            look: called with the batch, its estimate and its parts, while the team is what
+                played it.
 
         Returns:
             What was played, and the losses.
@@ -98,7 +100,7 @@ class Learner:
         estimate = self.estimate(batch)
         parts = parts_of(batch, estimate.advantage, estimate.target, self.valuer)
         if look is not None:
-            look(parts, estimate.credited)
+            look(batch, estimate, parts)
         losses = improve(self.valuer, self.adam, parts, self.shuffles, self.settings.lr)
         self.updates += 1
         return batch, losses

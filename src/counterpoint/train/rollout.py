@@ -61,6 +61,8 @@ class Batch:
     """[T, E] step of the episode."""
     returns: Floats
     """[R] returns of the episodes that ended in this batch, in the world's own unit."""
+    by_agent: Floats
+    """[R, A] the agents' parts in them."""
     finished: Ints
     """[R] their copies."""
 
@@ -78,6 +80,7 @@ class Player:
         e, a = world.copies, len(world.agents)
         self.first = np.ones(e, dtype=bool)
         self.running, self.episode, self.clock = np.zeros(e), np.zeros(e, int), np.zeros(e, int)
+        self.by_agent = np.zeros((e, a))
         size = settings.hidden if settings.memory == "gru" else 0
         self.hidden: Singles = np.zeros((a, e, size), dtype=np.float32)
 
@@ -86,22 +89,27 @@ class Player:
         world, t = self.world, steps or self.steps
         batch = self._empty(t)
         returns, finished = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+        by_agent = [self.by_agent[:0].copy()]
         for i in range(t):
             self._look(batch, i)
             actions = self._act(team, batch, i)
             done = world.step(actions)
             self._write(batch, i, done)
             self.running += done.own.sum(axis=-1)
+            self.by_agent += done.own
             self.clock += 1
             self.view, self.first = done.view, done.ended
             if done.ended.any():
                 batch.last[i] = done.last
                 returns.append(self.running[done.ended])
+                by_agent.append(self.by_agent[done.ended])
                 finished.append(np.flatnonzero(done.ended))
                 self.running[done.ended], self.clock[done.ended] = 0.0, 0
+                self.by_agent[done.ended] = 0.0
                 self.episode[done.ended] += 1
         self._look(batch, t)
         batch.returns, batch.finished = np.concatenate(returns), np.concatenate(finished)
+        batch.by_agent = np.concatenate(by_agent)
         return batch
 
     def _empty(self, t: int) -> Batch:
@@ -132,6 +140,7 @@ class Player:
             episode=np.empty((t, e), dtype=np.int64),
             clock=np.empty((t, e), dtype=np.int64),
             returns=np.zeros(0),
+            by_agent=np.zeros((0, a)),
             finished=np.zeros(0, dtype=np.int64),
         )
 
@@ -185,8 +194,8 @@ class Player:
         """Everything that decides what is played next, the world included."""
         arrays, facts = self.world.capture()
         mine = {
-            "first": self.first, "running": self.running, "episode": self.episode,
-            "clock": self.clock, "hidden": self.hidden,
+            "first": self.first, "running": self.running, "by_agent": self.by_agent,
+            "episode": self.episode, "clock": self.clock, "hidden": self.hidden,
         }  # fmt: skip
         found = {f"world.{name}": array for name, array in arrays.items()}
         found |= {f"player.{name}": array.copy() for name, array in mine.items()}

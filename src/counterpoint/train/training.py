@@ -16,11 +16,11 @@ import numpy as np
 
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.train.levels import Credited
-from counterpoint.train.policies import Learner
+from counterpoint.train.audit import credit_audit
+from counterpoint.train.policies import Estimate, Learner
 from counterpoint.train.ppo import Part
 from counterpoint.train.probe import agent_numbers
-from counterpoint.train.rollout import Player
+from counterpoint.train.rollout import Batch, Player
 from counterpoint.train.settings import PolicySettings
 from counterpoint.train.snapshot import capture, restore
 from counterpoint.train.watch import Watch
@@ -109,10 +109,14 @@ class Trained:
     """What was asked for."""
     agents: tuple[str, ...]
     """[A] names."""
+    finished: bool
+    """Whether the budget is spent and the team evaluated; false where it was asked to stop."""
     rows: tuple[Row, ...]
     """The series: a row an update."""
     returns: Floats
-    """[n] returns of fresh episodes of the trained team; empty where the training was stopped."""
+    """[n] returns of fresh episodes of the trained team; empty where none ended."""
+    by_agent: Floats
+    """[n, A] each agent's part in them."""
     normalized: float | None
     """Their mean between the random (0) and the reference (1) return; None where not known."""
     tally: Mapping[str, int]
@@ -148,7 +152,7 @@ def train_policies(
                 watch.judge(row["agents"], row["normalized"])
     begun, before = time.monotonic(), rows[-1]["seconds"] if rows else 0.0
     saved = learner.steps
-    while learner.steps < plan.budget and not asked_to_stop():
+    while not spent(plan, learner, rows) and not asked_to_stop():
         row = one_update(learner, watch, rows)
         row["seconds"] = round(before + time.monotonic() - begun, 3)
         rows.append(row)
@@ -159,27 +163,34 @@ def train_policies(
                 saved = learner.steps
         if on_row is not None:
             on_row(row)
-        if plan.seconds is not None and row["seconds"] >= plan.seconds:
-            break
     if run is not None and saved < learner.steps:
         run.save(learner.steps, capture(learner))
-    stopped = asked_to_stop() and learner.steps < plan.budget
-    returns = np.zeros(0) if stopped else evaluate(plan, learner)
-    score = learner.world.references.normalized(returns.mean()) if len(returns) else None
+    done = spent(plan, learner, rows)
+    tried = evaluate(plan, learner, asked_to_stop) if done else None
+    by_agent = np.zeros((0, len(learner.world.agents))) if tried is None else tried
+    returns = by_agent.sum(axis=-1)
+    mean = float(returns.mean()) if len(returns) else None
+    score = None if mean is None else learner.world.references.normalized(returns.mean())
     found = Trained(
         plan=plan,
         agents=learner.world.agents,
+        finished=tried is not None,
         rows=tuple(rows),
         returns=returns,
+        by_agent=by_agent,
         normalized=None if score is None else float(score),
         tally=asdict(learner.tally),
     )
     learner.world.close()
-    if run is not None and not stopped:
-        run.finish(
-            {"step": learner.steps, "return": float(returns.mean()), "normalized": found.normalized}
-        )
+    if run is not None and found.finished:
+        run.finish({"step": learner.steps, "return": mean, "normalized": found.normalized})
     return found
+
+
+def spent(plan: TrainPlan, learner: Learner, rows: list[Row]) -> bool:
+    """Whether the budget of steps, or of seconds, is."""
+    late = plan.seconds is not None and bool(rows) and rows[-1]["seconds"] >= plan.seconds
+    return late or learner.steps >= plan.budget
 
 
 def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
@@ -187,11 +198,14 @@ def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
     every = learner.settings.diagnose_every
     measured = None
 
-    def look(parts: list[Part], credited: Credited) -> None:
+    def look(batch: Batch, estimate: Estimate, parts: list[Part]) -> None:
         nonlocal measured
-        measured = agent_numbers(
-            learner.team, parts, credited, learner.crediting.scheme, len(learner.world.agents)
-        )
+        scheme, agents = learner.crediting.scheme, len(learner.world.agents)
+        measured = agent_numbers(learner.team, parts, estimate.credited, scheme, agents)
+        if learner.world.settings.reward == "common":
+            audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
+            for numbers, correlation in zip(measured[0], audit, strict=True):
+                numbers["credit_correlation"] = correlation
 
     due = every > 0 and learner.updates % every == 0
     batch, losses = learner.update(look if due else None)
@@ -218,19 +232,27 @@ def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
     return row
 
 
-def evaluate(plan: TrainPlan, learner: Learner) -> Floats:
-    """[n] returns of fresh episodes: as many of each copy, its first ones, actions sampled."""
+def evaluate(
+    plan: TrainPlan, learner: Learner, asked_to_stop: Callable[[], bool] = lambda: False
+) -> Floats | None:
+    """[n, A] returns of fresh episodes, by agent: as many of each copy, its first ones.
+
+    Actions are sampled. None where it is asked to stop before the episodes have ended.
+    """
     world = learner.world
     copies = min(plan.episodes, world.copies if world.python else plan.episodes)
     each = -(-plan.episodes // copies)
     fresh = plan.make_world(1, copies)
     player = Player(fresh, learner.settings, plan.seed + 1)
-    found: list[list[float]] = [[] for _ in range(copies)]
+    found: list[list[Floats]] = [[] for _ in range(copies)]
     played, batch_steps = 0, world.horizon or learner.player.steps
-    while min(map(len, found)) < each and played < LONGEST_EVALUATION:
+    while min(map(len, found)) < each and played < LONGEST_EVALUATION and not asked_to_stop():
         batch = player.play(learner.team, batch_steps)
         played += batch_steps
-        for copy, value in zip(batch.finished, batch.returns, strict=True):
-            found[copy].append(float(value))
+        for copy, values in zip(batch.finished, batch.by_agent, strict=True):
+            found[copy].append(values)
     fresh.close()
-    return np.array([value for values in found for value in values[:each]])
+    if asked_to_stop() and min(map(len, found)) < each:
+        return None
+    kept = [values for several in found for values in several[:each]]
+    return np.array(kept).reshape(len(kept), len(world.agents))

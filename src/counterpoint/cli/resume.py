@@ -1,0 +1,42 @@
+"""`counterpoint resume`: go on with a run that was stopped or killed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from counterpoint.cli.live import Run, watching
+from counterpoint.cli.training import finish
+from counterpoint.runs.status import read_run
+from counterpoint.train.needs import require_torch
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run where it was stopped or killed, bit for bit.
+
+    It goes on from its newest intact checkpoint, or from the start where it has none. A run that
+    is finished stays as it is.
+
+    Example:
+      counterpoint resume counterpoint-out/train/spread-mappo_pooled-0
+    """
+
+    run_directory: Annotated[Path, tyro.conf.Positional]
+    """A folder that `counterpoint train` wrote (`counterpoint runs` lists them)."""
+    json: bool = False
+    """Print the summary as JSON alone."""
+
+    def run(self) -> int:
+        """Go on, save, print."""
+        config = read_run(self.run_directory)["config"]
+        require_torch()
+        from counterpoint.train.session import go_on
+
+        shown = Run(f"{config.get('scheme')} on {config.get('world')}", config.get("budget") or 1)
+        with watching(shown):
+            session = go_on(self.run_directory, shown.heard)
+        return finish(session, as_json=self.json)

@@ -1,0 +1,71 @@
+"""`counterpoint train`: one team, one scheme, one seed, in a run directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from counterpoint.cli.compare import read_settings
+from counterpoint.cli.live import Run, watching
+from counterpoint.cli.training import finish
+from counterpoint.runs.names import run_folder
+from counterpoint.train.needs import require_torch
+
+DEFAULT = Path("counterpoint-out") / "train"
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a team of neural policies in a world of many steps, under one credit scheme.
+
+    The run directory has the series, and checkpoints from which the run can go on bit for bit.
+    Ctrl-C or SIGTERM stops it with a checkpoint.
+
+    Examples:
+      counterpoint train spread --scheme happo_per_agent --budget 200000 --out runs/first
+      counterpoint train mpe2:simple_spread_v3 --set N=3 hidden=32 --seconds 60
+    """
+
+    world: Annotated[str, tyro.conf.Positional]
+    """Name of a world of many steps (`counterpoint worlds` lists them), or of your own:
+    package.module:Class."""
+    scheme: str = "mappo_pooled"
+    """Name of a scheme (`counterpoint schemes` lists them), or `counterfactual`."""
+    seed: int = 0
+    """Of everything: networks, world, actions, order."""
+    budget: int | None = None
+    """Steps to play, all copies together; default 100000, or 20000 of a world in Python."""
+    seconds: float | None = None
+    """End after so many seconds of training, if that comes first."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A setting of the world or of the policies, key=value; may be repeated, and may take several
+    pairs."""
+    out: Path | None = None
+    """The run directory; default: counterpoint-out/train/WORLD-SCHEME-SEED."""
+    export: Literal["tensorboard"] | None = None
+    """Also write the series for TensorBoard, to a folder in the run directory; `resume` goes on
+    with it."""
+    json: bool = False
+    """Print the summary as JSON alone."""
+
+    def run(self) -> int:
+        """Train, save, print."""
+        require_torch()
+        from counterpoint.train.session import begin, plan_of
+
+        plan = plan_of(
+            self.world,
+            self.scheme,
+            seed=self.seed,
+            budget=self.budget,
+            seconds=self.seconds,
+            given=read_settings(self.set),
+        )
+        out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
+        shown = Run(f"{self.scheme} on {self.world}", plan.budget)
+        with watching(shown):
+            session = begin(plan, out, shown.heard, export=self.export)
+        return finish(session, as_json=self.json)

@@ -1,0 +1,239 @@
+"""The page of one training: where it stands, its curve, whose gradient collapsed, the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from counterpoint.diagnose import REMEDIES
+from counterpoint.report.charts import Chart, Line, narrow_chart, panel_chart, style_of, wide_chart
+from counterpoint.report.definitions import TRAINING
+from counterpoint.report.estimate import Values
+from counterpoint.report.heatmap import CODES, Strip, code_of, heat_map
+from counterpoint.report.numerals import ABSENT, percent, significant
+from counterpoint.report.settings import flatten, short_first
+from counterpoint.report.tables import Cell, Column, Cure, Exact, Figure, Row, Table
+from counterpoint.report.training_result import LOSSES, MEASURES, AgentRun, TrainingRun
+from counterpoint.report.verdicts import Fact, Verdict
+
+NAMELESS = ("c-none", "", "no cause named")
+UNMEASURED = "not measured, or undefined"
+SMOOTHED = 20
+"""The second line of the learning curve averages one part in so many of all updates, and at most so
+many updates."""
+STEPS = "steps played, all copies together"
+HEADS = {
+    "snr": "Signal to noise",
+    "cosine": "Cosine",
+    "share": "Share of gradient",
+    "entropy": "Entropy (nats)",
+    "inflation": "Inflation",
+    "signal_share": "Signal share",
+    "dead_rate": "Dead rate",
+    "participation": "Participation",
+    "credit_correlation": "Credit",
+}
+DEFINED = {"credit_correlation": "credit"}
+"""Measures whose definition has another key."""
+PANELS = {
+    "entropy": ("Entropy", "nats a decision"),
+    "kl": ("Change of the policy", "KL of an update (nats)"),
+    "clipped": ("Clipped", "share of decisions"),
+    "value_loss": ("Error of the critics", "in units of the returns' variance"),
+}
+
+
+def training_page(run: TrainingRun, prefix: str) -> dict[str, Any]:
+    """What the template `training.html` is filled with."""
+    seed = "" if run.seed is None else f"seed {run.seed}"
+    settings = [(n, v) for n, v in flatten(run.config).items() if v and v != "null"]
+    return {
+        "title": f"{run.scheme} on {run.world}: a training",
+        "kind": "Training",
+        "subject": run.world,
+        "details": [d for d in (run.scheme, seed, run.status) if d],
+        "version": run.version,
+        "verdict": training_verdict(run),
+        "curve": curve_figure(run, prefix),
+        "collapse": collapse_figure(run, prefix),
+        "agents": agent_table(run, prefix) if run.agents else None,
+        "losses": loss_figure(run, prefix),
+        "cures": cures(run),
+        "definitions": TRAINING,
+        "settings": short_first([*settings, ("version", run.version)]),
+    }
+
+
+def training_verdict(run: TrainingRun) -> Verdict:
+    """What the team returns, how far it has come, and how many agents are collapsed."""
+    level = (
+        run.returned
+        if run.returned is not None
+        else _last(smoothed(run.returns, window_of(run.returns)))
+    )
+    returns = f"returns {significant(level, 4)}" if level is not None else "has no return yet"
+    going = run.status != "finished" and run.budget is not None
+    of = f" of {run.budget:,}" if going else ""
+    states = {"finished": "after", "running": "so far, after"}
+    when = states.get(run.status, f"and is {run.status} after")
+    sentence = f"Under {run.scheme} the team {returns} {when} {run.step:,}{of} steps."
+    how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
+    score = f"normalized {run.normalized:.3f}" if run.normalized is not None else how
+    pace = f"{run.step / run.seconds:,.0f} steps a second" if run.seconds else ""
+    facts = (
+        Fact("Return", significant(level, 4), score, how if score != how else ""),
+        Fact("Steps", f"{run.step:,}", f"{run.status}{of}", pace),
+        _collapsed_fact(run),
+    )
+    return Verdict(sentence, "", facts)
+
+
+def _collapsed_fact(run: TrainingRun) -> Fact:
+    title = "Gradient not told from 0"
+    now = {name: agent.now for name, agent in run.agents.items()}
+    known = [state for state, _ in now.values() if state is not None]
+    if not known:
+        return Fact(title, ABSENT, "too few measurements for a verdict")
+    who = [f"{n} ({cause})" if cause else n for n, (state, cause) in now.items() if state]
+    said = ", ".join(who) or "no agent at the last measurement"
+    return Fact(title, f"{sum(known)} of {len(now)} agents", said)
+
+
+def window_of(values: Values) -> int:
+    """Over how many updates the second line is averaged."""
+    return max(1, min(SMOOTHED, len(values) // SMOOTHED))
+
+
+def smoothed(values: Values, window: int) -> Values:
+    """The mean of the last known values up to each place; None before there is one."""
+    out: Values = []
+    for i in range(len(values)):
+        known = [v for v in values[max(0, i + 1 - window) : i + 1] if v is not None]
+        out.append(sum(known) / len(known) if known else None)
+    return out
+
+
+def curve_figure(run: TrainingRun, prefix: str) -> Figure:
+    """Return of each batch, and the mean of the last of them."""
+    window = window_of(run.returns)
+    mean = smoothed(run.returns, window)
+    lines = [Line("each batch", run.steps, run.returns, style_of(5))]
+    if window > 1:
+        title = f"mean of {window} updates"
+        lines.append(Line(title, run.steps, mean, style_of(0), strong=True))
+    named = (("reference team", run.reference), ("random", run.random))
+    chart = Chart(
+        key="curve",
+        title="Learning curve: team return over steps",
+        description=f"The return ends at {significant(_last(mean), 4)}.",
+        x_title=STEPS,
+        y_title="team return (unit of the world)",
+        lines=tuple(lines),
+        references=tuple((name, value) for name, value in named if value is not None),
+    )
+    rows: list[Sequence[Exact]] = list(zip(run.steps, run.returns, mean, strict=True))
+    return Figure(
+        key="curve",
+        caption="Mean team return of the episodes that ended in each batch, while it learned.",
+        file=f"{prefix}-curve.csv",
+        header=("step", "return", "smoothed"),
+        rows=rows,
+        wide=wide_chart(chart),
+        narrow=narrow_chart(chart),
+    )
+
+
+def collapse_figure(run: TrainingRun, prefix: str) -> Figure | None:
+    """A map of agent by measured update; None where there is no verdict."""
+    strips = [Strip(name, a.collapsed, a.causes) for name, a in run.agents.items()]
+    steps = next((a.steps for a in run.agents.values()), [])
+    known = [step for step in steps if step is not None]
+    if not known or all(share is None for strip in strips for share in strip.shares):
+        return None
+    seen = {cause for strip in strips for cause in strip.causes if cause}
+    rows: list[Sequence[Exact]] = []
+    for strip in strips:
+        columns = zip(steps, strip.shares, strip.causes, strict=True)
+        rows += [(strip.agent, *values) for values in columns]
+    return Figure(
+        key="collapse",
+        caption="Whose gradient is collapsed at which measured update, and why. The first ten "
+        "measurements together give the first verdict.",
+        file=f"{prefix}-collapse.csv",
+        header=("agent", "step", "collapsed", "cause"),
+        rows=rows,
+        panels=(heat_map("map", "Agent by step", "step", known, strips),),
+        codes=(*(code_of(cause) for cause in CODES if cause in seen), NAMELESS),
+    )
+
+
+def agent_table(run: TrainingRun, prefix: str) -> Table:
+    """One row an agent: how long it was collapsed, and its last numbers."""
+    shown = [m for m in MEASURES if any(a.last(m) is not None for a in run.agents.values())]
+    columns = (
+        Column("Agent", ("agent",), numeric=False),
+        Column("Collapsed", ("collapsed_share",), define="collapsed",
+               missing="too few measurements for a verdict"),
+        Column("Gradient now", ("cause",), numeric=False, define="cause"),
+        *(Column(HEADS[m], (m,), define=DEFINED.get(m, m), missing=UNMEASURED) for m in shown),
+    )  # fmt: skip
+    rows = tuple(_agent_row(name, agent, shown) for name, agent in run.agents.items())
+    caption = "Collapsed is the share of measured updates; the other numbers are the last ones."
+    return Table("agents", caption, columns, rows, f"{prefix}-agents.csv")
+
+
+def _agent_row(name: str, agent: AgentRun, shown: Sequence[str]) -> Row:
+    state, cause = agent.now
+    now = ABSENT if state is None else "not told from 0" if state else "told from 0"
+    codes = (code_of(cause),) if cause else ()
+    numbers = [agent.last(measure) for measure in shown]
+    cells = (
+        Cell(name, (name,)),
+        Cell(percent(agent.share), (agent.share,)),
+        Cell("" if codes else now, (cause or now,), codes=codes),
+        *(Cell(significant(value), (value,)) for value in numbers),
+    )
+    return Row(cells)
+
+
+def loss_figure(run: TrainingRun, prefix: str) -> Figure | None:
+    """Entropy, change, clipping and the critics' error over steps; None before an update."""
+    if not run.steps:
+        return None
+    panels = [
+        panel_chart(
+            Chart(
+                key=f"loss-{name}",
+                title=f"{heading} over steps",
+                description=f"It ends at {significant(_last(run.losses[name]))}.",
+                x_title="step",
+                y_title=unit,
+                lines=(Line(heading, run.steps, run.losses[name], style_of(0)),),
+                heading=heading,
+            )
+        )
+        for name, (heading, unit) in PANELS.items()
+    ]
+    columns = zip(run.steps, *(run.losses[name] for name in LOSSES), strict=True)
+    return Figure(
+        key="losses",
+        caption="Means over the passes of each update.",
+        file=f"{prefix}-losses.csv",
+        header=("step", *LOSSES),
+        rows=list(columns),
+        panels=tuple(panels),
+    )
+
+
+def cures(run: TrainingRun) -> list[Cure]:
+    """Each cause at the last measurement, whom it strikes, and what to do about it."""
+    struck: dict[str, list[str]] = {}
+    for name, agent in run.agents.items():
+        _, cause = agent.now
+        if cause:
+            struck.setdefault(cause, []).append(name)
+    return [Cure(code_of(c), REMEDIES.get(c, ""), tuple(who)) for c, who in struck.items()]
+
+
+def _last(values: Values) -> float | None:
+    return next((v for v in reversed(values) if v is not None), None)

@@ -1,0 +1,191 @@
+"""`counterpoint train` and `resume`: a run directory, signals, and one-line errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("torch")
+
+from counterpoint.cli.doctor import words
+from counterpoint.cli.live import Comparison, Run, sparkline
+from counterpoint.cli.main import main
+from counterpoint.runs.lock import Lock
+from counterpoint.runs.metrics import read_rows
+
+TINY = ["copies=8", "steps=5", "hidden=8", "diagnose_every=1"]
+
+
+@pytest.fixture(autouse=True)
+def _own_index(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUNTERPOINT_HOME", str(tmp_path / "home"))
+
+
+def train(*words):
+    return main(["train", "spread", "--set", *TINY, *words])
+
+
+def test_a_run_directory_comes_out(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train("--budget", "80", "--out", str(out), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["status"] == "finished"
+    assert told["step"] == 80
+    assert told["return"] < 0
+    assert list(told["agents"]) == ["agent_0", "agent_1", "agent_2"]
+    assert json.loads((out / "run.json").read_text())["config"]["world"] == "spread"
+    assert [row["step"] for row in read_rows(out / "metrics.jsonl")[0]] == [40, 80]
+    assert (out / "checkpoints" / "80" / "manifest.json").exists()
+
+
+def test_the_default_folder_is_named_for_the_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train("--budget", "40", "--seed", "3") == 0
+    assert (tmp_path / "counterpoint-out/train/spread-mappo_pooled-3/run.json").exists()
+    assert "learning curve" in capsys.readouterr().out
+
+
+def test_a_finished_run_says_so(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    train("--budget", "40", "--out", out)
+    capsys.readouterr()
+    assert main(["resume", out]) == 0
+    assert "finished" in capsys.readouterr().err
+    assert train("--budget", "40", "--out", out) == 2
+    assert "resume it" in capsys.readouterr().err
+
+
+def test_a_run_has_a_page(tmp_path, capsys):
+    out = tmp_path / "run"
+    train("--budget", "480", "--out", str(out), "reward=common")
+    assert main(["report", str(out)]) == 0
+    page = (out / "report.html").read_text()
+    assert "after 480 steps" in page
+    assert "Gradient not told from 0" in page
+    capsys.readouterr()
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, capsys):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train("--budget", "80", "--out", str(whole))
+    train("--budget", "80", "--out", str(cut))
+    for path in sorted((cut / "checkpoints").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (cut / "status.json").write_text('{"status": "running"}')
+    assert main(["resume", str(cut)]) == 0
+    assert series(cut) == series(whole)
+
+
+def test_a_busy_run_is_one_line(tmp_path, capsys):
+    out = tmp_path / "run"
+    train("--budget", "40", "--out", str(out))
+    capsys.readouterr()
+    (out / "status.json").write_text('{"status": "running"}')
+    lock = Lock(out / "lock")
+    assert main(["resume", str(out)]) == 2
+    lock.release()
+    told = capsys.readouterr()
+    assert len(told.err.splitlines()) == 1
+    assert "in use" in told.err
+
+
+def series(path):
+    rows, _ = read_rows(path / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, tmp_path):
+    words = [sys.executable, "-m", "counterpoint", "train", "spread", "--budget", "4000"]
+    words += ["--set", *TINY, "--out"]
+    environment = {**os.environ, "COUNTERPOINT_HOME": str(tmp_path / "home")}
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    process = subprocess.Popen([*words, str(stopped)], env=environment, stderr=subprocess.PIPE)
+    while not (stopped / "metrics.jsonl").exists() or len(series(stopped)) < 3:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert f"counterpoint resume {stopped}" in said.decode()
+    assert 3 <= len(series(stopped)) < 100
+    assert main(["resume", str(stopped)]) == 0
+    assert main([*words[3:], str(whole)]) == 0
+    assert series(stopped) == series(whole)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "spraed"], "did you mean spread"),
+        (["train", "regions"], "counterpoint compare regions"),
+        (["train", "spread", "--scheme", "grpu"], "grpo"),
+        (["train", "spread", "hiden=3"], "did you mean hidden"),
+        (["train", "spread", "--budget", "0"], "budget=0"),
+        (["train", "spread", "--seconds", "0"], "seconds=0"),
+        (["resume", "nowhere"], "nowhere is no run"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert len(told.err.splitlines()) == 1
+    assert said in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sparklines():
+    assert sparkline([]) == ""
+    assert sparkline([None]) == ""
+    assert sparkline([0.0, None, 7.0]) == "▁█"
+    assert sparkline([1.0, 1.0]) == "▄▄"
+    assert len(sparkline(list(range(1000)))) == 24
+
+
+def test_what_is_shown_while_it_runs():
+    shown = Run("pooled on spread", 100)
+    assert shown.drawn()
+    agents = {"a": {"collapsed": True, "cause": "DEAD"}, "b": {"collapsed": False, "cause": None}}
+    shown.heard({"step": 40, "return": -3.0, "normalized": 0.5, "agents": agents})
+    shown.heard({"step": 80, "return": None, "normalized": 0.5})
+    assert "collapsed: a (DEAD)" in shown.parts()
+    assert "return -3.00" in shown.parts()
+    board = Comparison("spread", ("one", "two"), 2, 100)
+    board.heard("one", 0, {"step": 50, "return": -2.0, "collapsed": ["a"]})
+    board.heard("one", 1, {"step": 100, "return": -4.0})
+    assert board.cells("one") == ("-3.00", "▄", "75%", "a (1/2)")
+    assert board.cells("two") == ("", "", "0%", "")
+    board.heard("one", 0, {"step": 50, "return": -2.5})
+    assert len(board.told["one"][0]) == 1  # told again after its worker died
+
+
+def test_compare_goes_on_where_it_was_killed(tmp_path, capsys):
+    command = ["compare", "spread", "--schemes", "mappo_pooled,none", "--seeds", "1", "--budget"]
+    command += ["80", "--workers", "1", "--set", *TINY, "--json", "--out"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    whole = capsys.readouterr().out
+    assert main([*command, str(tmp_path / "cut")]) == 0
+    capsys.readouterr()
+    run = tmp_path / "cut" / "runs" / "none-0"
+    (run / "status.json").write_text('{"status": "running"}')
+    newest = run / "checkpoints" / "80"
+    for path in newest.iterdir():
+        path.unlink()
+    newest.rmdir()
+    assert main([*command, str(tmp_path / "cut")]) == 0
+    told = capsys.readouterr()
+    assert told.out == whole
+    assert (tmp_path / "cut" / "report.html").exists()
+    assert "100% of all steps" not in told.err  # only one training was done again
+
+
+def test_doctor_says_what_the_machine_can_do(capsys):
+    assert main(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["can"]["train teams of networks in worlds of many steps, stop and resume"]
+    assert words({**told["packages"], "ray": None})[3].startswith("It cannot run tasks")
+    assert "pip install 'counterpoint-rl[ray]'" in words({**told["packages"], "ray": None})[3]

@@ -1,0 +1,84 @@
+"""Which settings are the world's and which the policies', and what happens with others."""
+
+from dataclasses import fields
+from importlib.util import find_spec
+
+import pytest
+
+from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
+from counterpoint.train import needs
+from counterpoint.train.options import (
+    POLICY,
+    budget_or_default,
+    make_told,
+    measured_often,
+    split_settings,
+)
+from counterpoint.train.settings import PolicySettings
+from counterpoint.worlds.stepwise import step_catalogue
+
+
+@pytest.mark.parametrize("name", list(step_catalogue()))
+def test_no_setting_of_a_world_is_called_like_one_of_the_policies(name):
+    own = {spec.name for spec in fields(step_catalogue()[name].settings)}
+    assert own & set(POLICY) == set()
+
+
+def test_settings_are_split_and_converted():
+    own, policy = split_settings("spread", {"agents": "4", "hidden": "8", "lr": 0.1})
+    assert own == {"agents": "4"}
+    assert policy == PolicySettings(hidden=8, lr=0.1)
+
+
+def test_other_names_of_foreign_worlds_are_their_constructors():
+    own, policy = split_settings("package.module:Class", {"anything": "1", "hidden": "8"})
+    assert own == {"anything": "1"}
+    assert policy.hidden == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"hiden": 8}, UnknownNameError, "did you mean hidden"),
+        ({"agentss": 8}, UnknownNameError, "did you mean agents"),
+        ({"hidden": "many"}, SettingError, "many"),
+        ({"critic": "none"}, SettingError, "critic"),
+    ],
+)
+def test_what_cannot_be_is_said(given, error, said):
+    with pytest.raises(error, match=said):
+        split_settings("spread", given)
+
+
+def test_what_a_foreign_world_refuses_may_be_meant_for_the_policies():
+    pytest.importorskip("mpe2")
+    with pytest.raises(SettingError, match="did you mean hidden"):
+        make_told("mpe2:simple_spread_v3", {"hiden": 3})
+
+
+def test_short_trainings_are_measured_more_often():
+    usual = PolicySettings()
+    assert measured_often(usual, 100_000, python=False).diagnose_every == 1
+    assert measured_often(usual, 1_000_000, python=False).diagnose_every == 5
+    never = PolicySettings(diagnose_every=0)
+    assert measured_often(never, 100_000, python=False).diagnose_every == 0
+    assert budget_or_default(None, python=True) == 20_000
+    assert budget_or_default(None, python=False) == 100_000
+    assert budget_or_default(7, python=True) == 7
+
+
+@pytest.mark.parametrize(
+    ("ask", "package", "extra"),
+    [
+        (needs.require_torch, "torch", "torch"),
+        (needs.require_torch, "safetensors", "torch"),
+        (needs.require_tensorboard, "tensorboard", "tensorboard"),
+    ],
+)
+def test_a_missing_package_is_named_with_what_installs_it(ask, package, extra, monkeypatch):
+    def without(name):
+        return None if name == package else find_spec(name)
+
+    monkeypatch.setattr(needs, "find_spec", without)
+    with pytest.raises(MissingPackageError, match=rf"{package}.*counterpoint-rl\[{extra}\]"):
+        ask()
