@@ -96,7 +96,8 @@ class TrainPlan:
     def learner(self) -> Learner:
         """The untrained team, with the copies that it trains in."""
         copies, _ = self.policy.sizes(python=":" in self.world)
-        return Learner(self.make_world(0, copies), self.scheme, self.policy, self.seed)
+        world = self.make_world(0, copies)
+        return Learner(world, self.scheme, self.policy, self.seed, self.budget)
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,11 @@ def train_policies(
     learner.world.close()
     if run is not None and not stopped:
         run.finish(
-            {"step": learner.steps, "return": float(returns.mean()), "normalized": found.normalized}
+            {
+                "step": learner.steps,
+                "return": float(returns.mean()) if len(returns) else None,
+                "normalized": found.normalized,
+            }
         )
     return found
 
@@ -188,7 +193,7 @@ def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
     def look(parts: list[Part], credited: Credited) -> None:
         nonlocal measured
         measured = agent_numbers(
-            learner.team, parts, credited, learner.crediting.scheme, len(learner.world.agents)
+            learner.team, parts, credited, learner.crediting.scheme, learner.world.copies
         )
 
     due = every > 0 and learner.updates % every == 0
@@ -201,7 +206,7 @@ def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
         "return": float(returns.mean()) if len(returns) else None,
         **losses,
     }
-    lately = [r["return"] for r in [*before[-SMOOTHED:], row] if r["return"] is not None]
+    lately = [r["return"] for r in [*before[1 - SMOOTHED :], row] if r["return"] is not None]
     score = learner.world.references.normalized(np.mean(lately)) if lately else None
     row["normalized"] = None if score is None else float(score)
     if measured is not None:
