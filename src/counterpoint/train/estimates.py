@@ -42,7 +42,7 @@ def paid_by_decision(
     a, t, e, _ = reward.shape
     if active[:, :t].all():
         next_step = np.broadcast_to(np.arange(1, t + 1)[:, None], (a, t, e))
-        return reward, np.where(ended, -next_step, next_step)
+        return reward, np.where(terminated | ended, -next_step, next_step)
     out, paid = np.zeros(reward.shape), np.zeros(reward[:, 0].shape)
     next_at, after = np.full((a, e), t), np.zeros((a, t, e), dtype=np.int64)
     for i in range(t - 1, -1, -1):

@@ -297,6 +297,7 @@ class Critic(nn.Module):
         inputs: D, how many numbers a critic sees.
         outputs: how many it predicts.
         generator: chance of the initial weights.
+        gain: scale of the head's initial weights.
     """
 
     def __init__(
@@ -306,10 +307,11 @@ class Critic(nn.Module):
         inputs: int,
         outputs: int,
         generator: torch.Generator,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.inputs = Inputs(len(whose.members), settings.identity)
-        self.network = Network(inputs + self.inputs.extra, outputs, settings, 1.0, generator)
+        self.network = Network(inputs + self.inputs.extra, outputs, settings, gain, generator)
 
     def forward(
         self, x: Tensor, hidden: Tensor | None = None, keep: Tensor | None = None
@@ -355,8 +357,8 @@ class TeamNetworks(nn.Module):
             chance = torch.Generator().manual_seed(_seed(seed, whose.name))
             self.actors.append(Policy(world, whose, settings, chance))
             self.critics.append(Critic(whose, settings, sizes[settings.critic], outputs, chance))
-            if options:
-                self.answers.append(Critic(whose, settings, asked, most, chance))
+            if options:  # all 0 at first: differences of chance would be scaled up and followed
+                self.answers.append(Critic(whose, settings, asked, most, chance, gain=0.0))
 
     def networks(self) -> Sequence[nn.Module]:
         """Each network whose gradient is clipped on its own."""

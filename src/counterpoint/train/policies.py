@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.credit import RunningState, Scheme, Tally
+from counterpoint.errors import SettingError
 from counterpoint.train.adam import Adam
 from counterpoint.train.estimates import generalized_advantages, paid_by_decision
 from counterpoint.train.levels import Credited, Crediting, apply
@@ -52,17 +53,27 @@ class Learner:
         scheme: a name in `credit.catalogue()`, a `Scheme`, or `counterfactual`.
         settings: how it learns.
         seed: of the networks, the actions and the order of the minibatches.
+        budget: steps that it will play, which is where an annealed learning rate ends.
 
     Raises:
         UnknownNameError: no scheme of that name.
         SchemeError: a scheme that this world or these settings cannot have.
+        SettingError: a learning rate to be annealed, and no budget.
     """
 
     def __init__(
-        self, world: StepWorld, scheme: str | Scheme, settings: PolicySettings, seed: int
+        self,
+        world: StepWorld,
+        scheme: str | Scheme,
+        settings: PolicySettings,
+        seed: int,
+        budget: int | None = None,
     ) -> None:
+        if settings.anneal and budget is None:
+            raise SettingError("got anneal without a budget; wanted the steps at whose end it is 0")
         settle()
         settings = settings.filled(python=world.python)
+        self.budget = budget
         self.world, self.settings = world, settings
         self.crediting = Crediting.of(scheme, world, settings)
         outputs, options = self.crediting.outputs(world), self.crediting.counterfactual
@@ -86,6 +97,13 @@ class Learner:
         """Steps played so far, all copies together."""
         return self.updates * self.batch_steps
 
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next update: with `anneal`, in proportion to the steps left."""
+        if not self.settings.anneal or self.budget is None:
+            return self.settings.lr
+        return self.settings.lr * max(0.0, 1.0 - self.steps / self.budget)
+
     def update(self, look: Look | None = None) -> tuple[Batch, Losses]:
         """Play, give credit, improve.
 
@@ -101,7 +119,7 @@ class Learner:
         parts = parts_of(batch, estimate.advantage, estimate.target, self.valuer)
         if look is not None:
             look(batch, estimate, parts)
-        losses = improve(self.valuer, self.adam, parts, self.shuffles, self.settings.lr)
+        losses = improve(self.valuer, self.adam, parts, self.shuffles, self.lr)
         self.updates += 1
         return batch, losses
 
@@ -120,11 +138,11 @@ class Learner:
             paid, value, left, after, batch.active, settings.gamma, settings.gae
         )
         target = found + value[:, :-1]
+        if self.crediting.counterfactual:  # in the unit that critics learned, before it moves on
+            found = self.valuer.counterfactual(batch)
         self.valuer.observe(target, batch.active)
         if level == "reward":
             return Estimate(found[..., 0], target, credited)
-        if self.crediting.counterfactual:
-            found = self.valuer.counterfactual(batch)
         credited = self._credit(found, batch)
         return Estimate(credited.values, target, credited)
 

@@ -127,7 +127,7 @@ def improve(
     totals: dict[str, Tensor] = {}
     for _ in range(settings.epochs):
         order = torch.from_numpy(rng.permutation(sequences))
-        for which in order.chunk(count):
+        for which in order.tensor_split(count):
             adam.zero()
             loss = torch.zeros(())
             for i, part in enumerate(parts):

@@ -27,13 +27,14 @@ from counterpoint.train.ppo import Part
 from counterpoint.worlds.base import Floats
 
 MICRO_BATCHES = 8
-"""Into which a batch is split: copy 0, 8, 16, ... is the first, so that micro-batches are alike."""
+"""Into which a batch is split, copy by copy: no episode is in two of them, but for those at the
+borders where the copies cannot be divided by 8."""
 
 Numbers = dict[str, float | None]
 
 
 def agent_numbers(
-    team: TeamNetworks, parts: list[Part], credited: Credited, scheme: Scheme, agents: int
+    team: TeamNetworks, parts: list[Part], credited: Credited, scheme: Scheme, copies: int
 ) -> tuple[list[Numbers], Numbers]:
     """What one update says of each agent, and of the team.
 
@@ -42,24 +43,26 @@ def agent_numbers(
         parts: the batch by parameter set, advantages in it.
         credited: what the scheme was given and made of it.
         scheme: the scheme.
-        agents: A.
+        copies: E.
 
     Returns:
         For each agent: snr, cosine (both with `_low` and `_high`), share, norm, norm_inflation,
         inflation, signal_share, dead_rate, net_mass, spike_rate, entropy (nats), participation;
-        None where undefined. For the team: participation_ratio and effective_rank.
+        None where undefined, as all of gradients where a recurrent team has fewer sequences than
+        there are micro-batches. For the team: participation_ratio and effective_rank.
     """
     told: dict[str, Floats] = {}
-    micro, decided = micro_gradients(team, parts, agents)
-    found = dict(vars(gradient_statistics(micro)))
-    measured = (decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES
-    for name, values in found.items():
-        silent = name.startswith(("snr", "cosine")) & ~measured
-        told[name] = np.where(silent, np.nan, values) if values.ndim else values
+    agents = sum(len(whose.members) for whose in team.sets)
+    micro, decided = micro_gradients(team, parts, copies)
+    divided = parts[0].seen.shape[1] >= MICRO_BATCHES
+    measured = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
+    for name, values in vars(gradient_statistics(micro)).items():
+        known = measured if name.startswith(("snr", "cosine")) else divided
+        told[name] = np.where(known, values, np.nan)
     numbers = UpdateNumbers(scheme, 1, agents).of(credited.columns, credited.given, credited.out)
     told |= {name: values[0] for name, values in numbers.items()}
     told["entropy"] = entropies(team, parts, agents)
-    told["participation"] = decided.mean(axis=0)
+    told["participation"] = participation(team, parts, agents)
     by_agent = [
         {name: _plain(values[k]) for name, values in told.items() if values.ndim}
         for k in range(agents)
@@ -67,12 +70,14 @@ def agent_numbers(
     return by_agent, {name: _plain(values) for name, values in told.items() if not values.ndim}
 
 
-def micro_gradients(team: TeamNetworks, parts: list[Part], agents: int) -> tuple[Floats, Floats]:
+def micro_gradients(team: TeamNetworks, parts: list[Part], copies: int) -> tuple[Floats, Floats]:
     """Gradients [M, A, D] of M micro-batches, and the share [M, A] of steps decided in each.
 
-    D holds the weights of every actor, those of another set than the agent's being 0.
+    D holds the weights of every actor, those of another set than the agent's being 0. Where there
+    are fewer sequences than micro-batches, all is 0.
     """
-    by_set = [_of_set(actor, part) for actor, part in zip(team.actors, parts, strict=True)]
+    agents = sum(len(whose.members) for whose in team.sets)
+    by_set = [_of_set(actor, part, copies) for actor, part in zip(team.actors, parts, strict=True)]
     out = np.zeros((MICRO_BATCHES, agents, sum(found.shape[-1] for found, _ in by_set)))
     decided, start = np.zeros((MICRO_BATCHES, agents)), 0
     for (found, share), whose in zip(by_set, team.sets, strict=True):
@@ -82,7 +87,7 @@ def micro_gradients(team: TeamNetworks, parts: list[Part], agents: int) -> tuple
     return out, decided
 
 
-def _of_set(policy: Policy, part: Part) -> tuple[Floats, Floats]:
+def _of_set(policy: Policy, part: Part, copies: int) -> tuple[Floats, Floats]:
     """[M, A, d] gradients of one set's agents, and [M, A] the share of steps they decided in.
 
     A linear layer's gradient is a sum of products, one a row: of what came in, and of the gradient
@@ -93,24 +98,26 @@ def _of_set(policy: Policy, part: Part) -> tuple[Floats, Floats]:
     per_group = each * weight.shape[2]
     with _layers_of(policy) as calls:
         log_prob, _ = policy(part.seen, part.action, part.hidden, part.keep, part.legal)
-    total = (log_prob * weight).sum() / per_group
+    total = (log_prob * weight).sum() / max(per_group, 1)
     grads = torch.autograd.grad(total, [out for _, _, out in calls])
     by_layer: dict[nn.Module, Tensor] = {}
     for (layer, given, _), grad in zip(calls, grads, strict=True):
-        one, rows = torch.ones(*given.shape[:-1], 1), _split(grad, each)
-        products = rows.mT @ _split(torch.cat([given, one], dim=-1), each)
+        one, rows = torch.ones(*given.shape[:-1], 1), _split(grad, each, copies)
+        products = rows.mT @ _split(torch.cat([given, one], dim=-1), each, copies)
         by_layer[layer] = products if layer not in by_layer else by_layer[layer] + products
     gradients = torch.cat([x.flatten(2) for x in by_layer.values()], dim=2)
     acts = torch.ones_like(weight) if part.active is None else part.active
-    share = _split(acts[..., None], each).mean(dim=(2, 3))
+    share = _split(acts[..., None], each, copies).sum(dim=(2, 3)) / max(per_group, 1)
     return gradients.transpose(0, 1).double().numpy(), share.T.double().numpy()
 
 
-def _split(x: Tensor, each: int) -> Tensor:
-    """[A, N, (L,) D] as [A, M, rows, D]: sequence 0, M, 2 M, ... first; the rest is left out."""
-    rows = x[:, : each * MICRO_BATCHES].detach()
-    rows = rows.reshape(x.shape[0], each, MICRO_BATCHES, -1, x.shape[-1])
-    return rows.transpose(1, 2).flatten(2, 3)
+def _split(x: Tensor, each: int, copies: int) -> Tensor:
+    """[A, N, (L,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, the next ones,
+    and so on; the rest is left out."""
+    a, n, *length, size = x.shape
+    by_copy = x.detach().reshape(a, n // copies, copies, -1, size).transpose(1, 2).flatten(1, 2)
+    rows = each * (length[0] if length else 1)
+    return by_copy[:, : each * MICRO_BATCHES].reshape(a, MICRO_BATCHES, rows, size)
 
 
 @contextmanager
@@ -138,6 +145,15 @@ def entropies(team: TeamNetworks, parts: list[Part], agents: int) -> Floats:
             weight = torch.ones_like(found) if part.active is None else part.active
             total, count = (found * weight).sum(dim=(1, 2)), weight.sum(dim=(1, 2))
             out[list(whose.members)] = (total / count).double().numpy()
+    return out
+
+
+def participation(team: TeamNetworks, parts: list[Part], agents: int) -> Floats:
+    """[A] the share of steps in which each agent decided."""
+    out = np.ones(agents)
+    for whose, part in zip(team.sets, parts, strict=True):
+        if part.active is not None:
+            out[list(whose.members)] = part.active.mean(dim=(1, 2)).double().numpy()
     return out
 
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from counterpoint.errors import WorldError
 from counterpoint.train.networks import Policy, TeamNetworks, memory_of
 from counterpoint.train.settings import PolicySettings
 from counterpoint.worlds.base import Bools, Floats, Ints
@@ -85,7 +86,11 @@ class Player:
         self.hidden: Singles = np.zeros((a, e, size), dtype=np.float32)
 
     def play(self, team: TeamNetworks, steps: int | None = None) -> Batch:
-        """The next T steps of every copy."""
+        """The next T steps of every copy.
+
+        Raises:
+            WorldError: a reward or an observation is not finite.
+        """
         world, t = self.world, steps or self.steps
         batch = self._empty(t)
         returns, finished = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
@@ -110,7 +115,19 @@ class Player:
         self._look(batch, t)
         batch.returns, batch.finished = np.concatenate(returns), np.concatenate(finished)
         batch.by_agent = np.concatenate(by_agent)
+        self._refuse_what_is_not_finite(batch)
         return batch
+
+    def _refuse_what_is_not_finite(self, batch: Batch) -> None:
+        """One such number would be in every weight after the next update."""
+        for what, said in (("reward", batch.reward), ("observation", batch.seen)):
+            finite = np.isfinite(said)
+            if not finite.all():
+                agent = self.world.agents[int(np.argwhere(~finite)[0][0])]
+                raise WorldError(
+                    f"got a {what} of {agent} that is not finite from world '{self.world.name}'; "
+                    "wanted numbers to learn from: look for a division by zero in the world"
+                )
 
     def _empty(self, t: int) -> Batch:
         world, view = self.world, self.view

@@ -98,7 +98,7 @@ class TrainPlan:
     def learner(self) -> Learner:
         """The untrained team, with the copies that it trains in."""
         world = self.make_world(0, self.policy.copies)
-        return Learner(world, self.scheme, self.policy, self.seed)
+        return Learner(world, self.scheme, self.policy, self.seed, self.budget)
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,8 @@ def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
 
     def look(batch: Batch, estimate: Estimate, parts: list[Part]) -> None:
         nonlocal measured
-        scheme, agents = learner.crediting.scheme, len(learner.world.agents)
-        measured = agent_numbers(learner.team, parts, estimate.credited, scheme, agents)
+        scheme, copies = learner.crediting.scheme, learner.world.copies
+        measured = agent_numbers(learner.team, parts, estimate.credited, scheme, copies)
         if learner.world.settings.reward == "common":
             audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
             for numbers, correlation in zip(measured[0], audit, strict=True):
@@ -217,7 +217,7 @@ def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
         "return": float(returns.mean()) if len(returns) else None,
         **losses,
     }
-    lately = [r["return"] for r in [*before[-SMOOTHED:], row] if r["return"] is not None]
+    lately = [r["return"] for r in [*before[1 - SMOOTHED :], row] if r["return"] is not None]
     score = learner.world.references.normalized(np.mean(lately)) if lately else None
     row["normalized"] = None if score is None else float(score)
     if measured is not None:

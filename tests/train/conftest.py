@@ -1,0 +1,6 @@
+"""Without torch there is no trainer of neural policies, and nothing of it to test."""
+
+from importlib.util import find_spec
+
+if find_spec("torch") is None:
+    collect_ignore_glob = ["test_policy_*.py"]

@@ -1,0 +1,31 @@
+"""A training that can be killed at any moment: `python policy_training.py RUN BUDGET`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from counterpoint.runs import provenance
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.train.settings import PolicySettings
+from counterpoint.train.training import TrainPlan, train_policies
+
+
+def plan(budget: int) -> TrainPlan:
+    """A recurrent team under a scheme with memory: all that there is to forget."""
+    policy = PolicySettings(
+        memory="gru", hidden=8, layers=1, copies=16, steps=31, epochs=1, diagnose_every=2
+    )
+    return TrainPlan("foraging", "group_reward_decoupled", 3, budget, policy=policy, episodes=4)
+
+
+def begin_or_go_on(path: Path, budget: int) -> None:
+    there, what = (path / "run.json").exists(), plan(budget)
+    run = RunDirectory.open(path) if there else RunDirectory.create(path, what.config())
+    with run:
+        train_policies(what, run=run)
+
+
+if __name__ == "__main__":
+    provenance.git_revision = lambda: None  # would only take time
+    begin_or_go_on(Path(sys.argv[1]), int(sys.argv[2]))
