@@ -7,11 +7,9 @@ import pytest
 import torch
 from step_worlds import SaysWhatIsOnTape, random_tape, small
 
+from counterpoint.train.layers import Cell, FastTanh, Network
 from counterpoint.train.networks import (
-    Cell,
-    FastTanh,
     Inputs,
-    Network,
     Policy,
     Set,
     TeamNetworks,

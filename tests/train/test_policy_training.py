@@ -159,10 +159,11 @@ def test_a_world_whose_episodes_do_not_end_gives_a_run_without_a_score(tmp_path,
         policy=policy, episodes=1,
     )  # fmt: skip
     monkeypatch.setattr("counterpoint.worlds.twin._measured", lambda *_: (0.0, 1.0))
-    found = train_policies(plan, run=RunDirectory.create(tmp_path / "run", plan.config()))
-    if len(found.returns) == 0:
-        assert found.normalized is None
-        assert json.loads((tmp_path / "run" / "status.json").read_text())["return"] is None
+    with RunDirectory.create(tmp_path / "run", plan.config()) as run:
+        found = train_policies(plan, run=run)
+    assert len(found.returns) == 0
+    assert found.normalized is None
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["return"] is None
 
 
 def test_evaluation_takes_the_first_episodes_of_each_copy():

@@ -36,6 +36,8 @@ SMOOTHED = 20
 """Batches over which the return is averaged before it is held against the reference."""
 LONGEST_EVALUATION = 20_000
 """Steps after which copies whose episode does not end are no longer waited for."""
+PLAYED_TOGETHER = 500
+"""Most steps of an evaluation that are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,8 @@ def evaluate(
     fresh = plan.make_world(1, copies)
     player = Player(fresh, learner.settings, plan.seed + 1)
     found: list[list[Floats]] = [[] for _ in range(copies)]
-    played, batch_steps = 0, world.horizon or learner.player.steps
+    played = 0
+    batch_steps = min(world.horizon or learner.player.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
     while min(map(len, found)) < each and played < LONGEST_EVALUATION and not asked_to_stop():
         batch = player.play(learner.team, batch_steps)
         played += batch_steps

@@ -7,7 +7,7 @@ episode and the actions taken in it; to restore is to reset with that seed and t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -80,6 +80,7 @@ class ForeignWorld(StepWorld):
         speaks = dialect(envs[0], name)
         team = _team(envs[0], name, speaks)
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
+        self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
         self.roles = tuple(re.sub(r"_?\d+$", "", agent) or agent for agent in self.agents)
         self.horizon = team.horizon
         self.references = scores(name, self.settings.arguments)
@@ -193,24 +194,22 @@ class ForeignWorld(StepWorld):
         if self._stateful:
             state = np.stack([np.ravel(player.env.state()) for player in self._players])
             return View(seen, state.astype(np.float32), self._active.copy(), legal)
-        return View(seen, self._joined(seen), self._active.copy(), legal)
+        return View(seen, self._joined(seen, self._order), self._active.copy(), legal)
 
-    def _joined(self, seen: Singles) -> Singles:
-        """[E, Z] all observations, one behind the other."""
-        if len(set(self.seen_sizes)) == 1:
-            return seen.reshape(self.copies, -1)
-        parts = [seen[:, k, :size] for k, size in enumerate(self.seen_sizes)]
+    def _joined(self, seen: Singles, order: Sequence[int]) -> Singles:
+        """[E, Z] all observations, one behind the other, of agents in this order."""
+        parts = [seen[:, k, : self.seen_sizes[k]] for k in order]
         return np.concatenate(parts, axis=1)
 
     def _has_state(self) -> bool:
         """Whether environments have a state that is more than all observations together."""
-        rng, view = np.random.default_rng(0), self._view()
+        rng, view, as_listed = np.random.default_rng(0), self._view(), range(len(self.agents))
         for _ in range(4):
             try:
                 state = np.ravel(self._players[0].env.state()).astype(np.float32)
             except Exception:  # whatever foreign code raises: there is none that works
                 return False
-            if not np.array_equal(state, view.state[0]):
+            if not np.array_equal(state, self._joined(view.seen, as_listed)[0]):
                 return True
             view = self.step(uniform_actions(self, view, rng)).view
         return False

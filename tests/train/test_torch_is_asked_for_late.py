@@ -1,0 +1,59 @@
+"""Torch takes a second to import: only what trains neural policies does so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOLD = "import sys; print([n for n in ('torch', 'pettingzoo', 'gymnasium') if n in sys.modules])"
+
+
+def run(code, folder):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{TOLD}"],
+        capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+def command(*arguments):
+    return f"""
+import sys
+from counterpoint.cli.main import run
+sys.argv = ["counterpoint", *{list(arguments)!r}]
+try:
+    run()
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import counterpoint.credit",
+        "import counterpoint.diagnose, counterpoint.stats, counterpoint.worlds, counterpoint.runs",
+        "from counterpoint.worlds import make_steps; make_steps('spread')",
+        "from counterpoint.train import train; from counterpoint.train.settings import *",
+        command("--help"),
+        command(
+            "compare",
+            "regions",
+            "--schemes",
+            "grpo",
+            "--seeds",
+            "2",
+            "--set",
+            "updates=3",
+            "--workers",
+            "1",
+        ),
+    ],
+    ids=["credit", "arrays", "twins", "tables", "help", "compare"],
+)
+def test_torch_is_not_imported(code: str, tmp_path: Path) -> None:
+    assert run(code, tmp_path) == "[]"
