@@ -51,9 +51,13 @@ class Outcome:
     accuracy: Floats | None
     """[S, X, A] probability of the right action; None where nobody knows which that is."""
     collapsed: Bools
-    """[S, T, A] whether the agent's gradient has collapsed; T = 0 where nobody could tell."""
+    """[S, T, A] whether the agent's gradient has collapsed; T = 0 where nobody could tell. In
+    neural policies only where the measurements show why: see `train.watch`."""
     causes: NDArray[np.int8]
     """[S, T, A] index into `diagnose.CAUSES`."""
+    expected: NDArray[np.int8] | None
+    """[S, A] index into `CAUSES` of what the first tenth of the training was enough to expect;
+    None where nobody looked."""
     measured: Ints
     """[X] which of the T measurements is the latest at each point of the curve."""
     measures: Mapping[str, Floats]
@@ -78,6 +82,7 @@ def from_tables(world: World, done: Training) -> Outcome:
         accuracy=done.accuracy,
         collapsed=done.collapsed,
         causes=done.causes,
+        expected=None,
         measured=np.minimum(np.arange(points), points - 2),
         measures={name: done.rewards[name] for name in (*MEASURES, "influence")}
         | {"snr": done.gradients["snr"]},
@@ -130,10 +135,18 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
         accuracy=None,
         collapsed=np.array(told("collapsed"), dtype=bool).reshape(shape),
         causes=np.array(index, dtype=np.int8).reshape(shape),
+        expected=np.array([[early(one, a) for a in agents] for one in rows]) if looked else None,
         measured=latest,
         measures={name: numbers(name) for name in (*MEASURES, "snr", "credit_correlation")},
         tally={name: sum(done.tally[name] for done in trained) for name in trained[0].tally},
     )
+
+
+def early(rows: Sequence[Mapping[str, Any]], agent: str) -> int:
+    """Index into `CAUSES` of the cause that the last measurement in the first tenth expects."""
+    tenth = max(1, len(rows) // 10)
+    looked = [row["agents"][agent] for row in rows[:tenth] if "agents" in row]
+    return CAUSES.index(looked[-1]["expected"] or "") if looked else 0
 
 
 def paid_returns(trained: Sequence[Trained]) -> Floats | None:

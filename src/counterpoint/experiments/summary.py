@@ -143,6 +143,7 @@ def _agent(out: Outcome, k: int, normalized: Mapping[str, Any] | None) -> dict[s
         "collapsed_share": share,
         "cause": cause,
         "remedy": REMEDIES[cause] if cause else None,
+        "expected": None if out.expected is None else _usual(out.expected[:, k]),
         "return": None if out.by_agent is None else interval(out.by_agent[:, k]),
         **{
             name: (_median if name == "snr" else _mean)(values[:, :, k])
@@ -174,6 +175,12 @@ def _commonest(causes: NDArray[np.int8]) -> str | None:
     """The cause named most often, or None where none is."""
     named = np.bincount(causes[causes > 0], minlength=len(CAUSES))
     return CAUSES[int(named.argmax())] if named.any() else None
+
+
+def _usual(causes: NDArray[np.int8]) -> str | None:
+    """The cause of most seeds, or None where most have none."""
+    named = np.bincount(causes, minlength=len(CAUSES))
+    return CAUSES[int(named.argmax())] or None
 
 
 def _median(values: Floats) -> float | None:

@@ -227,8 +227,7 @@ def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
         named = dict(zip(learner.world.agents, by_agent, strict=True))
         verdicts = watch.judge(named, row["normalized"])
         judged = {
-            agent: {**named[agent], "collapsed": collapsed, "cause": cause}
-            for agent, (collapsed, cause) in verdicts.items()
+            agent: {**named[agent], **verdict._asdict()} for agent, verdict in verdicts.items()
         }
         row |= {"agents": judged, "team": team}
     return row

@@ -1,5 +1,9 @@
 """Who has collapsed, and why, while a team learns: judged over the last measurements together.
 
+An agent is *flat* where the last measurements together cannot tell its gradient from zero. In a
+network that learns from hundreds of noisy steps most agents are, most of the time, and learn all
+the same; so flat alone is no collapse here. It is one where what was normalized also shows a cause.
+
 Start with `Watch.judge`. It reads the rows of the series and nothing else, so that a resumed run
 judges as one that was never stopped.
 """
@@ -8,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +27,20 @@ EVIDENCE = (
     "dead_rate", "norm_inflation", "inflation", "signal_share", "spike_rate", "entropy",
     "participation",
 )  # fmt: skip
+
+
+class Verdict(NamedTuple):
+    """What is said of one agent at one measurement."""
+
+    flat: bool | None
+    """Whether its gradient cannot be told from zero; None before there are enough measurements."""
+    collapsed: bool
+    """Whether it is flat, could still improve, and the measurements show why."""
+    cause: str | None
+    """Why it has collapsed."""
+    expected: str | None
+    """What is so large in the rewards or advantages alone that it is enough to cause a collapse:
+    told from the first measurement on, whether the gradient shows it yet or not."""
 
 
 class Watch:
@@ -40,7 +58,7 @@ class Watch:
 
     def judge(
         self, measured: Mapping[str, Mapping[str, Any]], score: float | None
-    ) -> dict[str, tuple[bool, str | None]]:
+    ) -> dict[str, Verdict]:
         """Take in what was measured of each agent, and judge it with what was measured before.
 
         Args:
@@ -48,19 +66,26 @@ class Watch:
             score: the team's normalized return; None where it is not known.
 
         Returns:
-            Agent to (whether it has collapsed, the cause's name or None).
+            Agent to its verdict.
         """
         self.last.append(measured)
-        if len(self.last) < WINDOW:
-            return dict.fromkeys(self.agents, (False, None))
-        flat = flat_together(self._series("cosine"))
-        collapsed = flat & (score is None or score < LEARNED)
         evidence = {name: self._mean(name) for name in EVIDENCE}
         if self.continuous:
             del evidence["entropy"]
-        causes = name_causes({**evidence, "collapsed": collapsed})
+        flat = np.zeros(len(self.agents), dtype=bool)
+        full = len(self.last) == WINDOW
+        if full:
+            flat = flat_together(self._series("cosine"))
+        improvable = score is None or score < LEARNED
+        causes = name_causes({**evidence, "collapsed": flat & improvable})
+        expected = name_causes(evidence) * improvable
         return {
-            agent: (bool(collapsed[k]), CAUSES[causes[k]] or None)
+            agent: Verdict(
+                flat=bool(flat[k]) if full else None,
+                collapsed=bool(causes[k]),
+                cause=CAUSES[causes[k]] or None,
+                expected=CAUSES[expected[k]] or None,
+            )
             for k, agent in enumerate(self.agents)
         }
 
