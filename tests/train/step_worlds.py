@@ -208,4 +208,4 @@ def small(**changes: Any) -> PolicySettings:
 
 def played(world: StepWorld, team: Any, settings: PolicySettings, seed: int = 0) -> Batch:
     """One batch of `world`."""
-    return Player(world, settings, seed).play(team)
+    return Player(world, settings, seed, probs=not world.actions[0].continuous).play(team)

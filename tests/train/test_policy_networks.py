@@ -7,7 +7,7 @@ import pytest
 import torch
 from step_worlds import SaysWhatIsOnTape, random_tape, small
 
-from counterpoint.train.layers import Cell, FastTanh, Network
+from counterpoint.train.layers import Cell, FastTanh, Network, activated
 from counterpoint.train.networks import (
     Inputs,
     Policy,
@@ -53,7 +53,7 @@ def test_agents_of_a_set_see_which_of_them_they_are():
 def test_without_identity_agents_that_see_the_same_do_the_same():
     for identity in (False, True):
         team = TeamNetworks(tape_world(), small(identity=identity), 1, 0)
-        out, _ = team.actors[0].respond(torch.ones(3, 1, 1, 4))
+        out, _ = team.actors[0].respond(team.actors[0].inputs(torch.ones(3, 1, 1, 4)))
         assert torch.equal(out[0], out[1]) is not identity
 
 
@@ -63,7 +63,7 @@ def test_what_an_agent_cannot_do_has_probability_zero(memory):
     policy = TeamNetworks(world, small(memory=memory), 1, 0).actors[0]
     with torch.no_grad():
         policy.network.head.weight.mul_(1e4)  # however sure the network is
-    seen, legal = torch.randn(3, 7, 4, 4), torch.ones(3, 7, 4, 5, dtype=torch.bool)
+    seen, legal = policy.inputs(torch.randn(3, 7, 4, 4)), torch.ones(3, 7, 4, 5, dtype=torch.bool)
     legal[1, :, :, 2] = False
     hidden, keep = torch.zeros(3, 7, 8), torch.ones(3, 7, 4)
     out, _ = policy.respond(seen, hidden, keep, legal)
@@ -83,7 +83,9 @@ def test_entropy_is_that_of_the_actions_that_an_agent_has():
     policy = TeamNetworks(tape_world(sizes=(2, 5, 3)), small(), 1, 0).actors[0]
     with torch.no_grad():
         policy.network.head.weight.zero_()
-    _, entropy = policy(torch.randn(3, 1, 1, 4), torch.zeros(3, 1, 1, dtype=torch.int64))
+    _, entropy = policy(
+        policy.inputs(torch.randn(3, 1, 1, 4)), torch.zeros(3, 1, 1, dtype=torch.int64)
+    )
     np.testing.assert_allclose(entropy.detach().ravel(), np.log([2, 5, 3]), rtol=1e-6)
 
 
@@ -143,9 +145,33 @@ def test_the_fast_tanh_is_tanh_forwards_and_backwards():
     torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["tanh", "relu"])
+def test_activations_are_the_same_with_and_without_gradients(name):
+    x = torch.randn(5, 7, requires_grad=True)
+    wanted = {"tanh": torch.tanh, "relu": torch.relu}[name](x.detach())
+    torch.testing.assert_close(activated(x * 1.0, name).detach(), wanted, rtol=1e-6, atol=1e-6)
+    with torch.inference_mode():
+        torch.testing.assert_close(activated(x * 1.0, name), wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_playing_leaves_what_was_seen_as_it_was():
+    """Without gradients activations are overwritten; inputs and memories must not be."""
+    for memory in ("none", "gru"):
+        policy = TeamNetworks(tape_world(), small(memory=memory), 1, 0).actors[0]
+        x, hidden = policy.inputs(torch.randn(3, 5, 2, 4)), torch.randn(3, 5, 8)
+        kept, memories, keep = x.clone(), hidden.clone(), torch.ones(3, 5, 2)
+        with torch.inference_mode():
+            played, _ = policy.respond(x, hidden, keep)
+            again, _ = policy.respond(x, hidden, keep)
+        assert torch.equal(x, kept)
+        assert torch.equal(hidden, memories)
+        assert torch.equal(played, again)
+        torch.testing.assert_close(policy.respond(x, hidden, keep)[0].detach(), played)
+
+
 def test_log_probabilities_are_those_of_torch_s_distributions():
     policy = TeamNetworks(tape_world(), small(), 1, 0).actors[0]
-    seen, done = torch.randn(3, 5, 1, 4), torch.randint(3, (3, 5, 1))
+    seen, done = policy.inputs(torch.randn(3, 5, 1, 4)), torch.randint(3, (3, 5, 1))
     theirs = torch.distributions.Categorical(logits=policy.respond(seen)[0])
     log_prob, entropy = policy(seen, done)
     torch.testing.assert_close(log_prob, theirs.log_prob(done))
@@ -156,7 +182,7 @@ def test_log_densities_are_those_of_torch_s_distributions():
     policy = TeamNetworks(tape_world((1, 3, 2), bounds=(-1.0, 2.0)), small(), 1, 0).actors[0]
     with torch.no_grad():
         policy.log_std.copy_(torch.randn(3, 3) / 2)
-    seen, done = torch.randn(3, 5, 1, 4), torch.randn(3, 5, 1, 3)
+    seen, done = policy.inputs(torch.randn(3, 5, 1, 4)), torch.randn(3, 5, 1, 3)
     mean = policy.respond(seen)[0]
     log_prob, entropy = policy(seen, done)
     for k, size in enumerate((1, 3, 2)):  # what lies behind an agent's dimensions does not count
@@ -177,6 +203,6 @@ def test_agents_that_see_and_do_different_things_share_a_network():
     team = TeamNetworks(world, small(parameters="shared", critic="central"), 1, 0)
     (policy,) = team.actors
     assert isinstance(policy, Policy)
-    assert policy.network.body[0].in_features == 11 + 2
-    assert team.critics[0].network.body[0].in_features == world.state_size + 2
+    assert policy.network.layers[0].in_features == 11 + 2
+    assert team.critics[0].network.layers[0].in_features == world.state_size + 2
     np.testing.assert_array_equal(policy.own.sum(dim=1), [3, 5])

@@ -28,7 +28,7 @@ def chance_of_the_better_arm(team, world):
         for actor, whose in zip(policy, team.sets, strict=True):
             hidden = torch.zeros(len(whose.members), 1, 16)
             keep = torch.ones(len(whose.members), 1, 1)
-            out, _ = actor.respond(seen[whose.rows], hidden, keep)
+            out, _ = actor.respond(actor.inputs(seen[whose.rows]), hidden, keep)
             found += [out[..., 0] if actor.continuous else torch.softmax(out, -1)[..., 1]]
     return torch.cat(found).ravel().numpy()
 

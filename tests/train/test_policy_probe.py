@@ -56,7 +56,7 @@ def by_layer(actor, flat):
     """A row of micro-gradients as parameters by name, in the order in which layers were called."""
     layers = {n: m for n, m in actor.named_modules() if isinstance(m, torch.nn.Linear)}
     order = [
-        *[n for n in layers if "body" in n],
+        *[n for n in layers if "layers" in n],
         *[n for n in layers if "cell" in n],
         "network.head",
     ]

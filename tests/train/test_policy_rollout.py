@@ -74,7 +74,11 @@ def test_probabilities_are_those_of_the_networks(memory):
         hidden = torch.from_numpy(batch.hidden[m]) if memory == "gru" else None
         with torch.no_grad():
             log_prob, _ = actor(
-                fold(batch.seen[m, :12]), fold(batch.action[m]), hidden, keep, fold(batch.legal[m])
+                actor.inputs(fold(batch.seen[m, :12])),
+                fold(batch.action[m]),
+                hidden,
+                keep,
+                fold(batch.legal[m]),
             )
         np.testing.assert_allclose(log_prob.transpose(1, 2), batch.log_prob[m], atol=2e-6)
     np.testing.assert_allclose(batch.probs.sum(axis=-1), 1, rtol=1e-5)
