@@ -7,7 +7,7 @@ import pytest
 
 from counterpoint.diagnose import flat_together, gradient_statistics
 from counterpoint.errors import StatisticsError
-from counterpoint.train.watch import LEARNED, WINDOW, Watch
+from counterpoint.train.watch import LEARNED, WINDOW, Verdict, Watch
 
 AGENTS = ("loud", "quiet")
 
@@ -16,13 +16,17 @@ def numbers(cosine, **more):
     return {"cosine": cosine, "entropy": 1.0, "dead_rate": 0.0, "participation": 1.0, **more}
 
 
-def judged(series, score=0.2, **kind):
-    """The verdicts after each of a series of (loud's, quiet's) cosines."""
+def judged(series, score=0.2, more=None, **kind):
+    """The verdicts after each of a series of (loud's, quiet's) cosines; `more` is the quiet's."""
     watch = Watch(AGENTS, **kind)
     return [
-        watch.judge({a: numbers(c) for a, c in zip(AGENTS, pair, strict=True)}, score)
-        for pair in series
+        watch.judge({"loud": numbers(loud), "quiet": numbers(quiet, **(more or {}))}, score)
+        for loud, quiet in series
     ]
+
+
+DEAD = {"dead_rate": 0.9}
+HEALTHY = Verdict(flat=False, collapsed=False, cause=None, expected=None)
 
 
 def planted(n=WINDOW):
@@ -30,39 +34,56 @@ def planted(n=WINDOW):
     return [(0.5 + 0.1 * (-1) ** i, 0.2 * (-1) ** i) for i in range(n)]
 
 
-def test_a_planted_collapse_is_found_and_its_clean_twin_is_silent():
-    last = judged(planted())[-1]
-    assert last["quiet"][0] is True
-    assert last["loud"] == (False, None)
+def test_a_planted_collapse_is_found_and_its_clean_twins_are_silent():
+    last = judged(planted(), more=DEAD)[-1]
+    assert last["quiet"] == Verdict(flat=True, collapsed=True, cause="DEAD", expected="DEAD")
+    assert last["loud"] == HEALTHY
     clean = [(0.5, 0.4 + 0.2 * (-1) ** i) for i in range(WINDOW)]
-    assert judged(clean)[-1] == {"loud": (False, None), "quiet": (False, None)}
+    assert judged(clean)[-1] == {"loud": HEALTHY, "quiet": HEALTHY}
+
+
+def test_flat_alone_is_no_collapse():
+    last = judged(planted())[-1]["quiet"]
+    assert last == Verdict(flat=True, collapsed=False, cause=None, expected=None)
 
 
 def test_there_is_no_verdict_before_the_window_is_full():
-    found = judged(planted(WINDOW))
-    assert not any(told["quiet"][0] for told in found[:-1])
-    assert found[-1]["quiet"][0]
+    found = judged(planted(WINDOW), more=DEAD)
+    assert all(told["quiet"][:3] == (None, False, None) for told in found[:-1])
+    assert found[-1]["quiet"].collapsed
+
+
+def test_what_is_to_be_expected_is_told_from_the_first_measurement_on():
+    assert [told["quiet"].expected for told in judged(planted(3), more=DEAD)] == ["DEAD"] * 3
+    drowned = {"signal_share": 0.001, "participation": 1.0}
+    watch = Watch(AGENTS)
+    loud = numbers(0.5, signal_share=1.999)
+    found = watch.judge({"loud": loud, "quiet": numbers(0.5, **drowned)}, 0.2)
+    assert (found["loud"].expected, found["quiet"].expected) == (None, "DROWNED")
+    even = {a: numbers(0.5, signal_share=1.0) for a in AGENTS}
+    assert all(told.expected is None for told in Watch(AGENTS).judge(even, 0.2).values())
 
 
 def test_a_verdict_forgets_what_lies_before_the_window():
     recovered = planted() + [(0.5, 0.4 + 0.01 * i) for i in range(WINDOW)]
     found = judged(recovered)
-    assert found[WINDOW - 1]["quiet"][0]
-    assert not found[-1]["quiet"][0]
+    assert found[WINDOW - 1]["quiet"].flat
+    assert not found[-1]["quiet"].flat
 
 
 def test_a_team_that_has_learned_has_not_collapsed():
-    assert judged(planted(), score=LEARNED)[-1]["quiet"] == (False, None)
-    assert judged(planted(), score=LEARNED - 0.01)[-1]["quiet"][0]
-    assert judged(planted(), score=None)[-1]["quiet"][0]
+    learned = judged(planted(), score=LEARNED, more=DEAD)[-1]["quiet"]
+    assert learned == Verdict(flat=True, collapsed=False, cause=None, expected=None)
+    assert judged(planted(), score=LEARNED - 0.01, more=DEAD)[-1]["quiet"].collapsed
+    assert judged(planted(), score=None, more=DEAD)[-1]["quiet"].collapsed
 
 
 def test_it_abstains_where_something_was_not_measured():
     series = planted()
     series[4] = (0.5, None)
-    assert judged(series)[-1]["quiet"] == (False, None)
-    assert judged(series + planted(4))[-1]["quiet"] == (False, None)
-    assert judged(series + planted(5))[-1]["quiet"][0]  # it has left the window
+    assert judged(series)[-1]["quiet"] == HEALTHY
+    assert judged(series + planted(4))[-1]["quiet"] == HEALTHY
+    assert judged(series + planted(5))[-1]["quiet"].flat  # it has left the window
 
 
 @pytest.mark.parametrize(
@@ -70,17 +91,14 @@ def test_it_abstains_where_something_was_not_measured():
     [({"dead_rate": 0.9}, "DEAD"), ({"entropy": 0.01}, "LAZY"), ({"spike_rate": 0.01}, "SPIKY")],
 )
 def test_a_collapse_is_given_the_cause_that_was_measured(told, cause):
-    watch = Watch(AGENTS)
-    for loud, quiet in planted():
-        found = watch.judge({"loud": numbers(loud), "quiet": numbers(quiet, **told)}, 0.1)
-    assert found == {"loud": (False, None), "quiet": (True, cause)}
+    last = judged(planted(), more=told)[-1]
+    assert last["loud"] == HEALTHY
+    assert last["quiet"][:3] == (True, True, cause)
 
 
 def test_the_entropy_of_a_density_makes_nobody_lazy():
-    watch = Watch(AGENTS, continuous=True)
-    for loud, quiet in planted():
-        found = watch.judge({"loud": numbers(loud), "quiet": numbers(quiet, entropy=-3.0)}, 0.1)
-    assert found["quiet"] == (True, None)
+    last = judged(planted(), more={"entropy": -3.0}, continuous=True)[-1]["quiet"]
+    assert last == Verdict(flat=True, collapsed=False, cause=None, expected=None)
 
 
 def test_a_watch_that_reads_the_rows_again_says_the_same():
