@@ -13,6 +13,8 @@ from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, random_tape, small
 from counterpoint.train.policies import Learner
 from counterpoint.train.ppo import parts_of
 from counterpoint.train.probe import MICRO_BATCHES, agent_numbers, micro_gradients
+from counterpoint.train.settings import PolicySettings
+from counterpoint.train.training import TrainPlan
 
 TEAMS = [
     {},
@@ -201,3 +203,20 @@ def test_measuring_changes_nothing():
     for name, x in learner.adam.capture().items():
         np.testing.assert_array_equal(x, before[name])
     assert (learner.adam.gradient == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "parameters", "told"),
+    [("none", "separate", False), ("none", "shared", True), ("mappo_pooled", "separate", True)],
+)
+def test_a_share_of_the_scale_is_told_where_something_is_shared(scheme, parameters, told):
+    settings = {"copies": 8, "steps": 5, "hidden": 8, "parameters": parameters}
+    plan = TrainPlan("spread", scheme, budget=40, policy=PolicySettings(**settings))
+    learner, found = plan.learner(), []
+
+    def look(batch, estimate, parts):
+        scheme = learner.crediting.scheme
+        found.append(agent_numbers(learner.team, parts, estimate.credited, scheme, 8)[0])
+
+    learner.update(look)
+    assert [(agent["signal_share"] is not None) for agent in found[0]] == [told] * 3

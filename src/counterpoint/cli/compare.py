@@ -17,6 +17,7 @@ from counterpoint.errors import SettingError
 from counterpoint.experiments import Plan, compare
 from counterpoint.experiments.compare import is_stepwise, stage_of
 from counterpoint.report import comparison_table
+from counterpoint.runs.executor import ExecutorName
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Compare:
     out: Path | None = None
     """Folder for report.html, results.json and run.json. In a world of many steps also for the run
     of each training: the same command again goes on where it was."""
+    executor: ExecutorName = "processes"
+    """Where trainings run: processes of this machine, one after the other here, or Ray."""
     workers: int | None = None
     """Processes; default: one for each processor."""
     control: bool = True
@@ -67,7 +70,7 @@ class Compare:
         plan = self.plan()
         if self.out:
             prepare(self.out)
-        document = watched(plan, self.workers, self.out)
+        document = watched(plan, self.workers, self.out, self.executor)
         saved = save(document, self.out) if self.out else None
         if self.json:
             print_json(document)
@@ -92,17 +95,19 @@ class Compare:
         return Plan(str(world), names, seeds, settings, self.control, budget, seconds)
 
 
-def watched(plan: Plan, workers: int | None, out: Path | None) -> dict[str, Any]:
+def watched(
+    plan: Plan, workers: int | None, out: Path | None, executor: ExecutorName
+) -> dict[str, Any]:
     """The comparison of a plan, shown on standard error while it runs."""
     if not is_stepwise(plan.world):
         with progress(f"comparing on {plan.world}") as report:
-            return compare(plan, workers=workers, on_progress=report)
+            return compare(plan, workers=workers, on_progress=report, executor=executor)
     asked = stage_of(plan)
     seeds = plan.seeds or asked.default_seeds
     shown = Comparison(plan.world, asked.schemes, seeds, asked.config()["budget"])
     try:
         with watching(shown):
-            return compare(plan, workers=workers, on_row=shown.heard, folder=out)
+            return compare(plan, workers=workers, on_row=shown.heard, folder=out, executor=executor)
     except (KeyboardInterrupt, SystemExit):
         if out:
             say("what was trained is kept: give the same command again to go on")

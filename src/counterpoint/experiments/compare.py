@@ -19,6 +19,7 @@ from counterpoint.experiments.pairs import Pair, pair_of
 from counterpoint.experiments.summary import differences, scheme_document
 from counterpoint.experiments.tables import Tables
 from counterpoint.experiments.verdict import verdict
+from counterpoint.runs.executor import ExecutorName
 from counterpoint.train.needs import require_torch
 from counterpoint.worlds import catalogue
 from counterpoint.worlds.given import did_you_mean
@@ -83,6 +84,8 @@ class Work:
     """Called with the policy updates done so far and in all."""
     on_row: Heard | None = None
     """Called with each row of a training of networks."""
+    executor: ExecutorName = "processes"
+    """Where tasks run: `processes` here, `serial`, or `ray`."""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -147,10 +150,11 @@ def compare(
     on_progress: Callable[[int, int], None] | None = None,
     on_row: Heard | None = None,
     folder: Path | None = None,
+    executor: ExecutorName = "processes",
 ) -> dict[str, Any]:
     """Train a team under each scheme and say which agent collapsed, why, and what to use.
 
-    The same plan gives the same document, whatever the number of workers.
+    The same plan gives the same document, whatever the executor and the number of workers.
 
     Args:
         plan: what to compare.
@@ -159,6 +163,7 @@ def compare(
         on_row: called with a scheme, a seed, and what that training of networks has just reached.
         folder: where each training of networks gets a run directory, `runs/SCHEME-SEED`; those
             that are there go on where they were, and finished ones are not repeated.
+        executor: where trainings run: `processes` here, `serial`, or `ray` (an extra).
 
     Returns:
         The comparison document (schema `counterpoint.comparison/1`): plain values, ready for JSON.
@@ -168,7 +173,7 @@ def compare(
         RunError, BusyError: a run directory belongs to another comparison, or is in use.
         OutputError: a run directory cannot be written.
     """
-    work = Work(workers, folder, on_progress, on_row)
+    work = Work(workers, folder, on_progress, on_row, executor)
     stage = stage_of(plan)
     seeds, pair = plan.seeds or stage.default_seeds, pair_of(stage.schemes)
     found, control = stage.train(pair, work)

@@ -134,6 +134,7 @@ class Policies:
         trained = run_tasks(
             tasks,
             workers=work.workers,
+            executor=work.executor,
             on_progress=(lambda done: on_progress(done, total)) if on_progress else None,
             on_message=(lambda index, told: on_row(*arms[index], told)) if on_row else None,
         )

@@ -112,5 +112,5 @@ def _train_all(arms: Sequence[Arm], work: Work, updates: int) -> list[Training]:
     tasks = [part for parts in split for part in parts]
     total, told = updates * len(tasks), work.on_progress
     report = (lambda done: told(done, total)) if told else None
-    results = iter(run_tasks(tasks, workers=workers, on_progress=report))
+    results = iter(run_tasks(tasks, workers=workers, on_progress=report, executor=work.executor))
     return [joined([next(results) for _ in parts]) for parts in split]

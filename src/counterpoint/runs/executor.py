@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.runs.watch import Watch
@@ -41,7 +41,8 @@ class Executor(Protocol):
         """The results. Raises the first error of a task, or WorkerError."""
 
 
-EXECUTORS = ("processes", "serial", "ray")
+ExecutorName = Literal["processes", "serial", "ray"]
+EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 
 
 def available_workers() -> int:
@@ -55,7 +56,7 @@ def run_tasks(
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_message: Callable[[int, Mapping[str, Any]], None] | None = None,
-    executor: str = "processes",
+    executor: ExecutorName = "processes",
 ) -> list[Result]:
     """The results of all tasks, in their order.
 

@@ -61,6 +61,11 @@ def agent_numbers(
         told[name] = np.where(known, values, np.nan)
     numbers = UpdateNumbers(scheme, 1, agents).of(credited.columns, credited.given, credited.out)
     told |= {name: values[0] for name, values in numbers.items()}
+    if scheme.scale == "none":  # nothing is shared by an agent with a network of its own
+        alone = [k for whose in team.sets if len(whose.members) == 1 for k in whose.members]
+        for name in ("norm_inflation", "signal_share"):
+            told[name] = told[name].copy()
+            told[name][alone] = np.nan
     told["entropy"] = entropies(team, parts, agents)
     told["participation"] = participation(team, parts, agents)
     by_agent = [
