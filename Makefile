@@ -43,6 +43,9 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/run.py --out counterpoint-out/bench
 	$(BIN)/python bench/calibrate.py --out counterpoint-out/bench
 	$(BIN)/python bench/speed.py --out counterpoint-out/bench/speed.json
+	$(BIN)/python bench/policies.py --out counterpoint-out/bench/policies
+	$(BIN)/python bench/tune.py --out counterpoint-out/bench/tune.json
+	$(BIN)/python bench/training.py --out counterpoint-out/bench/training.json
 
 clean:
 	rm -rf .venv build dist mutants

@@ -1,0 +1,84 @@
+"""The comparisons of neural teams behind docs/discussion/training-results.md.
+
+    python bench/policies.py --out counterpoint-out/bench/policies [--only NAME]
+
+Each is a `counterpoint compare` with its document and page; `table` writes them as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from counterpoint.experiments import Plan, compare
+from counterpoint.report import write_report
+
+FOUR = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "none")
+FIVE = (*FOUR, "counterfactual")
+STAKES = {"stakes": "agent_0:100"}
+SEPARATE = {"parameters": "separate"}
+
+PLANS = {
+    "stakes, separate networks": Plan("spread", FIVE, 8, {**STAKES, **SEPARATE}, budget=150_000),
+    "equal stakes, separate networks (control)": Plan("spread", FIVE, 8, SEPARATE, budget=150_000),
+    "stakes, one network": Plan("spread", FIVE, 8, STAKES, budget=150_000),
+    "speaker and listener": Plan("mpe2:simple_speaker_listener_v4", FOUR, 5, budget=60_000),
+    "foraging, common reward": Plan(
+        "lbforaging:Foraging-8x8-2p-3f-v3", FOUR, 5, {"reward": "common"}, budget=60_000
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/policies"))
+    parser.add_argument("--only", choices=tuple(PLANS), default=None)
+    asked = parser.parse_args()
+    for name in [asked.only] if asked.only else PLANS:
+        folder, start = asked.out / name.replace(" ", "-").replace(",", ""), time.monotonic()
+        document = compare(PLANS[name], folder=folder)
+        write_report(document, folder)
+        (folder / "results.json").write_text(json.dumps(document) + "\n", "utf-8")
+        print(f"### {name}\n\n{table(document)}\n{time.monotonic() - start:.0f} s\n", flush=True)
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """Returns, scores, differences and causes as Markdown, and the verdict."""
+    lines = [
+        "| scheme | return | normalized | against the reference | causes (expected early) | credit |",
+        "|---" * 6 + "|",
+    ]
+    for name, scheme in document["schemes"].items():
+        difference = document["differences"].get(name)
+        causes = ", ".join(
+            f"{agent}: {told['cause']} ({told['expected']})"
+            for agent, told in scheme["agents"].items()
+            if told["cause"] or told["expected"]
+        )
+        audit = scheme.get("credit_correlation")
+        cells = (
+            name,
+            shown(scheme["return"], ".2f"),
+            shown(scheme["normalized"], ".3f"),
+            shown(difference, "+.2f") if difference else "",
+            causes,
+            shown(audit, ".2f") if audit else "",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", document["verdict"]["why"], ""])
+
+
+def shown(found: Mapping[str, Any] | None, form: str) -> str:
+    """A value with its interval."""
+    if found is None:
+        return ""
+    value, low, high = (found[name] for name in ("iqm", "low", "high"))
+    return f"{value:{form}}" + ("" if low is None else f" [{low:{form}}, {high:{form}}]")
+
+
+if __name__ == "__main__":
+    main()
