@@ -259,3 +259,19 @@ def test_a_counterfactual_advantage_is_an_action_s_value_less_the_policy_s_mean(
         batch.action[0] = action
         mean += batch.probs[0, ..., action] * team.valuer.counterfactual(batch)[0, ..., 0]
     np.testing.assert_allclose(mean, 0, atol=1e-5)
+
+
+def test_critics_of_actions_speak_in_the_unit_that_they_learned():
+    """The scale moves with this batch's returns, and with it each agent's unit, but only then."""
+    tape = random_tape(np.random.default_rng(16), steps=24)
+    tape["own"][12:, :, 1] *= 100.0
+    team = learner("counterfactual", tape=tape)
+    team.update()
+    for critic in team.team.answers:
+        torch.nn.init.normal_(critic.network.head.weight)
+    batch = team.player.play(team.team)
+    before = team.valuer.scale.numbers()[1]
+    wanted = team.valuer.counterfactual(batch)[..., 0]
+    found = team.estimate(batch).advantage
+    assert (team.valuer.scale.numbers()[1][1] > 10 * before[1]).all()
+    np.testing.assert_allclose(found, wanted / wanted.std(), rtol=1e-9)

@@ -177,6 +177,16 @@ def test_evaluation_takes_the_first_episodes_of_each_copy():
     assert found.normalized == pytest.approx((found.returns.mean() - 0.1854) / (0.9997 - 0.1854))
 
 
+def test_the_normalized_return_of_a_row_is_that_of_the_last_20_batches():
+    policy = PolicySettings(hidden=2, layers=1, copies=4, steps=50, epochs=1, diagnose_every=0)
+    rows = train_policies(TrainPlan("foraging", "none", 0, 200 * 25, policy=policy)).rows
+    assert len(rows) == 25
+    for i in (0, 18, 19, 20, 24):
+        lately = np.mean([row["return"] for row in rows[max(0, i - 19) : i + 1]])
+        wanted = (lately - 0.1854) / (0.9997 - 0.1854)
+        assert rows[i]["normalized"] == pytest.approx(wanted)
+
+
 def test_a_plan_says_what_it_cannot_be():
     for given in ({"budget": 0}, {"seed": -1}, {"episodes": 0}, {"seconds": 0.0}):
         with pytest.raises(SettingError, match=next(iter(given))):
