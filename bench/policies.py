@@ -28,7 +28,7 @@ PLANS = {
     "stakes, one network": Plan("spread", FIVE, 8, STAKES, budget=150_000),
     "speaker and listener": Plan("mpe2:simple_speaker_listener_v4", FOUR, 5, budget=60_000),
     "foraging, common reward": Plan(
-        "lbforaging:Foraging-8x8-2p-3f-v3", FOUR, 5, {"reward": "common"}, budget=60_000
+        "lbforaging:Foraging-8x8-2p-3f-v3", FOUR, 5, {"reward": "common"}, budget=200_000
     ),
 }
 
@@ -49,7 +49,7 @@ def main() -> None:
 def table(document: Mapping[str, Any]) -> str:
     """Returns, scores, differences and causes as Markdown, and the verdict."""
     lines = [
-        "| scheme | return | normalized | against the reference | causes (expected early) | credit |",
+        "| scheme | return | normalized | difference | causes (expected early) | credit |",
         "|---" * 6 + "|",
     ]
     for name, scheme in document["schemes"].items():

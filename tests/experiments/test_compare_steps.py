@@ -184,3 +184,10 @@ def test_a_curve_is_unknown_until_every_seed_has_finished_an_episode():
     assert never["schemes"]["mappo_pooled"]["curves"]["return"] == nothing
     assert render(never)
     assert comparison_table(never)
+
+
+@pytest.mark.slow
+def test_processes_ray_and_serial_give_the_same_document(document):
+    assert compare(tiny(), workers=2, executor="processes") == document
+    pytest.importorskip("ray")
+    assert compare(tiny(), workers=2, executor="ray") == document
