@@ -65,7 +65,7 @@ def test_a_run_has_a_page(tmp_path, capsys):
     assert main(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
     assert "after 480 steps" in page
-    assert "Gradient not told from 0" in page
+    assert "Collapsed" in page
     capsys.readouterr()
 
 

@@ -163,8 +163,6 @@ def _mean_curve(seeds: Sequence[Sequence[Told]]) -> list[float | None]:
 
 
 def struck(causes: Mapping[str, str | None]) -> str:
-    """Agents that are collapsed: those with a cause, and those of which nothing explains it."""
-    named = [f"{agent} ({cause})" for agent, cause in causes.items() if cause]
-    flat = [agent for agent, cause in causes.items() if not cause]
-    parts = (("collapsed", named), ("gradient not told from 0", flat))
-    return ", ".join(f"{what}: {', '.join(who)}" for what, who in parts if who)
+    """Agents that are collapsed, and why."""
+    named = [f"{agent} ({cause})" for agent, cause in causes.items()]
+    return f"collapsed: {', '.join(named)}" if named else ""

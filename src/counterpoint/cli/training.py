@@ -13,13 +13,17 @@ from counterpoint.cli.live import sparkline
 from counterpoint.cli.output import print_json, print_result, say
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import METRICS, read_facts
-from counterpoint.train.watch import WINDOW
 
 if TYPE_CHECKING:
     from counterpoint.train.session import Session
 
 
-NOT_TOLD = "its gradient is not told from 0 in batches of this size; no cause named"
+TOLD = {
+    None: "too few measurements for a verdict",
+    True: "its gradient is not told from 0 in batches of this size; nothing measured explains it",
+    False: "its gradient is told from 0",
+}
+"""What is said of an agent that has not collapsed, by whether it is flat."""
 
 
 def finish(session: Session, *, as_json: bool = False) -> int:
@@ -46,7 +50,6 @@ def summary(path: Path) -> dict[str, Any]:
     facts["updates"], facts["seconds"] = len(rows), rows[-1]["seconds"] if rows else 0.0
     measured = [row["agents"] for row in rows if "agents" in row]
     facts["agents"] = measured[-1] if measured else {}
-    facts["judged"] = len(measured) >= WINDOW
     return facts
 
 
@@ -62,7 +65,6 @@ def _table(path: Path, facts: dict[str, Any]) -> Table:
         table.add_row("normalized (0 random, 1 reference)", f"{facts['normalized']:.3f}")
     table.add_row("steps", f"{facts['step'] or 0:,} in {facts['seconds']:.0f} s, {facts['status']}")
     for name, agent in facts["agents"].items():
-        named = f"collapsed ({agent['cause']})" if agent["cause"] else NOT_TOLD
-        told = named if agent["collapsed"] else "its gradient is told from 0"
-        table.add_row(Text(name), told if facts["judged"] else "too few measurements for a verdict")
+        told = f"collapsed ({agent['cause']})" if agent["collapsed"] else TOLD[agent["flat"]]
+        table.add_row(Text(name), told)
     return table

@@ -16,8 +16,10 @@ from counterpoint.worlds.stepwise import make_steps
 SCHEMA = "counterpoint.training/1"
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
 """Of each update, as `train.ppo.improve` tells them."""
-SERIES = ("snr", "cosine", "share", "entropy", "inflation", "signal_share", "dead_rate",
-          "participation", "credit_correlation", "collapsed", "cause")  # fmt: skip
+SERIES = (
+    "snr", "cosine", "share", "entropy", "inflation", "signal_share", "dead_rate",
+    "participation", "credit_correlation", "flat", "collapsed", "cause", "expected",
+)  # fmt: skip
 """Of each agent at each measured update, as `train.probe` and `train.watch` tell them."""
 
 Row = dict[str, Any]

@@ -142,9 +142,9 @@ _STEPWISE = (
         "Collapsed share",
         "The share of measured updates and seeds in which an agent’s gradient cannot be told from "
         "zero (the 95% interval of the mean cosine between half-batches of the last ten "
-        "measurements includes 0) while the team could still improve. Before the tenth "
-        "measurement there is no verdict. It is a statement about batches of this size: a team "
-        "whose return rises learns all the same, from many small steps.",
+        "measurements includes 0), the same measurements show a cause, and the team could still "
+        "improve. Before the tenth measurement there is no verdict. Networks learn from many "
+        "small steps, so a gradient that is not told from zero is no collapse by itself.",
     ),
     _SHARED["cause"],
     *(d for d in COMPARISON if d.key in ("inflation", "signal_share", "dead_rate", "snr")),

@@ -89,7 +89,7 @@ def training_verdict(run: TrainingRun) -> Verdict:
 
 
 def _collapsed_fact(run: TrainingRun) -> Fact:
-    title = "Gradient not told from 0"
+    title = "Collapsed"
     now = {name: agent.now for name, agent in run.agents.items()}
     known = [state for state, _ in now.values() if state is not None]
     if not known:
@@ -174,7 +174,7 @@ def agent_table(run: TrainingRun, prefix: str) -> Table:
         Column("Agent", ("agent",), numeric=False),
         Column("Collapsed", ("collapsed_share",), define="collapsed",
                missing="too few measurements for a verdict"),
-        Column("Gradient now", ("cause",), numeric=False, define="cause"),
+        Column("Cause now", ("cause",), numeric=False, define="cause"),
         *(Column(HEADS[m], (m,), define=DEFINED.get(m, m), missing=UNMEASURED) for m in shown),
     )  # fmt: skip
     rows = tuple(_agent_row(name, agent, shown) for name, agent in run.agents.items())
@@ -184,7 +184,7 @@ def agent_table(run: TrainingRun, prefix: str) -> Table:
 
 def _agent_row(name: str, agent: AgentRun, shown: Sequence[str]) -> Row:
     state, cause = agent.now
-    now = ABSENT if state is None else "not told from 0" if state else "told from 0"
+    now = ABSENT if state is None else "none"
     codes = (code_of(cause),) if cause else ()
     numbers = [agent.last(measure) for measure in shown]
     cells = (

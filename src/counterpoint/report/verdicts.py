@@ -79,8 +79,7 @@ def _effect(result: Comparison) -> str:
 def _named_causes(contest: Contest) -> str:
     """`; causes of collapse are named for 2 of 3 agents under B (DROWNED), for none under A`.
 
-    Networks that learn from many small steps can have no gradient that is told from 0 in one
-    batch, so that only a named cause is worth a headline.
+    Only a cause that lasted is worth a headline.
     """
     parts = []
     for scheme in (contest.theirs, contest.ours):

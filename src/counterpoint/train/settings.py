@@ -1,7 +1,7 @@
 """`PolicySettings`: how a team of neural policies is built and trained. Defaults run on two cores.
 
-Learning rate and entropy were swept once over the worlds that ship with Counterpoint: the table is in
-docs/discussion/training-results.md. Settings of the world stand in the world's own class.
+Learning rate and entropy were swept once over the worlds that ship with Counterpoint: the table is
+in docs/discussion/training-results.md. Settings of the world stand in the world's own class.
 """
 
 from __future__ import annotations
