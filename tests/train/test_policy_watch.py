@@ -81,8 +81,8 @@ def test_a_team_that_has_learned_has_not_collapsed():
 def test_it_abstains_where_something_was_not_measured():
     series = planted()
     series[4] = (0.5, None)
-    assert judged(series)[-1]["quiet"] == HEALTHY
-    assert judged(series + planted(4))[-1]["quiet"] == HEALTHY
+    assert judged(series, more=DEAD)[-1]["quiet"][:3] == (None, False, None)
+    assert judged(series + planted(4), more=DEAD)[-1]["quiet"][:3] == (None, False, None)
     assert judged(series + planted(5))[-1]["quiet"].flat  # it has left the window
 
 

@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
     """What is said of one agent at one measurement."""
 
     flat: bool | None
-    """Whether its gradient cannot be told from zero; None before there are enough measurements."""
+    """Whether its gradient cannot be told from zero; None where too few measurements tell."""
     collapsed: bool
     """Whether it is flat, could still improve, and the measurements show why."""
     cause: str | None
@@ -73,15 +73,16 @@ class Watch:
         if self.continuous:
             del evidence["entropy"]
         flat = np.zeros(len(self.agents), dtype=bool)
-        full = len(self.last) == WINDOW
-        if full:
-            flat = flat_together(self._series("cosine"))
+        known = flat
+        if len(self.last) == WINDOW:
+            cosines = self._series("cosine")
+            flat, known = flat_together(cosines), np.isfinite(cosines).all(axis=0)
         improvable = score is None or score < LEARNED
         causes = name_causes({**evidence, "collapsed": flat & improvable})
         expected = name_causes(evidence) * improvable
         return {
             agent: Verdict(
-                flat=bool(flat[k]) if full else None,
+                flat=bool(flat[k]) if known[k] else None,
                 collapsed=bool(causes[k]),
                 cause=CAUSES[causes[k]] or None,
                 expected=CAUSES[expected[k]] or None,
