@@ -76,7 +76,7 @@ class Watch:
         known = flat
         if len(self.last) == WINDOW:
             cosines = self._series("cosine")
-            flat, known = flat_together(cosines), np.isfinite(cosines).all(axis=0)
+            flat, known = flat_together(cosines), np.asarray(np.isfinite(cosines).all(axis=0))
         improvable = score is None or score < LEARNED
         causes = name_causes({**evidence, "collapsed": flat & improvable})
         expected = name_causes(evidence) * improvable
