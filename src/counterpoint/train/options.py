@@ -9,7 +9,7 @@ from typing import Any
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.train.settings import PolicySettings
 from counterpoint.worlds.given import did_you_mean, settings_from
-from counterpoint.worlds.steps import StepWorld
+from counterpoint.worlds.steps import StepSettings, StepWorld
 from counterpoint.worlds.stepwise import make_steps, step_catalogue
 
 BUDGET, PYTHON_BUDGET = 100_000, 20_000
@@ -58,7 +58,8 @@ def make_told(world: str, own: Mapping[str, Any]) -> StepWorld:
     try:
         return make_steps(world, own)
     except SettingError as error:
-        hints = [did_you_mean(name, POLICY) for name in own]
+        ours = {spec.name for spec in fields(StepSettings)}
+        hints = [did_you_mean(name, POLICY) for name in own if name not in ours]
         raise SettingError(f"{error}{next(filter(None, hints), '')}") from error
 
 

@@ -7,14 +7,17 @@ episode and the actions taken in it; to restore is to reset with that seed and t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.errors import SettingError, StateError, WorldError
+from counterpoint.errors import CounterpointError, SettingError, StateError, WorldError
 from counterpoint.worlds.base import Ints
 from counterpoint.worlds.dialects import Player, Rows, Team, Tuples, dialect
 from counterpoint.worlds.given import from_text
@@ -109,10 +112,15 @@ class ForeignWorld(StepWorld):
         if seed is not None:
             self.rng = np.random.default_rng(seed)
         self._log.clear()
-        self._begin(np.arange(self.copies))
-        return self._view()
+        with foreign_code(self.name, "reset"):
+            self._begin(np.arange(self.copies))
+            return self._view()
 
     def step(self, actions: NDArray[Any]) -> Step:
+        with foreign_code(self.name, "step"):
+            return self._step(actions)
+
+    def _step(self, actions: NDArray[Any]) -> Step:
         given = np.array(actions, dtype=np.float64 if self._continuous else np.int64)
         self._log.append(given)
         rows = given if self._continuous else given.tolist()
@@ -213,6 +221,24 @@ class ForeignWorld(StepWorld):
                 return True
             view = self.step(uniform_actions(self, view, rng)).view
         return False
+
+
+@contextmanager
+def foreign_code(name: str, what: str) -> Iterator[None]:
+    """Turns what foreign code raises into a WorldError; what it prints goes to standard error."""
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except CounterpointError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
+        told = " ".join(str(error).split()) or "no message"
+        raise WorldError(
+            f"world '{name}' failed in {what}: {type(error).__name__}: {told} ({place}); wanted an "
+            "environment that keeps PettingZoo's interface: --debug shows the traceback"
+        ) from error
 
 
 def make_foreign(

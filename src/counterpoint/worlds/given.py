@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -34,7 +34,21 @@ def settings_from(given: Mapping[str, Any] | None, settings: type[S], world: str
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
-        raise SettingError(f"got settings {told} for world '{world}'; {error}") from None
+        raise SettingError(wanted(error, told, settings, world)) from None
+
+
+def wanted(error: Exception, told: Mapping[str, Any], settings: type, world: str) -> str:
+    """What a conversion refused, and what the field takes."""
+    name = str(error).rpartition("$.")[2].rstrip("`")
+    if name not in told:
+        return f"got settings {dict(told)} for world '{world}'; {error}"
+    kind = get_type_hints(settings)[name]
+    choices = [str(choice) for choice in get_args(kind)]
+    said = f"one of {', '.join(choices)}" if choices else WANTED.get(kind, str(kind))
+    return f"got {name}={told[name]!r} for world '{world}'; wanted {said}"
+
+
+WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

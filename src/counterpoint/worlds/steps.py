@@ -208,8 +208,11 @@ def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> F
             told[name] = float(factor)
         except ValueError:
             told[name] = np.nan
-        if not (0 < told[name] < np.inf):
-            raise SettingError(f"got stakes={stakes!r}; wanted name:factor with positive factors")
+        if not name or not (0 < told[name] < np.inf):
+            raise SettingError(
+                f"got stakes={stakes!r}; wanted name:factor with positive factors, such as "
+                f"{agents[0]}:10"
+            )
     unknown = sorted(set(told) - set(agents) - set(roles))
     if unknown:
         known = ", ".join(dict.fromkeys((*agents, *roles)))
