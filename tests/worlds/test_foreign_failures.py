@@ -1,0 +1,54 @@
+"""Foreign worlds that fail: one error of ours that names the place, and nothing on our output."""
+
+import sys
+
+import pytest
+
+from counterpoint.errors import SettingError, WorldError
+from counterpoint.train.options import split_settings
+from counterpoint.worlds.foreign import foreign_code
+from counterpoint.worlds.steps import stakes_of
+
+
+@pytest.mark.parametrize("error", [ValueError("boom\nsecond line"), SystemExit(0)])
+def test_what_foreign_code_raises_is_told_in_one_line(error):
+    with pytest.raises(WorldError) as told, foreign_code("mine:World", "step"):
+        raise error
+    message = str(told.value)
+    assert "world 'mine:World' failed in step" in message
+    assert type(error).__name__ in message
+    assert "test_foreign_failures.py:" in message
+    assert "\n" not in message
+
+
+def test_errors_of_ours_and_interrupts_pass():
+    with pytest.raises(SettingError), foreign_code("mine:World", "step"):
+        raise SettingError("ours")
+    with pytest.raises(KeyboardInterrupt), foreign_code("mine:World", "step"):
+        raise KeyboardInterrupt
+
+
+def test_what_foreign_code_prints_goes_to_standard_error(capsys):
+    with foreign_code("mine:World", "step"):
+        sys.stdout.write("hello from step\n")
+    assert capsys.readouterr() == ("", "hello from step\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"parameters": "role"}, "parameters='role'.*wanted one of shared, per_role, separate"),
+        ({"hidden": "1.5"}, "hidden='1.5'.*wanted a whole number"),
+        ({"anneal": "maybe"}, "anneal='maybe'.*wanted true or false"),
+        ({"lr": "fast"}, "lr='fast'.*wanted a number"),
+    ],
+)
+def test_a_setting_of_a_wrong_kind_says_what_is_wanted(given, wanted):
+    with pytest.raises(SettingError, match=wanted):
+        split_settings("spread", given)
+
+
+@pytest.mark.parametrize("stakes", ["1", "agent_0", "agent_0:-1", "agent_0:nan", ":3"])
+def test_stakes_that_are_no_pairs_show_how_to_write_them(stakes):
+    with pytest.raises(SettingError, match=r"got stakes='.*such as agent_0:10"):
+        stakes_of(stakes, ("agent_0", "agent_1"), ("agent", "agent"))
