@@ -20,6 +20,7 @@ def test_a_signal_ends_the_run_and_its_workers(number, status, tmp_path):
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=_hears_interrupts,
     ) as running:
         _wait_for(tmp_path / "out")  # it is made when everything is imported and the plan is read
         time.sleep(2)
@@ -29,6 +30,11 @@ def test_a_signal_ends_the_run_and_its_workers(number, status, tmp_path):
     assert b"Traceback" not in told
     assert _group_is_gone(running.pid)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def _hears_interrupts():
+    """A shell that runs tests in the background has told its children to ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_for(folder):

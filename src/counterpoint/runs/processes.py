@@ -12,16 +12,14 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from counterpoint.runs.watch import Message, Told, Watch, ending, portable
@@ -33,8 +31,6 @@ Result = TypeVar("Result")
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _GRACE_SECONDS = 8.0
-_POLL_SECONDS = 0.2
-"""How long a signal may wait to be heeded."""
 
 
 @dataclass
@@ -55,10 +51,9 @@ def processes(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) 
     """
     waiting, results = deque(range(len(tasks))), dict[int, Result]()
     alive: list[_Worker] = []
-    with _one_thread_each(), _signals_at_safe_points() as heed_signals:
+    with _one_thread_each():
         try:
             while len(results) < len(tasks):
-                heed_signals()
                 busy = [worker for worker in alive if worker.task is not None]
                 while waiting and len(busy) < (workers or 1):
                     idle = next((worker for worker in alive if worker.task is None), None)
@@ -94,9 +89,8 @@ def _give(worker: _Worker, index: int, tasks: Sequence[Task[Any]]) -> None:
 
 
 def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
-    """The workers that have something to say, or that are dead; none after a short while."""
-    said = [worker.pipe for worker in busy] + [w.process.sentinel for w in busy]
-    ready = set(wait(said, _POLL_SECONDS))
+    """The workers that have something to say, or that are dead."""
+    ready = set(wait([worker.pipe for worker in busy] + [w.process.sentinel for w in busy]))
     return [w for w in busy if w.pipe in ready or w.process.sentinel in ready]
 
 
@@ -178,41 +172,6 @@ def _one_thread_each() -> Iterator[None]:
     finally:
         for name, value in saved.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@contextmanager
-def _signals_at_safe_points() -> Iterator[Callable[[], None]]:
-    """A function that handles the signals that came since it was called last.
-
-    A handler that raises may do so inside a finalizer, where Python drops the exception: seen on a
-    busy machine, an interrupted comparison went on to its end. So handlers only note the signal;
-    a second one is handled at once.
-    """
-    before = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if threading.current_thread() is threading.main_thread()
-        and callable(handler := signal.getsignal(number))
-    }
-    came: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) > 1:
-            before[signal.Signals(number)](number, frame)
-
-    def heed() -> None:
-        if len(came) == 1:
-            before[signal.Signals(came[0])](came.pop(), None)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield heed
-        heed()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _work(pipe: Connection) -> None:
