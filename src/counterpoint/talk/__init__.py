@@ -1,0 +1,1 @@
+"""Who produces text: speakers, and the models behind them."""
