@@ -13,8 +13,9 @@ from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 
+from counterpoint.train.loop import one_update  # noqa: E402
 from counterpoint.train.settings import PolicySettings  # noqa: E402
-from counterpoint.train.training import TrainPlan, one_update  # noqa: E402
+from counterpoint.train.training import TrainPlan  # noqa: E402
 from counterpoint.train.watch import Watch  # noqa: E402
 from counterpoint.worlds.steps import uniform_actions  # noqa: E402
 
@@ -39,10 +40,10 @@ def main() -> None:
 
 def updates(plan: TrainPlan) -> Any:
     """The rows of a training, one by one."""
-    learner = plan.learner()
-    watch, rows = Watch(learner.world.agents), []
-    while learner.steps < plan.budget:
-        rows.append(one_update(learner, watch, rows))
+    team = plan.trainee()
+    watch, rows = Watch(team.agents), []
+    while team.steps < plan.budget:
+        rows.append(one_update(team, watch, rows))
         yield rows[-1]
 
 
@@ -76,15 +77,16 @@ def speed(plan: TrainPlan) -> dict[str, Any]:
 
 def overhead(plan: TrainPlan) -> dict[str, Any]:
     """CPU time of a training step over a step of the world with random actions, in turns."""
-    learner = plan.learner()
+    team = plan.trainee()
+    learner = team.learner
     world, rng = learner.world, np.random.default_rng(0)
-    watch, rows = Watch(world.agents), [one_update(learner, Watch(world.agents), [])]
+    watch, rows = Watch(world.agents), [one_update(team, Watch(world.agents), [])]
     per_update, trained, alone = learner.player.steps, [], []
     actions = [uniform_actions(world, world.reset(), rng) for _ in range(per_update)]
     for _ in range(5):
         start = time.process_time()
         for _ in range(5):
-            rows.append(one_update(learner, watch, rows))
+            rows.append(one_update(team, watch, rows))
         trained.append((time.process_time() - start) / (5 * per_update))
         start = time.process_time()
         for _ in range(3):

@@ -32,12 +32,13 @@ class Cell:
     seed: int
 
     def __call__(self, advance: Advance) -> float:
+        from counterpoint.train.loop import train_to_end
         from counterpoint.train.settings import PolicySettings
-        from counterpoint.train.training import TrainPlan, train_policies
+        from counterpoint.train.training import TrainPlan
 
         policy = PolicySettings(lr=self.lr, entropy=self.entropy, diagnose_every=0)
         plan = TrainPlan(self.world, "mappo_pooled", self.seed, BUDGETS[self.world], policy=policy)
-        found = train_policies(plan).normalized
+        found = train_to_end(plan).normalized
         advance()
         assert found is not None  # twins have references
         return found

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoint.errors import SettingError
-from counterpoint.talk.tiny import VOCABULARY, spare, tiny_model, tiny_tokenizer
 from counterpoint.talk.common_words import COMMON
+from counterpoint.talk.tiny import VOCABULARY, spare, tiny_model, tiny_tokenizer
 
 pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from counterpoint.runs import provenance
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.train.loop import train_to_end
 from counterpoint.train.settings import PolicySettings
-from counterpoint.train.training import TrainPlan, train_policies
+from counterpoint.train.training import TrainPlan
 
 
 def plan(budget: int) -> TrainPlan:
@@ -23,7 +24,7 @@ def begin_or_go_on(path: Path, budget: int) -> None:
     there, what = (path / "run.json").exists(), plan(budget)
     run = RunDirectory.open(path) if there else RunDirectory.create(path, what.config())
     with run:
-        train_policies(what, run=run)
+        train_to_end(what, run=run)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from step_worlds import SaysWhatIsOnTape, played, random_tape, small
 from counterpoint.credit import catalogue
 from counterpoint.train.estimates import generalized_advantages, paid_by_decision
 from counterpoint.train.levels import Crediting, apply
+from counterpoint.train.loop import one_update, train_to_end
 from counterpoint.train.policies import Learner
-from counterpoint.train.training import TrainPlan, one_update, train_policies
+from counterpoint.train.training import PolicyTrainee, TrainPlan
 from counterpoint.train.watch import Watch
 from counterpoint.worlds import Reordered, make_steps
 from counterpoint.worlds.reordered import by_name
@@ -28,9 +29,9 @@ def series(world, scheme, given):
     """Rows of three updates, and all weights after them."""
     world = by_name(world)
     learner = Learner(world, scheme, small(**{"diagnose_every": 1, "steps": 6, **given}), 2)
-    watch, rows = Watch(world.agents), []
+    team, watch, rows = PolicyTrainee(None, learner), Watch(world.agents), []
     for _ in range(3):
-        rows.append(one_update(learner, watch, rows))
+        rows.append(one_update(team, watch, rows))
     return rows, learner.adam.weights.numpy().tobytes(), world.agents
 
 
@@ -55,7 +56,7 @@ def test_a_user_s_own_world_may_list_its_agents_in_any_order(scheme, given):
             "unsorted_env:PassesParcels", scheme, 1, 100, world_settings={"names": names},
             policy=policy, episodes=4,
         )  # fmt: skip
-        result = train_policies(plan)
+        result = train_to_end(plan)
         rows = [{**row, "seconds": 0} for row in result.rows]
         found.append((rows, result.returns.tolist(), result.agents))
     assert found[0] == found[1]

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("torch")
 
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.train.loop import train_to_end
 from counterpoint.train.settings import PolicySettings
-from counterpoint.train.training import TrainPlan, train_policies
+from counterpoint.train.training import TrainPlan
 
 SECONDS = float(os.environ.get("COUNTERPOINT_SOAK_SECONDS", "1800"))
 SLOPE_MB = 1.0
@@ -37,7 +38,7 @@ def test_memory_grows_by_less_than_a_megabyte_in_ten_thousand_steps(tmp_path):
             seen.append((row["step"], resident_mb()))
 
     with RunDirectory.create(tmp_path / "run", plan.config()) as run:
-        train_policies(
+        train_to_end(
             plan,
             run=run,
             on_row=on_row,

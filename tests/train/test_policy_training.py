@@ -19,8 +19,9 @@ from counterpoint.errors import SettingError
 from counterpoint.runs import provenance
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import read_facts
+from counterpoint.train.loop import train_to_end
 from counterpoint.train.settings import PolicySettings
-from counterpoint.train.training import CHECKPOINT_STEPS, TrainPlan, train_policies
+from counterpoint.train.training import CHECKPOINT_STEPS, TrainPlan
 
 CHILD = Path(__file__).with_name("policy_training.py")
 UPDATES = 12
@@ -54,7 +55,7 @@ def trained(plan, path, until=None):
     run = RunDirectory.open(path) if path.exists() else RunDirectory.create(path, plan.config())
     done = len(run.rows())
     with run:
-        return train_policies(
+        return train_to_end(
             plan,
             run=run,
             on_row=lambda row: setattr(trained, "done", row["update"]),
@@ -108,13 +109,13 @@ def test_stopped_once_at_any_point_it_is_what_it_would_have_been(kind, until, tm
 
 def test_a_plan_without_a_folder_gives_the_same_series(tmp_path):
     plan = made("plain", updates=4)
-    alone = train_policies(plan)
+    alone = train_to_end(plan)
     trained.done = 0
     written = trained(plan, tmp_path / "run")
     for one, two in zip(alone.rows, written.rows, strict=True):
         assert {**one, "seconds": 0} == {**two, "seconds": 0}
     np.testing.assert_array_equal(alone.returns, written.returns)
-    other = train_policies(TrainPlan.from_config({**plan.config(), "seed": 6}))
+    other = train_to_end(TrainPlan.from_config({**plan.config(), "seed": 6}))
     assert other.rows[0]["value_loss"] != alone.rows[0]["value_loss"]
 
 
@@ -160,7 +161,7 @@ def test_a_world_whose_episodes_do_not_end_gives_a_run_without_a_score(tmp_path,
     )  # fmt: skip
     monkeypatch.setattr("counterpoint.worlds.twin._measured", lambda *_: (0.0, 1.0))
     with RunDirectory.create(tmp_path / "run", plan.config()) as run:
-        found = train_policies(plan, run=run)
+        found = train_to_end(plan, run=run)
     assert len(found.returns) == 0
     assert found.normalized is None
     assert json.loads((tmp_path / "run" / "status.json").read_text())["return"] is None
@@ -170,16 +171,16 @@ def test_evaluation_takes_the_first_episodes_of_each_copy():
     """Long episodes would be missing if the first ones to end were taken."""
     policy = PolicySettings(hidden=2, layers=1, copies=4, steps=5, epochs=1, diagnose_every=0)
     plan = TrainPlan("foraging", "none", 0, 20, policy=policy, episodes=40)
-    found = train_policies(plan)
+    found = train_to_end(plan)
     assert len(found.returns) == 40
-    again = train_policies(plan)
+    again = train_to_end(plan)
     np.testing.assert_array_equal(found.returns, again.returns)
     assert found.normalized == pytest.approx((found.returns.mean() - 0.1854) / (0.9997 - 0.1854))
 
 
 def test_the_normalized_return_of_a_row_is_that_of_the_last_20_batches():
     policy = PolicySettings(hidden=2, layers=1, copies=4, steps=50, epochs=1, diagnose_every=0)
-    rows = train_policies(TrainPlan("foraging", "none", 0, 200 * 25, policy=policy)).rows
+    rows = train_to_end(TrainPlan("foraging", "none", 0, 200 * 25, policy=policy)).rows
     assert len(rows) == 25
     for i in (0, 18, 19, 20, 24):
         lately = np.mean([row["return"] for row in rows[max(0, i - 19) : i + 1]])

@@ -15,7 +15,7 @@ from counterpoint.cli.output import print_json, print_result, progress, say
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.experiments import Plan, compare
-from counterpoint.experiments.compare import is_stepwise, stage_of
+from counterpoint.experiments.compare import kind_of, stage_of
 from counterpoint.report import comparison_table
 from counterpoint.runs.executor import ExecutorName
 
@@ -31,6 +31,7 @@ class Compare:
       counterpoint compare regions --schemes mappo_pooled,happo_per_agent --set scale=10
       counterpoint compare all_hands --seeds 16 --out results
       counterpoint compare spread --budget 100000 --set reward=common --out spread
+      counterpoint compare lewis --policy tiny --set speaker_offset=5 speaker_scale=10
       counterpoint compare --config plan.toml --json
     """
 
@@ -44,15 +45,19 @@ class Compare:
     """How many seeds; default 10, or 5 in a world of many steps."""
     budget: int | None = None
     """In a world of many steps: steps of each training; default 100000, or 20000 of a world in
-    Python."""
+    Python. In a text world: updates; default 150 of the tiny model, or 100 of another."""
+    policy: str | None = None
+    """In a text world: the language model whose adapters are trained. `tiny` (the default),
+    `smollm2`, or the path or name of any causal model of Hugging Face's."""
     seconds: float | None = None
-    """In a world of many steps: end each training after so many seconds, if that comes first."""
+    """In a world of many steps or of words: end each training after so many seconds, if that comes
+    first."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A setting of the world, or of the policies in a world of many steps, key=value; may be
     repeated, and may take several pairs."""
     config: Path | None = None
-    """A TOML file with `world`, `schemes`, `seeds`, `budget`, `seconds` and a table `[set]`; flags
-    override it."""
+    """A TOML file with `world`, `schemes`, `seeds`, `budget`, `seconds`, `policy` and a table
+    `[set]`; flags override it."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json. In a world of many steps also for the run
     of each training: the same command again goes on where it was."""
@@ -91,15 +96,16 @@ class Compare:
         budget = told.get("budget") if self.budget is None else self.budget
         seconds = told.get("seconds") if self.seconds is None else self.seconds
         settings = {**told.get("set", {}), **read_settings(self.set)}
+        policy = told.get("policy") if self.policy is None else self.policy
         names = tuple(str(name).strip() for name in schemes if str(name).strip())
-        return Plan(str(world), names, seeds, settings, self.control, budget, seconds)
+        return Plan(str(world), names, seeds, settings, self.control, budget, seconds, policy)
 
 
 def watched(
     plan: Plan, workers: int | None, out: Path | None, executor: ExecutorName
 ) -> dict[str, Any]:
     """The comparison of a plan, shown on standard error while it runs."""
-    if not is_stepwise(plan.world):
+    if kind_of(plan.world) == "exact":
         with progress(f"comparing on {plan.world}") as report:
             return compare(plan, workers=workers, on_progress=report, executor=executor)
     asked = stage_of(plan)
@@ -137,7 +143,8 @@ def read_config(path: Path) -> Mapping[str, Any]:
         SettingError: the file cannot be read, is no TOML, or has keys or types of another kind.
     """
     kinds: dict[str, Any] = {
-        "world": str, "schemes": list, "seeds": int, "budget": int, "seconds": float, "set": dict,
+        "world": str, "schemes": list, "seeds": int, "budget": int, "seconds": float,
+        "policy": str, "set": dict,
     }  # fmt: skip
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -12,7 +12,6 @@ from counterpoint.cli.compare import read_settings
 from counterpoint.cli.live import Run, watching
 from counterpoint.cli.training import finish
 from counterpoint.runs.names import run_folder
-from counterpoint.train.needs import require_torch
 
 DEFAULT = Path("counterpoint-out") / "train"
 
@@ -38,6 +37,9 @@ class Train:
     """Of everything: networks, world, actions, order."""
     budget: int | None = None
     """Steps to play, all copies together; default 100000, or 20000 of a world in Python."""
+    policy: str | None = None
+    """In a text world: the language model whose adapters are trained. `tiny` (the default),
+    `smollm2`, or the path or name of any causal model of Hugging Face's."""
     seconds: float | None = None
     """End after so many seconds of training, if that comes first."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -53,8 +55,8 @@ class Train:
 
     def run(self) -> int:
         """Train, save, print."""
-        require_torch()
-        from counterpoint.train.session import begin, plan_of
+        from counterpoint.train.plans import plan_of
+        from counterpoint.train.session import begin
 
         plan = plan_of(
             self.world,
@@ -63,6 +65,7 @@ class Train:
             budget=self.budget,
             seconds=self.seconds,
             given=read_settings(self.set),
+            model=self.policy,
         )
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = Run(f"{self.scheme} on {self.world}", plan.budget)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from counterpoint import __version__
 from counterpoint.errors import SettingError, UnknownNameError
@@ -20,10 +20,13 @@ from counterpoint.experiments.summary import differences, scheme_document
 from counterpoint.experiments.tables import Tables
 from counterpoint.experiments.verdict import verdict
 from counterpoint.runs.executor import ExecutorName
+from counterpoint.talk.needs import require_language
 from counterpoint.train.needs import require_torch
+from counterpoint.train.plans import no_model
 from counterpoint.worlds import catalogue
 from counterpoint.worlds.given import did_you_mean
 from counterpoint.worlds.stepwise import step_catalogue
+from counterpoint.worlds.texts import text_catalogue
 
 SCHEMA = "counterpoint.comparison/1"
 
@@ -55,10 +58,12 @@ class Plan:
     """Also run the world's control, in which decoupling can do nothing, where it has one."""
     budget: int | None = None
     """Steps of each training, all copies together, where networks are trained; None takes 100,000,
-    or 20,000 where the world is stepped in Python."""
+    or 20,000 where the world is stepped in Python. In text worlds: updates of each training."""
     seconds: float | None = None
     """End each of these trainings after so many seconds, if that comes first. What comes out then
     depends on the machine."""
+    model: str | None = None
+    """The language model whose adapters are trained in a text world: see `open_model`."""
 
     def __post_init__(self) -> None:
         if len(set(self.schemes)) < len(self.schemes):
@@ -118,7 +123,13 @@ def stage_of(plan: Plan) -> Stage:
     Raises:
         UnknownNameError, SettingError, SchemeError, MissingPackageError: as `Plan`.
     """
-    if is_stepwise(plan.world):
+    if plan.world in text_catalogue():
+        require_language()
+        from counterpoint.experiments.language import Language
+
+        return Language(plan)
+    no_model(plan.world, plan.model)
+    if kind_of(plan.world) == "steps":
         require_torch()
         from counterpoint.experiments.policies import Policies
 
@@ -126,21 +137,23 @@ def stage_of(plan: Plan) -> Stage:
     return Tables(plan)
 
 
-def is_stepwise(world: str) -> bool:
-    """Whether networks are trained in the world of this name.
+def kind_of(world: str) -> Literal["exact", "steps", "text"]:
+    """How teams are trained in the world of this name.
 
     Raises:
         UnknownNameError: no world is called so.
     """
+    if world in text_catalogue():
+        return "text"
     if ":" in world or world in step_catalogue():
-        return True
-    known = [*catalogue(), *step_catalogue()]
+        return "steps"
+    known = [*catalogue(), *step_catalogue(), *text_catalogue()]
     if world not in known:
         raise UnknownNameError(
             f"got world '{world}'; wanted one of {', '.join(known)}, or a foreign one, as "
             f"package.module:Class{did_you_mean(world, known)}"
         )
-    return False
+    return "exact"
 
 
 def compare(

@@ -19,10 +19,9 @@ from counterpoint.errors import WorldError
 from counterpoint.train.linear import Training
 from counterpoint.train.watch import WINDOW
 from counterpoint.worlds.base import Bools, Floats, Ints, World
-from counterpoint.worlds.steps import stakes_of
 
 if TYPE_CHECKING:
-    from counterpoint.train.training import Trained
+    from counterpoint.train.loop import Trained
 
 MEASURES = ("inflation", "signal_share", "dead_rate", "participation")
 """What is told of each agent whatever the world; others where the world knows them."""
@@ -123,15 +122,16 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
     shape = (len(rows), len(judged), len(agents))
     index = [[[CAUSES.index(c or "") for c in row] for row in one] for one in told("cause")]
     scores = [done.normalized for done in trained]
+    by_agent = np.array([done.by_agent.mean(axis=0) for done in trained])
     return Outcome(
         agents=agents,
-        axis="step",
+        axis=trained[0].plan.axis,
         at=np.array([row["step"] for row in rows[0]], dtype=np.int64),
         curve=curve,
         final=np.array([done.returns.mean() for done in trained]),
         normalized=None if None in scores else np.array(scores, dtype=np.float64),
         price=paid_returns(trained),
-        by_agent=np.array([done.by_agent.mean(axis=0) for done in trained]),
+        by_agent=by_agent if by_agent.size else None,
         accuracy=None,
         collapsed=np.array(told("collapsed"), dtype=bool).reshape(shape),
         causes=np.array(index, dtype=np.int8).reshape(shape),
@@ -150,19 +150,9 @@ def early(rows: Sequence[Mapping[str, Any]], agent: str) -> int:
 
 
 def paid_returns(trained: Sequence[Trained]) -> Floats | None:
-    """[S] final returns weighted by stakes, weights of mean 1; None where all agents' are equal.
-
-    Where the reward is common, what is paid is proportional to the return, whatever the stakes.
-    """
-    plan = trained[0].plan
-    world = plan.make_world(0, 1)
-    world.close()
-    weights = stakes_of(world.settings.stakes, world.agents, world.roles)
-    if world.settings.reward == "common" or np.ptp(weights) == 0:
-        return None
-    means = np.array([done.by_agent.mean(axis=0) for done in trained])
-    paid: Floats = (means * weights).sum(axis=1) / weights.mean()
-    return paid
+    """[S] final returns weighted by what is really paid; None where that is the return itself."""
+    found = [done.plan.paid_returns(done.by_agent) for done in trained]
+    return None if None in found else np.array(found, dtype=np.float64)
 
 
 def filled(values: Sequence[float | None]) -> Floats:

@@ -8,63 +8,22 @@ chance to begin with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.errors import RunError
-from counterpoint.experiments.outcome import Outcome, from_policies
+from counterpoint.experiments.outcome import Outcome
 from counterpoint.experiments.pairs import Pair
+from counterpoint.experiments.trainings import train_arms
 from counterpoint.experiments.untrained import control_facts, untrained_probe
-from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.executor import Advance, run_tasks
-from counterpoint.runs.names import run_folder
-from counterpoint.runs.status import RUN, read_run
 from counterpoint.train.levels import Crediting
 from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
-from counterpoint.train.training import Row, Trained, TrainPlan, train_policies
+from counterpoint.train.training import TrainPlan
 
 if TYPE_CHECKING:
     from counterpoint.experiments.compare import Plan, Work
 
 DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "none")
 """Pooled, decoupled, decoupled with memory on rewards, and no normalization at all."""
-
-
-@dataclass(frozen=True)
-class OneTraining:
-    """One scheme and seed: a task for any executor."""
-
-    plan: TrainPlan
-    folder: Path | None
-    """Its run directory, begun or not; None for nowhere."""
-
-    def __call__(self, advance: Advance) -> Trained:
-        def on_row(row: Row) -> None:
-            advance(told_of(row))
-
-        if self.folder is None:
-            return train_policies(self.plan, on_row=on_row)
-        with self._run(self.folder) as run:
-            return train_policies(self.plan, run=run, on_row=on_row)
-
-    def _run(self, folder: Path) -> RunDirectory:
-        if not (folder / RUN).exists():
-            return RunDirectory.create(folder, self.plan.config())
-        if TrainPlan.from_config(read_run(folder)["config"]) != self.plan:
-            raise RunError(
-                f"{folder} holds a run of another plan; wanted that of this comparison, or none: "
-                "choose another --out"
-            )
-        return RunDirectory.open(folder)
-
-
-def told_of(row: Row) -> dict[str, Any]:
-    """What a training tells of a row while it goes on: step, return, normalized, collapsed."""
-    told = {name: row[name] for name in ("step", "return", "normalized")}
-    if "agents" in row:
-        told["collapsed"] = [name for name, agent in row["agents"].items() if agent["collapsed"]]
-    return told
 
 
 class Policies:
@@ -127,25 +86,11 @@ class Policies:
     def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], dict[str, Any] | None]:
         """Every scheme trained, and the control."""
         seeds = range(self.plan.seeds or self.default_seeds)
-        arms = [(name, seed) for seed in seeds for name in self.schemes]
-        tasks = [OneTraining(self.training(*arm), self._folder(work, *arm)) for arm in arms]
-        total = -(-self.budget // (self.policy.copies * self.policy.steps)) * len(tasks)
-        on_progress, on_row = work.on_progress, work.on_row
-        trained = run_tasks(
-            tasks,
-            workers=work.workers,
-            executor=work.executor,
-            on_progress=(lambda done: on_progress(done, total)) if on_progress else None,
-            on_message=(lambda index, told: on_row(*arms[index], told)) if on_row else None,
-        )
-        by_arm = dict(zip(arms, trained, strict=True))
-        found = {n: from_policies([by_arm[n, s] for s in seeds]) for n in self.schemes}
+        plans = {(n, s): self.training(n, s) for s in seeds for n in self.schemes}
+        found = train_arms(plans, -(-self.budget // (self.policy.copies * self.policy.steps)), work)
         control = control_facts(self.training(self.schemes[0], 0), pair)
         return found, control if self.plan.control else None
 
     def probe(self, pair: Pair) -> dict[str, Any]:
         """Whether decoupling can matter: verdict, conditions, largest change of an advantage."""
         return untrained_probe(self.training(self.schemes[0], 0), pair)
-
-    def _folder(self, work: Work, scheme: str, seed: int) -> Path | None:
-        return None if work.folder is None else run_folder(work.folder / "runs", scheme, seed)

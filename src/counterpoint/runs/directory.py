@@ -3,6 +3,7 @@
     run.json        configuration, versions, revision, machine: written once
     status.json     running, finished, stopped or failed, and the closing numbers
     metrics.jsonl   the series
+    episodes.jsonl  what agents said, where they speak: a line an update
     checkpoints/    the newest few, each in a folder named for its step
     lock            held while a process works here
 
@@ -28,7 +29,16 @@ from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import Metrics, cut_back, read_rows
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.snapshot import Snapshot
-from counterpoint.runs.status import CHECKPOINTS, LOCK, METRICS, RUN, STATUS, now, read_run
+from counterpoint.runs.status import (
+    CHECKPOINTS,
+    EPISODES,
+    LOCK,
+    METRICS,
+    RUN,
+    STATUS,
+    now,
+    read_run,
+)
 
 
 class RunDirectory:
@@ -54,7 +64,7 @@ class RunDirectory:
         self.notes: tuple[str, ...] = ()
         """What was damaged and passed over, a sentence each: for the user to read."""
         self._lock, self._keep, self._index = lock, keep, index
-        self._metrics: Metrics | None = None
+        self._metrics: dict[str, Metrics] | None = None
         self._ended = False
 
     @classmethod
@@ -122,6 +132,7 @@ class RunDirectory:
             for step in found.damaged:
                 checkpoint.set_aside(folder, step)
             lines = cut_back(path / METRICS, found.step)
+            cut_back(path / EPISODES, found.step)
             run = cls(path, lock, facts, found, keep, index)
             run.notes = (
                 *(f"{told}: moved to {step}.damaged" for step, told in found.damaged.items()),
@@ -147,14 +158,21 @@ class RunDirectory:
         """The rows of the series that are there."""
         return read_rows(self.path / METRICS)[0]
 
-    def log(self, row: Mapping[str, Any]) -> None:
-        """Add a row to the series: `{"step": 10, "return": 0.7}`; what is not finite becomes null.
+    def log(self, row: Mapping[str, Any], series: str = METRICS) -> None:
+        """Add a row to a series: `{"step": 10, "return": 0.7}`; what is not finite becomes null.
+
+        Args:
+            row: with its whole number `step`.
+            series: `METRICS`, or `EPISODES` for what was said.
 
         Raises:
             RunError: it has no whole number `step`, or holds what JSON cannot.
             OutputError: it could not be written; earlier rows are whole.
         """
-        self._series.append(row)
+        files = self._series
+        if series not in files:
+            files[series] = Metrics(self.path / series)
+        files[series].append(row)
 
     def save(self, step: int, snapshot: Snapshot) -> Path:
         """Write a checkpoint, and the series up to it; when this returns, neither is ever lost.
@@ -163,7 +181,7 @@ class RunDirectory:
             CheckpointError: the snapshot holds what a checkpoint cannot.
             OutputError: it could not be written; every earlier checkpoint is intact.
         """
-        self._series.sync()
+        self._sync()
         path = checkpoint.save(self.path / CHECKPOINTS, step, snapshot, keep=self._keep)
         self._record(acknowledged=True)
         return path
@@ -174,7 +192,7 @@ class RunDirectory:
         Raises:
             OutputError: it could not be written.
         """
-        self._series.sync()
+        self._sync()
         self._end("finished", summary)
 
     def close(self) -> None:
@@ -189,7 +207,8 @@ class RunDirectory:
         finally:
             self._ended = True
             if self._metrics is not None:
-                self._metrics.close()
+                for file in self._metrics.values():
+                    file.close()
                 self._metrics = None
             self._lock.release()
             self._record()
@@ -213,13 +232,17 @@ class RunDirectory:
                 self.close()
 
     @property
-    def _series(self) -> Metrics:
+    def _series(self) -> dict[str, Metrics]:
         if self._metrics is None:
             raise RunError(f"got work for {self.path}, which is closed; open the run again")
         return self._metrics
 
+    def _sync(self) -> None:
+        for file in self._series.values():
+            file.sync()
+
     def _begin(self) -> None:
-        self._metrics = Metrics(self.path / METRICS)
+        self._metrics = {METRICS: Metrics(self.path / METRICS)}
         self._write_status("running")  # its folder is fsynced with it, and so the others' names
         self._record()
 
@@ -244,7 +267,7 @@ def _locked(path: Path) -> Lock:
             f"could not make {path} ({error.strerror or error}); choose another folder"
         ) from error
     lock = Lock(path / LOCK)
-    for name in (RUN, STATUS, METRICS):
+    for name in (RUN, STATUS, METRICS, EPISODES):
         for left in path.glob(f".{name}.*"):  # of a process that was killed while it wrote
             with contextlib.suppress(OSError):
                 left.unlink()

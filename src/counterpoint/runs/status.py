@@ -16,6 +16,7 @@ from counterpoint.runs.checkpoint import steps
 from counterpoint.runs.lock import is_locked
 
 RUN, STATUS, METRICS = "run.json", "status.json", "metrics.jsonl"
+EPISODES = "episodes.jsonl"
 CHECKPOINTS, LOCK = "checkpoints", "lock"
 
 Kind = TypeVar("Kind")

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
-from counterpoint.talk.needs import require_language
 from counterpoint.talk.common_words import COMMON
+from counterpoint.talk.needs import require_language
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast

@@ -1,27 +1,23 @@
 """Training in a run directory: begin, stop by signal, go on.
 
-Start with `plan_of`, `begin` and `go_on`. The first SIGINT or SIGTERM ends a training after the
-present update, with a checkpoint.
+Start with `begin` and `go_on`; plans come from `plans.py`. The first SIGINT or SIGTERM ends a
+training after the present update, with a checkpoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from counterpoint.errors import SettingError
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import read_facts, read_run
 from counterpoint.runs.stop import Stopper
-from counterpoint.train.levels import Crediting
+from counterpoint.train.loop import Row, Trainable, Trained, train_to_end
 from counterpoint.train.needs import require_tensorboard
-from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
-from counterpoint.train.training import Row, Trained, TrainPlan, train_policies
-from counterpoint.worlds import catalogue as exact_worlds
+from counterpoint.train.plans import plan_from
 
 OnRow = Callable[[Row], None]
 
@@ -32,7 +28,7 @@ class Session:
 
     path: Path
     """The run directory."""
-    plan: TrainPlan
+    plan: Trainable
     """What the run trains."""
     trained: Trained | None
     """What came out; None where the run had ended before."""
@@ -46,48 +42,8 @@ class Session:
     """What was damaged and passed over, a sentence each."""
 
 
-def plan_of(
-    world: str,
-    scheme: str = "mappo_pooled",
-    *,
-    seed: int = 0,
-    budget: int | None = None,
-    seconds: float | None = None,
-    given: Mapping[str, Any] | None = None,
-) -> TrainPlan:
-    """The plan for a world of many steps, with what was not said filled in.
-
-    Args:
-        world: its name.
-        scheme: name of a scheme, or `counterfactual`.
-        seed: of everything.
-        budget: steps to play; None takes what a world of its kind gets.
-        seconds: end after so many, if that comes first.
-        given: settings of the world and of the policies, as `split_settings` takes them.
-
-    Raises:
-        UnknownNameError: no world, scheme or setting of that name.
-        SettingError: a value out of range, or a world that is not played step by step.
-        SchemeError: a scheme that this world or these settings cannot have.
-    """
-    given = given or {}
-    if world in exact_worlds():
-        raise SettingError(
-            f"got world '{world}', which is evaluated exactly and learned in seconds; wanted a "
-            f"world of many steps, or: counterpoint compare {world}"
-        )
-    own, policy = split_settings(world, given)
-    made = make_told(world, own)
-    made.close()
-    budget = budget_or_default(budget, python=made.python)
-    if "diagnose_every" not in given:
-        policy = measured_often(policy, budget, python=made.python)
-    Crediting.of(scheme, made, policy)
-    return TrainPlan(world, scheme, seed, budget, seconds, own, policy)
-
-
 def begin(
-    plan: TrainPlan, path: Path, on_row: OnRow | None = None, *, export: str | None = None
+    plan: Trainable, path: Path, on_row: OnRow | None = None, *, export: str | None = None
 ) -> Session:
     """Train in a folder that holds no run.
 
@@ -100,7 +56,7 @@ def begin(
     Raises:
         RunError: there is a run already.
         MissingPackageError: the exporter's package is not installed.
-        CounterpointError: as `train_policies`.
+        CounterpointError: as `train_to_end`.
     """
     if export == TensorBoard.FOLDER:
         require_tensorboard()  # before there is anything to leave behind
@@ -116,9 +72,9 @@ def go_on(path: Path, on_row: OnRow | None = None) -> Session:
     Raises:
         RunError: there is no run.
         BusyError: another process works there.
-        CounterpointError: as `train_policies`.
+        CounterpointError: as `train_to_end`.
     """
-    plan = TrainPlan.from_config(read_run(path)["config"])
+    plan = plan_from(read_run(path)["config"])
     facts = read_facts(path)
     if facts.status == "finished":
         step = facts.step or 0
@@ -130,7 +86,7 @@ def go_on(path: Path, on_row: OnRow | None = None) -> Session:
 
 
 def _session(
-    plan: TrainPlan, run: RunDirectory, on_row: OnRow | None, export: str | None
+    plan: Trainable, run: RunDirectory, on_row: OnRow | None, export: str | None
 ) -> Session:
     begun = run.resumed.step or 0
     copy = exporter(export, run.path) if export else None
@@ -141,7 +97,7 @@ def _session(
                 told(row)
 
     with Stopper() as stopper:
-        trained = train_policies(
+        trained = train_to_end(
             plan, run=run, on_row=heard, asked_to_stop=lambda: stopper.asked is not None
         )
     if copy is not None:

@@ -1,39 +1,36 @@
-"""`train_policies`: a plan in, a trained team and its series out; resumable at any checkpoint.
+"""`TrainPlan`: a team of neural policies in a world of many steps, as plain data.
 
-Read `train_policies` top to bottom. A plan is plain data: the same plan gives the same series, bit
-for bit, whether it ran in one go or was killed and resumed.
+`loop.train_to_end` trains it; `policies.Learner` is what learns.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
 
+from counterpoint.credit import Tally
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.snapshot import Snapshot
 from counterpoint.train.audit import credit_audit
+from counterpoint.train.loop import Row
 from counterpoint.train.policies import Estimate, Learner
 from counterpoint.train.ppo import Part
 from counterpoint.train.probe import agent_numbers
 from counterpoint.train.rollout import Batch, Player
 from counterpoint.train.settings import PolicySettings
 from counterpoint.train.snapshot import capture, restore
-from counterpoint.train.watch import Watch
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.reordered import by_name
-from counterpoint.worlds.steps import StepWorld
+from counterpoint.worlds.steps import StepWorld, stakes_of
 from counterpoint.worlds.stepwise import make_steps
 
-Row = dict[str, Any]
 CHECKPOINT_STEPS = 5_000
 """Most steps between two checkpoints, as far as a batch is not longer."""
-SMOOTHED = 20
-"""Batches over which the return is averaged before it is held against the reference."""
 LONGEST_EVALUATION = 20_000
 """Steps after which copies whose episode does not end are no longer waited for."""
 PLAYED_TOGETHER = 500
@@ -64,6 +61,7 @@ class TrainPlan:
     """How policies are built and trained."""
     episodes: int = 100
     """Fresh episodes in which the trained team is evaluated."""
+    axis: ClassVar[str] = "step"
 
     def __post_init__(self) -> None:
         filled = self.policy.filled(python=":" in self.world)  # so that a run keeps its numbers
@@ -102,135 +100,93 @@ class TrainPlan:
         world = self.make_world(0, self.policy.copies)
         return Learner(world, self.scheme, self.policy, self.seed, self.budget)
 
+    def trainee(self) -> PolicyTrainee:
+        """The same, as the loop sees it."""
+        return PolicyTrainee(self, self.learner())
 
-@dataclass(frozen=True)
-class Trained:
-    """What came out of a training."""
+    def paid_returns(self, by_agent: Floats) -> float | None:
+        """The return weighted by stakes, weights of mean 1; None where all agents' are equal.
 
-    plan: TrainPlan
-    """What was asked for."""
-    agents: tuple[str, ...]
-    """[A] names."""
-    finished: bool
-    """Whether the budget is spent and the team evaluated; false where it was asked to stop."""
-    rows: tuple[Row, ...]
-    """The series: a row an update."""
-    returns: Floats
-    """[n] returns of fresh episodes of the trained team; empty where none ended."""
-    by_agent: Floats
-    """[n, A] each agent's part in them."""
-    normalized: float | None
-    """Their mean between the random (0) and the reference (1) return; None where not known."""
-    tally: Mapping[str, int]
-    """Edge cases that normalization met, summed over updates."""
+        Where the reward is common, what is paid is proportional to the return, whatever the stakes.
+        """
+        world = self.make_world(0, 1)
+        world.close()
+        weights = stakes_of(world.settings.stakes, world.agents, world.roles)
+        if world.settings.reward == "common" or np.ptp(weights) == 0:
+            return None
+        return float((by_agent.mean(axis=0) * weights).sum() / weights.mean())
 
 
-def train_policies(
-    plan: TrainPlan,
-    *,
-    run: RunDirectory | None = None,
-    on_row: Callable[[Row], None] | None = None,
-    asked_to_stop: Callable[[], bool] = lambda: False,
-) -> Trained:
-    """Train a team until its budget is spent.
+class PolicyTrainee:
+    """A team of neural policies, as the loop sees it."""
 
-    Args:
-        plan: what to train.
-        run: where the series and checkpoints go, and where a run that was begun goes on.
-        on_row: called with each new row of the series.
-        asked_to_stop: asked after each update; a true answer ends the training with a checkpoint.
+    between_checkpoints = CHECKPOINT_STEPS
 
-    Raises:
-        CounterpointError: what the plan asks for cannot be had, or the run cannot be written.
-    """
-    learner = plan.learner()
-    watch = Watch(learner.world.agents, continuous=learner.world.actions[0].continuous)
-    rows: list[Row] = []
-    if run is not None and run.resumed.snapshot is not None:
-        restore(learner, run.resumed.snapshot)
-        rows = run.rows()
-        for row in rows:
-            if "agents" in row:
-                watch.judge(row["agents"], row["normalized"])
-    begun, before = time.monotonic(), rows[-1]["seconds"] if rows else 0.0
-    saved = learner.steps
-    while not spent(plan, learner, rows) and not asked_to_stop():
-        row = one_update(learner, watch, rows)
-        row["seconds"] = round(before + time.monotonic() - begun, 3)
-        rows.append(row)
-        if run is not None:
-            run.log(row)
-            if learner.steps + learner.batch_steps - saved > CHECKPOINT_STEPS:
-                run.save(learner.steps, capture(learner))
-                saved = learner.steps
-        if on_row is not None:
-            on_row(row)
-    if run is not None and saved < learner.steps:
-        run.save(learner.steps, capture(learner))
-    done = spent(plan, learner, rows)
-    tried = evaluate(plan, learner, asked_to_stop) if done else None
-    by_agent = np.zeros((0, len(learner.world.agents))) if tried is None else tried
-    returns = by_agent.sum(axis=-1)
-    mean = float(returns.mean()) if len(returns) else None
-    score = None if mean is None else learner.world.references.normalized(returns.mean())
-    found = Trained(
-        plan=plan,
-        agents=learner.world.agents,
-        finished=tried is not None,
-        rows=tuple(rows),
-        returns=returns,
-        by_agent=by_agent,
-        normalized=None if score is None else float(score),
-        tally=asdict(learner.tally),
-    )
-    learner.world.close()
-    if run is not None and found.finished:
-        run.finish({"step": learner.steps, "return": mean, "normalized": found.normalized})
-    return found
+    def __init__(self, plan: TrainPlan, learner: Learner) -> None:
+        self.plan, self.learner = plan, learner
+        world = learner.world
+        self.agents, self.references = world.agents, world.references
+        self.continuous = world.actions[0].continuous
 
+    @property
+    def steps(self) -> int:
+        """Steps played so far, all copies together."""
+        return self.learner.steps
 
-def spent(plan: TrainPlan, learner: Learner, rows: list[Row]) -> bool:
-    """Whether the budget of steps, or of seconds, is."""
-    late = plan.seconds is not None and bool(rows) and rows[-1]["seconds"] >= plan.seconds
-    return late or learner.steps >= plan.budget
+    @property
+    def batch_steps(self) -> int:
+        """Steps of one batch, all copies together."""
+        return self.learner.batch_steps
 
+    @property
+    def tally(self) -> Tally:
+        """Edge cases that normalization met."""
+        return self.learner.tally
 
-def one_update(learner: Learner, watch: Watch, before: list[Row]) -> Row:
-    """One update of the learner, as a row of the series."""
-    every = learner.settings.diagnose_every
-    measured = None
+    def update(self, run: RunDirectory | None) -> tuple[Row, dict[str, Any] | None, Row | None]:
+        """One update of the learner: its row, and what was measured of agents and team."""
+        learner, every = self.learner, self.learner.settings.diagnose_every
+        measured = None
 
-    def look(batch: Batch, estimate: Estimate, parts: list[Part]) -> None:
-        nonlocal measured
-        scheme, copies = learner.crediting.scheme, learner.world.copies
-        measured = agent_numbers(learner.team, parts, estimate.credited, scheme, copies)
-        if learner.world.settings.reward == "common":
-            audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
-            for numbers, correlation in zip(measured[0], audit, strict=True):
-                numbers["credit_correlation"] = correlation
+        def look(batch: Batch, estimate: Estimate, parts: list[Part]) -> None:
+            nonlocal measured
+            scheme, copies = learner.crediting.scheme, learner.world.copies
+            measured = agent_numbers(learner.team, parts, estimate.credited, scheme, copies)
+            if learner.world.settings.reward == "common":
+                audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
+                for numbers, correlation in zip(measured[0], audit, strict=True):
+                    numbers["credit_correlation"] = correlation
 
-    due = every > 0 and learner.updates % every == 0
-    batch, losses = learner.update(look if due else None)
-    returns = batch.returns
-    row: Row = {
-        "step": learner.steps,
-        "update": learner.updates,
-        "episodes": len(returns),
-        "return": float(returns.mean()) if len(returns) else None,
-        **losses,
-    }
-    lately = [r["return"] for r in [*before[1 - SMOOTHED :], row] if r["return"] is not None]
-    score = learner.world.references.normalized(np.mean(lately)) if lately else None
-    row["normalized"] = None if score is None else float(score)
-    if measured is not None:
-        by_agent, team = measured
-        named = dict(zip(learner.world.agents, by_agent, strict=True))
-        verdicts = watch.judge(named, row["normalized"])
-        judged = {
-            agent: {**named[agent], **verdict._asdict()} for agent, verdict in verdicts.items()
+        due = every > 0 and learner.updates % every == 0
+        batch, losses = learner.update(look if due else None)
+        returns = batch.returns
+        row: Row = {
+            "step": learner.steps,
+            "update": learner.updates,
+            "episodes": len(returns),
+            "return": float(returns.mean()) if len(returns) else None,
+            **losses,
         }
-        row |= {"agents": judged, "team": team}
-    return row
+        if measured is None:
+            return row, None, None
+        return row, dict(zip(self.agents, measured[0], strict=True)), measured[1]
+
+    def evaluate(self, asked_to_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
+        """Returns of fresh episodes, and each agent's part in them."""
+        by_agent = evaluate(self.plan, self.learner, asked_to_stop)
+        return None if by_agent is None else (by_agent.sum(axis=-1), by_agent)
+
+    def capture(self) -> Snapshot:
+        """Everything that decides what the learner does next."""
+        return capture(self.learner)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on where `capture` was called."""
+        restore(self.learner, snapshot)
+
+    def close(self) -> None:
+        """Let go of the worlds."""
+        self.learner.world.close()
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -21,7 +22,7 @@ def settings_from(given: Mapping[str, Any] | None, settings: type[S], world: str
         UnknownNameError: there is no setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
-    told = dict(given or {})
+    told = {name: _written_out(value) for name, value in (given or {}).items()}
     known = [field.name for field in fields(settings)]  # type: ignore[arg-type]
     unknown = sorted(set(told) - set(known))
     if unknown:
@@ -35,6 +36,11 @@ def settings_from(given: Mapping[str, Any] | None, settings: type[S], world: str
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
         raise SettingError(wanted(error, told, settings, world)) from None
+
+
+def _written_out(value: Any) -> Any:
+    """`.5` as `0.5`: the converter wants a digit before the point."""
+    return re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
 def wanted(error: Exception, told: Mapping[str, Any], settings: type, world: str) -> str:

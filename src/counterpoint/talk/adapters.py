@@ -1,0 +1,145 @@
+"""LoRA adapters: one low-rank change of a frozen model for each agent, side by side in one model.
+
+Start with `Adapter`. A batch holds rows of several agents; `Routing` says which rows belong to
+which adapter, so that one pass through the frozen layers serves them all. Adapters are written
+and read in peft's format, as activated ones: they act from the last token of the prompt on.
+
+Source: Hu et al. 2021, LoRA, eq. 3; Greenewald et al. 2025, Activated LoRA (arXiv:2504.12397).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+ATTENTION = ("self_attn.q_proj", "self_attn.v_proj")
+ALL = (
+    *ATTENTION, "self_attn.k_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj",
+    "mlp.down_proj",
+)  # fmt: skip
+TARGETS = {"attention": ATTENTION, "all": ALL}
+"""Linear maps of a layer that an adapter changes, by the name of the choice."""
+PREFIX = "base_model.model.model."
+"""What peft puts before the name of a place."""
+
+
+class Place(NamedTuple):
+    """A linear map of the model that an adapter changes."""
+
+    inputs: int
+    outputs: int
+
+
+class Adapter(nn.Module):
+    """`W x + (alpha / r) B A x` at every place; B starts at 0, so that nothing changes yet.
+
+    Args:
+        places: name of the place in the model (`layers.3.self_attn.q_proj`) to its size.
+        rank: r.
+        alpha: scale of the change.
+        generator: of the start of A.
+    """
+
+    def __init__(
+        self, places: Mapping[str, Place], rank: int, alpha: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.rank, self.alpha = rank, alpha
+        self.down: dict[str, nn.Parameter] = {}
+        self.up: dict[str, nn.Parameter] = {}
+        for name, place in places.items():
+            bound = 1 / math.sqrt(place.inputs)
+            start = torch.empty(rank, place.inputs).uniform_(-bound, bound, generator=generator)
+            self.down[name] = nn.Parameter(start)
+            self.up[name] = nn.Parameter(torch.zeros(place.outputs, rank))
+            flat = name.replace(".", "_")
+            self.register_parameter(f"{flat}_down", self.down[name])
+            self.register_parameter(f"{flat}_up", self.up[name])
+
+    def change(self, name: str, x: Tensor) -> Tensor:
+        """What the adapter adds at a place to what `x` [..., inputs] gives there."""
+        found: Tensor = (x @ self.down[name].T) @ self.up[name].T
+        return found * (self.alpha / self.rank)
+
+    def to_peft(self) -> dict[str, Any]:
+        """Names as peft writes them, to NumPy arrays."""
+        return {
+            f"{PREFIX}{name}.lora_{part}.weight": x[name].detach().numpy().copy()
+            for part, x in (("A", self.down), ("B", self.up))
+            for name in x
+        }
+
+    def from_peft(self, arrays: Mapping[str, Any]) -> None:
+        """Take over weights as peft names them."""
+        with torch.no_grad():
+            for part, x in (("A", self.down), ("B", self.up)):
+                for name, weight in x.items():
+                    found = arrays[f"{PREFIX}{name}.lora_{part}.weight"]
+                    weight.copy_(torch.from_numpy(found))
+
+    def peft_config(self, base: str, last_token: int) -> dict[str, Any]:
+        """What peft's adapter_config.json says of it.
+
+        Args:
+            base: name or path of the frozen model.
+            last_token: id of the last token of every prompt, from which the adapter acts.
+        """
+        return {
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": base,
+            "r": self.rank,
+            "lora_alpha": self.alpha,
+            "lora_dropout": 0.0,
+            "bias": "none",
+            "target_modules": sorted(self.down),
+            "alora_invocation_tokens": [last_token],
+            "inference_mode": True,
+        }
+
+
+@dataclass
+class Routing:
+    """Which rows of the batch go through which adapter, while a pass lasts."""
+
+    now: tuple[tuple[Adapter, int, int], ...] = field(default=())
+    """(adapter, first row, row after the last), in order, without gaps; empty for none at all."""
+
+
+def segments(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, int, int], ...]:
+    """The routing of rows whose adapters stand one after the other."""
+    found: list[tuple[Adapter, int, int]] = []
+    for row, adapter in enumerate(adapters):
+        if found and found[-1][0] is adapter:
+            found[-1] = (adapter, found[-1][1], row + 1)
+        else:
+            found.append((adapter, row, row + 1))
+    return tuple(found)
+
+
+class Slot(nn.Module):
+    """A linear map of the frozen model, and what adapters add there.
+
+    Args:
+        linear: the map.
+        name: its place.
+        routing: of the model.
+    """
+
+    def __init__(self, linear: nn.Module, name: str, routing: Routing) -> None:
+        super().__init__()
+        self.linear, self.name, self.routing = linear, name, routing
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x)
+        if not self.routing.now:
+            return y
+        changes = [
+            adapter.change(self.name, x[first:end]) for adapter, first, end in self.routing.now
+        ]
+        return y + (changes[0] if len(changes) == 1 else torch.cat(changes)).to(y.dtype)

@@ -1,0 +1,104 @@
+"""Free text: written token by token, and learned from in one pass over the answers.
+
+Start with `WritingTeam.write` and `WritingTeam.loss`. What the bare model made of the prompts is
+shared by writing and learning, so a pass is as long as the answers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterpoint.talk.adapters import Adapter
+from counterpoint.talk.generate import Text, generate
+from counterpoint.talk.model import LanguageModel, Memory
+from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.worlds.base import Floats
+from counterpoint.worlds.text import Ask
+
+WRITTEN_TOGETHER = 64
+"""Answers that are written side by side."""
+
+
+class WritingTeam:
+    """Agents that write.
+
+    Args:
+        model: the frozen model.
+        adapters: of each agent.
+        settings: temperature, passes and how they are cut.
+    """
+
+    def __init__(
+        self, model: LanguageModel, adapters: Mapping[str, Adapter], settings: LanguageSettings
+    ) -> None:
+        self.model, self.adapters, self.settings = model, adapters, settings
+
+    def write(self, asks: Sequence[Ask], rng: np.random.Generator) -> list[Text]:
+        """An answer to each ask; those of an agent stand one after the other."""
+        settings, found = self.settings, list[Text]()
+        for first in range(0, len(asks), WRITTEN_TOGETHER):
+            some = asks[first : first + WRITTEN_TOGETHER]
+            room = [ask.most_tokens for ask in some]
+            found += generate(
+                self.model,
+                [self.model.read(ask.messages) for ask in some],
+                [self.adapters[ask.agent] for ask in some],
+                room,
+                rng.random((len(some), max(room))),
+                settings.temperature,
+            )
+        return found
+
+    def loss(
+        self, asks: Sequence[Ask], texts: Sequence[Text], advantages: Floats, total: int
+    ) -> Tensor:
+        """PPO's clipped loss of some answers, those of an agent one after the other.
+
+        A decision is the whole answer: its log-probability is the sum over its tokens, divided by
+        how many there could have been, so that the length of an answer is not rewarded.
+
+        Args:
+            asks: [B].
+            texts: [B] what was answered.
+            advantages: [B].
+            total: decisions in the batch, over which the mean is taken.
+        """
+        settings, rows = self.settings, range(len(texts))
+        n = max(len(text.tokens) for text in texts)
+        written = torch.zeros(len(texts), n, dtype=torch.long)
+        old, there = torch.zeros(len(texts), n), torch.zeros(len(texts), n)
+        for row, text in zip(rows, texts, strict=True):
+            written[row, : len(text.tokens)] = torch.tensor(text.tokens)
+            old[row, : len(text.tokens)] = torch.from_numpy(text.log_probs).float()
+            there[row, : len(text.tokens)] = 1.0
+        there = there / torch.tensor([[float(ask.most_tokens)] for ask in asks])
+        log_prob = self._log_probs(asks, texts, written)
+        change = log_prob - (old if settings.epochs > 1 else log_prob.detach())
+        ratio = change.exp()
+        value = torch.from_numpy(advantages).float()[:, None]
+        clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+        gain = torch.minimum(ratio * value, clipped * value)
+        if settings.kl:
+            with torch.no_grad():
+                bare = self._log_probs(asks, texts, written, adapted=False)
+            gap = bare - log_prob
+            gain = gain - settings.kl * (gap.exp() - gap - 1)  # Schulman's third estimator
+        return -(gain * there).sum() / total
+
+    def _log_probs(
+        self, asks: Sequence[Ask], texts: Sequence[Text], written: Tensor, *, adapted: bool = True
+    ) -> Tensor:
+        """[B, n] of the tokens `written` [B, n]."""
+        model = self.model
+        lasts = torch.tensor([[text.prefix.last] for text in texts])
+        x = model.embed(torch.cat([lasts, written[:, :-1]], dim=1))
+        memory = Memory([text.prefix for text in texts])
+        with model.adapted([self.adapters[ask.agent] for ask in asks] if adapted else []):
+            hidden = model.extend(x, memory)
+        logits = (hidden @ model.unembedding.T).float() / self.settings.temperature
+        found: Tensor = logits.gather(2, written[..., None])[..., 0] - logits.logsumexp(dim=2)
+        return found
