@@ -13,6 +13,7 @@ from counterpoint.errors import LogError, OutputError
 from counterpoint.report import write_report
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
+from counterpoint.runs.status import RUN
 
 RESULTS = "results.json"
 PAGE = "report.html"
@@ -43,7 +44,7 @@ def save(document: Mapping[str, Any], folder: Path) -> Path:
     """
     page = write_report(document, folder)
     facts = provenance(document.get("config", {}))
-    write_atomically(folder / "run.json", msgspec.json.format(msgspec.json.encode(facts)))
+    write_atomically(folder / RUN, msgspec.json.format(msgspec.json.encode(facts)))
     write_atomically(folder / RESULTS, msgspec.json.encode(document))
     return page
 
@@ -62,7 +63,7 @@ def load(path: Path) -> dict[str, Any]:
         hint = f": it has {', '.join(within)}" if within else ""
         told_by = getattr(error, "strerror", None) or error
         raise LogError(
-            f"could not read {file} ({told_by}){hint}; wanted a folder that `--out` wrote, or its "
-            f"{RESULTS}"
+            f"could not read {file} ({told_by}){hint}; wanted a folder that `--out` wrote, with "
+            f"{RESULTS} of a comparison or a diagnosis, or {RUN} of a run"
         ) from error
     return document
