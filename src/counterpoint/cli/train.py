@@ -10,7 +10,7 @@ import tyro
 
 from counterpoint.cli.compare import read_settings
 from counterpoint.cli.live import Run, watching
-from counterpoint.cli.training import finish
+from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.names import run_folder
 from counterpoint.train.needs import require_torch
 
@@ -66,6 +66,6 @@ class Train:
         )
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = Run(f"{self.scheme} on {self.world}", plan.budget)
-        with watching(shown):
+        with resumable(out), watching(shown):
             session = begin(plan, out, shown.heard, export=self.export)
         return finish(session, as_json=self.json)

@@ -19,10 +19,10 @@ from counterpoint.experiments.untrained import control_facts, untrained_probe
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.executor import Advance, run_tasks
 from counterpoint.runs.names import run_folder
-from counterpoint.runs.status import RUN, read_run
+from counterpoint.runs.status import METRICS, RUN, read_run
 from counterpoint.train.levels import Crediting
 from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
-from counterpoint.train.training import Row, Trained, TrainPlan, train_policies
+from counterpoint.train.training import Row, Trained, TrainPlan, lost_updates, train_policies
 
 if TYPE_CHECKING:
     from counterpoint.experiments.compare import Plan, Work
@@ -46,6 +46,11 @@ class OneTraining:
         if self.folder is None:
             return train_policies(self.plan, on_row=on_row)
         with self._run(self.folder) as run:
+            if lost := lost_updates(run):
+                raise RunError(
+                    f"{run.path / METRICS} lacks {lost} updates, so that the run cannot be "
+                    f"compared; remove {run.path} to train it again"
+                )
             return train_policies(self.plan, run=run, on_row=on_row)
 
     def _run(self, folder: Path) -> RunDirectory:

@@ -16,6 +16,7 @@ import numpy as np
 
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.status import METRICS
 from counterpoint.train.audit import credit_audit
 from counterpoint.train.policies import Estimate, Learner
 from counterpoint.train.ppo import Part
@@ -149,6 +150,12 @@ def train_policies(
     if run is not None and run.resumed.snapshot is not None:
         restore(learner, run.resumed.snapshot)
         rows = run.rows()
+        if lost := lost_updates(run):
+            run.notes = (
+                *run.notes,
+                f"{run.path / METRICS} lacks {lost} of the {learner.updates} updates up to the "
+                "checkpoint, from which training went on; curves and verdicts are without them",
+            )
         for row in rows:
             if "agents" in row:
                 watch.judge(row["agents"], row["normalized"])
@@ -187,6 +194,12 @@ def train_policies(
     if run is not None and found.finished:
         run.finish({"step": learner.steps, "return": mean, "normalized": found.normalized})
     return found
+
+
+def lost_updates(run: RunDirectory) -> int:
+    """Updates up to the run's checkpoint that its series lacks: its file was lost or cut."""
+    found = run.resumed.snapshot
+    return 0 if found is None else int(found.facts["updates"]) - len(run.rows())
 
 
 def spent(plan: TrainPlan, learner: Learner, rows: list[Row]) -> bool:
