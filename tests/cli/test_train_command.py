@@ -43,6 +43,20 @@ def test_a_run_directory_comes_out(tmp_path, capsys):
     assert (out / "checkpoints" / "80" / "manifest.json").exists()
 
 
+def test_a_world_without_an_end_says_why_there_is_no_return(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("counterpoint.train.training.LONGEST_EVALUATION", 50)
+    assert train("--budget", "80", "horizon=1000", "--out", str(tmp_path / "run"), "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["return"] is None
+    line = told.err.splitlines()[-1]
+    assert "the return is not known: no episode of 'spread' ended in 50 steps" in line
+    assert "set horizon" in line
+    command = ["compare", "spread", "--schemes", "none", "--seeds", "1", "--budget", "80"]
+    command += ["--executor", "serial", "--set", *TINY, "horizon=1000"]
+    assert main(command) == 2
+    assert "set horizon" in capsys.readouterr().err
+
+
 def test_the_default_folder_is_named_for_the_run(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train("--budget", "40", "--seed", "3") == 0

@@ -19,7 +19,7 @@ from counterpoint.errors import WorldError
 from counterpoint.train.linear import Training
 from counterpoint.train.watch import WINDOW
 from counterpoint.worlds.base import Bools, Floats, Ints, World
-from counterpoint.worlds.steps import stakes_of
+from counterpoint.worlds.steps import endless, stakes_of
 
 if TYPE_CHECKING:
     from counterpoint.train.training import Trained
@@ -100,11 +100,13 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
     Raises:
         WorldError: no episode of a trained team ended, so that it has no return.
     """
-    endless = [done.plan for done in trained if not len(done.returns)]
-    if endless:
+    unended = [done.plan for done in trained if not len(done.returns)]
+    if unended:
+        world = unended[0].make_world(0, 1)
+        world.close()
         raise WorldError(
-            f"got '{endless[0].world}', none of whose episodes ended when the trained team was "
-            "evaluated; wanted one with a most number of steps: set it"
+            f"got '{unended[0].world}', none of whose episodes ended when the trained team was "
+            f"evaluated; wanted returns to compare: {endless(world)}"
         )
     agents, shortest = trained[0].agents, min(len(done.rows) for done in trained)
     rows = [done.rows[:shortest] for done in trained]

@@ -27,7 +27,7 @@ from counterpoint.train.snapshot import capture, restore
 from counterpoint.train.watch import Watch
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.reordered import by_name
-from counterpoint.worlds.steps import StepWorld
+from counterpoint.worlds.steps import StepWorld, endless
 from counterpoint.worlds.stepwise import make_steps
 
 Row = dict[str, Any]
@@ -191,6 +191,12 @@ def train_policies(
         tally=asdict(learner.tally),
     )
     learner.world.close()
+    if run is not None and found.finished and mean is None:
+        run.notes = (
+            *run.notes,
+            f"the return is not known: no episode of '{plan.world}' ended in "
+            f"{LONGEST_EVALUATION:,} steps of evaluation; {endless(learner.world)}",
+        )
     if run is not None and found.finished:
         run.finish({"step": learner.steps, "return": mean, "normalized": found.normalized})
     return found
