@@ -48,7 +48,7 @@ class OneTraining:
         with self._run(self.folder) as run:
             if lost := lost_updates(run):
                 raise RunError(
-                    f"{run.path / METRICS} lacks {lost} updates, so that the run cannot be "
+                    f"{run.path / METRICS} lacks {lost} of its updates, so that the run cannot be "
                     f"compared; remove {run.path} to train it again"
                 )
             return train_policies(self.plan, run=run, on_row=on_row)
