@@ -64,6 +64,20 @@ def test_the_default_folder_is_named_for_the_run(tmp_path, capsys, monkeypatch):
     assert "learning curve" in capsys.readouterr().out
 
 
+def test_a_budget_of_less_than_a_batch_is_said(tmp_path, capsys):
+    assert train("--budget", "3", "--out", str(tmp_path / "run"), "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["step"] == 40
+    assert told.err.splitlines()[0].endswith(
+        "got budget=3, less than a batch: one update of 40 steps"
+    )
+    command = ["compare", "spread", "--schemes", "none", "--seeds", "1", "--budget", "3"]
+    assert main([*command, "--executor", "serial", "--set", *TINY]) == 0
+    assert "one update of 40 steps" in capsys.readouterr().err
+    assert train("--budget", "40", "--out", str(tmp_path / "other")) == 0
+    assert "less than a batch" not in capsys.readouterr().err
+
+
 def test_a_finished_run_says_so(tmp_path, capsys):
     out = str(tmp_path / "run")
     train("--budget", "40", "--out", out)
@@ -227,6 +241,14 @@ def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, tmp_path):
         (["train", "spraed"], "did you mean spread"),
         (["train", "regions"], "counterpoint compare regions"),
         (["train", "spread", "--scheme", "grpu"], "grpo"),
+        (["train", "spread", "--scheme", "conterfactual"], "counterfactual; did you mean counter"),
+        (["train", "spread", "max_norm=0"], "max_norm=0"),
+        (["train", "spread", "copies=2", "steps=3", "minibatches=7"], "at most 6, the steps of"),
+        (["compare", "spread", "copies=2", "memory=gru", "minibatches=3"], "at most 2, the copies"),
+        (["compare", "spread", "--workers", "0", "--out", "here"], "0 workers"),
+        (["compare", "regions", "--workers", "0", "--out", "here"], "0 workers"),
+        (["demo", "--workers", "0", "--out", "here"], "0 workers"),
+        (["demo", "--seeds", "0", "--out", "here"], "0 seeds"),
         (["train", "spread", "hiden=3"], "did you mean hidden"),
         (["train", "spread", "--budget", "0"], "budget=0"),
         (["train", "spread", "--seconds", "0"], "seconds=0"),

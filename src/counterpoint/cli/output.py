@@ -43,6 +43,12 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
+def say_batch(budget: int, batch: int) -> None:
+    """Say what is played of a budget that is less than one batch: budgets are rounded up."""
+    if budget < batch:
+        say(f"counterpoint: got budget={budget}, less than a batch: one update of {batch} steps")
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error; the function takes what is done, and of how much.

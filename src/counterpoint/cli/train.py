@@ -10,6 +10,7 @@ import tyro
 
 from counterpoint.cli.compare import read_settings
 from counterpoint.cli.live import Run, watching
+from counterpoint.cli.output import say_batch
 from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.names import run_folder
 from counterpoint.train.needs import require_torch
@@ -64,6 +65,7 @@ class Train:
             seconds=self.seconds,
             given=read_settings(self.set),
         )
+        say_batch(plan.budget, plan.policy.copies * plan.policy.steps)
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = Run(f"{self.scheme} on {self.world}", plan.budget)
         with resumable(out), watching(shown):
