@@ -7,7 +7,7 @@ import pytest
 from counterpoint import __version__
 from counterpoint.cli import main as cli
 from counterpoint.cli.compare import read_config, read_settings
-from counterpoint.cli.main import COMMANDS, main, spread_settings
+from counterpoint.cli.main import COMMANDS, complaint, main, spread_settings
 from counterpoint.errors import SettingError
 
 
@@ -66,6 +66,15 @@ def test_every_command_teaches(command, capsys):
         (["worlds", "nowhere"], "nowhere", "regions"),
         (["diagnose", "no.jsonl"], "no.jsonl", "log"),
         (["report", "no-folder"], "no-folder", "--out"),
+        (["report", "."], "results.json", "run.json of a run"),
+        (["trian", "spread"], "command 'trian'", "did you mean train?"),
+        (["--foo"], "options: --foo", "see counterpoint --help"),
+        (["train"], "missing from counterpoint train", "see counterpoint train --help"),
+        (["train", "spread", "--budget", "x"], "'x'", "see counterpoint train --help"),
+        (["train", "spread", "--bugdet", "3"], "--bugdet, 3", "did you mean --budget?"),
+        (["compare", "regions", "--executor", "q"], "'q'", "serial"),
+        (["compare", "regions", "--set"], "'--set'", "see counterpoint compare --help"),
+        (["runs", "a", "b"], "a, b", "see counterpoint runs --help"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(words, got, wanted, capsys, tmp_path, monkeypatch):
@@ -77,6 +86,14 @@ def test_bad_input_is_one_line_and_status_2(words, got, wanted, capsys, tmp_path
     assert got in told.err
     assert wanted in told.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_complaint_in_plain_characters_is_one_line_too():
+    lines = ("+- Value error -+", "| Error parsing --a:\x1b[1m no |", "| number. |", "| --- |")
+    box = "\n".join((*lines, "| help |", "+--+"))
+    told = "error parsing --a: no number; see counterpoint x --help"
+    assert complaint(box, "counterpoint x") == told
+    assert complaint("", "counterpoint") == "it could not be read; see counterpoint --help"
 
 
 def test_debug_shows_the_error_itself():
@@ -111,6 +128,16 @@ def test_schemes_and_worlds_show_one_in_full(capsys):
     told = capsys.readouterr().out
     assert "scale" in told
     assert "participation" in told
+
+
+@pytest.mark.parametrize("command", ["schemes", "worlds"])
+def test_tables_are_whole_where_there_is_no_terminal(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main([command]) == 0
+    told = capsys.readouterr().out
+    assert "…" not in told
+    row = next(line for line in told.splitlines() if "mappo_pooled" in line or "regions" in line)
+    assert "arXiv 2103.01955" in row or "quiet agents share one reward, and no episode" in row
 
 
 def test_worlds_of_many_steps_are_listed_and_shown(capsys):

@@ -40,6 +40,14 @@ def test_the_table_says_how_each_run_stands(tmp_path, capsys):
         assert text in table
 
 
+def test_the_table_is_whole_where_there_is_no_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    make_runs(tmp_path / "out", Index())
+    table = told(capsys)
+    assert "…" not in table
+    assert str(tmp_path / "out" / "regions") in table
+
+
 def test_json_and_filters(tmp_path, capsys):
     make_runs(tmp_path / "out", Index())
     runs = json.loads(told(capsys, "--json"))

@@ -16,6 +16,7 @@ from counterpoint.cli.live import Comparison, Run, sparkline
 from counterpoint.cli.main import main
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import read_rows
+from counterpoint.runs.status import read_facts
 
 TINY = ["copies=8", "steps=5", "hidden=8", "diagnose_every=1"]
 
@@ -42,11 +43,39 @@ def test_a_run_directory_comes_out(tmp_path, capsys):
     assert (out / "checkpoints" / "80" / "manifest.json").exists()
 
 
+def test_a_world_without_an_end_says_why_there_is_no_return(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("counterpoint.train.training.LONGEST_EVALUATION", 50)
+    assert train("--budget", "80", "horizon=1000", "--out", str(tmp_path / "run"), "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["return"] is None
+    line = told.err.splitlines()[-1]
+    assert "the return is not known: no episode of 'spread' ended in 50 steps" in line
+    assert "set horizon" in line
+    command = ["compare", "spread", "--schemes", "none", "--seeds", "1", "--budget", "80"]
+    command += ["--executor", "serial", "--set", *TINY, "horizon=1000"]
+    assert main(command) == 2
+    assert "set horizon" in capsys.readouterr().err
+
+
 def test_the_default_folder_is_named_for_the_run(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train("--budget", "40", "--seed", "3") == 0
     assert (tmp_path / "counterpoint-out/train/spread-mappo_pooled-3/run.json").exists()
     assert "learning curve" in capsys.readouterr().out
+
+
+def test_a_budget_of_less_than_a_batch_is_said(tmp_path, capsys):
+    assert train("--budget", "3", "--out", str(tmp_path / "run"), "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["step"] == 40
+    assert told.err.splitlines()[0].endswith(
+        "got budget=3, less than a batch: one update of 40 steps"
+    )
+    command = ["compare", "spread", "--schemes", "none", "--seeds", "1", "--budget", "3"]
+    assert main([*command, "--executor", "serial", "--set", *TINY]) == 0
+    assert "one update of 40 steps" in capsys.readouterr().err
+    assert train("--budget", "40", "--out", str(tmp_path / "other")) == 0
+    assert "less than a batch" not in capsys.readouterr().err
 
 
 def test_a_finished_run_says_so(tmp_path, capsys):
@@ -56,7 +85,9 @@ def test_a_finished_run_says_so(tmp_path, capsys):
     assert main(["resume", out]) == 0
     assert "finished" in capsys.readouterr().err
     assert train("--budget", "40", "--out", out) == 2
-    assert "resume it" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"counterpoint resume {out}" in said
+    assert "--out" in said
 
 
 def test_a_run_has_a_page(tmp_path, capsys):
@@ -98,6 +129,93 @@ def series(path):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
+def stopped_at_80_of_160(path):
+    """A run that can go on, from its only checkpoint."""
+    train("--budget", "80", "--out", str(path))
+    written = (path / "run.json").read_text()
+    (path / "run.json").write_text(written.replace('"budget": 80', '"budget": 160'))
+    (path / "status.json").write_text('{"status": "stopped"}')
+
+
+@pytest.mark.parametrize("left", [None, 1, 0.5])
+def test_a_series_that_was_lost_or_cut_is_told_and_nothing_else_is_lost(left, tmp_path, capsys):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train("--budget", "160", "--out", str(whole))
+    stopped_at_80_of_160(cut)
+    file = cut / "metrics.jsonl"
+    rows = file.read_bytes().splitlines(keepends=True)
+    assert len(rows) == 2
+    file.unlink() if left is None else file.write_bytes(rows[0][: int(left * len(rows[0]))])
+    capsys.readouterr()
+    assert main(["resume", str(cut), "--json"]) == 0
+    told = capsys.readouterr()
+    lost = 1 if left == 1 else 2
+    assert f"lacks {lost} of the 2 updates" in told.err
+    assert ("damaged lines dropped: 1" in told.err) == (left == 0.5)
+    assert json.loads(told.out)["updates"] == 4
+    assert [row["step"] for row in series(cut)] == [40] * (left == 1) + [120, 160]
+    last = "checkpoints/160/tensors.safetensors"
+    assert (cut / last).read_bytes() == (whole / last).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ('"hidden": 8', '"hidden": 16', "adam.weights"),
+        ('"copies": 8', '"copies": 4', "player.first"),
+        ('"world": "spread"', '"world": "foraging"', "adam.weights"),
+        ('"world": "spread"', '"world": 7', "$.world"),
+        ('"seed": 0', '"seed": "x"', "$.seed"),
+        ('"hidden": 8', '"hidden": -8', "hidden=-8"),
+        ('"config": {', '"config": [', "damaged"),
+        ('"kind": "train"', '"kind": "x"', "no training run"),
+    ],
+)
+def test_a_run_json_that_was_edited_is_one_line(was, now, said, tmp_path, capsys):
+    stopped_at_80_of_160(tmp_path / "run")
+    file = tmp_path / "run" / "run.json"
+    assert was in file.read_text()
+    file.write_text(file.read_text().replace(was, now))
+    capsys.readouterr()
+    assert main(["resume", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert said in told
+
+
+def test_results_are_not_written_over_a_run(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    train("--budget", "40", "--out", out)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    capsys.readouterr()
+    assert main(["compare", "regions", "--seeds", "1", "updates=3", "--out", out]) == 2
+    assert "holds a training run" in capsys.readouterr().err
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    other = tmp_path / "results"
+    assert main(["compare", "regions", "--seeds", "1", "updates=3", "--out", str(other)]) == 0
+    capsys.readouterr()
+    assert train("--budget", "40", "--out", str(other)) == 2
+    assert "of no training run; choose another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_also_says_how_to_go_on(number, tmp_path, monkeypatch, capsys):
+    def twice(run, row):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Run, "heard", twice)
+    out = tmp_path / "run"
+    if number == signal.SIGTERM:
+        with pytest.raises(SystemExit, match="143"):
+            train("--budget", "80", "--out", str(out))
+    else:
+        assert train("--budget", "80", "--out", str(out)) == 130
+    said = capsys.readouterr().err
+    assert f"go on with: counterpoint resume {out}" in said
+    assert read_facts(out).status == "stopped"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, tmp_path):
     words = [sys.executable, "-m", "counterpoint", "train", "spread", "--budget", "4000"]
@@ -123,6 +241,14 @@ def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, tmp_path):
         (["train", "spraed"], "did you mean spread"),
         (["train", "regions"], "counterpoint compare regions"),
         (["train", "spread", "--scheme", "grpu"], "grpo"),
+        (["train", "spread", "--scheme", "conterfactual"], "counterfactual; did you mean counter"),
+        (["train", "spread", "max_norm=0"], "max_norm=0"),
+        (["train", "spread", "copies=2", "steps=3", "minibatches=7"], "at most 6, the steps of"),
+        (["compare", "spread", "copies=2", "memory=gru", "minibatches=3"], "at most 2, the copies"),
+        (["compare", "spread", "--workers", "0", "--out", "here"], "0 workers"),
+        (["compare", "regions", "--workers", "0", "--out", "here"], "0 workers"),
+        (["demo", "--workers", "0", "--out", "here"], "0 workers"),
+        (["demo", "--seeds", "0", "--out", "here"], "0 seeds"),
         (["train", "spread", "hiden=3"], "did you mean hidden"),
         (["train", "spread", "--budget", "0"], "budget=0"),
         (["train", "spread", "--seconds", "0"], "seconds=0"),
@@ -181,6 +307,17 @@ def test_compare_goes_on_where_it_was_killed(tmp_path, capsys):
     assert told.out == whole
     assert (tmp_path / "cut" / "report.html").exists()
     assert "100% of all steps" not in told.err  # only one training was done again
+
+
+def test_compare_refuses_a_run_whose_series_was_lost(tmp_path, capsys):
+    command = ["compare", "spread", "--schemes", "none", "--seeds", "1", "--budget", "80"]
+    command += ["--workers", "1", "--set", *TINY, "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    run = tmp_path / "out" / "runs" / "none-0"
+    (run / "metrics.jsonl").unlink()
+    capsys.readouterr()
+    assert main(command) == 2
+    assert f"remove {run} to train it again" in capsys.readouterr().err
 
 
 def test_doctor_says_what_the_machine_can_do(capsys):

@@ -130,7 +130,7 @@ def test_a_scheme_or_state_of_another_kind_is_refused():
             "got labels ['prompt']; this scheme also needs 'agent': pass labels['agent'] with one "
             "value for each of the 1 rows",
         ),
-        ({"agent": [None]}, "got 1 missing values in label 'agent'; wanted none"),
+        ({"agent": [None]}, "got missing values in label 'agent' (1); wanted none"),
         (
             {"agent": np.array([1j])},
             "got label 'agent' of type complex128; wanted numbers or text",

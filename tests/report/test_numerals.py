@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoint.report.numerals import (
+    counted,
     decimals_for,
     fixed,
     interval,
@@ -32,6 +33,10 @@ from counterpoint.report.numerals import (
 )
 def test_significant_keeps_three_digits(value: float | None, shown: str) -> None:
     assert significant(value) == shown
+
+
+def test_one_of_a_kind_is_no_plural() -> None:
+    assert [counted(n, "agent") for n in (0, 1, 1480)] == ["0 agents", "1 agent", "1,480 agents"]
 
 
 def test_fixed_writes_true_minus_and_never_minus_zero() -> None:

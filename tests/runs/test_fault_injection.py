@@ -78,7 +78,7 @@ def check(how, path, notes):
         step = run.resumed.step or 0
         assert acknowledged <= step <= acknowledged + 1
         assert run.resumed.damaged == {}
-        assert run.notes == () or "metrics.jsonl: 1 damaged" in run.notes[0]
+        assert run.notes == () or "metrics.jsonl: damaged lines dropped: 1" in run.notes[0]
         if step:
             state = run.resumed.snapshot
             assert state.facts == {"step": step}

@@ -56,6 +56,19 @@ def test_what_a_foreign_world_refuses_may_be_meant_for_the_policies():
         make_told("mpe2:simple_spread_v3", {"hiden": 3})
 
 
+def test_a_pass_has_no_more_parts_than_sequences():
+    assert PolicySettings().filled(python=False).minibatches == 4
+    assert PolicySettings(copies=2, memory="gru").filled(python=False).minibatches == 2
+    assert PolicySettings(copies=1, steps=1).filled(python=True).minibatches == 1
+    assert PolicySettings(minibatches=32, memory="gru", copies=32).minibatches == 32
+    with pytest.raises(SettingError, match="minibatches=33; wanted at most 32, the copies"):
+        PolicySettings(minibatches=33, memory="gru", copies=32).filled(python=False)
+    with pytest.raises(SettingError, match="minibatches=65; wanted at most 64"):
+        PolicySettings(minibatches=65, memory="gru").filled(python=True)
+    with pytest.raises(SettingError, match="max_norm=0"):
+        PolicySettings(max_norm=0.0)
+
+
 def test_short_trainings_are_measured_more_often():
     usual = PolicySettings()
     assert measured_often(usual, 100_000, python=False).diagnose_every == 1

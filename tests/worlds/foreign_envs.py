@@ -57,6 +57,32 @@ class ForgetsItsSeed(LeavesOneByOne):
         return super().reset(None, options)
 
 
+class ForgetsToPay(LeavesOneByOne):
+    """Says nothing of what `whom` gets in step `when`."""
+
+    def __init__(self, whom: str = "walker_1", when: int = 2, agents: int = 3) -> None:
+        super().__init__(agents)
+        self.whom, self.when = whom, when
+
+    def step(self, actions: Any) -> Any:
+        seen, rewards, *rest = super().step(actions)
+        if self.time == self.when:
+            rewards.pop(self.whom, None)
+        return seen, rewards, *rest
+
+
+class NeverEnds(LeavesOneByOne):
+    """Nobody leaves, whatever `max_cycles` says."""
+
+    def __init__(self, max_cycles: int = 10**6) -> None:
+        super().__init__(2)
+        self.max_cycles = max_cycles
+
+    def step(self, actions: Any) -> Any:
+        nobody = dict.fromkeys(self.agents, False)
+        return self._look(), dict.fromkeys(self.agents, 1.0), nobody, nobody, {}
+
+
 class PassesAHat(AECEnv):
     """Three take turns for two rounds; who acts pays 1 to the next one, who has it at once.
 
@@ -105,6 +131,15 @@ class PassesAHat(AECEnv):
         self.agent_selection = following
         if self.turn == 6:
             self.terminations = dict.fromkeys(self.agents, True)
+
+
+class PassesAHatAndForgets(PassesAHat):
+    """Does not say what `c` gets when `a` acts."""
+
+    def step(self, action: Any) -> None:
+        super().step(action)
+        if self.agent_selection == "b":
+            self.rewards.pop("c", None)
 
 
 class ActsInManyWays(ParallelEnv):

@@ -22,7 +22,8 @@ from counterpoint.errors import (
 from counterpoint.testing import check_step_world
 from counterpoint.worlds import make_steps
 from counterpoint.worlds.foreign import ForeignWorld
-from counterpoint.worlds.steps import uniform_actions
+from counterpoint.worlds.reordered import by_name
+from counterpoint.worlds.steps import endless, uniform_actions
 
 REAL = {
     "mpe2:simple_spread_v3": {},
@@ -122,6 +123,34 @@ def test_agents_that_leave_one_by_one():
     check_step_world(lambda e, s: make_steps("foreign_envs:LeavesOneByOne", {"agents": 4}, e, s))
 
 
+def play(name: str, settings: dict[str, Any], steps: int):
+    world = make_steps(name, settings)
+    for _ in range(steps):
+        world.step(np.zeros((1, len(world.agents)), dtype=np.int64))
+
+
+@pytest.mark.parametrize("whom", ["walker_1", "walker_2"])  # one of them leaves in that very step
+def test_an_agent_that_is_there_must_be_told_its_reward(whom: str):
+    play("foreign_envs:ForgetsToPay", {"whom": whom}, 1)
+    with pytest.raises(WorldError, match=f"no reward for {whom} in step 2 of an episode"):
+        play("foreign_envs:ForgetsToPay", {"whom": whom}, 2)
+    with pytest.raises(WorldError, match="no reward for c in step 1"):
+        play("foreign_envs:PassesAHatAndForgets", {}, 1)
+
+
+def test_an_agent_that_has_left_is_told_nothing():
+    play("foreign_envs:ForgetsToPay", {"whom": "walker_0"}, 3)
+
+
+def test_the_setting_that_ends_episodes_is_known():
+    assert make_steps("spread").limit == "horizon"
+    assert make_steps("foreign_envs:NeverEnds").limit == "max_cycles"
+    assert make_steps("foreign_envs:LeavesOneByOne").limit == ""
+    assert by_name(make_steps("spread")).limit == "horizon"
+    assert "set horizon" in endless(make_steps("spread"))
+    assert "truncate its episodes" in endless(make_steps("foreign_envs:LeavesOneByOne"))
+
+
 def test_turns_and_rewards_that_come_in_between():
     world = make_steps("foreign_envs:PassesAHat")
     view = world.reset()
@@ -203,8 +232,13 @@ def test_what_cannot_be_resumed_says_so():
         ("nowhere:Env", {}, UnknownNameError, "there is no module nowhere"),
         ("pettingzoo.nowhere:Env", {}, UnknownNameError, "there are .*classic"),
         ("foreign_envs:LeavesOneByTwo", {}, UnknownNameError, "did you mean LeavesOneByOne"),
-        ("foreign_envs:NOT_AN_ENVIRONMENT", {}, WorldError, "which is a int"),
-        ("foreign_envs:makes_a_list", {}, WorldError, "which makes a list; wanted a PettingZoo"),
+        ("foreign_envs:NOT_AN_ENVIRONMENT", {}, WorldError, "which is of type int"),
+        (
+            "foreign_envs:makes_a_list",
+            {},
+            WorldError,
+            "which makes a value of type list; wanted a PettingZoo",
+        ),
         ("foreign_envs:HasNoNames", {}, WorldError, "without possible_agents"),
         ("foreign_envs:MixesKinds", {}, WorldError, "all discrete, or all continuous"),
         ("foreign_envs:LeavesOneByOne", {"price": "3"}, SettingError, "price=3.*refuses them"),

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import tyro
 
 from counterpoint.cli.live import Comparison, watching
-from counterpoint.cli.output import print_json, print_result, progress, say
+from counterpoint.cli.output import print_json, print_result, progress, say, say_batch
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.experiments import Plan, compare
 from counterpoint.experiments.compare import kind_of, stage_of
 from counterpoint.report import comparison_table
-from counterpoint.runs.executor import ExecutorName
+from counterpoint.runs.executor import ExecutorName, require_executor
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Compare:
     def run(self) -> int:
         """Compare, save, print."""
         plan = self.plan()
+        require_executor(self.executor, self.workers)
         if self.out:
             prepare(self.out)
         document = watched(plan, self.workers, self.out, self.executor)
@@ -110,7 +111,9 @@ def watched(
             return compare(plan, workers=workers, on_progress=report, executor=executor)
     asked = stage_of(plan)
     seeds = plan.seeds or asked.default_seeds
-    shown = Comparison(plan.world, asked.schemes, seeds, asked.config()["budget"])
+    config = asked.config()
+    say_batch(config["budget"], asked.batch_steps)
+    shown = Comparison(plan.world, asked.schemes, seeds, config["budget"])
     try:
         with watching(shown):
             return compare(plan, workers=workers, on_row=shown.heard, folder=out, executor=executor)

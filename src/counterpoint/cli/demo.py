@@ -13,6 +13,7 @@ from counterpoint.cli.results import prepare, save
 from counterpoint.experiments import Plan, compare
 from counterpoint.readers import example_log
 from counterpoint.report import comparison_table, diagnosis_table
+from counterpoint.runs.executor import require_executor
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class Demo:
 
     def run(self) -> int:
         """Compare, diagnose, save both, print both."""
+        plan = Plan("regions", seeds=self.seeds)
+        require_executor("processes", self.workers)
         prepare(self.out)
         with progress("comparing on regions") as report:
-            plan = Plan("regions", seeds=self.seeds)
             comparison = compare(plan, workers=self.workers, on_progress=report)
         diagnosis = diagnosis_document(example_log(), "mappo_pooled")
         pages = save(comparison, self.out / "regions"), save(diagnosis, self.out / "example-log")

@@ -11,6 +11,8 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from itertools import groupby
 from typing import Protocol
 
 import tyro
@@ -25,7 +27,8 @@ from counterpoint.cli.report import Report
 from counterpoint.cli.resume import Resume
 from counterpoint.cli.runs import Runs
 from counterpoint.cli.train import Train
-from counterpoint.errors import CounterpointError
+from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
+from counterpoint.worlds.given import did_you_mean
 
 
 class Command(Protocol):
@@ -62,6 +65,7 @@ Every command takes --json (standard output is then JSON alone) and --debug (sho
 Settings go behind --set, or bare: key=value."""
 
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -121,15 +125,47 @@ def spread_settings(words: Sequence[str]) -> list[str]:
             continue
         after_flag = word.startswith("--") and "=" not in word
         spread.append(word)
-    return spread
+    return [*spread, "--set"] if setting else spread
 
 
 def _parse(words: list[str]) -> Command:
-    parsed: Command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="counterpoint",
-        description=DESCRIPTION,
-        args=words or ["--help"],
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
-    )
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        known = ", ".join(COMMANDS)
+        meant = did_you_mean(words[0], COMMANDS)
+        raise UnknownNameError(f"got command {words[0]!r}; wanted one of {known}{meant}")
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            parsed: Command = tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="counterpoint",
+                description=DESCRIPTION,
+                args=words or ["--help"],
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
+            )
+    except SystemExit as stop:
+        if stop.code != 2:
+            raise
+        command = " ".join(["counterpoint", *words[:1]]) if words[0] in COMMANDS else "counterpoint"
+        raise SettingError(complaint(told.getvalue(), command)) from None
+    sys.stderr.write(told.getvalue())
     return parsed
+
+
+def complaint(box: str, command: str) -> str:
+    """One line for the box in which the parser complains of a `command`: what it says first.
+
+    Below a rule it may say what was meant, and how to get help.
+    """
+    lines = [_ANSI.sub("", line).strip(" │|") for line in box.splitlines()[1:]]
+    parts = [" ".join(inside) for said, inside in groupby(lines, key=_says_something) if said] or [
+        "it could not be read"
+    ]
+    similar = [re.search(r"--[\w-]+", part) for part in parts if part.startswith("Perhaps")]
+    meant = "".join(f"; did you mean {flag[0]}?" for flag in similar if flag)
+    first = parts[0].rstrip(".")
+    return f"{first[:1].lower()}{first[1:]}; see {command} --help{meant}"
+
+
+def _says_something(line: str) -> bool:
+    return re.search(r"\w", line) is not None

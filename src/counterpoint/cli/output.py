@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+WIDEST = 10_000
+"""Most columns of a table that is not shown in a terminal."""
 
 
 def print_json(document: Any) -> None:
@@ -19,14 +24,29 @@ def print_json(document: Any) -> None:
 
 
 def print_result(*parts: RenderableType) -> None:
-    """Tables and sentences for a person, on standard output."""
-    Console().print(*parts, sep="\n")
+    """Tables and sentences for a person, on standard output.
+
+    Where that is no terminal, a table is as wide as what it holds, and nothing of it is cut.
+    """
+    console = Console()
+    if not console.is_terminal:
+        wide = console.options.update(max_width=WIDEST)
+        tables = [part for part in parts if isinstance(part, Table)]
+        widths = [Measurement.get(console, wide, table).maximum for table in tables]
+        console = Console(width=max([console.width, *widths]))
+    console.print(*parts, sep="\n")
 
 
 def say(message: str) -> None:
     """One line on standard error."""
     sys.stderr.write(message + "\n")
     sys.stderr.flush()
+
+
+def say_batch(budget: int, batch: int) -> None:
+    """Say what is played of a budget that is less than one batch: budgets are rounded up."""
+    if budget < batch:
+        say(f"counterpoint: got budget={budget}, less than a batch: one update of {batch} steps")
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from counterpoint.errors import LogError, OutputError
+from counterpoint.errors import LogError, OutputError, RunError
 from counterpoint.report import write_report
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
+from counterpoint.runs.status import RUN, read_run
 
 RESULTS = "results.json"
 PAGE = "report.html"
@@ -22,8 +23,9 @@ def prepare(folder: Path) -> None:
     """Make the folder for results, before any work is done for them.
 
     Raises:
-        OutputError: it cannot be made or written to.
+        OutputError: it cannot be made or written to, or holds a training run.
     """
+    _spare_a_run(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -39,13 +41,24 @@ def save(document: Mapping[str, Any], folder: Path) -> Path:
     """Write report.html, results.json and run.json to `folder`; the path of the page.
 
     Raises:
-        OutputError: something could not be written; files that were there are whole.
+        OutputError: something could not be written, or the folder holds a training run; files that
+            were there are whole.
     """
+    _spare_a_run(folder)
     page = write_report(document, folder)
     facts = provenance(document.get("config", {}))
-    write_atomically(folder / "run.json", msgspec.json.format(msgspec.json.encode(facts)))
+    write_atomically(folder / RUN, msgspec.json.format(msgspec.json.encode(facts)))
     write_atomically(folder / RESULTS, msgspec.json.encode(document))
     return page
+
+
+def _spare_a_run(folder: Path) -> None:
+    """Refuse a folder in which run.json is that of a training, which could not be resumed then."""
+    try:
+        read_run(folder)
+    except RunError:
+        return
+    raise OutputError(f"{folder} holds a training run; choose another folder with --out")
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -62,7 +75,7 @@ def load(path: Path) -> dict[str, Any]:
         hint = f": it has {', '.join(within)}" if within else ""
         told_by = getattr(error, "strerror", None) or error
         raise LogError(
-            f"could not read {file} ({told_by}){hint}; wanted a folder that `--out` wrote, or its "
-            f"{RESULTS}"
+            f"could not read {file} ({told_by}){hint}; wanted a folder that `--out` wrote, with "
+            f"{RESULTS} of a comparison or a diagnosis, or {RUN} of a run"
         ) from error
     return document

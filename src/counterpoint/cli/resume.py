@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from counterpoint.cli.live import Run, watching
-from counterpoint.cli.training import finish
+from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.status import read_run
 from counterpoint.train.needs import require_torch
 
@@ -37,6 +37,6 @@ class Resume:
         from counterpoint.train.session import go_on
 
         shown = Run(f"{config.get('scheme')} on {config.get('world')}", config.get("budget") or 1)
-        with watching(shown):
+        with resumable(self.run_directory), watching(shown):
             session = go_on(self.run_directory, shown.heard)
         return finish(session, as_json=self.json)

@@ -10,7 +10,8 @@ import tyro
 
 from counterpoint.cli.compare import read_settings
 from counterpoint.cli.live import Run, watching
-from counterpoint.cli.training import finish
+from counterpoint.cli.output import say_batch
+from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.names import run_folder
 
 DEFAULT = Path("counterpoint-out") / "train"
@@ -67,8 +68,9 @@ class Train:
             given=read_settings(self.set),
             model=self.policy,
         )
+        say_batch(plan.budget, plan.batch_steps)
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = Run(f"{self.scheme} on {self.world}", plan.budget)
-        with watching(shown):
+        with resumable(out), watching(shown):
             session = begin(plan, out, shown.heard, export=self.export)
         return finish(session, as_json=self.json)

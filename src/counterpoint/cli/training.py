@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from rich.text import Text
 from counterpoint.cli.live import sparkline
 from counterpoint.cli.output import print_json, print_result, say
 from counterpoint.runs.metrics import read_rows
-from counterpoint.runs.status import METRICS, read_facts
+from counterpoint.runs.status import METRICS, RUN, read_facts
 
 if TYPE_CHECKING:
     from counterpoint.train.session import Session
@@ -42,12 +44,25 @@ def finish(session: Session, *, as_json: bool = False) -> int:
     return session.exit_status
 
 
+@contextmanager
+def resumable(path: Path) -> Iterator[None]:
+    """Says how to go on with the run in `path` where the block is ended at once by a signal."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if (path / RUN).exists():
+            say(f"go on with: counterpoint resume {path}")
+        raise
+
+
 def summary(path: Path) -> dict[str, Any]:
     """What a run has reached: as `counterpoint runs --json`, with its agents as last measured."""
     facts = asdict(read_facts(path))
     rows = read_rows(path / METRICS)[0]
     facts["return"] = facts.pop("returned")
-    facts["updates"], facts["seconds"] = len(rows), rows[-1]["seconds"] if rows else 0.0
+    facts["updates"], facts["seconds"] = (
+        (rows[-1]["update"], rows[-1]["seconds"]) if rows else (0, 0.0)
+    )
     measured = [row["agents"] for row in rows if "agents" in row]
     facts["agents"] = measured[-1] if measured else {}
     return facts

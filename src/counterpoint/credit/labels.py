@@ -221,5 +221,5 @@ def _plain(name: str, column: Any) -> NDArray[Any]:
     else:
         missing = 0
     if missing:
-        raise LabelError(f"got {missing} missing values in label '{name}'; wanted none")
+        raise LabelError(f"got missing values in label '{name}' ({missing}); wanted none")
     return plain

@@ -19,7 +19,7 @@ from counterpoint.experiments.pairs import Pair, pair_of
 from counterpoint.experiments.summary import differences, scheme_document
 from counterpoint.experiments.tables import Tables
 from counterpoint.experiments.verdict import verdict
-from counterpoint.runs.executor import ExecutorName
+from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.talk.needs import require_language
 from counterpoint.train.needs import require_torch
 from counterpoint.train.plans import no_model
@@ -93,14 +93,14 @@ class Work:
     """Where tasks run: `processes` here, `serial`, or `ray`."""
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise SettingError(f"got {self.workers} workers; wanted at least 1")
+        require_executor(self.executor, self.workers)
 
 
 class Stage(Protocol):
     """What a comparison needs of a kind of world."""
 
     default_seeds: int
+    batch_steps: int
     schemes: tuple[str, ...]
     agents: tuple[str, ...]
 

@@ -43,6 +43,7 @@ class Language:
     """
 
     default_seeds = 4
+    batch_steps = 1
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

@@ -99,12 +99,9 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
     Raises:
         WorldError: no episode of a trained team ended, so that it has no return.
     """
-    endless = [done.plan for done in trained if not len(done.returns)]
-    if endless:
-        raise WorldError(
-            f"got '{endless[0].world}', none of whose episodes ended when the trained team was "
-            "evaluated; wanted one with a most number of steps: set it"
-        )
+    unended = [done.plan for done in trained if not len(done.returns)]
+    if unended:
+        raise WorldError(f"got nothing to compare: {unended[0].without_return()}")
     agents, shortest = trained[0].agents, min(len(done.rows) for done in trained)
     rows = [done.rows[:shortest] for done in trained]
     curve = np.array([filled([row["return"] for row in one]) for one in rows])

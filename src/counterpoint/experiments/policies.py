@@ -49,7 +49,7 @@ class Policies:
             self.policy = measured_often(self.policy, self.budget, python=python)
         for name in self.schemes:
             Crediting.of(name, self.world, self.policy)
-            self.training(name, 0)
+            self.batch_steps = self.training(name, 0).batch_steps
 
     def training(self, scheme: str, seed: int) -> TrainPlan:
         """The plan of one arm and seed."""

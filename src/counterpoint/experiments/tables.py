@@ -56,6 +56,7 @@ class Tables:
     """
 
     default_seeds = 10
+    batch_steps = 1
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

@@ -15,8 +15,8 @@ from counterpoint.experiments.outcome import Outcome, from_policies
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.executor import Advance, run_tasks
 from counterpoint.runs.names import run_folder
-from counterpoint.runs.status import RUN, read_run
-from counterpoint.train.loop import Row, Trainable, Trained, train_to_end
+from counterpoint.runs.status import METRICS, RUN, read_run
+from counterpoint.train.loop import Row, Trainable, Trained, lost_updates, train_to_end
 from counterpoint.train.plans import plan_from
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class OneTraining:
         if self.folder is None:
             return train_to_end(self.plan, on_row=on_row)
         with self._run(self.folder) as run:
+            if lost := lost_updates(run):
+                raise RunError(
+                    f"{run.path / METRICS} lacks {lost} of its updates, so that the run cannot be "
+                    f"compared; remove {run.path} to train it again"
+                )
             return train_to_end(self.plan, run=run, on_row=on_row)
 
     def _run(self, folder: Path) -> RunDirectory:

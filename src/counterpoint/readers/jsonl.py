@@ -83,8 +83,7 @@ class _Torn(Exception):
 
 def _warn(where: str, rows: int) -> None:
     warnings.warn(
-        f"{where}: the last line is incomplete and was left out; {rows} decisions before it were "
-        "read",
+        f"{where}: the last line is incomplete and was left out; decisions read: {rows}",
         TornLogWarning,
         stacklevel=5,
     )

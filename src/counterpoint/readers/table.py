@@ -66,7 +66,7 @@ def read_table(blocks: Iterable[Block]) -> Columns:
             raise LogError(f"line {read + 1}: {error}; wanted one record a line") from error
         torn = "is incomplete and was left out"
     if lines.unended and columns.rows:
-        message = f"line {rows.line_num}: the last line {torn}; {columns.rows} decisions were read"
+        message = f"line {rows.line_num}: the last line {torn}; decisions read: {columns.rows}"
         warnings.warn(message, TornLogWarning, stacklevel=4)
     _as_integers(columns)
     return columns

@@ -15,7 +15,7 @@ from counterpoint.report.comparison_result import Comparison
 from counterpoint.report.comparison_tables import NOTABLE, agent_table, scheme_table, source_table
 from counterpoint.report.definitions import comparison_definitions
 from counterpoint.report.heatmap import code_of
-from counterpoint.report.numerals import ranges
+from counterpoint.report.numerals import counted, ranges
 from counterpoint.report.settings import command, flatten, short_first
 from counterpoint.report.tables import Cure
 from counterpoint.report.verdicts import comparison_verdict
@@ -31,7 +31,7 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "seeds": seeds,
         "version": result.version,
     }
-    counts = (f"{len(result.schemes)} schemes", f"{len(result.agents)} agents")
+    counts = (counted(len(result.schemes), "scheme"), counted(len(result.agents), "agent"))
     return {
         "title": f"{result.world}: which credit scheme this team needs",
         "kind": "Comparison",

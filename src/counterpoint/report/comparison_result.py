@@ -11,6 +11,7 @@ from typing import Any
 
 from counterpoint.report.document import Document, items, mapping, number, series, text
 from counterpoint.report.estimate import Band, Estimate, Values, padded, read_band, read_estimate
+from counterpoint.report.numerals import counted
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Comparison:
     @property
     def seed_count(self) -> str:
         """`10 seeds`."""
-        return "1 seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
+        return counted(len(self.seeds), "seed")
 
 
 def read_comparison(document: Document) -> Comparison:

@@ -10,6 +10,7 @@ from counterpoint.report.diagnosis_figures import causes_figure, timeline_figure
 from counterpoint.report.diagnosis_result import Diagnosis
 from counterpoint.report.diagnosis_tables import condition_table, health_table, test_table
 from counterpoint.report.heatmap import code_of
+from counterpoint.report.numerals import counted
 from counterpoint.report.tables import Cure
 from counterpoint.report.verdicts import diagnosis_verdict
 
@@ -26,12 +27,12 @@ def diagnosis_page(result: Diagnosis, prefix: str) -> dict[str, Any]:
         ("error rate", "" if result.error_rate is None else f"{result.error_rate:g}"),
         ("version", result.version),
     ]
-    details = [f"{rows} decisions" if rows else "", f"{updates} updates" if updates else ""]
+    counts = ((result.rows, "decision"), (result.updates, "update"), (len(result.agents), "agent"))
     return {
         "title": f"{result.source}: does this log need decoupling by agent?",
         "kind": "Diagnosis",
         "subject": result.source,
-        "details": [d for d in details if d] + [f"{len(result.agents)} agents"],
+        "details": [counted(n, noun) for n, noun in counts if n is not None],
         "version": result.version,
         "verdict": diagnosis_verdict(result),
         "conditions": condition_table(result, prefix),

@@ -16,6 +16,11 @@ UNREADABLE = 1e7
 """Numbers from here on are written with a power of ten, in columns too."""
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 agent`, `1,480 agents`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def significant(value: float | None, digits: int = 3) -> str:
     """The number to so many significant digits: `12.4`, `1,480`, `3.30e−16`, `–` for None."""
     if value is None:

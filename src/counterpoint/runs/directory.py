@@ -93,7 +93,7 @@ class RunDirectory:
         lock = _locked(path)
         try:
             if (path / RUN).exists():
-                raise RunError(f"{path} holds a run already; resume it, or choose another folder")
+                raise RunError(_occupied(path))
             try:
                 facts = {**provenance(config), "kind": "train"}
                 written = msgspec.json.format(msgspec.json.encode(facts))
@@ -136,7 +136,7 @@ class RunDirectory:
             run = cls(path, lock, facts, found, keep, index)
             run.notes = (
                 *(f"{told}: moved to {step}.damaged" for step, told in found.damaged.items()),
-                *([f"{path / METRICS}: {lines} damaged lines were dropped"] if lines else []),
+                *([f"{path / METRICS}: damaged lines dropped: {lines}"] if lines else []),
             )
             run._begin()
         except OSError as error:
@@ -257,6 +257,16 @@ class RunDirectory:
     def _write_status(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
         document = {"status": status, "updated": now(), **(summary or {})}
         write_atomically(self.path / STATUS, msgspec.json.encode(document, enc_hook=float) + b"\n")
+
+
+def _occupied(path: Path) -> str:
+    """Why no run can begin in a folder that has a run.json, and what to do."""
+    instead = "choose another folder with --out, or remove this one"
+    try:
+        read_run(path)
+    except RunError:
+        return f"{path} holds a {RUN} that is of no training run; {instead}"
+    return f"{path} holds a run already; go on with it (counterpoint resume {path}), {instead}"
 
 
 def _locked(path: Path) -> Lock:

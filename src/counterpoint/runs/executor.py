@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
 from counterpoint.runs.watch import Watch
 
 Result = TypeVar("Result")
@@ -76,10 +77,7 @@ def run_tasks(
         MissingPackageError: ray is asked for and not installed.
         Exception: the first error of a task; tasks that did not start are then not started.
     """
-    if workers is not None and workers < 1:
-        raise SettingError(f"got {workers} workers; wanted at least 1")
-    if executor not in EXECUTORS:
-        raise UnknownNameError(f"got executor {executor!r}; wanted one of {', '.join(EXECUTORS)}")
+    require_executor(executor, workers)
     watch = Watch(len(tasks), on_progress, on_message)
     if executor == "ray" and tasks:
         from counterpoint.runs.ray_executor import on_ray
@@ -91,6 +89,25 @@ def run_tasks(
     from counterpoint.runs.processes import processes
 
     return processes(tasks, workers, watch)
+
+
+def require_executor(executor: str, workers: int | None) -> None:
+    """Return where tasks can run so; to be asked before anything is begun.
+
+    Raises:
+        SettingError: fewer than one worker.
+        UnknownNameError: no such executor.
+        MissingPackageError: ray is asked for and not installed.
+    """
+    if workers is not None and workers < 1:
+        raise SettingError(f"got {workers} workers; wanted at least 1")
+    if executor not in EXECUTORS:
+        raise UnknownNameError(f"got executor {executor!r}; wanted one of {', '.join(EXECUTORS)}")
+    if executor == "ray" and find_spec("ray") is None:
+        raise MissingPackageError(
+            "the ray executor needs ray, which is not installed: "
+            "pip install 'counterpoint-rl[ray]', or use the executor 'processes'"
+        )
 
 
 def serial(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> list[Result]:

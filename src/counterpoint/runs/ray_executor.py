@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from counterpoint.errors import MissingPackageError, WorkerError
+from counterpoint.errors import WorkerError
 from counterpoint.runs.watch import Message, Told, Watch, portable
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ def on_ray(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> 
     A cluster that this process is connected to already is used, and left as it is.
 
     Raises:
-        MissingPackageError: ray is not installed.
         WorkerError: the workers of one task died again and again, or Ray itself failed.
         Exception: the first error of a task.
     """
@@ -147,12 +146,7 @@ def _work(task: Task[Any], name: tuple[int, int], board: Any) -> tuple[bool, Any
 
 
 def _ray() -> Any:
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError as error:
-        raise MissingPackageError(
-            "the ray executor needs ray, which is not installed: "
-            "pip install 'counterpoint-rl[ray]', or use the executor 'processes'"
-        ) from error
+    import ray
+    import ray.exceptions
+
     return ray

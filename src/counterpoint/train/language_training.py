@@ -58,6 +58,7 @@ class LanguagePlan:
     episodes: int = 256
     """Fresh episodes in which the trained team is evaluated."""
     axis: ClassVar[str] = "update"
+    batch_steps: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         world = self.make_world()
@@ -106,11 +107,14 @@ class LanguagePlan:
         """None: success is what counts, whatever the speaker is paid."""
         return None
 
+    def without_return(self) -> str:
+        """Every episode of a text world ends."""
+        return "no episode was played"
+
 
 class LanguageTrainee:
     """A team of language-model agents, as the loop sees it."""
 
-    batch_steps = 1
     continuous = False
 
     def __init__(self, plan: LanguagePlan, learner: LanguageLearner) -> None:

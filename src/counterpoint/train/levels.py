@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import RunningState, Scheme, Tally, advantages, catalogue, scheme_named
-from counterpoint.errors import SchemeError
+from counterpoint.errors import SchemeError, UnknownNameError
 from counterpoint.train.arms import NORMALIZED_BY
 from counterpoint.train.rollout import Batch
 from counterpoint.train.settings import PolicySettings
 from counterpoint.worlds.base import Bools, Floats, Ints
+from counterpoint.worlds.given import did_you_mean
 from counterpoint.worlds.steps import StepWorld
 
 Level = Literal["reward", "component", "advantage"]
@@ -52,10 +53,16 @@ class Crediting:
         if scheme in NORMALIZED_BY:
             return cls._baseline(str(scheme), world, settings)
         if isinstance(scheme, str):
+            known = [*catalogue(), COUNTERFACTUAL]
+            if scheme not in known:
+                raise UnknownNameError(
+                    f"got scheme {scheme!r}; wanted one of {', '.join(known)}"
+                    f"{did_you_mean(scheme, known)}"
+                )
             name, point = scheme, scheme_named(scheme)
         else:
-            known = [name for name, other in catalogue().items() if other == scheme]
-            name, point = (known or ["custom"])[0], scheme
+            same = [name for name, other in catalogue().items() if other == scheme]
+            name, point = (same or ["custom"])[0], scheme
         level: Level = settings.level if settings.level != "auto" else _natural(point)
         if level == "component" and len(world.components) == 1:
             level = "advantage"

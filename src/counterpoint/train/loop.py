@@ -18,6 +18,7 @@ import numpy as np
 from counterpoint.credit import Tally
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.status import METRICS
 from counterpoint.train.watch import Watch
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.steps import References
@@ -54,6 +55,10 @@ class Trainable(Protocol):
     def axis(self) -> str:
         """What the budget counts: `step` or `update`."""
 
+    @property
+    def batch_steps(self) -> int:
+        """How much of the budget one update spends."""
+
     def config(self) -> dict[str, Any]:
         """The plan ready for JSON."""
 
@@ -63,6 +68,9 @@ class Trainable(Protocol):
     def paid_returns(self, by_agent: Floats) -> float | None:
         """The return of episodes whose agents' parts are `by_agent` [n, A], weighted by what is
         really paid; None where that is the return itself."""
+
+    def without_return(self) -> str:
+        """Why a trained team may have no return, and what to do about it."""
 
 
 class Trainee(Protocol):
@@ -91,10 +99,6 @@ class Trainee(Protocol):
     @property
     def between_checkpoints(self) -> int:
         """Most of the budget that may be spent between two checkpoints."""
-
-    @property
-    def batch_steps(self) -> int:
-        """How much one update spends."""
 
     def update(self, run: RunDirectory | None) -> tuple[Row, dict[str, Any] | None, Row | None]:
         """Learn once: the row, what was measured of each agent, and of the team."""
@@ -159,6 +163,12 @@ def train_to_end(
     if run is not None and run.resumed.snapshot is not None:
         team.restore(run.resumed.snapshot)
         rows = run.rows()
+        if lost := lost_updates(run):
+            run.notes = (
+                *run.notes,
+                f"{run.path / METRICS} lacks {lost} of the {lost + len(rows)} updates up to the "
+                "checkpoint, from which training went on; curves and verdicts are without them",
+            )
         for row in rows:
             if "agents" in row:
                 watch.judge(row["agents"], row["normalized"])
@@ -170,7 +180,7 @@ def train_to_end(
         rows.append(row)
         if run is not None:
             run.log(row)
-            if team.steps + team.batch_steps - saved > team.between_checkpoints:
+            if team.steps + plan.batch_steps - saved > team.between_checkpoints:
                 run.save(team.steps, team.capture())
                 saved = team.steps
         if on_row is not None:
@@ -192,9 +202,17 @@ def train_to_end(
         tally=dict(vars(team.tally)),
     )
     team.close()
+    if run is not None and found.finished and mean is None:
+        run.notes = (*run.notes, f"the return is not known: {plan.without_return()}")
     if run is not None and found.finished:
         run.finish({"step": team.steps, "return": mean, "normalized": found.normalized})
     return found
+
+
+def lost_updates(run: RunDirectory) -> int:
+    """Updates up to the run's checkpoint that its series lacks: its file was lost or cut."""
+    found = run.resumed.snapshot
+    return 0 if found is None else int(found.facts["updates"]) - len(run.rows())
 
 
 def spent(plan: Trainable, team: Trainee, rows: Sequence[Row]) -> bool:

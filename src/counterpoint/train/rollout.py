@@ -120,12 +120,12 @@ class Player:
 
     def _refuse_what_is_not_finite(self, batch: Batch) -> None:
         """One such number would be in every weight after the next update."""
-        for what, said in (("reward", batch.reward), ("observation", batch.seen)):
+        for what, said in (("rewards", batch.reward), ("observations", batch.seen)):
             finite = np.isfinite(said)
             if not finite.all():
                 agent = self.world.agents[int(np.argwhere(~finite)[0][0])]
                 raise WorldError(
-                    f"got a {what} of {agent} that is not finite from world '{self.world.name}'; "
+                    f"got {what} of {agent} that are not finite from world '{self.world.name}'; "
                     "wanted numbers to learn from: look for a division by zero in the world"
                 )
 

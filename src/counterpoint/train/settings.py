@@ -40,7 +40,8 @@ class PolicySettings:
     epochs: int = 0
     """Passes over each batch; 0 takes 4, or 3 of a world in Python."""
     minibatches: int = 0
-    """Parts into which each pass shuffles the batch; 0 takes 4, or 2 of a world in Python."""
+    """Parts into which each pass shuffles the batch: its copies with memory, their single steps
+    without; 0 takes 4, or 2 of a world in Python, or as many as there are."""
     lr: float = 1e-3
     """Learning rate of Adam."""
     anneal: bool = False
@@ -56,7 +57,7 @@ class PolicySettings:
     value_weight: float = 1.0
     """Weight of the critic's squared error, in units of the returns' variance."""
     max_norm: float = 0.5
-    """Largest norm of each network's gradient."""
+    """Largest norm of each network's gradient; above 0."""
     value_norm: bool = True
     """Whether critics predict returns in units of their running mean and deviation."""
     identity: bool = True
@@ -76,6 +77,13 @@ class PolicySettings:
             ("value_weight", 0.0, 1e6), ("max_norm", 0.0, 1e9), ("diagnose_every", 0, 1_000_000),
         ):  # fmt: skip
             require(name, getattr(self, name), low, high)
+        if self.max_norm == 0:
+            raise SettingError("got max_norm=0, with which nothing is learned; wanted more than 0")
+        if self.copies and self.steps and self.minibatches > self.sequences:
+            what = "copies, since memory=gru" if self.memory == "gru" else "steps of all copies"
+            raise SettingError(
+                f"got minibatches={self.minibatches}; wanted at most {self.sequences}, the {what}"
+            )
         for name, wanted in CHOICES.items():
             if getattr(self, name) not in wanted:
                 raise SettingError(
@@ -85,7 +93,16 @@ class PolicySettings:
     def filled(self, *, python: bool) -> PolicySettings:
         """The settings with every 0 that stands for a default replaced by it."""
         kind = DEFAULTS[python]
-        return replace(self, **{n: getattr(self, n) or value for n, value in kind.items()})
+        told = {n: getattr(self, n) or value for n, value in kind.items()}
+        if not self.minibatches:
+            sequences = replace(self, copies=told["copies"], steps=told["steps"]).sequences
+            told["minibatches"] = min(told["minibatches"], sequences)
+        return replace(self, **told)
+
+    @property
+    def sequences(self) -> int:
+        """What each pass shuffles: copies with memory, their single steps without."""
+        return self.copies if self.memory == "gru" else self.copies * self.steps
 
 
 DEFAULTS: dict[bool, dict[str, Any]] = {

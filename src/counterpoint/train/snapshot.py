@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from counterpoint.credit import RunningState, Tally
+from counterpoint.errors import StateError
 from counterpoint.runs.snapshot import Snapshot
 from counterpoint.train.policies import Learner
 
@@ -33,8 +34,19 @@ def capture(learner: Learner) -> Snapshot:
 
 
 def restore(learner: Learner, snapshot: Snapshot) -> None:
-    """Let a new learner of the same plan go on where `capture` was called."""
+    """Let a new learner of the same plan go on where `capture` was called.
+
+    Raises:
+        StateError: the snapshot is that of another plan.
+    """
     arrays, facts = snapshot.arrays, snapshot.facts
+    for name, mine in capture(learner).arrays.items():
+        found = arrays[name].shape if name in arrays else None
+        if not name.startswith("world.") and found != mine.shape:
+            raise StateError(
+                f"got a checkpoint with {name} of shape {found}; wanted {mine.shape}, as run.json "
+                "has it: give world and policies in run.json the settings they were trained with"
+            )
     learner.adam.restore(_of("adam", arrays))
     learner.player.restore(arrays, facts["player"])
     learner.valuer.restore(_of("values", arrays))

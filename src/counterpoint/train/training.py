@@ -26,7 +26,7 @@ from counterpoint.train.settings import PolicySettings
 from counterpoint.train.snapshot import capture, restore
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.reordered import by_name
-from counterpoint.worlds.steps import StepWorld, stakes_of
+from counterpoint.worlds.steps import StepWorld, endless, stakes_of
 from counterpoint.worlds.stepwise import make_steps
 
 CHECKPOINT_STEPS = 5_000
@@ -72,6 +72,11 @@ class TrainPlan:
         if self.seconds is not None and not self.seconds > 0:
             raise SettingError(f"got seconds={self.seconds}; wanted a positive number")
 
+    @property
+    def batch_steps(self) -> int:
+        """Steps of one batch, all copies together."""
+        return self.policy.copies * self.policy.steps
+
     def config(self) -> dict[str, Any]:
         """The plan ready for JSON."""
         return asdict(self)
@@ -116,6 +121,15 @@ class TrainPlan:
             return None
         return float((by_agent.mean(axis=0) * weights).sum() / weights.mean())
 
+    def without_return(self) -> str:
+        """Why a trained team may have no return, and what to do about it."""
+        world = self.make_world(0, 1)
+        world.close()
+        return (
+            f"no episode of '{self.world}' ended in {LONGEST_EVALUATION:,} steps of evaluation; "
+            f"{endless(world)}"
+        )
+
 
 class PolicyTrainee:
     """A team of neural policies, as the loop sees it."""
@@ -132,11 +146,6 @@ class PolicyTrainee:
     def steps(self) -> int:
         """Steps played so far, all copies together."""
         return self.learner.steps
-
-    @property
-    def batch_steps(self) -> int:
-        """Steps of one batch, all copies together."""
-        return self.learner.batch_steps
 
     @property
     def tally(self) -> Tally:

@@ -8,7 +8,7 @@ costs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, ClassVar, NamedTuple
 
 from counterpoint.errors import WorldError
@@ -52,6 +52,8 @@ class Player(ABC):
 
     over: bool
     """Whether the episode ended."""
+    time: int
+    """Steps of the episode so far."""
     informs = False
     """Whether masks of legal actions come with the infos."""
     timed: ClassVar[bool] = True
@@ -77,7 +79,7 @@ class Player(ABC):
         self.rows.active[...] = True
         if self.masks or self.informs:
             self.rows.legal[...] = self.has_all
-        self.over = False
+        self.over, self.time = False, 0
         self.begin(seed)
 
     @abstractmethod
@@ -103,6 +105,13 @@ class Player(ABC):
                 self.rows.legal[k, : self.sizes[k]] = info["action_mask"]
                 found = True
         return found
+
+    def refuse_unpaid(self, names: Set[str]) -> None:
+        """Raises WorldError: these agents were there in a step, and are not told what it paid."""
+        raise WorldError(
+            f"got no reward for {', '.join(sorted(names))} in step {self.time} of an episode; "
+            "wanted a number for every agent that was there (0 for nothing)"
+        )
 
     def finish(self, terminated: Any, truncated: Any, agents: Any) -> None:
         """Write who is through: `terminated` and `truncated` by name; `agents` who go on."""
@@ -131,7 +140,10 @@ class Parallel(Player):
         given = dict(zip(self.agents, self.converted(actions), strict=True))
         if self.living != len(given):
             given = {name: given[name] for name in env.agents}
+        self.time += 1
         seen, rewards, terminated, truncated, infos = env.step(given)
+        if not given.keys() <= rewards.keys():
+            self.refuse_unpaid(given.keys() - rewards.keys())
         for name, what in seen.items():
             writers[name](what)
         if self.informs:
@@ -162,7 +174,10 @@ class Turns(Player):
 
     def act(self, actions: list[Any]) -> Any:
         env = self.env
+        self.time += 1
         env.step(self.converted(actions)[self.turn])
+        if not env.rewards.keys() >= {self.agents[self.turn], *env.agents}:
+            self.refuse_unpaid({self.agents[self.turn], *env.agents} - env.rewards.keys())
         rewards = tuple(map(env.rewards.get, self.agents, self.nothing))
         if any(env.terminations.values()) or any(env.truncations.values()):
             for name in env.agents:
@@ -201,15 +216,14 @@ class Tuples(Player):
         for player in getattr(self.env.unwrapped, "players", ()):
             player.position = None  # lbforaging keeps clear of where agents stood an episode ago
         seen, _ = self.env.reset(seed=seed)
-        self.time = 0
         for write, what in zip(self.writers.values(), seen, strict=True):
             write(what)
 
     def act(self, actions: list[Any]) -> Any:
+        self.time += 1
         seen, rewards, terminated, truncated, _ = self.env.step(self.converted(actions))
         for write, what in zip(self.writers.values(), seen, strict=True):
             write(what)
-        self.time += 1
         if _all(terminated) or _all(truncated):
             self.over = True
             self.rows.active[...] = False
@@ -235,6 +249,7 @@ def dialect(env: Any, name: str) -> type[Player]:
         if callable(env.action_space):
             return Parallel
     raise WorldError(
-        f"got world '{name}', which makes a {type(env).__name__}; wanted a PettingZoo ParallelEnv "
-        "or AECEnv, or a gymnasium environment with a Tuple of spaces, one for each agent"
+        f"got world '{name}', which makes a value of type {type(env).__name__}; wanted a "
+        "PettingZoo ParallelEnv or AECEnv, or a gymnasium environment with a Tuple of spaces, one "
+        "for each agent"
     )

@@ -6,6 +6,7 @@ episode and the actions taken in it; to restore is to reset with that seed and t
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import traceback
@@ -85,7 +86,7 @@ class ForeignWorld(StepWorld):
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
         self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
         self.roles = tuple(re.sub(r"_?\d+$", "", agent) or agent for agent in self.agents)
-        self.horizon = team.horizon
+        self.horizon, self.limit = team.horizon, _limit(envs[0])
         self.references = scores(name, self.settings.arguments)
         shape = (copies, len(self.agents))
         self._seen = np.zeros((*shape, max(self.seen_sizes)), dtype=np.float32)
@@ -250,6 +251,12 @@ def make_foreign(
     told = ForeignSettings(**ours, arguments=given)
     make = construct(name, given)
     return ForeignWorld(make, name=name, settings=told, copies=copies, seed=seed)
+
+
+def _limit(env: Any) -> str:
+    """The constructor's argument for the most steps of an episode, or nothing."""
+    takes = inspect.signature(type(getattr(env, "unwrapped", env)).__init__).parameters
+    return next((name for limit in LIMITS if (name := limit.lstrip("_")) in takes), "")
 
 
 def _team(env: Any, name: str, speaks: type[Player]) -> Team:

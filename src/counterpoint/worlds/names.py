@@ -100,7 +100,7 @@ def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
         found = getattr(found, "parallel_env", None) or getattr(found, "env", None)
     if not callable(found):
         raise WorldError(
-            f"got world '{name}', which is a {type(found).__name__}; "
+            f"got world '{name}', which is of type {type(found).__name__}; "
             "wanted a class or a function that makes an environment, as package.module:Class"
         )
     made: Callable[..., Any] = found

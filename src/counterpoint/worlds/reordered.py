@@ -32,6 +32,7 @@ class Reordered(StepWorld):
         self.world, self.order = world, list(order)
         self.name, self.summary, self.source = world.name, world.summary, world.source
         self.settings, self.copies, self.horizon = world.settings, world.copies, world.horizon
+        self.limit = world.limit
         self.state_size, self.components = world.state_size, world.components
         self.agents = tuple(world.agents[k] for k in order)
         self.roles = tuple(world.roles[k] for k in order)

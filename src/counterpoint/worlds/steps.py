@@ -153,6 +153,8 @@ class StepWorld(ABC):
     """Z."""
     horizon: int | None
     """Most steps of an episode; None where there is no limit."""
+    limit: str = ""
+    """The setting that says so; empty where there is none."""
     components: tuple[str, ...] = ("reward",)
     """[K] names of the reward's parts."""
     references: References
@@ -183,6 +185,13 @@ class StepWorld(ABC):
 
     def close(self) -> None:  # noqa: B027  (most worlds hold nothing)
         """Let go of windows, files and processes, if there are any."""
+
+
+def endless(world: StepWorld) -> str:
+    """What to do about a world whose episodes do not end."""
+    if world.limit:
+        return f"set {world.limit}, the most steps of an episode (now {world.horizon})"
+    return "let the environment truncate its episodes after a number of steps"
 
 
 def paid(own: Floats, world: StepWorld) -> Floats:

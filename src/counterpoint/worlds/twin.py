@@ -35,6 +35,7 @@ class Twin(StepWorld):
     """A world whose state is arrays [..., E] by name, and one generator."""
 
     horizon: int
+    limit = "horizon"
     scale: ClassVar[str]
     """Which scale returns are on."""
     measured: ClassVar[tuple[float, float]]
