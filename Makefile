@@ -12,11 +12,11 @@ SOURCES := pyproject.toml constraints.txt
 	@touch $@
 
 .venv/.dev: .venv/.core
-	$(PIP) -e '.[dev,torch,language,worlds]'
+	$(PIP) -e '.[dev,torch,worlds,llm,language]'
 	@touch $@
 
 .venv/.all: .venv/.dev
-	$(PIP) -e '.[dev,torch,language,jax,mutation,worlds,ray,tensorboard]'
+	$(PIP) -e '.[dev,torch,jax,mutation,worlds,llm,language,ray,tensorboard]'
 	@touch $@
 
 demo: .venv/.core  ## install the core, run the headline comparison, diagnose the example log

@@ -28,6 +28,7 @@ EXTRAS = {
     "mpe2": "mpe2:NAME",
     "lbforaging": "lbforaging:ID",
     "rware": "rware:ID",
+    "openai": "language servers",
     "ray": "tasks over a cluster",
     "tensorboard": "--export tensorboard",
     "jax": "credit functions on JAX arrays",
@@ -40,6 +41,7 @@ ABILITIES = (
      ("pettingzoo", "mpe2", "lbforaging", "rware"), "pip install 'counterpoint-rl[worlds]'"),
     ("run tasks over a cluster", ("ray",), "pip install 'counterpoint-rl[ray]'"),
     ("watch runs in TensorBoard", ("tensorboard",), "pip install 'counterpoint-rl[tensorboard]'"),
+    ("ask language servers", ("openai",), "pip install 'counterpoint-rl[llm]'"),
     ("fetch and load language models", LANGUAGE, "pip install 'counterpoint-rl[language]'"),
 )  # fmt: skip
 """What a machine can do, the packages that it takes, and how to get them."""

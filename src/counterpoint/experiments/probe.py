@@ -11,6 +11,7 @@ from counterpoint.diagnose import diagnose
 from counterpoint.records import Decisions
 from counterpoint.train.arms import labels
 from counterpoint.worlds.base import CHANCE, TASK, World, stack
+from counterpoint.worlds.relisted import in_natural_order
 
 BATCHES = 40
 """How many batches of the untrained team a probe looks at, spread over the run."""
@@ -30,6 +31,7 @@ def probe(world: World, scheme: Scheme, *, seed: int = 0) -> dict[str, Any]:
 
 def untrained_log(world: World, *, seed: int = 0) -> Decisions:
     """What a team that chooses uniformly is rewarded for, as a log of at most `BATCHES` updates."""
+    world = in_natural_order(world)
     tasks = stack([world.tasks(np.random.default_rng([seed, TASK]))])
     chance = np.random.default_rng([seed, CHANCE])
     updates = world.settings.updates

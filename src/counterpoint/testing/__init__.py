@@ -1,7 +1,8 @@
-"""Conformance suites that ship with the package: hold your own world to what ours promise."""
+"""Conformance suites that ship with the package: hold your own parts to what ours promise."""
 
 from counterpoint.testing.batches import ConformanceError
+from counterpoint.testing.speakers import check_speaker
 from counterpoint.testing.steps import check_step_world
 from counterpoint.testing.worlds import check_world
 
-__all__ = ["ConformanceError", "check_step_world", "check_world"]
+__all__ = ["ConformanceError", "check_speaker", "check_step_world", "check_world"]

@@ -14,7 +14,7 @@ ROUNDING = 1e-9
 
 
 class ConformanceError(CounterpointError, AssertionError):
-    """A world breaks a promise that the rest of Counterpoint relies on."""
+    """A world or a speaker breaks a promise that the rest of Counterpoint relies on."""
 
 
 def reward_size(play: Play) -> float:

@@ -7,7 +7,7 @@ entropy bonus, a clipped step. Everything else here prepares that loop or writes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from counterpoint.train.optimizers import Optimizer
 from counterpoint.train.tables import policy_for
 from counterpoint.train.telemetry import Telemetry
 from counterpoint.worlds.base import CHANCE, TASK, Bools, Floats, Ints, Play, World, stack
+from counterpoint.worlds.relisted import in_natural_order
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def train(
     """Train one team for each seed under one way of giving credit.
 
     The same seed meets the same problem, prompts, noise and uniforms under every scheme, and
-    gives the same result whatever other seeds are in the call.
+    gives the same result whatever other seeds are in the call. An agent gets the same numbers
+    wherever the world lists it: inside, agents stand in the natural order of their names.
 
     Args:
         world: what to learn; its settings say with which policy, optimizer and budget.
@@ -77,6 +79,9 @@ def train(
         SchemeError: a baseline that this world does not know.
         SettingError: no seeds, repeated or negative ones.
     """
+    named = in_natural_order(world)
+    if named is not world:
+        return _listed(train(named, scheme, seeds, on_update=on_update), world.agents)
     seeds, how, settings = _checked(seeds), arm(scheme, world), world.settings
     tasks = stack([world.tasks(np.random.default_rng([seed, TASK])) for seed in seeds])
     chance = [np.random.default_rng([seed, CHANCE]) for seed in seeds]
@@ -155,6 +160,25 @@ def joined(parts: Sequence[Training]) -> Training:
         collapsed=along_seeds("collapsed"),
         causes=along_seeds("causes"),
         tally={name: sum(part.tally[name] for part in parts) for name in first.tally},
+    )
+
+
+def _listed(done: Training, agents: tuple[str, ...]) -> Training:
+    """The same training with its agents in the order of `agents`."""
+    order = [done.agents.index(agent) for agent in agents]
+
+    def each(series: Mapping[str, Floats]) -> dict[str, Floats]:
+        return {k: v[..., order] if v.ndim == 3 else v for k, v in series.items()}
+
+    return replace(
+        done,
+        agents=agents,
+        accuracy=done.accuracy[..., order],
+        regret=done.regret[..., order],
+        gradients=each(done.gradients),
+        rewards=each(done.rewards),
+        collapsed=done.collapsed[..., order],
+        causes=done.causes[..., order],
     )
 
 

@@ -76,7 +76,10 @@ class SharedLinear:
 
     @classmethod
     def random(cls, world: World, seeds: tuple[int, ...]) -> SharedLinear:
-        """The features that belong to each seed, whatever the other seeds are."""
+        """The features that belong to each seed, whatever the other seeds are.
+
+        An agent has those of its place; `train` takes its place from its name.
+        """
         places = len(world.agents) * world.contexts
         shape = (len(world.agents), world.contexts, int(FEATURES_PER_PLACE * places))
         draws = [np.random.default_rng([seed, FEATURES]).standard_normal(shape) for seed in seeds]

@@ -10,6 +10,7 @@ from counterpoint.worlds.describe import describe, families
 from counterpoint.worlds.measure import random_return, returns
 from counterpoint.worlds.pettingzoo import to_parallel_env
 from counterpoint.worlds.registry import Entry, catalogue, make
+from counterpoint.worlds.relisted import Relisted
 from counterpoint.worlds.reordered import Reordered
 from counterpoint.worlds.steps import StepSettings, StepWorld
 from counterpoint.worlds.stepwise import StepEntry, make_steps, step_catalogue
@@ -18,6 +19,7 @@ __all__ = [
     "Entry",
     "Evaluation",
     "Play",
+    "Relisted",
     "Reordered",
     "Settings",
     "StepEntry",

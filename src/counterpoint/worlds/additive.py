@@ -130,7 +130,8 @@ class UnequalStakes(Additive):
     def __init__(self, settings: UnequalStakesSettings | None = None) -> None:
         settings = settings or UnequalStakesSettings()
         stakes = np.geomspace(1.0, settings.ratio, settings.agents)
-        names = tuple(f"stake_{stake:.3g}".replace(".", "_") for stake in stakes)
+        digits = [np.format_float_positional(x, 3, fractional=False, trim="-") for x in stakes]
+        names = tuple(f"stake_{text}".replace(".", "_") for text in digits)
         if len(set(names)) < len(names):
             names = tuple(f"stake_{k}" for k in range(settings.agents))
         super().__init__(settings, names, stakes)

@@ -1,0 +1,155 @@
+"""What a chat-completions server said: its text, its count of tokens, or what went wrong.
+
+Bytes in, facts out; nothing here knows of connections. The format is that of OpenAI's
+`POST /chat/completions`, which vLLM, llama.cpp and Ollama speak too.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+Tokens = tuple[int | None, int | None]
+"""Tokens of the prompt and of the completion; None is not known."""
+
+NONE: Tokens = (0, 0)
+UNKNOWN: Tokens = (None, None)
+
+AGAIN = {408, 409, 425, 429}
+"""Refusals that may be over soon, besides all from 500 on."""
+
+
+class Fault(Exception):
+    """A try that brought no text.
+
+    Args:
+        why: one line.
+        again: whether another try may succeed.
+        tokens: what the try used.
+        wait_seconds: how long the server asks to wait before the next.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        *,
+        again: bool,
+        tokens: Tokens = UNKNOWN,
+        wait_seconds: float | None = None,
+    ) -> None:
+        super().__init__()  # not of `why`: libraries on the way log the errors that they see
+        self.why, self.again, self.tokens = why, again, tokens
+        self.wait_seconds = wait_seconds
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer that could be read."""
+
+    text: str
+    tokens: Tokens
+
+
+def read_completion(kind: str, body: bytes) -> Completion:
+    """The text of the first choice; a message without content has the text "".
+
+    Args:
+        kind: the content type.
+        body: all of the answer.
+
+    Raises:
+        Fault: no JSON, an error in the place of an answer, or another schema.
+    """
+    media = kind.partition(";")[0].strip().lower()
+    if media != "application/json" and not media.endswith("+json"):
+        raise Fault(f"the server sent {one_line(kind) or 'no content type'}, not JSON", again=True)
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Fault(f"the server's {len(body)} bytes are no JSON ({error})", again=True) from None
+    if not isinstance(answer, dict):
+        raise Fault("the server sent JSON of another schema: no object", again=True)
+    tokens = _tokens(answer.get("usage"))
+    if answer.get("error"):
+        raise Fault(f"the server said: {_said(answer, body)}", again=True, tokens=tokens)
+    try:
+        text = answer["choices"][0]["message"]["content"]
+    except (LookupError, TypeError):
+        text = 0
+    if text is not None and not isinstance(text, str):
+        raise Fault(
+            "the server sent JSON of another schema: no choices[0].message.content",
+            again=True,
+            tokens=tokens,
+        )
+    return Completion(text or "", tokens)
+
+
+def read_refusal(status: int, after: str | None, body: bytes) -> Fault:
+    """What a status other than 200 means: refused, so that no tokens were used.
+
+    Args:
+        status: from 201 to 599.
+        after: the header Retry-After.
+        body: the answer, or its beginning.
+    """
+    why = f"the server refused with status {status}"
+    if 300 <= status < 400:
+        return Fault(f"{why}: redirects are not followed", again=False, tokens=NONE)
+    again = status in AGAIN or status >= 500
+    tokens = NONE if status >= 400 else UNKNOWN
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        answer = None
+    why = f"{why}: {_said(answer, body)}".rstrip(": ")
+    return Fault(why, again=again, tokens=tokens, wait_seconds=retry_after_seconds(after))
+
+
+def retry_after_seconds(header: str | None, now: float | None = None) -> float | None:
+    """Seconds to wait, from 0; None where the header is missing or makes no sense.
+
+    Args:
+        header: `Retry-After`, a number of seconds or a date (RFC 9110, section 10.2.3).
+        now: seconds since 1970; None asks the clock.
+    """
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(header).timestamp()
+        except (ValueError, OverflowError):
+            return None
+        seconds = date - (time.time() if now is None else now)
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _said(answer: Any, body: bytes) -> str:
+    """The message of an error, wherever a server puts it."""
+    said = answer.get("error") or answer.get("message") if isinstance(answer, dict) else None
+    if isinstance(said, dict):
+        said = said.get("message")
+    return one_line(said if isinstance(said, str) else body[:1000].decode(errors="replace"))
+
+
+def _tokens(usage: Any) -> Tokens:
+    counts = usage if isinstance(usage, dict) else {}
+    prompt, completion = (_count(counts.get(f"{n}_tokens")) for n in ("prompt", "completion"))
+    return prompt, completion
+
+
+def _count(number: Any) -> int | None:
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    return number if whole and number >= 0 else None

@@ -1,0 +1,171 @@
+"""The SQLite file behind `Cached`: keys to what was said, sealed, and set aside when damaged.
+
+Every method opens the file anew, so no process holds it. Whoever uses it holds a shared lock on a
+file beside it; whoever makes it, or sets it aside, holds that lock alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+VERSION = 1
+_CREATE = """CREATE TABLE IF NOT EXISTS replies (
+  key TEXT PRIMARY KEY, said TEXT NOT NULL, seal TEXT NOT NULL
+) WITHOUT ROWID"""
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_WAIT_SECONDS = 10.0
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is kept of a reply."""
+
+    text: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class Replies:
+    """Reads and writes; trouble is told to `warn` and costs the memory, never an answer."""
+
+    def __init__(self, path: Path, warn: Callable[[str], object]) -> None:
+        self.path = path
+        self._warn = warn
+        self._broken = False
+
+    def read(self, keys: Collection[str]) -> dict[str, Said]:
+        """Those that are there; one that does not match its seal is not, and is forgotten."""
+
+        def work(database: sqlite3.Connection) -> dict[str, Said]:
+            found, spoiled = {}, []
+            for key in keys:
+                row = database.execute(
+                    "SELECT said, seal FROM replies WHERE key = ?", (key,)
+                ).fetchone()
+                if row and row[1] == _seal(key, row[0]):
+                    found[key] = Said(**json.loads(row[0]))
+                elif row:
+                    spoiled.append((key,))
+            if spoiled:
+                with database:
+                    database.executemany("DELETE FROM replies WHERE key = ?", spoiled)
+                self._warn(f"{len(spoiled)} damaged answers in {self.path} are asked for again")
+            return found
+
+        return self._with(work, {}) if keys else {}
+
+    def write(self, said: Mapping[str, Said]) -> None:
+        """Keep these; of two for one key the first stays."""
+        rows = [(key, json.dumps(asdict(what))) for key, what in said.items()]
+
+        def work(database: sqlite3.Connection) -> None:
+            with database:
+                database.executemany(
+                    "INSERT OR IGNORE INTO replies VALUES (?, ?, ?)",
+                    [(key, text, _seal(key, text)) for key, text in rows],
+                )
+
+        if rows:
+            self._with(work, None)
+
+    def _with(self, work: Callable[[sqlite3.Connection], Result], without: Result) -> Result:
+        """What `work` does with the database, made anew where it must be, else `without`."""
+        if self._broken:
+            return without
+        try:
+            for _ in range(3):
+                try:
+                    with self._locked(fcntl.LOCK_SH), closing(self._open()) as database:
+                        if _version(database) == VERSION:
+                            return work(database)
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                self._make()
+            raise sqlite3.DatabaseError("it is damaged again and again")
+        except (sqlite3.Error, OSError) as error:
+            self._broken = True  # and is not tried again: each try may wait for a lock
+            self._warn(f"answers are not remembered: {self.path} cannot be used ({error})")
+            return without
+
+    def _make(self) -> None:
+        """Set a damaged file aside, and make a new one where there is none."""
+        with self._locked(fcntl.LOCK_EX):
+            if self.path.exists() and self._is_damaged():
+                aside = self._set_aside()
+                self._warn(f"{self.path} was damaged; it is {aside.name} now, and begun anew")
+            with closing(self._open()) as database:
+                version = _version(database)
+                if version > VERSION:
+                    raise sqlite3.OperationalError(
+                        f"a later Counterpoint wrote it (format {version})"
+                    )
+                database.execute("PRAGMA journal_mode=WAL")
+                with database:
+                    database.execute(_CREATE)
+                    database.execute(f"PRAGMA user_version={VERSION}")
+
+    def _is_damaged(self) -> bool:
+        try:
+            with closing(self._open()) as database:
+                (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+                return bool(found != "ok")
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            return True
+
+    def _set_aside(self) -> Path:
+        names = (self.path.with_name(f"{self.path.name}.damaged-{i}") for i in itertools.count(1))
+        aside = next(name for name in names if not name.exists())
+        self.path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        return aside
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
+        try:
+            database.text_factory = lambda data: data.decode(errors="replace")
+            database.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @contextlib.contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, how)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _version(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def _seal(key: str, said: str) -> str:
+    return hashlib.sha256(f"{key} {said}".encode()).hexdigest()

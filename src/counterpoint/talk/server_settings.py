@@ -1,0 +1,109 @@
+"""What is set about a server: which one, how patiently it is asked, what it costs. No key."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from counterpoint.errors import SettingError
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Which server, and how patiently it is asked; it can be saved with a run.
+
+    Raises:
+        SettingError: a value out of range, or an address that no key must be sent to.
+    """
+
+    model: str
+    """The name that the server knows the model by."""
+    base_url: str
+    """`https://...`, or `http://` on this machine, such as `http://localhost:8000/v1`."""
+    key_variable: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key."""
+    deadline_seconds: float = 120.0
+    """Wall clock of a request, with all its tries and pauses; waiting for its turn is not in it."""
+    retries: int = 4
+    """So many tries of a request may fail and be made again."""
+    repairs: int = 2
+    """So often a request with words is asked again where the answer was none of them."""
+    pause_seconds: float = 0.5
+    """Before the first retry, doubled for each further one; chance takes up to half of it off."""
+    pause_seed: int = 0
+    """The seed of that chance."""
+    concurrency: int = 8
+    """Requests under way at once."""
+    most_bytes: int = 1_000_000
+    """An answer that is longer is not read to its end, and refused."""
+    dollars_per_million: tuple[float, float] | None = None
+    """The price of prompt tokens and of completion tokens; None is not known."""
+
+    def __post_init__(self) -> None:
+        for name in ("model", "key_variable"):
+            if not (isinstance(getattr(self, name), str) and getattr(self, name)):
+                raise SettingError(f"got {name} {getattr(self, name)!r}; wanted a name")
+        _check_address(self.base_url)
+        for name, least in (("retries", 0), ("repairs", 0), ("pause_seed", 0)):
+            _check_whole(name, getattr(self, name), least)
+        for name in ("concurrency", "most_bytes"):
+            _check_whole(name, getattr(self, name), 1)
+        _check_amount("pause_seconds", self.pause_seconds)
+        _check_amount("deadline_seconds", self.deadline_seconds)
+        if self.deadline_seconds == 0:
+            raise SettingError("got deadline_seconds 0; wanted more, to ask at all")
+        prices = self.dollars_per_million
+        if prices is not None:
+            if not isinstance(prices, tuple) or len(prices) != 2:
+                raise SettingError(
+                    f"got dollars_per_million {prices!r}; wanted two prices, of prompt tokens and "
+                    "of completion tokens"
+                )
+            for price in prices:
+                _check_amount("dollars_per_million", price)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the address is https, so that it may be on another machine."""
+        return self.base_url.startswith("https://")
+
+
+def _check_address(url: Any) -> None:
+    """https anywhere, or http on this machine; nothing secret may be in it. It is not repeated."""
+    wanted = "wanted https://HOST/PATH, or http:// with localhost or another loopback address"
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+        raise SettingError(f"got a base_url with spaces or other than printable ASCII; {wanted}")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise SettingError(f"got a base_url that is no address; {wanted}") from None
+    if "\\" in url or "@" in parts.netloc or parts.query or parts.fragment:
+        raise SettingError(f"got a base_url with a user, a password or a query; {wanted}")
+    if not host or not url.startswith(("https://", "http://")):
+        raise SettingError(f"got base_url {url!r}; {wanted}")
+    if not url.startswith("https://") and not _is_loopback(host):
+        raise SettingError(
+            f"got base_url {url!r}, over which a key could be read on the way; {wanted}"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_whole(name: str, number: Any, least: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise SettingError(f"got {name} {number!r}; wanted a whole number from {least}")
+
+
+def _check_amount(name: str, number: Any) -> None:
+    ok = isinstance(number, int | float) and not isinstance(number, bool)
+    if not (ok and math.isfinite(number) and number >= 0):
+        raise SettingError(f"got {name} {number!r}; wanted a finite number from 0")
