@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,24 @@ def test_weights_that_are_none_are_one_line(tmp_path, capfd):
     with pytest.raises(ModelError, match="could not load the model in"):
         load_model(tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_loading_asks_no_network_and_runs_no_code_of_the_model(tmp_path, monkeypatch):
+    model, tokenizer = tiny_model()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    def refuse(*told):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    load_model(tmp_path)
+    (tmp_path / "theirs.py").write_text("raise SystemExit('their code was run')")
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "theirs.Model", "AutoConfig": "theirs.Config"}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "theirs"}))
+    with pytest.raises(ModelError, match="could not load the model in"):
+        load_model(tmp_path)
 
 
 def test_a_name_of_the_hub_is_found_in_its_cache(hub):
