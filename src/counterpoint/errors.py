@@ -49,6 +49,10 @@ class CheckpointError(CounterpointError, ValueError):
     """A checkpoint that is damaged or incomplete, or state that a checkpoint cannot hold."""
 
 
+class ModelError(CounterpointError, OSError):
+    """A language model that is not there, is damaged, or could not be fetched or loaded."""
+
+
 class RunError(CounterpointError, ValueError):
     """A folder that is no run where one was wanted, or that is one where none was."""
 

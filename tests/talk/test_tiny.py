@@ -1,8 +1,6 @@
 """The tiny model: the same everywhere, one token a word, text that comes back, and it can learn."""
 
 import hashlib
-import subprocess
-import sys
 import unicodedata
 
 import pytest
@@ -19,16 +17,6 @@ torch = pytest.importorskip("torch")
 
 PARAMETERS = "c52834c2440092c99bce3da3312d0fa7500e841ddea7e039e9e11125e6949bb3"
 TOKENS = "a0510265dd96c5a6f60d7f8515d9c01931f1a8e2315fd0caa4cda39f4e95bac2"
-HASH = """
-import hashlib, torch
-from counterpoint.talk.tiny import tiny_model
-torch.manual_seed(7)
-model, _ = tiny_model()
-digest = hashlib.sha256()
-for name, values in sorted(model.named_parameters()):
-    digest.update(name.encode() + values.detach().numpy().tobytes())
-print(digest.hexdigest())
-"""
 CHAT = [
     {"role": "system", "content": "You are the speaker."},
     {"role": "user", "content": "The target is: star. Say red, green or blue."},
@@ -45,8 +33,11 @@ def tokens(tokenizer, text):
 
 
 def test_parameters_are_the_same_in_every_process_and_version():
-    done = subprocess.run([sys.executable, "-c", HASH], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == PARAMETERS
+    torch.manual_seed(7)
+    digest = hashlib.sha256()
+    for name, values in sorted(tiny_model()[0].named_parameters()):
+        digest.update(name.encode() + values.detach().numpy().tobytes())
+    assert digest.hexdigest() == PARAMETERS
 
 
 def test_tokens_are_the_same_in_every_version(tokenizer):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-TOLD = "import sys; print([n for n in ('torch', 'pettingzoo', 'gymnasium') if n in sys.modules])"
+HEAVY = ("torch", "transformers", "pettingzoo", "gymnasium")
+TOLD = f"import sys; print([n for n in {HEAVY} if n in sys.modules])"
 
 
 def run(code, folder):
@@ -39,7 +40,9 @@ except SystemExit as end:
         "import counterpoint.diagnose, counterpoint.stats, counterpoint.worlds, counterpoint.runs",
         "from counterpoint.worlds import make_steps; make_steps('spread')",
         "from counterpoint.train import train; from counterpoint.train.settings import *",
+        "import counterpoint.talk.fetch, counterpoint.talk.load, counterpoint.talk.tiny",
         command("--help"),
+        command("model", "list"),
         command(
             "compare",
             "regions",
@@ -53,7 +56,7 @@ except SystemExit as end:
             "1",
         ),
     ],
-    ids=["credit", "arrays", "twins", "tables", "help", "compare"],
+    ids=["credit", "arrays", "twins", "tables", "talk", "help", "models", "compare"],
 )
 def test_torch_is_not_imported(code: str, tmp_path: Path) -> None:
     assert run(code, tmp_path) == "[]"

@@ -14,11 +14,16 @@ from rich.text import Text
 from counterpoint import __version__
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.runs.executor import available_workers
+from counterpoint.talk.models import models_folder, whats_wrong
+from counterpoint.talk.needs import PACKAGES as LANGUAGE
+from counterpoint.talk.sources import SOURCES
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
 EXTRAS = {
     "torch": "networks in worlds of many steps",
     "safetensors": "checkpoints",
+    "transformers": "language models",
+    "gguf": "fetching a language model",
     "pettingzoo": "foreign worlds",
     "mpe2": "mpe2:NAME",
     "lbforaging": "lbforaging:ID",
@@ -37,6 +42,7 @@ ABILITIES = (
     ("run tasks over a cluster", ("ray",), "pip install 'counterpoint-rl[ray]'"),
     ("watch runs in TensorBoard", ("tensorboard",), "pip install 'counterpoint-rl[tensorboard]'"),
     ("ask language servers", ("openai",), "pip install 'counterpoint-rl[llm]'"),
+    ("fetch and load language models", LANGUAGE, "pip install 'counterpoint-rl[language]'"),
 )  # fmt: skip
 """What a machine can do, the packages that it takes, and how to get them."""
 
@@ -59,6 +65,7 @@ class Doctor:
             "processors": available_workers(),
             "packages": packages,
             "chromium": next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None),
+            "models": {name: whats_wrong(name) is None for name in SOURCES},
             "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
         }
         if self.json:
@@ -70,6 +77,10 @@ class Doctor:
         table.add_row("processors", str(facts["processors"]), "one worker on each")
         for name, version in packages.items():
             table.add_row(name, version or "not installed", EXTRAS.get(name, "the core"))
+        for name in SOURCES:
+            problem = whats_wrong(name)
+            shown = str(models_folder() / name) if problem is None else "counterpoint model fetch"
+            table.add_row(f"model {name}", Text(shown), "teams of language models")
         table.add_row("Chromium", str(facts["chromium"] or "not found"), "tests of the report")
         print_result(table, *map(Text, words(packages)))
         return 0 if ready else 2

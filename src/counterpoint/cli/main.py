@@ -23,6 +23,7 @@ from counterpoint.cli.compare import Compare
 from counterpoint.cli.demo import Demo
 from counterpoint.cli.diagnose import Diagnose
 from counterpoint.cli.doctor import Doctor
+from counterpoint.cli.model import Model
 from counterpoint.cli.report import Report
 from counterpoint.cli.resume import Resume
 from counterpoint.cli.runs import Runs
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "runs": Runs,
     "schemes": Schemes,
     "worlds": Worlds,
+    "model": Model,
     "demo": Demo,
     "doctor": Doctor,
 }

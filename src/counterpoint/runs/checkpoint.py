@@ -16,13 +16,12 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.errors import CheckpointError, OutputError
-from counterpoint.runs.files import make_folder, sync_folder, write_synced
+from counterpoint.runs.files import make_folder, remove, sync_folder, write_synced
 from counterpoint.runs.snapshot import (
     Snapshot,
     arrays_from_bytes,
@@ -70,14 +69,14 @@ def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Pa
     partial, replaced = folder / f".{step}.partial", folder / f".{step}.replaced"
     try:
         make_folder(folder)
-        _remove(partial)
+        remove(partial)
         partial.mkdir()
         for name, data in files.items():
             write_synced(partial / name, data)
         write_synced(partial / MANIFEST, _manifest(step, files))
         sync_folder(partial)
         if final.exists():
-            _remove(replaced)
+            remove(replaced)
             final.rename(replaced)
             sync_folder(folder)
         partial.rename(final)
@@ -90,7 +89,7 @@ def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Pa
             "are intact: make room, then resume"
         ) from error
     with contextlib.suppress(OSError):  # it is safe already: what cannot go now goes next time
-        _remove(replaced)
+        remove(replaced)
         for other in [s for s in steps(folder) if s != step][: -(keep - 1) or None]:
             _discard(folder, other)
     return final
@@ -158,7 +157,7 @@ def sweep(folder: Path) -> None:
             (folder / name).rename(folder / hidden[1])
             sync_folder(folder)
         else:
-            _remove(folder / name)
+            remove(folder / name)
 
 
 def set_aside(folder: Path, step: int) -> Path:
@@ -168,7 +167,7 @@ def set_aside(folder: Path, step: int) -> Path:
         OSError: it cannot be renamed.
     """
     target = folder / f"{step}.damaged"
-    _remove(target)
+    remove(target)
     (folder / str(step)).rename(target)
     sync_folder(folder)
     return target
@@ -211,14 +210,7 @@ def _difference(said: bytes, step: int | None, files: Mapping[str, bytes]) -> st
 def _discard(folder: Path, step: int) -> None:
     """Hide a checkpoint by a rename, then delete it: half deleted, it is never seen."""
     hidden = folder / f".{step}.removed"
-    _remove(hidden)
+    remove(hidden)
     (folder / str(step)).rename(hidden)
     sync_folder(folder)
-    _remove(hidden)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif path.exists() or path.is_symlink():
-        path.unlink()
+    remove(hidden)

@@ -41,8 +41,8 @@ def hub_folder(name: str) -> Path:
             enable_progress_bars()
     if not is_whole(folder):
         raise ModelError(
-            f"got model {name!r}, whose weights are not in safetensors; wanted a causal language "
-            "model that has them"
+            f"got model {name!r}, whose weights in safetensors are not all here; wanted a model "
+            "that has them, and a network where they have not been downloaded"
         )
     return folder
 

@@ -14,6 +14,8 @@ from counterpoint.talk.needs import require_language
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
 
 def load_model(
     name: str | Path = "smollm2", *, dtype: str = "auto"
@@ -34,9 +36,9 @@ def load_model(
 
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
             model = AutoModelForCausalLM.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=dtype
+                folder, use_safetensors=True, dtype=dtype, **_LOCAL
             )
     except Exception as error:  # there is no class for what transformers raises
         reason = " ".join(str(error).split())

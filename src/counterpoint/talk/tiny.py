@@ -1,9 +1,9 @@
 """A language model of 0.1M parameters that needs no download: for tests, and for first steps.
 
 It is a Llama with random parameters, and says nothing sensible until it is trained. Its tokenizer
-is made here: a word of `words.COMMON`, a number below 64, a letter, a mark of punctuation or a line
-break is one token, whatever surrounds it, so that a choice among such words is one step of the
-model. Any other word is spelled, a token for each UTF-8 byte: no two words share a token, and
+is made here: a word of `common_words.COMMON`, a number below 64, a letter, a mark of punctuation or
+a line break is one token, whatever surrounds it, so that a choice among such words is one step of
+the model. Any other word is spelled, a token for each UTF-8 byte: no two words share a token, and
 decoding gives the text back up to case and spaces. Parameters and tokens are the same in every
 process, on every machine, and under every version of torch.
 """
