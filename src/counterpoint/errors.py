@@ -71,7 +71,3 @@ class MissingPackageError(CounterpointError, ImportError):
 
 class WorldError(CounterpointError, TypeError):
     """A foreign environment that cannot be used as a world, or that breaks its own promises."""
-
-
-class ModelError(CounterpointError, OSError):
-    """A language model that is not there, is damaged, or could not be fetched or loaded."""
