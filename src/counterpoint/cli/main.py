@@ -19,6 +19,7 @@ import tyro
 
 from counterpoint import __version__
 from counterpoint.cli.catalogue import Schemes, Worlds
+from counterpoint.cli.chat import Chat
 from counterpoint.cli.compare import Compare
 from counterpoint.cli.demo import Demo
 from counterpoint.cli.diagnose import Diagnose
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "compare": Compare,
     "train": Train,
     "resume": Resume,
+    "chat": Chat,
     "diagnose": Diagnose,
     "report": Report,
     "runs": Runs,

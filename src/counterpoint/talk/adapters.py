@@ -9,13 +9,18 @@ Source: Hu et al. 2021, LoRA, eq. 3; Greenewald et al. 2025, Activated LoRA (arX
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.runs.snapshot import arrays_to_bytes
 
 ATTENTION = ("self_attn.q_proj", "self_attn.v_proj")
 ALL = (
@@ -101,6 +106,24 @@ class Adapter(nn.Module):
             "alora_invocation_tokens": [last_token],
             "inference_mode": True,
         }
+
+
+def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> None:
+    """Write an adapter as peft does; `PeftModel.from_pretrained(model, folder)` loads it.
+
+    Args:
+        adapter: what is written.
+        folder: made where it is missing.
+        base: name or path of the frozen model.
+        last_token: id of the last token of every prompt, from which the adapter acts.
+
+    Raises:
+        OutputError: it could not be written.
+    """
+    make_folder(folder)
+    config = json.dumps(adapter.peft_config(base, last_token), indent=1, sort_keys=True)
+    write_atomically(folder / "adapter_model.safetensors", arrays_to_bytes(adapter.to_peft()))
+    write_atomically(folder / "adapter_config.json", config + "\n")
 
 
 @dataclass

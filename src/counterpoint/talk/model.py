@@ -136,6 +136,8 @@ class LanguageModel:
         ends = model.generation_config.eos_token_id
         self.end_tokens = frozenset([ends] if isinstance(ends, int) else ends or [])
         """Tokens that end an answer."""
+        self.most_tokens: int = model.config.max_position_embeddings
+        """Tokens that prompt and answer may have together."""
         self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long)
         self._cache_name = "cache" if "cache" in known else "past_key_values"
 
@@ -167,13 +169,18 @@ class LanguageModel:
         )
         return tuple(found["input_ids"])
 
+    def spelled(self, word: str) -> list[int]:
+        """The tokens of a word at the beginning of an answer."""
+        found: list[int] = self.tokenizer.encode(word, add_special_tokens=False)
+        return found
+
     def first_tokens(self, words: Sequence[str]) -> tuple[int, ...]:
         """The token with which each word begins an answer.
 
         Raises:
             SettingError: two words begin alike.
         """
-        found = [self.tokenizer.encode(word, add_special_tokens=False)[0] for word in words]
+        found = [self.spelled(word)[0] for word in words]
         for i, token in enumerate(found):
             if token in found[:i]:
                 raise SettingError(

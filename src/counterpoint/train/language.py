@@ -80,10 +80,11 @@ class LanguageLearner:
         self.agents = tuple(sorted(world.agents))
         layers = min(settings.layers, model.depth)
         places = model.places(TARGETS[settings.targets], layers)
-        own = {
+        own = self.own = {
             name: Adapter(places, settings.rank, settings.alpha, _generator(seed, name))
             for name in (self.agents if settings.parameters == "separate" else ("shared",))
         }
+        """Adapters by agent, or the one that all share as `shared`."""
         for adapter in own.values():
             model.host(adapter)
         self.adapters = {name: own.get(name) or own["shared"] for name in self.agents}
@@ -99,7 +100,8 @@ class LanguageLearner:
         self.expected: tuple[Ask, ...] = ()
         """Choices that the last update met: the next one will, so they are computed in one pass."""
         if settings.calibrate:
-            self.words.calibrate(self._met_by_chance(seed))
+            met = met_by_chance(world, settings, seed)
+            self.words.calibrate([ask for ask in met if ask.words])
 
     @property
     def entropy(self) -> float:
@@ -197,18 +199,19 @@ class LanguageLearner:
             texts = [played.answers[i].handle for i in some]
             self.writing.loss(asks, texts, values[some], len(played.answers)).backward()
 
-    def _met_by_chance(self, seed: int) -> list[Ask]:
-        """The choices that a team meets which takes every word alike."""
-        met: list[Ask] = []
 
-        def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
-            met.extend(ask for ask in asks if ask.words)
-            return [Answer(rng.choice(ask.words) if ask.words else "") for ask in asks]
+def met_by_chance(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Ask]:
+    """What a team is asked that takes every word alike, and writes nothing, in a fixed order."""
+    met: set[Ask] = set()
 
-        rng = np.random.default_rng([seed, PRIORS])
-        for _ in range(CALIBRATED):
-            play(self.world, any_word, rng, self.settings.prompts, self.settings.rollouts)
-        return sorted(set(met), key=lambda ask: (ask.agent, ask.user))
+    def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+        met.update(asks)
+        return [Answer(str(rng.choice(ask.words)) if ask.words else "") for ask in asks]
+
+    rng = np.random.default_rng([seed, PRIORS])
+    for _ in range(CALIBRATED):
+        play(world, any_word, rng, settings.prompts, settings.rollouts)
+    return sorted(met, key=lambda ask: (ask.agent, ask.user))
 
 
 def choices(played: Played) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
@@ -15,10 +16,12 @@ import numpy as np
 import torch
 
 from counterpoint.credit import Credit, Tally
-from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.errors import CounterpointError, RunError, SettingError
+from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import Snapshot
-from counterpoint.runs.status import EPISODES
+from counterpoint.runs.status import CHECKPOINTS, EPISODES, read_run
+from counterpoint.talk.adapters import save_adapter
 from counterpoint.talk.model import TINY, open_model
 from counterpoint.train.episodes import Played
 from counterpoint.train.language import FRESH, LanguageLearner
@@ -28,7 +31,7 @@ from counterpoint.train.language_snapshot import capture, restore
 from counterpoint.train.loop import Row
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.text import TextWorld
-from counterpoint.worlds.texts import make_text
+from counterpoint.worlds.texts import make_text, text_catalogue
 
 
 @dataclass(frozen=True)
@@ -179,12 +182,41 @@ class LanguageTrainee:
         """Go on where `capture` was called."""
         restore(self.learner, snapshot)
 
+    def leave(self, run: RunDirectory) -> None:
+        """The adapters in peft's format, a folder for each: `adapters/AGENT`."""
+        model = self.learner.model
+        last = model.prompt((("user", ""),))[-1]
+        for name, adapter in self.learner.own.items():
+            save_adapter(adapter, run.path / ADAPTERS / name, model.name, last)
+
     def close(self) -> None:
         """Nothing is held."""
 
 
+ADAPTERS = "adapters"
+
+
 WORD_UPDATES = 10
 """Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
+
+
+def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
+    """The plan of a run, its team at the newest intact checkpoint, and the updates made by then.
+
+    Raises:
+        RunError: there is no run, it is none of language models, or it has no checkpoint.
+        CounterpointError: what it needs is not here.
+    """
+    config = read_run(path)["config"]
+    if config.get("world") not in text_catalogue():
+        raise RunError(f"got {path}, whose agents do not speak; wanted a run in a text world")
+    found = latest(path / CHECKPOINTS)
+    if found.snapshot is None:
+        raise RunError(f"got {path}, which has no intact checkpoint; train on: counterpoint resume")
+    plan = LanguagePlan.from_config(config)
+    learner = plan.learner()
+    restore(learner, found.snapshot)
+    return plan, learner, learner.updates
 
 
 def recorded(played: Played) -> list[dict[str, Any]]:

@@ -113,6 +113,9 @@ class Trainee(Protocol):
     def restore(self, snapshot: Snapshot) -> None:
         """Go on where `capture` was called."""
 
+    def leave(self, run: RunDirectory) -> None:
+        """Write what others can use of a trained team into its run directory."""
+
     def close(self) -> None:
         """Let go of what it holds."""
 
@@ -201,6 +204,8 @@ def train_to_end(
         normalized=None if score is None else float(score),
         tally=dict(vars(team.tally)),
     )
+    if run is not None and found.finished:
+        team.leave(run)
     team.close()
     if run is not None and found.finished and mean is None:
         run.notes = (*run.notes, f"the return is not known: {plan.without_return()}")

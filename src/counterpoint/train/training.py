@@ -193,6 +193,9 @@ class PolicyTrainee:
         """Go on where `capture` was called."""
         restore(self.learner, snapshot)
 
+    def leave(self, run: RunDirectory) -> None:
+        """Nothing beside the checkpoints."""
+
     def close(self) -> None:
         """Let go of the worlds."""
         self.learner.world.close()

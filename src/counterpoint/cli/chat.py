@@ -1,0 +1,121 @@
+"""`counterpoint chat`: talk to a trained team, and watch who says what."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.talk.needs import require_language
+
+if TYPE_CHECKING:
+    from counterpoint.train.talking import Team
+
+HELP = """Enter plays an episode. AGENT: TEXT asks an agent. tasks lists tasks, quit ends."""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Talk to a trained team of language models: watch episodes, or ask one agent something.
+
+    Each episode shows its task, who said what to whom, and what it was worth. Asked in your own
+    words, an agent answers as it was trained to: among its words, with their probabilities, or
+    freely.
+
+    Examples:
+      counterpoint chat counterpoint-out/train/lewis-happo_per_agent-0
+      counterpoint chat runs/lewis --episodes 5 --json
+      counterpoint chat runs/lewis --ask "speaker: You see a key. Which word do you send?"
+    """
+
+    run_directory: Annotated[Path, tyro.conf.Positional]
+    """A run in a text world (`counterpoint train` wrote it)."""
+    episodes: int | None = None
+    """Play so many episodes and end; default: a conversation in a terminal, else 3 episodes."""
+    ask: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Ask an agent, AGENT: TEXT, and end; may be repeated."""
+    seed: int = 0
+    """Of tasks and answers."""
+    json: bool = False
+    """Print as JSON alone."""
+
+    def run(self) -> int:
+        """Load the team, then talk."""
+        if self.episodes is not None and self.episodes < 1:
+            raise SettingError(f"got {self.episodes} episodes; wanted at least 1")
+        require_language()
+        from counterpoint.train.talking import Team
+
+        team = Team(self.run_directory, self.seed)
+        if not self.json:
+            say(team.title)
+        alone = self.episodes is None and not self.ask and not self.json and sys.stdin.isatty()
+        if alone:
+            converse(team)
+            return 0
+        asked = [team.ask(*addressed(text)) for text in self.ask]
+        count = self.episodes if self.episodes is not None else 0 if self.ask else 3
+        played = [team.episode() for _ in range(count)]
+        if self.json:
+            print_json({"run": str(self.run_directory), "episodes": played, "asked": asked})
+            return 0
+        for document in asked:
+            print_result(*lines_of_answer(document))
+        for document in played:
+            print_result(*lines_of_episode(document), "")
+        return 0
+
+
+def converse(team: Team) -> None:
+    """Read lines until there are no more."""
+    say(HELP)
+    while True:
+        try:
+            line = input("> ").strip()
+        except EOFError:
+            return
+        if line in ("quit", "exit"):
+            return
+        try:
+            if line == "tasks":
+                print_result("\n".join(" ".join(task) for task in team.tasks()))
+            elif line:
+                print_result(*lines_of_answer(team.ask(*addressed(line))))
+            else:
+                print_result(*lines_of_episode(team.episode()))
+        except CounterpointError as error:
+            say(f"counterpoint: {error}")
+
+
+def addressed(line: str) -> tuple[str, str]:
+    """`speaker: hello` as agent and text.
+
+    Raises:
+        SettingError: nobody is named.
+    """
+    agent, colon, text = line.partition(":")
+    if not colon or not text.strip():
+        raise SettingError(f"got {line!r}; wanted AGENT: TEXT")
+    return agent.strip(), text.strip()
+
+
+def lines_of_episode(document: dict[str, Any]) -> Iterator[str]:
+    """An episode for a person."""
+    yield f"task: {' '.join(document['task'])}"
+    for event in document["events"]:
+        to = f" to {event['to']}" if event["to"] else ""
+        yield f"  {event['agent']}{to}: {event['text']}"
+    yield f"success: {document['success']:g}"
+
+
+def lines_of_answer(document: dict[str, Any]) -> Iterator[str]:
+    """An answer for a person: with the words that were likeliest, where it was a choice."""
+    likely = sorted(document["words"].items(), key=lambda pair: -pair[1])[:4]
+    told = ", ".join(f"{word} {100 * chance:.0f}%" for word, chance in likely)
+    yield f"{document['agent']}: {document['text']}" + (f"   ({told})" if told else "")
