@@ -39,18 +39,18 @@ class LanguageSettings:
     rollouts: int = 0
     """Episodes of each task in a batch; 0 takes 32, or 8 where agents write freely."""
     lr: float = 0.0
-    """Learning rate of Adam; 0 takes 0.01 for the tiny model, and 0.001 for any other."""
+    """Learning rate of Adam; 0 takes 0.003 for the tiny model, and 0.005 for any other."""
     lr_of: str = ""
     """Learning rates of single agents, `speaker:0.003,listener:0.001`; `lr` for the others."""
-    entropy: float = 0.05
+    entropy: float = 0.2
     """Weight of the entropy bonus on choices among words, in nats."""
-    entropy_end: float | None = None
+    entropy_end: float | None = 0.02
     """Weight that it reaches, in a straight line, at the end of the budget; none leaves it."""
     max_norm: float = 1.0
     """Largest norm of each adapter's gradient."""
     calibrate: bool = True
     """Whether a word's prior is taken out: its mean log-probability over the world's prompts."""
-    temperature: float = 1.0
+    temperature: float = 0.7
     """Of free text."""
     epochs: int = 1
     """Passes over each batch of free text; choices among words always have one."""
@@ -92,7 +92,7 @@ class LanguageSettings:
             "targets": "all" if tiny else "attention",
             "layers": TINY_LAYERS if tiny else 10,
             "rollouts": 8 if free else 32,
-            "lr": 0.01 if tiny else 0.001,
+            "lr": 0.003 if tiny else 0.005,
         }
         unsaid = [n for n in told if getattr(self, n) in (0, "default")]
         return replace(self, **{name: told[name] for name in unsaid})

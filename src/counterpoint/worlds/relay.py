@@ -1,4 +1,4 @@
-"""`relay`: one agent is shown words and writes a note; another reads the note and answers.
+"""`relay`: one agent plans what is needed and writes a note; another reads it and answers.
 
 Both write freely. The answer is worth the share of the words that it holds, and what is written
 beyond that is paid for, so a team learns to say what is needed and no more.
@@ -27,7 +27,7 @@ class RelaySettings(TextSettings):
 
     things: int = 2
     """Words to pass on, 1 to 4."""
-    most_tokens: int = 16
+    most_tokens: int = 12
     """Tokens that each agent may write."""
     waste: float = 0.02
     """Price of each word of the answer that was not asked for, in the reward's unit."""
@@ -64,8 +64,8 @@ class Relay(TextWorld):
             return (
                 Ask(
                     "planner",
-                    "You write a short note to a partner.",
-                    f"Tell your partner these words: {', '.join(task)}.",
+                    "You write short notes.",
+                    f"Write a note that says we need {' and '.join(task)}.",
                     most_tokens=self.told.most_tokens,
                 ),
             )
@@ -73,8 +73,8 @@ class Relay(TextWorld):
             return (
                 Ask(
                     "answerer",
-                    "You read a note and list the words that it names, and nothing else.",
-                    f"The note says: {said[0].text.strip()}",
+                    "You answer with a few words.",
+                    f"{said[0].text.strip()}\nWhat do we need?",
                     most_tokens=self.told.most_tokens,
                 ),
             )
