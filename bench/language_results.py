@@ -1,0 +1,231 @@
+"""The experiments with language-model teams behind docs/discussion/language-results.md.
+
+    python bench/language_results.py --out counterpoint-out/bench/language [--only NAME]
+
+Every scheme gets the same sweep over learning rate and entropy on seeds of its own; the comparison
+then takes each scheme's best setting to fresh seeds. Tables are printed as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterpoint.credit import Scheme
+from counterpoint.runs.executor import Advance, run_tasks
+from counterpoint.stats import bootstrap_interval
+from counterpoint.talk.model import open_model
+from counterpoint.train.language import LanguageLearner
+from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.train.language_training import LanguagePlan, LanguageTrainee
+from counterpoint.train.loop import train_to_end
+
+SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
+REWARDS: Mapping[str, Mapping[str, float]] = {
+    "R": {},
+    "R + 5": {"speaker_offset": 5.0},
+    "10 R + 5": {"speaker_scale": 10.0, "speaker_offset": 5.0},
+}
+RATES = {"tiny": (0.001, 0.003, 0.01), "smollm2": (0.002, 0.005, 0.01)}
+ENTROPIES = (0.05, 0.2, 0.5)
+SWEPT, FRESH = (0, 1), 100
+"""Seeds of the sweep, and the first of the comparison."""
+UPDATES = {("tiny", "schelling"): 40, ("tiny", "lewis"): 150}
+"""Of a training; 40 and 100 with any other model."""
+SMALL = {"largest": 2, "price": 0.1}
+
+
+@dataclass(frozen=True)
+class One:
+    """One training: a task for any executor."""
+
+    plan: LanguagePlan
+
+    def __call__(self, advance: Advance) -> tuple[float, float]:
+        done = train_to_end(self.plan)
+        return float(done.returns.mean()), float(done.rows[-1]["seconds"])
+
+
+def plan(
+    model: str, world: str, scheme: str, seed: int, reward: str, lr: float, entropy: float
+) -> LanguagePlan:
+    """One training of a sweep or a comparison."""
+    updates = UPDATES.get((model, world), 40 if world == "schelling" else 100)
+    language = LanguageSettings(lr=lr, entropy=entropy, diagnose_every=0)
+    return LanguagePlan(world, scheme, model, seed, updates, None, dict(REWARDS[reward]), language)
+
+
+def run(plans: Sequence[LanguagePlan]) -> list[float]:
+    """The final return of each."""
+    return [found for found, _ in run_tasks([One(each) for each in plans])]
+
+
+def sweep(model: str, world: str, reward: str) -> dict[str, Any]:
+    """Mean final success by scheme, learning rate and entropy, and the best of each scheme."""
+    cells = [(s, lr, e) for s in SCHEMES for lr in RATES[model] for e in ENTROPIES]
+    plans = [plan(model, world, s, seed, reward, lr, e) for s, lr, e in cells for seed in SWEPT]
+    found = np.array(run(plans)).reshape(len(cells), len(SWEPT)).mean(axis=1)
+    table = [[s, lr, e, round(float(x), 3)] for (s, lr, e), x in zip(cells, found, strict=True)]
+    best = {}
+    for scheme in SCHEMES:
+        own = [row for row in table if row[0] == scheme]
+        top = max(row[3] for row in own)
+        # ties go to the middle of the grid, where neighbours do as well
+        best[scheme] = min(
+            (row for row in own if row[3] >= top - 0.01),
+            key=lambda row: (
+                abs(np.log(row[1] / RATES[model][1])) + abs(np.log(row[2] / ENTROPIES[1]))
+            ),
+        )[1:3]
+    return {"table": table, "best": best}
+
+
+def compared(model: str, world: str, seeds: int) -> dict[str, Any]:
+    """Final success on fresh seeds, each scheme with the best setting of its own sweep."""
+    out: dict[str, Any] = {}
+    for reward in REWARDS:
+        start = time.monotonic()
+        swept = sweep(model, world, reward)
+        middle = time.monotonic()
+        plans = [
+            plan(model, world, scheme, FRESH + seed, reward, *swept["best"][scheme])
+            for seed in range(seeds)
+            for scheme in SCHEMES
+        ]
+        values = np.array(run(plans)).reshape(seeds, len(SCHEMES)).T
+        told = {"sweep": swept, "sweep_seconds": middle - start}
+        told["seconds"] = time.monotonic() - middle
+        told["schemes"] = {s: summary(v) for s, v in zip(SCHEMES, values, strict=True)}
+        out[reward] = told
+        print(f"#### {model}, {world}, speaker is paid {reward}\n")
+        print("| scheme | lr, entropy | success | seeds |\n|---|---|---|---|")
+        for scheme, each in told["schemes"].items():
+            lr, entropy = swept["best"][scheme]
+            seen = " ".join(f"{x:.2f}" for x in each["values"])
+            print(
+                f"| {scheme} | {lr:g}, {entropy:g} | {each['iqm']:.3f} "
+                f"[{each['low']:.3f}, {each['high']:.3f}] | {seen} |"
+            )
+        print(f"\n{told['sweep_seconds']:.0f} s sweep, {told['seconds']:.0f} s comparison\n")
+    return out
+
+
+def summary(values: Any) -> dict[str, Any]:
+    """Interquartile mean and its bootstrap interval."""
+    values = np.asarray(values, dtype=float)
+    found = bootstrap_interval(values, rng=np.random.default_rng(0))
+    told = {"iqm": found.value, "low": found.low, "high": found.high}
+    return {**told, "values": values.tolist()}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the ablation: identity x weighting x penalty."""
+
+    model: str
+    by_agent: bool
+    weighting: str
+    penalty: str
+    seed: int
+
+    def __call__(self, advance: Advance) -> dict[str, float]:
+        tiny = self.model == "tiny"
+        language = LanguageSettings(
+            prompts=16, rollouts=16, lr=0.003 if tiny else 0.005, entropy=0.1, entropy_end=0.01
+        )
+        settings = {**SMALL, "penalty": self.penalty}
+        budget = 400 if tiny else 100
+        made = LanguagePlan(
+            "solver_verifier", "none", self.model, self.seed, budget, None, settings, language
+        )
+        by = ("agent",) if self.by_agent else ()
+        scheme = Scheme(center_by=by, scale_by=by, weighting=self.weighting)  # type: ignore[arg-type]
+        learner = LanguageLearner(
+            open_model(self.model), made.make_world(), scheme, made.language, self.seed, budget
+        )
+        team, mass = LanguageTrainee(made, learner), []
+        for _ in range(budget):
+            _, named, _ = team.update(None)
+            if named is not None and named["verifier"]["net_mass"] is not None:
+                mass.append(named["verifier"]["net_mass"])
+        last = [learner.play(np.random.default_rng([self.seed, 7, i])) for i in range(4)]
+        calls = [len(s) // 2 for played in last for s in played.said]
+        success = float(np.mean([played.success.mean() for played in last]))
+        return {
+            "success": success,
+            "calls": float(np.mean(calls)),
+            "net": success - SMALL["price"] * float(np.mean(calls)),
+            "verifier_mass": float(np.mean(mass)) if mass else float("nan"),
+        }
+
+
+def ablation(model: str, seeds: int) -> dict[str, Any]:
+    """Agent identity x step weighting x who pays the price of a call, on solver_verifier."""
+    cells = [
+        (by, weighting, penalty)
+        for by in (False, True)
+        for weighting in ("trajectory", "step")
+        for penalty in ("team", "local")
+    ]
+    tasks = [Cell(model, *cell, seed) for cell in cells for seed in range(seeds)]
+    found = run_tasks(tasks)
+    print(f"#### {model}, solver_verifier: identity x weighting x penalty\n")
+    print("| statistics | weighting | price paid by | success | calls | success - price | mass |")
+    print("|---" * 7 + "|")
+    out, net = [], np.zeros((len(cells), seeds))
+    for i, (by, weighting, penalty) in enumerate(cells):
+        mine = found[i * seeds : (i + 1) * seeds]
+        net[i] = [one["net"] for one in mine]
+        told = {name: summary([one[name] for one in mine]) for name in ("success", "calls", "net")}
+        masses = [one["verifier_mass"] for one in mine]
+        told["verifier_mass"] = float(np.nanmean(masses)) if np.isfinite(masses).any() else None
+        out.append({"by_agent": by, "weighting": weighting, "penalty": penalty, **told})
+        cell = {k: f"{v['iqm']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for k, v in told.items()
+                if isinstance(v, dict)}  # fmt: skip
+        print(
+            f"| {'own' if by else 'pooled'} | {weighting} | {penalty} | {cell['success']} | "
+            f"{cell['calls']} | {cell['net']} | {told['verifier_mass'] or 0:+.3f} |"
+        )
+    effects = {}
+    for axis, name in enumerate(("own statistics", "step weighting", "local penalty")):
+        cube = net.reshape(2, 2, 2, seeds)
+        paired = (np.take(cube, 1, axis) - np.take(cube, 0, axis)).mean(axis=(0, 1))
+        effect = bootstrap_interval(paired, rng=np.random.default_rng(0))
+        low, high = effect.low, effect.high
+        effects[name] = {"iqm": effect.value, "low": low, "high": high}
+        print(f"\n{name}: {effect.value:+.3f} [{low:+.3f}, {high:+.3f}] in success - price")
+    print()
+    return {"cells": out, "effects": effects}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/language"))
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "tiny-schelling": lambda: compared("tiny", "schelling", 8),
+        "tiny-lewis": lambda: compared("tiny", "lewis", 8),
+        "tiny-ablation": lambda: ablation("tiny", 10),
+        "smollm2-schelling": lambda: compared("smollm2", "schelling", 5),
+        "smollm2-lewis": lambda: compared("smollm2", "lewis", 5),
+        "smollm2-ablation": lambda: ablation("smollm2", 3),
+    }
+    parser.add_argument("--only", choices=tuple(parts), default=None)
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    for name in [asked.only] if asked.only else parts:
+        start = time.monotonic()
+        found = parts[name]()
+        found["seconds"] = time.monotonic() - start
+        (asked.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        print(f"{name}: {found['seconds']:.0f} s\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
