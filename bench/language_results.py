@@ -37,6 +37,7 @@ RATES = {"tiny": (0.001, 0.003, 0.01), "smollm2": (0.002, 0.005, 0.01)}
 ENTROPIES = (0.05, 0.2, 0.5)
 SWEPT, FRESH = (0, 1), 100
 """Seeds of the sweep, and the first of the comparison."""
+CONTESTANTS = {"tiny": SCHEMES, "smollm2": SCHEMES[:3]}
 UPDATES = {("tiny", "schelling"): 40, ("tiny", "lewis"): 150}
 """Of a training; 40 and 100 with any other model."""
 SMALL = {"largest": 2, "price": 0.1}
@@ -69,12 +70,12 @@ def run(plans: Sequence[LanguagePlan]) -> list[float]:
 
 def sweep(model: str, world: str, reward: str) -> dict[str, Any]:
     """Mean final success by scheme, learning rate and entropy, and the best of each scheme."""
-    cells = [(s, lr, e) for s in SCHEMES for lr in RATES[model] for e in ENTROPIES]
+    cells = [(s, lr, e) for s in CONTESTANTS[model] for lr in RATES[model] for e in ENTROPIES]
     plans = [plan(model, world, s, seed, reward, lr, e) for s, lr, e in cells for seed in SWEPT]
     found = np.array(run(plans)).reshape(len(cells), len(SWEPT)).mean(axis=1)
     table = [[s, lr, e, round(float(x), 3)] for (s, lr, e), x in zip(cells, found, strict=True)]
     best = {}
-    for scheme in SCHEMES:
+    for scheme in CONTESTANTS[model]:
         own = [row for row in table if row[0] == scheme]
         top = max(row[3] for row in own)
         # ties go to the middle of the grid, where neighbours do as well
@@ -90,6 +91,7 @@ def sweep(model: str, world: str, reward: str) -> dict[str, Any]:
 def compared(model: str, world: str, seeds: int) -> dict[str, Any]:
     """Final success on fresh seeds, each scheme with the best setting of its own sweep."""
     out: dict[str, Any] = {}
+    schemes = CONTESTANTS[model]
     for reward in REWARDS:
         start = time.monotonic()
         swept = sweep(model, world, reward)
@@ -97,12 +99,12 @@ def compared(model: str, world: str, seeds: int) -> dict[str, Any]:
         plans = [
             plan(model, world, scheme, FRESH + seed, reward, *swept["best"][scheme])
             for seed in range(seeds)
-            for scheme in SCHEMES
+            for scheme in schemes
         ]
-        values = np.array(run(plans)).reshape(seeds, len(SCHEMES)).T
+        values = np.array(run(plans)).reshape(seeds, len(schemes)).T
         told = {"sweep": swept, "sweep_seconds": middle - start}
         told["seconds"] = time.monotonic() - middle
-        told["schemes"] = {s: summary(v) for s, v in zip(SCHEMES, values, strict=True)}
+        told["schemes"] = {s: summary(v) for s, v in zip(schemes, values, strict=True)}
         out[reward] = told
         print(f"#### {model}, {world}, speaker is paid {reward}\n")
         print("| scheme | lr, entropy | success | seeds |\n|---|---|---|---|")
@@ -205,6 +207,45 @@ def ablation(model: str, seeds: int) -> dict[str, Any]:
     return {"cells": out, "effects": effects}
 
 
+@dataclass(frozen=True)
+class Relayed:
+    """One training in free text: its success, update by update, and after them."""
+
+    seed: int
+    lr: float
+
+    def __call__(self, advance: Advance) -> dict[str, Any]:
+        language = LanguageSettings(prompts=4, rollouts=8, lr=self.lr, diagnose_every=5)
+        made = LanguagePlan(
+            "relay", "happo_per_agent", "smollm2", self.seed, 24, None, {}, language, episodes=64
+        )
+        start = time.process_time()
+        done = train_to_end(made)
+        return {
+            "curve": [row["return"] for row in done.rows],
+            "final": float(done.returns.mean()),
+            "cpu_minutes": (time.process_time() - start) / 60,
+        }
+
+
+def relay(seeds: int) -> dict[str, Any]:
+    """A planner and an answerer who write freely, against the same team that never learns."""
+    tasks = [Relayed(seed, lr) for lr in (0.002, 1e-12) for seed in range(seeds)]
+    found = run_tasks(tasks)
+    print("#### smollm2, relay: free text\n")
+    print("| team | first 3 updates | last 3 updates | fresh episodes | CPU-minutes |")
+    print("|---" * 5 + "|")
+    for i, one in enumerate(found):
+        first, last = np.mean(one["curve"][:3]), np.mean(one["curve"][-3:])
+        who = "learning" if i < seeds else "not learning (control)"
+        print(
+            f"| {who}, seed {i % seeds} | {first:.2f} | {last:.2f} | {one['final']:.2f} | "
+            f"{one['cpu_minutes']:.1f} |"
+        )
+    print()
+    return {"learning": found[:seeds], "control": found[seeds:]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/language"))
@@ -215,6 +256,7 @@ def main() -> None:
         "smollm2-schelling": lambda: compared("smollm2", "schelling", 5),
         "smollm2-lewis": lambda: compared("smollm2", "lewis", 5),
         "smollm2-ablation": lambda: ablation("smollm2", 3),
+        "smollm2-relay": lambda: relay(3),
     }
     parser.add_argument("--only", choices=tuple(parts), default=None)
     asked = parser.parse_args()
