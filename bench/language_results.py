@@ -35,6 +35,8 @@ REWARDS: Mapping[str, Mapping[str, float]] = {
 }
 RATES = {"tiny": (0.001, 0.003, 0.01), "smollm2": (0.002, 0.005, 0.01)}
 ENTROPIES = (0.05, 0.2, 0.5)
+SWEPT_ON, OWN = "10 R + 5", "happo_per_agent"
+"""The reward of the sweep, and the scheme whose setting all get where all are paid the same."""
 SWEPT, FRESH = (0, 1), 100
 """Seeds of the sweep, and the first of the comparison."""
 CONTESTANTS = {"tiny": SCHEMES, "smollm2": SCHEMES[:3]}
@@ -90,32 +92,39 @@ def sweep(model: str, world: str, reward: str) -> dict[str, Any]:
 
 def compared(model: str, world: str, seeds: int) -> dict[str, Any]:
     """Final success on fresh seeds, each scheme with the best setting of its own sweep."""
-    out: dict[str, Any] = {}
-    schemes = CONTESTANTS[model]
+    schemes, start = CONTESTANTS[model], time.monotonic()
+    swept = sweep(model, world, SWEPT_ON)
+    out: dict[str, Any] = {"sweep": swept, "sweep_seconds": time.monotonic() - start}
+    print(f"#### {model}, {world}: sweep, speaker is paid {SWEPT_ON}, seeds {SWEPT}\n")
+    print("| lr, entropy | " + " | ".join(schemes) + " |\n|---" + "|---" * len(schemes) + "|")
+    for lr in RATES[model]:
+        for entropy in ENTROPIES:
+            cells = [f"{row[3]:.2f}" for row in swept["table"] if row[1:3] == [lr, entropy]]
+            print(f"| {lr:g}, {entropy:g} | " + " | ".join(cells) + " |")
+    print(f"\n{out['sweep_seconds']:.0f} s\n")
     for reward in REWARDS:
-        start = time.monotonic()
-        swept = sweep(model, world, reward)
+        # where all are paid the same, one setting for all: schemes must then be the same bits
+        best = swept["best"] if REWARDS[reward] else dict.fromkeys(schemes, swept["best"][OWN])
         middle = time.monotonic()
         plans = [
-            plan(model, world, scheme, FRESH + seed, reward, *swept["best"][scheme])
+            plan(model, world, scheme, FRESH + seed, reward, *best[scheme])
             for seed in range(seeds)
             for scheme in schemes
         ]
         values = np.array(run(plans)).reshape(seeds, len(schemes)).T
-        told = {"sweep": swept, "sweep_seconds": middle - start}
-        told["seconds"] = time.monotonic() - middle
+        told: dict[str, Any] = {"seconds": time.monotonic() - middle}
         told["schemes"] = {s: summary(v) for s, v in zip(schemes, values, strict=True)}
         out[reward] = told
         print(f"#### {model}, {world}, speaker is paid {reward}\n")
         print("| scheme | lr, entropy | success | seeds |\n|---|---|---|---|")
         for scheme, each in told["schemes"].items():
-            lr, entropy = swept["best"][scheme]
+            lr, entropy = best[scheme]
             seen = " ".join(f"{x:.2f}" for x in each["values"])
             print(
                 f"| {scheme} | {lr:g}, {entropy:g} | {each['iqm']:.3f} "
                 f"[{each['low']:.3f}, {each['high']:.3f}] | {seen} |"
             )
-        print(f"\n{told['sweep_seconds']:.0f} s sweep, {told['seconds']:.0f} s comparison\n")
+        print(f"\n{told['seconds']:.0f} s\n", flush=True)
     return out
 
 
@@ -212,12 +221,13 @@ class Relayed:
     """One training in free text: its success, update by update, and after them."""
 
     seed: int
+    updates: int
     lr: float
 
     def __call__(self, advance: Advance) -> dict[str, Any]:
         language = LanguageSettings(prompts=4, rollouts=8, lr=self.lr, diagnose_every=5)
         made = LanguagePlan(
-            "relay", "happo_per_agent", "smollm2", self.seed, 24, None, {}, language, episodes=64
+            "relay", OWN, "smollm2", self.seed, self.updates, None, {}, language, episodes=64
         )
         start = time.process_time()
         done = train_to_end(made)
@@ -230,10 +240,11 @@ class Relayed:
 
 def relay(seeds: int) -> dict[str, Any]:
     """A planner and an answerer who write freely, against the same team that never learns."""
-    tasks = [Relayed(seed, lr) for lr in (0.002, 1e-12) for seed in range(seeds)]
+    teams = ((20, 0.002), (1, 1e-12))
+    tasks = [Relayed(seed, *team) for team in teams for seed in range(seeds)]
     found = run_tasks(tasks)
     print("#### smollm2, relay: free text\n")
-    print("| team | first 3 updates | last 3 updates | fresh episodes | CPU-minutes |")
+    print("| team | first updates | last updates | fresh episodes | CPU-minutes |")
     print("|---" * 5 + "|")
     for i, one in enumerate(found):
         first, last = np.mean(one["curve"][:3]), np.mean(one["curve"][-3:])
