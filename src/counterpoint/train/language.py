@@ -117,7 +117,8 @@ class LanguageLearner:
             look: given the batch, and what the scheme made of it, before any adapter moves.
 
         Returns:
-            The batch, and the mean entropy of choices in nats and the length of each gradient.
+            The batch, and the mean entropy of choices in nats and the length of each gradient, in
+            the first pass.
         """
         self.words.forget()
         self.words.rows_of(self.expected)
@@ -130,14 +131,16 @@ class LanguageLearner:
         values = single_precision(credit.values, played.columns["batch"], 1)
         if look is not None:
             look(played, credit)
-        for adam in self.adams.values():
-            adam.zero()
-        entropy = self._learn_words(played, values)
-        self._learn_texts(played, values)
-        told = {"entropy": entropy}
-        for name, adam in self.adams.items():
-            told[f"gradient.{name}"] = float(adam.gradient.norm())
-            adam.step(self.rates[name])
+        told: dict[str, float] = {}
+        for turn in range(self._passes(played)):
+            for adam in self.adams.values():
+                adam.zero()
+            if turn == 0:
+                told["entropy"] = self._learn_words(played, values)
+            self._learn_texts(played, values)
+            for name, adam in self.adams.items():
+                told.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
+                adam.step(self.rates[name])
         self.expected = tuple(dict.fromkeys(ask for ask in played.asks if ask.words))
         self.updates += 1
         return played, told
@@ -170,6 +173,11 @@ class LanguageLearner:
                 for i, text in zip(free, texts, strict=True)
             }
         return [found[i] for i in range(len(asks))]
+
+    def _passes(self, played: Played) -> int:
+        """Passes over a batch: choices have one, being learned from in the graph that took them."""
+        free = any(isinstance(answer.handle, Text) for answer in played.answers)
+        return self.settings.epochs if free else 1
 
     def _learn_words(self, played: Played, values: Floats) -> float:
         """Add the gradient of the mean of A log pi, and of the entropy; the mean entropy."""
