@@ -99,9 +99,11 @@ class LanguageLearner:
         self.updates = 0
         self.expected: tuple[Ask, ...] = ()
         """Choices that the last update met: the next one will, so they are computed in one pass."""
+        met = [ask for ask in met_by_chance(world, settings, seed) if ask.words]
+        for words in dict.fromkeys(ask.words for ask in met):
+            model.first_tokens(words)  # raises where two begin alike
         if settings.calibrate:
-            met = met_by_chance(world, settings, seed)
-            self.words.calibrate([ask for ask in met if ask.words])
+            self.words.calibrate(met)
 
     @property
     def entropy(self) -> float:
@@ -219,7 +221,7 @@ def met_by_chance(world: TextWorld, settings: LanguageSettings, seed: int) -> li
     rng = np.random.default_rng([seed, PRIORS])
     for _ in range(CALIBRATED):
         play(world, any_word, rng, settings.prompts, settings.rollouts)
-    return sorted(met, key=lambda ask: (ask.agent, ask.user))
+    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
 
 
 def choices(played: Played) -> list[tuple[int, int]]:
