@@ -93,7 +93,7 @@ def test_an_agent_that_nobody_trained_is_the_bare_model(model, adapter):
 
 
 def test_words_are_said_as_often_as_they_are_likely(model):
-    speaker, n = LocalSpeaker(model), 300
+    speaker, n = LocalSpeaker(model), 150
     chances = speaker.probabilities(Request(ASK, words=COLOURS))
     said = [reply.text for reply in speaker.answer([Request(ASK, words=COLOURS)] * n)]
     for word, chance in zip(COLOURS, chances, strict=True):
@@ -110,7 +110,7 @@ def test_without_heat_the_likeliest_word_is_said(model, heat):
 
 
 def test_heat_flattens(model):
-    speaker, n = LocalSpeaker(model), 300
+    speaker, n = LocalSpeaker(model), 150
     chances = speaker.probabilities(Request(ASK, words=COLOURS))
     wanted = chances ** (1 / 3) / (chances ** (1 / 3)).sum()
     requests = [Request(ASK, words=COLOURS, temperature=3, seed=i) for i in range(n)]

@@ -28,7 +28,7 @@ MOVED_BY_AN_OFFSET = {"center", "mappo_pooled"}
 
 @pytest.mark.parametrize("name", list(text_catalogue()))
 def test_the_same_seed_gives_the_same_bits(name):
-    found = [trained(small_learner(name, seed=seed), 3) for seed in (4, 4, 5)]
+    found = [trained(small_learner(name, seed=seed), 2) for seed in (4, 4, 5)]
     assert found[0] == found[1]
     assert found[0][1] != found[2][1]
 
@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_bits(name):
 def test_under_the_same_reward_decoupling_changes_not_a_bit(world, scheme):
     """All agents are paid the same, and equally often: pooled and own statistics are the same."""
     pair = catalogue()[scheme], catalogue()[scheme].decoupled()
-    one, two = (trained(small_learner(world, how, rollouts=5, diagnose_every=1), 3) for how in pair)
+    one, two = (trained(small_learner(world, how, rollouts=5, diagnose_every=0), 3) for how in pair)
     assert one[1] == two[1]
     for row, other in zip(one[0], two[0], strict=True):
         for key in ("return", "paid", "entropy", "gradient.speaker"):
