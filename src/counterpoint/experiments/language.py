@@ -1,7 +1,7 @@
 """The arms of a comparison in a text world: language-model agents, a task each.
 
-What can be known before anything is trained is asked of a team that takes every word alike: that
-needs no model.
+What can be known before anything is trained is asked of a team that takes every word alike, and
+where it writes freely repeats some of what it is shown: that needs no model.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", 
 """Pooled, per agent, per agent with memory, and each agent's own mean alone."""
 BATCHES = 3
 """How many batches of the untrained team are looked at."""
+REPEATED = 4
+"""Words that the untrained team repeats where it writes freely."""
 
 
 class Language:
@@ -132,8 +134,16 @@ class Language:
 
 
 def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
-    """Every word alike; nothing where agents write freely."""
-    return [Answer(str(rng.choice(ask.words)) if ask.words else "") for ask in asks]
+    """Every word alike; where agents write freely, some words that they are shown.
+
+    A team that said nothing might never be paid, and then all rewards would look the same.
+    """
+    return [Answer(str(rng.choice(ask.words)) if ask.words else _some(ask, rng)) for ask in asks]
+
+
+def _some(ask: Ask, rng: np.random.Generator) -> str:
+    shown = ask.user.split()
+    return " ".join(rng.choice(shown, REPEATED)) if shown else ""
 
 
 def largest_difference(played: Sequence[Played], schemes: Sequence[Scheme]) -> float:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.runs.files import write_atomically
 from counterpoint.runs.snapshot import arrays_to_bytes
 
 ATTENTION = ("self_attn.q_proj", "self_attn.v_proj")
@@ -67,7 +67,7 @@ class Adapter(nn.Module):
             self.register_parameter(f"{flat}_up", self.up[name])
 
     def change(self, name: str, x: Tensor) -> Tensor:
-        """What the adapter adds at a place to what `x` [..., inputs] gives there."""
+        """What the adapter adds at one of its places to what `x` [..., inputs] gives there."""
         found: Tensor = (x @ self.down[name].T) @ self.up[name].T
         return found * (self.alpha / self.rank)
 
@@ -120,7 +120,6 @@ def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> 
     Raises:
         OutputError: it could not be written.
     """
-    make_folder(folder)
     config = json.dumps(adapter.peft_config(base, last_token), indent=1, sort_keys=True)
     write_atomically(folder / "adapter_model.safetensors", arrays_to_bytes(adapter.to_peft()))
     write_atomically(folder / "adapter_config.json", config + "\n")
@@ -146,7 +145,9 @@ def segments(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, int, int], ...
 
 
 class Slot(nn.Module):
-    """A linear map of the frozen model, and what adapters add there.
+    """A linear map of the frozen model, and what adapters add there that have it as a place.
+
+    Another team's adapters may sit in more places of the same model than this one's.
 
     Args:
         linear: the map.
@@ -160,9 +161,12 @@ class Slot(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear(x)
-        if not self.routing.now:
+        if not any(self.name in adapter.down for adapter, _, _ in self.routing.now):
             return y
         changes = [
-            adapter.change(self.name, x[first:end]) for adapter, first, end in self.routing.now
+            adapter.change(self.name, x[first:end])
+            if self.name in adapter.down
+            else torch.zeros_like(y[first:end])
+            for adapter, first, end in self.routing.now
         ]
         return y + (changes[0] if len(changes) == 1 else torch.cat(changes)).to(y.dtype)

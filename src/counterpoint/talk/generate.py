@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from counterpoint.talk.adapters import Adapter
 from counterpoint.talk.model import LanguageModel, Memory, Prefix
 
+COLDEST = 1e-30
+"""A temperature below it is 0: dividing by it leaves the range of 32-bit floats."""
+
 
 @dataclass(frozen=True)
 class Text:
@@ -68,6 +71,7 @@ def _drawn(
     temperature: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """[B, n] tokens, -1 behind an answer's end, and the log-probability of each."""
+    greedy = temperature < COLDEST
     longest, room = max(most_tokens), torch.tensor(most_tokens)
     memory = Memory(prefixes, room=longest)
     now = torch.tensor([prefix.last for prefix in prefixes])
@@ -78,8 +82,8 @@ def _drawn(
         for step in range(longest):
             hidden = model.extend(model.embed(now[:, None]), memory)[:, 0]
             logits = (hidden @ model.unembedding.T).float()
-            probs = torch.softmax(logits / (temperature or 1.0), dim=1)
-            if temperature == 0:
+            probs = torch.softmax(logits / (1.0 if greedy else temperature), dim=1)
+            if greedy:
                 now = logits.argmax(dim=1)
             else:
                 total = probs.double().cumsum(dim=1)

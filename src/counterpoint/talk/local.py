@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
 from counterpoint.talk.adapters import Adapter
-from counterpoint.talk.generate import generate, written
+from counterpoint.talk.generate import COLDEST, generate, written
 from counterpoint.talk.model import LanguageModel, Memory, Prefix
 from counterpoint.talk.speaker import Reply, Request
 
@@ -71,7 +71,8 @@ class LocalSpeaker:
             with torch.no_grad():
                 chances = self._chances(request, prefix)
             heat = request.temperature
-            scaled = torch.softmax(chances / heat, 0) if heat else chances == chances.max()
+            greedy = heat < COLDEST
+            scaled = chances == chances.max() if greedy else torch.softmax(chances / heat, 0)
             weights = scaled.double().numpy()
             at = rng.random() * weights.sum()
             word = min(int(np.searchsorted(weights.cumsum(), at, side="right")), len(weights) - 1)

@@ -99,9 +99,11 @@ class LanguageLearner:
         self.updates = 0
         self.expected: tuple[Ask, ...] = ()
         """Choices that the last update met: the next one will, so they are computed in one pass."""
+        met = [ask for ask in met_by_chance(world, settings, seed) if ask.words]
+        for words in dict.fromkeys(ask.words for ask in met):
+            model.first_tokens(words)  # raises where two begin alike
         if settings.calibrate:
-            met = met_by_chance(world, settings, seed)
-            self.words.calibrate([ask for ask in met if ask.words])
+            self.words.calibrate(met)
 
     @property
     def entropy(self) -> float:
@@ -117,7 +119,8 @@ class LanguageLearner:
             look: given the batch, and what the scheme made of it, before any adapter moves.
 
         Returns:
-            The batch, and the mean entropy of choices in nats and the length of each gradient.
+            The batch, and the mean entropy of choices in nats and the length of each gradient, in
+            the first pass.
         """
         self.words.forget()
         self.words.rows_of(self.expected)
@@ -130,14 +133,16 @@ class LanguageLearner:
         values = single_precision(credit.values, played.columns["batch"], 1)
         if look is not None:
             look(played, credit)
-        for adam in self.adams.values():
-            adam.zero()
-        entropy = self._learn_words(played, values)
-        self._learn_texts(played, values)
-        told = {"entropy": entropy}
-        for name, adam in self.adams.items():
-            told[f"gradient.{name}"] = float(adam.gradient.norm())
-            adam.step(self.rates[name])
+        told: dict[str, float] = {}
+        for turn in range(self._passes(played)):
+            for adam in self.adams.values():
+                adam.zero()
+            if turn == 0:
+                told["entropy"] = self._learn_words(played, values)
+            self._learn_texts(played, values)
+            for name, adam in self.adams.items():
+                told.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
+                adam.step(self.rates[name])
         self.expected = tuple(dict.fromkeys(ask for ask in played.asks if ask.words))
         self.updates += 1
         return played, told
@@ -170,6 +175,11 @@ class LanguageLearner:
                 for i, text in zip(free, texts, strict=True)
             }
         return [found[i] for i in range(len(asks))]
+
+    def _passes(self, played: Played) -> int:
+        """Passes over a batch: choices have one, being learned from in the graph that took them."""
+        free = any(isinstance(answer.handle, Text) for answer in played.answers)
+        return self.settings.epochs if free else 1
 
     def _learn_words(self, played: Played, values: Floats) -> float:
         """Add the gradient of the mean of A log pi, and of the entropy; the mean entropy."""
@@ -211,7 +221,7 @@ def met_by_chance(world: TextWorld, settings: LanguageSettings, seed: int) -> li
     rng = np.random.default_rng([seed, PRIORS])
     for _ in range(CALIBRATED):
         play(world, any_word, rng, settings.prompts, settings.rollouts)
-    return sorted(met, key=lambda ask: (ask.agent, ask.user))
+    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
 
 
 def choices(played: Played) -> list[tuple[int, int]]:

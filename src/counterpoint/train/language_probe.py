@@ -3,7 +3,8 @@
 The gradient of choices is taken with respect to the logits of the agent's words, one number for
 each prompt and word: that of the adapter is a linear image of it. It costs nothing, so it is
 measured in every update. The gradient of free text is that of the adapter itself, in one more
-backward pass for each micro-batch.
+backward pass for each micro-batch. Both are of the mean of A log pi: the entropy bonus and the
+divergence from the bare model are left aside.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ def agent_numbers(
     given = played.rewards.sum(axis=-1)
     numbers = UpdateNumbers(learner.scheme, 1, agents).of(columns, given, credit.values)
     told |= {name: values[0] for name, values in numbers.items()}
+    if learner.scheme.scale == "none" and learner.settings.parameters == "separate":
+        # nothing is shared by agents with an adapter each
+        told |= dict.fromkeys(("norm_inflation", "signal_share"), np.full(agents, np.nan))
     told["entropy"] = _entropies(learner, played)
     present = np.zeros((len(played.tasks), agents), dtype=bool)
     present[played.episode, columns["agent"]] = True
@@ -107,6 +111,7 @@ def _of_texts(learner: LanguageLearner, played: Played, credit: Credit, part: In
                     [played.answers[i].handle for i in some],
                     credit.values[some] * MICRO_BATCHES,
                     len(played.answers),
+                    kl=False,
                 )
                 grads = torch.autograd.grad(-loss, list(adapters[k].parameters()))
                 flat = torch.cat([grad.flatten() for grad in grads]).numpy()

@@ -32,7 +32,7 @@ class LanguageSettings:
     """What adapters change in a layer: queries and values, or every linear map. By default all of
     the tiny model's, and the attention of any other."""
     layers: int = 0
-    """The last so many layers have adapters; 0 takes all of the tiny model's, and 10 of any
+    """The last so many layers have adapters; 0 takes 2 of the tiny model's 3, and 10 of any
     other's."""
     prompts: int = 8
     """Tasks in a batch."""
@@ -101,8 +101,13 @@ class LanguageSettings:
         """The learning rate of each agent.
 
         Raises:
-            SettingError: `lr_of` names no agent, or no number.
+            SettingError: `lr_of` names no agent, or no number, or all agents share parameters.
         """
+        if self.lr_of and self.parameters == "shared":
+            raise SettingError(
+                f"got lr_of={self.lr_of!r} and parameters='shared', where all learn at one rate; "
+                "wanted parameters=separate, or lr"
+            )
         found = dict.fromkeys(agents, self.lr)
         for pair in filter(None, self.lr_of.split(",")):
             name, _, value = pair.strip().partition(":")
@@ -120,5 +125,5 @@ class LanguageSettings:
 
 
 TINY_LAYERS = 2
-"""Layers of the tiny model."""
+"""Layers of the tiny model that have adapters: what the first one makes of a prompt is kept."""
 CHOICES = {"parameters": ("separate", "shared"), "targets": ("default", "attention", "all")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from counterpoint.worlds.given import did_you_mean
 from counterpoint.worlds.text import Task
 
 TASKS = 64
-"""How many tasks are drawn to list them."""
+"""How many tasks are drawn to list them, and to see what each agent is asked."""
+EPISODES = 4
+"""Of each of them, by a team that answers at random."""
 
 
 class Team:
@@ -43,8 +46,9 @@ class Team:
             f"{self.plan.world}: {', '.join(learner.agents)} on {self.plan.model}, trained by "
             f"{updates} updates under {self.plan.scheme}"
         )
-        met = met_by_chance(learner.world, learner.settings, seed)
-        self._asked = {ask.agent: ask for ask in met}
+        many = replace(learner.settings, prompts=TASKS, rollouts=EPISODES)
+        met = met_by_chance(learner.world, many, seed)
+        self._asked = {ask.agent: ask for ask in reversed(met)}
 
     def tasks(self) -> list[Task]:
         """Tasks that come up in this world."""
@@ -65,12 +69,17 @@ class Team:
             `agent`, `text`, and `words`: each word with its probability, where it chooses.
 
         Raises:
-            UnknownNameError: no agent is called so.
+            UnknownNameError: no agent is called so, or nobody has asked it anything.
         """
         known = self.learner.agents
         if agent not in known:
             raise UnknownNameError(
                 f"got agent {agent!r}; wanted one of {', '.join(known)}{did_you_mean(agent, known)}"
+            )
+        if agent not in self._asked:
+            raise UnknownNameError(
+                f"got agent {agent!r}, whom nobody asked anything in many episodes; wanted one of "
+                f"{', '.join(sorted(self._asked))}"
             )
         ask = self._asked[agent]
         request = Request(

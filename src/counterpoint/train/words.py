@@ -48,7 +48,8 @@ class WordTeam:
     def __init__(self, model: LanguageModel, adapters: Mapping[str, Adapter], first: int) -> None:
         self.model, self.adapters, self.first = model, adapters, first
         self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
-        """What is subtracted from the words' logits, by agent and words."""
+        """What is subtracted from the words' logits, by agent and words: of all that it has chosen
+        among, 0 where nothing was taken out."""
         self._read: dict[Ask, Read] = {}
         self._memories: dict[tuple[Ask, ...], Memory] = {}
         self.forget()
@@ -85,6 +86,7 @@ class WordTeam:
             self.parts.append(found.masked_fill(~legal, 0.0))
             exact = found.detach().double().exp().numpy()
             for ask, row in zip(new, exact, strict=True):
+                self.priors.setdefault((ask.agent, ask.words), torch.zeros(len(ask.words)))
                 self.rows[ask] = len(self.probs)
                 self.probs.append(row[: len(ask.words)] / row.sum())
         return [self.rows[ask] for ask in asks]

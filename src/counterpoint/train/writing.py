@@ -54,7 +54,13 @@ class WritingTeam:
         return found
 
     def loss(
-        self, asks: Sequence[Ask], texts: Sequence[Text], advantages: Floats, total: int
+        self,
+        asks: Sequence[Ask],
+        texts: Sequence[Text],
+        advantages: Floats,
+        total: int,
+        *,
+        kl: bool = True,
     ) -> Tensor:
         """PPO's clipped loss of some answers, those of an agent one after the other.
 
@@ -66,6 +72,7 @@ class WritingTeam:
             texts: [B] what was answered.
             advantages: [B].
             total: decisions in the batch, over which the mean is taken.
+            kl: whether the divergence from the bare model is added, by its weight.
         """
         settings, rows = self.settings, range(len(texts))
         n = max(len(text.tokens) for text in texts)
@@ -82,7 +89,7 @@ class WritingTeam:
         value = torch.from_numpy(advantages).float()[:, None]
         clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
         gain = torch.minimum(ratio * value, clipped * value)
-        if settings.kl:
+        if kl and settings.kl:
             with torch.no_grad():
                 bare = self._log_probs(asks, texts, written, adapted=False)
             gap = bare - log_prob

@@ -87,5 +87,5 @@ class Schelling(TextWorld):
 
     def _order(self, agent: str) -> tuple[str, ...]:
         """So that the first colour of one is not the first of the other."""
-        half = len(self.words) // 2 if agent == self.agents[1] else 0
+        half = len(self.words) // 2 if agent == "partner" else 0
         return self.words[half:] + self.words[:half]

@@ -1,0 +1,57 @@
+"""Small teams of the tiny model: their learners, and what is left of some updates."""
+
+from __future__ import annotations
+
+from counterpoint.talk.model import open_model
+from counterpoint.train.language import LanguageLearner
+from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.train.language_training import LanguagePlan, LanguageTrainee
+from counterpoint.train.loop import one_update
+from counterpoint.train.watch import Watch
+from counterpoint.worlds.texts import make_text
+
+SMALL = {"prompts": 2, "rollouts": 8}
+SHORT = {"relay": {"most_tokens": 3, "things": 1, "waste": 0.3}}
+"""Settings of worlds under which an update is short, and everybody is paid something."""
+
+
+def settings(world, **changes):
+    """Settings of a small team, nothing left to defaults."""
+    return LanguageSettings(**{**SMALL, **changes}).filled(tiny=True, free=world.free)
+
+
+def make_short(name, **given):
+    """A world whose episodes are short."""
+    return make_text(name, {**SHORT.get(name, {}), **given})
+
+
+def small_learner(world, scheme="happo_per_agent", seed=1, budget=10, **changes):
+    """A learner in a world, or in the one of that name."""
+    world = make_short(world) if isinstance(world, str) else world
+    return LanguageLearner(
+        open_model("tiny"), world, scheme, settings(world, **changes), seed, budget
+    )
+
+
+def small_plan(world, scheme="happo_per_agent", *, given=None, **changes):
+    """The plan of a short training."""
+    language = LanguageSettings(**{**SMALL, **changes.pop("language", {})})
+    told = {"seed": 1, "budget": 4, "episodes": 16, **changes}
+    return LanguagePlan(
+        world, scheme, "tiny", world_settings={**SHORT.get(world, {}), **(given or {})},
+        language=language, **told,
+    )  # fmt: skip
+
+
+def trained(learner, updates):
+    """Rows of so many updates, and every byte of the adapters after them."""
+    team, rows = LanguageTrainee(None, learner), []
+    watch = Watch(learner.agents)
+    for _ in range(updates):
+        rows.append(one_update(team, watch, rows))
+    return rows, weights(learner)
+
+
+def weights(learner):
+    """Every byte of every adapter, by its name."""
+    return {name: adam.weights.numpy().tobytes() for name, adam in learner.adams.items()}
