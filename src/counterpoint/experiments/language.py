@@ -7,7 +7,7 @@ needs no model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from counterpoint.experiments.outcome import Outcome
 from counterpoint.experiments.pairs import Pair
 from counterpoint.experiments.trainings import train_arms
 from counterpoint.records import Decisions
-from counterpoint.train.episodes import Answer, Played, play
+from counterpoint.train.episodes import Played, play
+from counterpoint.train.language import credited_by
 from counterpoint.train.language_training import LanguagePlan
-from counterpoint.train.plans import language_plan
+from counterpoint.train.plans import any_word, language_plan
 from counterpoint.worlds.base import Floats
-from counterpoint.worlds.text import PLAIN, Ask, TextWorld
+from counterpoint.worlds.text import PLAIN, TextWorld
 from counterpoint.worlds.texts import make_text
 
 if TYPE_CHECKING:
@@ -48,23 +49,23 @@ class Language:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.schemes = plan.schemes or DEFAULT_SCHEMES
-        self.plans = {name: self.training(name, 0) for name in self.schemes}
-        self.first = self.plans[self.schemes[0]]
+        for name in self.schemes:
+            credited_by(name)
+        told = plan.budget, plan.seconds, plan.settings, plan.model
+        self.first = language_plan(plan.world, self.schemes[0], 0, *told)
         self.world = self.first.make_world()
         self.agents = tuple(sorted(self.world.agents))
 
     def training(self, scheme: str, seed: int) -> LanguagePlan:
         """The plan of one arm and seed."""
-        plan = self.plan
-        return language_plan(
-            plan.world, scheme, seed, plan.budget, plan.seconds, plan.settings, plan.model
-        )
+        return replace(self.first, scheme=scheme, seed=seed)
 
     def facts(self) -> dict[str, Any]:
         """What the document says of the world."""
         return {
             "world": self.plan.world,
             "summary": self.world.summary,
+            "kind": "text",
             "axis": "update",
             "references": asdict(self.world.references),
         }
@@ -129,11 +130,6 @@ class Language:
         rewards = np.concatenate([batch.rewards for batch in played])
         steps = np.repeat(np.arange(len(played)), [len(batch.rewards) for batch in played])
         return Decisions(rewards, self.world.components, columns, steps)
-
-
-def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
-    """Every word alike; nothing where agents write freely."""
-    return [Answer(str(rng.choice(ask.words)) if ask.words else "") for ask in asks]
 
 
 def largest_difference(played: Sequence[Played], schemes: Sequence[Scheme]) -> float:
