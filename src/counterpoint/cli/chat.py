@@ -108,7 +108,7 @@ def addressed(line: str) -> tuple[str, str]:
         SettingError: nobody is named.
     """
     agent, colon, text = line.partition(":")
-    if not colon or not text.strip():
+    if not colon or not agent.strip() or not text.strip():
         raise SettingError(f"got {line!r}; wanted AGENT: TEXT")
     return agent.strip(), text.strip()
 

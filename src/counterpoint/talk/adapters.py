@@ -146,7 +146,9 @@ def segments(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, int, int], ...
 
 
 class Slot(nn.Module):
-    """A linear map of the frozen model, and what adapters add there.
+    """A linear map of the frozen model, and what adapters add there that have it as a place.
+
+    Another team's adapters may sit in more places of the same model than this one's.
 
     Args:
         linear: the map.
@@ -160,9 +162,12 @@ class Slot(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear(x)
-        if not self.routing.now:
+        if not any(self.name in adapter.down for adapter, _, _ in self.routing.now):
             return y
         changes = [
-            adapter.change(self.name, x[first:end]) for adapter, first, end in self.routing.now
+            adapter.change(self.name, x[first:end])
+            if self.name in adapter.down
+            else torch.zeros_like(y[first:end])
+            for adapter, first, end in self.routing.now
         ]
         return y + (changes[0] if len(changes) == 1 else torch.cat(changes)).to(y.dtype)
