@@ -1,13 +1,14 @@
 """The command line itself: how words are read, and how errors come out."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
 from counterpoint import __version__
 from counterpoint.cli import main as cli
 from counterpoint.cli.compare import read_config, read_settings
-from counterpoint.cli.main import COMMANDS, complaint, main, spread_settings
+from counterpoint.cli.main import COMMANDS, SWITCHES, complaint, main, spread_settings
 from counterpoint.errors import SettingError
 
 
@@ -17,6 +18,8 @@ from counterpoint.errors import SettingError
         (["compare", "regions", "--set", "a=1", "b=2"], ["--set", "a=1", "--set", "b=2"]),
         (["compare", "regions", "--set", "a=1", "--set", "b=2"], ["--set", "a=1", "--set", "b=2"]),
         (["compare", "regions", "a=1", "b=2"], ["--set", "a=1", "--set", "b=2"]),
+        (["compare", "regions", "--json", "a=1"], ["--json", "--set", "a=1"]),
+        (["compare", "regions", "--no-control", "a=1"], ["--no-control", "--set", "a=1"]),
     ],
 )
 def test_settings_may_be_given_in_any_way(words, spread):
@@ -34,6 +37,16 @@ def test_a_key_with_two_values_is_refused():
         read_settings(("a=1", "a=2"))
     with pytest.raises(SettingError, match="wanted key=value"):
         read_settings(("a",))
+
+
+def test_every_flag_without_a_value_is_known():
+    switches = [
+        f"--no-{spec.name}" if spec.default else f"--{spec.name}"
+        for command in COMMANDS.values()
+        for spec in fields(command)
+        if spec.type in (bool, "bool")
+    ]
+    assert set(switches) == set(SWITCHES)
 
 
 def test_version(capsys):

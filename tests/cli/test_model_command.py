@@ -1,10 +1,12 @@
 """`counterpoint model`: what it says of a model that is here, is not, or is damaged."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from counterpoint.cli import model as command
+from counterpoint.cli.doctor import memory_gb
 from counterpoint.cli.main import main
 from counterpoint.talk import needs
 from counterpoint.talk.models import write_manifest
@@ -96,9 +98,14 @@ def test_the_doctor_knows(capsys, models, monkeypatch):
         return json.loads(capsys.readouterr().out)
 
     assert look()["models"] == {"smollm2": False}
-    assert "fetch and load language models" in look()["can"]
+    assert any("train teams of language models" in what for what in look()["can"])
+    assert look()["memory_gb"] is None or look()["memory_gb"] > 0
     assert main(["doctor"]) == 0
-    assert "counterpoint model fetch" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "counterpoint model fetch" in told
+    assert "0.5 GB a worker" in told
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "MemTotal: 3 kB")
+    assert memory_gb() is None
 
 
 def test_the_doctor_sees_a_model(capsys, fetched):

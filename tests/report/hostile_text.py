@@ -56,7 +56,7 @@ PAYLOADS = (
     "\x00\x08<scr\x00ipt>\u202ealert(1)\u2028\ud800</scr\x00ipt>",
 )
 
-NAMED = {"schemes", "agents", "differences", "config", "not_readable", "world", "training"}
+NAMED = {"schemes", "agents", "differences", "config", "not_readable", "world", "training", "said"}
 """Mappings whose keys are names that somebody chose."""
 
 

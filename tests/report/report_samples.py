@@ -247,3 +247,51 @@ def training(updates: int = 40, status: str = "finished") -> dict[str, Any]:
                   "entropy": [1.0] * updates, "kl": [0.01] * updates},
         "agents": {"agent_0": agent, "agent_1": well} if updates else {},
     }  # fmt: skip
+
+
+def spoken(seeds: int, points: int) -> dict[str, Any]:
+    """A comparison in a text world: language models, success in fresh episodes, updates."""
+    document = stepwise(seeds, points)
+    document |= {"kind": "text", "axis": "update"}
+    for i, scheme in enumerate(document["schemes"].values()):
+        scheme["curves"]["update"] = [j + 1 for j, _ in enumerate(scheme["curves"].pop("step"))]
+        scheme["credit_correlation"] = None
+        scheme["agents"] = dict.fromkeys(("listener", "speaker"), scheme["agents"][AGENTS[i % 4]])
+    document["control"] |= {"schemes": {}, "max_curve_difference": None}
+    return {**document, "agents": ["listener", "speaker"]}
+
+
+def language_training(updates: int = 40, status: str = "finished") -> dict[str, Any]:
+    """The same in a text world: two agents, who learn which word stands for what."""
+    document = training(updates, status)
+    names = dict(zip(("listener", "speaker"), document["agents"].values(), strict=False))
+    curve, steps = document["curve"], [i + 1 for i in range(updates)]
+    for agent in names.values():
+        agent["step"] = steps
+    events = [
+        {"agent": "speaker", "to": "listener", "text": "red"},
+        {"agent": "listener", "to": "", "text": "ball"},
+    ]
+    shown = [
+        {"task": "ball", "count": 20, "of": 32, "success": 1.0, "events": events},
+        {"task": "key", "count": 3, "of": 32, "success": 0.0, "events": events[:1]},
+    ]
+    moments = [
+        {"update": update, "episodes": 64, "different": 9, "shown": shown}
+        for update in sorted({1, updates // 2 + 1, updates})
+    ]
+    words = [
+        {"agent": "listener", "shown": "You hear red.", "said": {"ball": 30, "key": 2}},
+        {"agent": "speaker", "shown": "You see a ball.", "said": {"red": 32}},
+    ]
+    return {
+        **document, "axis": "update", "world": "lewis", "step": updates, "budget": 40,
+        "return": 0.9 if status == "finished" else None, "seconds": 4.0 * updates,
+        "references": {"random": 0.25, "reference": 1.0, "scale": "share of objects guessed"},
+        "config": {"world": "lewis", "language": {"rank": 8}, "model": "tiny"},
+        "curve": {"step": steps, "return": curve["return"], "entropy": curve["entropy"],
+                  "paid": curve["entropy"], "gradient.listener": curve["kl"]},
+        "agents": names,
+        "talk": {"moments": moments if updates else [], "words": words if updates else [],
+                 "words_reason": None if updates else "no word has been chosen yet"},
+    }  # fmt: skip

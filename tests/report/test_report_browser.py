@@ -11,7 +11,7 @@ import pytest
 from hostile_text import PAYLOADS, hostile
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
-from report_samples import comparison, diagnosis, stepwise, training
+from report_samples import comparison, diagnosis, language_training, spoken, stepwise, training
 
 from counterpoint.report import render
 from counterpoint.report.document import visible
@@ -30,6 +30,8 @@ SMALL = {
     "stepwise": stepwise(2, 4),
     "diagnosis": diagnosis(6),
     "training": training(12),
+    "spoken": spoken(2, 4),
+    "language": language_training(12),
 }
 
 
@@ -140,6 +142,8 @@ def long_names() -> dict[str, Any]:
 WIDE = {
     "comparison": comparison(3, 40),
     "diagnosis": diagnosis(40),
+    "language": language_training(12),
+    "long words": hostile(language_training(12), "x" * 300),
     "long names": long_names(),
     "unbroken": hostile(diagnosis(5), "x" * 300),
 }

@@ -11,15 +11,27 @@ from typing import Any
 
 import pytest
 from report_reading import Page
-from report_samples import AGENTS, SCHEMES, comparison, diagnosis, stepwise, training
+from report_samples import (
+    AGENTS,
+    SCHEMES,
+    comparison,
+    diagnosis,
+    language_training,
+    spoken,
+    stepwise,
+    training,
+)
 
 from counterpoint.report import render
+from counterpoint.report.document import PARTS
 
 SAMPLES = {
     "comparison": comparison(4, 30),
     "stepwise": stepwise(4, 30),
     "diagnosis": diagnosis(30),
     "training": training(30),
+    "spoken": spoken(4, 30),
+    "language": language_training(30),
 }
 PAGES = {name: render(document) for name, document in SAMPLES.items()}
 
@@ -77,7 +89,8 @@ def test_the_verdict_comes_first_and_the_sections_follow_in_order(page: Page) ->
     compared = ["results", "curves", "price", "collapse", "remedies", "method", "settings"]
     diagnosed = ["conditions", "agents", "remedies", "timeline", "method", "settings"]
     trained = ["curve", "collapse", "remedies", "updates", "method", "settings"]
-    orders = (compared, diagnosed, trained)
+    talked = ["curve", "said", *trained[1:]]
+    orders = (compared, diagnosed, trained, talked)
     assert heads in (["verdict", *(f"h-{n}" for n in o)] for o in orders)
 
 
@@ -298,13 +311,23 @@ def test_every_part_may_be_of_every_other_kind(name: str, value: Any) -> None:
         assert Page(render(changed(small(name), path, value))).problems == [], path
 
 
+SMALL = {
+    "comparison": comparison(2, 3),
+    "stepwise": stepwise(2, 3),
+    "diagnosis": diagnosis(3),
+    "training": training(12),
+    "spoken": spoken(2, 3),
+    "language": language_training(12),
+}
+
+
 def small(name: str) -> dict[str, Any]:
-    return comparison(2, 3) if name == "comparison" else diagnosis(3)
+    return SMALL[name]
 
 
 def optional_paths(name: str) -> list[tuple[Any, ...]]:
-    required = {("schema",), ("schemes",) if name == "comparison" else ("agents",)}
-    return [path for path in paths(small(name)) if path not in required]
+    part = PARTS[SMALL[name]["schema"]]
+    return [path for path in paths(small(name)) if path not in {("schema",), (part,)}]
 
 
 def colours(theme: str) -> dict[str, str]:

@@ -5,10 +5,11 @@ from copy import deepcopy
 import pytest
 from hostile_text import PAYLOADS
 from report_reading import Page
-from report_samples import training
+from report_samples import language_training, training
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
+from counterpoint.report.document import visible
 
 
 def test_it_says_where_the_run_stands():
@@ -50,3 +51,43 @@ def test_names_from_outside_stay_text(payload):
     evil["world"] = evil["scheme"] = evil["status"] = payload
     evil["agents"] = {payload: evil["agents"]["agent_0"]}
     assert "<script" not in render(evil).lower()
+
+
+def test_a_language_team_counts_updates_and_shows_what_it_said():
+    page = Page(render(language_training(30)))
+    assert "the team returns 0.9000 after 30 updates." in page.text
+    assert "4.00 seconds an update" in page.text
+    assert "steps" not in page.text.split("What the numbers mean")[0].lower()
+    rows = [[cell["text"].strip() for cell in row] for row in page.tables["said"]]
+    assert rows[0] == ["1", "ball", "speaker to listener: redlistener: ball", "20 of 32", "1.00"]
+    assert [row[0] for row in rows] == ["1", "", "16", "", "30", ""]
+    words = [[cell["text"].strip() for cell in row] for row in page.tables["words"]]
+    assert words[0] == ["listener", "You hear red.", "ball", "94%", "32", "key 2"]
+    said = page.files["counterpoint-lewis-said.csv"]
+    assert said[0]["said"] == "speaker to listener: red | listener: ball"
+    assert page.files["counterpoint-lewis-words.csv"][1]["word"] == "red"
+    assert "Gradient of listener" in page.text
+    assert "“Ahead in”" not in page.text
+
+
+def test_a_language_team_that_has_said_nothing_yet():
+    text = Page(render(language_training(0, "running"))).text
+    assert "No episode has been played yet" in text
+    assert "There is no table of words: no word has been chosen yet." in text
+    assert "What was said" not in Page(render(training())).text
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_a_model_wrote_stays_text(payload):
+    evil = deepcopy(language_training())
+    for moment in evil["talk"]["moments"]:
+        moment["shown"][0]["task"] = payload
+        for event in moment["shown"][0]["events"]:
+            event["text"] = event["to"] = event["agent"] = payload
+    for row in evil["talk"]["words"]:
+        row["shown"], row["said"] = payload, {payload: 3}
+    page = render(evil)
+    assert "<script" not in page.lower()
+    assert Page(page).problems == []
+    shown = " ".join(visible(payload).split())
+    assert shown in Page(page).text

@@ -152,6 +152,7 @@ def test_facts_of_another_kind_are_not_believed(tmp_path, index):
         normalized=0.25,
         created=None,
         updated=None,
+        axis="step",
     )
     assert all(isinstance(asdict(row)[name], str) for name in ("created", "updated"))
     assert stat.S_ISREG(index.path.stat().st_mode)

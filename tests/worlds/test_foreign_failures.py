@@ -6,7 +6,7 @@ import pytest
 
 from counterpoint.errors import SettingError, WorldError
 from counterpoint.train.options import split_settings
-from counterpoint.worlds.foreign import foreign_code
+from counterpoint.worlds.names import foreign_code
 from counterpoint.worlds.steps import stakes_of
 
 

@@ -11,8 +11,10 @@ from rich.table import Table
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.credit import Scheme, baselines, entries
 from counterpoint.errors import UnknownNameError
+from counterpoint.train.language_settings import LanguageSettings
 from counterpoint.worlds import catalogue as worlds
-from counterpoint.worlds import describe, families, step_catalogue
+from counterpoint.worlds import describe, families, step_catalogue, text_catalogue
+from counterpoint.worlds.describe import settings_facts
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Worlds:
     Examples:
       counterpoint worlds
       counterpoint worlds regions
+      counterpoint worlds lewis
       counterpoint worlds mpe2:simple_tag_v3
     """
 
@@ -65,18 +68,20 @@ class Worlds:
     def run(self) -> int:
         """List them, or show one."""
         if self.name is not None:
-            _show(describe(self.name), self.json)
+            _show(facts_of(self.name), self.json)
             return 0
         known = {name: describe(name) for name in worlds()}
         stepwise = {name: describe(name) for name in step_catalogue()}
+        texts = {name: facts_of(name) for name in text_catalogue()}
         if self.json:
             foreign = {facts["pattern"]: facts for facts in families()}
-            print_json({**known, **stepwise, **foreign})
+            print_json({**known, **stepwise, **texts, **foreign})
             return 0
         table = Table("world", "what happens there", "agents", "source", title="Worlds")
         for name, facts in known.items():
             table.add_row(name, facts["summary"], str(len(facts["agents"])), facts["source"])
-        print_result(table, _steps_table(stepwise), "counterpoint worlds NAME shows its settings.")
+        hint = "counterpoint worlds NAME shows its settings."
+        print_result(table, _steps_table(stepwise), _texts_table(texts), hint)
         return 0
 
 
@@ -90,6 +95,31 @@ def _steps_table(stepwise: dict[str, dict[str, Any]]) -> Table:
     for family in families():
         table.add_row(family["pattern"], family["summary"], "", "", family["source"])
     return table
+
+
+def _texts_table(texts: dict[str, dict[str, Any]]) -> Table:
+    columns = ("world", "what happens there", "agents", "paid in", "random, good", "source")
+    table = Table(*columns, title="Worlds of words, for teams of language models")
+    for name, facts in texts.items():
+        scores = ", ".join(_score(facts[which]) for which in ("random", "reference"))
+        what = f"{facts['summary']}\n({facts['answers']}; success: {facts['scale']})"
+        agents, paid = ", ".join(facts["agents"]), ", ".join(facts["components"])
+        table.add_row(name, what, agents, paid, scores, facts["source"])
+    return table
+
+
+def _score(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.4g}"
+
+
+def facts_of(name: str) -> dict[str, Any]:
+    """What is known of a world, ready for JSON: `describe`, and what agents that speak can be told.
+
+    Raises:
+        CounterpointError: as `describe`.
+    """
+    facts = describe(name)
+    return {**facts, "language": settings_facts(LanguageSettings)} if "answers" in facts else facts
 
 
 def scheme_facts() -> dict[str, dict[str, Any]]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+from rich.text import Text
 
 from counterpoint.cli.output import print_json, print_result, say
 from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.report.document import visible
 from counterpoint.talk.needs import require_language
 
 if TYPE_CHECKING:
@@ -66,9 +68,10 @@ class Chat:
             print_json({"run": str(self.run_directory), "episodes": played, "asked": asked})
             return 0
         for document in asked:
-            print_result(*lines_of_answer(document))
+            show(lines_of_answer(document))
         for document in played:
-            print_result(*lines_of_episode(document), "")
+            show(lines_of_episode(document))
+            print_result()
         return 0
 
 
@@ -84,13 +87,18 @@ def converse(team: Team) -> None:
             return
         try:
             if line == "tasks":
-                print_result("\n".join(" ".join(task) for task in team.tasks()))
+                show(" ".join(task) for task in team.tasks())
             elif line:
-                print_result(*lines_of_answer(team.ask(*addressed(line))))
+                show(lines_of_answer(team.ask(*addressed(line))))
             else:
-                print_result(*lines_of_episode(team.episode()))
+                show(lines_of_episode(team.episode()))
         except CounterpointError as error:
             say(f"counterpoint: {error}")
+
+
+def show(lines: Iterable[str]) -> None:
+    """Lines with what models have said: no terminal takes orders from them."""
+    print_result(*(Text(visible(line)) for line in lines))
 
 
 def addressed(line: str) -> tuple[str, str]:
@@ -100,7 +108,7 @@ def addressed(line: str) -> tuple[str, str]:
         SettingError: nobody is named.
     """
     agent, colon, text = line.partition(":")
-    if not colon or not text.strip():
+    if not colon or not agent.strip() or not text.strip():
         raise SettingError(f"got {line!r}; wanted AGENT: TEXT")
     return agent.strip(), text.strip()
 

@@ -18,6 +18,14 @@ from counterpoint.experiments import Plan, compare
 from counterpoint.experiments.compare import kind_of, stage_of
 from counterpoint.report import comparison_table
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.train.options import POLICY
+from counterpoint.train.plans import LANGUAGE
+
+SETTABLE = (
+    "A setting, key=value; may be repeated, and may take several pairs. Of the world: "
+    "`counterpoint worlds NAME` lists them. Of the policies in a world of many steps: "
+    f"{', '.join(POLICY)}. Of the agents in a text world: {', '.join(LANGUAGE)}."
+)
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,13 @@ class Compare:
     """
 
     world: Annotated[str | None, tyro.conf.Positional] = None
-    """Name of a world (`counterpoint worlds` lists them)."""
+    """Name of a world (`counterpoint worlds` lists them), or of your own: package.module:Class."""
     schemes: str | None = None
-    """Names with commas between; default: pooled, per agent, running per agent, and group and the
-    counterfactual baseline where the world knows it, or none (`counterpoint schemes` lists
-    them)."""
+    """Names with commas between (`counterpoint schemes` lists them); default: pooled, per agent,
+    running per agent, and group and the counterfactual baseline where the world knows it, or none;
+    in a text world the mean of each agent."""
     seeds: int | None = None
-    """How many seeds; default 10, or 5 in a world of many steps."""
+    """How many seeds; default 10, or 5 in a world of many steps, or 4 in a text world."""
     budget: int | None = None
     """In a world of many steps: steps of each training; default 100000, or 20000 of a world in
     Python. In a text world: updates; default 150 of the tiny model, or 100 of another."""
@@ -52,15 +60,13 @@ class Compare:
     seconds: float | None = None
     """In a world of many steps or of words: end each training after so many seconds, if that comes
     first."""
-    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A setting of the world, or of the policies in a world of many steps, key=value; may be
-    repeated, and may take several pairs."""
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     config: Path | None = None
     """A TOML file with `world`, `schemes`, `seeds`, `budget`, `seconds`, `policy` and a table
     `[set]`; flags override it."""
     out: Path | None = None
-    """Folder for report.html, results.json and run.json. In a world of many steps also for the run
-    of each training: the same command again goes on where it was."""
+    """Folder for report.html, results.json and run.json. In a world of many steps or of words also
+    for the run of each training: the same command again goes on where it was."""
     executor: ExecutorName = "processes"
     """Where trainings run: processes of this machine, one after the other here, or Ray."""
     workers: int | None = None
@@ -112,8 +118,9 @@ def watched(
     asked = stage_of(plan)
     seeds = plan.seeds or asked.default_seeds
     config = asked.config()
-    say_batch(config["budget"], asked.batch_steps)
-    shown = Comparison(plan.world, asked.schemes, seeds, config["budget"])
+    axis = asked.facts()["axis"]
+    say_batch(config["budget"], asked.batch_steps, axis)
+    shown = Comparison(plan.world, asked.schemes, seeds, config["budget"], axis)
     try:
         with watching(shown):
             return compare(plan, workers=workers, on_row=shown.heard, folder=out, executor=executor)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
@@ -42,9 +43,12 @@ ABILITIES = (
     ("run tasks over a cluster", ("ray",), "pip install 'counterpoint-rl[ray]'"),
     ("watch runs in TensorBoard", ("tensorboard",), "pip install 'counterpoint-rl[tensorboard]'"),
     ("ask language servers", ("openai",), "pip install 'counterpoint-rl[llm]'"),
-    ("fetch and load language models", LANGUAGE, "pip install 'counterpoint-rl[language]'"),
+    ("train teams of language models, talk to them, fetch a small one", LANGUAGE,
+     "pip install 'counterpoint-rl[language]'"),
 )  # fmt: skip
 """What a machine can do, the packages that it takes, and how to get them."""
+MEMORY = "0.5 GB a worker that trains the tiny model, 1.3 to 2.5 with smollm2"
+"""What training language models takes, as docs/how-to/language.md measured it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Doctor:
             "counterpoint": __version__,
             "python": platform.python_version(),
             "processors": available_workers(),
+            "memory_gb": memory_gb(),
             "packages": packages,
             "chromium": next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None),
             "models": {name: whats_wrong(name) is None for name in SOURCES},
@@ -75,15 +80,28 @@ class Doctor:
         table.add_row("Counterpoint", __version__, "")
         table.add_row("Python", platform.python_version(), "at least 3.11")
         table.add_row("processors", str(facts["processors"]), "one worker on each")
+        free = facts["memory_gb"]
+        told = "not known" if free is None else f"{free:.1f} GB available"
+        table.add_row("memory", told, MEMORY)
         for name, version in packages.items():
             table.add_row(name, version or "not installed", EXTRAS.get(name, "the core"))
+        table.add_row("model tiny", "made where it is needed", "teams of language models")
         for name in SOURCES:
             problem = whats_wrong(name)
-            shown = str(models_folder() / name) if problem is None else "counterpoint model fetch"
-            table.add_row(f"model {name}", Text(shown), "teams of language models")
+            shown = str(models_folder() / name) if problem is None else problem
+            table.add_row(f"model {name}", Text(shown), "the same, with a model that knows English")
         table.add_row("Chromium", str(facts["chromium"] or "not found"), "tests of the report")
         print_result(table, *map(Text, words(packages)))
         return 0 if ready else 2
+
+
+def memory_gb() -> float | None:
+    """Memory that programs can have now; None where the system does not say."""
+    try:
+        told = Path("/proc/meminfo").read_text(encoding="ascii")
+        return int(told.split("MemAvailable:")[1].split()[0]) / 1e6
+    except (OSError, ValueError, LookupError):
+        return None
 
 
 def words(packages: Mapping[str, str | None]) -> list[str]:

@@ -51,10 +51,16 @@ def watching(shown: Run | Comparison) -> Iterator[None]:
 
 
 class Run:
-    """One training: its curve, how fast it is, and whose gradient has collapsed."""
+    """One training: its curve, how fast it is, and whose gradient has collapsed.
 
-    def __init__(self, title: str, budget: int) -> None:
-        self.title, self.budget, self.lines = title, budget, False
+    Args:
+        title: what stands before everything that is said of it.
+        budget: steps that it plays, or updates that it makes.
+        axis: what the budget counts: `step` or `update`.
+    """
+
+    def __init__(self, title: str, budget: int, axis: str = "step") -> None:
+        self.title, self.budget, self.axis, self.lines = title, budget, axis, False
         self.returns: list[float | None] = []
         self.row: Told = {}
         self.tenth = 0
@@ -77,10 +83,10 @@ class Run:
         known = [value for value in self.returns if value is not None]
         score = row.get("normalized")
         return (
-            f"step {row['step']:,} of {self.budget:,}",
+            f"{self.axis} {row['step']:,} of {self.budget:,}",
             f"return {known[-1]:.2f}" if known else "no episode has ended",
             f"normalized {score:.3f}" if score is not None else "",
-            f"{self.speed():,.0f} steps/s" if self.speed() else "",
+            pace(self.speed(), self.axis),
             struck({n: a["cause"] for n, a in row["agents"].items() if a["collapsed"]}),
         )
 
@@ -101,11 +107,13 @@ class Run:
 
 
 class Comparison:
-    """All trainings of a comparison, a row a scheme."""
+    """All trainings of a comparison, a row a scheme; arguments as those of `Run`."""
 
-    def __init__(self, world: str, schemes: Sequence[str], seeds: int, budget: int) -> None:
+    def __init__(
+        self, world: str, schemes: Sequence[str], seeds: int, budget: int, axis: str = "step"
+    ) -> None:
         self.world, self.schemes, self.seeds, self.budget = world, schemes, seeds, budget
-        self.lines = False
+        self.axis, self.lines = axis, False
         self.told: dict[str, dict[int, list[Told]]] = {name: defaultdict(list) for name in schemes}
         self.tenth = 0
 
@@ -118,7 +126,7 @@ class Comparison:
         share = sum(self.share(name) for name in self.schemes) / len(self.schemes)
         if self.lines and int(10 * share) > self.tenth:
             self.tenth = int(10 * share)
-            say(f"comparing on {self.world}: {100 * share:.0f}% of all steps")
+            say(f"comparing on {self.world}: {100 * share:.0f}% of all {self.axis}s")
 
     def share(self, scheme: str) -> float:
         """How much of the scheme's budget is spent, over all seeds."""
@@ -160,6 +168,14 @@ def _mean_curve(seeds: Sequence[Sequence[Told]]) -> list[float | None]:
         there = [value for value in known if value is not None]
         out.append(sum(there) / len(there) if there else None)
     return out
+
+
+def pace(speed: float, axis: str) -> str:
+    """How fast it goes, as words: `1,200 steps/s`, `2.5 s an update`; nothing before it is told."""
+    if speed <= 0:
+        return ""
+    article = "an" if axis == "update" else "a"
+    return f"{speed:,.0f} {axis}s/s" if speed >= 1 else f"{1 / speed:.1f} s {article} {axis}"
 
 
 def struck(causes: Mapping[str, str | None]) -> str:

@@ -68,6 +68,8 @@ Find the credit scheme that your team needs:
 Every command takes --json (standard output is then JSON alone) and --debug (show tracebacks).
 Settings go behind --set, or bare: key=value."""
 
+SWITCHES = ("--json", "--no-control", "--prune", "--again")
+"""Flags that take no value: what stands behind them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -127,7 +129,7 @@ def spread_settings(words: Sequence[str]) -> list[str]:
             setting = False
             spread += ["--set", word]
             continue
-        after_flag = word.startswith("--") and "=" not in word
+        after_flag = word.startswith("--") and "=" not in word and word not in SWITCHES
         spread.append(word)
     return [*spread, "--set"] if setting else spread
 

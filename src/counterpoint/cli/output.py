@@ -43,10 +43,13 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
-def say_batch(budget: int, batch: int) -> None:
-    """Say what is played of a budget that is less than one batch: budgets are rounded up."""
+def say_batch(budget: int, batch: int, axis: str = "step") -> None:
+    """Say what is played of a budget that is less than one batch: budgets are rounded up.
+
+    A budget of updates is never less than one.
+    """
     if budget < batch:
-        say(f"counterpoint: got budget={budget}, less than a batch: one update of {batch} steps")
+        say(f"counterpoint: got budget={budget}, less than a batch: one update of {batch} {axis}s")
 
 
 @contextmanager

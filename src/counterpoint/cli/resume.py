@@ -10,7 +10,7 @@ import tyro
 
 from counterpoint.cli.live import Run, watching
 from counterpoint.cli.training import finish, resumable
-from counterpoint.runs.status import read_run
+from counterpoint.runs.status import axis_of, read_run
 from counterpoint.train.needs import require_torch
 
 
@@ -33,10 +33,12 @@ class Resume:
     def run(self) -> int:
         """Go on, save, print."""
         config = read_run(self.run_directory)["config"]
+        axis = axis_of(config)
         require_torch()
         from counterpoint.train.session import go_on
 
-        shown = Run(f"{config.get('scheme')} on {config.get('world')}", config.get("budget") or 1)
+        title = f"{config.get('scheme')} on {config.get('world')}"
+        shown = Run(title, config.get("budget") or 1, axis)
         with resumable(self.run_directory), watching(shown):
             session = go_on(self.run_directory, shown.heard)
         return finish(session, as_json=self.json)

@@ -84,14 +84,15 @@ def run_document(run: RunFacts) -> Mapping[str, Any]:
 
 def _table(runs: list[RunFacts]) -> Table:
     table = Table(title="Runs")
-    for name in ("world", "scheme", "seed", "status", "step", "return", "normalized", "updated"):
-        numeric = name in ("seed", "step", "return", "normalized")
+    for name in ("world", "scheme", "seed", "status", "done", "return", "normalized", "updated"):
+        numeric = name in ("seed", "done", "return", "normalized")
         table.add_column(name, justify="right" if numeric else "left")
     table.add_column("folder", overflow="fold")
     for run in runs:
-        step = _text(run.step) + (f" of {run.budget}" if run.budget is not None else "")
+        done = _text(run.step) + (f" of {run.budget}" if run.budget is not None else "")
+        done += f" {run.axis}s" if done and run.axis else ""
         told = (run.updated or "")[:16].replace("T", " ")
-        cells = (run.world, run.scheme, run.seed, run.status, step)
+        cells = (run.world, run.scheme, run.seed, run.status, done)
         numbers = ("" if x is None else f"{x:.3f}" for x in (run.returned, run.normalized))
         folder = _short(run.path)
         table.add_row(*(escape(_text(x)) for x in (*cells, *numbers, told, folder)))

@@ -78,7 +78,8 @@ def _table(path: Path, facts: dict[str, Any]) -> Table:
         table.add_row("return of fresh episodes", f"{facts['return']:.3f}")
     if facts["normalized"] is not None:
         table.add_row("normalized (0 random, 1 reference)", f"{facts['normalized']:.3f}")
-    table.add_row("steps", f"{facts['step'] or 0:,} in {facts['seconds']:.0f} s, {facts['status']}")
+    done = f"{facts['step'] or 0:,} in {facts['seconds']:.0f} s, {facts['status']}"
+    table.add_row(f"{facts['axis']}s", done)
     for name, agent in facts["agents"].items():
         told = f"collapsed ({agent['cause']})" if agent["collapsed"] else TOLD[agent["flat"]]
         table.add_row(Text(name), told)

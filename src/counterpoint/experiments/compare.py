@@ -2,7 +2,7 @@
 
 Read `compare` top to bottom. It returns the document that the terminal prints, `--json` writes and
 the report draws; `summary.py` says what its numbers are, `verdict.py` what follows from them. How
-the arms are trained is a matter of the world's kind: `tables.py` and `policies.py`.
+the arms are trained is a matter of the world's kind: `tables.py`, `policies.py`, `language.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from counterpoint.train.plans import no_model
 from counterpoint.worlds import catalogue
 from counterpoint.worlds.given import did_you_mean
 from counterpoint.worlds.stepwise import step_catalogue
-from counterpoint.worlds.texts import text_catalogue
+from counterpoint.worlds.texts import text_catalogue, text_entry
 
 SCHEMA = "counterpoint.comparison/1"
 
@@ -41,7 +41,9 @@ class Plan:
         UnknownNameError: no world, setting, scheme or baseline of that name.
         SettingError: a setting out of range, a scheme named twice, or fewer than one seed.
         SchemeError: a baseline that this world cannot answer.
-        MissingPackageError: a world of many steps, and torch is not installed.
+        ModelError: the language model of a text world is not here, and cannot be had.
+        WorldError: a world of somebody's own that cannot be played.
+        MissingPackageError: a world of many steps or of words, and what it needs is not installed.
     """
 
     world: str
@@ -50,10 +52,10 @@ class Plan:
     """Names of schemes and baselines; empty takes the defaults of the world's kind."""
     seeds: int | None = None
     """How many seeds, from 0 on; every scheme meets the same ones. None takes 10, or 5 where
-    networks are trained."""
+    networks are trained, or 4 where language models are."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the world, by name, and of the policies where networks are trained; text is
-    converted."""
+    """Settings of the world, by name, and of the policies or agents where networks or language
+    models are trained; text is converted."""
     control: bool = True
     """Also run the world's control, in which decoupling can do nothing, where it has one."""
     budget: int | None = None
@@ -74,7 +76,7 @@ class Plan:
 
 
 Heard = Callable[[str, int, Mapping[str, Any]], None]
-"""Told a scheme, a seed, and what that training has just reached: see `policies.told_of`."""
+"""Told a scheme, a seed, and what that training has just reached: see `trainings.told_of`."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,16 @@ def stage_of(plan: Plan) -> Stage:
     """The world of a plan, as its kind is trained and evaluated.
 
     Raises:
-        UnknownNameError, SettingError, SchemeError, MissingPackageError: as `Plan`.
+        CounterpointError: as `Plan`.
     """
-    if plan.world in text_catalogue():
+    kind = kind_of(plan.world)
+    if kind == "text":
         require_language()
         from counterpoint.experiments.language import Language
 
         return Language(plan)
     no_model(plan.world, plan.model)
-    if kind_of(plan.world) == "steps":
+    if kind == "steps":
         require_torch()
         from counterpoint.experiments.policies import Policies
 
@@ -142,15 +145,16 @@ def kind_of(world: str) -> Literal["exact", "steps", "text"]:
 
     Raises:
         UnknownNameError: no world is called so.
+        MissingPackageError, WorldError: a world of somebody's own cannot be imported.
     """
-    if world in text_catalogue():
+    if text_entry(world) is not None:
         return "text"
     if ":" in world or world in step_catalogue():
         return "steps"
     known = [*catalogue(), *step_catalogue(), *text_catalogue()]
     if world not in known:
         raise UnknownNameError(
-            f"got world '{world}'; wanted one of {', '.join(known)}, or a foreign one, as "
+            f"got world '{world}'; wanted one of {', '.join(known)}, or one of somebody else's, as "
             f"package.module:Class{did_you_mean(world, known)}"
         )
     return "exact"

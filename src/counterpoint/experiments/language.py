@@ -7,7 +7,7 @@ where it writes freely repeats some of what it is shown: that needs no model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from counterpoint.experiments.outcome import Outcome
 from counterpoint.experiments.pairs import Pair
 from counterpoint.experiments.trainings import train_arms
 from counterpoint.records import Decisions
-from counterpoint.train.episodes import Answer, Played, play
+from counterpoint.train.episodes import Played, any_word, play
+from counterpoint.train.language import credited_by
 from counterpoint.train.language_training import LanguagePlan
 from counterpoint.train.plans import language_plan
 from counterpoint.worlds.base import Floats
-from counterpoint.worlds.text import PLAIN, Ask, TextWorld
+from counterpoint.worlds.text import PLAIN, TextWorld
 from counterpoint.worlds.texts import make_text
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", 
 """Pooled, per agent, per agent with memory, and each agent's own mean alone."""
 BATCHES = 3
 """How many batches of the untrained team are looked at."""
-REPEATED = 4
-"""Words that the untrained team repeats where it writes freely."""
 
 
 class Language:
@@ -50,23 +49,23 @@ class Language:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.schemes = plan.schemes or DEFAULT_SCHEMES
-        self.plans = {name: self.training(name, 0) for name in self.schemes}
-        self.first = self.plans[self.schemes[0]]
+        for name in self.schemes:
+            credited_by(name)
+        told = plan.budget, plan.seconds, plan.settings, plan.model
+        self.first = language_plan(plan.world, self.schemes[0], 0, *told)
         self.world = self.first.make_world()
         self.agents = tuple(sorted(self.world.agents))
 
     def training(self, scheme: str, seed: int) -> LanguagePlan:
         """The plan of one arm and seed."""
-        plan = self.plan
-        return language_plan(
-            plan.world, scheme, seed, plan.budget, plan.seconds, plan.settings, plan.model
-        )
+        return replace(self.first, scheme=scheme, seed=seed)
 
     def facts(self) -> dict[str, Any]:
         """What the document says of the world."""
         return {
             "world": self.plan.world,
             "summary": self.world.summary,
+            "kind": "text",
             "axis": "update",
             "references": asdict(self.world.references),
         }
@@ -131,19 +130,6 @@ class Language:
         rewards = np.concatenate([batch.rewards for batch in played])
         steps = np.repeat(np.arange(len(played)), [len(batch.rewards) for batch in played])
         return Decisions(rewards, self.world.components, columns, steps)
-
-
-def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
-    """Every word alike; where agents write freely, some words that they are shown.
-
-    A team that said nothing might never be paid, and then all rewards would look the same.
-    """
-    return [Answer(str(rng.choice(ask.words)) if ask.words else _some(ask, rng)) for ask in asks]
-
-
-def _some(ask: Ask, rng: np.random.Generator) -> str:
-    shown = ask.user.split()
-    return " ".join(rng.choice(shown, REPEATED)) if shown else ""
 
 
 def largest_difference(played: Sequence[Played], schemes: Sequence[Scheme]) -> float:

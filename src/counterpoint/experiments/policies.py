@@ -68,6 +68,7 @@ class Policies:
         return {
             "world": self.plan.world,
             "summary": self.world.summary,
+            "kind": "steps",
             "axis": "step",
             "references": asdict(self.world.references),
         }

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import CounterpointError
+from counterpoint.experiments.run_talk import talk_document
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import METRICS, read_facts, read_run
 from counterpoint.worlds.stepwise import make_steps
+from counterpoint.worlds.text import TextWorld
+from counterpoint.worlds.texts import make_text
 
 SCHEMA = "counterpoint.training/1"
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
 """Of each update, as `train.ppo.improve` tells them."""
+SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
+"""The same where language models learn, and what begins the name of each gradient's length."""
 SERIES = (
     "snr", "cosine", "share", "entropy", "inflation", "signal_share", "dead_rate",
     "participation", "credit_correlation", "flat", "collapsed", "cause", "expected",
@@ -30,7 +35,8 @@ def run_document(path: Path) -> dict[str, Any]:
 
     Returns:
         Schema `counterpoint.training/1`: plain values. `curve` has a point an update, `agents`
-        one a measured update; `collapsed` is null before there is a verdict.
+        one a measured update; `collapsed` is null before there is a verdict. `talk` is what was
+        said where language models learn: see `talk_document`.
 
     Raises:
         RunError: there is no run.
@@ -38,14 +44,22 @@ def run_document(path: Path) -> dict[str, Any]:
     run, facts, (rows, damaged) = read_run(path), read_facts(path), read_rows(path / METRICS)
     measured = [row for row in rows if "agents" in row]
     names = list(measured[0]["agents"]) if measured else []
+    spoken, settings = facts.axis == "update", run["config"].get("world_settings")
+    world: TextWorld | None = None
     references: dict[str, Any] = {}
     with contextlib.suppress(CounterpointError):  # its package may be missing where it is read
-        world = make_steps(facts.world or "", run["config"].get("world_settings"))
-        references = asdict(world.references)
-        world.close()
+        if spoken:
+            world = make_text(facts.world or "", settings)
+            references = asdict(world.references)
+        else:
+            steps = make_steps(facts.world or "", settings)
+            references = asdict(steps.references)
+            steps.close()
+    lengths = sorted({name for row in rows for name in row if name.startswith(LENGTH)})
     return {
         "schema": SCHEMA,
         "version": run.get("version"),
+        "axis": facts.axis,
         "world": facts.world,
         "scheme": facts.scheme,
         "seed": facts.seed,
@@ -58,7 +72,10 @@ def run_document(path: Path) -> dict[str, Any]:
         "normalized": facts.normalized,
         "references": references,
         "damaged_rows": damaged,
-        "curve": {name: series(rows, name) for name in ("step", "return", *LOSSES)},
+        "curve": {
+            name: series(rows, name)
+            for name in ("step", "return", *((*SPOKEN, *lengths) if spoken else LOSSES))
+        },
         "agents": {
             name: {
                 "step": series(measured, "step"),
@@ -66,6 +83,7 @@ def run_document(path: Path) -> dict[str, Any]:
             }
             for name in names
         },
+        "talk": talk_document(path, world) if spoken else None,
     }
 
 

@@ -78,6 +78,7 @@ class Tables:
         return {
             "world": self.world.name,
             "summary": self.world.summary,
+            "kind": "exact",
             "axis": "update",
             "references": {"random": self.world.random, "optimal": self.world.optimal},
         }

@@ -47,7 +47,7 @@ def curves_figure(result: Comparison, prefix: str) -> Figure:
         x_title=axis_title(result),
         y_title=RETURN,
         lines=lines,
-        references=tuple((n.removesuffix(" actions"), v) for n, v in result.references.items()),
+        references=tuple((_short(name), value) for name, value in result.references.items()),
     )
     return Figure(
         key="curves",
@@ -61,14 +61,20 @@ def curves_figure(result: Comparison, prefix: str) -> Figure:
     )
 
 
+def _short(reference: str) -> str:
+    return reference.removesuffix(" actions").removesuffix(" words")
+
+
 def axis_title(result: Comparison) -> str:
     """What stands under an x axis."""
-    return "steps played, all copies together" if result.stepwise else "update"
+    return "steps played, all copies together" if result.kind == "steps" else "update"
 
 
 def measured_when(result: Comparison) -> str:
     """What a point of a learning curve is, for a caption."""
-    if result.stepwise:
+    if result.kind == "text":
+        return "The team’s success, mean of the episodes of each batch, as it learned."
+    if result.sampled:
         return "Mean team return of the episodes that ended in each batch, as the team learned."
     return "Team return before each update."
 
@@ -158,7 +164,7 @@ def price_figure(result: Comparison, prefix: str) -> Figure:
     rows: list[Sequence[Exact]] = []
     for s in result.ranked:
         rows.append((s.name, "return", None, *s.returns.exact))
-        if len(panels) > 1 or not result.stepwise:
+        if len(panels) > 1 or not result.sampled:
             rows.append((s.name, "price", None, *s.price.exact))
     for s in result.control.schemes.values() if result.control else ():
         rows += [(s.name, "control", *row[1:]) for row in _curve_rows(s)]
@@ -232,7 +238,7 @@ def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
 
 def _collapse_caption(result: Comparison, span: float) -> str:
     joined = f" One column stands for about {span:,.0f} {result.axis}s." if span > 1 else ""
-    if result.stepwise:
+    if result.sampled:
         joined += " The first ten measurements together give the first verdict."
     return (
         f"Whose gradient is collapsed at which {result.axis}: the stronger the colour, the more of "

@@ -49,7 +49,7 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "collapse": collapse_figure(result, prefix),
         "cures": cures(result),
         "nothing": nothing_to_cure(result),
-        "definitions": comparison_definitions(stepwise=result.stepwise),
+        "definitions": comparison_definitions(result.kind),
         "sources": source_table(result, prefix),
         "settings": short_first([(name, value) for name, value in settings.items() if value]),
         "command": command(result.config),

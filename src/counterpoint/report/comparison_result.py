@@ -13,6 +13,9 @@ from counterpoint.report.document import Document, items, mapping, number, serie
 from counterpoint.report.estimate import Band, Estimate, Values, padded, read_band, read_estimate
 from counterpoint.report.numerals import counted
 
+KINDS = ("exact", "steps", "text")
+"""Of worlds."""
+
 
 @dataclass(frozen=True)
 class AgentResult:
@@ -96,6 +99,8 @@ class Comparison:
     config: dict[str, Any]
     seeds: list[int]
     agents: list[str]
+    kind: str
+    """Of the world: `exact`, `steps`, or `text`, where language models were trained."""
     axis: str
     """What curves run along: `update`, or `step` where networks were trained."""
     references: dict[str, float]
@@ -112,9 +117,9 @@ class Comparison:
     why: str
 
     @property
-    def stepwise(self) -> bool:
-        """Whether networks were trained step by step, and evaluated by sampled episodes."""
-        return self.axis == "step"
+    def sampled(self) -> bool:
+        """Whether teams were evaluated by sampled episodes: returns are exact otherwise."""
+        return self.kind != "exact"
 
     @property
     def ranked(self) -> list[SchemeResult]:
@@ -159,7 +164,7 @@ def read_comparison(document: Document) -> Comparison:
     """The comparison in a document that `open_document` has let in."""
     verdict, references = mapping(document, "verdict"), mapping(document, "references")
     entries = mapping(document, "schemes")
-    axis = text(document.get("axis")) or "update"
+    axis, kind = text(document.get("axis")) or "update", text(document.get("kind"))
     schemes = {name: _scheme(name, mapping(entries, name), axis) for name in entries}
     named = [text(a) for a in items(document, "agents")]
     seen = list(dict.fromkeys(a for scheme in schemes.values() for a in scheme.agents))
@@ -171,8 +176,9 @@ def read_comparison(document: Document) -> Comparison:
         config=dict(mapping(document, "config")),
         seeds=[int(s) for s in series(document, "seeds") if s is not None],
         agents=named or seen,
+        kind=kind if kind in KINDS else "steps" if axis == "step" else "exact",
         axis=axis,
-        references=_references(references),
+        references=_references(references, "words" if kind == "text" else "actions"),
         scale=text(references.get("scale")),
         schemes=schemes,
         differences={name: _difference(mapping(differences, name)) for name in differences},
@@ -185,8 +191,12 @@ def read_comparison(document: Document) -> Comparison:
     )
 
 
-def _references(entry: Document) -> dict[str, float]:
-    titles = {"optimal": "best possible", "reference": "reference team", "random": "random actions"}
+def _references(entry: Document, what: str) -> dict[str, float]:
+    titles = {
+        "optimal": "best possible",
+        "reference": "reference team",
+        "random": f"random {what}",
+    }
     found = {title: number(entry.get(key)) for key, title in titles.items()}
     return {title: value for title, value in found.items() if value is not None}
 

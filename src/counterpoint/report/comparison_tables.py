@@ -55,7 +55,7 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     rows += _reference_rows(result, places)
     priced = _shown(result)[3]
     price = "Price is the return by the reward actually paid. " if priced else ""
-    when = "Fresh episodes of the trained teams" if result.stepwise else "After the last update"
+    when = "Fresh episodes of the trained teams" if result.sampled else "After the last update"
     caption = (
         f"{when}. {interval_note(result)} {price}"
         "Collapsed is the mean over agents; counted are those that were collapsed "
@@ -68,9 +68,9 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
 
 def _shown(result: Comparison) -> tuple[bool, ...]:
     """Which of the columns of `scheme_table` this kind of world has."""
-    exact, found = not result.stepwise, result.schemes.values()
+    exact, found = not result.sampled, result.schemes.values()
     priced = exact or any(s.price.value is not None for s in found)
-    scored = result.stepwise and any(s.normalized.value is not None for s in found)
+    scored = result.sampled and any(s.normalized.value is not None for s in found)
     credited = any(s.credit.value is not None for s in found)
     return (True, True, scored, priced, True, exact, credited, True, True)
 
@@ -145,10 +145,10 @@ def _reference_rows(result: Comparison, places: int) -> list[Row]:
 
 def agent_table(result: Comparison, prefix: str) -> Table:
     """One row an agent, one column a scheme: accuracy (if there is one), collapse and cause."""
-    known = () if result.stepwise else ("accuracy", "accuracy_low", "accuracy_high")
+    known = () if result.sampled else ("accuracy", "accuracy_low", "accuracy_high")
     fields = (*known, "collapsed_share", "cause", *MEASURES)
     columns, ranked = [Column("Agent", ("agent",), numeric=False)], result.ranked
-    missing = REASONS["collapsed" if result.stepwise else "accuracy"]
+    missing = REASONS["collapsed" if result.sampled else "accuracy"]
     for scheme in ranked:
         named = tuple(f"{scheme.name}.{field}" for field in fields)
         columns.append(Column(scheme.name, named, missing=missing))
@@ -162,7 +162,7 @@ def agent_table(result: Comparison, prefix: str) -> Table:
         "updates and seeds in which its gradient was collapsed, and the cause. The file also has "
         f"{rest}."
     )
-    if result.stepwise:
+    if result.sampled:
         caption = (
             "The share of measured updates and seeds in which each agent's gradient was collapsed, "
             f"and the cause. The file also has {rest}, and how its credit goes with its own reward."
@@ -172,10 +172,10 @@ def agent_table(result: Comparison, prefix: str) -> Table:
 
 def _agent_cell(result: Comparison, agent: AgentResult | None) -> Cell:
     if agent is None:
-        return Cell(ABSENT, (None,) * ((2 if result.stepwise else 5) + len(MEASURES)))
+        return Cell(ABSENT, (None,) * ((2 if result.sampled else 5) + len(MEASURES)))
     share = agent.collapsed_share
     rest = (share, agent.cause, *agent.measures.values())
-    if result.stepwise:
+    if result.sampled:
         codes = (code_of(agent.cause),) if agent.cause else ()
         return Cell(percent(share), rest, codes=codes)
     return Cell(

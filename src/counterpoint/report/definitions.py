@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,28 @@ _STEPWISE = (
 )
 
 
-def comparison_definitions(*, stepwise: bool) -> tuple[Definition, ...]:
+_TEXT = {
+    "return": "The team’s success in fresh episodes of the trained team, answers sampled, in the "
+    "unit that the world names; what agents are paid for it is another matter. Shown is the "
+    "interquartile mean over seeds (the mean of the middle half) with a 95% bootstrap interval.",
+    "price": "There is none: the return is the team’s success, whatever agents are paid.",
+    "difference": "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
+    "adapters to begin with, and the same tasks. An interval that holds 0 means that these seeds "
+    "cannot tell the two apart. “Ahead in” is the share of seeds on which the scheme beats the "
+    "reference, ties counting half.",
+    "control": "Everybody is paid the same, on the episodes of a team that takes every word alike. "
+    "There decoupling by agent must change no advantage, by arithmetic; if it did, the comparison "
+    "itself would be wrong. It is left out where agents do not all speak equally often.",
+}
+"""What is otherwise where language models were trained."""
+
+
+def comparison_definitions(kind: str) -> tuple[Definition, ...]:
     """What the numbers of a comparison mean, in a world of its kind."""
-    return _STEPWISE if stepwise else COMPARISON
+    if kind == "text":
+        own = [d for d in _STEPWISE if d.key != "credit"]
+        return tuple(replace(d, text=_TEXT.get(d.key, d.text)) for d in own)
+    return _STEPWISE if kind == "steps" else COMPARISON
 
 
 DIAGNOSIS = (
@@ -231,6 +250,23 @@ TRAINING = (
     Definition("participation", "Participation", "The share of steps in which the agent decided."),
     *(d for d in _STEPWISE if d.key == "credit"),
 )
+
+_TRAINING_TEXT = {
+    "return": "The team’s success in an episode, in the unit that the world names; normalized, 0 "
+    "is a team that takes every word alike and 1 the reference team.",
+    "entropy": "How much choice is left: of choices among words exactly, of free text minus the "
+    "log-probability of what was written; in nats a decision. 0 is none.",
+    "participation": "The share of episodes in which the agent decided.",
+}
+
+
+def training_definitions(*, spoken: bool) -> tuple[Definition, ...]:
+    """What the numbers of a training mean: of language models (`spoken`), or of networks."""
+    if not spoken:
+        return TRAINING
+    own = [d for d in TRAINING if d.key != "credit"]
+    return tuple(replace(d, text=_TRAINING_TEXT.get(d.key, d.text)) for d in own)
+
 
 CONDITIONS = {
     "C1": "The reward differs when the agent acts",

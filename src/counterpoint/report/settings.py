@@ -42,7 +42,7 @@ def command(config: Mapping[str, Any]) -> str:
     ]
     lines += [
         [f"--{name}", _written(config[name])]
-        for name in ("budget", "seconds")
+        for name in ("policy", "budget", "seconds")
         if config.get(name) is not None
     ]
     if config.get("control") is False:

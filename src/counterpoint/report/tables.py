@@ -45,6 +45,8 @@ class Cell:
     """A word that singles this cell out: `recommended`, `better`, `worse`."""
     codes: tuple[tuple[str, str, str], ...] = ()
     """Causes as (class, two letters, name)."""
+    lines: tuple[str, ...] = ()
+    """Texts on lines of their own."""
 
 
 @dataclass(frozen=True)

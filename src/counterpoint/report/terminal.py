@@ -67,7 +67,7 @@ COLUMNS = {
 
 def _columns(result: Comparison) -> tuple[str, ...]:
     found = result.schemes.values()
-    if not result.stepwise:
+    if not result.sampled:
         return "Price", "Worst"
     known = {"Score": any(s.normalized.value is not None for s in found)}
     known["Credit"] = any(s.credit.value is not None for s in found)

@@ -7,13 +7,14 @@ from typing import Any
 
 from counterpoint.diagnose import REMEDIES
 from counterpoint.report.charts import Chart, Line, narrow_chart, panel_chart, style_of, wide_chart
-from counterpoint.report.definitions import TRAINING
+from counterpoint.report.definitions import training_definitions
 from counterpoint.report.estimate import Values
 from counterpoint.report.heatmap import CODES, Strip, code_of, heat_map
 from counterpoint.report.numerals import ABSENT, percent, significant
 from counterpoint.report.settings import flatten, short_first
 from counterpoint.report.tables import Cell, Column, Cure, Exact, Figure, Row, Table
-from counterpoint.report.training_result import LOSSES, MEASURES, AgentRun, TrainingRun
+from counterpoint.report.talk_tables import said_table, words_table
+from counterpoint.report.training_result import MEASURES, AgentRun, TrainingRun
 from counterpoint.report.verdicts import Fact, Verdict
 
 NAMELESS = ("c-none", "", "no cause named")
@@ -21,7 +22,8 @@ UNMEASURED = "not measured, or undefined"
 SMOOTHED = 20
 """The second line of the learning curve averages one part in so many of all updates, and at most so
 many updates."""
-STEPS = "steps played, all copies together"
+UNITS = {"step": "steps played, all copies together", "update": "update"}
+"""What stands under an x axis."""
 HEADS = {
     "snr": "Signal to noise",
     "cosine": "Cosine",
@@ -37,10 +39,13 @@ DEFINED = {"credit_correlation": "credit"}
 """Measures whose definition has another key."""
 PANELS = {
     "entropy": ("Entropy", "nats a decision"),
+    "paid": ("Paid", "mean of the decisions’ rewards"),
     "kl": ("Change of the policy", "KL of an update (nats)"),
     "clipped": ("Clipped", "share of decisions"),
     "value_loss": ("Error of the critics", "in units of the returns' variance"),
 }
+LENGTH = "gradient."
+"""What begins the name of the length of an adapter's gradient."""
 
 
 def training_page(run: TrainingRun, prefix: str) -> dict[str, Any]:
@@ -54,12 +59,16 @@ def training_page(run: TrainingRun, prefix: str) -> dict[str, Any]:
         "details": [d for d in (run.scheme, seed, run.status) if d],
         "version": run.version,
         "verdict": training_verdict(run),
+        "axis": run.axis,
         "curve": curve_figure(run, prefix),
+        "talk": run.talk,
+        "said": said_table(run.talk, prefix) if run.talk else None,
+        "words": words_table(run.talk, prefix) if run.talk else None,
         "collapse": collapse_figure(run, prefix),
         "agents": agent_table(run, prefix) if run.agents else None,
         "losses": loss_figure(run, prefix),
         "cures": cures(run),
-        "definitions": TRAINING,
+        "definitions": training_definitions(spoken=run.axis == "update"),
         "settings": short_first([*settings, ("version", run.version)]),
     }
 
@@ -76,16 +85,23 @@ def training_verdict(run: TrainingRun) -> Verdict:
     of = f" of {run.budget:,}" if going else ""
     states = {"finished": "after", "running": "so far, after"}
     when = states.get(run.status, f"and is {run.status} after")
-    sentence = f"Under {run.scheme} the team {returns} {when} {run.step:,}{of} steps."
+    sentence = f"Under {run.scheme} the team {returns} {when} {run.step:,}{of} {run.axis}s."
     how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
     score = f"normalized {run.normalized:.3f}" if run.normalized is not None else how
-    pace = f"{run.step / run.seconds:,.0f} steps a second" if run.seconds else ""
     facts = (
         Fact("Return", significant(level, 4), score, how if score != how else ""),
-        Fact("Steps", f"{run.step:,}", f"{run.status}{of}", pace),
+        Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", _pace(run)),
         _collapsed_fact(run),
     )
     return Verdict(sentence, "", facts)
+
+
+def _pace(run: TrainingRun) -> str:
+    if not run.seconds or not run.step:
+        return ""
+    speed = run.step / run.seconds
+    slow = f"{significant(1 / speed)} seconds {'an' if run.axis == 'update' else 'a'} {run.axis}"
+    return f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
 
 
 def _collapsed_fact(run: TrainingRun) -> Fact:
@@ -124,9 +140,9 @@ def curve_figure(run: TrainingRun, prefix: str) -> Figure:
     named = (("reference team", run.reference), ("random", run.random))
     chart = Chart(
         key="curve",
-        title="Learning curve: team return over steps",
+        title=f"Learning curve: team return over {run.axis}s",
         description=f"The return ends at {significant(_last(mean), 4)}.",
-        x_title=STEPS,
+        x_title=UNITS[run.axis],
         y_title="team return (unit of the world)",
         lines=tuple(lines),
         references=tuple((name, value) for name, value in named if value is not None),
@@ -136,7 +152,7 @@ def curve_figure(run: TrainingRun, prefix: str) -> Figure:
         key="curve",
         caption="Mean team return of the episodes that ended in each batch, while it learned.",
         file=f"{prefix}-curve.csv",
-        header=("step", "return", "smoothed"),
+        header=(run.axis, "return", "smoothed"),
         rows=rows,
         wide=wide_chart(chart),
         narrow=narrow_chart(chart),
@@ -160,9 +176,9 @@ def collapse_figure(run: TrainingRun, prefix: str) -> Figure | None:
         caption="Whose gradient is collapsed at which measured update, and why. The first ten "
         "measurements together give the first verdict.",
         file=f"{prefix}-collapse.csv",
-        header=("agent", "step", "collapsed", "cause"),
+        header=("agent", run.axis, "collapsed", "cause"),
         rows=rows,
-        panels=(heat_map("map", "Agent by step", "step", known, strips),),
+        panels=(heat_map("map", f"Agent by {run.axis}", run.axis, known, strips),),
         codes=(*(code_of(cause) for cause in CODES if cause in seen), NAMELESS),
     )
 
@@ -197,29 +213,33 @@ def _agent_row(name: str, agent: AgentRun, shown: Sequence[str]) -> Row:
 
 
 def loss_figure(run: TrainingRun, prefix: str) -> Figure | None:
-    """Entropy, change, clipping and the critics' error over steps; None before an update."""
+    """What was measured of each update, a panel each; None before there was one."""
     if not run.steps:
         return None
-    panels = [
-        panel_chart(
-            Chart(
-                key=f"loss-{name}",
-                title=f"{heading} over steps",
-                description=f"It ends at {significant(_last(run.losses[name]))}.",
-                x_title="step",
-                y_title=unit,
-                lines=(Line(heading, run.steps, run.losses[name], style_of(0)),),
-                heading=heading,
+    panels = []
+    for i, (name, values) in enumerate(run.losses.items()):
+        gradient = f"Gradient of {name.removeprefix(LENGTH)}", "length, before it is clipped"
+        heading, unit = gradient if name.startswith(LENGTH) else PANELS.get(name, (name, ""))
+        panels.append(
+            panel_chart(
+                Chart(
+                    key=f"loss-{i}",
+                    title=f"{heading} over {run.axis}s",
+                    description=f"It ends at {significant(_last(values))}.",
+                    x_title=run.axis,
+                    y_title=unit,
+                    lines=(Line(heading, run.steps, values, style_of(0)),),
+                    heading=heading,
+                )
             )
         )
-        for name, (heading, unit) in PANELS.items()
-    ]
-    columns = zip(run.steps, *(run.losses[name] for name in LOSSES), strict=True)
+    columns = zip(run.steps, *run.losses.values(), strict=True)
+    spoken = run.axis == "update"
     return Figure(
         key="losses",
-        caption="Means over the passes of each update.",
+        caption="Of each update." if spoken else "Means over the passes of each update.",
         file=f"{prefix}-losses.csv",
-        header=("step", *LOSSES),
+        header=(run.axis, *run.losses),
         rows=list(columns),
         panels=tuple(panels),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from counterpoint.report.document import Document, items, mapping, number, series, text
 from counterpoint.report.estimate import Values, padded
+from counterpoint.report.talk_result import Talk, read_talk
 
 MEASURES = (
     "snr", "cosine", "share", "entropy", "inflation", "signal_share", "dead_rate", "participation",
@@ -69,8 +70,12 @@ class TrainingRun:
     returns: Values
     """[U] mean return of the episodes that ended in each batch."""
     losses: dict[str, Values]
-    """[U] each of `LOSSES`."""
+    """[U] each of `LOSSES`, or what else a language team has of each update."""
     agents: dict[str, AgentRun]
+    axis: str
+    """What steps count: `step`, or `update` where language models learn."""
+    talk: Talk | None
+    """What was said; None where nobody speaks."""
 
 
 def read_training(document: Document) -> TrainingRun:
@@ -78,6 +83,8 @@ def read_training(document: Document) -> TrainingRun:
     curve, references = mapping(document, "curve"), mapping(document, "references")
     steps, agents = series(curve, "step"), mapping(document, "agents")
     seed, budget = number(document.get("seed")), number(document.get("budget"))
+    spoken = document.get("axis") == "update"
+    losses = [name for name in curve if name not in ("step", "return")] if spoken else LOSSES
     return TrainingRun(
         world=text(document.get("world")),
         scheme=text(document.get("scheme")),
@@ -94,8 +101,10 @@ def read_training(document: Document) -> TrainingRun:
         reference=number(references.get("reference")),
         steps=steps,
         returns=padded(series(curve, "return"), len(steps)),
-        losses={name: padded(series(curve, name), len(steps)) for name in LOSSES},
+        losses={name: padded(series(curve, name), len(steps)) for name in losses},
         agents={name: _agent(mapping(agents, name)) for name in agents},
+        axis="update" if spoken else "step",
+        talk=read_talk(document),
     )
 
 

@@ -73,7 +73,7 @@ def _effect(result: Comparison) -> str:
     if change.value is not None:
         bounds = change.bounds(places, signed=True) if change.reading else "(no interval)"
         said += f", a difference of {change.shown(places, signed=True)} {bounds}"
-    return said + (_named_causes(contest) if result.stepwise else _collapses(contest))
+    return said + (_named_causes(contest) if result.sampled else _collapses(contest))
 
 
 def _named_causes(contest: Contest) -> str:
@@ -122,7 +122,9 @@ def _price(result: Comparison) -> Fact:
     contest = result.contest
     if contest is None:
         return Fact("Price", ABSENT, "nothing to compare with")
-    if contest.ours.price.value is None and result.stepwise:
+    if contest.ours.price.value is None and result.kind == "text":
+        return Fact("Price", "none", "the return is the team’s success, whatever agents are paid")
+    if contest.ours.price.value is None and result.sampled:
         return Fact("Price", "none", "the return is the reward actually paid")
     levels = (contest.ours.price, contest.theirs.price)
     return _change("Price", contest.difference.price, levels, " by the reward actually paid")

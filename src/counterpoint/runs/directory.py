@@ -92,8 +92,7 @@ class RunDirectory:
         """
         lock = _locked(path)
         try:
-            if (path / RUN).exists():
-                raise RunError(_occupied(path))
+            require_empty(path)
             try:
                 facts = {**provenance(config), "kind": "train"}
                 written = msgspec.json.format(msgspec.json.encode(facts))
@@ -257,6 +256,16 @@ class RunDirectory:
     def _write_status(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
         document = {"status": status, "updated": now(), **(summary or {})}
         write_atomically(self.path / STATUS, msgspec.json.encode(document, enc_hook=float) + b"\n")
+
+
+def require_empty(path: Path) -> None:
+    """Return where a run can begin in a folder, as far as can be known without a lock.
+
+    Raises:
+        RunError: there is a run already.
+    """
+    if (path / RUN).exists():
+        raise RunError(_occupied(path))
 
 
 def _occupied(path: Path) -> str:

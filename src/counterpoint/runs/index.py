@@ -11,14 +11,15 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from counterpoint.errors import OutputError, RunError
 from counterpoint.runs.status import CHECKPOINTS, RUN, RunFacts, newest_first, read_all, read_facts
 
 VERSION = 1
-COLUMNS = tuple(spec.name for spec in fields(RunFacts))
+COLUMNS = tuple(spec.name for spec in fields(RunFacts) if spec.name != "axis")
+"""What is kept; what a run's steps count is read from its folder."""
 
 _CREATE = """CREATE TABLE IF NOT EXISTS runs (
   path TEXT PRIMARY KEY, world TEXT, scheme TEXT, seed INTEGER, status TEXT NOT NULL,
@@ -129,8 +130,9 @@ class Index:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._open()) as database:
             database.execute(f"PRAGMA synchronous={synchronous}")
+            kept = [[getattr(row, name) for name in COLUMNS] for row in rows]
             with database:
-                database.executemany(_PUT, [astuple(row) for row in rows])
+                database.executemany(_PUT, kept)
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)

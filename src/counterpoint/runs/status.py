@@ -38,9 +38,9 @@ class RunFacts:
     status: str
     """One of `STATES`."""
     step: int | None
-    """Step of the newest checkpoint, or that of the end."""
+    """Step (or update) of the newest checkpoint, or that of the end."""
     budget: int | None
-    """Steps that it is to take."""
+    """Steps (or updates) that it is to take."""
     returned: float | None
     """Return at the end."""
     normalized: float | None
@@ -49,6 +49,8 @@ class RunFacts:
     """When it began, UTC."""
     updated: str | None
     """When its status last changed, UTC."""
+    axis: str | None = None
+    """What `step` and `budget` count: see `axis_of`; None where its folder is gone."""
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -70,6 +72,11 @@ def read_run(path: Path) -> dict[str, Any]:
     if facts.get("kind") != "train" or not isinstance(facts.get("config"), dict):
         raise RunError(f"{path} holds no training run; wanted one that `counterpoint train` wrote")
     return facts
+
+
+def axis_of(config: Mapping[str, Any]) -> str:
+    """What a run's budget counts: `update` where language models learn, else `step`."""
+    return "update" if "language" in config else "step"
 
 
 def read_facts(path: Path) -> RunFacts:
@@ -100,6 +107,7 @@ def read_facts(path: Path) -> RunFacts:
         normalized=_number(said.get("normalized")),
         created=_of(str, facts.get("created")),
         updated=_of(str, said.get("updated", facts.get("created"))),
+        axis=axis_of(config),
     )
 
 

@@ -38,10 +38,10 @@ class Stopper:
         """130 or 143 where a signal asked, else 0."""
         return 0 if self.asked is None else 128 + self.asked
 
-    def how_to_resume(self, path: Path | str, step: int) -> str:
-        """One line for standard error, once the checkpoint is written."""
+    def how_to_resume(self, path: Path | str, step: int, axis: str = "step") -> str:
+        """One line for standard error, once the checkpoint of that step (or update) is written."""
         name = self.asked.name if self.asked else "asked to stop"
-        return f"stopped at step {step} ({name}); go on with: counterpoint resume {path}"
+        return f"stopped at {axis} {step} ({name}); go on with: counterpoint resume {path}"
 
     def __enter__(self) -> Stopper:
         if threading.current_thread() is threading.main_thread():

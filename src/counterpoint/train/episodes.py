@@ -54,6 +54,23 @@ class Played:
     """[N] the episode of each decision."""
 
 
+REPEATED = 4
+"""Words that a team of chance repeats where it writes freely."""
+
+
+def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+    """A team of chance: every word alike; where agents write freely, some words they are shown.
+
+    A team that said nothing might never be paid, and then all rewards would look the same.
+    """
+    return [Answer(str(rng.choice(ask.words)) if ask.words else _some(ask, rng)) for ask in asks]
+
+
+def _some(ask: Ask, rng: np.random.Generator) -> str:
+    shown = ask.user.split()
+    return " ".join(rng.choice(shown, REPEATED)) if shown else ""
+
+
 def play(
     world: TextWorld,
     respond: Respond,

@@ -31,7 +31,7 @@ from counterpoint.talk.generate import Text, written
 from counterpoint.talk.model import LanguageModel
 from counterpoint.train.adam import Adam
 from counterpoint.train.arms import NORMALIZED_BY
-from counterpoint.train.episodes import Answer, Played, play
+from counterpoint.train.episodes import Answer, Played, any_word, play
 from counterpoint.train.language_settings import LanguageSettings
 from counterpoint.train.linear import single_precision
 from counterpoint.train.machine import settle
@@ -211,16 +211,11 @@ class LanguageLearner:
 
 
 def met_by_chance(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Ask]:
-    """What a team is asked that takes every word alike, and writes nothing, in a fixed order."""
+    """What a team is asked that takes every word alike, in a fixed order."""
     met: set[Ask] = set()
-
-    def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
-        met.update(asks)
-        return [Answer(str(rng.choice(ask.words)) if ask.words else "") for ask in asks]
-
     rng = np.random.default_rng([seed, PRIORS])
     for _ in range(CALIBRATED):
-        play(world, any_word, rng, settings.prompts, settings.rollouts)
+        met.update(play(world, any_word, rng, settings.prompts, settings.rollouts).asks)
     return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
 
 

@@ -20,7 +20,7 @@ from counterpoint.errors import CounterpointError, RunError, SettingError
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import Snapshot
-from counterpoint.runs.status import CHECKPOINTS, EPISODES, read_run
+from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
 from counterpoint.talk.adapters import save_adapter
 from counterpoint.talk.model import TINY, open_model
 from counterpoint.train.episodes import Played
@@ -31,7 +31,7 @@ from counterpoint.train.language_snapshot import capture, restore
 from counterpoint.train.loop import Row
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.text import TextWorld
-from counterpoint.worlds.texts import make_text, text_catalogue
+from counterpoint.worlds.texts import make_text
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
         CounterpointError: what it needs is not here.
     """
     config = read_run(path)["config"]
-    if config.get("world") not in text_catalogue():
+    if axis_of(config) != "update":
         raise RunError(f"got {path}, whose agents do not speak; wanted a run in a text world")
     found = latest(path / CHECKPOINTS)
     if found.snapshot is None:

@@ -148,6 +148,7 @@ def train_to_end(
     run: RunDirectory | None = None,
     on_row: Callable[[Row], None] | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
+    team: Trainee | None = None,
 ) -> Trained:
     """Train a team until its budget is spent.
 
@@ -156,11 +157,12 @@ def train_to_end(
         run: where the series and checkpoints go, and where a run that was begun goes on.
         on_row: called with each new row of the series.
         asked_to_stop: asked after each update; a true answer ends the training with a checkpoint.
+        team: the plan's untrained team, where it has been made already; it is closed at the end.
 
     Raises:
         CounterpointError: what the plan asks for cannot be had, or the run cannot be written.
     """
-    team = plan.trainee()
+    team = plan.trainee() if team is None else team
     watch = Watch(team.agents, continuous=team.continuous)
     rows: list[Row] = []
     if run is not None and run.resumed.snapshot is not None:

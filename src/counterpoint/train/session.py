@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.directory import RunDirectory, require_empty
 from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import read_facts, read_run
 from counterpoint.runs.stop import Stopper
-from counterpoint.train.loop import Row, Trainable, Trained, train_to_end
+from counterpoint.train.loop import Row, Trainable, Trained, Trainee, train_to_end
 from counterpoint.train.needs import require_tensorboard
 from counterpoint.train.plans import plan_from
 
@@ -56,12 +56,14 @@ def begin(
     Raises:
         RunError: there is a run already.
         MissingPackageError: the exporter's package is not installed.
-        CounterpointError: as `train_to_end`.
+        CounterpointError: as `train_to_end`; nothing is written where the team cannot be made.
     """
     if export == TensorBoard.FOLDER:
         require_tensorboard()  # before there is anything to leave behind
+    require_empty(path)
+    team = plan.trainee()
     with RunDirectory.create(path, plan.config(), index=Index()) as run:
-        return _session(plan, run, on_row, export)
+        return _session(plan, team, run, on_row, export)
 
 
 def go_on(path: Path, on_row: OnRow | None = None) -> Session:
@@ -78,15 +80,21 @@ def go_on(path: Path, on_row: OnRow | None = None) -> Session:
     facts = read_facts(path)
     if facts.status == "finished":
         step = facts.step or 0
-        said = f"{path} is finished, at step {step}; `counterpoint report {path}` draws its page"
+        said = f"{path} is finished, at {plan.axis} {step}; "
+        said += f"`counterpoint report {path}` draws its page"
         return Session(path, plan, None, step, 0, said)
     exported = [name for name in EXPORTERS if (path / name).is_dir()]
+    team = plan.trainee()
     with RunDirectory.open(path, index=Index()) as run:
-        return _session(plan, run, on_row, next(iter(exported), None))
+        return _session(plan, team, run, on_row, next(iter(exported), None))
 
 
 def _session(
-    plan: Trainable, run: RunDirectory, on_row: OnRow | None, export: str | None
+    plan: Trainable,
+    team: Trainee,
+    run: RunDirectory,
+    on_row: OnRow | None,
+    export: str | None,
 ) -> Session:
     begun = run.resumed.step or 0
     copy = exporter(export, run.path) if export else None
@@ -98,7 +106,11 @@ def _session(
 
     with Stopper() as stopper:
         trained = train_to_end(
-            plan, run=run, on_row=heard, asked_to_stop=lambda: stopper.asked is not None
+            plan,
+            run=run,
+            on_row=heard,
+            asked_to_stop=lambda: stopper.asked is not None,
+            team=team,
         )
     if copy is not None:
         copy.close()
@@ -110,6 +122,6 @@ def _session(
         trained=trained,
         started_at=begun,
         exit_status=stopper.exit_status if stopped else 0,
-        message=stopper.how_to_resume(run.path, step) if stopped else "",
+        message=stopper.how_to_resume(run.path, step, plan.axis) if stopped else "",
         notes=run.notes,
     )

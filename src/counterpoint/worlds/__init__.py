@@ -1,8 +1,8 @@
-"""Team tasks in NumPy, and other people's environments. Start with `make("regions")`, or with
-`make_steps("spread")` for a world of many steps.
+"""Team tasks in NumPy, in words, and other people's environments. Start with `make("regions")`,
+with `make_steps("spread")` for a world of many steps, or with `make_text("lewis")` for words.
 
-`World` in base.py and `StepWorld` in steps.py say what a world is; `check_world` and
-`check_step_world` in `counterpoint.testing` check one.
+`World` in base.py, `StepWorld` in steps.py and `TextWorld` in text.py say what a world is;
+`check_world` and `check_step_world` in `counterpoint.testing` check one of the first two.
 """
 
 from counterpoint.worlds.base import Evaluation, Play, Settings, World
@@ -12,27 +12,38 @@ from counterpoint.worlds.pettingzoo import to_parallel_env
 from counterpoint.worlds.registry import Entry, catalogue, make
 from counterpoint.worlds.relisted import Relisted
 from counterpoint.worlds.reordered import Reordered
-from counterpoint.worlds.steps import StepSettings, StepWorld
+from counterpoint.worlds.steps import References, StepSettings, StepWorld
 from counterpoint.worlds.stepwise import StepEntry, make_steps, step_catalogue
+from counterpoint.worlds.text import Ask, Ending, Said, TextSettings, TextWorld
+from counterpoint.worlds.texts import TextEntry, make_text, text_catalogue
 
 __all__ = [
+    "Ask",
+    "Ending",
     "Entry",
     "Evaluation",
     "Play",
+    "References",
     "Relisted",
     "Reordered",
+    "Said",
     "Settings",
     "StepEntry",
     "StepSettings",
     "StepWorld",
+    "TextEntry",
+    "TextSettings",
+    "TextWorld",
     "World",
     "catalogue",
     "describe",
     "families",
     "make",
     "make_steps",
+    "make_text",
     "random_return",
     "returns",
     "step_catalogue",
+    "text_catalogue",
     "to_parallel_env",
 ]

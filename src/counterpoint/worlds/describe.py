@@ -15,6 +15,7 @@ from counterpoint.worlds.names import FAMILIES
 from counterpoint.worlds.registry import catalogue, make
 from counterpoint.worlds.steps import StepSettings
 from counterpoint.worlds.stepwise import make_steps, step_catalogue
+from counterpoint.worlds.texts import make_text, text_catalogue, text_entry
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -22,9 +23,11 @@ def describe(name: str) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: no world has that name.
+        MissingPackageError: the package of a foreign world is not installed.
+        WorldError: a world of somebody's own cannot be played.
     """
     if name not in catalogue():
-        return describe_steps(name)
+        return describe_steps(name) if text_entry(name) is None else describe_text(name)
     world, entry = make(name), catalogue()[name]
     return {
         "name": name,
@@ -50,7 +53,7 @@ def describe_steps(name: str) -> dict[str, Any]:
     """
     ours = step_catalogue()
     if name not in ours and ":" not in name:
-        known = [*catalogue(), *ours]
+        known = [*catalogue(), *ours, *text_catalogue()]
         patterns = [family.pattern for family in FAMILIES]
         raise UnknownNameError(
             f"got world '{name}'; wanted one of {', '.join([*known, *patterns])}"
@@ -77,6 +80,31 @@ def describe_steps(name: str) -> dict[str, Any]:
     return facts
 
 
+def describe_text(name: str) -> dict[str, Any]:
+    """The facts of the text world called `name`, ready for JSON.
+
+    Raises:
+        UnknownNameError: no text world has that name.
+        MissingPackageError, WorldError: as `make_text`.
+    """
+    world = make_text(name)
+    return {
+        "name": name,
+        "summary": world.summary,
+        "source": world.source,
+        "agents": list(world.agents),
+        "roles": list(world.roles),
+        "speaker": world.speaker,
+        "answers": "free text" if world.free else "words",
+        "longest": world.longest,
+        "components": list(world.components),
+        "random": world.references.random,
+        "reference": world.references.reference,
+        "scale": world.references.scale,
+        "settings": settings_facts(world.settings_type),
+    }
+
+
 def families() -> list[dict[str, str]]:
     """What foreign worlds there are: how they are named, what they are, where they come from."""
     return [family._asdict() for family in FAMILIES]
@@ -100,7 +128,11 @@ def documented_fields(settings: type) -> dict[str, str]:
     for cls in reversed(settings.__mro__):
         if not is_dataclass(cls):
             continue
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+        try:
+            source = inspect.getsource(cls)
+        except (OSError, TypeError):  # it was made without a file
+            continue
+        tree = ast.parse(textwrap.dedent(source)).body[0]
         body = tree.body if isinstance(tree, ast.ClassDef) else []
         for field, text in pairwise(body):
             if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.errors import CounterpointError, SettingError, StateError, WorldError
+from counterpoint.errors import SettingError, StateError, WorldError
 from counterpoint.worlds.base import Ints
 from counterpoint.worlds.dialects import Player, Rows, Team, Tuples, dialect
 from counterpoint.worlds.given import from_text
 from counterpoint.worlds.known import scores
-from counterpoint.worlds.names import construct
+from counterpoint.worlds.names import construct, foreign_code
 from counterpoint.worlds.spaces import actions, seen_size
 from counterpoint.worlds.steps import (
     Captured,
@@ -222,24 +219,6 @@ class ForeignWorld(StepWorld):
                 return True
             view = self.step(uniform_actions(self, view, rng)).view
         return False
-
-
-@contextmanager
-def foreign_code(name: str, what: str) -> Iterator[None]:
-    """Turns what foreign code raises into a WorldError; what it prints goes to standard error."""
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    except CounterpointError:
-        raise
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
-        told = " ".join(str(error).split()) or "no message"
-        raise WorldError(
-            f"world '{name}' failed in {what}: {type(error).__name__}: {told} ({place}); wanted an "
-            "environment that keeps PettingZoo's interface: --debug shows the traceback"
-        ) from error
 
 
 def make_foreign(

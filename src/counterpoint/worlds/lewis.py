@@ -47,6 +47,7 @@ class Lewis(TextWorld):
     agents = ("speaker", "listener")
     roles = agents
     speaker = "speaker"
+    settings_type = LewisSettings
 
     def __init__(self, settings: LewisSettings | None = None) -> None:
         self.told = settings or LewisSettings()

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError, WorldError
+from counterpoint.errors import (
+    CounterpointError,
+    MissingPackageError,
+    SettingError,
+    UnknownNameError,
+    WorldError,
+)
 from counterpoint.worlds.given import did_you_mean
 
 INSTALL = "pip install 'counterpoint-rl[worlds]'"
+PACKAGES = ("mpe2", "lbforaging", "rware")
+"""What stands before the colon in names of foreign worlds that are not somebody's own."""
 
 
 class Family(NamedTuple):
@@ -47,7 +58,7 @@ FAMILIES = (
     ),
     Family(
         "PACKAGE.MODULE:CLASS",
-        "your own PettingZoo environment, parallel or turn-based; settings are its arguments",
+        "your own: a PettingZoo environment, whose arguments are its settings, or a TextWorld",
         "yours",
     ),
 )
@@ -80,8 +91,59 @@ def construct(name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
     return make
 
 
+def is_own(name: str) -> bool:
+    """Whether a world's name is that of an object to import, `package.module:Class`."""
+    return ":" in name and name.partition(":")[0] not in PACKAGES
+
+
+def imported(name: str) -> Any:
+    """The object called `package.module:Class`.
+
+    Raises:
+        MissingPackageError: a package that its module needs is not installed.
+        UnknownNameError: there is no such module or attribute.
+        WorldError: the module fails when it is imported.
+    """
+    module, _, path = name.partition(":")
+    return _found(module, path, name)
+
+
+@contextmanager
+def foreign_code(
+    name: str, what: str, wanted: str = "an environment that keeps PettingZoo's interface"
+) -> Iterator[None]:
+    """Turns what foreign code raises into a WorldError; what it prints goes to standard error."""
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except CounterpointError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
+        told = " ".join(str(error).split()) or "no message"
+        raise WorldError(
+            f"world '{name}' failed in {what}: {type(error).__name__}: {told} ({place}); wanted "
+            f"{wanted}: --debug shows the traceback"
+        ) from error
+
+
 def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
     """The constructor at `module:path`; of a module, its `parallel_env` or else its `env`."""
+    found = _found(module, path, name)
+    if isinstance(found, ModuleType):
+        found = getattr(found, "parallel_env", None) or getattr(found, "env", None)
+    if not callable(found):
+        raise WorldError(
+            f"got world '{name}', which is of type {type(found).__name__}; "
+            "wanted a class or a function that makes an environment, as package.module:Class"
+        )
+    made: Callable[..., Any] = found
+    return made
+
+
+def _found(module: str, path: str, name: str) -> Any:
+    """What is called `path` in the module."""
     found: Any = _module(module, name)
     for part in path.split(".") if path else ():
         if isinstance(found, ModuleType) and not hasattr(found, part):
@@ -96,40 +158,37 @@ def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
                 f"got world '{name}', but {module} has no {path}; "
                 f"it has {', '.join(known) or 'nothing'}{did_you_mean(part, known)}"
             )
-    if isinstance(found, ModuleType):
-        found = getattr(found, "parallel_env", None) or getattr(found, "env", None)
-    if not callable(found):
-        raise WorldError(
-            f"got world '{name}', which is of type {type(found).__name__}; "
-            "wanted a class or a function that makes an environment, as package.module:Class"
-        )
-    made: Callable[..., Any] = found
-    return made
+    return found
 
 
 def _module(module: str, name: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        missing = error.name or module
-        top = module.partition(".")[0]
-        if missing != module and not module.startswith(missing + "."):  # it exists, and needs that
-            raise MissingPackageError(
-                f"got world '{name}', which needs the package {missing}; install it ({INSTALL})"
-            ) from error
-        if missing == top and top == "mpe2":
-            raise _not_installed(name, top) from error
-        if missing == top:
-            raise UnknownNameError(
-                f"got world '{name}', but there is no module {module}; wanted "
-                "package.module:Class, importable from here (is it installed, or in PYTHONPATH?)"
-            ) from error
-        known = _submodules(missing.rpartition(".")[0])
-        meant = did_you_mean(missing.rpartition(".")[2], known)
-        raise UnknownNameError(
-            f"got world '{name}', but there is no module {missing}; "
-            f"there are {', '.join(known) or 'none'}{meant}"
-        ) from error
+    with foreign_code(name, "its import", "package.module:Class that Python can import"):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise _no_module(module, name, error) from error
+
+
+def _no_module(module: str, name: str, error: ModuleNotFoundError) -> CounterpointError:
+    missing = error.name or module
+    top = module.partition(".")[0]
+    if missing != module and not module.startswith(missing + "."):  # it exists, and needs that
+        return MissingPackageError(
+            f"got world '{name}', which needs the package {missing}; install it ({INSTALL})"
+        )
+    if missing == top and top == "mpe2":
+        return _not_installed(name, top)
+    if missing == top:
+        return UnknownNameError(
+            f"got world '{name}', but there is no module {module}; wanted "
+            "package.module:Class, importable from here (is it installed, or in PYTHONPATH?)"
+        )
+    known = _submodules(missing.rpartition(".")[0])
+    meant = did_you_mean(missing.rpartition(".")[2], known)
+    return UnknownNameError(
+        f"got world '{name}', but there is no module {missing}; "
+        f"there are {', '.join(known) or 'none'}{meant}"
+    )
 
 
 def _submodule(package: ModuleType, part: str) -> ModuleType | None:

@@ -48,6 +48,7 @@ class Relay(TextWorld):
     roles = agents
     speaker = "planner"
     free = True
+    settings_type = RelaySettings
 
     def __init__(self, settings: RelaySettings | None = None) -> None:
         self.told = settings or RelaySettings()

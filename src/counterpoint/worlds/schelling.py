@@ -56,6 +56,7 @@ class Schelling(TextWorld):
     agents = ("speaker", "partner")
     roles = agents
     speaker = "speaker"
+    settings_type = SchellingSettings
 
     def __init__(self, settings: SchellingSettings | None = None) -> None:
         self.told = settings or SchellingSettings()

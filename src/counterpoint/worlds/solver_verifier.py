@@ -50,13 +50,15 @@ class SolverVerifier(TextWorld):
     agents = ("solver", "verifier")
     roles = agents
     speaker = "solver"
+    settings_type = SolverVerifierSettings
 
     def __init__(self, settings: SolverVerifierSettings | None = None) -> None:
         self.told = settings or SolverVerifierSettings()
         super().__init__(self.told)
         self.numbers = NUMBERS[: 2 * self.told.largest + 1]
         self.longest = 2 * self.told.calls + 1
-        self.references = References(None, 1.0, "share of sums that are right")
+        random = 1 / len(self.numbers)  # whenever a number is said, each is as likely
+        self.references = References(random, 1.0, "share of sums that are right")
 
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
         size = self.told.largest + 1

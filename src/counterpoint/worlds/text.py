@@ -113,9 +113,11 @@ class TextWorld(ABC):
     """Most decisions of an episode."""
     free: ClassVar[bool] = False
     """Whether agents write freely, rather than choose among words."""
+    settings_type: ClassVar[type[TextSettings]] = TextSettings
+    """What it can be told: a frozen dataclass, each field with a docstring under it."""
 
-    def __init__(self, settings: TextSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: TextSettings | None = None) -> None:
+        self.settings = self.settings_type() if settings is None else settings
 
     @abstractmethod
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
