@@ -113,7 +113,8 @@ class LanguageModel:
         name: what the user calls it.
 
     Raises:
-        SettingError: the model is built in another way, or has no chat template.
+        SettingError: the model is built in another way, gives other logits when it is run layer by
+            layer, or has no chat template.
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
@@ -136,10 +137,14 @@ class LanguageModel:
         ends = model.generation_config.eos_token_id
         self.end_tokens = frozenset([ends] if isinstance(ends, int) else ends or [])
         """Tokens that end an answer."""
-        self.most_tokens: int = model.config.max_position_embeddings
-        """Tokens that prompt and answer may have together."""
+        seen = [model.config.max_position_embeddings, getattr(model.config, "sliding_window", None)]
+        self.most_tokens: int = min(filter(None, seen))
+        """Tokens that prompt and answer may have together: each sees all those before it."""
         self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long)
         self._cache_name = "cache" if "cache" in known else "past_key_values"
+        from counterpoint.talk.layered import demand_own_logits  # it needs this module
+
+        demand_own_logits(self)
 
     def places(self, targets: Sequence[str], layers: int) -> dict[str, Place]:
         """Where adapters can sit: the `targets` of the last so many layers, sizes told."""
@@ -232,6 +237,11 @@ class LanguageModel:
         return weight
 
     def _prefix(self, prompt: Sequence[int]) -> Prefix:
+        if len(prompt) > self.most_tokens:
+            raise SettingError(
+                f"got a prompt of {len(prompt)} tokens; {self.name} takes at most "
+                f"{self.most_tokens}"
+            )
         reading = _Reading()
         n = len(prompt) - 1
         with torch.no_grad():
@@ -251,7 +261,13 @@ class LanguageModel:
         return x
 
     def _module(self, index: int, target: str) -> Any:
-        return self.inner.layers[index].get_submodule(target)
+        try:
+            return self.inner.layers[index].get_submodule(target)
+        except AttributeError:
+            raise SettingError(
+                f"got model '{self.name}' ({type(self.model).__name__}), whose layers have no "
+                f"{target}; wanted one as Llama, Qwen, Mistral or SmolLM"
+            ) from None
 
 
 @lru_cache(maxsize=1)
