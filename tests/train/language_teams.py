@@ -10,7 +10,11 @@ from counterpoint.train.loop import one_update
 from counterpoint.train.watch import Watch
 from counterpoint.worlds.texts import make_text
 
-SMALL = {"prompts": 2, "rollouts": 8}
+SMALL = {
+    **{"prompts": 2, "rollouts": 8, "lr": 0.01, "entropy": 0.05, "entropy_end": None},
+    "temperature": 1.0,
+}
+"""What tests are worked out for, whatever the defaults are."""
 SHORT = {"relay": {"most_tokens": 3, "things": 1, "waste": 0.3}}
 """Settings of worlds under which an update is short, and everybody is paid something."""
 

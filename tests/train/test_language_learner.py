@@ -343,9 +343,9 @@ def test_words_that_begin_alike_are_refused_before_anything_is_played():
 def test_what_stands_for_a_default_is_filled_in():
     """The tiny model has three layers; the last two of them get adapters."""
     free = LanguageSettings().filled(tiny=True, free=True)
-    assert (free.targets, free.layers, free.rollouts, free.lr) == ("all", 2, 8, 0.01)
+    assert (free.targets, free.layers, free.rollouts, free.lr) == ("all", 2, 8, 0.003)
     large = LanguageSettings().filled(tiny=False, free=False)
-    assert (large.targets, large.layers, large.rollouts, large.lr) == ("attention", 10, 32, 0.001)
+    assert (large.targets, large.layers, large.rollouts, large.lr) == ("attention", 10, 32, 0.005)
     given = LanguageSettings(lr=0.5, layers=1, rollouts=3, targets="attention")
     assert given.filled(tiny=True, free=False) == given
     assert large.filled(tiny=True, free=True) == large

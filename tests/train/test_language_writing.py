@@ -31,7 +31,7 @@ def team_of(agents=("a", "b"), *, shared=False, layers=3, double=False, **change
         name: one if shared else learned(model, seed, layers=layers, double=double)
         for seed, name in enumerate(agents)
     }
-    return WritingTeam(model, adapters, LanguageSettings(**changes))
+    return WritingTeam(model, adapters, LanguageSettings(**{"temperature": 1.0, **changes}))
 
 
 def asked(team, answers=ANSWERS, most_tokens=8):
@@ -224,7 +224,7 @@ RELAY = {"most_tokens": 3, "things": 1}
 
 def learner(**changes):
     given = {"prompts": 2, "rollouts": 4, "rows": 5, "diagnose_every": 0, **changes}
-    settings = LanguageSettings(**given).filled(tiny=True, free=True)
+    settings = LanguageSettings(**{"temperature": 1.0, **given}).filled(tiny=True, free=True)
     return LanguageLearner(
         tiny(), make_text("relay", {**RELAY, "waste": 0.3}), "mappo_pooled", settings, 3, 10
     )
