@@ -1,0 +1,145 @@
+"""One measurement of bench/language.py, in a process of its own: prints one JSON document."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+
+from counterpoint.talk.model import LanguageModel
+from counterpoint.train.language import LanguageLearner
+from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.train.language_training import LanguagePlan
+from counterpoint.worlds.steps import References
+from counterpoint.worlds.text import Ask, Ending, Said, Task, TextSettings, TextWorld, shared
+from peers.small_qwen2 import (
+    COMPLETIONS,
+    RATE,
+    TOKENS,
+    messages,
+    moved,
+    report,
+    reward,
+    small_model,
+    small_tokenizer,
+)
+
+SKIPPED = 5
+"""Updates before the clock starts: the first reads the prompts."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("task", choices=("words", "texts", "relay"))
+    parser.add_argument("--objects", type=int, default=8)
+    parser.add_argument("--agents", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=40)
+    asked = parser.parse_args()
+    task = {"words": words, "texts": texts, "relay": relay}[asked.task]
+    print(json.dumps(task(asked)))
+
+
+def words(asked: argparse.Namespace) -> dict[str, Any]:
+    """CPU-seconds of a whole update of two agents that choose words, with SmolLM2-135M."""
+    return updates({"objects": asked.objects}, "lewis", asked.steps, SKIPPED)
+
+
+def relay(asked: argparse.Namespace) -> dict[str, Any]:
+    """CPU-seconds and memory of updates of two agents that write, with SmolLM2-135M."""
+    return updates({}, "relay", asked.steps, 1)
+
+
+def updates(settings: dict[str, Any], world: str, steps: int, skipped: int) -> dict[str, Any]:
+    """Play, credit, diagnosis, backward and step, as a run does it, with default settings."""
+    team = LanguagePlan(world, "happo_per_agent", "smollm2", world_settings=settings).trainee()
+    spent = []
+    for _ in range(skipped + steps):
+        start = time.process_time()
+        row, *_ = team.update(None)
+        spent.append(time.process_time() - start)
+    return {
+        "cpu_seconds": statistics.median(spent[skipped:]),
+        "updates": steps,
+        "episodes": row["episodes"],
+        "peak_gb": peak_gb(),
+    }
+
+
+class Lines(TextWorld):
+    """Agents that write a line, all at once, and are paid for what the team has written."""
+
+    name = "lines"
+    summary = "each agent writes a line; paid for the share of small letters"
+    free = True
+
+    def __init__(self, agents: int) -> None:
+        super().__init__(TextSettings())
+        self.agents = self.roles = tuple(f"writer{i}" for i in range(agents))
+        self.speaker = self.agents[0]
+        self.references = References(0.0, 1.0, "share of small letters")
+        self.longest, self.step = agents, 0
+
+    def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
+        self.step += 1
+        return [(str(self.step - 1),)]
+
+    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
+        if said:
+            return ()
+        told = [message["content"] for message in messages(int(task[0]))]
+        return tuple(Ask(agent, *told, most_tokens=TOKENS) for agent in self.agents)
+
+    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
+        value = sum(reward(one.text) for one in said) / len(said)
+        return Ending(value, shared(value, said))
+
+
+def texts(asked: argparse.Namespace) -> dict[str, Any]:
+    """CPU-seconds of a step of the small Qwen2: as many completions for any number of agents."""
+    settings = LanguageSettings(
+        rank=8,
+        targets="all",
+        layers=2,
+        prompts=1,
+        rollouts=COMPLETIONS // asked.agents,
+        lr=RATE,
+        calibrate=False,
+        rows=COMPLETIONS,
+    )
+    model = LanguageModel(small_model(), small_tokenizer(), "small Qwen2")
+    world = Lines(asked.agents)
+    learner = LanguageLearner(model, world, "grpo", settings, 0, asked.steps)
+    weights = [x for adapter in learner.own.values() for x in adapter.parameters()]
+    before = [x.detach().clone() for x in weights]
+    clock, tokens, rewards, gradients = list[float](), list[int](), list[float](), list[float]()
+    for _ in range(asked.steps):
+        played, told = learner.update()
+        clock.append(time.process_time())
+        tokens.append(sum(len(answer.handle.tokens) for answer in played.answers))
+        rewards.append(float(played.success.mean()))
+        gradients.append(sum(x for name, x in told.items() if name.startswith("gradient")))
+    return report(
+        clock,
+        tokens=statistics.mean(tokens),
+        parameters=sum(x.numel() for x in weights),
+        moved=moved(before, weights),
+        gradient=statistics.mean(gradients),
+        finite=all(map(math.isfinite, gradients)),
+        first_reward=statistics.mean(rewards[:5]),
+        last_reward=statistics.mean(rewards[-5:]),
+    )
+
+
+def peak_gb() -> float:
+    """The most memory that this process has had, in 10^9 bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+if __name__ == "__main__":
+    main()
