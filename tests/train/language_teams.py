@@ -11,7 +11,11 @@ from counterpoint.train.watch import Watch
 from counterpoint.worlds.texts import make_text
 
 SMALL = {
-    **{"prompts": 2, "rollouts": 8, "lr": 0.01, "entropy": 0.05, "entropy_end": None},
+    "prompts": 2,
+    "rollouts": 8,
+    "lr": 0.01,
+    "entropy": 0.05,
+    "entropy_end": None,
     "temperature": 1.0,
 }
 """What tests are worked out for, whatever the defaults are."""

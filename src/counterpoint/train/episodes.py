@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from counterpoint.errors import WorldError
+from counterpoint.talk.speaker import Message, Request, Speaker
 from counterpoint.worlds.base import Floats, Ints
-from counterpoint.worlds.text import Ask, Said, Task, TextWorld
+from counterpoint.worlds.text import Ask, Ending, Said, Task, TextWorld
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Answer:
 
     text: str
     handle: Any = None
+    error: str | None = None
+    """Why there is no text: the episode ends here, and the others go on."""
 
 
 class Respond(Protocol):
@@ -52,6 +55,9 @@ class Played:
     turn (of the agent in its episode), and `batch`, which is 0."""
     episode: Ints
     """[N] the episode of each decision."""
+    errors: list[str | None]
+    """[E] why an episode could not be played to its end, which then has no decisions, and a
+    success that is NaN; None where it was played."""
 
 
 REPEATED = 4
@@ -69,6 +75,25 @@ def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
 def _some(ask: Ask, rng: np.random.Generator) -> str:
     shown = ask.user.split()
     return " ".join(rng.choice(shown, REPEATED)) if shown else ""
+
+
+def asking(speaker: Speaker) -> Respond:
+    """Let a speaker answer, a language server say; what it cannot answer ends its episode."""
+
+    def respond(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+        requests = [
+            Request(
+                tuple(Message(role, content) for role, content in ask.messages),
+                ask.agent,
+                ask.words or None,
+                max_tokens=ask.most_tokens or 8,
+                seed=int(rng.integers(2**31)),
+            )
+            for ask in asks
+        ]
+        return [Answer(reply.text, reply, reply.error) for reply in speaker.answer(requests)]
+
+    return respond
 
 
 def play(
@@ -93,6 +118,7 @@ def play(
     tasks = [task for task in world.tasks(rng, prompts) for _ in range(rollouts)]
     said: list[tuple[Said, ...]] = [()] * len(tasks)
     made: list[list[tuple[Ask, Answer]]] = [[] for _ in tasks]
+    errors: list[str | None] = [None] * len(tasks)
     going = list(range(len(tasks)))
     asked: dict[tuple[Task, tuple[Said, ...]], tuple[Ask, ...]] = {}  # episodes go alike
     while going:
@@ -106,15 +132,21 @@ def play(
         answers = respond([ask for _, ask in wave], rng) if wave else []
         before = list(said)
         for (e, ask), answer in zip(wave, answers, strict=True):
+            if answer.error is not None:
+                errors[e] = errors[e] or f"{ask.agent}: {answer.error}"
+                continue
             said[e] = (*said[e], world.heard(tasks[e], before[e], ask, answer.text))
             made[e].append((ask, answer))
-        going = sorted({e for e, _ in wave})
+        going = sorted({e for e, _ in wave if errors[e] is None})
         if any(len(said[e]) > world.longest for e in going):
             raise WorldError(
                 f"got more than {world.longest} decisions in an episode of '{world.name}'; "
                 "wanted an end by then"
             )
-    return _played(world, tasks, said, made, rng, rollouts)
+    for e, error in enumerate(errors):
+        if error is not None:
+            said[e], made[e] = (), []
+    return _played(world, tasks, said, made, errors, rng, rollouts)
 
 
 def _played(
@@ -122,10 +154,14 @@ def _played(
     tasks: list[Task],
     said: list[tuple[Said, ...]],
     made: list[list[tuple[Ask, Answer]]],
+    errors: list[str | None],
     rng: np.random.Generator,
     rollouts: int,
 ) -> Played:
-    endings = [world.ending(task, one) for task, one in zip(tasks, said, strict=True)]
+    endings = [
+        Ending(np.nan, ()) if error else world.ending(task, one)
+        for task, one, error in zip(tasks, said, errors, strict=True)
+    ]
     names = sorted(world.agents)
     roles = dict(zip(world.agents, world.roles, strict=True))
     kinds = sorted(set(world.roles))
@@ -151,6 +187,7 @@ def _played(
         answers=[answer for one in made for _, answer in one],
         columns=columns,
         episode=episode,
+        errors=errors,
     )
 
 

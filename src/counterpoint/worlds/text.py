@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Ask:
     """Tokens after which free text is cut off."""
 
     @property
-    def messages(self) -> tuple[tuple[str, str], ...]:
+    def messages(self) -> tuple[tuple[Literal["system", "user"], str], ...]:
         """The prompt as a conversation: role and content of each message."""
         return (("system", self.system), ("user", self.user))
 
