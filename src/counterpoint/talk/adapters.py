@@ -69,7 +69,12 @@ class Adapter(nn.Module):
     def change(self, name: str, x: Tensor) -> Tensor:
         """What the adapter adds at a place to what `x` [..., inputs] gives there."""
         found: Tensor = (x @ self.down[name].T) @ self.up[name].T
-        return found * (self.alpha / self.rank)
+        return found * self.scale
+
+    @property
+    def scale(self) -> float:
+        """Factor of the change."""
+        return self.alpha / self.rank
 
     def to_peft(self) -> dict[str, Any]:
         """Names as peft writes them, to NumPy arrays."""
@@ -126,12 +131,41 @@ def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> 
     write_atomically(folder / "adapter_config.json", config + "\n")
 
 
+Stack = tuple[Tensor, Tensor, float]
+"""Of A adapters at a place: downs [A, inputs, r], ups [A, r, outputs], factor of the change."""
+
+
 @dataclass
 class Routing:
     """Which rows of the batch go through which adapter, while a pass lasts."""
 
     now: tuple[tuple[Adapter, int, int], ...] = field(default=())
     """(adapter, first row, row after the last), in order, without gaps; empty for none at all."""
+    _kept: dict[str, Stack | None] = field(default_factory=dict)
+    _kept_for: object = None
+
+    def stack(self, name: str) -> Stack | None:
+        """The adapters' weights at a place, if they are alike and have as many rows each.
+
+        Without gradients they are joined once for as long as `now` stays.
+        """
+        if torch.is_grad_enabled():
+            return self._stack(name)
+        if self._kept_for is not self.now:
+            self._kept, self._kept_for = {}, self.now
+        if name not in self._kept:
+            self._kept[name] = self._stack(name)
+        return self._kept[name]
+
+    def _stack(self, name: str) -> Stack | None:
+        one, first, end = self.now[0]
+        kind = end - first, one.rank, one.alpha
+        for adapter, first, end in self.now:
+            if (end - first, adapter.rank, adapter.alpha) != kind or name not in adapter.down:
+                return None
+        down = torch.stack([adapter.down[name] for adapter, _, _ in self.now])
+        up = torch.stack([adapter.up[name] for adapter, _, _ in self.now])
+        return down.mT, up.mT, one.scale
 
 
 def segments(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, int, int], ...]:
@@ -146,7 +180,9 @@ def segments(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, int, int], ...
 
 
 class Slot(nn.Module):
-    """A linear map of the frozen model, and what adapters add there.
+    """A linear map of the frozen model, and what adapters add there that have it as a place.
+
+    Another team's adapters may sit in more places of the same model than this one's.
 
     Args:
         linear: the map.
@@ -160,9 +196,18 @@ class Slot(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear(x)
-        if not self.routing.now:
+        routing, name = self.routing, self.name
+        if not routing.now:
             return y
-        changes = [
-            adapter.change(self.name, x[first:end]) for adapter, first, end in self.routing.now
-        ]
-        return y + (changes[0] if len(changes) == 1 else torch.cat(changes)).to(y.dtype)
+        stack = routing.stack(name)
+        if stack is None:
+            changes = [
+                adapter.change(name, x[first:end])
+                if name in adapter.down
+                else torch.zeros_like(y[first:end])
+                for adapter, first, end in routing.now
+            ]
+            return y + torch.cat(changes)
+        down, up, scale = stack
+        low = torch.bmm(x.reshape(len(down), -1, x.shape[-1]), down)
+        return torch.baddbmm(y.view(len(up), -1, y.shape[-1]), low, up, alpha=scale).view(y.shape)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +18,11 @@ from torch import Tensor
 
 from counterpoint.errors import SettingError
 from counterpoint.talk.adapters import Adapter, Place, Routing, Slot, segments
+from counterpoint.talk.attention import fits, share_memory
 from counterpoint.talk.load import load_model
+from counterpoint.talk.memory import Memory as Memory
+from counterpoint.talk.memory import Prefix as Prefix
+from counterpoint.talk.memory import Reading
 from counterpoint.talk.tiny import tiny_model
 
 TINY = "tiny"
@@ -30,78 +33,8 @@ PARTS = ("layers", "norm", "rotary_emb", "embed_tokens")
 """What a decoder must have to be run layer by layer."""
 REMEMBERED = 512
 """Prompts whose keys and values are kept: what an agent is shown may never come again."""
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """A prompt without its last token, as the bare model read it. T tokens."""
-
-    keys: tuple[Tensor, ...]
-    """[heads, T, D] for each layer."""
-    values: tuple[Tensor, ...]
-    """[heads, T, D] for each layer."""
-    last: int
-    """The token that was not read."""
-
-
-class Memory:
-    """Keys and values of what came before, for B rows: what the model's layers call their cache.
-
-    Args:
-        prefixes: of the rows.
-        room: tokens that will be written one after the other, each kept for the next; 0 for a
-            single pass that gradients may flow through.
-        first: layers below are not kept.
-    """
-
-    def __init__(self, prefixes: Sequence[Prefix], room: int = 0, first: int = 0) -> None:
-        lengths = [prefix.keys[0].shape[1] for prefix in prefixes]
-        self.start = torch.tensor(lengths)
-        self.longest, self.room, self.written = max(lengths), room, 0
-        self.seen = torch.arange(self.longest) < self.start[:, None]
-        kept = range(first, len(prefixes[0].keys))
-        self.keys = {i: self._joined([p.keys[i] for p in prefixes]) for i in kept}
-        self.values = {i: self._joined([p.values[i] for p in prefixes]) for i in kept}
-
-    def update(self, k: Tensor, v: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """The layer's keys and values with the new ones [B, heads, n, D] behind them."""
-        if not self.room:
-            return torch.cat([self.keys[layer], k], 2), torch.cat([self.values[layer], v], 2)
-        at = self.longest + self.written
-        end = at + k.shape[2]
-        self.keys[layer][:, :, at:end], self.values[layer][:, :, at:end] = k, v
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
-
-    def positions(self, n: int) -> Tensor:
-        """[B, n] of the next n tokens."""
-        return self.start[:, None] + self.written + torch.arange(n)
-
-    def bias(self, n: int, dtype: torch.dtype) -> Tensor:
-        """[B, 1, n, T + n] what is added to attention: minus infinity where nothing may be seen."""
-        new = torch.ones(n, self.written + n).tril(self.written).bool()
-        shape = len(self.start), n
-        seen = torch.cat([self.seen[:, None].expand(*shape, -1), new.expand(*shape, -1)], dim=2)
-        return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)[:, None]
-
-    def _joined(self, rows: list[Tensor]) -> Tensor:
-        heads, _, d = rows[0].shape
-        out = rows[0].new_zeros(len(rows), heads, self.longest + self.room, d)
-        for row, x in enumerate(rows):
-            out[row, :, : x.shape[1]] = x
-        return out
-
-
-class _Reading:
-    """Keeps what one prompt's layers compute."""
-
-    def __init__(self) -> None:
-        self.keys: list[Tensor] = []
-        self.values: list[Tensor] = []
-
-    def update(self, k: Tensor, v: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        self.keys.append(k[0])
-        self.values.append(v[0])
-        return k, v
+REMEMBERED_BYTES = 1 << 28
+"""Most memory that they take."""
 
 
 class LanguageModel:
@@ -130,6 +63,7 @@ class LanguageModel:
         self.inner = inner
         self.routing = Routing()
         self._read: dict[Messages, Prefix] = {}
+        self._bytes = 0
         self.depth = len(self.inner.layers)
         self.dtype: torch.dtype = self.inner.embed_tokens.weight.dtype
         known = inspect.signature(type(self.inner.layers[0]).forward).parameters
@@ -140,6 +74,8 @@ class LanguageModel:
         """Tokens that prompt and answer may have together."""
         self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long)
         self._cache_name = "cache" if "cache" in known else "past_key_values"
+        self._shares = share_memory(model)
+        self._heads: int = model.config.num_attention_heads
 
     def places(self, targets: Sequence[str], layers: int) -> dict[str, Place]:
         """Where adapters can sit: the `targets` of the last so many layers, sizes told."""
@@ -192,9 +128,11 @@ class LanguageModel:
     def read(self, messages: Messages) -> Prefix:
         """A prompt up to its last token, by itself: what comes out does not depend on others."""
         if messages not in self._read:
-            while len(self._read) >= REMEMBERED:
-                del self._read[next(iter(self._read))]
-            self._read[messages] = self._prefix(self.prompt(messages))
+            found = self._prefix(self.prompt(messages))
+            self._bytes += found.nbytes
+            while self._read and (len(self._read) >= REMEMBERED or self._bytes > REMEMBERED_BYTES):
+                self._bytes -= self._read.pop(next(iter(self._read))).nbytes
+            self._read[messages] = found
         return self._read[messages]
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -207,9 +145,9 @@ class LanguageModel:
 
         With `end` None all that follow, and the last norm.
         """
-        n = x.shape[1]
-        where, bias = memory.positions(n), memory.bias(n, x.dtype)
-        out = self._run(x, where, bias, memory, first, self.depth if end is None else end)
+        n, end_or_depth = x.shape[1], self.depth if end is None else end
+        bias, turns = memory.bias(n, x.dtype), self._turns(x, memory)
+        out = self._run(x, turns, bias, memory, first, end_or_depth)
         if end is not None:
             return out
         memory.written += n if memory.room else 0
@@ -232,20 +170,42 @@ class LanguageModel:
         return weight
 
     def _prefix(self, prompt: Sequence[int]) -> Prefix:
-        reading = _Reading()
+        reading = Reading()
         n = len(prompt) - 1
         with torch.no_grad():
             x = self.inner.embed_tokens(torch.tensor([prompt[:-1]]))
             mask = torch.zeros(1, 1, n, n, dtype=self.dtype)
             mask.masked_fill_(torch.ones(n, n).triu(1).bool(), -torch.inf)
-            self._run(x, torch.arange(n)[None], mask, reading, 0, self.depth)
+            turns = self.inner.rotary_emb(x, torch.arange(n)[None])
+            self._run(x, turns, mask, reading, 0, self.depth)
         return Prefix(tuple(reading.keys), tuple(reading.values), prompt[-1])
 
+    def _turns(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the positions of x."""
+        at, n = memory.written, x.shape[1]
+        if n > 1:
+            found: tuple[Tensor, Tensor] = self.inner.rotary_emb(x, memory.positions(n))
+            return found
+        if memory.turns is None:
+            ahead = memory.start[:, None] + torch.arange(max(memory.room, 1))
+            memory.turns = self.inner.rotary_emb(x, ahead)
+        cosine, sine = memory.turns
+        return cosine[:, at : at + 1], sine[:, at : at + 1]
+
     def _run(
-        self, x: Tensor, where: Tensor, bias: Tensor, cache: Any, first: int, end: int
+        self,
+        x: Tensor,
+        turns: tuple[Tensor, Tensor],
+        bias: Tensor,
+        cache: Any,
+        first: int,
+        end: int,
     ) -> Tensor:
-        turned = self.inner.rotary_emb(x, where)
-        told = {"attention_mask": bias, "position_embeddings": turned, self._cache_name: cache}
+        told = {"attention_mask": bias, "position_embeddings": turns, self._cache_name: cache}
+        if self._shares and isinstance(cache, Memory) and not cache.room:
+            rows, n, _ = x.shape
+            if fits(rows, self._heads, n, cache.longest):
+                told |= {"memory": cache, self._cache_name: None}
         for block in self.inner.layers[first:end]:
             x = block(x, **told)
         return x

@@ -77,8 +77,14 @@ def play(
     said: list[tuple[Said, ...]] = [()] * len(tasks)
     made: list[list[tuple[Ask, Answer]]] = [[] for _ in tasks]
     going = list(range(len(tasks)))
+    asked: dict[tuple[Task, tuple[Said, ...]], tuple[Ask, ...]] = {}  # episodes go alike
     while going:
-        wave = [(e, ask) for e in going for ask in world.asks(tasks[e], said[e])]
+        wave = []
+        for e in going:
+            met = tasks[e], said[e]
+            if met not in asked:
+                asked[met] = world.asks(*met)
+            wave += [(e, ask) for ask in asked[met]]
         wave.sort(key=lambda one: one[1].agent)
         answers = respond([ask for _, ask in wave], rng) if wave else []
         before = list(said)

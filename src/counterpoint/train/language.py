@@ -158,9 +158,12 @@ class LanguageLearner:
         found: dict[int, Answer] = {}
         words = [i for i, ask in enumerate(asks) if ask.words]
         if words:
-            rows = self.words.rows_of([asks[i] for i in words])
-            for i, row, uniform in zip(words, rows, rng.random(len(words)), strict=True):
-                word = choose(self.words.probs[row], uniform)
+            rows = np.array(self.words.rows_of([asks[i] for i in words]))
+            taken, uniforms = np.zeros(len(rows), dtype=int), rng.random(len(rows))
+            for row in np.unique(rows):
+                here = rows == row
+                taken[here] = choose(self.words.probs[row], uniforms[here])
+            for i, row, word in zip(words, rows.tolist(), taken.tolist(), strict=True):
                 found[i] = Answer(asks[i].words[word], (row, word))
         free = [i for i, ask in enumerate(asks) if not ask.words]
         if free:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +78,8 @@ class WordTeam:
         """The row of each ask; those not met yet are computed, all in one pass."""
         new = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
         if new:
-            new.sort(key=lambda ask: ask.agent)  # stable: one run of rows for each adapter
+            # One run of rows for each adapter, and one order for the same prompts every time.
+            new.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
             logits = self.logits(new)
             words = [len(ask.words) for ask in new]
             legal = torch.arange(logits.shape[1]) < torch.tensor(words)[:, None]
@@ -143,9 +145,10 @@ class WordTeam:
         return self._memories[asks]
 
 
-def choose(probs: Floats, uniform: float) -> int:
-    """The word at a quantile: the same uniform, the same place in the distribution."""
-    return min(int(np.searchsorted(probs.cumsum(), uniform, side="right")), len(probs) - 1)
+def choose(probs: Floats, uniforms: Any) -> Any:
+    """The words at some quantiles: the same uniform, the same place in the distribution."""
+    found = np.searchsorted(probs.cumsum(), uniforms, side="right")
+    return np.minimum(found, len(probs) - 1)
 
 
 def weights_of(

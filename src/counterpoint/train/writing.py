@@ -36,6 +36,9 @@ class WritingTeam:
         self, model: LanguageModel, adapters: Mapping[str, Adapter], settings: LanguageSettings
     ) -> None:
         self.model, self.adapters, self.settings = model, adapters, settings
+        places = [name for adapter in adapters.values() for name in adapter.down]
+        self.first = min(int(name.split(".")[1]) for name in places)
+        """The first layer that has adapters: what those below make of a token never changes."""
 
     def write(self, asks: Sequence[Ask], rng: np.random.Generator) -> list[Text]:
         """An answer to each ask; those of an agent stand one after the other."""
@@ -50,6 +53,7 @@ class WritingTeam:
                 room,
                 rng.random((len(some), max(room))),
                 settings.temperature,
+                self.first,
             )
         return found
 
@@ -67,14 +71,10 @@ class WritingTeam:
             advantages: [B].
             total: decisions in the batch, over which the mean is taken.
         """
-        settings, rows = self.settings, range(len(texts))
-        n = max(len(text.tokens) for text in texts)
-        written = torch.zeros(len(texts), n, dtype=torch.long)
-        old, there = torch.zeros(len(texts), n), torch.zeros(len(texts), n)
-        for row, text in zip(rows, texts, strict=True):
-            written[row, : len(text.tokens)] = torch.tensor(text.tokens)
-            old[row, : len(text.tokens)] = torch.from_numpy(text.log_probs).float()
-            there[row, : len(text.tokens)] = 1.0
+        settings = self.settings
+        written = _padded([torch.tensor(text.tokens) for text in texts])
+        old = _padded([torch.from_numpy(text.log_probs).float() for text in texts])
+        there = _padded([torch.ones(len(text.tokens)) for text in texts])
         there = there / torch.tensor([[float(ask.most_tokens)] for ask in asks])
         log_prob = self._log_probs(asks, texts, written)
         change = log_prob - (old if settings.epochs > 1 else log_prob.detach())
@@ -92,13 +92,23 @@ class WritingTeam:
     def _log_probs(
         self, asks: Sequence[Ask], texts: Sequence[Text], written: Tensor, *, adapted: bool = True
     ) -> Tensor:
-        """[B, n] of the tokens `written` [B, n]."""
-        model = self.model
+        """[B, n] of the tokens `written` [B, n]; 0 behind an answer's end."""
+        model, below = self.model, [text.hidden for text in texts if text.hidden is not None]
         lasts = torch.tensor([[text.prefix.last] for text in texts])
-        x = model.embed(torch.cat([lasts, written[:, :-1]], dim=1))
-        memory = Memory([text.prefix for text in texts])
+        first = self.first if len(below) == len(texts) else 0
+        x = _padded(below) if first else model.embed(torch.cat([lasts, written[:, :-1]], dim=1))
+        memory = Memory([text.prefix for text in texts], first=first)
         with model.adapted([self.adapters[ask.agent] for ask in asks] if adapted else []):
-            hidden = model.extend(x, memory)
-        logits = (hidden @ model.unembedding.T).float() / self.settings.temperature
-        found: Tensor = logits.gather(2, written[..., None])[..., 0] - logits.logsumexp(dim=2)
-        return found
+            hidden = model.extend(x, memory, first)
+        lengths = torch.tensor([[len(text.tokens)] for text in texts])
+        there = torch.arange(written.shape[1]) < lengths
+        logits = (hidden[there] @ model.unembedding.T).float()
+        if self.settings.temperature != 1:
+            logits = logits / self.settings.temperature
+        each = torch.nn.functional.cross_entropy(logits, written[there], reduction="none")
+        return torch.zeros(written.shape).masked_scatter(there, -each)
+
+
+def _padded(rows: list[Tensor]) -> Tensor:
+    """[B, n, ...] of tensors [n_b, ...], 0 behind the end of each."""
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
