@@ -55,7 +55,7 @@ class Played:
     turn (of the agent in its episode), and `batch`, which is 0."""
     episode: Ints
     """[N] the episode of each decision."""
-    errors: list[str | None]
+    errors: Sequence[str | None] = ()
     """[E] why an episode could not be played to its end, which then has no decisions, and a
     success that is NaN; None where it was played."""
 
