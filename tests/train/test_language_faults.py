@@ -21,7 +21,14 @@ from counterpoint.runs import provenance
 from counterpoint.runs.status import read_facts
 
 LEWIS = ["lewis", "--policy", "tiny", "--scheme", "group_reward_decoupled"]
-LEWIS += ["--set", "rollouts=16", "speaker_offset=5", "speaker_noise=.5", "entropy=.05", "entropy_end=.05"]
+LEWIS += [
+    "--set",
+    "rollouts=16",
+    "speaker_offset=5",
+    "speaker_noise=.5",
+    "entropy=.05",
+    "entropy_end=.05",
+]
 EPISODES = 8 * 16
 RELAY = ["relay", "--policy", "tiny", "--budget", "4"]
 
