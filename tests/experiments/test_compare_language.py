@@ -48,7 +48,7 @@ def test_the_document_has_what_others_rely_on(document):
     assert (config["policy"], config["budget"], config["seconds"]) == ("tiny", 3, None)
     assert config["settings"]["colours"] == 4
     assert config["settings"]["prompts"] == 2
-    assert config["settings"]["lr"] == 0.01  # what stood for a default
+    assert config["settings"]["lr"] == 0.003  # what stood for a default
     for scheme in document["schemes"].values():
         assert scheme["return"].keys() == {"iqm", "low", "high", "n"}
         assert scheme["normalized"]["n"] == 2

@@ -215,13 +215,13 @@ def test_a_note_is_written_passed_on_and_answered():
     world, task = make_text("relay", {"most_tokens": 5}), ("tiger", "piano")
     (planner,) = world.asks(task, ())
     assert planner.agent == "planner"
-    assert planner.user == "Tell your partner these words: tiger, piano."
+    assert planner.user == "Write a note that says we need tiger and piano."
     assert (planner.words, planner.most_tokens) == ((), 5)
     said = said_in(world, task, "  a tiger\n")
     assert said == (Said("planner", "  a tiger\n", to="answerer"),)
     (answerer,) = world.asks(task, said)
     assert answerer.agent == "answerer"
-    assert answerer.user == "The note says: a tiger"
+    assert answerer.user == "a tiger\nWhat do we need?"
     assert "piano" not in answerer.user
     done = said_in(world, task, "a tiger", "tiger")
     assert done[1] == Said("answerer", "tiger")
