@@ -30,7 +30,7 @@ LEWIS += [
     "entropy_end=.05",
 ]
 EPISODES = 8 * 16
-RELAY = ["relay", "--policy", "tiny", "--budget", "4"]
+RELAY = ["relay", "--policy", "tiny", "--budget", "12"]
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +185,7 @@ def test_a_second_interrupt_ends_it_at_once_and_loses_no_checkpoint(tmp_path, ca
     assert main(["resume", str(run)]) == 0
     assert main(["train", *RELAY, "--out", str(tmp_path / "straight")]) == 0
     assert left(run) == left(tmp_path / "straight")
-    episodes_are_complete(run, 4, 8 * 8)
+    episodes_are_complete(run, 12, 8 * 8)
     capsys.readouterr()
 
 
