@@ -1,6 +1,7 @@
-"""The shared words: `Decisions` (what a trainer hands over) and `Finding` (what we conclude).
+"""The shared words: what a trainer hands over, what a log tells, and what we conclude.
 
-Both are plain frozen values over NumPy; nothing here reads or writes files.
+`Decisions` are the columns of a trainer; an `Episode` is made of `Event`s, an `Outcome` is a row of
+a table of results, and a `Finding` is what an audit says of them. All are plain frozen values.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.errors import LabelError, RewardError
+from counterpoint.errors import LabelError, LogError, RewardError
 
 LABELS = ("prompt", "rollout", "agent", "role", "turn", "context")
 """The label columns that a credit scheme may group by."""
@@ -56,12 +57,107 @@ class Decisions:
         return len(self.rewards)
 
 
+KINDS = ("message", "action", "answer", "reward", "end")
+"""What an event can be: something said, something done (a tool called, a file changed), an answer
+given to the task, a reward paid, the end of the episode."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that somebody said or did. A tool's result is a `message` whose agent is the tool.
+
+    Raises:
+        LogError: the kind is none of `KINDS`.
+    """
+
+    t: int
+    """Its place in the episode, from 0."""
+    agent: str
+    """Who: a member of the team, or one of the episode's `tools`."""
+    kind: str
+    """One of `KINDS`."""
+    text: str = ""
+    """What was said or done, as it stands in the log."""
+    to: tuple[str, ...] = ()
+    """Whom it was said to; empty where everybody hears it."""
+    answer: str | None = None
+    """The answer to the task that it contains, where the log says so."""
+    reward: Mapping[str, float] = field(default_factory=dict)
+    """What was paid: `proxy`, `true`, or the names of components."""
+    work: float | None = None
+    """How much work it was, where the log says so; 0 is none."""
+    tokens: int | None = None
+    """Tokens that it cost, where the log says so."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What else the log says: a tool's `name` and `arguments`, a time stamp in `seconds`."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise LogError(f"got an event of kind '{self.kind}'; wanted one of {', '.join(KINDS)}")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One team at one task, from its first event to its last."""
+
+    id: str
+    """Unique within its source."""
+    events: tuple[Event, ...]
+    """In order; `events[t].t == t`."""
+    agents: tuple[str, ...]
+    """The members of the team, in order of their first event; tools and people are none."""
+    tools: tuple[str, ...] = ()
+    """Who speaks and is no member: tools, terminals, the user."""
+    run: str = ""
+    """The run, or the branch of one, that it belongs to."""
+    task: str = ""
+    """What the team was to do: episodes of one task can be compared."""
+    success: float | None = None
+    """How well it went, from 0 to 1, where the log says so."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What else the log says: its `format`, labels, the right answer as `gold`."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one setting made of one task: alone, as a team, or members isolated from each other.
+
+    Raises:
+        LogError: the setting is none of solo, team, isolated.
+    """
+
+    task: str
+    """The task's id."""
+    setting: str
+    """`solo`, `team` or `isolated`."""
+    members: tuple[str, ...]
+    """Who took part."""
+    score: float
+    """From 0 to 1."""
+    budget: float | None = None
+    """What it cost, in a unit that is the same for all (tokens, calls, seconds)."""
+    answer: str | None = None
+    """What was answered, where the table says so."""
+
+    def __post_init__(self) -> None:
+        if self.setting not in ("solo", "team", "isolated"):
+            raise LogError(
+                f"got an outcome of setting '{self.setting}'; wanted solo, team or isolated"
+            )
+
+
+FOUND, CLEAR, NOT_COMPUTABLE = "found", "clear", "not_computable"
+"""The verdicts of a `Finding`."""
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One claim with the evidence for it. It never says 0 where it cannot know."""
+    """One thing that an audit looked at. It never says 0 where it cannot know."""
 
-    claim: str
-    """What was looked at, as a sentence without a verdict."""
+    audit: str
+    """The audit that looked: `idleness`, say."""
+    name: str
+    """What was looked at: the metric's name."""
     value: float | None
     """The estimate, or None where it is not computable."""
     n: int
@@ -70,11 +166,11 @@ class Finding:
     """Lower end of the 95% interval."""
     high: float | None = None
     """Upper end of the 95% interval."""
-    baseline: float | None = None
-    """What the value would be if nothing were the matter (the null)."""
-    verdict: str = ""
-    """What follows, in words."""
-    why_not: str = ""
-    """`not computable because ...`, where `value` is None."""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    """The numbers and quotations behind the claim, ready for JSON."""
+    null: float | None = None
+    """What the value would be if nothing were the matter."""
+    verdict: str = CLEAR
+    """`found`, `clear` or `not_computable`."""
+    reason: str = ""
+    """Why, in words: what was found, or `not computable because ...`."""
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    """Where it can be seen: `episode`, `t`, `agent` and `quote`, or numbers, ready for JSON."""
