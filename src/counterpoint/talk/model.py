@@ -33,7 +33,7 @@ PARTS = ("layers", "norm", "rotary_emb", "embed_tokens")
 """What a decoder must have to be run layer by layer."""
 REMEMBERED = 512
 """Prompts whose keys and values are kept: what an agent is shown may never come again."""
-REMEMBERED_BYTES = 1 << 28
+REMEMBERED_BYTES = 1 << 27
 """Most memory that they take."""
 
 

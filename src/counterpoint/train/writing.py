@@ -14,12 +14,13 @@ from torch import Tensor
 
 from counterpoint.talk.adapters import Adapter
 from counterpoint.talk.generate import Text, generate
+from counterpoint.talk.likelihood import log_probs
 from counterpoint.talk.model import LanguageModel, Memory
 from counterpoint.train.language_settings import LanguageSettings
 from counterpoint.worlds.base import Floats
 from counterpoint.worlds.text import Ask
 
-WRITTEN_TOGETHER = 64
+WRITTEN_TOGETHER = 32
 """Answers that are written side by side."""
 
 
@@ -109,11 +110,10 @@ class WritingTeam:
             hidden = model.extend(x, memory, first)
         lengths = torch.tensor([[len(text.tokens)] for text in texts])
         there = torch.arange(written.shape[1]) < lengths
-        logits = (hidden[there] @ model.unembedding.T).float()
-        if self.settings.temperature != 1:
-            logits = logits / self.settings.temperature
-        each = torch.nn.functional.cross_entropy(logits, written[there], reduction="none")
-        return torch.zeros(written.shape).masked_scatter(there, -each)
+        each = log_probs(
+            hidden[there], model.unembedding, written[there], self.settings.temperature
+        )
+        return torch.zeros(written.shape).masked_scatter(there, each)
 
 
 def _padded(rows: list[Tensor]) -> Tensor:
