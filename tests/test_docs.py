@@ -1,11 +1,14 @@
 """The Python in the documentation runs, and prints what its comments say."""
 
 import contextlib
+import dataclasses
 import io
 import re
 from pathlib import Path
 
 import pytest
+
+from counterpoint.train.language_settings import LanguageSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,3 +38,17 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_settings_of_language_models_are_documented_with_their_defaults():
+    page = (ROOT / "docs/how-to/language.md").read_text(encoding="utf-8")
+    page, told = page.partition("## Settings")[2].partition("\n## ")[0], {}
+    for names, defaults in re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]*) \|", page, re.MULTILINE):
+        values = defaults.strip().strip("`").split(", ")
+        told |= dict(zip(re.findall(r"[a-z_]+", names), values, strict=True))
+    for field in dataclasses.fields(LanguageSettings):
+        said, real = told[field.name], field.default
+        if isinstance(real, float):
+            assert float(said) == real, field.name
+        else:
+            assert said.lower() == str(real).lower(), field.name
