@@ -37,11 +37,11 @@ RATES = {"tiny": (0.001, 0.003, 0.01), "smollm2": (0.002, 0.005, 0.01)}
 ENTROPIES = (0.05, 0.2, 0.5)
 SWEPT_ON, OWN = "10 R + 5", "happo_per_agent"
 """The reward of the sweep, and the scheme whose setting all get where all are paid the same."""
-SWEPT, FRESH = (0, 1), 100
+SWEPT, FRESH = (0, 1, 2), 100
 """Seeds of the sweep, and the first of the comparison."""
 CONTESTANTS = {"tiny": SCHEMES, "smollm2": SCHEMES[:3]}
-UPDATES = {("tiny", "schelling"): 40, ("tiny", "lewis"): 150}
-"""Of a training; 40 and 100 with any other model."""
+UPDATES = {"schelling": 40, "lewis": 150}
+"""Of a training."""
 SMALL = {"largest": 2, "price": 0.1}
 
 
@@ -60,9 +60,10 @@ def plan(
     model: str, world: str, scheme: str, seed: int, reward: str, lr: float, entropy: float
 ) -> LanguagePlan:
     """One training of a sweep or a comparison."""
-    updates = UPDATES.get((model, world), 40 if world == "schelling" else 100)
     language = LanguageSettings(lr=lr, entropy=entropy, diagnose_every=0)
-    return LanguagePlan(world, scheme, model, seed, updates, None, dict(REWARDS[reward]), language)
+    return LanguagePlan(
+        world, scheme, model, seed, UPDATES[world], None, dict(REWARDS[reward]), language
+    )
 
 
 def run(plans: Sequence[LanguagePlan]) -> list[float]:
