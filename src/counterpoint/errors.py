@@ -49,6 +49,10 @@ class CheckpointError(CounterpointError, ValueError):
     """A checkpoint that is damaged or incomplete, or state that a checkpoint cannot hold."""
 
 
+class JudgeError(CounterpointError, ValueError):
+    """A judge that cannot judge what it was given, or a reply that is no verdict."""
+
+
 class ModelError(CounterpointError, OSError):
     """A language model that is not there, is damaged, or could not be fetched or loaded."""
 
