@@ -100,8 +100,10 @@ def test_errors_repeat_nothing_that_the_judge_was_talked_into():
 
 VALUES = st.recursive(
     st.sampled_from(["a", "b", "c", "d", "", None, 0, 1, True, float("nan"), float("inf")]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["ranking", "score", "a", ""]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["ranking", "score", "a", ""]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 TEXTS = (

@@ -1,7 +1,7 @@
 """What a judge writes: `parse_ranking` and `parse_score` read it, strictly.
 
-Nothing is repaired by guessing. A judge that did not say exactly what was asked for said nothing, and
-is asked again or does not count; text around the JSON, an id that was not given, an id that is
+Nothing is repaired by guessing. A judge that did not say exactly what was asked for said nothing,
+and is asked again or does not count; text around the JSON, an id that was not given, an id that is
 missing or stands there twice are all refused.
 """
 
@@ -23,7 +23,8 @@ _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def parse_ranking(text: str, ids: Sequence[str]) -> list[list[str]]:
-    """The tied sets that `{"ranking": [["best id"], ["tied id", "tied id"], ...]}` says, best first.
+    """The tied sets that `{"ranking": [["best id"], ["tied id", "tied id"], ...]}` says, best
+    first.
 
     Args:
         text: the whole reply; only white space may stand around the object.

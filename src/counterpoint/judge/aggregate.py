@@ -1,0 +1,203 @@
+"""One order of many: Bradley and Terry, Plackett and Luce, Borda. Arrays only.
+
+A ranking is a sequence of tied sets of items (indices below n), best first, over any two or more of
+the items. `AGGREGATES` names the ways; each gives `Strengths` with intervals.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Rankings = Sequence[Sequence[Sequence[int]]]
+
+PRIOR_SD = 3.0
+"""Of log-strengths: a Gaussian prior that keeps those finite who won every time."""
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How good each item is, as a ranking's author sees it."""
+
+    value: Floats
+    """[n] mean zero: log-strengths in nats, or for Borda the share of others beaten less a half."""
+    low: Floats
+    """[n] lower end of the 95% interval; NaN where one ranking alone says nothing of it."""
+    high: Floats
+    """[n] upper end."""
+    covariance: Floats
+    """[n, n]."""
+
+
+def bradley_terry(rankings: Rankings, n: int) -> Strengths:
+    """Log-strengths under which i beats j with probability 1 / (1 + exp(v_j - v_i)).
+
+    Each ranking counts as its ordered pairs, a tie as half a win for either. The mode of the
+    posterior under a Gaussian prior of standard deviation `PRIOR_SD`; intervals from its curvature,
+    which takes the pairs of one ranking as independent, and so are too narrow for long rankings.
+
+    Args:
+        rankings: tied sets, best first.
+        n: items; those never ranked stay at 0.
+
+    Source: Bradley and Terry 1952.
+    """
+    wins = np.zeros((n, n))
+    for ranking in rankings:
+        for place, tied in enumerate(ranking):
+            below = [i for later in ranking[place + 1 :] for i in later]
+            if below:
+                wins[np.ix_(list(tied), below)] += 1
+            if len(tied) > 1:
+                wins[np.ix_(list(tied), list(tied))] += 0.5
+    np.fill_diagonal(wins, 0)
+    met = wins + wins.T
+
+    def slopes(v: Floats) -> tuple[float, Floats, Floats]:
+        gap = v[:, None] - v[None, :]
+        p = 1 / (1 + np.exp(-gap))
+        height = -float((wins * np.logaddexp(0, -gap)).sum())
+        curve = met * p * (1 - p)
+        return height, (wins - met * p).sum(axis=1), np.diag(curve.sum(axis=1)) - curve
+
+    return _mode(slopes, n)
+
+
+def plackett_luce(rankings: Rankings, n: int) -> Strengths:
+    """Log-strengths under which the best of those left is i with probability exp(v_i) / sum.
+
+    Ties by Breslow's rule: each of a tied set is drawn from all that are left with the set. The
+    mode of the posterior under the prior of `bradley_terry`, which it equals where pairs are ranked
+    without ties.
+
+    Args:
+        rankings: tied sets, best first.
+        n: items; those never ranked stay at 0.
+
+    Source: Plackett 1975; Luce 1959; Breslow 1974 for ties.
+    """
+    stages = [
+        (list(tied), [i for later in ranking[place:] for i in later])
+        for ranking in rankings
+        for place, tied in enumerate(ranking)
+    ]
+    stages = [(tied, left) for tied, left in stages if len(left) > 1]
+    drawn, left = np.zeros(n), np.zeros((len(stages), n), dtype=bool)
+    for row, (tied, rest) in enumerate(stages):
+        np.add.at(drawn, tied, 1)
+        left[row, rest] = True
+    times = np.array([float(len(tied)) for tied, _ in stages])
+
+    def slopes(v: Floats) -> tuple[float, Floats, Floats]:
+        masked = np.where(left, v, -np.inf)
+        top = masked.max(axis=1, keepdims=True) if len(stages) else np.zeros((0, 1))
+        each = np.exp(masked - top)
+        total = each.sum(axis=1, keepdims=True)
+        p = each / total
+        height = float(drawn @ v - times @ (np.log(total) + top)[:, 0])
+        weighted = times[:, None] * p
+        curve = np.diag(weighted.sum(axis=0)) - weighted.T @ p
+        return height, drawn - weighted.sum(axis=0), curve
+
+    return _mode(slopes, n)
+
+
+def borda(rankings: Rankings, n: int) -> Strengths:
+    """The mean share of others that an item beats, a tie being half, less a half.
+
+    Args:
+        rankings: tied sets, best first.
+        n: items; those never ranked have 0.
+
+    Returns: intervals from the spread over rankings; NaN where an item was ranked once.
+
+    Source: Borda 1784.
+    """
+    shares: list[list[float]] = [[] for _ in range(n)]
+    for ranking in rankings:
+        count, above = sum(len(tied) for tied in ranking), 0
+        for tied in ranking:
+            beaten = count - above - len(tied) + (len(tied) - 1) / 2
+            for i in tied:
+                shares[i].append(beaten / (count - 1) - 0.5 if count > 1 else 0.0)
+            above += len(tied)
+    value = np.array([np.mean(each) if each else 0.0 for each in shares])
+    error = np.array(
+        [np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan for each in shares]
+    )
+    value = value - (value.mean() if n else 0.0)
+    return Strengths(value, value - Z95 * error, value + Z95 * error, np.diag(error**2))
+
+
+AGGREGATES: Mapping[str, Callable[[Rankings, int], Strengths]] = {
+    "bradley_terry": bradley_terry,
+    "plackett_luce": plackett_luce,
+    "borda": borda,
+}
+
+
+def order_of(value: Floats, same: float = 1e-6) -> list[list[int]]:
+    """Tied sets, best first; values that are no farther than `same` from the next are tied."""
+    order = np.argsort(-value, kind="stable").tolist()
+    found = [[order[0]]]
+    for better, worse in itertools.pairwise(order):
+        if value[better] - value[worse] <= same:
+            found[-1].append(worse)
+        else:
+            found.append([worse])
+    return [sorted(tied) for tied in found]
+
+
+def kendall_tau_b(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> float:
+    """Kendall's tau-b of two rankings of the same items, -1 to 1.
+
+        (concordant - discordant) / sqrt(pairs not tied in a * pairs not tied in b)
+
+    Where both tie everything they agree: 1. Where one alone does, it says nothing of the other: 0.
+
+    Source: Kendall 1945.
+    """
+    items = sorted(i for tied in a for i in tied)
+    signs = [_signs(ranking, items) for ranking in (a, b)]
+    told = [float((s * s).sum()) for s in signs]
+    if not any(told):
+        return 1.0
+    if not all(told):
+        return 0.0
+    return float((signs[0] * signs[1]).sum() / np.sqrt(told[0] * told[1]))
+
+
+def _signs(ranking: Sequence[Sequence[int]], items: Sequence[int]) -> Floats:
+    place = {i: rank for rank, tied in enumerate(ranking) for i in tied}
+    ranks = np.array([place[i] for i in items], dtype=float)
+    return np.asarray(np.sign(ranks[None, :] - ranks[:, None]))
+
+
+def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> Strengths:
+    """Newton's method on a concave log-likelihood with the prior, halving steps that lead down."""
+    v, precision = np.zeros(n), 1 / PRIOR_SD**2
+    height, gradient, curve = slopes(v)
+    for _ in range(100):
+        hessian = curve + precision * np.eye(n)
+        step = np.linalg.solve(hessian, gradient - precision * v)
+        if np.abs(step).max(initial=0.0) < 1e-9:
+            break
+        now, size = height - precision * (v @ v) / 2, 1.0
+        while True:
+            tried = v + size * step
+            height, gradient, curve = slopes(tried)
+            if height - precision * (tried @ tried) / 2 >= now - 1e-12 or size < 1e-6:
+                break
+            size /= 2
+        v = tried
+    covariance = np.linalg.inv(curve + precision * np.eye(n))
+    center = np.eye(n) - 1 / max(n, 1)
+    covariance = center @ covariance @ center
+    value, error = v - (v.mean() if n else 0.0), np.sqrt(np.diag(covariance))
+    return Strengths(value, value - Z95 * error, value + Z95 * error, covariance)
