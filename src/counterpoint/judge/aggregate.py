@@ -128,11 +128,11 @@ def borda(rankings: Rankings, n: int) -> Strengths:
                 shares[i].append(beaten / (count - 1) - 0.5 if count > 1 else 0.0)
             above += len(tied)
     value = np.array([np.mean(each) if each else 0.0 for each in shares])
-    error = np.array(
+    error: Floats = np.array(
         [np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan for each in shares]
     )
     value = value - (value.mean() if n else 0.0)
-    return Strengths(value, value - Z95 * error, value + Z95 * error, np.diag(error**2))
+    return Strengths(value, value - Z95 * error, value + Z95 * error, np.diag(error * error))
 
 
 AGGREGATES: Mapping[str, Callable[[Rankings, int], Strengths]] = {
@@ -198,6 +198,6 @@ def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> S
         v = tried
     covariance = np.linalg.inv(curve + precision * np.eye(n))
     center = np.eye(n) - 1 / max(n, 1)
-    covariance = center @ covariance @ center
+    covariance = np.asarray(center @ covariance @ center, dtype=np.float64)
     value, error = v - (v.mean() if n else 0.0), np.sqrt(np.diag(covariance))
     return Strengths(value, value - Z95 * error, value + Z95 * error, covariance)

@@ -48,7 +48,7 @@ def all_pairs(n: int, orders: int, calls: int, rng: np.random.Generator) -> Aski
 
 
 def swiss(n: int, orders: int, calls: int, rng: np.random.Generator) -> Asking:
-    """Rounds in which those meet who have won as often, and have not met if that can be."""
+    """Rounds in which those meet who have won about as often and have not met."""
     won, met = np.zeros(n), set[frozenset[int]]()
     left = calls or orders * (n // 2) * (math.ceil(math.log2(max(n, 2))) + 1)
     while left >= orders:
@@ -138,9 +138,9 @@ def _round(
     while len(free) > 1:
         one = free.pop(0)
         new = [other for other in free if frozenset((one, other)) not in met]
-        other = (new or free)[0]
-        free.remove(other)
-        pairs.append((one, other))
+        if new:
+            free.remove(new[0])
+            pairs.append((one, new[0]))
     return pairs
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 
@@ -17,7 +19,6 @@ from counterpoint.errors import JudgeError, SettingError
 from counterpoint.judge.group import Candidate
 from counterpoint.judge.judges import Opinion, written
 from counterpoint.judge.present import Sheet
-from counterpoint.worlds.base import Floats
 
 CANARY_BELOW = 2.0
 """How far below the worst run a canary is, in spreads of the runs' truths."""
@@ -88,7 +89,9 @@ class Programmatic:
         scores = np.array([_truth(s.candidate) if s.candidate else worst for s in sheet.shown])
         lengths = np.array([len(s.text) for s in sheet.shown], dtype=float)
         places = np.linspace(1, 0, len(scores)) if len(scores) > 1 else np.ones(1)
-        scores += noise_for(values, told.accuracy) * rng.standard_normal(len(scores))
+        scores += noise_for(tuple(values.tolist()), told.accuracy) * rng.standard_normal(
+            len(scores)
+        )
         scores += spread * told.position_bias * places
         scores += spread * told.length_bias * lengths / max(lengths.max(), 1.0)
         scores += spread * told.drift * rng.standard_normal()
@@ -109,7 +112,8 @@ def _truth(candidate: Candidate) -> float:
     return candidate.truth
 
 
-def noise_for(truths: Floats, accuracy: float) -> float:
+@lru_cache(maxsize=1024)
+def noise_for(truths: tuple[float, ...], accuracy: float) -> float:
     """The standard deviation of noise on each value at which so many pairs come out right.
 
         mean over pairs of Phi(|v_i - v_j| / (sqrt(2) sd)) = accuracy
@@ -121,14 +125,12 @@ def noise_for(truths: Floats, accuracy: float) -> float:
     Returns: 0 for accuracy 1; `MOST_NOISE` spreads for chance. Where all are equal, what it would
         be with a difference of 1.
     """
-    gaps = np.abs(truths[:, None] - truths[None, :])[np.triu_indices(len(truths), 1)]
-    gaps = gaps[gaps > 0]
+    gaps = [abs(a - b) for a, b in combinations(truths, 2) if a != b] or [1.0]
     if accuracy >= 1:
         return 0.0
-    gaps = gaps if len(gaps) else np.ones(1)
-    low, high = 0.0, MOST_NOISE * float(gaps.max())
+    low, high = 0.0, MOST_NOISE * max(gaps)
     for _ in range(60):
         middle = (low + high) / 2
-        right = np.mean([0.5 * (1 + math.erf(gap / (2 * middle))) for gap in gaps])
+        right = 0.5 + 0.5 * sum(math.erf(gap / (2 * middle)) for gap in gaps) / len(gaps)
         low, high = (middle, high) if right > accuracy else (low, middle)
     return high
