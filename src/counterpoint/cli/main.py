@@ -25,6 +25,7 @@ from counterpoint.cli.demo import Demo
 from counterpoint.cli.diagnose import Diagnose
 from counterpoint.cli.doctor import Doctor
 from counterpoint.cli.model import Model
+from counterpoint.cli.rank import Rank
 from counterpoint.cli.report import Report
 from counterpoint.cli.resume import Resume
 from counterpoint.cli.runs import Runs
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "resume": Resume,
     "chat": Chat,
     "diagnose": Diagnose,
+    "rank": Rank,
     "report": Report,
     "runs": Runs,
     "schemes": Schemes,
@@ -63,6 +65,7 @@ Find the credit scheme that your team needs:
   counterpoint compare regions --set scale=10     train a team under every scheme, get a verdict
   counterpoint train spread                       train one team in a run directory
   counterpoint diagnose rewards.jsonl             which agent collapses in your log, and why
+  counterpoint rank groups.jsonl --judge regex    rewards from a judge's ranking of runs
   counterpoint schemes                            every published scheme, with its source
 
 Every command takes --json (standard output is then JSON alone) and --debug (show tracebacks).

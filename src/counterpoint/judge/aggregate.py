@@ -196,8 +196,8 @@ def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> S
                 break
             size /= 2
         v = tried
-    covariance = np.linalg.inv(curve + precision * np.eye(n))
     center = np.eye(n) - 1 / max(n, 1)
-    covariance = np.asarray(center @ covariance @ center, dtype=np.float64)
+    found = center @ np.linalg.inv(curve + precision * np.eye(n)) @ center
+    covariance = np.asarray(found, dtype=np.float64)
     value, error = v - (v.mean() if n else 0.0), np.sqrt(np.diag(covariance))
     return Strengths(value, value - Z95 * error, value + Z95 * error, covariance)

@@ -24,7 +24,7 @@ Mode = Callable[[int, int, int, np.random.Generator], Asking]
 """Of n candidates, orders of each question, most calls (0: as many as the mode takes), and
 chance."""
 
-MOST_ORDERS = 6
+MOST_ORDERS = 10
 """A group whose orders contradict each other is asked two more times, up to here."""
 
 

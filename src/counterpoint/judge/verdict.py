@@ -85,8 +85,9 @@ def score_rewards(values: Floats) -> Floats:
 def compromised(sheet: Sheet, ranking: Sequence[Sequence[str]], strict: bool = True) -> str:
     """Which canary betrays that a reply is not to be trusted; empty where none does.
 
-    A canary without an answer that stands above more than half of the runs, or a twin that stands
-    apart from its original by more than half of them. Not strict: a canary above all runs, alone.
+    A canary without an answer that stands above more than half of the runs, or a twin that stands at
+    the other end than its original, with three runs or more between. Not strict: a canary above all
+    runs, alone.
 
     Args:
         sheet: the question.
@@ -101,8 +102,8 @@ def compromised(sheet: Sheet, ranking: Sequence[Sequence[str]], strict: bool = T
             first = next(s for s in runs if s.candidate is shown.candidate)
             ends = sorted((place[first.label], place[shown.label]))
             between = sum(ends[0] < place[s.label] < ends[1] for s in runs)
-            if between > limit:
-                return f"a copy of a run was put {between} runs away from it"
+            if between == len(runs) - 1 > 2:
+                return "a copy of a run was put at the other end from it"
         elif shown.canary in (EMPTY, COLON, COMMAND):
             beaten = sum(place[s.label] > place[shown.label] for s in runs)
             if beaten > limit:

@@ -1,4 +1,5 @@
-"""How likely the tokens of answers are, without all logits at once. Start with `log_probs`.
+"""How likely the tokens of answers are, without all logits at once. Start with `log_probs`;
+`mean_log_probability` is of a whole answer.
 
 The unembedding is frozen, so the gradient of each log-probability with respect to its hidden state
 is a vector that can be made on the way forward. Logits of a few tokens exist at a time, in place of
@@ -7,13 +8,20 @@ several copies of those of all, which took most of a learning pass's memory.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from counterpoint.talk.memory import Memory
+
+if TYPE_CHECKING:
+    from counterpoint.talk.model import LanguageModel
+
 TOGETHER = 64
 """Tokens whose logits exist at the same time."""
+EMPTY_NATS = -100.0
+"""What a text without tokens is said to have: less than any text has."""
 
 
 def log_probs(hidden: Tensor, unembedding: Tensor, tokens: Tensor, temperature: float) -> Tensor:
@@ -56,3 +64,25 @@ class _LogProbs(torch.autograd.Function):
             return None, None, None, None
         (slopes,) = ctx.saved_tensors
         return slopes * upstream[0][:, None].to(slopes.dtype), None, None, None
+
+
+def mean_log_probability(
+    model: LanguageModel, messages: tuple[tuple[str, str], ...], text: str, most_tokens: int
+) -> float:
+    """The mean log-probability of a text's tokens as the answer to a conversation, in nats.
+
+    Args:
+        model: the bare model.
+        messages: role and content of what stands before.
+        text: the answer; an empty one has `EMPTY_NATS`.
+        most_tokens: of the answer that are read.
+    """
+    tokens = model.spelled(text)[:most_tokens]
+    if not tokens:
+        return EMPTY_NATS
+    prefix = model.read(messages)
+    with torch.inference_mode():
+        x = model.embed(torch.tensor([[prefix.last, *tokens[:-1]]]))
+        hidden = model.extend(x, Memory([prefix]))[0]
+        told = log_probs(hidden, model.unembedding, torch.tensor(tokens), 1.0)
+    return float(told.double().mean())

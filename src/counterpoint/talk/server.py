@@ -7,6 +7,7 @@ deadline a request and count every try. answers.py reads what the server says.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -154,14 +155,17 @@ class _Line:
         Raises:
             Fault: it brought no text.
         """
-        seed = {} if request.seed is None else {"seed": request.seed}
+        extra: dict[str, Any] = {} if request.seed is None else {"seed": request.seed}
+        if request.json_schema is not None:
+            schema = {"name": "reply", "strict": True, "schema": json.loads(request.json_schema)}
+            extra["response_format"] = {"type": "json_schema", "json_schema": schema}
         asking = self._client.chat.completions.with_streaming_response.create(
             model=self._settings.model,
             messages=[{"role": message.role, "content": message.content} for message in messages],
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             extra_headers={"Accept-Encoding": "identity"},
-            **seed,
+            **extra,
         )
         try:
             async with asking as response:

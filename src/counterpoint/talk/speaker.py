@@ -53,6 +53,8 @@ class Request:
     """0 takes the likeliest token; 1 samples from the model's own distribution."""
     seed: int | None = None
     """The same request with the same seed gets the same text, as far as the speaker can tell."""
+    json_schema: str | None = None
+    """A JSON schema, as text, that servers are told to keep to; other speakers do not look."""
 
     def __post_init__(self) -> None:
         given = self.messages
