@@ -17,7 +17,7 @@ from counterpoint.judge.aggregate import AGGREGATES, order_of
 from counterpoint.judge.group import Group
 from counterpoint.judge.judges import Opinion
 from counterpoint.judge.modes import MODES, Ranking, reliability
-from counterpoint.judge.present import CANARY_TEXTS, TWIN, Presenter, Sheet
+from counterpoint.judge.present import CANARIES, TWIN, Presenter, Sheet
 from counterpoint.judge.settings import RankSettings
 from counterpoint.judge.verdict import (
     Verdict,
@@ -70,7 +70,7 @@ class _Asked:
         self, orders: Sequence[Sequence[int]], canaries: bool
     ) -> Generator[list[Sheet], list[Opinion], list[Ranking | None]]:
         """What comes of each order; None where nothing could be read."""
-        put = () if self.told.canaries == "none" or not canaries else (*CANARY_TEXTS, TWIN)
+        put = () if self.told.canaries == "none" or not canaries else (*CANARIES, TWIN)
         sheets = [self.presenter.sheet("ranking", order, put) for order in orders]
         replies = yield from self._read(sheets)
         found: list[Ranking | None] = []
@@ -84,7 +84,7 @@ class _Asked:
     def canary_pairs(self, n: int) -> Generator[list[Sheet], list[Opinion], None]:
         """Each canary against a run drawn by chance, twice: it must not win both times."""
         rng = self.presenter.rng
-        for canary in CANARY_TEXTS:
+        for canary in CANARIES:
             sheets = [self.presenter.sheet("ranking", [int(rng.integers(n))], [canary])
                       for _ in range(2)]  # fmt: skip
             replies = yield from self._read(sheets)
@@ -96,7 +96,7 @@ class _Asked:
     def scores(self, n: int) -> Generator[list[Sheet], list[Opinion], list[Ranking]]:
         """Each run by itself, `orders` times; the rankings that the scores of each time make."""
         rows = []
-        put = () if self.told.canaries == "none" else tuple(CANARY_TEXTS)
+        put = () if self.told.canaries == "none" else tuple(CANARIES)
         for _ in range(self.told.orders):
             sheets = [self.presenter.sheet("score", [i]) for i in range(n)]
             sheets += [self.presenter.sheet("score", [], [canary]) for canary in put]

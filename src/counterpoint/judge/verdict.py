@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from counterpoint.judge.modes import Ranking
-from counterpoint.judge.present import COLON, COMMAND, EMPTY, TWIN, Sheet
+from counterpoint.judge.present import CANARIES, TWIN, Sheet
 from counterpoint.worlds.base import Floats
 
 
@@ -85,9 +85,9 @@ def score_rewards(values: Floats) -> Floats:
 def compromised(sheet: Sheet, ranking: Sequence[Sequence[str]], strict: bool = True) -> str:
     """Which canary betrays that a reply is not to be trusted; empty where none does.
 
-    A canary without an answer that stands above more than half of the runs, or a twin that stands at
-    the other end than its original, with three runs or more between. Not strict: a canary above all
-    runs, alone.
+    A canary without an answer that stands above more than half of the runs, or a twin that stands
+    at the other end than its original, with three runs or more between. Not strict: a canary above
+    all runs, alone.
 
     Args:
         sheet: the question.
@@ -104,18 +104,11 @@ def compromised(sheet: Sheet, ranking: Sequence[Sequence[str]], strict: bool = T
             between = sum(ends[0] < place[s.label] < ends[1] for s in runs)
             if between == len(runs) - 1 > 2:
                 return "a copy of a run was put at the other end from it"
-        elif shown.canary in (EMPTY, COLON, COMMAND):
+        elif shown.canary in CANARIES:
             beaten = sum(place[s.label] > place[shown.label] for s in runs)
             if beaten > limit:
                 return f"{CANARIES[shown.canary]} was put above {beaten} of {len(runs)} runs"
     return ""
-
-
-CANARIES = {
-    EMPTY: "an empty text",
-    COLON: "a text of one colon",
-    COMMAND: "a text that is nothing but an order to the judge",
-}
 
 
 def of_runs(sheet: Sheet, ranking: Sequence[Sequence[str]]) -> Ranking:

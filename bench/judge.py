@@ -1,0 +1,147 @@
+"""Rewards from a judge: what ranking in one call is worth, how weak a judge may be, what voids cost.
+
+    python bench/judge.py --out counterpoint-out/bench/judge.json
+
+A bandit learns from a judge's opinions (experiments/judged.py): final value over the best arm's,
+interquartile mean over seeds with its 95% bootstrap interval. Tables are printed as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterpoint.experiments.judged import Bandit, Opinions, judged, learn, ranked, scored
+from counterpoint.judge import (
+    Candidate,
+    Group,
+    Programmatic,
+    ProgrammaticSettings,
+    RankSettings,
+    rank_groups,
+)
+from counterpoint.records import Episode, Event
+from counterpoint.stats import bootstrap_interval
+
+NOISES = (0.0, 0.15, 0.3, 0.6)
+SEEDS = 40
+FEW = Bandit(updates=60)
+"""For what goes through all of `counterpoint rank`."""
+ACCURACIES = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+
+
+def cell(opinions: Opinions, bandit: Bandit | None = None) -> dict[str, Any]:
+    """Learn with all seeds."""
+    done = learn(opinions, SEEDS, bandit)
+    found = bootstrap_interval(done.value, rng=np.random.default_rng(0))
+    told = {"iqm": found.value, "low": found.low, "high": found.high, "void": done.void}
+    return {**told, "text": f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"}
+
+
+def simple() -> dict[str, Any]:
+    """Separate calls, one call, ranks, position bias, shuffled."""
+    rows: dict[str, Any] = {
+        "separate calls, drift .5": lambda noise: scored(noise, 0.5),
+        "one call, scores": lambda noise: scored(noise),
+        "one call, ranks": lambda noise: ranked(noise),
+        "ranks, position bias .5, listed by kind": lambda noise: ranked(noise, 0.5, "sorted"),
+        "ranks, position bias .5, listed as drawn": lambda noise: ranked(noise, 0.5, "drawn"),
+        "ranks, position bias .5, shuffled": lambda noise: ranked(noise, 0.5, "shuffled"),
+    }
+    print("| rewards from | " + " | ".join(f"noise {x:g}" for x in NOISES) + " |")
+    print("|---" * (len(NOISES) + 1) + "|")
+    out = {}
+    for name, make in rows.items():
+        out[name] = [cell(make(noise)) for noise in NOISES]
+        print(f"| {name} | " + " | ".join(each["text"] for each in out[name]) + " |", flush=True)
+    return out
+
+
+def weak() -> dict[str, Any]:
+    """The curve against the judge's accuracy, through all of `rank`: as it is, and taken apart."""
+    plain = {"canaries": "none", "shrink": False}
+    arms: dict[str, dict[str, Any]] = {
+        "as it ships": {},
+        "canaries relaxed": {"canaries": "relaxed"},
+        "no canaries": {"canaries": "none"},
+        "no canaries, not shrunk": plain,
+    }
+    print("\n| accuracy | " + " | ".join(arms) + " | void, as it ships |")
+    print("|---" * (len(arms) + 2) + "|")
+    out: dict[str, Any] = {}
+    for accuracy in ACCURACIES:
+        judge = Programmatic(ProgrammaticSettings(accuracy=accuracy))
+        row = {n: cell(judged(judge, RankSettings(**s)), FEW) for n, s in arms.items()}
+        out[f"{accuracy:g}"] = row
+        cells = " | ".join(each["text"] for each in row.values())
+        print(f"| {accuracy:g} | {cells} | {row['as it ships']['void']:.3f} |", flush=True)
+    return out
+
+
+def modes() -> dict[str, Any]:
+    """Modes at equal calls, and at equal readings (a listwise call of 8 reads 8 runs, a pair 2)."""
+    out: dict[str, Any] = {}
+    settings = {
+        "listwise, 2 orders": ({"mode": "listwise"}, 2, 16),
+        "listwise, 4 orders": ({"mode": "listwise", "orders": 4}, 4, 32),
+        "swiss, 16 calls": ({"mode": "swiss", "calls": 16}, 16, 32),
+        "adaptive, 16 calls": ({"mode": "adaptive", "calls": 16}, 16, 32),
+        "all pairs drawn, 16 calls": ({"mode": "pairwise", "calls": 16}, 16, 32),
+        "all pairs, 56 calls": ({"mode": "pairwise"}, 56, 112),
+        "pointwise, 2 times": ({"mode": "pointwise"}, 16, 16),
+    }
+    print("\n| mode | calls | runs read | accuracy .7 | accuracy .9 |\n|---|---|---|---|---|")
+    for name, (told, calls, read) in settings.items():
+        row = []
+        for accuracy in (0.7, 0.9):
+            judge = Programmatic(ProgrammaticSettings(accuracy=accuracy, drift=0.5))
+            asked = RankSettings(canaries="none", aggregate="borda", **told)  # type: ignore[arg-type]
+            row.append(cell(judged(judge, asked), FEW))
+        out[name] = row
+        print(f"| {name} | {calls} | {read} | {row[0]['text']} | {row[1]['text']} |", flush=True)
+    return out
+
+
+def voids(groups: int = 2000) -> dict[str, Any]:
+    """How often a clean group is void, by the judge's accuracy and the size of the group."""
+    sizes, rng = (2, 4, 8), np.random.default_rng(0)
+    print("\n| accuracy | " + " | ".join(f"{n} runs" for n in sizes) + " |\n|---|---|---|---|")
+    out: dict[str, Any] = {}
+    for accuracy in (0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0):
+        judge, row = Programmatic(ProgrammaticSettings(accuracy=accuracy)), {}
+        for n in sizes:
+            found = [v.void for v in rank_groups((clean(k, n, rng) for k in range(groups)), judge)]
+            canary = sum(v.startswith("compromised") for v in found) / groups
+            row[n] = {"canary": canary, "all": sum(map(bool, found)) / groups}
+        out[f"{accuracy:g}"] = row
+        cells = " | ".join(f"{v['canary']:.4f} ({v['all']:.4f})" for v in row.values())
+        print(f"| {accuracy:g} | {cells} |", flush=True)
+    return out
+
+
+def clean(k: int, n: int, rng: np.random.Generator) -> Group:
+    """A group of honest runs."""
+    runs = [
+        Candidate(
+            str(i), Episode(str(i), (Event(0, "a", "message", f"answer {i}"),), ("a",)), float(t)
+        )
+        for i, t in enumerate(rng.random(n))
+    ]
+    return Group(str(k), "answer", tuple(runs))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/judge.json"))
+    asked = parser.parse_args()
+    found = {part.__name__: part() for part in (simple, weak, modes, voids)}
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
