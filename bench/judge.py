@@ -1,4 +1,5 @@
-"""Rewards from a judge: what ranking in one call is worth, how weak a judge may be, what voids cost.
+"""Rewards from a judge: what ranking in one call is worth, how weak a judge may be, what voids
+cost.
 
     python bench/judge.py --out counterpoint-out/bench/judge.json
 
@@ -62,23 +63,33 @@ def simple() -> dict[str, Any]:
 
 
 def weak() -> dict[str, Any]:
-    """The curve against the judge's accuracy, through all of `rank`: as it is, and taken apart."""
-    plain = {"canaries": "none", "shrink": False}
-    arms: dict[str, dict[str, Any]] = {
-        "as it ships": {},
-        "canaries relaxed": {"canaries": "relaxed"},
-        "no canaries": {"canaries": "none"},
-        "no canaries, not shrunk": plain,
-    }
-    print("\n| accuracy | " + " | ".join(arms) + " | void, as it ships |")
-    print("|---" * (len(arms) + 2) + "|")
+    """The curve against the judge's accuracy, through all of `rank`.
+
+    Shrinkage also makes steps shorter. What is left of it when steps are as long in the mean is told
+    by an arm that multiplies all rewards by the mean reliability.
+    """
+    names = ("as it ships", "not shrunk", "all times the mean reliability", "no canaries")
+    print("\n| accuracy | mean reliability | " + " | ".join(names) + " | void, as it ships |")
+    print("|---" * (len(names) + 3) + "|")
     out: dict[str, Any] = {}
     for accuracy in ACCURACIES:
         judge = Programmatic(ProgrammaticSettings(accuracy=accuracy))
-        row = {n: cell(judged(judge, RankSettings(**s)), FEW) for n, s in arms.items()}
-        out[f"{accuracy:g}"] = row
+        rng = np.random.default_rng(1)
+        found = [
+            v for v in rank_groups((clean(k, 8, rng) for k in range(300)), judge) if not v.void
+        ]
+        mean = float(np.mean([v.reliability for v in found])) if found else 0.0
+        plain = RankSettings(shrink=False)
+        row = {
+            names[0]: cell(judged(judge, RankSettings()), FEW),
+            names[1]: cell(judged(judge, plain), FEW),
+            names[2]: cell(judged(judge, plain, mean), FEW),
+            names[3]: cell(judged(judge, RankSettings(canaries="none")), FEW),
+        }
+        out[f"{accuracy:g}"] = {**row, "mean reliability": mean}
         cells = " | ".join(each["text"] for each in row.values())
-        print(f"| {accuracy:g} | {cells} | {row['as it ships']['void']:.3f} |", flush=True)
+        void = row[names[0]]["void"]
+        print(f"| {accuracy:g} | {mean:.2f} | {cells} | {void:.3f} |", flush=True)
     return out
 
 
@@ -92,6 +103,7 @@ def modes() -> dict[str, Any]:
         "adaptive, 16 calls": ({"mode": "adaptive", "calls": 16}, 16, 32),
         "all pairs drawn, 16 calls": ({"mode": "pairwise", "calls": 16}, 16, 32),
         "all pairs, 56 calls": ({"mode": "pairwise"}, 56, 112),
+        "listwise, 16 orders": ({"mode": "listwise", "orders": 16}, 16, 128),
         "pointwise, 2 times": ({"mode": "pointwise"}, 16, 16),
     }
     print("\n| mode | calls | runs read | accuracy .7 | accuracy .9 |\n|---|---|---|---|---|")
@@ -99,7 +111,7 @@ def modes() -> dict[str, Any]:
         row = []
         for accuracy in (0.7, 0.9):
             judge = Programmatic(ProgrammaticSettings(accuracy=accuracy, drift=0.5))
-            asked = RankSettings(canaries="none", aggregate="borda", **told)  # type: ignore[arg-type]
+            asked = RankSettings(canaries="none", shrink=False, **told)  # type: ignore[arg-type]
             row.append(cell(judged(judge, asked), FEW))
         out[name] = row
         print(f"| {name} | {calls} | {read} | {row[0]['text']} | {row[1]['text']} |", flush=True)

@@ -46,6 +46,7 @@ class LikesTheFirst:
     """Always ranks in the order of the sheet."""
 
     facts = {"judge": "likes the first"}  # noqa: RUF012
+    at_once = 64
 
     def judge(self, sheets):
         return [Opinion(written(s, list(range(len(s.shown), 0, -1)))) for s in sheets]
@@ -55,6 +56,7 @@ class Says:
     """Says the given replies, one after the other, whatever it is asked."""
 
     facts = {"judge": "says"}  # noqa: RUF012
+    at_once = 64
 
     def __init__(self, *replies):
         self.replies = list(replies)
@@ -213,9 +215,10 @@ def test_what_is_asked_twice_is_answered_the_same_and_kept(tmp_path):
 
 def test_groups_side_by_side_do_not_change_each_other():
     judge = Programmatic(ProgrammaticSettings(accuracy=0.7))
-    wanted = list(rank_groups(drawn(30, 4), judge, at_once=1))
-    for at_once in (2, 7, 64):
-        assert list(rank_groups(drawn(30, 4), judge, at_once=at_once)) == wanted
+    wanted = list(rank_groups(drawn(30, 4), judge))
+    for at_once in (1, 2, 7):
+        judge.at_once = at_once
+        assert list(rank_groups(drawn(30, 4), judge)) == wanted
 
 
 def test_clean_groups_are_hardly_ever_void_for_a_good_judge():

@@ -140,7 +140,8 @@ def test_a_score_is_one_number_from_0_to_1():
     assert parse_score('{"score": 0.25}') == 0.25
     assert parse_score('{"score": 1}') == 1.0
     for text in ("0.5", '{"score": true}', '{"score": "1"}', '{"score": 1.01}', '{"score": -0.1}',
-                 '{"score": 1e999}', '{"score": NaN}', '{"score": 1, "score": 0}', '{"score": null}',
+                 '{"score": 1e999}',
+                 '{"score": NaN}', '{"score": 1, "score": 0}', '{"score": null}',
                  '{"score": ' + "9" * 5000 + "}"):  # fmt: skip
         with pytest.raises(CounterpointError):
             parse_score(text)

@@ -156,9 +156,8 @@ class Rank:
                 taken.append(line)
                 yield line.group
 
-        at_once = 1 if self.judge == "human" else 64
         with progress("ranking") as report:
-            found = rank_groups(groups(), judge, settings, store=store, at_once=at_once)
+            found = rank_groups(groups(), judge, settings, store=store)
             for done, verdict in enumerate(found, 1):
                 yield taken.pop(0), verdict
                 report(done, max(total, done))
@@ -168,7 +167,7 @@ class Counted:
     """A judge whose calls are counted: those of this process, not those that were kept."""
 
     def __init__(self, judge: Judge) -> None:
-        self.inner, self.calls = judge, 0
+        self.inner, self.calls, self.at_once = judge, 0, judge.at_once
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -206,7 +205,8 @@ def server_judge(base_url: str | None, model: str | None, given: Mapping[str, st
         dollars_per_million=None if None in prices else prices,  # type: ignore[arg-type]
     )
     server = Server(settings)
-    return SpeakerJudge(server, server.facts, most_tokens=told.most_tokens, schema=told.schema)
+    return SpeakerJudge(server, server.facts, most_tokens=told.most_tokens,
+                        schema=told.schema, at_once=told.concurrency)  # fmt: skip
 
 
 @dataclass(frozen=True)

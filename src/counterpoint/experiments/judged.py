@@ -63,7 +63,7 @@ def learn(opinions: Opinions, seeds: int, bandit: Bandit | None = None) -> Learn
         uniform = np.stack([each.random(told.group) for each in draws])
         taken = (uniform[:, :, None] > policy.cumsum(axis=1)[:, None, :-1]).sum(axis=2)
         rewards = opinions(values[rows, taken], rng)
-        lost = np.isnan(rewards).any(axis=1)
+        lost = np.asarray(np.isnan(rewards).any(axis=1))
         void += int(lost.sum())
         rewards = np.where(lost[:, None], 0.0, rewards)
         gradient = np.zeros_like(logits)
@@ -85,7 +85,7 @@ def ranks(scores: Floats) -> Floats:
     """[S, G] place in the group, ties sharing their mean."""
     below = (scores[:, None, :] < scores[:, :, None]).sum(axis=2)
     equal = (scores[:, None, :] == scores[:, :, None]).sum(axis=2)
-    return below + (equal - 1) / 2
+    return np.asarray(below + (equal - 1) / 2, dtype=np.float64)
 
 
 def scored(noise: float, drift: float = 0.0) -> Opinions:
@@ -105,9 +105,9 @@ def ranked(noise: float, position_bias: float = 0.0, order: str = "drawn") -> Op
     Args:
         noise: standard deviation, of each.
         position_bias: what the first gains over the last.
-        order: in which the judge reads them: as `drawn`, which is by chance; `sorted` by kind, so that
-            the same arm always stands in the same region, in an order unrelated to values; `shuffled`
-            anew for each call, whatever they were.
+        order: in which the judge reads them: as `drawn`, which is by chance; `sorted` by kind, so
+            that the same arm always stands in the same region, in an order unrelated to values;
+            `shuffled` anew for each call, whatever they were.
     """
 
     def opinions(true: Floats, rng: np.random.Generator) -> Floats:
@@ -125,8 +125,14 @@ def ranked(noise: float, position_bias: float = 0.0, order: str = "drawn") -> Op
     return opinions
 
 
-def judged(judge: Judge, settings: RankSettings) -> Opinions:
-    """What `counterpoint rank` makes of the group, with a judge that knows the truth."""
+def judged(judge: Judge, settings: RankSettings, factor: float = 1.0) -> Opinions:
+    """What `counterpoint rank` makes of the group, with a judge that knows the truth.
+
+    Args:
+        judge: who judges.
+        settings: what it is asked.
+        factor: by which all rewards are multiplied: the length of a step, and nothing else.
+    """
     calls = 0
 
     def opinions(true: Floats, rng: np.random.Generator) -> Floats:
@@ -134,10 +140,10 @@ def judged(judge: Judge, settings: RankSettings) -> Opinions:
         calls += 1
         told = replace(settings, seed=int(rng.integers(2**31)))
         groups = [_group(f"{calls}-{s}", row) for s, row in enumerate(true)]
-        found = rank_groups(groups, judge, told, at_once=len(groups))
+        found = rank_groups(groups, judge, told)
         return np.array(
             [
-                [verdict.rewards.get(str(i), np.nan) for i in range(true.shape[1])]
+                [factor * verdict.rewards.get(str(i), np.nan) for i in range(true.shape[1])]
                 for verdict in found
             ]
         )

@@ -22,6 +22,8 @@ class Human:
         show: writes a line; by default to standard error.
     """
 
+    at_once = 1
+
     def __init__(
         self,
         name: str = "",

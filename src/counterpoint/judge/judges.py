@@ -33,6 +33,11 @@ class Judge(Protocol):
     def facts(self) -> Mapping[str, str]:
         """What decides its opinions besides the sheet: two judges of the same facts are one."""
 
+    @property
+    def at_once(self) -> int:
+        """How many groups it is asked about side by side, and how many sheets it takes at a time:
+        so many opinions are lost where the process dies."""
+
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
         """One opinion for each sheet, in their order.
 

@@ -26,6 +26,7 @@ class SpeakerJudge:
         facts: which one it is.
         most_tokens: of a reply.
         schema: whether the server is told the reply's JSON schema; not every server knows them.
+        at_once: groups and questions side by side: the server's concurrency.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class SpeakerJudge:
         *,
         most_tokens: int = 1024,
         schema: bool = True,
+        at_once: int = 8,
     ) -> None:
+        self.at_once = at_once
         self.speaker, self.most_tokens, self.schema = speaker, most_tokens, schema
         self._facts = {"judge": "openai", **facts, "schema": str(schema), "most": str(most_tokens)}
 
@@ -113,6 +116,8 @@ class Likelihood:
     Args:
         settings: which model.
     """
+
+    at_once = 64
 
     def __init__(self, settings: LikelihoodSettings | None = None) -> None:
         from counterpoint.talk.model import open_model  # torch

@@ -19,8 +19,8 @@ from counterpoint.judge.group import Candidate, Group
 from counterpoint.records import Episode, Event
 
 EMPTY, COLON, COMMAND, FILLER, TWIN = "empty", "colon", "command", "filler", "twin"
-"""Canaries: nothing at all; a sign that fools judges by itself; orders to the judge and no answer; as
-many empty words as the longest run has; a copy of a run, which must come out beside it."""
+"""Canaries: nothing at all; a sign that fools judges by itself; orders to the judge and no answer;
+as many empty words as the longest run has; a copy of a run, which must come out beside it."""
 CANARIES = {
     EMPTY: "an empty text",
     COLON: "a text of one colon",

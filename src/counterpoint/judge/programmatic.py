@@ -65,6 +65,8 @@ class Programmatic:
         settings: how much it errs.
     """
 
+    at_once = 64
+
     def __init__(self, settings: ProgrammaticSettings | None = None) -> None:
         self.settings = settings or ProgrammaticSettings()
 

@@ -34,7 +34,6 @@ def rank_groups(
     settings: RankSettings | None = None,
     *,
     store: Replies | None = None,
-    at_once: int = 16,
 ) -> Iterator[Verdict]:
     """A verdict for each group, in their order.
 
@@ -43,7 +42,6 @@ def rank_groups(
         judge: who judges.
         settings: what it is asked.
         store: where replies and verdicts are kept; None keeps nothing.
-        at_once: groups that are asked about side by side.
 
     Raises:
         CounterpointError: the judge cannot be used, or cannot judge such runs. What goes wrong with
@@ -52,7 +50,7 @@ def rank_groups(
     told, source = settings or RankSettings(), iter(groups)
     line: deque[_Case] = deque()
     while True:
-        new = list(islice(source, at_once - len(line)))
+        new = list(islice(source, judge.at_once - len(line)))
         keys = [_key(judge, told, group) for group in new]
         known = store.read(set(keys)) if store else {}
         for key, group in zip(keys, new, strict=True):
@@ -93,15 +91,13 @@ def _ask(judge: Judge, cases: Sequence[_Case], store: Replies | None) -> list[_C
     keys = [_digest([_FORMAT, dict(judge.facts), s.kind, s.prompt, s.seed]) for s in sheets]
     known = store.read(set(keys)) if store else {}
     new = [i for i, key in enumerate(keys) if key not in known]
-    found = dict(zip(new, judge.judge([sheets[i] for i in new]), strict=True)) if new else {}
-    if store:
-        store.write(
-            {
-                keys[i]: Said(json.dumps([each.text, each.tokens, each.cost_dollars]), None, None)
-                for i, each in found.items()
-                if each.error is None
-            }
-        )
+    found: dict[int, Opinion] = {}
+    for first in range(0, len(new), judge.at_once):
+        some = new[first : first + judge.at_once]
+        said = dict(zip(some, judge.judge([sheets[i] for i in some]), strict=True))
+        found |= said
+        if store:
+            store.write({keys[i]: _reply(each) for i, each in said.items() if each.error is None})
     told = [found[i] if i in found else Opinion(*json.loads(known[key].text))
             for i, key in enumerate(keys)]  # fmt: skip
     for case in cases:
@@ -172,6 +168,11 @@ def _digest(told: Any) -> str:
 def _digest_numbers(name: str) -> list[int]:
     digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
     return [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
+
+
+def _reply(opinion: Opinion) -> Said:
+    told = [opinion.text, opinion.tokens, opinion.cost_dollars]
+    return Said(json.dumps(told), None, None)
 
 
 def _kept(verdict: Verdict) -> Said:

@@ -42,6 +42,8 @@ class Pattern:
         settings: what is looked for.
     """
 
+    at_once = 64
+
     def __init__(self, settings: PatternSettings) -> None:
         self.settings = settings
         self._sought = re.compile(settings.pattern)
@@ -89,6 +91,8 @@ class Command:
     Args:
         settings: which program.
     """
+
+    at_once = 64
 
     def __init__(self, settings: CommandSettings) -> None:
         self.settings = settings
