@@ -49,6 +49,8 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python -m counterpoint model fetch
 	$(BIN)/python bench/language.py --out counterpoint-out/bench/language.json
 	$(BIN)/python bench/language_results.py --out counterpoint-out/bench/language
+	$(BIN)/python bench/judge.py --out counterpoint-out/bench/judge.json
+	$(BIN)/python bench/ruler.py --out counterpoint-out/bench/ruler.json
 
 clean:
 	rm -rf .venv build dist mutants

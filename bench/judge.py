@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ from counterpoint.judge import (
     rank_groups,
 )
 from counterpoint.records import Episode, Event
+from counterpoint.runs.executor import Advance, run_tasks
 from counterpoint.stats import bootstrap_interval
+from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.train.language_training import LanguagePlan
+from counterpoint.train.loop import train_to_end
 
 NOISES = (0.0, 0.15, 0.3, 0.6)
 SEEDS = 40
@@ -65,10 +70,10 @@ def simple() -> dict[str, Any]:
 def weak() -> dict[str, Any]:
     """The curve against the judge's accuracy, through all of `rank`.
 
-    Shrinkage also makes steps shorter. What is left of it when steps are as long in the mean is told
-    by an arm that multiplies all rewards by the mean reliability.
+    Shrinkage also makes steps shorter. What is left of it when steps are as long in the mean is
+    told by an arm that multiplies all rewards by the mean reliability.
     """
-    names = ("as it ships", "not shrunk", "all times the mean reliability", "no canaries")
+    names = ("as it ships", "times its reliability", "all times the mean", "no canaries")
     print("\n| accuracy | mean reliability | " + " | ".join(names) + " | void, as it ships |")
     print("|---" * (len(names) + 3) + "|")
     out: dict[str, Any] = {}
@@ -79,11 +84,10 @@ def weak() -> dict[str, Any]:
             v for v in rank_groups((clean(k, 8, rng) for k in range(300)), judge) if not v.void
         ]
         mean = float(np.mean([v.reliability for v in found])) if found else 0.0
-        plain = RankSettings(shrink=False)
         row = {
             names[0]: cell(judged(judge, RankSettings()), FEW),
-            names[1]: cell(judged(judge, plain), FEW),
-            names[2]: cell(judged(judge, plain, mean), FEW),
+            names[1]: cell(judged(judge, RankSettings(shrink=True)), FEW),
+            names[2]: cell(judged(judge, RankSettings(), mean), FEW),
             names[3]: cell(judged(judge, RankSettings(canaries="none")), FEW),
         }
         out[f"{accuracy:g}"] = {**row, "mean reliability": mean}
@@ -111,7 +115,7 @@ def modes() -> dict[str, Any]:
         row = []
         for accuracy in (0.7, 0.9):
             judge = Programmatic(ProgrammaticSettings(accuracy=accuracy, drift=0.5))
-            asked = RankSettings(canaries="none", shrink=False, **told)  # type: ignore[arg-type]
+            asked = RankSettings(canaries="none", **told)  # type: ignore[arg-type]
             row.append(cell(judged(judge, asked), FEW))
         out[name] = row
         print(f"| {name} | {calls} | {read} | {row[0]['text']} | {row[1]['text']} |", flush=True)
@@ -146,11 +150,49 @@ def clean(k: int, n: int, rng: np.random.Generator) -> Group:
     return Group(str(k), "answer", tuple(runs))
 
 
+@dataclass(frozen=True)
+class One:
+    """One training of a team: a task for any executor."""
+
+    judge: str
+    told: str
+    seed: int
+
+    def __call__(self, advance: Advance) -> tuple[float, float]:
+        language = LanguageSettings(judge=self.judge, judge_set=self.told, diagnose_every=0)
+        scheme, budget = "happo_per_agent", 150
+        plan = LanguagePlan("lewis", scheme, "tiny", self.seed, budget, None, {}, language)
+        done = train_to_end(plan)
+        void = [row.get("judge.void", 0.0) for row in done.rows]
+        return float(done.returns.mean()), float(np.mean(void))
+
+
+def team(seeds: int = 8) -> dict[str, Any]:
+    """Two tiny language models that learn a signalling game from a judge's ranking alone."""
+    arms = {"the true reward": ("", "")}
+    for accuracy in (1.0, 0.95, 0.9, 0.8, 0.5):
+        told = f"accuracy:{accuracy},canaries:relaxed,orders:4"
+        arms[f"a judge of accuracy {accuracy:g}"] = ("programmatic", told)
+    found = run_tasks([One(*arm, seed) for arm in arms.values() for seed in range(seeds)])
+    print("\n| reward from | success | void groups |\n|---|---|---|")
+    out = {}
+    for i, name in enumerate(arms):
+        mine = np.array(found[i * seeds : (i + 1) * seeds])
+        told = bootstrap_interval(mine[:, 0], rng=np.random.default_rng(0))
+        out[name] = {"values": mine[:, 0].tolist(), "void": float(mine[:, 1].mean())}
+        print(f"| {name} | {told.value:.3f} [{told.low:.3f}, {told.high:.3f}] | "
+              f"{mine[:, 1].mean():.3f} |", flush=True)  # fmt: skip
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/judge.json"))
+    every = {part.__name__: part for part in (simple, weak, modes, voids, team)}
+    parser.add_argument("--only", choices=tuple(every), default=None)
     asked = parser.parse_args()
-    found = {part.__name__: part() for part in (simple, weak, modes, voids)}
+    parts = [every[asked.only]] if asked.only else list(every.values())
+    found = {part.__name__: part() for part in parts}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 

@@ -169,7 +169,7 @@ def ours(made: Any, server: Judge, times: int, canaries: str = "none") -> list[l
     """[groups][runs] rewards from `times` orders; None where the group is void."""
     asked = Server(ServerSettings("local", server.url))
     who = SpeakerJudge(asked, asked.facts)
-    settings = RankSettings(orders=times, canaries=canaries, shrink=False, calls=times)  # type: ignore[arg-type]
+    settings = RankSettings(orders=times, canaries=canaries, calls=times)  # type: ignore[arg-type]
     given = [
         Group(str(k), "Do it.", tuple(
             Candidate(str(i), Episode(str(i), tuple(events_of(m, "")), ("assistant",)), t)
@@ -206,10 +206,12 @@ def told(values: np.ndarray) -> str:
 
 
 def quality() -> dict[str, Any]:
-    """Rank correlation with the truth at equal calls."""
+    """Rank correlation with the truth at equal calls; a void group may also count as tau 0."""
     out: dict[str, Any] = {}
-    print("| judge | calls | RULER | ours | ours - RULER, paired | characters read |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| judge | calls | RULER | ours | ours void | ours - RULER, both have rewards | void as 0 |"
+    )
+    print("|---" * 7 + "|")
     for listed, noise, bias in (("as drawn", 0.15, 0.0), ("as drawn", 0.15, 0.5),
                                 ("worst first", 0.15, 0.5), ("as drawn", 0.4, 0.0)):  # fmt: skip
         made = groups(GROUPS, listed)
@@ -217,13 +219,15 @@ def quality() -> dict[str, Any]:
             row, read = {}, {}
             for name, arm in (("ruler", ruler), ("ours", ours)):
                 with judge(noise, bias, "none") as server:
-                    row[name] = taus(made, arm(made, server, times))  # type: ignore[operator]
+                    row[name] = taus(made, arm(made, server, times))
                     read[name] = server.characters / server.calls
-            gap = told(row["ours"] - row["ruler"])
+            gap = row["ours"] - row["ruler"]
+            void = np.isnan(row["ours"])
             name = f"noise {noise:g}, taste for the first {bias:g}, listed {listed}"
-            print(f"| {name} | {times} | {told(row['ruler'])} | {told(row['ours'])} | {gap} | "
-                  f"{read['ruler']:.0f}, {read['ours']:.0f} |", flush=True)  # fmt: skip
-            out[f"{name}, {times}"] = {k: v.tolist() for k, v in row.items()} | {"gap": gap}
+            print(f"| {name} | {times} | {told(row['ruler'])} | {told(row['ours'])} | "
+                  f"{void.mean():.0%} | {told(gap)} | "
+                  f"{told(np.where(void, -row['ruler'], gap))} |", flush=True)  # fmt: skip
+            out[f"{name}, {times}"] = {k: v.tolist() for k, v in row.items()} | {"read": read}
     return out
 
 
@@ -238,7 +242,7 @@ def faults() -> dict[str, Any]:
         row = []
         for arm in (ruler, ours):
             with judge(0.0, 0.0, fault) as server:
-                row.append(taus(made, arm(made, server, 2)))  # type: ignore[operator]
+                row.append(taus(made, arm(made, server, 2)))
         out[fault] = [each.tolist() for each in row]
         cells = " | ".join(f"{told(each)}, {np.isnan(each).mean():.0%}" for each in row)
         print(f"| {fault} | {cells} |", flush=True)

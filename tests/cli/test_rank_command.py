@@ -207,7 +207,7 @@ def test_a_rule_and_a_program_judge(tmp_path, capsys):
         (["--judge", "regex"], "pattern"),
         (["--judge", "regex", "--set", "pattern=("], "pattern"),
         (["--judge", "tests", "--set", "command=nothing-of-this-name"], "wanted a program"),
-        (["--judge", "programmatic", "--model", "m"], "wanted openai"),
+        (["--judge", "programmatic", "--model", "m"], "got setting model for judge"),
         (["--judge", "nobody"], "nobody"),
     ],
 )

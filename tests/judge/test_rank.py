@@ -152,10 +152,11 @@ def test_errors_of_the_judge_are_no_verdict():
     assert found.cost_dollars is None
 
 
-def test_reliability_shrinks_rewards():
+def test_reliability_shrinks_rewards_where_that_is_wanted():
     judge = Programmatic(ProgrammaticSettings(accuracy=0.75))
-    verdicts = [v for v in rank_groups(drawn(60, 5), judge) if not v.void]
-    plain = list(rank_groups(drawn(60, 5), judge, RankSettings(shrink=False)))
+    shrunk = rank_groups(drawn(60, 5), judge, RankSettings(shrink=True))
+    verdicts = [v for v in shrunk if not v.void]
+    plain = list(rank_groups(drawn(60, 5), judge))
     by_group = {v.group: v for v in plain}
     assert any(0 < v.reliability < 1 for v in verdicts)
     for v in verdicts:

@@ -24,6 +24,7 @@ from counterpoint.cli.compare import Compare
 from counterpoint.cli.demo import Demo
 from counterpoint.cli.diagnose import Diagnose
 from counterpoint.cli.doctor import Doctor
+from counterpoint.cli.judge import JudgeCommand
 from counterpoint.cli.model import Model
 from counterpoint.cli.rank import Rank
 from counterpoint.cli.report import Report
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "chat": Chat,
     "diagnose": Diagnose,
     "rank": Rank,
+    "judge": JudgeCommand,
     "report": Report,
     "runs": Runs,
     "schemes": Schemes,

@@ -19,7 +19,7 @@ from counterpoint import __version__
 from counterpoint.cli.compare import read_settings
 from counterpoint.cli.output import print_json, print_result, progress, say
 from counterpoint.errors import SettingError
-from counterpoint.judge.catalogue import make_judge, split
+from counterpoint.judge.catalogue import judge_and_settings, takes
 from counterpoint.judge.judges import Judge, Opinion
 from counterpoint.judge.present import Sheet
 from counterpoint.judge.rank import rank_groups
@@ -34,14 +34,11 @@ from counterpoint.talk.replies import Replies
 STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
 SHOWN = 20
 """Groups in the table; all are in the JSON and in --out."""
-OPENAI = ("key_variable", "deadline_seconds", "retries", "concurrency", "schema", "most_tokens",
-          "prompt_price", "completion_price")  # fmt: skip
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Of what is asked: "
     f"{', '.join(f.name for f in fields(RankSettings))}. Of a programmatic judge: accuracy, "
     "position_bias, length_bias, drift, ties, broken. regex: pattern. tests: command, "
-    "timeout_seconds. likelihood: model, most_tokens. openai: "
-    f"{', '.join(OPENAI)}."
+    f"timeout_seconds. likelihood: model, most_tokens. openai: {', '.join(takes('openai'))}."
 )
 
 
@@ -119,27 +116,11 @@ class Rank:
             UnknownNameError, SettingError: a judge, a setting or a value that is none.
         """
         given: dict[str, Any] = dict(read_settings(self.set))
-        flags = {"mode": self.mode, "calls": self.calls, "orders": self.orders,
-                 "criteria": self.criteria, "seed": self.seed}  # fmt: skip
-        for name, value in flags.items():
+        for name in ("mode", "calls", "orders", "seed", "criteria", "model", "base_url"):
+            value = getattr(self, name)
             if value is not None and str(given.setdefault(name, value)) != str(value):
                 raise SettingError(f"got {name} twice, with two values; wanted one")
-        if self.judge == "human":
-            given = {"mode": "swiss", "canaries": "none", **given}
-        if self.judge == "likelihood" and self.model:
-            given["model"] = self.model
-        if self.judge == "openai":
-            own = {key: given.pop(key) for key in OPENAI if key in given}
-            _, settings = split(self.judge, given, RankSettings)
-            return server_judge(self.base_url, self.model, own), settings
-        if self.base_url is not None or (self.model and self.judge != "likelihood"):
-            raise SettingError(f"got --base-url or --model for judge '{self.judge}'; wanted openai")
-        own, settings = split(self.judge, given, RankSettings)
-        if self.judge == "human":
-            from counterpoint.judge.human import Human
-
-            return Human(), settings
-        return make_judge(self.judge, own), settings
+        return judge_and_settings(self.judge, given)
 
     def _ranked(self, judge: Judge, settings: RankSettings) -> Iterator[tuple[GroupLine, Verdict]]:
         """Each group and its verdict, with progress."""
@@ -178,49 +159,6 @@ class Counted:
         """The judge's own opinions."""
         self.calls += len(sheets)
         return self.inner.judge(sheets)
-
-
-def server_judge(base_url: str | None, model: str | None, given: Mapping[str, str]) -> Judge:
-    """A judge behind an OpenAI-compatible server.
-
-    Raises:
-        SettingError: no address or model, or a value of a wrong type or out of range.
-    """
-    from counterpoint.judge.model import SpeakerJudge
-    from counterpoint.talk.server import Server
-    from counterpoint.talk.server_settings import ServerSettings
-    from counterpoint.worlds.given import settings_from
-
-    if not base_url or not model:
-        raise SettingError("got judge openai without --base-url or --model; wanted both")
-    told = settings_from(given, OpenAI, "openai")
-    prices = (told.prompt_price, told.completion_price)
-    settings = ServerSettings(
-        model,
-        base_url,
-        key_variable=told.key_variable,
-        deadline_seconds=told.deadline_seconds,
-        retries=told.retries,
-        concurrency=told.concurrency,
-        dollars_per_million=None if None in prices else prices,  # type: ignore[arg-type]
-    )
-    server = Server(settings)
-    return SpeakerJudge(server, server.facts, most_tokens=told.most_tokens,
-                        schema=told.schema, at_once=told.concurrency)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class OpenAI:
-    """What is set about a server that judges."""
-
-    key_variable: str = "OPENAI_API_KEY"
-    deadline_seconds: float = 120.0
-    retries: int = 4
-    concurrency: int = 8
-    schema: bool = True
-    most_tokens: int = 1024
-    prompt_price: float | None = None
-    completion_price: float | None = None
 
 
 def document_of(

@@ -1,76 +1,136 @@
-"""Judges by name: `make_judge`."""
+"""Judges by name: `judge_and_settings` makes one, and says what it is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.judge.human import Human
 from counterpoint.judge.judges import Judge
-from counterpoint.judge.model import Likelihood, LikelihoodSettings
+from counterpoint.judge.model import Likelihood, LikelihoodSettings, SpeakerJudge
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
 from counterpoint.judge.rules import Command, CommandSettings, Pattern, PatternSettings
+from counterpoint.judge.settings import RankSettings
 from counterpoint.worlds.given import did_you_mean, settings_from
 
-RULES: Mapping[str, tuple[type, type]] = {
+
+@dataclass(frozen=True)
+class ServerJudgeSettings:
+    """Which OpenAI-compatible server judges, and how it is asked.
+
+    Raises:
+        SettingError: no address or no model.
+    """
+
+    base_url: str = ""
+    """`https://...`, or `http://` on this machine."""
+    model: str = ""
+    """The name that the server knows the model by."""
+    key_variable: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key."""
+    deadline_seconds: float = 120.0
+    """Of a request, with all its tries."""
+    retries: int = 4
+    """So many tries of a request may fail and be made again."""
+    concurrency: int = 8
+    """Requests under way at once."""
+    schema: bool = True
+    """Whether the server is told the reply's JSON schema; not every server knows them."""
+    most_tokens: int = 1024
+    """Of a reply."""
+    prompt_price: float | None = None
+    """Dollars for a million prompt tokens."""
+    completion_price: float | None = None
+    """Dollars for a million tokens of a reply."""
+
+    def __post_init__(self) -> None:
+        if not self.base_url or not self.model:
+            raise SettingError("got judge openai without --base-url or --model; wanted both")
+
+
+@dataclass(frozen=True)
+class HumanSettings:
+    """Who judges at the terminal."""
+
+    name: str = ""
+    """Two people are two judges: what one has answered is not kept for the other."""
+
+
+def _server(told: ServerJudgeSettings) -> Judge:
+    from counterpoint.talk.server import Server
+    from counterpoint.talk.server_settings import ServerSettings
+
+    prices = (told.prompt_price, told.completion_price)
+    server = Server(
+        ServerSettings(
+            told.model,
+            told.base_url,
+            key_variable=told.key_variable,
+            deadline_seconds=told.deadline_seconds,
+            retries=told.retries,
+            concurrency=told.concurrency,
+            dollars_per_million=None if None in prices else prices,  # type: ignore[arg-type]
+        )
+    )
+    return SpeakerJudge(
+        server,
+        server.facts,
+        most_tokens=told.most_tokens,
+        schema=told.schema,
+        at_once=told.concurrency,
+    )
+
+
+JUDGES: Mapping[str, tuple[Any, type]] = {
     "programmatic": (Programmatic, ProgrammaticSettings),
     "regex": (Pattern, PatternSettings),
     "tests": (Command, CommandSettings),
     "likelihood": (Likelihood, LikelihoodSettings),
+    "openai": (_server, ServerJudgeSettings),
+    "human": (lambda told: Human(told.name), HumanSettings),
 }
-"""Name to a judge and its settings; `openai` and `human` are made where their arguments are."""
-NAMES = (*RULES, "openai", "human")
+"""Name to what makes the judge of its settings, and the settings' class."""
+PEOPLE = {"mode": "swiss", "canaries": "none"}
+"""What a person is asked, if nothing else is said."""
 
 
-def make_judge(name: str, given: Mapping[str, Any] | None = None) -> Judge:
-    """A judge that is a rule or a local model.
+def takes(name: str) -> tuple[str, ...]:
+    """The settings that a judge has."""
+    return tuple(field.name for field in fields(JUDGES[name][1]))
+
+
+def judge_and_settings(name: str, given: Mapping[str, Any]) -> tuple[Judge, RankSettings]:
+    """A judge, and what it is asked, from one list of settings.
 
     Args:
-        name: one of `RULES`.
-        given: its settings, as text or as values.
+        name: one of `JUDGES`.
+        given: settings of the judge and of `RankSettings`, as text or as values.
 
     Raises:
         UnknownNameError: there is no judge, or no setting, of that name.
         SettingError: a value of a wrong type or out of range.
     """
-    if name not in RULES:
+    if name not in JUDGES:
         raise UnknownNameError(
-            f"got judge '{name}'; wanted one of {', '.join(NAMES)}{did_you_mean(name, NAMES)}"
+            f"got judge '{name}'; wanted one of {', '.join(JUDGES)}{did_you_mean(name, JUDGES)}"
         )
-    kind, settings = RULES[name]
-    made: Judge = kind(settings_from(given, settings, name))
-    return made
-
-
-def takes(name: str) -> tuple[str, ...]:
-    """The settings that a judge has."""
-    return tuple(f.name for f in fields(RULES[name][1])) if name in RULES else ()
-
-
-def split(name: str, given: Mapping[str, Any], others: type) -> tuple[dict[str, Any], Any]:
-    """Settings of the judge, and settings of what is asked of it, from one list.
-
-    Args:
-        name: of the judge.
-        given: all of them.
-        others: the class of the rest.
-
-    Raises:
-        UnknownNameError: a setting that neither has.
-        SettingError: a value of a wrong type or out of range.
-    """
+    make, kind = JUDGES[name]
     own = {key: value for key, value in given.items() if key in takes(name)}
     rest = {key: value for key, value in given.items() if key not in own}
-    known = [field.name for field in fields(others)]
+    known = [*takes(name), *(field.name for field in fields(RankSettings))]
     for key in rest:
         if key not in known:
-            both = [*takes(name), *known]
             raise UnknownNameError(
-                f"got setting {key} for judge '{name}'; wanted one of {', '.join(both)}"
-                f"{did_you_mean(key, both)}"
+                f"got setting {key} for judge '{name}'; wanted one of {', '.join(known)}"
+                f"{did_you_mean(key, known)}"
             )
+    if name == "human":
+        rest = {**PEOPLE, **rest}
     try:
-        return own, settings_from(rest, others, name)
+        settings = settings_from(rest, RankSettings, name)
+        judge: Judge = make(settings_from(own, kind, name))
     except SettingError as error:
         raise SettingError(str(error).replace(" for world ", " for judge ")) from None
+    return judge, settings

@@ -29,8 +29,8 @@ class RankSettings:
     """How many rankings become one."""
     rewards: Literal["ranks", "scores"] = "ranks"
     """Evenly spaced by rank, or by strength."""
-    shrink: bool = True
-    """Whether rewards are multiplied by the reliability."""
+    shrink: bool = False
+    """Whether rewards are multiplied by the reliability; it was measured to teach no faster."""
     least: float = 0.0
     """A group whose reliability is not above it is void."""
     canaries: Literal["strict", "relaxed", "none"] = "strict"

@@ -27,7 +27,7 @@ class Verdict:
     reliability: float | None = None
     """How far orders of the same runs agreed, 0 to 1; None where nothing was ranked twice."""
     rewards: Mapping[str, float] = field(default_factory=dict)
-    """By run id, mean 0, already multiplied by the reliability; empty where the group is void."""
+    """By run id, mean 0; empty where the group is void."""
     strengths: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     """By run id: strength and its 95% interval; see `aggregate.py`."""
     agents: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

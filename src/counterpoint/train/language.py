@@ -32,6 +32,7 @@ from counterpoint.talk.model import LanguageModel
 from counterpoint.train.adam import Adam
 from counterpoint.train.arms import NORMALIZED_BY
 from counterpoint.train.episodes import Answer, Played, any_word, play
+from counterpoint.train.judged import JudgedRewards
 from counterpoint.train.language_settings import LanguageSettings
 from counterpoint.train.linear import single_precision
 from counterpoint.train.machine import settle
@@ -99,6 +100,11 @@ class LanguageLearner:
         self.updates = 0
         self.expected: tuple[Ask, ...] = ()
         """Choices that the last update met: the next one will, so they are computed in one pass."""
+        self.judged = (
+            JudgedRewards(settings.judge, settings.judge_set, world.summary, seed)
+            if settings.judge
+            else None
+        )
         met = [ask for ask in met_by_chance(world, settings, seed) if ask.words]
         for words in dict.fromkeys(ask.words for ask in met):
             model.first_tokens(words)  # raises where two begin alike
@@ -125,7 +131,10 @@ class LanguageLearner:
         self.words.forget()
         self.words.rows_of(self.expected)
         played = self.play(self.rng)
-        rewards = played.rewards
+        rewards, told = played.rewards, dict[str, float]()
+        if self.judged is not None:
+            rewards, told = self.judged.rewards(played, self.updates)
+            rewards = rewards[:, None]
         if rewards.shape[1] == 1 or self.scheme.components == "sum_first":
             rewards = rewards.sum(axis=1)
         credit = advantages(rewards, played.columns, self.scheme, state=self.state)
@@ -133,7 +142,6 @@ class LanguageLearner:
         values = single_precision(credit.values, played.columns["batch"], 1)
         if look is not None:
             look(played, credit)
-        told: dict[str, float] = {}
         for turn in range(self._passes(played)):
             for adam in self.adams.values():
                 adam.zero()

@@ -62,6 +62,10 @@ class LanguageSettings:
     """Free texts that are in one pass; gradients add up over passes."""
     diagnose_every: int = 1
     """Updates between measurements of each agent's gradient; 0 never measures."""
+    judge: str = ""
+    """Who ranks the episodes of each task; the ranks are the reward, in place of the world's."""
+    judge_set: str = ""
+    """Settings of the judge and of what it is asked, `accuracy:.8,canaries:none`."""
 
     def __post_init__(self) -> None:
         for name, low, high in (

@@ -1,0 +1,112 @@
+"""`counterpoint judge check`: how good a judge is, on groups whose truth is known."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from counterpoint import __version__
+from counterpoint.cli.compare import read_settings
+from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.rank import SETTABLE
+from counterpoint.errors import SettingError
+from counterpoint.judge.catalogue import judge_and_settings
+from counterpoint.judge.check import check_judge
+from counterpoint.readers.groups import read_groups
+from counterpoint.readers.lines import TornLogWarning
+
+
+@dataclass(frozen=True)
+class JudgeCommand:
+    """Measure a judge on groups whose truth is known, before you train on what it says.
+
+    FILE has groups as `counterpoint rank` takes them, with a `score` in each run. Accuracy, a taste
+    for the first place, for length or for its own runs, agreement with itself, cost; and how many
+    orders of a group it takes to reach a reliability.
+
+    Examples:
+      counterpoint judge check labelled.jsonl --judge openai --base-url URL --model NAME
+      counterpoint judge check labelled.jsonl --judge programmatic --set position_bias=.3
+    """
+
+    action: Annotated[Literal["check"], tyro.conf.Positional]
+    """What to do: check."""
+    file: Annotated[str, tyro.conf.Positional]
+    """Groups in JSON lines; `-` reads standard input."""
+    judge: Literal["programmatic", "regex", "tests", "likelihood", "openai"]
+    """Who is measured."""
+    base_url: str | None = None
+    """Of an OpenAI-compatible server."""
+    model: str | None = None
+    """The name that the server knows the model by; or the local model that measures likelihood."""
+    reliability: float = 0.8
+    """What is to be reached, between 0 and 1."""
+    own: str = ""
+    """The `author` whose runs are the judge's own."""
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
+    json: bool = False
+    """Print the measures as JSON alone."""
+
+    def run(self) -> int:
+        """Read, ask, measure, print."""
+        if not 0 < self.reliability < 1:
+            raise SettingError(f"got --reliability {self.reliability}; wanted between 0 and 1")
+        given: dict[str, Any] = dict(read_settings(self.set))
+        given |= {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
+        judge, settings = judge_and_settings(self.judge, given)
+        with warnings.catch_warnings(record=True) as met:
+            warnings.simplefilter("always", TornLogWarning)
+            found = check_judge(
+                (line.group for line in read_groups(self.file)),
+                judge,
+                wanted=self.reliability,
+                own=self.own,
+                criteria=settings.criteria,
+                seed=settings.seed,
+            )
+        for warning in met:
+            say(f"counterpoint: {warning.message}")
+        document = {"schema": "counterpoint.judge/1", "version": __version__,
+                    "judge": dict(judge.facts), **asdict(found)}  # fmt: skip
+        for told, measure in zip(document["measures"], found.measures, strict=True):
+            told["found"] = measure.found
+        if self.json:
+            print_json(document)
+        else:
+            print_result(*tables(document))
+        return 0
+
+
+def tables(document: Mapping[str, Any]) -> list[Any]:
+    """The measures, and what follows."""
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("measure", "value", "95% interval", "without it", "meaning"):
+        table.add_column(name)
+    for each in document["measures"]:
+        known = each["value"] is not None
+        ends = f"{each['low']:.3f} to {each['high']:.3f}" if each["low"] is not None else ""
+        table.add_row(
+            Text(each["name"].replace("_", " ")),
+            f"{each['value']:.3f}" if known else "",
+            ends,
+            "" if each["null"] is None else f"{each['null']:g}",
+            Text(each["meaning"]),
+        )
+    orders = document["orders"]
+    reached = (
+        f"a reliability of {document['wanted']:g} takes {orders} orders of each group"
+        if orders
+        else f"no number of orders reaches a reliability of {document['wanted']:g}"
+    )
+    tokens = document["tokens"]
+    cost = f"{document['groups']} groups, {document['calls']} calls, "
+    cost += "tokens not known" if tokens is None else f"{tokens} tokens"
+    cost += f"; {document['unreadable']} replies could not be read"
+    return [table, reached, cost]

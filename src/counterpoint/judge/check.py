@@ -1,0 +1,278 @@
+"""How good a judge is, on groups whose truth is known: `check_judge`.
+
+Each group is ranked three times, without canaries: in an order, in the same order again (with other
+ids), and backwards. From these come accuracy, a taste for the position, for length or for one's own
+runs, agreement with itself, and how many orders would reach a wanted reliability.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from counterpoint.errors import JudgeError
+from counterpoint.judge.aggregate import kendall_tau_b, order_of
+from counterpoint.judge.group import Group
+from counterpoint.judge.judges import Judge, Opinion
+from counterpoint.judge.modes import Ranking
+from counterpoint.judge.present import Presenter, Sheet
+from counterpoint.judge.settings import RankSettings
+from counterpoint.judge.verdict import of_runs
+from counterpoint.judge.wire import parse_ranking, parse_score
+from counterpoint.stats import bootstrap_interval
+from counterpoint.worlds.base import Floats
+
+ORDERS = ("first", "again", "backwards")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One property of a judge."""
+
+    name: str
+    """What it is."""
+    value: float | None
+    """The mean over groups; None where it is not computable."""
+    low: float | None
+    """Lower end of the 95% bootstrap interval over groups."""
+    high: float | None
+    """Upper end."""
+    null: float | None
+    """What a judge without the property has."""
+    n: int
+    """Groups behind it."""
+    meaning: str
+    """What the number says; or why there is none."""
+
+    @property
+    def found(self) -> bool:
+        """Whether the interval leaves the null out."""
+        return (
+            self.low is not None
+            and self.high is not None
+            and self.null is not None
+            and not self.low <= self.null <= self.high
+        )
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of a check."""
+
+    measures: tuple[Measure, ...]
+    """In the order in which they are told."""
+    orders: int | None
+    """Orders of a group that reach the wanted reliability; None where none do."""
+    wanted: float
+    """That reliability."""
+    groups: int
+    """Groups of two runs or more."""
+    unreadable: int
+    """Replies that could not be read."""
+    calls: int
+    """Times that the judge was asked."""
+    tokens: int | None
+    """None where nobody counted."""
+    cost_dollars: float | None
+    """None where the price is not known."""
+
+
+def check_judge(
+    groups: Iterable[Group],
+    judge: Judge,
+    *,
+    wanted: float = 0.8,
+    own: str = "",
+    criteria: str = "",
+    seed: int = 0,
+) -> Check:
+    """Measure a judge.
+
+    Args:
+        groups: whose candidates' `truth` is known.
+        judge: who is measured.
+        wanted: reliability to be reached, between 0 and 1.
+        own: the author whose runs are the judge's own.
+        criteria: what is good, for judges that read.
+        seed: of orders, ids, and a judge's own chance.
+
+    Raises:
+        JudgeError: a run without a truth, or no group of two runs.
+        CounterpointError: the judge cannot be used.
+    """
+    rng = np.random.default_rng(seed)
+    told = _Told()
+    rows: list[dict[str, float]] = []
+    for group in groups:
+        if len(group.candidates) < 2:
+            continue
+        if any(each.truth is None for each in group.candidates):
+            raise JudgeError(
+                f"got group '{group.id}' with runs whose score is not known; wanted all"
+            )
+        rows.append(_measured(group, judge, rng, told, own, criteria))
+    if not rows:
+        raise JudgeError("got no group of two runs or more; wanted some to check a judge on")
+    measures = tuple(_measure(rows, *each) for each in MEASURES)
+    return Check(
+        measures,
+        orders_for(wanted, next(m.value for m in measures if m.name == "reliability")),
+        wanted,
+        len(rows),
+        told.unreadable,
+        told.calls,
+        told.tokens,
+        told.cost,
+    )
+
+
+MEASURES: tuple[tuple[str, float | None, str], ...] = (
+    ("accuracy", 0.5, "share of pairs of different worth that it puts in the right order"),
+    ("tau", 0.0, "Kendall's tau-b between its ranking and the truth"),
+    ("position_bias", 0.5, "how often of a pair the one that stands first is put higher"),
+    ("length_bias", 0.0, "errors in favour of the longer run less errors in favour of the shorter"),
+    ("self_preference", 0.0, "errors in favour of its own runs less errors against them"),
+    ("retest", None, "Kendall's tau-b between two rankings in the same order"),
+    ("reliability", 0.0, "Kendall's tau-b between two rankings in opposite orders"),
+    ("drift", 0.0, "standard deviation of the score of one run that is scored twice"),
+    ("ties", None, "share of pairs that it ties"),
+)
+"""Name, null, meaning."""
+WHY_NOT = {
+    "length_bias": "not computable because in no group pairs of different worth and length occur "
+    "both ways",
+    "self_preference": "not computable because no author is known to be the judge (--own), or no "
+    "group has runs of its own and of others that are better and worse",
+}
+
+
+def orders_for(wanted: float, single: float | None) -> int | None:
+    """Orders after which reliability is `wanted`, by Spearman and Brown: w (1 - r) / (r (1 - w)).
+
+    Args:
+        wanted: between 0 and 1.
+        single: r, agreement between two single orders.
+
+    Returns: None where r is not above 0: no number of orders helps.
+    """
+    if single is None or single <= 0:
+        return None
+    if single >= 1:
+        return 1
+    odds = wanted * (1 - single) / (single * (1 - wanted))
+    return max(1, math.ceil(odds - 1e-9))
+
+
+class _Told:
+    """What asking cost."""
+
+    def __init__(self) -> None:
+        self.calls = self.unreadable = 0
+        self.tokens: int | None = 0
+        self.cost: float | None = 0.0
+
+    def ask(self, judge: Judge, sheets: Sequence[Sheet]) -> list[Opinion]:
+        """Opinions, counted."""
+        found: list[Opinion] = []
+        for first in range(0, len(sheets), judge.at_once):
+            found += judge.judge(sheets[first : first + judge.at_once])
+        self.calls += len(found)
+        for each in found:
+            known = self.tokens is not None and each.tokens is not None
+            self.tokens = self.tokens + each.tokens if known else None  # type: ignore[operator]
+            known = self.cost is not None and each.cost_dollars is not None
+            self.cost = self.cost + each.cost_dollars if known else None  # type: ignore[operator]
+        return found
+
+
+def _measured(
+    group: Group, judge: Judge, rng: np.random.Generator, told: _Told, own: str, criteria: str
+) -> dict[str, float]:
+    """What one group says of the judge; NaN where it says nothing."""
+    n = len(group.candidates)
+    presenter = Presenter(group, rng, criteria, RankSettings.longest)
+    order = rng.permutation(n).tolist()
+    orders = dict(zip(ORDERS, (order, order, order[::-1]), strict=True))
+    rankings: dict[str, Ranking] = {}
+    sheets = [presenter.sheet("ranking", each) for each in orders.values()]
+    one = int(rng.integers(n))
+    scores = [presenter.sheet("score", [one]) for _ in range(2)]
+    opinions = told.ask(judge, [*sheets, *scores])
+    for name, sheet, opinion in zip(orders, sheets, opinions, strict=False):
+        try:
+            rankings[name] = of_runs(sheet, parse_ranking(opinion.text, sheet.labels))
+        except JudgeError:
+            told.unreadable += 1
+    found = dict.fromkeys((name for name, *_ in MEASURES), math.nan)
+    try:
+        found["drift"] = float(np.std([parse_score(o.text) for o in opinions[3:]], ddof=1))
+    except JudgeError:
+        told.unreadable += 1
+    truth = np.array([each.truth for each in group.candidates], dtype=float)
+    if "first" in rankings and "again" in rankings:
+        found["retest"] = kendall_tau_b(rankings["first"], rankings["again"])
+    if "first" in rankings and "backwards" in rankings:
+        both = [rankings["first"], rankings["backwards"]]
+        found["reliability"] = kendall_tau_b(*both)
+        found["tau"] = float(np.mean([kendall_tau_b(r, order_of(truth)) for r in both]))
+        above = [_above(r, n) for r in both]
+        found |= _of_pairs(above, truth, group, own)
+        places = [np.argsort(orders[name]) for name in ("first", "backwards")]
+        found["position_bias"] = float(
+            np.mean([a[p[:, None] < p[None, :]].mean() for a, p in zip(above, places, strict=True)])
+        )
+    return found
+
+
+def _above(ranking: Ranking, n: int) -> Floats:
+    """[n, n] 1 where i is put above j, .5 where they are tied."""
+    place = np.zeros(n)
+    for rank, tied in enumerate(ranking):
+        place[list(tied)] = rank
+    return np.asarray(0.5 + 0.5 * np.sign(place[None, :] - place[:, None]))
+
+
+def _of_pairs(above: list[Floats], truth: Floats, group: Group, own: str) -> dict[str, float]:
+    """What pairs say, over both orders, so that a taste for the position cancels."""
+    mean = np.mean(above, axis=0)
+    n = len(truth)
+    better = truth[:, None] > truth[None, :]
+    lengths = np.array([sum(len(e.text) for e in c.episode.events) for c in group.candidates])
+    mine = np.array([bool(own) and c.author == own for c in group.candidates])
+    off = ~np.eye(n, dtype=bool)
+    found = {"ties": float(np.mean([(a == 0.5)[off].mean() for a in above]))}
+    if better.any():
+        found["accuracy"] = float(mean[better].mean())
+    wrong = 1 - mean  # of (better, worse): how far the worse one is put above
+    longer = lengths[:, None] > lengths[None, :]
+    found["length_bias"] = _difference(wrong, better & longer.T, better & longer)
+    owned = mine[:, None] & ~mine[None, :]
+    found["self_preference"] = _difference(wrong, better & owned.T, better & owned)
+    return found
+
+
+def _difference(wrong: Floats, favours: Any, against: Any) -> float:
+    """Mean error where an error favours a kind less mean error where it is against it."""
+    if not favours.any() or not against.any():
+        return math.nan
+    return float(wrong[favours].mean() - wrong[against].mean())
+
+
+def _measure(rows: list[dict[str, float]], name: str, null: float | None, meaning: str) -> Measure:
+    values = np.array([row[name] for row in rows])
+    values = values[~np.isnan(values)]
+    if not len(values):
+        why = WHY_NOT.get(name, "not computable because no reply could be read")
+        return Measure(name, None, None, None, null, 0, why)
+    if len(values) == 1:
+        return Measure(name, float(values[0]), None, None, null, 1, meaning)
+    found = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=_mean)
+    return Measure(name, found.value, found.low, found.high, null, len(values), meaning)
+
+
+def _mean(values: Floats) -> Floats:
+    return np.asarray(values.mean(axis=-1))
