@@ -1,12 +1,14 @@
 """The shared words: what a trainer hands over, what a log tells, and what we conclude.
 
 `Decisions` are the columns of a trainer; an `Episode` is made of `Event`s, an `Outcome` is a row of
-a table of results, and a `Finding` is what an audit says of them. All are plain frozen values.
+a table of results, and a `Finding` is what an audit says of them. All are plain frozen values;
+`read` brings episodes from a log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,3 +176,20 @@ class Finding:
     """Why, in words: what was found, or `not computable because ...`."""
     evidence: tuple[Mapping[str, Any], ...] = ()
     """Where it can be seen: `episode`, `t`, `agent` and `quote`, or numbers, ready for JSON."""
+
+
+def read(path: str | os.PathLike[str], names: Any = None) -> Iterator[Episode]:
+    """Every episode of a log or a folder of logs, whatever format it is in.
+
+    The same as `counterpoint.readers.logs.read_logs`, by the name that people look for.
+
+    Args:
+        path: of the file or folder.
+        names: a `counterpoint.readers.mapping.Names`: who is a member and who is none.
+
+    Raises:
+        LogError: there is nothing, or a log is broken; file, line and field are named.
+    """
+    from counterpoint.readers.logs import read_logs
+
+    return read_logs(path, names)

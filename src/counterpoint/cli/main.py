@@ -24,6 +24,7 @@ from counterpoint.cli.compare import Compare
 from counterpoint.cli.demo import Demo
 from counterpoint.cli.diagnose import Diagnose
 from counterpoint.cli.doctor import Doctor
+from counterpoint.cli.import_logs import Import
 from counterpoint.cli.judge import JudgeCommand
 from counterpoint.cli.model import Model
 from counterpoint.cli.rank import Rank
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "resume": Resume,
     "chat": Chat,
     "diagnose": Diagnose,
+    "import": Import,
     "rank": Rank,
     "judge": JudgeCommand,
     "report": Report,

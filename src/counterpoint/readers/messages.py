@@ -66,7 +66,11 @@ def _read(message: Any, at: str, called: dict[str, str]) -> Iterator[dict[str, A
     role = message["role"]
     name = _name(message, role)
     if role in ("tool", "function"):
-        name = str(message.get("name") or called.get(str(message.get("tool_call_id")), role))
+        name = str(
+            message.get("name")
+            or message.get("function")
+            or called.get(str(message.get("tool_call_id")), role)
+        )
     text = _text(message.get("content"), at)
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list):
@@ -75,6 +79,8 @@ def _read(message: Any, at: str, called: dict[str, str]) -> Iterator[dict[str, A
         yield {"agent": name, "kind": "message", "text": text}
     for call in calls:
         function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, str):  # as inspect_ai writes it
+            function = {"name": function, "arguments": call.get("arguments", "")}
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise LogError(
                 f"{at}, tool_calls: got {_shown(call)}; wanted a function's name and arguments"

@@ -1,0 +1,103 @@
+"""CooperBench: a folder with what agents said to each other, and what each of them did.
+
+`conversation.json` is a list of {from, to, message, timestamp, feature_id};
+`agent{feature}_traj.json` has the `agent_id` and its messages; `result.json` and `eval.json`, where
+they are, what came of it. The runner's own code is followed:
+https://github.com/cooperbench/CooperBench, runner/coop.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import LogError
+from counterpoint.records import Episode, Event
+
+TRAJECTORY = re.compile(r"^agent\w*_traj\.json$")
+Load = Callable[[Path], Any]
+
+
+def is_cooperbench(folder: Path) -> bool:
+    """Whether a folder is one run."""
+    names = {path.name for path in folder.iterdir()}
+    return "result.json" in names and any(TRAJECTORY.match(name) for name in names)
+
+
+def cooperbench(folder: Path, load: Load) -> Episode:
+    """One run: messages between agents, and an action for each step of each of them.
+
+    Steps without a time stand behind the messages, agent by agent.
+
+    Args:
+        folder: of the run.
+        load: reads a JSON file, or raises LogError.
+
+    Raises:
+        LogError: a file of it is not what the runner writes.
+    """
+    told: list[tuple[float, int, dict[str, Any]]] = []
+    talk = folder / "conversation.json"
+    for i, message in enumerate(_list(load(talk), talk) if talk.exists() else []):
+        if not isinstance(message, dict) or not isinstance(message.get("from"), str):
+            raise LogError(f"{talk}, message {i}: got no sender; wanted from, to and message")
+        to = message.get("to")
+        told.append((_time(message), len(told), {
+            "agent": message["from"], "kind": "message", "text": str(message.get("message") or ""),
+            "to": (str(to),) if to else (), "meta": {"feature": message.get("feature_id")},
+        }))  # fmt: skip
+    for path in sorted(p for p in folder.iterdir() if TRAJECTORY.match(p.name)):
+        track = load(path)
+        if not isinstance(track, dict):
+            raise LogError(f"{path}: got {type(track).__name__}; wanted an object with messages")
+        who = str(track.get("agent_id") or path.name.removesuffix("_traj.json"))
+        for message in _list(track.get("messages", []), path):
+            if isinstance(message, dict) and message.get("role") == "assistant":
+                told.append((_time(message), len(told), {
+                    "agent": who, "kind": "action", "text": str(message.get("content") or ""),
+                    "meta": {"name": "step"},
+                }))  # fmt: skip
+    told.sort(key=lambda each: each[:2])
+    events = tuple(Event(t=t, **each) for t, (_, _, each) in enumerate(told))
+    result = load(folder / "result.json")
+    result = result if isinstance(result, dict) else {}
+    graded = load(folder / "eval.json") if (folder / "eval.json").exists() else None
+    agents = tuple(result.get("agents") or {}) or tuple(dict.fromkeys(e.agent for e in events))
+    task = f"{result.get('repo', '')}/{result.get('task_id', '')}"
+    return Episode(
+        str(result.get("run_id") or folder.name),
+        events,
+        agents,
+        run=str(result.get("run_name", "")),
+        task=f"{task}/{'-'.join(map(str, result.get('features') or []))}",
+        success=_success(graded),
+        meta={
+            "format": "cooperbench",
+            "setting": result.get("setting"),
+            "cost": result.get("total_cost"),
+            "merge": graded.get("merge") if isinstance(graded, dict) else None,
+        },
+    )
+
+
+def _success(graded: Any) -> float | None:
+    if not isinstance(graded, dict):
+        return None
+    if isinstance(graded.get("both_passed"), bool):
+        return float(graded["both_passed"])
+    passed = [v.get("passed") for k, v in graded.items()
+              if re.match(r"feature\d*$", k) and isinstance(v, dict)]  # fmt: skip
+    return float(all(passed)) if passed and all(isinstance(p, bool) for p in passed) else None
+
+
+def _time(message: Mapping[str, Any]) -> float:
+    at = message.get("timestamp")
+    return float(at) if isinstance(at, int | float) and not isinstance(at, bool) else float("inf")
+
+
+def _list(value: Any, path: Path) -> list[Any]:
+    if not isinstance(value, list):
+        raise LogError(f"{path}: got {type(value).__name__}; wanted a list of messages")
+    return value
