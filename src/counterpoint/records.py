@@ -176,6 +176,8 @@ class Finding:
     """Why, in words: what was found, or `not computable because ...`."""
     evidence: tuple[Mapping[str, Any], ...] = ()
     """Where it can be seen: `episode`, `t`, `agent` and `quote`, or numbers, ready for JSON."""
+    p: float | None = None
+    """How often chance alone gives as much, where there is a test."""
 
 
 def read(path: str | os.PathLike[str], names: Any = None) -> Iterator[Episode]:

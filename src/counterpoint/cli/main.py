@@ -18,6 +18,7 @@ from typing import Protocol
 import tyro
 
 from counterpoint import __version__
+from counterpoint.cli.audit import Audit, Audits, CompareOutcomes
 from counterpoint.cli.catalogue import Schemes, Worlds
 from counterpoint.cli.chat import Chat
 from counterpoint.cli.compare import Compare
@@ -50,6 +51,9 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "resume": Resume,
     "chat": Chat,
     "diagnose": Diagnose,
+    "audit": Audit,
+    "audits": Audits,
+    "compare-outcomes": CompareOutcomes,
     "import": Import,
     "rank": Rank,
     "judge": JudgeCommand,

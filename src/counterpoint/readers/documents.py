@@ -211,8 +211,11 @@ def langgraph(value: Any, where: str, name: str) -> list[Episode]:
         role = _LANG.get(str(message.get("type")))
         if role is None:
             raise LogError(f"{where}, message {i}, type: got {message.get('type')!r}")
-        calls = [{"id": c.get("id"), "function": {"name": c.get("name"), "arguments": c.get("args")}}
-                 for c in message.get("tool_calls") or [] if isinstance(c, dict)]  # fmt: skip
+        calls = [
+            {"id": c.get("id"), "function": str(c.get("name")), "arguments": c.get("args", "")}
+            for c in message.get("tool_calls") or []
+            if isinstance(c, dict)
+        ]
         turned.append({**message, "role": role, "tool_calls": calls})
     return [_chat(turned, where, name, "langgraph")]
 

@@ -17,6 +17,7 @@ from counterpoint.records import Episode, Event
 
 SCHEMA = 1
 _encoder = msgspec.json.Encoder()
+_MAY_BE_NOTHING = ("answer", "work", "tokens")
 _EVENT = ("text", "to", "answer", "reward", "work", "tokens", "meta")
 
 
@@ -27,7 +28,7 @@ def encode(episode: Episode) -> bytes:
         told: dict[str, Any] = {"agent": event.agent, "kind": event.kind}
         for name in _EVENT:
             value = getattr(event, name)
-            if value is not None and value != "" and value != () and value != {}:
+            if value or (value is not None and name in _MAY_BE_NOTHING):
                 told[name] = value
         events.append(told)
     whole = {

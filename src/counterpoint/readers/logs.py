@@ -110,7 +110,7 @@ def _is_lines(path: Path, head: bytes) -> bool:
 def _document(path: Path, note: Note, top: bool) -> Iterator[Episode]:
     value = _load(path)
     if isinstance(value, dict) and is_span(value):
-        yield from episodes_of_spans(list(spans_of(value)))
+        yield from episodes_of_spans(list(spans_of(value, str(path))))
     elif kind := kind_of(value):
         yield from KINDS[kind][1](value, str(path), path.stem)
     elif isinstance(value, list) and value and all(kind_of(each) for each in value):
@@ -118,7 +118,7 @@ def _document(path: Path, note: Note, top: bool) -> Iterator[Episode]:
             kind = kind_of(each)
             yield from KINDS[str(kind)][1](each, f"{path}, {i}", f"{path.stem}-{i}")
     elif isinstance(value, list) and value and all(is_span(each) for each in value):
-        yield from episodes_of_spans([span for each in value for span in spans_of(each)])
+        yield from episodes_of_spans([span for each in value for span in spans_of(each, str(path))])
     elif top:
         raise LogError(
             f"{path}: got JSON of no kind that is known; wanted one of {', '.join(KINDS)}, otel"
@@ -162,7 +162,7 @@ def _lines(path: Path, note: Note, top: bool) -> Iterator[Episode]:
                 if kind == "otel":
                     if not is_span(value):
                         raise LogError(f"{where}: got no span in a file of spans")
-                    spans += spans_of(value)
+                    spans += spans_of(value, where)
                     continue
                 fits, reader = KINDS[str(kind)]
                 if not fits(value):

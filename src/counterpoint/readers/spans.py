@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from counterpoint.errors import LogError
 from counterpoint.readers.documents import episode
 from counterpoint.records import Episode
 
@@ -23,15 +24,26 @@ def is_span(value: Any) -> bool:
     )  # fmt: skip
 
 
-def spans_of(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The spans of a line, their attributes as a mapping."""
-    if "resourceSpans" in value:
-        for resource in value["resourceSpans"] or []:
-            for scope in resource.get("scopeSpans") or []:
-                for span in scope.get("spans") or []:
-                    yield {**span, "attributes": _attributes(span.get("attributes"))}
-    else:
-        yield {**value, "attributes": _attributes(value["attributes"])}
+def spans_of(value: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    """The spans of a line, their attributes as a mapping.
+
+    Raises:
+        LogError: a part of it is of another type; the error names it.
+    """
+    if "resourceSpans" not in value:
+        yield {**value, "attributes": _attributes(value["attributes"], where)}
+        return
+    for resource in _objects(value, "resourceSpans", where):
+        for scope in _objects(resource, "scopeSpans", where):
+            for span in _objects(scope, "spans", where):
+                yield {**span, "attributes": _attributes(span.get("attributes"), where)}
+
+
+def _objects(value: Mapping[str, Any], name: str, where: str) -> list[dict[str, Any]]:
+    found = value.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise LogError(f"{where}, {name}: got something else than a list of objects")
+    return found
 
 
 def episodes_of_spans(spans: Sequence[Mapping[str, Any]]) -> list[Episode]:
@@ -47,16 +59,15 @@ def episodes_of_spans(spans: Sequence[Mapping[str, Any]]) -> list[Episode]:
     return found
 
 
-def _attributes(given: Any) -> dict[str, Any]:
+def _attributes(given: Any, where: str) -> dict[str, Any]:
     """A mapping, also where OTLP writes a list of keys and typed values."""
     if isinstance(given, dict):
         return given
     found = {}
-    for each in given or []:
+    for each in _objects({"attributes": given}, "attributes", where):
         value = each.get("value")
-        found[each.get("key", "")] = (
-            next(iter(value.values()), None) if isinstance(value, dict) else value
-        )
+        value = next(iter(value.values()), None) if isinstance(value, dict) else value
+        found[str(each.get("key", ""))] = value
     return found
 
 

@@ -1,0 +1,108 @@
+"""What audits share: the seam, intervals and tests over episodes, evidence, and "cannot know"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding, Outcome
+from counterpoint.stats import bootstrap_interval, wilson_interval
+from counterpoint.worlds.base import Floats
+
+Row = Mapping[str, Any]
+"""What an audit keeps of one episode: numbers, and a few places as evidence."""
+Evidence = Mapping[str, Any]
+
+LONGEST_QUOTE = 120
+"""Characters of a quotation."""
+MOST_EVIDENCE = 5
+"""Places that a finding shows."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One thing to look for."""
+
+    name: str
+    """As in `counterpoint audit --only NAME`."""
+    summary: str
+    """One line."""
+    look: Callable[[Episode], Row | None]
+    """What is kept of an episode; None where it says nothing."""
+    conclude: Callable[[Sequence[Row], Sequence[Outcome]], list[Finding]]
+    """Findings of all that was kept, and of a table of outcomes where one was given."""
+
+
+def unknown(audit: str, name: str, why: str, n: int = 0) -> Finding:
+    """A finding that cannot be made."""
+    reason = f"not computable because {why}"
+    return Finding(audit, name, None, n, verdict=NOT_COMPUTABLE, reason=reason)
+
+
+def share(
+    audit: str, name: str, hits: int, n: int, tolerated: float, reason: str,
+    evidence: Sequence[Evidence] = (),
+) -> Finding:  # fmt: skip
+    """A share of episodes, and its Wilson interval; found where it is all above the tolerated.
+    tolerated.
+
+    Args:
+        audit, name: of the finding.
+        hits, n: episodes with it, and all.
+        tolerated: share that a sound team has as well: the null.
+        reason: what a hit is.
+        evidence: where it can be seen.
+    """
+    told = wilson_interval(hits, n)
+    verdict = FOUND if told.low > tolerated else CLEAR
+    said = f"{hits} of {n} episodes: {reason}"
+    places = tuple(evidence[:MOST_EVIDENCE])
+    return Finding(audit, name, hits / n, n, told.low, told.high, tolerated, verdict, said, places)
+
+
+def mean_gap(
+    audit: str, name: str, gaps: Sequence[float], least: float, reason: str,
+    evidence: Sequence[Evidence] = (), fewest: int = 5,
+) -> Finding:  # fmt: skip
+    """A mean over episodes of a difference from its own null, which is 0.
+
+    Args:
+        audit, name: of the finding.
+        gaps: of each episode.
+        least: a mean that is worth telling; p says whether it can be chance.
+        reason: what the number is.
+        evidence: where it can be seen.
+        fewest: episodes below which nothing is said.
+    """
+    values = np.asarray(gaps, dtype=float)
+    if len(values) < fewest:
+        return unknown(audit, name, f"{len(values)} episodes can tell, and {fewest} are wanted",
+                       len(values))  # fmt: skip
+    told = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=_mean)
+    p = sign_flip(values)
+    verdict = FOUND if told.value >= least and told.low > 0 else CLEAR
+    return Finding(audit, name, told.value, len(values), told.low, told.high, 0.0, verdict,
+                   reason, tuple(evidence[:MOST_EVIDENCE]), p)  # fmt: skip
+
+
+def sign_flip(values: Floats, draws: int = 4000) -> float:
+    """How often the mean is as high when each episode's difference has a sign by chance."""
+    rng = np.random.default_rng(0)
+    signs = rng.integers(0, 2, (draws, len(values))) * 2 - 1
+    seen = (signs * np.abs(values)).mean(axis=1)
+    return float((1 + (seen >= values.mean() - 1e-12).sum()) / (draws + 1))
+
+
+def quote(episode: Episode, t: int, **more: Any) -> Evidence:
+    """A place in a log, with what stands there."""
+    event = episode.events[t]
+    text = " ".join(event.text.split())
+    text = text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
+    return {"episode": episode.id, "t": t, "agent": event.agent, "quote": text, **more}
+
+
+def _mean(values: Floats) -> Floats:
+    return np.asarray(values.mean(axis=-1))

@@ -1,0 +1,47 @@
+"""Word lists that audits look for, version 1. Case does not count; a cue is a whole phrase.
+
+A cue says that words are there, never what somebody meant.
+"""
+
+from __future__ import annotations
+
+import re
+
+VERSION = 1
+REST = (
+    r"take a break", r"taking a break", r"have a rest", r"take a rest", r"let'?s (stop|rest|pause)",
+    r"call it a day", r"we can stop (here|now)", r"i('ll| will) stop (here|now)",
+    r"no need to (continue|go on)", r"nothing (more|else|left) to do", r"enough for (today|now)",
+)  # fmt: skip
+"""Proposals to stop working."""
+WAITING = (
+    r"i('m| am) waiting", r"i('ll| will) wait", r"waiting for", r"standing by", r"stand by",
+    r"let me know when", r"ready when you are", r"awaiting",
+)  # fmt: skip
+"""Somebody who does nothing until somebody else does."""
+EMPTY = re.compile(
+    r"^\W*((ok(ay)?|sure|thanks?( you)?|great|noted|understood|agreed|sounds good|got it|done|yes"
+    r"|no|perfect|alright|will do|good|fine|right)\W*)*$",
+    re.IGNORECASE,
+)
+"""A message of nothing but courtesies, or nothing at all."""
+_REST = re.compile(r"\b(" + "|".join(REST) + r")\b", re.IGNORECASE)
+_WAITING = re.compile(r"\b(" + "|".join(WAITING) + r")\b", re.IGNORECASE)
+LONGEST_IDLE = 200
+"""Characters: a longer message says something, whatever cue is in it."""
+
+
+def proposes_rest(text: str) -> bool:
+    """Whether a proposal to stop is in it."""
+    return len(text) <= LONGEST_IDLE and _REST.search(text) is not None
+
+
+def waits(text: str) -> bool:
+    """Whether somebody says that they wait."""
+    return len(text) <= LONGEST_IDLE and _WAITING.search(text) is not None
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a message is empty, a courtesy, a rest or a wait."""
+    short = len(text) <= LONGEST_IDLE
+    return short and (EMPTY.match(text) is not None or proposes_rest(text) or waits(text))

@@ -1,0 +1,96 @@
+"""Tables of outcomes: what one agent, isolated members and a team made of each task.
+
+CSV with a header, or JSON lines: `task`, `setting` (solo, team, isolated), `score` from 0 to 1, and
+where known `members` (names with `;` between), `budget`, `answer`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import LogError
+from counterpoint.records import Outcome
+
+LARGEST = 256 * 2**20
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """Every row.
+
+    Raises:
+        LogError: the file cannot be read, or a row is none; the line is named.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise LogError(
+                f"{path}: got more than {LARGEST // 2**20} MB; wanted a table of outcomes"
+            )
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogError(f"{path}: {error}; wanted a table of outcomes") from None
+    rows = _json(path, text) if text.lstrip()[:1] in ("{", "[") else _csv(path, text)
+    return [_outcome(where, row) for where, row in rows]
+
+
+def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise LogError(f"{path}, line {number}: got no JSON ({error})") from None
+            if not isinstance(row, dict):
+                raise LogError(f"{path}, line {number}: got no object; wanted an outcome a line")
+            yield f"{path}, line {number}", row
+
+
+def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    reader = csv.DictReader(text.splitlines())
+    missing = {"task", "setting", "score"} - set(reader.fieldnames or ())
+    if missing:
+        raise LogError(
+            f"{path}: got columns {', '.join(reader.fieldnames or ())[:80]}; wanted task, setting, "
+            "score, and maybe members, budget, answer"
+        )
+    for number, row in enumerate(reader, 2):
+        yield f"{path}, line {number}", row
+
+
+def _outcome(where: str, row: Mapping[str, Any]) -> Outcome:
+    for name in ("task", "setting", "score"):
+        if row.get(name) in (None, ""):
+            raise LogError(f"{where}, {name}: got nothing; wanted a value")
+    score = _number(where, "score", row["score"])
+    if not 0 <= score <= 1:
+        raise LogError(f"{where}, score: got {score:g}; wanted a number from 0 to 1")
+    members = row.get("members") or ()
+    if isinstance(members, str):
+        members = [part.strip() for part in members.split(";") if part.strip()]
+    budget = row.get("budget")
+    answer = row.get("answer")
+    try:
+        return Outcome(
+            str(row["task"]),
+            str(row["setting"]),
+            tuple(map(str, members)),
+            score,
+            None if budget in (None, "") else _number(where, "budget", budget),
+            None if answer in (None, "") else str(answer),
+        )
+    except LogError as error:
+        raise LogError(f"{where}: {error}") from None
+
+
+def _number(where: str, name: str, value: Any) -> float:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a number") from None
+    if not math.isfinite(found):
+        raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a finite number")
+    return found
