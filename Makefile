@@ -51,6 +51,8 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/language_results.py --out counterpoint-out/bench/language
 	$(BIN)/python bench/judge.py --out counterpoint-out/bench/judge.json
 	$(BIN)/python bench/ruler.py --out counterpoint-out/bench/ruler.json
+	$(BIN)/python bench/audits.py --out counterpoint-out/bench/audits.json
+	$(BIN)/python bench/published.py --out counterpoint-out/bench/published.json
 
 clean:
 	rm -rf .venv build dist mutants

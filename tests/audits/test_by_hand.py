@@ -7,6 +7,7 @@ import pytest
 
 from counterpoint.audits import audit, hacking, idleness, worth
 from counterpoint.audits.agreement import grams
+from counterpoint.audits.base import sign_flip
 from counterpoint.audits.cues import proposes_rest, says_nothing, waits
 from counterpoint.audits.run import corrected
 from counterpoint.errors import LogError, UnknownNameError
@@ -146,6 +147,15 @@ def test_many_tests_at_once_are_corrected():
     assert [f.verdict for f in corrected([finding(0.02), finding(0.03), finding(0.04)])] == [
         CLEAR
     ] * 3
+
+
+def test_chance_by_signs_is_the_same_by_either_way():
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.05, 1, 400)
+    exact = sign_flip(values)
+    assert sign_flip(np.append(values, 0.0)) == pytest.approx(exact, abs=0.03)
+    assert sign_flip(np.ones(5)) == pytest.approx(1 / 32, abs=0.01)
+    assert sign_flip(np.zeros(1000)) == 1
 
 
 def test_only_one_audit_or_an_unknown_one():

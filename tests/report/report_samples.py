@@ -295,3 +295,19 @@ def language_training(updates: int = 40, status: str = "finished") -> dict[str, 
         "talk": {"moments": moments if updates else [], "words": words if updates else [],
                  "words_reason": None if updates else "no word has been chosen yet"},
     }  # fmt: skip
+
+
+def audited() -> dict[str, Any]:
+    """An audit with findings of every verdict, evidence, and a timeline with messages."""
+    from counterpoint.audits import audit
+    from counterpoint.cli.audit import document_of
+    from counterpoint.records import Episode, Event
+
+    said = "the same long sentence comes again and again in this log"
+    events = tuple(
+        Event(t, "ann" if t % 2 else "bob", "action" if t == 5 else "message",
+              "ok" if t % 3 == 0 else said, ("bob",) if t % 2 else ("ann",))
+        for t in range(14)
+    )  # fmt: skip
+    episodes = [Episode(f"e{i}", events, ("ann", "bob"), ("user",)) for i in range(6)]
+    return document_of(audit(episodes), "log.jsonl", ["README.md: no log, skipped"])

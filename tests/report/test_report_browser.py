@@ -11,7 +11,15 @@ import pytest
 from hostile_text import PAYLOADS, hostile
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
-from report_samples import comparison, diagnosis, language_training, spoken, stepwise, training
+from report_samples import (
+    audited,
+    comparison,
+    diagnosis,
+    language_training,
+    spoken,
+    stepwise,
+    training,
+)
 
 from counterpoint.report import render
 from counterpoint.report.document import visible
@@ -32,6 +40,7 @@ SMALL = {
     "training": training(12),
     "spoken": spoken(2, 4),
     "language": language_training(12),
+    "audit": audited(),
 }
 
 

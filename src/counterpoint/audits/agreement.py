@@ -14,13 +14,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from counterpoint.audits.base import Audit, Evidence, Row, mean_gap, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_gap, quote, share, unknown
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
 from counterpoint.stats import bootstrap_interval
 
 NAME = "agreement"
 GRAM = 4
 """Words in a row that are compared."""
+LOOKED_BACK = 12
+"""Messages before one that it is compared with."""
 SHORTEST = 8
 """Words: shorter messages are no echo of anything."""
 WORD = re.compile(r"\w+")
@@ -42,21 +44,21 @@ def look(episode: Episode) -> Row | None:
     ]
     gaps, places = [], list[Evidence]()
     for i, (t, agent, mine) in enumerate(said):
-        others = [each for _, who, each in said[:i] if who != agent]
+        others = [each for _, who, each in said[max(0, i - LOOKED_BACK) : i] if who != agent]
         if len(others) < 2 or not mine:
             continue
         last = len(mine & others[-1]) / len(mine)
         before = float(np.mean([len(mine & each) / len(mine) for each in others[:-1]]))
         gaps.append(last - before)
-        if last > 0.5:
+        if last > 0.5 and len(places) < PLACES:
             places.append(quote(episode, t, echoed=round(last, 2)))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
     return {
         "echo": float(np.mean(gaps)) if gaps else None,
         "evidence": places,
-        "task": episode.task or episode.id,
+        "task": (episode.task or episode.id) if answers else "",
         "answers": answers,
-        "gold": episode.meta.get("gold"),
+        "gold": episode.meta.get("gold") if answers else None,
     }
 
 

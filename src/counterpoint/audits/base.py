@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,11 @@ Row = Mapping[str, Any]
 """What an audit keeps of one episode: numbers, and a few places as evidence."""
 Evidence = Mapping[str, Any]
 
+MANY = 400
 LONGEST_QUOTE = 120
 """Characters of a quotation."""
+PLACES = 2
+"""Places that an audit keeps of one episode: logs may be long."""
 MOST_EVIDENCE = 5
 """Places that a finding shows."""
 
@@ -89,7 +93,13 @@ def mean_gap(
 
 
 def sign_flip(values: Floats, draws: int = 4000) -> float:
-    """How often the mean is as high when each episode's difference has a sign by chance."""
+    """How often the mean is as high when each episode's difference has a sign by chance.
+
+    With more than `MANY` episodes by the normal distribution, whose variance is the exact one.
+    """
+    if len(values) > MANY:
+        spread = math.sqrt(float((values**2).sum()))
+        return 0.5 * math.erfc(float(values.sum()) / spread / math.sqrt(2)) if spread else 1.0
     rng = np.random.default_rng(0)
     signs = rng.integers(0, 2, (draws, len(values))) * 2 - 1
     seen = (signs * np.abs(values)).mean(axis=1)

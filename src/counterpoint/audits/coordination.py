@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from counterpoint.audits.base import Audit, Evidence, Row, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Evidence, Row, quote, share, unknown
 from counterpoint.records import Episode, Finding, Outcome
 from counterpoint.stats import bootstrap_interval
 
@@ -30,7 +30,7 @@ def look(episode: Episode) -> Row | None:
             continue
         key = (str(event.meta.get("name", "")), " ".join(event.text.split()))
         owner = first.setdefault(key, event.agent)
-        if owner != event.agent and key[1]:
+        if owner != event.agent and key[1] and len(twice) < PLACES:
             twice.append(quote(episode, event.t, before=owner))
     merge = episode.meta.get("merge")
     status = merge.get("status") if isinstance(merge, dict) else merge

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from counterpoint.audits.base import Audit, Evidence, Row, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Evidence, Row, quote, share, unknown
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
 from counterpoint.worlds.base import Floats
 
@@ -41,7 +41,7 @@ def look(episode: Episode) -> Row | None:
                 seen[name] = True
         if event.kind == "action":
             actions += 1
-            if CHECKS.search(f"{event.meta.get('name', '')} {event.text}"):
+            if len(edits) < PLACES and CHECKS.search(f"{event.meta.get('name', '')} {event.text}"):
                 edits.append(quote(episode, event.t))
     return {
         "proxy": sums["proxy"] if seen["proxy"] else None,

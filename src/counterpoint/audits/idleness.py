@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from counterpoint.audits.base import Audit, Evidence, Row, mean_gap, quote, unknown
+from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_gap, quote, unknown
 from counterpoint.audits.cues import proposes_rest, says_nothing
 from counterpoint.records import Episode, Event, Finding, Outcome
 from counterpoint.worlds.base import Floats
@@ -38,6 +38,13 @@ def look(episode: Episode) -> Row | None:
     long = {a: each for a, each in series.items() if len(each) >= FEWEST}
     if len(long) < 1:
         return None
+    if not any(flag for each in long.values() for _, flag in each):
+        return {
+            "run": 0.0,
+            "gap": 0.0 if len(long) > 1 else None,
+            "contagion": None,
+            "evidence": (),
+        }
     rng = np.random.default_rng(len(turns))
     runs, places = [], list[Evidence]()
     for agent, each in long.items():
@@ -45,7 +52,7 @@ def look(episode: Episode) -> Row | None:
         length, end = _longest(flags)
         null = np.mean([_longest(rng.permutation(flags))[0] for _ in range(SHIFTS)])
         runs.append((length - null) / len(flags))
-        if length >= 3:
+        if length >= 3 and len(places) < PLACES:
             places.append(quote(episode, each[end][0], agent=agent, idle_run=length))
     shares = {a: float(np.mean([flag for _, flag in each])) for a, each in long.items()}
     gap = None

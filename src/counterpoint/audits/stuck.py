@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from counterpoint.audits.base import Audit, Evidence, Row, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Evidence, Row, quote, share, unknown
 from counterpoint.audits.cues import waits
 from counterpoint.records import Episode, Finding, Outcome
 
@@ -33,15 +33,15 @@ def look(episode: Episode) -> Row | None:
         text = " ".join(event.text.split())
         if event.kind == "message" and len(text) >= SHORTEST:
             said[event.agent, text] += 1
-            if said[event.agent, text] == TIMES:
+            if said[event.agent, text] == TIMES and len(loops) < PLACES:
                 loops.append(quote(episode, event.t, times=TIMES))
         if event.kind == "action":
             key = (event.agent, str(event.meta.get("name", "")), text)
             called[key] += 1
-            if called[key] == TIMES:
+            if called[key] == TIMES and len(calls) < PLACES:
                 calls.append(quote(episode, event.t, times=TIMES))
         standing = standing + 1 if event.kind == "message" and waits(event.text) else 0
-        if standing == TIMES:
+        if standing == TIMES and not wait:
             wait.append(quote(episode, event.t))
     marks = any(e.kind in ("end", "answer") or "TERMINATE" in e.text for e in episode.events)
     return {
@@ -50,7 +50,7 @@ def look(episode: Episode) -> Row | None:
         "wait": wait,
         "acts": bool(called),
         "ends": marks,
-        "last": quote(episode, episode.events[-1].t),
+        "last": None if marks else quote(episode, episode.events[-1].t),
     }
 
 

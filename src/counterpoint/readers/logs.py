@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from counterpoint.errors import LogError
+from counterpoint.errors import LogError, MissingPackageError
 from counterpoint.readers.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.documents import KINDS, inspect, kind_of
 from counterpoint.readers.lines import TornLogWarning, blocks
@@ -32,6 +33,8 @@ LARGEST_MEMBER = 64 * 2**20
 LARGEST_RATIO = 200
 """Of an archive's file, unpacked to packed."""
 MOST_MEMBERS = 100_000
+ZSTANDARD = 93
+"""How newer archives are packed; this Python's zipfile does not know it."""
 _decoder = msgspec.json.Decoder()
 
 Note = Callable[[str], object]
@@ -235,8 +238,38 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> 
         member.file_size > 2**20 and member.file_size > LARGEST_RATIO * max(member.compress_size, 1)
     ):
         raise LogError(f"{where}: got {member.file_size} bytes unpacked; that may be a bomb")
-    with archive.open(member) as file:
-        data = file.read(LARGEST_MEMBER + 1)
+    if member.compress_type == ZSTANDARD:
+        data = _zstandard(archive, member)
+    else:
+        with archive.open(member) as file:
+            data = file.read(LARGEST_MEMBER + 1)
     if len(data) > LARGEST_MEMBER:
         raise LogError(f"{where}: got more than {LARGEST_MEMBER} bytes unpacked")
     return data
+
+
+def _zstandard(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The bytes of a member that is packed with Zstandard, no more than one too many."""
+    try:
+        import zstandard
+    except ImportError:
+        raise MissingPackageError(
+            f"{archive.filename} is packed with Zstandard, and zstandard is not installed: "
+            "pip install 'counterpoint-rl[logs]'"
+        ) from None
+    file = archive.fp
+    if file is None:
+        raise LogError(f"{archive.filename}: got a closed archive")
+    file.seek(member.header_offset)
+    header = file.read(30)
+    if len(header) < 30:
+        raise zipfile.BadZipFile("a header is cut off")
+    name, extra = struct.unpack("<HH", header[26:30])
+    file.seek(member.header_offset + 30 + name + extra)
+    packed = file.read(member.compress_size)
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+            found: bytes = reader.read(LARGEST_MEMBER + 1)
+            return found
+    except zstandard.ZstdError as error:
+        raise zipfile.BadZipFile(str(error)) from None

@@ -16,7 +16,8 @@ from counterpoint.errors import LogError, UnknownNameError
 COMPARISON = "counterpoint.comparison/1"
 DIAGNOSIS = "counterpoint.diagnosis/1"
 TRAINING = "counterpoint.training/1"
-PARTS = {COMPARISON: "schemes", DIAGNOSIS: "agents", TRAINING: "curve"}
+AUDIT = "counterpoint.audit/1"
+PARTS = {COMPARISON: "schemes", DIAGNOSIS: "agents", TRAINING: "curve", AUDIT: "findings"}
 """Schema to the one part without which there is nothing to show."""
 
 Document = Mapping[str, Any]
@@ -51,7 +52,7 @@ def open_document(document: Document, schema: str | None = None) -> Document:
             "render a results.json of this version"
         )
     part = PARTS[str(found)]
-    if not isinstance(document.get(part), Mapping) or not document[part]:
+    if not isinstance(document.get(part), Mapping | list) or not document[part]:
         raise LogError(f"got a document without '{part}'; wanted at least one of them")
     clean: Document = _clean(document)
     return clean

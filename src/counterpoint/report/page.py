@@ -19,11 +19,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from counterpoint.report.audit_page import audit_page
 from counterpoint.report.comparison_page import comparison_page
 from counterpoint.report.comparison_result import read_comparison
 from counterpoint.report.diagnosis_page import diagnosis_page
 from counterpoint.report.diagnosis_result import read_diagnosis
-from counterpoint.report.document import COMPARISON, DIAGNOSIS, TRAINING, Document, open_document
+from counterpoint.report.document import (
+    AUDIT,
+    COMPARISON,
+    DIAGNOSIS,
+    TRAINING,
+    Document,
+    open_document,
+)
 from counterpoint.report.training_page import training_page
 from counterpoint.report.training_result import read_training
 from counterpoint.runs.files import write_atomically
@@ -33,12 +41,14 @@ def render(document: Document) -> str:
     """The page for a document of any schema, as self-contained HTML.
 
     Raises:
-        UnknownNameError: the schema is none of a comparison, a diagnosis or a training.
+        UnknownNameError: the schema is none of a comparison, a diagnosis, a training or an audit.
         LogError: there is nothing in it to show.
     """
     schema = open_document(document)["schema"]
     if schema == TRAINING:
         return render_training(document)
+    if schema == AUDIT:
+        return render_audit(document)
     return render_comparison(document) if schema == COMPARISON else render_diagnosis(document)
 
 
@@ -75,6 +85,18 @@ def render_training(document: Document) -> str:
     """
     run = read_training(open_document(document, TRAINING))
     return _fill("training.html", training_page(run, f"counterpoint-{slug(run.world)}"))
+
+
+def render_audit(document: Document) -> str:
+    """The page of an audit.
+
+    Raises:
+        UnknownNameError: the schema is another.
+        LogError: no finding is in it.
+    """
+    told = open_document(document, AUDIT)
+    page = audit_page(told, f"counterpoint-{slug(Path(str(told.get('source', ''))).stem)}")
+    return _fill("audit.html", page)
 
 
 def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:

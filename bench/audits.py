@@ -1,0 +1,116 @@
+"""How often audits find what was planted, and how often they blame a sound team.
+
+    python bench/audits.py --out counterpoint-out/bench/audits.json [--real FOLDER]
+
+Logs are generated (tests/audits/planted_logs.py) and read by the real readers. With --real, also
+what the audits say of the Who&When transcripts: how often they name whom people blame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterpoint.audits import audit
+from counterpoint.records import FOUND, read
+from counterpoint.stats import wilson_interval
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "audits"))
+from planted_logs import FORMATS, write
+
+PLANTED = {
+    "idle": "idleness.idle_member",
+    "contagion": "idleness.contagion",
+    "echo": "agreement.echo",
+    "loop": "stuck.message_loop",
+    "calls": "stuck.repeated_call",
+    "checks": "hacking.edits_checks",
+}
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+
+
+def found(path: Path) -> set[str]:
+    """What is found in a log."""
+    return {f"{f.audit}.{f.name}" for f in audit(read(path)).findings if f.verdict == FOUND}
+
+
+def power(folder: Path, logs: int) -> dict[str, Any]:
+    """Share of logs in which the planted failure is found, by strength; 12 episodes each."""
+    out: dict[str, Any] = {}
+    print("| planted | " + " | ".join(f"strength {s:g}" for s in STRENGTHS) + " |")
+    print("|---" * (len(STRENGTHS) + 1) + "|")
+    for failure, name in PLANTED.items():
+        row = []
+        for strength in STRENGTHS:
+            hits = 0
+            for seed in range(logs):
+                kind = list(FORMATS)[seed % len(FORMATS)]
+                path = write(folder / "log.jsonl", kind, seed, failure, strength)
+                hits += name in found(path)
+            row.append(hits / logs)
+        out[name] = row
+        print(f"| {name} | " + " | ".join(f"{x:.2f}" for x in row) + " |", flush=True)
+    return out
+
+
+def alarms(folder: Path, logs: int) -> dict[str, Any]:
+    """Share of clean logs in which anything at all is found."""
+    blamed = 0
+    by_name: dict[str, int] = {}
+    for seed in range(logs):
+        kind = list(FORMATS)[seed % len(FORMATS)]
+        seen = found(write(folder / "log.jsonl", kind, 10_000 + seed))
+        blamed += bool(seen)
+        for name in seen:
+            by_name[name] = by_name.get(name, 0) + 1
+    told = wilson_interval(blamed, logs)
+    print(f"\n{blamed} of {logs} clean logs were blamed: {blamed / logs:.3f} "
+          f"[{told.low:.3f}, {told.high:.3f}]; {by_name}", flush=True)  # fmt: skip
+    return {"logs": logs, "blamed": blamed, "by finding": by_name}
+
+
+def real(folder: Path) -> dict[str, Any]:
+    """Whom `stuck` and `idleness` point at in real transcripts, beside whom people blame."""
+    out: dict[str, Any] = {}
+    episodes = list(read(folder))
+    for name in ("stuck", "idleness"):
+        told = [(e, [p for f in audit([e], (), (name,)).findings for p in f.evidence])
+                for e in episodes]  # fmt: skip
+        pointed = [(e, places[0]) for e, places in told if places and places[0].get("agent")]
+        who = sum(p["agent"] == e.meta["labels"]["mistake_agent"] for e, p in pointed)
+        near = sum(abs(p["t"] - int(e.meta["labels"]["mistake_step"])) <= 2 for e, p in pointed)
+        first = sum(e.agents[0] == e.meta["labels"]["mistake_agent"] for e, _ in pointed)
+        chance = float(np.mean([1 / len(e.agents) for e, _ in pointed])) if pointed else 0.0
+        close = float(np.mean([min(5, len(e.events)) / len(e.events) for e, _ in pointed] or [0]))
+        n = len(pointed)
+        out[name] = {"pointed": n, "who": who, "near": near, "first": first, "chance": chance,
+                     "chance near": close}  # fmt: skip
+        print(f"\n{name}: points somewhere in {n} of {len(episodes)}; at whom people blame {who}, "
+              f"chance {chance * n:.1f}, always the first {first}; within two steps {near}, "
+              f"chance {close * n:.1f}", flush=True)  # fmt: skip
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/audits.json"))
+    parser.add_argument("--logs", type=int, default=1000)
+    parser.add_argument("--real", type=Path, default=None)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        told = {"power": power(Path(name), max(20, asked.logs // 20)),
+                "alarms": alarms(Path(name), asked.logs)}  # fmt: skip
+    if asked.real:
+        told["real"] = real(asked.real)
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""`counterpoint import`, `audit`, `audits`, `compare-outcomes`: the real commands on real files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from counterpoint.cli.main import main
+from counterpoint.records import read
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "audits"))
+from planted_logs import write
+
+REAL = Path(__file__).parents[1] / "data" / "who_and_when"
+KEYS = {"audit", "name", "value", "low", "high", "n", "null", "verdict", "reason", "evidence"}
+
+
+def ask(capsys, *words):
+    capsys.readouterr()
+    status = main([*map(str, words)])
+    return status, *capsys.readouterr()
+
+
+def test_real_transcripts_are_audited(capsys):
+    status, out, err = ask(capsys, "audit", REAL, "--json")
+    assert status == 0
+    told = json.loads(out)
+    assert told["episodes"] == 12
+    assert told["format"] == "who_and_when"
+    assert told["agents"] > 12
+    for finding in told["findings"]:
+        assert set(finding) >= KEYS
+        assert finding["verdict"] in ("found", "clear", "not_computable")
+        assert (finding["value"] is None) == (finding["verdict"] == "not_computable")
+    assert "LICENSE: no log, skipped" in err
+
+
+def test_it_fails_on_what_it_is_told_to(tmp_path, capsys):
+    log = write(tmp_path / "log.jsonl", "autogen", 1, "loop")
+    assert ask(capsys, "audit", log)[0] == 0
+    assert ask(capsys, "audit", log, "--fail-on", "stuck")[0] == 1
+    assert ask(capsys, "audit", log, "--fail-on", "stuck.message_loop", "--json")[0] == 1
+    assert ask(capsys, "audit", log, "--fail-on", "stuck.waiting")[0] == 0
+    assert ask(capsys, "audit", log, "--fail-on", "idleness")[0] == 0
+    status, _, err = ask(capsys, "audit", log, "--fail-on", "luck")
+    assert status == 2
+    assert "wanted one of" in err
+
+
+def test_a_page_is_written_and_text_of_the_log_stays_text(tmp_path, capsys):
+    log = write(tmp_path / "log.jsonl", "openai", 1, "loop")
+    log.write_text(log.read_text("utf-8").replace("ann", "<script>alert(1)</script>"), "utf-8")
+    status, out, err = ask(capsys, "audit", log, "--out", tmp_path / "page")
+    assert status == 0
+    page = (tmp_path / "page" / "report.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "&lt;script" in page
+    assert "Content-Security-Policy" in page
+    assert (tmp_path / "page" / "results.json").exists()
+    assert "message loop" in out
+    assert str(tmp_path / "page") in err
+
+
+def test_one_audit_alone(tmp_path, capsys):
+    log = write(tmp_path / "log.jsonl", "ours", 1)
+    told = json.loads(ask(capsys, "audit", log, "--only", "idleness", "--json")[1])
+    assert {finding["audit"] for finding in told["findings"]} == {"idleness"}
+    assert set(json.loads(ask(capsys, "audits", "--json")[1])) >= {"idleness", "worth", "stuck"}
+
+
+def test_what_is_imported_is_what_was_read(tmp_path, capsys):
+    out = tmp_path / "runs.jsonl"
+    status, said, _ = ask(capsys, "import", REAL, "-o", out, "--json")
+    assert status == 0
+    told = json.loads(said)
+    assert told["episodes"] == 12
+    assert told["formats"] == {"who_and_when": 12}
+    ours, theirs = list(read(out)), list(read(REAL))
+    assert [e.events for e in ours] == [e.events for e in theirs]
+    assert [e.agents for e in ours] == [e.agents for e in theirs]
+    first = json.loads(ask(capsys, "audit", out, "--json")[1])
+    second = json.loads(ask(capsys, "audit", REAL, "--json")[1])
+    assert first["findings"] == second["findings"]
+
+
+def test_what_is_broken_writes_nothing(tmp_path, capsys):
+    broken = tmp_path / "x.json"
+    broken.write_text('{"messages": [{"role": "user", "content": 7}]}', "utf-8")
+    out = tmp_path / "runs.jsonl"
+    out.write_text("before", "utf-8")
+    status, _, err = ask(capsys, "import", broken, "-o", out)
+    assert status == 2
+    assert "content" in err
+    assert out.read_text("utf-8") == "before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs.jsonl", "x.json"]
+    status, _, err = ask(capsys, "import", out, "-o", out)
+    assert status == 2
+    assert "two files" in err
+
+
+def test_outcomes_alone(tmp_path, capsys):
+    rows = ["task,setting,score,members,budget"]
+    for i in range(10):
+        rows += [f"t{i},team,0,a;b,10", f"t{i},isolated,1,a,5", f"t{i},isolated,0,b,5",
+                 f"t{i},solo,1,s,10"]  # fmt: skip
+    table = tmp_path / "o.csv"
+    table.write_text("\n".join(rows) + "\n", "utf-8")
+    status, out, _ = ask(capsys, "compare-outcomes", table, "--json")
+    assert status == 0
+    found = {f["name"]: f for f in json.loads(out)["findings"]}
+    assert found["team_minus_best"]["value"] == -1
+    assert found["team_minus_best"]["verdict"] == "found"
+    assert found["team_minus_mean"]["value"] == -0.5
+    assert ask(capsys, "compare-outcomes", tmp_path / "nowhere.csv")[0] == 2
+
+
+@pytest.mark.parametrize("content", ["", "hello", "{}"])
+def test_what_is_no_log_is_a_line(tmp_path, capsys, content):
+    path = tmp_path / "x.json"
+    path.write_text(content, "utf-8")
+    status, out, err = ask(capsys, "audit", path)
+    assert status == 2
+    assert not out
+    assert len(err.strip().splitlines()) == 1
