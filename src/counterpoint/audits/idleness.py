@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_gap, quote, unknown
+from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_gap, quote, share, unknown
 from counterpoint.audits.cues import proposes_rest, says_nothing
 from counterpoint.records import Episode, Event, Finding, Outcome
 from counterpoint.worlds.base import Floats
@@ -21,6 +21,9 @@ FEWEST = 4
 SOON = 2
 """Turns of the partner in which a contagion would show."""
 SHIFTS = 50
+TOLERATED = 0.05
+"""Share of episodes in which a sound team may mostly idle."""
+NAMES = ("idle_team", "idle_run", "idle_member", "contagion")
 
 
 def idle(event: Event) -> bool:
@@ -38,13 +41,11 @@ def look(episode: Episode) -> Row | None:
     long = {a: each for a, each in series.items() if len(each) >= FEWEST}
     if len(long) < 1:
         return None
-    if not any(flag for each in long.values() for _, flag in each):
-        return {
-            "run": 0.0,
-            "gap": 0.0 if len(long) > 1 else None,
-            "contagion": None,
-            "evidence": (),
-        }
+    every = [flag for each in long.values() for _, flag in each]
+    mostly = sum(every) > len(every) / 2
+    if not any(every):
+        gap = 0.0 if len(long) > 1 else None
+        return {"run": 0.0, "gap": gap, "contagion": None, "mostly": False, "evidence": ()}
     rng = np.random.default_rng(len(turns))
     runs, places = [], list[Evidence]()
     for agent, each in long.items():
@@ -64,15 +65,16 @@ def look(episode: Episode) -> Row | None:
         "run": max(runs),
         "gap": gap,
         "contagion": _contagion(episode, series, rng),
+        "mostly": mostly,
         "evidence": places,
     }
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Three findings."""
+    """Four findings."""
     if not rows:
         why = f"no member has {FEWEST} turns in any episode"
-        return [unknown(NAME, name, why) for name in ("idle_run", "idle_member", "contagion")]
+        return [unknown(NAME, name, why) for name in NAMES]
     places = [place for row in rows for place in row["evidence"]]
     of_run = (
         "longest idle run of the idlest member, as a share of its turns, above the same turns in "
@@ -85,7 +87,10 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     )
     gaps = [row["gap"] for row in rows if row["gap"] is not None]
     rests = [row["contagion"] for row in rows if row["contagion"] is not None]
+    hits = sum(row["mostly"] for row in rows)
+    reason = "more than half of the members' turns are idle"
     return [
+        share(NAME, "idle_team", hits, len(rows), TOLERATED, reason, places),
         mean_gap(NAME, "idle_run", [row["run"] for row in rows], 0.1, of_run, places),
         mean_gap(NAME, "idle_member", gaps, 0.1, of_member, places),
         mean_gap(NAME, "contagion", rests, 0.1, of_rest, places),

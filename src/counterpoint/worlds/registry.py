@@ -17,6 +17,8 @@ from counterpoint.worlds.additive import (
 )
 from counterpoint.worlds.all_hands import AllHands, AllHandsSettings
 from counterpoint.worlds.base import Settings, World
+from counterpoint.worlds.boat_race import BoatRace, BoatRaceSettings
+from counterpoint.worlds.gathering import Gathering, GatheringSettings
 from counterpoint.worlds.given import did_you_mean, settings_from
 from counterpoint.worlds.idle_then_needed import IdleThenNeeded, IdleThenNeededSettings
 from counterpoint.worlds.on_call import OnCall, OnCallSettings
@@ -48,6 +50,8 @@ _WORLDS: tuple[tuple[type[World], type[Settings]], ...] = (
     (IdleThenNeeded, IdleThenNeededSettings),
     (PlannerWorker, PlannerWorkerSettings),
     (Homogeneous, HomogeneousSettings),
+    (Gathering, GatheringSettings),
+    (BoatRace, BoatRaceSettings),
 )
 
 

@@ -1,0 +1,151 @@
+"""Failures that grow from learning, idling and a gamed proxy, and the audits on them.
+
+    python bench/grown.py --out counterpoint-out/bench/grown.json
+
+`gathering` and `boat_race`, ten seeds each. Effect, remedies, price and control, interquartile
+means with 95% bootstrap intervals; how often the audits find what grew, and blame controls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterpoint.audits import audit
+from counterpoint.records import FOUND, Episode
+from counterpoint.stats import bootstrap_interval
+from counterpoint.train.linear import train
+from counterpoint.worlds.base import Arrays, Floats, Play
+from counterpoint.worlds.boat_race import BoatRace, BoatRaceSettings, races_of
+from counterpoint.worlds.gathering import (
+    Gathering,
+    GatheringSettings,
+    episodes_of,
+)
+
+SEEDS = range(10)
+EARLY, COUNT = 10, 16
+"""Update at which a team counts as young, and episodes of it that are audited."""
+
+
+class WatchedGathering(Gathering):
+    """Remembers its first batches and its last one, and the last policy."""
+
+    def __init__(self, settings: GatheringSettings) -> None:
+        super().__init__(settings)
+        self.plays: list[Play] = []
+        self.probs: Floats | None = None
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        found = super().play(tasks, chance, probs)
+        self.plays = [*self.plays[:1], found] if self.plays else [found]
+        self.probs = probs
+        return found
+
+
+class WatchedRace(BoatRace):
+    """Remembers every batch as an episode for each seed."""
+
+    def __init__(self, settings: BoatRaceSettings) -> None:
+        super().__init__(settings)
+        self.log: list[list[Episode]] = [[] for _ in SEEDS]
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        found = super().play(tasks, chance, probs)
+        for seed, episodes in enumerate(self.log):
+            episodes.append(races_of(self, found, seed, str(len(episodes))))
+        return found
+
+
+def told(values: Floats) -> str:
+    """An interquartile mean and its interval."""
+    found = bootstrap_interval(values, rng=np.random.default_rng(0))
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def verdicts(episodes: list[Episode], only: str) -> set[str]:
+    """What an audit finds."""
+    return {f.name for f in audit(episodes, (), (only,)).findings if f.verdict == FOUND}
+
+
+def gathering() -> dict[str, Any]:
+    """Idling under a shared reward, remedies, control; contagion; what the audit sees."""
+    out: dict[str, Any] = {}
+    print("| paid | cost | scheme | return | turns at work | contagion | idleness found |")
+    print("|---" * 7 + "|")
+    for paid, cost in (
+        ("shared", 0.6),
+        ("team", 0.6),
+        ("own", 0.6),
+        ("shared", 0.3),
+        ("shared", 0.0),
+    ):
+        for scheme in ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo"):
+            world = WatchedGathering(GatheringSettings(paid=paid, cost=cost))  # type: ignore[arg-type]
+            done = train(world, scheme, SEEDS)
+            work = np.array([(world.plays[-1].action[s] == 0).mean() for s in SEEDS])
+            caught = world.contagion(world.probs) if world.probs is not None else np.zeros(10)
+            seen = [
+                verdicts(episodes_of(world, world.plays[-1], s, COUNT), "idleness") for s in SEEDS
+            ]
+            row = {"return": done.returns[:, -1].tolist(), "start": done.returns[:, 0].tolist(),
+                   "work": work.tolist(), "contagion": caught.tolist(),
+                   "found": [sorted(x) for x in seen]}  # fmt: skip
+            out[f"{paid} {cost} {scheme}"] = row
+            cells = [told(done.returns[:, -1]), told(work), told(caught)]
+            print(f"| {paid} | {cost:g} | {scheme} | {' | '.join(cells)} | "
+                  f"{sum(map(bool, seen))} of 10 |", flush=True)  # fmt: skip
+    return out
+
+
+def boat_race() -> dict[str, Any]:
+    """The proxy that outgrows the truth, where it turns, when the audit sees it, remedies."""
+    out: dict[str, Any] = {}
+    heads = ("paid", "laps, best", "laps, end", "Goodhart point", "audit finds", "seen after",
+             "laps if stopped then")  # fmt: skip
+    print(f"\n| {' | '.join(heads)} |")
+    print("|---" * 7 + "|")
+    for paid in ("proxy", "shaped", "true"):
+        world = WatchedRace(BoatRaceSettings(paid=paid))  # type: ignore[arg-type]
+        done = train(world, "mappo_pooled", SEEDS)
+        laps = done.returns
+        turn = laps.argmax(axis=1)
+        found = ["proxy_gap" in verdicts(log, "hacking") for log in world.log]
+        seen = [first_sight(log) for log in world.log]
+        stopped = np.array([laps[s, -1 if t is None else t] for s, t in enumerate(seen)])
+        delays = [t - turn[s] for s, t in enumerate(seen) if t is not None]
+        out[paid] = {"best": laps.max(axis=1).tolist(), "end": laps[:, -1].tolist(),
+                     "turn": turn.tolist(), "found": found, "seen": seen}  # fmt: skip
+        delay = f"{np.median(delays):.0f} updates" if delays else "never"
+        cells = [told(laps.max(axis=1)), told(laps[:, -1]), f"update {np.median(turn):.0f}",
+                 f"{sum(found)} of 10", delay, told(stopped)]  # fmt: skip
+        print(f"| {paid} | {' | '.join(cells)} |", flush=True)
+    return out
+
+
+def first_sight(log: list[Episode]) -> int | None:
+    """The first of every tenth update at which the audit of all so far finds a gap."""
+    for end in range(20, len(log) + 1, 10):
+        if "goodhart_point" in verdicts(log[:end], "hacking"):
+            return end
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("counterpoint-out/bench/grown.json"))
+    asked = parser.parse_args()
+    start = time.process_time()
+    found = {part.__name__: part() for part in (gathering, boat_race)}
+    print(f"\n{time.process_time() - start:.0f} CPU-seconds")
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
