@@ -148,6 +148,7 @@ def test_unreadable_replies_are_asked_for_again_and_then_void():
 def test_errors_of_the_judge_are_no_verdict():
     found = one(Says(*[Opinion("", None, None, "gone")] * 99), group("ab"), canaries="none")
     assert "gone" in found.void
+    assert found.calls == found.lost == 2  # nobody is asked again who does not answer
     assert found.tokens is None
     assert found.cost_dollars is None
 
@@ -212,6 +213,17 @@ def test_what_is_asked_twice_is_answered_the_same_and_kept(tmp_path):
     assert list(rank_groups(drawn(20, 4), Sound())) == first
     list(rank_groups(drawn(20, 4), judge, RankSettings(seed=1), store=store))
     assert len(judge.sheets) > asked
+
+
+def test_a_verdict_that_lost_replies_is_not_kept(tmp_path):
+    store = Replies(tmp_path / "v.sqlite", pytest.fail)
+    wanted = group("ab")
+    dead = Says(*[Opinion("", None, None, "gone")] * 99)
+    dead.facts = Sound.facts
+    (first,) = rank_groups([wanted], dead, store=store)
+    assert first.void
+    (again,) = rank_groups([wanted], Sound(), store=store)
+    assert again.ranking == (("r1",), ("r0",))
 
 
 def test_groups_side_by_side_do_not_change_each_other():

@@ -318,6 +318,18 @@ def test_what_is_no_log_is_an_error_with_its_place(tmp_path, content, said):
     assert "log.json" in str(met.value)
 
 
+def test_lines_with_nan_are_read_and_foreign_ones_in_a_folder_skipped(tmp_path):
+    said = '{"messages": [{"role": "user", "content": "x"}], "score": NaN}'
+    (found,) = read(write(tmp_path, said + "\n", "a.jsonl"))
+    assert found.success is None
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    write(folder, '{"loss": NaN}\n{"loss": 1}\n', "metrics.jsonl")
+    notes = []
+    assert not list(read_logs(folder, note=notes.append))
+    assert "metrics.jsonl" in notes[0]
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "bomb.eval"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

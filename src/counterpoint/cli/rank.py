@@ -193,6 +193,12 @@ def beside(line: GroupLine, verdict: Verdict) -> dict[str, Any]:
             "verdict": verdict.to_json()}  # fmt: skip
 
 
+def shortened(text: str, most: int) -> str:
+    """The text as it can be shown, cut where it is too long for a table."""
+    seen = visible(text[: most + 1])
+    return seen if len(text) <= most else f"{seen[: most - 1]}…"
+
+
 def tables(document: Mapping[str, Any]) -> list[Any]:
     """The first groups, and what all cost."""
     table = Table(box=SIMPLE_HEAD)
@@ -203,8 +209,8 @@ def tables(document: Mapping[str, Any]) -> list[Any]:
         order = " > ".join(" = ".join(tied) for tied in each.get("ranking", []))
         trust = each["reliability"]
         table.add_row(
-            Text(visible(each["group"])),
-            Text(visible(f"void: {each['void']}" if "void" in each else order)),
+            Text(shortened(each["group"], 40)),
+            Text(shortened(f"void: {each['void']}" if "void" in each else order, 200)),
             "" if trust is None else f"{trust:.2f}",
             str(each["calls"]),
         )

@@ -60,7 +60,7 @@ class _Asked:
 
     def __init__(self, presenter: Presenter, told: RankSettings) -> None:
         self.presenter, self.told, self.group = presenter, told, presenter.group
-        self.calls = self.repaired = 0
+        self.calls = self.repaired = self.lost = 0
         self.tokens: int | None = 0
         self.cost: float | None = 0.0
         self.betrayed = self.error = ""
@@ -120,7 +120,7 @@ class _Asked:
         trust = reliability(rankings, told.orders)
         cost = Verdict(
             self.group.id, reliability=trust, calls=self.calls, repaired=self.repaired,
-            tokens=self.tokens, cost_dollars=self.cost,
+            lost=self.lost, tokens=self.tokens, cost_dollars=self.cost,
         )  # fmt: skip
         compared = {i for ranking in rankings for tied in ranking for i in tied}
         if self.betrayed:
@@ -165,6 +165,10 @@ class _Asked:
                 self.calls += 1
                 self.tokens = total(self.tokens, opinion.tokens)
                 self.cost = total(self.cost, opinion.cost_dollars)
+                if opinion.error is not None:  # whoever asked has tried again already
+                    self.lost += 1
+                    self.error = f"got no reply ({opinion.error})"
+                    continue
                 try:
                     found[i] = _said(sheets[i], opinion)
                 except JudgeError as error:
@@ -176,8 +180,6 @@ class _Asked:
 
 
 def _said(sheet: Sheet, opinion: Opinion) -> list[list[str]] | float:
-    if opinion.error is not None:
-        raise JudgeError(f"got no reply ({opinion.error})")
     if sheet.kind == "score":
         return parse_score(opinion.text)
     return parse_ranking(opinion.text, sheet.labels)

@@ -29,13 +29,17 @@ MOST_ORDERS = 10
 
 
 def listwise(n: int, orders: int, calls: int, rng: np.random.Generator) -> Asking:
-    """The whole group at once, in `orders` orders; two more, and again, while they contradict."""
+    """The whole group at once, in `orders` orders; two more, and again, while they contradict.
+
+    Nothing is asked any more once nothing of a round could be read.
+    """
     most = calls or max(MOST_ORDERS, orders)
     found: list[Ranking | None] = []
     ask = min(orders, most)
     while ask > 0:
-        found += yield _opposite(range(n), ask, rng)
-        enough = (agreement(found) or 0) > 0
+        new = yield _opposite(range(n), ask, rng)
+        found += new
+        enough = (agreement(found) or 0) > 0 or not any(new)
         ask = 0 if enough else min(2, most - len(found))
 
 

@@ -60,7 +60,13 @@ def rank_groups(
             return
         finished = _ask(judge, [case for case in line if case.verdict is None], store)
         if store and finished:
-            store.write({case.key: _kept(case.verdict) for case in finished if case.verdict})
+            store.write(
+                {
+                    case.key: _kept(case.verdict)
+                    for case in finished
+                    if case.verdict and not case.verdict.lost
+                }
+            )
         while line and line[0].verdict is not None:
             yield line.popleft().verdict  # type: ignore[misc]
 
@@ -121,6 +127,7 @@ def _judged(group: Group, settings: RankSettings) -> Asking:
                 found,
                 calls=found.calls + inner.calls,
                 repaired=found.repaired + inner.repaired,
+                lost=found.lost + inner.lost,
                 tokens=total(found.tokens, inner.tokens),
                 cost_dollars=total(found.cost_dollars, inner.cost_dollars),
             )

@@ -36,6 +36,8 @@ class Verdict:
     """How often the judge was asked, repairs and canaries included."""
     repaired: int = 0
     """Replies that could not be read and were asked for again."""
+    lost: int = 0
+    """Questions that brought no reply at all: such a verdict is not kept for another time."""
     tokens: int | None = 0
     """Read and written by the judge; None where nobody counted."""
     cost_dollars: float | None = 0.0
@@ -58,8 +60,8 @@ class Verdict:
         }
         if self.agents:
             told["agents"] = {run: dict(each) for run, each in self.agents.items()}
-        return told | {"calls": self.calls, "repaired": self.repaired, "tokens": self.tokens,
-                       "cost_dollars": self.cost_dollars}  # fmt: skip
+        counts = ("calls", "repaired", "lost", "tokens", "cost_dollars")
+        return told | {name: getattr(self, name) for name in counts}
 
 
 def rank_rewards(places: Sequence[Sequence[int]], n: int) -> Floats:

@@ -8,6 +8,7 @@ place.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -117,9 +118,13 @@ def _score(sample: Mapping[str, Any]) -> float | None:
         value = first.get("value") if isinstance(first, dict) else first
         if isinstance(value, str):
             return _GRADES.get(value)
-        if isinstance(value, int | float):
-            return float(value)
+        return finite(value)
     return None
+
+
+def finite(value: Any) -> float | None:
+    """A number as one; None for anything else, NaN and infinity included."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 # AutoGen: messages with a source
@@ -184,7 +189,7 @@ def is_langgraph(value: Any) -> bool:
     if not isinstance(messages, list) or not messages or not isinstance(messages[0], dict):
         return False
     first = _unwrapped(messages[0])
-    return "role" not in first and first.get("type") in _LANG and "content" in first
+    return "role" not in first and str(first.get("type")) in _LANG and "content" in first
 
 
 _LANG = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "tool": "tool",
@@ -287,9 +292,7 @@ def openai(value: Any, where: str, name: str) -> list[Episode]:
     more: dict[str, Any] = {}
     if isinstance(value, dict):
         name = str(value.get("id", name))
-        success = value.get("success", value.get("score"))
-        if isinstance(success, int | float):
-            more["success"] = float(success)
+        more["success"] = finite(value.get("success", value.get("score")))
         more["task"] = str(value.get("task", ""))
         value = value["messages"]
     return [_chat(value, where, name, "openai", **more)]

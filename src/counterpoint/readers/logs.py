@@ -140,10 +140,8 @@ def _lines(path: Path, note: Note, top: bool) -> Iterator[Episode]:
             for number, line in block.lines():
                 where = f"{path}, line {number}"
                 try:
-                    value = _decoder.decode(line)
-                except RecursionError:
-                    raise LogError(f"{where}: got JSON that is nested too deeply") from None
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    value = _value(line, where)
+                except LogError:
                     if block.unended and read:
                         warnings.warn(
                             f"{where}: the last line is incomplete and was left out",
@@ -151,9 +149,7 @@ def _lines(path: Path, note: Note, top: bool) -> Iterator[Episode]:
                             stacklevel=2,
                         )
                         break
-                    raise LogError(
-                        f"{where}: got no JSON ({error}); wanted a value a line"
-                    ) from None
+                    raise
                 if read == 0:
                     kind = "otel" if is_span(value) else kind_of(value)
                     if kind is None:
