@@ -9,6 +9,7 @@ from counterpoint.audits import audit, hacking, idleness, worth
 from counterpoint.audits.agreement import grams
 from counterpoint.audits.base import sign_flip
 from counterpoint.audits.cues import proposes_rest, says_nothing, waits
+from counterpoint.audits.retention import area
 from counterpoint.audits.run import corrected
 from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.readers.outcomes import read_outcomes
@@ -79,6 +80,50 @@ def test_worth_by_hand():
     assert found["team_minus_best"].verdict == FOUND
     assert found["team_minus_oracle"].verdict == CLEAR  # nobody has to reach it
     assert "1.00 times" in found["team_minus_solo"].reason
+
+
+def test_retention_by_hand():
+    solo = [1.0] * 8 + [0.0] * 4
+    team = [1.0] * 4 + [0.0] * 8
+    told = outcomes(team, [[0.0, 0.0]] * 12, solo)
+    found = {f.name: f for f in audit([], told, ("coordination",)).findings}
+    assert found["retention"].value == pytest.approx(0.5)
+    assert found["retention"].verdict == FOUND
+    assert found["retention_auc"].value is None  # two difficulties are no curve
+    assert found["team_size"].value is None
+    same = {
+        f.name: f
+        for f in audit([], outcomes(solo, [[0, 0]] * 12, solo), ("coordination",)).findings
+    }
+    assert same["retention"].value == 1
+    assert same["retention"].verdict == CLEAR
+
+
+def test_the_area_by_hand():
+    # bins at .05 and .95: trapezoid of 1 and 0 over .9
+    assert area(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(0.45)
+    assert area(np.array([0.5, 0.5]), np.array([0.3, 0.32])) == 0.5
+    graded = [
+        Outcome(f"t{i}", "solo", ("s",), s)
+        for i in range(20)
+        for s in [float(i % 4 > k) for k in range(4)]
+    ]
+    team = [Outcome(f"t{i}", "team", ("a", "b"), 0.0) for i in range(20)]
+    found = {f.name: f for f in audit([], graded + team, ("coordination",)).findings}
+    assert found["retention_auc"].value == 0
+
+
+def test_larger_teams_that_do_worse_are_found():
+    def of(size, rate):
+        return [
+            Outcome(f"t{i}", "team", tuple("abcd"[:size]), float(i < rate * 40)) for i in range(40)
+        ]
+
+    worse = {f.name: f for f in audit([], of(2, 0.9) + of(4, 0.3), ("coordination",)).findings}
+    assert worse["team_size"].value == pytest.approx(-0.6)
+    assert worse["team_size"].verdict == FOUND
+    same = {f.name: f for f in audit([], of(2, 0.5) + of(4, 0.45), ("coordination",)).findings}
+    assert same["team_size"].verdict == CLEAR
 
 
 def test_a_team_that_beats_its_members_is_not_blamed():

@@ -1,7 +1,6 @@
 """Coordination: what talking takes, the same work done twice, merges that fail.
 
-How much less a team reaches than one agent, by difficulty, needs outcomes of both: see `worth.py`
-and `counterpoint compare-outcomes`.
+How much less a team reaches than one agent needs outcomes of both: `retention.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from counterpoint.audits.base import PLACES, Audit, Evidence, Row, quote, share, unknown
+from counterpoint.audits.retention import retention_findings
 from counterpoint.records import Episode, Finding, Outcome
 from counterpoint.stats import bootstrap_interval
 
@@ -79,7 +79,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
                            "the members' changes did not merge", places))  # fmt: skip
     else:
         found.append(unknown(NAME, "merge_conflict", "the log has no merges", len(rows)))
-    return found
+    return [*found, *retention_findings(outcomes)]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from counterpoint.audits.base import Audit, Row, unknown
+from counterpoint.audits.retention import mean_scores
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
 from counterpoint.stats import bootstrap_interval
 from counterpoint.worlds.base import Floats
@@ -32,7 +33,7 @@ def look(episode: Episode) -> Row | None:
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     """Team less mean, best member, oracle, one agent; how much members' errors go together."""
-    team = _scores(outcomes, "team")
+    team = mean_scores(outcomes, "team")
     alone = _members(outcomes)
     names = ("team_minus_mean", "team_minus_best", "team_minus_oracle", "team_minus_solo")
     tasks = sorted(set(team) & set(alone))
@@ -58,7 +59,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
                 _gap(names[2], t - each.max(axis=1), "team less each task's best answer", True),
                 _correlation(each),
             ]  # fmt: skip
-    solo = _scores(outcomes, "solo")
+    solo = mean_scores(outcomes, "solo")
     both = sorted(set(team) & set(solo))
     if len(both) < FEWEST:
         why = f"{len(both)} tasks have outcomes of the team and of one agent, {FEWEST} are wanted"
@@ -78,14 +79,6 @@ def best_member(scores: Floats) -> Floats:
         here = folds == fold
         found[here] = scores[here, int(np.argmax(scores[~here].mean(axis=0)))]
     return found
-
-
-def _scores(outcomes: Sequence[Outcome], setting: str) -> dict[str, float]:
-    told: dict[str, list[float]] = defaultdict(list)
-    for each in outcomes:
-        if each.setting == setting:
-            told[each.task].append(each.score)
-    return {task: float(np.mean(scores)) for task, scores in told.items()}
 
 
 def _members(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:

@@ -105,7 +105,7 @@ class CompareOutcomes:
 
     def run(self) -> int:
         """Read, compare, print."""
-        report = audit([], read_outcomes(self.file), ("worth", "agreement"))
+        report = audit([], read_outcomes(self.file), ("worth", "coordination", "agreement"))
         document = document_of(report, self.file.name, [])
         if self.json:
             print_json(document)
