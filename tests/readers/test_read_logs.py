@@ -166,6 +166,27 @@ def test_inspect_json_and_archive(tmp_path):
     assert again.events == found.events
 
 
+def test_an_archive_packed_with_zstandard(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    sample = {"id": "a", "epoch": 1, "input": "x", "messages": [{"role": "user", "content": "x"}]}
+    packed = zstandard.compress(json.dumps(sample).encode())
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("samples/a_epoch_1.json", packed)
+    raw = bytearray(data.getvalue())
+    raw[8:10] = (93).to_bytes(2, "little")  # the method, in the local header
+    at = raw.find(b"PK\x01\x02")
+    raw[at + 10 : at + 12] = (93).to_bytes(2, "little")  # and in the directory
+    path = tmp_path / "log.eval"
+    path.write_bytes(bytes(raw))
+    (found,) = read(path)
+    assert found.events[0].text == "x"
+    raw[60] ^= 0xFF
+    path.write_bytes(bytes(raw))
+    with pytest.raises(LogError):
+        list(read_logs(path))
+
+
 def test_cooperbench_folder(tmp_path):
     run = tmp_path / "logs" / "task" / "f1_f2"
     run.mkdir(parents=True)
