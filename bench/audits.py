@@ -22,6 +22,8 @@ from counterpoint.records import FOUND, read
 from counterpoint.stats import wilson_interval
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "audits"))
+from planted_episodes import PLANTED as IN_EPISODES
+from planted_episodes import make
 from planted_logs import FORMATS, write
 
 PLANTED = {
@@ -31,6 +33,9 @@ PLANTED = {
     "loop": "stuck.message_loop",
     "calls": "stuck.repeated_call",
     "checks": "hacking.edits_checks",
+    "follow": "idleness.partner_hazard",
+    "drift": "agreement.drift",
+    "churn": "coordination.churn",
 }
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 
@@ -56,6 +61,27 @@ def power(folder: Path, logs: int) -> dict[str, Any]:
             row.append(hits / logs)
         out[name] = row
         print(f"| {name} | " + " | ".join(f"{x:.2f}" for x in row) + " |", flush=True)
+    return out
+
+
+def episodes(logs: int) -> dict[str, Any]:
+    """The same of answers, rewards and tables, 40 episodes or tasks; strength 0 is clean."""
+    out: dict[str, Any] = {}
+    every = (0.0, *STRENGTHS)
+    print("\n| planted | " + " | ".join(f"strength {s:g}" for s in every) + " |")
+    print("|---" * (len(every) + 1) + "|")
+    for which, names in IN_EPISODES.items():
+        for name in names:
+            row = []
+            for strength in every:
+                hits = 0
+                for seed in range(logs):
+                    told, outcomes = make(name, strength, seed)
+                    findings = audit(told, outcomes, (which,)).findings
+                    hits += any(f.name == name and f.verdict == FOUND for f in findings)
+                row.append(hits / logs)
+            out[f"{which}.{name}"] = row
+            print(f"| {which}.{name} | " + " | ".join(f"{x:.2f}" for x in row) + " |", flush=True)
     return out
 
 
@@ -106,6 +132,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         told = {"power": power(Path(name), max(20, asked.logs // 20)),
                 "alarms": alarms(Path(name), asked.logs)}  # fmt: skip
+    told["episodes"] = episodes(max(20, asked.logs // 20))
     if asked.real:
         told["real"] = real(asked.real)
     asked.out.parent.mkdir(parents=True, exist_ok=True)

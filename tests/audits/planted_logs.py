@@ -17,9 +17,14 @@ def sentence(rng, length=18):
     return " ".join(rng.choice(WORDS, length))
 
 
+def diff(gone, new):
+    changes = [*(f"-{line}" for line in gone), *(f"+{line}" for line in new)]
+    return "\n".join(["--- a/sum.py", "+++ b/sum.py", "@@ -1,3 +1,3 @@", *changes, " end"])
+
+
 def turns(rng, failure="", strength=1.0, length=24, agents=("ann", "bob")):
     """A conversation: (speaker, kind, text). What is clean differs in nothing else."""
-    found, since, loop = [], None, sentence(rng)
+    found, since, loop, written = [], None, sentence(rng), []
     start = int(length * (1 - 0.5 * strength))
     for t in range(length):
         who = agents[t % len(agents)]
@@ -40,6 +45,13 @@ def turns(rng, failure="", strength=1.0, length=24, agents=("ann", "bob")):
             words = found[-1][2].split()
             keep = int(len(words) * 0.7)
             text = " ".join([*words[:keep], *rng.choice(WORDS, 6)])
+        if failure == "drift" and t > length / 2 and rng.random() < strength:
+            words = found[-1][2].split()[:6]
+            text = " ".join(rng.permutation([*words, *rng.choice(WORDS, 10)]))
+        if failure == "follow" and who != agents[0] and found and found[-1][2] in IDLE:
+            text = str(rng.choice(IDLE)) if rng.random() < strength else text
+        if failure == "follow" and who == agents[0] and rng.random() < 0.3:
+            text = str(rng.choice(IDLE))
         if failure == "loop" and t >= length - 8 and who == agents[0] and strength > 0:
             text = loop
         if t % 6 == 5 and not lazy:
@@ -49,6 +61,11 @@ def turns(rng, failure="", strength=1.0, length=24, agents=("ann", "bob")):
                 text = "run step 7"
             if failure == "checks" and t > length / 2 and rng.random() < strength:
                 text = "sed -i s/1/2/ tests/test_sum.py"
+            if failure in ("churn", "sound edits"):
+                lines = [sentence(rng, 4) for _ in range(3)]
+                back = written if failure == "churn" and rng.random() < strength else []
+                text = diff(back, lines)
+                written = lines
         found.append((who, kind, text))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterpoint.audits import audit, hacking, idleness, worth
+from counterpoint.audits import audit, idleness, proxy, worth
 from counterpoint.audits.agreement import grams
 from counterpoint.audits.base import sign_flip
 from counterpoint.audits.cues import proposes_rest, says_nothing, waits
@@ -45,8 +45,10 @@ def test_cues():
 
 
 def test_four_words_in_a_row():
-    assert grams("A b c d e") == {("a", "b", "c", "d"), ("b", "c", "d", "e")}
-    assert grams("too short text") == set()
+    assert grams(["a", "b", "c", "d", "e"]) == set(
+        map(hash, (("a", "b", "c", "d"), ("b", "c", "d", "e")))
+    )
+    assert grams(["too", "short", "text"]) == set()
 
 
 def test_the_best_member_is_chosen_on_other_tasks():
@@ -176,7 +178,7 @@ def test_a_proxy_that_leaves_the_truth_is_found_and_where():
 
 def test_goodhart_by_hand():
     true = np.concatenate([np.arange(20.0), 20 - np.arange(20.0)])
-    at, lost = hacking.goodhart(true, true)
+    at, lost = proxy.goodhart(true, true)
     assert at == pytest.approx(20, abs=2)
     assert lost > 10
 

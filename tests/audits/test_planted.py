@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from planted_episodes import PLANTED as IN_EPISODES
+from planted_episodes import make
 from planted_logs import FORMATS, write
 
 from counterpoint.audits import audit
@@ -15,6 +17,9 @@ PLANTED = {
     "loop": ("stuck", "message_loop"),
     "calls": ("stuck", "repeated_call"),
     "checks": ("hacking", "edits_checks"),
+    "follow": ("idleness", "partner_hazard"),
+    "drift": ("agreement", "drift"),
+    "churn": ("coordination", "churn"),
 }
 
 
@@ -30,7 +35,7 @@ def test_what_was_planted_is_found_in_every_format(tmp_path, failure, kind):
     assert finding.verdict == FOUND, finding
     assert finding.low > finding.null
     assert finding.reason
-    if failure != "contagion":
+    if failure not in ("contagion", "follow", "drift", "churn"):
         assert finding.evidence
 
 
@@ -50,6 +55,25 @@ def test_clean_logs_are_seldom_blamed(tmp_path, kind):
         found = audit(read(write(tmp_path / "log.jsonl", kind, seed))).findings
         blamed += any(f.verdict == FOUND for f in found)
     assert blamed <= 3  # of 25; a hundred over all formats, of which 5 may be
+
+
+@pytest.mark.parametrize(
+    ("which", "name"), [(which, name) for which, names in IN_EPISODES.items() for name in names]
+)
+def test_what_is_planted_in_answers_rewards_and_outcomes_is_found(which, name):
+    for seed in range(4):
+        told = {}
+        for strength in (0.0, 1.0):
+            episodes, outcomes = make(name, strength, seed)
+            findings = audit(episodes, outcomes, (which,)).findings
+            told[strength] = next(f for f in findings if f.name == name)
+        assert told[1.0].verdict == FOUND, told[1.0]
+        assert told[0.0].verdict == CLEAR, told[0.0]
+
+
+def test_edits_that_stand_are_no_churn(tmp_path):
+    path = write(tmp_path / "log.jsonl", "openai", 1, "sound edits")
+    assert found_in(path)["coordination", "churn"].value == 0
 
 
 def test_a_rest_that_nobody_follows_is_no_contagion(tmp_path):

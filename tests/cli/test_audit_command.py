@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def test_a_page_is_written_and_text_of_the_log_stays_text(tmp_path, capsys):
     assert (tmp_path / "page" / "results.json").exists()
     assert "message loop" in out
     assert str(tmp_path / "page") in err
+
+
+def test_a_finding_leads_to_its_place_and_the_place_to_its_mark(tmp_path, capsys):
+    log = write(tmp_path / "log.jsonl", "openai", 1, "loop", episodes=30)
+    ask(capsys, "audit", log, "--out", tmp_path / "page")
+    page = (tmp_path / "page" / "report.html").read_text("utf-8")
+    leads = set(re.findall(r'href="#((?:seen|event)-[^"]*)"', page))
+    names = re.findall(r'id="([^"]*)"', page)
+    assert leads <= set(names)
+    assert len(names) == len(set(names))
+    assert "seen-stuck-message_loop" in leads
+    assert sum(lead.startswith("event-") for lead in leads) >= 5
 
 
 def test_one_audit_alone(tmp_path, capsys):

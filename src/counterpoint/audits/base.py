@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding, Outcome
-from counterpoint.stats import bootstrap_interval, wilson_interval
+from counterpoint.stats import Estimate, bootstrap_interval, wilson_interval
 from counterpoint.worlds.base import Floats
 
 Row = Mapping[str, Any]
 """What an audit keeps of one episode: numbers, and a few places as evidence."""
 Evidence = Mapping[str, Any]
+"""A place: `episode`, `t`, `agent`, `quote`, and what else is to be told."""
 
 MANY = 400
+MOST_DRAWN = 10_000
 LONGEST_QUOTE = 120
 """Characters of a quotation."""
 PLACES = 2
@@ -48,23 +51,47 @@ def unknown(audit: str, name: str, why: str, n: int = 0) -> Finding:
 
 def share(
     audit: str, name: str, hits: int, n: int, tolerated: float, reason: str,
-    evidence: Sequence[Evidence] = (),
+    evidence: Sequence[Evidence] = (), of: str = "episodes",
 ) -> Finding:  # fmt: skip
     """A share of episodes, and its Wilson interval; found where it is all above the tolerated.
-    tolerated.
 
     Args:
         audit, name: of the finding.
         hits, n: episodes with it, and all.
-        tolerated: share that a sound team has as well: the null.
+        tolerated: share that a sound team has as well: the null; 1 where a share is no fault.
         reason: what a hit is.
         evidence: where it can be seen.
+        of: what is counted.
     """
     told = wilson_interval(hits, n)
     verdict = FOUND if told.low > tolerated else CLEAR
-    said = f"{hits} of {n} episodes: {reason}"
+    said = f"{hits} of {n} {of}: {reason}"
     places = tuple(evidence[:MOST_EVIDENCE])
-    return Finding(audit, name, hits / n, n, told.low, told.high, tolerated, verdict, said, places)
+    null = tolerated if tolerated < 1 else None
+    return Finding(audit, name, hits / n, n, told.low, told.high, null, verdict, said, places)
+
+
+def mean_share(
+    audit: str, name: str, shares: Sequence[float], reason: str, tolerated: float | None = None,
+    evidence: Sequence[Evidence] = (),
+) -> Finding:  # fmt: skip
+    """A mean over episodes of shares; found where its interval is all above the tolerated.
+
+    Args:
+        audit, name: of the finding.
+        shares: of each episode, one or more.
+        reason: what the number is.
+        tolerated: what a sound team has as well; None where there is no right value.
+        evidence: where it can be seen.
+    """
+    values = np.asarray(shares, dtype=float)
+    if len(values) < 2:
+        return Finding(audit, name, float(values.mean()), len(values), null=tolerated,
+                       reason=reason, evidence=tuple(evidence[:MOST_EVIDENCE]))  # fmt: skip
+    told = mean_interval(values)
+    verdict = FOUND if tolerated is not None and told.low > tolerated else CLEAR
+    return Finding(audit, name, told.value, len(values), told.low, told.high, tolerated, verdict,
+                   reason, tuple(evidence[:MOST_EVIDENCE]))  # fmt: skip
 
 
 def mean_gap(
@@ -85,7 +112,7 @@ def mean_gap(
     if len(values) < fewest:
         return unknown(audit, name, f"{len(values)} episodes can tell, and {fewest} are wanted",
                        len(values))  # fmt: skip
-    told = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=_mean)
+    told = mean_interval(values)
     p = sign_flip(values)
     verdict = FOUND if told.value >= least and told.low > 0 else CLEAR
     return Finding(audit, name, told.value, len(values), told.low, told.high, 0.0, verdict,
@@ -112,6 +139,25 @@ def quote(episode: Episode, t: int, **more: Any) -> Evidence:
     text = " ".join(event.text.split())
     text = text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
     return {"episode": episode.id, "t": t, "agent": event.agent, "quote": text, **more}
+
+
+def places_of(row: Row) -> list[str]:
+    """Names of the places that an audit kept of an episode: lists are nothing else."""
+    return [key for key, value in row.items() if isinstance(value, list) and value]
+
+
+def mean_interval(values: Floats, level: float = 0.95) -> Estimate:
+    """The mean and its bootstrap interval; with more than `MOST_DRAWN` values the normal one.
+
+    Args:
+        values: two or more.
+        level: share that the interval aims to cover.
+    """
+    if len(values) > MOST_DRAWN:
+        mean, spread = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
+        reach = NormalDist().inv_cdf((1 + level) / 2) * spread
+        return Estimate(mean, mean - reach, mean + reach, len(values))
+    return bootstrap_interval(values, rng=np.random.default_rng(0), statistic=_mean, level=level)
 
 
 def _mean(values: Floats) -> Floats:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from counterpoint.audits.base import PLACES, Audit, Evidence, Row, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_share, quote, share, unknown
 from counterpoint.audits.retention import retention_findings
+from counterpoint.audits.rework import churn, pace, rework_findings
 from counterpoint.records import Episode, Finding, Outcome
-from counterpoint.stats import bootstrap_interval
 
 NAME = "coordination"
 TOLERATED = 0.05
@@ -40,27 +38,19 @@ def look(episode: Episode) -> Row | None:
         "twice": twice,
         "conflict": None if status is None else "conflict" in str(status).lower(),
         "id": episode.id,
+        "churn": churn(episode),
+        "pace": pace(episode),
     }
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Message share, duplicate work, conflicts."""
+    """Message share, duplicate work, conflicts, rework, pace, and what outcomes tell."""
     shares = [row["share"] for row in rows if row["share"] is not None]
     if shares:
-        told = bootstrap_interval(np.array(shares), rng=np.random.default_rng(0), statistic=_mean)
-        many = len(shares) > 1
-        found = [
-            Finding(
-                NAME,
-                "message_share",
-                told.value,
-                len(shares),
-                told.low if many else None,
-                told.high if many else None,
-                reason="share of what members wrote that is messages and not actions; there is no "
-                "right one",
-            )
-        ]
+        reason = (
+            "share of what members wrote that is messages and not actions; there is no right one"
+        )
+        found = [mean_share(NAME, "message_share", shares, reason)]
     else:
         found = [unknown(NAME, "message_share", "the log has no actions", len(rows))]
     acting = [row for row in rows if row["actors"] > 1]
@@ -79,11 +69,9 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
                            "the members' changes did not merge", places))  # fmt: skip
     else:
         found.append(unknown(NAME, "merge_conflict", "the log has no merges", len(rows)))
-    return [*found, *retention_findings(outcomes)]
+    return [*found, *rework_findings(rows), *retention_findings(outcomes)]
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values.mean(axis=-1))
-
-
-AUDIT = Audit(NAME, "what talking takes, work done twice, merges that fail", look, conclude)
+AUDIT = Audit(
+    NAME, "what talking takes, work done twice or taken back, merges, pace", look, conclude
+)

@@ -13,6 +13,12 @@ import numpy as np
 
 from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_gap, quote, share, unknown
 from counterpoint.audits.cues import proposes_rest, says_nothing
+from counterpoint.audits.effort import (
+    concentration,
+    effort_findings,
+    necessity,
+    partner_tables,
+)  # fmt: skip
 from counterpoint.records import Episode, Event, Finding, Outcome
 from counterpoint.worlds.base import Floats
 
@@ -23,7 +29,9 @@ SOON = 2
 SHIFTS = 50
 TOLERATED = 0.05
 """Share of episodes in which a sound team may mostly idle."""
-NAMES = ("idle_team", "idle_run", "idle_member", "contagion")
+NAMES = (
+    "idle_team", "idle_run", "idle_member", "contagion", "concentration", "partner_hazard",
+)  # fmt: skip
 
 
 def idle(event: Event) -> bool:
@@ -42,10 +50,15 @@ def look(episode: Episode) -> Row | None:
     if len(long) < 1:
         return None
     every = [flag for each in long.values() for _, flag in each]
+    shared = {
+        "concentration": concentration([len(e) - sum(f for _, f in e) for e in long.values()]),
+        "tables": partner_tables([(e.agent, idle(e)) for e in turns]) if any(every) else None,
+    }
     mostly = sum(every) > len(every) / 2
     if not any(every):
         gap = 0.0 if len(long) > 1 else None
-        return {"run": 0.0, "gap": gap, "contagion": None, "mostly": False, "evidence": ()}
+        return {"run": 0.0, "gap": gap, "contagion": None, "mostly": False,
+                "evidence": (), **shared}  # fmt: skip
     rng = np.random.default_rng(len(turns))
     runs, places = [], list[Evidence]()
     for agent, each in long.items():
@@ -67,14 +80,15 @@ def look(episode: Episode) -> Row | None:
         "contagion": _contagion(episode, series, rng),
         "mostly": mostly,
         "evidence": places,
+        **shared,
     }
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Four findings."""
+    """Idle teams and members, contagion, and what `effort.py` adds."""
     if not rows:
         why = f"no member has {FEWEST} turns in any episode"
-        return [unknown(NAME, name, why) for name in NAMES]
+        return [*(unknown(NAME, name, why) for name in NAMES), necessity(outcomes)]
     places = [place for row in rows for place in row["evidence"]]
     of_run = (
         "longest idle run of the idlest member, as a share of its turns, above the same turns in "
@@ -94,6 +108,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
         mean_gap(NAME, "idle_run", [row["run"] for row in rows], 0.1, of_run, places),
         mean_gap(NAME, "idle_member", gaps, 0.1, of_member, places),
         mean_gap(NAME, "contagion", rests, 0.1, of_rest, places),
+        *effort_findings(rows, outcomes),
     ]
 
 

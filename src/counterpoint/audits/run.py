@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from counterpoint.audits import agreement, coordination, hacking, idleness, stuck, worth
-from counterpoint.audits.base import Audit, Row
+from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, places_of
 from counterpoint.errors import UnknownNameError
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
 
@@ -36,7 +36,7 @@ class Report:
     formats: Mapping[str, int]
     """Format to its episodes."""
     sample: tuple[Episode, ...]
-    """The first ones, for a timeline."""
+    """The first ones and the first in which something stands out, for a timeline."""
 
 
 def audit(
@@ -49,9 +49,11 @@ def audit(
 
     Args:
         episodes: they are taken one by one, and not kept.
-        outcomes: of the same tasks alone, in isolation, as a team.
+        outcomes: of the same tasks alone, in isolation, as a team; empty takes those that the
+            episodes themselves tell by their `task` and `success`.
         only: names of audits; empty takes all.
-        sample: episodes that are kept for a timeline.
+        sample: first episodes that are kept for a timeline, beside those in which something
+            stands out.
 
     Raises:
         UnknownNameError: no audit of that name.
@@ -63,18 +65,24 @@ def audit(
     rows: dict[str, list[Row]] = {each.name: [] for each in asked}
     formats: Counter[str] = Counter()
     agents: set[str] = set()
-    events, kept = 0, list[Episode]()
+    events, kept, own = 0, list[Episode](), list[Outcome]()
+    places: Counter[tuple[str, str]] = Counter()
     for episode in episodes:
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
         events += len(episode.events)
-        if len(kept) < sample:
-            kept.append(episode)
-        for each in asked:
-            row = each.look(episode)
+        told = {each.name: each.look(episode) for each in asked}
+        for name, row in told.items():
             if row is not None:
-                rows[each.name].append(row)
-    found = [f for each in asked for f in each.conclude(rows[each.name], outcomes)]
+                rows[name].append(row)
+        shown = {(name, key) for name, row in told.items() if row for key in places_of(row)}
+        if formats.total() <= sample or any(places[each] < MOST_EVIDENCE for each in shown):
+            kept.append(episode)
+        places.update(shown)
+        if not outcomes and episode.success is not None and episode.task:
+            setting = "team" if len(episode.agents) > 1 else "solo"
+            own.append(Outcome(episode.task, setting, episode.agents, episode.success))
+    found = [f for each in asked for f in each.conclude(rows[each.name], outcomes or own)]
     return Report(tuple(corrected(found)), formats.total(), len(agents), events, dict(formats),
                   tuple(kept))  # fmt: skip
 

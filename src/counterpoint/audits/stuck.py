@@ -50,7 +50,7 @@ def look(episode: Episode) -> Row | None:
         "wait": wait,
         "acts": bool(called),
         "ends": marks,
-        "last": None if marks else quote(episode, episode.events[-1].t),
+        "last": [] if marks else [quote(episode, episode.events[-1].t)],
     }
 
 
@@ -75,7 +75,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     found.append(of("waiting", "wait", rows, f"{TIMES} members' turns in a row that wait"))
     if any(row["ends"] for row in rows):
         lost = [row for row in rows if not row["ends"]]
-        places = [row["last"] for row in lost]
+        places = [place for row in lost for place in row["last"]]
         reason = "no answer, end or TERMINATE"
         found.append(share(NAME, "missing_end", len(lost), len(rows), 0.5, reason, places))
     else:

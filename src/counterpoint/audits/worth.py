@@ -9,21 +9,22 @@ than the best one.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from counterpoint.audits.base import Audit, Row, unknown
+from counterpoint.audits.base import Audit, Row, mean_interval, mean_share, share, unknown
 from counterpoint.audits.retention import mean_scores
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
-from counterpoint.stats import bootstrap_interval
 from counterpoint.worlds.base import Floats
 
 NAME = "worth"
 FEWEST = 5
 BEST = "team less its best member, chosen on other tasks"
+COVERAGE = "each task's best answer less the best member: what perfect selection would add"
 FOLDS = 5
+DRAWS = 2000
 
 
 def look(episode: Episode) -> Row | None:
@@ -36,6 +37,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
     team = mean_scores(outcomes, "team")
     alone = _members(outcomes)
     names = ("team_minus_mean", "team_minus_best", "team_minus_oracle", "team_minus_solo")
+    more = ("coverage_gain", "selection_efficiency", "error_correlation")
     tasks = sorted(set(team) & set(alone))
     found = []
     if len(tasks) < FEWEST:
@@ -44,19 +46,21 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
             f"{FEWEST} are wanted (--outcomes)"
         )
         found += [unknown(NAME, name, why, len(tasks)) for name in names[:3]]
-        found.append(unknown(NAME, "error_correlation", why, len(tasks)))
+        found += [unknown(NAME, name, why, len(tasks)) for name in more]
     else:
         t = np.array([team[task] for task in tasks])
         members = sorted(set.intersection(*(set(alone[task]) for task in tasks)))
         if len(members) < 2:
             why = "no two members have outcomes in isolation on the same tasks"
-            found += [unknown(NAME, name, why) for name in (*names[:3], "error_correlation")]
+            found += [unknown(NAME, name, why) for name in (*names[:3], *more)]
         else:
             each = np.array([[alone[task][m] for m in members] for task in tasks])
             found += [
                 _gap(names[0], t - each.mean(axis=1), "team less its mean member"),
                 _gap(names[1], t - best_member(each), BEST),
                 _gap(names[2], t - each.max(axis=1), "team less each task's best answer", True),
+                _gap(more[0], each.max(axis=1) - best_member(each), COVERAGE, True),
+                _selection(t, each),
                 _correlation(each),
             ]  # fmt: skip
     solo = mean_scores(outcomes, "solo")
@@ -68,7 +72,41 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
         budget = _budgets(outcomes)
         found.append(_gap(names[3], np.array([team[x] - solo[x] for x in both]),
                           f"team less one agent{budget}"))  # fmt: skip
-    return found
+    return [*found, *_ideas(outcomes)]
+
+
+def _ideas(outcomes: Sequence[Outcome]) -> list[Finding]:
+    """How different members' answers are in isolation, and how often the team takes a rare one."""
+    names = ("idea_diversity", "idea_adoption")
+    alone: dict[str, list[str]] = defaultdict(list)
+    together: dict[str, list[str]] = defaultdict(list)
+    for each in outcomes:
+        if each.answer is not None and each.setting != "solo":
+            told = alone if each.setting == "isolated" else together
+            told[each.task].append(each.answer)
+    many = {task: Counter(answers) for task, answers in alone.items() if len(answers) > 1}
+    if not many:
+        why = "no answers of members in isolation are known (--outcomes)"
+        return [unknown(NAME, name, why) for name in names]
+    reason = "effective number of different answers in isolation over the number of members; none "
+    reason += "is right"
+    found = [mean_share(NAME, names[0], [_effective(each) for each in many.values()], reason)]
+    taken = [
+        answer in many[task] and many[task][answer] < max(many[task].values())
+        for task, answers in together.items()
+        if len(many.get(task, {})) > 1
+        for answer in answers
+    ]
+    if not taken:
+        why = "members differ on no task that the team answers"
+        return [*found, unknown(NAME, names[1], why)]
+    reason = "the team answers what fewer members answered alone than its commonest answer"
+    return [*found, share(NAME, names[1], sum(taken), len(taken), 1.0, reason, of="answers")]
+
+
+def _effective(answers: Counter[str]) -> float:
+    p = np.array(list(answers.values())) / answers.total()
+    return float(np.exp(-(p * np.log(p)).sum()) / answers.total())
 
 
 def best_member(scores: Floats) -> Floats:
@@ -102,10 +140,25 @@ def _budgets(outcomes: Sequence[Outcome]) -> str:
 
 def _gap(name: str, gaps: Floats, reason: str, at_most: bool = False) -> Finding:
     """A paired difference over tasks; found where all of the interval is below 0."""
-    told = bootstrap_interval(gaps, rng=np.random.default_rng(0), statistic=_mean)
+    told = mean_interval(gaps)
     lost = told.high < 0 and not at_most
     return Finding(NAME, name, told.value, len(gaps), told.low, told.high, 0.0,
                    FOUND if lost else CLEAR, reason)  # fmt: skip
+
+
+def _selection(team: Floats, scores: Floats) -> Finding:
+    """(team - best) / (oracle - best): how much of what selection could add the team gets."""
+    name, best = "selection_efficiency", best_member(scores)
+    above, room = team - best, scores.max(axis=1) - best
+    if room.mean() <= 0:
+        return unknown(NAME, name, "the best member is right wherever anybody is", len(team))
+    drawn = np.random.default_rng(0).integers(len(team), size=(DRAWS, len(team)))
+    rooms = room[drawn].mean(axis=1)
+    ratios = above[drawn].mean(axis=1)[rooms > 0] / rooms[rooms > 0]
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    reason = "(team - best member) / (each task's best answer - best member); below 0 it loses"
+    return Finding(NAME, name, float(above.mean() / room.mean()), len(team), float(low),
+                   float(high), 0.0, FOUND if high < 0 else CLEAR, reason)  # fmt: skip
 
 
 def _correlation(scores: Floats) -> Finding:
@@ -120,10 +173,6 @@ def _correlation(scores: Floats) -> Finding:
     size = n / (1 + (n - 1) * max(r, 0.0))
     reason = f"of members' errors; {n} members are worth {size:.1f} independent ones"
     return Finding(NAME, "error_correlation", r, len(scores), null=0.0, reason=reason)
-
-
-def _mean(values: Floats) -> Floats:
-    return np.asarray(values.mean(axis=-1))
 
 
 AUDIT = Audit(NAME, "the team beside its members, one agent and the best answers", look, conclude)

@@ -154,20 +154,19 @@ def document_of(report: Report, source: str, notes: Sequence[str]) -> dict[str, 
 
 
 def tables(document: Mapping[str, Any]) -> list[Any]:
-    """One row a finding, those that were found first."""
+    """One row a finding, those that were found first; a line for each reason why others are not."""
     table = Table(box=SIMPLE_HEAD)
     for name in ("finding", "verdict", "value", "95% interval", "null", "n", "meaning"):
         table.add_column(name)
-    order = {FOUND: 0, NOT_COMPUTABLE: 2}
-    for each in sorted(document["findings"], key=lambda f: order.get(f["verdict"], 1)):
-        known = each["value"] is not None
+    known = [each for each in document["findings"] if each["verdict"] != NOT_COMPUTABLE]
+    for each in sorted(known, key=lambda f: f["verdict"] != FOUND):
         ends = f"{each['low']:.3f} to {each['high']:.3f}" if each["low"] is not None else ""
         table.add_row(
             Text(f"{each['audit']}: {each['name'].replace('_', ' ')}"),
             Text(
                 each["verdict"].replace("_", " "), style="bold" if each["verdict"] == FOUND else ""
             ),
-            f"{each['value']:.3f}" if known else "",
+            f"{each['value']:.3f}",
             ends,
             "" if each["null"] is None else f"{each['null']:g}",
             str(each["n"]),
@@ -180,6 +179,11 @@ def tables(document: Mapping[str, Any]) -> list[Any]:
                 where = f"{place.get('episode', '')}, event {place.get('t', '')}"
                 said = f"{place.get('agent', '')}: {place.get('quote', '')}"
                 told.append(Text(visible(f"  {each['name']} in {where}: {said}")))
+    missing: dict[str, list[str]] = {}
+    for each in document["findings"]:
+        if each["verdict"] == NOT_COMPUTABLE:
+            missing.setdefault(each["reason"], []).append(each["name"].replace("_", " "))
+    told += [Text(visible(f"{', '.join(names)}: {why}")) for why, names in missing.items()]
     told.append(
         f"{document['episodes']} episodes ({document['format']}), {document['events']} events, "
         f"{document['agents']} agents"

@@ -8,6 +8,7 @@ https://github.com/cooperbench/CooperBench, runner/coop.py.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -46,7 +47,8 @@ def cooperbench(folder: Path, load: Load) -> Episode:
         to = message.get("to")
         told.append((_time(message), len(told), {
             "agent": message["from"], "kind": "message", "text": str(message.get("message") or ""),
-            "to": (str(to),) if to else (), "meta": {"feature": message.get("feature_id")},
+            "to": (str(to),) if to else (),
+            "meta": {"feature": message.get("feature_id"), **_seconds(message)},
         }))  # fmt: skip
     for path in sorted(p for p in folder.iterdir() if TRAJECTORY.match(p.name)):
         track = load(path)
@@ -57,7 +59,7 @@ def cooperbench(folder: Path, load: Load) -> Episode:
             if isinstance(message, dict) and message.get("role") == "assistant":
                 told.append((_time(message), len(told), {
                     "agent": who, "kind": "action", "text": str(message.get("content") or ""),
-                    "meta": {"name": "step"},
+                    "meta": {"name": "step", **_seconds(message)},
                 }))  # fmt: skip
     told.sort(key=lambda each: each[:2])
     events = tuple(Event(t=t, **each) for t, (_, _, each) in enumerate(told))
@@ -95,6 +97,11 @@ def _success(graded: Any) -> float | None:
 def _time(message: Mapping[str, Any]) -> float:
     at = message.get("timestamp")
     return float(at) if isinstance(at, int | float) and not isinstance(at, bool) else float("inf")
+
+
+def _seconds(message: Mapping[str, Any]) -> dict[str, float]:
+    at = _time(message)
+    return {"seconds": at} if math.isfinite(at) else {}
 
 
 def _list(value: Any, path: Path) -> list[Any]:

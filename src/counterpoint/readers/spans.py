@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from counterpoint.errors import LogError
@@ -55,7 +56,9 @@ def episodes_of_spans(spans: Sequence[Mapping[str, Any]]) -> list[Episode]:
     found = []
     for name, talk in talks.items():
         talk.sort(key=_start)
-        found.append(episode(name, [event for span in talk for event in _events(span)], "otel"))
+        told = [(event, _seconds(span)) for span in talk for event in _events(span)]
+        events = [{**event, "meta": {**event.get("meta", {}), **at}} for event, at in told]
+        found.append(episode(name, events, "otel"))
     return found
 
 
@@ -83,6 +86,17 @@ def _start(span: Mapping[str, Any]) -> str:
     at = span.get("start_time") or span.get("startTimeUnixNano") or span.get("start_time_unix_nano")
     told = str(at or "")
     return told.zfill(30) if told.isdigit() else told
+
+
+def _seconds(span: Mapping[str, Any]) -> dict[str, float]:
+    """The time of a span's start, from nanoseconds or ISO 8601, where it has one."""
+    at = _start(span)
+    if at.isdigit():
+        return {"seconds": int(at) / 1e9}
+    try:
+        return {"seconds": datetime.fromisoformat(at).timestamp()}
+    except ValueError:
+        return {}
 
 
 def _events(span: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

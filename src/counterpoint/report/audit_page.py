@@ -34,7 +34,7 @@ def audit_page(document: Document, prefix: str) -> dict[str, Any]:
         "version": str(document.get("version", "")),
         "verdict": _verdict(document, found),
         "findings": _findings(findings, prefix),
-        "evidence": _evidence(found, prefix),
+        "evidence": _evidence(found, document.get("timelines", []), prefix),
         "timelines": [
             (str(t["episode"]), _drawn(t, i), _messages(t, prefix, i))
             for i, t in enumerate(document.get("timelines", []))
@@ -73,7 +73,11 @@ def _findings(findings: Sequence[Mapping[str, Any]], prefix: str) -> Table:
     rows = [
         Row(
             (
-                Cell(_named(f), (str(f["audit"]), str(f["name"]))),
+                Cell(
+                    _named(f),
+                    (str(f["audit"]), str(f["name"])),
+                    link=_first(f) if f["verdict"] == "found" and f["evidence"] else "",
+                ),
                 Cell(str(f["verdict"]).replace("_", " "), (str(f["verdict"]),)),
                 Cell(_number(f["value"]), (f["value"], f["low"], f["high"]), below=_ends(f)),
                 Cell(_number(f["null"]), (f["null"],)),
@@ -88,31 +92,41 @@ def _findings(findings: Sequence[Mapping[str, Any]], prefix: str) -> Table:
     return Table("findings", caption, columns, tuple(rows), f"{prefix}-findings.csv")
 
 
-def _evidence(found: Sequence[Mapping[str, Any]], prefix: str) -> Table | None:
+def _evidence(
+    found: Sequence[Mapping[str, Any]], timelines: Sequence[Mapping[str, Any]], prefix: str
+) -> Table | None:
+    """A row a place; its event leads to the mark in the timeline, where that is drawn."""
     columns = tuple(
         Column(title, (title.lower(),), numeric=False)
         for title in ("Finding", "Episode", "Event", "Who", "What stands there")
     )
-    rows = [
-        Row(
-            tuple(
-                Cell(text, (text,))
-                for text in (
-                    _named(f),
-                    str(place.get("episode", "")),
-                    str(place.get("t", "")),
-                    str(place.get("agent", "")),
-                    str(place.get("quote", "")),
-                )
-            )
-        )
-        for f in found
-        for place in f["evidence"]
-    ]
+    drawn: dict[tuple[str, Any], str] = {}
+    for i, timeline in enumerate(timelines):
+        for event in timeline["events"]:
+            drawn.setdefault((str(timeline["episode"]), event["t"]), _mark(i, event["t"]))
+    rows = []
+    for f in found:
+        for i, place in enumerate(f["evidence"]):
+            told = [str(place.get(key, "")) for key in ("episode", "t", "agent", "quote")]
+            there = drawn.get((told[0], place.get("t")), "")
+            first = Cell(_named(f), (_named(f),), name=_first(f) if i == 0 else "")
+            event = Cell(told[1], (told[1],), link=there)
+            rest = [Cell(text, (text,)) for text in told[2:]]
+            rows.append(Row((first, Cell(told[0], (told[0],)), event, *rest)))
     if not rows:
         return None
-    caption = "Where the findings can be seen: the first places."
+    caption = "Where the findings can be seen: the first places. An event leads to its timeline."
     return Table("evidence", caption, columns, tuple(rows), f"{prefix}-evidence.csv")
+
+
+def _first(finding: Mapping[str, Any]) -> str:
+    """The name of a finding's first place on the page."""
+    return f"seen-{finding['audit']}-{finding['name']}"
+
+
+def _mark(timeline: int, t: Any) -> str:
+    """The name of an event's mark on the page."""
+    return f"event-{timeline}-{t}"
 
 
 def _drawn(timeline: Mapping[str, Any], number: int) -> Markup:
@@ -133,7 +147,8 @@ def _drawn(timeline: Mapping[str, Any], number: int) -> Markup:
                 element(
                     "rect",
                     element("title", f"event {e['t']}, {e['what']}: {e['quote']}"),
-                    x=x, y=y + 2, width=STEP - 2, height=LINE - 6, class_=tone,
+                    id=_mark(number, e["t"]), x=x, y=y + 2,
+                    width=STEP - 2, height=LINE - 6, class_=tone,
                     fill="none" if idle else "var(--c)", stroke="var(--c)",
                 )
             )  # fmt: skip

@@ -47,6 +47,10 @@ class Cell:
     """Causes as (class, two letters, name)."""
     lines: tuple[str, ...] = ()
     """Texts on lines of their own."""
+    link: str = ""
+    """Name of a place on the page that the text leads to."""
+    name: str = ""
+    """Name of this cell on the page, for what leads to it."""
 
 
 @dataclass(frozen=True)
