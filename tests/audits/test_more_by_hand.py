@@ -143,6 +143,9 @@ def test_pace_takes_times():
             for t in range(5)]  # fmt: skip
     assert pace(episode(*acts)) == (2, 0.5)
     assert pace(episode({"agent": "a", "kind": "action"})) is None
+    odd = [{"agent": "a", "kind": "action", "meta": {"seconds": at}}
+           for at in ("soon", None, float("nan"), float("inf"), 1.0)]  # fmt: skip
+    assert pace(episode(*odd)) is None
 
 
 def alone(task, **answers):
@@ -231,3 +234,11 @@ def test_many_values_take_the_normal_interval_and_few_the_bootstrap():
     assert told.high - told.value == pytest.approx(1.959964 * values.std(ddof=1) / 10_001**0.5)
     assert told.low == pytest.approx(drawn.low, abs=0.003)
     assert told.high == pytest.approx(drawn.high, abs=0.003)
+
+
+def test_rewards_beyond_all_sense_are_missing():
+    huge = [episode({"agent": "a", "kind": "end",
+                     "reward": {"proxy": 1e308, "true": -1e308, "visible": 1e308, "held_out": 0.0}},
+                    name=str(i)) for i in range(30)]  # fmt: skip
+    told = {f.name: f for f in audit(huge, only=("hacking",)).findings}
+    assert told["proxy_gap"].verdict == told["held_out_gap"].verdict == NOT_COMPUTABLE

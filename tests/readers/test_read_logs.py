@@ -229,6 +229,7 @@ def test_spans_of_generative_ai(tmp_path):
         ("bob", "second", 5),
     ]
     assert second.agents == ("cid",)
+    assert first.events[1].meta["seconds"] - first.events[0].meta["seconds"] == 1
     otlp = {"resourceSpans": [{"scopeSpans": [{"spans": [
         {"traceId": "t1", "startTimeUnixNano": "1", "attributes": [
             {"key": "gen_ai.agent.name", "value": {"stringValue": "ann"}},
@@ -236,7 +237,7 @@ def test_spans_of_generative_ai(tmp_path):
             {"key": "gen_ai.tool.name", "value": {"stringValue": "search"}}]}]}]}]}  # fmt: skip
     (found,) = read(write(tmp_path, otlp))
     assert found.events[0].kind == "action"
-    assert found.events[0].meta["name"] == "search"
+    assert found.events[0].meta == {"name": "search", "seconds": 1e-9}
 
 
 def test_mast_rows_are_one_text(tmp_path):

@@ -17,6 +17,8 @@ from counterpoint.records import Episode, Finding, Outcome
 
 REWARDS = ("proxy", "true", "visible", "held_out")
 """Names of rewards that are looked at; where `true` is missing, the success of an episode is it."""
+LARGEST = 1e100
+"""A sum of rewards from which on nothing can be computed; it counts as missing."""
 TIMES = 3
 """So often paid for the same is a loop."""
 CHECKS = re.compile(
@@ -53,7 +55,9 @@ def look(episode: Episode) -> Row | None:
             actions += 1
             if len(edits) < PLACES and CHECKS.search(f"{event.meta.get('name', '')} {event.text}"):
                 edits.append(quote(episode, event.t))
-    told: dict[str, Any] = {name: sums[name] if name in seen else None for name in REWARDS}
+    told: dict[str, Any] = {
+        name: sums[name] if name in seen and abs(sums[name]) < LARGEST else None for name in REWARDS
+    }
     if told["true"] is None:
         told["true"] = episode.success
     looped = sums["proxy"] > 0 and again > sums["proxy"] / 2

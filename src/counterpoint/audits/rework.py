@@ -6,6 +6,7 @@ Source: Amdahl 1967 for the share of the work that more members cannot speed up.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -76,7 +77,8 @@ def pace(episode: Episode) -> tuple[int, float] | None:
     """How many members act, and their actions a second; None where the log has no times."""
     members = set(episode.agents)
     acts = [e for e in episode.events if e.kind == "action" and e.agent in members]
-    times = [float(e.meta["seconds"]) for e in acts if "seconds" in e.meta]
+    told = [e.meta.get("seconds") for e in acts]
+    times = [at for at in told if isinstance(at, int | float) and math.isfinite(at)]
     if len(times) < 2 or max(times) <= min(times):
         return None
     return len({e.agent for e in acts}), (len(times) - 1) / (max(times) - min(times))

@@ -95,7 +95,7 @@ def _seconds(span: Mapping[str, Any]) -> dict[str, float]:
         return {"seconds": int(at) / 1e9}
     try:
         return {"seconds": datetime.fromisoformat(at).timestamp()}
-    except ValueError:
+    except (ValueError, OverflowError):
         return {}
 
 
