@@ -54,6 +54,7 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/audits.py --out counterpoint-out/bench/audits.json
 	$(BIN)/python bench/grown.py --out counterpoint-out/bench/grown.json
 	$(BIN)/python bench/published.py --out counterpoint-out/bench/published.json
+	$(BIN)/python bench/topologies.py --out counterpoint-out/bench/topologies.json
 
 clean:
 	rm -rf .venv build dist mutants

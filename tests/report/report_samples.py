@@ -311,3 +311,14 @@ def audited() -> dict[str, Any]:
     )  # fmt: skip
     episodes = [Episode(f"e{i}", events, ("ann", "bob"), ("user",)) for i in range(6)]
     return document_of(audit(episodes), "log.jsonl", ["README.md: no log, skipped"])
+
+
+def topologies() -> dict[str, Any]:
+    """A small comparison of topologies, as its JSON file has it."""
+    import json
+
+    from counterpoint.experiments.topologies import Plan, compare_topologies
+
+    plan = Plan("hidden_profile", ("solo", "star", "tree", "debate"), ("naive", "facts"), 3, 10)
+    document = compare_topologies(plan, workers=1)
+    return json.loads(json.dumps({**document, "config": {}}))

@@ -18,6 +18,7 @@ from report_samples import (
     language_training,
     spoken,
     stepwise,
+    topologies,
     training,
 )
 
@@ -41,6 +42,7 @@ SMALL = {
     "spoken": spoken(2, 4),
     "language": language_training(12),
     "audit": audited(),
+    "topology": topologies(),
 }
 
 

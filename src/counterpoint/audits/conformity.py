@@ -122,7 +122,9 @@ def _excess(met: Sequence[tuple[Answers, Answers, str | None]]) -> Finding:
     """(A - p) / (1 - p): agreement in the team above what the members' own answers make expected.
 
     p of a task is 1 where the members agree alone and 0 where they do not: so only tasks where they
-    differ alone can tell of conformity, and members who are both right are never blamed.
+    differ alone can tell of conformity, and members who are both right are never blamed. A team
+    that agrees there on answers that are right more often than its members' own has learned from
+    each other, and is not blamed either; without right answers nobody can tell the two apart.
     """
     a = np.array([float(len(set(together.values())) == 1) for together, _, _ in met])
     p = np.array([float(len(set(own.values())) == 1) for _, own, _ in met])
@@ -136,9 +138,22 @@ def _excess(met: Sequence[tuple[Answers, Answers, str | None]]) -> Finding:
     if (p == 0).sum() < 2:
         return Finding(NAME, "excess_agreement", value, len(met), null=0.0, reason=reason)
     told = mean_interval(a[p == 0])
-    verdict = FOUND if told.low > 0.5 and (p == 0).sum() >= 5 else CLEAR
-    return Finding(NAME, "excess_agreement", value, len(met), told.low, told.high, 0.0, verdict,
-                   reason)  # fmt: skip
+    found = told.low > 0.5 and (p == 0).sum() >= 5
+    if found and _learned(met):
+        found = False
+        reason += ", and they agree on what is right more often than what each answers alone"
+    return Finding(NAME, "excess_agreement", value, len(met), told.low, told.high, 0.0,
+                   FOUND if found else CLEAR, reason)  # fmt: skip
+
+
+def _learned(met: Sequence[tuple[Answers, Answers, str | None]]) -> bool:
+    """Whether answers that a team agrees on are right more often than its members' own."""
+    gains = [
+        float(gold in together.values()) - sum(a == gold for a in own.values()) / len(own)
+        for together, own, gold in met
+        if gold is not None and len(set(together.values())) == 1 < len(set(own.values()))
+    ]
+    return len(gains) > 1 and mean_interval(np.array(gains)).low > 0
 
 
 def _share(name: str, hits: int, n: int, tolerated: float, why: str, reason: str) -> Finding:

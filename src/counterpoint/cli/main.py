@@ -32,6 +32,7 @@ from counterpoint.cli.rank import Rank
 from counterpoint.cli.report import Report
 from counterpoint.cli.resume import Resume
 from counterpoint.cli.runs import Runs
+from counterpoint.cli.topology import Topologies, TopologyCommand
 from counterpoint.cli.train import Train
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
 from counterpoint.worlds.given import did_you_mean
@@ -57,6 +58,8 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "import": Import,
     "rank": Rank,
     "judge": JudgeCommand,
+    "topology": TopologyCommand,
+    "topologies": Topologies,
     "report": Report,
     "runs": Runs,
     "schemes": Schemes,

@@ -17,7 +17,14 @@ COMPARISON = "counterpoint.comparison/1"
 DIAGNOSIS = "counterpoint.diagnosis/1"
 TRAINING = "counterpoint.training/1"
 AUDIT = "counterpoint.audit/1"
-PARTS = {COMPARISON: "schemes", DIAGNOSIS: "agents", TRAINING: "curve", AUDIT: "findings"}
+TOPOLOGY = "counterpoint.topology/1"
+PARTS = {
+    COMPARISON: "schemes",
+    DIAGNOSIS: "agents",
+    TRAINING: "curve",
+    AUDIT: "findings",
+    TOPOLOGY: "scores",
+}
 """Schema to the one part without which there is nothing to show."""
 
 Document = Mapping[str, Any]

@@ -28,10 +28,12 @@ from counterpoint.report.document import (
     AUDIT,
     COMPARISON,
     DIAGNOSIS,
+    TOPOLOGY,
     TRAINING,
     Document,
     open_document,
 )
+from counterpoint.report.topology_page import topology_page
 from counterpoint.report.training_page import training_page
 from counterpoint.report.training_result import read_training
 from counterpoint.runs.files import write_atomically
@@ -41,15 +43,17 @@ def render(document: Document) -> str:
     """The page for a document of any schema, as self-contained HTML.
 
     Raises:
-        UnknownNameError: the schema is none of a comparison, a diagnosis, a training or an audit.
+        UnknownNameError: the schema is none of those that we write.
         LogError: there is nothing in it to show.
     """
-    schema = open_document(document)["schema"]
-    if schema == TRAINING:
-        return render_training(document)
-    if schema == AUDIT:
-        return render_audit(document)
-    return render_comparison(document) if schema == COMPARISON else render_diagnosis(document)
+    draw = {
+        COMPARISON: render_comparison,
+        DIAGNOSIS: render_diagnosis,
+        TRAINING: render_training,
+        AUDIT: render_audit,
+        TOPOLOGY: render_topology,
+    }
+    return draw[open_document(document)["schema"]](document)
 
 
 def render_comparison(document: Document) -> str:
@@ -97,6 +101,17 @@ def render_audit(document: Document) -> str:
     told = open_document(document, AUDIT)
     page = audit_page(told, f"counterpoint-{slug(Path(str(told.get('source', ''))).stem)}")
     return _fill("audit.html", page)
+
+
+def render_topology(document: Document) -> str:
+    """The page of a comparison of topologies.
+
+    Raises:
+        UnknownNameError: the schema is another.
+        LogError: no topology is in it.
+    """
+    told = open_document(document, TOPOLOGY)
+    return _fill("topology.html", topology_page(told, f"counterpoint-{slug(str(told['world']))}"))
 
 
 def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:

@@ -18,11 +18,13 @@ from counterpoint.stats.permutation import Permutation, permutation_test, sign_f
 from counterpoint.stats.rates import performance_profile, wilson_interval
 from counterpoint.stats.student import paired_t_test
 from counterpoint.stats.threshold import TimeToThreshold, time_to_threshold
+from counterpoint.stats.variance import Share, variance_shares
 
 __all__ = [
     "Band",
     "Estimate",
     "Permutation",
+    "Share",
     "Statistic",
     "TimeToThreshold",
     "benjamini_hochberg",
@@ -37,5 +39,6 @@ __all__ = [
     "probability_of_improvement",
     "sign_flip_test",
     "time_to_threshold",
+    "variance_shares",
     "wilson_interval",
 ]

@@ -1,0 +1,47 @@
+"""Members of `hidden_profile` that are not sound: one that echoes, one that idles, one that risks
+nothing. Each keeps a sound member inside, and spoils what that one says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from counterpoint.worlds.hidden_profile_members import Teller
+from counterpoint.worlds.messages import Seen
+
+PLANTED = ("echo", "idle", "cautious")
+"""echo: says again what it heard last, and answers what was favoured last. idle: says nothing;
+asked again, it speaks in half of the items. cautious: tells only what all know anyway, and answers
+what most others favour."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A member that is not sound."""
+
+    kind: str
+    sound: Teller
+
+    def speak(self, items: Any, seen: Seen, rng: np.random.Generator) -> Any:
+        said = self.sound.speak(items, seen, rng)
+        if self.kind == "idle":
+            return said * (rng.random((len(said), 1)) < 0.5) if seen.nudged else said * 0
+        if self.kind == "echo":
+            return seen.heard[-1].said if seen.heard else said
+        said = said.copy()
+        said[:, :-1] *= ~items.private
+        return said
+
+    def answer(self, items: Any, seen: Seen, rng: np.random.Generator) -> Any:
+        own, sure = self.sound.answer(items, seen, rng)
+        opinions = [h.said[:, -1] for h in seen.heard if (h.said[:, -1] > 0).any()]
+        if not opinions or self.kind == "idle":
+            return own, sure
+        if self.kind == "echo":
+            return np.where(opinions[-1] > 0, opinions[-1] - 1, own), sure
+        counts = np.stack([sum((o == k + 1).astype(int) for o in opinions)
+                           for k in range(items.options)], axis=1)  # fmt: skip
+        return np.where(counts.max(axis=1) > 0, counts.argmax(axis=1), own), sure

@@ -1,0 +1,210 @@
+"""How much it matters who hears whom: both directions of the lever, error amplification, talk.
+
+    python bench/topologies.py --out counterpoint-out/bench/topologies.json [--model smollm2]
+
+Shares of the variance in settings where topology dominates and where prompts do; how often one
+member that is misled misleads the team, beside one agent with all clues; guards, one at a time,
+against members that are planted; and the density of talk at which a search loses its diversity.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterpoint.experiments.topologies import DEFAULT, Plan, compare_topologies
+from counterpoint.stats import bootstrap_interval
+from counterpoint.stats.estimate import Estimate
+from counterpoint.team import Guards, play
+from counterpoint.topology import make_topology
+from counterpoint.worlds.hidden_profile import HiddenProfile, HiddenProfileSettings
+from counterpoint.worlds.idea_search import IdeaSearch, IdeaSearchSettings, diversity
+from planted_members import PLANTED, Planted
+
+SEEDS, ITEMS = 30, 100
+TALKING = ("star", "tree", "complete", "debate", "blackboard")
+
+
+def mean(values: Any) -> Any:
+    return np.asarray(values.mean(axis=-1))
+
+
+def told(samples: list[float]) -> Estimate:
+    return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=mean)
+
+
+def text(e: Estimate) -> str:
+    return f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]"
+
+
+def lever() -> dict[str, Any]:
+    """Shares in six settings."""
+    plans = {
+        "default: 24 bits, all topologies": Plan("hidden_profile"),
+        "6 bits": Plan("hidden_profile", settings={"bits": 6}),
+        "200 bits": Plan("hidden_profile", settings={"bits": 200}),
+        "200 bits, only those that talk": Plan("hidden_profile", TALKING, settings={"bits": 200}),
+        "with prompts searched for each": Plan(
+            "hidden_profile", prompts=("naive", "optimal", "trained")
+        ),
+        "idea_search": Plan("idea_search"),
+    }
+    print("| setting | topology | prompt | order | interaction | residual | best | vs one agent |")
+    print("|---|---|---|---|---|---|---|---|")
+    found = {}
+    for name, plan in plans.items():
+        document = compare_topologies(plan)
+        shares, best, gap = document["shares"], document["best"], document["gap"]["single_agent"]
+        cells = [f"{s['value']:.3f} [{s['low']:.3f}, {s['high']:.3f}]" for s in shares.values()]
+        print(
+            f"| {name} | {' | '.join(cells)} | {best['topology']}, {best['prompt']}: "
+            f"{best['value']:.3f} | {gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] |"
+        )
+        found[name] = {"shares": shares, "best": best, "gap": document["gap"],
+                       "scores": document["scores"]}  # fmt: skip
+    return found
+
+
+def amplification() -> dict[str, Any]:
+    """One member reads the opposite of all that it has alone: how often the team falls with it."""
+    world = HiddenProfile(HiddenProfileSettings(misread=0.0))
+    columns = ("right", "turned wrong by the expert", "by another", "beside one agent")
+    print(f"\n| topology | prompt | {' | '.join(columns)} |")
+    print("|---|---|---|---|---|---|")
+    found: dict[str, Any] = {}
+    for prompt in ("naive", "optimal"):
+        for name in DEFAULT:
+            right, flips, ratio = [], {0: [], 3: []}, []
+            for seed in range(SEEDS):
+                items = world.draw(np.random.default_rng([seed, 0]), ITEMS)
+                members = [world.member(prompt)] * 4
+                scores = {}
+                for misled in (None, 0, 3):
+                    batch = items if misled is None else world.misled(items, misled)
+                    rng = np.random.default_rng([seed, 1])
+                    played = play(make_topology(name, 4), batch, ITEMS, members, rng)
+                    one = world.single(batch, prompt, 4, np.random.default_rng([seed, 2]))
+                    scores[misled] = world.score(batch, played.answers), world.score(batch, one)
+                before = scores[None][0] == 1
+                right.append(float(before.mean()))
+                for misled in flips:
+                    after, alone = scores[misled]
+                    if before.any():
+                        flips[misled].append(float((after[before] == 0).mean()))
+                    if misled == 3 and before.any():
+                        ratio.append(
+                            float((after[before] == 0).mean() - (alone[before] == 0).mean())
+                        )
+            row = [told(right), told(flips[0]), told(flips[3]), told(ratio)]
+            print(f"| {name} | {prompt} | {' | '.join(text(e) for e in row)} |")
+            found[f"{name}.{prompt}"] = [vars(e) for e in row]
+    return found
+
+
+GUARDS = {
+    "none": Guards(),
+    "isolated drafts": Guards(isolated_drafts=True),
+    "one round": Guards(most_rounds=1),
+    "dissenter": Guards(dissenter=True),
+    "fresh context": Guards(fresh_context=True),
+    "heartbeat": Guards(heartbeat=True),
+    "outside judge": Guards(outside_judge=True),
+}
+
+
+def guards() -> dict[str, Any]:
+    """Each guard alone, under a debate and a blackboard, with two planted members of four."""
+    world = HiddenProfile()
+    print("\n| planted | topology | " + " | ".join(GUARDS) + " |")
+    print("|---|---|" + "---|" * len(GUARDS))
+    found: dict[str, Any] = {}
+    for kind in ("nobody", *PLANTED):
+        for name in ("blackboard", "debate"):
+            cells, calls = {}, {}
+            for guard, rules in GUARDS.items():
+                scores = []
+                for seed in range(SEEDS):
+                    items = world.draw(np.random.default_rng([seed, 0]), ITEMS)
+                    sound = world.member("naive")
+                    members: list[Any] = [sound] * 4
+                    if kind != "nobody":
+                        members = [Planted(kind, sound), Planted(kind, sound), sound, sound]
+                    rng = np.random.default_rng([seed, 1])
+                    played = play(make_topology(name, 4), items, ITEMS, members, rng, guards=rules)
+                    scores.append(float(world.score(items, played.answers).mean()))
+                    calls[guard] = played.calls / ITEMS
+                cells[guard] = told(scores)
+            shown = [f"{text(cells[g])}, {calls[g]:.1f} calls" for g in GUARDS]
+            print(f"| {kind} | {name} | {' | '.join(shown)} |")
+            found[f"{kind}.{name}"] = {g: {**vars(cells[g]), "calls": calls[g]} for g in GUARDS}
+    return found
+
+
+def talk() -> dict[str, Any]:
+    """How often a searching team tells its finds, and what becomes of its diversity."""
+    world = IdeaSearch(IdeaSearchSettings(members=8, budget=480))
+    print("\n| talk | diversity | team | − best member | − one agent |")
+    print("|---|---|---|---|---|")
+    found = {}
+    cases = ["best_of_n", *(f"{shape}:rounds={r}" for shape in ("ring", "complete")
+                            for r in (2, 3, 5, 10, 20))]  # fmt: skip
+    for case in cases:
+        rows = []
+        for seed in range(SEEDS):
+            items = world.draw(np.random.default_rng([seed, 0]), ITEMS)
+            members = [world.member("follow")] * 8
+            rng = np.random.default_rng([seed, 1])
+            topology = replace(make_topology(case, 8), decides="best", decider=None)
+            played = play(topology, items, ITEMS, members, rng)
+            last = {turn.member: turn.said for turn in played.turns}
+            apart = diversity(np.stack(list(last.values())), world.given.bits).mean()
+            alone = play(make_topology("best_of_n", 8), items, ITEMS, members, rng).votes
+            each = np.array([world.score(items, vote.answers) for vote in alone])
+            best = each[each[:, ::2].mean(axis=1).argmax(), 1::2].mean()
+            team = world.score(items, played.answers)
+            one = world.score(items, world.single(items, "follow", 8, rng)).mean()
+            rows.append((apart, team.mean(), team[1::2].mean() - best, team.mean() - one))
+        row = [told(list(column)) for column in np.array(rows).T]
+        print(f"| {case} | {' | '.join(text(e) for e in row)} |")
+        found[case] = [vars(e) for e in row]
+    return found
+
+
+def spoken(model: str) -> dict[str, Any]:
+    """The same design in words, small."""
+    begun = time.process_time()
+    document = compare_topologies(
+        Plan("hidden_profile", ("independent", "star", "debate"), ("naive", "facts"), 5, 20, 1,
+             model=model)
+    )  # fmt: skip
+    print(f"\n{model}, 5 seeds of 20 items, {time.process_time() - begun:.0f} CPU-seconds")
+    for name, s in document["scores"].items():
+        print(f"| {name} | {s['iqm']:.3f} [{s['low']:.3f}, {s['high']:.3f}] |")
+    print({name: round(s["value"], 3) for name, s in document["shares"].items()})
+    print({name: round(s["iqm"], 3) for name, s in document["references"].items()})
+    return {"scores": document["scores"], "shares": document["shares"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--model", default=None)
+    asked = parser.parse_args()
+    begun = time.process_time()
+    told = {"lever": lever(), "amplification": amplification(), "guards": guards(), "talk": talk()}
+    print(f"\n{time.process_time() - begun:.0f} CPU-seconds in this process")
+    if asked.model:
+        told["model"] = spoken(asked.model)
+    if asked.out:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

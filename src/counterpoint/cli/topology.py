@@ -1,0 +1,236 @@
+"""`counterpoint topology`: who hears whom x how members behave, and which of the two matters."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from counterpoint.cli.compare import read_settings
+from counterpoint.cli.output import print_json, print_result, progress, say
+from counterpoint.cli.results import prepare, save
+from counterpoint.errors import SettingError
+from counterpoint.experiments.topologies import DEFAULT, Plan, compare_topologies
+from counterpoint.experiments.topology_log import write_logs
+from counterpoint.experiments.topology_search import search_topologies
+from counterpoint.report.topology_drawing import sketch
+from counterpoint.report.topology_page import AGAINST, headline
+from counterpoint.team.guards import Guards
+from counterpoint.topology import catalogue, make_topology, measures
+
+GUARDS = ("isolated_drafts", "dissenter", "fresh_context", "heartbeat", "outside_judge")
+
+
+@dataclass(frozen=True)
+class TopologyCommand:
+    """Compare who hears whom, and how members behave: what matters, and is the team worth it.
+
+    Plays every topology x prompt on the same items, in every order of those that have one, and says
+    what share of the variance each explains. Scores stand beside the members alone, the best of
+    them, an oracle over them, and one agent that has all that the team has, with as many calls.
+
+    WORLD is hidden_profile, idea_search, or tasks:PATH for a file of hidden profiles in words, as
+    HiddenBench writes them (then with --model).
+
+    Examples:
+      counterpoint topology hidden_profile
+      counterpoint topology hidden_profile --set bits=6 --out lever
+      counterpoint topology idea_search --topologies best_of_n,complete:rounds=20
+      counterpoint topology hidden_profile --prompts trained,optimal --search 50000
+      counterpoint topology hidden_profile --model smollm2 --seeds 2 --items 10
+      counterpoint topology tasks:benchmark.json --model NAME --base-url http://127.0.0.1:8000/v1
+    """
+
+    world: Annotated[str, tyro.conf.Positional]
+    """hidden_profile, idea_search, or tasks:PATH."""
+    topologies: str = ",".join(DEFAULT)
+    """Names with commas between (`counterpoint topologies` lists them); options behind colons, as
+    in debate:rounds=5."""
+    prompts: str = ""
+    """Names of the world's prompts with commas between, and `trained`: ways that are searched for
+    each topology. Default: all that the world names."""
+    members: int | None = None
+    """Size of the team; default that of the world."""
+    seeds: int = 30
+    """Batches, each with items of its own."""
+    items: int = 100
+    """Items of a batch."""
+    orders: int = 6
+    """Most orders of a topology; those beyond are left out by lot."""
+    guard: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A rule of talk that is on in all topologies, may be repeated: isolated_drafts, dissenter,
+    fresh_context, heartbeat, outside_judge, or most_rounds=N."""
+    search: int | None = None
+    """Instead of the whole design: find the best topology, order and prompt with so many items, and
+    measure it again on fresh ones."""
+    model: str | None = None
+    """A model that reads and speaks for the members: of this machine, or behind --base-url."""
+    base_url: str | None = None
+    """Of an OpenAI-compatible server."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A setting of the world, key=value; may be repeated."""
+    out: Path | None = None
+    """Folder for report.html, results.json and run.json."""
+    log: Path | None = None
+    """Folder for what was said: for each topology and prompt the episodes of the first batch, and
+    what members answered alone. `counterpoint audit` reads both."""
+    workers: int | None = None
+    """Processes; default: one for each processor."""
+    json: bool = False
+    """Print the results as JSON alone."""
+
+    def run(self) -> int:
+        """Play, save, print."""
+        plan = self.plan()
+        if self.search is not None:
+            return self._search(plan, self.search)
+        if self.out:
+            prepare(self.out)
+        with progress(f"playing {plan.world}") as report:
+            document = compare_topologies(plan, workers=self.workers, on_progress=report)
+        document["config"] = {"world": plan.world, "settings": dict(plan.settings)}
+        saved = save(document, self.out) if self.out else None
+        if self.json:
+            print_json(document)
+        else:
+            print_result(*tables(document))
+        if saved:
+            say(f"report: {saved}")
+        if self.log:
+            written = write_logs(plan, self.log)
+            say(f"logs: {self.log}; counterpoint audit {written[0]}/episodes.jsonl --outcomes "
+                f"{written[0]}/outcomes.jsonl")  # fmt: skip
+        return 0
+
+    def plan(self) -> Plan:
+        """What to compare."""
+        settings: dict[str, Any] = dict(read_settings(self.set))
+        if self.members is not None:
+            settings["members"] = self.members
+        return Plan(
+            self.world, _names(self.topologies), _names(self.prompts), self.seeds, self.items,
+            self.orders, settings, read_guards(self.guard), self.model, self.base_url,
+        )  # fmt: skip
+
+    def _search(self, plan: Plan, budget: int) -> int:
+        if self.out:
+            raise SettingError("got --out with --search, which has no page; wanted one of them")
+        with progress("halving") as report:
+            found = search_topologies(plan, budget, on_progress=report)
+        document = {"schema": "counterpoint.topology_search/1", "world": plan.world, **found}
+        if self.json:
+            print_json(document)
+            return 0
+        table = Table("candidates", "items each", "best score", box=SIMPLE_HEAD)
+        for told in found["rounds"]:
+            table.add_row(str(told["candidates"]), str(told["items"]), f"{told['best']:.3f}")
+        won, fresh = found["winner"], found["fresh"]
+        print_result(
+            table,
+            f"the best is {won['topology']} with {won['prompt']}, turns {won['order']}",
+            f"{found['searched']:.3f} while it was chosen; on fresh items {fresh['value']:.3f} "
+            f"[{fresh['low']:.3f}, {fresh['high']:.3f}] ({fresh['n']} items)",
+        )
+        return 0
+
+
+@dataclass(frozen=True)
+class Topologies:
+    """List the topologies: who hears whom, and what each costs.
+
+    Examples:
+      counterpoint topologies
+      counterpoint topologies --members 6
+    """
+
+    members: int = 4
+    """Of the team that the numbers are for."""
+    json: bool = False
+    """Print as JSON alone."""
+
+    def run(self) -> int:
+        """List them."""
+        made = {name: make_topology(name, self.members) for name in catalogue()}
+        facts = {
+            name: {
+                "summary": entry.summary, "source": entry.source,
+                "options": ["rounds", *entry.options], "order": sketch(made[name]),
+                **asdict(measures(made[name])),
+            }
+            for name, entry in catalogue().items()
+        }  # fmt: skip
+        if self.json:
+            print_json(facts)
+            return 0
+        columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
+                   "depth", "path", "source")  # fmt: skip
+        table = Table(*columns, title=f"Topologies of {self.members} members")
+        for name, told in facts.items():
+            path = "–" if told["path"] is None else f"{told['path']:g}"
+            numbers = (f"{told['density']:.2f}", str(told["messages"]), str(told["depth"]), path)
+            table.add_row(name, told["summary"], Text(told["order"]), *numbers, told["source"])
+        print_result(table, "depth: turns that wait for each other; path: messages from the first "
+                            "member to those who decide.")  # fmt: skip
+        return 0
+
+
+def read_guards(told: tuple[str, ...]) -> Guards:
+    """Guards from what somebody typed.
+
+    Raises:
+        SettingError: there is no such guard, or a number of rounds that is none.
+    """
+    given: dict[str, Any] = {}
+    for word in told:
+        name, _, value = word.partition("=")
+        if name == "most_rounds" and value.isdecimal():
+            given[name] = int(value)
+        elif word in GUARDS:
+            given[word] = True
+        else:
+            known = ", ".join((*GUARDS, "most_rounds=N"))
+            raise SettingError(f"got guard {word!r}; wanted one of {known}")
+    return Guards(**given)
+
+
+def tables(document: dict[str, Any]) -> list[Any]:
+    """The verdict, the shares, and a row a topology."""
+    shares = Table("varies with", "share", "95% interval", "by chance", box=SIMPLE_HEAD)
+    for name, s in (document["shares"] or {}).items():
+        ends = f"{s['low']:.3f} to {s['high']:.3f}"
+        shares.add_row(name, f"{s['value']:.3f}", ends, f"{s['chance']:.3f}")
+    prompts = list(document["prompts"])
+    table = Table("topology", "score", "95% interval", *prompts, "orders", "calls", "depth",
+                  *(f"− {title}" for title in AGAINST.values()), box=SIMPLE_HEAD)  # fmt: skip
+    scores = document["scores"]
+    for told in sorted(scores, key=lambda one: -scores[one]["iqm"]):
+        s = scores[told]
+        table.add_row(
+            Text(told), f"{s['iqm']:.3f}", f"{s['low']:.3f} to {s['high']:.3f}",
+            *(f"{s['by_prompt'][prompt]['iqm']:.3f}" for prompt in prompts),
+            str(s["orders"]), f"{s['calls']:.3g}", str(s["shape"]["depth"]),
+            *(f"{s['gap'][name]['value']:+.3f}" for name in AGAINST),
+        )  # fmt: skip
+    best, gap = document["best"], document["gap"]
+    against = ", ".join(
+        f"{gap[name]['value']:+.3f} [{gap[name]['low']:+.3f}, {gap[name]['high']:+.3f}] {title}"
+        for name, title in AGAINST.items()
+    )
+    return [
+        headline(document),
+        shares,
+        table,
+        f"the best, {best['topology']} with {best['prompt']}, measured on seeds on which it was "
+        f"not chosen: {best['value']:.3f} [{best['low']:.3f}, {best['high']:.3f}]; "
+        f"against {against}",
+        f"score: {document['scale']}; {document['seeds']} seeds of {document['items']} items",
+    ]
+
+
+def _names(told: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in told.split(",") if name.strip())

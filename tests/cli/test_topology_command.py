@@ -1,0 +1,95 @@
+"""`counterpoint topology` and `topologies`, as somebody types them."""
+
+import json
+
+import pytest
+
+from counterpoint.cli.main import main
+
+SMALL = ["--seeds", "3", "--items", "20", "--topologies", "star,complete", "--prompts",
+         "naive,optimal"]  # fmt: skip
+
+
+def test_json_holds_the_interface(capsys):
+    assert main(["topology", "hidden_profile", "--members", "4", *SMALL, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["shares"]) == {"topology", "prompt", "order", "interaction", "residual"}
+    assert sum(one["value"] for one in told["shares"].values()) == pytest.approx(1)
+    assert {"value", "low", "high"} <= set(told["shares"]["topology"])
+    assert {"iqm", "low", "high"} <= set(told["scores"]["star"])
+    assert set(told["gap"]) == {"mean", "best_member", "oracle", "single_agent"}
+
+
+def test_a_table_a_page_and_logs_that_the_audit_reads(tmp_path, capsys):
+    out, log = tmp_path / "out", tmp_path / "log"
+    assert main(["topology", "hidden_profile", *SMALL, "--out", str(out), "--log", str(log)]) == 0
+    shown = capsys.readouterr().out
+    assert "of the variance" in shown
+    assert "measured on seeds on which it was not chosen" in shown.replace("\n", " ")
+    page = (out / "report.html").read_text()
+    assert page.count("<polygon") == 6 + 12  # arrows of a star and of a complete graph of four
+    assert main(["report", str(out), "--out", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text() == page
+    capsys.readouterr()
+    one = log / "complete.naive"
+    audit = ["audit", str(one / "episodes.jsonl"), "--outcomes", str(one / "outcomes.jsonl")]
+    assert main([*audit, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    known = {f["name"] for f in told["findings"] if f["verdict"] != "not_computable"}
+    assert {"flips_to_wrong", "excess_agreement", "team_minus_best"} <= known
+    assert told["episodes"] == 20
+
+
+def test_a_search(capsys):
+    asked = ["topology", "hidden_profile", *SMALL, "--search", "1000"]
+    assert main([*asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["winner"]["prompt"] == "optimal"
+    assert main(asked) == 0
+    assert "on fresh items" in capsys.readouterr().out.replace("\n", " ")
+    assert main([*asked, "--out", "x"]) == 2
+
+
+def test_topologies_are_listed(capsys):
+    assert main(["topologies", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["star"]["order"] == "2(1) 3(1) 4(1) → 1(all); 1 decides"
+    assert told["star"]["messages"] == 6
+    assert main(["topologies", "--members", "6"]) == 0
+    assert "blackboard" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nowhere"], "wanted one of hidden_profile, idea_search"),
+        (["hidden_profile", "--topologies", "sun"], "wanted one of solo"),
+        (["hidden_profile", "--guard", "whistle"], "wanted one of isolated_drafts"),
+        (["hidden_profile", "--seeds", "1"], "wanted at least 2"),
+        (["tasks:none.json"], "could not read none.json"),
+        (["hidden_profile", "bits=-3"], "wanted a number from 0"),
+    ],
+)
+def test_what_cannot_be_is_one_line(words, told, capsys):
+    assert main(["topology", *words]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+
+
+def test_tasks_in_words_want_somebody_who_reads(tmp_path, capsys):
+    task = {"description": "Whom?", "shared_information": [], "hidden_information": ["a", "b"],
+            "possible_answers": ["x", "y"], "correct_answer": "x"}  # fmt: skip
+    (tmp_path / "t.json").write_text(json.dumps([task]))
+    assert main(["topology", f"tasks:{tmp_path / 't.json'}", *SMALL]) == 2
+    assert "wanted somebody who reads" in capsys.readouterr().err
+
+
+def test_members_that_are_a_model(capsys):
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    asked = ["topology", "hidden_profile", "--model", "tiny", "--seeds", "2", "--items", "2",
+             "--topologies", "chain", "--prompts", "facts", "--orders", "1", "--json"]  # fmt: skip
+    assert main(asked) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["model"] == "tiny"
+    assert told["scores"]["chain"]["calls"] == 5
