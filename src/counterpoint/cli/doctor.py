@@ -18,6 +18,7 @@ from counterpoint.runs.executor import available_workers
 from counterpoint.talk.models import models_folder, whats_wrong
 from counterpoint.talk.needs import PACKAGES as LANGUAGE
 from counterpoint.talk.sources import SOURCES
+from counterpoint.team.sandbox import ready as why_no_sandbox
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
 EXTRAS = {
@@ -70,6 +71,7 @@ class Doctor:
             "memory_gb": memory_gb(),
             "packages": packages,
             "chromium": next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None),
+            "sandbox": why_no_sandbox() is None,
             "models": {name: whats_wrong(name) is None for name in SOURCES},
             "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
         }
@@ -90,6 +92,8 @@ class Doctor:
             problem = whats_wrong(name)
             shown = str(models_folder() / name) if problem is None else problem
             table.add_row(f"model {name}", Text(shown), "the same, with a model that knows English")
+        why_not = why_no_sandbox()
+        table.add_row("sandbox", Text(why_not or "ready"), "teams at work: counterpoint team run")
         table.add_row("Chromium", str(facts["chromium"] or "not found"), "tests of the report")
         print_result(table, *map(Text, words(packages)))
         return 0 if ready else 2

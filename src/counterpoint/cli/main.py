@@ -32,6 +32,7 @@ from counterpoint.cli.rank import Rank
 from counterpoint.cli.report import Report
 from counterpoint.cli.resume import Resume
 from counterpoint.cli.runs import Runs
+from counterpoint.cli.team import TeamCommand
 from counterpoint.cli.topology import Topologies, TopologyCommand
 from counterpoint.cli.train import Train
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
@@ -60,6 +61,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "judge": JudgeCommand,
     "topology": TopologyCommand,
     "topologies": Topologies,
+    "team": TeamCommand,
     "report": Report,
     "runs": Runs,
     "schemes": Schemes,
@@ -77,6 +79,9 @@ Find the credit scheme that your team needs:
   counterpoint train spread                       train one team in a run directory
   counterpoint diagnose rewards.jsonl             which agent collapses in your log, and why
   counterpoint rank groups.jsonl --judge regex    rewards from a judge's ranking of runs
+  counterpoint audit runs/                        what a team's logs show, with intervals
+  counterpoint topology hidden_profile            who hears whom, and whether it matters
+  counterpoint team run plan.toml                 a team at work on a repository
   counterpoint schemes                            every published scheme, with its source
 
 Every command takes --json (standard output is then JSON alone) and --debug (show tracebacks).

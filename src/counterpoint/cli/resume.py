@@ -1,4 +1,4 @@
-"""`counterpoint resume`: go on with a run that was stopped or killed."""
+"""`counterpoint resume`: go on with a training or a team that was stopped or killed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Annotated
 import tyro
 
 from counterpoint.cli.live import Run, watching
+from counterpoint.cli.team import work_on
 from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.status import axis_of, read_run
+from counterpoint.team.state import TEAM
 from counterpoint.train.needs import require_torch
 
 
@@ -19,19 +21,23 @@ class Resume:
     """Go on with a run where it was stopped or killed, bit for bit.
 
     It goes on from its newest intact checkpoint, or from the start where it has none. A run that
-    is finished stays as it is.
+    is finished stays as it is. A team at work goes on too: what nobody works on any more is given
+    back, and nothing that was merged is done again.
 
-    Example:
+    Examples:
       counterpoint resume counterpoint-out/train/spread-mappo_pooled-0
+      counterpoint resume counterpoint-out/team/planner_workers-4
     """
 
     run_directory: Annotated[Path, tyro.conf.Positional]
-    """A folder that `counterpoint train` wrote (`counterpoint runs` lists them)."""
+    """A folder that `counterpoint train` (`counterpoint runs` lists them) or `team run` wrote."""
     json: bool = False
     """Print the summary as JSON alone."""
 
     def run(self) -> int:
         """Go on, save, print."""
+        if (self.run_directory / TEAM).is_file():
+            return work_on(self.run_directory, self.json)
         config = read_run(self.run_directory)["config"]
         axis = axis_of(config)
         require_torch()

@@ -1,0 +1,105 @@
+"""Teams at work on a real repository: who does more at the same budget, and what it costs.
+
+    python bench/loop.py --out counterpoint-out/bench/loop.json [--seeds 3]
+
+A package with 40 failing tests in 8 files, a quarter of them with two things wrong; one agent in a
+loop, equals with locks, equals with optimistic concurrency, and workers under a planner who merges,
+at 1 to 8 workers. Each edit takes 10 ms of waiting besides its run, as a model would take longer.
+Amdahl's prediction is from the share of the workers' time that a lock was held with one worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "team"))
+from broken_package import make_package
+
+from counterpoint.team.loop import run_team
+from counterpoint.team.plan import WorkerPlan, WorkPlan
+from counterpoint.team.state import TeamState
+
+CASES = [("solo", 1), *((name, n) for name in ("flat_locks", "flat_optimistic", "planner_workers")
+                        for n in (1, 2, 4, 8))]  # fmt: skip
+BUDGET = 5000
+COLUMNS = ("topology", "workers", "done", "hard done", "hard tries", "tries", "per 1,000 tries",
+           "seconds", "s to 20", "speedup", "Amdahl", "lock wait", "serial", "conflicts", "wasted",
+           "churn")  # fmt: skip
+
+
+def one(topology: str, workers: int, seed: int, choose: str) -> dict[str, Any]:
+    """One team on one package."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "package")
+        hard = make_package(source, modules=8, each=5, hard=0.25, seed=seed)
+        worker = WorkerPlan(tries=400, think_seconds=0.01, choose=choose)  # type: ignore[arg-type]
+        plan = WorkPlan(repository=str(source), tests="python3 tap.py {tests}", worker=worker,
+                        iterations=6)  # fmt: skip
+        state = TeamState(Path(folder, "run"), plan, topology, workers, tries=BUDGET, seed=seed)
+        state.create()
+        told = run_team(state.folder)
+        done = {row["id"] for row in state.queue.tasks() if row["status"] == "done"}
+        attempts = state.queue.attempts()
+        on_hard = sum(a["cost"] or 0 for a in attempts if a["task"] in hard)
+        told["hard"] = {"tasks": len(hard), "done": len(done & set(hard)),
+                        "tries": on_hard / max(1, told["tries"])}  # fmt: skip
+        begun = min(a["started"] for a in attempts)
+        ends = sorted(a["ended"] for a in attempts if a["status"] == "merged")
+        told["seconds_to_20"] = ends[19] - begun if len(ends) >= 20 else None
+        return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--seeds", type=int, default=1)
+    asked = parser.parse_args()
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("|" + "---|" * len(COLUMNS))
+    kept: list[dict[str, Any]] = []
+    base: dict[str, float] = {}
+    serial: dict[str, float] = {}
+    for topology, workers in CASES:
+        for choose in ("priority", "payoff") if topology == "flat_optimistic" else ("priority",):
+            rows = [one(topology, workers, seed, choose) for seed in range(asked.seeds)]
+            kept += [{**row, "choose": choose} for row in rows]
+            name = topology + (" (payoff)" if choose == "payoff" else "")
+
+            def mean(*keys: str, rows: list[dict[str, Any]] = rows) -> float:
+                found = []
+                for row in rows:
+                    value: Any = row
+                    for key in keys:
+                        value = value[key]
+                    found.append(np.nan if value is None else float(value))
+                return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+
+            speed = mean("done") / mean("seconds")
+            if workers == 1:
+                base[name], serial[name] = speed, mean("serial")
+            share = serial[name]
+            amdahl = 1 / (share + (1 - share) / workers)
+            cells = [
+                name, workers, f"{mean('done'):.1f}",
+                f"{mean('hard', 'done'):.1f} of {mean('hard', 'tasks'):.1f}",
+                f"{mean('hard', 'tries'):.2f}", f"{mean('tries'):.0f}",
+                f"{mean('throughput', 'per_1000_tries'):.1f}", f"{mean('seconds'):.0f}",
+                f"{mean('seconds_to_20'):.1f}", f"{speed / base[name]:.2f}", f"{amdahl:.2f}",
+                *(f"{mean(key):.3f}" for key in ("lock_wait", "serial")),
+                f"{mean('conflicts'):.1f}", f"{mean('wasted'):.3f}", f"{mean('churn'):.3f}",
+            ]  # fmt: skip
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    if asked.out:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text(json.dumps(kept))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Tests as back-pressure: run a commit's tests in the sandbox, and know which pass."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from counterpoint.team.plan import WorkPlan
+from counterpoint.team.sandbox import run
+
+RESULTS = ".counterpoint-results.xml"
+_TAP = re.compile(r"^(not )?ok\b\s*\d*\s*(?:- )?(.*?)\s*(?:#.*)?$")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Which tests passed."""
+
+    passed: frozenset[str]
+    """Names of those that did."""
+    failed: frozenset[str]
+    """Names of those that did not, or that were skipped."""
+    problem: str = ""
+    """Why nothing is known, where nothing is: the end of what the command said."""
+    seconds: float = 0.0
+    """Wall clock."""
+
+
+def run_tests(plan: WorkPlan, content: Mapping[str, bytes], tests: Sequence[str] = ()) -> Results:
+    """Run the plan's tests on the files of a commit.
+
+    Args:
+        plan: has the command.
+        content: path to content.
+        tests: which; all if none is named.
+
+    Raises:
+        MissingPackageError, SettingError: as `sandbox.run`.
+    """
+    chosen = " ".join(shlex.quote(test) for test in tests)
+    line = plan.tests.replace("{results}", RESULTS).replace("{tests}", chosen)
+    ended = run(["/bin/sh", "-c", line], content, plan.limits, env=plan.env,
+                readable=plan.readable_folders)  # fmt: skip
+    if "{results}" in plan.tests:
+        told = ended.changed.get(RESULTS, b"")
+        found = from_junit(told, content) if told else {}
+    else:
+        found = from_tap(ended.output)
+    if not found:
+        said = " ".join((ended.errors + " " + ended.output).split())[-300:]
+        return Results(frozenset(), frozenset(), ended.stopped or said or "no test ran",
+                       ended.seconds)  # fmt: skip
+    passed = frozenset(name for name, good in found.items() if good)
+    return Results(passed, frozenset(found) - passed, "", ended.seconds)
+
+
+def from_tap(output: str) -> dict[str, bool]:
+    """Test to whether it passed, from the Test Anything Protocol; of a repeated name the worst."""
+    found: dict[str, bool] = {}
+    for row in output.splitlines():
+        told = _TAP.match(row)
+        if told and told[2]:
+            found[told[2]] = found.get(told[2], True) and not told[1]
+    return found
+
+
+def from_junit(told: bytes, content: Mapping[str, bytes]) -> dict[str, bool]:
+    """Test to whether it passed, from JUnit's XML, named as pytest takes them: `path::name`."""
+    try:
+        root = ElementTree.fromstring(told)
+    except ElementTree.ParseError:
+        return {}
+    found: dict[str, bool] = {}
+    for case in root.iter("testcase"):
+        name = _path_of(case.get("classname") or "", content) + (case.get("name") or "")
+        bad = any(child.tag in ("failure", "error", "skipped") for child in case)
+        found[name] = found.get(name, True) and not bad
+    return found
+
+
+def _path_of(classname: str, content: Mapping[str, bytes]) -> str:
+    """`tests.test_x.TestY` as `tests/test_x.py::TestY::`."""
+    parts = classname.split(".")
+    for count in range(len(parts), 0, -1):
+        path = "/".join(parts[:count]) + ".py"
+        if path in content:
+            return "::".join([path, *parts[count:]]) + "::"
+    return "::".join(part for part in parts if part) + "::" if classname else ""

@@ -1,0 +1,160 @@
+"""The book of a working team: one SQLite file in WAL mode, facts, events, and who did what.
+
+`Queue` builds on it. Every method is one transaction, and no process keeps the file open.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import RunError
+
+WAIT_SECONDS = 30.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS tasks (
+  id TEXT PRIMARY KEY, text TEXT NOT NULL, test TEXT NOT NULL, files TEXT NOT NULL,
+  size INTEGER NOT NULL, priority INTEGER NOT NULL, status TEXT NOT NULL,
+  tries_left INTEGER NOT NULL, added REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempts (
+  id INTEGER PRIMARY KEY, task TEXT NOT NULL REFERENCES tasks(id), worker TEXT NOT NULL,
+  token TEXT NOT NULL, started REAL NOT NULL, lease REAL NOT NULL, status TEXT NOT NULL,
+  ended REAL, base TEXT, made TEXT, parent TEXT, landed TEXT, files TEXT, cost INTEGER DEFAULT 0,
+  reserved INTEGER DEFAULT 0, waited REAL DEFAULT 0, held REAL DEFAULT 0, note TEXT DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS locks (
+  path TEXT PRIMARY KEY, attempt INTEGER NOT NULL, since REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS events (
+  id INTEGER PRIMARY KEY, at REAL NOT NULL, agent TEXT NOT NULL, hearer TEXT NOT NULL,
+  kind TEXT NOT NULL, text TEXT NOT NULL, meta TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+# tasks:    open -> taken -> (handed ->) done | open again | given_up
+# attempts: running -> (handed ->) merging -> merged | needless | failed | conflict | lost
+
+
+class Ledger:
+    """The book in one file.
+
+    Raises:
+        RunError: the file is none of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with self._open() as connection:
+                connection.executescript("PRAGMA journal_mode=WAL;" + _TABLES)
+        except sqlite3.DatabaseError as error:
+            raise RunError(f"{path} is no queue of a team ({error})") from error
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(
+            sqlite3.connect(self.path, timeout=WAIT_SECONDS, isolation_level=None)
+        ) as connection:
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.row_factory = sqlite3.Row
+            yield connection
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def fact(self, key: str, default: Any = None) -> Any:
+        """What is written down under a key."""
+        with self._open() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE key=?", (key,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def put(self, key: str, value: Any) -> None:
+        """Write something down."""
+        with self._change() as connection:
+            connection.execute("REPLACE INTO facts VALUES (?,?)", (key, json.dumps(value)))
+
+    def grow(self, key: str, names: Iterable[str]) -> None:
+        """Add names to a list that is written down."""
+        with self._change() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE key=?", (key,)).fetchone()
+            known = set(json.loads(row[0])) if row else set()
+            connection.execute(
+                "REPLACE INTO facts VALUES (?,?)", (key, json.dumps(sorted(known | set(names))))
+            )
+
+    def count(self, key: str, amount: float) -> None:
+        """Add to a number that is written down."""
+        with self._change() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE key=?", (key,)).fetchone()
+            value = amount + (json.loads(row[0]) if row else 0)
+            connection.execute("REPLACE INTO facts VALUES (?,?)", (key, json.dumps(value)))
+
+    def spent(self) -> int:
+        """What all attempts cost together, with what running ones have reserved."""
+        with self._open() as connection:
+            return spent_in(connection)
+
+    def counts(self) -> dict[str, int]:
+        """Status to how many tasks have it."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT status, COUNT(*) FROM tasks GROUP BY status")
+            return {str(status): int(n) for status, n in rows}
+
+    def say(self, agent: str, kind: str, text: str, hearer: str = "", **meta: Any) -> None:
+        """Write an event down."""
+        with self._change() as connection:
+            say_in(connection, agent, hearer, kind, text, meta)
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events, in order."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT * FROM events ORDER BY id").fetchall()
+        return [{**dict(row), "meta": json.loads(row["meta"])} for row in rows]
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """All attempts, in order, with the size of their tasks."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT a.*, t.size AS size FROM attempts a JOIN tasks t ON t.id=a.task "
+                "ORDER BY a.id"
+            ).fetchall()
+        return [dict(row) for row in rows]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """All tasks, in order of their ids."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT * FROM tasks ORDER BY id").fetchall()
+        return [dict(row) for row in rows]
+
+
+def spent_in(connection: sqlite3.Connection) -> int:
+    """What all attempts cost together, with what running ones have reserved."""
+    row = connection.execute(
+        "SELECT COALESCE(SUM(MAX(reserved, cost)), 0) FROM attempts"
+    ).fetchone()
+    return int(row[0])
+
+
+def say_in(
+    connection: sqlite3.Connection, agent: str, hearer: str, kind: str, text: str,
+    meta: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Write an event down, within a transaction."""
+    connection.execute(
+        "INSERT INTO events (at, agent, hearer, kind, text, meta) VALUES (?,?,?,?,?,?)",
+        (time.time(), agent, hearer, kind, text, json.dumps(meta)),
+    )

@@ -1,0 +1,189 @@
+"""The loop: plan, work, judge, and again, until there is nothing to do or nothing left to spend.
+
+This process only starts others and waits: every turn is a process of its own, which begins with
+nothing but the files of the run. Any of them can be killed, this one too. Start with `run_team`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from counterpoint.errors import WorkerError
+from counterpoint.readers.episodes import encode
+from counterpoint.runs.files import write_atomically
+from counterpoint.runs.lock import Lock
+from counterpoint.team.results import episode_of, result_of
+from counterpoint.team.sandbox import require_ready
+from counterpoint.team.state import LOCK, TeamState
+from counterpoint.team.turn import NOTHING, POLL_SECONDS
+
+RESULT, EPISODES = "result.json", "episodes.jsonl"
+FAILURES_IN_A_ROW = 5
+"""Turns that fail one after the other, for each worker, before the loop gives up."""
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class _Members:
+    """The processes that are under way."""
+
+    state: TeamState
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    failed: int = 0
+
+    def start(self, role: str, member: str) -> None:
+        line = [sys.executable, "-m", "counterpoint.team.turn", str(self.state.folder), role]
+        line += [member, str(os.getpid())]
+        log = self.state.folder / "members.log"
+        with log.open("ab") as file:
+            self.running[member] = subprocess.Popen(
+                line, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
+
+    def ended(self) -> list[tuple[str, int]]:
+        """Who has ended since the last time, with the exit status; what they held is given back."""
+        gone = [(m, p.returncode) for m, p in self.running.items() if p.poll() is not None]
+        for member, status in gone:
+            del self.running[member]
+            if status in (0, NOTHING):
+                self.failed = 0
+                continue
+            self.failed += 1
+            how = f"killed by signal {-status}" if status < 0 else f"status {status}"
+            self.state.queue.release(member, self.state.repository.contains)
+            self.state.queue.say("loop", "message", f"{member} ended with {how}", status=status)
+        if self.failed > FAILURES_IN_A_ROW * (self.state.workers + 1):
+            raise WorkerError(
+                f"{self.failed} turns failed one after the other; the last lines of "
+                f"{self.state.folder / 'members.log'} say why: {_tail(self.state.folder)}"
+            )
+        return gone
+
+    def stop(self) -> None:
+        for process in self.running.values():
+            process.kill()
+        for member, process in self.running.items():
+            process.wait()
+            self.state.queue.release(member, self.state.repository.contains)
+        self.running.clear()
+
+
+def run_team(folder: Path, on_progress: Progress | None = None) -> dict[str, Any]:
+    """Let the team in a folder work until it is done; what came of it.
+
+    The same call again goes on where it was, however it ended.
+
+    Raises:
+        RunError: there is no team.
+        BusyError: another process runs it.
+        MissingPackageError: there is no sandbox for agents' code.
+        WorkerError: its turns fail again and again.
+    """
+    state = TeamState.load(folder)
+    require_ready()
+    lock = Lock(folder / LOCK)
+    members = _Members(state)
+    try:
+        state.queue.recover(state.repository.contains, everybody=True)
+        begun = time.time()
+        state.queue.say("loop", "message", "begins")
+        try:
+            _loop(state, members, begun, on_progress or (lambda told: None))
+        finally:
+            members.stop()
+            state.queue.count("seconds", time.time() - begun)
+        document = result_of(state)
+        write_atomically(folder / RESULT, msgspec.json.encode(document))
+        write_atomically(folder / EPISODES, encode(episode_of(state)))
+        return document
+    finally:
+        lock.release()
+
+
+def _loop(state: TeamState, members: _Members, begun: float, tell: Progress) -> None:
+    queue = state.queue
+    if queue.fact("verdict"):
+        return
+    while True:
+        _alone(members, "plan", "planner")
+        _work(state, members, begun, tell)
+        over = _over(state, begun)
+        _alone(members, "judge", "judge")
+        tell(_told(state))
+        if over and not queue.fact("verdict"):
+            queue.put("verdict", f"the budget of {over} is used up")
+        if queue.fact("verdict"):
+            return
+
+
+def _alone(members: _Members, role: str, member: str) -> None:
+    """One turn while nobody else works, again if it fails.
+
+    Raises:
+        WorkerError: it fails again and again.
+    """
+    while True:
+        members.start(role, member)
+        members.running[member].wait()
+        if all(status == 0 for _, status in members.ended()):
+            return
+
+
+def _work(state: TeamState, members: _Members, begun: float, tell: Progress) -> None:
+    """Turns of workers, and of who merges, until nothing is open and nothing is under way."""
+    queue = state.queue
+    names = [f"worker_{i + 1}" for i in range(state.workers)]
+    told = 0.0
+    while True:
+        members.ended()
+        counts = queue.counts()
+        may = not _over(state, begun)
+        spent_all = state.tries is not None and queue.spent() >= state.tries
+        open_now = counts.get("open", 0) if may and not spent_all else 0
+        handed = counts.get("handed", 0)
+        if handed and "merger" not in members.running:
+            members.start("merge", "merger")
+        for name in [n for n in names if n not in members.running][:open_now]:
+            members.start("work", name)
+        if not members.running and not open_now and not handed:
+            return
+        if not may and not _merging(state):
+            return  # time is up: what is under way is killed, and given back
+        if time.monotonic() - told > 0.5:
+            told = time.monotonic()
+            tell(_told(state))
+        time.sleep(POLL_SECONDS)
+
+
+def _merging(state: TeamState) -> bool:
+    return any(row["status"] == "merging" for row in state.queue.attempts())
+
+
+def _over(state: TeamState, begun: float) -> str:
+    """Which budget of the loop's own is used up, or nothing."""
+    seconds = state.queue.fact("seconds", 0.0) + time.time() - begun
+    if state.seconds is not None and seconds >= state.seconds:
+        return "seconds"
+    if state.tokens is not None and state.queue.fact("tokens", 0) >= state.tokens:
+        return "tokens"
+    return ""
+
+
+def _told(state: TeamState) -> dict[str, Any]:
+    return {**state.queue.counts(), "spent": state.queue.spent(),
+            "iteration": state.queue.fact("iteration", 0)}  # fmt: skip
+
+
+def _tail(folder: Path) -> str:
+    lines = (folder / "members.log").read_text(errors="replace").strip().splitlines()
+    return " | ".join(lines[-2:])[:300]

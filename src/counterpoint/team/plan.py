@@ -1,0 +1,184 @@
+"""The plan of a team at work: a TOML file, checked once.
+
+    repository = "."                       # a git repository, or a folder that becomes one
+    tests = "python3 -m pytest -q --junitxml={results} {tests}"
+
+    [worker]
+    kind = "search"                        # search | command | model
+
+Paths are relative to the file. Start with `read_plan`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.team.sandbox import Limits
+
+TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
+"""How a working team is organized: one worker; equals that lock the files they change; equals that
+find out in the end whether somebody was faster; workers that hand their work up to one who
+merges."""
+TopologyName = Literal["solo", "flat_locks", "flat_optimistic", "planner_workers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPlan:
+    """Who works."""
+
+    kind: Literal["search", "command", "model"] = "search"
+    """`search` tries edits until the test passes; `command` is any program; `model` a language
+    model behind a server, which is shown files and writes them anew."""
+    command: str = ""
+    """Of `command`: what is run in the sandbox, in a copy of the repository. `{task}` is what is to
+    be done, `{test}` the test that is to pass; the same is in the file TASK.md."""
+    model: str = ""
+    """Of `model`: its name."""
+    base_url: str = ""
+    """Of `model`: the address of an OpenAI-compatible server."""
+    most_tokens: int = 2048
+    """Of `model`: of one reply."""
+    tries: int = 200
+    """What one attempt may cost, at most: edits that are tried, replies, or runs of a command."""
+    think_seconds: float = 0.0
+    """Of `search`: it waits so long before each edit, as a model would."""
+    choose: Literal["priority", "payoff"] = "priority"
+    """Which open task a worker takes: the first by priority, or one of the size at which most was
+    merged for what it cost so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPlan:
+    """One thing to do, where the plan lists them."""
+
+    id: str
+    """Unique."""
+    text: str = ""
+    """What is to be done."""
+    test: str = ""
+    """The test that has to pass."""
+    files: tuple[str, ...] = ()
+    """Where the work is."""
+    priority: int = 0
+    """The highest goes first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkPlan:
+    """What a team is to do, and with what.
+
+    Raises:
+        SettingError: something in it does not fit.
+    """
+
+    repository: str
+    """A git repository, whose HEAD is copied, or a folder that is none. It is never written to."""
+    tests: str
+    """The command that runs the tests in the sandbox. `{results}` is the file for their results in
+    JUnit's XML; without it the command prints TAP. `{tests}` is replaced by the tests asked for."""
+    name: str = "team"
+    """What the run is called."""
+    protected: tuple[str, ...] = ("tests/*", "test/*", "*/tests/*", "test_*.py", "*_test.py",
+                                  "conftest.py", "*/conftest.py")  # fmt: skip
+    """Patterns of paths that workers may not change: what they do there is dropped, and noted."""
+    readable: tuple[str, ...] = ()
+    """Folders of this machine that can be read in the sandbox, packages say."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment in the sandbox."""
+    worker: WorkerPlan = field(default_factory=WorkerPlan)
+    """Who works."""
+    task: tuple[TaskPlan, ...] = ()
+    """What is to be done. Without any, each failing test is a task."""
+    limits: Limits = field(default_factory=Limits)
+    """What code in the sandbox may use."""
+    lease_seconds: float = 300.0
+    """How long a task is a worker's own."""
+    attempts: int = 4
+    """How often a task is tried before it is given up."""
+    iterations: int = 20
+    """How often the judge may go on."""
+    folder: str = ""
+    """Where the plan was; paths are relative to it."""
+
+    def __post_init__(self) -> None:
+        if not self.tests.strip():
+            raise SettingError("got no tests; wanted the command that runs them")
+        for name, least in (("attempts", 1), ("iterations", 1), ("lease_seconds", 0.1)):
+            if not getattr(self, name) >= least:
+                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {least}")
+        worker = self.worker
+        if worker.tries < 1 or worker.think_seconds < 0:
+            raise SettingError("got a worker of less than one try, or that thinks less than 0 s")
+        if worker.kind == "command" and not worker.command:
+            raise SettingError('got a worker of kind "command" without its command')
+        if worker.kind == "model" and not (worker.model and worker.base_url):
+            raise SettingError('got a worker of kind "model"; wanted its model and base_url')
+        if len({one.id for one in self.task}) < len(self.task):
+            raise SettingError("got two tasks of one id; wanted each of them once")
+        for command in (self.tests, worker.command):
+            try:
+                shlex.split(command)
+            except ValueError as error:
+                raise SettingError(
+                    f"got command {command!r} ({error}); wanted a shell line"
+                ) from None
+
+    @property
+    def source(self) -> Path:
+        """The repository."""
+        return (Path(self.folder) / self.repository).resolve()
+
+    @property
+    def readable_folders(self) -> tuple[Path, ...]:
+        """The folders that can be read in the sandbox."""
+        return tuple((Path(self.folder) / each).absolute() for each in self.readable)
+
+
+def read_plan(path: Path) -> WorkPlan:
+    """The plan in a TOML file.
+
+    Raises:
+        SettingError: it cannot be read, is no TOML, or says something that does not fit.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SettingError(f"could not read {path} ({why}); wanted a TOML file") from error
+    return plan_from({**told, "folder": str(path.absolute().parent)}, str(path))
+
+
+def plan_from(told: Mapping[str, Any], where: str) -> WorkPlan:
+    """The plan that plain values say.
+
+    Raises:
+        SettingError: a key that there is not, or a value that does not fit; the message names it.
+    """
+    try:
+        return msgspec.convert(_known(dict(told), WorkPlan, where), WorkPlan, strict=True)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, CounterpointError):
+            raise error.__cause__ from None
+        raise SettingError(f"{where}: {error}") from None
+
+
+def _known(told: dict[str, Any], kind: type, where: str) -> dict[str, Any]:
+    names = [spec.name for spec in fields(kind)]
+    unknown = sorted(set(told) - set(names))
+    if unknown:
+        raise SettingError(f"got {', '.join(unknown)} in {where}; wanted one of {', '.join(names)}")
+    for name, inner in (("worker", WorkerPlan), ("limits", Limits)):
+        if kind is WorkPlan and isinstance(told.get(name), dict):
+            _known(told[name], inner, f"{where}, [{name}]")
+    for one in told.get("task", ()) if kind is WorkPlan else ():
+        if isinstance(one, dict):
+            _known(one, TaskPlan, f"{where}, [[task]]")
+    return told

@@ -1,0 +1,117 @@
+"""What came of a working team: a document of numbers, and the record of who did what."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from counterpoint import __version__
+from counterpoint.records import Episode, Event
+from counterpoint.team.choice import LARGE
+from counterpoint.team.state import REPOSITORY, SCHEMA, TeamState
+
+
+def result_of(state: TeamState) -> dict[str, Any]:
+    """The document of schema `counterpoint.team/1`.
+
+    `throughput` is tasks merged for each 1,000 tries and for each minute. `serial` is the share of
+    the work that cannot be done side by side: under the lock on the file that was locked longest,
+    or by the one who merges; None where nothing is known to be. `lock_wait` is the share of the
+    workers' time that they waited for a lock, `wasted` the share of tries that ended in a conflict
+    or were lost, `churn` the share of lines added that are gone in the end. `large` are tasks that
+    can be edited in half as many ways again as the median one.
+    """
+    queue, repository = state.queue, state.repository
+    attempts, tasks = queue.attempts(), queue.tasks()
+    done = [task for task in tasks if task["status"] == "done"]
+    seconds = queue.fact("seconds", 0.0)
+    ended = [a for a in attempts if a["ended"]]
+    worked = sum(a["ended"] - a["started"] for a in ended) or 0.0
+    cost = sum(a["cost"] or 0 for a in attempts)
+    wasted = sum(a["cost"] or 0 for a in attempts if a["status"] in ("conflict", "lost"))
+    sizes = sorted(task["size"] for task in tasks)
+    edge = LARGE * sizes[len(sizes) // 2] if sizes else 0.0
+    large = [task for task in tasks if task["size"] > edge]
+    merged = [a for a in attempts if a["status"] == "merged"]
+    added = sum(repository.lines(a["parent"], a["landed"])[0] for a in merged)
+    first = min(merged, key=lambda a: a["ended"], default=None)
+    kept = repository.lines(first["parent"], repository.head())[0] if first else 0
+
+    def count(status: str) -> int:
+        return sum(a["status"] == status for a in attempts)
+
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "name": state.plan.name,
+        "topology": state.topology,
+        "workers": state.workers,
+        "seed": state.seed,
+        "budget": {"tries": state.tries, "seconds": state.seconds, "tokens": state.tokens},
+        "verdict": queue.fact("verdict", ""),
+        "iterations": queue.fact("iteration", 0),
+        "passing": len(queue.fact("passing", [])),
+        "failing": queue.fact("failing", []),
+        "tasks": len(tasks),
+        "done": len(done),
+        "given_up": sum(task["status"] == "given_up" for task in tasks),
+        "tries": cost,
+        "tokens": queue.fact("tokens", 0),
+        "seconds": seconds,
+        "attempts": len(attempts),
+        "conflicts": count("conflict"),
+        "failed": count("failed"),
+        "lost": count("lost"),
+        "throughput": {
+            "per_1000_tries": 1000 * len(done) / cost if cost else None,
+            "per_minute": 60 * len(done) / seconds if seconds else None,
+        },
+        "lock_wait": sum(a["waited"] or 0.0 for a in attempts) / worked if worked else None,
+        "serial": _serial(state, attempts, tasks, worked),
+        "wasted": wasted / cost if cost else None,
+        "churn": 1 - kept / added if added else None,
+        "large": {"tasks": len(large), "done": sum(task["status"] == "done" for task in large)},
+        "repository": str(state.folder / REPOSITORY),
+        "head": repository.head(),
+    }
+
+
+def _serial(
+    state: TeamState, attempts: list[dict[str, Any]], tasks: list[dict[str, Any]], worked: float
+) -> float | None:
+    """The share of the work that waits for one lock, or for the one who merges."""
+    if state.topology == "planner_workers":
+        merging = float(state.queue.fact("merge_seconds", 0.0))
+        return merging / (worked + merging) if worked else None
+    if state.topology != "flat_locks" or not worked:
+        return None
+    files = {task["id"]: json.loads(task["files"]) for task in tasks}
+    held: dict[str, float] = {}
+    for attempt in attempts:
+        for path in files[attempt["task"]]:
+            held[path] = held.get(path, 0.0) + (attempt["held"] or 0.0)
+    waited = sum(attempt["waited"] or 0.0 for attempt in attempts)
+    return max(held.values(), default=0.0) / max(worked - waited, 1e-9)
+
+
+def episode_of(state: TeamState) -> Episode:
+    """Everything that happened, as one episode for the audits."""
+    rows = state.queue.events()
+    begun = rows[0]["at"] if rows else 0.0
+    events = []
+    for t, row in enumerate(rows):
+        meta = {**row["meta"], "seconds": row["at"] - begun}
+        work = 1.0 if row["kind"] in ("action", "answer") else None
+        events.append(
+            Event(t, row["agent"], row["kind"], row["text"],
+                  (row["hearer"],) if row["hearer"] else (), work=work, meta=meta)
+        )  # fmt: skip
+    tasks = state.queue.tasks()
+    done = sum(task["status"] == "done" for task in tasks)
+    tools = tuple(name for name in ("loop", "locks") if any(e.agent == name for e in events))
+    agents = tuple(dict.fromkeys(e.agent for e in events if e.agent not in tools))
+    return Episode(
+        state.plan.name, tuple(events), agents, tools, run=f"{state.topology}-{state.workers}",
+        task=state.plan.name, success=done / len(tasks) if tasks else None,
+        meta={"format": "counterpoint", "topology": state.topology},
+    )  # fmt: skip

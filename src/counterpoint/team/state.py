@@ -1,0 +1,117 @@
+"""What a working team is, on the disk: all that any of its members starts from.
+
+team.json       plan, topology, workers, budget, seed: written once
+repo.git        the repository, bare; the branch main is the result
+queue.sqlite    tasks, attempts, locks, events
+work/           worktrees of attempts that are under way
+result.json     what came of it, and episodes.jsonl, the record that audits read
+lock            held while a process runs the team
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from counterpoint import __version__
+from counterpoint.errors import RunError, SettingError
+from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.team.plan import TOPOLOGIES, WorkPlan, plan_from
+from counterpoint.team.queue import Queue
+from counterpoint.team.repository import Repository
+
+TEAM, QUEUE, REPOSITORY, LOCK = "team.json", "queue.sqlite", "repo.git", "lock"
+SCHEMA = "counterpoint.team/1"
+
+
+@dataclass(frozen=True)
+class TeamState:
+    """A team in its folder.
+
+    Raises:
+        SettingError: no such topology, fewer than one worker, or a budget below 1.
+    """
+
+    folder: Path
+    """Where it lives."""
+    plan: WorkPlan
+    """What it is to do."""
+    topology: str
+    """One of `TOPOLOGIES`."""
+    workers: int
+    """How many."""
+    tries: int | None = None
+    """What all attempts together may cost."""
+    seconds: float | None = None
+    """Wall clock, over all sessions."""
+    tokens: int | None = None
+    """Read and written by models."""
+    seed: int = 0
+    """Of all chance."""
+
+    def __post_init__(self) -> None:
+        if self.topology not in TOPOLOGIES:
+            known = ", ".join(TOPOLOGIES)
+            raise SettingError(f"got topology '{self.topology}'; wanted one of {known}")
+        if not 1 <= self.workers <= 64:
+            raise SettingError(f"got {self.workers} workers; wanted 1 to 64")
+        if self.topology == "solo" and self.workers != 1:
+            raise SettingError(f"got {self.workers} workers of a solo; wanted 1")
+        for name in ("tries", "seconds", "tokens"):
+            value = getattr(self, name)
+            if value is not None and not value >= 1:
+                raise SettingError(f"got a budget of {name}={value}; wanted at least 1")
+
+    def create(self) -> None:
+        """Write it down for the first time, with a copy of the repository.
+
+        Raises:
+            RunError: there is something already, or git cannot copy the repository.
+        """
+        if (self.folder / TEAM).exists():
+            raise RunError(
+                f"{self.folder} holds a team already; do counterpoint resume {self.folder}, or "
+                "choose another folder"
+            )
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise RunError(f"{self.folder} is not empty; choose another folder")
+        make_folder(self.folder)
+        Repository.copy(self.plan.source, self.folder / REPOSITORY)
+        Queue(self.folder / QUEUE)
+        facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
+                 if f.name not in ("folder", "plan")}  # fmt: skip
+        document = {"schema": SCHEMA, "version": __version__, **facts,
+                    "plan": dataclasses.asdict(self.plan)}  # fmt: skip
+        write_atomically(self.folder / TEAM, msgspec.json.format(msgspec.json.encode(document)))
+
+    @classmethod
+    def load(cls, folder: Path) -> TeamState:
+        """The team that lives in a folder.
+
+        Raises:
+            RunError: there is none, or what it says is damaged.
+        """
+        try:
+            told: dict[str, Any] = msgspec.json.decode((folder / TEAM).read_bytes(), type=dict)
+            plan = plan_from(told.pop("plan"), str(folder / TEAM))
+            if told.pop("schema") != SCHEMA:
+                raise RunError(f"{folder} holds a team of another version")
+            told.pop("version")
+            return cls(folder=folder, plan=plan, **told)
+        except (OSError, msgspec.MsgspecError, LookupError, TypeError, SettingError) as error:
+            raise RunError(f"{folder} holds no team, or a damaged one ({error})") from error
+
+    @cached_property
+    def queue(self) -> Queue:
+        """Its queue."""
+        return Queue(self.folder / QUEUE)
+
+    @cached_property
+    def repository(self) -> Repository:
+        """Its repository."""
+        return Repository(self.folder / REPOSITORY)

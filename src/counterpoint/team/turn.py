@@ -1,0 +1,230 @@
+"""One turn of one member, in a process of its own that starts from nothing but the files of a run.
+
+    python -m counterpoint.team.turn RUN ROLE MEMBER PARENT
+
+Whatever kills it, the others go on: what it held is given back, and what it had not finished is
+done anew. `plan` lists what is to be done, `work` does one task, `merge` merges what was handed up,
+`judge` decides whether to go on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from counterpoint.errors import BusyError, CounterpointError
+from counterpoint.team.checks import run_tests
+from counterpoint.team.choice import apart, by_payoff
+from counterpoint.team.queue import Claim, Task
+from counterpoint.team.repository import Repository
+from counterpoint.team.state import TeamState
+from counterpoint.team.workers import do_task, locate
+
+NOTHING = 3
+"""Exit status of a worker for whom there was nothing to do."""
+POLL_SECONDS = 0.02
+
+
+def main(words: Sequence[str]) -> int:
+    """The exit status of one turn."""
+    folder, role, member, parent = words
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: no orphan works on
+    if os.getppid() != int(parent):
+        return 1
+    state = TeamState.load(Path(folder))
+    try:
+        return {"plan": plan, "work": work, "merge": merge, "judge": judge}[role](state, member)
+    except BusyError as lost:
+        state.queue.say(member, "action", f"gives up: {lost}")
+        return 0
+    except CounterpointError as error:
+        state.queue.say(member, "action", f"fails: {error}", error=str(error))
+        sys.stderr.write(f"{member}: {error}\n")
+        return 1
+
+
+def plan(state: TeamState, member: str) -> int:
+    """List what is to be done: the plan's tasks, or each test that fails."""
+    queue, told, head = state.queue, state.plan, state.repository.head()
+    content = state.repository.content(head)
+    results = run_tests(told, content)
+    if results.problem:
+        queue.say(
+            member, "action", f"the tests do not run: {results.problem}", error=results.problem
+        )
+        sys.stderr.write(f"the tests do not run: {results.problem}\n")
+        return 1
+    queue.put("passing", sorted(results.passed))
+    if queue.fact("first") is None:
+        queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
+    if told.task:
+        tasks = [Task(t.id, t.text or t.id, t.test, t.files, 1, t.priority) for t in told.task
+                 if not (t.test and t.test in results.passed)]  # fmt: skip
+    else:
+        tasks = []
+        known = {row["id"]: row for row in queue.tasks()}
+        for test in sorted(results.failed):
+            files: tuple[str, ...] = ()
+            size = 1
+            if told.worker.kind == "search" and test not in known:
+                files, size = locate(told, content, test)
+            tasks.append(Task(test, f"Make the test {test} pass.", test, files, size))
+    new = queue.add(tasks, told.attempts)
+    again = queue.reopen([t.id for t in tasks], told.attempts)
+    queue.say(member, "message", f"{len(tasks)} things to do, {new} of them new, {again} again",
+              "workers", tasks=[t.id for t in tasks])  # fmt: skip
+    return 0
+
+
+def work(state: TeamState, member: str) -> int:
+    """Take one task, do it in a worktree of its own, and land it or hand it up."""
+    queue, told = state.queue, state.plan
+    choose = by_payoff if told.worker.choose == "payoff" else None
+    if state.topology == "planner_workers":
+        choose = apart
+    claim = queue.claim(member, lease_seconds=told.lease_seconds, reserve=told.worker.tries,
+                        budget=state.tries, choose=choose)  # fmt: skip
+    if claim is None:
+        return NOTHING
+    if claim.task.test and claim.task.test in queue.fact("passing", []):
+        queue.needless(claim)
+        return 0
+    if state.topology == "flat_locks":
+        _take_locks(state, claim)
+    base = state.repository.head()
+    folder = state.folder / "work" / f"{member}-{claim.attempt}"
+    state.repository.worktree(folder, base)
+    try:
+        content = state.repository.content(base)
+        keep = tuple(queue.fact("passing", []))
+        made = do_task(told, claim.task, content, keep, claim.reserved,
+                       state.seed * 100_003 + claim.attempt)  # fmt: skip
+        queue.note(claim, base=base, cost=made.cost, note=made.note[:500])
+        if made.tokens:
+            queue.count("tokens", made.tokens)
+        if made.refused:
+            queue.say(member, "action", f"changed protected files: {', '.join(made.refused)}",
+                      refused=list(made.refused))  # fmt: skip
+        if not made.files and not made.removed:
+            queue.failed(claim, "failed", made.note or "nothing was changed")
+            return 0
+        for path in made.removed:
+            (folder / path).unlink(missing_ok=True)
+        for path, data in made.files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+        tree = state.repository.recorded(folder)
+        commit = state.repository.commit(tree, (base,), _message(claim), member)
+        queue.note(claim, made=commit, files=list(state.repository.changed(base, commit)))
+        queue.say(member, "action", f"edits {', '.join(made.files)}", task=claim.task.id,
+                  name="edit", note=made.note[:200])  # fmt: skip
+        if state.topology == "planner_workers":
+            queue.hand_over(claim, commit)
+            queue.say(member, "message", f"{claim.task.id} is done", "planner")
+        else:
+            land(state, claim, commit, base)
+    finally:
+        state.repository.forget(folder)
+    return 0
+
+
+def merge(state: TeamState, member: str) -> int:
+    """Merge everything that was handed up, one after the other."""
+    for claim, row in state.queue.handed():
+        begun = time.monotonic()
+        land(state, claim, row["made"], row["base"])
+        state.queue.count("merge_seconds", time.monotonic() - begun)
+    return 0
+
+
+def judge(state: TeamState, member: str) -> int:
+    """Run all tests on the head, and decide whether to go on."""
+    queue = state.queue
+    results = run_tests(state.plan, state.repository.content(state.repository.head()))
+    wanted = {row["test"] for row in queue.tasks() if row["test"]}
+    failing = sorted(wanted - results.passed) or sorted(
+        row["id"] for row in queue.tasks() if not row["test"] and row["status"] != "done"
+    )
+    before = queue.fact("failing")
+    queue.put("passing", sorted(results.passed))
+    queue.put("failing", failing)
+    iteration = queue.fact("iteration", 0) + 1
+    used_up = state.tries is not None and queue.spent() >= state.tries
+    if not failing:
+        verdict = "done"
+    elif used_up:
+        verdict = "the budget is used up"
+    elif before is not None and len(failing) >= len(before):
+        verdict = "nothing more was gained"
+    elif iteration >= state.plan.iterations:
+        verdict = "as many iterations as the plan allows"
+    else:
+        verdict = ""
+    queue.put("iteration", iteration)
+    queue.put("verdict", verdict)
+    told = verdict or "go on"
+    queue.say(member, "message", f"{len(failing)} left to do: {told}", "planner", verdict=verdict)
+    return 0
+
+
+def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
+    """Make a commit part of the head: merged, tested, and only if the head is still the same."""
+    queue, repository = state.queue, state.repository
+    while True:
+        head = repository.head()
+        new = commit
+        if head != base:
+            clash = _clash(repository, state.topology, base, head, commit)
+            if clash:
+                queue.failed(claim, "conflict", f"somebody else changed {', '.join(clash)}")
+                return
+            merged = repository.merge(head, commit)
+            if merged.tree is None:
+                queue.failed(claim, "conflict", f"conflict in {', '.join(merged.conflicts)}")
+                return
+            new = repository.commit(merged.tree, (head,), _message(claim), "merge")
+        results = run_tests(state.plan, repository.content(new))
+        broken = sorted(set(queue.fact("passing", [])) - results.passed)
+        if results.problem or broken or (claim.task.test and claim.task.test not in results.passed):
+            why = results.problem or f"breaks {', '.join(broken) or claim.task.test}"
+            queue.failed(claim, "failed" if head == base else "conflict", why[:500])
+            return
+        queue.renew(claim, state.plan.lease_seconds)
+        queue.merging(claim, new, head)
+        if repository.advance(new, head):
+            queue.grow("passing", results.passed)
+            queue.merged(claim)
+            return
+
+
+def _clash(repository: Repository, topology: str, base: str, head: str, commit: str) -> list[str]:
+    """Under optimistic concurrency: files that were changed here and by somebody else."""
+    if topology != "flat_optimistic":
+        return []
+    return sorted(set(repository.changed(base, head)) & set(repository.changed(base, commit)))
+
+
+def _take_locks(state: TeamState, claim: Claim) -> None:
+    """Wait until nobody else has the files; those of the whole repository where none are known."""
+    begun = time.monotonic()
+    paths = claim.task.files or ("*",)
+    while not state.queue.lock(claim, paths):
+        time.sleep(POLL_SECONDS)
+        state.queue.renew(claim, state.plan.lease_seconds)
+    waited = time.monotonic() - begun
+    state.queue.note(claim, waited=waited)
+    if waited > 2 * POLL_SECONDS:
+        state.queue.say("locks", "action", f"{claim.task.id} waited {waited:.2f} s", seconds=waited)
+
+
+def _message(claim: Claim) -> str:
+    return f"{claim.task.id}\n\nTask: {claim.task.id}\nAttempt: {claim.attempt}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,249 @@
+"""Code that tries to break out of the sandbox, as whoever runs the tests and as another user."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.team import sandbox
+from counterpoint.team.sandbox import PYTHON, Limits, ready, run
+
+WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+
+
+def python(code: str, limits: Limits | None = None, **more):
+    return run([PYTHON, "-c", code], {}, limits or Limits(seconds=10), **more)
+
+
+@pytest.fixture
+def server():
+    """Somebody who listens on loopback, and notes who came."""
+    came = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def take():
+            with contextlib.suppress(OSError):
+                while True:
+                    listening.accept()[0].close()
+                    came.append(1)
+
+        threading.Thread(target=take, daemon=True).start()
+        yield listening.getsockname()[1], came
+
+
+ESCAPES = {
+    "read files": """
+import glob, os
+seen = [p for p in ("/etc/passwd", "/etc/shadow", "/root", "/home", SECRET, "/var/log")
+        if os.path.exists(p)]
+seen += [p for p in glob.glob("/*") if p not in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc",
+         "/dev", "/tmp", "/task", "/inside.py", "/etc")]
+seen += [p for p in os.listdir("/etc") if p != "ld.so.cache"] if os.path.exists("/etc") else []
+print("OUT" if seen else "in", seen)
+""",
+    "write files": """
+import os
+out = []
+for path in ("/usr/x", "/bin/x", "/x", "/inside.py", "/proc/sys/kernel/hostname", SECRET + ".new"):
+    try:
+        with open(path, "w") as f: f.write("x")
+        out.append(path)
+    except OSError: pass
+print("OUT" if out else "in", out)
+""",
+    "network": """
+import socket
+out = []
+for host in ("127.0.0.1", "localhost"):
+    try: socket.create_connection((host, PORT), timeout=1); out.append(host)
+    except OSError: pass
+try:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("8.8.8.8", 53))
+    out.append("udp")
+except OSError: pass
+print("OUT" if out else "in", out)
+""",
+    "environment": """
+import glob, os
+found = [k for k in os.environ if "SECRET" in k]
+for path in glob.glob("/proc/*/environ"):
+    try: found += ["proc"] * (b"SECRET_KEY" in open(path, "rb").read())
+    except OSError: pass
+print("OUT" if found else "in", found)
+""",
+    "fork bomb": """
+import os, time
+count = 0
+try:
+    while count < 2000:
+        if os.fork() == 0: time.sleep(30); os._exit(0)
+        count += 1
+except OSError: pass
+print("OUT" if count > 200 else "in", count)
+""",
+    "memory": """
+try: hold = bytearray(6 << 30); print("OUT")
+except MemoryError: print("in")
+""",
+    "disk": """
+import os
+size = 0
+try:
+    for i in range(400):
+        with open("/task/f%d" % i, "wb") as f: f.write(b"x" * (1 << 20))
+        size += 1
+except OSError: pass
+for i in range(size): os.unlink("/task/f%d" % i)
+print("OUT" if size > 200 else "in", size)
+""",
+    "nested namespaces": """
+import ctypes, os
+libc = ctypes.CDLL(None)
+out = [flag for flag in (0x10000000, 0x00020000, 0x40000000, 0x20000000) if libc.unshare(flag) == 0]
+status = libc.mount(b"none", b"/tmp", b"tmpfs", 0, None)
+print("OUT" if out or status == 0 else "in", out, status)
+""",
+    "signals": """
+import os, signal
+out = []
+for pid in [int(p) for p in os.listdir("/proc") if p.isdigit()]:
+    name = open("/proc/%d/comm" % pid).read().strip()
+    if name not in ("python3", "python3.11", "bwrap", "python3.12", "python3.13"): out.append(name)
+try: os.kill(HOST_PID, 0); out.append("host") if HOST_PID > 1000 else None
+except OSError: pass
+try:
+    with open("/proc/%d/mem" % os.getppid(), "rb") as f: out.append("parent's memory")
+except OSError: pass
+print("OUT" if out else "in", out)
+""",
+}
+"""What prints OUT where it gets out; three more are measured from outside."""
+
+
+def check_escapes(secret: str, port: int) -> dict[str, str]:
+    """Name to what each escape printed."""
+    found = {}
+    for name, code in ESCAPES.items():
+        told = (code.replace("SECRET + ", f"{secret!r} + ").replace("SECRET, ", f"{secret!r}, ")
+                .replace("PORT", str(port)).replace("HOST_PID", str(os.getpid())))  # fmt: skip
+        limits = Limits(seconds=15, memory_mb=512, processes=64, disk_mb=64)
+        ended = python(told, limits)
+        found[name] = (ended.output or ended.errors).strip()
+    ended = python("while True: pass", Limits(seconds=1))
+    found["cpu"] = "in" if ended.stopped == "seconds" and ended.seconds < 3 else f"OUT {ended}"
+    ended = python("while True: print('x' * 10000)", Limits(seconds=20, output_mb=1))
+    size = len(ended.output)
+    found["output flood"] = "in" if ended.stopped == "output" and size <= 1 << 20 else f"OUT {size}"
+    ended = run(
+        ["/bin/sh", "-c", "mkdir -p .git/hooks; echo x > .git/hooks/post-commit; ln -s /etc evil; "
+         "echo y > ok; (sleep 30; echo late > late) & mkdir -p a/.GIT; echo z > a/.GIT/config"],
+        {}, Limits(seconds=10),
+    )  # fmt: skip
+    found["git and links"] = "in" if set(ended.changed) == {"ok"} else f"OUT {set(ended.changed)}"
+    return found
+
+
+@needs_sandbox
+def test_twelve_of_twelve_escapes_are_stopped(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "sk-123")
+    secret = tmp_path / "secret"
+    secret.write_text("s")
+    port, came = server
+    found = check_escapes(str(secret), port)
+    assert len(found) == 12
+    assert {name: told for name, told in found.items() if not told.startswith("in")} == {}
+    assert came == []
+
+
+@needs_sandbox
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_twelve_of_twelve_as_another_user(tmp_path, server):
+    port, came = server
+    here, source = Path(__file__).parent, Path(sandbox.__file__).parents[2]
+    code = (
+        "import json, sys, types; sys.path[:0] = sys.argv[3].split(':')\n"
+        "import test_sandbox as t\n"
+        "print(json.dumps(t.check_escapes(sys.argv[1], int(sys.argv[2]))))"
+    )
+    paths = [str(source), str(here), *[p for p in sys.path if "site-packages" in p]]
+    if not all(sandbox._readable(Path(p)) for p in paths):
+        pytest.skip("this checkout cannot be read by another user")
+    ended = subprocess.run(
+        ["setpriv", "--reuid", "61500", "--regid", "61500", "--clear-groups", PYTHON, "-c", code,
+         "/etc/hostname", str(port), ":".join(paths)],
+        capture_output=True, text=True, env={"SECRET_KEY": "sk-123", "PATH": os.environ["PATH"]},
+        check=False, cwd="/",
+    )  # fmt: skip
+    if "No module named" in ended.stderr or "requires-python" in ended.stderr:
+        pytest.skip(f"the system's python lacks packages: {ended.stderr[-100:]}")
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert {name: told for name, told in found.items() if not told.startswith("in")} == {}
+    assert len(found) == 12
+    assert came == []
+
+
+@needs_sandbox
+def test_files_go_in_and_changed_ones_come_out(tmp_path):
+    (tmp_path / "a").write_text("A")
+    (tmp_path / "gone").write_text("")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b").write_text("B")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("secret")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    ended = run(["/bin/sh", "-c", "ls -A; echo C > sub/c; rm gone; cat sub/b; echo e >&2; exit 7"],
+                tmp_path)  # fmt: skip
+    assert ended.status == 7
+    assert ended.output.split() == ["a", "gone", "sub", "B"]
+    assert ended.errors == "e\n"
+    assert ended.changed == {"sub/c": b"C\n"}
+    assert ended.removed == ("gone",)
+    assert (tmp_path / "gone").exists()  # nothing here is written to
+
+
+@needs_sandbox
+def test_the_environment_is_what_is_given():
+    ended = python("import json, os; print(json.dumps(sorted(os.environ)))", env={"MINE": "1"})
+    assert '"MINE"' in ended.output
+    assert set(json.loads(ended.output)) <= {"HOME", "LANG", "LC_CTYPE", "MINE", "PATH", "PWD",
+                                       "PYTHONDONTWRITEBYTECODE"}  # fmt: skip
+
+
+@needs_sandbox
+def test_commands_that_do_not_exist_and_folders_that_cannot_be_read(tmp_path):
+    ended = run(["/bin/no-such-thing"], {})
+    assert (ended.status, "No such file" in ended.errors) == (127, True)
+    with pytest.raises(SettingError, match="not there"):
+        run(["/bin/true"], {}, readable=[tmp_path / "none"])
+    with pytest.raises(SettingError, match="wanted a number"):
+        Limits(seconds=0)
+
+
+@needs_sandbox
+def test_a_readable_folder_can_be_read_and_not_written():
+    folder = Path("/usr/share/doc")
+    ended = run(["/bin/sh", "-c", f"ls {folder} | head -1; touch {folder}/x"], {},
+                readable=[folder])  # fmt: skip
+    assert ended.output
+    assert ended.status != 0
+
+
+def test_without_bubblewrap_nothing_runs(monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert "apt-get install bubblewrap" in str(ready())
+    with pytest.raises(MissingPackageError, match="apt-get install bubblewrap"):
+        run(["/bin/true"], {})
+    with pytest.raises(MissingPackageError, match="bubblewrap only"):
+        sandbox.require_ready()
