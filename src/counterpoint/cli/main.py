@@ -25,6 +25,7 @@ from counterpoint.cli.compare import Compare
 from counterpoint.cli.demo import Demo
 from counterpoint.cli.diagnose import Diagnose
 from counterpoint.cli.doctor import Doctor
+from counterpoint.cli.game import GameCommand, Games
 from counterpoint.cli.import_logs import Import
 from counterpoint.cli.judge import JudgeCommand
 from counterpoint.cli.model import Model
@@ -62,6 +63,8 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "topology": TopologyCommand,
     "topologies": Topologies,
     "team": TeamCommand,
+    "game": GameCommand,
+    "games": Games,
     "report": Report,
     "runs": Runs,
     "schemes": Schemes,
@@ -87,7 +90,7 @@ Find the credit scheme that your team needs:
 Every command takes --json (standard output is then JSON alone) and --debug (show tracebacks).
 Settings go behind --set, or bare: key=value."""
 
-SWITCHES = ("--json", "--no-control", "--prune", "--again")
+SWITCHES = ("--json", "--no-control", "--learn", "--prune", "--again")
 """Flags that take no value: what stands behind them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -18,12 +18,14 @@ DIAGNOSIS = "counterpoint.diagnosis/1"
 TRAINING = "counterpoint.training/1"
 AUDIT = "counterpoint.audit/1"
 TOPOLOGY = "counterpoint.topology/1"
+GAME = "counterpoint.game/1"
 PARTS = {
     COMPARISON: "schemes",
     DIAGNOSIS: "agents",
     TRAINING: "curve",
     AUDIT: "findings",
     TOPOLOGY: "scores",
+    GAME: "players",
 }
 """Schema to the one part without which there is nothing to show."""
 

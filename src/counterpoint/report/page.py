@@ -28,11 +28,13 @@ from counterpoint.report.document import (
     AUDIT,
     COMPARISON,
     DIAGNOSIS,
+    GAME,
     TOPOLOGY,
     TRAINING,
     Document,
     open_document,
 )
+from counterpoint.report.game_page import game_page
 from counterpoint.report.topology_page import topology_page
 from counterpoint.report.training_page import training_page
 from counterpoint.report.training_result import read_training
@@ -52,6 +54,7 @@ def render(document: Document) -> str:
         TRAINING: render_training,
         AUDIT: render_audit,
         TOPOLOGY: render_topology,
+        GAME: render_game,
     }
     return draw[open_document(document)["schema"]](document)
 
@@ -112,6 +115,17 @@ def render_topology(document: Document) -> str:
     """
     told = open_document(document, TOPOLOGY)
     return _fill("topology.html", topology_page(told, f"counterpoint-{slug(str(told['world']))}"))
+
+
+def render_game(document: Document) -> str:
+    """The page of a game.
+
+    Raises:
+        UnknownNameError: the schema is another.
+        LogError: no player is in it.
+    """
+    told = open_document(document, GAME)
+    return _fill("game.html", game_page(told, f"counterpoint-{slug(str(told['name']))}"))
 
 
 def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:

@@ -96,7 +96,7 @@ class Queue(Ledger):
             reserve: what the attempt may cost.
             budget: what all attempts together may cost.
             choose: given the open tasks, highest priority first, and all attempts so far, the index
-                of one, or None to take none; without it the first.
+                of one, or None to take none; without it the first. What failed before comes last.
         """
         with self._change() as connection:
             if budget is not None:
@@ -104,7 +104,8 @@ class Queue(Ledger):
                 if reserve <= 0:
                     return None
             rows = connection.execute(
-                "SELECT * FROM tasks WHERE status='open' ORDER BY priority DESC, added, id"
+                "SELECT * FROM tasks WHERE status='open' ORDER BY priority DESC, tries_left DESC, "
+                "added, id"
             ).fetchall()
             tasks = [_task(row) for row in rows]
             if not tasks:

@@ -1,0 +1,210 @@
+"""`counterpoint game`: equilibria, what repetition sustains, and where learners land."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from counterpoint.cli.compare import read_settings
+from counterpoint.cli.output import print_json, print_result, progress, say
+from counterpoint.cli.results import prepare, save
+from counterpoint.errors import SettingError
+from counterpoint.experiments.games import SCHEMES, game_document, learning_document
+from counterpoint.games import catalogue, make_game, read_game
+from counterpoint.games.game import Game
+from counterpoint.report.game_page import mix, sentences
+
+SHOWN = 20
+"""Equilibria that the terminal shows."""
+
+
+@dataclass(frozen=True)
+class GameCommand:
+    """Everything about a game, and with --learn where learners land in it.
+
+    Equilibria (exact), minmax values, what is feasible and rational, how patient players have to
+    be, correlated equilibria, prices of anarchy and stability. Learners: each scheme over many
+    seeds, which equilibrium they fall into, whether they can play with strangers, and in games of
+    two actions where pairs with a memory of one round end, by how they begin.
+
+    GAME is a name (`counterpoint games` lists them) or a JSON file:
+    {"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}, a payoff for each player innermost.
+
+    Examples:
+      counterpoint game prisoners_dilemma
+      counterpoint game stag_hunt --learn --out stag
+      counterpoint game lever --learn --schemes happo_per_agent --remedies none,other_play
+      counterpoint game public_goods players=4 factor=2 --learn
+      counterpoint game mine.json --json
+    """
+
+    game: Annotated[str, tyro.conf.Positional]
+    """A name, or a JSON file."""
+    learn: bool = False
+    """Also let teams learn it."""
+    schemes: str = ""
+    """With --learn: credit schemes with commas between; default pooled, per agent, running per
+    agent, and the own mean alone."""
+    remedies: str = "none"
+    """With --learn: what is switched on, one after the other: none, convention, device, other_play,
+    population; commas between."""
+    seeds: int = 100
+    """Teams of each scheme."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """An option of the game (players=4), or of the learners (updates, batch, lr, entropy, start,
+    paid=team, signals, partners, restarts); may be repeated."""
+    out: Path | None = None
+    """Folder for report.html, results.json and run.json."""
+    json: bool = False
+    """Print as JSON alone."""
+
+    def run(self) -> int:
+        """Look, learn, print."""
+        told = read_settings(self.set)
+        own = {key: told.pop(key) for key in LEARNER if key in told}
+        if own and not self.learn:
+            raise SettingError(f"got {', '.join(own)} without --learn; wanted both")
+        game = self.made(told)
+        if self.out:
+            prepare(self.out)
+        document = game_document(game)
+        if self.learn:
+            schemes = tuple(name.strip() for name in self.schemes.split(",") if name.strip())
+            remedies = tuple(name.strip() for name in self.remedies.split(",") if name.strip())
+            with progress(f"learning {game.name}") as report:
+                document["learned"] = learning_document(
+                    game, schemes or SCHEMES, remedies, self.seeds,
+                    {key: LEARNER[key](value) for key, value in own.items()}, report,
+                )  # fmt: skip
+        document["config"] = {"game": self.game, "settings": {**told, **own}, "seeds": self.seeds}
+        saved = save(document, self.out) if self.out else None
+        print_json(document) if self.json else print_result(*tables(document))
+        if saved:
+            say(f"report: {saved}")
+        return 0
+
+    def made(self, options: dict[str, str]) -> Game:
+        """The game that is meant."""
+        if self.game in catalogue() or not (
+            self.game.endswith(".json") or Path(self.game).is_file()
+        ):
+            return make_game(self.game, options)
+        if options:
+            raise SettingError(f"got {', '.join(options)} for a file; options are of named games")
+        return read_game(Path(self.game))
+
+
+@dataclass(frozen=True)
+class Games:
+    """List the games.
+
+    Example:
+      counterpoint games
+    """
+
+    json: bool = False
+    """Print as JSON alone."""
+
+    def run(self) -> int:
+        """List them."""
+        made = {name: make_game(name) for name in catalogue()}
+        facts: dict[str, dict[str, Any]] = {
+            name: {"summary": entry.summary, "options": list(entry.options),
+                   "players": made[name].count, "actions": list(made[name].sizes),
+                   "source": made[name].source}
+            for name, entry in catalogue().items()
+        }  # fmt: skip
+        if self.json:
+            print_json(facts)
+            return 0
+        table = Table(
+            "game", "what it is", "players", "actions", "options", "source", title="Games"
+        )
+        for name, told in facts.items():
+            sizes = " x ".join(map(str, told["actions"]))
+            options = ", ".join(told["options"])
+            table.add_row(
+                name, told["summary"], str(told["players"]), sizes, options, told["source"]
+            )
+        print_result(table)
+        return 0
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingError(f"got {text!r}; wanted a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingError(f"got {text!r}; wanted a number") from None
+
+
+LEARNER: dict[str, Any] = {
+    "updates": _whole, "batch": _whole, "signals": _whole, "partners": _whole, "restarts": _whole,
+    "lr": _number, "entropy": _number, "start": _number, "paid": str,
+}  # fmt: skip
+"""Settings of learners to what reads them."""
+
+
+def tables(document: dict[str, Any]) -> list[Any]:
+    """What is known, in words and tables."""
+    parts: list[Any] = [Text(line) for line in sentences(document)]
+    table = Table("", *document["players"], "payoffs", box=SIMPLE_HEAD)
+    for number, one in enumerate(document["equilibria"][:SHOWN]):
+        mixes = [
+            Text(mix(names, strategy))
+            for names, strategy in zip(document["actions"], one["exact"], strict=True)
+        ]
+        table.add_row(str(number), *mixes, ", ".join(f"{v:.4g}" for v in one["payoffs"]))
+    if document["equilibria"]:
+        parts.append(table)
+    more = len(document["equilibria"]) - SHOWN
+    if more > 0:
+        parts.append(f"and {more} more (--json has them all)")
+    if document["feasible_rational"]:
+        corners = ", ".join(f"({a:.4g}, {b:.4g})" for a, b in document["feasible_rational"])
+        parts.append(f"feasible and rational: {corners}")
+    sums = [f"{k.replace('_', ' ')} {v:.4g}" for k, v in document["sums"].items() if v is not None]
+    if sums:
+        parts.append(f"sums of payoffs in correlated equilibria: {', '.join(sums)}")
+    parts += [Text(f"{k.replace('_', ' ')}: {told}") for k, told in document["why"].items()]
+    learned = document.get("learned")
+    return [*parts, *_learned(learned)] if learned else parts
+
+
+def _learned(learned: dict[str, Any]) -> list[Any]:
+    table = Table("learners", "payoff", "95% interval", "where they land", "entropy, bits",
+                  "efficiency", "cross-play", "deviation gains", box=SIMPLE_HEAD)  # fmt: skip
+    for name, arm in learned["arms"].items():
+        where = ", ".join(f"{key}: {share:.0%}" for key, share in arm["equilibria"].items())
+        paid, efficiency = arm["payoff"], arm["selection_efficiency"]
+        table.add_row(
+            Text(name), f"{paid['value']:.4g}", f"{paid['low']:.4g} to {paid['high']:.4g}",
+            Text(where[:120]), f"{arm['entropy_bits']:.2f}",
+            "" if efficiency is None else f"{efficiency:.3f}",
+            "" if arm["cross_play"] is None else f"{arm['cross_play']:.3f}",
+            f"{arm['deviation_gain']['value']:.3g}",
+        )  # fmt: skip
+    parts: list[Any] = [f"{learned['seeds']} teams of each:", table]
+    if learned["repeated"]:
+        told = Table("repeated, begins", "both first action", "both second", "punish", "payoff",
+                     box=SIMPLE_HEAD)  # fmt: skip
+        for start, r in learned["repeated"].items():
+            cells = [
+                f"{r[key]['value']:.1%} [{r[key]['low']:.1%}, {r[key]['high']:.1%}]"
+                for key in ("first_action", "second_action", "punishes")
+            ]
+            told.add_row(start, *cells, f"{r['payoff']['value']:.3f}")
+        parts.append(told)
+    return parts

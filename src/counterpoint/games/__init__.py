@@ -1,0 +1,23 @@
+"""Games as values: payoffs, equilibria, what repetition can sustain. Start with `make_game`.
+
+`nash_equilibria(A, B)` is for those who have two matrices and no time.
+"""
+
+from counterpoint.games.catalogue import catalogue, make_game
+from counterpoint.games.equilibria import Equilibrium, equilibria, nash_equilibria, pure_equilibria
+from counterpoint.games.game import Game, read_game
+from counterpoint.games.repeated import critical_discount, feasible_rational, minmax
+
+__all__ = [
+    "Equilibrium",
+    "Game",
+    "catalogue",
+    "critical_discount",
+    "equilibria",
+    "feasible_rational",
+    "make_game",
+    "minmax",
+    "nash_equilibria",
+    "pure_equilibria",
+    "read_game",
+]

@@ -1,0 +1,145 @@
+"""The games by name: `catalogue()` lists them, `make_game("lever", {"levers": 5})` builds one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.games.game import Game, bimatrix
+from counterpoint.worlds.given import did_you_mean, from_text
+
+
+class Entry(NamedTuple):
+    """A game in the catalogue."""
+
+    build: Callable[..., Game]
+    """Called with its options."""
+    summary: str
+    """One line."""
+    options: tuple[str, ...] = ()
+    """What it can be told."""
+
+
+def _two(name: str, first: Any, actions: tuple[str, ...], source: str, second: Any = None) -> Game:
+    """A game of two; symmetric where the second player's payoffs are not given."""
+    other = np.array(first, dtype=float).T if second is None else second
+    return bimatrix(first, other, name=name, actions=(actions, actions), source=source)
+
+
+def prisoners_dilemma() -> Game:
+    """Reward 3, temptation 5, punishment 1, sucker 0."""
+    return _two("prisoners_dilemma", [[3, 0], [5, 1]], ("cooperate", "defect"),
+                "Rapoport and Chammah, Prisoner's Dilemma (1965)")  # fmt: skip
+
+
+def stag_hunt() -> Game:
+    """Hunt a stag together for 4, or a hare alone for 3."""
+    return _two("stag_hunt", [[4, 0], [3, 3]], ("stag", "hare"),
+                "Skyrms, The Stag Hunt (2004)")  # fmt: skip
+
+
+def chicken() -> Game:
+    """Swerve, or drive on and hope."""
+    return _two("chicken", [[3, 1], [4, 0]], ("swerve", "drive on"),
+                "Rapoport and Chammah, American Behavioral Scientist 10 (1966)")  # fmt: skip
+
+
+def battle_of_the_sexes() -> Game:
+    """Meet, though each would rather meet elsewhere."""
+    return _two("battle_of_the_sexes", [[2, 0], [0, 1]], ("opera", "football"),
+                "Luce and Raiffa, Games and Decisions (1957)", [[1, 0], [0, 2]])  # fmt: skip
+
+
+def climbing() -> Game:
+    """A common payoff with a high peak beside a cliff."""
+    payoff = [[11, -30, 0], [-30, 7, 6], [0, 0, 5]]
+    return _two("climbing", payoff, ("a", "b", "c"), "Claus and Boutilier, AAAI 1998", payoff)
+
+
+def penalty(k: float = -10.0) -> Game:
+    """A common payoff with two peaks, a penalty for missing each other, and a refuge."""
+    payoff = [[10, 0, k], [0, 2, 0], [k, 0, 10]]
+    return _two("penalty", payoff, ("a", "b", "c"), "Claus and Boutilier, AAAI 1998", payoff)
+
+
+def lever(levers: int = 10) -> Game:
+    """Pull the same lever; all pay 1 but the last, which pays .9 and is unlike the others."""
+    if not 2 <= levers <= 400:
+        raise SettingError(f"got levers={levers}; wanted 2 to 400")
+    payoff = np.eye(levers)
+    payoff[-1, -1] = 0.9
+    names = tuple(f"lever {i + 1}" for i in range(levers))
+    return _two("lever", payoff, names, "Hu et al., Other-Play, ICML 2020", payoff)
+
+
+def refuges(actions: int = 4, safe: float = 0.5) -> Game:
+    """Match on one of several actions for 1, or take a refuge that always pays less."""
+    if not 2 <= actions <= 400:
+        raise SettingError(f"got actions={actions}; wanted 2 to 400")
+    payoff = np.eye(actions + 1)
+    payoff[-1, :] = safe
+    names = (*(f"place {i + 1}" for i in range(actions)), "refuge")
+    return _two("refuges", payoff, names, "ours")
+
+
+def public_goods(players: int = 3, factor: float = 1.6) -> Game:
+    """Give 1 into a pot that is multiplied and shared by all, or keep it."""
+    if not 2 <= players <= 12:
+        raise SettingError(f"got players={players}; wanted 2 to 12")
+    if not np.isfinite(factor):
+        raise SettingError(f"got factor={factor}; wanted a number")
+    shape = (2,) * players
+    gives = np.stack(np.meshgrid(*[[1.0, 0.0]] * players, indexing="ij"), axis=-1)
+    pot = factor * gives.sum(axis=-1, keepdims=True) / players
+    payoffs = (pot - gives).reshape(*shape, players)
+    return Game(payoffs, "public_goods", (), (("give", "keep"),) * players,
+                "Ledyard, in Handbook of Experimental Economics (1995)")  # fmt: skip
+
+
+_GAMES: Mapping[str, Entry] = {
+    "prisoners_dilemma": Entry(prisoners_dilemma, "each is better off to defect, all to cooperate"),
+    "stag_hunt": Entry(stag_hunt, "the better of two equilibria is the riskier one"),
+    "chicken": Entry(chicken, "who gives way; both want the other to"),
+    "battle_of_the_sexes": Entry(battle_of_the_sexes, "meet, but where"),
+    "climbing": Entry(climbing, "a common payoff with a high peak beside a cliff"),
+    "penalty": Entry(penalty, "two peaks, and a penalty for missing each other", ("k",)),
+    "lever": Entry(lever, "pull the same of many equal levers", ("levers",)),
+    "refuges": Entry(refuges, "match for 1, or take less for certain", ("actions", "safe")),
+    "public_goods": Entry(public_goods, "give to all, or keep", ("players", "factor")),
+}
+
+
+def catalogue() -> dict[str, Entry]:
+    """Name to `Entry`, in the order in which tables list them."""
+    return dict(_GAMES)
+
+
+def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
+    """The game called `name`.
+
+    Args:
+        name: of `catalogue()`.
+        options: what it can be told; text is read as a number.
+
+    Raises:
+        UnknownNameError: no game, or no option of it, has that name.
+        SettingError: an option out of range, or no number.
+    """
+    if name not in _GAMES:
+        raise UnknownNameError(
+            f"got game '{name}'; wanted one of {', '.join(_GAMES)}, or a JSON file"
+            f"{did_you_mean(name, _GAMES)}"
+        )
+    entry, told = _GAMES[name], {k: from_text(v) for k, v in (options or {}).items()}
+    for key, value in told.items():
+        if key not in entry.options:
+            known = ", ".join(entry.options) or "nothing"
+            raise UnknownNameError(f"got option {key} of game {name}; wanted {known}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SettingError(f"got {key}={value!r} of game {name}; wanted a number")
+        if key in ("levers", "actions", "players") and not isinstance(value, int):
+            raise SettingError(f"got {key}={value!r} of game {name}; wanted a whole number")
+    return entry.build(**told)

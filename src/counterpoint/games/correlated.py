@@ -1,0 +1,71 @@
+"""Correlated and coarse correlated equilibria, by linear programming.
+
+Source: Aumann, J. Math. Econ. 1 (1974); Moulin and Vial, Int. J. Game Theory 7 (1978).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import SettingError
+from counterpoint.games.game import Game
+from counterpoint.games.repeated import solver
+
+MOST_VARIABLES = 20_000
+
+
+def correlated_equilibrium(
+    game: Game, kind: Literal["correlated", "coarse"] = "correlated", *, best: bool = True
+) -> tuple[NDArray[np.float64], float]:
+    """The distribution over profiles that pays all together most (or least), if nobody gains by
+    disobeying what it is told (`correlated`), or by not listening at all (`coarse`).
+
+    Args:
+        game: any number of players.
+        kind: of the two.
+        best: the one that pays most; else the one that pays least.
+
+    Returns: [M_1, ..., M_A] probabilities, and the sum of payoffs.
+
+    Raises:
+        SettingError: a game too large, or an unknown kind.
+        MissingPackageError: scipy is not installed.
+    """
+    if kind not in ("correlated", "coarse"):
+        raise SettingError(f"got kind {kind!r}; wanted correlated or coarse")
+    size = int(np.prod(game.sizes))
+    if size > MOST_VARIABLES:
+        raise SettingError(f"got a game of {size:,} profiles; wanted at most {MOST_VARIABLES:,}")
+    welfare = game.payoffs.sum(axis=-1).ravel()
+    told = solver()(
+        c=-welfare if best else welfare,
+        A_ub=np.array(list(_temptations(game, kind))),
+        b_ub=np.zeros(sum(1 for _ in _temptations(game, kind))),
+        A_eq=np.ones((1, size)),
+        b_eq=[1.0],
+        bounds=(0, None),
+        method="highs",
+    )
+    chances = np.clip(np.asarray(told.x), 0, None)
+    chances /= chances.sum()
+    return chances.reshape(game.sizes), float(chances @ welfare)
+
+
+def _temptations(game: Game, kind: str) -> Iterator[NDArray[np.float64]]:
+    """[profiles] what a deviation gains at each profile, one row for each deviation."""
+    for player in range(game.count):
+        own = np.moveaxis(game.payoffs[..., player], player, 0)
+        for new in range(game.sizes[player]):
+            gains = own[new][None] - own
+            if kind == "coarse":
+                yield np.moveaxis(gains, 0, player).ravel()
+                continue
+            for told in range(game.sizes[player]):
+                if told != new:
+                    row = np.zeros_like(gains)
+                    row[told] = gains[told]
+                    yield np.moveaxis(row, 0, player).ravel()

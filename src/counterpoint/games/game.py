@@ -1,0 +1,179 @@
+"""`Game`: a game in normal form. Axis letters: A players, M_i actions of player i."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import SettingError
+
+Floats = NDArray[np.float64]
+MOST_PROFILES = 200_000
+"""Profiles of actions that a game may have."""
+MOST_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """What each profile of actions pays each player.
+
+    Raises:
+        SettingError: payoffs of a wrong shape, or that are not finite, or a game that is too large.
+    """
+
+    payoffs: Floats
+    """[M_1, ..., M_A, A] what each profile pays each player."""
+    name: str = "game"
+    """What it is called."""
+    players: tuple[str, ...] = ()
+    """[A] names."""
+    actions: tuple[tuple[str, ...], ...] = ()
+    """[A][M_i] names."""
+    source: str = ""
+    """Where it comes from."""
+
+    def __post_init__(self) -> None:
+        try:
+            payoffs = np.array(self.payoffs, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise SettingError(f"got payoffs that are no table of numbers ({error})") from None
+        if payoffs.ndim < 2 or payoffs.shape[-1] != payoffs.ndim - 1 or 0 in payoffs.shape:
+            raise SettingError(
+                f"got payoffs of shape {payoffs.shape}; wanted [actions of each player, players]: "
+                "with two players [rows, columns, 2]"
+            )
+        if payoffs[..., 0].size > MOST_PROFILES:
+            raise SettingError(
+                f"got a game of {payoffs[..., 0].size:,} profiles; wanted at most {MOST_PROFILES:,}"
+            )
+        if not np.isfinite(payoffs).all():
+            raise SettingError("got a payoff that is not finite; wanted numbers")
+        payoffs.flags.writeable = False
+        object.__setattr__(self, "payoffs", payoffs)
+        count, sizes = payoffs.shape[-1], payoffs.shape[:-1]
+        players = self.players or tuple(f"player {i + 1}" for i in range(count))
+        actions = self.actions or tuple(tuple(str(a) for a in range(size)) for size in sizes)
+        if len(players) != count or tuple(map(len, actions)) != sizes:
+            raise SettingError(
+                f"got names of {len(players)} players and {tuple(map(len, actions))} actions for "
+                f"{count} players with {sizes} actions"
+            )
+        object.__setattr__(self, "players", tuple(map(str, players)))
+        object.__setattr__(self, "actions", tuple(tuple(map(str, names)) for names in actions))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """[A] how many actions each player has."""
+        return self.payoffs.shape[:-1]
+
+    @property
+    def count(self) -> int:
+        """A, how many players."""
+        return int(self.payoffs.shape[-1])
+
+    def profiles(self) -> list[tuple[int, ...]]:
+        """All profiles of actions."""
+        return list(product(*(range(size) for size in self.sizes)))
+
+    @cached_property
+    def exact(self) -> Mapping[tuple[int, ...], tuple[Fraction, ...]]:
+        """Profile to payoffs as fractions: decimals as they are written, not as they are stored."""
+        return {
+            profile: tuple(as_fraction(float(v)) for v in self.payoffs[profile])
+            for profile in self.profiles()
+        }
+
+    def expected(self, strategies: Sequence[Floats]) -> Floats:
+        """[A] expected payoffs where players mix independently."""
+        value = self.payoffs
+        for strategy in strategies:
+            value = np.tensordot(np.asarray(strategy, dtype=np.float64), value, axes=(0, 0))
+        return np.asarray(value)
+
+    def deviations(self, strategies: Sequence[Floats]) -> list[Floats]:
+        """[A][M_i] what each action of each player pays against what the others do."""
+        found = []
+        for player in range(self.count):
+            value = np.moveaxis(self.payoffs[..., player], player, -1)
+            for other, strategy in enumerate(strategies):
+                if other != player:
+                    value = np.tensordot(np.asarray(strategy, dtype=float), value, axes=(0, 0))
+            found.append(np.asarray(value))
+        return found
+
+    def gain(self, strategies: Sequence[Floats]) -> Floats:
+        """[A] what each player could gain by its best deviation; 0 for all is an equilibrium."""
+        best = np.array([values.max() for values in self.deviations(strategies)])
+        return np.asarray(np.maximum(0.0, best - self.expected(strategies)))
+
+
+def as_fraction(value: float) -> Fraction:
+    """The fraction that a decimal means: .1 is a tenth."""
+    return Fraction(repr(value))
+
+
+def bimatrix(first: Any, second: Any, **names: Any) -> Game:
+    """The game of two matrices of payoffs [rows, columns].
+
+    Raises:
+        SettingError: they are none, or of different shapes.
+    """
+    try:
+        a, b = np.array(first, dtype=float), np.array(second, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"got payoffs that are no table of numbers ({error})") from None
+    if a.ndim != 2 or a.shape != b.shape:
+        raise SettingError(
+            f"got matrices of shapes {a.shape} and {b.shape}; wanted two of one shape"
+        )
+    return Game(np.stack([a, b], axis=-1), **names)
+
+
+def read_game(path: Path) -> Game:
+    """The game in a JSON file.
+
+    `{"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}`, and where known `name`, `players`,
+    `actions`. The innermost list has a payoff for each player.
+
+    Raises:
+        SettingError: it cannot be read, or is no game.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise SettingError(f"{path} has more than {MOST_BYTES:,} bytes; wanted a game")
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingError(f"could not read {path} ({error}); wanted a game in JSON") from None
+    if not isinstance(told, dict) or "payoffs" not in told:
+        raise SettingError(f'got {path} without "payoffs"; wanted a game in JSON')
+    unknown = sorted(set(told) - {"payoffs", "name", "players", "actions", "source"})
+    if unknown:
+        raise SettingError(
+            f"got {', '.join(unknown)} in {path}; wanted payoffs, name, players, actions, source"
+        )
+    try:
+        payoffs = np.array(told["payoffs"], dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise SettingError(f"got payoffs in {path} that are no table of numbers") from None
+    players, actions = told.get("players") or (), told.get("actions") or ()
+    if not all(isinstance(one, str) for one in players) or not all(
+        isinstance(one, list) for one in actions
+    ):
+        raise SettingError(f"got names in {path} that are none; wanted lists of texts")
+    return Game(payoffs, str(told.get("name", path.stem)), tuple(players),
+                tuple(tuple(names) for names in actions), str(told.get("source", "")))  # fmt: skip
+
+
+def profile_count(sizes: Sequence[int]) -> int:
+    """How many profiles of actions there are."""
+    return prod(sizes)

@@ -1,0 +1,74 @@
+"""`counterpoint game`, as somebody types it."""
+
+import json
+
+import pytest
+
+from counterpoint.cli.main import main
+
+
+def test_json_holds_the_interface(capsys):
+    assert main(["game", "prisoners_dilemma", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["minmax"] == [1, 1]
+    assert told["equilibria"][0]["strategies"] == [[0, 1], [0, 1]]
+    assert told["equilibria"][0]["payoffs"] == [1, 1]
+    assert told["critical_discount"] == 0.5
+    assert [3.0, 3.0] in told["feasible_rational"]
+    assert told["price_of_anarchy"] == 3
+    assert "learned" not in told
+
+
+def test_words_a_page_and_learners(tmp_path, capsys):
+    asked = ["game", "stag_hunt", "--learn", "--seeds", "10", "updates=60", "--out",
+             str(tmp_path / "out"), "--schemes", "happo_per_agent"]  # fmt: skip
+    assert main(asked) == 0
+    shown = capsys.readouterr().out
+    assert "3 equilibria, all extreme ones, 2 of them pure." in shown
+    assert "3/4 stag, 1/4 hare" in shown
+    assert "happo_per_agent" in shown
+    assert "tit_for_tat" in shown
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Where learners land" in page
+    assert main(["report", str(tmp_path / "out"), "--out", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text() == page
+
+
+def test_players_beyond_two(capsys):
+    assert main(["game", "public_goods", "players=4", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["feasible_rational"] is None
+    assert "two players" in told["why"]["feasible_rational"]
+    assert told["equilibria_are"] == "the pure ones"
+
+
+def test_games_are_listed(capsys):
+    assert main(["games", "--json"]) == 0
+    assert "prisoners_dilemma" in json.loads(capsys.readouterr().out)
+    assert main(["games"]) == 0
+    assert "climbing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["prisoner"], "did you mean prisoners_dilemma"), (["none.json"], "could not read"),
+        (["lever", "updates=5"], "without --learn"),
+        (["stag_hunt", "--learn", "--seeds", "1"], "at least 2"),
+        (["stag_hunt", "--learn", "--remedies", "luck"], "wanted one of none"),
+        (["stag_hunt", "--learn", "--schemes", "luck"], "luck"),
+        (["lever", "levers=1000000"], "wanted 2 to 400"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line(words, told, capsys):
+    assert main(["game", *words]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+
+
+def test_a_million_actions_are_refused_at_once(tmp_path, capsys):
+    path = tmp_path / "big.json"
+    path.write_text(json.dumps({"payoffs": [[[0, 0]] * 1000] * 1000}))
+    assert main(["game", str(path)]) == 2
+    assert "1,000,000 profiles" in capsys.readouterr().err
