@@ -55,6 +55,8 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/grown.py --out counterpoint-out/bench/grown.json
 	$(BIN)/python bench/published.py --out counterpoint-out/bench/published.json
 	$(BIN)/python bench/topologies.py --out counterpoint-out/bench/topologies.json
+	$(BIN)/python bench/loop.py --out counterpoint-out/bench/loop.json
+	$(BIN)/python bench/cooperation.py --out counterpoint-out/bench/cooperation.csv
 
 clean:
 	rm -rf .venv build dist mutants

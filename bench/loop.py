@@ -28,7 +28,7 @@ from counterpoint.team.state import TeamState
 
 CASES = [("solo", 1), *((name, n) for name in ("flat_locks", "flat_optimistic", "planner_workers")
                         for n in (1, 2, 4, 8))]  # fmt: skip
-BUDGET = 5000
+BUDGET = 4000
 COLUMNS = ("topology", "workers", "done", "hard done", "hard tries", "tries", "per 1,000 tries",
            "seconds", "s to 20", "speedup", "Amdahl", "lock wait", "serial", "conflicts", "wasted",
            "churn")  # fmt: skip

@@ -14,7 +14,7 @@ from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.games.correlated import MOST_VARIABLES, correlated_equilibrium
 from counterpoint.games.equilibria import Equilibrium, equilibria, is_degenerate, pure_equilibria
 from counterpoint.games.game import Floats, Game
-from counterpoint.games.learners import REMEDIES, Learned, Learning, cross_play, learn
+from counterpoint.games.learners import REMEDIES, Learned, Learning, learn
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
 from counterpoint.games.repeated import (
     critical_discount,
@@ -22,6 +22,7 @@ from counterpoint.games.repeated import (
     minmax,
     price_of_anarchy,
 )
+from counterpoint.games.strangers import cross_play
 from counterpoint.stats import bootstrap_interval, wilson_interval
 
 NEAR = 0.1

@@ -96,12 +96,12 @@ def work(state: TeamState, member: str) -> int:
         return 0
     if state.topology == "flat_locks":
         _take_locks(state, claim)
+    keep = tuple(queue.fact("passing", []))  # before the head is read: what passes at it has to
     base = state.repository.head()
     folder = state.folder / "work" / f"{member}-{claim.attempt}"
     state.repository.worktree(folder, base)
     try:
         content = state.repository.content(base)
-        keep = tuple(queue.fact("passing", []))
         made = do_task(told, claim.task, content, keep, claim.reserved,
                        state.seed * 100_003 + claim.attempt)  # fmt: skip
         queue.note(claim, base=base, cost=made.cost, note=made.note[:500])
