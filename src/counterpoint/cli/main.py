@@ -29,6 +29,7 @@ from counterpoint.cli.game import GameCommand, Games
 from counterpoint.cli.import_logs import Import
 from counterpoint.cli.judge import JudgeCommand
 from counterpoint.cli.model import Model
+from counterpoint.cli.population import PopulationCommand
 from counterpoint.cli.rank import Rank
 from counterpoint.cli.report import Report
 from counterpoint.cli.resume import Resume
@@ -65,6 +66,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "team": TeamCommand,
     "game": GameCommand,
     "games": Games,
+    "population": PopulationCommand,
     "report": Report,
     "runs": Runs,
     "schemes": Schemes,

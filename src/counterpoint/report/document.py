@@ -19,6 +19,7 @@ TRAINING = "counterpoint.training/1"
 AUDIT = "counterpoint.audit/1"
 TOPOLOGY = "counterpoint.topology/1"
 GAME = "counterpoint.game/1"
+POPULATION = "counterpoint.population/1"
 PARTS = {
     COMPARISON: "schemes",
     DIAGNOSIS: "agents",
@@ -26,6 +27,7 @@ PARTS = {
     AUDIT: "findings",
     TOPOLOGY: "scores",
     GAME: "players",
+    POPULATION: "arms",
 }
 """Schema to the one part without which there is nothing to show."""
 

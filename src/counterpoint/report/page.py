@@ -29,12 +29,14 @@ from counterpoint.report.document import (
     COMPARISON,
     DIAGNOSIS,
     GAME,
+    POPULATION,
     TOPOLOGY,
     TRAINING,
     Document,
     open_document,
 )
 from counterpoint.report.game_page import game_page
+from counterpoint.report.population_page import population_page
 from counterpoint.report.topology_page import topology_page
 from counterpoint.report.training_page import training_page
 from counterpoint.report.training_result import read_training
@@ -55,6 +57,7 @@ def render(document: Document) -> str:
         AUDIT: render_audit,
         TOPOLOGY: render_topology,
         GAME: render_game,
+        POPULATION: render_population,
     }
     return draw[open_document(document)["schema"]](document)
 
@@ -126,6 +129,18 @@ def render_game(document: Document) -> str:
     """
     told = open_document(document, GAME)
     return _fill("game.html", game_page(told, f"counterpoint-{slug(str(told['name']))}"))
+
+
+def render_population(document: Document) -> str:
+    """The page of a population beside one learner.
+
+    Raises:
+        UnknownNameError: the schema is another.
+        LogError: no arm is in it.
+    """
+    told = open_document(document, POPULATION)
+    page = population_page(told, f"counterpoint-{slug(str(told['world']))}")
+    return _fill("population.html", page)
 
 
 def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:

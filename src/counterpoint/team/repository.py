@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import secrets
 import shutil
 import subprocess
 import tarfile
@@ -112,7 +113,7 @@ class Repository:
         return self._snapshot(folder)
 
     def _snapshot(self, folder: Path) -> str:
-        index = self.path / f"index-{os.getpid()}"
+        index = self.path / f"index-{secrets.token_hex(8)}"
         env = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(folder)}
         try:
             exclude = [":(exclude).git", ":(exclude,glob)**/.git/**"]

@@ -1,0 +1,99 @@
+"""`counterpoint population`: a population of learners beside one, at the same total budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from counterpoint.cli.compare import read_settings
+from counterpoint.cli.output import print_json, print_result, progress, say
+from counterpoint.cli.results import prepare, save
+from counterpoint.errors import SettingError
+from counterpoint.population import Plan, compare_populations
+from counterpoint.report.population_page import headline
+
+
+@dataclass(frozen=True)
+class PopulationCommand:
+    """Is a population better than one learner with the same budget, and from which budget on?
+
+    One learner, the best of several, and population-based training, all charged for everything:
+    the updates of all members and their evaluations. Champions are measured exactly, and not by the
+    estimate for which they were chosen; the crossover is the budget at which the best population
+    overtakes the single learner.
+
+    WORLD is a game (`counterpoint games` lists them) or `smooth`, which has one peak: the control.
+
+    Examples:
+      counterpoint population climbing
+      counterpoint population climbing --budget 16000 start=narrow --out narrow
+      counterpoint population smooth --members 1,16
+    """
+
+    world: Annotated[str, tyro.conf.Positional]
+    """A game, or smooth."""
+    members: str = "1,4,16"
+    """Sizes of populations with commas between; 1 is the single learner."""
+    budget: int = 6400
+    """Policy updates of all members together, evaluations included."""
+    repeats: int = 30
+    """Independent populations of each arm."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A setting of the members: start (wide, narrow), batch, lr, evaluations, rounds, diverse
+    (start, hyper); may be repeated."""
+    out: Path | None = None
+    """Folder for report.html, results.json and run.json."""
+    json: bool = False
+    """Print the results as JSON alone."""
+
+    def run(self) -> int:
+        """Compare, save, print."""
+        plan = Plan(self.world, _sizes(self.members), self.budget, self.repeats,
+                    read_settings(self.set))  # fmt: skip
+        if self.out:
+            prepare(self.out)
+        with progress(f"populations on {plan.world}") as report:
+            document = compare_populations(plan, report)
+        document["config"] = {"world": plan.world, "settings": dict(plan.settings)}
+        saved = save(document, self.out) if self.out else None
+        print_json(document) if self.json else print_result(*tables(document))
+        if saved:
+            say(f"report: {saved}")
+        return 0
+
+
+def tables(document: dict[str, Any]) -> list[Any]:
+    """The verdict, a row an arm, and champions by budget."""
+    table = Table("arm", "champion", "95% interval", "− single", "believed", "charged",
+                  "different members", box=SIMPLE_HEAD)  # fmt: skip
+    for name, arm in document["arms"].items():
+        champion, gap = arm["champion"], document.get("against_single", {}).get(name)
+        table.add_row(
+            name, f"{champion['iqm']:.3f}", f"{champion['low']:.3f} to {champion['high']:.3f}",
+            f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]" if gap else "",
+            f"{arm['believed']['iqm']:.3f}", str(arm["spent"]), f"{arm['diversity']:.1f}",
+        )  # fmt: skip
+    budgets = sorted(
+        {point["budget"] for arm in document["arms"].values() for point in arm["curve"]}
+    )
+    curve = Table("budget", *document["arms"], box=SIMPLE_HEAD)
+    for budget in budgets:
+        cells = []
+        for arm in document["arms"].values():
+            told = [f"{p['iqm']:.3f}" for p in arm["curve"] if p["budget"] == budget]
+            cells.append(told[0] if told else "")
+        curve.add_row(str(budget), *cells)
+    return [headline(document), table, curve,
+            f"optimum {document['optimum']:.4g}; {document['repeats']} repeats"]  # fmt: skip
+
+
+def _sizes(told: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in told.split(",") if word.strip())
+    except ValueError:
+        raise SettingError(f"got --members {told!r}; wanted numbers with commas between") from None

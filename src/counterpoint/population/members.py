@@ -1,0 +1,134 @@
+"""Members of a population: teams that learn a game by policy gradient, all side by side in arrays.
+
+Axis letters: R repeats, N members, A players, M actions. One update of one member is one batch of
+plays and one step; that is the unit in which everything is charged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import SettingError
+from counterpoint.games.game import Game
+from counterpoint.worlds.base import require
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How members begin and learn.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    start: Literal["wide", "narrow"] = "wide"
+    """How different members are in the beginning: logits of standard deviation 1, or .1."""
+    batch: int = 32
+    """Plays of an update, and of an evaluation that is charged as one update."""
+    lr: float = 0.01
+    """Step size, of plain gradient ascent on logits."""
+    evaluations: int = 4
+    """Updates that are charged for the evaluation of a member before a champion is chosen."""
+    rounds: int = 10
+    """Of population-based training: how often members are evaluated, and the worst replaced."""
+    diverse: Literal["start", "hyper"] = "start"
+    """In what members differ besides their seeds: nothing, or also in step sizes, from a third of
+    `lr` to three times as much."""
+
+    def __post_init__(self) -> None:
+        require("batch", self.batch, 2, 1_000_000)
+        require("lr", self.lr, 0.0, 1000.0)
+        require("evaluations", self.evaluations, 1, 1_000_000)
+        require("rounds", self.rounds, 1, 1_000_000)
+        for name, known in (("start", ("wide", "narrow")), ("diverse", ("start", "hyper"))):
+            if getattr(self, name) not in known:
+                raise SettingError(
+                    f"got {name}={getattr(self, name)!r}; wanted {' or '.join(known)}"
+                )
+
+
+SPREAD = {"wide": 1.0, "narrow": 0.1}
+
+
+class Members:
+    """R x N teams under way.
+
+    Args:
+        game: what they learn; a team is paid the mean of its players' payoffs.
+        settings: how.
+        repeats: R, independent populations.
+        count: N, members of each.
+        seed: of the first repeat; repeat r has the generator of seed + r, whatever N is.
+    """
+
+    def __init__(
+        self, game: Game, settings: Settings, repeats: int, count: int, seed: int = 0
+    ) -> None:
+        self.common = game.payoffs.mean(axis=-1)
+        """[M_1, ..., M_A] what a team is paid."""
+        self.game, self.settings, self.count = game, settings, count
+        self.rngs = [np.random.default_rng([seed + r, 31]) for r in range(repeats)]
+        most = max(game.sizes)
+        shape = (count, game.count, most)
+        spread = SPREAD[settings.start]
+        self.logits = np.stack([spread * rng.standard_normal(shape) for rng in self.rngs])
+        self.there = np.arange(most) < np.array(game.sizes)[:, None]
+        self.logits[..., ~self.there] = -np.inf
+        self.lr = np.full((repeats, count), settings.lr)
+        if settings.diverse == "hyper":
+            self.lr *= np.stack([3.0 ** rng.uniform(-1, 1, count) for rng in self.rngs])
+
+    def probs(self) -> Floats:
+        """[R, N, A, M] the policies."""
+        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+    def values(self) -> Floats:
+        """[R, N] the exact worth of each team, which no learner sees."""
+        probs = self.probs()
+        value = np.broadcast_to(self.common, (*probs.shape[:2], *self.common.shape))
+        for player, size in enumerate(self.game.sizes):
+            own = probs[:, :, player, :size]
+            value = (value * own.reshape(*own.shape, *[1] * (value.ndim - 3))).sum(axis=2)
+        return np.asarray(value)
+
+    def play(self, plays: int) -> tuple[NDArray[np.int64], Floats]:
+        """[R, N, plays, A] actions and [R, N, plays] what they paid."""
+        shape = (self.count, plays, self.game.count)
+        uniforms = np.stack([rng.random(shape) for rng in self.rngs])
+        total = self.probs().cumsum(axis=-1)[:, :, None]  # [R, N, 1, A, M]
+        actions = (total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1)
+        return actions, self.common[tuple(np.moveaxis(actions, -1, 0))]
+
+    def update(self, times: int) -> None:
+        """So many updates of every member."""
+        arange = np.arange(self.logits.shape[-1])
+        for _ in range(times):
+            actions, paid = self.play(self.settings.batch)
+            credit = paid - paid.mean(axis=-1, keepdims=True)
+            chosen = actions[..., None] == arange
+            pushed = (credit[..., None, None] * (chosen - self.probs()[:, :, None])).mean(axis=2)
+            step = self.lr[..., None, None] * np.where(self.there, pushed, 0.0)
+            self.logits = np.where(self.there, self.logits + step, -np.inf)
+
+    def evaluate(self, times: int) -> Floats:
+        """[R, N] mean pay of each member over `times` batches; charged as so many updates."""
+        return np.asarray(self.play(times * self.settings.batch)[1].mean(axis=-1))
+
+    def diversity(self) -> Floats:
+        """[R] effective number of different teams: the exponential of the entropy, over members, of
+        their likeliest profiles.
+        """
+        profile = self.probs().argmax(axis=-1)
+        found = []
+        for members in profile:
+            _, counts = np.unique(members, axis=0, return_counts=True)
+            share = counts / counts.sum()
+            found.append(np.exp(-(share * np.log(share)).sum()))
+        return np.array(found)

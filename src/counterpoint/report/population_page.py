@@ -1,0 +1,132 @@
+"""The page of a population beside one learner: champions by budget, crossover, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from counterpoint.report.charts import Chart, Line, narrow_chart, style_of, wide_chart
+from counterpoint.report.definitions import Definition
+from counterpoint.report.document import Document
+from counterpoint.report.settings import flatten, short_first
+from counterpoint.report.tables import Cell, Column, Figure, Row, Table
+from counterpoint.report.verdicts import Fact, Verdict
+
+
+def population_page(document: Document, prefix: str) -> dict[str, Any]:
+    """What the template `population.html` is filled with."""
+    return {
+        "title": f"{document['world']}: a population at a fixed budget",
+        "kind": "Population",
+        "subject": str(document["world"]),
+        "details": [str(document["source"])],
+        "version": str(document.get("version", "")),
+        "verdict": Verdict(
+            headline(document),
+            "Everything is charged: updates of all members, and their evaluations. What a champion "
+            "is worth is exact, and not the estimate for which it was chosen.",
+            (Fact("Budget", str(document["budget"]), "policy updates, all members together"),
+             Fact("Optimum", f"{document['optimum']:.4g}", "the best there is"),
+             Fact("Repeats", str(document["repeats"]), "populations of each arm")),
+        ),
+        "figure": _figure(document, prefix),
+        "arms": _arms(document, prefix),
+        "definitions": DEFINITIONS,
+        "settings": short_first(list(flatten(document["settings"]).items())),
+    }  # fmt: skip
+
+
+def headline(document: Mapping[str, Any]) -> str:
+    """The verdict in a sentence."""
+    arms = document["arms"]
+    best = max(arms, key=lambda name: arms[name]["champion"]["iqm"])
+    champion = arms[best]["champion"]
+    told = (
+        f"At {document['budget']} updates {best} is best: {champion['iqm']:.3f} "
+        f"[{champion['low']:.3f}, {champion['high']:.3f}]"
+    )
+    crossing = document["crossover"]
+    if crossing is None:
+        return f"{told}."
+    rival = crossing["rival"]
+    if crossing["why"] == "never":
+        return f"{told}; {rival} does not overtake the single learner up to there."
+    if crossing["why"] == "always":
+        return f"{told}; {rival} is ahead of the single learner at every budget that was measured."
+    ends = [f"{crossing[key]:.0f}" if crossing[key] else "?" for key in ("low", "high")]
+    return (
+        f"{told}; {rival} overtakes the single learner at {crossing['budget']:.0f} updates "
+        f"[{ends[0]}, {ends[1]}]."
+    )
+
+
+def _figure(document: Document, prefix: str) -> Figure:
+    lines = tuple(
+        Line(
+            str(name),
+            [float(point["budget"]) for point in arm["curve"]],
+            [point["iqm"] for point in arm["curve"]],
+            style_of(i),
+            [point["low"] for point in arm["curve"]],
+            [point["high"] for point in arm["curve"]],
+        )
+        for i, (name, arm) in enumerate(document["arms"].items())
+    )
+    chart = Chart(
+        "champions", "Champions by budget", headline(document), "policy updates in all",
+        "exact worth of the champion", lines, (("optimum", float(document["optimum"])),),
+    )  # fmt: skip
+    rows = [
+        (str(name), point["budget"], point["spent"], point["iqm"], point["low"], point["high"])
+        for name, arm in document["arms"].items()
+        for point in arm["curve"]
+    ]
+    caption = "Interquartile means over repeats with 95% intervals."
+    header = ("arm", "budget", "spent", "iqm", "low", "high")
+    return Figure("champions", caption, f"{prefix}-champions.csv", header, rows,
+                  wide_chart(chart), narrow_chart(chart))  # fmt: skip
+
+
+def _arms(document: Document, prefix: str) -> Table:
+    columns = (
+        Column("Arm", ("arm",), numeric=False),
+        Column("Champion", ("iqm", "low", "high")),
+        Column("Against one", ("difference", "low", "high"), missing="this is the single learner"),
+        Column("Believed", ("believed",)),
+        Column("Winner's curse", ("curse", "low", "high")),
+        Column("Charged", ("spent",)),
+        Column("Different members", ("diversity",)),
+    )
+    rows = []
+    for name, arm in document["arms"].items():
+        champion, curse = arm["champion"], arm["curse"]
+        gap = document.get("against_single", {}).get(name)
+        rows.append(
+            Row((
+                Cell(str(name), (str(name),)),
+                Cell(f"{champion['iqm']:.3f}", (champion["iqm"], champion["low"], champion["high"]),
+                     below=f"{champion['low']:.3f} to {champion['high']:.3f}"),
+                Cell("–" if gap is None else f"{gap['value']:+.3f}",
+                     (None,) * 3 if gap is None else (gap["value"], gap["low"], gap["high"]),
+                     below="" if gap is None else f"{gap['low']:+.3f} to {gap['high']:+.3f}"),
+                Cell(f"{arm['believed']['iqm']:.3f}", (arm["believed"]["iqm"],)),
+                Cell(f"{curse['value']:+.3f}", (curse["value"], curse["low"], curse["high"]),
+                     below=f"{curse['low']:+.3f} to {curse['high']:+.3f}"),
+                Cell(str(arm["spent"]), (arm["spent"],)),
+                Cell(f"{arm['diversity']:.2f}", (arm["diversity"],)),
+            ))
+        )  # fmt: skip
+    caption = f"At {document['budget']} updates in all; differences are of the same repeats."
+    return Table("arms", caption, columns, tuple(rows), f"{prefix}-arms.csv")
+
+
+DEFINITIONS = (
+    Definition("champion", "Champion", "The member that did best in the last evaluation; its exact "
+               "worth, on fresh chance."),
+    Definition("curse", "Winner's curse", "The estimate for which the champion was chosen, less "
+               "what it is worth."),
+    Definition("crossover", "Crossover", "The budget from which on the best population stays ahead "
+               "of the single learner, between those measured, on a logarithmic scale."),
+    Definition("diversity", "Different members", "Effective number of different teams in the end: "
+               "the exponential of the entropy of their likeliest profiles."),
+)  # fmt: skip

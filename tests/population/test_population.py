@@ -1,0 +1,144 @@
+"""Populations: what is charged, what a champion is worth, and when many beat one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from counterpoint.cli.main import main
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.population import (
+    Members,
+    Plan,
+    Settings,
+    best_of,
+    compare_populations,
+    population_based,
+)
+from counterpoint.population.arms import Spending, split_best, split_rounds
+from counterpoint.population.compare import crossover, game_of
+
+QUICK = Settings(rounds=4, evaluations=2)
+
+
+def counted(monkeypatch):
+    """What every member is made to do, in updates: those of learning and those of evaluations."""
+    told = []
+    update, evaluate = Members.update, Members.evaluate
+
+    def note(name, method):
+        def wrapped(self, times):
+            told.append((name, times * self.count))
+            return method(self, times)
+
+        return wrapped
+
+    monkeypatch.setattr(Members, "update", note("update", update))
+    monkeypatch.setattr(Members, "evaluate", note("evaluate", evaluate))
+    return told
+
+
+@pytest.mark.parametrize(("arm", "size"), [(best_of, 1), (best_of, 4), (population_based, 8)])
+def test_all_that_is_done_is_charged(monkeypatch, arm, size):
+    told = counted(monkeypatch)
+    found = arm(game_of("climbing"), QUICK, size, 403, 3)
+    assert sum(cost for _, cost in told) == found.spent
+    assert 0.9 * 403 <= found.spent <= 403
+    assert (size == 1) == ("evaluate" not in {name for name, _ in told})
+
+
+def test_splits_by_hand():
+    assert split_best(QUICK, 4, 100) == (23, 100)  # 25 each, two of them to be evaluated
+    assert split_best(QUICK, 1, 100) == (100, 100)
+    # 25 each: two for the last evaluation, three between rounds, twenty in four rounds of five
+    assert split_rounds(QUICK, 4, 100) == (0, 5, 100)
+    for size, budget in ((4, 8), (16, 40)):
+        with pytest.raises(SettingError, match=f"budget of {budget}"):
+            split_best(QUICK, size, budget)
+    with pytest.raises(SettingError, match="4 at least"):
+        split_rounds(QUICK, 2, 100)
+
+
+def test_exact_values_by_simulation():
+    team = Members(game_of("climbing"), Settings(), 2, 3)
+    simulated = team.play(40_000)[1].mean(axis=-1)
+    assert np.abs(simulated - team.values()).max() < 0.5
+
+
+def test_a_repeat_does_not_depend_on_its_company():
+    few = best_of(game_of("climbing"), QUICK, 4, 200, 2)
+    many = best_of(game_of("climbing"), QUICK, 4, 200, 5)
+    assert np.allclose(few.champion, many.champion[:2])
+    again = best_of(game_of("climbing"), QUICK, 4, 200, 2)
+    assert np.array_equal(few.champion, again.champion)
+
+
+def test_a_population_wins_where_starts_differ_and_loses_where_there_is_one_peak():
+    wide = compare_populations(Plan("climbing", (1, 16), 6400, 12, {"rounds": 4}))
+    assert wide["against_single"]["best_of_16"]["low"] > 0
+    assert wide["crossover"]["budget"] is not None
+    assert wide["crossover"]["low"] <= wide["crossover"]["budget"] <= wide["crossover"]["high"]
+    smooth = compare_populations(Plan("smooth", (1, 16), 3200, 12, {"rounds": 4}))
+    assert smooth["against_single"]["best_of_16"]["high"] < 0
+    assert smooth["crossover"]["why"] == "never"
+    assert smooth["crossover"]["budget"] is None
+
+
+def test_the_winner_is_believed_to_be_better_than_it_is():
+    told = compare_populations(Plan("climbing", (1, 16), 1600, 20, {"rounds": 4}))
+    assert told["arms"]["best_of_16"]["curse"]["low"] > 0
+    assert told["arms"]["single"]["curse"]["value"] == 0
+
+
+def spending(values):
+    return Spending(np.array(values, dtype=float), np.array(values, dtype=float), 1, np.ones(2))
+
+
+def test_the_crossover_by_hand():
+    single = {100: spending([1, 1]), 10_000: spending([1, 1])}
+    many = {100: spending([0, 0]), 10_000: spending([2, 2])}
+    assert crossover(single, many, "r")["budget"] == pytest.approx(1000)  # half way, on logarithms
+    assert crossover(many, single, "r")["why"] == "never"
+    always = {100: spending([3, 3]), 10_000: spending([3, 3])}
+    assert crossover(single, always, "r")["why"] == "always"
+
+
+def test_copies_make_a_population_alike():
+    told = compare_populations(Plan("climbing", (1, 16), 6400, 6, {"rounds": 8}))
+    arms = told["arms"]
+    assert arms["pbt_16"]["diversity"] < arms["best_of_16"]["diversity"]
+
+
+def test_plans_that_cannot_be():
+    for wrong, error, why in (
+        ({"members": ()}, SettingError, "members"), ({"members": (2, 2)}, SettingError, "once"),
+        ({"budget": 20}, SettingError, "budget of 20"), ({"repeats": 1}, SettingError, "repeats"),
+        ({"settings": {"start": "far"}}, SettingError, "wide"),
+        ({"settings": {"speed": 1}}, UnknownNameError, "speed"),
+        ({"world": "climing"}, UnknownNameError, "did you mean climbing"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=why):
+            Plan(**{"world": "climbing", **wrong})
+
+
+def test_the_command_line(tmp_path, capsys):
+    asked = ["population", "climbing", "--members", "1,4", "--budget", "400", "--repeats", "4",
+             "start=narrow", "rounds=4", "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main([*asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    for arm in told["arms"].values():
+        assert {"iqm", "low", "high"} <= set(arm["champion"])
+        assert 360 <= arm["spent"] <= 400
+    assert "crossover" in told
+    assert told["settings"]["start"] == "narrow"
+    assert main(asked) == 0
+    assert "best_of_4" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Champions by budget" in page
+    assert main(["report", str(tmp_path / "out"), "--out", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text() == page
+    assert main(["population", "climbing", "--members", "many"]) == 2
+    assert main(["population", "climbing", "--budget", "30"]) == 2
+    assert "budget of 30" in capsys.readouterr().err
