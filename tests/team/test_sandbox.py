@@ -247,3 +247,17 @@ def test_without_bubblewrap_nothing_runs(monkeypatch):
         run(["/bin/true"], {})
     with pytest.raises(MissingPackageError, match="bubblewrap only"):
         sandbox.require_ready()
+
+
+@needs_sandbox
+def test_the_network_is_shared_where_it_is_asked_for(server):
+    port, came = server
+    code = (
+        f"import socket; socket.create_connection(('127.0.0.1', {port}), timeout=5); print('there')"
+    )
+    assert python(code).status != 0
+    assert came == []
+    ended = python(code, network=True)
+    assert ended.output == "there\n"
+    assert came == [1]
+    assert python("print(open('/etc/passwd').read())", network=True).status != 0

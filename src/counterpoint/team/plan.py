@@ -40,6 +40,9 @@ class WorkerPlan:
     command: str = ""
     """Of `command`: what is run in the sandbox, in a copy of the repository. `{task}` is what is to
     be done, `{test}` the test that is to pass; the same is in the file TASK.md."""
+    network: bool = False
+    """Of `command`: whether it shares the machine's network, to reach a model, say. What it can
+    read it can then send; the rest of the sandbox stays as it is."""
     model: str = ""
     """Of `model`: its name."""
     base_url: str = ""

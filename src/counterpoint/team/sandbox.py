@@ -32,6 +32,8 @@ PRIVATE_UIDS = 61_000, 61_184
 PYTHON = "/usr/bin/python3"
 """What runs inside; it has to be in /usr."""
 CHUNK = 1 << 16
+NETWORK = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates")
+"""What of /etc is shown where the network is shared."""
 NOT_COPIED = (".git",)
 """What of a folder does not go in."""
 
@@ -119,6 +121,7 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     readable: Sequence[Path] = (),
+    network: bool = False,
 ) -> Ended:
     """Run a command in a sandbox of its own, in the folder `/task`.
 
@@ -129,6 +132,7 @@ def run(
         env: the whole environment, besides PATH, HOME and LANG.
         readable: folders of this machine that can be read inside, at the same place. They have to
             be readable for everybody where this process is root.
+        network: share the machine's network, names and certificates included.
 
     Raises:
         MissingPackageError: there is no bubblewrap.
@@ -148,7 +152,7 @@ def run(
     try:
         os.write(script[1], inside)  # shorter than a pipe holds
         os.close(script[1])
-        line = [*_private_user(), tool, *_walls(limits, readable, script[0]),
+        line = [*_private_user(), tool, *_walls(limits, readable, network, script[0]),
                 PYTHON, "-I", "-S", "/inside.py", str(result[1])]  # fmt: skip
         begun = time.monotonic()
         process = subprocess.Popen(
@@ -187,7 +191,7 @@ def _private_user() -> list[str]:
             "--no-new-privs"]  # fmt: skip
 
 
-def _walls(limits: Limits, readable: Sequence[Path], script: int) -> list[str]:
+def _walls(limits: Limits, readable: Sequence[Path], network: bool, script: int) -> list[str]:
     walls = [
         "--unshare-user", "--unshare-all", "--disable-userns", "--cap-drop", "ALL",
         "--die-with-parent", "--new-session", "--hostname", "sandbox",
@@ -201,8 +205,11 @@ def _walls(limits: Limits, readable: Sequence[Path], script: int) -> list[str]:
             walls += ["--symlink", f"usr/{name}", f"/{name}"]
         elif Path("/", name).is_dir():
             walls += ["--ro-bind", f"/{name}", f"/{name}"]
-    if Path("/etc/ld.so.cache").exists():
-        walls += ["--ro-bind", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    shown = ("ld.so.cache", *(NETWORK if network else ()))
+    for path in (Path("/etc", name) for name in shown):
+        if path.exists():
+            walls += ["--ro-bind", str(path.resolve()), str(path)]
+    walls += ["--share-net"] if network else []
     for folder in readable:
         real = folder.resolve()
         if str(folder.absolute()).startswith("/task"):

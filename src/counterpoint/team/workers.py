@@ -113,8 +113,9 @@ def _command(plan: WorkPlan, task: Task, content: Mapping[str, bytes]) -> Made:
         "{test}", shlex.quote(task.test)
     )
     note = f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n"
-    ended = run(["/bin/sh", "-c", line], {**content, TASK_FILE: note.encode()}, plan.limits,
-                env=plan.env, readable=plan.readable_folders)  # fmt: skip
+    given = {**content, TASK_FILE: note.encode()}
+    ended = run(["/bin/sh", "-c", line], given, plan.limits, env=plan.env,
+                readable=plan.readable_folders, network=plan.worker.network)  # fmt: skip
     said = " ".join((ended.output + " " + ended.errors).split())[-400:]
     if ended.stopped or ended.status != 0:
         return Made(cost=1, note=ended.stopped or f"status {ended.status}: {said}")
