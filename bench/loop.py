@@ -1,6 +1,6 @@
 """Teams at work on a real repository: who does more at the same budget, and what it costs.
 
-    python bench/loop.py --out counterpoint-out/bench/loop.json [--seeds 3]
+    python bench/loop.py --out counterpoint-out/bench/loop.json [--seeds 3] [--only solo]
 
 A package with 40 failing tests in 8 files, a quarter of them with two things wrong; one agent in a
 loop, equals with locks, equals with optimistic concurrency, and workers under a planner who merges,
@@ -60,13 +60,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", default="", help="a topology; all without it")
     asked = parser.parse_args()
     print(f"| {' | '.join(COLUMNS)} |")
     print("|" + "---|" * len(COLUMNS))
     kept: list[dict[str, Any]] = []
     base: dict[str, float] = {}
     serial: dict[str, float] = {}
-    for topology, workers in CASES:
+    for topology, workers in [case for case in CASES if asked.only in ("", case[0])]:
         for choose in ("priority", "payoff") if topology == "flat_optimistic" else ("priority",):
             rows = [one(topology, workers, seed, choose) for seed in range(asked.seeds)]
             kept += [{**row, "choose": choose} for row in rows]

@@ -142,3 +142,15 @@ def test_the_command_line(tmp_path, capsys):
     assert main(["population", "climbing", "--members", "many"]) == 2
     assert main(["population", "climbing", "--budget", "30"]) == 2
     assert "budget of 30" in capsys.readouterr().err
+
+
+def test_teams_of_networks_are_members_too(capsys):
+    pytest.importorskip("torch")
+    plan = Plan("spread", (1, 2), 8, 2, {"copies": 4, "steps": 200})
+    told = compare_populations(plan)
+    arms = told["arms"]
+    assert arms["single"]["spent"] == arms["best_of_2"]["spent"] == 8
+    assert np.isfinite(arms["best_of_2"]["champion"]["iqm"])
+    assert told["unit"]
+    with pytest.raises(SettingError, match="budget of 2"):
+        Plan("spread", (1, 2), 2, 2, {"copies": 4, "steps": 200})

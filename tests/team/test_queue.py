@@ -170,7 +170,9 @@ def test_payoff_prefers_the_size_that_was_merged_for_less():
 
 def test_apart_prefers_files_that_nobody_works_on():
     tasks = [Task("a", "", files=("x",)), Task("b", "", files=("y",))]
-    busy = [{"status": "running", "expected": '["x"]'}]
+    busy = [{"task": "c", "status": "running", "expected": '["x"]'}]
     assert apart(tasks, busy) == 1
-    assert apart(tasks, [{"status": "merged", "expected": '["x"]'}]) == 0
+    assert apart(tasks, [{"task": "c", "status": "merged", "expected": '["x"]'}]) == 0
+    failed = {"task": "b", "status": "failed", "expected": '["y"]'}
+    assert apart(tasks, [*busy, failed]) == 0  # what failed before waits for the others
     assert apart(tasks[:1], busy) == 0

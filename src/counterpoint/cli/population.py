@@ -27,16 +27,18 @@ class PopulationCommand:
     estimate for which they were chosen; the crossover is the budget at which the best population
     overtakes the single learner.
 
-    WORLD is a game (`counterpoint games` lists them) or `smooth`, which has one peak: the control.
+    WORLD is a game (`counterpoint games` lists them), `smooth`, which has one peak: the control, or
+    a world of many steps, in which each member is a team of networks.
 
     Examples:
       counterpoint population climbing
       counterpoint population climbing --budget 16000 start=narrow --out narrow
       counterpoint population smooth --members 1,16
+      counterpoint population spread --members 1,4 --budget 80 --repeats 5
     """
 
     world: Annotated[str, tyro.conf.Positional]
-    """A game, or smooth."""
+    """A game, smooth, or a world of many steps."""
     members: str = "1,4,16"
     """Sizes of populations with commas between; 1 is the single learner."""
     budget: int = 6400
@@ -48,13 +50,15 @@ class PopulationCommand:
     (start, hyper); may be repeated."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json."""
+    workers: int | None = None
+    """Processes, in a world of many steps; default: one for each processor."""
     json: bool = False
     """Print the results as JSON alone."""
 
     def run(self) -> int:
         """Compare, save, print."""
         plan = Plan(self.world, _sizes(self.members), self.budget, self.repeats,
-                    read_settings(self.set))  # fmt: skip
+                    read_settings(self.set), self.workers)  # fmt: skip
         if self.out:
             prepare(self.out)
         with progress(f"populations on {plan.world}") as report:
@@ -89,7 +93,13 @@ def tables(document: dict[str, Any]) -> list[Any]:
             cells.append(told[0] if told else "")
         curve.add_row(str(budget), *cells)
     return [headline(document), table, curve,
-            f"optimum {document['optimum']:.4g}; {document['repeats']} repeats"]  # fmt: skip
+            _ends(document)]  # fmt: skip
+
+
+def _ends(document: dict[str, Any]) -> str:
+    known = document["optimum"]
+    best = "not known" if known is None else f"{known:.4g}"
+    return f"reference {best} ({document['unit']}); {document['repeats']} repeats"
 
 
 def _sizes(told: str) -> tuple[int, ...]:

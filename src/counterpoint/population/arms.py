@@ -85,7 +85,7 @@ def split_best(settings: Settings, members: int, budget: int) -> tuple[int, int]
     """
     each = budget // members
     updates = each - (0 if members == 1 else settings.evaluations)
-    _demand(updates, members * each, budget, f"best of {members}", settings)
+    demand(updates, members * each, budget, f"best of {members}", settings.evaluations)
     return updates, members * each
 
 
@@ -100,7 +100,7 @@ def split_rounds(settings: Settings, members: int, budget: int) -> tuple[int, in
     left = budget // members - settings.evaluations - (settings.rounds - 1)
     each = left // settings.rounds
     spent = members * (left + settings.evaluations + settings.rounds - 1)
-    _demand(each, spent, budget, f"population-based training of {members}", settings)
+    demand(each, spent, budget, f"population-based training of {members}", settings.evaluations)
     return left - each * settings.rounds, each, spent
 
 
@@ -113,10 +113,16 @@ def _champion(team: Members, spent: int, alone: bool) -> Spending:
     return Spending(values[rows, chosen], estimates[rows, chosen], spent, team.diversity())
 
 
-def _demand(updates: int, spent: int, budget: int, arm: str, settings: Settings) -> None:
+def demand(updates: int, spent: int, budget: int, arm: str, evaluations: int) -> None:
+    """Return where a budget can be split.
+
+    Raises:
+        SettingError: a member would have no update besides its evaluations, or less than nine
+            tenths of the budget would be used.
+    """
     if updates < 1 or not LEAST_SPENT * budget <= spent <= budget:
         raise SettingError(
             f"got a budget of {budget} updates, of which {arm} can use {max(0, spent)}: wanted one "
-            f"that leaves each member an update besides its evaluations ({settings.evaluations}), "
-            f"and of which {LEAST_SPENT:.0%} is used"
+            f"that leaves each member an update besides its evaluations ({evaluations}), and of "
+            f"which {LEAST_SPENT:.0%} is used"
         )

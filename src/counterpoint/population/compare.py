@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,12 +23,15 @@ from counterpoint.population.arms import (
 from counterpoint.population.members import Floats, Settings
 from counterpoint.stats import bootstrap_interval
 from counterpoint.stats.estimate import Estimate
+from counterpoint.train.needs import require_torch
 from counterpoint.worlds.given import did_you_mean, settings_from
+from counterpoint.worlds.stepwise import step_catalogue
+
+if TYPE_CHECKING:
+    from counterpoint.population.neural import NeuralArms
 
 SMOOTH = "smooth"
 """A game with one peak, of the same height as climbing's: the negative control."""
-FRACTIONS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-"""Of the budget: where arms are also measured, to find where one overtakes another."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Plan:
     """
 
     world: str
-    """A game of `counterpoint games`, or `smooth`."""
+    """A game of `counterpoint games`, `smooth`, or a world of many steps."""
     members: tuple[int, ...] = (1, 4, 16)
     """Sizes of populations; 1 is the single learner."""
     budget: int = 6400
@@ -49,7 +51,9 @@ class Plan:
     repeats: int = 30
     """Independent populations of each arm."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of `Settings`."""
+    """Of `Settings`; in a world of many steps of the world and its policies."""
+    workers: int | None = None
+    """Processes, in a world of many steps; None means one for each processor."""
 
     def __post_init__(self) -> None:
         if not self.members or min(self.members) < 1 or max(self.members) > 1024:
@@ -58,29 +62,72 @@ class Plan:
             raise SettingError(f"got members {self.members}; wanted each size once")
         if self.repeats < 2:
             raise SettingError(f"got {self.repeats} repeats; wanted at least 2")
-        self.game()
-        told = self.told()
-        for name, _, size in self.arms():
-            (split_rounds if name.startswith("pbt") else split_best)(told, size, self.budget)
+        made = self.made()
+        for name, size in self.arms():
+            made.split(name, size, self.budget)
 
-    def told(self) -> Settings:
-        """The settings of members."""
-        return settings_from(self.settings, Settings, self.world)
+    def made(self) -> GameArms | NeuralArms:
+        """What plays it."""
+        if self.world != SMOOTH and self.world not in catalogue() and self.is_stepwise():
+            require_torch()
+            from counterpoint.population.neural import NeuralArms
 
-    def game(self) -> Game:
-        """The game."""
-        return game_of(self.world)
+            return NeuralArms(self.world, self.settings, self.repeats, self.workers)
+        told = settings_from(self.settings, Settings, self.world)
+        return GameArms(game_of(self.world), told, self.repeats)
 
-    def arms(self) -> list[tuple[str, Callable[..., Spending], int]]:
-        """Name, function and size of each arm."""
-        found: list[tuple[str, Callable[..., Spending], int]] = []
+    def is_stepwise(self) -> bool:
+        """Whether the world has many steps."""
+        return self.world in step_catalogue() or ":" in self.world
+
+    def arms(self) -> list[tuple[str, int]]:
+        """Name and size of each arm; population-based training is of games."""
+        found = []
+        games = not self.is_stepwise()
         for size in sorted(self.members):
-            if size == 1:
-                found.append(("single", best_of, 1))
-                continue
-            found.append((f"best_of_{size}", best_of, size))
-            if size >= 4:
-                found.append((f"pbt_{size}", population_based, size))
+            found.append(("single" if size == 1 else f"best_of_{size}", size))
+            if size >= 4 and games:
+                found.append((f"pbt_{size}", size))
+        return found
+
+
+@dataclass(frozen=True)
+class GameArms:
+    """What a comparison needs of a game."""
+
+    game: Game
+    settings: Settings
+    repeats: int
+
+    fractions = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+    """Of the budget: where arms are also measured, to find where one overtakes another."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the document says of the game."""
+        return {
+            "source": self.game.source,
+            "optimum": float(self.game.payoffs.mean(axis=-1).max()),
+            "unit": "mean payoff",
+            "settings": asdict(self.settings),
+        }
+
+    def split(self, name: str, members: int, budget: int) -> None:
+        """Return where the budget can be split.
+
+        Raises:
+            SettingError: it cannot.
+        """
+        (split_rounds if name.startswith("pbt") else split_best)(self.settings, members, budget)
+
+    def run(self, name: str, members: int, budget: int, advance: Callable[[], None]) -> Spending:
+        """All repeats of one arm at one budget.
+
+        Raises:
+            SettingError: the budget cannot be split.
+        """
+        arm = population_based if name.startswith("pbt") else best_of
+        found = arm(self.game, self.settings, members, budget, self.repeats)
+        advance()
         return found
 
 
@@ -111,27 +158,30 @@ def compare_populations(
         plan: what to compare.
         on_progress: told what is done, and of how much.
     """
-    game, told, arms = plan.game(), plan.told(), plan.arms()
-    budgets = sorted({max(1, round(plan.budget * share)) for share in FRACTIONS})
-    found: dict[str, dict[int, Spending]] = {name: {} for name, _, _ in arms}
-    done = 0
+    made, arms = plan.made(), plan.arms()
+    budgets = sorted({max(1, round(plan.budget * share)) for share in made.fractions})
+    found: dict[str, dict[int, Spending]] = {name: {} for name, _ in arms}
+    done, total = 0, len(budgets) * len(arms)
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if on_progress:
+            on_progress(done, total)
+
     for budget in budgets:
-        for name, arm, size in arms:
-            with suppress(SettingError):  # too small to be split; the whole budget was checked
-                found[name][budget] = arm(game, told, size, budget, plan.repeats)
-            done += 1
-            if on_progress:
-                on_progress(done, len(budgets) * len(arms))
-    best = float(game.payoffs.mean(axis=-1).max())
+        for name, size in arms:
+            try:
+                found[name][budget] = made.run(name, size, budget, advance)
+            except SettingError:  # too small to be split; the whole budget was checked before
+                advance()
     document: dict[str, Any] = {
         "schema": "counterpoint.population/1",
         "version": __version__,
         "world": plan.world,
-        "source": game.source,
-        "optimum": best,
         "budget": plan.budget,
         "repeats": plan.repeats,
-        "settings": asdict(told),
+        **made.facts(),
         "arms": {
             name: {
                 "members": size,
@@ -146,18 +196,18 @@ def compare_populations(
                     for budget, one in found[name].items()
                 ],
             }
-            for name, _, size in arms
+            for name, size in arms
         },
     }  # fmt: skip
     document["crossover"] = None
     if "single" in found and len(arms) > 1:
-        rival = max((name for name, _, _ in arms if name != "single"),
+        rival = max((name for name, _ in arms if name != "single"),
                     key=lambda name: found[name][plan.budget].champion.mean())  # fmt: skip
         document["crossover"] = crossover(found["single"], found[rival], rival)
         document["against_single"] = {
             name: asdict(_mean(found[name][plan.budget].champion
                                - found["single"][plan.budget].champion))
-            for name, _, _ in arms if name != "single"
+            for name, _ in arms if name != "single"
         }  # fmt: skip
     return document
 

@@ -26,7 +26,7 @@ def population_page(document: Document, prefix: str) -> dict[str, Any]:
             "Everything is charged: updates of all members, and their evaluations. What a champion "
             "is worth is exact, and not the estimate for which it was chosen.",
             (Fact("Budget", str(document["budget"]), "policy updates, all members together"),
-             Fact("Optimum", f"{document['optimum']:.4g}", "the best there is"),
+             Fact("Reference", _value(document["optimum"]), str(document.get("unit", ""))),
              Fact("Repeats", str(document["repeats"]), "populations of each arm")),
         ),
         "figure": _figure(document, prefix),
@@ -60,6 +60,10 @@ def headline(document: Mapping[str, Any]) -> str:
     )
 
 
+def _value(value: Any) -> str:
+    return "not known" if value is None else f"{value:.4g}"
+
+
 def _figure(document: Document, prefix: str) -> Figure:
     lines = tuple(
         Line(
@@ -72,9 +76,11 @@ def _figure(document: Document, prefix: str) -> Figure:
         )
         for i, (name, arm) in enumerate(document["arms"].items())
     )
+    known = document["optimum"]
+    references = () if known is None else (("reference", float(known)),)
     chart = Chart(
         "champions", "Champions by budget", headline(document), "policy updates in all",
-        "exact worth of the champion", lines, (("optimum", float(document["optimum"])),),
+        str(document.get("unit", "worth of the champion")), lines, references,
     )  # fmt: skip
     rows = [
         (str(name), point["budget"], point["spent"], point["iqm"], point["low"], point["high"])

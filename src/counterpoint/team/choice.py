@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,9 +33,19 @@ def by_payoff(tasks: Sequence[Task], attempts: Sequence[Mapping[str, Any]]) -> i
 
 
 def apart(tasks: Sequence[Task], attempts: Sequence[Mapping[str, Any]]) -> int:
-    """The first task whose files nobody works on now; else the first."""
+    """The first task whose files nobody works on now, among those that failed no more often than
+    the first of all; else the first of all.
+    """
+    failures = Counter(a["task"] for a in attempts if a["status"] == "failed")
     busy: set[str] = set()
     for attempt in attempts:
         if attempt["status"] in ("running", "handed", "merging"):
             busy.update(json.loads(attempt["expected"]))
-    return next((i for i, task in enumerate(tasks) if not busy & set(task.files)), 0)
+    return next(
+        (
+            i
+            for i, task in enumerate(tasks)
+            if not busy & set(task.files) and failures[task.id] <= failures[tasks[0].id]
+        ),
+        0,
+    )
