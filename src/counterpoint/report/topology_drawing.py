@@ -40,10 +40,7 @@ def topology_picture(topology: Topology, key: str) -> Markup:
                 stroke_dasharray=None if i in turn_of else "2 3",
             )
         )  # fmt: skip
-        ink = "var(--paper)" if decides else "var(--ink)"
-        parts.append(
-            element("text", str(i + 1), x=x, y=y + 4, text_anchor="middle", fill=ink, font_size=11)
-        )
+        parts.append(label(str(i + 1), x, y + 4, "within" if decides else "name", "middle"))
         if len(topology.order) > 1 and i in turn_of:
             dx, dy = (x - SIZE / 2) / RADIUS, (y - SIZE / 2) / RADIUS
             parts.append(label(f"t{turn_of[i]}", x + 20 * dx, y + 20 * dy + 4, "tick", "middle"))
