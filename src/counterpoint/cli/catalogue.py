@@ -13,7 +13,13 @@ from counterpoint.credit import Scheme, baselines, entries
 from counterpoint.errors import UnknownNameError
 from counterpoint.train.language_settings import LanguageSettings
 from counterpoint.worlds import catalogue as worlds
-from counterpoint.worlds import describe, families, step_catalogue, text_catalogue
+from counterpoint.worlds import (
+    describe,
+    families,
+    message_catalogue,
+    step_catalogue,
+    text_catalogue,
+)
 from counterpoint.worlds.describe import settings_facts
 
 
@@ -73,15 +79,17 @@ class Worlds:
         known = {name: describe(name) for name in worlds()}
         stepwise = {name: describe(name) for name in step_catalogue()}
         texts = {name: facts_of(name) for name in text_catalogue()}
+        messages = {name: describe(name) for name in message_catalogue()}
         if self.json:
             foreign = {facts["pattern"]: facts for facts in families()}
-            print_json({**known, **stepwise, **texts, **foreign})
+            print_json({**known, **stepwise, **texts, **messages, **foreign})
             return 0
         table = Table("world", "what happens there", "agents", "source", title="Worlds")
         for name, facts in known.items():
             table.add_row(name, facts["summary"], str(len(facts["agents"])), facts["source"])
         hint = "counterpoint worlds NAME shows its settings."
-        print_result(table, _steps_table(stepwise), _texts_table(texts), hint)
+        tables = (table, _steps_table(stepwise), _texts_table(texts), _messages_table(messages))
+        print_result(*tables, hint)
         return 0
 
 
@@ -105,6 +113,16 @@ def _texts_table(texts: dict[str, dict[str, Any]]) -> Table:
         what = f"{facts['summary']}\n({facts['answers']}; success: {facts['scale']})"
         agents, paid = ", ".join(facts["agents"]), ", ".join(facts["components"])
         table.add_row(name, what, agents, paid, scores, facts["source"])
+    return table
+
+
+def _messages_table(messages: dict[str, dict[str, Any]]) -> Table:
+    columns = ("world", "what happens there", "members", "prompts", "source")
+    table = Table(*columns, title="Worlds in which a topology says who hears whom")
+    for name, facts in messages.items():
+        what = f"{facts['summary']}\n(score: {facts['scale']})"
+        prompts = ", ".join(facts["prompts"])
+        table.add_row(name, what, str(facts["members"]), prompts, facts["source"])
     return table
 
 

@@ -8,6 +8,7 @@ with `make_steps("spread")` for a world of many steps, or with `make_text("lewis
 from counterpoint.worlds.base import Evaluation, Play, Settings, World
 from counterpoint.worlds.describe import describe, families
 from counterpoint.worlds.measure import random_return, returns
+from counterpoint.worlds.message_worlds import make_message, message_catalogue
 from counterpoint.worlds.pettingzoo import to_parallel_env
 from counterpoint.worlds.registry import Entry, catalogue, make
 from counterpoint.worlds.relisted import Relisted
@@ -37,6 +38,8 @@ __all__ = [
     "World",
     "catalogue",
     "describe",
+    "make_message",
+    "message_catalogue",
     "families",
     "make",
     "make_steps",

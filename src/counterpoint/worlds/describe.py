@@ -11,6 +11,7 @@ from typing import Any
 
 from counterpoint.errors import UnknownNameError
 from counterpoint.worlds.given import did_you_mean
+from counterpoint.worlds.message_worlds import make_message, message_catalogue
 from counterpoint.worlds.names import FAMILIES
 from counterpoint.worlds.registry import catalogue, make
 from counterpoint.worlds.steps import StepSettings
@@ -26,6 +27,8 @@ def describe(name: str) -> dict[str, Any]:
         MissingPackageError: the package of a foreign world is not installed.
         WorldError: a world of somebody's own cannot be played.
     """
+    if name in message_catalogue():
+        return describe_message(name)
     if name not in catalogue():
         return describe_steps(name) if text_entry(name) is None else describe_text(name)
     world, entry = make(name), catalogue()[name]
@@ -53,7 +56,7 @@ def describe_steps(name: str) -> dict[str, Any]:
     """
     ours = step_catalogue()
     if name not in ours and ":" not in name:
-        known = [*catalogue(), *ours, *text_catalogue()]
+        known = [*catalogue(), *ours, *text_catalogue(), *message_catalogue()]
         patterns = [family.pattern for family in FAMILIES]
         raise UnknownNameError(
             f"got world '{name}'; wanted one of {', '.join([*known, *patterns])}"
@@ -101,6 +104,25 @@ def describe_text(name: str) -> dict[str, Any]:
         "random": world.references.random,
         "reference": world.references.reference,
         "scale": world.references.scale,
+        "settings": settings_facts(world.settings_type),
+    }
+
+
+def describe_message(name: str) -> dict[str, Any]:
+    """The facts of the message world called `name`, ready for JSON.
+
+    Raises:
+        UnknownNameError: no message world has that name.
+    """
+    world = make_message(name)
+    return {
+        "name": name,
+        "summary": world.summary,
+        "source": world.source,
+        "members": world.settings.members,
+        "prompts": dict(world.prompts),
+        "scale": world.scale,
+        "command": f"counterpoint topology {name}",
         "settings": settings_facts(world.settings_type),
     }
 
