@@ -255,7 +255,7 @@ class _Table:
         dissents = self.guards.dissenter and member == self.topology.speakers[-1]
         return Seen(
             member, number, tuple(self.heard[member]), tuple(self.own[member]), self.share,
-            dissents, nudged,
+            dissents, nudged, len(self.hearers[member]),
         )  # fmt: skip
 
     def _used_up(self) -> str:

@@ -67,7 +67,9 @@ class SpokenMember:
     """0 takes the likeliest."""
 
     def speak(self, items: Any, seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
-        """[B] text."""
+        """[B] text; nothing, and at no cost, where nobody would hear it."""
+        if not seen.hearers:
+            return self._texts([Reply("")] * len(items))
         ask = f"{self.instruction} Tell the others one thing."
         return self._texts(self._ask(items, seen, rng, ask, "tellings"))
 
@@ -99,7 +101,8 @@ class SpokenMember:
                 raise SettingError(f"{self.world.name} has no words; wanted a world that has")
             told = [f"Member {h.member + 1} said: {h.said[i]}" for h in seen.heard if h.said[i]]
             own = [f"You said: {said[i]}" for said in seen.own if said[i]]
-            extra = [DISSENT] * seen.dissents + [NUDGE] * seen.nudged
+            dissents = seen.dissents and choice == "tellings"  # it answers as it thinks
+            extra = [DISSENT] * dissents + [NUDGE] * seen.nudged
             user = "\n".join([f"You know: {brief.known}", *told, *own, *extra, ask])
             words = getattr(brief, choice)
             requests.append(
@@ -188,6 +191,9 @@ class _Seat:
     tokens: int
 
     def speak(self, items: Sequence[Request], seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
+        if not seen.hearers:
+            return np.full(len(items), "", dtype=object)
+
         def to_tell(request: Request) -> Request:
             return replace(request, words=None, max_tokens=self.tokens, json_schema=None)
 
@@ -217,7 +223,8 @@ class _Seat:
             *before, last = request.messages
             told = [f"Member {h.member + 1} says: {h.said[i]}" for h in seen.heard if h.said[i]]
             own = [f"You said: {said[i]}" for said in seen.own if said[i]]
-            extra = [DISSENT] * seen.dissents + [NUDGE] * seen.nudged
+            dissents = seen.dissents and bool(ask)  # it answers as it thinks
+            extra = [DISSENT] * dissents + [NUDGE] * seen.nudged
             content = "\n".join([last.content, *told, *own, *extra, *([ask] if ask else [])])
             asked = replace(request, messages=(*before, replace(last, content=content)),
                             seed=int(rng.integers(2**62)))  # fmt: skip

@@ -55,6 +55,8 @@ class Seen:
     """Whether it sits in the seat of the dissenter, who argues for what others do not favour."""
     nudged: bool = False
     """Whether it is asked again, because it said nothing."""
+    hearers: int = 1
+    """How many hear what it says now."""
 
 
 class Member(Protocol[Items_contra]):
