@@ -103,6 +103,13 @@ def test_successive_halving_finds_the_best_and_measures_it_again():
         search_topologies(plan, 47)
 
 
+def test_a_search_where_scores_are_no_shares():
+    plan = Plan("idea_search", ("star", "complete"), ("follow",), 2, 20)
+    fresh = search_topologies(plan, 400)["fresh"]
+    assert fresh["low"] < fresh["value"] < fresh["high"]
+    assert fresh["n"] == 40
+
+
 def test_idea_search_loses_by_talk():
     told = compare_topologies(
         Plan("idea_search", ("best_of_n", "complete:rounds=20"), ("follow",), 4, 60), workers=1

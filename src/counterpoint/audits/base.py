@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding, Outcome
-from counterpoint.stats import Estimate, bootstrap_interval, wilson_interval
+from counterpoint.stats import Estimate, bootstrap_interval, means, wilson_interval
 from counterpoint.worlds.base import Floats
 
 Row = Mapping[str, Any]
@@ -157,8 +157,4 @@ def mean_interval(values: Floats, level: float = 0.95) -> Estimate:
         mean, spread = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
         reach = NormalDist().inv_cdf((1 + level) / 2) * spread
         return Estimate(mean, mean - reach, mean + reach, len(values))
-    return bootstrap_interval(values, rng=np.random.default_rng(0), statistic=_mean, level=level)
-
-
-def _mean(values: Floats) -> Floats:
-    return np.asarray(values.mean(axis=-1))
+    return bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means, level=level)

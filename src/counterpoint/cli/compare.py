@@ -146,6 +146,11 @@ def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     return settings
 
 
+def read_names(told: str) -> tuple[str, ...]:
+    """`a, b` as its names."""
+    return tuple(name.strip() for name in told.split(",") if name.strip())
+
+
 def read_config(path: Path) -> Mapping[str, Any]:
     """The plan in a TOML file.
 

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from counterpoint.cli.compare import read_settings
+from counterpoint.cli.compare import read_names, read_settings
 from counterpoint.cli.output import print_json, print_result, progress, say
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
@@ -75,8 +75,8 @@ class GameCommand:
             prepare(self.out)
         document = game_document(game)
         if self.learn:
-            schemes = tuple(name.strip() for name in self.schemes.split(",") if name.strip())
-            remedies = tuple(name.strip() for name in self.remedies.split(",") if name.strip())
+            schemes = read_names(self.schemes)
+            remedies = read_names(self.remedies)
             with progress(f"learning {game.name}") as report:
                 document["learned"] = learning_document(
                     game, schemes or SCHEMES, remedies, self.seeds,

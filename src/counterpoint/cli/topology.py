@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from counterpoint.cli.compare import read_settings
+from counterpoint.cli.compare import read_names, read_settings
 from counterpoint.cli.output import print_json, print_result, progress, say
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
@@ -112,9 +112,10 @@ class TopologyCommand:
         settings: dict[str, Any] = dict(read_settings(self.set))
         if self.members is not None:
             settings["members"] = self.members
+        topologies, prompts = read_names(self.topologies), read_names(self.prompts)
         return Plan(
-            self.world, _names(self.topologies), _names(self.prompts), self.seeds, self.items,
-            self.orders, settings, read_guards(self.guard), self.model, self.base_url,
+            self.world, topologies, prompts, self.seeds, self.items, self.orders, settings,
+            read_guards(self.guard), self.model, self.base_url,
         )  # fmt: skip
 
     def _search(self, plan: Plan, budget: int) -> int:
@@ -230,7 +231,3 @@ def tables(document: dict[str, Any]) -> list[Any]:
         f"against {against}",
         f"score: {document['scale']}; {document['seeds']} seeds of {document['items']} items",
     ]
-
-
-def _names(told: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in told.split(",") if name.strip())

@@ -23,7 +23,7 @@ from counterpoint.games.repeated import (
     price_of_anarchy,
 )
 from counterpoint.games.strangers import cross_play
-from counterpoint.stats import bootstrap_interval, wilson_interval
+from counterpoint.stats import bootstrap_interval, means, wilson_interval
 
 NEAR = 0.1
 """A team is at an equilibrium if no player's probabilities differ by more in all."""
@@ -205,11 +205,7 @@ def _nearest(learned: Learned, seed: int, known: Sequence[Equilibrium]) -> int |
 
 
 def _mean_of(samples: Floats) -> Any:
-    return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=_mean)
-
-
-def _mean(values: Floats) -> Floats:
-    return np.asarray(values.mean(axis=-1))
+    return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=means)
 
 
 def _told(one: Equilibrium) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from counterpoint.errors import SettingError
 from counterpoint.experiments.topologies import Plan
 from counterpoint.experiments.topology_members import TRAINED, Ways, seats_of, trained_ways
-from counterpoint.stats import bootstrap_interval, wilson_interval
+from counterpoint.stats import bootstrap_interval, means, wilson_interval
 from counterpoint.team.play import play
 from counterpoint.topology import Topology
 from counterpoint.worlds.base import Floats
@@ -74,15 +74,15 @@ def search_topologies(
             f"wanted at least {len(alive) * halvings}"
         )
     spent, history = 0, []
-    means = np.zeros(len(alive))
+    average = np.zeros(len(alive))
     for number in range(halvings):
         count = budget // (halvings * len(alive))
         scores = [_scores(plan, one, ways, [HALVING, number], count) for one in alive]
         spent += count * len(alive)
-        means = np.array([one.mean() for one in scores])
-        history.append({"candidates": len(alive), "items": count, "best": float(means.max())})
-        keep = np.argsort(-means, kind="stable")[: max(1, ceil(len(alive) / 2))]
-        alive, means = [alive[i] for i in keep], means[keep]
+        average = np.array([one.mean() for one in scores])
+        history.append({"candidates": len(alive), "items": count, "best": float(average.max())})
+        keep = np.argsort(-average, kind="stable")[: max(1, ceil(len(alive) / 2))]
+        alive, average = [alive[i] for i in keep], average[keep]
         if on_progress:
             on_progress(number + 1, halvings)
     winner = alive[0]
@@ -90,12 +90,12 @@ def search_topologies(
     estimate = (
         wilson_interval(int(fresh.sum()), len(fresh))
         if np.isin(fresh, (0, 1)).all()
-        else bootstrap_interval(fresh, rng=np.random.default_rng(0), statistic=_mean)
+        else bootstrap_interval(fresh, rng=np.random.default_rng(0), statistic=means)
     )
     return {
         "winner": {"topology": winner.told, "prompt": winner.prompt,
                    "order": [list(turn) for turn in winner.topology.order]},
-        "searched": float(means[0]),
+        "searched": float(average[0]),
         "fresh": asdict(estimate),
         "rounds": history,
         "budget": budget,
@@ -115,7 +115,3 @@ def _scores(
     played = play(one.topology, items, count, members, rng, guards=plan.guards)
     won: Floats = world.score(items, played.answers) * played.answered
     return won
-
-
-def _mean(values: Floats) -> Floats:
-    return np.asarray(values.mean(axis=-1))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import StatisticsError
-from counterpoint.stats import bootstrap_interval, variance_shares
+from counterpoint.stats import bootstrap_interval, means, variance_shares
 from counterpoint.stats.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -119,11 +119,7 @@ def _best(
 
 
 def _difference(team: Floats, other: Floats, rng: np.random.Generator) -> dict[str, Any]:
-    return _told(bootstrap_interval((team - other).mean(axis=1), rng=rng, statistic=_mean))
-
-
-def _mean(values: Floats) -> Floats:
-    return np.asarray(values.mean(axis=-1))
+    return _told(bootstrap_interval((team - other).mean(axis=1), rng=rng, statistic=means))
 
 
 def _shares(cells: Sequence[Floats], rng: np.random.Generator) -> dict[str, Any]:

@@ -41,10 +41,11 @@ def correlated_equilibrium(
     if size > MOST_VARIABLES:
         raise SettingError(f"got a game of {size:,} profiles; wanted at most {MOST_VARIABLES:,}")
     welfare = game.payoffs.sum(axis=-1).ravel()
+    temptations = np.array(list(_temptations(game, kind)))
     told = solver()(
         c=-welfare if best else welfare,
-        A_ub=np.array(list(_temptations(game, kind))),
-        b_ub=np.zeros(sum(1 for _ in _temptations(game, kind))),
+        A_ub=temptations,
+        b_ub=np.zeros(len(temptations)),
         A_eq=np.ones((1, size)),
         b_eq=[1.0],
         bounds=(0, None),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -66,8 +67,12 @@ def equilibria(game: Game) -> list[Equilibrium]:
     Raises:
         SettingError: a game of two that is too large to be looked at whole.
     """
-    if game.count != 2:
-        return pure_equilibria(game)
+    return pure_equilibria(game) if game.count != 2 else list(_extreme(game))
+
+
+@lru_cache(maxsize=8)
+def _extreme(game: Game) -> tuple[Equilibrium, ...]:
+    """All extreme equilibria of a game of two, which several questions about it begin with."""
     rows, columns = game.sizes
     bases = comb(rows + columns, min(rows, columns))
     if bases > MOST_BASES:
@@ -75,10 +80,7 @@ def equilibria(game: Game) -> list[Equilibrium]:
             f"got a game of {rows} x {columns} actions, which has {bases:,} bases; wanted at most "
             f"{MOST_BASES:,}: its pure equilibria are found at any size"
         )
-    a, b = _matrices(game)
-    # P = {x >= 0 : B'x <= 1} has labels of rows (x_i = 0) and columns (a best response), Q likewise
-    first = _vertices([[b[i][j] for i in range(rows)] for j in range(columns)], rows)
-    second = _vertices(a, columns)
+    first, second = _polytopes(game)
     everything = (1 << (rows + columns)) - 1
     by_labels: dict[int, list[Rational]] = {}
     for y, tight in second.items():
@@ -93,7 +95,8 @@ def equilibria(game: Game) -> list[Equilibrium]:
         for labels, ys in by_labels.items():
             if own | labels == everything:
                 found += [_of(game, x, y) for y in ys if any(y)]
-    return sorted(found, key=lambda one: tuple(tuple(-p for p in s) for s in one.strategies))
+    order = sorted(found, key=lambda one: tuple(tuple(-p for p in s) for s in one.strategies))
+    return tuple(order)
 
 
 def pure_equilibria(game: Game) -> list[Equilibrium]:
@@ -117,9 +120,7 @@ def is_degenerate(game: Game) -> bool:
     then there may be a continuum of equilibria between those that are found.
     """
     rows, columns = game.sizes
-    a, b = _matrices(game)
-    first = _vertices([[b[i][j] for i in range(rows)] for j in range(columns)], rows)
-    second = _vertices(a, columns)
+    first, second = _polytopes(game)
     return any(tight.bit_count() > rows for tight in first.values()) or any(
         tight.bit_count() > columns for tight in second.values()
     )
@@ -136,6 +137,17 @@ def is_equilibrium(game: Game, strategies: Sequence[Rational]) -> bool:
         and all(rows[i] == max(rows) for i in range(len(x)) if x[i])
         and all(columns[j] == max(columns) for j in range(len(y)) if y[j])
     )
+
+
+@lru_cache(maxsize=8)
+def _polytopes(game: Game) -> tuple[dict[Rational, int], dict[Rational, int]]:
+    """The vertices of both best-response polytopes, and which constraints are tight at each:
+    P = {x >= 0 : B'x <= 1} has labels of rows (x_i = 0) and columns (a best response), Q likewise.
+    """
+    rows, columns = game.sizes
+    a, b = _matrices(game)
+    first = _vertices([[b[i][j] for i in range(rows)] for j in range(columns)], rows)
+    return first, _vertices(a, columns)
 
 
 def _matrices(game: Game) -> tuple[list[list[Fraction]], list[list[Fraction]]]:

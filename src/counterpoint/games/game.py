@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +171,3 @@ def read_game(path: Path) -> Game:
         raise SettingError(f"got names in {path} that are none; wanted lists of texts")
     return Game(payoffs, str(told.get("name", path.stem)), tuple(players),
                 tuple(tuple(names) for names in actions), str(told.get("source", "")))  # fmt: skip
-
-
-def profile_count(sizes: Sequence[int]) -> int:
-    """How many profiles of actions there are."""
-    return prod(sizes)

@@ -23,7 +23,7 @@ from counterpoint.judge.present import Presenter, Sheet
 from counterpoint.judge.settings import RankSettings
 from counterpoint.judge.verdict import of_runs
 from counterpoint.judge.wire import parse_ranking, parse_score
-from counterpoint.stats import bootstrap_interval
+from counterpoint.stats import bootstrap_interval, means
 from counterpoint.worlds.base import Floats
 
 ORDERS = ("first", "again", "backwards")
@@ -270,9 +270,5 @@ def _measure(rows: list[dict[str, float]], name: str, null: float | None, meanin
         return Measure(name, None, None, None, null, 0, why)
     if len(values) == 1:
         return Measure(name, float(values[0]), None, None, null, 1, meaning)
-    found = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=_mean)
+    found = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)
     return Measure(name, found.value, found.low, found.high, null, len(values), meaning)
-
-
-def _mean(values: Floats) -> Floats:
-    return np.asarray(values.mean(axis=-1))

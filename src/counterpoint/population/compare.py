@@ -21,7 +21,7 @@ from counterpoint.population.arms import (
     split_rounds,
 )
 from counterpoint.population.members import Floats, Settings
-from counterpoint.stats import bootstrap_interval
+from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
 from counterpoint.train.needs import require_torch
 from counterpoint.worlds.given import did_you_mean, settings_from
@@ -258,9 +258,7 @@ def _iqm(samples: Floats) -> Estimate:
 
 
 def _mean(samples: Floats) -> Estimate:
-    return bootstrap_interval(
-        samples, rng=np.random.default_rng(0), statistic=lambda v: np.asarray(v.mean(axis=-1))
-    )
+    return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=means)
 
 
 def _told(estimate: Estimate) -> dict[str, Any]:

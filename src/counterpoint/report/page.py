@@ -11,6 +11,7 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -50,16 +51,27 @@ def render(document: Document) -> str:
         UnknownNameError: the schema is none of those that we write.
         LogError: there is nothing in it to show.
     """
+    told = open_document(document)
+    schema = told["schema"]
+    if schema in DRAWN:
+        template, page, name = DRAWN[schema]
+        called = Path(str(told.get(name, ""))).stem if name == "source" else str(told[name])
+        return _fill(template, page(told, f"counterpoint-{slug(called)}"))
     draw = {
         COMPARISON: render_comparison,
         DIAGNOSIS: render_diagnosis,
         TRAINING: render_training,
-        AUDIT: render_audit,
-        TOPOLOGY: render_topology,
-        GAME: render_game,
-        POPULATION: render_population,
     }
-    return draw[open_document(document)["schema"]](document)
+    return draw[schema](document)
+
+
+DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
+    AUDIT: ("audit.html", audit_page, "source"),
+    TOPOLOGY: ("topology.html", topology_page, "world"),
+    GAME: ("game.html", game_page, "name"),
+    POPULATION: ("population.html", population_page, "world"),
+}
+"""Schema to template, what fills it from the document as it stands, and what names its files."""
 
 
 def render_comparison(document: Document) -> str:
@@ -95,52 +107,6 @@ def render_training(document: Document) -> str:
     """
     run = read_training(open_document(document, TRAINING))
     return _fill("training.html", training_page(run, f"counterpoint-{slug(run.world)}"))
-
-
-def render_audit(document: Document) -> str:
-    """The page of an audit.
-
-    Raises:
-        UnknownNameError: the schema is another.
-        LogError: no finding is in it.
-    """
-    told = open_document(document, AUDIT)
-    page = audit_page(told, f"counterpoint-{slug(Path(str(told.get('source', ''))).stem)}")
-    return _fill("audit.html", page)
-
-
-def render_topology(document: Document) -> str:
-    """The page of a comparison of topologies.
-
-    Raises:
-        UnknownNameError: the schema is another.
-        LogError: no topology is in it.
-    """
-    told = open_document(document, TOPOLOGY)
-    return _fill("topology.html", topology_page(told, f"counterpoint-{slug(str(told['world']))}"))
-
-
-def render_game(document: Document) -> str:
-    """The page of a game.
-
-    Raises:
-        UnknownNameError: the schema is another.
-        LogError: no player is in it.
-    """
-    told = open_document(document, GAME)
-    return _fill("game.html", game_page(told, f"counterpoint-{slug(str(told['name']))}"))
-
-
-def render_population(document: Document) -> str:
-    """The page of a population beside one learner.
-
-    Raises:
-        UnknownNameError: the schema is another.
-        LogError: no arm is in it.
-    """
-    told = open_document(document, POPULATION)
-    page = population_page(told, f"counterpoint-{slug(str(told['world']))}")
-    return _fill("population.html", page)
 
 
 def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:

@@ -12,7 +12,7 @@ from counterpoint.stats.bootstrap import (
 )
 from counterpoint.stats.estimate import Band, Estimate
 from counterpoint.stats.improvement import probability_of_improvement
-from counterpoint.stats.iqm import interquartile_mean, interquartile_means
+from counterpoint.stats.iqm import interquartile_mean, interquartile_means, means
 from counterpoint.stats.multiplicity import benjamini_hochberg
 from counterpoint.stats.permutation import Permutation, permutation_test, sign_flip_test
 from counterpoint.stats.rates import performance_profile, wilson_interval
@@ -32,6 +32,7 @@ __all__ = [
     "bootstrap_interval",
     "interquartile_mean",
     "interquartile_means",
+    "means",
     "paired_difference",
     "paired_t_test",
     "performance_profile",

@@ -74,7 +74,7 @@ def limit(told: Mapping[str, Any]) -> None:
     for kind, most in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_NPROC, told["processes"]),
-        (resource.RLIMIT_FSIZE, told["writable"]),
+        (resource.RLIMIT_FSIZE, told["disk_mb"] << 20),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, int(told["seconds"]) + 2),
         (resource.RLIMIT_NOFILE, 1024),

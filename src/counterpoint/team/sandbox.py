@@ -145,7 +145,6 @@ def run(
     inside = files("counterpoint.team").joinpath("inside.py").read_bytes()
     told = {
         "command": list(command), "env": dict(env or {}), **asdict(limits),
-        "writable": (limits.disk_mb << 20),
     }  # fmt: skip
     feed = json.dumps(told).encode() + b"\n" + _archive(content)
     script, result = os.pipe(), os.pipe()

@@ -6,6 +6,7 @@ is what optimizing a prompt is here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ PROMPTS: dict[str, Ways] = {
 
 
 @dataclass(frozen=True)
-class Clues:
+class Clues(ABC):
     """B items of N clues, as far as a member looks at them."""
 
     option: Ints
@@ -55,9 +56,9 @@ class Clues:
     options: int
     """O, how many options there are."""
 
+    @abstractmethod
     def read(self, member: int) -> Ints:
         """[B, N] the member's own clues as it reads them, 0 where it has none."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
