@@ -39,7 +39,7 @@ def test_players_beyond_two(capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["feasible_rational"] is None
     assert "two players" in told["why"]["feasible_rational"]
-    assert told["equilibria_are"] == "the pure ones"
+    assert told["equilibria_are"] == "all pure ones, mixed ones by search"
 
 
 def test_games_are_listed(capsys):

@@ -34,12 +34,15 @@ class GameCommand:
     two actions where pairs with a memory of one round end, by how they begin.
 
     GAME is a name (`counterpoint games` lists them) or a JSON file:
-    {"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}, a payoff for each player innermost.
+    {"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}, a payoff for each player innermost. With
+    "prior", the chance of each profile of types, it is a Bayesian game, with an axis for the types
+    of each player before those of actions. Networks play games in the world repeated_game.
 
     Examples:
       counterpoint game prisoners_dilemma
       counterpoint game stag_hunt --learn --out stag
       counterpoint game lever --learn --schemes happo_per_agent --remedies none,other_play
+      counterpoint game prisoners_dilemma --learn --remedies none,cheap_talk,shaping
       counterpoint game public_goods players=4 factor=2 --learn
       counterpoint game mine.json --json
     """
@@ -52,8 +55,9 @@ class GameCommand:
     """With --learn: credit schemes with commas between; default pooled, per agent, running per
     agent, and the own mean alone."""
     remedies: str = "none"
-    """With --learn: what is switched on, one after the other: none, convention, device, other_play,
-    population; commas between."""
+    """With --learn: what is switched on, one after the other, commas between: none, convention,
+    device, cheap_talk, other_play, population; shaping, for pairs that repeat a game of two actions
+    and take into account how the other will learn."""
     seeds: int = 100
     """Teams of each scheme."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -207,4 +211,10 @@ def _learned(learned: dict[str, Any]) -> list[Any]:
             ]
             told.add_row(start, *cells, f"{r['payoff']['value']:.3f}")
         parts.append(told)
+    if learned["basins"]:
+        shares = ", ".join(
+            f"{'none' if key == '-1' else key}: {share:.0%}"
+            for key, share in learned["basins"]["shares"].items()
+        )
+        parts.append(f"basins, share of starts that end at each equilibrium: {shares}")
     return parts

@@ -11,10 +11,12 @@ import numpy as np
 
 from counterpoint import __version__
 from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.games.basins import basins
 from counterpoint.games.correlated import MOST_VARIABLES, correlated_equilibrium
 from counterpoint.games.equilibria import Equilibrium, equilibria, is_degenerate, pure_equilibria
 from counterpoint.games.game import Floats, Game
-from counterpoint.games.learners import REMEDIES, Learned, Learning, learn
+from counterpoint.games.learners import Learned, learn
+from counterpoint.games.learning import REMEDIES, Learning
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
 from counterpoint.games.repeated import (
     critical_discount,
@@ -22,6 +24,7 @@ from counterpoint.games.repeated import (
     minmax,
     price_of_anarchy,
 )
+from counterpoint.games.search import search_mixed
 from counterpoint.games.strangers import cross_play
 from counterpoint.stats import bootstrap_interval, means, wilson_interval
 
@@ -29,6 +32,12 @@ NEAR = 0.1
 """A team is at an equilibrium if no player's probabilities differ by more in all."""
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
 """What is compared where no schemes are named."""
+
+
+SHAPING = "shaping"
+"""The remedy of repeated games of two actions: each takes into account how the other will learn."""
+SHAPED = 3.0
+"""Its strength: see `Repeated.shaping`."""
 
 
 def game_document(game: Game) -> dict[str, Any]:
@@ -48,8 +57,11 @@ def game_document(game: Game) -> dict[str, Any]:
             why[name] = str(error)
             return None
 
-    found = attempt("equilibria", lambda: equilibria(game))
-    kind = "all extreme ones" if found is not None and game.count == 2 else "the pure ones"
+    search = equilibria if game.count == 2 else search_mixed
+    found = attempt("equilibria", lambda: search(game))
+    kind = "the pure ones"
+    if found is not None:
+        kind = "all extreme ones" if game.count == 2 else "all pure ones, mixed ones by search"
     if found is None:
         found = pure_equilibria(game)
     sustained = attempt("critical_discount", lambda: critical_discount(game))
@@ -77,7 +89,7 @@ def game_document(game: Game) -> dict[str, Any]:
         "minmax": least,
         "equilibria": [_told(one) for one in found],
         "equilibria_are": kind,
-        "degenerate": game.count == 2 and found and kind != "the pure ones" and is_degenerate(game),
+        "degenerate": bool(found) and kind == "all extreme ones" and is_degenerate(game),
         "critical_discount": sustained.discount if sustained else None,
         "sustained": asdict(sustained) if sustained else None,
         "feasible_rational": rational,
@@ -115,14 +127,20 @@ def learning_document(
         UnknownNameError, SchemeError, SettingError: as `learn`.
     """
     for remedy in remedies:
-        if remedy not in REMEDIES:
-            raise SettingError(f"got remedy '{remedy}'; wanted one of {', '.join(REMEDIES)}")
+        if remedy not in (*REMEDIES, SHAPING):
+            wanted = ", ".join((*REMEDIES, SHAPING))
+            raise SettingError(f"got remedy '{remedy}'; wanted one of {wanted}")
     if seeds < 2:
         raise SettingError(f"got {seeds} seeds; wanted at least 2")
-    cells = [(scheme, remedy) for remedy in remedies for scheme in schemes or SCHEMES]
-    known = _known_equilibria(game)
     repeated = game.sizes == (2, 2)
-    total = len(cells) + (len(STARTS) if repeated else 0)
+    if SHAPING in remedies and not repeated:
+        raise SettingError(f"got remedy {SHAPING} in a game of {game.sizes} actions; wanted 2 x 2")
+    cells = [(scheme, remedy) for remedy in remedies if remedy != SHAPING
+             for scheme in schemes or SCHEMES]  # fmt: skip
+    known = _known_equilibria(game)
+    strengths = (0.0, SHAPED) if SHAPING in remedies else (0.0,)
+    pairs = [(start, shaping) for shaping in strengths for start in STARTS] if repeated else []
+    total = len(cells) + len(pairs)
     arms: dict[str, Any] = {}
     for done, (scheme, remedy) in enumerate(cells):
         how = Learning(scheme=scheme, remedy=remedy, **(settings or {}))  # type: ignore[arg-type]
@@ -132,19 +150,23 @@ def learning_document(
         }  # fmt: skip
         if on_progress:
             on_progress(done + 1, total)
-    told: dict[str, Any] = {"seeds": seeds, "arms": arms, "repeated": None}
+    told: dict[str, Any] = {"seeds": seeds, "arms": arms, "repeated": None, "basins": None}
     if repeated:
         told["repeated"] = {}
-        for done, start in enumerate(STARTS):
-            told["repeated"][start] = _habits(game, start, seeds)
+        for done, (start, shaping) in enumerate(pairs):
+            name = f"{start}, shaping" if shaping else start
+            told["repeated"][name] = _habits(game, Repeated(start=start, shaping=shaping), seeds)
             if on_progress:
                 on_progress(len(cells) + done + 1, total)
+        found = basins(game, known)
+        told["basins"] = {"starts": found.starts.tolist(), "ends": found.ends.tolist(),
+                          "shares": {str(i): found.share(i) for i in range(-1, len(known))
+                                     if found.share(i) > 0}}  # fmt: skip
     return told
 
 
-def _habits(game: Game, start: str, seeds: int) -> dict[str, Any]:
+def _habits(game: Game, how: Repeated, seeds: int) -> dict[str, Any]:
     """What pairs with a memory of one round come to from one kind of start."""
-    how = Repeated(start=start)
     habits = learn_repeated(game, how, seeds)
     both = habits.first.mean(axis=1)
     counts = {"first": int((both > 0.9).sum()), "second": int((both < 0.1).sum())}
@@ -166,10 +188,8 @@ def _landed(game: Game, learned: Learned, known: Sequence[Equilibrium]) -> dict[
     best = float(game.payoffs.mean(axis=-1).max())
     worst = min((float(sum(one.payoffs)) / game.count for one in known), default=float("nan"))
     pairs = cross_play(game, learned) if game.count == 2 else (float(team.mean()), None)
-    gains = [
-        float(game.gain([strategy[s].mean(axis=0) for strategy in learned.strategies]).max())
-        for s in range(seeds)
-    ]
+    overall = learned.overall()
+    gains = [float(game.gain([strategy[s] for strategy in overall]).max()) for s in range(seeds)]
     return {
         "payoff": asdict(_mean_of(team)),
         "by_player": [asdict(_mean_of(column)) for column in learned.payoffs.T],
@@ -195,7 +215,7 @@ def _known_equilibria(game: Game) -> list[Equilibrium]:
 
 def _nearest(learned: Learned, seed: int, known: Sequence[Equilibrium]) -> int | str:
     """The number of the equilibrium at which a team is, or `none`."""
-    own = [strategy[seed].mean(axis=0) for strategy in learned.strategies]
+    own = [strategy[seed] for strategy in learned.overall()]
     for number, one in enumerate(known):
         apart = [np.abs(mine - theirs).sum() for mine, theirs in
                  zip(own, one.floats(), strict=True)]  # fmt: skip
@@ -211,8 +231,12 @@ def _mean_of(samples: Floats) -> Any:
 def _told(one: Equilibrium) -> dict[str, Any]:
     return {
         "strategies": [[float(p) for p in strategy] for strategy in one.strategies],
-        "exact": [[str(p) for p in strategy] for strategy in one.strategies],
+        "exact": [
+            [str(p) if one.exact else f"{float(p):.6g}" for p in strategy]
+            for strategy in one.strategies
+        ],
         "payoffs": [float(value) for value in one.payoffs],
+        "is_exact": one.exact,
     }
 
 

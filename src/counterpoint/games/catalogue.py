@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.games.bayesian import unsure_battle
 from counterpoint.games.game import Game, bimatrix
 from counterpoint.worlds.given import did_you_mean, from_text
+
+REAL = ("k", "safe", "factor", "chance")
+"""Options that are numbers; the others are whole ones."""
 
 
 class Entry(NamedTuple):
@@ -85,6 +90,40 @@ def refuges(actions: int = 4, safe: float = 0.5) -> Game:
     return _two("refuges", payoff, names, "ours")
 
 
+def matching_pennies() -> Game:
+    """One wants both coins alike, the other unlike."""
+    payoff = np.array([[1, -1], [-1, 1]])
+    return _two("matching_pennies", payoff, ("heads", "tails"),
+                "von Neumann and Morgenstern (1944)", -payoff)  # fmt: skip
+
+
+def rock_paper_scissors() -> Game:
+    """Each beats one and is beaten by another."""
+    payoff = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    return _two("rock_paper_scissors", payoff, ("rock", "paper", "scissors"),
+                "von Neumann and Morgenstern (1944)", -payoff)  # fmt: skip
+
+
+def blotto(soldiers: int = 5, fields: int = 3) -> Game:
+    """Spread soldiers over fields; more on a field wins it, and 1 / fields of all."""
+    if not 1 <= soldiers <= 12 or not 2 <= fields <= 4:
+        raise SettingError(f"got soldiers={soldiers}, fields={fields}; wanted 1 to 12, 2 to 4")
+    spread = [s for s in product(range(soldiers + 1), repeat=fields) if sum(s) == soldiers]
+    here = np.array(spread)
+    payoff = np.sign(here[:, None] - here).mean(axis=-1)
+    names = tuple("-".join(map(str, one)) for one in spread)
+    return _two("blotto", payoff, names, "Borel (1921)", -payoff)
+
+
+def higher(numbers: int = 4) -> Game:
+    """The higher number wins: one action is best whatever the other does."""
+    if not 2 <= numbers <= 400:
+        raise SettingError(f"got numbers={numbers}; wanted 2 to 400")
+    count = np.arange(numbers)
+    payoff = np.sign(count[:, None] - count)
+    return _two("higher", payoff, tuple(map(str, count)), "ours", -payoff)
+
+
 def public_goods(players: int = 3, factor: float = 1.6) -> Game:
     """Give 1 into a pot that is multiplied and shared by all, or keep it."""
     if not 2 <= players <= 12:
@@ -108,6 +147,13 @@ _GAMES: Mapping[str, Entry] = {
     "penalty": Entry(penalty, "two peaks, and a penalty for missing each other", ("k",)),
     "lever": Entry(lever, "pull the same of many equal levers", ("levers",)),
     "refuges": Entry(refuges, "match for 1, or take less for certain", ("actions", "safe")),
+    "unsure_battle": Entry(
+        unsure_battle, "meet, but does the other want to? Bayesian", ("chance",)
+    ),
+    "matching_pennies": Entry(matching_pennies, "one wants alike, the other unlike"),
+    "rock_paper_scissors": Entry(rock_paper_scissors, "each beats one and is beaten by another"),
+    "blotto": Entry(blotto, "spread soldiers over fields", ("soldiers", "fields")),
+    "higher": Entry(higher, "the higher number wins: a duel without a cycle", ("numbers",)),
     "public_goods": Entry(public_goods, "give to all, or keep", ("players", "factor")),
 }
 
@@ -140,6 +186,6 @@ def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
             raise UnknownNameError(f"got option {key} of game {name}; wanted {known}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a number")
-        if key in ("levers", "actions", "players") and not isinstance(value, int):
+        if key not in REAL and not isinstance(value, int):
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a whole number")
     return entry.build(**told)

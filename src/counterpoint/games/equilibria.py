@@ -31,12 +31,15 @@ SLACK = 1e-7
 
 @dataclass(frozen=True)
 class Equilibrium:
-    """One equilibrium; every number of it is exact."""
+    """One equilibrium, in fractions."""
 
     strategies: tuple[Rational, ...]
     """[A][M_i] the probabilities with which each player takes its actions."""
     payoffs: Rational
     """[A] what it pays."""
+    exact: bool = True
+    """Whether nobody gains anything by deviating, to the last digit; else it was found by search,
+    and its probabilities are rounded."""
 
     @property
     def pure(self) -> bool:
@@ -127,16 +130,21 @@ def is_degenerate(game: Game) -> bool:
 
 
 def is_equilibrium(game: Game, strategies: Sequence[Rational]) -> bool:
-    """Whether nobody can gain anything by deviating, exactly; two players."""
-    (a, b), (x, y) = _matrices(game), strategies
-    rows = [sum(p * q for p, q in zip(row, y, strict=True)) for row in a]
-    columns = [sum(b[i][j] * x[i] for i in range(len(x))) for j in range(len(y))]
-    sound = all(min(s) >= 0 and sum(s) == 1 for s in (x, y))
-    return (
-        sound
-        and all(rows[i] == max(rows) for i in range(len(x)) if x[i])
-        and all(columns[j] == max(columns) for j in range(len(y)) if y[j])
-    )
+    """Whether nobody can gain anything by deviating, exactly; any number of players."""
+    if any(min(own) < 0 or sum(own) != 1 for own in strategies):
+        return False
+    for player, own in enumerate(strategies):
+        pays = [Fraction(0)] * len(own)
+        for profile, payoffs in game.exact.items():
+            chance = Fraction(1)
+            for other, action in enumerate(profile):
+                if other != player:
+                    chance *= strategies[other][action]
+            if chance:
+                pays[profile[player]] += chance * payoffs[player]
+        if any(p and value != max(pays) for p, value in zip(own, pays, strict=True)):
+            return False
+    return True
 
 
 @lru_cache(maxsize=8)

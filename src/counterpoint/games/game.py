@@ -142,7 +142,9 @@ def read_game(path: Path) -> Game:
     """The game in a JSON file.
 
     `{"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}`, and where known `name`, `players`,
-    `actions`. The innermost list has a payoff for each player.
+    `actions`. The innermost list has a payoff for each player. With `prior`, a chance for each
+    profile of types, it is a Bayesian game, whose payoffs have an axis for each player's types
+    before those of actions; what is returned is its normal form: see `bayesian`.
 
     Raises:
         SettingError: it cannot be read, or is no game.
@@ -155,11 +157,13 @@ def read_game(path: Path) -> Game:
         raise SettingError(f"could not read {path} ({error}); wanted a game in JSON") from None
     if not isinstance(told, dict) or "payoffs" not in told:
         raise SettingError(f'got {path} without "payoffs"; wanted a game in JSON')
-    unknown = sorted(set(told) - {"payoffs", "name", "players", "actions", "source"})
-    if unknown:
-        raise SettingError(
-            f"got {', '.join(unknown)} in {path}; wanted payoffs, name, players, actions, source"
-        )
+    known = ("payoffs", "name", "players", "actions", "source", "prior", "types")
+    if unknown := sorted(set(told) - set(known)):
+        raise SettingError(f"got {', '.join(unknown)} in {path}; wanted {', '.join(known)}")
+    if "prior" in told:
+        from counterpoint.games.bayesian import from_document
+
+        return from_document(told, path.stem).normal_form()
     try:
         payoffs = np.array(told["payoffs"], dtype=np.float64)
     except (TypeError, ValueError, OverflowError):

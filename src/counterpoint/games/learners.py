@@ -7,7 +7,6 @@ shared), and learns from what it is paid. Start with `learn`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,62 +15,11 @@ from counterpoint.credit import advantages
 from counterpoint.credit.catalogue import scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
+from counterpoint.games.learning import MOST_SIGNALS, Learning
 from counterpoint.games.strangers import alike
-from counterpoint.worlds.base import require
+from counterpoint.games.table import Table, expected
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-REMEDIES = ("none", "convention", "device", "other_play", "population")
-"""What can be switched on: a convention that all teams know before they begin; a public signal that
-players can condition on; training as if actions that are alike had been relabelled (Other-Play, Hu
-et al., ICML 2020); partners drawn from a population."""
-Remedy = Literal["none", "convention", "device", "other_play", "population"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learning:
-    """How players learn.
-
-    Raises:
-        SettingError: a number out of its range.
-    """
-
-    scheme: str = "happo_per_agent"
-    """How rewards become advantages: a name of `counterpoint schemes`."""
-    updates: int = 400
-    """Steps, each on a batch of its own."""
-    batch: int = 64
-    """Plays of the game in a batch."""
-    lr: float = 0.1
-    """Step size of Adam on logits."""
-    entropy: float = 0.0
-    """Weight of the entropy bonus, in nats."""
-    start: float = 1.0
-    """Standard deviation of the logits in the beginning."""
-    paid: Literal["own", "team"] = "own"
-    """What a player is paid: its own payoff, or the mean of all."""
-    remedy: Remedy = "none"
-    """What is switched on against conventions that strangers do not share."""
-    signals: int = 2
-    """Of a device: how many different public signals there are."""
-    restarts: int | None = None
-    """From how many starts each team learns, to keep what its own objective likes best; default 1,
-    of Other-Play 32."""
-    partners: int = 8
-    """Of a population: how many there are to be drawn from, for each player."""
-
-    def __post_init__(self) -> None:
-        require("updates", self.updates, 1, 1_000_000)
-        require("batch", self.batch, 2, 1_000_000)
-        require("lr", self.lr, 0.0, 100.0)
-        require("entropy", self.entropy, 0.0, 100.0)
-        require("start", self.start, 0.0, 100.0)
-        require("signals", self.signals, 1, 64)
-        require("partners", self.partners, 2, 64)
-        if self.restarts is not None:
-            require("restarts", self.restarts, 1, 1000)
-        if self.remedy not in REMEDIES:
-            raise SettingError(f"got remedy {self.remedy!r}; wanted one of {', '.join(REMEDIES)}")
 
 
 @dataclass(frozen=True)
@@ -82,8 +30,17 @@ class Learned:
     """[A] arrays [S, Z, M_i]: probabilities of each seed at each signal."""
     payoffs: Floats
     """[S, A] expected payoffs of each seed's own team."""
+    weights: Floats
+    """[S, Z] how often each seed's own team meets each signal."""
+    words: tuple[Floats, ...] | None
+    """[A] arrays [S, K] of what each says first, where there is cheap talk: signal i K + j is that
+    the first of two said i and the second j."""
     history: Floats
     """[T + 1, A] mean over seeds of the expected payoffs before each update, and after the last."""
+
+    def overall(self) -> tuple[Floats, ...]:
+        """[A] arrays [S, M_i]: how often each action is taken, whatever the signal."""
+        return tuple((each * self.weights[..., None]).sum(axis=1) for each in self.strategies)
 
 
 def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
@@ -102,10 +59,9 @@ def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
     scheme = scheme_named(learning.scheme)
     if learning.remedy == "population":
         return _population(game, learning, seeds, seed)
-    device = learning.remedy == "device"
     restarts = learning.restarts or (32 if learning.remedy == "other_play" else 1)
-    signals = learning.signals if device else 1
-    table = _Table(game, learning, seeds * restarts, seed, signals, restarts)
+    signals = _signals(game, learning)
+    table = Table(game, learning, seeds * restarts, seed, signals, restarts)
     relabel = alike(game) if learning.remedy == "other_play" else None
     if learning.remedy == "convention":
         table.agree(seed)
@@ -120,134 +76,29 @@ def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
     worth = table.objective(relabel).reshape(seeds, restarts)
     kept = np.arange(seeds) * restarts + worth.argmax(axis=1)
     strategies = tuple(each[kept] for each in table.strategies())
-    return Learned(strategies, table.payoffs()[kept], np.array(history))
+    words = table.words()
+    said = None if words is None else tuple(each[kept] for each in words)
+    return Learned(strategies, table.payoffs()[kept], table.weights()[kept], said,
+                   np.array(history))  # fmt: skip
 
 
-class _Table:
-    """Teams under way: logits [S, Z, A, M], padded where players have fewer actions."""
+def _signals(game: Game, learning: Learning) -> int:
+    """How many things players may have heard before they act.
 
-    def __init__(
-        self, game: Game, learning: Learning, seeds: int, seed: int, signals: int, restarts: int = 1
-    ) -> None:
-        self.game, self.learning, self.seeds = game, learning, seeds
-        self.restarts = restarts
-        self.rngs = [np.random.default_rng([seed + s, 11]) for s in range(seeds // restarts)]
-        most = max(game.sizes)
-        shape = (signals, game.count, most)
-        self.logits = np.concatenate(
-            [learning.start * rng.standard_normal((restarts, *shape)) for rng in self.rngs]
+    Raises:
+        SettingError: too many.
+    """
+    if learning.remedy == "device":
+        return learning.signals
+    if learning.remedy != "cheap_talk":
+        return 1
+    heard: int = learning.signals**game.count
+    if heard > MOST_SIGNALS:
+        raise SettingError(
+            f"got {learning.signals} words of each of {game.count} players, {heard:,} things to "
+            f"hear; wanted at most {MOST_SIGNALS:,}: set signals"
         )
-        self.there = np.arange(most) < np.array(game.sizes)[:, None]
-        self.logits[:, :, ~self.there] = -np.inf
-        self.moment, self.square, self.steps = (
-            np.zeros_like(self.logits),
-            np.zeros_like(self.logits),
-            0,
-        )
-        batch, players = learning.batch, game.count
-        grid = np.indices((seeds, batch, players)).reshape(3, -1)
-        self.labels = {"prompt": grid[0], "rollout": grid[0] * batch + grid[1], "agent": grid[2],
-                       "batch": grid[0]}  # fmt: skip
-
-    def probs(self) -> Floats:
-        """[S, Z, A, M] the joint policy."""
-        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
-
-    def strategies(self) -> tuple[Floats, ...]:
-        """[A] arrays [S, Z, M_i]."""
-        probs = self.probs()
-        return tuple(probs[:, :, i, :size] for i, size in enumerate(self.game.sizes))
-
-    def payoffs(self) -> Floats:
-        """[S, A] expected payoffs, exactly."""
-        return expected(self.game, self.strategies())
-
-    def objective(self, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
-        """[S] what each team learned for: its mean payoff, or that with partners who relabel."""
-        strategies = list(self.strategies())
-        for player in range(1, len(strategies)) if relabel is not None else ():
-            mixed = strategies[player].copy()
-            for members in relabel or ():
-                mixed[..., members] = mixed[..., members].mean(axis=-1, keepdims=True)
-            strategies[player] = mixed
-        return np.asarray(expected(self.game, tuple(strategies)).mean(axis=1))
-
-    def agree(self, seed: int) -> None:
-        """Everybody leans to one profile that is drawn in public, before anybody begins."""
-        rng = np.random.default_rng([seed, 12])
-        total = self.game.payoffs.sum(axis=-1)
-        best = np.argwhere(np.isclose(total, total.max()))
-        for player, action in enumerate(best[rng.integers(len(best))]):
-            self.logits[:, :, player, action] += 3.0 + 2 * self.learning.start
-
-    def play(self) -> tuple[Ints, Ints]:
-        """[S, N] signals and [S, N, A] actions of a batch."""
-        batch, players = self.learning.batch, self.game.count
-        signals = self.logits.shape[1]
-        starts = self.restarts
-        signal = np.concatenate([rng.integers(signals, size=(starts, batch)) for rng in self.rngs])
-        uniforms = np.concatenate([rng.random((starts, batch, players)) for rng in self.rngs])
-        total = self.probs().cumsum(axis=-1)
-        at = total[np.arange(self.seeds)[:, None], signal]  # [S, N, A, M]
-        return signal, np.asarray((at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1))
-
-    def paid(self, actions: Ints, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
-        """[S, N, A] what each play paid each player."""
-        if relabel is not None:
-            batch = actions.shape[1:]
-            grouped = actions.reshape(len(self.rngs), -1, batch[-1])
-            actions = np.concatenate([
-                self._relabelled(each, relabel, rng).reshape(self.restarts, *batch)
-                for each, rng in zip(grouped, self.rngs, strict=True)
-            ])  # fmt: skip
-        paid = self.game.payoffs[tuple(np.moveaxis(actions, -1, 0))]
-        if self.learning.paid == "team":
-            paid = np.broadcast_to(paid.mean(axis=-1, keepdims=True), paid.shape)
-        return np.asarray(paid)
-
-    def _relabelled(
-        self, actions: Ints, classes: tuple[tuple[int, ...], ...], rng: np.random.Generator
-    ) -> Ints:
-        """[N, A] the actions as partners take them who call those alike by other names."""
-        moved = actions.copy()
-        size, batch = self.game.sizes[0], len(actions)
-        for player in range(1, actions.shape[1]):
-            names = np.tile(np.arange(size), (batch, 1))
-            for members in classes:
-                names[:, members] = rng.permuted(names[:, members], axis=1)
-            moved[:, player] = names[np.arange(batch), actions[:, player]]
-        return moved
-
-    def ascend(self, signal: Ints, actions: Ints, values: Floats) -> None:
-        """One step of Adam on the mean of A log pi, and the entropy bonus."""
-        probs, learning = self.probs(), self.learning
-        rows = np.arange(self.seeds)[:, None]
-        chosen = np.arange(probs.shape[-1]) == actions[..., None]
-        each = values[..., None] * (chosen - probs[rows, signal])  # [S, N, A, M]
-        gradient = np.zeros_like(probs)
-        for z in range(probs.shape[1]):
-            gradient[:, z] = (each * (signal == z)[..., None, None]).mean(axis=1)
-        if learning.entropy:
-            logs = np.where(probs > 0, np.log(np.maximum(probs, 1e-300)), 0.0)
-            mean = (probs * logs).sum(axis=-1, keepdims=True)
-            gradient -= learning.entropy * probs * (logs - mean)
-        gradient[:, :, ~self.there] = 0.0
-        self.steps += 1
-        self.moment = 0.9 * self.moment + 0.1 * gradient
-        self.square = 0.999 * self.square + 0.001 * gradient**2
-        mean = self.moment / (1 - 0.9**self.steps)
-        root = np.sqrt(self.square / (1 - 0.999**self.steps)) + 1e-8
-        self.logits = np.where(self.there, self.logits + learning.lr * mean / root, -np.inf)
-
-
-def expected(game: Game, strategies: tuple[Floats, ...]) -> Floats:
-    """[S, A] expected payoffs where strategies [S, Z, M_i] meet at the same signal."""
-    value = np.broadcast_to(game.payoffs, (*strategies[0].shape[:2], *game.payoffs.shape))
-    for strategy in strategies:
-        shape = (*strategy.shape, *[1] * (value.ndim - strategy.ndim))
-        value = (value * strategy.reshape(shape)).sum(axis=2)
-    return np.asarray(value.mean(axis=1))
+    return heard
 
 
 def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learned:
@@ -257,7 +108,7 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
     if game.count != 2:
         raise SettingError(f"got {game.count} players; a population of partners is of two")
     size, scheme = learning.partners, scheme_named(learning.scheme)
-    tables = [_Table(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
+    tables = [Table(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
     history = [np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0)]
     for _ in range(learning.updates):
         for table in tables:
@@ -274,4 +125,6 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
             table.ascend(signal, actions, credit.values.reshape(own.shape))
         history.append(np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0))
     strategies = tuple(np.stack([t.strategies()[i][0] for t in tables]) for i in range(game.count))
-    return Learned(strategies, expected(game, strategies), np.array(history))
+    weights = np.ones((seeds, 1))
+    return Learned(strategies, expected(game, strategies, weights), weights, None,
+                   np.array(history))  # fmt: skip

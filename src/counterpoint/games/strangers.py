@@ -24,7 +24,14 @@ def cross_play(game: Game, learned: Learned) -> tuple[float, float]:
         raise SettingError(f"got {game.count} players; cross-play is of two")
     first, second = learned.strategies
     common = game.payoffs.mean(axis=-1)
-    pairs = np.einsum("sza,ab,tzb->st", first, common, second) / first.shape[1]
+    if learned.words is None:
+        pairs = np.einsum("sza,ab,tzb->st", first, common, second) / first.shape[1]
+    else:
+        says, hears = learned.words
+        count = says.shape[1]
+        first, second = (each.reshape(-1, count, count, each.shape[-1]) for each in (first, second))
+        pairs = np.einsum("si,tj,sija,ab,tijb->st", says, hears, first, common, second,
+                          optimize=True)  # fmt: skip
     seeds = len(first)
     own = float(np.trace(pairs) / seeds)
     return own, float((pairs.sum() - np.trace(pairs)) / max(1, seeds * (seeds - 1)))

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from counterpoint import __version__
-from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.games import make_game
+from counterpoint.errors import SettingError
 from counterpoint.games.catalogue import catalogue
-from counterpoint.games.game import Game, bimatrix
-from counterpoint.population.arms import (
-    Spending,
-    best_of,
-    population_based,
-    split_best,
-    split_rounds,
-)
+from counterpoint.population.arms import Spending
+from counterpoint.population.cells import run_cells
+from counterpoint.population.duels import elo
+from counterpoint.population.game_arms import SMOOTH, GameArms, game_of
 from counterpoint.population.members import Floats, Settings
+from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
 from counterpoint.train.needs import require_torch
-from counterpoint.worlds.given import did_you_mean, settings_from
+from counterpoint.worlds.given import settings_from
 from counterpoint.worlds.stepwise import step_catalogue
 
 if TYPE_CHECKING:
     from counterpoint.population.neural import NeuralArms
-
-SMOOTH = "smooth"
-"""A game with one peak, of the same height as climbing's: the negative control."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,9 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of `Settings`; in a world of many steps of the world and its policies."""
     workers: int | None = None
-    """Processes, in a world of many steps; None means one for each processor."""
+    """Processes; None means one for each processor."""
+    executor: ExecutorName = "processes"
+    """Where cells run: `processes` here, `serial`, or `ray`."""
 
     def __post_init__(self) -> None:
         if not self.members or min(self.members) < 1 or max(self.members) > 1024:
@@ -62,8 +58,9 @@ class Plan:
             raise SettingError(f"got members {self.members}; wanted each size once")
         if self.repeats < 2:
             raise SettingError(f"got {self.repeats} repeats; wanted at least 2")
+        require_executor(self.executor, self.workers)
         made = self.made()
-        for name, size in self.arms():
+        for name, size in made.arms(self.members):
             made.split(name, size, self.budget)
 
     def made(self) -> GameArms | NeuralArms:
@@ -72,109 +69,36 @@ class Plan:
             require_torch()
             from counterpoint.population.neural import NeuralArms
 
-            return NeuralArms(self.world, self.settings, self.repeats, self.workers)
+            return NeuralArms(self.world, dict(self.settings))
         told = settings_from(self.settings, Settings, self.world)
-        return GameArms(game_of(self.world), told, self.repeats)
+        return GameArms(game_of(self.world), told)
 
     def is_stepwise(self) -> bool:
         """Whether the world has many steps."""
         return self.world in step_catalogue() or ":" in self.world
 
-    def arms(self) -> list[tuple[str, int]]:
-        """Name and size of each arm; population-based training is of games."""
-        found = []
-        games = not self.is_stepwise()
-        for size in sorted(self.members):
-            found.append(("single" if size == 1 else f"best_of_{size}", size))
-            if size >= 4 and games:
-                found.append((f"pbt_{size}", size))
-        return found
-
-
-@dataclass(frozen=True)
-class GameArms:
-    """What a comparison needs of a game."""
-
-    game: Game
-    settings: Settings
-    repeats: int
-
-    fractions = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-    """Of the budget: where arms are also measured, to find where one overtakes another."""
-
-    def facts(self) -> dict[str, Any]:
-        """What the document says of the game."""
-        return {
-            "source": self.game.source,
-            "optimum": float(self.game.payoffs.mean(axis=-1).max()),
-            "unit": "mean payoff",
-            "settings": asdict(self.settings),
-        }
-
-    def split(self, name: str, members: int, budget: int) -> None:
-        """Return where the budget can be split.
-
-        Raises:
-            SettingError: it cannot.
-        """
-        (split_rounds if name.startswith("pbt") else split_best)(self.settings, members, budget)
-
-    def run(self, name: str, members: int, budget: int, advance: Callable[[], None]) -> Spending:
-        """All repeats of one arm at one budget.
-
-        Raises:
-            SettingError: the budget cannot be split.
-        """
-        arm = population_based if name.startswith("pbt") else best_of
-        found = arm(self.game, self.settings, members, budget, self.repeats)
-        advance()
-        return found
-
-
-def game_of(world: str) -> Game:
-    """The game called `world`.
-
-    Raises:
-        UnknownNameError: there is none.
-    """
-    if world == SMOOTH:
-        own = np.array([5.5, 2.0, 0.0])
-        payoff = own[:, None] + own
-        return bimatrix(payoff, payoff, name=SMOOTH, source="ours: what each does adds up")
-    if world not in catalogue():
-        known = (SMOOTH, *catalogue())
-        raise UnknownNameError(
-            f"got world '{world}'; wanted one of {', '.join(known)}{did_you_mean(world, known)}"
-        )
-    return make_game(world)
-
 
 def compare_populations(
-    plan: Plan, on_progress: Callable[[int, int], None] | None = None
+    plan: Plan,
+    on_progress: Callable[[int, int], None] | None = None,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
     """Every arm at every budget, as a document of schema `counterpoint.population/1`.
 
     Args:
         plan: what to compare.
         on_progress: told what is done, and of how much.
+        folder: where each arm at each budget is kept once it is done, so that the same comparison
+            goes on from there after it was killed.
+
+    Raises:
+        OutputError: the folder cannot be written to.
     """
-    made, arms = plan.made(), plan.arms()
+    made = plan.made()
+    arms = made.arms(plan.members)
     budgets = sorted({max(1, round(plan.budget * share)) for share in made.fractions})
-    found: dict[str, dict[int, Spending]] = {name: {} for name, _ in arms}
-    done, total = 0, len(budgets) * len(arms)
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if on_progress:
-            on_progress(done, total)
-
-    for budget in budgets:
-        for name, size in arms:
-            try:
-                found[name][budget] = made.run(name, size, budget, advance)
-            except SettingError:  # too small to be split; the whole budget was checked before
-                advance()
+    found = run_cells(made, arms, budgets, plan.repeats, folder, workers=plan.workers,
+                      executor=plan.executor, on_progress=on_progress)  # fmt: skip
     document: dict[str, Any] = {
         "schema": "counterpoint.population/1",
         "version": __version__,
@@ -190,7 +114,7 @@ def compare_populations(
                 "curse": asdict(_mean(found[name][plan.budget].believed
                                       - found[name][plan.budget].champion)),
                 "spent": found[name][plan.budget].spent,
-                "diversity": float(found[name][plan.budget].diversity.mean()),
+                **_company(found[name][plan.budget], made.duel),
                 "curve": [
                     {"budget": budget, "spent": one.spent, **_told(_iqm(one.champion))}
                     for budget, one in found[name].items()
@@ -210,6 +134,21 @@ def compare_populations(
             for name, _ in arms if name != "single"
         }  # fmt: skip
     return document
+
+
+def _company(one: Spending, duel: bool) -> dict[str, Any]:
+    """How different members are, and what happens where they meet."""
+    met = one.against
+    several = met is not None and len(met) > 1
+    scores = None
+    if met is not None and several and duel:
+        highest = max(float(np.abs(met).max()), 1e-12)
+        scores = elo(0.5 + met / (2 * highest)).tolist()
+    return {
+        "diversity": None if one.diversity is None else float(one.diversity.mean()),
+        "against": met.tolist() if met is not None and several else None,
+        "elo": scores,
+    }
 
 
 def crossover(

@@ -12,11 +12,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.credit import advantages
+from counterpoint.credit.catalogue import scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
 from counterpoint.worlds.base import require
 
 Floats = NDArray[np.float64]
+
+
+DIVERSE = ("start", "hyper", "scheme")
+SCHEMES = ("dr_grpo", "grpo", "rank")
+"""Of members who differ in schemes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +44,16 @@ class Settings:
     """Updates that are charged for the evaluation of a member before a champion is chosen."""
     rounds: int = 10
     """Of population-based training: how often members are evaluated, and the worst replaced."""
-    diverse: Literal["start", "hyper"] = "start"
-    """In what members differ besides their seeds: nothing, or also in step sizes, from a third of
-    `lr` to three times as much."""
+    diverse: Literal["start", "hyper", "scheme"] = "start"
+    """In what members differ besides their seeds: nothing; also in step sizes, from a third of `lr`
+    to three times as much; or in credit schemes, those of `SCHEMES` in turn."""
 
     def __post_init__(self) -> None:
         require("batch", self.batch, 2, 1_000_000)
         require("lr", self.lr, 0.0, 1000.0)
         require("evaluations", self.evaluations, 1, 1_000_000)
         require("rounds", self.rounds, 1, 1_000_000)
-        for name, known in (("start", ("wide", "narrow")), ("diverse", ("start", "hyper"))):
+        for name, known in (("start", ("wide", "narrow")), ("diverse", DIVERSE)):
             if getattr(self, name) not in known:
                 raise SettingError(
                     f"got {name}={getattr(self, name)!r}; wanted {' or '.join(known)}"
@@ -111,11 +118,24 @@ class Members:
         arange = np.arange(self.logits.shape[-1])
         for _ in range(times):
             actions, paid = self.play(self.settings.batch)
-            credit = paid - paid.mean(axis=-1, keepdims=True)
+            credit = self.credit(paid)
             chosen = actions[..., None] == arange
             pushed = (credit[..., None, None] * (chosen - self.probs()[:, :, None])).mean(axis=2)
             step = self.lr[..., None, None] * np.where(self.there, pushed, 0.0)
             self.logits = np.where(self.there, self.logits + step, -np.inf)
+
+    def credit(self, paid: Floats) -> Floats:
+        """[R, N, plays] advantages of what was paid, each member under its own scheme."""
+        if self.settings.diverse != "scheme":
+            return np.asarray(paid - paid.mean(axis=-1, keepdims=True))
+        found = np.empty_like(paid)
+        for number, name in enumerate(SCHEMES):
+            own = paid[:, number :: len(SCHEMES)]
+            team, play = np.indices((own.shape[0] * own.shape[1], own.shape[2])).reshape(2, -1)
+            labels = {"prompt": team, "rollout": team * own.shape[2] + play, "agent": 0 * team}
+            told = advantages(own.reshape(-1), labels, scheme_named(name))
+            found[:, number :: len(SCHEMES)] = told.values.reshape(own.shape)
+        return found
 
     def evaluate(self, times: int) -> Floats:
         """[R, N] mean pay of each member over `times` batches; charged as so many updates."""
@@ -125,10 +145,27 @@ class Members:
         """[R] effective number of different teams: the exponential of the entropy, over members, of
         their likeliest profiles.
         """
-        profile = self.probs().argmax(axis=-1)
-        found = []
-        for members in profile:
-            _, counts = np.unique(members, axis=0, return_counts=True)
-            share = counts / counts.sum()
-            found.append(np.exp(-(share * np.log(share)).sum()))
-        return np.array(found)
+        return effective_number(self.probs().argmax(axis=-1))
+
+    def against(self) -> Floats | None:
+        """[R, N, N] expected pay where the first of two players is of one member (row), the second
+        of another (column); None where more play."""
+        if self.game.count != 2:
+            return None
+        probs, (rows, columns) = self.probs(), self.game.sizes
+        first, second = probs[:, :, 0, :rows], probs[:, :, 1, :columns]
+        return np.asarray(first @ self.common @ np.swapaxes(second, 1, 2))
+
+
+def effective_number(profiles: NDArray[np.int64]) -> Floats:
+    """[R] the exponential of the entropy of which profile each of N members has.
+
+    Args:
+        profiles: [R, N, A].
+    """
+    found = []
+    for members in profiles:
+        _, counts = np.unique(members, axis=0, return_counts=True)
+        share = counts / counts.sum()
+        found.append(np.exp(-(share * np.log(share)).sum()))
+    return np.array(found)

@@ -7,23 +7,26 @@ which it was chosen, which are not charged: nobody learns from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from counterpoint.errors import SettingError
-from counterpoint.experiments.trainings import OneTraining
+from counterpoint.errors import RunError, SettingError
 from counterpoint.population.arms import Spending, demand
-from counterpoint.runs.executor import run_tasks
 from counterpoint.train.options import make_told, split_settings
-from counterpoint.train.training import TrainPlan
+from counterpoint.train.training import PolicyTrainee, TrainPlan
+from counterpoint.worlds.base import Floats, require
 
 EPISODES = 20
-"""Fresh episodes of a member before a champion is chosen; as many again measure it."""
+"""Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""
+ROUNDS = 4
+"""Of population-based training, unless it is told otherwise."""
 SCHEME = "happo_per_agent"
-"""How members normalize."""
+"""How members normalize, unless they differ in that."""
+SCHEMES = ("happo_per_agent", "mappo_pooled", "group_reward_decoupled")
+DIVERSE = ("start", "hyper", "scheme")
 
 
 @dataclass(frozen=True)
@@ -37,69 +40,152 @@ class NeuralArms:
     world: str
     """Of many steps."""
     settings: Mapping[str, Any]
-    """Of the world and of the policies."""
-    repeats: int
-    """Independent populations of each arm."""
-    workers: int | None = None
-    """Processes; None means one for each processor."""
+    """Of the world and of the policies, and of the population: `pbt_rounds`, `diverse`."""
 
     fractions = (1 / 4, 1 / 2, 1.0)
     """Of the budget: where arms are also measured."""
+    repeats_at_once = 1
+    duel = False
 
-    def plan(self, seed: int, updates: int) -> TrainPlan:
-        """The training of one member."""
-        own, policy = split_settings(self.world, dict(self.settings))
-        made = TrainPlan(self.world, SCHEME, seed, 1, None, own, replace(policy, diagnose_every=0),
-                         2 * EPISODES)  # fmt: skip
+    def __post_init__(self) -> None:
+        require("pbt_rounds", self.rounds, 1, 1000)
+        if self.diverse not in DIVERSE:
+            raise SettingError(f"got diverse={self.diverse!r}; wanted {' or '.join(DIVERSE)}")
+
+    @property
+    def rounds(self) -> int:
+        """Of population-based training."""
+        told = self.settings.get("pbt_rounds", ROUNDS)
+        try:
+            return int(told)
+        except (TypeError, ValueError):
+            raise SettingError(f"got pbt_rounds={told!r}; wanted a number") from None
+
+    @property
+    def diverse(self) -> str:
+        """In what members differ besides their seeds: see `members.Settings`."""
+        return str(self.settings.get("diverse", "start"))
+
+    def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
+        """Name and size of each arm."""
+        found: list[tuple[str, int]] = []
+        for size in sorted(members):
+            found.append(("single" if size == 1 else f"best_of_{size}", size))
+            if size >= 4:
+                found.append((f"pbt_{size}", size))
+        return found
+
+    def _split(self) -> tuple[dict[str, Any], Any]:
+        own = {k: v for k, v in self.settings.items() if k not in ("pbt_rounds", "diverse")}
+        return split_settings(self.world, own)
+
+    def plan(self, repeat: int, member: int, updates: int) -> TrainPlan:
+        """The training of one member; it has the same chance, whatever the population is."""
+        own, policy = self._split()
+        policy, scheme = replace(policy, diagnose_every=0), SCHEME
+        if member and self.diverse == "hyper":
+            rng = np.random.default_rng([repeat, member, 41])
+            policy = replace(policy, lr=policy.lr * 3.0 ** rng.uniform(-1, 1))
+        if self.diverse == "scheme":
+            scheme = SCHEMES[member % len(SCHEMES)]
+        made = TrainPlan(self.world, scheme, 1000 * repeat + member, 1, None, own, policy, EPISODES)
         return replace(made, budget=updates * made.batch_steps)
+
+    def key(self) -> dict[str, Any]:
+        """What results depend on."""
+        return {"world": self.world, "settings": dict(self.settings)}
 
     def facts(self) -> dict[str, Any]:
         """What the document says of the world."""
-        own, _ = split_settings(self.world, dict(self.settings))
+        own, _ = self._split()
         world = make_told(self.world, own)
         world.close()
         return {
             "source": world.source,
             "optimum": world.references.reference,
             "unit": world.references.scale,
+            "exact": False,
             "settings": {"scheme": SCHEME, "episodes": EPISODES, **dict(self.settings)},
         }
 
     def evaluation(self) -> int:
-        """What an evaluation is charged, in updates."""
-        own, _ = split_settings(self.world, dict(self.settings))
+        """What an evaluation of a member is charged, in updates."""
+        own, _ = self._split()
         world = make_told(self.world, own)
         world.close()
         steps = EPISODES * (world.horizon or 1)
-        return -(-steps // self.plan(0, 1).batch_steps)
+        return -(-steps // self.plan(0, 0, 1).batch_steps)
 
-    def split(self, name: str, members: int, budget: int) -> tuple[int, int]:
-        """Updates of each member, and what all are charged.
+    def split(self, name: str, members: int, budget: int) -> list[int]:
+        """Updates of each member in each round; after every round members are evaluated, but for a
+        single one, which nobody chooses.
 
         Raises:
             SettingError: the budget cannot be split so that nearly all of it is used.
         """
-        if name.startswith("pbt"):
-            raise SettingError("population-based training is of games; neural members train apart")
-        each, cost = budget // members, self.evaluation()
-        updates = each - (0 if members == 1 else cost)
-        demand(updates, members * each, budget, f"{members} members", cost)
-        return updates, members * each
+        rounds = self.rounds if name.startswith("pbt") else 1
+        cost = 0 if members == 1 else self.evaluation()
+        each = budget // members
+        updates = each - rounds * cost
+        demand(updates // rounds, members * each, budget, f"{name} with {members} members",
+               rounds * cost)  # fmt: skip
+        more = updates % rounds
+        return [updates // rounds + (1 if number < more else 0) for number in range(rounds)]
 
-    def run(self, name: str, members: int, budget: int, advance: Callable[[], None]) -> Spending:
-        """All repeats of one arm at one budget.
+    def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> Spending:
+        """Repeats `first` and after of one arm at one budget.
 
         Raises:
             SettingError: as `split`.
         """
-        updates, spent = self.split(name, members, budget)
-        seeds = [(r, m) for r in range(self.repeats) for m in range(members)]
-        tasks = [OneTraining(self.plan(1000 * r + m, updates), None) for r, m in seeds]
-        trained = run_tasks(tasks, workers=self.workers)
-        advance()
-        chosen = np.array([np.mean(one.returns[:EPISODES]) for one in trained])
-        fresh = np.array([np.mean(one.returns[EPISODES:]) for one in trained])
-        chosen, fresh = (one.reshape(self.repeats, members) for one in (chosen, fresh))
-        rows, best = np.arange(self.repeats), chosen.argmax(axis=1)
-        spread = np.full(self.repeats, float(members))
-        return Spending(fresh[rows, best], chosen[rows, best], spent, spread)
+        parts = [self._one(name, members, budget, first + number) for number in range(repeats)]
+        return Spending.joined(parts)
+
+    def _one(self, name: str, members: int, budget: int, repeat: int) -> Spending:
+        rounds = self.split(name, members, budget)
+        plans = [self.plan(repeat, member, sum(rounds)) for member in range(members)]
+        team = [plan.trainee() for plan in plans]
+        estimates = np.zeros(members)
+        for number, updates in enumerate(rounds):
+            for one in team:
+                for _ in range(updates):
+                    one.update(None)
+            if members > 1:
+                estimates = np.array([measured(one, number).mean() for one in team])
+            if number < len(rounds) - 1:
+                rng = np.random.default_rng([repeat, number, 43])
+                order, quarter = np.argsort(estimates), max(1, members // 4)
+                for bad, good in zip(order[:quarter], order[-quarter:], strict=True):
+                    copy(team[good], team[bad], float(rng.choice((0.8, 1.25))))
+        best = int(estimates.argmax())
+        worth = measured(team[best], len(rounds)).mean()
+        believed = worth if members == 1 else estimates[best]
+        for one in team:
+            one.close()
+        charged = members * (sum(rounds) + (len(rounds) * self.evaluation() if members > 1 else 0))
+        return Spending(np.array([worth]), np.array([believed]), charged)
+
+
+def measured(one: PolicyTrainee, number: int) -> Floats:
+    """[EPISODES] returns of fresh episodes, others for each number.
+
+    Raises:
+        RunError: no episode of this world ends.
+    """
+    seed = one.plan.seed
+    one.plan = replace(one.plan, seed=seed + 1_000_003 * (number + 1))
+    found = one.evaluate(lambda: False)
+    one.plan = replace(one.plan, seed=seed)
+    if found is None or not len(found[0]):
+        raise RunError(f"no episode ended: {one.plan.without_return()}")
+    return found[0]
+
+
+def copy(good: PolicyTrainee, bad: PolicyTrainee, factor: float) -> None:
+    """What `good` has learned, for `bad`, and how it normalizes, with its step size times `factor`;
+    chance stays its own."""
+    bad.learner.crediting = good.learner.crediting
+    bad.learner.adam.restore(good.learner.adam.capture())
+    bad.learner.valuer.restore(good.learner.valuer.capture())
+    bad.learner.state = good.learner.state
+    bad.learner.settings = replace(bad.learner.settings, lr=good.learner.settings.lr * factor)

@@ -33,6 +33,7 @@ def game_page(document: Document, prefix: str) -> dict[str, Any]:
         "equilibria": _equilibria(document, prefix),
         "learned": _learned(learned, prefix) if learned else None,
         "repeated": _repeated(learned, prefix) if learned and learned["repeated"] else None,
+        "basins": _basins(learned["basins"]) if learned and learned.get("basins") else None,
         "why": [f"{key.replace('_', ' ')}: {told}" for key, told in document["why"].items()],
         "definitions": DEFINITIONS,
         "settings": short_first(list(flatten(document.get("config", {})).items())),
@@ -118,6 +119,30 @@ def _drawing(document: Document) -> Markup | None:
     return picture("payoffs", (WIDTH, HEIGHT), "Payoffs", told, *parts)
 
 
+def _basins(told: Mapping[str, Any]) -> Markup:
+    """A square for each start: row player's probability of the first action upwards."""
+    starts, ends = told["starts"], told["ends"]
+    side = (HEIGHT - 2 * EDGE) / len(starts)
+    parts: list[Markup] = []
+    for i, row in enumerate(ends):
+        for j, end in enumerate(row):
+            place = "s7" if end < 0 else f"s{end % 7}"
+            x, y = EDGE + j * side, HEIGHT - EDGE - (i + 1) * side
+            parts.append(element("rect", x=x, y=y, width=side, height=side, class_=f"dot {place}"))
+            if i % 3 == 1 and j % 3 == 1:
+                name = "-" if end < 0 else str(end)
+                parts.append(label(name, x + side / 2, y + side - 3, "tick", "middle"))
+    span = len(starts) * side
+    for share in (0, len(starts) // 2, len(starts) - 1):
+        at = (share + 0.5) * side
+        parts.append(label(f"{starts[share]:.2g}", EDGE + at, HEIGHT - EDGE + 14, "tick", "middle"))
+        parts.append(label(f"{starts[share]:.2g}", EDGE - 6, HEIGHT - EDGE - at + 4, "tick", "end"))
+    parts.append(label("column's first action", EDGE + span, HEIGHT - 6, "axis", "end"))
+    parts.append(label("row's first action, in the beginning", 2, EDGE - 12, "axis"))
+    summary = "Which equilibrium a pair ends at, by both players' probabilities in the beginning."
+    return picture("basins", (WIDTH, HEIGHT), "Basins", summary, *parts)
+
+
 def _equilibria(document: Document, prefix: str) -> Table | None:
     rows = [
         Row((
@@ -136,7 +161,12 @@ def _equilibria(document: Document, prefix: str) -> Table | None:
         *(Column(name, (name,), numeric=False) for name in players),
         Column("Payoffs", tuple(f"payoff of {name}" for name in players)),
     )
-    caption = f"Equilibria, {document['equilibria_are']}; exact."
+    found = (
+        "exact"
+        if document["equilibria_are"] != "all pure ones, mixed ones by search"
+        else ("those in fractions exact, those in decimals found to nine digits")
+    )
+    caption = f"Equilibria, {document['equilibria_are']}; {found}."
     return Table("equilibria", caption, columns, tuple(rows), f"{prefix}-equilibria.csv")
 
 

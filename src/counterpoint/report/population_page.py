@@ -24,13 +24,16 @@ def population_page(document: Document, prefix: str) -> dict[str, Any]:
         "verdict": Verdict(
             headline(document),
             "Everything is charged: updates of all members, and their evaluations. What a champion "
-            "is worth is exact, and not the estimate for which it was chosen.",
+            + ("is worth is exact, and not the estimate for which it was chosen."
+               if document.get("exact", True)
+               else "is worth is measured on other episodes than those for which it was chosen."),
             (Fact("Budget", str(document["budget"]), "policy updates, all members together"),
              Fact("Reference", _value(document["optimum"]), str(document.get("unit", ""))),
              Fact("Repeats", str(document["repeats"]), "populations of each arm")),
         ),
         "figure": _figure(document, prefix),
         "arms": _arms(document, prefix),
+        "meetings": _meetings(document, prefix),
         "definitions": DEFINITIONS,
         "settings": short_first(list(flatten(document["settings"]).items())),
     }  # fmt: skip
@@ -101,7 +104,7 @@ def _arms(document: Document, prefix: str) -> Table:
         Column("Believed", ("believed",)),
         Column("Winner's curse", ("curse", "low", "high")),
         Column("Charged", ("spent",)),
-        Column("Different members", ("diversity",)),
+        Column("Different members", ("diversity",), missing="not known of networks"),
     )
     rows = []
     for name, arm in document["arms"].items():
@@ -119,16 +122,51 @@ def _arms(document: Document, prefix: str) -> Table:
                 Cell(f"{curse['value']:+.3f}", (curse["value"], curse["low"], curse["high"]),
                      below=f"{curse['low']:+.3f} to {curse['high']:+.3f}"),
                 Cell(str(arm["spent"]), (arm["spent"],)),
-                Cell(f"{arm['diversity']:.2f}", (arm["diversity"],)),
+                Cell("–" if arm["diversity"] is None else f"{arm['diversity']:.2f}",
+                     (arm["diversity"],)),
             ))
         )  # fmt: skip
     caption = f"At {document['budget']} updates in all; differences are of the same repeats."
     return Table("arms", caption, columns, tuple(rows), f"{prefix}-arms.csv")
 
 
+SHOWN = 16
+"""Members that the table of meetings shows."""
+
+
+def _meetings(document: Document, prefix: str) -> Table | None:
+    """Who meets whom, in the largest population in which members can."""
+    found = {name: arm for name, arm in document["arms"].items() if arm.get("against")}
+    if not found:
+        return None
+    name = max(found, key=lambda one: len(found[one]["against"]))
+    arm = found[name]
+    met, ratings = arm["against"][:SHOWN], arm["elo"]
+    columns = (
+        Column("Member", ("member",), numeric=False),
+        *([Column("Elo", ("elo",))] if ratings else []),
+        *(Column(str(i + 1), (f"against_{i + 1}",)) for i in range(len(met))),
+    )
+    rows = tuple(
+        Row((
+            Cell(str(i + 1), (i + 1,)),
+            *([Cell(f"{ratings[i]:+.0f}", (ratings[i],))] if ratings else []),
+            *(Cell(f"{value:.2f}", (value,)) for value in line[:SHOWN]),
+        ))
+        for i, line in enumerate(met)
+    )  # fmt: skip
+    order = "the main first" if name.startswith("league") else "the best of each repeat first"
+    caption = f"{name}: mean pay of each member (row) where it meets each (column), {order}."
+    return Table("meetings", caption, columns, rows, f"{prefix}-meetings.csv")
+
+
 DEFINITIONS = (
-    Definition("champion", "Champion", "The member that did best in the last evaluation; its exact "
-               "worth, on fresh chance."),
+    Definition("champion", "Champion", "The member that did best in the last evaluation; of "
+               "average, past selves and league the even mixture of the learner's selves."),
+    Definition("held", "What it can be held to", "Of a duel: the mean, over seats, of the expected "
+               "payoff against whoever answers best. The reference is what an equilibrium gets."),
+    Definition("elo", "Elo", "One number a member, of a duel, under which expected scores are as "
+               "observed; it cannot tell of cycles, in which all rate alike."),
     Definition("curse", "Winner's curse", "The estimate for which the champion was chosen, less "
                "what it is worth."),
     Definition("crossover", "Crossover", "The budget from which on the best population stays ahead "

@@ -13,6 +13,7 @@ from counterpoint.errors import UnknownNameError
 from counterpoint.worlds.foraging import Foraging, ForagingSettings
 from counterpoint.worlds.given import did_you_mean, settings_from
 from counterpoint.worlds.names import FAMILIES
+from counterpoint.worlds.repeated_game import RepeatedGame, RepeatedGameSettings
 from counterpoint.worlds.speaker_listener import SpeakerListener, SpeakerListenerSettings
 from counterpoint.worlds.spread import Spread, SpreadSettings
 from counterpoint.worlds.steps import StepSettings, StepWorld, stakes_of
@@ -36,6 +37,7 @@ _WORLDS: tuple[tuple[type[Twin], type[StepSettings]], ...] = (
     (Spread, SpreadSettings),
     (SpeakerListener, SpeakerListenerSettings),
     (Foraging, ForagingSettings),
+    (RepeatedGame, RepeatedGameSettings),
 )
 
 

@@ -1,0 +1,142 @@
+"""Bayesian games: what each player knows alone, and the game in normal form that follows from it.
+
+A player's strategy says what it does for each type that it may be. `normal_form` has one action for
+each strategy and pays what is expected before types are drawn, so that everything about games of
+complete information holds for it: its equilibria are the Bayesian ones. Source: Harsanyi,
+Management Science 14 (1967-68).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import SettingError
+from counterpoint.games.game import MOST_PROFILES, Game
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BayesianGame:
+    """Types are drawn by nature, each player learns its own, then all act.
+
+    Raises:
+        SettingError: shapes that do not fit, chances that are none, payoffs that are not finite.
+    """
+
+    prior: Floats
+    """[T_1, ..., T_A] chance of each profile of types; adds up to 1."""
+    payoffs: Floats
+    """[T_1, ..., T_A, M_1, ..., M_A, A] what each profile of actions pays each player then."""
+    name: str = "game"
+    """What it is called."""
+    players: tuple[str, ...] = ()
+    """[A] names."""
+    types: tuple[tuple[str, ...], ...] = ()
+    """[A][T_i] names."""
+    actions: tuple[tuple[str, ...], ...] = ()
+    """[A][M_i] names."""
+    source: str = ""
+    """Where it comes from."""
+
+    def __post_init__(self) -> None:
+        try:
+            prior = np.array(self.prior, dtype=np.float64)
+            payoffs = np.array(self.payoffs, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise SettingError(f"got a table that is none ({error})") from None
+        count = prior.ndim
+        if (
+            count < 1
+            or payoffs.ndim != 2 * count + 1
+            or payoffs.shape[-1] != count
+            or payoffs.shape[:count] != prior.shape
+            or 0 in payoffs.shape
+        ):
+            raise SettingError(
+                f"got a prior of shape {prior.shape} and payoffs of shape {payoffs.shape}; wanted "
+                "[types of each player] and [types of each, actions of each, players]"
+            )
+        if not np.isfinite(payoffs).all():
+            raise SettingError("got a payoff that is not finite; wanted numbers")
+        if not np.isfinite(prior).all() or (prior < 0).any() or abs(prior.sum() - 1) > 1e-9:
+            raise SettingError(f"got a prior that adds up to {prior.sum():.6g}; wanted chances")
+        sizes = payoffs.shape[count : 2 * count]
+        profiles = prod(m**t for m, t in zip(sizes, prior.shape, strict=True))
+        if profiles > MOST_PROFILES:
+            raise SettingError(
+                f"got a game of {profiles:,} profiles of strategies; wanted at most "
+                f"{MOST_PROFILES:,}"
+            )
+        types = self.types or tuple(tuple(f"type {t}" for t in range(n)) for n in prior.shape)
+        actions = self.actions or tuple(tuple(str(a) for a in range(n)) for n in sizes)
+        if tuple(map(len, types)) != prior.shape or tuple(map(len, actions)) != sizes:
+            raise SettingError("got names of types or actions that do not fit the payoffs")
+        for key, value in (("prior", prior), ("payoffs", payoffs)):
+            object.__setattr__(self, key, value)
+        object.__setattr__(self, "types", tuple(tuple(map(str, names)) for names in types))
+        object.__setattr__(self, "actions", tuple(tuple(map(str, names)) for names in actions))
+
+    def strategies(self, player: int) -> list[tuple[int, ...]]:
+        """All that a player may plan: an action for each of its types."""
+        sizes = self.payoffs.shape[self.prior.ndim : -1]
+        return list(product(range(sizes[player]), repeat=self.prior.shape[player]))
+
+    def normal_form(self) -> Game:
+        """The game whose actions are strategies, paid as expected before types are drawn.
+
+        Expectations are rounded at the twelfth decimal, so that fractions stay small.
+        """
+        count = self.prior.ndim
+        plans = [self.strategies(player) for player in range(count)]
+        total = np.zeros((*map(len, plans), count))
+        for types in np.ndindex(self.prior.shape):
+            if self.prior[types] > 0:
+                does = [[plan[t] for plan in own] for own, t in zip(plans, types, strict=True)]
+                total += self.prior[types] * self.payoffs[types][np.ix_(*does)]
+        names = tuple(
+            tuple(self._named(player, plan) for plan in own) for player, own in enumerate(plans)
+        )
+        return Game(np.round(total, 12), self.name, self.players, names, self.source)
+
+    def _named(self, player: int, plan: tuple[int, ...]) -> str:
+        actions, types = self.actions[player], self.types[player]
+        if len(types) == 1:
+            return actions[plan[0]]
+        return ", ".join(f"{t}: {actions[a]}" for t, a in zip(types, plan, strict=True))
+
+
+def from_document(told: dict[str, Any], name: str) -> BayesianGame:
+    """The game that a file describes, with `prior` and `payoffs` and perhaps names.
+
+    Raises:
+        SettingError: it is none.
+    """
+
+    def names(key: str) -> tuple[tuple[str, ...], ...]:
+        found = told.get(key) or ()
+        if not all(isinstance(one, list) for one in found):
+            raise SettingError(f"got {key} that are no lists of texts")
+        return tuple(tuple(map(str, one)) for one in found)
+
+    players = tuple(map(str, told.get("players") or ()))
+    return BayesianGame(told["prior"], told["payoffs"], str(told.get("name", name)), players,
+                        names("types"), names("actions"), str(told.get("source", "")))  # fmt: skip
+
+
+def unsure_battle(chance: float = 0.5) -> Game:
+    """Battle of the sexes in which one does not know whether the other wants to meet."""
+    if not 0 < chance < 1:
+        raise SettingError(f"got chance={chance}; wanted one between 0 and 1")
+    meet, avoid = [[[2, 1], [0, 0]], [[0, 0], [1, 2]]], [[[2, 0], [0, 2]], [[0, 1], [1, 0]]]
+    return BayesianGame(
+        np.array([[chance, 1 - chance]]), np.array([[meet, avoid]]), "unsure_battle",
+        types=(("",), ("would meet", "would avoid")), actions=(("opera", "football"),) * 2,
+        source="Osborne, An Introduction to Game Theory (2004), chapter 9",
+    ).normal_form()  # fmt: skip

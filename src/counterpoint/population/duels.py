@@ -1,0 +1,189 @@
+"""Games in which one wins what the other loses: self-play, past selves, a league of exploiters.
+
+A member is a pair of policies, one for each seat. What it is worth is what it can be held to: the
+mean over seats of its expected payoff against whoever answers it best, exactly. Axis letters: R
+repeats, N members, M actions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import SettingError
+from counterpoint.games.game import Game
+from counterpoint.population.members import SPREAD, Settings, effective_number
+
+Floats = NDArray[np.float64]
+FROZEN = 64
+"""Past selves that are kept; beyond that every second one is forgotten."""
+
+
+def is_duel(game: Game) -> bool:
+    """Whether two play, and what they get adds up to the same whatever they do."""
+    sums = game.payoffs.sum(axis=-1)
+    return game.count == 2 and bool(np.ptp(sums) < 1e-9) and bool(np.ptp(game.payoffs[..., 0]) > 0)
+
+
+class Duellists:
+    """R x N pairs of policies under way.
+
+    Args:
+        game: of two players, what one wins the other loses.
+        settings: how they learn.
+        repeats: R, independent populations.
+        count: N, members of each.
+        seed: of the first repeat; repeat r has the generator of seed + r.
+
+    Raises:
+        SettingError: another game.
+    """
+
+    def __init__(
+        self, game: Game, settings: Settings, repeats: int, count: int, seed: int = 0
+    ) -> None:
+        if not is_duel(game):
+            raise SettingError(f"got {game.name}, in which not all that one wins the other loses")
+        self.game, self.settings, self.count = game, settings, count
+        self.rngs = [np.random.default_rng([seed + r, 37]) for r in range(repeats)]
+        self.paid = (game.payoffs[..., 0], game.payoffs[..., 1].T)
+        """By seat, [own actions, the other's] what it is paid."""
+        most = max(game.sizes)
+        self.there = np.arange(most) < np.array(game.sizes)[:, None]
+        self.logits = self.fresh(count)
+        self.lr = np.full((repeats, count), settings.lr)
+        if settings.diverse == "hyper":
+            self.lr *= np.stack([3.0 ** rng.uniform(-1, 1, count) for rng in self.rngs])
+        self.pool = np.zeros((repeats, 0, *self.logits.shape[2:]))
+        """[R, F, 2, M] policies of past selves."""
+
+    def fresh(self, count: int) -> Floats:
+        """[R, count, 2, M] logits of beginners."""
+        spread, shape = SPREAD[self.settings.start], (count, *self.there.shape)
+        logits = np.stack([spread * rng.standard_normal(shape) for rng in self.rngs])
+        logits[..., ~self.there] = -np.inf
+        return logits
+
+    def probs(self) -> Floats:
+        """[R, N, 2, M] the policies."""
+        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+    def values(self) -> Floats:
+        """[R, N] what each can be held to, which no learner sees; at best the value of the game."""
+        return self.held_to(self.probs())
+
+    def held_to(self, policies: Floats) -> Floats:
+        """[...] what policies [..., 2, M] can be held to by whoever answers them best."""
+        worth = [
+            (policies[..., seat, : self.game.sizes[seat]] @ self.paid[seat]).min(axis=-1)
+            for seat in range(2)
+        ]
+        return np.asarray((worth[0] + worth[1]) / 2)
+
+    def against(self) -> Floats:
+        """[R, N, N] expected payoff of each (row) against each (column), mean over seats."""
+        probs, met = self.probs(), []
+        for seat in range(2):
+            own = probs[:, :, seat, : self.game.sizes[seat]]
+            other = probs[:, :, 1 - seat, : self.game.sizes[1 - seat]]
+            met.append(own @ self.paid[seat] @ np.swapaxes(other, 1, 2))
+        return np.asarray((met[0] + met[1]) / 2)
+
+    def freeze(self, members: NDArray[np.int64]) -> None:
+        """These members, as they are now, become past selves.
+
+        Args:
+            members: [n] their numbers.
+        """
+        self.pool = np.concatenate([self.pool, self.probs()[:, members]], axis=1)
+        if self.pool.shape[1] > FROZEN:
+            self.pool = self.pool[:, ::2]
+
+    def update(self, times: int) -> None:
+        """So many updates of every member against itself."""
+        for _ in range(times):
+            self.meet(None)
+
+    def meet(self, opponents: Floats | None, who: slice = slice(None)) -> None:
+        """One update of some members: a batch of plays, half of them in each seat.
+
+        Args:
+            opponents: [R, n, 2, M] policies of whom each meets; None where each meets itself.
+            who: which members learn.
+        """
+        probs = self.probs()[:, who]
+        met = probs if opponents is None else opponents
+        half = self.settings.batch // 2
+        shape = (probs.shape[1], 2, 2, half)
+        uniforms = np.stack([rng.random(shape) for rng in self.rngs])
+        step = np.zeros_like(probs)
+        for seat in range(2):
+            own = _sampled(probs[:, :, seat], uniforms[:, :, seat, 0])
+            other = _sampled(met[:, :, 1 - seat], uniforms[:, :, seat, 1])
+            paid = self.paid[seat][own, other]
+            credit = paid - paid.mean(axis=-1, keepdims=True)
+            chosen = own[..., None] == np.arange(probs.shape[-1])
+            step[:, :, seat] = (credit[..., None] * (chosen - probs[:, :, seat, None])).mean(axis=2)
+        step = self.lr[:, who, None, None] * np.where(self.there, step, 0.0)
+        self.logits[:, who] = np.where(self.there, self.logits[:, who] + step, -np.inf)
+
+    def evaluate(self, times: int) -> Floats:
+        """[R, N] mean pay of each against the others, a partner for each play; charged as so many
+        updates of each."""
+        probs, half = self.probs(), times * self.settings.batch // 2
+        paid = np.zeros(probs.shape[:2])
+        for row, rng in enumerate(self.rngs):
+            partner = (
+                np.arange(self.count)[:, None]
+                + rng.integers(1, max(2, self.count), (self.count, half))
+            ) % self.count
+            for seat in range(2):
+                uniforms = rng.random((2, self.count, half))
+                own = _sampled(probs[row, :, seat], uniforms[0])
+                total = probs[row, :, 1 - seat].cumsum(axis=-1)[partner]
+                other = (total[..., :-1] <= uniforms[1][..., None] * total[..., -1:]).sum(axis=-1)
+                paid[row] += self.paid[seat][own, other].mean(axis=-1) / 2
+        return paid
+
+    def drawn(self) -> Floats:
+        """[R, 1, 2, M] whom the first member meets: itself as it is now, or a past self by lot."""
+        found = [
+            now if rng.random() < 0.5 else pool[rng.integers(len(pool))]
+            for now, pool, rng in zip(self.probs()[:, 0], self.pool, self.rngs, strict=True)
+        ]
+        return np.stack(found)[:, None]
+
+    def diversity(self) -> Floats:
+        """[R] effective number of different members, by their likeliest actions."""
+        return effective_number(self.probs().argmax(axis=-1))
+
+
+def _sampled(probs: Floats, uniforms: Floats) -> NDArray[np.int64]:
+    """[..., plays] actions of policies [..., M] by uniforms [..., plays]."""
+    total = probs.cumsum(axis=-1)[..., None, :]
+    return np.asarray((total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1))
+
+
+def elo(scores: Floats, rounds: int = 200) -> Floats:
+    """[N] Elo ratings, mean 0, under which expected scores are as near to `scores` as can be.
+
+    Args:
+        scores: [N, N] share of a point that each (row) takes from each (column); s and 1 - s.
+        rounds: of minorization and maximization.
+
+    Ratings are one number each: they cannot tell of cycles, in which all rate alike. Every pair
+    also shares one drawn game, so that who always wins stays finite. Source: Elo 1978; Bradley and
+    Terry 1952; Hunter 2004 for the ascent.
+    """
+    count = len(scores)
+    if count < 2:
+        return np.zeros(count)
+    wins = scores + 0.5
+    np.fill_diagonal(wins, 0.0)
+    games = wins + wins.T
+    strength = np.ones(count)
+    for _ in range(rounds):
+        strength = wins.sum(axis=1) / (games / (strength[:, None] + strength)).sum(axis=1)
+        strength /= np.exp(np.log(strength).mean())
+    return np.asarray(400 * np.log10(strength))
