@@ -1,0 +1,159 @@
+"""A population at a fixed budget, and where learners of games land: every number of both pages.
+
+    python bench/populations.py --out counterpoint-out/bench/populations.json [--neural]
+
+NumPy games first (under 90 seconds on two idle cores), then equilibria beside nashpy, strangers,
+repetition, remedies and schemes; with --neural also populations of networks on two worlds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nashpy
+import numpy as np
+
+from counterpoint.experiments.games import learning_document
+from counterpoint.games import Game, equilibria, make_game
+from counterpoint.games.equilibria import is_degenerate, is_equilibrium
+from counterpoint.games.game import bimatrix
+from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
+from counterpoint.population import Plan, compare_populations
+from counterpoint.stats import wilson_interval
+
+GAMES: tuple[tuple[str, int, dict[str, Any], tuple[int, ...]], ...] = (
+    ("climbing", 6400, {}, (1, 4, 16)),
+    ("climbing", 16000, {"start": "narrow"}, (1, 4, 16)),
+    ("smooth", 16000, {}, (1, 4, 16)),
+    ("penalty", 6400, {}, (1, 4, 16)),
+    ("climbing", 6400, {"diverse": "hyper"}, (16,)),
+    ("climbing", 6400, {"diverse": "scheme", "lr": 0.03}, (16,)),
+    ("rock_paper_scissors", 6400, {"lr": 0.1}, (1, 4, 16)),
+    ("blotto", 6400, {"lr": 0.5}, (1, 4, 16)),
+    ("higher", 6400, {"lr": 0.1}, (1, 4, 16)),
+)
+NETWORKS: tuple[tuple[str, int, dict[str, Any], int, tuple[int, ...]], ...] = (
+    ("spread", 80, {}, 5, (1, 4)),
+    ("repeated_game", 800, {"game": "climbing", "rounds": 1, "copies": 64, "steps": 1,
+                            "minibatches": 1, "epochs": 1, "hidden": 8, "layers": 1,
+                            "parameters": "separate", "lr": 0.05}, 12, (1, 4, 8)),
+)  # fmt: skip
+
+
+def populations(plans: list[Plan]) -> list[dict[str, Any]]:
+    """Champions at the whole budget, and crossovers."""
+    print("| world | settings | budget | arm | champion | - single | believed | charged |")
+    print("|---|---|---|---|---|---|---|---|")
+    found = []
+    for plan in plans:
+        told = compare_populations(plan)
+        found.append(told)
+        for name, arm in told["arms"].items():
+            c, gap = arm["champion"], told.get("against_single", {}).get(name)
+            apart = f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]" if gap else ""
+            print(
+                f"| {plan.world} | {dict(plan.settings)} | {plan.budget} | {name} | "
+                f"{c['iqm']:.3f} [{c['low']:.3f}, {c['high']:.3f}] | {apart} | "
+                f"{arm['believed']['iqm']:.3f} | {arm['spent']} |"
+            )
+        print(f"crossover: {told['crossover']}", flush=True)
+    return found
+
+
+def exactly(count: int = 200) -> dict[str, Any]:
+    """Random games: every equilibrium in fractions, and beside nashpy's two ways."""
+    rng = np.random.default_rng(1)
+    found: dict[str, Any] = {"games": count, "equilibria": 0, "generic": 0, "odd": 0,
+                             "vertex enumeration lacks": 0, "vertex enumeration has more": 0,
+                             "support enumeration lacks": 0}  # fmt: skip
+    for _ in range(count):
+        rows, columns = rng.integers(2, 7, size=2)
+        game = bimatrix(rng.normal(size=(rows, columns)).round(3),
+                        rng.normal(size=(rows, columns)).round(3))  # fmt: skip
+        ours = equilibria(game)
+        assert all(is_equilibrium(game, one.strategies) for one in ours)
+        found["equilibria"] += len(ours)
+        if not is_degenerate(game):
+            found["generic"] += 1
+            found["odd"] += len(ours) % 2
+        peer = nashpy.Game(game.payoffs[..., 0], game.payoffs[..., 1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            vertex = sum(1 for _ in peer.vertex_enumeration())
+            support = sum(1 for _ in peer.support_enumeration()) if rows * columns <= 20 else None
+        found["vertex enumeration lacks"] += vertex < len(ours)
+        found["vertex enumeration has more"] += vertex > len(ours)
+        if support is not None:
+            found["support enumeration lacks"] += support < len(ours)
+    return found
+
+
+def learned(name: str, remedies: tuple[str, ...], seeds: int, schemes: tuple[str, ...] = (),
+            **settings: Any) -> dict[str, Any]:  # fmt: skip
+    """Where learners land, a line an arm."""
+    game: Game = make_game(name)
+    told = learning_document(game, schemes, remedies, seeds, settings)
+    for arm, one in told["arms"].items():
+        paid = one["payoff"]
+        where = {key: round(share, 2) for key, share in one["equilibria"].items()}
+        print(f"{name} {settings or ''} {arm}: {paid['value']:.3f} [{paid['low']:.3f}, "
+              f"{paid['high']:.3f}], {where}, cross-play {one['cross_play']}")  # fmt: skip
+    return told
+
+
+def repetition(seeds: int = 200) -> dict[str, Any]:
+    """Prisoner's dilemma with a memory of one round, by start and by foresight."""
+    game, found = make_game("prisoners_dilemma"), {}
+    for shaping in (0.0, 1.0, 3.0):
+        count = seeds if shaping == 0 else 40
+        for start in STARTS:
+            both = learn_repeated(game, Repeated(start=start, shaping=shaping), count)
+            share = both.first.mean(axis=1)
+            ends = [wilson_interval(int(n), count)
+                    for n in ((share > 0.9).sum(), (share < 0.1).sum())]  # fmt: skip
+            found[f"{start}, shaping {shaping:g}"] = [vars(e) for e in ends]
+            text = [f"{e.value:.1%} [{e.low:.1%}, {e.high:.1%}]" for e in ends]
+            print(f"{start}, shaping {shaping:g}: cooperate {text[0]}, defect {text[1]}, pays "
+                  f"{both.payoffs.mean():.3f}", flush=True)  # fmt: skip
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--neural", action="store_true")
+    asked = parser.parse_args()
+    begun, found = time.monotonic(), {}
+    found["games"] = populations(
+        [Plan(name, sizes, budget, settings=given) for name, budget, given, sizes in GAMES]
+    )
+    print(f"populations of games: {time.monotonic() - begun:.1f} s\n")
+    print(found.setdefault("equilibria", exactly()), "\n")
+    remedies = ("none", "convention", "cheap_talk", "other_play", "population")
+    found["lever"] = learned("lever", remedies, 60, ("happo_per_agent",), signals=10)
+    for name in ("stag_hunt", "public_goods"):
+        found[name] = learned(name, ("none",), 100)
+    for name in ("stag_hunt", "battle_of_the_sexes", "chicken"):
+        found[f"{name}, remedies"] = learned(
+            name, ("none", "device", "cheap_talk", "convention", "population"), 100,
+            ("happo_per_agent",),
+        )  # fmt: skip
+    at = time.monotonic()
+    found["repetition"] = repetition()
+    print(f"repetition: {time.monotonic() - at:.1f} s; all so far {time.monotonic() - begun:.1f} s")
+    if asked.neural:
+        found["networks"] = populations(
+            [Plan(world, sizes, budget, repeats, given)
+             for world, budget, given, repeats, sizes in NETWORKS]
+        )  # fmt: skip
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
