@@ -1,0 +1,118 @@
+"""`Recorder`: rewards, agents and groups of a peer's training, as a log of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.errors import OutputError
+from counterpoint.records import LABELS
+from counterpoint.runs.files import write_atomically
+
+
+class Recorder:
+    """Adds the rows of each update to a file of JSON lines.
+
+    Args:
+        path: the file; its folder is made, and rows that are there stay.
+        components: [K] names, where rewards have several.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, components: tuple[str, ...] = ()) -> None:
+        self.path, self.components = path, components
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab"):
+                pass
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def add(self, step: int, rewards: NDArray[np.float64], labels: Mapping[str, Any]) -> None:
+        """Write the rows of one update.
+
+        Args:
+            step: number of the update.
+            rewards: [N, K]; NaN is missing.
+            labels: name to [N] values.
+        """
+        columns = {name: plain(labels[name]) for name in LABELS if name in labels}
+        if "rollout" not in columns:
+            columns["rollout"] = _places(columns.get("prompt"), columns.get("agent"), len(rewards))
+        lines = []
+        for i, row in enumerate(rewards):
+            paid = [None if np.isnan(value) else float(value) for value in row]
+            what: dict[str, Any] = (
+                {"reward": paid[0]}
+                if len(paid) == 1 and not self.components
+                else {"rewards": dict(zip(self._names(len(paid)), paid, strict=True))}
+            )
+            told = {name: column[i] for name, column in columns.items()}
+            lines.append(msgspec.json.encode({"step": step, **told, **what}))
+        try:
+            with self.path.open("ab") as file:
+                file.write(b"".join(line + b"\n" for line in lines))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def go_back(self, step: int) -> None:
+        """Take off the rows of this update and of later ones, and a torn last line.
+
+        A training that goes on from a checkpoint does these updates again.
+        """
+        try:
+            lines = self.path.read_bytes().splitlines(keepends=True)
+        except OSError as error:
+            raise self._failed(error) from error
+        kept = [line for line in lines if _before(line, step)]
+        if len(kept) < len(lines):
+            write_atomically(self.path, b"".join(kept))
+
+    def _names(self, count: int) -> tuple[str, ...]:
+        return self.components or tuple(f"reward_{k}" for k in range(count))
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"could not write {self.path} ({error.strerror or error}); give record another file"
+        )
+
+
+def as_table(rewards: Any) -> NDArray[np.float64]:
+    """[N, K] float64 of rewards of any kind; None is NaN."""
+    if hasattr(rewards, "detach"):
+        rewards = rewards.detach().cpu().double().numpy()
+    table = np.asarray(rewards, dtype=np.float64)
+    return table[:, None] if table.ndim == 1 else table
+
+
+def plain(column: Any) -> list[Any]:
+    """[N] values that JSON holds, of a list, an array or a tensor."""
+    if hasattr(column, "detach"):
+        column = column.detach().cpu().numpy()
+    found: list[Any] = np.asarray(column).tolist() if not isinstance(column, list) else column
+    return [one.item() if isinstance(one, np.generic) else one for one in found]
+
+
+def _places(prompt: list[Any] | None, agent: list[Any] | None, rows: int) -> list[int]:
+    """[N] how many rows of the same prompt and agent came before: rollouts in their order."""
+    seen: dict[tuple[Any, Any], int] = {}
+    places = []
+    for i in range(rows):
+        key = (prompt[i] if prompt else None, agent[i] if agent else None)
+        places.append(seen.get(key, 0))
+        seen[key] = places[-1] + 1
+    return places
+
+
+def _before(line: bytes, step: int) -> bool:
+    try:
+        return line.endswith(b"\n") and int(msgspec.json.decode(line)["step"]) < step
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return False

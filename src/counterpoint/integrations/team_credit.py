@@ -1,0 +1,159 @@
+"""`TeamCredit`: one scheme at work inside somebody else's trainer.
+
+It computes advantages, keeps running statistics for the trainer's checkpoint, writes what it saw as
+a log that `counterpoint diagnose` reads, and says in the trainer's own logger what goes wrong. Each
+file beside this one only brings a trainer's rewards here and takes advantages back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit import Credit, RunningState, Scheme, Tally, advantages
+from counterpoint.credit.catalogue import scheme_named
+from counterpoint.errors import SettingError, StateError
+from counterpoint.integrations.recorder import Recorder, as_table
+from counterpoint.integrations.warnings import warnings_of
+
+SCHEMA = "counterpoint.team_credit/1"
+WINDOW = 20_000
+"""Rows of the latest updates that warnings are read from."""
+
+
+class TeamCredit:
+    """A scheme, its running statistics, its log and its warnings.
+
+    Args:
+        scheme: what to compute: a `Scheme`, or the name of one (`counterpoint schemes`).
+        record: a file to which the rows of every update are added, in the format that `counterpoint
+            diagnose` reads; None records nothing. Give it in one process only.
+        components: [K] names of reward components, where rewards have several.
+        check_every: after so many updates the latest ones are looked at, and warnings are said;
+            0 never does. The first look is after a fifth of that, and then each warning is said
+            once.
+        warn: what hears warnings; a logger named `counterpoint` by default.
+
+    Raises:
+        UnknownNameError: no scheme of that name.
+        SettingError: a negative number of updates.
+        OutputError: the log cannot be written.
+    """
+
+    def __init__(
+        self,
+        scheme: str | Scheme = "agent_wise",
+        *,
+        record: str | Path | None = None,
+        components: Sequence[str] = (),
+        check_every: int = 50,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        if check_every < 0:
+            raise SettingError(f"got check_every={check_every}; wanted 0 or more")
+        self.scheme = scheme_named(scheme) if isinstance(scheme, str) else scheme
+        self.state: RunningState | None = None
+        self.updates = 0
+        """Calls so far that were for learning."""
+        self.recorder = None if record is None else Recorder(Path(record), tuple(components))
+        self.check_every = check_every
+        self.warn = warn or logging.getLogger("counterpoint").warning
+        self.tally = Tally()
+        """Edge cases of the last call."""
+        self.metrics: dict[str, float] = {}
+        """What the last call was like, for the trainer's logger: `counterpoint/...` to numbers."""
+        self._said: set[str] = set()
+        self._latest: deque[tuple[int, NDArray[np.float64], dict[str, Any]]] = deque()
+
+    def __call__(self, rewards: Any, labels: Mapping[str, Any], *, learning: bool = True) -> Any:
+        """The advantage of every row.
+
+        Args:
+            rewards: [N] or [N, K], as `advantages` takes them.
+            labels: name to [N] values; `rollout` is the row's place in its prompt where it is not
+                given.
+            learning: false in an evaluation, which moves no running statistics and is not recorded.
+
+        Returns: [N] in the kind of the rewards.
+
+        Raises:
+            RewardError, LabelError, SchemeError: as `advantages`.
+            OutputError: the log cannot be written.
+        """
+        labels = dict(labels)
+        credit: Credit = advantages(rewards, labels, self.scheme, state=self.state)
+        if not learning:
+            return credit.values
+        self.state, self.tally = credit.state, credit.tally
+        table = as_table(rewards)
+        self._measure(credit, labels)
+        if self.recorder is not None:
+            self.recorder.add(self.updates, table, labels)
+        self._keep(table, labels)
+        self.updates += 1
+        first = max(1, self.check_every // 5)
+        if self.check_every and (self.updates % self.check_every == 0 or self.updates == first):
+            self.check()
+        return credit.values
+
+    def check(self) -> list[str]:
+        """Look at the latest updates; what was found, each said once."""
+        found = warnings_of(list(self._latest), self.scheme)
+        for key, text in found.items():
+            if key not in self._said:
+                self._said.add(key)
+                self.warn(text)
+        return list(found.values())
+
+    def _measure(self, credit: Credit, labels: Mapping[str, Any]) -> None:
+        values = as_table(credit.values)[:, 0]
+        told = asdict(credit.tally)
+        self.metrics = {f"counterpoint/{key}": float(told[key])
+                        for key in ("missing", "singletons", "constants", "cold")}  # fmt: skip
+        agents = labels.get("agent")
+        if agents is None:
+            return
+        names = np.asarray(agents)
+        for name in np.unique(names):
+            own = values[names == name]
+            self.metrics[f"counterpoint/dead/{name}"] = float((own == 0).mean())
+            self.metrics[f"counterpoint/advantage_rms/{name}"] = float(np.sqrt((own**2).mean()))
+
+    def _keep(self, table: NDArray[np.float64], labels: Mapping[str, Any]) -> None:
+        if self.check_every:
+            self._latest.append((self.updates, table, dict(labels)))
+            rows = sum(len(one) for _, one, _ in self._latest)
+            while len(self._latest) > 1 and rows > WINDOW:
+                rows -= len(self._latest.popleft()[1])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what comes next, as plain values that any checkpoint can hold."""
+        return {
+            "schema": SCHEMA,
+            "updates": self.updates,
+            "state": None if self.state is None else self.state.to_dict(),
+        }
+
+    def load_state_dict(self, told: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called; rows recorded after that are taken off the log.
+
+        Raises:
+            StateError: that of something else, or of another scheme.
+        """
+        if not isinstance(told, Mapping) or told.get("schema") != SCHEMA:
+            raise StateError(f"got a state that is none of {SCHEMA}; wanted what state_dict gave")
+        kept = told.get("state")
+        state = None if kept is None else RunningState.from_dict(kept)
+        if state is not None and not self.scheme.keeps_state:
+            raise StateError("got running statistics for a scheme that keeps none")
+        self.state, self.updates = state, int(told["updates"])
+        self._latest.clear()
+        if self.recorder is not None:
+            self.recorder.go_back(self.updates)
