@@ -137,7 +137,7 @@ def test_warnings_are_said_once_and_name_the_agent(factor, shift, cause, who):
 
 
 def test_a_no_op_is_told_once(caplog):
-    credit = TeamCredit("grpo", check_every=5)
+    credit = TeamCredit("grpo")
     with caplog.at_level(logging.WARNING, "counterpoint"):
         for update in range(10):
             rng = np.random.default_rng(update)

@@ -28,6 +28,10 @@ WINDOW = 20_000
 """Rows of the latest updates that warnings are read from."""
 
 
+FIRST = 10
+"""After so many updates warnings are looked for the first time: fewer rows give false alarms."""
+
+
 class TeamCredit:
     """A scheme, its running statistics, its log and its warnings.
 
@@ -37,8 +41,7 @@ class TeamCredit:
             diagnose` reads; None records nothing. Give it in one process only.
         components: [K] names of reward components, where rewards have several.
         check_every: after so many updates the latest ones are looked at, and warnings are said;
-            0 never does. The first look is after a fifth of that, and then each warning is said
-            once.
+            0 never does. There is an early look after 10. Each warning is said once.
         warn: what hears warnings; a logger named `counterpoint` by default.
 
     Raises:
@@ -98,8 +101,7 @@ class TeamCredit:
             self.recorder.add(self.updates, table, labels)
         self._keep(table, labels)
         self.updates += 1
-        first = max(1, self.check_every // 5)
-        if self.check_every and (self.updates % self.check_every == 0 or self.updates == first):
+        if self.check_every and (self.updates % self.check_every == 0 or self.updates == FIRST):
             self.check()
         return credit.values
 
