@@ -85,10 +85,10 @@ class Recorder:
 
 
 def as_table(rewards: Any) -> NDArray[np.float64]:
-    """[N, K] float64 of rewards of any kind; None is NaN."""
+    """[N, K] float64 of rewards of any kind, the caller's to keep; None is NaN."""
     if hasattr(rewards, "detach"):
         rewards = rewards.detach().cpu().double().numpy()
-    table = np.asarray(rewards, dtype=np.float64)
+    table = np.array(rewards, dtype=np.float64)
     return table[:, None] if table.ndim == 1 else table
 
 
