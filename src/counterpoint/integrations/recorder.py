@@ -45,7 +45,7 @@ class Recorder:
         """
         columns = {name: plain(labels[name]) for name in LABELS if name in labels}
         if "rollout" not in columns:
-            columns["rollout"] = _places(columns.get("prompt"), columns.get("agent"), len(rewards))
+            columns["rollout"] = places(columns.get("prompt"), columns.get("agent"), len(rewards))
         lines = []
         for i, row in enumerate(rewards):
             paid = [None if np.isnan(value) else float(value) for value in row]
@@ -100,7 +100,7 @@ def plain(column: Any) -> list[Any]:
     return [one.item() if isinstance(one, np.generic) else one for one in found]
 
 
-def _places(prompt: list[Any] | None, agent: list[Any] | None, rows: int) -> list[int]:
+def places(prompt: list[Any] | None, agent: list[Any] | None, rows: int) -> list[int]:
     """[N] how many rows of the same prompt and agent came before: rollouts in their order."""
     seen: dict[tuple[Any, Any], int] = {}
     places = []

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from counterpoint.credit import Credit, RunningState, Scheme, Tally, advantages
 from counterpoint.credit.catalogue import scheme_named
 from counterpoint.errors import SettingError, StateError
-from counterpoint.integrations.recorder import Recorder, as_table
+from counterpoint.integrations.recorder import Recorder, as_table, places, plain
 from counterpoint.integrations.warnings import warnings_of
 
 SCHEMA = "counterpoint.team_credit/1"
@@ -80,8 +80,8 @@ class TeamCredit:
 
         Args:
             rewards: [N] or [N, K], as `advantages` takes them.
-            labels: name to [N] values; `rollout` is the row's place in its prompt where it is not
-                given.
+            labels: name to [N] values; `rollout` is the row's place among those of its prompt and
+                agent where it is not given.
             learning: false in an evaluation, which moves no running statistics and is not recorded.
 
         Returns: [N] in the kind of the rewards.
@@ -91,6 +91,9 @@ class TeamCredit:
             OutputError: the log cannot be written.
         """
         labels = dict(labels)
+        if "rollout" not in labels:
+            prompt, agent = (plain(labels[n]) if n in labels else None for n in ("prompt", "agent"))
+            labels["rollout"] = places(prompt, agent, len(rewards))
         credit: Credit = advantages(rewards, labels, self.scheme, state=self.state)
         if not learning:
             return credit.values

@@ -1,0 +1,116 @@
+"""Our credit in TRL's own trainer, on a tiny model: run by test_trl_and_comlrl.py.
+
+    python trl_check.py FOLDER
+
+Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import trl
+from datasets import Dataset
+from small_qwen2 import messages, small_model, small_tokenizer
+from trl import GRPOConfig, GRPOTrainer
+
+from counterpoint.credit import advantages, catalogue
+from counterpoint.integrations import TeamCredit
+from counterpoint.integrations.trl import per_agent_rewards, with_credit
+
+
+def letters(completions, **_):
+    return [sum("a" <= c <= "z" for c in one[0]["content"]) / 16 for one in completions]
+
+
+def scaled(completions, agent, **_):
+    """Agent b is paid ten times as much and more on top."""
+    return [10 * x + 5 if who == "b" else x
+            for x, who in zip(letters(completions), agent, strict=True)]  # fmt: skip
+
+
+def made(folder, base, reward, steps, **config):
+    rows = [{"prompt": messages(i // 2), "agent": "ab"[i % 2], "task": i // 2} for i in range(16)]
+    settings = {"save_steps": 2, "logging_steps": 1, "lr_scheduler_type": "constant", **config}
+    return base(
+        model=small_model(), reward_funcs=reward, processing_class=small_tokenizer(),
+        train_dataset=Dataset.from_list(rows),
+        args=GRPOConfig(
+            output_dir=str(folder), per_device_train_batch_size=8, num_generations=4,
+            max_completion_length=16, max_steps=steps, learning_rate=1e-3, use_cpu=True, bf16=False,
+            gradient_checkpointing=False, report_to="none", disable_tqdm=True,
+            shuffle_dataset=False, seed=0, **settings,
+        ),
+    )  # fmt: skip
+
+
+class Noting(GRPOTrainer):
+    """Keeps what TRL computed, what came of it, and how long a step took."""
+
+    def _calculate_rewards(self, *args, **kwargs):
+        self.paid = super()._calculate_rewards(*args, **kwargs)
+        return self.paid
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    folder, told = Path(sys.argv[1]), {"trl": trl.__version__}
+    base = with_credit(Noting, "agent_wise", record=folder / "credit.jsonl", check_every=0)
+    seen = []
+
+    class Watching(base):
+        def _generate_and_score_completions(self, inputs):
+            out = super()._generate_and_score_completions(inputs)
+            labels = {"prompt": [row["task"] for row in inputs],
+                      "rollout": [i % 4 for i in range(len(inputs))],
+                      "agent": [row["agent"] for row in inputs]}  # fmt: skip
+            wanted = advantages(self.paid.double().numpy()[:, 0], labels, catalogue()["agent_wise"])
+            seen.append(float(np.abs(wanted.values - out["advantages"].double().numpy()).max()))
+            return out
+
+    trainer = made(folder / "first", Watching, scaled, 4)
+    trainer.train()
+    told["difference"] = max(seen)
+    told["steps"] = len(seen)
+    told["metrics"] = sorted({key for row in trainer.state.log_history for key in row
+                              if key.startswith("counterpoint/")})  # fmt: skip
+
+    running = with_credit(Noting, "group_reward_decoupled")
+    whole = made(folder / "whole", running, scaled, 4)
+    whole.train()
+    cut = made(folder / "cut", running, scaled, 2)
+    cut.train()
+    again = made(folder / "cut", running, scaled, 4)
+    again.train(resume_from_checkpoint=str(folder / "cut" / "checkpoint-2"))
+    told["resumed"] = [again.team_credit.updates, whole.team_credit.updates]
+    told["same state"] = again.team_credit.state_dict() == whole.team_credit.state_dict()
+
+    recipe = made(
+        folder / "recipe", GRPOTrainer, per_agent_rewards({"a": letters, "b": letters}), 1,
+        multi_objective_aggregation="normalize_then_sum",
+    )  # fmt: skip
+    recipe.train()
+    told["recipe"] = sorted(
+        key for key in recipe.state.log_history[0] if key.startswith("rewards/")
+    )
+
+    credit, clock = TeamCredit("agent_wise", record=folder / "speed.jsonl"), []
+    labels = {"prompt": [0] * 16, "rollout": [*range(8)] * 2, "agent": ["a"] * 8 + ["b"] * 8}
+    for _ in range(200):
+        begun = time.process_time()
+        credit(torch.rand(16, 1), labels)
+        clock.append(time.process_time() - begun)
+    told["ours ms"] = 1000 * sum(clock) / len(clock)
+    begun = time.process_time()
+    made(folder / "speed", GRPOTrainer, scaled, 10, save_strategy="no").train()
+    told["step ms"] = 100 * (time.process_time() - begun)
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

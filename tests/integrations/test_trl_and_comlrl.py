@@ -1,0 +1,123 @@
+"""Our credit in TRL and CoMLRL: labels and recipes here, the real trainers in their own Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from counterpoint.errors import LabelError, MissingPackageError, RewardError, SettingError
+from counterpoint.integrations.comlrl import SplitRewards, attach
+from counterpoint.integrations.trl import COLUMNS, labels_of, per_agent_rewards, with_credit
+from counterpoint.readers import read_decisions
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv" / "peers-language" / "bin" / "python"
+
+
+def test_without_trl_the_error_says_what_to_do():
+    with pytest.raises(MissingPackageError, match="pip install trl"):
+        with_credit(object)
+
+
+def test_labels_from_columns_and_from_places():
+    rows = [{"prompt": t, "agent": a} for t in ("x", "y") for a in "ab" for _ in range(3)]
+    found = labels_of(rows, COLUMNS, 3)
+    assert found["prompt"] == ["x"] * 6 + ["y"] * 6
+    assert found["rollout"] == [0, 1, 2] * 4
+    assert found["agent"] == (["a"] * 3 + ["b"] * 3) * 2
+    bare = labels_of([{}] * 4, COLUMNS, 2)
+    assert bare == {"agent": ["policy"] * 4, "prompt": [0, 0, 1, 1], "rollout": [0, 1, 0, 1]}
+    with pytest.raises(LabelError, match="1 of 2 rows"):
+        labels_of([{"agent": "a"}, {}], COLUMNS, 2)
+
+
+def test_a_task_that_was_drawn_twice_has_rollouts_of_its_own():
+    rows = [{"prompt": "x", "agent": "a"}] * 4
+    assert labels_of(rows, COLUMNS, 2)["rollout"] == ["0.0", "0.1", "1.0", "1.1"]
+
+
+def test_one_reward_function_an_agent():
+    heard = []
+
+    def letters(prompts, completions, agent, **_):
+        heard.append((prompts, agent))
+        return [len(one) for one in completions]
+
+    both = per_agent_rewards({"a": letters, "b": letters})
+    assert [one.__name__ for one in both] == ["reward_a", "reward_b"]
+    given = {"agent": ["a", "b", "a"], "trainer_state": None}
+    assert both[0](["p", "q", "r"], ["xx", "y", "zzz"], **given) == [2, None, 3]
+    assert heard == [(["p", "r"], ["a", "a"])]
+    assert per_agent_rewards({"c": letters})[0](["p"], ["x"], agent=["a"]) == [None]
+    with pytest.raises(LabelError, match="column 'agent'"):
+        both[0](["p"], ["x"])
+
+
+def test_rewards_of_each_agent_and_settings_that_do_not_fit():
+    split = SplitRewards(lambda *texts: [1.0, 3.0])
+    assert split(["x"], ["y"]) == [2.0]
+    assert split.calls == [[1.0, 3.0]]
+    with pytest.raises(RewardError, match="2 rewards for 3 agents"):
+        split(["x"], ["y"], ["z"])
+    for wrong in (
+        {"num_turns": 2, "joint_mode": "aligned"},
+        {"num_turns": 1, "joint_mode": "cross"},
+    ):
+        trainer = SimpleNamespace(num_agents=2, reward_func=split, args=SimpleNamespace(**wrong))
+        with pytest.raises(SettingError, match="wanted aligned, 1"):
+            attach(trainer)
+    with pytest.raises(SettingError, match="1 names for 2"):
+        attach(SimpleNamespace(num_agents=2), agents=["a"])
+
+
+def told_by(script: str, folder: Path) -> dict:
+    """What a check prints, run with the peers' own interpreter."""
+    if not PYTHON.exists():
+        pytest.skip(f"{PYTHON} is not there: python bench/peer_environments.py makes it")
+    paths = f"{ROOT / 'src'}{os.pathsep}{ROOT / 'bench' / 'peers'}"
+    environment = {**os.environ, "PYTHONPATH": paths, "WANDB_MODE": "disabled",
+                   "TRL_EXPERIMENTAL_SILENCE": "1"}  # fmt: skip
+    told = subprocess.run(
+        [str(PYTHON), str(ROOT / "tests" / "integrations" / "peers" / script), str(folder)],
+        capture_output=True, text=True, env=environment, timeout=600, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr[-3000:]
+    found: dict = json.loads(told.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+def test_trl_learns_from_our_advantages(tmp_path):
+    told = told_by("trl_check.py", tmp_path)
+    assert told["steps"] == 4
+    assert told["difference"] < 1e-6
+    assert "counterpoint/dead/a" in told["metrics"]
+    assert told["resumed"] == [4, 4]
+    assert told["same state"]
+    assert "rewards/reward_b/mean" in told["recipe"]
+    assert told["ours ms"] < 0.02 * told["step ms"]
+    log = read_decisions(tmp_path / "credit.jsonl")
+    assert len(log) == 32
+    assert set(log.labels["agent"]) == {"a", "b"}
+
+
+@pytest.mark.slow
+def test_comlrl_learns_from_our_advantages(tmp_path):
+    told = told_by("comlrl_check.py", tmp_path)
+    assert told["difference"] < 1e-6
+    assert told["rows"] == [16, 16]  # both agents together, two nodes of four answers each
+    assert told["used"] == 8
+    assert told["centered"] < 1e-6
+    assert not told["normalization"]
+    assert told["resumed"] == [4, 4]
+    assert told["same state"]
+    assert told["ours ms"] < 0.02 * told["step ms"]
+    log = read_decisions(tmp_path / "credit.jsonl")
+    assert len(log) == 32
+    rewards = {name: log.rewards[log.labels["agent"] == name, 0] for name in ("agent_0", "agent_1")}
+    assert rewards["agent_1"].mean() > 3 * rewards["agent_0"].mean()  # paid ten times as much
