@@ -56,6 +56,7 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/published.py --out counterpoint-out/bench/published.json
 	$(BIN)/python bench/topologies.py --out counterpoint-out/bench/topologies.json
 	$(BIN)/python bench/loop.py --out counterpoint-out/bench/loop.json
+	$(BIN)/python bench/populations.py --neural --out counterpoint-out/bench/populations.json
 	$(BIN)/python bench/cooperation.py --out counterpoint-out/bench/cooperation.csv
 
 clean:

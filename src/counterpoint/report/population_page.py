@@ -58,8 +58,8 @@ def headline(document: Mapping[str, Any]) -> str:
         return f"{told}; {rival} is ahead of the single learner at every budget that was measured."
     ends = [f"{crossing[key]:.0f}" if crossing[key] else "?" for key in ("low", "high")]
     return (
-        f"{told}; {rival} overtakes the single learner at {crossing['budget']:.0f} updates "
-        f"[{ends[0]}, {ends[1]}]."
+        f"{told}; by its mean {rival} overtakes the single learner at {crossing['budget']:.0f} "
+        f"updates [{ends[0]}, {ends[1]}]."
     )
 
 
