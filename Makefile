@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test test-all check bench docs clean
+.PHONY: demo test test-all peers check bench docs clean
 
 .venv/.core: $(SOURCES)
 	$(PYTHON) -m venv .venv
@@ -28,6 +28,9 @@ test: .venv/.dev  ## the tests: under 8 minutes on two cores
 test-all: .venv/.all  ## also the slow proofs: torch, JAX, Ray, kill loops, mutation testing
 	$(BIN)/python -m pytest -n 2 -rs -m 'slow or not slow'
 	$(BIN)/python bench/mutation.py
+
+peers: .venv/.dev  ## the environments in which slow tests run other trainers' real packages (6 GB)
+	$(BIN)/python bench/peer_environments.py
 
 check: .venv/.dev  ## what people, hooks and CI run before the tests
 	$(BIN)/ruff check .
@@ -57,6 +60,8 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/topologies.py --out counterpoint-out/bench/topologies.json
 	$(BIN)/python bench/loop.py --out counterpoint-out/bench/loop.json
 	$(BIN)/python bench/populations.py --neural --out counterpoint-out/bench/populations.json
+	$(BIN)/python bench/peer_environments.py
+	$(BIN)/python bench/peers/edge_cases.py
 	$(BIN)/python bench/cooperation.py --out counterpoint-out/bench/cooperation.csv
 
 clean:

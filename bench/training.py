@@ -25,7 +25,11 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PEER = PROJECT / ".venv" / "peers"
-PEER_PACKAGES = ("torch==2.13.0", "benchmarl==1.5.2", "vmas==1.5.2")
+PEER_PACKAGES = (
+    *("torch==2.13.0", "tensordict==0.11.0", "torchrl==0.11.1", "benchmarl==1.5.2"),
+    *("vmas==1.5.2", "msgspec>=0.19"),
+)
+"""A set that works together; without pins, pip takes a BenchMARL that cannot use its TorchRL."""
 RECORDED = {"-69 seconds": 26.0, "-65 well tuned seconds": 15.1}
 """JaxMARL's IPPO, imports and compilation included. The second: 12.7 s of them, and 130,000 steps
 at 54,900 a second, by interpolation between -66 after 65,000 and -62.6 after 400,000 steps."""
@@ -112,7 +116,7 @@ def peer_python() -> str | None:
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", str(PEER)], check=True)
         if subprocess.run(
-            [str(python), "-c", "import benchmarl, vmas"], capture_output=True
+            [str(python), "-c", "import benchmarl, vmas, msgspec"], capture_output=True
         ).returncode:
             pip = [str(python), "-m", "pip", "install", "--quiet", *PEER_PACKAGES]
             subprocess.run(pip, check=True)

@@ -41,11 +41,13 @@ class Recorder:
         Args:
             step: number of the update.
             rewards: [N, K]; NaN is missing.
-            labels: name to [N] values.
+            labels: name to [N] values; one prompt and one agent, where they are not given.
         """
-        columns = {name: plain(labels[name]) for name in LABELS if name in labels}
+        n = len(rewards)
+        columns: dict[str, list[Any]] = {"prompt": [0] * n, "agent": ["policy"] * n}
+        columns |= {name: plain(labels[name]) for name in LABELS if name in labels}
         if "rollout" not in columns:
-            columns["rollout"] = places(columns.get("prompt"), columns.get("agent"), len(rewards))
+            columns["rollout"] = places(columns["prompt"], columns["agent"], n)
         lines = []
         for i, row in enumerate(rewards):
             paid = [None if np.isnan(value) else float(value) for value in row]

@@ -39,7 +39,10 @@ def warnings_of(updates: Sequence[Update], scheme: Scheme) -> dict[str, str]:
             f"{found.why}"
         )
     for name, cause in zip(found.agents, found.causes, strict=True):
-        if label := CAUSES[cause]:
+        label = CAUSES[cause]
+        if label == "SPIKY" and not scheme.keeps_state:
+            continue  # a heavy tail of the rewards: there is no memory that could lag behind
+        if label:
             told[f"{label} {name}"] = (
                 f"{label}: agent '{name}' loses its learning signal under {found.scheme}. "
                 f"{REMEDIES[label]} (A recorded log and counterpoint diagnose say more.)"

@@ -1,0 +1,104 @@
+"""Makes the environments in which the slow tests run peers' real packages, in `.venv/`.
+
+    python bench/peer_environments.py [NAME ...] [--into FOLDER] [--again]
+
+Peers contradict each other, so each has a Python of its own; none of them is a dependency. Versions
+are those that were tested. What cannot be installed is said, with the reason, and left out: the
+tests that need it are skipped. Exits with 1 where one failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ("numpy==2.4.6", "msgspec==0.22.0")
+"""What Counterpoint's adapters need there."""
+TORCH = ("torch==2.13.0",)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment: what is installed, step by step, and what shows that it works."""
+
+    steps: tuple[tuple[str, ...], ...]
+    """Arguments of `pip install`."""
+    check: str
+    """A module that must import."""
+
+
+ENVIRONMENTS = {
+    "peers-language": Environment(
+        (TORCH, ("transformers==5.24.0", "peft==0.21.2", "trl==1.16.0", "comlrl==1.4.3")),
+        "comlrl.trainers.reinforce",
+    ),
+    "peers": Environment(
+        (TORCH, ("benchmarl==1.5.2", "torchrl==0.11.1", "tensordict==0.11.0", "vmas==1.5.2")),
+        "benchmarl",
+    ),
+    "peers-verl": Environment(
+        (
+            TORCH,
+            ("verl==0.9.1", "tensordict==0.10.0", "ray[default]==2.60.0", "transformers==5.10.4"),
+            # imported by verl's trainers, and not among what verl says that it needs
+            ("TransferQueue==0.1.11", "cachetools==8.0.2", "fastapi==0.165.0", "uvicorn==0.54.0"),
+        ),
+        "verl.trainer.ppo.v1",
+    ),
+    "peers-services": Environment((("openpipe-art==0.5.18",),), "art"),
+    "peers-verifiers": Environment((("verifiers==0.4.0",),), "verifiers.v1"),
+    "peers-tinker": Environment(
+        (TORCH, ("tinker-cookbook==0.5.8", "tinker==0.38.0", "transformers==5.5.4")),
+        "tinker_cookbook.rl.train",
+    ),
+    "peers-openenv": Environment((("openenv-core==0.3.0",),), "openenv.core.env_server"),
+}
+
+
+def make(name: str, folder: Path) -> str:
+    """Make an environment from nothing; why it could not be made, or nothing."""
+    told, place = ENVIRONMENTS[name], folder / name
+    shutil.rmtree(place, ignore_errors=True)
+    commands = [[sys.executable, "-m", "venv", str(place)]]
+    python = str(place / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    commands += [[*pip, *step] for step in (*told.steps, CORE)]
+    commands.append([python, "-W", "ignore", "-c", f"import {told.check}"])
+    for command in commands:
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode:
+            shutil.rmtree(place, ignore_errors=True)
+            last = (run.stderr or run.stdout).strip().splitlines()[-3:]
+            return f"{' '.join(command[1:])}\n    " + "\n    ".join(last)
+    return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ENVIRONMENTS))
+    parser.add_argument("--into", type=Path, default=ROOT / ".venv", metavar="FOLDER")
+    parser.add_argument("--again", action="store_true", help="also those that are there")
+    told = parser.parse_args()
+    if unknown := [name for name in told.names if name not in ENVIRONMENTS]:
+        parser.error(f"got {unknown[0]}; wanted some of {', '.join(ENVIRONMENTS)}")
+    failed = 0
+    for name in told.names or ENVIRONMENTS:
+        if (told.into / name / "bin" / "python").exists() and not told.again:
+            print(f"{name}: there already (--again makes it anew)")
+            continue
+        print(f"{name}: installing", flush=True)
+        if why := make(name, told.into):
+            failed += 1
+            print(f"{name}: SKIPPED, could not be installed:\n    {why}", file=sys.stderr)
+        else:
+            print(f"{name}: ready")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""rLLM: an advantage estimator of our schemes, and advantages over all roles at once.
+
+rLLM calls an estimator once for each role (agent), with the rewards of each prompt's group: enough
+for schemes whose every statistic is an agent's own. `advantages_of` serves the others: it sees all
+groups and writes the advantage of every step, for `algorithm.use_precomputed_advantage=true`.
+Source: rllm-org/rllm, `rllm/trainer/algorithms/advantage.py`; read, not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit import Scheme
+from counterpoint.errors import MissingPackageError, SchemeError, StateError
+from counterpoint.integrations.entry import Given, credit_of, imported
+from counterpoint.integrations.team_credit import TeamCredit
+
+INSTALL = "pip install 'rllm @ git+https://github.com/rllm-org/rllm'"
+SPELLINGS = (
+    ("rllm.trainer.algorithms.advantage", "register_adv_estimator"),
+    ("rllm.trainer.algorithms.advantage", "register_rllm_adv_estimator"),
+    ("rllm.experimental.common.advantage", "register_rllm_adv_estimator"),
+)
+"""Where rLLM's versions have the decorator, newest first."""
+ALONE = "all_groups"
+"""The role of a group whose id names none."""
+
+
+def register(
+    name: str = "counterpoint",
+    scheme: str | Scheme = "agent_wise",
+    record: str | Path | None = None,
+) -> PerRole:
+    """Register our estimator with rLLM under `name`.
+
+    Args:
+        name: for `rllm.algorithm.adv_estimator`, or for a role in its map of estimators,
+            `traj_group_adv_estimator_map`.
+        scheme: one whose every statistic is an agent's own.
+        record: a file for the log.
+
+    Returns: the estimator; `.state_dict()` is there.
+
+    Raises:
+        MissingPackageError: rLLM is not installed.
+        SchemeError: the scheme compares agents: use `advantages_of`.
+        UnknownNameError: no scheme of that name.
+        OutputError: the log cannot be written.
+    """
+    estimator = PerRole(scheme, record)
+    _decorator()(name)(estimator)
+    return estimator
+
+
+class PerRole:
+    """The estimator: one `TeamCredit` for each role, since rLLM shows one role at a time.
+
+    Args:
+        scheme: one whose every statistic is an agent's own.
+        record: a file for the log.
+
+    Raises:
+        SchemeError: the scheme compares agents.
+        UnknownNameError, OutputError: as `TeamCredit`.
+    """
+
+    __name__ = "counterpoint"
+
+    def __init__(
+        self, scheme: str | Scheme = "agent_wise", record: str | Path | None = None
+    ) -> None:
+        self.scheme, self.record = credit_of(scheme, record).scheme, record
+        if compares_agents(self.scheme):
+            raise SchemeError(
+                "got a scheme with statistics over several agents, and rLLM shows an estimator one "
+                "role at a time; wanted one by agent, or use advantages_of and "
+                "algorithm.use_precomputed_advantage=true"
+            )
+        self.credits: dict[str, TeamCredit] = {}
+
+    def __call__(
+        self,
+        rewards: Sequence[Any],
+        algorithm_config: Any = None,
+        traj_groups: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+        """Advantages of one role, twice.
+
+        Args:
+            rewards: of each group [n_i], as many as it has trajectories.
+            algorithm_config: rLLM's; not read.
+            traj_groups: rLLM's groups, as many as `rewards`.
+
+        Returns: (advantages, returns), each a list of [n_i].
+
+        Raises:
+            RewardError: an infinite reward.
+        """
+        columns = [_columns(g, i, len(r)) for i, (g, r) in enumerate(_paired(traj_groups, rewards))]
+        role = columns[0]["agent"][0] if columns and columns[0]["agent"] else ALONE
+        if role not in self.credits:
+            self.credits[role] = TeamCredit(self.scheme, record=self.record)
+        found = _ragged(self.credits[role], rewards, columns)
+        return found, found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values: the state of each role."""
+        return {role: credit.state_dict() for role, credit in self.credits.items()}
+
+    def load_state_dict(self, told: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called.
+
+        Raises:
+            StateError: that of something else, or of another scheme.
+        """
+        if not isinstance(told, Mapping):
+            raise StateError(f"got a state of type {type(told).__name__}; wanted a dict of roles")
+        for role, state in told.items():
+            self.credits[role] = TeamCredit(self.scheme, record=self.record)
+            self.credits[role].load_state_dict(state)
+
+
+def advantages_of(
+    groups: Sequence[Any], scheme: Given = "agent_wise", *, write: bool = True
+) -> list[NDArray[np.float64]]:
+    """Advantages over the groups of all roles at once.
+
+    Args:
+        groups: rLLM's trajectory groups of one training step.
+        scheme: any; a `TeamCredit` keeps state and log from one step to the next.
+        write: set `step.advantage` of every step of each trajectory.
+
+    Returns: of each group [n_i]; a trajectory whose reward is None has 0.
+
+    Raises:
+        RewardError, LabelError: as `advantages`.
+    """
+    rewards = [[one.reward for one in group.trajectories] for group in groups]
+    columns = [_columns(g, i, len(r)) for i, (g, r) in enumerate(_paired(groups, rewards))]
+    found = _ragged(credit_of(scheme), rewards, columns)
+    if write:
+        for group, values in zip(groups, found, strict=True):
+            for trajectory, value in zip(group.trajectories, values, strict=True):
+                for step in trajectory.steps:
+                    step.advantage = float(value)
+    return found
+
+
+def compares_agents(scheme: Scheme) -> bool:
+    """Whether some statistic of a scheme is over several agents' rows."""
+    used = []
+    if scheme.center != "none" or scheme.transform == "rank":
+        used.append(scheme.center_by)
+    if scheme.scale != "none":
+        used.append(scheme.scale_by or ())
+    shared = any("agent" not in by and "role" not in by for by in used)
+    return bool(shared or scheme.whiten == "batch" or scheme.shrink or scheme.min_count)
+
+
+def _decorator() -> Any:
+    error: MissingPackageError | None = None
+    for module, name in SPELLINGS:
+        try:
+            found = getattr(imported(module, INSTALL), name, None)
+        except MissingPackageError as missing:
+            error = error or missing
+            continue
+        if found is not None:
+            return found
+    raise error or MissingPackageError(f"got an rllm without {SPELLINGS[0][1]}; {INSTALL}")
+
+
+def _paired(groups: Sequence[Any] | None, rewards: Sequence[Any]) -> list[tuple[Any, Any]]:
+    return list(zip([None] * len(rewards) if groups is None else groups, rewards, strict=True))
+
+
+def _columns(group: Any, place: int, n: int) -> dict[str, list[Any]]:
+    """Labels [n] of one group: its id is "task:agent", and the task may hold colons."""
+    task, colon, agent = str(getattr(group, "group_id", place)).rpartition(":")
+    if not colon:
+        task, agent = agent, ALONE
+    told = getattr(group, "metadata", None) or []
+    known = len(told) == n and all("rollout_idx" in one for one in told)
+    rollouts = [one["rollout_idx"] for one in told] if known else list(range(n))
+    return {"prompt": [task] * n, "agent": [agent] * n, "rollout": rollouts}
+
+
+def _ragged(
+    credit: TeamCredit, rewards: Sequence[Any], columns: Sequence[Mapping[str, list[Any]]]
+) -> list[NDArray[np.float64]]:
+    flat = [None if one is None else float(one) for group in rewards for one in group]
+    if not flat:
+        return [np.zeros(0) for _ in rewards]
+    labels = {
+        name: [value for one in columns for value in one[name]]
+        for name in ("prompt", "agent", "rollout")
+    }
+    values = np.asarray(credit(flat, labels), dtype=np.float64)
+    return np.split(values, np.cumsum([len(group) for group in rewards])[:-1])

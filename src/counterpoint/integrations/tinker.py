@@ -1,0 +1,176 @@
+"""tinker-cookbook: our advantages as group rewards, or in the place of its own.
+
+tinker-cookbook's advantage is the total reward minus the mean of its group. `group_rewards` makes
+total rewards that are our advantages already: right for schemes that sum to 0 over the group, as
+`agent_wise` does. `patch` puts any scheme into its training loop, over the whole batch. Source:
+tinker-cookbook 0.5.8, `tinker_cookbook/rl/data_processing.py`, `rl/train.py`, `rl/types.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from counterpoint.credit import Scheme, advantages
+from counterpoint.credit.catalogue import scheme_named
+from counterpoint.errors import LabelError, RewardError, SchemeError
+from counterpoint.integrations.entry import Given, credit_of, imported
+from counterpoint.integrations.team_credit import TeamCredit
+
+INSTALL = "pip install tinker-cookbook"
+TRAINING = "tinker_cookbook.rl.train"
+"""The module whose advantages are replaced."""
+
+_PRINTING: ContextVar[bool] = ContextVar("printing", default=False)
+
+
+def group_rewards(
+    trajectories: Sequence[Any],
+    agents: Sequence[str],
+    scheme: str | Scheme = "agent_wise",
+    rewards: Sequence[float | None] | None = None,
+) -> list[tuple[float, dict[str, float]]]:
+    """What `EnvGroupBuilder.compute_group_rewards` is to return.
+
+    Args:
+        trajectories: [G] as they come into that method: rollouts of all agents, one prompt.
+        agents: [G] whose each is; the environments know, in the same order.
+        scheme: one without memory, whose advantages sum to 0 over the group.
+        rewards: [G] what each is worth; the sum of its steps' rewards where they are not given.
+
+    Returns: [G] of (reward, metrics): with its steps' rewards, each total is the advantage.
+
+    Raises:
+        SchemeError: a scheme with memory, or advantages that do not sum to 0: use `patch`.
+        RewardError: infinite rewards, or steps' rewards that are not finite.
+        LabelError: not an agent for each trajectory.
+    """
+    told = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    if told.keeps_state:
+        raise SchemeError(
+            "got a scheme with memory, which a builder loses when it is sent to a worker; "
+            "wanted one without, or use patch"
+        )
+    steps = [math.fsum(t.reward for t in one.transitions) for one in trajectories]
+    if not all(map(math.isfinite, steps)):
+        raise RewardError("got steps with rewards that are not finite; give rewards another way")
+    raw = list(steps if rewards is None else rewards)
+    labels = {"agent": list(agents), "rollout": _rollouts(agents)}
+    values = [float(v) for v in advantages(raw, labels, told).values] if raw else []
+    off = math.fsum(values)
+    if abs(off) > 1e-6 * max([1.0, *map(abs, values)]):
+        raise SchemeError(
+            f"got advantages that sum to {off:.3g} over the group, from which tinker-cookbook "
+            "would subtract their mean; wanted a scheme that sums to 0, or use patch"
+        )
+    return [
+        (value - step, {"counterpoint/advantage": value, **_metric("reward_raw", reward)})
+        for value, step, reward in zip(values, steps, raw, strict=True)
+    ]
+
+
+@contextmanager
+def patch(
+    scheme: Given = "agent_wise",
+    *,
+    record: str | Path | None = None,
+    agent_of: Callable[[Any], str] | None = None,
+) -> Iterator[TeamCredit]:
+    """Inside, tinker-cookbook's training loop computes our advantages.
+
+    The loop also prints a few groups with their advantages; that moves no running statistics and
+    is not recorded.
+
+    Args:
+        scheme: what to compute; a `TeamCredit` keeps its state.
+        record: a file for the log.
+        agent_of: whose a trajectory is; `logs["agent"]` of its last step by default.
+
+    Yields: what computes them.
+
+    Raises:
+        MissingPackageError: tinker-cookbook is not installed.
+        UnknownNameError: no scheme of that name.
+        OutputError: the log cannot be written.
+    """
+    training, torch = imported(TRAINING, INSTALL), imported("torch", "pip install torch")
+    credit, whose = credit_of(scheme, record), agent_of or logged_agent
+    theirs, printed = training.compute_advantages, training.print_group
+
+    def compute_advantages(trajectory_groups_P: list[Any]) -> list[Any]:
+        learning = not _PRINTING.get()
+        values = batch_advantages(trajectory_groups_P, credit, whose, learning=learning)
+        return [torch.tensor(one, dtype=torch.float32) for one in values]
+
+    def print_group(*args: Any, **kwargs: Any) -> Any:
+        token = _PRINTING.set(True)
+        try:
+            return printed(*args, **kwargs)
+        finally:
+            _PRINTING.reset(token)
+
+    training.compute_advantages, training.print_group = compute_advantages, print_group
+    try:
+        yield credit
+    finally:
+        training.compute_advantages, training.print_group = theirs, printed
+
+
+def batch_advantages(
+    groups: Sequence[Any],
+    credit: TeamCredit,
+    agent_of: Callable[[Any], str] | None = None,
+    *,
+    learning: bool = True,
+) -> list[list[float]]:
+    """Of each trajectory group, the advantage of each trajectory; groups are prompts.
+
+    Raises:
+        LabelError: nothing says whose a trajectory is.
+        RewardError: an infinite reward.
+    """
+    whose = agent_of or logged_agent
+    agents = [[whose(one) for one in group.trajectories_G] for group in groups]
+    flat = [reward for group in groups for reward in group.get_total_rewards()]
+    if not flat:
+        return [[] for _ in groups]
+    labels = {
+        "prompt": [i for i, names in enumerate(agents) for _ in names],
+        "agent": [name for names in agents for name in names],
+        "rollout": [place for names in agents for place in _rollouts(names)],
+    }
+    values = iter(credit(flat, labels, learning=learning))
+    return [[float(next(values)) for _ in names] for names in agents]
+
+
+def logged_agent(trajectory: Any) -> str:
+    """Whose a trajectory is, by `logs["agent"]` of its last step.
+
+    Raises:
+        LabelError: it does not say.
+    """
+    logs = trajectory.transitions[-1].logs if trajectory.transitions else {}
+    if "agent" not in logs:
+        raise LabelError(
+            "got a trajectory whose last step has no logs['agent']; wanted the agent's name there, "
+            "or agent_of"
+        )
+    return str(logs["agent"])
+
+
+def _rollouts(agents: Sequence[str]) -> list[int]:
+    """[G] how many of the same agent came before."""
+    seen: dict[str, int] = {}
+    places = []
+    for agent in agents:
+        places.append(seen.get(agent, 0))
+        seen[agent] = places[-1] + 1
+    return places
+
+
+def _metric(name: str, value: float | None) -> dict[str, float]:
+    return {} if value is None or math.isnan(value) else {name: float(value)}

@@ -1,0 +1,39 @@
+"""Run a check with a peer's own interpreter: `told_by`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KERNEL = 1e-6
+"""How far a float32 of a peer may be from the kernel."""
+
+
+def site_of(environment: str) -> Path:
+    """The folder of packages of a peer's environment; skips the test where there is none."""
+    found = sorted((ROOT / ".venv" / environment / "lib").glob("python*/site-packages"))
+    if not found:
+        pytest.skip(f"no .venv/{environment}: python bench/peer_environments.py {environment}")
+    return found[0]
+
+
+def told_by(environment: str, script: str, *arguments: str | Path) -> dict[str, Any]:
+    """What a script in `peers/` prints in its last line of JSON."""
+    site_of(environment)
+    python = ROOT / ".venv" / environment / "bin" / "python"
+    run = subprocess.run(
+        [python, ROOT / "tests/integrations/peers" / script, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    found: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
+    return found

@@ -1,0 +1,105 @@
+"""Our advantages in tinker-cookbook's rollouts, advantages and datums: run by test_tinker.py.
+
+    python tinker_check.py
+
+Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from importlib.metadata import version
+
+import tinker
+from tinker_cookbook.completers import TokenCompleter, TokensWithLogprobs
+from tinker_cookbook.rl import train
+from tinker_cookbook.rl.data_processing import assemble_training_data, compute_advantages
+from tinker_cookbook.rl.rollouts import do_group_rollout
+from tinker_cookbook.rl.types import Env, EnvGroupBuilder, StepResult
+
+from counterpoint.credit import Scheme
+from counterpoint.errors import SchemeError
+from counterpoint.integrations.tinker import group_rewards, patch
+
+AGENTS, REWARDS = "aabbbb", [0.0, 1.0, 10.0, 12.0, 14.0, 11.0]
+
+
+class OneWord(Env):
+    """One token, then the reward."""
+
+    def __init__(self, agent, reward):
+        self.agent, self.reward = agent, reward
+
+    async def initial_observation(self):
+        return tinker.ModelInput.from_ints([1, 2, 3]), []
+
+    async def step(self, action, *, extra=None):
+        return StepResult(
+            reward=self.reward, episode_done=True, next_observation=tinker.ModelInput.empty(),
+            next_stop_condition=[], logs={"agent": self.agent})  # fmt: skip
+
+
+class Team(EnvGroupBuilder):
+    """Rollouts of two agents; with a scheme, the group's rewards are ours."""
+
+    def __init__(self, scheme=None, rewards=REWARDS, agents=AGENTS):
+        self.scheme, self.rewards, self.agents = scheme, rewards, agents
+
+    async def make_envs(self):
+        return [OneWord(a, r) for a, r in zip(self.agents, self.rewards, strict=True)]
+
+    async def compute_group_rewards(self, trajectory_group, env_group):
+        if self.scheme is None:
+            return [(0.0, {}) for _ in trajectory_group]
+        return group_rewards(trajectory_group, [env.agent for env in env_group], self.scheme)
+
+
+class Policy(TokenCompleter):
+    async def __call__(self, model_input, stop, **kwargs):
+        return TokensWithLogprobs(tokens=[7, 8], maybe_logprobs=[-0.1, -0.2])
+
+
+class Words:
+    def decode(self, tokens, **kwargs):
+        return str(tokens)
+
+
+def group(*told):
+    return asyncio.run(do_group_rollout(Team(*told), Policy()))
+
+
+def refused(*told):
+    try:
+        group(*told)
+    except Exception as error:
+        return isinstance(error, SchemeError)
+    return False
+
+
+def main():
+    rewarded = group("agent_wise")
+    advantages = compute_advantages([rewarded])
+    data, _ = assemble_training_data([rewarded], advantages)
+    found = {
+        "version": version("tinker-cookbook"),
+        "rewarded": advantages[0].tolist(),
+        "datum": [float(one.loss_fn_inputs["advantages"].data[-1]) for one in data],
+        "metrics": rewarded.metrics_G[0],
+        "own": compute_advantages([group()])[0].tolist(),
+        "constant": compute_advantages([group("agent_wise", [0.7] * 7, "a" * 7)])[0].tolist(),
+        "singleton": compute_advantages([group("agent_wise", [5.0], "a")])[0].tolist(),
+        "refused": refused(Scheme(center="none")),
+    }
+    groups, own = [group(), group(None, [3.0, 5.0], "ab")], train.compute_advantages
+    with patch("mappo_pooled") as credit:
+        train.print_group(groups[0], Words())
+        before = credit.updates
+        found["patched"] = [one.tolist() for one in train.compute_advantages(groups)]
+        found["type"] = str(train.compute_advantages(groups)[0].dtype)
+        found["updates"] = [before, credit.updates]
+    found["undone"] = train.compute_advantages is own
+    print(json.dumps(found))
+
+
+main()

@@ -1,0 +1,83 @@
+"""OpenEnv: episodes of text worlds here, behind OpenEnv's own server in its own Python."""
+
+from __future__ import annotations
+
+import pytest
+from peer_python import told_by
+
+from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.integrations.openenv import Play, text_environment
+from counterpoint.worlds.texts import make_text
+
+
+def relayed(seed=1, **settings):
+    play = Play(make_text("relay", settings), seed)
+    play.answer("planner", " and ".join(play.task))
+    assert play.asked.agent == "answerer"
+    play.answer("", " ".join(play.task))
+    assert play.asked is None
+    return play
+
+
+def test_every_agent_is_paid_by_name():
+    play = relayed()
+    assert play.paid() == (1.0, {"planner": 1.0, "answerer": 1.0})
+    assert play.steps == 2
+    assert relayed(seed=1).task == play.task
+
+
+def test_the_speakers_pay_is_what_the_settings_say():
+    told = {"speaker_scale": 3.0, "speaker_offset": 5.0}
+    assert relayed(**told).paid() == (1.0, {"planner": 8.0, "answerer": 1.0})
+    noisy = [relayed(seed=s, speaker_noise=1.0).paid()[1] for s in (1, 2)]
+    assert noisy[0]["planner"] != noisy[1]["planner"]
+    assert noisy[0]["answerer"] == noisy[1]["answerer"] == 1.0
+
+
+def test_those_asked_together_do_not_hear_each_other():
+    play = Play(make_text("schelling"), 0)
+    agents, shown = [], []
+    while play.asked:
+        agents.append(play.asked.agent)
+        shown.append(play.asked.user)
+        play.answer("", play.asked.words[0])
+    assert agents == sorted(agents)
+    world = make_text("schelling")
+    assert sorted(ask.user for ask in world.asks(play.task, ())) == sorted(shown)
+    assert set(play.paid()[1]) == set(world.agents)
+
+
+def test_answers_that_are_none():
+    play = Play(make_text("schelling"), 0)
+    with pytest.raises(SettingError, match="wanted one of 'partner'"):
+        play.answer("speaker", "red")
+    with pytest.raises(SettingError, match="mauve"):
+        play.answer("", "mauve")
+    with pytest.raises(SettingError, match="reset"):
+        relayed().answer("", "more")
+
+
+def test_without_openenv_the_error_says_what_to_do():
+    with pytest.raises(MissingPackageError, match="pip install openenv-core"):
+        text_environment("relay")
+
+
+@pytest.mark.slow
+def test_behind_openenvs_own_server():
+    found = told_by("peers-openenv", "openenv_check.py")
+    first, second, last = found["good"]
+    assert (first["observation"]["agent"], second["observation"]["agent"]) == (
+        "planner", "answerer",
+    )  # fmt: skip
+    assert first["observation"]["rewards"] is None
+    assert last["done"]
+    assert last["reward"] == 1.0
+    assert last["observation"]["rewards"] == {"planner": 3.0, "answerer": 1.0}
+    assert found["same"]  # the same seed, the same task
+    assert "reset" in found["late"]["data"]["message"]
+    assert "planner" in found["wrong"]["data"]["message"]
+    assert found["state"]["step_count"] == 0
+    assert found["health"] == 200
+    one, two, end = found["schelling"]
+    assert (one["agent"], two["agent"], end["done"]) == ("partner", "speaker", True)
+    assert set(end["rewards"]) == {"speaker", "partner"}

@@ -1,0 +1,116 @@
+"""rLLM: against its published interface, with stand-ins; the package was not run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from counterpoint.credit import Scheme, advantages, catalogue
+from counterpoint.errors import MissingPackageError, RewardError, SchemeError, StateError
+from counterpoint.integrations import TeamCredit
+from counterpoint.integrations.rllm import SPELLINGS, PerRole, advantages_of, register
+from counterpoint.readers import read_decisions
+
+
+def group(name, rewards, idx=None):
+    runs = [SimpleNamespace(reward=r, steps=[SimpleNamespace(advantage=None) for _ in range(2)])
+            for r in rewards]  # fmt: skip
+    told = [{"rollout_idx": i} for i in (idx or range(len(rewards)))]
+    return SimpleNamespace(group_id=name, trajectories=runs, metadata=told)
+
+
+def call(estimator, *groups):
+    rewards = [np.array([t.reward for t in one.trajectories], dtype=float) for one in groups]
+    found, returns = estimator(rewards=rewards, algorithm_config=None, traj_groups=list(groups))
+    assert returns is found
+    assert [len(one) for one in found] == [len(one) for one in rewards]
+    return [one.tolist() for one in found]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_each_spelling_of_the_decorator(spelling, monkeypatch):
+    module, name = spelling
+    held = {}
+    parts = module.split(".")
+    for i in range(1, len(parts)):
+        parent = ModuleType(".".join(parts[:i]))
+        parent.__path__ = []
+        monkeypatch.setitem(sys.modules, ".".join(parts[:i]), parent)
+    made = ModuleType(module)
+    setattr(made, name, lambda key: lambda fn: held.setdefault(key, fn))
+    monkeypatch.setitem(sys.modules, module, made)
+    estimator = register("ours")
+    assert held == {"ours": estimator}
+    assert call(held["ours"], group("t:a", [0.0, 1.0])) == [[-1, 1]]
+
+
+def test_without_rllm_the_error_says_what_to_do():
+    with pytest.raises(MissingPackageError, match="rllm"):
+        register()
+
+
+def test_ragged_groups_of_one_role():
+    found = call(PerRole(), group("t:x:a", [0.0, 1.0]), group("u:a", [10.0, 12.0, 14.0]),
+                 group("v:a", [3.0]))  # fmt: skip
+    assert found[0] == [-1, 1]
+    assert found[1] == pytest.approx([-1.2247448714, 0, 1.2247448714])
+    assert found[2] == [0]
+
+
+@pytest.mark.parametrize("rewards", [[0.7] * 7, [1000.1] * 3, [1000000.7] * 7, [5.0]])
+def test_constant_groups_and_singletons_are_exactly_zero(rewards):
+    assert call(PerRole(), group("t:a", rewards)) == [[0.0] * len(rewards)]
+
+
+def test_missing_and_infinite_rewards():
+    assert call(PerRole(), group("t:a", [1.0, float("nan"), 0.0])) == [[1, 0, -1]]
+    with pytest.raises(RewardError, match="infinite"):
+        call(PerRole(), group("t:a", [1.0, float("inf")]))
+    assert PerRole()([], None) == ([], [])
+    assert [one.tolist() for one in PerRole()([np.array([1.0, 0.0])])[0]] == [[1, -1]]
+
+
+@pytest.mark.parametrize("scheme", ["mappo_pooled", "grpo", "agent_mean", "gdpo",
+                                    Scheme(center_by=("agent",), shrink=1.0)])  # fmt: skip
+def test_schemes_that_compare_agents_are_refused(scheme):
+    with pytest.raises(SchemeError, match="advantages_of"):
+        PerRole(scheme)
+
+
+@pytest.mark.parametrize("scheme", ["agent_wise", "at_grpo", "happo_per_agent", "none",
+                                    "group_reward_decoupled", "spiral_rae"])  # fmt: skip
+def test_schemes_of_an_agents_own_are_taken(scheme):
+    PerRole(scheme)
+
+
+def test_each_role_has_its_own_state_and_updates(tmp_path):
+    whole = PerRole("group_reward_decoupled", tmp_path / "c.jsonl")
+    for i in range(2):
+        call(whole, group("t:a", [0.0 + i, 1.0]))
+        call(whole, group("t:b", [10.0, 12.0 + i]))
+    assert read_decisions(tmp_path / "c.jsonl").step.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    again = PerRole("group_reward_decoupled")
+    again.load_state_dict(json.loads(json.dumps(whole.state_dict())))
+    for name in ("t:a", "t:b"):
+        assert call(again, group(name, [3.0, 4.0])) == call(whole, group(name, [3.0, 4.0]))
+    with pytest.raises(StateError, match="roles"):
+        again.load_state_dict([])
+
+
+def test_all_roles_at_once_are_the_kernel():
+    groups = [group("t:a", [0.0, 1.0], [4, 7]), group("t:b", [10.0, None, 12.0], [4, 5, 7])]
+    found = advantages_of(groups, "mappo_pooled")
+    wanted = advantages([0.0, 1.0, 10.0, None, 12.0], {}, catalogue()["mappo_pooled"]).values
+    assert np.concatenate(found) == pytest.approx(wanted, abs=1e-12)
+    steps = [s.advantage for g in groups for t in g.trajectories for s in t.steps]
+    assert steps == pytest.approx(np.repeat(wanted, 2))
+    assert groups[1].trajectories[1].steps[0].advantage == 0.0
+    kept = TeamCredit("grpo")
+    untouched = [group("t:a", [1.0, 0.0])]
+    advantages_of(untouched, kept, write=False)
+    assert kept.updates == 1
+    assert untouched[0].trajectories[0].steps[0].advantage is None

@@ -1,0 +1,99 @@
+"""tinker-cookbook: stand-ins of its trajectories here, its own rollouts in its own Python."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from peer_python import KERNEL, told_by
+
+from counterpoint.credit import Scheme, advantages, catalogue
+from counterpoint.errors import LabelError, MissingPackageError, RewardError, SchemeError
+from counterpoint.integrations import TeamCredit
+from counterpoint.integrations.tinker import batch_advantages, group_rewards, patch
+
+AGENTS, REWARDS = "aabbbb", [0.0, 1.0, 10.0, 12.0, 14.0, 11.0]
+WANTED = [-1, 1, -1.1832159566, 0.1690308509, 1.5212776585, -0.5070925528]
+
+
+def run(*steps, agent=None):
+    logs = {} if agent is None else {"agent": agent}
+    return SimpleNamespace(transitions=[SimpleNamespace(reward=r, logs=logs) for r in steps])
+
+
+def group(agents, rewards):
+    runs = [run(0.0, agent=a) for a in agents]
+    return SimpleNamespace(trajectories_G=runs, get_total_rewards=lambda: list(rewards))
+
+
+def test_totals_are_the_advantages():
+    paid = group_rewards([run(r / 2, r / 2) for r in REWARDS], AGENTS)
+    totals = [final + r for (final, _), r in zip(paid, REWARDS, strict=True)]
+    assert totals == pytest.approx(WANTED)
+    assert paid[3][1] == {"reward_raw": 12.0, "counterpoint/advantage": pytest.approx(0.1690308509)}
+    given = group_rewards([run(0.0)] * 6, AGENTS, rewards=REWARDS)
+    assert [final for final, _ in given] == pytest.approx(WANTED)
+
+
+@pytest.mark.parametrize("rewards", [[0.7] * 7, [1000.1] * 3, [1000000.7] * 7, [5.0], [None], []])
+def test_constant_groups_and_singletons_are_exactly_zero(rewards):
+    paid = group_rewards([run(0.0)] * len(rewards), "a" * len(rewards), rewards=rewards)
+    assert [final for final, _ in paid] == [0.0] * len(rewards)
+
+
+def test_a_missing_reward_leaves_the_others_alone():
+    paid = group_rewards([run(0.0)] * 3, "aaa", rewards=[1.0, None, 0.0])
+    assert [final for final, _ in paid] == [1, 0, -1]
+    assert "reward_raw" not in paid[1][1]
+    with pytest.raises(RewardError, match="not finite"):
+        group_rewards([run(float("nan"))], "a")
+    with pytest.raises(RewardError, match="infinite"):
+        group_rewards([run(0.0)], "a", rewards=[float("inf")])
+
+
+def test_schemes_that_its_centering_would_change_are_refused():
+    with pytest.raises(SchemeError, match="memory"):
+        group_rewards([run(1.0)], "a", "group_reward_decoupled")
+    with pytest.raises(SchemeError, match="sum to"):
+        group_rewards([run(2.0), run(1.0)], "aa", Scheme(center="none"))
+    with pytest.raises(LabelError, match="shape"):
+        group_rewards([run(2.0), run(1.0)], "a")
+
+
+def test_a_whole_batch_and_state():
+    groups = [group("ab", [0.0, 100.0]), group("ba", [102.0, 1.0])]
+    found = batch_advantages(groups, TeamCredit("mappo_pooled"))
+    labels = {"agent": list("abba")}
+    wanted = advantages([0.0, 100.0, 102.0, 1.0], labels, catalogue()["mappo_pooled"]).values
+    assert np.concatenate(found) == pytest.approx(wanted)
+    running = TeamCredit("group_reward_decoupled")
+    batch_advantages(groups, running)
+    before = running.state_dict()
+    batch_advantages(groups, running, learning=False)
+    assert running.state_dict() == before
+    assert batch_advantages([], running) == []
+    with pytest.raises(LabelError, match="agent_of"):
+        batch_advantages([SimpleNamespace(trajectories_G=[run(1.0)],
+                                          get_total_rewards=lambda: [1.0])], running)  # fmt: skip
+
+
+def test_without_tinker_the_error_says_what_to_do():
+    with pytest.raises(MissingPackageError, match="pip install tinker-cookbook"), patch():
+        pass
+
+
+@pytest.mark.slow
+def test_in_tinker_cookbook_itself():
+    found = told_by("peers-tinker", "tinker_check.py")
+    assert found["rewarded"] == pytest.approx(WANTED, abs=KERNEL)
+    assert found["datum"] == pytest.approx(WANTED, abs=KERNEL)
+    assert found["own"] == [-8.0, -7.0, 2.0, 4.0, 6.0, 3.0]  # pooled: b's worst is rewarded
+    assert not any(found["constant"] + found["singleton"])
+    assert found["metrics"] == {"counterpoint/advantage": -1.0, "reward_raw": 0.0}
+    assert found["refused"]
+    whole = advantages([*REWARDS, 3.0, 5.0], {}, catalogue()["mappo_pooled"]).values
+    assert np.concatenate(found["patched"]) == pytest.approx(whole, abs=KERNEL)
+    assert found["type"] == "torch.float32"
+    assert found["updates"] == [0, 2]  # printing a group is none
+    assert found["undone"]

@@ -1,0 +1,97 @@
+"""verifiers: stand-ins of its episodes here, its own nodes in its own Python."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from peer_python import KERNEL, told_by
+
+from counterpoint.errors import RewardError
+from counterpoint.integrations import TeamCredit
+from counterpoint.integrations.verifiers import assign, prompt_of, reward_of
+
+LISTENER = 1.2247448714  # 100, 102, 104: mean 102, deviation sqrt(8 / 3)
+
+
+def trace(agent, reward, *, ok=True, trainable=True, sampled=2):
+    parts = {} if reward is None else {"own": SimpleNamespace(value=reward)}
+    nodes = [
+        SimpleNamespace(sampled=False, mask=[False, False], advantages=None),
+        SimpleNamespace(sampled=True, mask=[False] + [True] * sampled, advantages=None),
+    ]
+    return SimpleNamespace(
+        agent=SimpleNamespace(name=agent, trainable=trainable), ok=ok, nodes=nodes,
+        rewards=parts, reward=0.0 if reward is None else reward)  # fmt: skip
+
+
+def episode(name, *traces, group="g"):
+    return SimpleNamespace(
+        id=name, traces=list(traces), task=SimpleNamespace(key="k"),
+        group=None if group is None else SimpleNamespace(id=group))  # fmt: skip
+
+
+def written(found):
+    return [one.nodes[1].advantages for episode in found for one in episode.traces]
+
+
+def test_advantages_stand_on_sampled_tokens():
+    made = [
+        episode("0", trace("speaker", 0.0), trace("listener", 100.0, sampled=3)),
+        episode("1", trace("speaker", 1.0), trace("listener", 102.0), trace("listener", 104.0)),
+    ]
+    found = assign(made, TeamCredit())
+    assert found[0] == pytest.approx([-1, -LISTENER])
+    assert found[1] == pytest.approx([1, 0, LISTENER])
+    assert [len(one) for one in written(made)] == [2, 3, 2, 2, 2]
+    assert all(one.nodes[0].advantages is None for e in made for one in e.traces)
+
+
+def test_failed_and_untrained_traces_stay_unassigned():
+    made = [episode("0", trace("a", 0.0), trace("a", 9.0, ok=False)),
+            episode("1", trace("a", 1.0), trace("judge", 5.0, trainable=False))]  # fmt: skip
+    assert assign(made, TeamCredit()) == [[-1, None], [1, None]]
+    assert written(made)[1] is None
+    assert assign([], TeamCredit()) == []
+    assert assign([episode("0", trace("a", 1.0, ok=False))], TeamCredit()) == [[None]]
+
+
+@pytest.mark.parametrize("rewards", [[0.7] * 7, [1000.1] * 3, [5.0], [None, None]])
+def test_constant_groups_singletons_and_missing_rewards_are_assigned_zero(rewards):
+    made = [episode(str(i), trace("a", r)) for i, r in enumerate(rewards)]
+    assert assign(made, TeamCredit()) == [[0.0]] * len(rewards)
+    assert written(made)[0] == [0.0, 0.0]
+
+
+def test_a_part_that_was_not_scored_makes_the_reward_missing():
+    half = trace("a", 7.0)
+    half.rewards["late"] = None
+    assert reward_of(half) is None
+    made = [episode("0", trace("a", 1.0)), episode("1", half), episode("2", trace("a", 0.0)),
+            episode("3", trace("a", float("nan")))]  # fmt: skip
+    assert assign(made, TeamCredit()) == [[1], [0], [-1], [0]]
+    with pytest.raises(RewardError, match="infinite"):
+        assign([episode("0", trace("a", float("inf")))], TeamCredit())
+
+
+def test_groups_and_evaluations():
+    assert prompt_of(episode("0")) == "g"
+    assert prompt_of(episode("0", group=None)) == "k"
+    made = [episode("0", trace("a", 0.0), group="p"), episode("1", trace("a", 1.0), group="q")]
+    credit = TeamCredit()
+    assert assign(made, credit, learning=False) == [[0], [0]]
+    assert credit.updates == 0
+
+
+@pytest.mark.slow
+def test_in_verifiers_itself():
+    found = told_by("peers-verifiers", "verifiers_check.py")
+    first, second, third = found["assigned"]
+    assert first == pytest.approx([-1, -LISTENER], abs=KERNEL)
+    assert second == pytest.approx([1, 0, LISTENER], abs=KERNEL)
+    assert third == [None, None]
+    assert found["nodes"][2] == [None, None]
+    assert found["branch"] == pytest.approx([0, 0, 0] + [-LISTENER] * 3, abs=KERNEL)
+    assert found["record"] == [-1, -1]
+    assert found["unscored"] == [[0, 0]]
+    assert found["without_group"] == [[-1], [1]]
