@@ -14,6 +14,8 @@ from counterpoint.errors import OutputError
 from counterpoint.records import LABELS
 from counterpoint.runs.files import write_atomically
 
+ENCODER = msgspec.json.Encoder()
+
 
 class Recorder:
     """Adds the rows of each update to a file of JSON lines.
@@ -48,19 +50,22 @@ class Recorder:
         columns |= {name: plain(labels[name]) for name in LABELS if name in labels}
         if "rollout" not in columns:
             columns["rollout"] = places(columns["prompt"], columns["agent"], n)
-        lines = []
-        for i, row in enumerate(rewards):
-            paid = [None if np.isnan(value) else float(value) for value in row]
-            what: dict[str, Any] = (
-                {"reward": paid[0]}
-                if len(paid) == 1 and not self.components
-                else {"rewards": dict(zip(self._names(len(paid)), paid, strict=True))}
-            )
-            told = {name: column[i] for name, column in columns.items()}
-            lines.append(msgspec.json.encode({"step": step, **told, **what}))
+        paid = [
+            [None if value != value else value for value in column] for column in rewards.T.tolist()
+        ]
+        if len(paid) == 1 and not self.components:
+            columns["reward"] = paid[0]
+        else:
+            names = self._names(len(paid))
+            columns["rewards"] = [
+                dict(zip(names, row, strict=True)) for row in zip(*paid, strict=True)
+            ]
+        keys = ("step", *columns)
+        rows = [dict(zip(keys, (step, *row), strict=True))
+                for row in zip(*columns.values(), strict=True)]  # fmt: skip
         try:
             with self.path.open("ab") as file:
-                file.write(b"".join(line + b"\n" for line in lines))
+                file.write(ENCODER.encode_lines(rows))
         except OSError as error:
             raise self._failed(error) from error
 
