@@ -62,8 +62,14 @@ def test_states_that_are_none():
             credit.load_state_dict(told)
     running = TeamCredit("group_reward_decoupled")
     running(*batch())
-    with pytest.raises(StateError, match="keeps none"):
+    with pytest.raises(StateError, match="written under group_reward_decoupled"):
         credit.load_state_dict(running.state_dict())
+    with pytest.raises(StateError, match="written under agent_wise"):
+        running.load_state_dict(credit.state_dict())
+    said = []
+    other = TeamCredit("grpo", warn=said.append)
+    other.load_state_dict(credit.state_dict())
+    assert said == ["a training under agent_wise goes on under grpo"]
     with pytest.raises(SettingError, match="check_every"):
         TeamCredit(check_every=-1)
 
@@ -146,6 +152,56 @@ def test_a_no_op_is_told_once(caplog):
         found = credit.check()
     assert any(line.startswith("no-op") for line in found)
     assert len(caplog.records) == 1
+
+
+def test_a_component_that_an_agent_never_has_is_no_part_of_its_reward(tmp_path):
+    """Reward functions that answer for one agent each, as TRL's users write them."""
+    labels = {"prompt": [0] * 4, "rollout": [0, 1, 0, 1], "agent": ["a", "a", "b", "b"]}
+    rewards = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, 0.0], [np.nan, 50.0]])
+    credit = TeamCredit("agent_wise", record=tmp_path / "c.jsonl", components=("a", "b"))
+    assert credit(rewards, labels).tolist() == [-1, 1, -1, 1]
+    assert np.isnan(rewards[0, 1])
+    assert np.isnan(read_decisions(tmp_path / "c.jsonl").rewards[0, 1])
+    # what it has had before, and lacks now, is missing
+    both = TeamCredit("agent_wise")
+    both(np.array([[1.0, 1.0], [3.0, 2.0], [np.nan, 0.0], [np.nan, 50.0]]), labels)
+    again = TeamCredit("agent_wise")
+    again.load_state_dict(json.loads(json.dumps(both.state_dict())))
+    for one in (both, again):
+        assert one(rewards, labels).tolist() == [0, 0, -1, 1]
+        assert one.tally.missing == 2
+    assert TeamCredit("agent_wise")(rewards, labels, learning=False).tolist() == [-1, 1, -1, 1]
+    torch = pytest.importorskip("torch")
+    told = TeamCredit("agent_wise")(torch.tensor(rewards), labels)
+    assert told.tolist() == [-1, 1, -1, 1]
+
+
+def test_rows_of_an_earlier_training_are_told_of(tmp_path):
+    said = []
+    TeamCredit(record=tmp_path / "c.jsonl")(*batch())
+    second = TeamCredit(record=tmp_path / "c.jsonl", warn=said.append)
+    assert not said
+    second(*batch())
+    second(*batch())
+    assert len(said) == 1
+    assert "earlier training" in said[0]
+
+
+def test_agents_that_never_meet_are_told_of():
+    said = []
+    credit = TeamCredit("grpo", warn=said.append)
+    for update in range(10):
+        rewards, labels = batch(update, agents=("a",) if update % 2 else ("b",))
+        credit(rewards, labels)
+    assert [line.partition(":")[0] for line in said if "apart" in line] == ["apart"]
+
+
+def test_what_is_not_decided_is_no_no_op():
+    credit, rng = TeamCredit("mappo_pooled"), np.random.default_rng(0)
+    for _ in range(10):  # few rows, in which advantages differ and no test detects anything
+        labels = {"prompt": [0, 0, 1, 1], "rollout": [0, 0, 0, 0], "agent": ["a", "b", "a", "b"]}
+        credit(rng.normal(size=4), labels)
+    assert not [line for line in credit.check() if line.startswith("no-op")]
 
 
 def test_metrics_for_a_logger():

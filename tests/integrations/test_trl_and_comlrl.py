@@ -100,6 +100,7 @@ def test_trl_learns_from_our_advantages(tmp_path):
     assert told["resumed"] == [4, 4]
     assert told["same state"]
     assert "rewards/reward_b/mean" in told["recipe"]
+    assert told["answered for"] > 0.5
     assert told["ours ms"] < 0.02 * told["step ms"]
     log = read_decisions(tmp_path / "credit.jsonl")
     assert len(log) == 32

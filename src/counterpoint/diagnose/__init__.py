@@ -11,6 +11,7 @@ from counterpoint.diagnose.credit import credit_correlations
 from counterpoint.diagnose.diagnosis import Diagnosis, diagnose
 from counterpoint.diagnose.gradients import GradientStatistics, gradient_statistics
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
+from counterpoint.diagnose.recommend import scheme_name
 
 __all__ = [
     "CAUSES",
@@ -25,5 +26,6 @@ __all__ = [
     "flat_together",
     "gradient_statistics",
     "name_causes",
+    "scheme_name",
     "three_numbers",
 ]

@@ -32,8 +32,9 @@ class Recorder:
         self.path, self.components = path, components
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab"):
-                pass
+            with path.open("ab") as file:
+                self.was_there = file.tell() > 0
+                """Whether it had rows before."""
         except OSError as error:
             raise self._failed(error) from error
 

@@ -105,7 +105,10 @@ class PerRole:
         columns = [_columns(g, i, len(r)) for i, (g, r) in enumerate(_paired(traj_groups, rewards))]
         role = columns[0]["agent"][0] if columns and columns[0]["agent"] else ALONE
         if role not in self.credits:
-            self.credits[role] = TeamCredit(self.scheme, record=self.record)
+            credit = TeamCredit(self.scheme, record=self.record)
+            if self.credits and credit.recorder is not None:
+                credit.recorder.was_there = False  # the other roles' rows
+            self.credits[role] = credit
         found = _ragged(self.credits[role], rewards, columns)
         return found, found
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import Credit, RunningState, Scheme, Tally, advantages
 from counterpoint.credit.catalogue import scheme_named
+from counterpoint.diagnose import scheme_name
 from counterpoint.errors import SettingError, StateError
 from counterpoint.integrations.recorder import Recorder, as_table, places, plain
 from counterpoint.integrations.warnings import warnings_of
@@ -65,6 +66,8 @@ class TeamCredit:
         self.state: RunningState | None = None
         self.updates = 0
         """Calls so far that were for learning."""
+        self.has: dict[str, list[bool]] = {}
+        """Agent to which reward components it has ever had."""
         self.recorder = None if record is None else Recorder(Path(record), tuple(components))
         self.check_every = check_every
         self.warn = warn or logging.getLogger("counterpoint").warning
@@ -94,11 +97,13 @@ class TeamCredit:
         if "rollout" not in labels:
             prompt, agent = (plain(labels[n]) if n in labels else None for n in ("prompt", "agent"))
             labels["rollout"] = places(prompt, agent, len(rewards))
+        table = as_table(rewards)
+        rewards = self._whole(rewards, table, labels.get("agent"), learning)
         credit: Credit = advantages(rewards, labels, self.scheme, state=self.state)
         if not learning:
             return credit.values
+        self._say_if_there()
         self.state, self.tally = credit.state, credit.tally
-        table = as_table(rewards)
         self._measure(credit, labels)
         if self.recorder is not None:
             self.recorder.add(self.updates, table, labels)
@@ -116,6 +121,39 @@ class TeamCredit:
                 self._said.add(key)
                 self.warn(text)
         return list(found.values())
+
+    def _whole(self, rewards: Any, table: NDArray[np.float64], agent: Any, learning: bool) -> Any:
+        """The rewards, with 0 where a component is summed that an agent has never had.
+
+        A reward function that answers for one agent alone leaves NaN in the others' rows: it is no
+        part of their reward, as `counterpoint diagnose` takes it too. What is missing now and then
+        stays missing.
+        """
+        if table.shape[1] < 2 or agent is None or self.scheme.components == "normalize_first":
+            return rewards
+        names = np.array([str(name) for name in plain(agent)])
+        given, never = ~np.isnan(table), np.zeros(table.shape, dtype=bool)
+        for name in np.unique(names):
+            own = names == name
+            has = given[own].any(axis=0) | np.array(self.has.get(name, [False] * table.shape[1]))
+            if learning:
+                self.has[str(name)] = has.tolist()
+            if has.any():
+                never[own] = ~has
+        if not never.any():
+            return rewards
+        if hasattr(rewards, "masked_fill"):
+            return rewards.masked_fill(rewards.new_tensor(never, dtype=bool), 0.0)
+        return np.where(never, 0.0, table)
+
+    def _say_if_there(self) -> None:
+        """Once: that the log has rows of an earlier training already."""
+        if self.recorder is not None and self.recorder.was_there and self.updates == 0:
+            self.recorder.was_there = False
+            self.warn(
+                f"{self.recorder.path} holds rows of an earlier training, and this one counts its "
+                "updates from 0 again: give record another file to keep them apart"
+            )
 
     def _measure(self, credit: Credit, labels: Mapping[str, Any]) -> None:
         values = as_table(credit.values)[:, 0]
@@ -142,7 +180,9 @@ class TeamCredit:
         """Everything that decides what comes next, as plain values that any checkpoint can hold."""
         return {
             "schema": SCHEMA,
+            "scheme": scheme_name(self.scheme),
             "updates": self.updates,
+            "components": self.has,
             "state": None if self.state is None else self.state.to_dict(),
         }
 
@@ -154,11 +194,16 @@ class TeamCredit:
         """
         if not isinstance(told, Mapping) or told.get("schema") != SCHEMA:
             raise StateError(f"got a state that is none of {SCHEMA}; wanted what state_dict gave")
-        kept = told.get("state")
-        state = None if kept is None else RunningState.from_dict(kept)
-        if state is not None and not self.scheme.keeps_state:
-            raise StateError("got running statistics for a scheme that keeps none")
-        self.state, self.updates = state, int(told["updates"])
+        kept, wrote, ours = told.get("state"), told.get("scheme"), scheme_name(self.scheme)
+        if (kept is not None or self.scheme.keeps_state) and wrote != ours:
+            raise StateError(
+                f"got a state written under {wrote}, which has other statistics than {ours}; go on "
+                f"with {wrote}, or begin anew without that state"
+            )
+        if wrote != ours:
+            self.warn(f"a training under {wrote} goes on under {ours}")
+        self.state = None if kept is None else RunningState.from_dict(kept)
+        self.updates, self.has = int(told["updates"]), dict(told.get("components") or {})
         self._latest.clear()
         if self.recorder is not None:
             self.recorder.go_back(self.updates)

@@ -14,6 +14,8 @@ from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.recorder import plain
 from counterpoint.records import LABELS, Decisions
 
+SAME = 1e-9
+"""Advantages whose twins differ by no more, relative to the largest, are the same."""
 Update = tuple[int, NDArray[np.float64], Mapping[str, Any]]
 """Number, rewards [N, K], labels of one update."""
 
@@ -33,10 +35,16 @@ def warnings_of(updates: Sequence[Update], scheme: Scheme) -> dict[str, str]:
     except (RewardError, LabelError):
         return {}
     told: dict[str, str] = {}
-    if found.verdict == "no-op" and len(found.agents) > 1:
+    if len(found.agents) > 1 and found.max_difference <= SAME:
         told["no-op"] = (
-            f"no-op: in {found.rows} rows statistics of each agent's own change no advantage; "
-            f"{found.why}"
+            f"no-op: in {found.rows} rows statistics of each agent's own change no advantage under "
+            f"{found.scheme}: decoupling does nothing here"
+        )
+    if len(found.agents) > 1 and _apart(updates):
+        told["apart"] = (
+            "apart: in no update two agents have rows of the same prompt, so that nothing compares "
+            "them; put the rows of one task into one batch (in TRL: one after the other, with "
+            "shuffle_dataset=False)"
         )
     for name, cause in zip(found.agents, found.causes, strict=True):
         label = CAUSES[cause]
@@ -48,6 +56,18 @@ def warnings_of(updates: Sequence[Update], scheme: Scheme) -> dict[str, str]:
                 f"{REMEDIES[label]} (A recorded log and counterpoint diagnose say more.)"
             )
     return told
+
+
+def _apart(updates: Sequence[Update]) -> bool:
+    """Whether no prompt has rows of two agents in any update."""
+    for _, _, labels in updates:
+        if "prompt" not in labels:
+            return False
+        seen: dict[Any, Any] = {}
+        for prompt, agent in zip(plain(labels["prompt"]), plain(labels["agent"]), strict=True):
+            if seen.setdefault(prompt, agent) != agent:
+                return False
+    return True
 
 
 def decisions_of(updates: Sequence[Update]) -> Decisions | None:

@@ -99,6 +99,13 @@ def main() -> None:
         key for key in recipe.state.log_history[0] if key.startswith("rewards/")
     )
 
+    both = made(
+        folder / "both", with_credit(GRPOTrainer, "agent_wise"),
+        per_agent_rewards({"a": letters, "b": letters}), 2,
+    )  # fmt: skip
+    both.train()
+    told["answered for"] = both.team_credit.metrics["counterpoint/advantage_rms/a"]
+
     credit, clock = TeamCredit("agent_wise", record=folder / "speed.jsonl"), []
     labels = {"prompt": [0] * 16, "rollout": [*range(8)] * 2, "agent": ["a"] * 8 + ["b"] * 8}
     for _ in range(200):
