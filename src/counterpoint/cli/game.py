@@ -36,7 +36,8 @@ class GameCommand:
     GAME is a name (`counterpoint games` lists them) or a JSON file:
     {"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}, a payoff for each player innermost. With
     "prior", the chance of each profile of types, it is a Bayesian game, with an axis for the types
-    of each player before those of actions. Networks play games in the world repeated_game.
+    of each player (of length 1 for who has one) before those of actions. Names are optional: name,
+    players, actions, types, source. Networks play games in the world repeated_game.
 
     Examples:
       counterpoint game prisoners_dilemma
@@ -72,8 +73,10 @@ class GameCommand:
         """Look, learn, print."""
         told = read_settings(self.set)
         own = {key: told.pop(key) for key in LEARNER if key in told}
-        if own and not self.learn:
-            raise SettingError(f"got {', '.join(own)} without --learn; wanted both")
+        asked = [*own, *(["--schemes"] if self.schemes else []),
+                 *(["--remedies"] if self.remedies != "none" else [])]  # fmt: skip
+        if asked and not self.learn:
+            raise SettingError(f"got {', '.join(asked)} without --learn; wanted both")
         game = self.made(told)
         if self.out:
             prepare(self.out)

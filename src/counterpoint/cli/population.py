@@ -84,7 +84,7 @@ class PopulationCommand:
 
 def tables(document: dict[str, Any]) -> list[Any]:
     """The verdict, a row an arm, and champions by budget."""
-    table = Table("arm", "champion", "95% interval", "− single", "believed", "charged",
+    table = Table("arm", "champion", "95% interval", "mean − single, paired", "believed", "charged",
                   "different members", box=SIMPLE_HEAD)  # fmt: skip
     for name, arm in document["arms"].items():
         champion, gap = arm["champion"], document.get("against_single", {}).get(name)
@@ -118,7 +118,9 @@ def _meetings(document: dict[str, Any]) -> list[str]:
             line = f"{name}: members with themselves {own:.3f}, with others {others:.3f}"
             if arm["elo"] is not None:
                 ratings = ", ".join(f"{value:+.0f}" for value in arm["elo"][:8])
-                line = f"{name}: Elo {ratings}" + (" ..." if len(arm["elo"]) > 8 else "")
+                order = "main first" if name.startswith("league") else "best first"
+                line = f"{name}: Elo of members, {order}: {ratings}"
+                line += " ..." if len(arm["elo"]) > 8 else ""
             told.append(line)
     return told
 
@@ -126,7 +128,10 @@ def _meetings(document: dict[str, Any]) -> list[str]:
 def _ends(document: dict[str, Any]) -> str:
     known = document["optimum"]
     best = "not known" if known is None else f"{known:.4g}"
-    return f"reference {best} ({document['unit']}); {document['repeats']} repeats"
+    return (
+        f"champions are interquartile means of: {document['unit']}; reference {best}; "
+        f"{document['repeats']} repeats; believed is the estimate for which a champion was chosen"
+    )
 
 
 def _sizes(told: str) -> tuple[int, ...]:

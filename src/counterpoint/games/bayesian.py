@@ -61,7 +61,8 @@ class BayesianGame:
         ):
             raise SettingError(
                 f"got a prior of shape {prior.shape} and payoffs of shape {payoffs.shape}; wanted "
-                "[types of each player] and [types of each, actions of each, players]"
+                "[types of each player] and [types of each, actions of each, players]; who knows "
+                "nothing alone has an axis of one type"
             )
         if not np.isfinite(payoffs).all():
             raise SettingError("got a payoff that is not finite; wanted numbers")
@@ -75,7 +76,7 @@ class BayesianGame:
                 f"{MOST_PROFILES:,}"
             )
         types = self.types or tuple(tuple(f"type {t}" for t in range(n)) for n in prior.shape)
-        actions = self.actions or tuple(tuple(str(a) for a in range(n)) for n in sizes)
+        actions = self.actions or tuple(tuple(f"a{a}" for a in range(n)) for n in sizes)
         if tuple(map(len, types)) != prior.shape or tuple(map(len, actions)) != sizes:
             raise SettingError("got names of types or actions that do not fit the payoffs")
         for key, value in (("prior", prior), ("payoffs", payoffs)):

@@ -124,8 +124,9 @@ def compare_populations(
         },
     }  # fmt: skip
     document["crossover"] = None
+    several = [name for name, size in arms if size > 1]
     if "single" in found and len(arms) > 1:
-        rival = max((name for name, _ in arms if name != "single"),
+        rival = max(several or [name for name, _ in arms if name != "single"],
                     key=lambda name: found[name][plan.budget].champion.mean())  # fmt: skip
         document["crossover"] = crossover(found["single"], found[rival], rival)
         document["against_single"] = {

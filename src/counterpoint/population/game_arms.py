@@ -82,7 +82,9 @@ class GameArms:
         return {
             "source": self.game.source,
             "optimum": float(best),
-            "unit": "what it can be held to" if self.duel else "mean payoff",
+            "unit": "what it can be held to, at most the value of the game"
+            if self.duel
+            else "mean payoff",
             "exact": True,
             "settings": asdict(self.settings),
         }

@@ -75,12 +75,26 @@ def sentences(document: Mapping[str, Any]) -> list[str]:
 
 def _verdict(document: Document) -> Verdict:
     first, *more = sentences(document)
+    if document.get("learned"):
+        more.append(_landed(document))
     sums = {key: value for key, value in document["sums"].items() if value is not None}
     facts = tuple(
         Fact(key.replace("_", " ").capitalize(), f"{value:.4g}", "sum of payoffs")
         for key, value in sums.items()
     )
     return Verdict(first, " ".join(more), facts)
+
+
+def _landed(document: Document) -> str:
+    """Where the first learners land, in a sentence."""
+    name, arm = next(iter(document["learned"]["arms"].items()), ("", None))
+    if arm is None:
+        return ""
+    where = ", ".join(
+        f"{share:.0%} at {'none of them' if key == 'none' else f'equilibrium {key}'}"
+        for key, share in sorted(arm["equilibria"].items(), key=lambda one: -one[1])[:3]
+    )
+    return f"Of {document['learned']['seeds']} teams under {name}, {where}."
 
 
 def _drawing(document: Document) -> Markup | None:
@@ -173,7 +187,11 @@ def _equilibria(document: Document, prefix: str) -> Table | None:
 def mix(names: Sequence[str], strategy: Sequence[str]) -> str:
     """A strategy in words: `3/4 stag, 1/4 hare`."""
     played = [(p, name) for p, name in zip(strategy, names, strict=True) if p != "0"]
-    return played[0][1] if len(played) == 1 else ", ".join(f"{p} {name}" for p, name in played)
+    if len(played) == 1:
+        return played[0][1]
+    if any(", " in name for _, name in played):
+        return " + ".join(f"{p} [{name}]" for p, name in played)
+    return ", ".join(f"{p} {name}" for p, name in played)
 
 
 def _learned(learned: Mapping[str, Any], prefix: str) -> Table:
@@ -233,6 +251,14 @@ DEFINITIONS = (
                "keep theirs. Of two players all extreme ones are found, in fractions."),
     Definition("rational", "Feasible and rational", "Means of payoffs of profiles that give each "
                "player at least its minmax value: what repetition can sustain among the patient."),
+    Definition("minmax", "Minmax value", "The least to which the others can hold a player who "
+               "answers them as well as it can."),
+    Definition("correlated", "Correlated, coarse", "Best and worst sum of payoffs where a device "
+               "tells each what to do and nobody gains by disobeying, or by not listening at all."),
+    Definition("entropy", "Entropy", "Of which equilibrium teams land at, in bits: 0 is always the "
+               "same."),
+    Definition("gains", "Deviation gains", "The most that one player of a team could still gain by "
+               "another strategy."),
     Definition("efficiency", "Selection efficiency", "(mean payoff - worst equilibrium) / (best "
                "payoff - worst equilibrium)."),
     Definition("cross", "Cross-play", "Mean payoff where players of different seeds meet."),

@@ -35,7 +35,9 @@ def population_page(document: Document, prefix: str) -> dict[str, Any]:
         "arms": _arms(document, prefix),
         "meetings": _meetings(document, prefix),
         "definitions": DEFINITIONS,
-        "settings": short_first(list(flatten(document["settings"]).items())),
+        "settings": short_first(list(flatten(
+            {**document["settings"], "members": [a["members"] for a in document["arms"].values()],
+             "repeats": document["repeats"]}).items())),
     }  # fmt: skip
 
 
@@ -43,12 +45,15 @@ def headline(document: Mapping[str, Any]) -> str:
     """The verdict in a sentence."""
     arms = document["arms"]
     best = max(arms, key=lambda name: arms[name]["champion"]["iqm"])
-    champion = arms[best]["champion"]
-    told = (
-        f"At {document['budget']} updates {best} is best: {champion['iqm']:.3f} "
-        f"[{champion['low']:.3f}, {champion['high']:.3f}]"
-    )
-    crossing = document["crossover"]
+    told = f"At {document['budget']} updates {best} is best: {_interval(arms[best])}"
+    crossing, several = document["crossover"], [n for n in arms if arms[n]["members"] > 1]
+    if several and best not in several and best != "single":
+        first = max(several, key=lambda name: arms[name]["champion"]["iqm"])
+        return (
+            f"At {document['budget']} updates no population is better than what one learner has "
+            f"for nothing, {best.replace('_', ' ')} of its selves: {_interval(arms[best])}; the "
+            f"best population is {first}: {_interval(arms[first])}."
+        )
     if crossing is None:
         return f"{told}."
     rival = crossing["rival"]
@@ -61,6 +66,11 @@ def headline(document: Mapping[str, Any]) -> str:
         f"{told}; by its mean {rival} overtakes the single learner at {crossing['budget']:.0f} "
         f"updates [{ends[0]}, {ends[1]}]."
     )
+
+
+def _interval(arm: Mapping[str, Any]) -> str:
+    champion = arm["champion"]
+    return f"{champion['iqm']:.3f} [{champion['low']:.3f}, {champion['high']:.3f}]"
 
 
 def _value(value: Any) -> str:
@@ -100,7 +110,11 @@ def _arms(document: Document, prefix: str) -> Table:
     columns = (
         Column("Arm", ("arm",), numeric=False),
         Column("Champion", ("iqm", "low", "high")),
-        Column("Against one", ("difference", "low", "high"), missing="this is the single learner"),
+        Column(
+            "Mean difference to single",
+            ("difference", "low", "high"),
+            missing="this is the single learner",
+        ),
         Column("Believed", ("believed",)),
         Column("Winner's curse", ("curse", "low", "high")),
         Column("Charged", ("spent",)),
@@ -126,7 +140,10 @@ def _arms(document: Document, prefix: str) -> Table:
                      (arm["diversity"],)),
             ))
         )  # fmt: skip
-    caption = f"At {document['budget']} updates in all; differences are of the same repeats."
+    caption = (
+        f"At {document['budget']} updates in all; champions are interquartile means, differences "
+        "are means over the same repeats, so that they are not those of the first column."
+    )
     return Table("arms", caption, columns, tuple(rows), f"{prefix}-arms.csv")
 
 
@@ -169,6 +186,8 @@ DEFINITIONS = (
                "observed; it cannot tell of cycles, in which all rate alike."),
     Definition("curse", "Winner's curse", "The estimate for which the champion was chosen, less "
                "what it is worth."),
+    Definition("believed", "Believed", "The estimate for which the champion was chosen."),
+    Definition("charged", "Charged", "Updates that one repeat cost, evaluations included."),
     Definition("crossover", "Crossover", "The budget from which on the best population stays ahead "
                "of the single learner, between those measured, on a logarithmic scale."),
     Definition("diversity", "Different members", "Effective number of different teams in the end: "
