@@ -76,6 +76,87 @@ def test_bayesian_games_that_are_none(tmp_path):
         read_game(file)
 
 
+def test_bayesian_games_are_exact_with_a_prior_of_thirds():
+    """In sixths, and so, times 6, in whole numbers."""
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        payoffs = rng.integers(-2, 3, (3, 1, 2, 2, 2)).astype(float)
+        game = BayesianGame(np.array([[4], [1], [1]]) / 6, payoffs)
+        form = game.normal_form()
+        for row, plan in enumerate(game.strategies(0)):
+            for column in range(2):
+                wanted = sum(w * payoffs[t, 0, plan[t], column] for t, w in enumerate((4, 1, 1)))
+                assert [6 * value for value in form.exact[row, column]] == wanted.tolist()
+    dilemma = np.array([[[[[3, 3], [0, 5]], [[5, 0], [1, 1]]]]] * 2)
+    tiny = BayesianGame(np.ones((2, 1)) / 2, dilemma * 1e-13)
+    (found,) = equilibria(tiny.normal_form())
+    assert found.pure
+
+
+@pytest.mark.parametrize("text", [
+    '{"payoffs": [[[1, 1]]], "players": 5}', '{"payoffs": [[[1, 1]]], "actions": 5}',
+    '{"payoffs": [[[1, 1]]], "players": "ab"}', '{"payoffs": [[[1e308, -1e308]]]}',
+    '{"payoffs": [[[1, 1]]], "name": "\\ud800"}',
+    '{"payoffs": [[[1, 1]]], "actions": [["\\u001b[31m"], ["b"]]}',
+    '{"prior": [[1]], "payoffs": [[[[[1, 1]]]]], "types": 5}',
+    '{"prior": [[1]], "payoffs": [[[[[1, 1]]]]], "actions": true}',
+    '{"prior": [[1%s]], "payoffs": [[[[[1, 1]]]]]}' % ("0" * 400),
+])  # fmt: skip
+def test_hostile_files_are_refused_in_a_line(text, tmp_path, capsys):
+    file = tmp_path / "g.json"
+    file.write_text(text)
+    assert main(["game", str(file)]) == 2
+    assert capsys.readouterr().err.count("\n") <= 3
+
+
+def test_a_game_without_choices_and_one_that_is_too_wide(tmp_path, capsys):
+    file = tmp_path / "g.json"
+    file.write_text('{"payoffs": [[[1, 1]]]}')
+    assert main(["game", str(file), "--json"]) == 0
+    assert '"optimum": 2.0' in capsys.readouterr().out
+    with pytest.raises(SettingError, match="bases"):
+        equilibria(bimatrix(np.zeros((2, 600)), np.zeros((2, 600))))
+
+
+def test_who_takes_turns_is_at_both_and_gains_nothing():
+    told = learning_document(make_game("battle_of_the_sexes"), ("happo_per_agent",), ("device",),
+                             20, {"updates": 300})["arms"]["happo_per_agent, device"]  # fmt: skip
+    assert told["deviation_gain"]["value"] < 0.01
+    assert "0+2" in told["equilibria"]
+    assert "none" not in told["equilibria"]
+
+
+def test_numbers_of_equilibria_are_those_that_are_told():
+    payoff = np.diag(np.arange(1.0, 8.0))
+    game = bimatrix(payoff, payoff)
+    listed = game_document(game)["equilibria"]
+    told = learning_document(game, ("happo_per_agent",), ("none",), 6, {"updates": 200})
+    for key in told["arms"]["happo_per_agent"]["equilibria"]:
+        assert max(listed[int(key)]["strategies"][0]) == 1.0  # teams land at pure ones
+    three = np.zeros((2, 2, 2, 3))
+    three[..., 0] = (np.eye(2) * 2 - 1)[:, :, None]
+    three[..., 1], three[..., 2] = -three[..., 0], np.array([1.0, 0.0])
+    mixed = learning_document(Game(three), ("happo_per_agent",), ("none",), 3,
+                              {"updates": 1, "start": 0.0, "lr": 0.0})  # fmt: skip
+    assert len(game_document(Game(three))["equilibria"]) == 1
+    assert set(mixed["arms"]) == {"happo_per_agent"}
+
+
+def test_partners_of_a_population_keep_their_running_statistics(monkeypatch):
+    import counterpoint.games.learners as room
+
+    states, plain = [], room.advantages
+
+    def noted(*told, state=None):
+        states.append(state)
+        return plain(*told, state=state)
+
+    monkeypatch.setattr(room, "advantages", noted)
+    learn(make_game("stag_hunt"), Learning(scheme="group_reward_decoupled", updates=5,
+                                           remedy="population"), 2)  # fmt: skip
+    assert [state is None for state in states] == [True] * 2 + [False] * 8
+
+
 def test_three_who_want_the_same_by_hand():
     same = (np.indices((2, 2, 2)).sum(axis=0) % 3) == 0
     found = search_mixed(Game(np.stack([same.astype(float)] * 3, axis=-1)))

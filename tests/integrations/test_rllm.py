@@ -92,7 +92,13 @@ def test_each_role_has_its_own_state_and_updates(tmp_path):
     for i in range(2):
         call(whole, group("t:a", [0.0 + i, 1.0]))
         call(whole, group("t:b", [10.0, 12.0 + i]))
-    assert read_decisions(tmp_path / "c.jsonl").step.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    call(whole, group("t:a", [2.0, 1.0]))  # a role may be in more steps than another
+    for role, updates in (("a", 3), ("b", 2)):
+        log = read_decisions(tmp_path / f"c-{role}.jsonl")
+        assert log.step.tolist() == [step for step in range(updates) for _ in range(2)]
+    same = PerRole("group_reward_decoupled", tmp_path / "c.jsonl")
+    same.load_state_dict(whole.state_dict())
+    assert [len(read_decisions(tmp_path / f"c-{role}.jsonl")) for role in "ab"] == [6, 4]
     again = PerRole("group_reward_decoupled")
     again.load_state_dict(json.loads(json.dumps(whole.state_dict())))
     for name in ("t:a", "t:b"):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.credit import advantages, catalogue
-from counterpoint.errors import OutputError, SettingError, StateError
+from counterpoint.errors import LabelError, OutputError, SettingError, StateError
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.recorder import plain
 from counterpoint.readers import read_decisions
@@ -176,6 +176,33 @@ def test_a_component_that_an_agent_never_has_is_no_part_of_its_reward(tmp_path):
     assert told.tolist() == [-1, 1, -1, 1]
 
 
+def test_a_line_that_a_kill_cut_short_is_taken_off(tmp_path):
+    file = tmp_path / "c.jsonl"
+    TeamCredit(record=file)(*batch(0))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20])
+    TeamCredit(record=file, warn=lambda _: None)(*batch(1))
+    assert len(read_decisions(file)) == 2 * len(batch(0)[0]) - 1
+    other = tmp_path / "notes.jsonl"  # what is no row of ours is left alone
+    other.write_bytes(b'{"prompt": 0, "rollout": 0, "agent": "a", "reward": 1.0}')
+    TeamCredit(record=other, warn=lambda _: None)
+    assert other.read_bytes().endswith(b"1.0}\n")
+
+
+def test_a_log_that_fails_moves_no_statistics(tmp_path):
+    credit = TeamCredit("group_reward_decoupled", record=tmp_path / "d" / "c.jsonl")
+    credit(*batch(0))
+    before = credit.state_dict()
+    (tmp_path / "d" / "c.jsonl").unlink()
+    (tmp_path / "d").rmdir()
+    with pytest.raises(OutputError):
+        credit(*batch(1))
+    assert credit.state_dict() == before
+    sound = TeamCredit(record=tmp_path / "e.jsonl")
+    with pytest.raises(LabelError, match="cannot hold"):
+        sound([1.0, 2.0], {"prompt": ["\ud800"] * 2, "agent": ["a", "a"]})
+
+
 def test_rows_of_an_earlier_training_are_told_of(tmp_path):
     said = []
     TeamCredit(record=tmp_path / "c.jsonl")(*batch())
@@ -218,5 +245,7 @@ def test_metrics_for_a_logger():
 def test_columns_of_all_kinds():
     assert plain(np.array([1, 2])) == [1, 2]
     assert plain([np.int64(3), "x"]) == [3, "x"]
+    assert plain([True, False]) == ["True", "False"]
     torch = pytest.importorskip("torch")
     assert plain(torch.tensor([4, 5])) == [4, 5]
+    assert plain([torch.tensor(1)]) == [1]

@@ -17,6 +17,7 @@ from counterpoint.errors import SettingError
 from counterpoint.games import make_game
 from counterpoint.population import Plan, Settings, compare_populations
 from counterpoint.population.arms import Spending, average, best_of, league, past_selves
+from counterpoint.population.compare import _company
 from counterpoint.population.duels import FROZEN, Duellists, elo, is_duel
 from counterpoint.population.members import Members
 
@@ -65,6 +66,8 @@ def test_ratings():
     assert ratings.sum() == pytest.approx(0)
     cycle = 0.5 + 0.5 * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     assert np.allclose(elo(cycle), 0)  # a cycle is invisible
+    # three quarters of the points are 400 log10 3 = 191 apart
+    assert np.ptp(elo(np.array([[0.5, 0.75], [0.25, 0.5]]))) == pytest.approx(190.85, abs=0.01)
     assert np.isfinite(elo(np.array([[0.5, 1.0], [0.0, 0.5]]))).all()
     assert elo(np.array([[0.5]])).tolist() == [0]
 
@@ -104,7 +107,20 @@ def test_a_league_forgets_old_selves_and_no_member_is_worth_more_than_the_game()
     team = Duellists(ROCK, Settings(), 1, 4)
     for _ in range(40):
         team.freeze(np.arange(4))
-    assert team.pool.shape[1] <= FROZEN
+    assert team.pool.shape[1] == 4 * 40
+    for _ in range(2 * FROZEN):
+        team.freeze(np.arange(4))
+    assert team.pool.shape[1] <= 4 * FROZEN
+    assert {block.shape[1] for block in team.blocks} == {4}  # a main among each, whatever is left
+
+
+def test_a_duel_needs_two_plays_in_each_seat():
+    for batch in (2, 3, 5):
+        with pytest.raises(SettingError, match="even number of at least 4"):
+            Plan("rock_paper_scissors", (1,), 400, 2, {"batch": batch})
+    Plan("climbing", (1,), 400, 2, {"batch": 3})
+    with pytest.raises(SettingError, match="2 to 10,000"):
+        Plan("climbing", (1,), 400, 10**9)
 
 
 def test_members_who_differ_in_schemes():
@@ -117,6 +133,15 @@ def test_members_who_differ_in_schemes():
     assert not np.allclose(credit[:, 2], credit[:, 1])
     team.update(2)
     assert np.isfinite(team.values()).all()
+
+
+def test_elo_is_in_the_unit_of_the_game():
+    for small in (0.001, 0.1):
+        against = np.array([[0, small], [-small, 0]])
+        one = Spending(np.ones(1), np.ones(1), 1, np.ones(1), against)
+        told = _company(one, (-1.0, 1.0))["elo"]
+        assert told[0] - told[1] == pytest.approx(400 * np.log10((1 + small) / (1 - small)))
+        assert _company(one, None)["elo"] is None
 
 
 def test_parts_are_joined():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,11 @@ from counterpoint.games.search import search_mixed
 from counterpoint.games.strangers import cross_play
 from counterpoint.stats import bootstrap_interval, means, wilson_interval
 
+HEARD = 0.05
+"""Signals that a team meets more seldom are not looked at where it lands."""
 NEAR = 0.1
 """A team is at an equilibrium if no player's probabilities differ by more in all."""
+MOST_SEEDS = 10_000
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
 """What is compared where no schemes are named."""
 
@@ -57,13 +61,9 @@ def game_document(game: Game) -> dict[str, Any]:
             why[name] = str(error)
             return None
 
-    search = equilibria if game.count == 2 else search_mixed
-    found = attempt("equilibria", lambda: search(game))
-    kind = "the pure ones"
-    if found is not None:
-        kind = "all extreme ones" if game.count == 2 else "all pure ones, mixed ones by search"
-    if found is None:
-        found = pure_equilibria(game)
+    found, kind, lacking = _found(game)
+    if lacking:
+        why["equilibria"] = lacking
     sustained = attempt("critical_discount", lambda: critical_discount(game))
     anarchy = attempt("price_of_anarchy", lambda: price_of_anarchy(game)) or {}
     least = attempt("minmax", lambda: minmax(game).tolist())
@@ -130,14 +130,14 @@ def learning_document(
         if remedy not in (*REMEDIES, SHAPING):
             wanted = ", ".join((*REMEDIES, SHAPING))
             raise SettingError(f"got remedy '{remedy}'; wanted one of {wanted}")
-    if seeds < 2:
-        raise SettingError(f"got {seeds} seeds; wanted at least 2")
+    if not 2 <= seeds <= MOST_SEEDS:
+        raise SettingError(f"got {seeds} seeds; wanted 2 to {MOST_SEEDS:,}")
     repeated = game.sizes == (2, 2)
     if SHAPING in remedies and not repeated:
         raise SettingError(f"got remedy {SHAPING} in a game of {game.sizes} actions; wanted 2 x 2")
     cells = [(scheme, remedy) for remedy in remedies if remedy != SHAPING
              for scheme in schemes or SCHEMES]  # fmt: skip
-    known = _known_equilibria(game)
+    known = _found(game)[0]
     strengths = (0.0, SHAPED) if SHAPING in remedies else (0.0,)
     pairs = [(start, shaping) for shaping in strengths for start in STARTS] if repeated else []
     total = len(cells) + len(pairs)
@@ -188,8 +188,7 @@ def _landed(game: Game, learned: Learned, known: Sequence[Equilibrium]) -> dict[
     best = float(game.payoffs.mean(axis=-1).max())
     worst = min((float(sum(one.payoffs)) / game.count for one in known), default=float("nan"))
     pairs = cross_play(game, learned) if game.count == 2 else (float(team.mean()), None)
-    overall = learned.overall()
-    gains = [float(game.gain([strategy[s] for strategy in overall]).max()) for s in range(seeds)]
+    gains = [_gain(game, learned, s) for s in range(seeds)]
     return {
         "payoff": asdict(_mean_of(team)),
         "by_player": [asdict(_mean_of(column)) for column in learned.payoffs.T],
@@ -204,24 +203,41 @@ def _landed(game: Game, learned: Learned, known: Sequence[Equilibrium]) -> dict[
     }
 
 
-def _known_equilibria(game: Game) -> list[Equilibrium]:
-    """Those against which teams are compared: all where they are few, else the pure ones."""
+@lru_cache(maxsize=8)
+def _found(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
+    """The equilibria that are told, in the order of their numbers, which they are, and why not all
+    are."""
     try:
-        found = equilibria(game) if max(game.sizes) <= 6 else pure_equilibria(game)
-    except SettingError:
-        found = pure_equilibria(game)
-    return found if len(found) <= 1000 else pure_equilibria(game)
+        if game.count == 2:
+            return tuple(equilibria(game)), "all extreme ones", ""
+        return tuple(search_mixed(game)), "all pure ones, mixed ones by search", ""
+    except (SettingError, MissingPackageError) as error:
+        return tuple(pure_equilibria(game)), "the pure ones", str(error)
 
 
 def _nearest(learned: Learned, seed: int, known: Sequence[Equilibrium]) -> int | str:
-    """The number of the equilibrium at which a team is, or `none`."""
-    own = [strategy[seed] for strategy in learned.overall()]
-    for number, one in enumerate(known):
-        apart = [np.abs(mine - theirs).sum() for mine, theirs in
-                 zip(own, one.floats(), strict=True)]  # fmt: skip
-        if max(apart) <= NEAR:
-            return number
-    return "none"
+    """The number of the equilibrium at which a team is, or `none`; `0+2` where it is at one after
+    some signals and at another after others."""
+    places: set[int] = set()
+    for signal in np.flatnonzero(learned.weights[seed] >= HEARD):
+        own = [strategy[seed, signal] for strategy in learned.strategies]
+        for number, one in enumerate(known):
+            apart = [np.abs(mine - theirs).sum() for mine, theirs in
+                     zip(own, one.floats(), strict=True)]  # fmt: skip
+            if max(apart) <= NEAR:
+                places.add(number)
+                break
+        else:
+            return "none"
+    return min(places) if len(places) == 1 else "+".join(map(str, sorted(places)))
+
+
+def _gain(game: Game, learned: Learned, seed: int) -> float:
+    """The most that one player could gain who deviates after each signal, knowing it."""
+    gains = np.zeros(game.count)
+    for signal, weight in enumerate(learned.weights[seed]):
+        gains += weight * game.gain([strategy[seed, signal] for strategy in learned.strategies])
+    return float(gains.max())
 
 
 def _mean_of(samples: Floats) -> Any:

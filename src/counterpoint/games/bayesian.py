@@ -9,17 +9,19 @@ Management Science 14 (1967-68).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
-from math import prod
-from typing import Any
+from math import log10, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
-from counterpoint.games.game import MOST_PROFILES, Game
+from counterpoint.games.game import MOST_PROFILES, Game, as_fraction
 
 Floats = NDArray[np.float64]
+
+MOST_TERMS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ class BayesianGame:
         try:
             prior = np.array(self.prior, dtype=np.float64)
             payoffs = np.array(self.payoffs, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise SettingError(f"got a table that is none ({error})") from None
         count = prior.ndim
         if (
@@ -69,10 +71,10 @@ class BayesianGame:
         if not np.isfinite(prior).all() or (prior < 0).any() or abs(prior.sum() - 1) > 1e-9:
             raise SettingError(f"got a prior that adds up to {prior.sum():.6g}; wanted chances")
         sizes = payoffs.shape[count : 2 * count]
-        profiles = prod(m**t for m, t in zip(sizes, prior.shape, strict=True))
-        if profiles > MOST_PROFILES:
+        most = sum(t * log10(m) for m, t in zip(sizes, prior.shape, strict=True))
+        if most > log10(MOST_PROFILES) + 1e-9:
             raise SettingError(
-                f"got a game of {profiles:,} profiles of strategies; wanted at most "
+                f"got a game of 10^{most:.1f} profiles of strategies; wanted at most "
                 f"{MOST_PROFILES:,}"
             )
         types = self.types or tuple(tuple(f"type {t}" for t in range(n)) for n in prior.shape)
@@ -92,19 +94,45 @@ class BayesianGame:
     def normal_form(self) -> Game:
         """The game whose actions are strategies, paid as expected before types are drawn.
 
-        Expectations are rounded at the twelfth decimal, so that fractions stay small.
+        Expectations are in fractions where there are at most 20,000 terms: those of the prior are
+        the simplest ones that are as near as can be (.333... is a third). Beyond that they are
+        rounded at the twelfth digit of the largest, so that payoffs that are the same stay so.
         """
         count = self.prior.ndim
         plans = [self.strategies(player) for player in range(count)]
-        total = np.zeros((*map(len, plans), count))
+        shape = (*map(len, plans), count)
+        names = tuple(
+            tuple(self._named(player, plan) for plan in own) for player, own in enumerate(plans)
+        )
+        if prod(shape) * self.prior.size <= MOST_TERMS:
+            exact = self._expected(plans)
+            payoffs = np.array([float(v) for values in exact.values() for v in values])
+            return Game(payoffs.reshape(shape), self.name, self.players, names, self.source, exact)
+        total = np.zeros(shape)
         for types in np.ndindex(self.prior.shape):
             if self.prior[types] > 0:
                 does = [[plan[t] for plan in own] for own, t in zip(plans, types, strict=True)]
                 total += self.prior[types] * self.payoffs[types][np.ix_(*does)]
-        names = tuple(
-            tuple(self._named(player, plan) for plan in own) for player, own in enumerate(plans)
-        )
-        return Game(np.round(total, 12), self.name, self.players, names, self.source)
+        scale = max(float(np.abs(total).max()), 1e-300)
+        rounded = np.round(total / scale, 12) * scale
+        return Game(rounded, self.name, self.players, names, self.source)
+
+    def _expected(
+        self, plans: list[list[tuple[int, ...]]]
+    ) -> dict[tuple[int, ...], tuple[Fraction, ...]]:
+        """Profile of strategies to expected payoffs."""
+        prior = {t: _simple(float(self.prior[t])) for t in np.ndindex(self.prior.shape)}
+        whole = sum(prior.values())
+        found = {}
+        for profile in product(*(range(len(own)) for own in plans)):
+            paid = [Fraction(0)] * self.prior.ndim
+            for types, chance in prior.items():
+                if chance:
+                    does = tuple(plans[i][k][types[i]] for i, k in enumerate(profile))
+                    for player, value in enumerate(self.payoffs[(*types, *does)]):
+                        paid[player] += chance / whole * as_fraction(float(value))
+            found[profile] = tuple(paid)
+        return found
 
     def _named(self, player: int, plan: tuple[int, ...]) -> str:
         actions, types = self.actions[player], self.types[player]
@@ -113,22 +141,10 @@ class BayesianGame:
         return ", ".join(f"{t}: {actions[a]}" for t, a in zip(types, plan, strict=True))
 
 
-def from_document(told: dict[str, Any], name: str) -> BayesianGame:
-    """The game that a file describes, with `prior` and `payoffs` and perhaps names.
-
-    Raises:
-        SettingError: it is none.
-    """
-
-    def names(key: str) -> tuple[tuple[str, ...], ...]:
-        found = told.get(key) or ()
-        if not all(isinstance(one, list) for one in found):
-            raise SettingError(f"got {key} that are no lists of texts")
-        return tuple(tuple(map(str, one)) for one in found)
-
-    players = tuple(map(str, told.get("players") or ()))
-    return BayesianGame(told["prior"], told["payoffs"], str(told.get("name", name)), players,
-                        names("types"), names("actions"), str(told.get("source", "")))  # fmt: skip
+def _simple(chance: float) -> Fraction:
+    """The simplest fraction that is the same to the last digit of a float, or the decimal."""
+    near = Fraction(chance).limit_denominator(1_000_000)
+    return near if abs(float(near) - chance) <= 1e-15 else as_fraction(chance)
 
 
 def unsure_battle(chance: float = 0.5) -> Game:

@@ -41,7 +41,9 @@ def correlated_equilibrium(
     if size > MOST_VARIABLES:
         raise SettingError(f"got a game of {size:,} profiles; wanted at most {MOST_VARIABLES:,}")
     welfare = game.payoffs.sum(axis=-1).ravel()
-    temptations = np.array(list(_temptations(game, kind)))
+    temptations = np.array(list(_temptations(game, kind))).reshape(-1, size)
+    if not len(temptations):  # nobody has a choice
+        return np.ones(game.sizes), float(welfare[0])
     told = solver()(
         c=-welfare if best else welfare,
         A_ub=temptations,

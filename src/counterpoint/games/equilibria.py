@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 Rational = tuple[Fraction, ...]
 MOST_BASES = 200_000
 """Subsets of constraints that are looked at, for each player: 8 x 8 actions have 12,870."""
+MOST_CHECKS = 4_000_000
+"""Bases times constraints: each point is held against all of them."""
 SLACK = 1e-7
 """A basis that is infeasible by more, in floating point, is not looked at exactly."""
 
@@ -78,7 +80,7 @@ def _extreme(game: Game) -> tuple[Equilibrium, ...]:
     """All extreme equilibria of a game of two, which several questions about it begin with."""
     rows, columns = game.sizes
     bases = comb(rows + columns, min(rows, columns))
-    if bases > MOST_BASES:
+    if bases > MOST_BASES or bases * (rows + columns) > MOST_CHECKS:
         raise SettingError(
             f"got a game of {rows} x {columns} actions, which has {bases:,} bases; wanted at most "
             f"{MOST_BASES:,}: its pure equilibria are found at any size"

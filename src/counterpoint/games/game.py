@@ -19,6 +19,7 @@ from counterpoint.errors import SettingError
 Floats = NDArray[np.float64]
 MOST_PROFILES = 200_000
 """Profiles of actions that a game may have."""
+LARGEST = 1e100
 MOST_BYTES = 64_000_000
 
 
@@ -40,6 +41,8 @@ class Game:
     """[A][M_i] names."""
     source: str = ""
     """Where it comes from."""
+    fractions: Mapping[tuple[int, ...], tuple[Fraction, ...]] | None = None
+    """Profile to exact payoffs, where `payoffs` are rounded ones; None takes those as written."""
 
     def __post_init__(self) -> None:
         try:
@@ -57,6 +60,8 @@ class Game:
             )
         if not np.isfinite(payoffs).all():
             raise SettingError("got a payoff that is not finite; wanted numbers")
+        if np.abs(payoffs).max() > LARGEST:
+            raise SettingError(f"got a payoff beyond {LARGEST:.0e}; wanted smaller ones")
         payoffs.flags.writeable = False
         object.__setattr__(self, "payoffs", payoffs)
         count, sizes = payoffs.shape[-1], payoffs.shape[:-1]
@@ -87,6 +92,8 @@ class Game:
     @cached_property
     def exact(self) -> Mapping[tuple[int, ...], tuple[Fraction, ...]]:
         """Profile to payoffs as fractions: decimals as they are written, not as they are stored."""
+        if self.fractions is not None:
+            return self.fractions
         return {
             profile: tuple(as_fraction(float(v)) for v in self.payoffs[profile])
             for profile in self.profiles()
@@ -160,18 +167,42 @@ def read_game(path: Path) -> Game:
     known = ("payoffs", "name", "players", "actions", "source", "prior", "types")
     if unknown := sorted(set(told) - set(known)):
         raise SettingError(f"got {', '.join(unknown)} in {path}; wanted {', '.join(known)}")
+    name, source = _text(told.get("name", path.stem)), _text(told.get("source", ""))
+    players, actions = _texts(told.get("players")), _lists(told.get("actions"))
     if "prior" in told:
-        from counterpoint.games.bayesian import from_document
+        from counterpoint.games.bayesian import BayesianGame
 
-        return from_document(told, path.stem).normal_form()
+        types = _lists(told.get("types"))
+        return BayesianGame(
+            told["prior"], told["payoffs"], name, players, types, actions, source
+        ).normal_form()
     try:
         payoffs = np.array(told["payoffs"], dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise SettingError(f"got payoffs in {path} that are no table of numbers") from None
-    players, actions = told.get("players") or (), told.get("actions") or ()
-    if not all(isinstance(one, str) for one in players) or not all(
-        isinstance(one, list) for one in actions
-    ):
-        raise SettingError(f"got names in {path} that are none; wanted lists of texts")
-    return Game(payoffs, str(told.get("name", path.stem)), tuple(players),
-                tuple(tuple(names) for names in actions), str(told.get("source", "")))  # fmt: skip
+    return Game(payoffs, name, players, actions, source)
+
+
+def _text(told: Any) -> str:
+    """A name that can be shown.
+
+    Raises:
+        SettingError: it is none.
+    """
+    if not isinstance(told, str) or not (told.isprintable() or not told):
+        raise SettingError(f"got a name {told!r}; wanted printable text")
+    return told
+
+
+def _texts(told: Any) -> tuple[str, ...]:
+    """[n] names; empty where there are none."""
+    if not isinstance(told, list | None):
+        raise SettingError(f"got names {told!r}; wanted a list of texts")
+    return tuple(_text(one) for one in told or ())
+
+
+def _lists(told: Any) -> tuple[tuple[str, ...], ...]:
+    """[A][n] names; empty where there are none."""
+    if not isinstance(told, list | None):
+        raise SettingError(f"got names {told!r}; wanted a list of lists of texts")
+    return tuple(_texts(one if one is not None else []) for one in told or ())

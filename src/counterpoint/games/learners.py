@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import advantages
+from counterpoint.credit import RunningState, advantages
 from counterpoint.credit.catalogue import scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
@@ -37,10 +37,6 @@ class Learned:
     the first of two said i and the second j."""
     history: Floats
     """[T + 1, A] mean over seeds of the expected payoffs before each update, and after the last."""
-
-    def overall(self) -> tuple[Floats, ...]:
-        """[A] arrays [S, M_i]: how often each action is taken, whatever the signal."""
-        return tuple((each * self.weights[..., None]).sum(axis=1) for each in self.strategies)
 
 
 def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
@@ -110,8 +106,9 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
     size, scheme = learning.partners, scheme_named(learning.scheme)
     tables = [Table(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
     history = [np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0)]
+    states: list[RunningState | None] = [None] * seeds
     for _ in range(learning.updates):
-        for table in tables:
+        for number, table in enumerate(tables):
             signal, actions = table.play()
             rng = table.rngs[0]
             order = np.stack([rng.permutation(size) for _ in range(actions.shape[1])], axis=1)
@@ -121,7 +118,8 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
             own = paid.copy()
             for play in columns:
                 own[order[:, play], play, 1] = paid[:, play, 1]
-            credit = advantages(own.reshape(-1), table.labels, scheme)
+            credit = advantages(own.reshape(-1), table.labels, scheme, state=states[number])
+            states[number] = credit.state
             table.ascend(signal, actions, credit.values.reshape(own.shape))
         history.append(np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0))
     strategies = tuple(np.stack([t.strategies()[i][0] for t in tables]) for i in range(game.count))

@@ -60,5 +60,7 @@ class Learning:
         require("partners", self.partners, 2, 64)
         if self.restarts is not None:
             require("restarts", self.restarts, 1, 1000)
+        if self.paid not in ("own", "team"):
+            raise SettingError(f"got paid={self.paid!r}; wanted own or team")
         if self.remedy not in REMEDIES:
             raise SettingError(f"got remedy {self.remedy!r}; wanted one of {', '.join(REMEDIES)}")

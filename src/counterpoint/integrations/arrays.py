@@ -31,7 +31,7 @@ def normalized(values: Any, active: Any = None, scheme: Given = "happo_per_agent
         scheme: what to compute. One with memory needs a `TeamCredit`, which keeps its state and may
             record; not inside `jax.jit`.
 
-    Returns: the shape, the kind and the floating type of `values`.
+    Returns: the shape, the kind and the floating type of `values`; of integers floats.
 
     Raises:
         RewardError: another shape, or an infinite value (inside `jax.jit` it counts as missing).
@@ -49,7 +49,8 @@ def normalized(values: Any, active: Any = None, scheme: Given = "happo_per_agent
         where = arrays_of(values).xp.where
         column = where(_counting(active, shape[:3]), column, float("nan"))
     found = _computed(column.reshape(-1), labels, scheme).reshape(shape)
-    return found.astype(values.dtype) if isinstance(values, np.ndarray) else found
+    whole = isinstance(values, np.ndarray) and not np.issubdtype(values.dtype, np.floating)
+    return found.astype(values.dtype) if isinstance(values, np.ndarray) and not whole else found
 
 
 def _computed(column: Any, labels: dict[str, Any], scheme: Given) -> Any:

@@ -20,6 +20,8 @@ from counterpoint.integrations.team_credit import TeamCredit
 
 RAW = "reward_raw"
 """The metric that keeps the reward as it was."""
+MISSING = "reward_missing"
+"""The metric that says there was none."""
 STATE = "counterpoint"
 """Our key in a model's state."""
 
@@ -70,7 +72,7 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
         balance: as in `after_each`.
 
     Returns: copies; the reward is the advantage, and `metrics["reward_raw"]` the reward. A reward
-        that is missing (NaN) has the advantage 0 and no such metric.
+        that is missing (NaN) has the advantage 0, and `metrics["reward_missing"]` instead.
 
     Raises:
         LabelError: a trajectory has no agent.
@@ -83,7 +85,10 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
     ]
     if not rows:
         return []
-    rewards = [one.metrics.get(RAW, one.reward) for _, one in rows]
+    rewards = [
+        math.nan if one.metrics.get(MISSING) else one.metrics.get(RAW, one.reward)
+        for _, one in rows
+    ]
     labels: dict[str, list[Any]] = {
         "prompt": [str(prompt) for prompt, _ in rows],
         "agent": [agent_of(one) for _, one in rows],
@@ -152,7 +157,8 @@ def load_state(model: Any, credit: TeamCredit) -> bool:
 
 def _paid(trajectory: Any, advantage: float) -> Any:
     raw = trajectory.metrics.get(RAW, trajectory.reward)
-    kept = {} if math.isnan(raw) else {RAW: raw}
+    missing = math.isnan(raw) or bool(trajectory.metrics.get(MISSING))
+    kept = {MISSING: 1.0} if missing else {RAW: raw}
     return trajectory.model_copy(
         update={"reward": advantage, "metrics": {**trajectory.metrics, **kept}}
     )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from counterpoint.errors import LabelError
 from counterpoint.integrations.entry import Given, credit_of
+from counterpoint.integrations.recorder import plain
 
 PREFIX = "reward/"
 
@@ -95,7 +96,11 @@ class AdvantageEstimator:
         if lacking := [agent for agent in self.agents if agent not in found]:
             raise LabelError(f"got a batch without {PREFIX}{lacking[0]}; wanted all of its agents")
         agents = self.agents or tuple(sorted(found))
-        whose = [str(one) for one in batch["agent"]] if "agent" in batch else None
+        whose = [str(one) for one in plain(batch["agent"])] if "agent" in batch else None
+        if whose is not None and agents and (strange := sorted(set(whose) - set(agents))):
+            raise LabelError(
+                f"got rows of agent '{strange[0]}' without a column {PREFIX}{strange[0]}"
+            )
         if not agents:
             row = np.flatnonzero(counted)
             return row, None if whose is None else [whose[i] for i in row], rewards[row]
@@ -108,4 +113,7 @@ class AdvantageEstimator:
 
 
 def _array(values: Any) -> NDArray[Any]:
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values
+    return np.asarray(values)

@@ -10,11 +10,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.errors import OutputError
+from counterpoint.errors import LabelError, OutputError
 from counterpoint.records import LABELS
 from counterpoint.runs.files import write_atomically
 
 ENCODER = msgspec.json.Encoder()
+LONGEST = 1_000_000
+"""Bytes at the end of a file in which its last line is looked for."""
 
 
 class Recorder:
@@ -32,9 +34,8 @@ class Recorder:
         self.path, self.components = path, components
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as file:
-                self.was_there = file.tell() > 0
-                """Whether it had rows before."""
+            self.was_there = _mended(path)
+            """Whether it had rows before."""
         except OSError as error:
             raise self._failed(error) from error
 
@@ -65,8 +66,12 @@ class Recorder:
         rows = [dict(zip(keys, (step, *row), strict=True))
                 for row in zip(*columns.values(), strict=True)]  # fmt: skip
         try:
+            lines = ENCODER.encode_lines(rows)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise LabelError(f"got labels that a log cannot hold ({error})") from error
+        try:
             with self.path.open("ab") as file:
-                file.write(ENCODER.encode_lines(rows))
+                file.write(lines)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -101,11 +106,12 @@ def as_table(rewards: Any) -> NDArray[np.float64]:
 
 
 def plain(column: Any) -> list[Any]:
-    """[N] values that JSON holds, of a list, an array or a tensor."""
+    """[N] values that a log holds, of a list, an array or a tensor; True is a name there."""
     if hasattr(column, "detach"):
         column = column.detach().cpu().numpy()
     found: list[Any] = np.asarray(column).tolist() if not isinstance(column, list) else column
-    return [one.item() if isinstance(one, np.generic) else one for one in found]
+    items = [one.item() if hasattr(one, "item") else one for one in found]
+    return [str(one) if isinstance(one, bool) else one for one in items]
 
 
 def places(prompt: list[Any] | None, agent: list[Any] | None, rows: int) -> list[int]:
@@ -117,6 +123,24 @@ def places(prompt: list[Any] | None, agent: list[Any] | None, rows: int) -> list
         places.append(seen.get(key, 0))
         seen[key] = places[-1] + 1
     return places
+
+
+def _mended(path: Path) -> bool:
+    """Make the file where it is missing, and take off a last line that a kill cut short; whether it
+    has rows."""
+    with path.open("ab") as file:
+        size = file.tell()
+    with path.open("r+b") as file:
+        file.seek(max(0, size - LONGEST))
+        end = file.read()
+        if end and not end.endswith(b"\n"):
+            whole = size - len(end) + end.rfind(b"\n") + 1
+            if end[end.rfind(b"\n") + 1 :].startswith(b'{"step":'):
+                file.truncate(whole)
+                return whole > 0
+            file.seek(size)
+            file.write(b"\n")
+    return size > 0
 
 
 def _before(line: bytes, step: int) -> bool:

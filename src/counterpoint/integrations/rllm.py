@@ -62,7 +62,7 @@ class PerRole:
 
     Args:
         scheme: one whose every statistic is an agent's own.
-        record: a file for the log.
+        record: a file for the log, with the role put behind its name: `raw-solver.jsonl`.
 
     Raises:
         SchemeError: the scheme compares agents.
@@ -105,12 +105,15 @@ class PerRole:
         columns = [_columns(g, i, len(r)) for i, (g, r) in enumerate(_paired(traj_groups, rewards))]
         role = columns[0]["agent"][0] if columns and columns[0]["agent"] else ALONE
         if role not in self.credits:
-            credit = TeamCredit(self.scheme, record=self.record)
-            if self.credits and credit.recorder is not None:
-                credit.recorder.was_there = False  # the other roles' rows
-            self.credits[role] = credit
+            self.credits[role] = self._credit(role)
         found = _ragged(self.credits[role], rewards, columns)
         return found, found
+
+    def _credit(self, role: str) -> TeamCredit:
+        file = None if self.record is None else Path(self.record)
+        if file is not None:  # roles have updates of their own, and so a log each
+            file = file.with_name(f"{file.stem}-{safe(role)}{file.suffix}")
+        return TeamCredit(self.scheme, record=file)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values: the state of each role."""
@@ -125,7 +128,7 @@ class PerRole:
         if not isinstance(told, Mapping):
             raise StateError(f"got a state of type {type(told).__name__}; wanted a dict of roles")
         for role, state in told.items():
-            self.credits[role] = TeamCredit(self.scheme, record=self.record)
+            self.credits[role] = self._credit(role)
             self.credits[role].load_state_dict(state)
 
 
@@ -153,6 +156,11 @@ def advantages_of(
                 for step in trajectory.steps:
                     step.advantage = float(value)
     return found
+
+
+def safe(role: str) -> str:
+    """A role as a part of a file's name."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in role)
 
 
 def compares_agents(scheme: Scheme) -> bool:

@@ -49,7 +49,7 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
                for sample, reward in zip(samples, raw, strict=True)]  # fmt: skip
     values = credit(counted, labels_of(samples, credit.scheme.groups_by_agent))
     folder = _folder(args)
-    if folder and credit.scheme.keeps_state:
+    if folder:
         write_atomically(Path(folder) / STATE, json.dumps(credit.state_dict()).encode())
     return raw, [float(value) for value in values]
 
@@ -69,7 +69,7 @@ def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredi
     """
     credit = TeamCredit(scheme, record=record)
     file = Path(folder or ".") / STATE
-    if folder and credit.scheme.keeps_state and file.exists():
+    if folder and file.exists():
         credit.load_state_dict(json.loads(file.read_text("utf-8")))
     return credit
 

@@ -103,10 +103,10 @@ class TeamCredit:
         if not learning:
             return credit.values
         self._say_if_there()
-        self.state, self.tally = credit.state, credit.tally
-        self._measure(credit, labels)
         if self.recorder is not None:
             self.recorder.add(self.updates, table, labels)
+        self.state, self.tally = credit.state, credit.tally
+        self._measure(credit, labels)
         self._keep(table, labels)
         self.updates += 1
         if self.check_every and (self.updates % self.check_every == 0 or self.updates == FIRST):

@@ -127,7 +127,7 @@ def labels_of(
         agents = labels.get("agent")
         if agents is not None:
             uids = [uid.removesuffix(f":{a}") for uid, a in zip(uids, agents, strict=True)]
-        elif all(":" in uid for uid in uids):
+        elif needs_agent and all(":" in uid for uid in uids):
             labels["agent"] = [uid.rpartition(":")[2] for uid in uids]
             uids = [uid.rpartition(":")[0] for uid in uids]
         labels["prompt"] = uids

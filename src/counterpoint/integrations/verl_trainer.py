@@ -83,7 +83,9 @@ def columns_of(extra: list[Mapping[str, Any]], keys: list[str]) -> dict[str, lis
         LabelError: some rows have an agent and others, that are no padding, do not.
     """
     padding = [key.startswith("pad") for key in keys]
-    columns: dict[str, list[Any]] = {"rollout": [key.rsplit("_", 2)[1] for key in keys]}
+    columns: dict[str, list[Any]] = {
+        "rollout": [key.rsplit("_", 2)[1] if key.count("_") > 1 else key for key in keys]
+    }
     for name in ("agent", "agent_reward", "role", "turn"):
         has = [name in one for one in extra]
         if not any(has):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from counterpoint.population.neural import NeuralArms
 
 
+MOST_REPEATS = 10_000
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to compare.
@@ -56,8 +59,8 @@ class Plan:
             raise SettingError(f"got members {self.members}; wanted sizes from 1 to 1024")
         if len(set(self.members)) < len(self.members):
             raise SettingError(f"got members {self.members}; wanted each size once")
-        if self.repeats < 2:
-            raise SettingError(f"got {self.repeats} repeats; wanted at least 2")
+        if not 2 <= self.repeats <= MOST_REPEATS:
+            raise SettingError(f"got {self.repeats} repeats; wanted 2 to {MOST_REPEATS:,}")
         require_executor(self.executor, self.workers)
         made = self.made()
         for name, size in made.arms(self.members):
@@ -114,7 +117,7 @@ def compare_populations(
                 "curse": asdict(_mean(found[name][plan.budget].believed
                                       - found[name][plan.budget].champion)),
                 "spent": found[name][plan.budget].spent,
-                **_company(found[name][plan.budget], made.duel),
+                **_company(found[name][plan.budget], made.span),
                 "curve": [
                     {"budget": budget, "spent": one.spent, **_told(_iqm(one.champion))}
                     for budget, one in found[name].items()
@@ -137,14 +140,16 @@ def compare_populations(
     return document
 
 
-def _company(one: Spending, duel: bool) -> dict[str, Any]:
-    """How different members are, and what happens where they meet."""
+def _company(one: Spending, span: tuple[float, float] | None) -> dict[str, Any]:
+    """How different members are, and what happens where they meet; Elo where a `span` from the
+    lowest to the highest payoff of a duel is given.
+    """
     met = one.against
     several = met is not None and len(met) > 1
     scores = None
-    if met is not None and several and duel:
-        highest = max(float(np.abs(met).max()), 1e-12)
-        scores = elo(0.5 + met / (2 * highest)).tolist()
+    if met is not None and several and span is not None:
+        low, high = span
+        scores = elo((met - low) / (high - low)).tolist()
     return {
         "diversity": None if one.diversity is None else float(one.diversity.mean()),
         "against": met.tolist() if met is not None and several else None,

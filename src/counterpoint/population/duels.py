@@ -16,7 +16,7 @@ from counterpoint.population.members import SPREAD, Settings, effective_number
 
 Floats = NDArray[np.float64]
 FROZEN = 64
-"""Past selves that are kept; beyond that every second one is forgotten."""
+"""Times of freezing that are kept; beyond that every second one is forgotten."""
 
 
 def is_duel(game: Game) -> bool:
@@ -44,6 +44,11 @@ class Duellists:
     ) -> None:
         if not is_duel(game):
             raise SettingError(f"got {game.name}, in which not all that one wins the other loses")
+        if settings.batch < 4 or settings.batch % 2:
+            raise SettingError(
+                f"got batch={settings.batch} in a duel, half of which is played in each seat; "
+                "wanted an even number of at least 4"
+            )
         self.game, self.settings, self.count = game, settings, count
         self.rngs = [np.random.default_rng([seed + r, 37]) for r in range(repeats)]
         self.paid = (game.payoffs[..., 0], game.payoffs[..., 1].T)
@@ -54,8 +59,10 @@ class Duellists:
         self.lr = np.full((repeats, count), settings.lr)
         if settings.diverse == "hyper":
             self.lr *= np.stack([3.0 ** rng.uniform(-1, 1, count) for rng in self.rngs])
+        self.blocks: list[Floats] = []
+        """Of each time that selves were frozen, [R, n, 2, M]."""
         self.pool = np.zeros((repeats, 0, *self.logits.shape[2:]))
-        """[R, F, 2, M] policies of past selves."""
+        """[R, F, 2, M] policies of all past selves."""
 
     def fresh(self, count: int) -> Floats:
         """[R, count, 2, M] logits of beginners."""
@@ -96,9 +103,10 @@ class Duellists:
         Args:
             members: [n] their numbers.
         """
-        self.pool = np.concatenate([self.pool, self.probs()[:, members]], axis=1)
-        if self.pool.shape[1] > FROZEN:
-            self.pool = self.pool[:, ::2]
+        self.blocks.append(self.probs()[:, members])
+        if len(self.blocks) > FROZEN:
+            self.blocks = self.blocks[::2]
+        self.pool = np.concatenate(self.blocks, axis=1)
 
     def update(self, times: int) -> None:
         """So many updates of every member against itself."""
@@ -172,14 +180,14 @@ def elo(scores: Floats, rounds: int = 200) -> Floats:
         scores: [N, N] share of a point that each (row) takes from each (column); s and 1 - s.
         rounds: of minorization and maximization.
 
-    Ratings are one number each: they cannot tell of cycles, in which all rate alike. Every pair
-    also shares one drawn game, so that who always wins stays finite. Source: Elo 1978; Bradley and
-    Terry 1952; Hunter 2004 for the ascent.
+    Ratings are one number each: they cannot tell of cycles, in which all rate alike. Scores are
+    kept within 1% of either end, so that who always wins stays finite. Source: Elo 1978; Bradley
+    and Terry 1952; Hunter 2004 for the ascent.
     """
     count = len(scores)
     if count < 2:
         return np.zeros(count)
-    wins = scores + 0.5
+    wins = np.clip(scores, 0.01, 0.99)
     np.fill_diagonal(wins, 0.0)
     games = wins + wins.T
     strength = np.ones(count)

@@ -23,7 +23,7 @@ from counterpoint.population.arms import (
     split_even,
     split_rounds,
 )
-from counterpoint.population.duels import is_duel
+from counterpoint.population.duels import Duellists, is_duel
 from counterpoint.population.members import Settings
 from counterpoint.worlds.given import did_you_mean
 
@@ -56,6 +56,12 @@ class GameArms:
     def duel(self) -> bool:
         """Whether one wins what the other loses."""
         return is_duel(self.game)
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Lowest and highest payoff of a duel; None of other games."""
+        own = self.game.payoffs[..., 0]
+        return (float(own.min()), float(own.max())) if self.duel else None
 
     def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
         """Name and size of each arm."""
@@ -93,8 +99,10 @@ class GameArms:
         """Return where the budget can be split.
 
         Raises:
-            SettingError: it cannot.
+            SettingError: it cannot, or a duel with an odd batch.
         """
+        if self.duel:
+            Duellists(self.game, self.settings, 1, 1)
         ARMS[_kind(name)][1](self.settings, members, budget)
 
     def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> Spending:

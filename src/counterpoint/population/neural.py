@@ -45,7 +45,7 @@ class NeuralArms:
     fractions = (1 / 4, 1 / 2, 1.0)
     """Of the budget: where arms are also measured."""
     repeats_at_once = 1
-    duel = False
+    span = None
 
     def __post_init__(self) -> None:
         require("pbt_rounds", self.rounds, 1, 1000)
