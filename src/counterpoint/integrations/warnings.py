@@ -40,7 +40,7 @@ def warnings_of(updates: Sequence[Update], scheme: Scheme) -> dict[str, str]:
             f"no-op: in {found.rows} rows statistics of each agent's own change no advantage under "
             f"{found.scheme}: decoupling does nothing here"
         )
-    if len(found.agents) > 1 and _apart(updates):
+    if len(found.agents) > 1 and not scheme.groups_by_agent and _apart(updates):
         told["apart"] = (
             "apart: in no update two agents have rows of the same prompt, so that nothing compares "
             "them; put the rows of one task into one batch (in TRL: one after the other, with "
