@@ -65,7 +65,7 @@ def recommend(f: Findings) -> tuple[str, str]:
         words.append(_price(f))
     elif not f.causes and f.bearing and not f.scheme.groups_by_agent:
         words.append(
-            f"No agent loses enough to name a cause (inflation over all groups, which single groups "
+            "No agent loses enough to name a cause (inflation over all groups, which single ones "
             f"can exceed by far, at most {f.inflation:.2g}): own statistics are safe, and not "
             "expected to change much."
         )
