@@ -5,7 +5,8 @@
 
 from counterpoint.games.catalogue import catalogue, make_game
 from counterpoint.games.equilibria import Equilibrium, equilibria, nash_equilibria, pure_equilibria
-from counterpoint.games.game import Game, read_game
+from counterpoint.games.files import read_game
+from counterpoint.games.game import Game
 from counterpoint.games.repeated import critical_discount, feasible_rational, minmax
 
 __all__ = [
