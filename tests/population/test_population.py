@@ -144,6 +144,7 @@ def test_the_command_line(tmp_path, capsys):
     assert "budget of 30" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_teams_of_networks_are_members_too(capsys):
     pytest.importorskip("torch")
     plan = Plan("spread", (1, 2), 8, 2, {"copies": 4, "steps": 200})
