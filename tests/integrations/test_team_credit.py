@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.credit import advantages, catalogue
-from counterpoint.errors import LabelError, OutputError, SettingError, StateError
+from counterpoint.errors import LabelError, OutputError, RewardError, SettingError, StateError
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.recorder import plain
 from counterpoint.readers import read_decisions
@@ -116,6 +116,11 @@ def test_going_back_takes_off_what_will_be_done_again(tmp_path):
     assert file.read_bytes() == kept
     again(*batch(1))
     assert file.read_bytes() == whole
+
+
+def test_one_number_is_no_column():
+    with pytest.raises(RewardError, match="shape"):
+        TeamCredit("center")(3.0, {})
 
 
 def test_a_log_that_cannot_be_written(tmp_path):

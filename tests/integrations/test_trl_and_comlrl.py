@@ -57,6 +57,12 @@ def test_one_reward_function_an_agent():
     with pytest.raises(LabelError, match="column 'agent'"):
         both[0](["p"], ["x"])
 
+    async def later(**_):
+        return [1.0]
+
+    with pytest.raises(SettingError, match="plain one"):
+        per_agent_rewards({"a": later})
+
 
 def test_rewards_of_each_agent_and_settings_that_do_not_fit():
     split = SplitRewards(lambda *texts: [1.0, 3.0])

@@ -94,7 +94,7 @@ class TeamCredit:
             OutputError: the log cannot be written.
         """
         labels = dict(labels)
-        if "rollout" not in labels:
+        if "rollout" not in labels and hasattr(rewards, "__len__"):
             prompt, agent = (plain(labels[n]) if n in labels else None for n in ("prompt", "agent"))
             labels["rollout"] = places(prompt, agent, len(rewards))
         table = as_table(rewards)
@@ -129,7 +129,12 @@ class TeamCredit:
         part of their reward, as `counterpoint diagnose` takes it too. What is missing now and then
         stays missing.
         """
-        if table.shape[1] < 2 or agent is None or self.scheme.components == "normalize_first":
+        if (
+            table.ndim != 2
+            or table.shape[1] < 2
+            or agent is None
+            or self.scheme.components == "normalize_first"
+        ):
             return rewards
         names = np.array([str(name) for name in plain(agent)])
         given, never = ~np.isnan(table), np.zeros(table.shape, dtype=bool)

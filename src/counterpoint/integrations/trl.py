@@ -9,6 +9,7 @@ column `task` that rows of one task share. Needs trl on first use only. Source: 
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from counterpoint.credit import Scheme
-from counterpoint.errors import LabelError, MissingPackageError, StateError
+from counterpoint.errors import LabelError, MissingPackageError, SettingError, StateError
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.runs.files import write_atomically
 
@@ -187,7 +188,15 @@ def per_agent_rewards(functions: Mapping[str, Reward], column: str = "agent") ->
     Args:
         functions: agent to its reward function, in TRL's signature.
         column: of the dataset, which says whose row it is.
+
+    Raises:
+        SettingError: an asynchronous function.
     """
+    for agent, function in functions.items():
+        if inspect.iscoroutinefunction(function):
+            raise SettingError(
+                f"got an asynchronous reward function of '{agent}'; wanted a plain one"
+            )
     return [_only(agent, function, column) for agent, function in functions.items()]
 
 
