@@ -29,7 +29,13 @@ def told_by(environment: str, script: str, *arguments: str | Path) -> dict[str, 
     python = ROOT / ".venv" / environment / "bin" / "python"
     run = subprocess.run(
         [python, ROOT / "tests/integrations/peers" / script, *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'bench' / 'peers'}",
+            "OMP_NUM_THREADS": "1",
+            "WANDB_MODE": "disabled",
+            "TRL_EXPERIMENTAL_SILENCE": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

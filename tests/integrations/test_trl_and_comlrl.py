@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from peer_python import told_by
 
 from counterpoint.errors import LabelError, MissingPackageError, RewardError, SettingError
 from counterpoint.integrations.comlrl import SplitRewards, attach
 from counterpoint.integrations.trl import COLUMNS, labels_of, per_agent_rewards, with_credit
 from counterpoint.readers import read_decisions
-
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venv" / "peers-language" / "bin" / "python"
 
 
 def test_without_trl_the_error_says_what_to_do():
@@ -81,25 +75,9 @@ def test_rewards_of_each_agent_and_settings_that_do_not_fit():
         attach(SimpleNamespace(num_agents=2), agents=["a"])
 
 
-def told_by(script: str, folder: Path) -> dict:
-    """What a check prints, run with the peers' own interpreter."""
-    if not PYTHON.exists():
-        pytest.skip(f"{PYTHON} is not there: python bench/peer_environments.py makes it")
-    paths = f"{ROOT / 'src'}{os.pathsep}{ROOT / 'bench' / 'peers'}"
-    environment = {**os.environ, "PYTHONPATH": paths, "WANDB_MODE": "disabled",
-                   "TRL_EXPERIMENTAL_SILENCE": "1"}  # fmt: skip
-    told = subprocess.run(
-        [str(PYTHON), str(ROOT / "tests" / "integrations" / "peers" / script), str(folder)],
-        capture_output=True, text=True, env=environment, timeout=600, check=False,
-    )  # fmt: skip
-    assert told.returncode == 0, told.stderr[-3000:]
-    found: dict = json.loads(told.stdout.splitlines()[-1])
-    return found
-
-
 @pytest.mark.slow
 def test_trl_learns_from_our_advantages(tmp_path):
-    told = told_by("trl_check.py", tmp_path)
+    told = told_by("peers-language", "trl_check.py", tmp_path)
     assert told["steps"] == 4
     assert told["difference"] < 1e-6
     assert "counterpoint/dead/a" in told["metrics"]
@@ -115,7 +93,7 @@ def test_trl_learns_from_our_advantages(tmp_path):
 
 @pytest.mark.slow
 def test_comlrl_learns_from_our_advantages(tmp_path):
-    told = told_by("comlrl_check.py", tmp_path)
+    told = told_by("peers-language", "comlrl_check.py", tmp_path)
     assert told["difference"] < 1e-6
     assert told["rows"] == [16, 16]  # both agents together, two nodes of four answers each
     assert told["used"] == 8

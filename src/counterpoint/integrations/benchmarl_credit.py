@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarl.algorithms import Ippo, IppoConfig, Mappo, MappoConfig
 from benchmarl.algorithms.common import AlgorithmConfig
@@ -113,6 +113,14 @@ class _Credited(AlgorithmConfig):  # type: ignore[misc]
     check_every: int = 50
     """Iterations between looks for trouble."""
 
+    stock: ClassVar[type[AlgorithmConfig]]
+    """BenchMARL's own configuration."""
+
+    @classmethod
+    def get_from_yaml(cls, path: str | None = None) -> Any:
+        """BenchMARL's defaults, or a file's values."""
+        return super().get_from_yaml(path) if path else cls(**vars(cls.stock.get_from_yaml()))
+
     def get_algorithm(self, experiment: Any) -> Any:
         """The algorithm; the experiment gets the callback, unless it has one."""
         told = dict(vars(self))
@@ -131,10 +139,7 @@ class IppoCredit(_Credited, IppoConfig):  # type: ignore[misc]
     It has the fields of `IppoConfig`, and the plain ones of `credit_callback`.
     """
 
-    @classmethod
-    def get_from_yaml(cls, path: str | None = None) -> Any:
-        """BenchMARL's defaults for IPPO, or a file's values."""
-        return super().get_from_yaml(path) if path else cls(**vars(IppoConfig.get_from_yaml()))
+    stock = IppoConfig
 
     @staticmethod
     def associated_class() -> type[CreditIppo]:
@@ -149,10 +154,7 @@ class MappoCredit(_Credited, MappoConfig):  # type: ignore[misc]
     It has the fields of `MappoConfig`, and the plain ones of `credit_callback`.
     """
 
-    @classmethod
-    def get_from_yaml(cls, path: str | None = None) -> Any:
-        """BenchMARL's defaults for MAPPO, or a file's values."""
-        return super().get_from_yaml(path) if path else cls(**vars(MappoConfig.get_from_yaml()))
+    stock = MappoConfig
 
     @staticmethod
     def associated_class() -> type[CreditMappo]:

@@ -19,6 +19,7 @@ from counterpoint.credit import Scheme, advantages
 from counterpoint.credit.catalogue import scheme_named
 from counterpoint.errors import LabelError, RewardError, SchemeError
 from counterpoint.integrations.entry import Given, credit_of, imported
+from counterpoint.integrations.recorder import places
 from counterpoint.integrations.team_credit import TeamCredit
 
 INSTALL = "pip install tinker-cookbook"
@@ -59,7 +60,7 @@ def group_rewards(
     if not all(map(math.isfinite, steps)):
         raise RewardError("got steps with rewards that are not finite; give rewards another way")
     raw = list(steps if rewards is None else rewards)
-    labels = {"agent": list(agents), "rollout": _rollouts(agents)}
+    labels = {"agent": list(agents), "rollout": places(None, list(agents), len(agents))}
     values = [float(v) for v in advantages(raw, labels, told).values] if raw else []
     off = math.fsum(values)
     if abs(off) > 1e-6 * max([1.0, *map(abs, values)]):
@@ -141,7 +142,7 @@ def batch_advantages(
     labels = {
         "prompt": [i for i, names in enumerate(agents) for _ in names],
         "agent": [name for names in agents for name in names],
-        "rollout": [place for names in agents for place in _rollouts(names)],
+        "rollout": [place for names in agents for place in places(None, names, len(names))],
     }
     values = iter(credit(flat, labels, learning=learning))
     return [[float(next(values)) for _ in names] for names in agents]
@@ -160,16 +161,6 @@ def logged_agent(trajectory: Any) -> str:
             "or agent_of"
         )
     return str(logs["agent"])
-
-
-def _rollouts(agents: Sequence[str]) -> list[int]:
-    """[G] how many of the same agent came before."""
-    seen: dict[str, int] = {}
-    places = []
-    for agent in agents:
-        places.append(seen.get(agent, 0))
-        seen[agent] = places[-1] + 1
-    return places
 
 
 def _metric(name: str, value: float | None) -> dict[str, float]:

@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from counterpoint.credit import Scheme
-from counterpoint.errors import LabelError, MissingPackageError, SettingError, StateError
+from counterpoint.errors import LabelError, SettingError, StateError
+from counterpoint.integrations.entry import imported
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.runs.files import write_atomically
 
@@ -54,7 +55,7 @@ def with_credit(
     Raises:
         MissingPackageError: trl is not installed.
     """
-    _require()
+    imported("trl", "pip install trl")
 
     class Credited(CreditMixin, base):  # type: ignore[misc]  # the base is known at run time
         credit_scheme = scheme
@@ -225,12 +226,3 @@ def _only(agent: str, function: Reward, column: str) -> Reward:
 def _unlike(names: Sequence[str]) -> tuple[str, ...]:
     """Names of which no two are the same."""
     return tuple(f"{n}_{i}" if names.count(n) > 1 else n for i, n in enumerate(names))
-
-
-def _require() -> None:
-    try:
-        import trl  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError(
-            "with_credit needs trl, which is not installed here; do pip install trl"
-        ) from error

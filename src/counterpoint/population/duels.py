@@ -25,6 +25,19 @@ def is_duel(game: Game) -> bool:
     return game.count == 2 and bool(np.ptp(sums) < 1e-9) and bool(np.ptp(game.payoffs[..., 0]) > 0)
 
 
+def require_halves(settings: Settings) -> None:
+    """Return where a batch can be played in both seats.
+
+    Raises:
+        SettingError: it cannot.
+    """
+    if settings.batch < 4 or settings.batch % 2:
+        raise SettingError(
+            f"got batch={settings.batch} in a duel, half of which is played in each seat; "
+            "wanted an even number of at least 4"
+        )
+
+
 class Duellists:
     """R x N pairs of policies under way.
 
@@ -44,11 +57,7 @@ class Duellists:
     ) -> None:
         if not is_duel(game):
             raise SettingError(f"got {game.name}, in which not all that one wins the other loses")
-        if settings.batch < 4 or settings.batch % 2:
-            raise SettingError(
-                f"got batch={settings.batch} in a duel, half of which is played in each seat; "
-                "wanted an even number of at least 4"
-            )
+        require_halves(settings)
         self.game, self.settings, self.count = game, settings, count
         self.rngs = [np.random.default_rng([seed + r, 37]) for r in range(repeats)]
         self.paid = (game.payoffs[..., 0], game.payoffs[..., 1].T)

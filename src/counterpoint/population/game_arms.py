@@ -23,7 +23,7 @@ from counterpoint.population.arms import (
     split_even,
     split_rounds,
 )
-from counterpoint.population.duels import Duellists, is_duel
+from counterpoint.population.duels import is_duel, require_halves
 from counterpoint.population.members import Settings
 from counterpoint.worlds.given import did_you_mean
 
@@ -102,7 +102,7 @@ class GameArms:
             SettingError: it cannot, or a duel with an odd batch.
         """
         if self.duel:
-            Duellists(self.game, self.settings, 1, 1)
+            require_halves(self.settings)
         ARMS[_kind(name)][1](self.settings, members, budget)
 
     def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> Spending:

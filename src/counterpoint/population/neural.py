@@ -162,8 +162,7 @@ class NeuralArms:
         believed = worth if members == 1 else estimates[best]
         for one in team:
             one.close()
-        charged = members * (sum(rounds) + (len(rounds) * self.evaluation() if members > 1 else 0))
-        return Spending(np.array([worth]), np.array([believed]), charged)
+        return Spending(np.array([worth]), np.array([believed]), budget // members * members)
 
 
 def measured(one: PolicyTrainee, number: int) -> Floats:
