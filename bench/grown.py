@@ -2,8 +2,9 @@
 
     python bench/grown.py --out counterpoint-out/bench/grown.json
 
-`gathering` and `boat_race`, ten seeds each. Effect, remedies, price and control, interquartile
-means with 95% bootstrap intervals; how often the audits find what grew, and blame controls.
+`gathering` and `boat_race`, ten seeds each. Effect, remedies, reward-weighted return and
+control, interquartile means with 95% bootstrap intervals; how often the audits find what grew, and
+blame controls.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The headline: a quiet and a loud pair of agents, one team reward, and what each scheme does.
 
-Accuracy of the quiet pair by scale and parameterization, return and price of every arm, the null
-control, regions drawn inside the rollout, larger teams, learning rates, and how well inflation
-predicts the loss of gradient signal-to-noise.
+Accuracy of the quiet pair by scale and parameterization, return and reward-weighted return of every
+arm, the null control, regions drawn inside the rollout, larger teams, learning rates, and how well
+inflation predicts the loss of gradient signal-to-noise.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def arms(seeds: int) -> Page:
         cells += [
             iqm(name, "quiet pair", quiet(done), known[0]),
             iqm(name, "return, equal weights", done.returns[:, -1], known[1]),
-            iqm(name, "price: weighted by reward", done.price[:, -1], known[2]),
+            iqm(name, "reward-weighted return", done.weighted_returns[:, -1], known[2]),
         ]
     return Page("Shared parameters, x10: what a scheme buys, and what it costs", cells)
 

@@ -1,4 +1,4 @@
-"""One summed reward whose parts weigh from 1 to 100: who learns the small ones, and the price."""
+"""One summed reward whose parts weigh from 1 to 100: who learns the small ones, and the cost."""
 
 from __future__ import annotations
 

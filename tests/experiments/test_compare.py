@@ -30,7 +30,7 @@ def test_the_document_has_what_others_rely_on(document):
     for scheme in document["schemes"].values():
         assert scheme["return"].keys() == {"iqm", "low", "high", "n"}
         assert scheme["return"]["low"] <= scheme["return"]["iqm"] <= scheme["return"]["high"]
-        assert scheme["price"]["n"] == 4
+        assert scheme["weighted_return"]["n"] == 4
         assert list(scheme["agents"]) == document["agents"]
         for agent in scheme["agents"].values():
             assert {"accuracy", "collapsed_share", "cause"} <= agent.keys()

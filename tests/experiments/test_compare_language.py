@@ -52,7 +52,7 @@ def test_the_document_has_what_others_rely_on(document):
     for scheme in document["schemes"].values():
         assert scheme["return"].keys() == {"iqm", "low", "high", "n"}
         assert scheme["normalized"]["n"] == 2
-        assert scheme["price"] is None
+        assert scheme["weighted_return"] is None
         assert scheme["curves"]["update"] == [1, 2, 3]
         assert list(scheme["agents"]) == document["agents"]
     assert document["differences"]["happo_per_agent"]["versus"] == "mappo_pooled"

@@ -40,14 +40,14 @@ def test_the_document_has_what_others_rely_on(document):
     for scheme in document["schemes"].values():
         assert scheme["return"].keys() == {"iqm", "low", "high", "n"}
         assert scheme["return"]["low"] <= scheme["return"]["iqm"] <= scheme["return"]["high"]
-        assert scheme["price"] is None
+        assert scheme["weighted_return"] is None
         assert scheme["curves"]["step"] == [40, 80]
         assert list(scheme["agents"]) == document["agents"]
         for agent in scheme["agents"].values():
             assert agent["accuracy"] is None
             assert agent["collapsed_share"] is None  # two measurements are no verdict
     assert document["differences"]["happo_per_agent"]["versus"] == "mappo_pooled"
-    assert document["differences"]["happo_per_agent"]["price"] is None
+    assert document["differences"]["happo_per_agent"]["weighted_return"] is None
 
 
 def test_a_return_without_references_is_not_normalized(document):
@@ -158,18 +158,18 @@ def test_small_worlds_do_without_torch():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_stakes_have_a_price_and_returns_by_agent_add_up():
+def test_stakes_have_a_weighted_return_and_returns_by_agent_add_up():
     found = compare(tiny(settings={"stakes": "agent_0:100"}), workers=1)
     for scheme in found["schemes"].values():
         parts = [agent["return"]["iqm"] for agent in scheme["agents"].values()]
         assert sum(parts) == pytest.approx(scheme["return"]["iqm"])  # two seeds: iqm is the mean
         weights = np.array([100.0, 1.0, 1.0])
-        assert scheme["price"]["iqm"] == pytest.approx(weights @ parts / weights.mean())
-    assert found["differences"]["happo_per_agent"]["price"]["iqm"] is not None
-    assert "Price is the return" in render(found)
+        assert scheme["weighted_return"]["iqm"] == pytest.approx(weights @ parts / weights.mean())
+    assert found["differences"]["happo_per_agent"]["weighted_return"]["iqm"] is not None
+    assert "Reward-weighted is the return" in render(found)
     assert found["control"]["decoupling"] == "no-op"
     common = compare(tiny(settings={"stakes": "agent_0:100", "reward": "common"}), workers=1)
-    assert common["schemes"]["mappo_pooled"]["price"] is None
+    assert common["schemes"]["mappo_pooled"]["weighted_return"] is None
 
 
 def test_a_curve_is_unknown_until_every_seed_has_finished_an_episode():

@@ -49,7 +49,7 @@ def test_the_document_is_plain_json_and_complete(document):
     assert document["references"]["scale"] == "share of objects guessed"
     for scheme in document["schemes"].values():
         assert scheme["curves"]["update"] == list(range(1, 12))
-        assert scheme["price"] is None
+        assert scheme["weighted_return"] is None
         assert scheme["normalized"]["n"] == 2
         assert list(scheme["agents"]) == document["agents"]
     assert render(document)

@@ -4,23 +4,23 @@ from counterpoint.experiments.pairs import pair_of
 from counterpoint.experiments.verdict import recommended, verdict
 
 
-def scheme(iqm, low=None, high=None, price=None, kind="scheme", causes=None):
+def scheme(iqm, low=None, high=None, weighted=None, kind="scheme", causes=None):
     ends = {"low": iqm - 0.02 if low is None else low, "high": iqm + 0.02 if high is None else high}
     agents = {agent: {"cause": cause} for agent, cause in (causes or {"a": None}).items()}
-    value = iqm if price is None else price
+    value = iqm if weighted is None else weighted
     return {
         "kind": kind,
         "return": {"iqm": iqm, **ends},
-        "price": {"iqm": value},
+        "weighted_return": {"iqm": value},
         "agents": agents,
     }
 
 
-def judged(schemes, difference, found=("matters", ["C1"]), price=(0.0, 0.0), p=0.001):
+def judged(schemes, difference, found=("matters", ["C1"]), weighted=(0.0, 0.0), p=0.001):
     pair = pair_of(list(schemes))
     low, high = difference
     told = {"iqm": (low + high) / 2, "low": low, "high": high, "p": p}
-    told["price"] = {"iqm": sum(price) / 2, "low": price[0], "high": price[1]}
+    told["weighted_return"] = {"iqm": sum(weighted) / 2, "low": weighted[0], "high": weighted[1]}
     differences = {pair.decoupled_name: told}
     return verdict(schemes, differences, pair, {"verdict": found[0], "conditions": found[1]})
 
@@ -47,21 +47,21 @@ def test_the_best_of_several_must_pay_for_all_of_them():
     assert recommended(schemes, two, "mappo_pooled") == "mappo_pooled"
 
 
-def test_the_best_is_recommended_and_its_price_is_told():
+def test_the_best_is_recommended_and_its_cost_is_told():
     schemes = {
-        "mappo_pooled": scheme(0.7, price=0.87, causes={"quiet": "DROWNED", "loud": None}),
-        "happo_per_agent": scheme(0.9, price=0.82),
+        "mappo_pooled": scheme(0.7, weighted=0.87, causes={"quiet": "DROWNED", "loud": None}),
+        "happo_per_agent": scheme(0.9, weighted=0.82),
     }
-    found = judged(schemes, (0.1, 0.3), price=(-0.09, -0.01))
+    found = judged(schemes, (0.1, 0.3), weighted=(-0.09, -0.01))
     assert found["recommended"] == "happo_per_agent"
     assert "DROWNED: quiet under mappo_pooled." in found["why"]
-    assert "earns 0.050 less than mappo_pooled (-0.090 to -0.010)" in found["why"]
+    assert "is 0.050 lower than that of mappo_pooled (0.010 to 0.090)" in found["why"]
     assert "C1" in found["why"]
 
 
-def test_a_price_that_may_be_nothing_says_so_and_a_gain_is_no_price():
-    assert "not told from 0" in judged(TWO, (0.1, 0.3), price=(-0.09, 0.01))["why"]
-    assert "price" not in judged(TWO, (0.1, 0.3), price=(0.01, 0.09))["why"]
+def test_a_cost_that_may_be_nothing_says_so_and_a_gain_is_no_cost():
+    assert "indistinguishable from 0" in judged(TWO, (0.1, 0.3), weighted=(-0.09, 0.01))["why"]
+    assert "cost" not in judged(TWO, (0.1, 0.3), weighted=(0.01, 0.09))["why"]
 
 
 def test_a_change_must_pay_or_the_reference_stays():

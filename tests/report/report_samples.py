@@ -29,7 +29,7 @@ def comparison(seeds: int = 10, updates: int = 200) -> dict[str, Any]:
             "versus": "mappo_pooled",
             **_estimate(entry["return"]["iqm"] - pooled, 0.045, seeds),
             "p_improvement": 0.99,
-            "price": _estimate(entry["price"]["iqm"] - 0.867, 0.02, seeds),
+            "weighted_return": _estimate(entry["weighted_return"]["iqm"] - 0.867, 0.02, seeds),
         }
         for name, entry in schemes.items()
         if name != "mappo_pooled"
@@ -77,7 +77,7 @@ def _estimate(value: float, half: float, seeds: int) -> dict[str, Any]:
 
 
 def _scheme(name: str, seeds: int, updates: int, rng: np.random.Generator) -> dict[str, Any]:
-    title, end, price, cause = SCHEMES[name]
+    title, end, weighted, cause = SCHEMES[name]
     t = np.arange(updates + 1)
     speed = updates * (0.32 if cause else 0.12)
     curve = 0.25 + (end - 0.25) * (1 - np.exp(-t / speed)) + rng.normal(0, 0.004, len(t))
@@ -92,7 +92,7 @@ def _scheme(name: str, seeds: int, updates: int, rng: np.random.Generator) -> di
         "citation": "Source of the estimator, section 4.2",
         "kind": "baseline" if name == "counterfactual" else "scheme",
         "return": _estimate(end, 0.035, seeds),
-        "price": _estimate(price, 0.02, seeds),
+        "weighted_return": _estimate(weighted, 0.02, seeds),
         "agents": agents,
         "curves": {
             "update": t.tolist(),
@@ -127,7 +127,7 @@ def _agent(
         "accuracy_high": None if seeds == 1 else float(min(1, accuracy[-1] + 0.05)),
         "collapsed_share": float(share.mean()),
         "cause": cause,
-        "remedy": "Normalize per agent, and weigh that against the price." if cause else None,
+        "remedy": "Normalize per agent, and weigh that against the cost." if cause else None,
         "inflation": 13.2 if cause else 1.02,
         "signal_share": 0.0099 if cause else 1.4,
         "dead_rate": 0.0,
@@ -210,19 +210,19 @@ def _tests() -> list[dict[str, Any]]:
 
 
 def stepwise(seeds: int, points: int) -> dict[str, Any]:
-    """A comparison in a world of many steps: no accuracy, no price, a credit audit."""
+    """A comparison in a world of many steps: no accuracy, no weighted return, a credit audit."""
     document = comparison(seeds, points)
     document |= {"axis": "step", "references": {"random": 0.2, "reference": 0.9, "scale": "sum"}}
     for scheme in document["schemes"].values():
         scheme["curves"]["step"] = [3200 * (i + 1) for i in scheme["curves"].pop("update")]
-        scheme["price"], scheme["normalized"] = None, dict(scheme["return"])
+        scheme["weighted_return"], scheme["normalized"] = None, dict(scheme["return"])
         scheme["credit_correlation"] = {"iqm": 0.4, "low": 0.3, "high": 0.5, "n": seeds}
         for agent in scheme["agents"].values():
             agent |= {"accuracy": None, "accuracy_low": None, "accuracy_high": None}
         for curve in scheme["curves"]["agents"].values():
             curve["accuracy"] = None
     for difference in document["differences"].values():
-        difference["price"] = None
+        difference["weighted_return"] = None
     return document
 
 

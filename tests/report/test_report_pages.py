@@ -86,7 +86,7 @@ def test_scrolling_tables_can_be_reached_and_are_named(page: Page) -> None:
 
 def test_the_verdict_comes_first_and_the_sections_follow_in_order(page: Page) -> None:
     heads = [str(a["id"]) for tag, a in page.elements if tag in {"h1", "h2"}]
-    compared = ["results", "curves", "price", "collapse", "remedies", "method", "settings"]
+    compared = ["results", "curves", "weighted", "collapse", "remedies", "method", "settings"]
     diagnosed = ["conditions", "agents", "remedies", "timeline", "method", "settings"]
     trained = ["curve", "collapse", "remedies", "updates", "method", "settings"]
     talked = ["curve", "said", *trained[1:]]
@@ -104,7 +104,7 @@ def test_numbers_of_the_scheme_table_are_the_documents() -> None:
     page, document = Page(PAGES["comparison"]), SAMPLES["comparison"]
     for name, scheme in document["schemes"].items():
         row = page.row("schemes", name)
-        for column, key in ((1, "return"), (2, "price")):
+        for column, key in ((1, "return"), (2, "weighted_return")):
             found = scheme[key]
             assert row[column]["value"] == found["iqm"]
             assert f"{found['iqm']:.3f}" in row[column]["text"]
@@ -158,12 +158,12 @@ def test_csv_files_hold_the_curves_exactly() -> None:
     assert [r["cause"] or None for r in mine] == found["cause"]
 
 
-def test_the_price_and_the_control_stand_beside_the_win() -> None:
+def test_the_weighted_return_and_the_control_stand_beside_the_win() -> None:
     text = Page(PAGES["comparison"]).text
     difference = SAMPLES["comparison"]["differences"]["happo_per_agent"]
     facts = text[: text.index("Results")]
     assert f"+{difference['iqm']:.3f}" in facts
-    assert f"−{-difference['price']['iqm']:.3f}" in facts
+    assert f"−{-difference['weighted_return']['iqm']:.3f}" in facts
     assert "advantages differ by at most 3.3e−16" in facts
     assert "no-op" in facts
 
@@ -202,9 +202,9 @@ def test_one_seed_has_no_interval_and_says_why() -> None:
 def test_empty_cells_say_why() -> None:
     document = comparison(3, 6)
     for scheme in document["schemes"].values():
-        del scheme["price"]
+        del scheme["weighted_return"]
     page = Page(render(document))
-    assert "– in “Price”: this world does not measure it." in page.text
+    assert "– in “Reward-weighted”: this world does not measure it." in page.text
     assert page.row("schemes", "grpo")[2] == {"text": "–", "value": None}
 
 
@@ -224,7 +224,7 @@ def test_what_was_not_run_is_said_and_not_hidden() -> None:
 def test_remedies_name_whom_they_are_for() -> None:
     text = Page(PAGES["comparison"]).text
     assert "stable_0, stable_1 under mappo_pooled" in text
-    assert "weigh that against the price" in text
+    assert "weigh that against the cost" in text
     healthy = deepcopy(SAMPLES["comparison"])
     for scheme in healthy["schemes"].values():
         for agent in scheme["agents"].values():

@@ -27,16 +27,18 @@ def test_a_comparison_fits_and_shows_its_numbers() -> None:
     found = document["schemes"]["happo_per_agent"]
     assert "▸" in row
     assert f"{found['return']['iqm']:.3f} [{found['return']['low']:.3f}, " in row
-    assert f"{found['price']['iqm']:.3f}" in row
+    assert f"{found['weighted_return']['iqm']:.3f}" in row
     pooled = next(line for line in lines if "mappo_pooled   " in line)
     assert pooled.rstrip().endswith("DROWNED")
     assert "…" not in "".join(lines)
 
 
-def test_price_and_control_stand_under_the_verdict() -> None:
+def test_weighted_return_and_control_stand_under_the_verdict() -> None:
     said = printed(comparison_table(comparison(10, 20)))
     assert said.startswith("Use happo_per_agent: it returns 0.885")
-    assert said.index("Price") < said.index("Control") < said.index("mappo_pooled   ")
+    assert (
+        said.index("Reward-weighted return") < said.index("Control") < said.index("mappo_pooled   ")
+    )
     assert "no-op" in said
 
 

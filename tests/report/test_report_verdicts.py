@@ -55,10 +55,10 @@ def test_a_reference_that_wins_is_compared_with_its_own_twin_the_other_way_round
         "happo_per_agent, a difference of +0.155 [+0.110, +0.200]; under happo_per_agent no agent "
         "collapses, under mappo_pooled 2 of 4 (DROWNED)."
     )
-    gain, price, _ = verdict.facts
+    gain, weighted, _ = verdict.facts
     assert (gain.value, gain.below) == ("+0.155", "95% interval [+0.110, +0.200]")
     assert gain.note.endswith("Ahead in 90% of the seeds.")
-    assert price.value == "+0.044"
+    assert weighted.value == "+0.044"
 
 
 @pytest.mark.parametrize(
@@ -96,17 +96,31 @@ def test_without_the_decoupled_scheme_the_best_of_the_others_is_taken(
     assert f"for {chosen}, a difference" in said
 
 
-def test_win_price_and_control_always_stand_together() -> None:
-    assert [fact.title for fact in compared().facts] == ["Return", "Price", "Control"]
+def test_win_weighted_return_and_control_always_stand_together() -> None:
+    assert [fact.title for fact in compared().facts] == [
+        "Return",
+        "Reward-weighted return",
+        "Control",
+    ]
     document = comparison(5, 4)
     document.update(control=None, differences={})
     bare = comparison_verdict(read_comparison(open_document(document)))
     assert bare.sentence == "Use happo_per_agent: it returns 0.885."
     assert bare.facts == (
         Fact("Return", "–", "nothing to compare with"),
-        Fact("Price", "–", "nothing to compare with"),
+        Fact("Reward-weighted return", "–", "nothing to compare with"),
         Fact("Control", "–", "not run for this comparison"),
     )
+
+
+def test_a_document_that_says_price_shows_the_same() -> None:
+    """Saved by earlier versions: `price` was the reward-weighted return."""
+    document = comparison(5, 4)
+    new = comparison_verdict(read_comparison(open_document(document)))
+    for entry in (*document["schemes"].values(), *document["differences"].values()):
+        entry["price"] = entry.pop("weighted_return")
+    assert comparison_verdict(read_comparison(open_document(document))) == new
+    assert new.facts[1].value != "–"
 
 
 def test_an_interval_that_holds_zero_is_not_called_a_win() -> None:
@@ -170,7 +184,7 @@ def test_where_networks_were_trained_only_named_causes_make_the_headline() -> No
     document["axis"] = "step"
     for scheme in document["schemes"].values():
         scheme["curves"]["step"] = scheme["curves"].pop("update")
-        scheme["price"] = None
+        scheme["weighted_return"] = None
     said = comparison_verdict(read_comparison(document))
     assert "no agent collapses" not in said.sentence
     assert "causes of collapse are named for 2 of 4 agents under mappo_pooled" in said.sentence

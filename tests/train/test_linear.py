@@ -20,7 +20,7 @@ def short(scheme: str | Scheme, seeds: tuple[int, ...] = (0, 1), **settings: str
 
 def test_the_arrays_have_the_shapes_that_they_promise() -> None:
     found = short("mappo_pooled")
-    assert found.returns.shape == found.price.shape == (2, 13)
+    assert found.returns.shape == found.weighted_returns.shape == (2, 13)
     assert found.accuracy.shape == found.regret.shape == (2, 13, 4)
     assert found.collapsed.shape == found.causes.shape == (2, 12, 4)
     team = {"participation_ratio", "effective_rank"}

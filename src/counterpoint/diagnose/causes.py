@@ -26,7 +26,7 @@ REMEDIES: dict[str, str] = {
     "rollouts a prompt, give partial credit or rewards for components, rank the rollouts, or drop "
     "prompts that are always or never solved. Decoupling makes groups smaller and this worse.",
     "DROWNED": "It shares a scale with rewards that vary far more than its own, and is divided "
-    "down to nothing. Normalize per agent (or per prompt), and weigh that against the price: "
+    "down to nothing. Normalize per agent (or per prompt), and weigh that against the cost: "
     "equal scales buy the quiet agents with the loud ones' reward.",
     "DILUTED": "Its own choices explain little of the reward that it is judged by, whatever the "
     "normalization. Give it its own reward component, a difference reward, or a counterfactual "

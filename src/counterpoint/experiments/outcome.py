@@ -43,8 +43,8 @@ class Outcome:
     """[S] return at the end."""
     normalized: Floats | None
     """[S] the same, 0 for a random team and 1 for the reference; None where those are not known."""
-    price: Floats | None
-    """[S] return weighted by actual reward; None where the return itself is that."""
+    weighted_returns: Floats | None
+    """[S] reward-weighted return; None where the return itself is that."""
     by_agent: Floats | None
     """[S, A] each agent's part of the return at the end; None where it has no parts."""
     accuracy: Floats | None
@@ -76,7 +76,7 @@ def from_tables(world: World, done: Training) -> Outcome:
         curve=done.returns,
         final=final,
         normalized=(final - world.random) / (world.optimal - world.random),
-        price=done.price[:, -1],
+        weighted_returns=done.weighted_returns[:, -1],
         by_agent=None,
         accuracy=done.accuracy,
         collapsed=done.collapsed,
@@ -127,7 +127,7 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
         curve=curve,
         final=np.array([done.returns.mean() for done in trained]),
         normalized=None if None in scores else np.array(scores, dtype=np.float64),
-        price=paid_returns(trained),
+        weighted_returns=paid_returns(trained),
         by_agent=by_agent if by_agent.size else None,
         accuracy=None,
         collapsed=np.array(told("collapsed"), dtype=bool).reshape(shape),
@@ -147,7 +147,7 @@ def early(rows: Sequence[Mapping[str, Any]], agent: str) -> int:
 
 
 def paid_returns(trained: Sequence[Trained]) -> Floats | None:
-    """[S] final returns weighted by what is really paid; None where that is the return itself."""
+    """[S] final reward-weighted returns; None where that is the return itself."""
     found = [done.plan.paid_returns(done.by_agent) for done in trained]
     return None if None in found else np.array(found, dtype=np.float64)
 

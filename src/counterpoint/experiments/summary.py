@@ -44,8 +44,8 @@ Floats = NDArray[np.float64]
 def scheme_document(name: str, out: Outcome) -> dict[str, Any]:
     """What a comparison document says of one scheme or baseline.
 
-    What a kind of world does not have is null: `price` where the return is the reward that is paid,
-    `accuracy` where nobody knows the right action.
+    What a kind of world does not have is null: `weighted_return` where the return is the reward
+    that is paid, `accuracy` where nobody knows the right action.
     """
     entry, baseline = entries().get(name), baselines().get(name)
     about = entry or baseline
@@ -60,7 +60,7 @@ def scheme_document(name: str, out: Outcome) -> dict[str, Any]:
         "return": interval(out.final),
         "normalized": normalized,
         "normalized_reason": None if normalized else UNKNOWN,
-        "price": None if out.price is None else interval(out.price),
+        "weighted_return": _weighted(out),
         "credit_correlation": _over_seeds(out, "credit_correlation"),
         "agents": {out.agents[k]: _agent(out, k, normalized) for k in agents},
         "curves": {
@@ -73,7 +73,7 @@ def scheme_document(name: str, out: Outcome) -> dict[str, Any]:
 
 
 def differences(found: Mapping[str, Outcome], pair: Pair) -> dict[str, Any]:
-    """Each scheme's final return and price minus the reference's, over paired seeds."""
+    """Each scheme's final returns, plain and reward-weighted, minus the reference's, by seed."""
     if pair.name not in found:
         return {}
     reference = found[pair.name]
@@ -81,13 +81,21 @@ def differences(found: Mapping[str, Outcome], pair: Pair) -> dict[str, Any]:
         name: {
             "versus": pair.name,
             **_difference(out.final, reference.final),
-            "price": None
-            if out.price is None or reference.price is None
-            else _difference(out.price, reference.price),
+            "weighted_return": _weighted_difference(out, reference),
         }
         for name, out in found.items()
         if name != pair.name
     }
+
+
+def _weighted(out: Outcome) -> dict[str, Any] | None:
+    return None if out.weighted_returns is None else interval(out.weighted_returns)
+
+
+def _weighted_difference(out: Outcome, reference: Outcome) -> dict[str, Any] | None:
+    if out.weighted_returns is None or reference.weighted_returns is None:
+        return None
+    return _difference(out.weighted_returns, reference.weighted_returns)
 
 
 def interval(samples: Floats) -> dict[str, Any]:

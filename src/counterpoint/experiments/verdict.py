@@ -42,7 +42,7 @@ def verdict(
         *_collapse_sentences(schemes),
         _recommendation_sentence(schemes, best),
         _runner_sentence(schemes, differences, best),
-        _price_sentence(differences, best, pair.name),
+        _cost_sentence(differences, best, pair.name),
     ]
     return {
         "decoupling": decoupling["verdict"],
@@ -154,14 +154,16 @@ def _runner_sentence(schemes: Mapping[str, Any], differences: Mapping[str, Any],
     )
 
 
-def _price_sentence(differences: Mapping[str, Any], best: str, reference: str) -> str:
+def _cost_sentence(differences: Mapping[str, Any], best: str, reference: str) -> str:
     """What the recommended scheme loses of the reward that is really paid."""
-    price = differences.get(best, {}).get("price")  # None where the return is what is paid
-    if price is None or price["iqm"] >= 0:
+    change = differences.get(best, {}).get("weighted_return")  # None where the return is paid
+    if change is None or change["iqm"] >= 0:
         return ""
-    told = "" if price["high"] is not None and price["high"] < 0 else ", not told from 0"
-    ends = "" if price["low"] is None else f" ({price['low']:+.3f} to {price['high']:+.3f}{told})"
+    same = "" if change["high"] is not None and change["high"] < 0 else ", indistinguishable from 0"
+    ends = (
+        "" if change["low"] is None else f" ({-change['high']:.3f} to {-change['low']:.3f}{same})"
+    )
     return (
-        f"The price: weighted by actual reward it earns {-price['iqm']:.3f} less than "
+        f"The cost: its reward-weighted return is {-change['iqm']:.3f} lower than that of "
         f"{reference}{ends}."
     )

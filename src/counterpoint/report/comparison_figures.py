@@ -1,4 +1,4 @@
-"""The pictures of a comparison: learning curves, price and control, collapse maps."""
+"""The pictures of a comparison: learning curves, final returns and control, collapse maps."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from counterpoint.report.intervals import Dot, interval_panel
 from counterpoint.report.tables import Exact, Figure
 
 RETURN = "team return (unit of the world)"
+WEIGHTED = "Reward-weighted return"
 PANELS = 9
 """More agents than this are not all drawn: those that the schemes move most are."""
 
@@ -150,13 +151,13 @@ def _drawable(chart: Chart) -> bool:
     return any(v is not None for line in chart.lines for v in line.y)
 
 
-def price_figure(result: Comparison, prefix: str) -> Figure:
-    """Final return, price and control side by side, the schemes in one order."""
+def returns_figure(result: Comparison, prefix: str) -> Figure:
+    """Final return, reward-weighted return and control side by side, the schemes in one order."""
     panels = [_dots(result, "return", "Return", RETURN)]
     shown = "The return"
-    if any(s.price.value is not None for s in result.schemes.values()):
-        panels.append(_dots(result, "price", "Price", "return by the reward actually paid"))
-        shown += " and its price"
+    if any(s.weighted_returns.value is not None for s in result.schemes.values()):
+        panels.append(_dots(result, "weighted_return", WEIGHTED, "higher is better"))
+        shown += " and the reward-weighted return"
     control = _control_chart(result, result.control) if result.control else None
     if control is not None and _drawable(control):
         panels.append(panel_chart(control))
@@ -165,13 +166,13 @@ def price_figure(result: Comparison, prefix: str) -> Figure:
     for s in result.ranked:
         rows.append((s.name, "return", None, *s.returns.exact))
         if len(panels) > 1 or not result.sampled:
-            rows.append((s.name, "price", None, *s.price.exact))
+            rows.append((s.name, "weighted_return", None, *s.weighted_returns.exact))
     for s in result.control.schemes.values() if result.control else ():
         rows += [(s.name, "control", *row[1:]) for row in _curve_rows(s)]
     return Figure(
-        key="price",
+        key="returns",
         caption=f"{shown}. {interval_note(result)}",
-        file=f"{prefix}-price-and-control.csv",
+        file=f"{prefix}-returns-and-control.csv",
         header=("scheme", "quantity", "update", "iqm", "low", "high"),
         rows=rows,
         panels=tuple(panels),
@@ -183,7 +184,7 @@ def _dots(result: Comparison, quantity: str, heading: str, axis: str) -> Markup:
     style = styles(result)
     dots = []
     for scheme in result.ranked:
-        found = scheme.returns if quantity == "return" else scheme.price
+        found = scheme.returns if quantity == "return" else scheme.weighted_returns
         strong = scheme.name == result.recommended
         dots.append(Dot(scheme.name, *found.exact, style[scheme.name], found.shown(3), strong))
     return interval_panel(f"dots-{quantity}", heading, axis, dots)

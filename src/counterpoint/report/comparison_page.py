@@ -9,7 +9,7 @@ from counterpoint.report.comparison_figures import (
     agents_figure,
     collapse_figure,
     curves_figure,
-    price_figure,
+    returns_figure,
 )
 from counterpoint.report.comparison_result import Comparison
 from counterpoint.report.comparison_tables import NOTABLE, agent_table, scheme_table, source_table
@@ -44,7 +44,7 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "agents": agent_table(result, prefix) if result.agents else None,
         "curves": curves_figure(result, prefix),
         "agent_curves": agents_figure(result, prefix),
-        "price": price_figure(result, prefix),
+        "returns": returns_figure(result, prefix),
         "control": result.control,
         "collapse": collapse_figure(result, prefix),
         "cures": cures(result),

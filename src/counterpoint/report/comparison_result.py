@@ -45,7 +45,8 @@ class SchemeResult:
     kind: str
     returns: Estimate
     normalized: Estimate
-    price: Estimate
+    weighted_returns: Estimate
+    """The return with its parts weighted by the reward paid for them."""
     credit: Estimate
     """How far credit goes with the agents' own rewards, under a common reward."""
     agents: dict[str, AgentResult]
@@ -58,7 +59,7 @@ class Difference:
 
     versus: str
     returns: Estimate
-    price: Estimate
+    weighted_returns: Estimate
     p_improvement: float | None
 
     @property
@@ -66,7 +67,8 @@ class Difference:
         """The reference minus the scheme."""
         p = self.p_improvement
         back = None if p is None else 1 - p
-        return Difference("", self.returns.reversed, self.price.reversed, back)
+        weighted = self.weighted_returns.reversed
+        return Difference("", self.returns.reversed, weighted, back)
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def _scheme(name: str, entry: Document, axis: str = "update") -> SchemeResult:
         kind=text(entry.get("kind")),
         returns=read_estimate(entry, "return"),
         normalized=read_estimate(entry, "normalized"),
-        price=read_estimate(entry, "price"),
+        weighted_returns=_weighted(entry),
         credit=read_estimate(entry, "credit_correlation"),
         agents={
             a: _agent(mapping(agents, a), mapping(curves, "agents", a), len(curve.at))
@@ -219,6 +221,11 @@ def _scheme(name: str, entry: Document, axis: str = "update") -> SchemeResult:
         },
         curve=curve,
     )
+
+
+def _weighted(entry: Document) -> Estimate:
+    """The reward-weighted return, which earlier documents called `price`."""
+    return read_estimate(entry, "weighted_return" if "weighted_return" in entry else "price")
 
 
 def _agent(entry: Document, curves: Document, count: int) -> AgentResult:
@@ -243,7 +250,7 @@ def _difference(entry: Document) -> Difference:
     return Difference(
         versus=text(entry.get("versus")),
         returns=read_estimate({"": entry}, ""),
-        price=read_estimate(entry, "price"),
+        weighted_returns=_weighted(entry),
         p_improvement=number(entry.get("p_improvement")),
     )
 

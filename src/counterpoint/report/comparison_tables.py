@@ -22,7 +22,7 @@ NOTABLE = 0.25
 REASONS = {
     "normalized": "nobody has measured a random and a good team here",
     "credit": "agents are not paid in common, or their own rewards are the same",
-    "price": "this world does not measure it",
+    "weighted": "this world does not measure it",
     "difference": "the reference itself, or not compared with it",
     "accuracy": "this world has no accuracy",
     "collapsed": "gradients were not measured",
@@ -30,9 +30,10 @@ REASONS = {
 
 
 def scheme_table(result: Comparison, prefix: str) -> Table:
-    """One row a scheme: return, price, difference, worst agent, collapse, causes.
+    """One row a scheme: return, reward-weighted return, difference, worst agent, collapse, causes.
 
-    Where networks were trained there is no accuracy, and a price only with unequal stakes: the
+    Where networks were trained there is no accuracy, and a reward-weighted return
+    only with unequal stakes: the
     normalized return stands there, and how credit goes with the agents' own rewards, where known.
     """
     change = f"Return − {result.versus}" if result.versus else "Difference"
@@ -41,7 +42,7 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
         Column("Scheme", ("scheme", "title", "kind"), numeric=False),
         _estimates("Return", "return", "return"),
         _estimates("Normalized", "normalized", "normalized"),
-        _estimates("Price", "price", "price"),
+        _estimates("Reward-weighted", "weighted_return", "weighted"),
         _estimates(change, "difference", "difference"),
         Column("Worst agent", ("worst_accuracy", "worst_agent"), define="accuracy",
                missing=REASONS["accuracy"]),
@@ -50,14 +51,15 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
         Column("Cause", ("causes",), numeric=False, define="cause"),
     )  # fmt: skip
     ranked = result.ranked
-    places = decimals_for(v for s in ranked for e in (s.returns, s.price) for v in e.exact)
+    places = decimals_for(
+        v for s in ranked for e in (s.returns, s.weighted_returns) for v in e.exact
+    )
     rows = [_scheme_row(result, scheme, places) for scheme in ranked]
     rows += _reference_rows(result, places)
-    priced = _shown(result)[3]
-    price = "Price is the return by the reward actually paid. " if priced else ""
+    weighted = "Reward-weighted is the return weighted by the reward paid. "
     when = "Fresh episodes of the trained teams" if result.sampled else "After the last update"
     caption = (
-        f"{when}. {interval_note(result)} {price}"
+        f"{when}. {interval_note(result)} {weighted if _shown(result)[3] else ''}"
         "Collapsed is the mean over agents; counted are those that were collapsed "
         "for at least a quarter of the updates and seeds."
     )
@@ -69,10 +71,10 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
 def _shown(result: Comparison) -> tuple[bool, ...]:
     """Which of the columns of `scheme_table` this kind of world has."""
     exact, found = not result.sampled, result.schemes.values()
-    priced = exact or any(s.price.value is not None for s in found)
+    weighted = exact or any(s.weighted_returns.value is not None for s in found)
     scored = result.sampled and any(s.normalized.value is not None for s in found)
     credited = any(s.credit.value is not None for s in found)
-    return (True, True, scored, priced, True, exact, credited, True, True)
+    return (True, True, scored, weighted, True, exact, credited, True, True)
 
 
 def _only(parts: Iterable[Part], shown: tuple[bool, ...]) -> list[Part]:
@@ -102,7 +104,7 @@ def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
         Cell(scheme.name, exact, below, "use this" if best else ""),
         estimate_cell(scheme.returns, places),
         estimate_cell(scheme.normalized, 3),
-        estimate_cell(scheme.price, places),
+        estimate_cell(scheme.weighted_returns, places),
         estimate_cell(change, places, signed=True, mark=change.reading),
         _worst(scheme.agents),
         estimate_cell(scheme.credit, 3),

@@ -53,11 +53,11 @@ COMPARISON = (
         "(the mean of the middle half) with a 95% bootstrap interval.",
     ),
     Definition(
-        "price",
-        "Price",
-        "The same policies judged by the reward that was actually paid, so that the parts with "
-        "large rewards count for more. A scheme may win the return and lose here: that is what "
-        "it costs.",
+        "weighted",
+        "Reward-weighted return",
+        "The return of the same policies with each part weighted by the reward that is paid for "
+        "it, so that parts with large rewards count for more. Higher is better. A scheme may win "
+        "the return and lose here: the loss is the cost of the scheme.",
     ),
     Definition(
         "difference",
@@ -109,11 +109,11 @@ _STEPWISE = (
         "over seeds (the mean of the middle half) with a 95% bootstrap interval.",
     ),
     Definition(
-        "price",
-        "Price",
-        "The same episodes with each agent’s part weighted by its stakes, weights of mean 1: what "
-        "is actually paid. With equal stakes, or a common reward, that is the return itself, and a "
-        "win has no price elsewhere.",
+        "weighted",
+        "Reward-weighted return",
+        "The return of the same episodes with each agent’s part weighted by its stakes, weights of "
+        "mean 1. Higher is better. With equal stakes, or a common reward, it is the return itself "
+        "and is not shown.",
     ),
     Definition(
         "normalized",
@@ -162,7 +162,7 @@ _TEXT = {
     "return": "The team’s success in fresh episodes of the trained team, answers sampled, in the "
     "unit that the world names; what agents are paid for it is another matter. Shown is the "
     "interquartile mean over seeds (the mean of the middle half) with a 95% bootstrap interval.",
-    "price": "There is none: the return is the team’s success, whatever agents are paid.",
+    "weighted": "There is none: the return is the team’s success, whatever agents are paid.",
     "difference": "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
     "adapters to begin with, and the same tasks. An interval that holds 0 means that these seeds "
     "cannot tell the two apart. “Ahead in” is the share of seeds on which the scheme beats the "

@@ -39,7 +39,7 @@ def comparison_table(document: Document) -> RenderableType:
         UnknownNameError, LogError: as `counterpoint.report.render`.
     """
     result = read_comparison(open_document(document, COMPARISON))
-    shown = [v for s in result.ranked for e in (s.returns, s.price) for v in e.exact]
+    shown = [v for s in result.ranked for e in (s.returns, s.weighted_returns) for v in e.exact]
     places = min(3, decimals_for(shown))
     columns = _columns(result)
     table = _table(("Scheme", "Return", *columns, "Collapsed", "Cause"))
@@ -59,7 +59,7 @@ def comparison_table(document: Document) -> RenderableType:
 COLUMNS = {
     "Score": "Score: 0 random, 1 the reference team.",
     "Credit": "Credit: its correlation with agents' own rewards.",
-    "Price": "",
+    "Weighted": "Weighted: the return weighted by the reward paid.",
     "Worst": "Worst: lowest accuracy of an agent.",
 }
 """Columns that not every kind of world has, and what the note says of them."""
@@ -68,10 +68,10 @@ COLUMNS = {
 def _columns(result: Comparison) -> tuple[str, ...]:
     found = result.schemes.values()
     if not result.sampled:
-        return "Price", "Worst"
+        return "Weighted", "Worst"
     known = {"Score": any(s.normalized.value is not None for s in found)}
     known["Credit"] = any(s.credit.value is not None for s in found)
-    known["Price"] = any(s.price.value is not None for s in found)
+    known["Weighted"] = any(s.weighted_returns.value is not None for s in found)
     return tuple(name for name, there in known.items() if there)
 
 
@@ -84,7 +84,7 @@ def _scheme_cells(
     own = {
         "Score": scheme.normalized.shown(3),
         "Credit": scheme.credit.shown(2, signed=True),
-        "Price": scheme.price.shown(places),
+        "Weighted": scheme.weighted_returns.shown(places),
         "Worst": _worst(agents),
     }
     return [

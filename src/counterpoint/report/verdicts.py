@@ -1,7 +1,8 @@
 """The verdict in words: one sentence with the effect and its interval, and what stands beside it.
 
-The page and the terminal say the same sentence. A win is never shown without its price and its
-control: `comparison_verdict` returns all three facts, and says so where one was not measured.
+The page and the terminal say the same sentence. A win is never shown without its
+reward-weighted return and its control: `comparison_verdict` returns all three facts, and says so
+where one was not measured.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from counterpoint.report.definitions import CONDITIONS
 from counterpoint.report.diagnosis_result import Diagnosis
 from counterpoint.report.estimate import Estimate
 from counterpoint.report.numerals import ABSENT, decimals_for, percent, significant
+
+WEIGHTED = "Reward-weighted return"
 
 SAME = 1e-9
 """Advantages that differ by less, relative to the largest, differ by rounding."""
@@ -40,10 +43,10 @@ class Verdict:
 
 
 def comparison_verdict(result: Comparison) -> Verdict:
-    """What to use, by how much, at which price, and what the control says."""
+    """What to use, by how much, at which cost, and what the control says."""
     advice, effect = _advice(result), _effect(result)
     sentence = f"{advice}: {effect}." if effect else f"{advice}."
-    return Verdict(sentence, result.why, (_gain(result), _price(result), _control(result)))
+    return Verdict(sentence, result.why, (_gain(result), _weighted(result), _control(result)))
 
 
 def _advice(result: Comparison) -> str:
@@ -118,16 +121,18 @@ def _gain(result: Comparison) -> Fact:
     return _change("Return", contest.difference.returns, levels, unit, ahead)
 
 
-def _price(result: Comparison) -> Fact:
+def _weighted(result: Comparison) -> Fact:
     contest = result.contest
     if contest is None:
-        return Fact("Price", ABSENT, "nothing to compare with")
-    if contest.ours.price.value is None and result.kind == "text":
-        return Fact("Price", "none", "the return is the team’s success, whatever agents are paid")
-    if contest.ours.price.value is None and result.sampled:
-        return Fact("Price", "none", "the return is the reward actually paid")
-    levels = (contest.ours.price, contest.theirs.price)
-    return _change("Price", contest.difference.price, levels, " by the reward actually paid")
+        return Fact(WEIGHTED, ABSENT, "nothing to compare with")
+    if contest.ours.weighted_returns.value is None and result.kind == "text":
+        return Fact(WEIGHTED, "none", "the return is the team’s success, whatever agents are paid")
+    if contest.ours.weighted_returns.value is None and result.sampled:
+        return Fact(WEIGHTED, "none", "the return is the reward actually paid")
+    levels = (contest.ours.weighted_returns, contest.theirs.weighted_returns)
+    return _change(
+        WEIGHTED, contest.difference.weighted_returns, levels, f" for {contest.theirs.name}"
+    )
 
 
 def _control(result: Comparison) -> Fact:

@@ -158,7 +158,7 @@ def check_seeds_are_independent(world: World, seeds: Sequence[int]) -> None:
             same = np.array_equal(getattr(alone, name)[0], getattr(together, name)[i])
             demand(same, f"another {name} for a seed beside others", "the same as alone")
         value = world.evaluate(task, probs[i : i + 1])
-        for name in ("returns", "price", "accuracy", "regret"):
+        for name in ("returns", "weighted_returns", "accuracy", "regret"):
             close = np.allclose(getattr(value, name)[0], getattr(worth, name)[i], atol=ROUNDING)
             demand(bool(close), f"another {name} for a seed beside others", "the same as alone")
 
@@ -177,8 +177,8 @@ def check_references(world: World, seeds: Sequence[int]) -> None:
         demand(close, f"return {got} of {name}", f"{wanted}, as the world says of itself")
     slips = max(1 - float(best.accuracy.min()), float(abs(best.regret).max()) / size)
     demand(slips <= ROUNDING, f"a solution that is off by {slips}", "accuracy 1, regret 0")
-    full = bool((abs(best.price - 1) <= ROUNDING).all())
-    demand(full, f"price {best.price} of the solution", "1")
+    full = bool((abs(best.weighted_returns - 1) <= ROUNDING).all())
+    demand(full, f"reward-weighted return {best.weighted_returns} of the solution", "1")
     for rng_seed in range(20):
         probs = some_policy(world, len(seeds), rng_seed, sparse=rng_seed % 2 == 1)
         _check_bounds(world, world.evaluate(tasks, probs), size)
@@ -187,7 +187,8 @@ def check_references(world: World, seeds: Sequence[int]) -> None:
 def _check_bounds(world: World, found: Evaluation, size: float) -> None:
     top = float(found.returns.max())
     demand(top <= world.optimal + ROUNDING * size, f"a return of {top}", f"<= {world.optimal}")
-    demand(float(found.price.max()) <= 1 + ROUNDING, f"a price of {found.price.max()}", "<= 1")
+    weighted = float(found.weighted_returns.max())
+    demand(weighted <= 1 + ROUNDING, f"a reward-weighted return of {weighted}", "<= 1")
     inside = bool(((found.accuracy >= -ROUNDING) & (found.accuracy <= 1 + ROUNDING)).all())
     demand(inside, "an accuracy outside of [0, 1]", "a probability")
     low = float(found.regret.min())

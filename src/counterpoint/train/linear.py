@@ -36,8 +36,8 @@ class Training:
     """[A]."""
     returns: Floats
     """[S, T+1] exact return before each update, and after the last."""
-    price: Floats
-    """[S, T+1] the return weighted by actual reward."""
+    weighted_returns: Floats
+    """[S, T+1] the reward-weighted return."""
     accuracy: Floats
     """[S, T+1, A] probability that the agent does the right thing."""
     regret: Floats
@@ -121,7 +121,7 @@ def train(
         seeds=seeds,
         agents=world.agents,
         returns=log.returns,
-        price=log.price,
+        weighted_returns=log.weighted_returns,
         accuracy=log.accuracy,
         regret=log.regret,
         gradients=log.gradients,
@@ -152,7 +152,7 @@ def joined(parts: Sequence[Training]) -> Training:
         seeds=_checked([seed for part in parts for seed in part.seeds]),
         agents=first.agents,
         returns=along_seeds("returns"),
-        price=along_seeds("price"),
+        weighted_returns=along_seeds("weighted_returns"),
         accuracy=along_seeds("accuracy"),
         regret=along_seeds("regret"),
         gradients=each("gradients"),

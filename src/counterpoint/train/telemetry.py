@@ -29,12 +29,12 @@ class Telemetry:
         self.numbers = UpdateNumbers(scheme, seeds, agents)
         self.gradients: dict[str, Floats] = {}
         self.rewards: dict[str, Floats] = {}
-        self.returns, self.price = np.full((2, seeds, updates + 1), np.nan)
+        self.returns, self.weighted_returns = np.full((2, seeds, updates + 1), np.nan)
         self.accuracy, self.regret = np.full((2, seeds, updates + 1, agents), np.nan)
 
     def record_policy(self, t: int, found: Evaluation) -> None:
         """How good the joint policy is before update `t`, or after the last one."""
-        self.returns[:, t], self.price[:, t] = found.returns, found.price
+        self.returns[:, t], self.weighted_returns[:, t] = found.returns, found.weighted_returns
         self.accuracy[:, t], self.regret[:, t] = found.accuracy, found.regret
 
     def record_gradients(self, t: int, gradients: Floats, active: Bools, shared: bool) -> None:

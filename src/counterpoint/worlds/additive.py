@@ -47,8 +47,9 @@ class UnequalStakesSettings(Settings):
 class Additive(World):
     """Reward = sum over agents of stake x (is it right?), and each term is a component.
 
-    The return is the expected reward as a share of the best, so the price is the same number. The
-    difference reward and the agent's own component are the same thing here: its own term.
+    The return is the expected reward as a share of the best, so the reward-weighted return
+    is the same number. The difference reward and the agent's own component are the same thing here:
+    its own term.
     """
 
     actions = 4

@@ -93,8 +93,8 @@ class Evaluation:
 
     returns: Floats
     """[S] the team's return, in the world's own unit."""
-    price: Floats
-    """[S] the return weighted by actual reward: the share of the best expected reward."""
+    weighted_returns: Floats
+    """[S] the return with each part weighted by the reward paid for it, as a share of the best."""
     accuracy: Floats
     """[S, A] probability that the agent does the right thing, averaged over its contexts."""
     regret: Floats

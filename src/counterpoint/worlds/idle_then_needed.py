@@ -46,7 +46,8 @@ class IdleThenNeeded(World):
     A prompt has one of 8 contexts; each agent has 4 actions, one right. The reward is the share of
     acting agents that are right, + .1 e; while the reserve is idle its rollouts pay level + quiet e
     instead, e ~ N(0, 1). The return is the expected share of right decisions with equal weights for
-    both kinds of prompts, as if the reserve were needed already; the price is the same number.
+    both kinds of prompts, as if the reserve were needed already; the reward-weighted return is
+    the same number.
     """
 
     name = "idle_then_needed"

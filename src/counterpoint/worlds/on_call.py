@@ -44,9 +44,9 @@ class OnCall(World):
     the specialist scale (c + .1 e) + offset, e ~ N(0, 1).
 
     The return is the share of right decisions with equal weights for rollouts with and without
-    the specialist; the price weights them as they come and by their scale, the offset left out.
-    Team size, actions and offset were chosen so that the specialist's accuracies are in the range
-    that was measured.
+    the specialist; the reward-weighted return weights them as they come and by their scale,
+    the offset left out. Team size, actions and offset were chosen so that the specialist's
+    accuracies are in the range that was measured.
     """
 
     name = "on_call"
@@ -107,7 +107,7 @@ class OnCall(World):
         weight = np.array([0.5 / 3 + 0.5 / 4] * 3 + [0.5 / 4])
         return Evaluation(
             returns=(without + joined) / 2,
-            price=(quiet * without + loud * joined) / (quiet + loud),
+            weighted_returns=(quiet * without + loud * joined) / (quiet + loud),
             accuracy=accuracy,
             regret=(1 - accuracy) * weight,
         )

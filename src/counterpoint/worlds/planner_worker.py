@@ -51,8 +51,8 @@ class PlannerWorker(World):
     A prompt has one of 16 contexts, and every context has one worker who is the expert. The planner
     chooses a worker, or itself for a certain reward of `alone`. A worker has 4 actions, one right
     in each context; right pays 1 if it is the expert, else a half, and wrong pays 0. The return is
-    the expected reward, and the price is its share of the best one, 1. A planner is right where it
-    calls the expert; a worker's accuracy is that of its answers, called or not.
+    the expected reward, and the reward-weighted return is its share of the best, 1. A planner is
+    right where it calls the expert; a worker's accuracy is that of its answers, called or not.
 
     What a worker that was not called would have done is drawn as well, so that the planner's
     counterfactual is exact: the reward averaged over its own choices, given those answers.

@@ -55,8 +55,8 @@ class Regions(World):
     or c + scale e. Every agent then acts in every rollout and receives the same rewards, so that
     statistics by agent and statistics of all agents are the same numbers.
 
-    The return is the share of the optimum, with equal weights for the regions; the price weights
-    the regions by their rewards, as the sum of rewards does.
+    The return is the share of the optimum, with equal weights for the regions; the reward-weighted
+    return weights the regions by their rewards, as the sum of rewards does.
     """
 
     name = "regions"
@@ -118,7 +118,7 @@ class Regions(World):
         loud = 1.0 if self.settings.participation == "everyone" else self.settings.scale
         return Evaluation(
             returns=(stable + volatile) / 2,
-            price=(stable + loud * volatile) / (1 + loud),
+            weighted_returns=(stable + loud * volatile) / (1 + loud),
             accuracy=accuracy,
             regret=(1 - accuracy) / len(self.agents),
         )

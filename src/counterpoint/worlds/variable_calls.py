@@ -42,7 +42,8 @@ class VariableCalls(World):
     Difficulty and rounds are drawn for each rollout, before any action. A prompt has one of 8
     contexts; in each step the agent has 4 actions, one right. The reward is the share of right
     steps, minus `penalty` if the task is hard, + .1 e, e ~ N(0, 1). The return is the expected
-    share of right steps, which is all that a policy can change; the price is the same number.
+    share of right steps, which is all that a policy can change; the reward-weighted return is
+    the same number.
     """
 
     name = "variable_calls"
