@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from counterpoint.cli.main import main
 from counterpoint.train.language_settings import LanguageSettings
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,29 @@ def test_examples_run_and_print_what_they_say(code):
     assert len(told) == len(said)
     for wanted, got in zip(said, told, strict=True):
         assert got.endswith(wanted.removeprefix("... "))
+
+
+SHOWN = re.compile(r"```\n(counterpoint compare [^\n]+)\n```\n\n```text\n(.*?)```", re.DOTALL)
+COMPARED = [
+    pytest.param(*shown, id=f"{page.relative_to(ROOT)}-{i}")
+    for page in PAGES
+    for i, shown in enumerate(SHOWN.findall(page.read_text(encoding="utf-8")))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "shown"), COMPARED)
+def test_comparisons_in_the_documentation_end_with_the_headline_that_is_shown(
+    command, shown, tmp_path, monkeypatch, capsys
+):
+    """The headline alone: the last digits of a table depend on the machine."""
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()[1:]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    first = " ".join(shown.split())
+    headline = first[: first.index(". ") + 1]
+    assert len(headline.split()) <= 15
+    assert printed.startswith(headline)
 
 
 def test_links_between_pages_lead_somewhere():

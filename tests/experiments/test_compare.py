@@ -1,6 +1,7 @@
 """A comparison end to end: its document, its control, its determinism."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from counterpoint.cli.main import main
 from counterpoint.credit import advantages, catalogue
 from counterpoint.experiments import Plan, compare
 from counterpoint.experiments.probe import untrained_log
+from counterpoint.report import render
+from counterpoint.report.comparison_result import read_comparison
 from counterpoint.worlds import make
 
 SMALL = {"updates": 30}
@@ -35,7 +38,10 @@ def test_the_document_has_what_others_rely_on(document):
         for agent in scheme["agents"].values():
             assert {"accuracy", "collapsed_share", "cause"} <= agent.keys()
             assert 0 <= agent["collapsed_share"] <= 1
-    assert {"decoupling", "effect", "recommended", "why"} <= document["verdict"].keys()
+    wanted = {"decoupling", "effect", "recommended", "headline", "why", "decision"}
+    assert wanted <= document["verdict"].keys()
+    for difference in document["differences"].values():
+        assert {"iqm", "low", "high", "p", "mean", "deviation"} <= difference.keys()
     assert document["config"]["settings"]["updates"] == 30
 
 
@@ -66,9 +72,30 @@ def test_progress_reaches_the_end():
     assert seen[-1] == (90, 90)  # one arm and two of the control, 30 updates each
 
 
+def test_every_reader_of_a_real_comparison_says_the_same(document):
+    """4 seeds: too few, in the headline, in `--json`, on the page and in its badges."""
+    verdict = document["verdict"]
+    assert verdict["headline"].startswith("Four seeds are too few to choose a scheme; ")
+    assert len(verdict["headline"].split()) <= 15
+    assert verdict["recommended"] is None
+    assert verdict["decision"]["seeds_needed"] >= 5
+    assert verdict["decision"] == asdict(read_comparison(document).decision)
+    page = render(document)
+    assert verdict["headline"] in page
+    assert "use this" not in page
+
+
+def test_without_a_shared_scheme_the_first_is_the_reference():
+    plan = Plan("regions", ("happo_per_agent", "group_reward_decoupled"), 5, SMALL, control=False)
+    found = compare(plan, workers=1)
+    assert found["differences"]["group_reward_decoupled"]["versus"] == "happo_per_agent"
+    assert found["verdict"]["effect"] is None
+    assert found["verdict"]["decision"]["compared"] == 1
+
+
 def test_the_headline_in_small():
     """At scale 100 the quiet pair stays near chance when pooled, and learns with its own scale."""
-    plan = Plan("regions", ("mappo_pooled", "happo_per_agent"), 4, {"scale": 100, "updates": 120})
+    plan = Plan("regions", ("mappo_pooled", "happo_per_agent"), 5, {"scale": 100, "updates": 120})
     found = compare(plan, workers=1)
     assert found["verdict"]["decoupling"] == "matters"
     assert found["verdict"]["conditions"] == ["C1"]

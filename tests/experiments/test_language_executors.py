@@ -133,7 +133,7 @@ def test_where_agents_do_not_speak_equally_often_there_is_no_control():
 
 def test_defaults_are_those_of_the_model():
     stage = stage_of(Plan("lewis"))
-    assert (stage.first.model, stage.first.budget, stage.default_seeds) == ("tiny", 150, 4)
+    assert (stage.first.model, stage.first.budget, stage.default_seeds) == ("tiny", 150, 5)
     assert stage.schemes[0] == "mappo_pooled"
     assert stage.training("agent_mean", 3).seed == 3
 

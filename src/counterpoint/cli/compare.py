@@ -50,7 +50,7 @@ class Compare:
     running per agent, and group and the counterfactual baseline where the world knows it, or none;
     in a text world the mean of each agent."""
     seeds: int | None = None
-    """How many seeds; default 10, or 5 in a world of many steps, or 4 in a text world."""
+    """How many seeds; default 10, or 5 in a world of many steps or a text world."""
     budget: int | None = None
     """In a world of many steps: steps of each training; default 100000, or 20000 of a world in
     Python. In a text world: updates; default 150 of the tiny model, or 100 of another."""

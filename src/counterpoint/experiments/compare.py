@@ -52,7 +52,7 @@ class Plan:
     """Names of schemes and baselines; empty takes the defaults of the world's kind."""
     seeds: int | None = None
     """How many seeds, from 0 on; every scheme meets the same ones. None takes 10, or 5 where
-    networks are trained, or 4 where language models are."""
+    networks or language models are trained."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the world, by name, and of the policies or agents where networks or language
     models are trained; text is converted."""
@@ -197,7 +197,7 @@ def compare(
     documents = {name: scheme_document(name, out) for name, out in found.items()}
     compared = differences(found, pair)
     facts = stage.facts()
-    return {
+    document = {
         "schema": SCHEMA,
         "version": __version__,
         **facts,
@@ -213,5 +213,5 @@ def compare(
         "schemes": documents,
         "differences": compared,
         "control": control,
-        "verdict": verdict(documents, compared, pair, stage.probe(pair)),
     }
+    return {**document, "verdict": verdict(document, pair, stage.probe(pair))}

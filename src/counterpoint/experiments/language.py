@@ -43,7 +43,7 @@ class Language:
         UnknownNameError, SettingError, SchemeError, MissingPackageError: as `Plan`.
     """
 
-    default_seeds = 4
+    default_seeds = 5
     batch_steps = 1
 
     def __init__(self, plan: Plan) -> None:

@@ -73,18 +73,20 @@ def scheme_document(name: str, out: Outcome) -> dict[str, Any]:
 
 
 def differences(found: Mapping[str, Outcome], pair: Pair) -> dict[str, Any]:
-    """Each scheme's final returns, plain and reward-weighted, minus the reference's, by seed."""
-    if pair.name not in found:
-        return {}
-    reference = found[pair.name]
+    """Each scheme's final returns, plain and reward-weighted, minus the reference's, by seed.
+
+    The reference is that of the pair where it takes part, otherwise the first scheme.
+    """
+    versus = pair.name if pair.name in found else next(iter(found))
+    reference = found[versus]
     return {
         name: {
-            "versus": pair.name,
+            "versus": versus,
             **_difference(out.final, reference.final),
             "weighted_return": _weighted_difference(out, reference),
         }
         for name, out in found.items()
-        if name != pair.name
+        if name != versus
     }
 
 
@@ -124,7 +126,7 @@ def _filled(values: Floats, known: NDArray[np.bool_]) -> list[float | None]:
 
 def _difference(x: Floats, y: Floats) -> dict[str, Any]:
     if len(x) < 2:
-        nothing = dict.fromkeys(("low", "high", "p", "p_improvement"))
+        nothing = dict.fromkeys(("low", "high", "p", "mean", "deviation", "p_improvement"))
         return {"iqm": float(x[0] - y[0]), **nothing}
     found = paired_difference(x, y, rng=np.random.default_rng(0))
     better = probability_of_improvement(x, y, paired=True)
@@ -133,6 +135,8 @@ def _difference(x: Floats, y: Floats) -> dict[str, Any]:
         "low": found.low,
         "high": found.high,
         "p": paired_t_test(x - y),
+        "mean": float((x - y).mean()),
+        "deviation": float((x - y).std(ddof=1)),
         "p_improvement": better.value,
     }
 

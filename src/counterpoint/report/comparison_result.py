@@ -6,12 +6,14 @@ empty, never zero.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from counterpoint.report.document import Document, items, mapping, number, series, text
 from counterpoint.report.estimate import Band, Estimate, Values, padded, read_band, read_estimate
 from counterpoint.report.numerals import counted
+from counterpoint.stats.decision import Contrast, Decision, decide
 
 KINDS = ("exact", "steps", "text")
 """Of worlds."""
@@ -58,8 +60,8 @@ class Difference:
     """A scheme minus its reference over paired seeds."""
 
     versus: str
-    returns: Estimate
-    weighted_returns: Estimate
+    returns: Contrast
+    weighted_returns: Contrast
     p_improvement: float | None
 
     @property
@@ -73,7 +75,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Contest:
-    """The recommended scheme, another, and the difference between them in this order."""
+    """The two arms that the verdict is about, and the first minus the second.
+
+    The first is the recommended scheme; where none is, the one that differs most from the
+    reference.
+    """
 
     ours: SchemeResult
     theirs: SchemeResult
@@ -113,10 +119,15 @@ class Comparison:
     differences: dict[str, Difference]
     control: Control | None
     decoupling: str
-    effect: str
     decoupled: str
-    recommended: str
     why: str
+    """Empty in documents of earlier versions, which followed another rule."""
+    decision: Decision
+
+    @property
+    def recommended(self) -> str:
+        """The scheme to use, or nothing."""
+        return self.decision.recommended or ""
 
     @property
     def sampled(self) -> bool:
@@ -137,24 +148,14 @@ class Comparison:
 
     @property
     def contest(self) -> Contest | None:
-        """What the verdict is about: the recommended scheme against another.
-
-        Against its reference; where it is the reference itself, against the scheme that decouples
-        it, or else the best of the others. None where nothing was compared with it.
-        """
-        ours = self.schemes.get(self.recommended)
-        if ours is None:
+        """The two arms of the decision; None where nothing was compared."""
+        arm = self.decision.arm
+        if arm is None:
             return None
-        own = self.differences.get(ours.name)
-        if own is not None and own.versus in self.schemes:
-            return Contest(ours, self.schemes[own.versus], own)
-        against = [
-            s
-            for s in self.ranked
-            if s.name in self.differences and self.differences[s.name].versus == ours.name
-        ]
-        theirs = next((s for s in against if s.name == self.decoupled), next(iter(against), None))
-        return Contest(ours, theirs, self.differences[theirs.name].reversed) if theirs else None
+        one, reference = self.schemes[arm], self.schemes[self.decision.reference]
+        if self.decision.recommended == reference.name:
+            return Contest(reference, one, self.differences[arm].reversed)
+        return Contest(one, reference, self.differences[arm])
 
     @property
     def seed_count(self) -> str:
@@ -170,27 +171,51 @@ def read_comparison(document: Document) -> Comparison:
     schemes = {name: _scheme(name, mapping(entries, name), axis) for name in entries}
     named = [text(a) for a in items(document, "agents")]
     seen = list(dict.fromkeys(a for scheme in schemes.values() for a in scheme.agents))
-    differences = mapping(document, "differences")
+    compared = mapping(document, "differences")
+    differences = {name: _difference(mapping(compared, name)) for name in compared}
+    seeds = [int(s) for s in series(document, "seeds") if s is not None]
     return Comparison(
         world=text(document.get("world")),
         summary=text(document.get("summary")),
         version=text(document.get("version")),
         config=dict(mapping(document, "config")),
-        seeds=[int(s) for s in series(document, "seeds") if s is not None],
+        seeds=seeds,
         agents=named or seen,
         kind=kind if kind in KINDS else "steps" if axis == "step" else "exact",
         axis=axis,
         references=_references(references, "words" if kind == "text" else "actions"),
         scale=text(references.get("scale")),
         schemes=schemes,
-        differences={name: _difference(mapping(differences, name)) for name in differences},
+        differences=differences,
         control=_control(mapping(document, "control")),
         decoupling=text(verdict.get("decoupling")),
-        effect=text(verdict.get("effect")),
         decoupled=text(verdict.get("decoupled")),
-        recommended=text(verdict.get("recommended")),
-        why=text(verdict.get("why")),
+        why=text(verdict.get("why")) if "decision" in verdict else "",
+        decision=decision_of(schemes, differences, len(seeds) or counted_seeds(schemes)),
     )
+
+
+def counted_seeds(schemes: Mapping[str, SchemeResult]) -> int:
+    """How many seeds every scheme has, where the document does not list them."""
+    return min((s.returns.n or 0 for s in schemes.values()), default=0)
+
+
+def decision_of(
+    schemes: Mapping[str, SchemeResult], differences: Mapping[str, Difference], seeds: int
+) -> Decision:
+    """What to use: `stats.decide` on the schemes that were compared with one reference.
+
+    A baseline that needs the world is recommended only where nothing else was compared.
+    """
+    versus = next((d.versus for d in differences.values() if d.versus in schemes), "")
+    contrasts = {
+        name: found.returns
+        for name, found in differences.items()
+        if versus and found.versus == versus and name in schemes and name != versus
+    }
+    levels = {n: s.returns.value for n, s in schemes.items() if s.returns.value is not None}
+    candidates = [name for name, scheme in schemes.items() if scheme.kind != "baseline"]
+    return decide(levels, contrasts, versus, seeds, candidates)
 
 
 def _references(entry: Document, what: str) -> dict[str, float]:
@@ -225,7 +250,16 @@ def _scheme(name: str, entry: Document, axis: str = "update") -> SchemeResult:
 
 def _weighted(entry: Document) -> Estimate:
     """The reward-weighted return, which earlier documents called `price`."""
-    return read_estimate(entry, "weighted_return" if "weighted_return" in entry else "price")
+    return read_estimate(entry, _weighted_key(entry))
+
+
+def _weighted_key(entry: Document) -> str:
+    return "weighted_return" if "weighted_return" in entry else "price"
+
+
+def _contrast(entry: Document) -> Contrast:
+    keys = ("iqm", "low", "high", "p", "mean", "deviation")
+    return Contrast(*(number(entry.get(key)) for key in keys))
 
 
 def _agent(entry: Document, curves: Document, count: int) -> AgentResult:
@@ -249,8 +283,8 @@ MEASURES = ("inflation", "signal_share", "dead_rate", "snr", "credit_correlation
 def _difference(entry: Document) -> Difference:
     return Difference(
         versus=text(entry.get("versus")),
-        returns=read_estimate({"": entry}, ""),
-        weighted_returns=_weighted(entry),
+        returns=_contrast(entry),
+        weighted_returns=_contrast(mapping(entry, _weighted_key(entry))),
         p_improvement=number(entry.get("p_improvement")),
     )
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from counterpoint.report.comparison_result import MEASURES, AgentResult, Comparison, SchemeResult
+from counterpoint.report.decision_words import reading
 from counterpoint.report.estimate import Estimate
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import ABSENT, decimals_for, fixed, percent, significant
 from counterpoint.report.tables import Cell, Column, Row, Table, estimate_cell
+from counterpoint.stats.decision import Contrast
 
 Part = TypeVar("Part")
 
@@ -99,19 +101,27 @@ def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
     below = scheme.title if plain else f"{scheme.title} (baseline)"
     exact = (scheme.name, scheme.title, scheme.kind)
     difference = result.differences.get(scheme.name)
-    change = difference.returns if difference else Estimate()
+    change = difference.returns if difference else Contrast()
+    shown = Estimate(change.value, change.low, change.high, scheme.returns.n)
     cells = (
         Cell(scheme.name, exact, below, "use this" if best else ""),
         estimate_cell(scheme.returns, places),
         estimate_cell(scheme.normalized, 3),
         estimate_cell(scheme.weighted_returns, places),
-        estimate_cell(change, places, signed=True, mark=change.reading),
+        estimate_cell(shown, places, signed=True, mark=_mark(change, result)),
         _worst(scheme.agents),
         estimate_cell(scheme.credit, 3),
         _collapsed(scheme.agents.values()),
         _causes(scheme.agents.values()),
     )
     return Row(cells, "best" if best else "")
+
+
+def _mark(change: Contrast, result: Comparison) -> str:
+    """`higher`, `lower`, or why neither is said."""
+    if change.value is None:
+        return ""
+    return reading(change, result.decision).removeprefix("significantly ").split(",")[0]
 
 
 def _worst(agents: dict[str, AgentResult]) -> Cell:

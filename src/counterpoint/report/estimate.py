@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from counterpoint.report.document import Document, mapping, number, series
-from counterpoint.report.numerals import NOISE, decimals_for, fixed, interval
+from counterpoint.report.numerals import decimals_for, fixed, interval
 
 Values = list[float | None]
 
@@ -24,19 +24,6 @@ class Estimate:
     def exact(self) -> tuple[float | None, float | None, float | None]:
         """The three numbers as a CSV file wants them."""
         return self.value, self.low, self.high
-
-    @property
-    def reading(self) -> str:
-        """For a difference: what its interval says, or nothing where there is none."""
-        if self.low is None or self.high is None:
-            return ""
-        return "higher" if self.low > NOISE else "lower" if self.high < -NOISE else "not separable"
-
-    @property
-    def reversed(self) -> Estimate:
-        """For a difference: the same the other way round."""
-        value, low, high = (None if v is None else -v for v in (self.value, self.high, self.low))
-        return Estimate(value, low, high, self.n)
 
     def shown(self, decimals: int | None = None, *, signed: bool = False) -> str:
         """The number alone."""

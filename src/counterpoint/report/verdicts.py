@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterpoint.report.comparison_result import Comparison, Contest
+from counterpoint.report.comparison_result import Comparison
+from counterpoint.report.decision_words import decision_sentences, headline, p_value, reading
 from counterpoint.report.definitions import CONDITIONS
 from counterpoint.report.diagnosis_result import Diagnosis
 from counterpoint.report.estimate import Estimate
-from counterpoint.report.numerals import ABSENT, decimals_for, percent, significant
+from counterpoint.report.numerals import ABSENT, counted, decimals_for, percent, significant
+from counterpoint.stats.decision import Contrast, Decision
 
 WEIGHTED = "Reward-weighted return"
 
 SAME = 1e-9
 """Advantages that differ by less, relative to the largest, differ by rounding."""
-
-_READINGS = {"higher": "Higher", "lower": "Lower", "not separable": "Cannot be told from 0"}
 
 
 @dataclass(frozen=True)
@@ -44,81 +44,19 @@ class Verdict:
 
 def comparison_verdict(result: Comparison) -> Verdict:
     """What to use, by how much, at which cost, and what the control says."""
-    advice, effect = _advice(result), _effect(result)
-    sentence = f"{advice}: {effect}." if effect else f"{advice}."
-    return Verdict(sentence, result.why, (_gain(result), _weighted(result), _control(result)))
-
-
-def _advice(result: Comparison) -> str:
-    use = f"use {result.recommended}" if result.recommended else "no scheme stands out"
-    if result.decoupling == "no-op":
-        return f"Decoupling by agent changes nothing here; {use}"
-    if result.effect == "hurts":
-        return f"Decoupling by agent hurts here; {use}"
-    if result.effect == "tie" and len(result.seeds) == 1:
-        return f"One seed cannot tell whether decoupling by agent helps here; {use}"
-    if result.effect == "tie":
-        return f"Decoupling by agent makes no difference that these seeds can show; {use}"
-    return use[:1].upper() + use[1:]
-
-
-def _effect(result: Comparison) -> str:
-    """`it returns x against y for B, a difference of +d [low, high]; ...`, as far as known."""
-    contest, ours = result.contest, result.schemes.get(result.recommended)
-    if contest is None:
-        known = ours is not None and ours.returns.value is not None
-        return f"it returns {ours.returns.shown()}" if ours is not None and known else ""
-    levels = (contest.ours.returns, contest.theirs.returns)
-    places = decimals_for([level.value for level in levels])
-    said = f"it returns {levels[0].shown(places)} against {levels[1].shown(places)} for "
-    said += contest.theirs.name
-    change = contest.difference.returns
-    if change.value is not None:
-        bounds = change.bounds(places, signed=True) if change.reading else "(no interval)"
-        said += f", a difference of {change.shown(places, signed=True)} {bounds}"
-    return said + (_named_causes(contest) if result.sampled else _collapses(contest))
-
-
-def _named_causes(contest: Contest) -> str:
-    """`; causes of collapse are named for 2 of 3 agents under B (DROWNED), for none under A`.
-
-    Only a cause that lasted is worth a headline.
-    """
-    parts = []
-    for scheme in (contest.theirs, contest.ours):
-        causes = [a.cause for a in scheme.agents.values() if a.cause]
-        named = f" ({', '.join(dict.fromkeys(causes))})" if causes else ""
-        count = f"{len(causes)} of {len(scheme.agents)} agents" if causes else "none"
-        parts.append(f"for {count} under {scheme.name}{named}")
-    if all(part.startswith("for none") for part in parts):
-        return ""
-    return f"; causes of collapse are named {', '.join(parts)}"
-
-
-def _collapses(contest: Contest) -> str:
-    """`; under B 2 of 4 agents collapse (DROWNED), under A none`, or nothing."""
-    parts = []
-    for scheme in (contest.theirs, contest.ours):
-        causes = [a.cause for a in scheme.agents.values() if a.cause]
-        named = ", ".join(dict.fromkeys(causes))
-        count = f"{len(causes)} of {len(scheme.agents)}"
-        parts.append(f"{count} agents collapse ({named})" if causes else "none")
-    if parts == ["none", "none"]:
-        return ""
-    theirs = parts[0].replace("none", "no agent collapses")
-    own = parts[1].replace(" agents collapse", "")
-    return f"; under {contest.theirs.name} {theirs}, under {contest.ours.name} {own}"
+    why = result.why or " ".join(decision_sentences(result))
+    return Verdict(headline(result), why, (_gain(result), _weighted(result), _control(result)))
 
 
 def _gain(result: Comparison) -> Fact:
-    contest = result.contest
+    contest, decision = result.contest, result.decision
     if contest is None:
         return Fact("Return", ABSENT, "nothing to compare with")
-    p = contest.difference.p_improvement
+    change = contest.difference
+    p = change.p_improvement
     ahead = f"Ahead in {percent(p)} of the seeds." if p is not None else ""
     levels = (contest.ours.returns, contest.theirs.returns)
-    unit = f" for {contest.theirs.name}"
-    return _change("Return", contest.difference.returns, levels, unit, ahead)
+    return _change("Return", change.returns, levels, contest.theirs.name, decision, ahead)
 
 
 def _weighted(result: Comparison) -> Fact:
@@ -130,9 +68,8 @@ def _weighted(result: Comparison) -> Fact:
     if contest.ours.weighted_returns.value is None and result.sampled:
         return Fact(WEIGHTED, "none", "the return is the reward actually paid")
     levels = (contest.ours.weighted_returns, contest.theirs.weighted_returns)
-    return _change(
-        WEIGHTED, contest.difference.weighted_returns, levels, f" for {contest.theirs.name}"
-    )
+    change = contest.difference.weighted_returns
+    return _change(WEIGHTED, change, levels, contest.theirs.name, result.decision)
 
 
 def _control(result: Comparison) -> Fact:
@@ -150,19 +87,30 @@ def _control(result: Comparison) -> Fact:
 
 
 def _change(
-    title: str, change: Estimate, levels: tuple[Estimate, Estimate], unit: str, extra: str = ""
+    title: str,
+    change: Contrast,
+    levels: tuple[Estimate, Estimate],
+    other: str,
+    decision: Decision,
+    extra: str = "",
 ) -> Fact:
-    """A difference as a fact, with the two levels that it lies between."""
+    """A difference as a fact, with the numbers of the rule and the two levels around it."""
     known = [e for e in levels if e.value is not None]
     places = decimals_for([e.value for e in known] or [change.value])
-    against = " against ".join(e.shown(places) for e in known) + unit if len(known) == 2 else ""
+    against = f"{' against '.join(e.shown(places) for e in known)} for {other}"
     if change.value is None:
-        return Fact(title, ABSENT, "not measured", f"{against}." if against else "")
-    bounds = change.bounds(places, signed=True)
-    below = f"95% interval {bounds}" if change.reading else bounds
-    reading = ": ".join(part for part in (_READINGS.get(change.reading, ""), against) if part)
-    note = f"{reading}. {extra}" if reading else extra
-    return Fact(title, change.shown(places, signed=True), below, note.strip())
+        return Fact(title, ABSENT, "not measured", f"{against}." if len(known) == 2 else "")
+    found = Estimate(change.value, change.low, change.high, decision.seeds)
+    below = found.bounds(places, signed=True)
+    if change.low is not None:
+        below = f"95% interval {below}"
+    if change.p is not None:
+        arms = counted(decision.compared, "arm")
+        below += f", p {p_value(change.p)} (to be below {decision.level:.2g}: {arms} compared)"
+    meaning = reading(change, decision)
+    meaning = f"{meaning[:1].upper()}{meaning[1:]}"
+    note = f"{meaning}: {against}." if len(known) == 2 else f"{meaning}."
+    return Fact(title, found.shown(places, signed=True), below, f"{note} {extra}".strip())
 
 
 def diagnosis_verdict(result: Diagnosis) -> Verdict:

@@ -10,6 +10,7 @@ from counterpoint.stats.bootstrap import (
     bootstrap_interval,
     paired_difference,
 )
+from counterpoint.stats.decision import Contrast, Decision, decide
 from counterpoint.stats.estimate import Band, Estimate
 from counterpoint.stats.improvement import probability_of_improvement
 from counterpoint.stats.iqm import interquartile_mean, interquartile_means, means
@@ -22,6 +23,8 @@ from counterpoint.stats.variance import Share, variance_shares
 
 __all__ = [
     "Band",
+    "Contrast",
+    "Decision",
     "Estimate",
     "Permutation",
     "Share",
@@ -30,6 +33,7 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap_band",
     "bootstrap_interval",
+    "decide",
     "interquartile_mean",
     "interquartile_means",
     "means",
