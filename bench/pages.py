@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,8 +62,10 @@ def main(folder: Path) -> None:
     documents = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
     recipes = [document for document in documents if "recipe" in document]
     (DOCS / "results.md").write_text(results_page(recipes), encoding="utf-8")
-    if (folder / "calibrate.md").exists():
-        shutil.copy(folder / "calibrate.md", DOCS / "calibration.md")
+    parts = [folder / name for name in ("calibrate.md", "battery.md")]
+    if all(part.exists() for part in parts):
+        text = "\n".join(part.read_text(encoding="utf-8") for part in parts)
+        (DOCS / "calibration.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
