@@ -40,6 +40,9 @@ class Decisions:
     """[N] training update of each row, or None where the log is one batch."""
     action: NDArray[Any] | None = None
     """[N] what was decided, where the log says so (`action` or `answer`)."""
+    notices: tuple[str, ...] = ()
+    """How a log was understood, where that is not plain: what a column was taken for, what is
+    absent, which columns were not read."""
 
     def __post_init__(self) -> None:
         if self.rewards.ndim != 2 or self.rewards.shape[1] != len(self.components):

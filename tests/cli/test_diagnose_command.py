@@ -113,3 +113,21 @@ def test_a_line_of_100_mb_is_refused(tmp_path, capsys):
 def test_an_unknown_scheme_is_refused(capsys):
     assert main(["diagnose", str(example_log()), "--scheme", "grpu"]) == 2
     assert "grpo" in capsys.readouterr().err
+
+
+def test_columns_of_other_names_are_mapped_and_said(tmp_path, capsys):
+    log = tmp_path / "rows.jsonl"
+    rows = [
+        {"uid": u, "who": a, "score": i % 2, "n": i} for u in "pq" for i in (0, 1) for a in "ab"
+    ]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["diagnose", str(log), "--json", "--columns"]
+    assert main([*words, "uid=prompt,score=reward,who=agent"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["rows"] == 8
+    assert sorted(json.loads(printed.out)["agents"]) == ["a", "b"]
+    assert "columns are taken for: prompt = 'uid', agent = 'who', reward = 'score'" in printed.err
+    assert "columns that are not read: n" in printed.err
+    for bad, said in (("uid", "NAME=MEANING"), ("gain=reward", "no column 'gain' among uid, who")):
+        assert main([*words, bad]) == 2
+        assert said in capsys.readouterr().err

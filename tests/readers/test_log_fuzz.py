@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import CounterpointError
-from counterpoint.readers import TornLogWarning, read_decisions
+from counterpoint.readers import LogWarning, read_decisions
 from counterpoint.records import Decisions
 
 scalars = st.one_of(
@@ -22,25 +22,27 @@ values = st.recursive(
 )
 names = st.sampled_from(
     ("prompt", "prompt_id", "rollout", "agent", "reward", "rewards", "step", "turn", "role",
-     "context", "action", "answer", "other")
+     "context", "action", "answer", "other", "uid", "score", "completion", "advantage", "accuracy",
+     "trajectories", "traces", "episode_id", "task", 'a "name"')
 )  # fmt: skip
 good = st.fixed_dictionaries(
     {"prompt": st.integers(0, 2), "rollout": st.integers(0, 2), "agent": st.sampled_from("ab"),
      "reward": st.floats(-5, 5)},
     optional={"step": st.integers(0, 2), "turn": st.integers(0, 2)},
 )  # fmt: skip
-records = st.one_of(good, st.builds(dict.__or__, good, st.dictionaries(names, values)))
+foreign = st.dictionaries(names, st.one_of(values, st.lists(st.dictionaries(names, scalars))))
+records = st.one_of(good, foreign, st.builds(dict.__or__, good, st.dictionaries(names, values)))
 texts = st.one_of(records.map(json.dumps), st.text(max_size=20), values.map(json.dumps))
 cells = st.one_of(st.text(max_size=6), st.integers().map(str), st.sampled_from(["", "nan", '"']))
 headers = st.lists(names | st.sampled_from(["reward.x", "rewards.y", ""]), max_size=6)
 
 
-def outcome(data):
+def outcome(data, columns=None):
     """Decisions, or our error in one line; anything else is a failure."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TornLogWarning)
+        warnings.simplefilter("ignore", LogWarning)
         try:
-            found = read_decisions(io.BytesIO(data))
+            found = read_decisions(io.BytesIO(data), columns)
         except CounterpointError as error:
             found = error
     if isinstance(found, CounterpointError):
@@ -50,7 +52,7 @@ def outcome(data):
         assert len(found) > 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(texts, max_size=5), st.sampled_from(["\n", "\r\n", ""]), st.integers(0, 60))
 def test_lines_of_json(lines, end, cut):
     data = "\n".join(lines).encode(errors="surrogatepass") + end.encode()
@@ -68,3 +70,14 @@ def test_tables(header, rows, comma):
 @given(st.binary(max_size=200), st.sampled_from([b"", b"PK\x03\x04", b"{", b"prompt,"]))
 def test_bytes(data, head):
     outcome(head + data)
+
+
+mappings = st.dictionaries(
+    names, st.sampled_from(("prompt", "agent", "reward", "rewards.x", "step", "ignore", "what"))
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(records.map(json.dumps), max_size=4), mappings)
+def test_lines_under_a_mapping(lines, mapping):
+    outcome("\n".join(lines).encode(), mapping)

@@ -63,13 +63,22 @@ def test_groups_line_up_by_position():
     np.testing.assert_array_equal(found.rewards[:, 0], [1, 2, np.nan, 3, 4])
 
 
-def test_a_group_that_comes_back_is_new_rollouts_and_another_turn_is_not():
+def test_a_group_that_comes_back_is_a_group_of_its_own_and_another_turn_is_not():
     again = read_decisions(jsonl(*[{"prompt_id": 1, "agent": "a", "rewards": [1, 2]}] * 2))
-    assert len(set(again.labels["rollout"].tolist())) == 4
+    assert again.labels["prompt"].tolist() == [1, 1, "1 (group 2)", "1 (group 2)"]
+    assert again.labels["rollout"].tolist() == [0, 1, 0, 1]
     turns = read_decisions(
         jsonl(*({"prompt_id": 1, "agent": "a", "turn": t, "rewards": [1, 2]} for t in (0, 1)))
     )
     assert turns.labels["rollout"].tolist() == [0, 1, 0, 1]
+    assert turns.labels["prompt"].tolist() == [1, 1, 1, 1]
+
+
+def test_groups_that_come_back_line_up_between_agents():
+    both = [{"prompt_id": "p", "agent": a, "rewards": [1, 0]} for a in "ab"]
+    found = read_decisions(jsonl(*both, *both))
+    assert found.labels["prompt"].tolist() == ["p"] * 4 + ["p (group 2)"] * 4
+    assert found.labels["agent"].tolist() == list("aabb") * 2
 
 
 @pytest.mark.parametrize("token", ["NaN", "null"])
@@ -91,7 +100,7 @@ def test_blank_lines_byte_order_mark_and_carriage_returns():
         (row(rollout="absent"), "line 2.*column 'rollout'"),
         (row(reward="absent"), "line 2.*column 'reward'"),
         (row(reward="high"), "line 2, column 'reward': got \"high\"; wanted a number"),
-        (row(reward=True), "line 2, column 'reward': got true"),
+        (row(reward="1_0"), "line 2, column 'reward': got \"1_0\""),
         (row(reward=[1]), "line 2, column 'reward': got \\[1\\]"),
         (row(agent=None), "line 2, column 'agent': got None"),
         (row(agent={"name": "a"}), "line 2, column 'agent': got"),

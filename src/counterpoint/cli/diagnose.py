@@ -14,7 +14,8 @@ from counterpoint import __version__
 from counterpoint.cli.output import print_json, print_result, say
 from counterpoint.cli.results import save
 from counterpoint.diagnose import diagnose
-from counterpoint.readers import TornLogWarning, read_decisions
+from counterpoint.readers import LogNotice, LogWarning, read_decisions
+from counterpoint.readers.names import parse_columns
 from counterpoint.report import diagnosis_table
 
 
@@ -27,10 +28,13 @@ class Diagnose:
 
     A log is JSON lines, CSV or .npz with one row a decision: prompt, rollout, agent, reward (or
     rewards: {component: number}), and optionally turn, role, context, step (the training update).
+    Columns that TRL, verl, ms-swift, AReaL, ART, rLLM and verifiers write are known by their names;
+    what was taken for what is printed.
 
     Examples:
       counterpoint diagnose rewards.jsonl
       counterpoint diagnose rewards.csv --scheme grpo --out diagnosis
+      counterpoint diagnose rollouts.jsonl --columns uid=prompt,score=reward
       cat rewards.jsonl | counterpoint diagnose - --json
     """
 
@@ -38,6 +42,8 @@ class Diagnose:
     """The log; `-` reads standard input."""
     scheme: str = "mappo_pooled"
     """The scheme that the log was trained with: causes are judged against it."""
+    columns: str = ""
+    """What columns of other names mean, e.g. uid=prompt,score=reward,acc=ignore."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json."""
     json: bool = False
@@ -45,7 +51,7 @@ class Diagnose:
 
     def run(self) -> int:
         """Read, diagnose, save, print."""
-        document = diagnosis_document(self.file, self.scheme)
+        document = diagnosis_document(self.file, self.scheme, self.columns)
         saved = save(document, self.out) if self.out else None
         if self.json:
             print_json(document)
@@ -56,13 +62,14 @@ class Diagnose:
         return 0
 
 
-def diagnosis_document(source: str | Path, scheme: str) -> dict[str, Any]:
+def diagnosis_document(source: str | Path, scheme: str, columns: str = "") -> dict[str, Any]:
     """The diagnosis of a log, as `--json` prints it."""
     with warnings.catch_warnings(record=True) as met:
-        warnings.simplefilter("always", TornLogWarning)
-        decisions = read_decisions(source)
-    for warning in met:
-        say(f"counterpoint: {warning.message}")
+        warnings.simplefilter("always", LogWarning)
+        decisions = read_decisions(source, parse_columns(columns) if columns else None)
+    torn = [str(w.message) for w in met if not issubclass(w.category, LogNotice)]
+    for message in (*torn, *decisions.notices):
+        say(f"counterpoint: {message}")
     found = diagnose(decisions, scheme, rng=np.random.default_rng(0)).to_json()
     name = "standard input" if source == "-" else Path(source).name
     config = {"source": name, "scheme": scheme}

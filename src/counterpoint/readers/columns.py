@@ -7,7 +7,7 @@ long prompt cost what the integers cost.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,16 @@ from counterpoint.records import LABELS, Decisions
 
 Label = int | float | str
 
-REQUIRED = ("prompt", "rollout", "agent")
-"""Labels that every record must have."""
+Decision = tuple[Mapping[str, Label | None], Mapping[str, float]]
+"""One row: its labels, and its rewards by component."""
+
+REQUIRED = ("rollout", "agent")
+"""Labels that every record must have; a log without `prompt` is of one prompt."""
+
+ONE_AGENT = "agent"
+"""What the agent is called in a log that has only one."""
+
+_SHOWN = 12
 
 WIDEST_TEXT = 64
 """Columns whose longest text is longer than this become object arrays."""
@@ -33,6 +41,8 @@ class Columns:
         self.rewards: dict[str, array[float]] = {}
         self.ids: dict[str, array[int]] = {}
         self.values: dict[str, dict[Label | None, int]] = {}
+        self.guesses: list[str] = []
+        self.facts: list[str] = []
 
     def add(
         self, where: str, labels: Mapping[str, Label | None], rewards: Mapping[str, float]
@@ -43,7 +53,7 @@ class Columns:
             LogError: a label that the records before have is missing here, or the reverse.
         """
         if not self.rows:
-            self._open(where, labels)
+            self._open(where, labels, rewards)
         elif labels.keys() != self.ids.keys():
             self._refuse(where, labels)
         for name, value in labels.items():
@@ -76,6 +86,7 @@ class Columns:
         if not self.rewards:
             raise LogError("got no reward in any record; wanted 'reward' or 'rewards'")
         columns = {name: self._column(name) for name in self.ids}
+        columns.setdefault("prompt", np.zeros(self.rows, dtype=np.int64))
         step, action = columns.pop("step", None), columns.pop("action", None)
         if step is not None and step.dtype != np.int64:
             raise LogError("got a 'step' that is no 64-bit integer; wanted the training update")
@@ -85,19 +96,22 @@ class Columns:
             labels={name: columns[name] for name in LABELS if name in columns},
             step=step,
             action=action,
+            notices=(*self.guesses, *self.facts),
         )
 
-    def _open(self, where: str, labels: Mapping[str, Label | None]) -> None:
+    def _open(
+        self, where: str, labels: Mapping[str, Label | None], rewards: Mapping[str, float]
+    ) -> None:
         for name in REQUIRED:
             if name not in labels:
-                raise LogError(missing(where, name))
+                raise LogError(missing(where, name, [*labels, *rewards]))
         self.ids = {name: array("q") for name in labels}
         self.values = {name: {} for name in labels}
 
     def _refuse(self, where: str, labels: Mapping[str, Label | None]) -> None:
         for name in self.ids:
             if name not in labels:
-                raise LogError(missing(where, name))
+                raise LogError(missing(where, name, list(labels)))
         extra = next(name for name in labels if name not in self.ids)
         raise LogError(
             f"{where}, column '{extra}': got a value, and the records before have none; wanted the "
@@ -109,12 +123,25 @@ class Columns:
         return _array(values)[np.asarray(self.ids[name], dtype=np.int64)]
 
 
-def missing(where: str, name: str) -> str:
-    """The message for a column that a record does not have."""
+def missing(where: str, name: str, there: Sequence[str]) -> str:
+    """The message for a column that a record does not have, with those that it has."""
     return (
-        f"{where}: got no column '{name}'; wanted prompt, rollout, agent and reward (or rewards) "
-        "in every record, and any other column in all records or in none"
+        f"{where}: got no column '{name}' among {listed(there) or 'no columns'}; wanted rollout, "
+        "agent and reward (or rewards) in every record, and any other column in all records or in "
+        f"none; --columns NAME={name} reads a column of another name"
     )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as they stand in a message: the first dozen, and how many more there are."""
+    shown = ", ".join(plain(name) for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def plain(name: str) -> str:
+    """A foreign name as it stands in a message: short, and on one line."""
+    name = name if len(name) <= 60 else name[:57] + "..."
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _array(values: list[Label | None]) -> NDArray[Any]:

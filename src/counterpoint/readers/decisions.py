@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from counterpoint.errors import LogError
 from counterpoint.readers.jsonl import read_jsonl
-from counterpoint.readers.lines import blocks
+from counterpoint.readers.lines import LogNotice, blocks
 from counterpoint.readers.npz import read_npz
 from counterpoint.readers.table import read_table
 from counterpoint.records import Decisions
@@ -22,19 +24,28 @@ from counterpoint.records import Decisions
 ZIP = b"PK\x03\x04"
 """How an npz archive begins."""
 
+PARQUET = b"PAR1"
+"""How a Parquet file begins, such as TRL's completions."""
+
 LARGEST_PIPED_NPZ_BYTES = 256 * 2**20
 """An archive from standard input is held in memory; a larger one must be a file."""
 
 EXAMPLE = "collapsed_pooled.jsonl"
 
 
-def read_decisions(source: str | os.PathLike[str] | BinaryIO) -> Decisions:
+def read_decisions(
+    source: str | os.PathLike[str] | BinaryIO, columns: Mapping[str, str] | None = None
+) -> Decisions:
     """Read a log of decisions.
 
     Args:
         source: a path, "-" for standard input, or a binary stream. The format is found by
-            content: an npz archive, lines that begin with `{`, or else CSV. README of the readers'
-            formats: `counterpoint.readers.jsonl`, `.table`, `.npz`.
+            content: an npz archive, lines that begin with `{`, or else CSV. The formats are
+            described in `counterpoint.readers.jsonl`, `.nested`, `.columnar`, `.table`, `.npz`;
+            the names that other tools give to columns are in `.names`.
+        columns: what columns mean, the log's name to ours: prompt, rollout, agent, role, turn,
+            context, step, action, reward, `rewards.NAME` (a component), or ignore. Columns that
+            it does not name are understood by their names.
 
     Returns:
         One row a decision, NaN where a reward is missing, labels as the log has them.
@@ -44,14 +55,25 @@ def read_decisions(source: str | os.PathLike[str] | BinaryIO) -> Decisions:
 
     Warns:
         TornLogWarning: the last line is incomplete; the records before it are returned.
+        LogNotice: what a column was taken for, where its name is not ours. All of that, what is
+            absent, and which columns are not read is in `Decisions.notices`, too.
     """
+    found, guesses = _opened(source, columns)
+    for guess in guesses:
+        warnings.warn(guess, LogNotice, stacklevel=2)
+    return found
+
+
+def _opened(
+    source: str | os.PathLike[str] | BinaryIO, columns: Mapping[str, str] | None
+) -> tuple[Decisions, list[str]]:
     if source == "-":
-        return _read(cast(BinaryIO, sys.stdin.buffer))
+        return _read(cast(BinaryIO, sys.stdin.buffer), columns)
     if not isinstance(source, str | os.PathLike):
-        return _read(source)
+        return _read(source, columns)
     try:
         with Path(source).open("rb") as file:
-            return _read(file)
+            return _read(file, columns)
     except (OSError, ValueError) as error:
         if isinstance(error, LogError):
             raise
@@ -64,18 +86,24 @@ def example_log() -> Path:
     return Path(__file__).parent / "examples" / EXAMPLE
 
 
-def _read(stream: BinaryIO) -> Decisions:
+def _read(stream: BinaryIO, chosen: Mapping[str, str] | None) -> tuple[Decisions, list[str]]:
     head = stream.read(len(ZIP))
     while len(head) < len(ZIP) and (more := stream.read(len(ZIP) - len(head))):
         head += more
     if head == ZIP:
-        return read_npz(_seekable(head, stream))
+        return read_npz(_seekable(head, stream), chosen)
+    if head == PARQUET:
+        raise LogError(
+            "got a Parquet file; wanted JSON lines, CSV or npz: write it anew with "
+            "pandas.read_parquet(FILE).to_json('log.jsonl', orient='records', lines=True)"
+        )
     whole = _Rejoined(head.removeprefix(b"\xef\xbb\xbf"), stream)
     start = whole.peek_text()
     if not start:
         raise LogError("got an empty log; wanted at least one record")
     reader = read_jsonl if start in b"{[" else read_table
-    return reader(blocks(cast(BinaryIO, whole))).decisions()
+    columns = reader(blocks(cast(BinaryIO, whole)), chosen)
+    return columns.decisions(), columns.guesses
 
 
 def _seekable(head: bytes, stream: BinaryIO) -> BinaryIO:

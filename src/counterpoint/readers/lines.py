@@ -15,8 +15,16 @@ READ_BYTES = 2**20
 """How much is read at a time."""
 
 
-class TornLogWarning(UserWarning):
+class LogWarning(UserWarning):
+    """What a person should know of a log that could be read."""
+
+
+class TornLogWarning(LogWarning):
     """The last line of a log is incomplete; the records before it were read."""
+
+
+class LogNotice(LogWarning):
+    """A meaning was guessed: which column of another name was taken for what."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Keys are the column names: `prompt`, `rollout`, `agent` and `reward` of shape [N] (or [N, K] with
 `components`, or one `reward.NAME` a component), optionally `role`, `turn`, `context`, `step`,
-`action`. Other keys are ignored, and not read.
+`action`; other tools' names are in `counterpoint.readers.names`. Other keys are not read.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import REQUIRED, missing
-from counterpoint.readers.table import ALIASES, KNOWN
+from counterpoint.readers.columns import ONE_AGENT, REQUIRED, missing
+from counterpoint.readers.kinds import NUMBER
+from counterpoint.readers.names import KNOWN, TEXTS, Plan, plan_columns
 from counterpoint.records import LABELS, Decisions
 
 LARGEST_BYTES = 4 * 2**30
@@ -37,8 +39,14 @@ _BROKEN = (
 """What zipfile and NumPy raise for damaged archives."""
 
 
-def read_npz(stream: BinaryIO) -> Decisions:
-    """The columns of an archive as decisions.
+def read_npz(
+    stream: BinaryIO, chosen: Mapping[str, str] | None = None
+) -> tuple[Decisions, list[str]]:
+    """The columns of an archive as decisions, and what was guessed of them, in sentences.
+
+    Args:
+        stream: the archive.
+        chosen: what the user says that columns mean: the archive's names to ours.
 
     Raises:
         LogError: the archive is damaged, too large for what it says it holds, holds pickled
@@ -46,39 +54,67 @@ def read_npz(stream: BinaryIO) -> Decisions:
     """
     try:
         with zipfile.ZipFile(stream) as archive:
-            columns = _columns(archive)
+            plan = _plan(archive, chosen)
+            found = _columns(archive, plan)
     except _BROKEN as error:
         if isinstance(error, LogError):
             raise
         raise LogError(
             f"got a damaged npz archive ({error}); write it anew with np.savez"
         ) from error
-    for alias, name in ALIASES.items():
-        if alias in columns:
-            columns.setdefault(name, columns.pop(alias))
+    columns = {name: found[source] for name, source in plan.sources.items()}
+    columns.update({f"reward.{name}": found[source] for name, source in plan.components.items()})
+    if "components" in found:
+        columns["components"] = found["components"]
     for name in REQUIRED:
-        if name not in columns:
-            raise LogError(missing("npz", name))
-    rewards, components = _rewards(columns)
+        if name not in columns and not plan.is_foreign:
+            raise LogError(missing("npz", name, list(found)))
+    rewards, components = _rewards(columns, list(found))
+    columns.setdefault("prompt", np.zeros(len(rewards), dtype=np.int64))
+    columns.setdefault("agent", np.full(len(rewards), ONE_AGENT))
     labels = {name: _label(name, columns[name], len(rewards)) for name in KNOWN if name in columns}
     step, action = labels.pop("step", None), labels.pop("action", None)
     if step is not None and (step.dtype.kind not in "iu" or (step > np.iinfo(np.int64).max).any()):
         raise LogError(f"npz, column 'step': got values of type {step.dtype}; wanted integers")
-    return Decisions(
+    if "rollout" not in labels:
+        labels["rollout"] = _numbered([*labels.values(), *([] if step is None else [step])])
+    decisions = Decisions(
         rewards=rewards,
         components=components,
         labels={name: labels[name] for name in LABELS if name in labels},
         step=None if step is None else step.astype(np.int64),
         action=action,
+        notices=(*plan.guesses, *plan.facts),
     )
+    return decisions, list(plan.guesses)
 
 
-def _columns(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
-    known = {*KNOWN, *ALIASES, "reward", "rewards", "components"}
+def _plan(archive: zipfile.ZipFile, chosen: Mapping[str, str] | None) -> Plan:
+    """What the arrays mean, by their names alone: their kinds are found when they are read."""
+    names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
+    kinds = {name: {NUMBER} for name in names if name not in (*TEXTS, "components")}
+    return plan_columns(kinds, chosen)
+
+
+def _numbered(labels: list[NDArray[Any]]) -> NDArray[np.int64]:
+    """[N] how many rows with the same labels stand before each row."""
+    ids = np.zeros(len(labels[0]), dtype=np.int64)
+    for column in labels:
+        _, codes = np.unique(column, return_inverse=True)
+        _, ids = np.unique(ids * (codes.max() + 1) + codes, return_inverse=True)
+    order = np.argsort(ids, kind="stable")
+    starts = np.searchsorted(ids[order], ids[order])
+    numbers = np.empty(len(ids), dtype=np.int64)
+    numbers[order] = np.arange(len(ids)) - starts
+    return numbers
+
+
+def _columns(archive: zipfile.ZipFile, plan: Plan) -> dict[str, NDArray[Any]]:
+    known = {*plan.sources.values(), *plan.components.values(), "components"}
     wanted = [
         (member.filename.removesuffix(".npy"), member)
         for member in archive.infolist()
-        if member.filename.removesuffix(".npy") in known or _component(member.filename)
+        if member.filename.removesuffix(".npy") in known
     ]
     total = sum(member.file_size for _, member in wanted)
     if total > LARGEST_BYTES:
@@ -121,11 +157,13 @@ def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDAr
     return array
 
 
-def _rewards(columns: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _rewards(
+    columns: dict[str, NDArray[Any]], there: list[str]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     single = columns.get("reward", columns.get("rewards"))
     parts = {_component(key): columns[key] for key in columns if _component(key)}
     if single is None and not parts:
-        raise LogError(missing("npz", "reward"))
+        raise LogError(missing("npz", "reward", there))
     if single is not None and parts:
         raise LogError("npz: got both 'reward' and components of it; wanted one of them")
     if single is None:
@@ -133,7 +171,7 @@ def _rewards(columns: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float64], tup
             if part.ndim != 1 or len(part) != len(next(iter(parts.values()))):
                 raise LogError(f"npz, component {name!r}: got shape {part.shape}; wanted [N]")
         single = np.stack(list(parts.values()), axis=1)
-    if single.dtype.kind not in "fiu" or single.ndim not in (1, 2) or 0 in single.shape:
+    if single.dtype.kind not in "fiub" or single.ndim not in (1, 2) or 0 in single.shape:
         raise LogError(
             f"npz, column 'reward': got {single.dtype} of shape {single.shape}; wanted numbers of "
             "shape [N] or [N, K]"

@@ -1,7 +1,8 @@
 """CSV to columns: a header line, then one decision a line.
 
-The reward is in the column `reward`, or its components in `reward.NAME` (or `rewards.NAME`).
-Empty, `nan`, `null`, `none` and `na` are missing rewards. Comma, semicolon or tab, by the header.
+The reward is in the column `reward`, or its components in `reward.NAME` (or `rewards.NAME`); other
+tools' names are in `counterpoint.readers.names`. Empty, `nan`, `null`, `none` and `na` are missing
+rewards, `true` and `false` are 1 and 0. Comma, semicolon or tab, by the header.
 """
 
 from __future__ import annotations
@@ -11,26 +12,24 @@ import itertools
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import REQUIRED, Columns, Label, missing
+from counterpoint.readers.columns import ONE_AGENT, REQUIRED, Columns, Label, missing
+from counterpoint.readers.kinds import as_number, kind_of_cell, kinds_of
 from counterpoint.readers.lines import Block, TornLogWarning
+from counterpoint.readers.names import Plan, plan_columns
 
-ALIASES = {"prompt_id": "prompt", "answer": "action"}
-"""Column names that mean another column, where that other one is not there."""
-
-KNOWN = ("prompt", "rollout", "agent", "role", "turn", "context", "step", "action")
-"""Columns that are read, besides the rewards; others are ignored."""
-
-MISSING = frozenset(("", "nan", "null", "none", "na"))
-"""How a missing reward may be written, in any case."""
+PEEKED_ROWS = 64
+"""Rows at the start of a table from which the meaning of its columns is judged."""
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
-def read_table(blocks: Iterable[Block]) -> Columns:
-    """Read every line into columns.
+def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None) -> Columns:
+    """Read every line into columns; `chosen` is what the user says that columns mean.
 
     A file that does not end with a line end may be torn: an incomplete last record is left out, a
     complete one is kept, and either way a `TornLogWarning` says so.
@@ -39,14 +38,16 @@ def read_table(blocks: Iterable[Block]) -> Columns:
         LogError: a missing column or a cell of the wrong kind, with the line and the column.
     """
     lines = _Lines(blocks)
-    first = next(lines, "")
-    delimiter = max((",", ";", "\t"), key=first.count)
-    rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
+    head = list(itertools.islice(lines, PEEKED_ROWS + 1))
+    delimiter = max((",", ";", "\t"), key=(head or [""])[0].count)
+    rows = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
     columns, torn = Columns(), "has no line end, so its last value may be cut"
     read = 0
     try:
         header = [name.strip() for name in next(rows, [])]
-        labels, rewards = _header(header)
+        plan = plan_columns(_kinds(header, head, delimiter), chosen)
+        labels, rewards = _header(header, plan)
+        numbers: Counter[tuple[Any, ...]] = Counter()
         read = rows.line_num
         for cells in rows:
             before, read = read, rows.line_num
@@ -56,9 +57,10 @@ def read_table(blocks: Iterable[Block]) -> Columns:
             if len(cells) != len(header):
                 read = before
                 raise csv.Error(f"got {len(cells)} cells, and the header has {len(header)}")
+            row = {name: _label(where, header[i], name, cells[i]) for name, i in labels.items()}
             columns.add(
                 where,
-                {name: _label(where, name, cells[i]) for name, i in labels.items()},
+                _completed(row, numbers),
                 {name: _reward(where, header[i], cells[i]) for name, i in rewards.items()},
             )
     except csv.Error as error:
@@ -69,56 +71,73 @@ def read_table(blocks: Iterable[Block]) -> Columns:
         message = f"line {rows.line_num}: the last line {torn}; decisions read: {columns.rows}"
         warnings.warn(message, TornLogWarning, stacklevel=4)
     _as_integers(columns)
+    columns.guesses, columns.facts = list(plan.guesses), list(plan.facts)
     return columns
 
 
-def _header(header: list[str]) -> tuple[dict[str, int], dict[str, int]]:
+def _kinds(header: list[str], head: list[str], delimiter: str) -> dict[str, set[str]]:
+    """The columns of a table, each with the kinds of its first cells."""
+    rows = csv.reader(head, delimiter=delimiter)
+    named = (dict(zip(header, map(kind_of_cell, row), strict=False)) for row in rows)
+    next(named, None)
+    try:
+        kinds = kinds_of(itertools.islice(named, PEEKED_ROWS))
+    except csv.Error:
+        kinds = {}  # whoever reads the line says so
+    return {name: kinds.get(name, set()) for name in header}
+
+
+def _header(header: list[str], plan: Plan) -> tuple[dict[str, int], dict[str, int]]:
     """Where the labels and the reward components are: name to position."""
     where = "line 1"
     if twice := next((name for name in header if name and header.count(name) > 1), None):
         raise LogError(f"{where}: got column {twice!r} twice; wanted each column once")
     at = {name: i for i, name in enumerate(header)}
-    for alias, name in ALIASES.items():
-        if alias in at:
-            at.setdefault(name, at[alias])
-    labels = {name: at[name] for name in KNOWN if name in at}
-    rewards = {
-        name.partition(".")[2]: i
-        for name, i in at.items()
-        if name.startswith(("reward.", "rewards.")) and name.partition(".")[2]
-    }
-    if rewards and "reward" in at:
+    sources = dict(plan.sources)
+    reward = sources.pop("reward", sources.pop("rewards", None))
+    if plan.components and reward is not None:
         raise LogError(f"{where}: got both 'reward' and components of it; wanted one of them")
-    if not rewards and "reward" not in at:
-        raise LogError(missing(where, "reward"))
+    if not plan.components and reward is None:
+        raise LogError(missing(where, "reward", header))
     for name in REQUIRED:
-        if name not in labels:
-            raise LogError(missing(where, name))
-    return labels, rewards or {"reward": at["reward"]}
+        if name not in sources and not plan.is_foreign:
+            raise LogError(missing(where, name, header))
+    parts = plan.components or {"reward": str(reward)}
+    return (
+        {name: at[source] for name, source in sources.items()},
+        {name: at[source] for name, source in parts.items()},
+    )
 
 
-def _label(where: str, name: str, cell: str) -> Label | None:
+def _completed(
+    row: dict[str, Label | None], numbers: Counter[tuple[Any, ...]]
+) -> dict[str, Label | None]:
+    """A row of a foreign log with what it leaves out: the one agent, the number of the rollout."""
+    row.setdefault("agent", ONE_AGENT)
+    if "rollout" not in row:
+        key = tuple(value for name, value in row.items() if name != "action")
+        row["rollout"] = str(numbers[key])
+        numbers[key] += 1
+    return row
+
+
+def _label(where: str, source: str, name: str, cell: str) -> Label | None:
     text = cell.strip()
     if name == "action":
         return text or None
     if not text:
-        raise LogError(f"{where}, column '{name}': got an empty cell; wanted a number or text")
+        raise LogError(f"{where}, column '{source}': got an empty cell; wanted a number or text")
     if name != "step":
         return text
     try:
         return int(text)
     except ValueError as error:
-        raise LogError(f"{where}, column 'step': got {text!r}; wanted an integer") from error
+        raise LogError(f"{where}, column '{source}': got {text!r}; wanted an integer") from error
 
 
 def _reward(where: str, name: str, cell: str) -> float:
     text = cell.strip()
-    if text.lower() in MISSING:
-        return math.nan
-    try:
-        reward = float(text) if "_" not in text else None
-    except ValueError:
-        reward = None
+    reward = as_number(text)
     if reward is None:
         raise LogError(
             f"{where}, column '{name}': got {text[:60]!r}; wanted a number, or an empty cell where "

@@ -1,0 +1,256 @@
+"""Records that hold several decisions each: groups of rollouts, and episodes of several agents.
+
+- ART's trajectory groups: `{"trajectories": [{"reward", "metadata", ...}]}`; each is a rollout;
+- rLLM's episodes: `{"episode_id", "task_hash", "training_step", "trajectories": [{"name",
+  "reward"}]}`; each trajectory is one agent's part;
+- verifiers' episodes: `{"id", "task", "traces": [{"agent": {"name"}, "rewards"}]}`;
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from counterpoint.errors import LogError
+from counterpoint.readers.columns import ONE_AGENT, Decision, Label
+from counterpoint.readers.fields import LONGEST_LENIENT_BYTES, Torn, check_label, json_text, lenient
+from counterpoint.readers.kinds import LIST, kind_of, reward_of, shown
+from counterpoint.readers.names import NO_STEP
+
+_Scalar = str | int | float | None | UnsetType
+_Raw = msgspec.Raw | UnsetType
+
+
+class Run(msgspec.Struct, gc=False):
+    """One trajectory or trace. Other keys are ignored."""
+
+    name: _Scalar = UNSET
+    agent: _Raw = UNSET
+    reward: float | bool | str | UnsetType | None = UNSET
+    rewards: _Raw = UNSET
+    metadata: _Raw = UNSET
+
+
+class Nest(msgspec.Struct, gc=False):
+    """One record. Other keys are ignored."""
+
+    trajectories: list[Run] | UnsetType = UNSET
+    traces: list[Run] | UnsetType = UNSET
+    id: _Scalar = UNSET
+    episode_id: _Scalar = UNSET
+    training_step: int | UnsetType | None = UNSET
+    task: _Raw = UNSET
+    task_hash: _Scalar = UNSET
+    group: _Raw = UNSET
+
+
+class Nested(Protocol):
+    """Reads one kind of nested record."""
+
+    def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
+        """The decisions of one line: labels and rewards by component."""
+
+    @property
+    def guesses(self) -> list[str]:
+        """What was guessed, in sentences."""
+
+    @property
+    def facts(self) -> list[str]:
+        """What is absent or not read, in sentences."""
+
+
+def nested_of(first: Mapping[str, Any]) -> Nested | None:
+    """The reader of a log that begins with this record, or None if a line of it is one decision."""
+    is_list = {name for name, value in first.items() if kind_of(value) == LIST}
+    if first.keys() & {"reward", "rewards"}:
+        return None
+    if "traces" in is_list:
+        return Nests(_verifiers_episode, "traces", _VERIFIERS)
+    if "trajectories" in is_list and "episode_id" in first:
+        return Nests(_rllm_episode, "trajectories", _RLLM)
+    if "trajectories" in is_list:
+        return Nests(_art_group, "trajectories", _ART)
+    return None
+
+
+_ART = (
+    "each record's trajectories are taken for rollouts of one prompt: prompt = the number of the "
+    "record, rollout = the place among the agent's trajectories, agent = metadata.agent, or "
+    f"'{ONE_AGENT}' where there is none"
+)
+_RLLM = (
+    "records are taken for episodes: prompt = 'task_hash', rollout = 'episode_id', step = "
+    "'training_step', agent = the trajectory's 'name', reward = the trajectory's 'reward'"
+)
+_VERIFIERS = (
+    "records are taken for episodes: prompt = the group's id or the task's key, rollout = 'id', "
+    "agent = the trace's agent, reward components = the trace's 'rewards', each times its weight"
+)
+
+
+class Nests:
+    """Records of one shape, each with a list of runs."""
+
+    def __init__(
+        self,
+        shape: Callable[[str, Nest, int], Iterator[Decision]],
+        runs: str,
+        guess: str,
+    ) -> None:
+        self._shape, self._runs, self._guess, self._records = shape, runs, guess, 0
+        self._has_step = False
+        self._decoder = msgspec.json.Decoder(Nest)
+
+    def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
+        """The decisions of one line: labels and rewards by component."""
+        nest = self._parsed(where, line)
+        if getattr(nest, self._runs) is UNSET:
+            raise LogError(f"{where}: got no list of {self._runs}, as earlier records have")
+        for labels, rewards in self._shape(where, nest, self._records):
+            self._has_step = "step" in labels
+            yield labels, rewards
+        self._records += 1
+
+    @property
+    def guesses(self) -> list[str]:
+        """What was guessed, in sentences."""
+        return [self._guess]
+
+    @property
+    def facts(self) -> list[str]:
+        """What is absent or not read, in sentences."""
+        return [] if self._has_step else [NO_STEP]
+
+    def _parsed(self, where: str, line: bytes) -> Nest:
+        try:
+            return self._decoder.decode(line)
+        except msgspec.ValidationError as error:
+            raise LogError(f"{where}: {error}; wanted records like the first") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if len(line) > LONGEST_LENIENT_BYTES:
+                raise Torn(f"{where}: {error}; wanted one JSON object a line") from error
+        try:  # NaN is no JSON: the standard library reads it, and it is written anew as null
+            return self._decoder.decode(msgspec.json.encode(lenient(where, line)))
+        except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, RecursionError) as error:
+            raise LogError(f"{where}: {error}; wanted records like the first") from error
+
+
+def _art_group(where: str, nest: Nest, number: int) -> Iterator[Decision]:
+    seen: Counter[Label] = Counter()
+    for i, run in enumerate(_runs(nest.trajectories)):
+        at = f"{where}, trajectory {i}"
+        agent = _named(at, run, _parse(at, run.metadata))
+        yield (
+            {"prompt": number, "rollout": seen[agent], "agent": agent},
+            {"reward": _reward(at, run.reward)},
+        )
+        seen[agent] += 1
+
+
+def _rllm_episode(where: str, nest: Nest, number: int) -> Iterator[Decision]:
+    prompt = nest.task_hash if _is_given(nest.task_hash) else _parse(where, nest.task)
+    prompt = nest.episode_id if prompt is None else prompt
+    for i, (agent, rollout, run) in enumerate(_parts(where, nest, nest.episode_id)):
+        labels: dict[str, Label | None] = {
+            "prompt": _label(where, "task", prompt),
+            "rollout": rollout,
+            "agent": agent,
+        }
+        if not isinstance(nest.training_step, UnsetType):
+            labels["step"] = nest.training_step
+        yield labels, {"reward": _reward(f"{where}, trajectory {i}", run.reward)}
+
+
+def _verifiers_episode(where: str, nest: Nest, number: int) -> Iterator[Decision]:
+    group, task = _parse(where, nest.group), _parse(where, nest.task)
+    prompt = group.get("id") if isinstance(group, dict) else None
+    if prompt is None and isinstance(task, dict):
+        prompt = next((task[n] for n in ("key", "hash", "id", "idx") if task.get(n)), task)
+    elif prompt is None:
+        prompt = task
+    for i, (agent, rollout, run) in enumerate(_parts(where, nest, nest.id)):
+        yield (
+            {"prompt": _label(where, "task", prompt), "rollout": rollout, "agent": agent},
+            _weighted(f"{where}, trace {i}", run),
+        )
+
+
+def _parts(where: str, nest: Nest, rollout: _Scalar) -> Iterator[tuple[Label, Label, Run]]:
+    """Each run of an episode: its agent, a rollout that is its own if the agent ran before, it."""
+    runs = nest.traces if nest.trajectories is UNSET else nest.trajectories
+    episode = _label(where, "rollout", None if isinstance(rollout, UnsetType) else rollout)
+    seen: Counter[Label] = Counter()
+    for i, run in enumerate(_runs(runs)):
+        at = f"{where}, run {i}"
+        agent = _named(at, run, _parse(at, run.agent))
+        yield agent, f"{episode} ({seen[agent] + 1})" if seen[agent] else episode, run
+        seen[agent] += 1
+
+
+def _runs(runs: list[Run] | UnsetType) -> list[Run]:
+    return [] if isinstance(runs, UnsetType) else runs
+
+
+def _named(at: str, run: Run, about: Any) -> Label:
+    """The agent that a run says it is of: in its metadata, in its agent, or by its name."""
+    found: Any = about
+    if isinstance(about, dict):
+        found = next((about[n] for n in ("agent", "agent_name", "name") if about.get(n)), None)
+    if found is None and _is_given(run.name):
+        found = run.name
+    return ONE_AGENT if found is None else _label(at, "agent", found)
+
+
+def _weighted(at: str, run: Run) -> dict[str, float]:
+    """The named rewards of a trace: a number each, or a score and its weight."""
+    rewards = _parse(at, run.rewards)
+    if rewards is None and not isinstance(run.reward, UnsetType):
+        return {"reward": _reward(at, run.reward)}
+    if not isinstance(rewards, dict | None):
+        raise LogError(f"{at}, rewards: got {shown(rewards)}; wanted a mapping")
+    worth = {}
+    for name, value in (rewards or {}).items():
+        weight = 1.0
+        if isinstance(value, dict):
+            if "score" in value:
+                weight = reward_of(f"{at}, weight of {name!r}", value.get("weight", 1.0))
+            value = value.get("score", value.get("value"))
+        worth[name] = weight * reward_of(f"{at}, reward {name!r}", value)
+    return worth
+
+
+def _reward(at: str, value: Any) -> float:
+    return math.nan if value is UNSET else reward_of(f"{at}, column 'reward'", value)
+
+
+def _is_given(value: Any) -> bool:
+    return value is not UNSET and value is not None
+
+
+def _parse(at: str, raw: _Raw) -> Any:
+    """The value of a part that was left as text, None where it is absent."""
+    if isinstance(raw, UnsetType):
+        return None
+    data = bytes(raw)
+    if len(data) > LONGEST_LENIENT_BYTES:
+        raise LogError(f"{at}: got {len(data)} bytes; wanted at most {LONGEST_LENIENT_BYTES}")
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise LogError(f"{at}: {error}; wanted JSON") from error
+
+
+def _label(at: str, name: str, value: Any) -> Label:
+    """A label: a scalar as it is, anything else as its JSON text."""
+    if isinstance(value, list | dict):
+        return json_text(f"{at}, column '{name}'", value)
+    if isinstance(value, bool):
+        raise LogError(f"{at}, column '{name}': got {shown(value)}; wanted a number or text")
+    check_label(at, name, value)
+    label: Label = value
+    return label
