@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -410,3 +411,12 @@ def test_the_same_log_under_other_names_is_the_same(rows):
         assert first.step.tolist() == other.step.tolist()
         for name in first.labels:
             assert first.labels[name].tolist() == other.labels[name].tolist()
+
+
+def test_a_line_of_many_keys_costs_bounded_memory():
+    line = "{" + ",".join(f'"k{i}":1' for i in range(700_000)) + "}"
+    tracemalloc.start()
+    with pytest.raises(LogError, match="line 1: got no column 'agent'"):
+        read(line)
+    assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    tracemalloc.stop()

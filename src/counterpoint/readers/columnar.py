@@ -23,8 +23,22 @@ LONGEST_COLUMN_BYTES = 16 * 2**20
 MOST_VALUES = 2**22
 """The most values in such a list; both bound the memory that a line takes."""
 
-shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
-"""Parses an object without parsing its values."""
+MOST_KEYS = 2**18
+"""The most keys, at any depth, in a line that is looked at as a whole."""
+
+_shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def shallow(line: bytes) -> dict[str, msgspec.Raw]:
+    """An object whose values are not parsed.
+
+    Raises:
+        MsgspecError, UnicodeDecodeError, RecursionError: it is no JSON object, or has NaN in it.
+        ValueError: it has more than `MOST_KEYS` keys.
+    """
+    if line.count(b'":') > MOST_KEYS:
+        raise ValueError(f"got more than {MOST_KEYS} keys")
+    return _shallow.decode(line)
 
 
 class Tables:
@@ -59,8 +73,8 @@ def is_table(first: Mapping[str, Any]) -> bool:
 
 def _table(where: str, line: bytes) -> Mapping[str, Any]:
     try:
-        return shallow.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return shallow(line)
+    except (ValueError, RecursionError) as error:
         if len(line) > LONGEST_LENIENT_BYTES:
             raise Torn(f"{where}: {error}; wanted one JSON object a line") from error
     found = lenient(where, line)

@@ -127,6 +127,10 @@ class Fields:
 
     def _field(self, where: str, source: str, value: Any) -> Any:
         """A field that the strict parser refused or has not seen, with a message of our own."""
+        kind = type(value)
+        is_plain = kind is int or (kind is str and value.isascii()) or kind is float
+        if is_plain and self._by_source[source] in _PLAIN_FIELDS:
+            return value
         at, name = f"{where}, column '{plain(source)}'", self._by_source[source]
         if name == "reward" or name in self.components.values():
             return reward_of(at, value)
@@ -144,6 +148,9 @@ class Fields:
 
 
 _FIELDS = Record.__struct_fields__
+_PLAIN_FIELDS = frozenset(_FIELDS) - {"step", "reward", "rewards"}
+"""Fields that are labels: a number or plain text needs no further look."""
+
 _components = msgspec.json.Decoder(dict[str, float | bool | str | None])
 _rollouts = msgspec.json.Decoder(list[float | bool | str | None])
 

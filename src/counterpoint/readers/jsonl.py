@@ -14,8 +14,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from counterpoint.errors import LogError
 from counterpoint.readers.columnar import Tables, is_table, shallow, transposed
 from counterpoint.readers.columns import Columns
@@ -90,9 +88,9 @@ def _peeked(block: Block) -> Iterator[dict[str, Any]]:
         if len(line) > LONGEST_PEEKED_BYTES:
             continue
         try:
-            yield shallow.decode(line)
+            yield shallow(line)
             continue
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             if len(line) > LONGEST_LENIENT_BYTES:
                 continue
         try:

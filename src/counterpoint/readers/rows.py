@@ -69,7 +69,9 @@ class Rows:
         rewards = rewards_in(where, record.rewards)
         if isinstance(rewards, dict):
             named = {
-                name: reward_of(f"{where}, column 'rewards', component {name!r}", value)
+                name: value
+                if type(value) is float
+                else reward_of(f"{where}, column 'rewards', component {name!r}", value)
                 for name, value in rewards.items()
             }
             yield self._numbered(labels), named
@@ -95,9 +97,10 @@ class Rows:
             self._again += 1
             prompt = f"{prompt} (group {count + 1})"
         for position, value in enumerate(rewards):
-            reward = reward_of(f"{where}, column 'rewards', rollout {position}", value)
-            numbered = {**labels, "prompt": prompt, "rollout": position}
-            yield numbered, {"reward": reward}
+            reward = value
+            if type(value) is not float:
+                reward = reward_of(f"{where}, column 'rewards', rollout {position}", value)
+            yield {**labels, "prompt": prompt, "rollout": position}, {"reward": reward}
 
     def _components(self, where: str, record: Any) -> dict[str, float]:
         rewards = {}
