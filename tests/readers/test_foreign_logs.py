@@ -148,6 +148,15 @@ def test_where_uid_and_prompt_are_both_there_ours_is_taken_and_the_other_can_be(
     assert "columns that are not read: prompt" in said
 
 
+def test_a_label_that_some_rows_lack_is_not_guessed_and_uneven_agents_are_numbered_apart():
+    rows = [{"uid": "x", "agent_id": a, "score": 1, "request_id": 7} for a in "aaab"]
+    del rows[1]["request_id"]
+    found, said = read(*rows)
+    assert labels(found, "rollout") == [[0, 1, 2, 0]]
+    assert "no column 'rollout': row g of an agent in a prompt is taken for rollout g" in said
+    assert "columns that are not read: request_id" in said
+
+
 # --- ms-swift, AReaL, verifiers, ART, rLLM ------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -57,11 +58,17 @@ def kind_of_cell(cell: str) -> str:
 
 
 def kinds_of(rows: Iterable[Mapping[str, str]]) -> dict[str, set[str]]:
-    """Column to the kinds of its values over some rows."""
+    """Column to the kinds of its values over some rows; `MISSING` where a row has no such column."""
     kinds: dict[str, set[str]] = {}
-    for row in rows:
+    counts: Counter[str] = Counter()
+    total = 0
+    for total, row in enumerate(rows, 1):
+        counts.update(row.keys())
         for name, kind in row.items():
             kinds.setdefault(name, set()).add(kind)
+    for name, count in counts.items():
+        if count < total:
+            kinds[name].add(MISSING)
     return kinds
 
 

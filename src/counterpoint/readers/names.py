@@ -235,7 +235,9 @@ def _supplied(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
         guesses.append(f"no column 'agent': all rows are taken for one agent, '{ONE_AGENT}'")
     if "rollout" not in sources and not is_grouped:
         guesses.append(
-            "no column 'rollout': the rows of each prompt are numbered in the order of the log"
+            "no column 'rollout': row g of an agent in a prompt is taken for rollout g"
+            if "agent" in sources
+            else "no column 'rollout': the rows of each prompt are numbered in the order of the log"
         )
     return guesses
 
