@@ -58,11 +58,12 @@ def kind_of_cell(cell: str) -> str:
 
 
 def kinds_of(rows: Iterable[Mapping[str, str]]) -> dict[str, set[str]]:
-    """Column to the kinds of its values over some rows; `MISSING` where a row has no such column."""
+    """Column to the kinds of its values in some rows, `MISSING` where a row has no such column."""
     kinds: dict[str, set[str]] = {}
     counts: Counter[str] = Counter()
     total = 0
-    for total, row in enumerate(rows, 1):
+    for row in rows:
+        total += 1
         counts.update(row.keys())
         for name, kind in row.items():
             kinds.setdefault(name, set()).add(kind)
