@@ -38,6 +38,7 @@ from counterpoint.report.document import (
 )
 from counterpoint.report.game_page import game_page
 from counterpoint.report.population_page import population_page
+from counterpoint.report.shapes import require_shape
 from counterpoint.report.topology_page import topology_page
 from counterpoint.report.training_page import training_page
 from counterpoint.report.training_result import read_training
@@ -49,11 +50,13 @@ def render(document: Document) -> str:
 
     Raises:
         UnknownNameError: the schema is none of those that we write.
-        LogError: there is nothing in it to show.
+        LogError: there is nothing in it to show, or a part that its page needs is missing or of
+            another type.
     """
     told = open_document(document)
     schema = told["schema"]
     if schema in DRAWN:
+        told = require_shape(told)
         template, page, name = DRAWN[schema]
         called = Path(str(told.get(name, ""))).stem if name == "source" else str(told[name])
         return _fill(template, page(told, f"counterpoint-{slug(called)}"))

@@ -1,0 +1,147 @@
+"""A saved result with a part missing or of another type gives a page, or one line: never a trace.
+
+Every key of a saved game, population, comparison of topologies and audit is dropped once, and gets
+a value of every other type; list items too.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_samples import audited, comparison, diagnosis, topologies, training
+
+from counterpoint.cli.main import main
+from counterpoint.errors import CounterpointError, LogError
+from counterpoint.experiments.games import game_document, learning_document
+from counterpoint.games.catalogue import make_game
+from counterpoint.population import Plan, compare_populations
+from counterpoint.report import render
+
+OTHERS = (None, "x", 7, -1.5, True, [], {}, [None], {"a": 1})
+KINDS = ("game", "learned", "population", "topology", "audit")
+Where = tuple[str | int, ...]
+
+
+@cache
+def saved(kind: str) -> dict[str, Any]:
+    """A saved result, as its JSON file has it."""
+    game = make_game("prisoners_dilemma", {})
+    made: Any = {
+        "game": lambda: game_document(game),
+        "learned": lambda: {
+            **game_document(game),
+            "learned": learning_document(game, ("grpo",), seeds=3, settings={"updates": 3}),
+        },
+        "population": lambda: compare_populations(
+            Plan("matching_pennies", (1, 2), budget=60, repeats=3, workers=1)
+        ),
+        "topology": topologies,
+        "audit": audited,
+    }[kind]
+    return json.loads(json.dumps(made()))
+
+
+def places(value: Any, at: Where = ()) -> Iterator[Where]:
+    """The path of every key, and of the first items of every list."""
+    inside = value.items() if isinstance(value, dict) else ()
+    inside = enumerate(value[:2]) if isinstance(value, list) else inside
+    for key, part in inside:
+        yield (*at, key)
+        yield from places(part, (*at, key))
+
+
+def without(document: dict[str, Any], at: Where) -> dict[str, Any]:
+    changed = copy.deepcopy(document)
+    del inner(changed, at[:-1])[at[-1]]
+    return changed
+
+
+def with_value(document: dict[str, Any], at: Where, value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(document)
+    inner(changed, at[:-1])[at[-1]] = value
+    return changed
+
+
+def inner(document: Any, at: Where) -> Any:
+    for key in at:
+        document = document[key]
+    return document
+
+
+def drawn_or_refused(document: dict[str, Any]) -> None:
+    said = ""
+    try:
+        said = render(document)
+    except CounterpointError as error:  # the command line prints it and exits with 2
+        said = str(error)
+    assert "<html" in said or "\n" not in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_whole_document_is_drawn(kind: str) -> None:
+    assert "<html" in render(saved(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_key_dropped_gives_a_page_or_one_line(kind: str) -> None:
+    document = saved(kind)
+    for at in list(places(document)):
+        if at[0] != "schema":
+            drawn_or_refused(without(document, at))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_each_value_of_another_type_gives_a_page_or_one_line(data: st.DataObject) -> None:
+    document = saved(data.draw(st.sampled_from(KINDS)))
+    at = data.draw(st.sampled_from([p for p in places(document) if p[0] != "schema"]))
+    drawn_or_refused(with_value(document, at, data.draw(st.sampled_from(OTHERS))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_same_of_comparisons_diagnoses_and_trainings(data: st.DataObject) -> None:
+    made = {"comparison": comparison(6, 3), "diagnosis": diagnosis(3), "training": training(4)}
+    document = made[data.draw(st.sampled_from(sorted(made)))]
+    at = data.draw(st.sampled_from([p for p in places(document) if p[0] != "schema"]))
+    if data.draw(st.booleans()):
+        drawn_or_refused(without(document, at))
+    else:
+        drawn_or_refused(with_value(document, at, data.draw(st.sampled_from(OTHERS))))
+
+
+def test_the_message_has_the_path_of_what_is_wrong() -> None:
+    with pytest.raises(LogError, match=r"missing required field `exact` - at `\$.equilibria\[0\]`"):
+        render(without(saved("game"), ("equilibria", 0, "exact")))
+    with pytest.raises(LogError, match=r"at `\$.sustained.profile`"):
+        render(with_value(saved("game"), ("sustained", "profile"), [0, 9]))
+
+
+def test_what_may_be_absent_is_drawn_as_nothing() -> None:
+    for name in ("why", "sums", "minmax", "config", "sustained"):
+        assert "<html" in render(without(with_value(saved("game"), (name,), None), (name,)))
+
+
+def test_the_command_line_says_one_line_and_exits_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(without(saved("game"), ("players",))), "utf-8")
+    assert main(["report", str(file)]) == 2
+    file.write_text(json.dumps(without(saved("game"), ("actions",))), "utf-8")
+    assert main(["report", str(file)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, second = said.err.splitlines()
+    assert "without 'players'" in first
+    assert "missing required field `actions`" in second
+    file.write_text(json.dumps(without(saved("game"), ("why",))), "utf-8")
+    assert main(["report", str(file)]) == 0
