@@ -39,6 +39,32 @@ def test_real_transcripts_are_audited(capsys):
     assert "LICENSE: no log, skipped" in err
 
 
+def test_members_that_cannot_be_told_apart_are_said_first(tmp_path, capsys):
+    """Two nodes of a LangGraph graph, whose messages have no names; the twin has them."""
+
+    def state(named):
+        said = [{"type": "ai", "content": f"part {i}", "name": who if named else None}
+                for i, who in enumerate(("researcher", "writer") * 2)]  # fmt: skip
+        return {"messages": [{"type": "human", "content": "go"}, *said]}
+
+    log, named = tmp_path / "log.json", tmp_path / "named.json"
+    log.write_text(json.dumps(state(False)), "utf-8")
+    named.write_text(json.dumps(state(True)), "utf-8")
+    status, out, _ = ask(capsys, "audit", log, "--out", tmp_path / "page")
+    assert status == 0
+    assert out.startswith("Messages carry no name in 1 of 1 episodes")
+    page = (tmp_path / "page" / "report.html").read_text("utf-8")
+    assert page.index("Messages carry no name") < page.index("Findings</h2>")
+    assert "no name" not in "".join(ask(capsys, "audit", named)[1:])
+    assert json.loads(ask(capsys, "audit", named, "--json")[1])["warning"] is None
+    _, _, err = ask(capsys, "import", log, "-o", tmp_path / "runs.jsonl")
+    assert "Messages carry no name" in err
+    assert "Messages carry no name" in ask(capsys, "audit", tmp_path / "runs.jsonl")[1]
+    mapping = tmp_path / "names.toml"
+    mapping.write_text('agents = ["assistant"]', "utf-8")
+    assert "no name" not in ask(capsys, "audit", log, "--mapping", mapping)[1]
+
+
 def test_it_fails_on_what_it_is_told_to(tmp_path, capsys):
     log = write(tmp_path / "log.jsonl", "autogen", 1, "loop")
     assert ask(capsys, "audit", log)[0] == 0

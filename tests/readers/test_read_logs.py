@@ -132,6 +132,59 @@ def test_langgraph_plain_and_serialized(tmp_path):
     assert again.events == found.events
 
 
+def said_by_nodes(*nodes, named=False):
+    """What `graph.stream(..., stream_mode="updates")` yields: messages as langchain-core 1.x
+    dumps them, without a name unless somebody gave one."""
+    return [
+        {node: {"messages": [{"type": "ai", "content": f"{node} {i}", "id": f"lc_run--{i}",
+                              "name": node if named else None, "tool_calls": []}]}}
+        for i, node in enumerate(nodes)
+    ]  # fmt: skip
+
+
+NODES = ("researcher", "writer", "researcher", "writer")
+
+
+def state_of(updates):
+    """The same messages as the state of the graph has them, behind the question."""
+    said = [message for u in updates for part in u.values() for message in part["messages"]]
+    return {"messages": [{"type": "human", "content": "go", "name": None}, *said]}
+
+
+def test_updates_of_langgraph_name_the_nodes(tmp_path):
+    (found,) = read(write(tmp_path, said_by_nodes(*NODES)))
+    assert found.agents == ("researcher", "writer")
+    assert [e.agent for e in found.events] == list(NODES)
+    assert "unnamed_messages" not in found.meta
+    one_message = [{"researcher": {"messages": said_by_nodes("x")[0]["x"]["messages"][0]}},
+                   {"tools": None}]  # fmt: skip
+    (single,) = read(write(tmp_path, one_message, "one.json"))
+    assert single.agents == ("researcher",)
+
+
+def test_messages_without_names_are_counted_and_said(tmp_path):
+    (found,) = read(write(tmp_path, state_of(said_by_nodes(*NODES))))
+    assert found.agents == ("assistant",)
+    assert found.meta["unnamed_messages"] == 4
+    (twin,) = read(write(tmp_path, state_of(said_by_nodes(*NODES, named=True)), "named.json"))
+    assert twin.agents == ("researcher", "writer")
+    assert "unnamed_messages" not in twin.meta
+
+
+def test_a_conversation_with_one_assistant_is_not_accused_of_missing_names(tmp_path):
+    turn = [{"role": "user", "content": "go"}, {"role": "assistant", "content": "yes"}]
+    (plain,) = read(write(tmp_path, {"messages": turn * 3}))
+    assert "unnamed_messages" not in plain.meta
+    call = {"id": "1", "function": {"name": "search", "arguments": "{}"}}
+    tools = [{"role": "assistant", "content": None, "tool_calls": [call]},
+             {"role": "tool", "content": "x", "tool_call_id": "1"}]  # fmt: skip
+    (busy,) = read(write(tmp_path, {"messages": [*turn, *tools, turn[1]]}, "tools.json"))
+    assert "unnamed_messages" not in busy.meta
+    both = [turn[0], turn[1], {"role": "assistant", "content": "no"}]
+    (merged,) = read(write(tmp_path, {"messages": both}, "merged.json"))
+    assert merged.meta["unnamed_messages"] == 2
+
+
 def test_crewai(tmp_path):
     tasks = [{"agent": "Researcher ", "description": "find", "raw": "found it"},
              {"agent": "Writer", "description": "write", "raw": "written"}]  # fmt: skip

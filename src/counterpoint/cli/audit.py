@@ -16,7 +16,7 @@ from counterpoint import __version__
 from counterpoint.audits import AUDITS, Report, audit
 from counterpoint.audits.run import to_json
 from counterpoint.audits.timeline import timeline
-from counterpoint.cli.import_logs import told_episodes
+from counterpoint.cli.import_logs import told_episodes, warning_of
 from counterpoint.cli.output import print_json, print_result, say
 from counterpoint.cli.results import save
 from counterpoint.errors import SettingError
@@ -149,6 +149,7 @@ def document_of(report: Report, source: str, notes: Sequence[str]) -> dict[str, 
         "events": report.events,
         "findings": [to_json(each) for each in report.findings],
         "timelines": [timeline(each) for each in report.sample],
+        "warning": warning_of(notes),
         "skipped": list(notes),
     }
 
@@ -172,7 +173,8 @@ def tables(document: Mapping[str, Any]) -> list[Any]:
             str(each["n"]),
             Text(visible(each["reason"])),
         )
-    told: list[Any] = [table]
+    warning = document.get("warning")
+    told: list[Any] = [*([Text(visible(warning), style="bold")] if warning else []), table]
     for each in document["findings"]:
         if each["verdict"] == FOUND:
             for place in each["evidence"][:2]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,8 @@ class Import:
             "agents": len(agents),
             "skipped": notes,
         }
+        if warning := warning_of(notes):
+            say(f"counterpoint: {warning}")
         if self.json:
             print_json(document)
         else:
@@ -98,7 +100,11 @@ class Import:
 
 
 def told_episodes(path: Path, names: Names | None, notes: list[str]) -> Iterator[Episode]:
-    """The episodes of a log, with progress; what is skipped or torn is said, and noted."""
+    """The episodes of a log, with progress; what is skipped or torn is said, and noted.
+
+    Where members could not be told apart, and no mapping says who they are, the first note says so.
+    """
+    done = unnamed = 0
 
     def note(line: str) -> None:
         notes.append(line)
@@ -108,10 +114,32 @@ def told_episodes(path: Path, names: Names | None, notes: list[str]) -> Iterator
     with warnings.catch_warnings(record=True) as met:
         warnings.simplefilter("always", TornLogWarning)
         for done, episode in enumerate(read_logs(path, names, note), 1):
+            unnamed += names is None and "unnamed_messages" in episode.meta
             yield episode
             if done % 10_000 == 0:
                 say(f"reading: {done} episodes")
     for warning in met:
         note(str(warning.message))
+    if unnamed:
+        notes.insert(0, unnamed_note(unnamed, done))
     if len(notes) > 5:
         say(f"counterpoint: {len(notes) - 5} more notes are in --json")
+
+
+UNNAMED = "Messages carry no name"
+"""How the note begins that members could not be told apart."""
+
+
+def warning_of(notes: Sequence[str]) -> str | None:
+    """The note that members could not be told apart, which stands before all findings."""
+    return next((note for note in notes if note.startswith(UNNAMED)), None)
+
+
+def unnamed_note(unnamed: int, episodes: int) -> str:
+    """What to do where several members may stand under one role."""
+    return (
+        f"{UNNAMED} in {unnamed} of {episodes} episodes: all messages of the role are counted as "
+        "one member, and nothing that is said of a member can be relied on. Write names into the "
+        "messages, or of LangGraph what graph.stream(..., stream_mode='updates') yields in a list; "
+        "where there is one speaker, say so with --mapping."
+    )

@@ -15,8 +15,9 @@ from typing import Any
 
 from counterpoint.errors import LogError
 from counterpoint.readers.episodes import decode, listed, of_update
+from counterpoint.readers.langgraph import is_langgraph, is_updates, langgraph, updates
 from counterpoint.readers.mapping import split
-from counterpoint.readers.messages import events_of, members_of, roles_of
+from counterpoint.readers.messages import chat
 from counterpoint.records import Episode, Event
 
 Reader = Callable[[Any, str, str], list[Episode]]
@@ -103,7 +104,7 @@ def inspect(value: Any, where: str, name: str) -> list[Episode]:
         given = sample.get("input", "")
         task = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
         own = f"{name}-{sample.get('id', i)}-{sample.get('epoch', 1)}"
-        found.append(_chat(messages, at, own, "inspect_ai", task=task, success=_score(sample),
+        found.append(chat(messages, at, own, "inspect_ai", task=task, success=_score(sample),
                            meta={"gold": sample.get("target")}))  # fmt: skip
     return found
 
@@ -180,51 +181,6 @@ def _autogen_part(part: Any, who: str, base: dict[str, Any], at: str) -> dict[st
     raise LogError(f"{at}, content: got a part that is {type(part).__name__}")
 
 
-# LangGraph: messages with a type
-
-
-def is_langgraph(value: Any) -> bool:
-    """Messages of LangChain's, plain or serialized."""
-    messages = value.get("messages") if isinstance(value, dict) else value
-    if not isinstance(messages, list) or not messages or not isinstance(messages[0], dict):
-        return False
-    first = _unwrapped(messages[0])
-    return "role" not in first and str(first.get("type")) in _LANG and "content" in first
-
-
-_LANG = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "tool": "tool",
-         "system": "system", "function": "tool"}  # fmt: skip
-
-
-def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A message that LangChain serialized has its fields in `kwargs`."""
-    inner = message.get("kwargs")
-    if isinstance(inner, dict) and message.get("type") == "constructor":
-        kind = str((message.get("id") or ["?"])[-1]).replace("Message", "").lower()
-        return {"type": kind.removesuffix("chunk"), **inner}
-    return message
-
-
-def langgraph(value: Any, where: str, name: str) -> list[Episode]:
-    """The same as OpenAI's messages under other names."""
-    messages = value["messages"] if isinstance(value, dict) else value
-    turned = []
-    for i, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise LogError(f"{where}, message {i}: got {type(message).__name__}; wanted an object")
-        message = _unwrapped(message)
-        role = _LANG.get(str(message.get("type")))
-        if role is None:
-            raise LogError(f"{where}, message {i}, type: got {message.get('type')!r}")
-        calls = [
-            {"id": c.get("id"), "function": str(c.get("name")), "arguments": c.get("args", "")}
-            for c in message.get("tool_calls") or []
-            if isinstance(c, dict)
-        ]
-        turned.append({**message, "role": role, "tool_calls": calls})
-    return [_chat(turned, where, name, "langgraph")]
-
-
 # CrewAI: what came of each task
 
 
@@ -295,16 +251,7 @@ def openai(value: Any, where: str, name: str) -> list[Episode]:
         more["success"] = finite(value.get("success", value.get("score")))
         more["task"] = str(value.get("task", ""))
         value = value["messages"]
-    return [_chat(value, where, name, "openai", **more)]
-
-
-def _chat(messages: Sequence[Any], where: str, name: str, kind: str, **more: Any) -> Episode:
-    events = tuple(events_of(messages, where))
-    agents, tools = members_of(events, roles_of(messages))
-    meta = {"format": kind, **more.pop("meta", {})}
-    if not more.get("task"):
-        more["task"] = next((e.text for e in events if e.agent in ("user", "human")), "")
-    return Episode(name, events, agents, tools, meta=meta, **more)
+    return [chat(value, where, name, "openai", **more)]
 
 
 def is_own(value: Any) -> bool:
@@ -325,6 +272,7 @@ KINDS: Mapping[str, tuple[Callable[[Any], bool], Reader]] = {
     "mast": (is_mast, mast),
     "autogen": (is_autogen, autogen),
     "langgraph": (is_langgraph, langgraph),
+    "langgraph updates": (is_updates, updates),
     "crewai": (is_crewai, crewai),
     "openai": (is_openai, openai),
 }

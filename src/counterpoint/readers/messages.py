@@ -9,13 +9,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.records import Event
+from counterpoint.records import Episode, Event
 
 MEMBERS = ("assistant", "agent", "ai", "model")
 """Roles whose messages are of the team; who has any other is a tool, a system or a person."""
+
+
+def chat(messages: Sequence[Any], where: str, name: str, kind: str, **more: Any) -> Episode:
+    """The episode of a conversation.
+
+    Where messages of members without a name follow each other, with nobody else in between, they
+    may be of several members who cannot be told apart: `meta["unnamed_messages"]` counts them.
+
+    Raises:
+        LogError: as `events_of`.
+    """
+    events = tuple(events_of(messages, where))
+    agents, tools = members_of(events, roles_of(messages))
+    meta = {"format": kind, **more.pop("meta", {})}
+    if _follow_each_other(messages):
+        meta["unnamed_messages"] = unnamed_messages(messages)
+    if not more.get("task"):
+        more["task"] = next((e.text for e in events if e.agent in ("user", "human")), "")
+    return Episode(name, events, agents, tools, meta=meta, **more)
+
+
+def unnamed_messages(messages: Sequence[Mapping[str, Any]]) -> int:
+    """How many messages of members carry no name, so that one role stands for all of them."""
+    return sum(_is_unnamed(message) for message in messages)
+
+
+def _is_unnamed(message: Mapping[str, Any]) -> bool:
+    role = str(message.get("role"))
+    return role in MEMBERS and _name(message, role) == role
+
+
+def _follow_each_other(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a text without a name follows another; calls of tools are one member's own steps."""
+    said = [_is_unnamed(message) and not message.get("tool_calls") for message in messages]
+    return any(a and b for a, b in pairwise(said))
 
 
 def events_of(messages: Sequence[Any], where: str) -> list[Event]:

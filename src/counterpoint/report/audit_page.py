@@ -54,7 +54,9 @@ def _verdict(document: Document, found: Sequence[Mapping[str, Any]]) -> Verdict:
         Fact("Members", str(document.get("agents", 0)), "tools and people are none"),
         Fact("Findings", str(len(found)), f"of {known} that could be computed"),
     )
-    return Verdict(sentence, "A finding says what is in the log. It names no cause.", facts)
+    why = "A finding says what is in the log. It names no cause."
+    warning = document.get("warning")
+    return Verdict(sentence, f"{warning} {why}" if warning else why, facts)
 
 
 def _named(finding: Mapping[str, Any]) -> str:

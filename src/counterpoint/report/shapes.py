@@ -273,6 +273,7 @@ class AuditShape(Struct):
     """`counterpoint.audit/1`."""
 
     findings: list[FindingShape]
+    warning: str | None = None
     timelines: list[TimelineShape] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
