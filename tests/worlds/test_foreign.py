@@ -261,6 +261,14 @@ def test_what_is_refused_and_how(name: str, settings: Any, error: Any, complaint
         make_steps(name, settings)
 
 
+def test_a_module_of_the_current_folder_says_how_to_import_it(tmp_path, monkeypatch):
+    """The folder is put on Python's path by the user alone: a stranger's results cannot."""
+    (tmp_path / "my_own_env.py").write_text("class Tug: ...", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError, match="put PYTHONPATH=. before the command"):
+        make_steps("my_own_env:Tug", {})
+
+
 @pytest.mark.parametrize("name", ["mpe2:simple_tag_v3", "lbforaging:X", "rware:X"])
 def test_a_package_that_is_missing_says_how_to_install_it(name: str, monkeypatch):
     package = name.partition(":")[0]

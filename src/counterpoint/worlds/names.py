@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -179,9 +180,15 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
     if missing == top and top == "mpe2":
         return _not_installed(name, top)
     if missing == top:
+        here = Path(f"{top}.py").is_file() or Path(top).is_dir()
+        hint = (
+            f"{top} stands in the current folder: put PYTHONPATH=. before the command"
+            if here
+            else "is it installed, or in PYTHONPATH?"
+        )
         return UnknownNameError(
             f"got world '{name}', but there is no module {module}; wanted "
-            "package.module:Class, importable from here (is it installed, or in PYTHONPATH?)"
+            f"package.module:Class, importable from here ({hint})"
         )
     known = _submodules(missing.rpartition(".")[0])
     meant = did_you_mean(missing.rpartition(".")[2], known)
