@@ -84,20 +84,17 @@ def test_dead_decisions_are_those_without_a_signal_not_those_at_the_mean():
     assert found["agents"]["a"]["dead_rate"] == pytest.approx(4 / 7)
 
 
-def test_dead_groups_name_the_cause_and_components_the_remedy():
+def test_dead_groups_name_the_cause_and_no_scheme_where_none_helps():
     rng = np.random.default_rng(0)
     bits = rng.random((320, 4)) < 0.5
     everybody = np.repeat(bits.all(axis=1), 4).astype(float)
     labels = {"prompt": np.repeat(np.arange(40), 32), "rollout": np.repeat(np.arange(320), 4)}
-    dead = rows(everybody * (labels["rollout"] % 40 == 0), list("abcd") * 320, **labels)
+    dead = rows(everybody * (labels["rollout"] % 5 == 0), list("abcd") * 320, **labels)
     found = document(dead, "grpo")
     assert {a["cause"] for a in found["agents"].values()} == {"DEAD"}
-    assert found["recommended"] == "grpo"
+    assert found["recommended"] is None
     assert "partial credit" in found["agents"]["a"]["remedy"]
-    parts = Decisions(
-        np.column_stack([dead.rewards[:, 0], 0 * dead.rewards[:, 0]]), ("x", "y"), dead.labels
-    )
-    assert document(parts, "grpo")["recommended"] == "gdpo"
+    assert "No scheme of the catalogue revives" in found["why"]
 
 
 def test_a_team_that_has_finished_learning_is_dead_and_has_no_cause():
@@ -122,11 +119,11 @@ def test_a_quiet_agent_beside_a_loud_one_is_drowned_and_its_clean_twin_is_not():
     assert found["agents"]["a0"]["cause"] == "DROWNED"
     assert found["agents"]["a1"]["cause"] is None
     assert found["recommended"] == "happo_per_agent"
-    assert "price" in found["why"]
+    assert "The cost" in found["why"]
     clean = document(quiet_beside_loud(1))
     assert clean["decoupling"]["verdict"] == "no-op"
     assert {a["cause"] for a in clean["agents"].values()} == {None}
-    assert clean["recommended"] == "mappo_pooled"
+    assert clean["recommended"] is None
 
 
 def test_the_cause_is_gone_under_a_scheme_that_decouples():
@@ -202,7 +199,8 @@ def test_every_scheme_gives_a_document_of_finite_numbers(scheme):
     found = document(Decisions(rewards, ("x", "y"), decisions.labels, decisions.step), scheme)
     assert found["schema"] == "counterpoint.diagnosis/1"
     assert len(found["timeline"]["agents"]["a0"]["dead_rate"]) == 6
-    assert found["recommended"] in catalogue()
+    assert found["recommended"] in {None, *catalogue()}
+    assert found["log_faults"] == []
 
 
 def test_influence_and_entropy_of_logged_actions():
@@ -270,7 +268,7 @@ def test_any_small_log_has_a_diagnosis(seed, scheme):
         labels |= {name: rng.integers(0, 2, n) for name in ("role", "turn", "context")}
     names = tuple(f"c{k}" for k in range(rewards.shape[1]))
     found = document(Decisions(rewards, names, labels, rng.integers(0, 3, n)), scheme)
-    assert found["decoupling"]["verdict"] in ("matters", "no-op")
+    assert found["decoupling"]["verdict"] in ("matters", "no-op", "cannot tell")
 
 
 def test_what_cannot_be_diagnosed_is_refused():
@@ -299,8 +297,8 @@ def test_a_component_that_an_agent_never_has_is_no_part_of_its_reward(absent):
 
 
 def test_missing_rewards_are_told_and_are_no_cause():
-    rewards = [[1.0, 2.0], [0.0, 2.0], *[[1.0, np.nan]] * 6]
-    found = document(rows(rewards, ["a"] * 8, range(8)))["agents"]["a"]
+    rewards = [[1.0, 2.0], [0.0, 2.0], *[[np.nan, np.nan]] * 6] * 20
+    found = document(rows(rewards, ["a"] * 160, range(160)))["agents"]["a"]
     assert found["missing_rate"] == 0.75
     assert found["dead_rate"] == 0.75
     assert found["cause"] is None

@@ -159,12 +159,18 @@ def diagnosis(updates: int = 60) -> dict[str, Any]:
         "describer": (26.4, 0.61, 0.083, -0.42, 1.0, "OFFSET"),
         "guesser": (214.0, 0.0047, 0.31, 0.42, 1.0, "OFFSET"),
     }
+    kept = {"describer": 0.04, "guesser": 0.01}
+    whole = {
+        "scheme": "happo_per_agent",
+        "signal_kept": {"describer": 1.0, "guesser": 0.98},
+        "dead_rate": {"describer": 0.083, "guesser": 0.31},
+    }
     agents = {}
     for name, (inflated, share, dead, net, norm, cause) in measures.items():
         agents[name] = {
-            "norm_inflation": norm, "inflation": inflated, "signal_share": share,
-            "dead_rate": dead, "net_mass": net, "participation": 1.0, "resolution": 0.25,
-            "mean": 0.5 + net, "deviation": 0.08, "cause": cause,
+            "signal_kept": kept[name], "norm_inflation": norm, "inflation": inflated,
+            "signal_share": share, "dead_rate": dead, "net_mass": net, "participation": 1.0,
+            "resolution": 0.25, "mean": 0.5 + net, "deviation": 0.08, "cause": cause,
             "remedy": "Subtract a mean of its own.",
             "evidence": f"inflation {inflated:g} over {updates} updates, threshold 4",
         }  # fmt: skip
@@ -198,7 +204,14 @@ def diagnosis(updates: int = 60) -> dict[str, Any]:
         },
         "agents": agents,
         "timeline": {"step": t.tolist(), "agents": timeline},
+        "log_faults": [],
+        "groupings": {
+            "pooled": {**whole, "scheme": "mappo_pooled", "signal_kept": kept},
+            "by agent": whole,
+        },
+        "best_grouping": "by agent",
         "recommended": "happo_per_agent",
+        "recommendation": whole,
         "why": "The two agents are paid different rewards, and the pooled mean lies between "
         "theirs: every action of one is pushed up and every action of the other down.",
     }

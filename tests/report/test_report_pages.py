@@ -173,7 +173,7 @@ def test_diagnosis_tables_hold_the_documents_numbers() -> None:
     page, document = Page(PAGES["diagnosis"]), SAMPLES["diagnosis"]
     for name, found in document["agents"].items():
         row = page.row("agents", name)
-        measures = ("inflation", "signal_share", "dead_rate", "net_mass", "norm_inflation")
+        measures = ("signal_kept", "inflation", "signal_share", "dead_rate", "net_mass")
         assert [cell["value"] for cell in row[2:7]] == [found[m] for m in measures]
         assert "OFFSET" in row[1]["text"]
         assert found["evidence"] in page.text

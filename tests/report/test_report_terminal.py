@@ -46,7 +46,7 @@ def test_a_diagnosis_fits_and_shows_its_numbers() -> None:
     said = printed(diagnosis_table(diagnosis(20)))
     assert max(map(len, said.splitlines())) <= 80
     row = next(line for line in said.splitlines() if "guesser   " in line)
-    assert row.split() == ["guesser", "214", "0.00470", "0.310", "0.420", "OFFSET"]
+    assert row.split() == ["guesser", "0.0100", "214", "0.00470", "0.310", "0.420", "OFFSET"]
     assert "C3 yes (q < 0.001)" in said
     assert "C4 not" in said
     assert "OFFSET: Subtract a mean of its own." in said

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from report_samples import comparison, diagnosis
+from report_samples import comparison
 
 from counterpoint.report.comparison_result import read_comparison
-from counterpoint.report.diagnosis_result import read_diagnosis
 from counterpoint.report.document import open_document
-from counterpoint.report.verdicts import Fact, Verdict, comparison_verdict, diagnosis_verdict
+from counterpoint.report.verdicts import Fact, Verdict, comparison_verdict
 
 
 def judged(document: dict[str, Any]) -> Verdict:
@@ -18,10 +17,6 @@ def judged(document: dict[str, Any]) -> Verdict:
 
 def compared() -> Verdict:
     return judged(comparison(5, 4))
-
-
-def diagnosed(**parts: Any) -> Verdict:
-    return diagnosis_verdict(read_diagnosis(open_document({**diagnosis(4), **parts})))
 
 
 def test_a_win_says_what_how_much_and_why() -> None:
@@ -139,37 +134,6 @@ def test_two_seeds_recommend_nothing_however_far_the_interval_is_from_zero() -> 
     assert verdict.sentence == "Two seeds are too few to choose a scheme; about 5 would do."
     assert "se happo" not in verdict.why
     assert "eep mappo" not in verdict.why
-
-
-def test_a_log_in_which_decoupling_matters() -> None:
-    verdict = diagnosed()
-    assert verdict.sentence == (
-        "Decoupling by agent matters for this log: agents have reward terms of their own (C3); "
-        "use happo_per_agent."
-    )
-    assert [f.value for f in verdict.facts] == ["C3", "2 of 2", "3.70"]
-
-
-def test_a_log_in_which_no_agent_loses_enough() -> None:
-    said = diagnosed(recommended="mappo_pooled").sentence
-    assert said.startswith("Decoupling by agent could matter, but no agent loses enough")
-    assert said.endswith("(C3); keep mappo_pooled.")
-
-
-def test_a_log_in_which_it_is_a_no_op() -> None:
-    decoupling = {**diagnosis(4)["decoupling"], "verdict": "no-op", "conditions": []}
-    same = {**decoupling, "max_difference": 1e-15}
-    assert diagnosed(decoupling=same, recommended="mappo_pooled").sentence == (
-        "Decoupling by agent changes nothing for this log: no advantage differs; keep mappo_pooled."
-    )
-    verdict = diagnosed(decoupling=decoupling, recommended="mappo_pooled")
-    assert verdict.sentence == (
-        "No condition was found under which decoupling by agent would matter; keep mappo_pooled."
-    )
-    assert verdict.facts[0] == Fact(
-        "Conditions detected", "none", "of C1 to C6 at an error rate of 1%",
-        "C4, C7 cannot be read from rewards.",
-    )  # fmt: skip
 
 
 def test_where_networks_were_trained_there_may_be_no_weighted_return() -> None:

@@ -9,15 +9,19 @@ from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
 from counterpoint.diagnose.collapse import collapsed, flat_together
 from counterpoint.diagnose.credit import credit_correlations
 from counterpoint.diagnose.diagnosis import Diagnosis, diagnose
+from counterpoint.diagnose.faults import FEWEST as FEWEST_ROLLOUTS
 from counterpoint.diagnose.gradients import GradientStatistics, gradient_statistics
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
+from counterpoint.diagnose.log import LogFault
 from counterpoint.diagnose.recommend import scheme_name
 
 __all__ = [
     "CAUSES",
+    "FEWEST_ROLLOUTS",
     "REMEDIES",
     "Diagnosis",
     "GradientStatistics",
+    "LogFault",
     "ThreeNumbers",
     "collapsed",
     "credit_correlations",

@@ -13,11 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme
-from counterpoint.credit.labels import factorize
-from counterpoint.credit.segments import segment_max, segment_min, segment_sum
+from counterpoint.credit.labels import Labels, factorize
+from counterpoint.credit.segments import NUMPY, segment_max, segment_min, segment_sum
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers
-from counterpoint.diagnose.log import Floats, Ids, Log, dense
+from counterpoint.diagnose.log import Floats, Ids, Log, dense, standardized
 from counterpoint.diagnose.pooling import pooled_numbers
+
+ERRORS = 1.64
+"""Standard errors between a rate and its lower end: one in 20 is below that."""
+
+OUT_OF_PLACE = 3.0
+"""An advantage this many times as far out as its reward is in the whole log is out of place."""
+
+FEWEST_SPIKES = 3
+"""Fewer spikes of an agent in a whole log are none."""
 
 SPIKE = 8.0
 """A larger advantage is a spike in any group; in a small one, less is: see `spike_limit`."""
@@ -48,33 +57,40 @@ class AgentNumbers:
     missing_rate: Floats
     """Share of decisions whose reward is missing."""
     dead_rate: Floats
-    """Share of decisions that have no advantage: reward missing, group constant or too small."""
+    """Share of decisions to which no difference of the agent's own rewards arrives: the reward is
+    missing, the group is constant or too small, or it varies by other agents' rewards alone."""
     stuck_rate: Floats
     """The same among the decisions that could gain: those outside dead groups that already have
     the agent's best reward in the log. A team that has finished learning is dead, not stuck."""
+    surely_stuck: Floats
+    """The lower end of `stuck_rate`, whose samples are groups: few of them are dead by accident."""
+    best_rate: Floats
+    """Share of decisions with a reward that have the agent's best one in the log."""
     net_mass: Floats
     """Mean advantage over the decisions with a reward."""
     resolution: Floats
     """Distinct advantages in a prompt and step, averaged over those where the agent acts."""
     spike_rate: Floats
-    """Share of decisions with an advantage beyond `spike_limit`; NaN without a scale."""
+    """Share of decisions with an advantage that running statistics blow up: beyond `spike_limit`
+    and far beyond the reward's place in the whole log. 0 for statistics of the batch, whose
+    advantages are bounded by the size of their groups; NaN without a scale."""
     timeline: dict[str, Floats]
     """`inflation`, `signal_share`, `dead_rate`, `stuck_rate`, `net_mass` at each step, [T, A]."""
 
 
-def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
+def agent_numbers(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> AgentNumbers:
     """The numbers of each agent.
 
     Args:
         log: the log.
         scheme: the scheme under judgement.
         values: [N] its advantages.
+        own_terms: whether agents have reward terms of their own (C3).
     """
     n_agents, n_steps = len(log.agents), len(log.steps)
     missing = np.isnan(log.rewards(scheme))
-    group = np.asarray(log.labels.groups(scheme.center_by).ids)
     moment = log.step * n_agents + log.agent
-    dead = missing | _flat(values, group)
+    dead = dead_rows(log, scheme, values, own_terms)
     overall, over_time, sharing = pooled_numbers(log, scheme)
     rows = np.bincount(log.agent, minlength=n_agents)
     mean, deviation = _moments(log, scheme)
@@ -83,7 +99,9 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
         return _ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
 
     given, all_rows = (~missing).astype(np.float64), np.ones(len(missing))
-    open_rows = (~missing & ~(dead & _best(log, scheme))).astype(np.float64)
+    best = _best(log, scheme)
+    open_rows = (~missing & ~(dead & best)).astype(np.float64)
+    stuck = average(dead, log.agent, n_agents, open_rows)
     per_step = {
         "inflation": over_time.inflation,
         "signal_share": over_time.signal_share,
@@ -100,7 +118,9 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats) -> AgentNumbers:
         deviation=deviation,
         missing_rate=average(missing, log.agent, n_agents, all_rows),
         dead_rate=average(dead, log.agent, n_agents, all_rows),
-        stuck_rate=average(dead, log.agent, n_agents, open_rows),
+        stuck_rate=stuck,
+        surely_stuck=stuck - ERRORS * np.sqrt(stuck * (1 - stuck) / _groups(log, scheme)),
+        best_rate=average(best, log.agent, n_agents, given),
         net_mass=average(values, log.agent, n_agents, given),
         resolution=_resolution(log, values, missing),
         spike_rate=_spikes(log, scheme, values, missing),
@@ -117,11 +137,53 @@ def spike_limit(samples: Floats) -> Floats:
     return np.clip(np.sqrt(np.maximum(samples - 1.0, 0.0)), LEAST_SPIKE, SPIKE)
 
 
-def _flat(values: Floats, group: Ids) -> NDArray[np.bool_]:
-    """[N] whether nobody in the row's group has an advantage."""
+def dead_rows(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> NDArray[np.bool_]:
+    """[N] whether no difference of the agent's own rewards arrives at a decision.
+
+    An advantage that comes from a partner's reward alone is none of the agent's: where agents have
+    rewards of their own, and an agent's do not vary in a group, pooling it with others gives it
+    numbers and no signal. (Running statistics compare with other updates: there it may.)
+    """
+    missing = np.isnan(log.rewards(scheme))
+    group = np.asarray(log.labels.groups(scheme.center_by).ids)
+    dead = missing | _flat(values, group, 1.0 if scheme.scale != "none" else 0.0)
+    if own_terms and not scheme.keeps_state:
+        dead |= _own_flat(log, scheme, group)
+    return dead
+
+
+def _own_flat(log: Log, scheme: Scheme, group: Ids) -> NDArray[np.bool_]:
+    """[N] whether the agent's own rewards do not vary in the row's group."""
+    n = len(log.agents)
+    cell, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
+    sums = scheme.components == "sum_first"
+    columns = [log.rewards(scheme)] if sums else list(log.components(scheme).T)
+    flat = np.ones(len(first), dtype=bool)
+    for column in columns:
+        values = log.rollout_means(column) if scheme.weighting == "trajectory" else column
+        flat &= ~varies(values, cell, len(first))
+    return flat[cell]
+
+
+def varies(column: Floats, ids: Ids, n: int) -> NDArray[np.bool_]:
+    """[n] whether a column [N] takes two values in a segment, beyond rounding; NaN is no value."""
+    ok = ~np.isnan(column)
+    low, high = segment_min(column[ok], ids[ok], n), segment_max(column[ok], ids[ok], n)
+    seen = np.isfinite(low)
+    near = SAME * np.where(seen, np.maximum(abs(low), abs(high)), 0.0)
+    found: NDArray[np.bool_] = seen & (np.where(seen, high - low, 0.0) > near)
+    return found
+
+
+def _flat(values: Floats, group: Ids, least: float) -> NDArray[np.bool_]:
+    """[N] whether nobody in the row's group has an advantage, beyond rounding.
+
+    Scaled advantages are of the order of 1, which is the `least` that rounding is measured by:
+    normalized components that cancel leave something of the order of 1e-16.
+    """
     size = abs(values)
     largest = segment_max(size, group, int(group.max()) + 1)
-    flat: NDArray[np.bool_] = largest[group] <= SAME * size.max(initial=0.0)
+    flat: NDArray[np.bool_] = largest[group] <= SAME * max(least, float(size.max(initial=0.0)))
     return flat
 
 
@@ -154,6 +216,14 @@ def _rollouts(log: Log) -> Floats:
     return np.bincount(log.agent[first], minlength=n).astype(np.float64)
 
 
+def _groups(log: Log, scheme: Scheme) -> Floats:
+    """[A] groups in which each agent acts; at least 1."""
+    n = len(log.agents)
+    group = np.asarray(log.labels.groups(scheme.center_by).ids)
+    _, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
+    return np.maximum(np.bincount(log.agent[first], minlength=n), 1).astype(np.float64)
+
+
 def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
     """[A] distinct advantages in a prompt and step, averaged over those where the agent acts."""
     ok, n = missing == 0, len(log.agents)
@@ -170,14 +240,23 @@ def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
 
 
 def _spikes(log: Log, scheme: Scheme, values: Floats, missing: Floats) -> Floats:
-    n = len(log.agents)
+    """[A] share of decisions whose advantage running statistics blow up.
+
+    A rare success stands far out in the whole log too, and gets its due; an advantage that is
+    `OUT_OF_PLACE` times as far out as that is a spike.
+    """
+    n, ok = len(log.agents), missing == 0
     if scheme.scale == "none":
         return np.full(n, np.nan)
-    group = factorize(np.asarray(log.labels.groups(scheme.scale_by or ()).ids))[0]
-    limit = spike_limit(np.bincount(group).astype(np.float64))[group]
-    ok = missing == 0
+    count = np.bincount(log.agent[ok], minlength=n).astype(np.float64)
+    if scheme.scale != "running_std":
+        return _ratio(np.zeros(n), count)
+    labels = Labels(dict(log.decisions.labels), len(values), NUMPY)
+    group = factorize(np.asarray(labels.groups(scheme.scale_by or ()).ids))[0]
+    place = abs(standardized(log.rewards(scheme), group, int(group.max()) + 1))
+    limit = np.maximum(SPIKE, OUT_OF_PLACE * np.where(ok, place, 0.0))
     spikes = segment_sum((abs(values) > limit)[ok], log.agent[ok], n)
-    return _ratio(spikes, np.bincount(log.agent[ok], minlength=n).astype(np.float64))
+    return _ratio(np.where(spikes >= FEWEST_SPIKES, spikes, 0.0), count)
 
 
 def _ratio(over: Floats, under: Floats) -> Floats:

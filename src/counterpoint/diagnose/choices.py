@@ -10,10 +10,23 @@ from numpy.typing import NDArray
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.segments import segment_sum
+from counterpoint.diagnose.causes import SUFFICES
 from counterpoint.diagnose.log import Floats, Ids, Log, dense
 
 MOST_DISTINCT = 0.5
 """Actions that are distinct in more than this share of an agent's decisions are free text."""
+
+FEWEST = 50
+"""Decisions of an agent below which its choices say nothing."""
+
+ERRORS = 1.0
+"""Standard errors that an influence must be below the threshold to be called small."""
+
+DECISIVE = 0.25
+"""An agent with this influence decides much of the reward by itself."""
+
+INFLUENCE = SUFFICES.influence
+"""An influence below this is small: that of one of 8 equal contributors."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,10 @@ class Choices:
     influence: Floats
     """`Var(E[R | action]) / Var(R)` within prompt and step, corrected for chance, at least 0."""
     entropy: Floats
-    """Entropy of the agent's actions within prompt and step, in nats, averaged over decisions."""
+    """Entropy of the agent's actions within prompt and step, in nats, averaged over the decisions
+    that can be compared with another one there."""
+    small_influence: Floats
+    """The influence where it is small by more than its error; else NaN."""
 
 
 def choices_of(log: Log, scheme: Scheme) -> Choices:
@@ -34,7 +50,7 @@ def choices_of(log: Log, scheme: Scheme) -> Choices:
     n_agents = len(log.agents)
     unknown = np.full(n_agents, np.nan)
     if log.decisions.action is None:
-        return Choices(unknown, unknown)
+        return Choices(unknown, unknown, unknown)
     rewards = log.rewards(scheme)
     action = factorize(_text(log.decisions.action))[0]
     ok = ~np.isnan(rewards)
@@ -46,12 +62,23 @@ def choices_of(log: Log, scheme: Scheme) -> Choices:
         np.unique(np.column_stack([agent, kinds]), axis=0)[:, 0], minlength=n_agents
     )
     count = np.bincount(agent, minlength=n_agents)
-    told = distinct <= MOST_DISTINCT * count
-    entropy = _entropy(agent, cell, option, first, n_agents)
-    return Choices(
-        np.where(told, _influence(agent, cell, option, first, reward, n_agents), np.nan),
-        np.where(told, entropy, np.nan),
-    )
+    countable = distinct <= MOST_DISTINCT * count
+    entropy = _entropy(agent, cell, option, n_agents)
+    influence = _influence(agent, cell, option, first, reward, n_agents)
+    influence = np.where(countable, influence, np.nan)
+    return Choices(influence, np.where(countable, entropy, np.nan), _surely_small(influence, count))
+
+
+def _surely_small(influence: Floats, count: Ids) -> Floats:
+    """[A] influences that are small by more than their error; NaN for all others.
+
+    Beside an agent whose choice decides the reward nobody is called diluted: what a speaker does
+    arrives in what its listener does, and their marginal influences say nothing of that.
+    """
+    error = 2 * np.sqrt(np.maximum(influence, 1 / np.maximum(count, 1)) / np.maximum(count, 1))
+    small = (influence + ERRORS * error < INFLUENCE) & (count >= FEWEST)
+    decisive = np.nan_to_num(influence).max(initial=0.0) >= DECISIVE
+    return np.where(small & ~decisive, influence, np.nan)
 
 
 def _influence(
@@ -78,12 +105,17 @@ def _spread(reward: Floats, ids: Ids) -> tuple[Floats, Ids]:
     return reward - mean[ids], first
 
 
-def _entropy(agent: Ids, cell: Ids, option: Ids, first: Ids, n_agents: int) -> Floats:
-    """[A] entropy of options in their cell, averaged over decisions: mean of -log p(option)."""
-    p = np.bincount(option)[option] / np.bincount(cell)[cell]
-    count = np.bincount(agent, minlength=n_agents)
-    surprise = segment_sum(-np.log(p), agent, n_agents)
-    return surprise / np.where(count > 0, count, np.nan)
+def _entropy(agent: Ids, cell: Ids, option: Ids, n_agents: int) -> Floats:
+    """[A] entropy of options in their cell, averaged over decisions: mean of -log p(option).
+
+    A cell with one decision has one option for certain, and says nothing.
+    """
+    size = np.bincount(cell)[cell]
+    told = size > 1
+    surprise = -np.log(np.bincount(option)[option] / size)
+    count = np.bincount(agent[told], minlength=n_agents)
+    total = segment_sum(surprise[told], agent[told], n_agents)
+    return np.where(count >= FEWEST, total / np.where(count > 0, count, np.nan), np.nan)
 
 
 def _text(action: NDArray[np.generic]) -> NDArray[np.generic]:

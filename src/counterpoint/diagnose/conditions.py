@@ -79,7 +79,7 @@ def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[
     is there to shuffle, the condition has no entry: it could not be tested.
     """
     rewards = log.rewards(scheme)
-    own_terms = _own_terms(log, scheme, rewards)
+    own_terms = find_own_terms(log, scheme, rewards)
     if np.isnan(rewards).all():
         return [own_terms]
     rollouts = rollouts_of(log, rewards, own_terms.detected, rng)
@@ -193,11 +193,11 @@ def _run(job: _Job, draws: int, rng: np.random.Generator) -> list[ConditionTest]
     ]
 
 
-def _own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
+def find_own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
     """C3: the share of rollouts in which agents' mean rewards differ beyond rounding."""
     columns = [rewards]
     if scheme.components == "normalize_first":
-        columns = list(log.decisions.rewards.T)
+        columns = list(log.components(scheme).T)
     differs = np.zeros(log.n_rollouts, dtype=bool)
     for column in columns:
         ok = ~np.isnan(column)

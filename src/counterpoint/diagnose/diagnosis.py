@@ -12,21 +12,36 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme, scheme_named
 from counterpoint.diagnose.agents import AgentNumbers, agent_numbers
-from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
+from counterpoint.diagnose.causes import CAUSES, REMEDIES
 from counterpoint.diagnose.choices import Choices, choices_of
 from counterpoint.diagnose.conditions import (
     ERROR_RATE,
     NOT_READABLE,
     ConditionTest,
     find_conditions,
+    find_own_terms,
 )
-from counterpoint.diagnose.log import Floats, Log
-from counterpoint.diagnose.recommend import Findings, recommend, scheme_name
+from counterpoint.diagnose.faults import log_faults
+from counterpoint.diagnose.judge import NEAR, Judge, Judged, better, sick_agents
+from counterpoint.diagnose.keys import apart
+from counterpoint.diagnose.log import Floats, Log, LogFault
+from counterpoint.diagnose.naming import causes_of, evidence_of
+from counterpoint.diagnose.recommend import Findings, reasons, scheme_name
 from counterpoint.diagnose.twins import ROUNDING, largest_difference, logged_advantages
 from counterpoint.records import Decisions
 
 SCHEMA = "counterpoint.diagnosis/1"
 """Name and version of the document that `Diagnosis.to_json` writes."""
+
+BOUND = (
+    "signal_kept is an upper bound from rewards alone: the share of the differences of the agent's "
+    "own reward that arrives in its advantages, over the best of four groupings (pooled, by agent, "
+    "by prompt, by prompt and agent). Gradients can show less."
+)
+"""What `signal_kept` is, for the document."""
+
+FEWEST_SAMPLES = 12
+"""Rollouts with a reward below which an agent gets no cause."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,8 @@ class Diagnosis:
     agents: tuple[str, ...]
     """[A] names."""
     verdict: str
-    """`matters` or `no-op`: whether decoupling by agent can change what this scheme learns."""
+    """`matters`, `no-op` or `cannot tell`: whether decoupling by agent can change what this scheme
+    learns."""
     conditions: tuple[str, ...]
     """Which of C1, C2, C3, C5, C6 hold in the log."""
     tests: tuple[ConditionTest, ...]
@@ -57,10 +73,21 @@ class Diagnosis:
     """[A] index into `CAUSES`."""
     timeline_causes: NDArray[np.int8]
     """[T, A] the same at each step."""
-    recommended: str
-    """Name of the scheme to use."""
+    faults: tuple[LogFault, ...]
+    """What is wrong with the log, or changes how it is read; the worst first."""
+    now: Judged | None
+    """What the scheme keeps of each agent's signal; None where the log is at fault."""
+    groupings: Mapping[str, Judged]
+    """The same of the four groupings; empty where the log is at fault."""
+    advice: Judged | None
+    """The scheme to use instead, with its numbers on this log; None where none is better."""
     why: str
     """Why, in words."""
+
+    @property
+    def recommended(self) -> str | None:
+        """Name of the scheme to use instead; None where none is better, or the log cannot tell."""
+        return None if self.advice is None else self.advice.name
 
     def to_json(self) -> dict[str, Any]:
         """The document: plain values, with None for whatever is undefined."""
@@ -71,6 +98,7 @@ class Diagnosis:
         return {
             "schema": SCHEMA,
             "scheme": self.scheme,
+            "log_faults": [asdict(fault) for fault in self.faults],
             "rows": self.rows,
             "updates": len(self.steps),
             "decoupling": {
@@ -89,8 +117,32 @@ class Diagnosis:
                     for k, name in enumerate(self.agents)
                 },
             },
+            "groupings": {name: self._judged(found) for name, found in self.groupings.items()},
+            "best_grouping": self.best_grouping,
+            "signal_kept": BOUND,
             "recommended": self.recommended,
+            "recommendation": None if self.advice is None else self._judged(self.advice),
             "why": self.why,
+        }
+
+    @property
+    def best_grouping(self) -> str | None:
+        """The grouping that keeps most of the agents' signal, the coarsest of equal ones."""
+        if not self.groupings:
+            return None
+        top = max(found.score for found in self.groupings.values())
+        return next(n for n, found in self.groupings.items() if found.score >= top - NEAR)
+
+    def _kept(self) -> Floats:
+        """[A] share of the signal that the scheme keeps; NaN where it is unknown."""
+        return np.full(len(self.agents), np.nan) if self.now is None else self.now.kept
+
+    def _judged(self, found: Judged) -> dict[str, Any]:
+        """A scheme's numbers by agent."""
+        columns = {"signal_kept": found.kept, "dead_rate": found.dead}
+        return {
+            "scheme": found.name,
+            **{key: dict(zip(self.agents, _series(c), strict=True)) for key, c in columns.items()},
         }
 
     def _agent(self, k: int) -> dict[str, Any]:
@@ -100,6 +152,7 @@ class Diagnosis:
             "inflation": n.numbers.inflation[0],
             "signal_share": n.numbers.signal_share[0],
             "missing_rate": n.missing_rate,
+            "signal_kept": self._kept(),
             "dead_rate": n.dead_rate,
             "stuck_rate": n.stuck_rate,
             "net_mass": n.net_mass,
@@ -114,7 +167,7 @@ class Diagnosis:
             "entropy": self.choices.entropy,
         }
         found = _plain({key: float(column[k]) for key, column in columns.items()})
-        evidence = _evidence(cause, n, k)
+        evidence = evidence_of(cause, n, self.choices, k)
         return {
             **found,
             "cause": cause or None,
@@ -128,10 +181,13 @@ def diagnose(
 ) -> Diagnosis:
     """Judge a log under a scheme: does decoupling matter, which agents lose their signal, and why.
 
-    Decoupling is a no-op where the advantages with and without statistics of each agent's own
-    agree to rounding, and where no condition under which they may matter is detected. DEAD and
-    SPIKY are named from the advantages; OFFSET and DROWNED where sharing statistics matters;
-    DILUTED and LAZY need gradients, which a log of rewards does not have.
+    The log itself comes first: what is wrong with it is listed, and where that makes numbers
+    meaningless the verdict is `cannot tell`. Decoupling is a no-op where the advantages with and
+    without per-agent statistics agree to rounding, and where no condition under which they may
+    matter is detected. DEAD and SPIKY are named from the advantages; OFFSET and DROWNED where
+    sharing statistics matters; DILUTED and LAZY from logged actions. A scheme is recommended only
+    where the same log, judged under it, keeps more of the signal of an agent that needs it and
+    takes it from no other agent.
 
     Args:
         decisions: the log, e.g. from `counterpoint.readers.read_decisions`; the labels `agent`
@@ -146,42 +202,82 @@ def diagnose(
         SchemeError: the scheme's weights are not as many as the components.
 
     Source:
-        conditions: `counterpoint.diagnose.conditions`; numbers: `.agents`; causes: `.causes`.
+        faults: `counterpoint.diagnose.faults`; conditions: `.conditions`; numbers: `.agents`;
+        causes: `.causes`; signal kept: `.bound`; advice: `.judge`.
     """
     judged = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    name = scheme if isinstance(scheme, str) else scheme_name(judged)
     log = Log.of(decisions)
+    if judged.weights is not None and len(judged.weights) != len(decisions.components):
+        logged_advantages(log, judged)  # raises
+    faults = log_faults(log, judged.weights)
+    log = Log.of(apart(log, faults))
+    fatal = any(fault.fatal for fault in faults)
     values = logged_advantages(log, judged)
     difference = largest_difference(log, judged)
-    tests = find_conditions(log, judged, rng)
+    tests = [] if _is_mixture(faults) else find_conditions(log, judged, rng)
     conditions = tuple(dict.fromkeys(test.condition for test in tests if test.detected))
     same = difference <= ROUNDING
     bearing = () if same else tuple(c for c in conditions if _bears_on(judged, c, tests))
-    numbers = agent_numbers(log, judged, values)
-    causes, over_time = _causes(numbers, bool(bearing))
+    plain = Scheme(weights=judged.weights)
+    own_terms = find_own_terms(log, plain, log.rewards(plain)).detected
+    numbers = agent_numbers(log, judged, values, own_terms)
+    choices = choices_of(log, judged)
+    judge = None if fatal else Judge(log, judged.weights, own_terms)
+    now = None if judge is None else judge.judged(name, judged, values)
+    causes, over_time = causes_of(numbers, judged, bool(bearing), own_terms, choices, now)
+    causes = _known(causes, judge, faults)
+    advice = None
+    if judge is not None and now is not None:
+        fixable = np.isin(causes, [CAUSES.index(c) for c in FIXABLE])
+        sick = sick_agents(judge, now, fixable)
+        advice = better(judge, now, sick, causes == CAUSES.index("DEAD"), bool(bearing))
     named = {a: CAUSES[c] for a, c in zip(log.agents, causes, strict=True) if c}
-    recommended, why = recommend(
-        Findings(
-            judged, bearing, difference, same, named,
-            float(np.nanmax(numbers.sharing.inflation, initial=1.0)), numbers.deviation,
-            len(decisions.components), log.n_blocks,
-        )
-    )  # fmt: skip
+    grouped = {} if judge is None else judge.grouped()
     return Diagnosis(
-        scheme=scheme if isinstance(scheme, str) else scheme_name(judged),
+        scheme=name,
         rows=len(decisions),
         steps=log.steps,
         agents=log.agents,
-        verdict="matters" if bearing else "no-op",
+        verdict="cannot tell" if fatal else "matters" if bearing else "no-op",
         conditions=conditions,
         tests=tuple(tests),
         max_difference=difference,
         numbers=numbers,
-        choices=choices_of(log, judged),
+        choices=choices,
         causes=causes,
         timeline_causes=over_time,
-        recommended=recommended,
-        why=why,
-    )
+        faults=faults,
+        now=now,
+        groupings=grouped,
+        advice=advice,
+        why=reasons(
+            Findings(
+                faults, log.agents, judged, bearing, difference, same, named, now, grouped, advice,
+                numbers.deviation, own_terms, log.n_blocks,
+            )
+        ),
+    )  # fmt: skip
+
+
+FIXABLE = ("DEAD", "DROWNED", "OFFSET", "SPIKY")
+"""Causes that another scheme may take away."""
+
+
+def _is_mixture(faults: tuple[LogFault, ...]) -> bool:
+    """Whether the rows of several runs or rollouts would be tested as one."""
+    return any(fault.code in ("two_runs", "repeated_keys") for fault in faults)
+
+
+def _known(
+    causes: NDArray[np.int8], judge: Judge | None, faults: tuple[LogFault, ...]
+) -> NDArray[np.int8]:
+    """The causes [A] that the log can tell: with a fatal fault none but a constant reward's."""
+    if judge is None:
+        constant = any(fault.code == "constant" for fault in faults)
+        return causes if constant else np.zeros_like(causes)
+    samples = np.bincount(judge.units.agent, minlength=len(causes))
+    return np.where(samples < FEWEST_SAMPLES, np.int8(0), causes)
 
 
 def _bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> bool:
@@ -192,40 +288,6 @@ def _bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> boo
         by = {*scheme.center_by, *(scheme.scale_by or ())}
         return any(t.condition == "C5" and t.detected and t.label in by for t in tests)
     return True
-
-
-def _causes(n: AgentNumbers, shared_matters: bool) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Causes of each agent [A], and at each step [T, A]."""
-    overall = {"dead_rate": n.stuck_rate, "spike_rate": n.spike_rate}
-    over_time = {"dead_rate": n.timeline["stuck_rate"]}
-    if shared_matters:
-        overall |= {"inflation": n.sharing.inflation, "signal_share": n.sharing.signal_share}
-        overall |= {"participation": n.decisions}
-        over_time |= {key: n.timeline[key] for key in ("inflation", "signal_share")}
-        over_time |= {"participation": n.decisions}
-    return name_causes(overall), name_causes(over_time)
-
-
-def _evidence(cause: str, n: AgentNumbers, k: int) -> str:
-    """The numbers behind a cause, as a sentence; the healthy ones where there is no cause."""
-    inflation, dead = n.sharing.inflation[k], n.stuck_rate[k]
-    quiet = drowning(n.sharing.signal_share, n.decisions)[k]
-    spikes = n.spike_rate[k]
-    return {
-        "DEAD": f"{dead:.0%} of the decisions that could still gain have no advantage at all",
-        "OFFSET": f"offsets between agents cost a factor {inflation:.3g} of signal-to-noise; "
-        f"its mean advantage is {n.net_mass[k]:+.2f}",
-        "DROWNED": f"the agents' rewards vary {quiet:.3g} times as much as its own (variance), and "
-        "share its scale",
-        "SPIKY": f"{spikes:.2%} of its advantages are beyond what a group of samples can give",
-    }.get(
-        cause,
-        f"inflation {_short(inflation)}, dead decisions {_short(n.dead_rate[k])}: nothing lost",
-    )
-
-
-def _short(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.3g}"
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

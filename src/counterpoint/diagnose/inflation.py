@@ -81,6 +81,9 @@ def three_numbers(
         Dr. MAS (arXiv 2602.08847), Lemma 4.2, for the first; the other two are ours.
     """
     values, columns, weight = _checked(rewards, (group, agent, batch), weights)
+    if not len(values):
+        nothing = np.full((n_batches, n_agents), np.nan)
+        return ThreeNumbers(nothing, nothing, nothing)
     group_ids, agent_ids, batch_ids = columns
     row = (batch_ids * n_groups + group_ids) * n_agents + agent_ids
     cell, owner = _numbered(row, n_batches * n_groups * n_agents)
@@ -139,6 +142,8 @@ def sharing(
     Source: ours.
     """
     values, columns, weight = _checked(rewards, (group, agent, rollout), weights)
+    if not len(values):
+        return Sharing(np.full(n_agents, np.nan), np.full(n_agents, np.nan))
     group_ids, agent_ids, rollout_ids = columns
     cell, owner = _numbered(group_ids * n_agents + agent_ids, n_groups * n_agents)
     shared, _ = _numbered(owner // n_agents, n_groups)

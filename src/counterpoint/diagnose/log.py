@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from counterpoint.credit.labels import Labels, factorize
 from counterpoint.credit.scheme import Scheme
 from counterpoint.credit.segments import NUMPY, segment_min
+from counterpoint.diagnose.pay import paid_last
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.records import Decisions
 
@@ -41,6 +42,10 @@ class Log:
     """[N] rollout of each row; a rollout belongs to one block."""
     n_rollouts: int
     """Number of rollouts."""
+    columns: dict[str, NDArray[Any]]
+    """The labels for `advantages`: those of the log, the step as `batch`, and a `turn` always."""
+    returns: Floats | None
+    """[N, K] the return of each row's episode, where it stands in the last row only; else None."""
 
     @classmethod
     def of(cls, decisions: Decisions) -> Log:
@@ -68,24 +73,28 @@ class Log:
         names = tuple(str(name) for name in np.asarray(decisions.labels["agent"])[first])
         if len(set(names)) < len(names):
             raise LabelError(f"got agents {names}; wanted names that differ as text")
+        columns: dict[str, NDArray[Any]] = {**decisions.labels, "batch": numbered}
+        turn = columns.setdefault("turn", occurrence(rollout * len(names) + agent))
+        returns = paid_last(decisions.rewards, np.asarray(turn), rollout, agent)
         return cls(
             decisions, labels, names, agent, steps, numbered.astype(np.int64), block, len(blocks),
-            rollout, len(rollouts),
+            rollout, len(rollouts), columns, returns,
         )  # fmt: skip
 
     def components(self, scheme: Scheme) -> Floats:
-        """[N, K] the components as `scheme` is given them.
+        """[N, K] the components as `scheme` is given them; NaN where they are missing.
 
-        A component of which an agent has no value in the whole log is no part of its reward: where
-        components are summed it adds 0. Single missing values stay NaN.
+        A component that is missing beside others is absent from their sum: it adds 0. Where a
+        return stands in the last row of an episode, it is given to each row, unless the scheme
+        adds the rows up by itself.
         """
-        values = self.decisions.rewards
-        if scheme.components == "normalize_first" or not np.isnan(values).any():
+        plain = self.returns is None or scheme_adds_rows(scheme)
+        values: Floats = self.decisions.rewards if plain or self.returns is None else self.returns
+        if scheme.components == "normalize_first":
             return values
-        given = np.zeros((len(self.agents), values.shape[1]), dtype=bool)
-        np.logical_or.at(given, self.agent, ~np.isnan(values))
-        never = ~given & given.any(axis=1, keepdims=True)
-        return np.where(never[self.agent], 0.0, values)
+        missing = np.isnan(values)
+        some = missing & ~missing.all(axis=1, keepdims=True)
+        return np.where(some, 0.0, values) if some.any() else values
 
     def rewards(self, scheme: Scheme) -> Floats:
         """[N] one reward a row, as `scheme` adds the components; NaN where it leaves the row out.
@@ -97,15 +106,49 @@ class Log:
         weights = np.ones(values.shape[1]) if scheme.weights is None else np.array(scheme.weights)
         if scheme.components == "normalize_first":
             values = np.stack([standardized(c, self.step, len(self.steps)) for c in values.T], 1)
-            missing = np.isnan(values)
-            total = np.where(missing, 0.0, values) @ weights
-            return np.where(missing.all(axis=1), np.nan, total)
+            return present_sum(values, weights)
+        weighs = weights != 0
         if scheme.missing == "as_zero":
-            values = np.nan_to_num(values)
-        total = np.zeros(len(values))
-        for component, weight in zip(values.T, weights, strict=True):
-            total += weight * component
+            zeros: Floats = np.nan_to_num(values[:, weighs]) @ weights[weighs]
+            return zeros
+        return present_sum(values[:, weighs], weights[weighs])
+
+    def rollout_means(self, column: Floats) -> Floats:
+        """[N] the mean over the rows of the same rollout and agent, without missing ones."""
+        n = len(self.agents)
+        own, ok = self.rollout * n + self.agent, ~np.isnan(column)
+        size = self.n_rollouts * n
+        count = np.bincount(own[ok], minlength=size)
+        total = np.bincount(own[ok], weights=column[ok], minlength=size)
+        mean = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
+        of_row: Floats = mean[own]
+        return of_row
+
+
+def scheme_adds_rows(scheme: Scheme) -> bool:
+    """Whether a scheme adds up the rewards of an episode's rows."""
+    return getattr(scheme, "rollout_reward", "mean") in ("sum", "to_go")
+
+
+def present_sum(values: Floats, weights: Floats) -> Floats:
+    """[N] the weighted sum of the components that are there; NaN where none is."""
+    missing = np.isnan(values)
+    if not missing.any():
+        total: Floats = values @ weights
         return total
+    total = np.where(missing, 0.0, values) @ weights
+    return np.where(missing.all(axis=1), np.nan, total)
+
+
+def occurrence(speaker: Ids) -> Ids:
+    """[N] how many rows of the same id come before: of a rollout and agent, the default turn."""
+    order = np.argsort(speaker, kind="stable")
+    grouped = speaker[order]
+    starts = np.flatnonzero(np.diff(grouped, prepend=-1))
+    sizes = np.diff(np.append(starts, len(grouped)))
+    turn = np.empty(len(speaker), dtype=np.int64)
+    turn[order] = np.arange(len(speaker)) - np.repeat(starts, sizes)
+    return turn
 
 
 def dense(ids: Ids, n: int, order: str = "value") -> tuple[Ids, Ids]:
@@ -133,3 +176,31 @@ def standardized(values: Floats, ids: Ids, n: int) -> Floats:
 def _ids(labels: Labels, *by: str) -> tuple[Ids, int]:
     groups = labels.groups(by)
     return np.asarray(groups.ids), groups.n
+
+
+FATAL = frozenset({"all_missing", "constant", "two_runs", "repeated_keys", "too_few"})
+"""Faults that make every number of a diagnosis meaningless, or too uncertain for a verdict."""
+
+
+@dataclass(frozen=True)
+class LogFault:
+    """One thing that is wrong with a log, or that changes how it must be read."""
+
+    code: str
+    """One of the codes in the table of `counterpoint.diagnose.faults`."""
+    count: int
+    """Of rows, keys, rollouts, prompts or components, as the sentence says."""
+    sentence: str
+    """What it is and what to do, in words."""
+    agent: str | None = None
+    """The agent that it is about; None where it is about the whole log."""
+
+    @property
+    def fatal(self) -> bool:
+        """Whether no verdict can be given."""
+        return self.code in FATAL
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 key`, `2 keys`."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")

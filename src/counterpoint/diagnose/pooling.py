@@ -68,7 +68,7 @@ def _columns(log: Log, scheme: Scheme) -> list[Floats]:
     """The reward columns [N] that the scheme normalizes."""
     if scheme.components == "sum_first":
         return [log.rewards(scheme)]
-    return list(log.decisions.rewards.T)
+    return list(log.components(scheme).T)
 
 
 def _entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
@@ -87,8 +87,7 @@ def _entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
         center="none",
         scale="none",
     )
-    labels = {**log.decisions.labels, "batch": log.step}
-    values = np.asarray(advantages(column, labels, plain).values)
+    values = np.asarray(advantages(column, log.columns, plain).values)
     return np.where(np.isnan(column), np.nan, values)
 
 

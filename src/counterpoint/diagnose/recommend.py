@@ -1,4 +1,4 @@
-"""From a diagnosis to a scheme: what to use, and why, in words, with its price."""
+"""From a diagnosis to a scheme, in words: what to use, what it keeps, and what it costs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.credit import Scheme, catalogue
-from counterpoint.diagnose.log import Floats
+from counterpoint.diagnose.judge import Judged
+from counterpoint.diagnose.log import Floats, LogFault
+from counterpoint.diagnose.naming import averages_agents
 
 LOUDER = 3.0
 """Deviations of two agents' rewards that differ by this factor make equal scales a choice."""
+
+MOST_NAMES = 4
+"""Agents that a sentence names; of more it gives the number."""
 
 MEANING = {
     "C1": "the reward is another one when a certain agent acts",
@@ -26,8 +31,12 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What a recommendation rests on."""
+    """What the words rest on."""
 
+    faults: tuple[LogFault, ...]
+    """What is wrong with the log."""
+    agents: tuple[str, ...]
+    """[A] names."""
     scheme: Scheme
     """The scheme under judgement."""
     bearing: tuple[str, ...]
@@ -38,12 +47,16 @@ class Findings:
     """Whether that is rounding."""
     causes: Mapping[str, str]
     """Agent to cause, for agents that have one."""
-    inflation: float
-    """The largest inflation of any agent."""
+    now: Judged | None
+    """The scheme's numbers; None where the log is at fault."""
+    grouped: Mapping[str, Judged]
+    """The numbers of the four groupings; empty where the log is at fault."""
+    advice: Judged | None
+    """The scheme to use instead; None where none is better."""
     deviation: Floats
     """[A] deviation of each agent's reward."""
-    components: int
-    """How many reward components the log has."""
+    own_terms: bool
+    """Whether agents have rewards of their own (C3)."""
     blocks: int
     """How many groups of one prompt and step the log has."""
 
@@ -53,35 +66,28 @@ def scheme_name(scheme: Scheme) -> str:
     return next((name for name, known in catalogue().items() if known == scheme), "custom")
 
 
-def recommend(f: Findings) -> tuple[str, str]:
-    """The name of the scheme to use, and why: a sentence on decoupling, one on each cause."""
-    names, words = [], [_decoupling(f)]
-    for cause in sorted(set(f.causes.values())):
-        who = ", ".join(agent for agent, named in f.causes.items() if named == cause)
-        name, why = _ADVICE[cause](f)
-        names.append(name)
-        words.append(f"{cause} ({who}): {why}")
-    if {"OFFSET", "DROWNED"} & set(f.causes.values()):
-        words.append(_price(f))
-    elif not f.causes and f.bearing and not f.scheme.groups_by_agent:
-        words.append(
-            "No agent loses enough to name a cause (inflation over all groups, which single ones "
-            f"can exceed by far, at most {f.inflation:.2g}): own statistics are safe, and not "
-            "expected to change much."
-        )
+def reasons(f: Findings) -> str:
+    """Why, in whole sentences: the log first, then decoupling, the causes and the advice."""
+    words = [fault.sentence for fault in f.faults]
+    if any(fault.fatal for fault in f.faults):
+        return " ".join(words)
+    words += [_decoupling(f), *_causes(f), _averaged(f), _advice(f)]
+    if f.advice is not None and {"OFFSET", "DROWNED"} & set(f.causes.values()):
+        words.append(_cost(f))
     if "C2" in f.bearing and f.scheme.weighting == "trajectory":
         words.append(
             "Counting every decision instead of every rollout takes away the net push on agents "
             "that act more often in hard rollouts; that is another fix than decoupling."
         )
-    name = next((n for n in names if n != scheme_name(f.scheme)), scheme_name(f.scheme))
-    return name, " ".join(word for word in words if word)
+    return " ".join(word for word in words if word)
 
 
 def _decoupling(f: Findings) -> str:
+    if len(f.agents) == 1:
+        return "There is one agent, so there is nothing to decouple."
     if f.same:
         return (
-            "Decoupling is a no-op: statistics of their own give every agent the advantages that "
+            "Decoupling is a no-op: statistics of each agent give every agent the advantages that "
             "shared ones give."
         )
     if not f.bearing:
@@ -90,53 +96,82 @@ def _decoupling(f: Findings) -> str:
             f"{f.difference:.1%}, and none of the conditions under which that matters was detected "
             f"in {f.blocks} groups of one prompt and update."
         )
-    reasons = "; ".join(f"{c}: {MEANING[c]}" for c in f.bearing)
-    return f"Decoupling matters ({reasons})."
+    conditions = "; ".join(f"{c}: {MEANING[c]}" for c in f.bearing)
+    return f"Decoupling matters ({conditions})."
 
 
-def _own_statistics(f: Findings) -> tuple[str, str]:
-    """OFFSET and DROWNED: each agent its own mean and deviation."""
-    why = "statistics of their own give agents their learning signal back."
-    if f.scheme.keeps_state:
-        return "group_reward_decoupled", why
-    if "prompt" in f.scheme.center_by:
-        return "agent_wise", why + " Its groups are small: watch the dead rate."
-    return "happo_per_agent", why
+def _causes(f: Findings) -> list[str]:
+    """One sentence a cause: whom it strikes."""
+    words = []
+    for cause in sorted(set(f.causes.values())):
+        who = [agent for agent, named in f.causes.items() if named == cause]
+        words.append(f"{cause} ({_named(who)}): {_MEANS[cause]}.")
+    return words
 
 
-def _more_signal(f: Findings) -> tuple[str, str]:
-    """DEAD: no normalization makes signal out of equal rewards."""
-    if f.components > 1 and f.scheme.components == "sum_first":
-        return "gdpo", "its components still differ where their sum does not: normalize them first."
-    if {"agent", "prompt"} <= set(f.scheme.center_by):
-        return "grpo", "an agent's own samples of one prompt are too few: share the prompt's."
-    return scheme_name(f.scheme), (
-        "its groups have equal rewards. Take more rollouts a prompt, give partial credit, or drop "
-        "prompts that are always or never solved; no normalization helps."
+_MEANS = {
+    "DEAD": "most decisions that could still gain carry no difference of the agent's own reward",
+    "DROWNED": "louder rewards share the agent's scale",
+    "OFFSET": "the mean that is subtracted is far from the agent's own",
+    "SPIKY": "running statistics lag behind the rewards, and single advantages are out of place",
+    "DILUTED": "the agent's own choices explain little of its reward, which no normalization "
+    "changes",
+    "LAZY": "the agent always does the same, which no normalization changes",
+}
+"""What each cause says, in a few words."""
+
+
+def _averaged(f: Findings) -> str:
+    """What a rollout's mean over agents does to rewards of their own."""
+    if not f.own_terms or not averages_agents(f.scheme):
+        return ""
+    return (
+        f"Agents have rewards of their own, and {scheme_name(f.scheme)} averages a rollout over "
+        "its agents first; TRL, verl and slime normalize the rows instead, which is grpo_rows."
     )
 
 
-def _batch_statistics(f: Findings) -> tuple[str, str]:
-    """SPIKY: the statistics of the batch itself cannot lag behind it."""
-    why = "single advantages are out of all proportion: use the statistics of the batch."
-    if not f.scheme.keeps_state:
-        return scheme_name(f.scheme), "single rewards are outliers: clip them, or rank them."
-    return ("happo_per_agent" if f.scheme.groups_by_agent else "mappo_pooled"), why
+def _advice(f: Findings) -> str:
+    """What to use instead, with the numbers of both; or that nothing is better."""
+    now, new = f.now, f.advice
+    if now is None:
+        return ""
+    if new is not None:
+        gains = np.nan_to_num(new.kept) - np.nan_to_num(now.kept)
+        k = int(gains.argmax())
+        dead = f", with a dead rate of {new.dead[k]:.2f} instead of {now.dead[k]:.2f}"
+        shown = dead if round(float(new.dead[k]), 2) != round(float(now.dead[k]), 2) else ""
+        return (
+            f"Use {new.name}: it keeps {new.kept[k]:.2f} of the learning signal of {f.agents[k]}, "
+            f"where {now.name} keeps {now.kept[k]:.2f}{shown} (bounds from rewards alone)."
+        )
+    lost = [agent for agent, cause in f.causes.items() if cause == "DEAD"]
+    if lost:
+        return (
+            f"No scheme of the catalogue revives {_named(lost)} on this log: take more rollouts a "
+            "prompt, give partial credit, or drop prompts that are always or never solved."
+        )
+    if f.causes:
+        return "No scheme of the catalogue is better for these agents on this log."
+    if f.bearing and not f.scheme.groups_by_agent:
+        return (
+            f"No agent loses enough to name a cause, so {now.name} may stay: per-agent statistics "
+            "are safe, and not expected to change much."
+        )
+    return ""
 
 
-_ADVICE = {
-    "OFFSET": _own_statistics,
-    "DROWNED": _own_statistics,
-    "DEAD": _more_signal,
-    "SPIKY": _batch_statistics,
-}
-
-
-def _price(f: Findings) -> str:
+def _cost(f: Findings) -> str:
     spread = f.deviation[np.isfinite(f.deviation) & (f.deviation > 0)]
     if len(spread) < 2 or spread.max() < LOUDER * spread.min():
         return ""
     return (
-        f"The price: one agent's reward varies {spread.max() / spread.min():.2g} times as much as "
+        f"The cost: one agent's reward varies {spread.max() / spread.min():.2g} times as much as "
         "another's, and equal scales take from the loud ones' reward what they give to the quiet."
     )
+
+
+def _named(agents: list[str]) -> str:
+    if len(agents) > MOST_NAMES:
+        return f"{len(agents)} agents"
+    return ", ".join(agents)

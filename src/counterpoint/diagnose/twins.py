@@ -15,13 +15,12 @@ def logged_advantages(log: Log, scheme: Scheme) -> Floats:
     """[N] the advantages of the log's rows; each step is one call, in order."""
     rewards = log.components(scheme)
     if not scheme.keeps_state:
-        labels = {**log.decisions.labels, "batch": log.step}
-        return np.asarray(advantages(rewards, labels, scheme).values)
+        return np.asarray(advantages(rewards, log.columns, scheme).values)
     order = np.argsort(log.step, kind="stable")
     values = np.zeros(len(rewards))
     state: RunningState | None = None
     for rows in np.split(order, np.flatnonzero(np.diff(log.step[order])) + 1):
-        labels = {name: np.asarray(c)[rows] for name, c in log.decisions.labels.items()}
+        labels = {name: np.asarray(c)[rows] for name, c in log.columns.items() if name != "batch"}
         credit = advantages(rewards[rows], labels, scheme, state=state)
         values[rows], state = credit.values, credit.state
     return values

@@ -61,12 +61,19 @@ class UpdateNumbers:
         return segment_sum(values, cell, self.seeds * self.agents).reshape(self.seeds, self.agents)
 
     def _spikes(self, columns: Columns, values: Floats) -> NDArray[np.bool_]:
-        """[N] whether the advantage is larger than those of normal rewards are."""
+        """[N] whether an advantage is larger than the scheme's own statistics can make it.
+
+        A z-score of n samples is at most sqrt(n - 1), which a rare success does reach; running
+        statistics have no bound, and are held to what normal rewards give.
+        """
+        if self.scheme.scale == "none":
+            return np.zeros(len(values), dtype=bool)
         group, n = self._groups(self.scheme.scale_by or (), columns)
-        found: NDArray[np.bool_] = (
-            abs(values) > spike_limit(segment_sum(np.ones(len(group)), group, n))[group]
-        )
-        return found if self.scheme.scale != "none" else np.zeros(len(values), dtype=bool)
+        size = segment_sum(np.ones(len(group)), group, n)
+        bound = np.sqrt(size) if self.scheme.center_by == self.scheme.scale_by else size
+        limit = spike_limit(size) if self.scheme.scale == "running_std" else bound
+        found: NDArray[np.bool_] = abs(values) > limit[group]
+        return found
 
     def _three_numbers(self, columns: Columns, rewards: Floats) -> dict[str, Floats]:
         """Offsets in the groups that share a center, the rest in those that share a scale."""

@@ -183,6 +183,14 @@ def comparison_definitions(kind: str) -> tuple[Definition, ...]:
 
 
 DIAGNOSIS = (
+    Definition(
+        "signal_kept",
+        "Signal kept",
+        "How much of the differences of the agent’s own reward arrives in its advantages, beside "
+        "everything else that does, over the best of four groupings (pooled, by agent, by prompt, "
+        "by prompt and agent). It is an upper bound from rewards alone: gradients can show less. "
+        "1 is all that any of them keeps.",
+    ),
     _SHARED["inflation"],
     _SHARED["signal_share"],
     Definition(

@@ -8,11 +8,16 @@ from counterpoint.diagnose import REMEDIES
 from counterpoint.report.definitions import DIAGNOSIS
 from counterpoint.report.diagnosis_figures import causes_figure, timeline_figure
 from counterpoint.report.diagnosis_result import Diagnosis
-from counterpoint.report.diagnosis_tables import condition_table, health_table, test_table
+from counterpoint.report.diagnosis_tables import (
+    condition_table,
+    grouping_table,
+    health_table,
+    test_table,
+)
+from counterpoint.report.diagnosis_verdict import diagnosis_verdict
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import counted
 from counterpoint.report.tables import Cure
-from counterpoint.report.verdicts import diagnosis_verdict
 
 
 def diagnosis_page(result: Diagnosis, prefix: str) -> dict[str, Any]:
@@ -29,7 +34,7 @@ def diagnosis_page(result: Diagnosis, prefix: str) -> dict[str, Any]:
     ]
     counts = ((result.rows, "decision"), (result.updates, "update"), (len(result.agents), "agent"))
     return {
-        "title": f"{result.source}: does this log need decoupling by agent?",
+        "title": f"{result.source}: what is lost in this log, and why?",
         "kind": "Diagnosis",
         "subject": result.source,
         "details": [counted(n, noun) for n, noun in counts if n is not None],
@@ -38,6 +43,8 @@ def diagnosis_page(result: Diagnosis, prefix: str) -> dict[str, Any]:
         "conditions": condition_table(result, prefix),
         "tests": test_table(result, prefix),
         "agents": health_table(result, prefix),
+        "groupings": grouping_table(result, prefix),
+        "faults": [fault.sentence for fault in result.faults],
         "timeline": timeline_figure(result, prefix),
         "causes": causes_figure(result, prefix),
         "cures": cures(result),

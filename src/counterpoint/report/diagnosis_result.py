@@ -12,8 +12,8 @@ from counterpoint.report.document import Document, items, mapping, number, serie
 from counterpoint.report.estimate import Values, padded
 
 MEASURES = (
-    "inflation", "signal_share", "dead_rate", "net_mass", "norm_inflation", "participation",
-    "resolution", "mean", "deviation",
+    "signal_kept", "inflation", "signal_share", "dead_rate", "net_mass", "norm_inflation",
+    "participation", "resolution", "mean", "deviation",
 )  # fmt: skip
 TIMELINE = ("inflation", "signal_share", "dead_rate", "net_mass")
 
@@ -34,6 +34,26 @@ class ConditionTest:
     """What of the reward showed it: its mean or its spread."""
     label: str = ""
     """The label that was tested, for C5."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with the log itself."""
+
+    code: str
+    count: int
+    sentence: str
+    agent: str = ""
+    """The agent that it is about; empty where it is about the whole log."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """What one grouping of the statistics keeps of each agent's signal."""
+
+    scheme: str
+    kept: dict[str, float | None]
+    dead: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -69,7 +89,13 @@ class Diagnosis:
     steps: Values
     agents: dict[str, AgentHealth]
     recommended: str
+    """Empty where no scheme is better, or the log cannot tell."""
     why: str
+    faults: list[Fault]
+    groupings: dict[str, Grouping]
+    best_grouping: str
+    advised: dict[str, float]
+    """What the recommended scheme keeps of each agent's signal."""
 
 
 def read_diagnosis(document: Document) -> Diagnosis:
@@ -78,6 +104,10 @@ def read_diagnosis(document: Document) -> Diagnosis:
     steps = series(document, "timeline", "step")
     timelines = mapping(document, "timeline", "agents")
     blocked = mapping(decoupling, "not_readable")
+    groupings, advised = (
+        mapping(document, "groupings"),
+        _grouping(mapping(document, "recommendation")),
+    )
     return Diagnosis(
         source=text(document.get("source")),
         scheme=text(document.get("scheme")),
@@ -94,6 +124,24 @@ def read_diagnosis(document: Document) -> Diagnosis:
         agents={a: _agent(mapping(agents, a), mapping(timelines, a), len(steps)) for a in agents},
         recommended=text(document.get("recommended")),
         why=text(document.get("why")),
+        faults=[_fault(f) for f in items(document, "log_faults") if isinstance(f, dict)],
+        groupings={g: _grouping(mapping(groupings, g)) for g in groupings},
+        best_grouping=text(document.get("best_grouping")),
+        advised={a: v for a, v in advised.kept.items() if v is not None},
+    )
+
+
+def _fault(entry: Document) -> Fault:
+    code, sentence, agent = (text(entry.get(k)) for k in ("code", "sentence", "agent"))
+    return Fault(code, _whole(entry.get("count")) or 0, sentence, agent)
+
+
+def _grouping(entry: Document) -> Grouping:
+    kept, dead = mapping(entry, "signal_kept"), mapping(entry, "dead_rate")
+    return Grouping(
+        text(entry.get("scheme")),
+        {a: number(kept[a]) for a in kept},
+        {a: number(dead[a]) for a in dead},
     )
 
 

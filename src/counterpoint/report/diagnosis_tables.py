@@ -9,6 +9,7 @@ from counterpoint.report.numerals import ABSENT, percent, probability, significa
 from counterpoint.report.tables import Cell, Column, Row, Table
 
 HEADS = {
+    "signal_kept": "Signal kept",
     "inflation": "Inflation",
     "signal_share": "Signal share",
     "dead_rate": "Dead rate",
@@ -117,6 +118,31 @@ def health_table(result: Diagnosis, prefix: str) -> Table:
     judged = f" Causes are judged under {result.scheme}." if result.scheme else ""
     caption = f"Over all updates of the log.{judged}"
     return Table("agents", caption, columns, rows, f"{prefix}-agents.csv")
+
+
+def grouping_table(result: Diagnosis, prefix: str) -> Table | None:
+    """One row an agent: what each grouping of the statistics keeps of its signal."""
+    if not result.groupings:
+        return None
+    columns = (
+        Column("Agent", ("agent",), numeric=False),
+        *(Column(name.capitalize(), (name,), define="signal_kept", missing="no signal to keep")
+          for name in result.groupings),
+    )  # fmt: skip
+    rows = tuple(_grouping_row(name, result) for name in result.agents)
+    best = f" Over all agents, {result.best_grouping} keeps most." if result.best_grouping else ""
+    caption = (
+        "Share of each agent’s signal that its advantages keep at most, with the mean and the "
+        f"deviation of these groups.{best}"
+    )
+    return Table("groupings", caption, columns, rows, f"{prefix}-groupings.csv")
+
+
+def _grouping_row(name: str, result: Diagnosis) -> Row:
+    values = [found.kept.get(name) for found in result.groupings.values()]
+    shown = (ABSENT if value is None else significant(value) for value in values)
+    cells = (Cell(text, (value,)) for text, value in zip(shown, values, strict=True))
+    return Row((Cell(name, (name,)), *cells))
 
 
 def _definition(measure: str) -> str:

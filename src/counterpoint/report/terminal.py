@@ -23,10 +23,11 @@ from counterpoint.report.comparison_result import (
 )
 from counterpoint.report.definitions import CONDITIONS
 from counterpoint.report.diagnosis_result import AgentHealth, Diagnosis, read_diagnosis
+from counterpoint.report.diagnosis_verdict import diagnosis_verdict
 from counterpoint.report.document import COMPARISON, DIAGNOSIS, Document, open_document
 from counterpoint.report.estimate import Estimate
 from counterpoint.report.numerals import ABSENT, decimals_for, percent, probability, significant
-from counterpoint.report.verdicts import Verdict, comparison_verdict, diagnosis_verdict
+from counterpoint.report.verdicts import Verdict, comparison_verdict
 
 NAME = 22
 """Columns for a scheme's or an agent's name."""
@@ -113,7 +114,9 @@ def diagnosis_table(document: Document) -> RenderableType:
         UnknownNameError, LogError: as `counterpoint.report.render`.
     """
     result = read_diagnosis(open_document(document, DIAGNOSIS))
-    table = _table(("Agent", "Inflation", "Signal share", "Dead rate", "Net mass", "Cause"))
+    table = _table(
+        ("Agent", "Signal kept", "Inflation", "Signal share", "Dead rate", "Net mass", "Cause")
+    )
     for name, health in result.agents.items():
         table.add_row(Text("  ") + _short(name), *_health_cells(health))
     notes, verdict = _note(_conditions(result)), diagnosis_verdict(result)
@@ -121,7 +124,7 @@ def diagnosis_table(document: Document) -> RenderableType:
 
 
 def _health_cells(health: AgentHealth) -> list[Text]:
-    shown = ("inflation", "signal_share", "dead_rate", "net_mass")
+    shown = ("signal_kept", "inflation", "signal_share", "dead_rate", "net_mass")
     cells = [Text(significant(health.measures[measure])) for measure in shown]
     return [*cells, Text(health.cause or "")]
 

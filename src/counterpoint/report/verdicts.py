@@ -11,16 +11,11 @@ from dataclasses import dataclass
 
 from counterpoint.report.comparison_result import Comparison
 from counterpoint.report.decision_words import decision_sentences, headline, p_value, reading
-from counterpoint.report.definitions import CONDITIONS
-from counterpoint.report.diagnosis_result import Diagnosis
 from counterpoint.report.estimate import Estimate
 from counterpoint.report.numerals import ABSENT, counted, decimals_for, percent, significant
 from counterpoint.stats.decision import Contrast, Decision
 
 WEIGHTED = "Reward-weighted return"
-
-SAME = 1e-9
-"""Advantages that differ by less, relative to the largest, differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -111,43 +106,3 @@ def _change(
     meaning = f"{meaning[:1].upper()}{meaning[1:]}"
     note = f"{meaning}: {against}." if len(known) == 2 else f"{meaning}."
     return Fact(title, found.shown(places, signed=True), below, f"{note} {extra}".strip())
-
-
-def diagnosis_verdict(result: Diagnosis) -> Verdict:
-    """Whether decoupling by agent matters for this log, why, and what to use."""
-    rate = f" at an error rate of {percent(result.error_rate)}" if result.error_rate else ""
-    keep = result.recommended == result.scheme
-    use = f"; {'keep' if keep else 'use'} {result.recommended}" if result.recommended else ""
-    reasons = [f"{CONDITIONS.get(c, c).lower()} ({c})" for c in result.conditions]
-    because = f": {' and '.join(reasons)}" if reasons else ""
-    if result.verdict != "no-op":
-        verb = "could matter, but no agent loses enough" if keep else "matters for this log"
-        sentence = f"Decoupling by agent {verb}{because}{use}."
-    elif (result.max_difference or 0.0) <= SAME:
-        sentence = f"Decoupling by agent changes nothing for this log: no advantage differs{use}."
-    else:
-        sentence = f"No condition was found under which decoupling by agent would matter{use}."
-    facts = (_conditions_fact(result, rate), _causes_fact(result), _advantage_fact(result))
-    return Verdict(sentence, result.why, facts)
-
-
-def _conditions_fact(result: Diagnosis, rate: str) -> Fact:
-    shown = ", ".join(result.conditions) or "none"
-    blocked = ", ".join(result.not_readable)
-    note = f"{blocked} cannot be read from rewards." if blocked else ""
-    return Fact("Conditions detected", shown, f"of C1 to C6{rate}", note)
-
-
-def _causes_fact(result: Diagnosis) -> Fact:
-    sick = [h.cause for h in result.agents.values() if h.cause]
-    judged = f"judged under {result.scheme}" if result.scheme else ""
-    parts = [*dict.fromkeys(sick), judged]
-    shown = f"{len(sick)} of {len(result.agents)}"
-    return Fact("Agents with a cause", shown, ", ".join(part for part in parts if part))
-
-
-def _advantage_fact(result: Diagnosis) -> Fact:
-    title = "Largest change of an advantage"
-    if result.max_difference is None:
-        return Fact(title, ABSENT, "not computed")
-    return Fact(title, significant(result.max_difference), "pooled against per agent")

@@ -1,0 +1,279 @@
+"""How much of each agent's learning signal a scheme keeps at most: a bound from rewards alone.
+
+An agent's gradient is the sum of its advantages times the score of its actions. How the score goes
+with the reward is not in a log. What is: whether the differences of the agent's own rewards arrive
+in its advantages, and how much else does. The bound is a product of what each loss leaves:
+
+| factor | what it loses |
+|---|---|
+| alive | decisions without an advantage, where the agent's own reward does vary |
+| fidelity | squared correlation of its advantages with its own rewards, within a prompt |
+| 1 / inflation | the mean of its advantages in a prompt, which is noise to it (OFFSET) |
+| loudness | variance of its advantages over that of all agents: noise in shared parameters |
+| evenness | the same for its quiet prompts beside its loud ones |
+
+All of it is taken relative to the best of four groupings (pooled, by agent, by prompt, by prompt
+and agent), so that what no statistics could keep is no loss. Start at `Units.of`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit import Scheme
+from counterpoint.diagnose.agents import varies
+from counterpoint.diagnose.log import Floats, Ids, Log, dense
+
+CROWDED = 50.0
+"""A prompt whose advantages vary this many times less than the update's is drowned by the others:
+the threshold of DROWNED."""
+
+SAME_PROMPTS = 0.1
+"""Share of an agent's reward variance that lies between prompts from which on its dead prompts
+are taken for hopeless ones, and no longer for unlucky draws of one task."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """The samples of a log: what each rollout was worth for each agent in it."""
+
+    row: Ids
+    """[N'] rows with a reward."""
+    of_row: Ids
+    """[N'] their unit."""
+    agent: Ids
+    """[U] agent of each unit."""
+    when: Ids
+    """[U] step and agent."""
+    cell: Ids
+    """[U] prompt, step and agent; step and agent alone where most prompts have one rollout."""
+    live: NDArray[np.bool_]
+    """[U] whether rewards that are the agent's own vary in its prompt."""
+    lucky: Floats
+    """[A] how much of the dead prompts' decisions other statistics could use, from 0 to 1."""
+    targets: tuple[Floats, ...]
+    """[U] each: its own reward, as a sum and, of several components, on one scale."""
+    agents: int
+    """A."""
+
+    @classmethod
+    def of(cls, log: Log, weights: tuple[float, ...] | None, own_terms: bool) -> Units:
+        """The units of a log.
+
+        Args:
+            log: the log.
+            weights: [K] weight of each component, or None.
+            own_terms: whether agents have rewards of their own (C3).
+        """
+        n = len(log.agents)
+        columns = [log.rewards(Scheme(weights=weights))]
+        if len(log.decisions.components) > 1:
+            columns.append(log.rewards(Scheme(weights=weights, components="normalize_first")))
+        row = np.flatnonzero(~np.isnan(columns[0]))
+        by_rollout = _cells(log, row, log.rollout * n + log.agent, log.n_rollouts * n)
+        ids, first, cell = by_rollout
+        agent, step, block = (c[row][first] for c in (log.agent, log.step, log.block))
+        by_prompt = _filled(cell) >= 0.5
+        if not by_prompt:
+            cell = dense(step * n + agent, len(log.steps) * n)[0]
+        if _filled(cell) < 0.5:  # one long rollout an update: its rows are what there is
+            ids, first = np.arange(len(row)), np.arange(len(row))
+            agent, step, block = (c[row] for c in (log.agent, log.step, log.block))
+            cell = dense(step * n + agent, len(log.steps) * n)[0]
+        targets = tuple(_means(column[row], ids, len(first)) for column in columns)
+        group = cell if own_terms else (block if by_prompt else step)
+        live = np.zeros(len(first), dtype=bool)
+        for component in (columns[0], *log.components(Scheme(weights=weights)).T):
+            values = _means(component[row], ids, len(first))
+            live |= varies(values, group, int(group.max(initial=0)) + 1)[group]
+        when = dense(step * n + agent, len(log.steps) * n)[0]
+        lucky = np.zeros(n)
+        if own_terms and by_prompt:
+            between = _between(targets[0], cell, when, agent, n)
+            lucky = np.clip(1.0 - between / SAME_PROMPTS, 0.0, 1.0)
+        return cls(row, ids, agent, when, cell, live, lucky, targets, n)
+
+    def mean(self, values: Floats) -> Floats:
+        """[U] the mean of a column [N] over each unit's rows."""
+        return _means(values[self.row], self.of_row, len(self.agent))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a scheme leaves of each agent's signal, [A] each."""
+
+    share: Floats
+    """The product of all factors, from 0 to 1; NaN where the agent has no signal to lose."""
+    inflation: Floats
+    """Of its advantages, by the means of prompts: 1 is none."""
+    crowded: Floats
+    """Share of its decisions in prompts that louder prompts drown."""
+
+
+def kept_by(units: Units, values: Floats, dead: NDArray[np.bool_]) -> Kept:
+    """The factors of one scheme.
+
+    Args:
+        units: the samples.
+        values: [N] the scheme's advantages.
+        dead: [N] whether no difference of the agent's own rewards arrives.
+
+    Source:
+        ours: cosine of an advantage with the agent's own centered reward, in cells.
+    """
+    a, gone = units.mean(values), units.mean(dead.astype(np.float64)) >= 1.0
+    cells = _Spread.of(a, units.cell)
+    owner = np.zeros(len(cells.n), dtype=np.int64)
+    owner[units.cell] = units.agent
+    used = (cells.n > 1) & (cells.var > 0)
+    used[units.cell[~units.live]] = False
+    noise = _total(np.where(cells.n > 1, cells.n * cells.mean**2 - cells.var, 0.0), owner, units)
+    power = _total(np.where(used, cells.n * cells.var, 0.0), owner, units)
+    inflation = 1.0 + _over(np.maximum(noise, 0.0), power)
+    fidelity = _fidelity(units, a, cells, owner, used)
+    loud = _over(power, _total(np.where(used, cells.n, 0.0), owner, units))
+    weight = np.bincount(units.agent, minlength=units.agents) * (loud > 0)
+    team = (weight * loud).sum() / max(weight.sum(), 1.0)
+    even, crowded = _evenness(units, a, cells, owner, used)
+    share = _alive(units, gone) * fidelity**2 / inflation * even
+    share = share * np.minimum(1.0, loud / team if team > 0 else 0.0)
+    return Kept(share, inflation, crowded)
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Count, mean and unbiased variance of values in cells; 0 by rounding is 0."""
+
+    n: Floats
+    mean: Floats
+    var: Floats
+
+    @classmethod
+    def of(cls, values: Floats, cell: Ids) -> _Spread:
+        n = np.bincount(cell).astype(np.float64)
+        mean = np.bincount(cell, weights=values) / np.maximum(n, 1)
+        away = values - mean[cell]
+        away[abs(away) <= 1e-9 * abs(mean[cell])] = 0.0
+        squares = np.bincount(cell, weights=away**2)
+        return cls(n, mean, squares / np.maximum(n - 1, 1))
+
+
+def _alive(units: Units, gone: NDArray[np.bool_]) -> Floats:
+    """[A] share of the decisions with a signal to lose whose advantage carries it."""
+    lucky = units.lucky[units.agent]
+    could = np.where(units.live, 1.0, lucky)
+    total = _sums(could, units.agent, units.agents)
+    lost = _sums(could * gone, units.agent, units.agents)
+    return np.where(total > 0, 1.0 - _over(lost, total), np.nan)
+
+
+def _fidelity(
+    units: Units, a: Floats, cells: _Spread, owner: Ids, used: NDArray[np.bool_]
+) -> Floats:
+    """[A] mean correlation, within cells, of advantages with own rewards; the better target."""
+    best = np.zeros(units.agents)
+    for target in units.targets:
+        other = _Spread.of(target, units.cell)
+        both = used & (other.var > 0)
+        product = (a - cells.mean[units.cell]) * (target - other.mean[units.cell])
+        covariance = np.bincount(units.cell, weights=product) / np.maximum(cells.n - 1, 1)
+        size = np.sqrt(np.where(both, cells.var * other.var, 1.0))
+        weight = _total(np.where(both, cells.n, 0.0), owner, units)
+        found = _total(np.where(both, cells.n * covariance / size, 0.0), owner, units)
+        best = np.maximum(best, _over(found, weight))
+    return np.clip(best, 0.0, 1.0)
+
+
+def _evenness(
+    units: Units, a: Floats, cells: _Spread, owner: Ids, used: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """[A] what loud prompts leave to quiet ones, and the share of decisions that they drown.
+
+    Both beyond what chance does to prompts of few rollouts: the same is computed after the
+    deviations have changed places among the prompts of the step.
+    """
+    keep = used[units.cell]
+    left, drowned = _quiet(units, cells.var, cells.n, owner, used)
+    if not keep.any():
+        return np.zeros(units.agents), np.zeros(units.agents)
+    cell, when = units.cell[keep], units.when[keep]
+    away = (a - cells.mean[units.cell])[keep]
+    order = np.lexsort((cell, when))
+    place = np.empty(len(cell), dtype=np.int64)
+    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    sizes = np.diff(np.append(starts, len(cell)))
+    place[order] = np.arange(len(cell)) - np.repeat(starts, sizes)
+    mixed = np.empty(len(cell))
+    mixed[order] = away[np.lexsort((cell, place, when))]
+    full = np.zeros(len(units.cell))
+    full[keep] = mixed
+    var = np.where(used, _Spread.of(full, units.cell).var, 0.0)
+    by_chance, rarely = _quiet(units, var, cells.n, owner, used)
+    even = np.minimum(1.0, _over(left, by_chance))
+    return np.where(by_chance > 0, even, 0.0), np.maximum(drowned - rarely, 0.0)
+
+
+def _quiet(
+    units: Units, var: Floats, n: Floats, owner: Ids, used: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """[A] mean of min(1, variance of the cell / of its step), and share far below that."""
+    when = np.zeros(len(n), dtype=np.int64)
+    when[units.cell] = units.when
+    size = int(when.max(initial=0)) + 1
+    total = _sums(np.where(used, n, 0.0), when, size)
+    mean = _over(_sums(np.where(used, n * var, 0.0), when, size), total)
+    share = _over(var, mean[when])
+    weight = _total(np.where(used, n, 0.0), owner, units)
+    left = _total(np.where(used, n * np.minimum(1.0, share), 0.0), owner, units)
+    drowned = _total(np.where(used & (share * CROWDED <= 1.0), n, 0.0), owner, units)
+    return _over(left, weight), _over(drowned, weight)
+
+
+def _between(values: Floats, cell: Ids, when: Ids, agent: Ids, agents: int) -> Floats:
+    """[A] share of each agent's reward variance in a step that lies between its prompts."""
+    centered = values - _Spread.of(values, when).mean[when]
+    cells = _Spread.of(centered, cell)
+    owner = np.zeros(len(cells.n), dtype=np.int64)
+    owner[cell] = agent
+    several = cells.n > 1
+    noise = np.where(several, cells.n * cells.mean**2 - cells.var, 0.0)
+    power = np.where(several, cells.n * cells.var, 0.0)
+    outside = np.maximum(_sums(noise, owner, agents), 0.0)
+    inside = _sums(power, owner, agents)
+    return _over(outside, outside + inside, otherwise=1.0)
+
+
+def _cells(log: Log, row: Ids, key: Ids, span: int) -> tuple[Ids, Ids, Ids]:
+    """Unit of each row, the first row of each unit, and its cell."""
+    ids, first = dense(key[row], span)
+    n = len(log.agents)
+    cell = dense((log.block * n + log.agent)[row][first], log.n_blocks * n)[0]
+    return ids, first, cell
+
+
+def _filled(cell: Ids) -> float:
+    """Share of the units that share their cell with another one."""
+    return float((np.bincount(cell)[cell] > 1).mean()) if len(cell) else 0.0
+
+
+def _means(values: Floats, ids: Ids, n: int) -> Floats:
+    ok = ~np.isnan(values)
+    count = _sums(np.ones(int(ok.sum())), ids[ok], n)
+    return _over(_sums(values[ok], ids[ok], n), count, otherwise=np.nan)
+
+
+def _total(of_cell: Floats, owner: Ids, units: Units) -> Floats:
+    return _sums(of_cell, owner, units.agents)
+
+
+def _sums(values: Floats, ids: Ids, n: int) -> Floats:
+    return np.asarray(np.bincount(ids, weights=values, minlength=n), dtype=np.float64)
+
+
+def _over(over: Floats, under: Floats, otherwise: float = 0.0) -> Floats:
+    ratio: Floats = np.full(np.shape(over), otherwise)
+    np.divide(over, under, out=ratio, where=under > 0)
+    return ratio

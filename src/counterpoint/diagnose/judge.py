@@ -1,0 +1,218 @@
+"""The same log under several schemes: what each keeps, and whether one is better than another.
+
+`Judge.judged` gives the numbers of one scheme; `better` picks a scheme to recommend. All schemes of
+a log have one score, computed from the log alone, and only a scheme of a higher score is ever
+recommended: so advice never goes in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit import Scheme, catalogue
+from counterpoint.diagnose.agents import dead_rows
+from counterpoint.diagnose.bound import Kept, Units, kept_by
+from counterpoint.diagnose.log import Floats, Log
+from counterpoint.diagnose.twins import logged_advantages
+from counterpoint.errors import LabelError
+
+GROUPINGS = {
+    "pooled": (), "by agent": ("agent",), "by prompt": ("prompt",),
+    "by prompt and agent": ("prompt", "agent"),
+}  # fmt: skip
+"""The statistics that every log is judged under, and the labels that they are grouped by."""
+
+NAMES = {
+    "pooled": "mappo_pooled", "by agent": "happo_per_agent", "by prompt": "grpo_rows",
+    "by prompt and agent": "agent_wise",
+}  # fmt: skip
+"""The groupings by the names that the catalogue has for them."""
+
+GROUPS = {NAMES[name]: by for name, by in GROUPINGS.items()} | {"grpo": ("prompt",)}
+"""The schemes that may be recommended, and the labels that their statistics are grouped by."""
+
+LITTLE = 0.25
+"""An agent that keeps less of its signal than this has something to gain from another scheme."""
+
+FEWEST = 64
+"""Rollouts of an agent below which little signal kept, without a cause, is no finding."""
+
+MOST_CROWDED = 0.25
+"""So has one of whose decisions louder prompts drown this share."""
+
+GAIN = 1.5
+"""What a recommended scheme keeps of an agent's signal, at least, over what the other keeps."""
+
+ENOUGH = 0.3
+"""An agent that has no need of help still keeps so much of its signal under a recommended scheme,
+or at least 1 / `GAIN` of what it had."""
+
+LESS_DEAD = 0.1
+"""By how much a recommended scheme lowers the dead rate of a DEAD agent at least."""
+
+SLACK = 0.02
+"""What an agent without a cause may lose: its dead rate rises by no more than this."""
+
+NEAR = 0.1
+"""Scores that are no further apart are as good: the scheme nearest to the judged one is named."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One scheme on one log."""
+
+    name: str
+    """Its name in the catalogue, or what the caller called it."""
+    scheme: Scheme
+    kept: Floats
+    """[A] share of each agent's signal that it keeps at most; NaN where there is none to keep."""
+    dead: Floats
+    """[A] share of decisions to which no difference of the agent's own rewards arrives."""
+    crowded: Floats
+    """[A] share of decisions in prompts that louder prompts drown."""
+
+    @property
+    def score(self) -> float:
+        """Mean logarithm of what it keeps: one number for a scheme on this log."""
+        kept = self.kept[np.isfinite(self.kept)]
+        return float(np.log(np.maximum(kept, 1e-6)).mean()) if kept.size else 0.0
+
+
+class Judge:
+    """A log that schemes are judged on; the samples are counted once.
+
+    Args:
+        log: the log.
+        weights: [K] weight of each component under the scheme that the log was trained with.
+        own_terms: whether agents have rewards of their own (C3).
+    """
+
+    def __init__(self, log: Log, weights: tuple[float, ...] | None, own_terms: bool) -> None:
+        self.log, self.weights, self.own_terms = log, weights, own_terms
+        self.units = Units.of(log, weights, own_terms)
+        self.groupings = {
+            name: self._measured(Scheme(center_by=by, weights=weights))
+            for name, by in GROUPINGS.items()
+        }
+        shares = np.stack([kept.share for kept, _ in self.groupings.values()])
+        self.best: Floats = np.fmax.reduce(shares, axis=0)
+
+    def judged(self, name: str, scheme: Scheme, values: Floats | None = None) -> Judged:
+        """The numbers of a scheme; `values` are its advantages [N] where they are known."""
+        kept, dead = self._measured(scheme, values)
+        return self._relative(name, scheme, kept, dead)
+
+    def grouped(self) -> dict[str, Judged]:
+        """The numbers of the four groupings."""
+        return {
+            name: self._relative(NAMES[name], self._scheme(GROUPINGS[name]), kept, dead)
+            for name, (kept, dead) in self.groupings.items()
+        }
+
+    def _scheme(self, by: tuple[str, ...]) -> Scheme:
+        return Scheme(center_by=by, weights=self.weights)
+
+    def _measured(self, scheme: Scheme, values: Floats | None = None) -> tuple[Kept, Floats]:
+        values = logged_advantages(self.log, scheme) if values is None else values
+        dead = dead_rows(self.log, scheme, values, self.own_terms)
+        return kept_by(self.units, values, dead), self._rate(dead)
+
+    def _rate(self, dead: NDArray[np.bool_]) -> Floats:
+        n = len(self.log.agents)
+        rows = np.bincount(self.log.agent, minlength=n)
+        return np.bincount(self.log.agent, weights=dead, minlength=n) / rows
+
+    def _relative(self, name: str, scheme: Scheme, kept: Kept, dead: Floats) -> Judged:
+        share = np.divide(
+            kept.share, self.best, out=np.full(len(dead), np.nan), where=self.best > 0
+        )
+        return Judged(name, scheme, np.minimum(share, 1.0), dead, kept.crowded)
+
+    def candidates(self, now: Judged, decouple: bool) -> Iterator[Judged]:
+        """Schemes of the catalogue that may be better, those nearest to the judged one first."""
+        known, seen = catalogue(), {now.scheme}
+        groupings = {found.name: found for found in self.grouped().values()}
+        for name in _order(now.scheme, len(self.log.decisions.components), decouple):
+            if name not in known:
+                continue
+            scheme = replace(known[name], weights=self.weights)
+            if scheme in seen:
+                continue
+            seen.add(scheme)
+            try:
+                same = groupings.get(name)
+                known_already = same is not None and same.scheme == scheme
+                yield same if known_already and same else self.judged(name, scheme)
+            except LabelError:
+                continue
+
+
+def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
+    """Names of candidates: the judged groups first (with the agent, if it matters), then others."""
+    wanted = {*scheme.center_by, *(scheme.scale_by or ())} & {"prompt", "agent"}
+    names = ["grpo", "grpo_rows", "mappo_pooled", "happo_per_agent", "agent_wise"]
+    if decouple:
+        wanted.add("agent")
+        names = ["happo_per_agent", "agent_wise", "grpo", "grpo_rows", "mappo_pooled"]
+    names.sort(key=lambda name: set(GROUPS[name]) != wanted)
+    if scheme.keeps_state and decouple:
+        names.insert(0, "group_reward_decoupled")
+    if components > 1:
+        names += ["gdpo", "agent_x_component"]
+    return tuple(names)
+
+
+def sick_agents(judge: Judge, now: Judged, fixable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[A] agents that another scheme may help: a cause, little signal kept, drowned prompts."""
+    little = np.nan_to_num(now.kept, nan=1.0) <= LITTLE
+    known = np.bincount(judge.units.agent, minlength=len(now.kept)) >= FEWEST
+    loses: NDArray[np.bool_] = (little | (now.crowded >= MOST_CROWDED)) & known
+    return (loses | fixable) & np.isfinite(now.kept)
+
+
+def better(
+    judge: Judge,
+    now: Judged,
+    sick: NDArray[np.bool_],
+    dead: NDArray[np.bool_],
+    decouple: bool,
+) -> Judged | None:
+    """The scheme to use instead, or None where none is better.
+
+    Args:
+        judge: the log.
+        now: the scheme under judgement.
+        sick: [A] agents that need help.
+        dead: [A] those whose cause is DEAD.
+        decouple: whether per-agent statistics matter for the log: if not, schemes that share
+            statistics among agents are named first.
+    """
+    if not sick.any():
+        return None
+    good = [c for c in judge.candidates(now, decouple) if is_better(c, now, sick, dead)]
+    if not good:
+        return None
+    top = max(c.score for c in good)
+    return next(c for c in good if c.score >= top - NEAR)
+
+
+def is_better(new: Judged, now: Judged, sick: NDArray[np.bool_], dead: NDArray[np.bool_]) -> bool:
+    """Whether a scheme helps some agent that needs it, and leaves enough to every other."""
+    kept, before = np.nan_to_num(new.kept), np.nan_to_num(now.kept)
+    gains = kept >= GAIN * before
+    revives = new.dead <= now.dead - LESS_DEAD
+    helped = sick & gains & (kept > before) & (~dead | revives)
+    enough = np.minimum(before / GAIN, ENOUGH)
+    worse = (new.dead > now.dead + SLACK) | (kept < enough)
+    worse |= sick & ((kept < before) | (new.dead > now.dead))
+    return bool(
+        helped.any()
+        and not worse.any()
+        and new.score > now.score
+        and kept.mean() > before.mean()
+        and new.dead.mean() <= now.dead.mean()
+    )

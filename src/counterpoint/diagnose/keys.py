@@ -1,0 +1,142 @@
+"""Rows that share a key by mistake: two runs in one file, prompts that repeat, rows logged twice.
+
+A key is step, prompt, rollout, agent and, where it is logged, turn. Without a turn several rows of
+a key are turns, as long as the order of the file allows it. Start at `repeated_keys`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit.labels import factorize
+from counterpoint.credit.segments import segment_max, segment_min
+from counterpoint.diagnose.log import Floats, Ids, Log, LogFault, counted, occurrence
+from counterpoint.records import Decisions
+
+MOST_PASSES = 10
+"""A log whose steps go back more often than this was shuffled: its order says nothing."""
+
+SAME = 1e-9
+"""Rewards that differ by less than this, relative to the largest, are the same."""
+
+
+def repeated_keys(log: Log) -> Iterator[LogFault]:
+    """Keys (step, prompt, rollout, agent, turn) that occur more than once."""
+    key = _keys(log)
+    again = _is_again(key)
+    if not again.any():
+        return
+    where = _passes(log)
+    differing = _differing(log.decisions.rewards, key)
+    if where is not None and differing and (crossing := _crossing(key, where)):
+        yield LogFault(
+            "two_runs", crossing,
+            f"{counted(crossing, 'key')} (step, prompt, rollout, agent) occur twice or more, "
+            f"again after the steps went back: the log holds {int(where.max()) + 1} runs, or one "
+            "that was resumed from an earlier step. Diagnose each run by itself.",
+        )  # fmt: skip
+        return
+    labelled = "turn" in log.decisions.labels
+    if labelled or where is not None or not _contiguous(log):
+        keys = len(np.unique(key[again]))
+        if differing:
+            yield LogFault("repeated_keys", differing, _merged(log, differing, labelled))
+        elif labelled:
+            yield LogFault("logged_twice", keys, _twice(keys))
+    elif copies := _copies(log, key):
+        yield LogFault("logged_twice", copies, _twice(copies))
+
+
+def _merged(log: Log, keys: int, labelled: bool) -> str:
+    names = "prompt, rollout, agent" + (", turn" if labelled else "")
+    names = names if log.decisions.step is None else f"step, {names}"
+    text = f"{counted(keys, 'key')} ({names}) occur more than once with different rewards, and "
+    text += "would be taken for one."
+    if log.decisions.step is None:
+        return text + " The log has no 'step': add the training update, or the turn, of each row."
+    if not labelled:
+        return text + " Add the 'turn' of each row, or number the rollouts of a prompt apart."
+    return text + " Number the rollouts of a prompt apart, or diagnose each run by itself."
+
+
+def _twice(keys: int) -> str:
+    return (
+        f"{counted(keys, 'key')} occur more than once with the same reward: the rows were logged "
+        "twice, or are turns without a 'turn' column. Counts of decisions may be twice too high."
+    )
+
+
+def _keys(log: Log) -> Ids:
+    """[N] a number for each (step, prompt, rollout, agent) and, where it is logged, turn."""
+    key = log.rollout * len(log.agents) + log.agent
+    if "turn" not in log.decisions.labels:
+        return key
+    turn, n = factorize(np.asarray(log.decisions.labels["turn"]))
+    return np.asarray(factorize(key * n + turn)[0])
+
+
+def _is_again(key: Ids) -> NDArray[np.bool_]:
+    """[N] whether a row's key was there before."""
+    first = segment_min(np.arange(len(key)), key, int(key.max()) + 1)
+    again: NDArray[np.bool_] = first[key] < np.arange(len(key))
+    return again
+
+
+def _passes(log: Log) -> Ids | None:
+    """[N] how often the step went back before each row; None where it says nothing."""
+    back = np.diff(log.step, prepend=log.step[0]) < 0
+    count = int(back.sum())
+    return np.cumsum(back) if 0 < count <= MOST_PASSES else None
+
+
+def _crossing(key: Ids, where: Ids) -> int:
+    """Keys with rows in more than one pass over the steps."""
+    n = int(key.max()) + 1
+    low, high = segment_min(where, key, n), segment_max(where, key, n)
+    return int((np.isfinite(low) & (high > low)).sum())
+
+
+def _contiguous(log: Log) -> bool:
+    """Whether the rows of each rollout stand together."""
+    starts = int((np.diff(log.rollout, prepend=-1) != 0).sum())
+    return starts == log.n_rollouts
+
+
+def _differing(rewards: Floats, key: Ids) -> int:
+    """Keys whose rows have different rewards."""
+    n, differs = int(key.max()) + 1, np.zeros(int(key.max()) + 1, dtype=bool)
+    for column in rewards.T:
+        ok = ~np.isnan(column)
+        low, high = segment_min(column[ok], key[ok], n), segment_max(column[ok], key[ok], n)
+        near = SAME * np.maximum(abs(low), abs(high))
+        differs |= np.isfinite(low) & (high - low > np.where(np.isfinite(near), near, 0.0))
+    return int(differs.sum())
+
+
+def _copies(log: Log, key: Ids) -> int:
+    """Keys, if every row is followed by a copy of itself; else 0."""
+    if len(key) % 2 or (key[::2] != key[1::2]).any() or len(np.unique(key)) * 2 != len(key):
+        return 0
+    rewards, action = log.decisions.rewards, log.decisions.action
+    same = np.array_equal(rewards[::2], rewards[1::2], equal_nan=True)
+    if action is not None:
+        same = same and bool((action[::2] == action[1::2]).all())
+    return len(key) // 2 if same else 0
+
+
+def apart(log: Log, faults: tuple[LogFault, ...]) -> Decisions:
+    """The log, with rows that share a key by mistake in rollouts of their own.
+
+    So numbers can be computed; they stand under a verdict of `cannot tell`.
+    """
+    given = log.decisions
+    if not any(fault.code in ("two_runs", "repeated_keys") for fault in faults):
+        return given
+    where = _passes(log)
+    extra = occurrence(_keys(log)) if where is None else where
+    names = np.array([f"{r}/{k}" for r, k in zip(log.rollout.tolist(), extra, strict=True)])
+    return replace(given, labels={**given.labels, "rollout": names})

@@ -1,0 +1,273 @@
+"""What is wrong with a log comes first: each fault planted, beside a clean twin."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from planted import log, sometimes
+
+from counterpoint.diagnose import CAUSES, diagnose
+from counterpoint.diagnose.faults import FEWEST, log_faults
+from counterpoint.diagnose.log import FATAL, Log
+from counterpoint.records import Decisions
+
+
+def judged(decisions, scheme="mappo_pooled"):
+    found = diagnose(decisions, scheme, rng=np.random.default_rng(0))
+    json.dumps(found.to_json(), allow_nan=False)
+    return found
+
+
+def codes(decisions):
+    return [fault.code for fault in log_faults(Log.of(decisions))]
+
+
+def made(rewards, labels, step=None, action=None):
+    rewards = np.asarray(rewards, dtype=float)
+    rewards = rewards[:, None] if rewards.ndim == 1 else rewards
+    names = ("reward",) if rewards.shape[1] == 1 else tuple("xyz"[: rewards.shape[1]])
+    labels = {name: np.asarray(column) for name, column in labels.items()}
+    return Decisions(rewards, names, labels, step, action)
+
+
+def cube(*sizes):
+    """Indices of a full table, flat."""
+    return [axis.ravel() for axis in np.indices(sizes)]
+
+
+@pytest.mark.parametrize("plant", [{}, {"acts": sometimes}, {"count": None}])
+def test_a_clean_log_has_no_fault(plant):
+    assert codes(log(0, **plant)) == []
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "mappo_pooled", "group_reward_decoupled", "gdpo"])
+def test_a_log_without_any_reward_is_a_line(scheme):
+    step, prompt = cube(30, 40)
+    labels = {"prompt": prompt, "rollout": 0 * prompt, "agent": np.array(["a"] * 1200)}
+    found = judged(made(np.full(1200, np.nan), labels, step), scheme)
+    assert [(f.code, f.count) for f in found.faults] == [("all_missing", 1200)]
+    assert (found.verdict, found.recommended) == ("cannot tell", None)
+    assert found.why.startswith("All 1,200 rewards are missing")
+
+
+def test_a_reward_that_never_varies_teaches_nobody():
+    step, prompt, rollout, agent = cube(5, 4, 4, 2)
+    labels = {"prompt": prompt, "rollout": rollout, "agent": np.array(["a", "b"])[agent]}
+    found = judged(made(np.ones(160), labels, step))
+    assert [(f.code, f.count) for f in found.faults] == [("constant", 160)]
+    assert (found.verdict, found.recommended) == ("cannot tell", None)
+    assert [CAUSES[c] for c in found.causes] == ["DEAD", "DEAD"]
+    assert found.why.startswith("The reward never varies: all 160 rewards are 1.")
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "gdpo", "mappo_pooled", "agent_x_component"])
+def test_components_that_cancel_are_said_and_no_scheme_is_recommended(scheme):
+    rng, i = np.random.default_rng(0), np.arange(1440)
+    x = (rng.random(1440) < 0.5) * 1.0
+    labels = {"prompt": i // 8 % 6, "rollout": i % 8, "agent": np.array(["w"] * 1440)}
+    found = judged(made(np.c_[x, 1 - x], labels, i // 48), scheme)
+    assert [f.code for f in found.faults] == ["components_cancel"]
+    assert found.numbers.dead_rate[0] == 1
+    assert [CAUSES[c] for c in found.causes] == ["DEAD"]
+    assert found.recommended is None
+
+
+def test_an_agent_whose_own_reward_never_varies_is_beyond_any_scheme():
+    decisions = log(0, agents=2)
+    still = decisions.labels["agent"] == "a0"
+    decisions.rewards[still] = 0.0
+    found = judged(decisions, "agent_wise")
+    (fault,) = found.faults
+    assert (fault.code, fault.agent, fault.count) == ("agent_constant", "a0", 640)
+    assert "no scheme can help an agent whose reward never varies" in fault.sentence
+    assert (CAUSES[found.causes[0]], found.recommended) == ("DEAD", None)
+    assert np.isnan(found.now.kept[0])
+
+
+def test_an_agent_that_is_called_thrice_and_fails_thrice_is_no_constant_one():
+    seldom = log(0, acts=lambda rng, step, block: rng.random((len(step), 3)) < 0.005)
+    few = (seldom.labels["agent"] == "a0").sum()
+    assert 0 < few < 8
+    seldom.rewards[:, 0] = seldom.rewards[:, 0] > 1.5
+    assert codes(seldom) == []
+
+
+def test_an_agent_without_rewards_is_named():
+    decisions = log(0, agents=2)
+    decisions.rewards[decisions.labels["agent"] == "a0"] = np.nan
+    (fault,) = log_faults(Log.of(decisions))
+    assert (fault.code, fault.agent, fault.count) == ("agent_missing", "a0", 640)
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "mappo_pooled", "agent_wise", "spiral_rae"])
+def test_two_runs_in_one_file(scheme):
+    rng = np.random.default_rng(0)
+    one = np.arange(640)
+    values = np.r_[rng.normal(size=640), 50 + rng.normal(size=640)]
+    i = np.r_[one, one]
+    labels = {"prompt": i // 8 % 4, "rollout": i % 8, "agent": np.array(["a"] * 1280)}
+    found = judged(made(values, labels, i // 32), scheme)
+    assert [(f.code, f.count) for f in found.faults] == [("two_runs", 640)]
+    assert (found.verdict, found.recommended, found.conditions) == ("cannot tell", None, ())
+    assert not found.causes.any()
+    assert found.why.startswith("640 keys (step, prompt, rollout, agent) occur twice or more")
+    half = made(values[:640], {n: c[:640] for n, c in labels.items()}, (i // 32)[:640])
+    assert judged(half, scheme).faults == ()
+
+
+def test_a_run_that_was_resumed_from_an_earlier_step():
+    decisions = log(0, steps=10)
+    again = decisions.step >= 6
+    labels = {n: np.r_[c, c[again]] for n, c in decisions.labels.items()}
+    whole = made(np.r_[decisions.rewards[:, 0], decisions.rewards[again, 0] + 1], labels,
+                 np.r_[decisions.step, decisions.step[again]])  # fmt: skip
+    (fault,) = log_faults(Log.of(whole))
+    assert (fault.code, fault.count) == ("two_runs", again.sum())
+    assert "resumed" in fault.sentence
+
+
+def test_prompts_that_repeat_without_a_step():
+    """Four updates in a file without steps: each key comes four times, with other rewards."""
+    update, prompt, rollout = cube(4, 8, 8)
+    labels = {"prompt": prompt, "rollout": rollout, "agent": np.array(["a"] * 256)}
+    rewards = np.random.default_rng(0).normal(size=256)
+    found = judged(made(rewards, labels), "grpo")
+    assert [(f.code, f.count) for f in found.faults] == [("repeated_keys", 64)]
+    assert "has no 'step'" in found.why
+    assert (found.verdict, found.recommended) == ("cannot tell", None)
+    assert judged(made(rewards, labels, update), "grpo").faults == ()
+
+
+def test_a_turn_that_comes_twice_with_another_reward():
+    step, prompt, rollout, turn = cube(5, 4, 8, 2)
+    labels = {"prompt": prompt, "rollout": rollout, "turn": turn, "agent": np.full(320, 7)}
+    rewards = np.random.default_rng(0).normal(size=320)
+    assert codes(made(rewards, labels, step)) == []
+    labels["turn"] = 0 * turn
+    found = judged(made(rewards, labels, step), "grpo")
+    assert [(f.code, f.count) for f in found.faults] == [("repeated_keys", 160)]
+    assert found.verdict == "cannot tell"
+
+
+def test_turns_without_a_column_are_turns():
+    step, prompt, rollout, _ = cube(5, 4, 8, 3)
+    labels = {"prompt": prompt, "rollout": rollout, "agent": np.full(480, 7)}
+    assert codes(made(np.random.default_rng(0).normal(size=480), labels, step)) == []
+
+
+@pytest.mark.parametrize("with_turn", [True, False])
+def test_rows_that_are_logged_twice(with_turn):
+    decisions = log(0, agents=2)
+    labels = {name: np.repeat(column, 2) for name, column in decisions.labels.items()}
+    if with_turn:
+        labels["turn"] = np.zeros(len(decisions) * 2, int)
+    doubled = made(np.repeat(decisions.rewards[:, 0], 2), labels, np.repeat(decisions.step, 2))
+    found = judged(doubled)
+    assert [(f.code, f.count) for f in found.faults] == [("logged_twice", 1280)]
+    assert found.verdict == "no-op"  # copies change no z-score
+
+
+@pytest.mark.parametrize(("rollouts", "few"), [(FEWEST - 1, True), (FEWEST, False)])
+def test_too_few_rollouts_ask_for_more_in_numbers(rollouts, few):
+    labels = {"rollout": np.arange(rollouts), "agent": np.array(["a"] * rollouts)}
+    found = judged(made(np.random.default_rng(0).normal(size=rollouts), labels))
+    assert [f.code for f in found.faults] == (["too_few"] if few else [])
+    if few:
+        assert found.verdict == "cannot tell"
+        assert found.why == (
+            "The log has 29 rollouts with a reward; a verdict needs at least 30. Collect 1 more, "
+            "best with 4 or more rollouts a prompt."
+        )
+
+
+def test_four_rows_and_two_rows_give_no_verdict():
+    four = made([5, 0, 6, 1], {"prompt": [0] * 4, "rollout": [0, 0, 1, 1], "agent": list("abab")})
+    two = made([1, 0], {"prompt": [0, 0], "rollout": [0, 0], "agent": ["a", "b"]})
+    for decisions, count in ((four, 2), (two, 1)):
+        for scheme in ("mappo_pooled", "grpo"):
+            found = judged(decisions, scheme)
+            assert (found.faults[0].code, found.faults[0].count) == ("too_few", count)
+            assert (found.verdict, found.recommended) == ("cannot tell", None)
+            assert not found.causes.any()
+
+
+def test_few_long_rollouts_with_a_reward_a_row_are_many_samples():
+    rollout, turn = cube(8, 100)
+    labels = {"rollout": rollout, "turn": turn, "agent": np.full(800, 1)}
+    rewards = np.random.default_rng(0).normal(size=800)
+    assert "too_few" not in codes(made(rewards, labels))
+    once = rewards[::100].repeat(100)  # the same reward on every row: 8 samples
+    assert "too_few" in codes(made(once, labels))
+
+
+def test_prompts_with_one_rollout_each():
+    singles = log(0, rollouts=1)
+    (fault,) = log_faults(Log.of(singles))
+    assert (fault.code, fault.count) == ("groups_of_one", 80)
+    found = judged(singles, "grpo")
+    assert found.verdict == "no-op"
+    assert (found.numbers.dead_rate == 1).all()
+    assert found.recommended == "mappo_pooled"
+    assert judged(singles).recommended is None
+
+
+def test_one_component_that_carries_the_sum():
+    decisions = log(0)
+    quiet = np.random.default_rng(1).normal(size=len(decisions))
+    both = np.c_[decisions.rewards[:, 0], quiet]
+    even = Decisions(both, ("right", "short"), decisions.labels, decisions.step)
+    assert codes(even)[-1:] != ["one_component"]
+    loud = Decisions(both * [1, 0.03], ("right", "short"), decisions.labels, decisions.step)
+    fault = log_faults(Log.of(loud))[-1]
+    assert fault.code == "one_component"
+    assert fault.sentence.startswith("right carries 99.9%")
+    weighed = log_faults(Log.of(loud), (1.0, 33.0))
+    assert "one_component" not in [f.code for f in weighed]
+
+
+def paid_at_the_end(steps=20, rollouts=16, turns=30, seed=0, agents="ab", noise=0.0):
+    """0 or 1 in the last row of an episode; `noise` is what every row pays besides."""
+    rng = np.random.default_rng(seed)
+    step, rollout, turn, agent = cube(steps, rollouts, turns, len(agents))
+    win = (rng.random((steps, rollouts)) < 0.5)[step, rollout] * 1.0
+    rewards = np.where(turn == turns - 1, win, 0.0) + noise * rng.normal(size=len(step))
+    labels = {"rollout": rollout, "turn": turn, "agent": np.array(list(agents))[agent]}
+    return made(rewards, labels, step)
+
+
+@pytest.mark.parametrize("scheme", ["mappo_pooled", "grpo", "happo_per_agent", "spiral_rae"])
+def test_a_sparse_reward_at_the_end_is_the_return_and_no_cause(scheme):
+    found = judged(paid_at_the_end(), scheme)
+    assert [f.code for f in found.faults] == ["last_row"]
+    assert found.conditions == ()
+    assert not found.causes.any()
+    assert found.recommended is None
+    assert found.numbers.mean == pytest.approx([0.5, 0.5], abs=0.1)
+
+
+def test_a_reward_on_every_row_is_no_pay_at_the_end():
+    assert codes(paid_at_the_end(noise=0.01)) == []
+
+
+def test_episodes_of_uneven_length_that_are_paid_last_have_no_conditions():
+    """A mean over rows would divide the return by the length, and C2 would be found in that."""
+    rng = np.random.default_rng(1)
+    length = rng.integers(2, 7, 640)
+    rollout = np.repeat(np.arange(640), 2 * length)
+    last = np.cumsum(2 * length) - 1
+    rewards = np.zeros(len(rollout))
+    rewards[last] = rng.random(640) < 0.5 + 0.08 * (length - 4)
+    agent = np.concatenate([np.tile(["a", "b"], n) for n in length])
+    decisions = made(rewards, {"prompt": rollout // 8 % 8, "rollout": rollout, "agent": agent},
+                     rollout // 64)  # fmt: skip
+    found = judged(decisions, "grpo")
+    assert [f.code for f in found.faults] == ["last_row"]
+    assert set(found.conditions) <= {"C2"}  # lengths do go with the return here
+    assert "C3" not in found.conditions
+    assert not found.causes.any()
+
+
+def test_every_fatal_code_leaves_nothing_to_tell():
+    assert {"all_missing", "constant", "two_runs", "repeated_keys", "too_few"} == FATAL
