@@ -265,7 +265,7 @@ def test_a_module_of_the_current_folder_says_how_to_import_it(tmp_path, monkeypa
     """The folder is put on Python's path by the user alone: a stranger's results cannot."""
     (tmp_path / "my_own_env.py").write_text("class Tug: ...", "utf-8")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnknownNameError, match="put PYTHONPATH=. before the command"):
+    with pytest.raises(UnknownNameError, match=r"put PYTHONPATH=\. before the command"):
         make_steps("my_own_env:Tug", {})
 
 

@@ -38,7 +38,7 @@ from counterpoint.report.document import (
 )
 from counterpoint.report.game_page import game_page
 from counterpoint.report.population_page import population_page
-from counterpoint.report.shapes import require_shape
+from counterpoint.report.shape_checks import require_shape
 from counterpoint.report.topology_page import topology_page
 from counterpoint.report.training_page import training_page
 from counterpoint.report.training_result import read_training

@@ -1,0 +1,143 @@
+"""The door before the page of a saved result: `require_shape`.
+
+A document that lacks a part, or has one of another type, is refused in one line with the path of
+what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from counterpoint.errors import LogError
+from counterpoint.report.document import AUDIT, GAME, POPULATION, TOPOLOGY, Document
+from counterpoint.report.shapes import AuditShape, GameShape, PopulationShape, TopologyShape
+
+SOURCES = ("topology", "prompt", "order", "interaction")
+"""What scores of topologies vary with."""
+SHAPES: Mapping[str, type[Struct]] = {
+    GAME: GameShape,
+    POPULATION: PopulationShape,
+    TOPOLOGY: TopologyShape,
+    AUDIT: AuditShape,
+}
+
+
+def require_shape(document: Document) -> Document:
+    """The document, with every part that its page reads.
+
+    Parts that may be absent get what stands for nothing: none, or an empty list.
+
+    Raises:
+        LogError: a part is missing, or is of another type or length than its page needs; the
+            message has its path.
+    """
+    schema = str(document["schema"])
+    if schema not in SHAPES:
+        return document
+    try:
+        shape = msgspec.convert(document, SHAPES[schema])
+    except msgspec.ValidationError as error:
+        raise _refused(schema, str(error)) from None
+    if isinstance(shape, GameShape):
+        _require_game(shape)
+    elif isinstance(shape, TopologyShape):
+        _require_topologies(shape)
+    elif isinstance(shape, PopulationShape):
+        _require_population(shape)
+    complete: Document = _with_defaults(document, msgspec.to_builtins(shape))
+    return complete
+
+
+def _with_defaults(document: Any, checked: Any) -> Any:
+    """The document itself, with the parts that only `checked` has."""
+    if isinstance(document, Mapping) and isinstance(checked, Mapping):
+        return {**checked, **{k: _with_defaults(v, checked.get(k)) for k, v in document.items()}}
+    if isinstance(document, list) and isinstance(checked, list) and len(document) == len(checked):
+        return [_with_defaults(a, b) for a, b in zip(document, checked, strict=True)]
+    return document
+
+
+def _refused(schema: str, why: str) -> LogError:
+    return LogError(
+        f"got a document of schema {schema} with a part missing or of another type: {why}; wanted "
+        "a results.json as it was written"
+    )
+
+
+def _wanted(holds: bool, schema: str, path: str, wanted: str) -> None:
+    if not holds:
+        raise _refused(schema, f"Expected {wanted} - at `$.{path}`")
+
+
+def _require_game(game: GameShape) -> None:
+    players = len(game.players)
+    sizes = [len(names) for names in game.actions]
+    _wanted(len(sizes) == players, GAME, "actions", "a list for each player")
+    _wanted(all(sizes), GAME, "actions", "at least one action for each player")
+    _wanted(game.minmax is None or len(game.minmax) == players, GAME, "minmax", "one a player")
+    for i, one in enumerate(game.equilibria):
+        path = f"equilibria[{i}]"
+        _wanted([len(s) for s in one.exact] == sizes, GAME, f"{path}.exact", "one p an action")
+        _wanted(all(any(p != "0" for p in s) for s in one.exact), GAME, f"{path}.exact", "a p")
+        _wanted([len(s) for s in one.strategies] == sizes, GAME, f"{path}.strategies", "the same")
+        _wanted(len(one.payoffs) == players, GAME, f"{path}.payoffs", "one a player")
+    if game.sustained is not None:
+        profile = game.sustained.profile
+        inside = len(profile) == players and all(
+            0 <= action < size for action, size in zip(profile, sizes, strict=True)
+        )
+        _wanted(inside, GAME, "sustained.profile", "an action of each player")
+    if game.price_of_anarchy is not None:
+        known = game.optimum is not None and game.price_of_stability is not None
+        _wanted(known, GAME, "optimum", "a number, as for price_of_stability")
+    if game.payoffs is not None and players == 2:
+        pairs = _convertible(game.payoffs, list[list[tuple[float, float]]])
+        shaped = pairs and [len(row) for row in game.payoffs] == [sizes[1]] * sizes[0]
+        _wanted(bool(shaped), GAME, "payoffs", f"{sizes[0]} x {sizes[1]} pairs of numbers")
+    basins = game.learned.basins if game.learned else None
+    if basins is not None:
+        square = {len(basins.starts)} == {len(row) for row in basins.ends} | {len(basins.ends)}
+        _wanted(square and len(basins.starts) > 0, GAME, "learned.basins.ends", "a square")
+
+
+def _require_topologies(found: TopologyShape) -> None:
+    for name, score in found.scores.items():
+        path = f"scores.{name}"
+        _wanted(bool(score.order_scores), TOPOLOGY, f"{path}.order_scores", "at least one")
+        known = all(prompt in score.by_prompt for prompt in found.prompts)
+        _wanted(known, TOPOLOGY, f"{path}.by_prompt", "one for each of $.prompts")
+        drawn = score.shape.topology
+        known = drawn.decides != "member" or drawn.decider is not None
+        _wanted(known, TOPOLOGY, f"{path}.shape.topology.decider", "a member")
+    if found.shares is None:
+        known = found.why_no_shares is not None
+        _wanted(known, TOPOLOGY, "why_no_shares", "the reason why there are no shares")
+    else:
+        known = all(source in found.shares for source in SOURCES)
+        _wanted(known, TOPOLOGY, "shares", ", ".join(SOURCES))
+
+
+def _require_population(found: PopulationShape) -> None:
+    crossing = found.crossover
+    if crossing is not None and crossing.why not in ("never", "always"):
+        _wanted(crossing.budget is not None, POPULATION, "crossover.budget", "a number")
+    for name, arm in found.arms.items():
+        path = f"arms.{name}"
+        _wanted(bool(arm.curve), POPULATION, f"{path}.curve", "at least one point")
+        met = arm.against or []
+        square = all(len(row) == len(met) for row in met)
+        _wanted(square, POPULATION, f"{path}.against", "a square")
+        rated = arm.elo is None or len(arm.elo) == len(met)
+        _wanted(rated, POPULATION, f"{path}.elo", "one for each member of $.against")
+
+
+def _convertible(value: Sequence[Any], kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
