@@ -51,6 +51,12 @@ class Team:
         columns = [self.labels[name] for name in ("prompt", "rollout")]
         return np.unique(np.stack(columns), axis=1, return_inverse=True)[1].ravel()
 
+    @property
+    def speakers(self) -> np.ndarray:
+        """[N] one id for each (prompt, rollout, agent)."""
+        columns = [self.labels[name] for name in ("prompt", "rollout", "agent")]
+        return np.unique(np.stack(columns), axis=1, return_inverse=True)[1].ravel()
+
     def take(self, rows: np.ndarray) -> Team:
         return Team({name: column[rows] for name, column in self.labels.items()})
 
@@ -121,6 +127,7 @@ def scheme(seed: int, **fixed: Any) -> Scheme:
             "center_by": tuple(name for name in by if rng.random() < 0.35),
             "scale_by": tuple(name for name in by if rng.random() < 0.35),
             "transform": rng.choice(["identity", "identity", "rank"]),
+            "rollout_reward": rng.choice(["mean", "mean", "last", "sum"]),
             "center": rng.choice(["mean", "leave_one_out", "none", *["running_mean"] * running]),
             "scale": rng.choice(["std", "std", "none", *["running_std"] * running]),
             "scale_of": rng.choice(["centered", "centered", "raw"]),

@@ -10,21 +10,24 @@ from array_kinds import KINDS, credit_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from random_teams import Team, scheme, uneven
+from points import ANY, BATCH, EXACT, ONE, Z_SCORES
+from random_teams import Team, rewards, scheme, uneven, with_gaps
 
 from counterpoint.credit import Scheme, Tally, advantages, catalogue
 from counterpoint.errors import LabelError, RewardError
 
 SEEDS = st.integers(0, 2**32 - 1)
 FUZZ = settings(max_examples=1000, deadline=None, derandomize=True)
-Z_SCORES = [name for name, s in catalogue().items() if s.scale != "none"]
-EVERY = list(catalogue())
+EVERY = list(ANY)
 FAMILIES = {
-    "batch": ["none", "center", "mappo_pooled", "reinforce_plus_plus", "lite_ppo", "agent_mean"],
-    "group": ["grpo", "dr_grpo", "rloo", "agent_wise", "at_grpo", "rank"],
-    "component": ["gdpo", "agent_x_component"],
+    "batch": ["none", "center", "mappo_pooled", "reinforce_plus_plus", "lite_ppo", "agent_mean",
+              "prpo", "reinforce_plus_plus_baseline"],
+    "group": ["grpo", "dr_grpo", "rloo", "agent_wise", "at_grpo", "rank", "grpo_rows", "opo",
+              "hierarchical_grpo", "corpo"],
+    "trainer": ["trl", "trl_batch", "verl", "slime", "openrlhf", "art", "rllm", "magrpo"],
+    "component": ["gdpo", "agent_x_component", "dvao", "gd2po"],
     "running": ["group_reward_decoupled", "spiral_rae", "marshal_style", "happo_per_agent"],
-}
+}  # fmt: skip
 
 
 def constant_groups(dtype: type) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +63,9 @@ class TestConstantGroups:
         parts = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0.2, 0.3, 0.1]], dtype=dtype)
         assert dtype is np.float32 or len(np.unique(parts.sum(axis=1))) > 1
         labels = {"rollout": range(3), "agent": [0, 0, 0]}
-        summed = dataclasses.replace(catalogue()[name], components="sum_first")
+        summed = dataclasses.replace(
+            ONE[name], components="sum_first", weigh_by="fixed", agreement=0.0
+        )
         got = advantages(parts, labels, summed)
         np.testing.assert_array_equal(got.values, 0.0)
         assert got.tally.constants == got.tally.groups
@@ -86,7 +91,7 @@ class TestConstantGroups:
 
 
 class TestFarFromZero:
-    @pytest.mark.parametrize("name", [n for n in EVERY if catalogue()[n].memory == "batch"])
+    @pytest.mark.parametrize("name", [n for n in BATCH if ONE[n].baseline_floor is None])
     def test_rewards_of_1e8_keep_their_digits(self, name: str) -> None:
         team = uneven(11)
         r = np.random.default_rng(0).integers(0, 4, len(team)).astype(float)
@@ -118,7 +123,7 @@ class TestFarFromZero:
             return
         got = advantages(r, labels, catalogue()[name])
         assert np.isfinite(got.values).all()
-        if name in Z_SCORES and size > 1e-100:  # below, squares are 0
+        if name in EXACT and size > 1e-100:  # below, squares are 0
             assert np.abs(got.values).max() > 0.5
 
 
@@ -161,11 +166,45 @@ class TestMissing:
         np.testing.assert_array_equal(got.values, [-1.0, -2.0, 3.0])  # the mean is 6 / 3 = 2
         assert (got.tally.missing, got.tally.left_out) == (1, 0)
 
-    def test_one_missing_component_leaves_the_row_out_of_a_sum(self) -> None:
+    def test_a_sum_is_of_the_components_that_are_there(self) -> None:
+        """Sums 2, 0 and 9 - 8 = 1, whose second component is missing: mean 1."""
         labels = {"prompt": [0] * 3, "rollout": range(3)}
-        got = advantages([[1.0, 1.0], [0.0, 0.0], [9.0, np.nan]], labels, grpo())
+        rewards = [[1.0, 1.0], [0.0, 0.0], [1.0, np.nan]]
+        got = advantages(rewards, labels, dataclasses.replace(grpo(), scale="none"))
         np.testing.assert_array_equal(got.values, [1.0, -1.0, 0.0])
-        assert (got.tally.missing, got.tally.left_out) == (1, 1)
+        assert (got.tally.missing, got.tally.left_out) == (1, 0)
+
+    def test_functions_that_answer_off_their_task_with_none(self) -> None:
+        """Two tasks, a reward function for each: z-scores of 1 0 0 1 and of .2 .9 .2 .5."""
+        math, code = [1.0, 0.0, 0.0, 1.0], [0.2, 0.9, 0.2, 0.5]
+        rewards = [[r, None] for r in math] + [[None, r] for r in code]
+        labels = {"prompt": [0] * 4 + [1] * 4, "rollout": [0, 1, 2, 3] * 2}
+        got = advantages(rewards, labels, grpo())
+        z = (np.array(code) - 0.45) / np.sqrt(0.0825)  # deviations -.25 .45 -.25 .05
+        np.testing.assert_allclose(got.values, [1, -1, -1, 1, *z], rtol=1e-12)
+        assert (got.tally.missing, got.tally.left_out) == (8, 0)
+
+    def test_a_component_of_weight_zero_is_only_logged(self) -> None:
+        labels = {"prompt": [0] * 4, "rollout": range(4)}
+        rewards = [[1, 0.3], [0, np.nan], [0, np.inf], [1, -1e300]]
+        for components in ("sum_first", "normalize_first"):
+            scheme = dataclasses.replace(grpo(), weights=(1.0, 0.0), components=components)
+            got = advantages(rewards, labels, scheme)
+            np.testing.assert_array_equal(got.values, [1, -1, -1, 1])
+            assert (got.tally.missing, got.tally.left_out) == (0, 0)
+
+    @pytest.mark.parametrize("name", [n for n in EVERY if ONE[n].components == "sum_first"])
+    def test_a_missing_component_is_a_sum_without_it(self, name: str) -> None:
+        """Whatever the scheme: the batch of sums gives the same numbers, and so does the past."""
+        team = uneven(8)
+        parts = with_gaps(1, rewards(1, 3 * len(team), (0,)).reshape(-1, 3), 0.3)
+        sums = np.where(np.isnan(parts).all(axis=1), np.nan, np.nansum(parts, axis=1))
+        one = advantages(parts, team.labels, catalogue()[name])
+        np.testing.assert_allclose(
+            one.values, advantages(sums, team.labels, catalogue()[name]).values, atol=1e-12
+        )
+        again = advantages(parts, team.labels, catalogue()[name])
+        np.testing.assert_array_equal(one.values, again.values)
 
     def test_one_missing_component_leaves_only_itself_out_of_gdpo(self) -> None:
         plain = dataclasses.replace(catalogue()["gdpo"], whiten="none")
@@ -183,7 +222,7 @@ class TestMissing:
         np.testing.assert_array_equal(got.values, 0.0)
         assert got.tally == Tally(rows=len(team), missing=len(team), left_out=len(team))
 
-    @pytest.mark.parametrize("name", EVERY)
+    @pytest.mark.parametrize("name", [n for n in EVERY if ONE[n].rollout_reward == "mean"])
     def test_a_missing_row_changes_no_other(self, name: str) -> None:
         team = uneven(5)
         r = np.random.default_rng(0).normal(size=len(team))
@@ -193,6 +232,17 @@ class TestMissing:
         got = advantages(gap, team.labels, catalogue()[name]).values
         np.testing.assert_allclose(got[kept], alone, rtol=0, atol=1e-13)
         assert got[3] == 0.0
+
+    @pytest.mark.parametrize("name", [n for n in EVERY if ONE[n].weighting == "trajectory"])
+    def test_a_row_without_a_reward_has_the_worth_of_its_rollout(self, name: str) -> None:
+        """A decision in the middle of an episode that is paid at its end is no missing one."""
+        rows = {"prompt": [0] * 4, "rollout": range(4), "agent": ["a"] * 4}
+        one = advantages([1.0, 0.0, 0.3, 0.9], rows, catalogue()[name]).values
+        twice = {"prompt": [0] * 8, "rollout": np.repeat(range(4), 2), "agent": ["a"] * 8}
+        paid = [r for reward in (1.0, 0.0, 0.3, 0.9) for r in (None, reward)]
+        got = advantages(paid, twice, catalogue()[name])
+        np.testing.assert_allclose(got.values, np.repeat(one, 2), atol=1e-12)
+        assert (got.tally.missing, got.tally.left_out) == (4, 0)
 
 
 class TestInfinite:
@@ -239,7 +289,8 @@ class TestPresence:
     @pytest.mark.parametrize("name", EVERY)
     def test_one_row(self, name: str) -> None:
         got = advantages([4.0], {"rollout": [0], "agent": ["a"]}, catalogue()[name])
-        np.testing.assert_array_equal(got.values, [4.0 if name == "none" else 0.0])
+        raw = name == "none" or ONE[name].singleton == "raw"
+        np.testing.assert_array_equal(got.values, [4.0 if raw else 0.0])
 
 
 class TestAlwaysDefined:
@@ -312,8 +363,15 @@ def check_defined(r: np.ndarray, labels: dict, given: Scheme, state: object = No
     assert got.tally.rows == len(r)
     assert got.tally.missing == gaps.any(axis=1).sum()
     if given.missing == "leave_out":
-        out = gaps.any(axis=1) if given.components == "sum_first" else gaps.all(axis=1)
+        out = gaps.all(axis=1)
+        if given.rollout_reward != "mean":  # missing only where the agent's rollout is
+            out = np.array([out[labels_of(labels) == who].all() for who in labels_of(labels)])
         np.testing.assert_array_equal(got.values[out], 0.0)
         assert got.tally.left_out == out.sum()
     assert got.tally.singletons + got.tally.constants <= got.tally.groups  # each counts once
     return got.state
+
+
+def labels_of(labels: dict) -> np.ndarray:
+    """[N] one id for each (prompt, rollout, agent)."""
+    return Team(labels).speakers

@@ -22,7 +22,9 @@ def variant(name: str, **changes: object) -> Scheme:
 
 
 ONE_AGENT = (
-    ("agent_wise", variant("grpo", weighting="step")),
+    ("agent_wise", variant("grpo_rows")),
+    ("hierarchical_grpo", variant("grpo")),
+    ("rllm", variant("grpo", epsilon=1e-6, singleton="raw")),
     ("happo_per_agent", variant("mappo_pooled")),
     ("agent_mean", variant("mappo_pooled")),
     ("group_reward_decoupled", variant("group_reward_decoupled", center_by=(), scale_by=())),

@@ -13,6 +13,7 @@ import tyro
 from counterpoint.cli.live import Comparison, watching
 from counterpoint.cli.output import print_json, print_result, progress, say, say_batch
 from counterpoint.cli.results import prepare, save
+from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
 from counterpoint.experiments import Plan, compare
 from counterpoint.experiments.compare import kind_of, stage_of
@@ -98,7 +99,7 @@ class Compare:
         world = self.world or told.get("world")
         if not world:
             raise SettingError("got no world; wanted one of those that `counterpoint worlds` lists")
-        schemes = self.schemes.split(",") if self.schemes else told.get("schemes", [])
+        schemes = split_names(self.schemes) if self.schemes else told.get("schemes", [])
         seeds = told.get("seeds") if self.seeds is None else self.seeds
         budget = told.get("budget") if self.budget is None else self.budget
         seconds = told.get("seconds") if self.seconds is None else self.seconds

@@ -6,7 +6,8 @@ baseline, leave-one-out, Shapley values, own components.
 """
 
 from counterpoint.credit.baselines import Baseline, baselines
-from counterpoint.credit.catalogue import Entry, catalogue, entries, scheme_named
+from counterpoint.credit.catalogue import Entry, catalogue, entries
+from counterpoint.credit.composite import AnyScheme, Mix, PerRole
 from counterpoint.credit.counterfactual import (
     Counterfactual,
     coma,
@@ -19,12 +20,16 @@ from counterpoint.credit.memory import RunningState
 from counterpoint.credit.result import Credit, Tally
 from counterpoint.credit.scheme import Scheme
 from counterpoint.credit.shapley import Shapley, leave_one_out, shapley
+from counterpoint.credit.spec import plain_scheme_named, scheme_name, scheme_named, split_names
 
 __all__ = [
+    "AnyScheme",
     "Baseline",
     "Counterfactual",
     "Credit",
     "Entry",
+    "Mix",
+    "PerRole",
     "RunningState",
     "Scheme",
     "Shapley",
@@ -37,7 +42,10 @@ __all__ = [
     "entries",
     "leave_one_out",
     "own_components",
+    "plain_scheme_named",
     "replayed_difference",
+    "scheme_name",
     "scheme_named",
     "shapley",
+    "split_names",
 ]

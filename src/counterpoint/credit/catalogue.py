@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
+from counterpoint.credit.composite import AnyScheme, Mix
 from counterpoint.credit.scheme import Scheme
-from counterpoint.errors import UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Entry:
 
     name: str
     """What `--schemes` and `catalogue()` call it."""
-    scheme: Scheme
-    """Its point in the algebra."""
+    scheme: AnyScheme
+    """Its point in the algebra, or a mix of points."""
     title: str
     """What it does, in a few words."""
     citation: str
@@ -32,6 +33,16 @@ class Entry:
 
 
 PROMPT, AGENT = ("prompt",), ("agent",)
+ROLE, PROMPT_ROLE = ("role",), ("prompt", "role")
+
+
+def _rollouts(**fields: Any) -> Scheme:
+    """A scheme in which a rollout counts once, with the return that its rows state or end with."""
+    return Scheme(**{"rollout_reward": "last", "weighting": "trajectory", **fields})
+
+
+ALIASES: Mapping[str, str] = MappingProxyType({"ms_swift": "trl", "open_rlhf": "openrlhf"})
+"""Other names of entries."""
 
 _ENTRIES = (
     Entry("none", Scheme(center="none", scale="none"),
@@ -44,9 +55,15 @@ _ENTRIES = (
           "one mean and deviation for all agents together",
           "Yu et al. 2022, MAPPO, arXiv 2103.01955",
           "the shared-parameter code path; JaxMARL and Mava pool the same way, per minibatch"),
-    Entry("reinforce_plus_plus", Scheme(weighting="trajectory"),
+    Entry("reinforce_plus_plus", _rollouts(),
           "one mean and deviation for all rollouts of the batch",
-          "Hu 2025, REINFORCE++, arXiv 2501.03262"),
+          "Hu 2025, REINFORCE++, arXiv 2501.03262",
+          "verl whitens tokens, so that long answers weigh more; here rollouts count once"),
+    Entry("reinforce_plus_plus_baseline",
+          _rollouts(center_by=PROMPT, scale="none", whiten="batch"),
+          "reward minus its prompt's mean, then whitened over the batch",
+          "Hu 2025, REINFORCE++ (baseline variant), arXiv 2501.03262",
+          "verl and OpenRLHF whiten tokens; here rollouts count once"),
     Entry("happo_per_agent", Scheme(center_by=AGENT),
           "each agent its own mean and deviation",
           "Kuba et al. 2022, arXiv 2109.11251; Zhong et al. 2024 (HARL), arXiv 2304.09870",
@@ -61,31 +78,121 @@ _ENTRIES = (
           "the essay 'The hidden problem with group rewards in multi-agent AI', by analogy with "
           "GDPO, arXiv 2601.05242 (which decouples rewards, not agents)",
           "debiased; statistics advance after they are used"),
-    Entry("grpo", Scheme(center_by=PROMPT, weighting="trajectory"),
+    Entry("grpo", _rollouts(center_by=PROMPT),
           "mean and deviation of the rollouts of one prompt",
           "Shao et al. 2024, DeepSeekMath, arXiv 2402.03300, section 4.1",
-          "population deviation and no epsilon: constant groups are exactly zero instead"),
-    Entry("dr_grpo", Scheme(center_by=PROMPT, scale="none", weighting="trajectory"),
+          "population deviation and no epsilon: constant groups are exactly zero instead. A "
+          "rollout of several agents counts once, with the mean of their rows: where agents have "
+          "rewards of their own, trainers do what grpo_rows does"),
+    Entry("grpo_rows", Scheme(center_by=PROMPT),
+          "mean and deviation of all rows of one prompt, whoever's they are",
+          "what TRL, verl and slime compute for GRPO: Shao et al. 2024, arXiv 2402.03300, row by "
+          "row", "population deviation and no epsilon; trl, verl and slime have theirs"),
+    Entry("trl", Scheme(center_by=PROMPT, ddof=1, epsilon=1e-4),
+          "grpo_rows with TRL's numbers",
+          "TRL 1.16.0, GRPOTrainer, scale_rewards='group'; ms-swift 4.6 computes the same",
+          "deviation with n - 1, plus 1e-4"),
+    Entry("trl_batch", Scheme(center_by=PROMPT, scale_by=(), scale_of="raw", ddof=1, epsilon=1e-4),
+          "the prompt's mean, the batch's deviation, with TRL's numbers",
+          "TRL 1.16.0, GRPOTrainer, scale_rewards='batch'",
+          "lite_ppo row by row: deviation with n - 1, plus 1e-4"),
+    Entry("verl", Scheme(center_by=PROMPT, ddof=1, epsilon=1e-6, singleton="raw"),
+          "grpo_rows with verl's numbers",
+          "verl 0.9.1, compute_grpo_outcome_advantage",
+          "deviation with n - 1, plus 1e-6; a group of one keeps its raw reward"),
+    Entry("slime", Scheme(center_by=PROMPT, ddof=1, epsilon=1e-6),
+          "grpo_rows with slime's numbers",
+          "slime (2026), post-processing of rollout rewards",
+          "deviation with n - 1, plus 1e-6; slime itself pools the whole batch where a prompt has "
+          "more or fewer rows than the others"),
+    Entry("openrlhf", Scheme(center_by=PROMPT, ddof=1, epsilon=1e-9),
+          "grpo_rows with OpenRLHF's numbers",
+          "OpenRLHF 0.11, advantage estimator group_norm", "deviation with n - 1, plus 1e-9"),
+    Entry("art", Scheme(center_by=PROMPT, epsilon=1e-6),
+          "grpo_rows with ART's numbers",
+          "openpipe-art 0.5, preprocessing", "population deviation, plus 1e-6"),
+    Entry("rllm", _rollouts(center_by=PROMPT_ROLE, epsilon=1e-6, singleton="raw"),
+          "hierarchical_grpo with rLLM's numbers",
+          "rLLM (2026), advantages of trajectory groups",
+          "population deviation, plus 1e-6; a group of one keeps its raw reward"),
+    Entry("dr_grpo", _rollouts(center_by=PROMPT, scale="none"),
           "reward minus the mean of its prompt's rollouts",
-          "Liu et al. 2025, Dr. GRPO, arXiv 2503.20783"),
-    Entry("rloo",
-          Scheme(center_by=PROMPT, center="leave_one_out", scale="none", weighting="trajectory"),
+          "Liu et al. 2025, Dr. GRPO, arXiv 2503.20783",
+          "its constant length divisor belongs to the loss"),
+    Entry("rloo", _rollouts(center_by=PROMPT, center="leave_one_out", scale="none"),
           "reward minus the mean of the prompt's other rollouts",
           "Kool et al. 2019; Ahmadian et al. 2024, arXiv 2402.14740, section 3.2"),
-    Entry("lite_ppo",
-          Scheme(center_by=PROMPT, scale_by=(), scale_of="raw", weighting="trajectory"),
+    Entry("opo", Scheme(center_by=PROMPT, scale="none", rollout_reward="last"),
+          "return minus the prompt's mean weighted by length",
+          "Hao et al. 2025, OPO, arXiv 2505.23585",
+          "length is the number of a rollout's rows here; with one row for each answer it is "
+          "dr_grpo by rows"),
+    Entry("lite_ppo", _rollouts(center_by=PROMPT, scale_by=(), scale_of="raw"),
           "the prompt's mean, the batch's deviation of rewards",
           "Liu et al. 2025, 'Tricks or Traps?' (Lite PPO), arXiv 2508.08221",
           "its normalization; its token-level loss belongs to the trainer"),
-    Entry("gdpo",
-          Scheme(center_by=PROMPT, weighting="trajectory", components="normalize_first",
-                 whiten="batch"),
+    Entry("maxrl", _rollouts(center_by=PROMPT, scale="mean"),
+          "reward minus its prompt's mean, over that mean",
+          "Tajwar et al. 2026, MaxRL, arXiv 2602.02710",
+          "for rewards of 0 and 1; a prompt without success gives 0"),
+    Entry("mgpo", _rollouts(center_by=PROMPT, group_weight="entropy"),
+          "grpo, weighted by how uncertain the prompt's success is",
+          "Xu et al. 2025, VibeThinker, arXiv 2511.06221, section 3.4",
+          "the paper gives no value of its lambda; it is 1 here (group_strength), and 0 is grpo"),
+    Entry("corpo", _rollouts(center_by=PROMPT, scale="none", baseline_floor=0.5),
+          "reward minus its prompt's mean, which is at least the reward of a correct answer",
+          "Garg et al. 2025, CoRPO, arXiv 2511.04439, equation 11",
+          "the floor belongs to the reward: set baseline_floor to the least reward of a correct "
+          "answer"),
+    Entry("gdpo", _rollouts(center_by=PROMPT, components="normalize_first", whiten="batch"),
           "each reward component normalized in its prompt, summed, whitened over the batch",
           "GDPO, arXiv 2601.05242, section 3"),
+    Entry("gdpo_conditional",
+          _rollouts(center_by=PROMPT, components="normalize_first", whiten="batch",
+                    conditions=((1, 0, 1.0),)),
+          "gdpo, in which component 1 counts only where component 0 is at least 1",
+          "GDPO, arXiv 2601.05242, equation 8",
+          "which component needs which, and from where on, is set by conditions"),
+    Entry("dvao", _rollouts(center_by=PROMPT, components="normalize_first", weigh_by="deviation"),
+          "each component normalized in its prompt, weighted by its share of the deviations",
+          "Jiang et al. 2026, DVAO, arXiv 2605.25604",
+          "called variance-adaptive there; the weights are deviations. A component without "
+          "deviation has weight 0"),
+    Entry("gd2po",
+          _rollouts(center_by=PROMPT, components="normalize_first", whiten="batch", agreement=0.2),
+          "gdpo without the rollouts whose components disagree",
+          "Liu et al. 2026, GD2PO, arXiv 2606.16771",
+          "its soft variant; agreement=1 is the hard one. Rollouts are whitened here, not tokens"),
     Entry("agent_wise", Scheme(center_by=("prompt", "agent")),
           "each agent its own mean and deviation inside a prompt",
           "Dr. MAS, arXiv 2602.08847, section 4",
           "statistics over an agent's steps, as in its formula"),
+    Entry("hierarchical_grpo", _rollouts(center_by=PROMPT_ROLE),
+          "each role its own mean and deviation of a prompt's rollouts",
+          "rLLM's role map of estimators; see also M-GRPO, arXiv 2511.13288",
+          "grpo within a role; PerRole gives each role another scheme"),
+    Entry("prpo", Scheme(center_by=ROLE, rollout_reward="last", epsilon=1e-6),
+          "each role its own mean and deviation of the batch",
+          "rLLM (2026), estimator prpo", "population deviation, plus 1e-6"),
+    Entry("magrpo", Scheme(center_by=PROMPT, scale_by=("agent", "turn")),
+          "the prompt's mean, the deviation of each agent's turns",
+          "Liu et al. 2025, MAGRPO, arXiv 2508.04652; CoMLRL 1.4",
+          "CoMLRL divides by at least 1e-6"),
+    Entry("gigpo",
+          Mix(((1.0, _rollouts(center_by=PROMPT, scale="none", rollout_reward="sum")),
+               (1.0, Scheme(center_by=("prompt", "context"), scale="none",
+                            rollout_reward="to_go", gamma=0.95)))),
+          "episodes compared within a prompt, plus steps compared where they began alike",
+          "Feng et al. 2025, GiGPO, arXiv 2505.10978, equations 3 to 8",
+          "without deviations, as in its code's default; context is the step's anchor state, turn "
+          "its order. The code averages episodes by steps, the paper and this by episodes"),
+    Entry("mt_grpo",
+          Mix(((1.0, _rollouts(center_by=PROMPT, weights=(0.0, 1.0))),
+               (1.0, Scheme(center_by=("prompt", "turn"), weights=(1.0, 0.0))))),
+          "outcomes compared within a prompt, plus turns compared with the same turn",
+          "Zeng et al. 2025, MT-GRPO, arXiv 2505.11821",
+          "component 0 is the turn's reward, component 1 the outcome's; its branch for rollouts "
+          "without a tool call is left out"),
     Entry("at_grpo", Scheme(center_by=("prompt", "agent", "turn")),
           "each agent and turn its own group inside a prompt",
           "AT-GRPO ('Stronger Together'), arXiv 2510.11062"),
@@ -107,7 +214,7 @@ _ENTRIES = (
           Scheme(center_by=AGENT, components="normalize_first"),
           "each agent and reward component its own mean and deviation",
           "ours: happo_per_agent and GDPO together"),
-    Entry("rank", Scheme(center_by=PROMPT, transform="rank", weighting="trajectory"),
+    Entry("rank", _rollouts(center_by=PROMPT, transform="rank"),
           "mean and deviation of the ranks of a prompt's rollouts",
           "Wierstra et al. 2014, Natural Evolution Strategies, section 3.1 (fitness shaping)"),
 )  # fmt: skip
@@ -118,17 +225,6 @@ def entries() -> Mapping[str, Entry]:
     return MappingProxyType({entry.name: entry for entry in _ENTRIES})
 
 
-def catalogue() -> Mapping[str, Scheme]:
-    """Name to scheme, for every published estimator that the algebra covers."""
+def catalogue() -> Mapping[str, AnyScheme]:
+    """Name to scheme (or mix of schemes), for every published estimator that the algebra covers."""
     return MappingProxyType({entry.name: entry.scheme for entry in _ENTRIES})
-
-
-def scheme_named(name: str) -> Scheme:
-    """The scheme of that name.
-
-    Raises:
-        UnknownNameError: nothing is called that; the message lists what there is.
-    """
-    if name not in catalogue():
-        raise UnknownNameError(f"got scheme {name!r}; wanted one of {', '.join(catalogue())}")
-    return catalogue()[name]

@@ -14,7 +14,14 @@ from counterpoint.credit.labels import Groups
 from counterpoint.credit.segments import Array, Arrays
 
 ROUNDING = 8
-"""Rewards of a group within this many ulps of its largest magnitude count as equal."""
+"""Values within this many ulps of the largest of them count as equal: what arithmetic on equal
+rewards can leave. It is the only definition of "constant", and always of a range, never of a
+deviation, which among many samples can be far smaller than a real difference."""
+
+
+def tolerance_of(largest: Array, epsilon: float) -> Array:
+    """How far values of that magnitude may lie apart and still be equal."""
+    return ROUNDING * epsilon * largest
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class GroupMoments:
     deviation: Array
     """[N] value minus the group's mean; exactly 0 in a constant group."""
     var: Array
-    """[n] population variance; exactly 0 in a constant group."""
+    """[n] population variance; exactly 0 in a constant group (and where squares underflow)."""
     constant: Array
     """[n] whether all samples agree up to rounding (true for empty groups)."""
     tolerance: Array
@@ -119,7 +126,7 @@ def group_moments(
         largest = where(abs(low) > abs(low + top), abs(low), abs(low + top))
     else:
         largest = where(filled, a.max(size, s.ids, s.n), 0.0)
-    tolerance = ROUNDING * epsilon * largest
+    tolerance = tolerance_of(largest, epsilon)
     constant = top - bottom <= tolerance
     weight = where(filled, s.total, 1.0)
     mean = a.sum(s.weight * above, s.ids, s.n) / weight

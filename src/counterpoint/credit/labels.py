@@ -44,6 +44,7 @@ class Labels:
     rows: int
     arrays: Arrays
     _cache: dict[tuple[str, ...], Groups] = field(default_factory=dict)
+    _rollouts: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.columns) - set(KNOWN))
@@ -82,14 +83,32 @@ class Labels:
             for row in first
         ]
 
+    def ids(self, names: tuple[str, ...]) -> Groups:
+        """The rows that agree on exactly these labels, as NumPy ids."""
+        return self._combined(names)
+
     def rollouts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rollout of each row [N], without gaps, and the first row of each rollout [R]."""
-        names = ("batch",) if "batch" in self.columns else ()
-        found = self._combined((*names, "prompt", "rollout"))
-        first = np.full(found.n, -1, dtype=np.int64)
-        first[found.ids[::-1]] = np.arange(self.rows)[::-1]
-        present = first >= 0
-        return (np.cumsum(present) - 1)[found.ids], first[present]
+        if self._rollouts is None:
+            found = self._combined((*self._batch, "prompt", "rollout"))
+            first = np.full(found.n, -1, dtype=np.int64)
+            first[found.ids[::-1]] = np.arange(self.rows)[::-1]
+            present = first >= 0
+            self._rollouts = (np.cumsum(present) - 1)[found.ids], first[present]
+        return self._rollouts
+
+    def speakers(self) -> tuple[Array, int]:
+        """The agent in its rollout of each row: ids [N], and how many there are.
+
+        Without `agent`, `role` tells agents apart; without either, a rollout has one agent.
+        """
+        who = next(((name,) for name in ("agent", "role") if name in self.columns), ())
+        found = self._combined((*self._batch, "prompt", "rollout", *who))
+        return found.ids, found.n
+
+    @property
+    def _batch(self) -> tuple[str, ...]:
+        return ("batch",) if "batch" in self.columns else ()
 
     def _combined(self, names: tuple[str, ...]) -> Groups:
         if names not in self._cache:
@@ -124,8 +143,7 @@ class Labels:
 
     def _order_in_rollout(self) -> Any:
         """[N] how many rows of the same agent and rollout come before: the default turn."""
-        batch = ("batch",) if "batch" in self.columns else ()
-        speaker = self._combined((*batch, "prompt", "rollout", "agent"))
+        speaker = self._combined((*self._batch, "prompt", "rollout", "agent"))
         if not self.traced:
             order = np.argsort(speaker.ids, kind="stable")
             first = segment_min(np.arange(self.rows), speaker.ids[order], speaker.n)

@@ -3,17 +3,22 @@
 One merge serves both memories. Blending a group's moments (mean, variance) with those of a new
 call by a share `a` gives the moments of the mixture,
 
-    mean' = mean + a (m - mean),     var' = (1 - a) (var + a (m - mean)^2) + a v,
+    mean' = mean + a (m - mean),     var' = (1 - a) var + a v + a (1 - a) (m - mean)^2,
 
 and the memory only decides `a`: with W samples seen and w new ones, Welford's is w / (W + w);
 after t calls the debiased exponential average's is (1 - d) / (1 - d^t). The second equals the
 debiased averages of x and x^2 in exact arithmetic, without their cancellation.
+
+A running variance of 0 is not known yet: nothing has differed so far. Until something does, a call
+uses its own variance, and the calls in which nothing differed count as one for the variance of an
+exponential average: a team without a success for twenty updates is no team without variance.
 
 Source: Chan, Golub & LeVeque 1983 (merging moments); Kingma & Ba 2015, section 3 (debiasing).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,6 +33,7 @@ Key = tuple[Any, ...]
 Floats = NDArray[np.float64]
 
 SCHEMA = "counterpoint.running_state/1"
+JOINT_SCHEMA = "counterpoint.joint_state/1"
 
 
 @dataclass(frozen=True)
@@ -41,29 +47,44 @@ class Moments:
     mean: Floats
     """[M] running mean."""
     var: Floats
-    """[M] running population variance."""
+    """[M] running population variance; 0 = not known yet."""
+    known: Floats
+    """[M] `count` for the variance: the calls before anything differed are one (`ema`)."""
 
     def after(
-        self, keys: Sequence[Key | None], weight: Floats, mean: Floats, var: Floats, scheme: Scheme
+        self,
+        keys: Sequence[Key | None],
+        weight: Floats,
+        mean: Floats,
+        var: Floats,
+        tolerance: Floats,
+        scheme: Scheme,
     ) -> Moments:
         """These moments after a call in which group `keys[i]` had `mean[i]` and `var[i]`.
 
-        Groups of weight 0 (no sample in this call) stay as they are.
+        Groups of weight 0 (no sample in this call) stay as they are; means within `tolerance[i]` of
+        the running one have not moved.
         """
         seen = [i for i, key in enumerate(keys) if key is not None and weight[i] > 0]
         grown = self._with([k for i in seen if (k := keys[i]) is not None and k not in self.index])
         at = grown.rows([keys[i] for i in seen])
-        count, means, variances = grown.count.copy(), grown.mean.copy(), grown.var.copy()
-        if scheme.memory == "ema":
-            count[at] += 1
-            share = (1 - scheme.decay) / (1 - scheme.decay ** count[at])
-        else:
-            count[at] += weight[seen]
-            share = weight[seen] / count[at]
+        count, means, variances, known = (
+            part.copy() for part in (grown.count, grown.mean, grown.var, grown.known)
+        )
+        new = 1.0 if scheme.memory == "ema" else weight[seen]
+        count[at] += new
         step = mean[seen] - means[at]
+        moved = np.where(abs(step) <= tolerance[seen], 0.0, step)
+        still = (known[at] > 0) & (variances[at] == 0) & (var[seen] == 0) & (moved == 0)
+        known[at] += np.where(still & (scheme.memory == "ema"), 0.0, new)
+        share, var_share = (_share(total, new, scheme) for total in (count[at], known[at]))
         means[at] += share * step
-        variances[at] = (1 - share) * (variances[at] + share * step**2) + share * var[seen]
-        return Moments(grown.index, count, means, variances)
+        variances[at] = (
+            (1 - var_share) * variances[at]
+            + var_share * var[seen]
+            + np.where(share < 1, share * (1 - share) * moved**2, 0.0)
+        )
+        return Moments(grown.index, count, means, variances, known)
 
     def rows(self, keys: Sequence[Key | None]) -> NDArray[np.int64]:
         """[n] the row of each key; -1 for a group never seen."""
@@ -74,7 +95,16 @@ class Moments:
             return self
         index = {**self.index, **{key: len(self.index) + i for i, key in enumerate(new)}}
         blank = np.zeros(len(new))
-        return Moments(index, *(np.append(a, blank) for a in (self.count, self.mean, self.var)))
+        old = (self.count, self.mean, self.var, self.known)
+        return Moments(index, *(np.append(a, blank) for a in old))
+
+
+def _share(total: Floats, new: float | Floats, scheme: Scheme) -> Floats:
+    """Share of a call in the running moments, after calls or samples that add up to `total`."""
+    if scheme.memory == "ema":
+        shares: Floats = (1 - scheme.decay) / (1 - scheme.decay**total)
+        return shares
+    return new / total
 
 
 class Recalled(NamedTuple):
@@ -83,9 +113,11 @@ class Recalled(NamedTuple):
     mean: Floats
     """[n] mean to use: the running one, or the call's own where the group is cold."""
     var: Floats
-    """[n] variance to use, likewise."""
+    """[n] variance to use: the running one, or the call's own where that is not known yet."""
     cold: int
     """How many groups of this call were never seen before."""
+    cold_scale: int
+    """How many groups of this call used its own variance, since theirs is not known yet."""
     memory: Moments
     """The memory after this call."""
 
@@ -96,22 +128,52 @@ def recall(
     weight: Floats,
     mean: Floats,
     var: Floats,
+    tolerance: Floats,
     scheme: Scheme,
 ) -> Recalled:
     """Read and advance running statistics for groups with this call's `weight`, `mean`, `var`."""
-    after = memory.after(keys, weight, mean, var, scheme)
+    after = memory.after(keys, weight, mean, var, tolerance, scheme)
     cold = (memory.rows(keys) < 0) & (weight > 0)
     used = after if scheme.update == "before" else memory
     rows = used.rows(keys)
     known = rows >= 0
     use_mean, use_var = mean.copy(), var.copy()
-    use_mean[known], use_var[known] = used.mean[rows[known]], used.var[rows[known]]
-    return Recalled(use_mean, use_var, int(cold.sum()), after)
+    use_mean[known] = used.mean[rows[known]]
+    varied = known.copy()
+    varied[known] = used.var[rows[known]] > 0
+    use_var[varied] = used.var[rows[varied]]
+    cold_scale = cold | (~varied & (weight > 0) & (var > 0))
+    return Recalled(use_mean, use_var, int(cold.sum()), int(cold_scale.sum()), after)
+
+
+class RunningState(ABC):
+    """Running statistics. Pass them back into the next call of `advantages`."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict; floats survive JSON bit for bit (Python prints them exactly)."""
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> RunningState:
+        """The state that `to_dict` described.
+
+        Raises:
+            StateError: the dict is not one of ours, or is damaged.
+        """
+        try:
+            kinds = {SCHEMA: SchemeState.read, JOINT_SCHEMA: JointState.read}
+            if data["schema"] not in kinds:
+                raise StateError(f"got running state {data['schema']!r}; wanted {SCHEMA!r}")
+            return kinds[data["schema"]](data)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, StateError):
+                raise
+            raise StateError(f"got running state that cannot be read ({error!r})") from error
 
 
 @dataclass(frozen=True)
-class RunningState:
-    """The running statistics of one scheme. Pass it back into the next call of `advantages`."""
+class SchemeState(RunningState):
+    """The running statistics of one `Scheme`."""
 
     memory: str
     center_by: tuple[str, ...]
@@ -122,9 +184,9 @@ class RunningState:
     """[K] moments by scale group; empty ones where the scheme's scale is not a running one."""
 
     @classmethod
-    def empty(cls, scheme: Scheme, columns: int) -> RunningState:
+    def empty(cls, scheme: Scheme, columns: int) -> SchemeState:
         """The state before the first call, for `columns` normalized reward columns."""
-        nothing = tuple(Moments({}, *(np.zeros(0) for _ in range(3))) for _ in range(columns))
+        nothing = tuple(Moments({}, *(np.zeros(0) for _ in range(4))) for _ in range(columns))
         return cls(scheme.memory, scheme.center_by, scheme.scale_by or (), nothing, nothing)
 
     def check(self, scheme: Scheme, columns: int) -> None:
@@ -137,10 +199,10 @@ class RunningState:
                 f"{wanted}: pass the state that this scheme returned, or None to start anew"
             )
 
-    def advanced(self, parts: Sequence[tuple[Moments, Moments]]) -> RunningState:
+    def advanced(self, parts: Sequence[tuple[Moments, Moments]]) -> SchemeState:
         """This state with the moments (center, scale) of each reward column replaced."""
         center, scale = zip(*parts, strict=True)
-        return RunningState(self.memory, self.center_by, self.scale_by, center, scale)
+        return SchemeState(self.memory, self.center_by, self.scale_by, center, scale)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict; floats survive JSON bit for bit (Python prints them exactly)."""
@@ -154,35 +216,57 @@ class RunningState:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RunningState:
-        """The state that `to_dict` described.
+    def read(cls, data: Mapping[str, Any]) -> SchemeState:
+        """The state of a dict of its schema; see `RunningState.from_dict`."""
+        center = tuple(_moments_from_dict(m) for m in data["center"])
+        scale = tuple(_moments_from_dict(m) for m in data["scale"])
+        if len(scale) != len(center):
+            raise StateError(f"got running state of {len(center)} centers, {len(scale)} scales")
+        by = tuple(data["center_by"]), tuple(data["scale_by"])
+        return cls(str(data["memory"]), *by, center, scale)
 
-        Raises:
-            StateError: the dict is not one of ours, or is damaged.
-        """
-        try:
-            if data["schema"] != SCHEMA:
-                raise StateError(f"got running state {data['schema']!r}; wanted {SCHEMA!r}")
-            center = tuple(_moments_from_dict(m) for m in data["center"])
-            scale = tuple(_moments_from_dict(m) for m in data["scale"])
-            if len(scale) != len(center):
-                raise StateError(f"got running state of {len(center)} centers, {len(scale)} scales")
-            by = tuple(data["center_by"]), tuple(data["scale_by"])
-            return cls(str(data["memory"]), *by, center, scale)
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, StateError):
-                raise
-            raise StateError(f"got running state that cannot be read ({error!r})") from error
+
+@dataclass(frozen=True)
+class JointState(RunningState):
+    """The running statistics of a `Mix` or `PerRole`: those of its parts, by place or role."""
+
+    parts: tuple[tuple[Any, RunningState], ...] = ()
+    """Pairs of place or role and state; parts without memory have none."""
+
+    def of(self, key: Any) -> RunningState | None:
+        """The state of one part, or None."""
+        return dict(self.parts).get(key)
+
+    def after(self, states: Sequence[tuple[Any, RunningState | None]]) -> JointState | None:
+        """This state after a call; parts that took no part in it keep theirs."""
+        new = dict(self.parts) | {key: state for key, state in states if state is not None}
+        return JointState(tuple(new.items())) if new else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict; see `RunningState.to_dict`."""
+        return {
+            "schema": JOINT_SCHEMA,
+            "parts": [[key, part.to_dict()] for key, part in self.parts],
+        }
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> JointState:
+        """The state of a dict of its schema; see `RunningState.from_dict`."""
+        return cls(tuple((key, RunningState.from_dict(part)) for key, part in data["parts"]))
 
 
 def _moments_to_dict(moments: Moments) -> dict[str, Any]:
-    arrays = {name: getattr(moments, name).tolist() for name in ("count", "mean", "var")}
+    arrays = {name: getattr(moments, name).tolist() for name in ("count", "mean", "var", "known")}
     return {"keys": [list(key) for key in moments.index], **arrays}
 
 
 def _moments_from_dict(data: Mapping[str, Any]) -> Moments:
     index = {tuple(key): row for row, key in enumerate(data["keys"])}
     arrays = [np.asarray(data[name], dtype=np.float64) for name in ("count", "mean", "var")]
+    if "known" in data:
+        arrays.append(np.asarray(data["known"], dtype=np.float64))
+    else:  # written before the variance had a count of its own
+        arrays.append(np.where(arrays[2] > 0, arrays[0], np.minimum(arrays[0], 1.0)))
     if any(a.shape != (len(data["keys"]),) or not np.isfinite(a).all() for a in arrays):
         raise StateError("got running state with values that are not one finite number a group")
     moments = Moments(index, *arrays)

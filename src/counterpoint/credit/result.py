@@ -16,7 +16,7 @@ class Tally:
     rows: int = 0
     """Rows given."""
     missing: int = 0
-    """Rows with at least one missing (NaN or None) component."""
+    """Rows with at least one missing (NaN or None) component that has a weight."""
     left_out: int = 0
     """Rows whose advantage is 0 because nothing of their reward was usable."""
     groups: int = 0
@@ -26,13 +26,21 @@ class Tally:
     constants: int = 0
     """Groups of several samples without variance, where the scheme needs some."""
     cold: int = 0
-    """Groups that running memory had never seen: they used this call's own statistics."""
+    """Groups whose running mean or deviation is not known yet: this call's own was used."""
     floored: int = 0
     """Groups whose deviation was raised to the scheme's floor."""
     pooled: int = 0
     """Groups below `min_count` that took the batch's deviation."""
     disagreeing: int = 0
     """Rollouts whose rows had different rewards in one group (trajectory weighting)."""
+    clipped: int = 0
+    """Rows whose advantage was cut to the scheme's `clip`."""
+    conflicting: int = 0
+    """Rows dropped since their components disagree (the scheme's `agreement`)."""
+    raised: int = 0
+    """Rows whose center was raised to `baseline_floor`."""
+    flat: int = 0
+    """Batches that were constant when the last pass was to whiten them."""
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(

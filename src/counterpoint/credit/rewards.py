@@ -40,20 +40,23 @@ class Rewards:
     """The rewards as an array of the caller's kind."""
     arrays: Arrays
     values: Array
-    """[N, K] components as wide floats, NaN where missing."""
+    """[N, K] the components that have a weight, as wide floats, NaN where missing."""
+    weights: tuple[float, ...]
+    """[K] their weights, none of them 0."""
     missing: Array | None
     """[N, K] which entries are missing; None = none is."""
     scheme: Scheme
     epsilon: float
-    """Machine epsilon of the rewards as given."""
+    """Machine epsilon of the arithmetic that made the rewards; see `Arrays.epsilon`."""
 
     @classmethod
     def read(cls, rewards: Any, scheme: Scheme) -> Rewards:
         """Check `rewards` [N] or [N, K] once.
 
         Raises:
-            RewardError: not numeric, of a wrong rank, or infinite.
-            SchemeError: the scheme has weights for another number of components.
+            RewardError: not numeric, of a wrong rank, or infinite where a component has a weight.
+            SchemeError: the scheme has weights for another number of components, or a condition on
+                one that is not there.
         """
         arrays = arrays_of(rewards)
         given = _numeric(rewards) if arrays is NUMPY else rewards
@@ -63,12 +66,8 @@ class Rewards:
             )
         values = arrays.floats(given)
         values = values[:, None] if given.ndim == 1 else values
-        if scheme.weights is not None and len(scheme.weights) != values.shape[1]:
-            raise SchemeError(
-                f"got {len(scheme.weights)} weights for {values.shape[1]} reward components; "
-                "wanted one weight a component"
-            )
-        largest = arrays.largest / max(1.0, *(abs(w) for w in scheme.weights or (1.0,)))
+        values, weights = _weighed(_gated(values, scheme, arrays), scheme)
+        largest = arrays.largest / max(1.0, *(abs(w) for w in weights))
         missing, too_large = arrays.xp.isnan(values), abs(values) > largest
         if arrays.traced:
             missing = missing | too_large
@@ -80,7 +79,7 @@ class Rewards:
             )
         if not arrays.traced and not missing.any():
             missing = None
-        return cls(given, arrays, values, missing, scheme, arrays.epsilon(given))
+        return cls(given, arrays, values, weights, missing, scheme, arrays.epsilon(given))
 
     @property
     def rows(self) -> int:
@@ -90,40 +89,69 @@ class Rewards:
     @property
     def n_columns(self) -> int:
         """How many columns are normalized by themselves."""
-        return 1 if self.scheme.components == "sum_first" else int(self.values.shape[1])
+        return 1 if self.scheme.components == "sum_first" else len(self.weights)
 
     @property
     def incomplete(self) -> Array | None:
-        """[N] rows with a missing component; None = none."""
+        """[N] rows of which a component that has a weight is missing; None = none."""
         return None if self.missing is None else self.missing.any(1)
 
     @property
     def used(self) -> Array | None:
-        """[N] rows of which some column counts; None = all."""
+        """[N] rows of which some component counts; None = all."""
         if self.missing is None or self.scheme.missing == "as_zero":
             return None
-        missing = self.missing
-        return ~(missing.any(1) if self.scheme.components == "sum_first" else missing.all(1))
+        used = ~self.missing.all(1)
+        return used if self.arrays.traced or not used.all() else None
 
     def columns(self) -> Iterator[Column]:
-        """The sum of the components, or each of them, as the scheme wants it."""
-        weights = self.scheme.weights or (1.0,) * self.values.shape[1]
+        """The sum of the components that are there, or each of them, as the scheme wants it."""
         filled = self.values
         if self.missing is not None:
             filled = self.arrays.xp.where(self.missing, 0.0, filled)
-        skip = self.missing is not None and self.scheme.missing == "leave_out"
         if self.scheme.components == "normalize_first":
-            for k, weight in enumerate(weights):
+            skip = self.missing is not None and self.scheme.missing == "leave_out"
+            for k, weight in enumerate(self.weights):
                 ok = ~self.missing[:, k] if skip and self.missing is not None else None
                 yield Column(filled[:, k], ok, None, weight)
             return
-        total, size = filled[:, 0] * weights[0], None
-        if len(weights) > 1:
+        total, size = filled[:, 0] * self.weights[0], None
+        if len(self.weights) > 1:
             size = abs(total)
-            for k, weight in enumerate(weights[1:], start=1):
+            for k, weight in enumerate(self.weights[1:], start=1):
                 term = filled[:, k] * weight
                 total, size = total + term, size + abs(term)
-        yield Column(total, self.used if skip else None, size, 1.0)
+        yield Column(total, self.used, size, 1.0)
+
+
+def _gated(values: Array, scheme: Scheme, arrays: Arrays) -> Array:
+    """[N, K] components, 0 where the one that they need is too low, missing where it is missing."""
+    count = int(values.shape[1])
+    for k, needed, least in scheme.conditions:
+        if max(k, needed) >= count:
+            raise SchemeError(
+                f"got a condition on components {k} and {needed}, counted from 0, for {count} "
+                "reward components"
+            )
+        gate, where = values[:, needed], arrays.xp.where
+        there = where(gate >= least, values[:, k], 0.0 * where(gate == gate, 0.0, gate))
+        values = arrays.columns([there if i == k else values[:, i] for i in range(count)])
+    return values
+
+
+def _weighed(values: Array, scheme: Scheme) -> tuple[Array, tuple[float, ...]]:
+    """The components that have a weight [N, K], and the weights."""
+    count = int(values.shape[1])
+    weights = (1.0,) * count if scheme.weights is None else scheme.weights
+    if len(weights) != count:
+        raise SchemeError(
+            f"got {len(weights)} weights for {count} reward components; wanted one weight a "
+            "component"
+        )
+    kept = [k for k, weight in enumerate(weights) if weight != 0]
+    if len(kept) < count:
+        values = values[:, kept]
+    return values, tuple(weights[k] for k in kept)
 
 
 def _numeric(rewards: Any) -> NDArray[Any]:
@@ -132,6 +160,8 @@ def _numeric(rewards: Any) -> NDArray[Any]:
         if isinstance(rewards, np.ma.MaskedArray):
             rewards = np.ma.filled(rewards.astype(np.float64), np.nan)  # masked is missing
         array = np.asarray(rewards)
+        if array.dtype.kind == "V" and array.dtype.name.startswith(("bfloat16", "float8")):
+            array = array.astype(np.float32)  # extension types of ml_dtypes: exact in single
         if array.dtype.kind == "O":
             array = np.asarray(np.where(array == None, np.nan, array), dtype=np.float64)  # noqa: E711
     except (TypeError, ValueError, OverflowError) as error:

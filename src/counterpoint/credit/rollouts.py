@@ -8,6 +8,7 @@ one reward then has one row a rollout instead of eight.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from counterpoint.credit.labels import Labels
 from counterpoint.credit.rewards import Column, Rewards
@@ -21,8 +22,10 @@ class Rollouts:
 
     labels: Labels
     """Labels [R] of the rollouts."""
+    given: Scheme
+    """The scheme as it was given."""
     scheme: Scheme
-    """The scheme for them: every one counts once."""
+    """The scheme for them: every one counts once, with its value."""
     arrays: Arrays
     rollout: Array
     """[N] rollout of each row."""
@@ -33,18 +36,25 @@ class Rollouts:
     def of(cls, read: Rewards, labels: Labels, scheme: Scheme) -> Rollouts | None:
         """The rollouts, or None where rows are needed.
 
-        They are where a group can hold a part of a rollout, where some rewards are missing (then
-        each component has rollouts of its own) and where shapes must be known (inside `jax.jit`).
+        They are where a group can hold a part of a rollout, where rows or single components are
+        missing (then each component has rollouts of its own), where the last pass counts rows, and
+        where shapes must be known (inside `jax.jit`).
         """
         by = {*scheme.center_by, *(scheme.scale_by or ())}
         parts = bool(by - {"prompt"}) or scheme.weighting == "step"
-        if parts or read.missing is not None or labels.traced or read.arrays.traced:
+        summed = scheme.components == "sum_first" and read.used is None
+        whole = read.missing is None or summed
+        apart = scheme.whiten_weighting not in (None, "trajectory")
+        if parts or apart or not whole or labels.traced or read.arrays.traced:
             return None
         ids, first = labels.rollouts()
         told = {n: column[first] for n, column in labels.columns.items() if n != "agent"}
         fewer = Labels(told, len(first), read.arrays)
-        a, once = read.arrays, replace(scheme, weighting="step")
-        return cls(fewer, once, a, a.beside(ids), a.beside(first))
+        whiten: Literal["step"] | None = "step" if scheme.whiten == "batch" else None
+        a = read.arrays
+        once = replace(scheme, weighting="step", whiten_weighting=whiten, rollout_reward="mean",
+                       gamma=1.0)  # fmt: skip
+        return cls(fewer, scheme, once, a, a.beside(ids), a.beside(first))
 
     def column(self, given: Column) -> Column:
         """[R] the mean of each rollout's rows, from one value a row.

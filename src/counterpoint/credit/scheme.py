@@ -6,11 +6,11 @@ the space these fields span; `counterpoint.credit.catalogue` names the published
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+from counterpoint.credit.scheme_checks import check_nothing_is_cancelled, check_values
 from counterpoint.errors import LabelError, SchemeError
 
 By = tuple[str, ...]
@@ -38,16 +38,39 @@ class Scheme:
     """Rows that agree on these labels share the divisor; None means the same as `center_by`."""
     transform: Literal["identity", "rank"] = "identity"
     """`rank`: replace rewards by their rank among the rollouts of the center group (ties share)."""
+    rollout_reward: Literal["mean", "sum", "last", "to_go"] = "mean"
+    """What a row counts as: its own reward (under trajectory weighting a rollout is then worth the
+    mean of its rows), or the sum, the last or the discounted rest of the rewards that its agent
+    gets in the rollout. `last` reads a return that stands on every row and one that is paid in the
+    last row alike; `sum` adds up a return that is paid in parts."""
+    gamma: float = 1.0
+    """Discount a row (`rollout_reward` `to_go`): the rest is `r_t + gamma r_(t+1) + ...`."""
     center: Literal["mean", "leave_one_out", "running_mean", "none"] = "mean"
     """What is subtracted. `leave_one_out` is the mean of the group's other rollouts."""
-    scale: Literal["std", "running_std", "none"] = "std"
-    """What divides: the population standard deviation of this call, the running one, or nothing."""
+    baseline_floor: float | None = None
+    """Smallest number that is subtracted (CoRPO); None sets no limit."""
+    scale: Literal["std", "running_std", "mean", "none"] = "std"
+    """What divides: the standard deviation of this call, the running one, the mean of this call
+    (MaxRL; a group whose mean is not positive counts as constant), or nothing."""
+    ddof: Literal[0, 1] = 0
+    """Deviation with `n - ddof` in the denominator: 0 is the population's, 1 what torch, TRL and
+    verl compute. Only 0 keeps the bound `A^2 <= n - 1`."""
+    epsilon: float = 0.0
+    """Added to every divisor, as trainers do (TRL 1e-4, verl 1e-6). Constant groups do not need
+    it; it is there to match published numbers digit by digit."""
     scale_of: Literal["centered", "raw"] = "centered"
     """Which values the deviation is of; matters only where the two `by` differ."""
     components: Literal["sum_first", "normalize_first"] = "sum_first"
     """Sum the reward components, then normalize (GRPO); or normalize each, then sum (GDPO)."""
     weights: tuple[float, ...] | None = None
-    """[K] weight of each component in the sum; None weighs all by 1."""
+    """[K] weight of each component in the sum; None weighs all by 1. A component of weight 0 is
+    only logged: it decides nothing, whatever it holds."""
+    weigh_by: Literal["fixed", "deviation"] = "fixed"
+    """`deviation`: each component's advantage is weighted once more by its share of the group's
+    deviations, `sigma_k / sum of sigma` (with `normalize_first`; DVAO)."""
+    conditions: tuple[tuple[int, int, float], ...] = ()
+    """Triples (k, j, t): component k counts 0 unless component j is at least t (GDPO, equation 8).
+    Components are numbered from 0."""
     memory: Literal["batch", "ema", "welford"] = "batch"
     """Where statistics live: this call only, a debiased moving average, or all calls so far."""
     decay: float = 0.98
@@ -62,6 +85,17 @@ class Scheme:
     """Pull a group's variance towards the batch's, as if by this many rollouts of the batch."""
     min_count: int = 0
     """A group with fewer rollouts than this takes the batch's deviation and keeps its own mean."""
+    group_weight: Literal["none", "entropy"] = "none"
+    """A factor on all advantages of a center group: `entropy` is `exp(-strength D)`, with D the
+    divergence of its mean reward p in [0, 1] from 1/2, `p ln 2p + (1-p) ln 2(1-p)` (MGPO)."""
+    group_strength: float = 1.0
+    """How strongly `group_weight` acts; at least 0."""
+    agreement: float = 0.0
+    """Smallest `|sum of w_k A_k| / sum of |w_k A_k|` over the components of a row (with
+    `normalize_first`; GD2PO). A row below it gets 0, and the others of its center group are
+    multiplied by the share that is left; 1 drops every row whose components disagree in sign."""
+    clip: float = 0.0
+    """Largest advantage in size, applied last and counted; 0 clips nothing."""
     singleton: Literal["zero", "raw"] = "zero"
     """A group of one sample: advantage 0, or (as verl and Dr. MAS do) the raw reward."""
     constant: Literal["zero", "unscaled"] = "zero"
@@ -70,6 +104,8 @@ class Scheme:
     """NaN and None: no contribution and advantage 0, or (as in a nansum) a reward of 0."""
     whiten: Literal["none", "batch"] = "none"
     """A last pass that gives the whole batch mean 0 and deviation 1 (GDPO)."""
+    whiten_weighting: Literal["step", "trajectory"] | None = None
+    """Whether rows or rollouts count once in that pass; None means as in `weighting`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "center_by", _canonical("center_by", self.center_by))
@@ -77,8 +113,9 @@ class Scheme:
         object.__setattr__(self, "scale_by", _canonical("scale_by", scale_by))
         if self.weights is not None:
             object.__setattr__(self, "weights", _numbers("weights", self.weights))
-        self._check_values()
-        self._check_nothing_is_cancelled()
+        object.__setattr__(self, "conditions", _conditions(self.conditions))
+        check_values(self)
+        check_nothing_is_cancelled(self)
 
     @property
     def groups_by_agent(self) -> bool:
@@ -116,52 +153,17 @@ class Scheme:
             scale_by=scale_by,
             scale_of="centered" if void else self.scale_of,
             whiten="none" if whole else self.whiten,
+            whiten_weighting=None if whole else self.whiten_weighting,
         )
 
-    def _check_values(self) -> None:
-        hints = get_type_hints(type(self))
-        for spec in fields(self):
-            allowed, value = get_args(hints[spec.name]), getattr(self, spec.name)
-            if allowed and isinstance(allowed[0], str) and value not in allowed:
-                raise SchemeError(f"got {spec.name}={value!r}; wanted one of {', '.join(allowed)}")
-        for name in ("floor", "shrink", "min_count", "decay"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise SchemeError(f"got {name}={value!r}; wanted a number")
-        for name in ("floor", "shrink", "min_count"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise SchemeError(f"got {name}={getattr(self, name)!r}; wanted a number >= 0")
-        if not 0.0 < self.decay < 1.0:
-            raise SchemeError(f"got decay={self.decay!r}; wanted a number between 0 and 1")
-        if self.weights is not None and not all(math.isfinite(w) for w in self.weights):
-            raise SchemeError(f"got weights={self.weights}; wanted finite numbers")
 
-    def _check_nothing_is_cancelled(self) -> None:
-        running = [f for f in ("center", "scale") if getattr(self, f).startswith("running_")]
-        inert: list[tuple[bool, str]] = [
-            (bool(running) and not self.keeps_state,
-             "a running statistic needs memory='ema' or memory='welford'"),
-            (self.keeps_state and not running,
-             f"memory={self.memory!r} is read by nothing: center or scale must be running"),
-            (self.memory != "ema" and self.decay != 0.98,
-             f"decay is read only with memory='ema', got memory={self.memory!r}"),
-            (not self.keeps_state and self.update != "after",
-             "update is read only by running statistics"),
-            (self.scale == "none" and any((self.floor, self.shrink, self.min_count)),
-             "floor, shrink and min_count guard a scale, and scale is 'none'"),
-            (self.scale_of == "raw" and (self.scale == "none" or self.center_by == self.scale_by),
-             "scale_of='raw' changes nothing unless there is a scale and the two by differ"),
-            (self.whiten == "batch" and not self.center_by and self.center != "none",
-             "whitening the batch cancels a center that is shared by the whole batch"),
-            (self.whiten == "batch" and not self.scale_by and self.scale != "none",
-             "whitening the batch cancels a scale that is shared by the whole batch"),
-            (self.components == "normalize_first" and self.transform == "identity"
-             and self.center == "none" and self.scale == "none",
-             "normalize_first normalizes nothing: center and scale are both 'none'"),
-        ]  # fmt: skip
-        for cancelled, reason in inert:
-            if cancelled:
-                raise SchemeError(f"this scheme contradicts itself: {reason}")
+def _conditions(given: Iterable[Any]) -> tuple[tuple[int, int, float], ...]:
+    try:
+        return tuple((int(k), int(j), float(t)) for k, j, t in given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SchemeError(
+            f"got conditions={given!r}; wanted triples (component, the one it needs, at least)"
+        ) from error
 
 
 def _numbers(field: str, values: Iterable[Any]) -> tuple[float, ...]:

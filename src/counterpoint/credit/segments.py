@@ -8,7 +8,7 @@ imports neither torch nor JAX unless an array of theirs is what was given.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,17 @@ class Arrays:
     name: str
     """`numpy`, `torch` or `jax`."""
     xp: Any
-    """Module with `where`, `sqrt`, `isnan` and `cumsum`."""
+    """Module with `where`, `sqrt`, `isnan`, `log`, `exp`, `sign` and `cumsum`."""
     largest: float
     """Largest magnitude of which very many squares can be summed in the widest float."""
     floats: Callable[[Array], Array]
     """Rewards to the widest float that the library computes in."""
     epsilon: Callable[[Array], float]
-    """Machine epsilon of an array's own type (of float64 for integers)."""
+    """Machine epsilon of the arithmetic that made an array of rewards: of its own type, of float64
+    for integers, and of float32 for types with fewer digits. Rewards in 16 bits are stored there,
+    not computed: two of them that differ, differ."""
+    columns: Callable[[Sequence[Array]], Array]
+    """Columns [N] side by side [N, K]."""
     beside: Callable[[NDArray[Any]], Array]
     """What NumPy computed (ids, running statistics) to an array beside the rewards."""
     sum: Callable[[Array, Array, int], Array]
@@ -50,7 +54,8 @@ class Arrays:
     argsort: Callable[[Array], Array]
     """Stable argsort along the only axis."""
     like: Callable[[Array, Array], Array]
-    """(values, rewards) to values in the type that the caller gets back."""
+    """(values, rewards) to values in the type that the caller gets back: that of the rewards, but
+    never fewer than 32 bits."""
     traced: bool = False
     """Whether values are unknown while the kernel runs (inside `jax.jit`)."""
 
@@ -99,9 +104,13 @@ def is_traced(array: Any) -> bool:
     return jax is not None and isinstance(array, jax.core.Tracer)
 
 
+SINGLE = float(np.finfo(np.float32).eps)
+"""The coarsest arithmetic that is taken for the one that made rewards."""
+
+
 def _numpy_epsilon(array: NDArray[Any]) -> float:
     kind = array.dtype if array.dtype.kind == "f" else np.float64
-    return float(np.finfo(kind).eps)
+    return min(float(np.finfo(kind).eps), SINGLE)
 
 
 NUMPY = Arrays(
@@ -110,6 +119,7 @@ NUMPY = Arrays(
     largest=LARGEST_DOUBLE,
     floats=lambda array: np.asarray(array, dtype=np.float64),
     epsilon=_numpy_epsilon,
+    columns=lambda columns: np.stack(columns, axis=1),
     beside=lambda array: array,
     sum=segment_sum,
     min=segment_min,
@@ -132,8 +142,18 @@ def _torch(rewards: Any) -> Arrays:
         out = torch.full((n,), torch.inf, dtype=wide, device=ids.device)
         return out.scatter_reduce_(0, ids, values, "amin")
 
+    def epsilon(array: Array) -> float:
+        kind = array.dtype if array.is_floating_point() else torch.float64
+        return min(float(torch.finfo(kind).eps), SINGLE)
+
+    def like(values: Array, given: Array) -> Array:
+        if not given.is_floating_point():
+            return values
+        return values.to(torch.promote_types(given.dtype, torch.float32))
+
     class Torch:
         where, sqrt, isnan = torch.where, torch.sqrt, torch.isnan
+        log, exp, sign = torch.log, torch.exp, torch.sign
 
         @staticmethod
         def cumsum(values: Array) -> Array:
@@ -144,14 +164,15 @@ def _torch(rewards: Any) -> Arrays:
         xp=Torch,
         largest=LARGEST_DOUBLE if wide is torch.float64 else LARGEST_SINGLE,
         floats=lambda array: array.detach().to(wide),
-        epsilon=lambda a: torch.finfo(a.dtype if a.is_floating_point() else torch.float64).eps,
+        epsilon=epsilon,
+        columns=lambda columns: torch.stack(list(columns), dim=1),
         beside=lambda array: torch.as_tensor(array, device=rewards.device),
         sum=total,
         min=least,
         ones=lambda n: torch.ones(n, dtype=wide, device=rewards.device),
         places=lambda n: torch.arange(n, device=rewards.device),
         argsort=lambda values: torch.argsort(values, stable=True),
-        like=lambda values, given: values.to(given.dtype) if given.is_floating_point() else values,
+        like=like,
     )
 
 
@@ -162,11 +183,13 @@ def _jax(rewards: Any) -> Arrays:
     wide = jnp.zeros((), dtype=float).dtype  # float64 only where the user enabled it
 
     def like(values: Array, given: Array) -> Array:
-        return values.astype(given.dtype) if jnp.issubdtype(given.dtype, jnp.floating) else values
+        if not jnp.issubdtype(given.dtype, jnp.floating):
+            return values
+        return values.astype(jnp.promote_types(given.dtype, jnp.float32))
 
     def epsilon(array: Array) -> float:
         narrow = array.dtype if jnp.issubdtype(array.dtype, jnp.floating) else wide
-        return max(float(jnp.finfo(narrow).eps), float(jnp.finfo(wide).eps))
+        return max(min(float(jnp.finfo(narrow).eps), SINGLE), float(jnp.finfo(wide).eps))
 
     return Arrays(
         name="jax",
@@ -174,6 +197,7 @@ def _jax(rewards: Any) -> Arrays:
         largest=LARGEST_DOUBLE if wide == jnp.float64 else LARGEST_SINGLE,
         floats=lambda array: jax.lax.stop_gradient(array).astype(wide),
         epsilon=epsilon,
+        columns=lambda columns: jnp.stack(columns, axis=1),
         beside=jnp.asarray,
         sum=lambda values, ids, n: jax.ops.segment_sum(values.astype(wide), ids, n),
         min=lambda values, ids, n: jax.ops.segment_min(values, ids, n),

@@ -38,3 +38,13 @@ def traced_places(ids: Array, n: int, rows: int) -> Array:
     first = jax.ops.segment_min(places, ids[order], n)
     found: Array = jnp.zeros(rows, dtype=int).at[order].set(places - first[ids[order]])
     return found
+
+
+def traced_order(cell: Array, turn: Array | None) -> Array:
+    """[N] rows sorted by cell, then by turn where it is given, then as they come."""
+    import jax.numpy as jnp
+
+    places = jnp.arange(len(cell))
+    keys = (places, cell) if turn is None else (places, jnp.asarray(turn), cell)
+    order: Array = jnp.lexsort(keys)
+    return order

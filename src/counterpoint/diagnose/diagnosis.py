@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import Scheme, scheme_named
+from counterpoint.credit import Scheme, plain_scheme_named
 from counterpoint.diagnose.agents import AgentNumbers, agent_numbers
 from counterpoint.diagnose.causes import CAUSES, REMEDIES
 from counterpoint.diagnose.choices import Choices, choices_of
@@ -205,7 +205,7 @@ def diagnose(
         faults: `counterpoint.diagnose.faults`; conditions: `.conditions`; numbers: `.agents`;
         causes: `.causes`; signal kept: `.bound`; advice: `.judge`.
     """
-    judged = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    judged = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
     name = scheme if isinstance(scheme, str) else scheme_name(judged)
     log = Log.of(decisions)
     if judged.weights is not None and len(judged.weights) != len(decisions.components):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from counterpoint.credit import Scheme, catalogue, scheme_named
+from counterpoint.credit import Scheme, baselines, plain_scheme_named
 
 REFERENCE = "mappo_pooled"
 """What a comparison is held against, where it is among its schemes."""
@@ -35,10 +35,10 @@ def pair_of(schemes: Sequence[str]) -> Pair:
     share; without any, `mappo_pooled` all the same. The counterpart is the reference's exact twin
     where it takes part, otherwise the first scheme that groups by agent.
     """
-    known = catalogue()
-    coupled = [n for n in schemes if n in known and not known[n].groups_by_agent]
+    known = {n: plain_scheme_named(n) for n in schemes if n not in baselines()}
+    coupled = [n for n, scheme in known.items() if not scheme.groups_by_agent]
     name = REFERENCE if REFERENCE in coupled or not coupled else coupled[0]
-    reference = scheme_named(name)
-    own = [n for n in schemes if n in known and known[n].groups_by_agent]
+    reference = plain_scheme_named(name)
+    own = [n for n, scheme in known.items() if scheme.groups_by_agent]
     twins = [n for n in own if known[n] == reference.decoupled()]
     return Pair(name, reference, next(iter([*twins, *own]), None))

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import RunningState, advantages
-from counterpoint.credit.catalogue import scheme_named
+from counterpoint.credit import RunningState, advantages, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
 from counterpoint.games.learning import MOST_SIGNALS, Learning
@@ -52,7 +51,7 @@ def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
         UnknownNameError, SchemeError: the scheme does not exist, or does not fit.
         SettingError: a remedy that does not fit the game.
     """
-    scheme = scheme_named(learning.scheme)
+    scheme = plain_scheme_named(learning.scheme)
     if learning.remedy == "population":
         return _population(game, learning, seeds, seed)
     restarts = learning.restarts or (32 if learning.remedy == "other_play" else 1)
@@ -103,7 +102,7 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
     """
     if game.count != 2:
         raise SettingError(f"got {game.count} players; a population of partners is of two")
-    size, scheme = learning.partners, scheme_named(learning.scheme)
+    size, scheme = learning.partners, plain_scheme_named(learning.scheme)
     tables = [Table(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
     history = [np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0)]
     states: list[RunningState | None] = [None] * seeds

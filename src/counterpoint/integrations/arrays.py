@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.credit import Scheme, advantages
-from counterpoint.credit.catalogue import scheme_named
+from counterpoint.credit import Scheme, advantages, plain_scheme_named
 from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import RewardError, SchemeError
 from counterpoint.integrations.entry import Given
@@ -56,7 +55,7 @@ def normalized(values: Any, active: Any = None, scheme: Given = "happo_per_agent
 def _computed(column: Any, labels: dict[str, Any], scheme: Given) -> Any:
     if isinstance(scheme, TeamCredit):
         return scheme(column, labels)
-    told: Scheme = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    told: Scheme = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
     if told.keeps_state:
         raise SchemeError(
             "got a scheme with memory; wanted one without, or a TeamCredit that keeps its state"

@@ -17,8 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import Credit, RunningState, Scheme, Tally, advantages
-from counterpoint.credit.catalogue import scheme_named
+from counterpoint.credit import (
+    Credit,
+    RunningState,
+    Scheme,
+    Tally,
+    advantages,
+    plain_scheme_named,
+)
 from counterpoint.diagnose import scheme_name
 from counterpoint.errors import SettingError, StateError
 from counterpoint.integrations.recorder import Recorder, as_table, places, plain
@@ -62,7 +68,7 @@ class TeamCredit:
     ) -> None:
         if check_every < 0:
             raise SettingError(f"got check_every={check_every}; wanted 0 or more")
-        self.scheme = scheme_named(scheme) if isinstance(scheme, str) else scheme
+        self.scheme = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
         self.state: RunningState | None = None
         self.updates = 0
         """Calls so far that were for learning."""

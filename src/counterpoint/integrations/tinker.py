@@ -15,8 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from counterpoint.credit import Scheme, advantages
-from counterpoint.credit.catalogue import scheme_named
+from counterpoint.credit import Scheme, advantages, plain_scheme_named
 from counterpoint.errors import LabelError, RewardError, SchemeError
 from counterpoint.integrations.entry import Given, credit_of, imported
 from counterpoint.integrations.recorder import places
@@ -50,7 +49,7 @@ def group_rewards(
         RewardError: infinite rewards, or steps' rewards that are not finite.
         LabelError: not an agent for each trajectory.
     """
-    told = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    told = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
     if told.keeps_state:
         raise SchemeError(
             "got a scheme with memory, which a builder loses when it is sent to a worker; "

@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import advantages
-from counterpoint.credit.catalogue import scheme_named
+from counterpoint.credit import advantages, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
 from counterpoint.worlds.base import require
@@ -133,7 +132,7 @@ class Members:
             own = paid[:, number :: len(SCHEMES)]
             team, play = np.indices((own.shape[0] * own.shape[1], own.shape[2])).reshape(2, -1)
             labels = {"prompt": team, "rollout": team * own.shape[2] + play, "agent": 0 * team}
-            told = advantages(own.reshape(-1), labels, scheme_named(name))
+            told = advantages(own.reshape(-1), labels, plain_scheme_named(name))
             found[:, number :: len(SCHEMES)] = told.values.reshape(own.shape)
         return found
 

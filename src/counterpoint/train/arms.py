@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterpoint.credit import Scheme, catalogue
-from counterpoint.credit.baselines import baselines
-from counterpoint.errors import SchemeError, UnknownNameError
+from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
+from counterpoint.errors import SchemeError
 from counterpoint.worlds.base import Bools, Floats, Ints, Play, World
 
 SCALED = Scheme(center="none", scale="std")
@@ -29,7 +28,7 @@ class Arm:
     """What is compared with what: a name, and how rewards become advantages under it."""
 
     name: str
-    """Its name in the catalogue, or `custom`."""
+    """Its name in the catalogue, perhaps with fields that differ: `grpo,floor=0.05`."""
     scheme: Scheme
     """How the rewards, or a baseline's signal, are normalized."""
     baseline: bool = False
@@ -56,8 +55,7 @@ def arm(scheme: str | Scheme, world: World) -> Arm:
         SchemeError: a baseline that this world cannot answer, or weights for other components.
     """
     if isinstance(scheme, Scheme):
-        named = [name for name, known in catalogue().items() if known == scheme]
-        found = Arm(named[0] if named else "custom", scheme)
+        found = Arm(scheme_name(scheme), scheme)
     elif scheme in NORMALIZED_BY:
         if scheme not in world.baselines:
             answers = ", ".join(world.baselines) or "none"
@@ -66,11 +64,8 @@ def arm(scheme: str | Scheme, world: World) -> Arm:
                 f"baselines of this world: {answers}"
             )
         found = Arm(scheme, NORMALIZED_BY[scheme], baseline=True)
-    elif scheme in catalogue():
-        found = Arm(scheme, catalogue()[scheme])
     else:
-        names = ", ".join([*catalogue(), *baselines()])
-        raise UnknownNameError(f"got scheme '{scheme}'; wanted one of {names}")
+        found = Arm(scheme, plain_scheme_named(scheme))
     return found
 
 

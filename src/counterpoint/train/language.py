@@ -23,7 +23,7 @@ from counterpoint.credit import (
     Tally,
     advantages,
     catalogue,
-    scheme_named,
+    plain_scheme_named,
 )
 from counterpoint.errors import SchemeError
 from counterpoint.talk.adapters import TARGETS, Adapter
@@ -249,7 +249,7 @@ def credited_by(scheme: str | Scheme) -> Scheme:
             f"got baseline '{scheme}' for a text world, which cannot answer it; "
             f"wanted one of {', '.join(catalogue())}"
         )
-    return scheme_named(scheme)
+    return plain_scheme_named(scheme)
 
 
 def _generator(seed: int, name: str) -> torch.Generator:

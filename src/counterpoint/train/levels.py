@@ -4,7 +4,7 @@ Start with `Crediting.of`. At level `reward` the scheme turns what each decision
 reward of its own, before any value is estimated; at `advantage` it normalizes the advantage
 estimate; at `component` the estimate of each reward component, from a critic with one output for
 each. A sample is a decision here: an agent that decides more often counts more often, whatever
-the scheme's weighting says, since each decision has an estimate of its own.
+the scheme's weighting and rollout_reward say, since each decision has an estimate of its own.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import RunningState, Scheme, Tally, advantages, catalogue, scheme_named
-from counterpoint.errors import SchemeError, UnknownNameError
+from counterpoint.credit import (
+    RunningState,
+    Scheme,
+    Tally,
+    advantages,
+    plain_scheme_named,
+    scheme_name,
+)
+from counterpoint.errors import SchemeError
 from counterpoint.train.arms import NORMALIZED_BY
 from counterpoint.train.rollout import Batch
 from counterpoint.train.settings import PolicySettings
 from counterpoint.worlds.base import Bools, Floats, Ints
-from counterpoint.worlds.given import did_you_mean
 from counterpoint.worlds.steps import StepWorld
 
 Level = Literal["reward", "component", "advantage"]
@@ -53,20 +59,14 @@ class Crediting:
         if scheme in NORMALIZED_BY:
             return cls._baseline(str(scheme), world, settings)
         if isinstance(scheme, str):
-            known = [*catalogue(), COUNTERFACTUAL]
-            if scheme not in known:
-                raise UnknownNameError(
-                    f"got scheme {scheme!r}; wanted one of {', '.join(known)}"
-                    f"{did_you_mean(scheme, known)}"
-                )
-            name, point = scheme, scheme_named(scheme)
+            name, point = scheme, plain_scheme_named(scheme)
         else:
-            same = [name for name, other in catalogue().items() if other == scheme]
-            name, point = (same or ["custom"])[0], scheme
+            name, point = scheme_name(scheme), scheme
         level: Level = settings.level if settings.level != "auto" else _natural(point)
         if level == "component" and len(world.components) == 1:
             level = "advantage"
-        return cls(name, replace(point, weighting="step"), level)
+        stepwise = replace(point, weighting="step", rollout_reward="mean", gamma=1.0)
+        return cls(name, stepwise, level)
 
     @classmethod
     def _baseline(cls, name: str, world: StepWorld, settings: PolicySettings) -> Crediting:

@@ -1,0 +1,249 @@
+"""Schemes made of schemes: `Mix` adds several up, `PerRole` gives each role its own.
+
+`advantages` takes them wherever it takes a `Scheme`. Episode and step advantages of one rollout
+(GiGPO), outcome and turn advantages (MT-GRPO) are mixes; a planner that is normalized in another
+way than its workers is a scheme for each role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit.memory import JointState, RunningState
+from counterpoint.credit.result import Credit, Tally
+from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.segments import arrays_of, is_traced
+from counterpoint.errors import LabelError, SchemeError, StateError
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A weighted sum of schemes: the advantage of a row is `sum of w_i A_i`.
+
+    With one part of weight 1 it is that scheme. Edge cases are counted in each part; rows are
+    counted once.
+
+    Raises:
+        SchemeError: no part, or a part that is no pair of a finite weight and a scheme.
+    """
+
+    parts: tuple[tuple[float, Scheme], ...]
+    """Pairs of weight and scheme."""
+
+    def __post_init__(self) -> None:
+        try:
+            parts = tuple((float(weight), scheme) for weight, scheme in self.parts)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SchemeError(f"got parts={self.parts!r}; wanted pairs (weight, Scheme)") from error
+        if not parts or not all(np.isfinite(w) and isinstance(s, Scheme) for w, s in parts):
+            raise SchemeError(
+                f"got parts={self.parts!r}; wanted at least one pair (finite weight, Scheme)"
+            )
+        object.__setattr__(self, "parts", parts)
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """The schemes of the parts, in order."""
+        return tuple(scheme for _, scheme in self.parts)
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether statistics of some part live longer than one call."""
+        return any(scheme.keeps_state for scheme in self.schemes)
+
+    @property
+    def groups_by_agent(self) -> bool:
+        """Whether some part has statistics for each agent (or role)."""
+        return any(scheme.groups_by_agent for scheme in self.schemes)
+
+    def decoupled(self) -> Mix:
+        """The same mix with per-agent statistics in every part."""
+        return Mix(tuple((w, scheme.decoupled()) for w, scheme in self.parts))
+
+    def coupled(self) -> Mix:
+        """The same mix with statistics that all agents share in every part."""
+        return Mix(tuple((w, scheme.coupled()) for w, scheme in self.parts))
+
+
+@dataclass(frozen=True)
+class PerRole:
+    """A scheme for each role: the rows of a role share statistics among themselves alone.
+
+    Every role is normalized as if the others were not there. `role` defaults to the agent, so that
+    the keys may be agents' names.
+
+    Raises:
+        SchemeError: neither a role nor a default, a role twice, or something that is no scheme.
+    """
+
+    schemes: tuple[tuple[Any, Scheme], ...] = ()
+    """Pairs of role and scheme; a mapping is taken too."""
+    default: Scheme | None = None
+    """The scheme of every other role; None makes another role an error."""
+
+    def __post_init__(self) -> None:
+        pairs = self.schemes.items() if isinstance(self.schemes, Mapping) else self.schemes
+        try:
+            pairs = tuple((role, scheme) for role, scheme in pairs)
+        except (TypeError, ValueError) as error:
+            raise SchemeError(f"got schemes={self.schemes!r}; wanted role to Scheme") from error
+        given = [*(scheme for _, scheme in pairs), *([self.default] if self.default else [])]
+        if not given or not all(isinstance(scheme, Scheme) for scheme in given):
+            raise SchemeError(
+                f"got schemes={self.schemes!r} and default={self.default!r}; wanted a Scheme for "
+                "at least one role"
+            )
+        if len({role for role, _ in pairs}) < len(pairs):
+            raise SchemeError(f"got roles {[role for role, _ in pairs]}; wanted each of them once")
+        object.__setattr__(self, "schemes", pairs)
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether statistics of some role live longer than one call."""
+        return any(scheme.keeps_state for scheme in self._all())
+
+    @property
+    def groups_by_agent(self) -> bool:
+        """Whether agents have statistics of their own: roles do, always."""
+        return True
+
+    def decoupled(self) -> PerRole:
+        """The same with per-agent statistics within every role."""
+        return self._each(lambda scheme: scheme.decoupled())
+
+    def coupled(self) -> PerRole:
+        """The same with statistics that all agents of a role share."""
+        return self._each(lambda scheme: scheme.coupled())
+
+    def of(self, role: Any) -> Scheme:
+        """The scheme of a role.
+
+        Raises:
+            SchemeError: there is none, and no default.
+        """
+        scheme: Scheme | None = dict(self.schemes).get(role, self.default)
+        if scheme is None:
+            known = ", ".join(repr(name) for name, _ in self.schemes)
+            raise SchemeError(f"got role {role!r}; wanted one of {known}, or a default scheme")
+        return scheme
+
+    def _all(self) -> tuple[Scheme, ...]:
+        return (*(s for _, s in self.schemes), *((self.default,) if self.default else ()))
+
+    def _each(self, change: Callable[[Scheme], Scheme]) -> PerRole:
+        pairs = tuple((role, change(scheme)) for role, scheme in self.schemes)
+        return replace(self, schemes=pairs, default=change(self.default) if self.default else None)
+
+
+AnyScheme = Scheme | Mix | PerRole
+"""What `advantages` takes."""
+
+
+Compute = Callable[..., Credit]
+"""`advantages` of one `Scheme`."""
+
+
+def mixed(
+    rewards: Any, labels: Mapping[str, Any], mix: Mix, state: RunningState | None, compute: Compute
+) -> Credit:
+    """The credit of a mix; see `advantages`."""
+    old = _joint(state)
+    parts = [
+        compute(rewards, labels, scheme, state=old.of(i)) for i, scheme in enumerate(mix.schemes)
+    ]
+    values = sum(weight * credit.values for (weight, _), credit in zip(mix.parts, parts,
+                 strict=True))  # fmt: skip
+    tally = _summed([credit.tally for credit in parts])
+    rows = {name: getattr(parts[0].tally, name) for name in ("rows", "missing")}
+    left_out = min(credit.tally.left_out for credit in parts)
+    states = [(i, credit.state) for i, credit in enumerate(parts)]
+    return Credit(values, old.after(states), replace(tally, **rows, left_out=left_out))
+
+
+def by_role(
+    rewards: Any,
+    labels: Mapping[str, Any],
+    per: PerRole,
+    state: RunningState | None,
+    compute: Compute,
+) -> Credit:
+    """The credit of each role by its own scheme; see `advantages`."""
+    old = _joint(state)
+    roles, rows_of = _roles(labels)
+    plain = rewards if hasattr(rewards, "shape") else np.asarray(rewards, dtype=object)
+    columns = {name: _column(column) for name, column in labels.items()}
+    pieces, states, tallies = [], [], []
+    for role in roles:
+        rows = rows_of[role]
+        part = plain[arrays_of(plain).beside(rows)]
+        chosen = {name: column[rows] for name, column in columns.items()}
+        credit = compute(part, chosen, per.of(role), state=old.of(role))
+        pieces.append((rows, credit.values))
+        states.append((role, credit.state))
+        tallies.append(credit.tally)
+    if not pieces:
+        return compute(rewards, labels, per.of(None) if per.default else per.schemes[0][1])
+    values = _scattered(pieces, plain)
+    return Credit(values, old.after(states), _summed(tallies))
+
+
+def _roles(labels: Mapping[str, Any]) -> tuple[list[Any], dict[Any, NDArray[np.int64]]]:
+    """The roles in order of appearance, and the rows of each."""
+    given = labels.get("role", labels.get("agent"))
+    if given is None or is_traced(given):
+        raise LabelError(
+            f"got labels {sorted(labels)}; wanted labels['role'] (or 'agent') as known values, one "
+            "for each row: PerRole has a scheme for each role"
+        )
+    places: dict[Any, list[int]] = {}
+    for row, role in enumerate(_column(given).tolist()):
+        places.setdefault(role, []).append(row)
+    return list(places), {role: np.asarray(rows) for role, rows in places.items()}
+
+
+def _column(column: Any) -> NDArray[Any]:
+    if hasattr(column, "detach"):
+        column = column.detach().cpu()
+    if isinstance(column, list | tuple):
+        out = np.empty(len(column), dtype=object)
+        out[:] = column
+        return out
+    return np.asarray(column)
+
+
+def _scattered(pieces: Sequence[tuple[NDArray[np.int64], Any]], like: Any) -> Any:
+    """Values of the pieces' rows in the order of the batch, in the pieces' kind of array."""
+    order = np.argsort(np.concatenate([rows for rows, _ in pieces]), kind="stable")
+    library, first = arrays_of(like).name, pieces[0][1]
+    if library == "torch":
+        import torch
+
+        return torch.cat([values for _, values in pieces])[
+            torch.as_tensor(order, device=first.device)
+        ]
+    if library == "jax":
+        import jax.numpy as jnp
+
+        return jnp.concatenate([values for _, values in pieces])[order]
+    return np.concatenate([values for _, values in pieces])[order]
+
+
+def _joint(state: RunningState | None) -> JointState:
+    if not isinstance(state, JointState | None):
+        raise StateError(
+            f"got state of type {type(state).__name__} for a scheme made of schemes; wanted the "
+            "JointState that it returned, or None"
+        )
+    return state or JointState(())
+
+
+def _summed(tallies: Sequence[Tally]) -> Tally:
+    total = tallies[0]
+    for tally in tallies[1:]:
+        total += tally
+    return total

@@ -1,0 +1,211 @@
+"""One reward column, centered and divided, with a scheme's guards and policies applied.
+
+Start at `normalized`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit.groups import GroupMoments, Samples, group_moments
+from counterpoint.credit.layout import Layout, Level
+from counterpoint.credit.memory import Moments, Recalled, recall
+from counterpoint.credit.ranks import midranks
+from counterpoint.credit.result import Tally
+from counterpoint.credit.rewards import Column
+from counterpoint.credit.segments import Array
+from counterpoint.errors import RewardError
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one reward column contributes."""
+
+    values: Array
+    """[N] its advantage."""
+    weight: float
+    """Its weight in the sum."""
+    ok: Array | None
+    """[N] rows that it says something of; None = all."""
+    deviation: Array | None
+    """[N] deviation of the row's scale group, where components are weighed by it."""
+    center: Moments
+    scale: Moments
+    tally: Tally
+
+
+def normalized(column: Column, layout: Layout, center: Moments, scale: Moments) -> Part:
+    """The advantages of one reward column [N], and its memory after the call."""
+    a, scheme, where = layout.arrays, layout.scheme, layout.arrays.xp.where
+    s = layout.samples("center", column.ok)
+    x, rest, size = column.values, column.rest, column.size
+    own = group_moments(x, size, s, a, layout.epsilon, rest)
+    factor = _group_factor(own, s, layout)
+    if scheme.transform == "rank":
+        x, rest, size = midranks(own.above, own.tolerance, s, a), None, None
+        own = group_moments(x, size, s, a, layout.epsilon)
+    raw = own.low[s.ids] + own.above if s.by_rollout or rest is not None else x
+
+    values, center, tally = _centered(raw, own, s, layout, center)
+    alone, deviation = layout.lonely(s, "center")[s.ids], None
+    if scheme.scale != "none":
+        t, target, of = s, own, (x, rest)
+        if not layout.same:
+            t = layout.samples("scale", column.ok)
+            if scheme.scale_of == "centered" and scheme.center != "none":
+                of = (values, None)
+            sized = abs(raw) if size is None else size
+            target = group_moments(of[0], sized, t, a, layout.epsilon, of[1])
+            alone = alone | layout.lonely(t, "scale")[t.ids]
+        divisor, scale, more = _divisor(target, of, t, layout, column.ok, scale)
+        tally += more
+        if scheme.weigh_by == "deviation":
+            deviation = where(alone, 0.0, divisor[t.ids])
+        flat = (divisor <= 0)[t.ids]  # only where nothing differs, or squares are 0
+        unscaled = 0.0 if scheme.constant == "zero" else values
+        divisor = where(divisor <= 0, 1.0, divisor + scheme.epsilon)
+        values = where(flat, unscaled, values / divisor[t.ids])
+    values = where(alone, raw if scheme.singleton == "raw" else 0.0, values)
+    if factor is not None:
+        values = values * factor
+    if column.ok is not None:
+        values = where(column.ok, values, 0.0)
+    return Part(values, column.weight, column.ok, deviation, center, scale, tally)
+
+
+def _centered(
+    raw: Array, own: GroupMoments, s: Samples, layout: Layout, memory: Moments
+) -> tuple[Array, Moments, Tally]:
+    """Values [N] minus their center, the memory after it, and what was met."""
+    a, center = layout.arrays, layout.scheme.center
+    tally = _tally(own, s, layout, "center")
+    if center == "mean":
+        values = own.deviation
+    elif center == "none":
+        return raw, memory, tally
+    elif center == "running_mean":
+        now = _recalled(memory, own, s, layout, "center")
+        values, memory = raw - a.beside(now.mean)[s.ids], now.memory
+        tally += Tally(cold=now.cold)
+    else:
+        others = s.total[s.ids] - s.rollout_sum(s.weight, a)
+        rest = (s.total * own.mean)[s.ids] - s.rollout_sum(s.weight * own.above, a)
+        baseline = rest / a.xp.where(others > 0.5, others, 1.0)
+        values = a.xp.where(own.constant[s.ids], 0.0, own.above - baseline)
+    floor = layout.scheme.baseline_floor
+    if floor is not None:
+        low = (raw - values < floor) & (s.weight > 0)
+        values, tally = a.xp.where(low, raw - floor, values), tally + Tally(raised=a.count(low))
+    return values, memory, tally
+
+
+def _divisor(
+    target: GroupMoments,
+    of: tuple[Array, Array | None],
+    s: Samples,
+    layout: Layout,
+    ok: Array | None,
+    memory: Moments,
+) -> tuple[Array, Moments, Tally]:
+    """The divisor [n] of each scale group after its guards, the memory, and what was met.
+
+    It is 0 where there is nothing to divide by. `of` are the values [N] that `target` describes,
+    and their rest.
+    """
+    a, scheme, filled, where = layout.arrays, layout.scheme, s.total > 0, layout.arrays.xp.where
+    tally = Tally() if layout.same else _tally(target, s, layout, "scale")
+    if scheme.scale == "mean":
+        mean = target.low + target.mean
+        divisor = where(filled & (mean > target.tolerance), mean, 0.0)
+    else:
+        var, cold = target.var, 0
+        if scheme.scale == "running_std":
+            now = _recalled(memory, target, s, layout, "scale")
+            var, memory, cold = a.beside(now.var), now.memory, now.cold_scale
+            if layout.same and scheme.center == "running_mean":
+                cold = now.cold_scale - now.cold  # the others were counted with the center
+        tally += Tally(cold=cold)
+        if scheme.ddof:
+            var = var * s.total / where(s.total > 1.0, s.total - 1.0, 1.0)
+        if scheme.shrink or scheme.min_count:
+            var, few = _guarded(var, of, s, layout, ok)
+            tally += Tally(pooled=few)
+        divisor = a.xp.sqrt(var)
+    counted = layout.lonely(s, "center" if layout.same else "scale")
+    if layout.needs_samples("center" if layout.same else "scale"):
+        counted = counted | target.constant
+    tally += Tally(constants=a.count(filled & (divisor <= 0) & ~counted))
+    if scheme.floor:
+        low = filled & (divisor < scheme.floor)
+        divisor = where(low, scheme.floor, divisor)
+        tally += Tally(floored=a.count(low))
+    return divisor, memory, tally
+
+
+def _guarded(
+    var: Array, of: tuple[Array, Array | None], s: Samples, layout: Layout, ok: Array | None
+) -> tuple[Array, int]:
+    """Variances [n] pulled towards the batch's, and how many groups took that whole."""
+    a, scheme, filled, where = layout.arrays, layout.scheme, s.total > 0, layout.arrays.xp.where
+    whole = layout.samples("whole", ok)
+    batch = group_moments(of[0], None, whole, a, layout.epsilon, of[1])
+    batch_var = where(filled, a.max(batch.var[whole.ids], s.ids, s.n), 0.0)
+    rollouts = s.rollout_count(a)
+    var = (rollouts * var + scheme.shrink * batch_var) / where(
+        filled, rollouts + scheme.shrink, 1.0
+    )
+    few = filled & (rollouts < scheme.min_count - 0.5)
+    return where(few, batch_var, var), a.count(few)
+
+
+def _group_factor(own: GroupMoments, s: Samples, layout: Layout) -> Array | None:
+    """[N] the scheme's factor on the advantages of each row's group; None = 1."""
+    scheme, a = layout.scheme, layout.arrays
+    if scheme.group_weight == "none":
+        return None
+    where = a.xp.where
+    p = where(s.total > 0, own.low + own.mean, 0.5)
+    outside = (p < -own.tolerance) | (p > 1.0 + own.tolerance)
+    if not a.traced and a.count(outside):
+        raise RewardError(
+            f"got {a.count(outside)} groups whose mean reward is outside of 0 to 1; wanted success "
+            f"rates, which group_weight={scheme.group_weight!r} is defined for"
+        )
+    p = where(p < 0.0, 0.0, where(p > 1.0, 1.0, p))
+    distance = sum(where(q > 0.0, q * a.xp.log(where(q > 0.0, 2.0 * q, 1.0)), 0.0)
+                   for q in (p, 1.0 - p))  # fmt: skip
+    return a.xp.exp(-scheme.group_strength * distance)[s.ids]
+
+
+def _tally(own: GroupMoments, s: Samples, layout: Layout, level: Level) -> Tally:
+    """How many groups a level has, and how many have one sample or no variance."""
+    filled, lonely = s.total > 0, layout.lonely(s, level)
+    needs_spread = layout.needs_samples(level)
+    constant = filled & own.constant & ~lonely
+    count = layout.arrays.count
+    return Tally(
+        groups=count(filled),
+        singletons=count(filled & lonely),
+        constants=count(constant) if needs_spread else 0,
+    )
+
+
+def _recalled(
+    memory: Moments, own: GroupMoments, s: Samples, layout: Layout, level: Level
+) -> Recalled:
+    """Running statistics by group; NumPy from here on, since memory outlives the call."""
+    keys = layout.keys(level)
+    weight, mean, var, tolerance = (
+        _numpy(v)[: len(keys)] for v in (s.total, own.low + own.mean, own.var, own.tolerance)
+    )
+    now = recall(memory, keys, weight, mean, var, tolerance, layout.scheme)
+    spare = np.zeros(s.n - len(keys))  # the group of rows that do not count
+    return now._replace(mean=np.append(now.mean, spare), var=np.append(now.var, spare))
+
+
+def _numpy(values: Array) -> NDArray[np.float64]:
+    values = values.detach().cpu() if hasattr(values, "detach") else values
+    return np.asarray(values, dtype=np.float64)

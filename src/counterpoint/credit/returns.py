@@ -1,0 +1,99 @@
+"""What a row counts as: its own reward, or the sum, the last or the rest of its agent's rewards.
+
+Trainers write the return of an episode on every row of it, in the last row alone, or in parts.
+`rollout_reward` says which; statistics come after it and need not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit.labels import Labels
+from counterpoint.credit.rewards import Column
+from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.segments import Array, Arrays
+from counterpoint.credit.traced import traced_order
+
+
+def returned(column: Column, table: Labels, scheme: Scheme, a: Arrays) -> Column:
+    """`column` with the value that `rollout_reward` gives each row.
+
+    A row without a reward takes part in its agent's rollout like any other; it is left out only
+    where nothing of that rollout (for `to_go`: nothing from the row on) has a reward.
+
+    Args:
+        column: one reward column [N].
+        table: the labels; rows are ordered by turn where it is given, else as they come.
+        scheme: whose `rollout_reward` and `gamma` are used.
+        a: the array library.
+    """
+    cell, n = table.speakers()
+    if not table.traced and np.bincount(cell, minlength=1).max() < 2:
+        return column  # one row an agent and rollout: it is the first, the last and the sum
+    ids = cell if table.traced else a.beside(cell)
+    known = a.floats(column.values == column.values) if column.ok is None else a.floats(column.ok)
+    size = abs(column.values) if column.size is None else column.size
+    if scheme.rollout_reward == "sum":
+        values, sizes, there = (
+            a.sum(part * known, ids, n)[ids] for part in (column.values, size, 1.0 + 0.0 * known)
+        )
+    else:
+        order = _order(table, cell, n, a)
+        if scheme.rollout_reward == "last":
+            values, sizes, there = _last(column.values, size, known, ids, n, order, a)
+        else:
+            parts = (column.values * known, size * known, known)
+            gammas = (scheme.gamma, scheme.gamma, 1.0)
+            values, sizes, there = (
+                _to_go(part, gamma, ids, order, a)
+                for part, gamma in zip(parts, gammas, strict=True)
+            )
+    ok = None if column.ok is None else there > 0.5
+    return replace(column, values=values, size=sizes, ok=ok)
+
+
+def _last(
+    x: Array, size: Array, known: Array, ids: Array, n: int, order: Array, a: Arrays
+) -> tuple[Array, Array, Array]:
+    """The last known value of each row's cell, its size, and whether there is one; each [N]."""
+    place = a.floats(a.argsort(order))  # of each row in the order of its cell
+    latest = a.max(a.xp.where(known > 0, place, -1.0), ids, n)[ids]
+    is_last = a.floats((known > 0) & (place == latest))
+    return (
+        a.sum(x * is_last, ids, n)[ids],
+        a.sum(size * is_last, ids, n)[ids],
+        a.floats(latest >= 0),
+    )
+
+
+def _to_go(x: Array, gamma: float, ids: Array, order: Array, a: Arrays) -> Array:
+    """[N] `x_t + gamma x_(t+1) + ...` over the rows of a cell from each row on.
+
+    Doubles the span that is summed in each pass, so that T steps take log T passes and no sum is a
+    difference of larger ones.
+    """
+    total, cell = x[order], ids[order]
+    reach, power, rows = 1, gamma, len(total)
+    while reach < rows and power != 0.0:
+        place = a.places(rows)
+        ahead = a.xp.where(place + reach < rows, place + reach, 0)
+        same = (place + reach < rows) & (cell[ahead] == cell)
+        if not a.traced and not a.count(same):
+            break
+        total = total + a.xp.where(same, power * total[ahead], 0.0)
+        reach, power = 2 * reach, power * power
+    return total[a.argsort(order)]
+
+
+def _order(table: Labels, cell: Array, n: int, a: Arrays) -> Array:
+    """[N] rows sorted by cell, then by turn where it is given, then as they come."""
+    turn = table.columns.get("turn")
+    if table.traced:
+        return traced_order(cell, turn)
+    if turn is None:
+        return a.beside(np.argsort(cell, kind="stable"))
+    order: NDArray[np.int64] = np.lexsort((np.asarray(turn), cell))
+    return a.beside(order)

@@ -1,0 +1,185 @@
+"""Schemes written down: `grpo_rows,floor=0.05` on a command line, a table in TOML.
+
+Start at `scheme_named`; `scheme_name` is its inverse.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+from counterpoint.credit.catalogue import ALIASES, catalogue
+from counterpoint.credit.composite import AnyScheme, Mix, PerRole
+from counterpoint.credit.scheme import Scheme
+from counterpoint.errors import SchemeError, UnknownNameError
+
+
+def scheme_named(name: str | Mapping[str, Any]) -> AnyScheme:
+    """The scheme that a name, a trainer's name, or a name with changed fields stands for.
+
+    Args:
+        name: `grpo`; `trl`; `grpo_rows,floor=0.05,center_by=prompt+agent`; or a table such as
+            `{"scheme": "grpo_rows", "floor": 0.05}`. Labels and numbers of a tuple are joined by
+            `+`. `custom` stands for a `Scheme` with no field changed.
+
+    Raises:
+        UnknownNameError: nothing is called that; the message lists what there is.
+        SchemeError: a field that a scheme does not have, or a value that it cannot take.
+    """
+    if isinstance(name, Mapping):
+        given = dict(name)
+        base = str(given.pop("scheme", "custom"))
+        changes = {str(field): value for field, value in given.items()}
+    else:
+        base, *pairs = (part.strip() for part in str(name).split(","))
+        changes = dict(_pair(pair) for pair in pairs)
+    found = _base(base)
+    if not changes:
+        return found
+    if not isinstance(found, Scheme):
+        raise SchemeError(
+            f"got fields for {base!r}, which is made of several schemes; wanted it alone, or "
+            "Mix and PerRole in Python"
+        )
+    values = {field: _value(field, value) for field, value in changes.items()}
+    if "center_by" in values and "scale_by" not in values and found.center_by == found.scale_by:
+        values["scale_by"] = None  # one grouping stays one
+    return replace(found, **values)
+
+
+def plain_scheme_named(name: str | Mapping[str, Any]) -> Scheme:
+    """The scheme of that name, where one `Scheme` is needed.
+
+    Raises:
+        UnknownNameError, SchemeError: as `scheme_named`; or it is made of several schemes.
+    """
+    return plain(scheme_named(name), str(name))
+
+
+def plain(scheme: AnyScheme, name: str = "") -> Scheme:
+    """`scheme` itself, where one `Scheme` is needed.
+
+    Raises:
+        SchemeError: it is made of several schemes.
+    """
+    if isinstance(scheme, Scheme):
+        return scheme
+    raise SchemeError(
+        f"got {name or type(scheme).__name__}, which is made of several schemes; wanted one "
+        "Scheme here: `counterpoint.credit.advantages` and TeamCredit take mixes"
+    )
+
+
+def scheme_name(scheme: AnyScheme) -> str:
+    """The catalogue's name of a scheme, or the entry nearest to it with the fields that differ."""
+    for name, known in catalogue().items():
+        if known == scheme:
+            return name
+    if isinstance(scheme, Mix):
+        return " + ".join(f"{weight:g} * ({scheme_name(part)})" for weight, part in scheme.parts)
+    if isinstance(scheme, PerRole):
+        parts = [f"{role}: {scheme_name(part)}" for role, part in scheme.schemes]
+        parts += [f"other roles: {scheme_name(scheme.default)}"] if scheme.default else []
+        return "; ".join(parts)
+    bases = {n: known for n, known in catalogue().items() if isinstance(known, Scheme)}
+    changes = {n: _changes(known, scheme) for n, known in {"custom": Scheme(), **bases}.items()}
+    nearest = min(changes, key=lambda n: (len(changes[n]), n == "custom"))
+    return ",".join([nearest, *(f"{k}={_text(v)}" for k, v in changes[nearest].items())])
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """`a,b,floor=0.05,c` as the schemes `a`, `b,floor=0.05` and `c`."""
+    names: list[str] = []
+    for part in (part.strip() for part in text.split(",")):
+        if "=" in part and names:
+            names[-1] += f",{part}"
+        elif part:
+            names.append(part)
+    return tuple(names)
+
+
+def _base(name: str) -> AnyScheme:
+    name = ALIASES.get(name, name)
+    if name == "custom":
+        return Scheme()
+    known = catalogue()
+    if name not in known:
+        near = difflib.get_close_matches(name, [*known, *ALIASES], 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UnknownNameError(f"got scheme {name!r}; wanted one of {', '.join(known)}{hint}")
+    return known[name]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    field, sign, value = text.partition("=")
+    if not sign:
+        raise SchemeError(f"got {text!r} after a scheme's name; wanted field=value, floor=0.05")
+    return field.strip(), value.strip()
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    return {spec.name: get_type_hints(Scheme)[spec.name] for spec in fields(Scheme)}
+
+
+def _value(field: str, value: Any) -> Any:
+    """The value of a field, from text or from a plain value of TOML or JSON."""
+    kinds = _kinds()
+    if field not in kinds:
+        near = difflib.get_close_matches(field, list(kinds), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SchemeError(f"got {field!r}; wanted a field of Scheme: {', '.join(kinds)}{hint}")
+    if not isinstance(value, str):
+        return tuple(map(_tupled, value)) if isinstance(value, list | tuple) else value
+    kind = str(kinds[field])
+    options = {one for part in (kinds[field], *get_args(kinds[field])) for one in get_args(part)}
+    if value == "none" and "none" not in options and "None" in kind:
+        return None
+    try:
+        if field == "conditions":
+            return tuple(_condition(one) for one in value.split("+") if one)
+        if field == "weights":
+            return tuple(float(one) for one in value.split("+"))
+        if field in ("center_by", "scale_by"):
+            return tuple(one for one in value.split("+") if one)
+        if field in ("ddof", "min_count"):
+            return int(value)
+        return float(value) if "float" in kind else value
+    except ValueError as error:
+        raise SchemeError(
+            f"got {field}={value!r}; wanted a value that the field can take"
+        ) from error
+
+
+def _condition(text: str) -> tuple[int, int, float]:
+    k, j, least = text.split("/")
+    return int(k), int(j), float(least)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _changes(base: Scheme, scheme: Scheme) -> dict[str, Any]:
+    changed = {
+        spec.name: getattr(scheme, spec.name)
+        for spec in fields(Scheme)
+        if getattr(base, spec.name) != getattr(scheme, spec.name)
+    }
+    if "center_by" in changed:
+        changed["scale_by"] = scheme.scale_by
+    return changed
+
+
+def _text(value: Any) -> str:
+    """A field's value as `_value` reads it."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "+".join(
+            "/".join(map(_text, v)) if isinstance(v, tuple) else _text(v) for v in value
+        )
+    return repr(value) if isinstance(value, float) else str(value)
