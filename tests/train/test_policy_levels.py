@@ -7,7 +7,7 @@ import pytest
 import torch
 from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, played, random_tape, small
 
-from counterpoint.credit import Scheme, catalogue
+from counterpoint.credit import Scheme, catalogue, entries
 from counterpoint.errors import LabelError, SchemeError, SettingError, UnknownNameError
 from counterpoint.train.estimates import generalized_advantages, paid_by_decision
 from counterpoint.train.levels import Crediting, apply, labels
@@ -32,14 +32,15 @@ def raw_estimates(batch, values, left, reward=None, gamma=0.95, gae=0.95):
 
 def test_auto_takes_rewards_for_memory_components_for_normalize_first_else_advantages():
     two = PaysTheBetterArm(parts=True)
-    natural = {name: Crediting.of(name, two, small()).level for name in catalogue()}
+    plain = [name for name, entry in entries().items() if not entry.needs]
+    natural = {name: Crediting.of(name, two, small()).level for name in plain}
     assert {n for n, level in natural.items() if level == "reward"} == {
-        "group_reward_decoupled", "spiral_rae", "marshal_style",
+        "group_reward_decoupled", "spiral_rae", "marshal_style", "maxrl", "corpo",
     }  # fmt: skip
     assert {n for n, level in natural.items() if level == "component"} == {
-        "gdpo", "agent_x_component",
+        "gdpo", "agent_x_component", "dvao", "gd2po",
     }  # fmt: skip
-    assert sum(level == "advantage" for level in natural.values()) == len(natural) - 5
+    assert sum(level == "advantage" for level in natural.values()) == len(natural) - 9
     assert Crediting.of("gdpo", PaysTheBetterArm(), small()).level == "advantage"  # one component
     assert Crediting.of("counterfactual", two, small()).level == "advantage"
     for level in ("reward", "component", "advantage"):
@@ -49,7 +50,7 @@ def test_auto_takes_rewards_for_memory_components_for_normalize_first_else_advan
 def test_a_scheme_is_known_by_its_name_or_by_what_it_is():
     world = PaysTheBetterArm()
     assert Crediting.of(catalogue()["happo_per_agent"], world, small()).name == "happo_per_agent"
-    assert Crediting.of(Scheme(floor=0.5), world, small()).name == "custom"
+    assert Crediting.of(Scheme(floor=0.5), world, small()).name == "mappo_pooled,floor=0.5"
     assert Crediting.of("grpo", world, small()).scheme.weighting == "step"
 
 

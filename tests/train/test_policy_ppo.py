@@ -10,13 +10,13 @@ import torch
 from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, random_tape, small
 from torch import nn
 
-from counterpoint.credit import catalogue
+from counterpoint.credit import entries
 from counterpoint.train.adam import Adam
 from counterpoint.train.levels import COUNTERFACTUAL
 from counterpoint.train.policies import Learner
 from counterpoint.train.ppo import improve, mean_of, parts_of, policy_losses, value_loss
 
-ARMS = (*catalogue(), COUNTERFACTUAL)
+ARMS = (*(name for name, entry in entries().items() if not entry.needs), COUNTERFACTUAL)
 
 
 def chance_of_the_better_arm(team, world):

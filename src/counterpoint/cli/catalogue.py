@@ -9,7 +9,7 @@ import tyro
 from rich.table import Table
 
 from counterpoint.cli.output import print_json, print_result
-from counterpoint.credit import Scheme, baselines, entries
+from counterpoint.credit import AnyScheme, Mix, Scheme, baselines, entries, scheme_name
 from counterpoint.errors import UnknownNameError
 from counterpoint.train.language_settings import LanguageSettings
 from counterpoint.worlds import catalogue as worlds
@@ -143,24 +143,32 @@ def facts_of(name: str) -> dict[str, Any]:
 def scheme_facts() -> dict[str, dict[str, Any]]:
     """Name to what is known of each scheme and baseline, ready for JSON."""
     facts: dict[str, dict[str, Any]] = {}
-    default = Scheme()
     for name, entry in entries().items():
-        told = {
-            spec.name: getattr(entry.scheme, spec.name)
-            for spec in fields(Scheme)
-            if spec.name.endswith("_by")
-            or getattr(entry.scheme, spec.name) != getattr(default, spec.name)
-        }
         facts[name] = {
-            "kind": "scheme",
+            "kind": "scheme" if isinstance(entry.scheme, Scheme) else "mix",
             "title": entry.title,
             "citation": entry.citation,
             "note": entry.note,
-            "fields": told,
+            "needs": entry.needs,
+            "fields": _fields(entry.scheme),
         }
     for name, baseline in baselines().items():
         facts[name] = {"kind": "baseline", **asdict(baseline)}
     return facts
+
+
+def _fields(scheme: AnyScheme) -> dict[str, Any]:
+    """Fields that differ from the default, and groupings; of a mix those of its parts."""
+    if isinstance(scheme, Mix):
+        parts = [f"{weight:g} * ({scheme_name(part)})" for weight, part in scheme.parts]
+        return {f"part {place}": part for place, part in enumerate(parts, start=1)}
+    default = Scheme()
+    return {
+        spec.name: getattr(scheme, spec.name)
+        for spec in fields(Scheme)
+        if spec.name in ("center_by", "scale_by")
+        or getattr(scheme, spec.name, None) != getattr(default, spec.name)
+    }
 
 
 def _show(facts: dict[str, Any], as_json: bool) -> None:

@@ -31,6 +31,15 @@ class Entry:
     note: str = ""
     """Where paper and code differ, which of them this is; or what to mind."""
 
+    @property
+    def needs(self) -> str:
+        """What it needs beside one reward of any size for each row; empty = nothing."""
+        if not isinstance(self.scheme, Scheme):
+            return "a caller that takes several schemes at once, as `advantages` does"
+        if self.scheme.conditions:
+            return f"at least {1 + max(max(c[:2]) for c in self.scheme.conditions)} components"
+        return "rewards between 0 and 1" if self.scheme.group_weight != "none" else ""
+
 
 PROMPT, AGENT = ("prompt",), ("agent",)
 ROLE, PROMPT_ROLE = ("role",), ("prompt", "role")

@@ -6,7 +6,7 @@ Start at `scheme_named`; `scheme_name` is its inverse.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any, get_args, get_type_hints
@@ -17,13 +17,14 @@ from counterpoint.credit.scheme import Scheme
 from counterpoint.errors import SchemeError, UnknownNameError
 
 
-def scheme_named(name: str | Mapping[str, Any]) -> AnyScheme:
+def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> AnyScheme:
     """The scheme that a name, a trainer's name, or a name with changed fields stands for.
 
     Args:
         name: `grpo`; `trl`; `grpo_rows,floor=0.05,center_by=prompt+agent`; or a table such as
             `{"scheme": "grpo_rows", "floor": 0.05}`. Labels and numbers of a tuple are joined by
             `+`. `custom` stands for a `Scheme` with no field changed.
+        also: names that the caller knows beside these, for the message of an unknown one.
 
     Raises:
         UnknownNameError: nothing is called that; the message lists what there is.
@@ -36,7 +37,7 @@ def scheme_named(name: str | Mapping[str, Any]) -> AnyScheme:
     else:
         base, *pairs = (part.strip() for part in str(name).split(","))
         changes = dict(_pair(pair) for pair in pairs)
-    found = _base(base)
+    found = _base(base, tuple(also))
     if not changes:
         return found
     if not isinstance(found, Scheme):
@@ -50,13 +51,13 @@ def scheme_named(name: str | Mapping[str, Any]) -> AnyScheme:
     return replace(found, **values)
 
 
-def plain_scheme_named(name: str | Mapping[str, Any]) -> Scheme:
+def plain_scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> Scheme:
     """The scheme of that name, where one `Scheme` is needed.
 
     Raises:
         UnknownNameError, SchemeError: as `scheme_named`; or it is made of several schemes.
     """
-    return plain(scheme_named(name), str(name))
+    return plain(scheme_named(name, also=also), str(name))
 
 
 def plain(scheme: AnyScheme, name: str = "") -> Scheme:
@@ -101,15 +102,16 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _base(name: str) -> AnyScheme:
+def _base(name: str, also: tuple[str, ...]) -> AnyScheme:
     name = ALIASES.get(name, name)
     if name == "custom":
         return Scheme()
     known = catalogue()
     if name not in known:
-        near = difflib.get_close_matches(name, [*known, *ALIASES], 1)
+        near = difflib.get_close_matches(name, [*known, *also, *ALIASES], 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownNameError(f"got scheme {name!r}; wanted one of {', '.join(known)}{hint}")
+        names = ", ".join([*known, *also])
+        raise UnknownNameError(f"got scheme {name!r}; wanted one of {names}{hint}")
     return known[name]
 
 

@@ -200,7 +200,10 @@ def _best(log: Log, scheme: Scheme) -> NDArray[np.bool_]:
 
 def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
     """[A] mean and deviation of each agent's reward."""
-    rewards, n = log.rewards(replace(scheme, components="sum_first")), len(log.agents)
+    rewards, n = (
+        log.rewards(replace(scheme, components="sum_first", weigh_by="fixed", agreement=0.0)),
+        len(log.agents),
+    )
     ok = ~np.isnan(rewards)
     agent, count = log.agent[ok], np.bincount(log.agent[ok], minlength=n).astype(np.float64)
     low = np.where(count > 0, 1.0, np.nan) * (rewards[ok].min() if ok.any() else 0.0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
+from counterpoint.credit import Scheme, baselines, plain_scheme_named, scheme_name
 from counterpoint.errors import SchemeError
 from counterpoint.worlds.base import Bools, Floats, Ints, Play, World
 
@@ -65,7 +65,7 @@ def arm(scheme: str | Scheme, world: World) -> Arm:
             )
         found = Arm(scheme, NORMALIZED_BY[scheme], baseline=True)
     else:
-        found = Arm(scheme, plain_scheme_named(scheme))
+        found = Arm(scheme, plain_scheme_named(scheme, also=baselines()))
     return found
 
 

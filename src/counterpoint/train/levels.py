@@ -59,7 +59,7 @@ class Crediting:
         if scheme in NORMALIZED_BY:
             return cls._baseline(str(scheme), world, settings)
         if isinstance(scheme, str):
-            name, point = scheme, plain_scheme_named(scheme)
+            name, point = scheme, plain_scheme_named(scheme, also=(COUNTERFACTUAL,))
         else:
             name, point = scheme_name(scheme), scheme
         level: Level = settings.level if settings.level != "auto" else _natural(point)
@@ -88,7 +88,10 @@ class Crediting:
 
 
 def _natural(scheme: Scheme) -> Level:
-    if scheme.keeps_state:
+    of_rewards = (
+        scheme.scale == "mean" or scheme.group_weight != "none" or scheme.baseline_floor is not None
+    )
+    if scheme.keeps_state or of_rewards:
         return "reward"
     return "component" if scheme.components == "normalize_first" else "advantage"
 
