@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import Scheme, catalogue
+from counterpoint.credit import Scheme, catalogue, plain_scheme_named
 from counterpoint.diagnose.agents import dead_rows
 from counterpoint.diagnose.bound import Kept, Units, kept_by
 from counterpoint.diagnose.log import Floats, Log
@@ -139,7 +139,7 @@ class Judge:
         for name in _order(now.scheme, len(self.log.decisions.components), decouple):
             if name not in known:
                 continue
-            scheme = replace(known[name], weights=self.weights)
+            scheme = replace(plain_scheme_named(name), weights=self.weights)
             if scheme in seen:
                 continue
             seen.add(scheme)
