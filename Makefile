@@ -26,7 +26,7 @@ test: .venv/.dev  ## the tests: under 8 minutes on two cores
 	$(BIN)/python -m pytest -n 2 -rs
 
 test-all: .venv/.all  ## also the slow proofs: torch, JAX, Ray, kill loops, mutation testing
-	$(BIN)/python -m pytest -n 2 -rs -m 'slow or not slow'
+	COUNTERPOINT_EXAMPLES=1000 $(BIN)/python -m pytest -n 2 -rs -m 'slow or not slow'
 	$(BIN)/python bench/mutation.py
 
 peers: .venv/.dev  ## the environments in which slow tests run other trainers' real packages (6 GB)

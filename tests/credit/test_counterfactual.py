@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,7 +142,7 @@ class TestComa:
         moved = coma(q + 100.0, policy, np.zeros(n, dtype=int)).values
         np.testing.assert_allclose(moved, each[:, 0], atol=1e-11)
 
-    @settings(max_examples=1000, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None)
     @given(SEEDS)
     def test_always_finite_and_counted(self, seed: int) -> None:
         rng = np.random.default_rng(seed)

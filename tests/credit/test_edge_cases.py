@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from array_kinds import KINDS, credit_of
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -17,7 +18,7 @@ from counterpoint.credit import Scheme, Tally, advantages, catalogue
 from counterpoint.errors import LabelError, RewardError
 
 SEEDS = st.integers(0, 2**32 - 1)
-FUZZ = settings(max_examples=1000, deadline=None, derandomize=True)
+FUZZ = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 EVERY = list(ANY)
 FAMILIES = {
     "batch": ["none", "center", "mappo_pooled", "reinforce_plus_plus", "lite_ppo", "agent_mean",

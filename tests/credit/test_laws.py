@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 import pytest
 from array_kinds import KINDS, credit_of, few_shapes
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_teams import (
@@ -27,7 +28,7 @@ from random_teams import (
 from counterpoint.credit import Scheme, catalogue
 
 SEEDS = st.integers(0, 2**32 - 1)
-LAW = settings(max_examples=1000, deadline=None, derandomize=True)
+LAW = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 POLICIES = {"singleton": "zero", "constant": "zero"}
 UNGUARDED = {"floor": 0.0, "shrink": 0.0, "min_count": 0}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_teams import rewards, scheme, uneven
@@ -80,7 +81,7 @@ class TestByHand:
 
 
 class TestSavedAndRestored:
-    @settings(max_examples=1000, deadline=None, derandomize=True)
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
     @given(SEEDS, SEEDS, SEEDS, st.sampled_from(["ema", "welford"]), st.integers(0, 3))
     def test_continues_bit_for_bit(
         self, structure: int, values: int, point: int, memory: str, stop: int
