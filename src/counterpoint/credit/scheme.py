@@ -91,9 +91,10 @@ class Scheme:
     group_strength: float = 1.0
     """How strongly `group_weight` acts; at least 0."""
     agreement: float = 0.0
-    """Smallest `|sum of w_k A_k| / sum of |w_k A_k|` over the components of a row (with
-    `normalize_first`; GD2PO). A row below it gets 0, and the others of its center group are
-    multiplied by the share that is left; 1 drops every row whose components disagree in sign."""
+    """Smallest agreement of a row's components: the size of the sum of `w_k A_k` over the sum of
+    their sizes (with `normalize_first`; GD2PO). A row below it gets 0, and the others of its center
+    group are multiplied by the share that is left; 1 drops every row whose components disagree in
+    sign."""
     clip: float = 0.0
     """Largest advantage in size, applied last and counted; 0 clips nothing."""
     singleton: Literal["zero", "raw"] = "zero"
@@ -101,7 +102,8 @@ class Scheme:
     constant: Literal["zero", "unscaled"] = "zero"
     """A group without variance: advantage 0, or the centered value undivided."""
     missing: Literal["leave_out", "as_zero"] = "leave_out"
-    """NaN and None: no contribution and advantage 0, or (as in a nansum) a reward of 0."""
+    """A row without any component that counts: no contribution and advantage 0, or a reward of 0.
+    A single missing component is absent from the sum either way."""
     whiten: Literal["none", "batch"] = "none"
     """A last pass that gives the whole batch mean 0 and deviation 1 (GDPO)."""
     whiten_weighting: Literal["step", "trajectory"] | None = None
