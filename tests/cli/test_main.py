@@ -182,3 +182,22 @@ def test_config_files(tmp_path):
     file.write_text("seeds = [")
     with pytest.raises(SettingError, match="TOML"):
         read_config(file)
+
+
+def test_schemes_with_fields_that_differ(tmp_path, capsys) -> None:
+    """Two spellings on the command line and in a file are one comparison."""
+    flags = ["--seeds", "1", "--set", "updates=2", "--json"]
+    assert (
+        main(["compare", "regions", "--schemes", "grpo, grpo_rows,floor=0.05,clip=3", *flags]) == 0
+    )
+    wanted = json.loads(capsys.readouterr().out)
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        'world = "regions"\nschemes = ["grpo", {scheme = "grpo_rows", floor = 0.05, clip = 3.0}]\n'
+    )
+    assert main(["compare", "--config", str(plan), *flags]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(wanted["schemes"]) == ["grpo", "grpo_rows,floor=0.05,clip=3"]
+    assert list(found["schemes"]) == ["grpo", "grpo_rows,floor=0.05,clip=3.0"]
+    own = "grpo_rows,floor=0.05,clip=3"
+    assert found["schemes"][own + ".0"]["return"] == wanted["schemes"][own]["return"]

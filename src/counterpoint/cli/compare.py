@@ -13,7 +13,7 @@ import tyro
 from counterpoint.cli.live import Comparison, watching
 from counterpoint.cli.output import print_json, print_result, progress, say, say_batch
 from counterpoint.cli.results import prepare, save
-from counterpoint.credit import split_names
+from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError
 from counterpoint.experiments import Plan, compare
 from counterpoint.experiments.compare import kind_of, stage_of
@@ -47,9 +47,10 @@ class Compare:
     world: Annotated[str | None, tyro.conf.Positional] = None
     """Name of a world (`counterpoint worlds` lists them), or of your own: package.module:Class."""
     schemes: str | None = None
-    """Names with commas between (`counterpoint schemes` lists them); default: pooled, per agent,
-    running per agent, and group and the counterfactual baseline where the world knows it, or none;
-    in a text world the mean of each agent."""
+    """Names with commas between (`counterpoint schemes` lists them), each perhaps with fields that
+    differ: `grpo,grpo_rows,floor=0.05` is two schemes. Default: pooled, per agent, running per
+    agent, and group and the counterfactual baseline where the world knows it, or none; in a text
+    world the mean of each agent."""
     seeds: int | None = None
     """How many seeds; default 10, or 5 in a world of many steps or a text world."""
     budget: int | None = None
@@ -63,8 +64,8 @@ class Compare:
     first."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     config: Path | None = None
-    """A TOML file with `world`, `schemes`, `seeds`, `budget`, `seconds`, `policy` and a table
-    `[set]`; flags override it."""
+    """A TOML file with `world`, `schemes` (names, or tables such as `{scheme = "grpo_rows", floor =
+    0.05}`), `seeds`, `budget`, `seconds`, `policy` and a table `[set]`; flags override it."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json. In a world of many steps or of words also
     for the run of each training: the same command again goes on where it was."""
@@ -105,7 +106,11 @@ class Compare:
         seconds = told.get("seconds") if self.seconds is None else self.seconds
         settings = {**told.get("set", {}), **read_settings(self.set)}
         policy = told.get("policy") if self.policy is None else self.policy
-        names = tuple(str(name).strip() for name in schemes if str(name).strip())
+        names = tuple(
+            scheme_name(scheme_named(one)) if isinstance(one, dict) else str(one).strip()
+            for one in schemes
+            if str(one).strip()
+        )
         return Plan(str(world), names, seeds, settings, self.control, budget, seconds, policy)
 
 

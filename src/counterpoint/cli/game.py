@@ -14,6 +14,7 @@ from rich.text import Text
 from counterpoint.cli.compare import read_names, read_settings
 from counterpoint.cli.output import print_json, print_result, progress, say
 from counterpoint.cli.results import prepare, save
+from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
 from counterpoint.experiments.games import SCHEMES, game_document, learning_document
 from counterpoint.games import catalogue, make_game, read_game
@@ -82,7 +83,7 @@ class GameCommand:
             prepare(self.out)
         document = game_document(game)
         if self.learn:
-            schemes = read_names(self.schemes)
+            schemes = split_names(self.schemes)
             remedies = read_names(self.remedies)
             with progress(f"learning {game.name}") as report:
                 document["learned"] = learning_document(
