@@ -24,10 +24,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.diagnose import CAUSES, collapsed, diagnose, drowning, gradient_statistics
+from counterpoint.diagnose import (
+    CAUSES,
+    collapsed_updates,
+    diagnose,
+    drowning,
+    gradient_statistics,
+    signal_kept,
+)
+from counterpoint.diagnose.evidence import Evidence, sample_noise, signal_power
+from counterpoint.diagnose.kept import LOW, kept_in_each
 from counterpoint.records import Decisions
 from counterpoint.stats import wilson_interval
 from counterpoint.train import train
+from counterpoint.train.telemetry import improvable_at
 from counterpoint.worlds import make
 
 Array = NDArray[Any]
@@ -228,28 +238,79 @@ def cosine(share: float) -> list[Table]:
                     row[f"told, SNR {snr:g}"] = np.mean(s.cosine_low > 0)
                     row[f"covered, SNR {snr:g}"] = np.mean((s.snr_low <= snr) & (s.snr_high >= snr))
                 table.rows.append(row)
-    return [table, _windows(max(20, round(200 * share)))]
+    return [table]
 
 
-def _windows(teams: int) -> Table:
-    """How a window of updates turns intervals into collapses, at a constant signal-to-noise."""
-    table = Table(
-        "Window of a collapse",
-        f"Share of 200 updates counted as collapsed, {teams} agents a row with normal noise, 8 "
-        "micro-batches and a signal-to-noise power that stays the same all along.",
+HEALTHY = {
+    "regions": "happo_per_agent",
+    "homogeneous": "mappo_pooled",
+    "variable_calls": "mappo_pooled",
+    "idle_then_needed": "mappo_pooled",
+    "all_hands": "grpo",
+    "unequal_stakes": "grpo",
+}
+"""Worlds, and statistics that fit the way in which their rewards vary."""
+
+
+def kept(share: float) -> list[Table]:
+    """False alarms of `signal_kept` on healthy trainings, and what it says of planted losses."""
+    seeds = range(max(2, round(5 * share)))
+    alarms = Table(
+        "Healthy trainings called collapsed",
+        f"{len(seeds)} trainings a row, each judged alone. `kept` is over all of them; `known` is "
+        "how many of their agents get a number, `called` how many of all agents have a whole "
+        "interval below a quarter, `windows` the share of updates in a collapsed window.",
     )
-    for parameters in (4, 32):
-        for snr in (0.0, 0.25, 0.5, 1.0, 2.0):
-            rng = np.random.default_rng(parameters)
-            g = rng.normal(size=(teams, 200, 8, 1, parameters))
-            g[..., 0] += math.sqrt(snr * parameters / 8)
-            low = gradient_statistics(g).cosine_low
-            row: dict[str, Any] = {"parameters": parameters, "SNR": snr}
-            for window in (5, 10, 20, 30):
-                flat = collapsed(low, np.ones(low.shape, dtype=bool), window)
-                row[f"{window} updates"] = float(flat.mean())
-            table.rows.append(row)
-    return table
+    total = called = 0
+    for name, scheme in HEALTHY.items():
+        done = train(make(name, {}), scheme, seeds)
+        improvable = improvable_at(done.accuracy)
+        each = kept_in_each(done.evidence, improvable)
+        over = signal_kept(done.evidence, improvable).value
+        total, called = total + each.value.size, called + int((each.high < LOW).sum())
+        alarms.rows.append({
+            "world": name, "scheme": scheme, "lowest kept": float(np.nanmin(over)),
+            "known": f"{int(np.isfinite(each.value).sum())} of {each.value.size}",
+            "called": int((each.high < LOW).sum()), "windows": float(done.collapsed.mean()),
+        })  # fmt: skip
+    alarms.rows.append({"world": "all, with 95% interval", "called": _rate(called, total)})
+    teams = max(50, round(1000 * share))
+    planted = Table(
+        "Planted losses",
+        f"{teams} agents a row with normal noise in 20 parameters, 8 micro-batches, and the same "
+        "SNR all along: 60 measured updates under two candidates, of which the scheme keeps the "
+        "planted share. `known` get a number, `covered` have it in their interval; `called` have "
+        "a whole interval below a quarter, `windows` are updates in a collapsed window.",
+    )
+    for best in (0.0, 0.1, 0.5, 2.0):
+        for ratio in (1.0, 0.5, 0.1, 0.01) if best else (1.0,):
+            evidence = _planted(np.random.default_rng(0), (best * ratio, best), teams)
+            there = np.ones(evidence.signal[..., 0, :].shape, dtype=bool)
+            each = kept_in_each(evidence, there)
+            known = np.isfinite(each.value)
+            inside = (each.low <= ratio + 1e-9) & (each.high >= ratio - 1e-9)
+            planted.rows.append({
+                "best SNR": best, "kept": ratio if best else None, "known": float(known.mean()),
+                "covered": float(inside[known].mean()) if best and known.any() else None,
+                "called": float((each.high < LOW).mean()),
+                "windows": float(collapsed_updates(evidence, there).mean()),
+            })  # fmt: skip
+    return [alarms, planted]
+
+
+def _planted(rng: Rng, snr: tuple[float, ...], teams: int) -> Evidence:
+    """Evidence [teams, 60, V, 1] of candidates with these SNRs, from the same noise."""
+    micro, size = 8, 20
+    noise = rng.normal(size=(teams, 60, micro, 1, size))
+    parts = []
+    for value in snr:
+        signal = np.zeros(size)
+        signal[0] = math.sqrt(value * size / micro)
+        gradients = noise + signal
+        power, each = signal_power(gradients), np.einsum("stmad,stmad->sta", gradients, gradients)
+        parts.append((power, sample_noise(each, power, micro)))
+    power, level = (np.stack(part, axis=2) for part in zip(*parts, strict=True))
+    return Evidence(power, level, level, power)
 
 
 def causes(share: float) -> list[Table]:
@@ -258,8 +319,9 @@ def causes(share: float) -> list[Table]:
     sweep = Table(
         "Quiet agents beside loud ones (regions, pooled statistics)",
         f"{len(seeds)} seeds. `harm` is what the quiet pair's final accuracy loses against "
-        "statistics of its own; inflation and drowning are averaged over the run; `collapsed` is "
-        "the share of updates, and the causes are those given to collapsed updates.",
+        "statistics of its own; inflation and drowning are averaged over the run; `kept` is the "
+        "quiet pair's mean signal kept, `collapsed` the share of updates, and the causes are "
+        "those given to collapsed updates.",
     )
     runs: dict[str, list[tuple[Array, Array, Array]]] = {"shared": [], "separate": []}
     for parameters in runs:
@@ -280,9 +342,11 @@ def causes(share: float) -> list[Table]:
             sweep.rows.append({
                 "parameters": parameters, "scale": scale, "harm": float(harm.mean()),
                 "inflation": float(np.median(cost)), "drowning": float(np.median(quiet)),
+                "kept": float(signal_kept(
+                    pooled.evidence, improvable_at(pooled.accuracy)).value[:2].mean()),
                 "collapsed": float(pooled.collapsed[..., :2].mean()),
                 **{c: float(np.mean(named == CAUSES.index(c))) if named.size else None
-                   for c in ("DROWNED", "OFFSET", "DILUTED")},
+                   for c in ("DROWNED", "OFFSET")},
             })  # fmt: skip
     return [sweep, _thresholds(runs), _named(max(4, round(40 * share)))]
 
@@ -406,7 +470,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     tables = []
-    for part in (cosine, causes, conditions):
+    for part in (cosine, kept, causes, conditions):
         start = time.perf_counter()
         tables += part(options.share)
         print(f"{part.__name__}: {time.perf_counter() - start:.0f} s", flush=True)

@@ -36,8 +36,16 @@ def test_the_document_has_what_others_rely_on(document):
         assert scheme["weighted_return"]["n"] == 4
         assert list(scheme["agents"]) == document["agents"]
         for agent in scheme["agents"].values():
-            assert {"accuracy", "collapsed_share", "cause"} <= agent.keys()
-            assert 0 <= agent["collapsed_share"] <= 1
+            assert {"accuracy", "signal_kept", "task_noise", "collapsed", "cause"} <= agent.keys()
+            assert "collapsed_share" not in agent
+            for name in ("signal_kept", "task_noise"):
+                assert agent[name].keys() == {"iqm", "low", "high"}
+                known = [value for value in agent[name].values() if value is not None]
+                assert len(known) in (0, 3)
+                assert all(0 <= value <= 1 for value in known)
+                assert not known or known[1] <= known[0] <= known[2]
+        for curve in scheme["curves"]["agents"].values():
+            assert len(curve["signal_kept"]) == len(curve["collapsed"]) == len(curve["accuracy"])
     wanted = {"decoupling", "effect", "recommended", "headline", "why", "decision"}
     assert wanted <= document["verdict"].keys()
     for difference in document["differences"].values():

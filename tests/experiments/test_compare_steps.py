@@ -45,7 +45,8 @@ def test_the_document_has_what_others_rely_on(document):
         assert list(scheme["agents"]) == document["agents"]
         for agent in scheme["agents"].values():
             assert agent["accuracy"] is None
-            assert agent["collapsed_share"] is None  # two measurements are no verdict
+            assert agent["collapsed"] is None  # two measurements are no verdict
+            assert set(agent["signal_kept"].values()) == {None}
     assert document["differences"]["happo_per_agent"]["versus"] == "mappo_pooled"
     assert document["differences"]["happo_per_agent"]["weighted_return"] is None
 

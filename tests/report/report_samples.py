@@ -129,7 +129,10 @@ def _agent(
         "accuracy": float(accuracy[-1]),
         "accuracy_low": None if seeds == 1 else float(accuracy[-1] - 0.06),
         "accuracy_high": None if seeds == 1 else float(min(1, accuracy[-1] + 0.05)),
-        "collapsed_share": float(share.mean()),
+        "signal_kept": _part(0.014 if cause else 0.98, seeds),
+        "task_noise": _part(0.32 if cause else 0.88, seeds),
+        "collapsed": cause is not None,
+        "difficulty": None if cause else "DILUTED",
         "cause": cause,
         "remedy": "Normalize per agent, and weigh that against the cost." if cause else None,
         "inflation": 13.2 if cause else 1.02,
@@ -137,8 +140,19 @@ def _agent(
         "dead_rate": 0.0,
         "snr": 0.11 if cause else 6.4,
     }
-    curves = {"accuracy": accuracy.tolist(), "collapsed": share.tolist(), "cause": causes}
+    curves = {
+        "accuracy": accuracy.tolist(),
+        "signal_kept": [None] * min(10, len(t)) + [0.02 if cause else 1.0] * (len(t) - 10),
+        "collapsed": share.tolist(),
+        "cause": causes,
+    }
     return entry, curves
+
+
+def _part(value: float, seeds: int) -> dict[str, Any]:
+    """A share of 1 with its interval, which a single seed has as well."""
+    half = 0.01 if seeds > 1 else 0.02
+    return {"iqm": value, "low": max(0.0, value - half), "high": min(1.0, value + half)}
 
 
 def _control_curve(updates: int) -> dict[str, Any]:
@@ -248,7 +262,8 @@ def training(updates: int = 40, status: str = "finished") -> dict[str, Any]:
     steps = [100 * (i + 1) for i in range(updates)]
     causes: list[str | None] = [None] * (updates // 2) + ["DROWNED"] * (updates - updates // 2)
     agent = {
-        "step": steps, "snr": [0.5] * updates, "cosine": [0.1] * updates,
+        "step": steps, "signal_kept": [0.6] * updates, "task_noise": [0.9] * updates,
+        "snr": [0.5] * updates, "cosine": [0.1] * updates,
         "collapsed": [cause is not None for cause in causes], "cause": causes,
         "credit_correlation": [None] * updates,
     }  # fmt: skip

@@ -140,8 +140,9 @@ def test_each_agents_cell_has_accuracy_collapse_and_cause() -> None:
             found = document["schemes"][name]["agents"][agent]
             assert cell["value"] == found["accuracy"]
             assert ("DROWNED" in cell["text"]) == (found["cause"] == "DROWNED")
-            share = f"{100 * found['collapsed_share']:.0f}% collapsed"
-            assert (share in cell["text"]) == (found["collapsed_share"] > 0)
+            assert f"kept {found['signal_kept']['iqm']:.2f}" in cell["text"]
+            assert f"noise {found['task_noise']['iqm']:.2f}" in cell["text"]
+            assert ("DILUTED" in cell["text"]) == (found["difficulty"] == "DILUTED")
 
 
 def test_csv_files_hold_the_curves_exactly() -> None:
@@ -155,7 +156,9 @@ def test_csv_files_hold_the_curves_exactly() -> None:
     rows = page.files["counterpoint-regions-collapse.csv"]
     found = document["schemes"]["mappo_pooled"]["curves"]["agents"]["stable_0"]
     mine = [r for r in rows if (r["scheme"], r["agent"]) == ("mappo_pooled", "stable_0")]
-    assert [float(r["collapsed_share"]) for r in mine] == found["collapsed"]
+    assert [float(r["collapsed_seeds"]) for r in mine] == found["collapsed"]
+    kept = [float(r["signal_kept"]) if r["signal_kept"] else None for r in mine]
+    assert kept == found["signal_kept"]
     assert [r["cause"] or None for r in mine] == found["cause"]
 
 
@@ -233,7 +236,7 @@ def test_remedies_name_whom_they_are_for() -> None:
     assert "nothing that was measured explains it" in Page(render(healthy)).text
     for scheme in healthy["schemes"].values():
         for agent in scheme["agents"].values():
-            agent["collapsed_share"] = 0.0
+            agent["collapsed"] = False
     assert "nothing to remedy" in Page(render(healthy)).text
 
 

@@ -65,7 +65,7 @@ def test_names_are_neither_markup_nor_escapes() -> None:
 def test_absent_parts_are_dashes() -> None:
     said = printed(comparison_table({"schema": "counterpoint.comparison/1", "schemes": {"a": {}}}))
     row = next(line for line in said.splitlines() if line.strip().startswith("a "))
-    assert row.split() == ["a", "–", "–", "–", "–"]
+    assert row.split() == ["a", "–", "–", "–", "–", "–"]
     assert "not run for this comparison" in said
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from counterpoint.credit import Scheme, catalogue, entries
-from counterpoint.diagnose import CAUSES
+from counterpoint.diagnose import CAUSES, signal_kept
 from counterpoint.errors import SchemeError, SettingError, UnknownNameError
 from counterpoint.train import Training, joined, train
 from counterpoint.train.linear import single_precision
+from counterpoint.train.telemetry import improvable_at
 from counterpoint.worlds import catalogue as worlds
 from counterpoint.worlds import make
 
@@ -96,7 +97,13 @@ def test_pooling_drowns_the_quiet_pair_and_an_own_scale_does_not() -> None:
     quiet = slice(0, 2)
     assert pooled.accuracy[:, -1, quiet].mean() < 0.7
     assert own.accuracy[:, -1, quiet].mean() > 0.9
-    assert pooled.collapsed[..., quiet].mean() > 4 * own.collapsed[..., quiet].mean()
+    kept, all_kept = (signal_kept(t.evidence, improvable_at(t.accuracy)) for t in (pooled, own))
+    assert (kept.high[quiet] < 0.2).all()
+    assert (all_kept.value[quiet] > 0.75).all()
+    assert not (all_kept.high < 0.5).any()
+    assert pooled.collapsed[..., quiet].mean() > 0.3
+    assert not pooled.collapsed[..., 2:].any()
+    assert own.collapsed.mean() < 0.01
     named = pooled.causes[..., quiet][pooled.collapsed[..., quiet]]
     assert (named == CAUSES.index("DROWNED")).mean() > 0.9
     assert not pooled.causes[~pooled.collapsed].any()

@@ -7,8 +7,10 @@ import pytest
 
 from counterpoint.credit import Scheme, catalogue
 from counterpoint.diagnose import CAUSES
+from counterpoint.diagnose.collapse import WINDOW
+from counterpoint.diagnose.evidence import Evidence
 from counterpoint.train import train
-from counterpoint.train.telemetry import WINDOW, Telemetry
+from counterpoint.train.telemetry import EVERY, Telemetry
 from counterpoint.worlds import make
 from counterpoint.worlds.base import Evaluation
 
@@ -56,30 +58,34 @@ def test_a_spike_is_what_a_group_of_that_size_cannot_give() -> None:
 def test_an_agent_that_is_rarely_there_is_not_measured_rather_than_collapsed() -> None:
     found = train(make("on_call", {"rate": "0.002", "updates": "40"}), "mappo_pooled", (0, 1))
     assert found.rewards["participation"][..., 3].max() < 0.05
-    assert np.isnan(found.gradients["cosine_low"][..., 3]).all()
-    assert np.isfinite(found.gradients["cosine_low"][..., :3]).all()
+    assert np.isnan(found.gradients["cosine"][..., 3]).all()
+    assert np.isfinite(found.gradients["cosine"][..., :3]).all()
     assert not found.collapsed[..., 3].any()
     assert np.isfinite(found.gradients["norm"]).all()
 
 
+def planted(signal: list[float], heard: list[float]) -> Evidence:
+    """One update, one seed, two candidates, agents 0 and 1 alike: [1, 2, 2]."""
+    shape = (1, 2, 2)
+    powers = (np.broadcast_to(np.array(values)[None, :, None], shape) for values in (signal, heard))
+    found, noise = powers
+    return Evidence(found, noise, noise, found)
+
+
 @pytest.mark.parametrize(("accuracy", "expected"), [(0.3, True), (0.99, False)])
-def test_a_flat_gradient_is_a_collapse_only_while_the_agent_could_improve(
+def test_a_dead_scheme_is_a_collapse_only_while_the_agent_could_improve(
     accuracy: float, expected: bool
 ) -> None:
-    updates = WINDOW + 2
+    updates = EVERY * WINDOW + 2
     log = Telemetry(seeds=1, updates=updates, agents=2, scheme=Scheme())
-    rng = np.random.default_rng(0)
     one = np.ones((1, 1))
+    columns = {"batch": np.zeros(4, dtype=np.int64), "agent": np.array([0, 0, 1, 1])}
     for update in range(updates):
         worth = Evaluation(one[0], one[0], np.full((1, 2), accuracy), np.zeros((1, 2)))
         log.record_policy(update, worth)
-        gradients = 0.01 * rng.normal(size=(1, 8, 2, 5))
-        gradients[:, :, 0] += 1.0  # agent 0 has a clear direction, agent 1 has none at all
-        gradients[:, :, 1] = 0.0
-        log.record_gradients(update, gradients, np.ones((1, 8, 2), dtype=bool), shared=True)
-        columns = {"batch": np.zeros(4, dtype=np.int64), "agent": np.array([0, 0, 1, 1])}
-        log.record_rewards(update, columns, np.array([0.0, 1, 2, 2]), np.array([-1.0, 1, 0, 0]))
+        log.record_rewards(update, columns, np.array([0.0, 1, 2, 2]), np.zeros(4))
+        if update % EVERY == 0:
+            log.record_evidence(planted([0.0, 1.0 + 0.1 * (-1) ** update], [0.0, 1.0]))
     found, causes = log.collapse()
-    assert not found[..., 0].any()
-    assert found[..., 1].all() == expected
-    assert (causes[..., 1] == (CAUSES.index("DEAD") if expected else 0)).all()
+    assert found.all() == expected
+    assert (causes == (CAUSES.index("DEAD") if expected else 0)).all()

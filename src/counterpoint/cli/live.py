@@ -51,7 +51,7 @@ def watching(shown: Run | Comparison) -> Iterator[None]:
 
 
 class Run:
-    """One training: its curve, how fast it is, and whose gradient has collapsed.
+    """One training: its curve, how fast it is, and whom the scheme collapses.
 
     Args:
         title: what stands before everything that is said of it.
@@ -180,5 +180,5 @@ def pace(speed: float, axis: str) -> str:
 
 def struck(causes: Mapping[str, str | None]) -> str:
     """Agents that are collapsed, and why."""
-    named = [f"{agent} ({cause})" for agent, cause in causes.items()]
+    named = [f"{agent} ({cause})" if cause else agent for agent, cause in causes.items()]
     return f"collapsed: {', '.join(named)}" if named else ""

@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from counterpoint.train.session import Session
 
 
-TOLD = {
-    None: "too few measurements for a verdict",
-    True: "its gradient is not told from 0 in batches of this size; nothing measured explains it",
-    False: "its gradient is told from 0",
-}
-"""What is said of an agent that has not collapsed, by whether it is flat."""
-
-
 def finish(session: Session, *, as_json: bool = False) -> int:
     """Print, say how to go on; the exit status."""
     for note in session.notes:
@@ -81,6 +73,15 @@ def _table(path: Path, facts: dict[str, Any]) -> Table:
     done = f"{facts['step'] or 0:,} in {facts['seconds']:.0f} s, {facts['status']}"
     table.add_row(f"{facts['axis']}s", done)
     for name, agent in facts["agents"].items():
-        told = f"collapsed ({agent['cause']})" if agent["collapsed"] else TOLD[agent["flat"]]
-        table.add_row(Text(name), told)
+        table.add_row(Text(name), _state(agent))
     return table
+
+
+def _state(agent: dict[str, Any]) -> str:
+    """What is said of an agent: how much of its signal the scheme keeps, as last judged."""
+    kept = agent.get("signal_kept")
+    if kept is None:
+        return "signal kept: not known (too few measurements, or too little signal)"
+    ends = f"[{agent['signal_kept_low']:.2f}, {agent['signal_kept_high']:.2f}]"
+    why = f" ({agent['cause']})" if agent["cause"] else ""
+    return f"signal kept {kept:.2f} {ends}" + (f", collapsed{why}" if agent["collapsed"] else "")

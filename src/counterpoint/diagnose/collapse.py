@@ -1,98 +1,109 @@
-"""When an agent has collapsed: its gradient cannot be told from zero, update after update."""
+"""When a scheme collapses an agent: it keeps little of a signal that other statistics keep.
+
+Start at `collapsed_updates`. What "keeps" means is in `kept.py`; here it is said of windows of
+updates instead of whole trainings.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.diagnose.evidence import Bools, Evidence, Floats
+from counterpoint.diagnose.kept import LOW, best_candidate, noise_level, student, taken
 from counterpoint.errors import StatisticsError
-from counterpoint.stats.student import student_t_tails
 
-LEVEL = 0.05
-"""Of Student's test in `flat_together`."""
-
-
-def collapsed(
-    cosine_low: NDArray[Any], improvable: NDArray[np.bool_], window: int
-) -> NDArray[np.bool_]:
-    """The updates that belong to a run of `window` or more flat ones of an improvable agent.
-
-    Agent k is flat at an update if the 95% interval of its half-batch cosine includes 0
-    (`cosine_low <= 0`). A run of `window` flat updates in a row, at each of which the agent could
-    still improve, is a collapse, and all its updates count, the first ones too. An update at which
-    nothing was measured (NaN) breaks the run: a detector abstains rather than guesses.
-
-    Args:
-        cosine_low: [..., T, A] lower end of the interval, from `gradient_statistics`.
-        improvable: [..., T, A] whether the agent could still do better than it does.
-        window: how many updates in a row make a collapse; at least 1.
-
-    Returns:
-        [..., T, A] whether the agent is collapsed at that update.
-
-    Raises:
-        StatisticsError: the shapes differ, there is no time axis, or the window is below 1.
-
-    Source:
-        ours.
-    """
-    flat = np.asarray(cosine_low) <= 0
-    if flat.shape != np.shape(improvable) or flat.ndim < 2:
-        raise StatisticsError(
-            f"got cosine_low of shape {flat.shape} and improvable of shape "
-            f"{np.shape(improvable)}; wanted both [..., T, A]"
-        )
-    if window < 1:
-        raise StatisticsError(f"got a window of {window} updates; wanted at least 1")
-    flat = np.moveaxis(flat & np.asarray(improvable, dtype=bool), -2, -1)  # [..., A, T]
-    if window > flat.shape[-1]:
-        return np.zeros(np.shape(improvable), dtype=bool)
-    full = _windowed_sum(flat, window) == window  # [..., A, T - W + 1], by first update
-    ends = np.zeros((*flat.shape[:-1], window - 1), dtype=bool)
-    covered = _windowed_sum(np.concatenate([ends, full, ends], axis=-1), window) > 0
-    return np.moveaxis(covered, -1, -2)
+WORTH = 0.2
+"""Where the best SNR of a window is below this, a window shows too little signal to say what a
+scheme destroyed of it; a whole training may."""
+WINDOW = 10
+"""Measured updates that are judged together."""
 
 
-def flat_together(cosine: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether several updates together cannot tell an agent's gradient from zero.
+def collapsed_updates(evidence: Evidence, improvable: Bools, window: int = WINDOW) -> Bools:
+    """The updates that belong to a window in which the scheme collapses the agent: [..., T, A].
 
-    The mean of the half-batch cosines of W updates with Student's 95% interval: flat where that
-    includes 0. It is what `collapsed` asks, with the evidence of the updates added up instead of
-    asked W times: a network that learns from hundreds of small steps may have no single update
-    whose gradient is told from 0.
+    It does where the whole interval of signal kept lies below `LOW`, the best candidate shows
+    signal worth keeping (`WORTH`), and the agent could still improve at every update of the
+    window. One update whose gradient is not told from 0 is no collapse.
 
     Args:
-        cosine: [..., W, A] half-batch cosines, from `gradient_statistics`; W >= 2. NaN where
-            nothing was measured.
-
-    Returns:
-        [..., A]; false where an update was not measured: a detector abstains.
+        evidence: [..., T, V, A].
+        improvable: [..., T, A].
+        window: updates that are judged together, at least 2.
 
     Raises:
-        StatisticsError: fewer than 2 updates.
-
-    Source:
-        ours.
+        StatisticsError: a window below 2.
     """
-    values = np.asarray(cosine, dtype=np.float64)
-    count = values.shape[-2] if values.ndim >= 2 else 0
-    if count < 2:
-        raise StatisticsError(f"got cosines of shape {values.shape}; wanted [..., W >= 2, A]")
-    mean, spread = values.mean(axis=-2), values.std(axis=-2, ddof=1)
-    told = mean > 0
-    for place in np.argwhere(told & (spread > 0)):
-        t = mean[tuple(place)] / spread[tuple(place)] * np.sqrt(count)
-        told[tuple(place)] = student_t_tails(float(t), count - 1) < LEVEL
-    flat: NDArray[np.bool_] = np.isfinite(mean) & ~told
-    return flat
+    if window < 2:
+        raise StatisticsError(f"got a window of {window} updates; wanted at least 2")
+    moments = _windows(evidence, improvable, window)
+    shape = np.shape(improvable)
+    if moments is None:
+        return np.zeros(shape, dtype=bool)
+    ours, best, spread, whole = moments
+    reach = float(student(np.array(window - 1))) * np.sqrt(spread / (window - 1))
+    worth = best > (0.0 if evidence.known else WORTH)
+    low = whole & worth & (ours - LOW * best + reach < 0)
+    covered = np.zeros(shape, dtype=bool)
+    for shift in range(window):  # every update of such a window
+        covered[..., shift : shift + low.shape[-2], :] |= low
+    return covered
 
 
-def _windowed_sum(values: NDArray[np.bool_], window: int) -> NDArray[np.int64]:
-    """[..., T - W + 1] how many of each `window` values in a row are true."""
-    total = np.concatenate(
-        [np.zeros((*values.shape[:-1], 1), dtype=np.int64), np.cumsum(values, axis=-1)], axis=-1
+def kept_in_windows(evidence: Evidence, improvable: Bools, window: int = WINDOW) -> Floats:
+    """[T, A] signal kept in the window that ends at each update, all S trainings together.
+
+    NaN before the first window is full, and where the best candidate's signal is not worth it.
+
+    Args:
+        evidence: [S, T, V, A].
+        improvable: [S, T, A].
+        window: updates that are judged together.
+    """
+    out = np.full(np.shape(improvable)[1:], np.nan)
+    moments = _windows(evidence, improvable, window, together=True)
+    if moments is None:
+        return out
+    ours, best, _, whole = moments
+    count = whole.sum(axis=0)
+    above, below = (np.where(whole, x, 0.0).sum(axis=0) for x in (ours, best))
+    worth = below > (0.0 if evidence.known else WORTH) * np.sqrt(count)
+    share = np.divide(above, below, out=np.full(above.shape, np.nan), where=worth & (count > 0))
+    out[window - 1 :] = np.clip(share, 0.0, 1.0)
+    return out
+
+
+def _windows(
+    evidence: Evidence, improvable: Bools, window: int, together: bool = False
+) -> tuple[Floats, Floats, Floats, Bools] | None:
+    """Of each window [..., T - W + 1, A]: the SNR under the scheme and under the best, the
+    variance over updates of their difference at `LOW`, and whether the window is whole."""
+    if window > np.shape(improvable)[-2]:
+        return None
+    there = np.asarray(improvable, dtype=bool) & np.isfinite(evidence.signal[..., 0, :])
+    use = np.broadcast_to(there[..., None, :], evidence.signal.shape)
+    whole_level = noise_level(evidence.heard, use)
+    best = best_candidate(np.where(use, evidence.signal / whole_level, np.nan), together)
+    heard = np.nan_to_num(evidence.heard)
+    signal = np.nan_to_num(evidence.signal)
+    signals = [signal[..., 0, :], taken(signal, best)]
+    levels = []
+    for noise in (heard[..., 0, :], taken(heard, best)):
+        live = _rolling((noise > 0).astype(np.float64), window)
+        total = _rolling(noise, window)
+        levels.append(np.where(live > 0, total / np.where(live > 0, live, 1.0), 1.0))
+    means = [_rolling(s, window) for s in signals]
+    (vx, vy), cov = (
+        [_rolling(s**2, window) - m**2 for s, m in zip(signals, means, strict=True)],
+        _rolling(signals[0] * signals[1], window) - means[0] * means[1],
     )
-    inside: NDArray[np.int64] = total[..., window:] - total[..., :-window]
-    return inside
+    lx, ly = levels
+    spread = vx / lx**2 - 2 * LOW * cov / (lx * ly) + LOW**2 * vy / ly**2
+    whole = _rolling(there.astype(np.float64), window) > 1 - 1e-9
+    return means[0] / lx, means[1] / ly, np.maximum(spread, 0.0), whole
+
+
+def _rolling(values: Floats, window: int) -> Floats:
+    """[..., T - W + 1, A] means of `window` values in a row."""
+    view = np.lib.stride_tricks.sliding_window_view(values, window, axis=-2)
+    return np.asarray(view.mean(axis=-1))

@@ -49,7 +49,8 @@ RESOLUTION = 8 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class GradientStatistics:
-    """What the micro-batches say about each agent's gradient. All values are finite."""
+    """What the micro-batches say about each agent's gradient. All values are finite where intervals
+    were wanted."""
 
     snr: NDArray[np.float64]
     """[..., A] power of the signal over power of the noise in the batch's gradient. Unbiased to
@@ -74,7 +75,7 @@ class GradientStatistics:
     """[...] exp of the entropy of the singular values of the [A, D] gradient matrix, 0 to A."""
 
 
-def gradient_statistics(gradients: NDArray[Any]) -> GradientStatistics:
+def gradient_statistics(gradients: NDArray[Any], *, intervals: bool = True) -> GradientStatistics:
     """Signal-to-noise ratio, half-batch cosine, share and norm of each agent's gradient.
 
     A gradient that is zero in every micro-batch has SNR and cosine 0 with the widest interval
@@ -83,6 +84,7 @@ def gradient_statistics(gradients: NDArray[Any]) -> GradientStatistics:
     Args:
         gradients: [..., M, A, D] gradient of each of M >= 7 equal micro-batches, for each of A
             agents, in D parameters. Leading axes are independent.
+        intervals: whether to flip signs for intervals, which is most of the cost; NaN without.
 
     Returns:
         Statistics of shape [..., A], and [...] for those of the whole team.
@@ -98,7 +100,11 @@ def gradient_statistics(gradients: NDArray[Any]) -> GradientStatistics:
     checked = _checked(gradients)
     by_agent = np.ascontiguousarray(np.moveaxis(checked, -2, -3))  # [..., A, M, D]
     mean = by_agent.mean(axis=-2)
-    snr, low, high = _signal_to_noise(by_agent @ np.swapaxes(by_agent, -1, -2))
+    if intervals:
+        snr, low, high = _signal_to_noise(by_agent @ np.swapaxes(by_agent, -1, -2))
+    else:
+        snr = _plain_ratio(by_agent, mean)
+        low = high = np.full(snr.shape, np.nan)
     gram = mean @ np.swapaxes(mean, -1, -2)
     power = np.einsum("...kk->...k", gram)
     total = power.sum(axis=-1)
@@ -152,6 +158,16 @@ def _signal_to_noise(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], ..
     snr_low = np.where(empty, -1.0, observed / np.maximum(high, RESOLUTION) - 1.0)
     snr_high = np.where(empty, 1 / RESOLUTION, observed / np.maximum(low, RESOLUTION) - 1.0)
     return observed - 1.0, snr_low, np.minimum(snr_high, count / RESOLUTION)
+
+
+def _plain_ratio(by_agent: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """SNR [..., A] from gradients [..., A, M, D] and their means [..., A, D], without interval."""
+    count = by_agent.shape[-2]
+    size = np.einsum("...md,...md->...", by_agent, by_agent) / count
+    cross = (count * np.einsum("...d,...d->...", mean, mean) - size) / (count - 1)
+    noise = np.maximum(size - cross, RESOLUTION * size)
+    f = np.divide(size + (count - 1) * cross, noise, out=np.ones_like(noise), where=noise > 0)
+    return np.asarray(np.maximum(f, 0.0) - 1.0)
 
 
 @cache

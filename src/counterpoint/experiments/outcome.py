@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.diagnose import CAUSES
+from counterpoint.diagnose import CAUSES, kept_in_windows, signal_kept, task_noise
+from counterpoint.diagnose.kept import Part
 from counterpoint.errors import WorldError
 from counterpoint.train.linear import Training
-from counterpoint.train.watch import WINDOW
+from counterpoint.train.telemetry import EVERY, improvable_at
+from counterpoint.train.watch import LEARNED, WINDOW, evidence_of
 from counterpoint.worlds.base import Bools, Floats, Ints, World
 
 if TYPE_CHECKING:
@@ -49,9 +51,15 @@ class Outcome:
     """[S, A] each agent's part of the return at the end; None where it has no parts."""
     accuracy: Floats | None
     """[S, X, A] probability of the right action; None where nobody knows which that is."""
+    kept: Part
+    """[A] the share of each agent's signal that the scheme keeps, over all seeds and updates."""
+    noise: Part
+    """[A] the share of its gradient that is noise under the best statistics."""
+    kept_lately: Floats
+    """[T, A] signal kept in the window that ends at each measurement, over all seeds; NaN where it
+    is not known."""
     collapsed: Bools
-    """[S, T, A] whether the agent's gradient has collapsed; T = 0 where nobody could tell. In
-    neural policies only where the measurements show why: see `train.watch`."""
+    """[S, T, A] whether the scheme collapses the agent; T = 0 where nobody could tell."""
     causes: NDArray[np.int8]
     """[S, T, A] index into `diagnose.CAUSES`."""
     expected: NDArray[np.int8] | None
@@ -68,7 +76,8 @@ class Outcome:
 def from_tables(world: World, done: Training) -> Outcome:
     """The outcome of a training in an exactly evaluated world."""
     points = done.returns.shape[1]
-    final = done.returns[:, -1]
+    final, improvable = done.returns[:, -1], improvable_at(done.accuracy)
+    lately = kept_in_windows(done.evidence, improvable)
     return Outcome(
         agents=done.agents,
         axis="update",
@@ -79,6 +88,9 @@ def from_tables(world: World, done: Training) -> Outcome:
         weighted_returns=done.weighted_returns[:, -1],
         by_agent=None,
         accuracy=done.accuracy,
+        kept=signal_kept(done.evidence, improvable),
+        noise=task_noise(done.evidence, improvable),
+        kept_lately=lately.repeat(EVERY, axis=0)[: points - 1],
         collapsed=done.collapsed,
         causes=done.causes,
         expected=None,
@@ -117,6 +129,11 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
         return [[[r[i]["agents"][a][name] for a in agents] for i in judged] for r in rows]
 
     shape = (len(rows), len(judged), len(agents))
+    scored = [[r[i]["normalized"] for i in looked] for r in rows]
+    could = np.array([[x is None or x < LEARNED for x in one] for one in scored], dtype=bool)
+    improvable = np.repeat(could.reshape(len(rows), len(looked), 1), len(agents), axis=2)
+    evidence = evidence_of([[r[i]["agents"] for i in looked] for r in rows], agents)
+    lately = kept_in_windows(evidence, improvable, WINDOW)
     index = [[[CAUSES.index(c or "") for c in row] for row in one] for one in told("cause")]
     scores = [done.normalized for done in trained]
     by_agent = np.array([done.by_agent.mean(axis=0) for done in trained])
@@ -130,6 +147,9 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
         weighted_returns=paid_returns(trained),
         by_agent=by_agent if by_agent.size else None,
         accuracy=None,
+        kept=signal_kept(evidence, improvable),
+        noise=task_noise(evidence, improvable),
+        kept_lately=lately[WINDOW - 1 :],
         collapsed=np.array(told("collapsed"), dtype=bool).reshape(shape),
         causes=np.array(index, dtype=np.int8).reshape(shape),
         expected=np.array([[early(one, a) for a in agents] for one in rows]) if looked else None,

@@ -22,8 +22,9 @@ LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
 SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
 """The same where language models learn, and what begins the name of each gradient's length."""
 SERIES = (
-    "snr", "cosine", "share", "entropy", "inflation", "signal_share", "dead_rate",
-    "participation", "credit_correlation", "flat", "collapsed", "cause", "expected",
+    "signal_kept", "signal_kept_low", "signal_kept_high", "task_noise", "snr", "cosine", "share",
+    "entropy", "inflation", "signal_share", "dead_rate", "participation", "credit_correlation",
+    "collapsed", "cause", "expected",
 )  # fmt: skip
 """Of each agent at each measured update, as `train.probe` and `train.watch` tell them."""
 

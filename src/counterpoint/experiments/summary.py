@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import baselines, entries
 from counterpoint.diagnose import CAUSES, REMEDIES
+from counterpoint.diagnose.causes import EXPLAINS
+from counterpoint.diagnose.kept import LOW, Part
 from counterpoint.experiments.outcome import Outcome
 from counterpoint.experiments.pairs import Pair
 from counterpoint.stats import (
@@ -29,8 +31,6 @@ from counterpoint.stats import (
 
 POINTS = 101
 """Most points that a curve keeps."""
-COLLAPSED = 0.25
-"""An agent's cause is named when it was collapsed for at least this share of seeds x updates."""
 FINISHED = 0.95
 """An agent that ends at this accuracy has learned: it needs no remedy, whatever it went through.
 Where there is no accuracy, a team that ends at this normalized return."""
@@ -145,16 +145,20 @@ def _agent(out: Outcome, k: int, normalized: Mapping[str, Any] | None) -> dict[s
     nothing = dict.fromkeys(("iqm", "low", "high"))
     accuracy = nothing if out.accuracy is None else interval(out.accuracy[:, -1, k])
     level = accuracy["iqm"] if out.accuracy is not None else (normalized or nothing)["iqm"]
-    share = float(out.collapsed[:, :, k].mean()) if out.collapsed.size else None
-    stuck = share is not None and share >= COLLAPSED and (level is None or level < FINISHED)
-    cause = _commonest(out.causes[:, :, k].ravel()) if stuck else None
+    finished = level is not None and level >= FINISHED
+    high = out.kept.high[k]
+    collapsed = None if not np.isfinite(high) else bool(high < LOW) and not finished
+    cause = _commonest(out.causes[:, :, k].ravel()) if collapsed else None
     return {
         "accuracy": accuracy["iqm"],
         "accuracy_low": accuracy["low"],
         "accuracy_high": accuracy["high"],
-        "collapsed_share": share,
+        "signal_kept": _part(out.kept, k),
+        "task_noise": _part(out.noise, k),
+        "collapsed": collapsed,
         "cause": cause,
         "remedy": REMEDIES[cause] if cause else None,
+        "difficulty": None if finished else _difficulty(out, k),
         "expected": None if out.expected is None else _usual(out.expected[:, k]),
         "return": None if out.by_agent is None else interval(out.by_agent[:, k]),
         **{
@@ -170,9 +174,25 @@ def _agent_curves(out: Outcome, k: int, at: NDArray[np.int64]) -> dict[str, Any]
     found = out.accuracy
     return {
         "accuracy": None if found is None else interquartile_means(found[:, at, k].T).tolist(),
+        "signal_kept": [None if i is None else _plain(out.kept_lately[i, k]) for i in known],
         "collapsed": [None if i is None else float(out.collapsed[:, i, k].mean()) for i in known],
         "cause": [None if i is None else _commonest(out.causes[:, i, k]) for i in known],
     }
+
+
+def _part(part: Part, k: int) -> dict[str, float | None]:
+    ends = (part.value[k], part.low[k], part.high[k])
+    return dict(zip(("iqm", "low", "high"), map(_plain, ends), strict=True))
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _difficulty(out: Outcome, k: int) -> str | None:
+    """DILUTED where the agent's choices explain little of its reward, whatever normalizes it."""
+    influence = _mean(out.measures["influence"][:, :, k]) if "influence" in out.measures else None
+    return "DILUTED" if influence is not None and influence < EXPLAINS.influence else None
 
 
 def _over_seeds(out: Outcome, name: str) -> dict[str, Any] | None:

@@ -14,9 +14,9 @@ from counterpoint.report.charts import (
     style_of,
     wide_chart,
 )
+from counterpoint.report.collapse_table import collapse_table
 from counterpoint.report.comparison_result import Comparison, Control, SchemeResult
 from counterpoint.report.comparison_tables import (
-    collapse_table,
     control_table,
     curve_table,
     interval_note,
@@ -219,7 +219,8 @@ def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
         span = (updates[-1] - updates[0] + 1) / len(columns_of(len(updates)))
         for strip in strips:
             seen += [c for c in strip.causes if c]
-            columns = zip(scheme.curve.at, strip.shares, strip.causes, strict=True)
+            kept = scheme.agents[strip.agent].kept_lately
+            columns = zip(scheme.curve.at, strip.shares, kept, strip.causes, strict=True)
             rows += [(scheme.name, strip.agent, *values) for values in columns]
     if not panels:
         return None
@@ -228,7 +229,7 @@ def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
         key="collapse",
         caption=_collapse_caption(result, span),
         file=f"{prefix}-collapse.csv",
-        header=("scheme", "agent", result.axis, "collapsed_share", "cause"),
+        header=("scheme", "agent", result.axis, "collapsed_seeds", "signal_kept", "cause"),
         rows=rows,
         panels=tuple(panels),
         codes=tuple(code_of(cause) for cause in known),
@@ -242,6 +243,7 @@ def _collapse_caption(result: Comparison, span: float) -> str:
     if result.sampled:
         joined += " The first ten measurements together give the first verdict."
     return (
-        f"Whose gradient is collapsed at which {result.axis}: the stronger the colour, the more of "
+        f"Which agents a scheme collapses at which {result.axis}, because it keeps less than a "
+        "quarter of a signal that other statistics keep: the stronger the colour, the more of "
         f"the {result.seed_count}; colour and letters are the cause named most often.{joined}"
     )

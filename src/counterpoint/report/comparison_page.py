@@ -12,7 +12,7 @@ from counterpoint.report.comparison_figures import (
     returns_figure,
 )
 from counterpoint.report.comparison_result import Comparison
-from counterpoint.report.comparison_tables import NOTABLE, agent_table, scheme_table, source_table
+from counterpoint.report.comparison_tables import agent_table, scheme_table, source_table
 from counterpoint.report.definitions import comparison_definitions
 from counterpoint.report.heatmap import code_of
 from counterpoint.report.numerals import counted, ranges
@@ -58,15 +58,15 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
 
 def nothing_to_cure(result: Comparison) -> str:
     """What stands where no cause is named: that nothing collapsed, or that nothing explains it."""
-    shares = [a.collapsed_share for s in result.schemes.values() for a in s.agents.values()]
-    if any(share is not None and share >= NOTABLE for share in shares):
+    states = [a.is_collapsed for s in result.schemes.values() for a in s.agents.values()]
+    if any(states):
         return (
-            "Gradients of some agents were long not told from zero, but nothing that was measured "
-            "explains it, so no cause is named and there is no remedy to give."
+            "A scheme keeps little of the signal of some agents, but nothing that was measured "
+            "explains it, so no cause is named. Other statistics keep more of it: see the agents."
         )
-    if all(share is None for share in shares):
-        return "There were too few measurements of gradients for a verdict."
-    return "No agent’s gradient collapsed under any scheme, so there is nothing to remedy."
+    if all(state is None for state in states):
+        return "There was too little signal, or too few measurements, to say what schemes keep."
+    return "No agent was collapsed by any scheme, so there is nothing to remedy."
 
 
 def cures(result: Comparison) -> list[Cure]:

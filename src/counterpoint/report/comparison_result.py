@@ -24,13 +24,22 @@ class AgentResult:
     """One agent under one scheme."""
 
     accuracy: Estimate
-    collapsed_share: float | None
+    kept: Estimate
+    """Share of its signal that the scheme keeps."""
+    noise: Estimate
+    """Share of its gradient that is noise under the best statistics."""
+    is_collapsed: bool | None
+    """Whether the scheme collapses it; None where too little was measured."""
+    difficulty: str | None
+    """What makes its task hard whatever normalizes: DILUTED, or nothing."""
     cause: str | None
     remedy: str
     measures: dict[str, float | None]
     """Those named in `MEASURES`."""
     accuracies: Values
     """[T] at the points of the scheme's curve."""
+    kept_lately: Values
+    """[T] share of its signal kept in the last measurements."""
     collapsed: Values
     """[T] share of seeds in which it is collapsed."""
     causes: list[str | None]
@@ -267,14 +276,22 @@ def _agent(entry: Document, curves: Document, count: int) -> AgentResult:
     causes = [text(c) or None for c in items(curves, "cause")]
     return AgentResult(
         accuracy=Estimate(number(entry.get("accuracy")), low, high),
-        collapsed_share=number(entry.get("collapsed_share")),
+        kept=read_estimate(entry, "signal_kept"),
+        noise=read_estimate(entry, "task_noise"),
+        is_collapsed=_flag(entry.get("collapsed")),
+        difficulty=text(entry.get("difficulty")) or None,
         cause=text(entry.get("cause")) or None,
         remedy=text(entry.get("remedy")),
         measures={k: number(entry.get(k)) for k in MEASURES},
         accuracies=padded(series(curves, "accuracy"), count),
+        kept_lately=padded(series(curves, "signal_kept"), count),
         collapsed=padded(series(curves, "collapsed"), count),
         causes=(causes + [None] * count)[:count],
     )
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 MEASURES = ("inflation", "signal_share", "dead_rate", "snr", "credit_correlation")

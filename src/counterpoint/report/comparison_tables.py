@@ -9,7 +9,7 @@ from counterpoint.report.comparison_result import MEASURES, AgentResult, Compari
 from counterpoint.report.decision_words import reading
 from counterpoint.report.estimate import Estimate
 from counterpoint.report.heatmap import code_of
-from counterpoint.report.numerals import ABSENT, decimals_for, fixed, percent, significant
+from counterpoint.report.numerals import ABSENT, decimals_for, fixed, significant
 from counterpoint.report.tables import Cell, Column, Row, Table, estimate_cell
 from counterpoint.stats.decision import Contrast
 
@@ -18,16 +18,15 @@ Part = TypeVar("Part")
 SAMPLES = 11
 """Rows of the folded table that stands for a curve."""
 
-NOTABLE = 0.25
-"""An agent counts as collapsed from this share of updates and seeds."""
-
 REASONS = {
     "normalized": "nobody has measured a random and a good team here",
     "credit": "agents are not paid in common, or their own rewards are the same",
     "weighted": "this world does not measure it",
     "difference": "the reference itself, or not compared with it",
     "accuracy": "this world has no accuracy",
-    "collapsed": "gradients were not measured",
+    "kept": "too little signal, or too few measurements, to say",
+    "noise": "too few measurements of gradients",
+    "collapsed": "too little signal, or too few measurements, to say",
 }
 
 
@@ -42,14 +41,18 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     shown = _shown(result)
     columns = (
         Column("Scheme", ("scheme", "title", "kind"), numeric=False),
-        _estimates("Return", "return", "return"),
-        _estimates("Normalized", "normalized", "normalized"),
-        _estimates("Reward-weighted", "weighted_return", "weighted"),
-        _estimates(change, "difference", "difference"),
+        estimates_column("Return", "return", "return"),
+        estimates_column("Normalized", "normalized", "normalized"),
+        estimates_column("Reward-weighted", "weighted_return", "weighted"),
+        estimates_column(change, "difference", "difference"),
         Column("Worst agent", ("worst_accuracy", "worst_agent"), define="accuracy",
                missing=REASONS["accuracy"]),
-        _estimates("Credit", "credit", "credit"),
-        Column("Collapsed", ("collapsed_share",), define="collapsed", missing=REASONS["collapsed"]),
+        estimates_column("Credit", "credit", "credit"),
+        Column("Signal kept", ("lowest_signal_kept", "lowest_signal_kept_low",
+                               "lowest_signal_kept_high", "lowest_signal_kept_agent"),
+               define="kept", missing=REASONS["kept"]),
+        Column("Collapsed", ("collapsed_agents",), define="collapsed",
+               missing=REASONS["collapsed"]),
         Column("Cause", ("causes",), numeric=False, define="cause"),
     )  # fmt: skip
     ranked = result.ranked
@@ -62,8 +65,7 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     when = "Fresh episodes of the trained teams" if result.sampled else "After the last update"
     caption = (
         f"{when}. {interval_note(result)} {weighted if _shown(result)[3] else ''}"
-        "Collapsed is the mean over agents; counted are those that were collapsed "
-        "for at least a quarter of the updates and seeds."
+        "Signal kept is that of the agent of whose signal the scheme keeps least."
     )
     kept = [Row(tuple(_only(row.cells, shown)), row.tone) for row in rows]
     file = f"{prefix}-schemes.csv"
@@ -76,7 +78,7 @@ def _shown(result: Comparison) -> tuple[bool, ...]:
     weighted = exact or any(s.weighted_returns.value is not None for s in found)
     scored = result.sampled and any(s.normalized.value is not None for s in found)
     credited = any(s.credit.value is not None for s in found)
-    return (True, True, scored, weighted, True, exact, credited, True, True)
+    return (True, True, scored, weighted, True, exact, credited, True, True, True)
 
 
 def _only(parts: Iterable[Part], shown: tuple[bool, ...]) -> list[Part]:
@@ -90,7 +92,7 @@ def interval_note(result: Comparison) -> str:
     return f"Interquartile mean over {result.seed_count} with its 95% bootstrap interval."
 
 
-def _estimates(title: str, field: str, define: str) -> Column:
+def estimates_column(title: str, field: str, define: str) -> Column:
     fields = tuple(f"{field}_{end}" for end in ("iqm", "low", "high"))
     return Column(title, fields, define=define, missing=REASONS.get(define, "not measured"))
 
@@ -111,6 +113,7 @@ def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
         estimate_cell(shown, places, signed=True, mark=_mark(change, result)),
         _worst(scheme.agents),
         estimate_cell(scheme.credit, 3),
+        _lowest_kept(scheme.agents),
         _collapsed(scheme.agents.values()),
         _causes(scheme.agents.values()),
     )
@@ -132,12 +135,22 @@ def _worst(agents: dict[str, AgentResult]) -> Cell:
     return Cell(fixed(known[worst], 3), (known[worst], worst), worst)
 
 
+def _lowest_kept(agents: dict[str, AgentResult]) -> Cell:
+    known = {n: a.kept for n, a in agents.items() if a.kept.value is not None}
+    if not known:
+        return Cell(ABSENT, (None,) * 4)
+    name, kept = min(known.items(), key=lambda pair: pair[1].value or 0.0)
+    return Cell(kept.shown(2), (*kept.exact, name), kept.bounds(2), name)
+
+
 def _collapsed(agents: Iterable[AgentResult]) -> Cell:
-    known = [a.collapsed_share for a in agents if a.collapsed_share is not None]
+    every = [a.is_collapsed for a in agents]
+    known = [state for state in every if state is not None]
     if not known:
         return Cell(ABSENT, (None,))
-    mean, count = sum(known) / len(known), sum(share >= NOTABLE for share in known)
-    return Cell(percent(mean), (mean,), f"{count} of {len(known)} agents")
+    unknown = len(every) - len(known)
+    below = f"{unknown} unknown" if unknown else ""
+    return Cell(f"{sum(known)} of {len(every)}", (sum(known),), below)
 
 
 def _causes(agents: Iterable[AgentResult]) -> Cell:
@@ -150,17 +163,18 @@ def _reference_rows(result: Comparison, places: int) -> list[Row]:
     rows = []
     for name, value in result.references.items():
         level = Cell(fixed(value, places), (value, None, None))
-        rest = tuple(Cell("", ("",) * n) for n in (3, 3, 3, 2, 3, 1, 1))
+        rest = tuple(Cell("", ("",) * n) for n in (3, 3, 3, 2, 3, 4, 1, 1))
         rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
     return rows
 
 
 def agent_table(result: Comparison, prefix: str) -> Table:
-    """One row an agent, one column a scheme: accuracy (if there is one), collapse and cause."""
+    """One row an agent, one column a scheme: accuracy (if there is one), signal kept, task noise,
+    and the cause of a collapse."""
     known = () if result.sampled else ("accuracy", "accuracy_low", "accuracy_high")
-    fields = (*known, "collapsed_share", "cause", *MEASURES)
+    fields = (*known, *PARTS, "cause", "difficulty", *MEASURES)
     columns, ranked = [Column("Agent", ("agent",), numeric=False)], result.ranked
-    missing = REASONS["collapsed" if result.sampled else "accuracy"]
+    missing = REASONS["kept" if result.sampled else "accuracy"]
     for scheme in ranked:
         named = tuple(f"{scheme.name}.{field}" for field in fields)
         columns.append(Column(scheme.name, named, missing=missing))
@@ -170,39 +184,48 @@ def agent_table(result: Comparison, prefix: str) -> Table:
     ]
     rest = "inflation, signal share, dead rate and gradient signal-to-noise"
     caption = (
-        "Accuracy of each agent after the last update; below it its interval, the share of "
-        "updates and seeds in which its gradient was collapsed, and the cause. The file also has "
-        f"{rest}."
+        "Accuracy of each agent after the last update; below it its interval, the share of its "
+        "signal that the scheme keeps, the share of its gradient that is noise under the best "
+        f"statistics, and the cause of a collapse. The file also has {rest}."
     )
     if result.sampled:
         caption = (
-            "The share of measured updates and seeds in which each agent's gradient was collapsed, "
-            f"and the cause. The file also has {rest}, and how its credit goes with its own reward."
+            "The share of each agent's signal that the scheme keeps; below it its interval, the "
+            "share of its gradient that is noise under the best statistics, and the cause of a "
+            f"collapse. The file also has {rest}, and how its credit goes with its own reward."
         )
     return Table("agents", caption, tuple(columns), tuple(rows), f"{prefix}-agents.csv")
 
 
 def _agent_cell(result: Comparison, agent: AgentResult | None) -> Cell:
     if agent is None:
-        return Cell(ABSENT, (None,) * ((2 if result.sampled else 5) + len(MEASURES)))
-    share = agent.collapsed_share
-    rest = (share, agent.cause, *agent.measures.values())
+        return Cell(ABSENT, (None,) * ((8 if result.sampled else 11) + len(MEASURES)))
+    codes = tuple(code_of(code) for code in (agent.cause, agent.difficulty) if code)
+    named = (agent.cause, agent.difficulty)
+    rest = (*agent.kept.exact, *agent.noise.exact, *named, *agent.measures.values())
+    noise = f"noise {agent.noise.shown(2)}" if agent.noise.value is not None else ""
     if result.sampled:
-        codes = (code_of(agent.cause),) if agent.cause else ()
-        return Cell(percent(share), rest, codes=codes)
+        return Cell(agent.kept.shown(2), rest, agent.kept.bounds(2), noise, codes)
+    kept = f"kept {agent.kept.shown(2)}" if agent.kept.value is not None else ""
     return Cell(
         agent.accuracy.shown(3),
         (*agent.accuracy.exact, *rest),
         agent.accuracy.bounds(3),
-        f"{percent(share)} collapsed" if share else "",
-        (code_of(agent.cause),) if agent.cause else (),
+        ", ".join(part for part in (kept, noise) if part),
+        codes,
     )
+
+
+PARTS = tuple(
+    f"{name}_{end}" for name in ("signal_kept", "task_noise") for end in ("iqm", "low", "high")
+)
+"""Columns of a file for the two numbers of an agent."""
 
 
 def curve_table(result: Comparison, prefix: str) -> Table:
     """The return of every scheme at a few points of its curve."""
     columns = [Column(result.axis.capitalize(), (result.axis,))]
-    columns += [_estimates(s.name, s.name, "return") for s in result.ranked]
+    columns += [estimates_column(s.name, s.name, "return") for s in result.ranked]
     longest = max((s.curve.at for s in result.schemes.values()), key=len)
     last = len(longest) - 1
     picked = sorted({round(i * last / (SAMPLES - 1)) for i in range(SAMPLES)}) if last > 0 else []
@@ -231,8 +254,8 @@ def control_table(result: Comparison, prefix: str) -> Table | None:
         return None
     columns = (
         Column("Scheme", ("scheme",), numeric=False),
-        _estimates("Everybody present", "control", "control"),
-        _estimates("As compared", "return", "return"),
+        estimates_column("Everybody present", "control", "control"),
+        estimates_column("As compared", "return", "return"),
     )
     rows = []
     for name, scheme in result.control.schemes.items():
@@ -242,44 +265,6 @@ def control_table(result: Comparison, prefix: str) -> Table | None:
     setting = f" ({result.control.setting})" if result.control.setting else ""
     caption = f"Team return in the control{setting} and in the comparison."
     return Table("control", caption, columns, tuple(rows), f"{prefix}-control.csv")
-
-
-def collapse_table(result: Comparison, prefix: str) -> Table:
-    """One row a scheme and agent: how long it was collapsed, from when, and why."""
-    columns = (
-        Column("Scheme", ("scheme",), numeric=False),
-        Column("Agent", ("agent",), numeric=False),
-        Column("Collapsed", ("collapsed_share",), define="collapsed", missing=REASONS["collapsed"]),
-        Column(
-            f"First {result.axis}",
-            (f"first_{result.axis}",),
-            missing="half of the seeds were never collapsed",
-        ),
-        Column("Cause", ("cause",), numeric=False, define="cause"),
-    )
-    rows = [
-        _collapse_row(scheme, name, scheme.agents[name])
-        for scheme in result.ranked
-        for name in result.agents
-        if name in scheme.agents
-    ]
-    caption = "How long each agent was collapsed, and from when in half of the seeds."
-    file = f"{prefix}-collapse-summary.csv"
-    return Table("collapse-summary", caption, columns, tuple(rows), file)
-
-
-def _collapse_row(scheme: SchemeResult, name: str, agent: AgentResult) -> Row:
-    pairs = zip(scheme.curve.at, agent.collapsed, strict=True)
-    first = next((update for update, share in pairs if share is not None and share >= 0.5), None)
-    cause = agent.cause
-    cells = (
-        Cell(scheme.name, (scheme.name,)),
-        Cell(name, (name,)),
-        Cell(percent(agent.collapsed_share), (agent.collapsed_share,)),
-        Cell(significant(first), (first,)),
-        Cell("" if cause else "none", (cause or "",), codes=(code_of(cause),) if cause else ()),
-    )
-    return Row(cells)
 
 
 def source_table(result: Comparison, prefix: str) -> Table:

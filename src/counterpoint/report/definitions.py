@@ -39,8 +39,32 @@ _SHARED = {
     "cause": Definition(
         "cause",
         "Cause",
-        "Why an agent’s gradient collapsed, named only where the evidence passes a calibrated "
-        "threshold. The remedy is often not decoupling.",
+        "Why an agent’s signal is lost under the scheme, named only where the evidence passes a "
+        "calibrated threshold. The remedy is often not decoupling.",
+    ),
+    "kept": Definition(
+        "kept",
+        "Signal kept",
+        "The signal-to-noise ratio (in power) of the agent’s gradient under the scheme, over the "
+        "best that other statistics make of the same samples: pooled, per agent, per prompt, or "
+        "per prompt and agent. 1 is nothing lost, 0 is everything; at a quarter, four times the "
+        "rollouts would be needed. Both ratios are sums over all updates at which the agent could "
+        "still improve, since one update alone says little; the best statistics are chosen on one "
+        "half of the updates and evaluated on the other. Where agents share parameters, the noise "
+        "is at least the mean noise of an agent. Unknown where no statistics show a signal.",
+    ),
+    "noise": Definition(
+        "noise",
+        "Task noise",
+        "The share of the gradient’s power that is noise under the best of those statistics: what "
+        "no normalization can mend. Larger batches lower it, and so does better credit (rewards "
+        "of one’s own, difference rewards, a counterfactual baseline).",
+    ),
+    "difficulty": Definition(
+        "difficulty",
+        "Difficulty",
+        "DILUTED: less than an eighth of the variance of the agent’s reward is explained by its "
+        "own choices, whatever normalizes it. That is no collapse: the agent may learn, slowly.",
     ),
 }
 
@@ -73,13 +97,16 @@ COMPARISON = (
         "The probability that an agent takes its best action, exact, averaged over contexts. "
         "The worst agent is shown beside the team because a mean hides it.",
     ),
+    _SHARED["kept"],
     Definition(
         "collapsed",
-        "Collapsed share",
-        "The share of updates and seeds in which an agent’s gradient cannot be told from zero "
-        "(the 95% interval of the cosine between half-batches includes 0) for several updates "
-        "in a row while it could still improve.",
+        "Collapsed",
+        "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal, the "
+        "whole 95% interval of that share included, while the agent could still improve. A "
+        "gradient that cannot be told from zero in one update is no collapse.",
     ),
+    _SHARED["noise"],
+    _SHARED["difficulty"],
     _SHARED["cause"],
     _SHARED["inflation"],
     _SHARED["signal_share"],
@@ -137,15 +164,16 @@ _STEPWISE = (
         "agents and measured updates. 0 is credit that knows nothing of the agent’s own reward; "
         "more is not always better, since helping others is not in it.",
     ),
+    _SHARED["kept"],
     Definition(
         "collapsed",
-        "Collapsed share",
-        "The share of measured updates and seeds in which an agent’s gradient cannot be told from "
-        "zero (the 95% interval of the mean cosine between half-batches of the last ten "
-        "measurements includes 0), the same measurements show a cause, and the team could still "
-        "improve. Before the tenth measurement there is no verdict. Networks learn from many "
-        "small steps, so a gradient that is not told from zero is no collapse by itself.",
+        "Collapsed",
+        "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal, the "
+        "whole 95% interval of that share included, while the team could still improve. A map or "
+        "a live view judges the last ten measurements; before the tenth there is no verdict.",
     ),
+    _SHARED["noise"],
+    _SHARED["difficulty"],
     _SHARED["cause"],
     *(d for d in COMPARISON if d.key in ("inflation", "signal_share", "dead_rate", "snr")),
     Definition(
@@ -241,7 +269,7 @@ TRAINING = (
         "The sum of all agents’ own rewards over an episode, in the world’s own unit; normalized, "
         "0 is a team that chooses uniformly and 1 the reference team.",
     ),
-    *(d for d in _STEPWISE if d.key in ("collapsed", "cause", "snr", "inflation")),
+    *(d for d in _STEPWISE if d.key in ("kept", "collapsed", "noise", "cause", "snr", "inflation")),
     Definition(
         "cosine",
         "Cosine",

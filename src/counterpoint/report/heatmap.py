@@ -38,7 +38,7 @@ class Strip:
 
     agent: str
     shares: Sequence[float | None]
-    """[T] share of seeds in which the agent is collapsed, 0 to 1."""
+    """[T] share of seeds in which the scheme collapses the agent, 0 to 1."""
     causes: Sequence[str | None]
     """[T] the cause named most often, or None."""
 

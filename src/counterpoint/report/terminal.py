@@ -6,6 +6,7 @@ such as `[red]` is shown as it is written.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from rich.box import SIMPLE_HEAD
@@ -26,7 +27,7 @@ from counterpoint.report.diagnosis_result import AgentHealth, Diagnosis, read_di
 from counterpoint.report.diagnosis_verdict import diagnosis_verdict
 from counterpoint.report.document import COMPARISON, DIAGNOSIS, Document, open_document
 from counterpoint.report.estimate import Estimate
-from counterpoint.report.numerals import ABSENT, decimals_for, percent, probability, significant
+from counterpoint.report.numerals import ABSENT, decimals_for, probability, significant
 from counterpoint.report.verdicts import Verdict, comparison_verdict
 
 NAME = 22
@@ -43,7 +44,7 @@ def comparison_table(document: Document) -> RenderableType:
     shown = [v for s in result.ranked for e in (s.returns, s.weighted_returns) for v in e.exact]
     places = min(3, decimals_for(shown))
     columns = _columns(result)
-    table = _table(("Scheme", "Return", *columns, "Collapsed", "Cause"))
+    table = _table(("Scheme", "Return", *columns, "Kept", "Collapsed"))
     for scheme in result.ranked:
         best = scheme.name == result.recommended
         table.add_row(*_scheme_cells(scheme, places, best, columns), style="bold" if best else "")
@@ -51,7 +52,9 @@ def comparison_table(document: Document) -> RenderableType:
         rest = [""] * (len(columns) + 2)
         table.add_row(Text(f"  {name}"), Text(Estimate(value).shown(places)), *rest, style="dim")
     seeds = f"{result.seed_count}; 95% bootstrap intervals" if len(result.seeds) > 1 else "1 seed"
-    note = f"Return: interquartile mean over {seeds}. " + " ".join(COLUMNS[c] for c in columns)
+    note = f"Return: interquartile mean over {seeds}. " + " ".join(
+        COLUMNS[c] for c in (*columns, "Kept")
+    )
     struck = [a for s in result.ranked for a in s.agents.values()]
     verdict = comparison_verdict(result)
     return Group(*_verdict(verdict), table, _note(note), *_remedies(struck))
@@ -62,6 +65,8 @@ COLUMNS = {
     "Credit": "Credit: its correlation with agents' own rewards.",
     "Weighted": "Weighted: the return weighted by the reward paid.",
     "Worst": "Worst: lowest accuracy of an agent.",
+    "Kept": "Kept: lowest share of an agent's signal that the scheme keeps. Collapsed: how many "
+    "agents, and why.",
 }
 """Columns that not every kind of world has, and what the note says of them."""
 
@@ -92,8 +97,8 @@ def _scheme_cells(
         Text("▸ " if best else "  ") + _short(scheme.name),
         Text(f"{returns.shown(places)} {bounds}".rstrip()),
         *(Text(own[name]) for name in columns),
+        Text(_kept(agents)),
         Text(_collapsed(agents)),
-        Text("\n".join(dict.fromkeys(a.cause for a in agents if a.cause))),
     ]
 
 
@@ -103,8 +108,17 @@ def _worst(agents: Iterable[AgentResult]) -> str:
 
 
 def _collapsed(agents: Iterable[AgentResult]) -> str:
-    known = [a.collapsed_share for a in agents if a.collapsed_share is not None]
-    return percent(sum(known) / len(known)) if known else ABSENT
+    """How many agents are collapsed from which cause: a line each."""
+    found = list(agents)
+    if all(a.is_collapsed is None for a in found):
+        return ABSENT
+    causes = Counter(a.cause or "unexplained" for a in found if a.is_collapsed)
+    return "\n".join(f"{count} {cause}" for cause, count in causes.items()) or "none"
+
+
+def _kept(agents: Iterable[AgentResult]) -> str:
+    known = [a.kept.value for a in agents if a.kept.value is not None]
+    return Estimate(min(known)).shown(2) if known else ABSENT
 
 
 def diagnosis_table(document: Document) -> RenderableType:

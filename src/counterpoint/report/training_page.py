@@ -1,4 +1,4 @@
-"""The page of one training: where it stands, its curve, whose gradient collapsed, the numbers."""
+"""The page of one training: where it stands, its curve, whom the scheme collapses, the numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from counterpoint.report.charts import Chart, Line, narrow_chart, panel_chart, s
 from counterpoint.report.definitions import training_definitions
 from counterpoint.report.estimate import Values
 from counterpoint.report.heatmap import CODES, Strip, code_of, heat_map
-from counterpoint.report.numerals import ABSENT, percent, significant
+from counterpoint.report.numerals import ABSENT, significant
 from counterpoint.report.settings import flatten, short_first
 from counterpoint.report.tables import Cell, Column, Cure, Exact, Figure, Row, Table
 from counterpoint.report.talk_tables import said_table, words_table
@@ -25,6 +25,8 @@ many updates."""
 UNITS = {"step": "steps played, all copies together", "update": "update"}
 """What stands under an x axis."""
 HEADS = {
+    "signal_kept": "Signal kept",
+    "task_noise": "Task noise",
     "snr": "Signal to noise",
     "cosine": "Cosine",
     "share": "Share of gradient",
@@ -35,7 +37,7 @@ HEADS = {
     "participation": "Participation",
     "credit_correlation": "Credit",
 }
-DEFINED = {"credit_correlation": "credit"}
+DEFINED = {"credit_correlation": "credit", "signal_kept": "kept", "task_noise": "noise"}
 """Measures whose definition has another key."""
 PANELS = {
     "entropy": ("Entropy", "nats a decision"),
@@ -173,8 +175,8 @@ def collapse_figure(run: TrainingRun, prefix: str) -> Figure | None:
         rows += [(strip.agent, *values) for values in columns]
     return Figure(
         key="collapse",
-        caption="Whose gradient is collapsed at which measured update, and why. The first ten "
-        "measurements together give the first verdict.",
+        caption="Which agents the scheme collapses at which measured update, and why. The first "
+        "ten measurements together give the first verdict.",
         file=f"{prefix}-collapse.csv",
         header=("agent", run.axis, "collapsed", "cause"),
         rows=rows,
@@ -184,17 +186,17 @@ def collapse_figure(run: TrainingRun, prefix: str) -> Figure | None:
 
 
 def agent_table(run: TrainingRun, prefix: str) -> Table:
-    """One row an agent: how long it was collapsed, and its last numbers."""
+    """One row an agent: whether the scheme collapses it, and its last numbers."""
     shown = [m for m in MEASURES if any(a.last(m) is not None for a in run.agents.values())]
     columns = (
         Column("Agent", ("agent",), numeric=False),
-        Column("Collapsed", ("collapsed_share",), define="collapsed",
+        Column("Collapsed now", ("collapsed",), define="collapsed",
                missing="too few measurements for a verdict"),
         Column("Cause now", ("cause",), numeric=False, define="cause"),
         *(Column(HEADS[m], (m,), define=DEFINED.get(m, m), missing=UNMEASURED) for m in shown),
     )  # fmt: skip
     rows = tuple(_agent_row(name, agent, shown) for name, agent in run.agents.items())
-    caption = "Collapsed is the share of measured updates; the other numbers are the last ones."
+    caption = "The last numbers; signal kept and task noise are of the last ten measurements."
     return Table("agents", caption, columns, rows, f"{prefix}-agents.csv")
 
 
@@ -205,7 +207,10 @@ def _agent_row(name: str, agent: AgentRun, shown: Sequence[str]) -> Row:
     numbers = [agent.last(measure) for measure in shown]
     cells = (
         Cell(name, (name,)),
-        Cell(percent(agent.share), (agent.share,)),
+        Cell(
+            ABSENT if state is None else "yes" if state else "no",
+            (None if state is None else float(state),),
+        ),
         Cell("" if codes else now, (cause or now,), codes=codes),
         *(Cell(significant(value), (value,)) for value in numbers),
     )

@@ -10,8 +10,8 @@ from counterpoint.report.estimate import Values, padded
 from counterpoint.report.talk_result import Talk, read_talk
 
 MEASURES = (
-    "snr", "cosine", "share", "entropy", "inflation", "signal_share", "dead_rate", "participation",
-    "credit_correlation",
+    "signal_kept", "task_noise", "snr", "cosine", "share", "entropy", "inflation", "signal_share",
+    "dead_rate", "participation", "credit_correlation",
 )  # fmt: skip
 LOSSES = ("entropy", "kl", "clipped", "value_loss")
 FIRST_VERDICT = 10
@@ -25,17 +25,11 @@ class AgentRun:
     steps: Values
     """[T]."""
     collapsed: Values
-    """[T] 1 where its gradient is collapsed, 0 where not, None before the first verdict."""
+    """[T] 1 where the scheme collapses it, 0 where not, None before the first verdict."""
     causes: list[str | None]
     """[T]."""
     measures: dict[str, Values]
     """[T] each of `MEASURES`."""
-
-    @property
-    def share(self) -> float | None:
-        """Of the measured updates with a verdict, how many find it collapsed."""
-        known = [value for value in self.collapsed if value is not None]
-        return sum(known) / len(known) if known else None
 
     @property
     def now(self) -> tuple[bool | None, str | None]:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme, Tally, advantages
 from counterpoint.credit.segments import segment_max, segment_sum
+from counterpoint.diagnose.evidence import Evidence, joined_trainings
 from counterpoint.errors import SettingError
+from counterpoint.train.alternatives import Alternatives
 from counterpoint.train.arms import arm, labels
 from counterpoint.train.optimizers import Optimizer
 from counterpoint.train.tables import policy_for
-from counterpoint.train.telemetry import Telemetry
+from counterpoint.train.telemetry import EVERY, Telemetry
 from counterpoint.worlds.base import CHANCE, TASK, Bools, Floats, Ints, Play, World, stack
 from counterpoint.worlds.relisted import in_natural_order
 
@@ -43,12 +45,16 @@ class Training:
     regret: Floats
     """[S, T+1, A] return that the team would gain if this agent alone were perfect."""
     gradients: Mapping[str, Floats]
-    """The fields of `diagnose.GradientStatistics`: [S, T, A], or [S, T] for the team's."""
+    """The fields of `diagnose.GradientStatistics`: [S, T, A], or [S, T] for the team's. Those of
+    intervals are NaN: `evidence` is what adds up over updates."""
     rewards: Mapping[str, Floats]
     """[S, T, A] each: norm_inflation, inflation, signal_share, dead_rate, net_mass, spike_rate,
     participation, entropy, influence; NaN where it is not defined."""
+    evidence: Evidence
+    """Signal and noise under the scheme and the statistics that it is held against, each
+    [S, ceil(T / 2), V, A]."""
     collapsed: Bools
-    """[S, T, A] whether the agent's gradient has collapsed."""
+    """[S, T, A] whether the scheme collapses the agent: see `diagnose.collapsed_updates`."""
     causes: NDArray[np.int8]
     """[S, T, A] index into `diagnose.CAUSES`; 0 where it has not collapsed."""
     tally: Mapping[str, int]
@@ -88,6 +94,7 @@ def train(
     policy, optimizer = policy_for(world, seeds), Optimizer(settings)
     parameters = policy.start(len(seeds))
     log = Telemetry(len(seeds), settings.updates, len(world.agents), how.scheme)
+    others = Alternatives(world, how.scheme, policy)
     state, tally = None, Tally()
 
     for update in range(settings.updates):
@@ -110,6 +117,8 @@ def train(
         log.record_gradients(update, micro, present(world, play), policy.shares_parameters)
         summed = rewards if rewards.ndim == 1 else rewards.sum(axis=-1)
         log.record_rewards(update, columns, summed, credit.values)
+        if update % EVERY == 0:
+            log.record_evidence(others.evidence(play, rows, columns, summed, values, probs))
         log.record_choices(update, columns, play, rows, probs)
         if on_update is not None:
             on_update(update + 1)
@@ -126,6 +135,7 @@ def train(
         regret=log.regret,
         gradients=log.gradients,
         rewards=log.rewards,
+        evidence=log.evidence,
         collapsed=collapsed,
         causes=causes,
         tally={spec.name: getattr(tally, spec.name) for spec in fields(tally)},
@@ -157,6 +167,7 @@ def joined(parts: Sequence[Training]) -> Training:
         regret=along_seeds("regret"),
         gradients=each("gradients"),
         rewards=each("rewards"),
+        evidence=joined_trainings([part.evidence for part in parts]),
         collapsed=along_seeds("collapsed"),
         causes=along_seeds("causes"),
         tally={name: sum(part.tally[name] for part in parts) for name in first.tally},
@@ -177,6 +188,7 @@ def _listed(done: Training, agents: tuple[str, ...]) -> Training:
         regret=done.regret[..., order],
         gradients=each(done.gradients),
         rewards=each(done.rewards),
+        evidence=done.evidence.of_agents(order),
         collapsed=done.collapsed[..., order],
         causes=done.causes[..., order],
     )

@@ -8,6 +8,7 @@ its own for each agent; in `SharedLinear` everybody's gradient lands on the same
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +36,9 @@ class Policy(Protocol):
         """[S, B, A, d] gradient of each agent's parameters, from that of its logits
         [S, B, A, C, M] in each of B micro-batches."""
 
+    def squared_lengths(self, logits: Floats) -> Floats:
+        """[S, B, A] squared length of what `per_agent` would give."""
+
     def joined(self, gradients: Floats) -> Floats:
         """[S, D] gradient of all parameters, from those of the agents [S, A, d]."""
 
@@ -56,6 +60,9 @@ class Tables:
     def per_agent(self, logits: Floats) -> Floats:
         return logits.reshape(*logits.shape[:3], -1)
 
+    def squared_lengths(self, logits: Floats) -> Floats:
+        return np.asarray(np.einsum("sbacm,sbacm->sba", logits, logits))
+
     def joined(self, gradients: Floats) -> Floats:
         return gradients.reshape(len(gradients), -1)
 
@@ -73,6 +80,11 @@ class SharedLinear:
     legal: Bools
     """[A, C, M] which actions there are."""
     shares_parameters: bool = True
+
+    @cached_property
+    def alike(self) -> Floats:
+        """[S, A, C, C] inner products of each agent's features."""
+        return np.asarray(self.features @ np.swapaxes(self.features, -1, -2))
 
     @classmethod
     def random(cls, world: World, seeds: tuple[int, ...]) -> SharedLinear:
@@ -96,6 +108,11 @@ class SharedLinear:
     def per_agent(self, logits: Floats) -> Floats:
         pulled = np.swapaxes(self.features, -1, -2)[:, None] @ logits  # [S, B, A, F, M]
         return pulled.reshape(*logits.shape[:3], -1)
+
+    def squared_lengths(self, logits: Floats) -> Floats:
+        # |phi^T L|^2 = <L, (phi phi^T) L>: C x C inner products instead of F features
+        spread = self.alike[:, None] @ logits
+        return np.asarray(np.einsum("sbacm,sbacm->sba", logits, spread))
 
     def joined(self, gradients: Floats) -> Floats:
         total: Floats = gradients.sum(axis=1)

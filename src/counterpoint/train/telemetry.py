@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme
-from counterpoint.diagnose import collapsed, gradient_statistics, name_causes
+from counterpoint.diagnose import collapsed_updates, gradient_statistics, name_causes
+from counterpoint.diagnose.evidence import Evidence, stacked
 from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES, rank_of_orthogonal
 from counterpoint.diagnose.updates import Columns, UpdateNumbers
 from counterpoint.worlds.base import Bools, Evaluation, Floats, Ints, Play
 
-WINDOW = 10
-"""Updates in a row without a gradient that can be told from zero: a collapse."""
+EVERY = 2
+"""Updates from one measurement of what other statistics would have made of it to the next."""
 IMPROVABLE = 0.05
 """An agent that is right less often than 1 minus this could still improve."""
 
@@ -29,6 +30,7 @@ class Telemetry:
         self.numbers = UpdateNumbers(scheme, seeds, agents)
         self.gradients: dict[str, Floats] = {}
         self.rewards: dict[str, Floats] = {}
+        self.updates_of_evidence: list[Evidence] = []
         self.returns, self.weighted_returns = np.full((2, seeds, updates + 1), np.nan)
         self.accuracy, self.regret = np.full((2, seeds, updates + 1, agents), np.nan)
 
@@ -44,10 +46,10 @@ class Telemetry:
             t: the update.
             gradients: [S, B, A, d] of each of B micro-batches.
             active: [S, B, A] whether the agent decided anything in the micro-batch. An agent that
-                is absent from too many has no interval: nothing was measured.
+                is absent from too many was not measured.
             shared: whether the agents' d coordinates are the same parameters.
         """
-        found = dict(vars(gradient_statistics(gradients)))
+        found = dict(vars(gradient_statistics(gradients, intervals=False)))
         if not shared:
             found["effective_rank"] = rank_of_orthogonal(found["norm"])
         measured = active.sum(axis=1) >= FEWEST_MICRO_BATCHES
@@ -101,14 +103,35 @@ class Telemetry:
         for name, numbers in found.items():
             self._series(self.rewards, name, (self.agents,))[:, t] = numbers
 
+    def record_evidence(self, found: Evidence) -> None:
+        """Signal and noise under each candidate, each [S, V, A], of the first update and every
+        second one after it."""
+        self.updates_of_evidence.append(found)
+
+    @property
+    def evidence(self) -> Evidence:
+        """The same of all measured updates, each [S, ceil(T / 2), V, A]."""
+        return stacked(self.updates_of_evidence)
+
     def collapse(self) -> tuple[Bools, NDArray[np.int8]]:
-        """Which agents are collapsed at which update, and why: [S, T, A] each."""
-        improvable = self.accuracy[:, :-1] < 1 - IMPROVABLE
-        found = collapsed(self.gradients["cosine_low"], improvable, WINDOW)
-        return found, name_causes({**self.rewards, "collapsed": found})
+        """Which agents are collapsed at which update, and why: [S, T, A] each.
+
+        Influence is no evidence here: how little an agent's choice matters is the task's doing,
+        not the scheme's.
+        """
+        measured = collapsed_updates(self.evidence, improvable_at(self.accuracy))
+        found = measured.repeat(EVERY, axis=1)[:, : self.updates]
+        why = {name: values for name, values in self.rewards.items() if name != "influence"}
+        return found, name_causes({**why, "collapsed": found})
 
     def _series(self, into: dict[str, Floats], name: str, shape: tuple[int, ...]) -> Floats:
         """The array [S, T, *shape] called `name`; NaN until it is filled."""
         if name not in into:
             into[name] = np.full((self.seeds, self.updates, *shape), np.nan)
         return into[name]
+
+
+def improvable_at(accuracy: Floats) -> Bools:
+    """[S, ceil(T / 2), A] whether each agent could still improve where evidence was measured, from
+    its accuracies [S, T + 1, A]."""
+    return np.asarray(accuracy[:, :-1:EVERY] < 1 - IMPROVABLE)

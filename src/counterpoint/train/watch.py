@@ -1,8 +1,8 @@
-"""Who has collapsed, and why, while a team learns: judged over the last measurements together.
+"""Whom a scheme collapses, and why, while a team learns: judged over the last measurements.
 
-An agent is *flat* where the last measurements together cannot tell its gradient from zero. In a
-network that learns from hundreds of noisy steps most agents are, most of the time, and learn all
-the same; so flat alone is no collapse here. It is one where what was normalized also shows a cause.
+A gradient of a network is noise in most single batches, and networks learn all the same. So an
+agent is collapsed only where the last measurements together show that the scheme keeps little of
+a signal which other statistics would have left, as `diagnose.kept` defines it.
 
 Start with `Watch.judge`. It reads the rows of the series and nothing else, so that a resumed run
 judges as one that was never stopped.
@@ -16,7 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from counterpoint.diagnose import CAUSES, flat_together, name_causes
+from counterpoint.diagnose import (
+    CAUSES,
+    collapsed_updates,
+    name_causes,
+    signal_kept,
+    task_noise,
+)
+from counterpoint.diagnose.evidence import Evidence, from_numbers
 from counterpoint.worlds.base import Floats
 
 WINDOW = 10
@@ -32,15 +39,21 @@ EVIDENCE = (
 class Verdict(NamedTuple):
     """What is said of one agent at one measurement."""
 
-    flat: bool | None
-    """Whether its gradient cannot be told from zero; None where too few measurements tell."""
+    signal_kept: float | None
+    """Share of its signal that the scheme keeps; None where that is not known."""
+    signal_kept_low: float | None
+    """Lower end of its 95% interval."""
+    signal_kept_high: float | None
+    """Upper end of its 95% interval."""
+    task_noise: float | None
+    """Share of its gradient that is noise under the best statistics."""
     collapsed: bool
-    """Whether it is flat, could still improve, and the measurements show why."""
+    """Whether the scheme keeps little of its signal, and it could still improve."""
     cause: str | None
-    """Why it has collapsed."""
+    """What explains the collapse; None where nothing that was measured does."""
     expected: str | None
     """What is so large in the rewards or advantages alone that it is enough to cause a collapse:
-    told from the first measurement on, whether the gradient shows it yet or not."""
+    judged from the first measurement on, whether the gradient shows it yet or not."""
 
 
 class Watch:
@@ -55,6 +68,7 @@ class Watch:
     def __init__(self, agents: Sequence[str], *, continuous: bool = False) -> None:
         self.agents, self.continuous = tuple(agents), continuous
         self.last: deque[Mapping[str, Mapping[str, Any]]] = deque(maxlen=WINDOW)
+        self.improvable: deque[bool] = deque(maxlen=WINDOW)
 
     def judge(
         self, measured: Mapping[str, Mapping[str, Any]], score: float | None
@@ -69,21 +83,25 @@ class Watch:
             Agent to its verdict.
         """
         self.last.append(measured)
-        evidence = {name: self._mean(name) for name in EVIDENCE}
+        self.improvable.append(score is None or score < LEARNED)
+        reasons = {name: self._mean(name) for name in EVIDENCE}
         if self.continuous:
-            del evidence["entropy"]
-        flat = np.zeros(len(self.agents), dtype=bool)
-        known = flat
-        if len(self.last) == WINDOW:
-            cosines = self._series("cosine")
-            flat, known = flat_together(cosines), np.asarray(np.isfinite(cosines).all(axis=0))
-        improvable = score is None or score < LEARNED
-        causes = name_causes({**evidence, "collapsed": flat & improvable})
-        expected = name_causes(evidence) * improvable
+            del reasons["entropy"]
+        shape = (1, len(self.last), len(self.agents))
+        could = np.broadcast_to(np.array(self.improvable)[None, :, None], shape)
+        evidence = evidence_of([list(self.last)], self.agents)
+        collapsed = collapsed_updates(evidence, could, WINDOW)[0, -1]
+        known = len(self.last) == WINDOW
+        kept, noise = signal_kept(evidence, could), task_noise(evidence, could)
+        causes = name_causes({**reasons, "collapsed": collapsed})
+        expected = name_causes(reasons) * self.improvable[-1]
         return {
             agent: Verdict(
-                flat=bool(flat[k]) if known[k] else None,
-                collapsed=bool(causes[k]),
+                signal_kept=_plain(kept.value[k]) if known else None,
+                signal_kept_low=_plain(kept.low[k]) if known else None,
+                signal_kept_high=_plain(kept.high[k]) if known else None,
+                task_noise=_plain(noise.value[k]) if known else None,
+                collapsed=bool(collapsed[k]),
                 cause=CAUSES[causes[k]] or None,
                 expected=CAUSES[expected[k]] or None,
             )
@@ -101,3 +119,15 @@ class Watch:
         count = np.isfinite(values).sum(axis=0)
         total = np.nansum(values, axis=0)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def evidence_of(
+    trainings: Sequence[Sequence[Mapping[str, Mapping[str, Any]]]], agents: Sequence[str]
+) -> Evidence:
+    """The evidence [S, T, V, A] in the measurements of S trainings, as rows hold them."""
+    numbers = [[[one[agent] for agent in agents] for one in rows] for rows in trainings]
+    return from_numbers(numbers, len(agents))
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

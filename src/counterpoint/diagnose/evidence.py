@@ -1,0 +1,191 @@
+"""Signal and noise of every agent's gradient, under a scheme and under what it is held against.
+
+Start with `Evidence` and `family`. Gradients are linear in advantages: a trainer that has the
+gradient of each micro-batch under one scheme has it under all of them, without new rollouts.
+`kept.py` turns the evidence of many updates into two numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.credit import Scheme
+from counterpoint.credit.groups import ROUNDING
+from counterpoint.credit.segments import segment_sum
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+By = tuple[str, ...]
+FAMILY: dict[str, By] = {
+    "pooled": (),
+    "per agent": ("agent",),
+    "per prompt": ("prompt",),
+    "per prompt and agent": ("prompt", "agent"),
+}
+"""The statistics that a scheme is held against: z-scores of this batch's rows by these labels."""
+
+BONUS = 10.0
+"""Advantages of this many times the weight of the entropy bonus are as strong as the bonus: its
+pull on a logit is about its weight, and theirs a tenth of their size where an agent's choice
+explains a hundredth of its reward's variance."""
+
+
+PARTS = ("signal", "noise", "heard", "power")
+"""The arrays of `Evidence`."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Signal and noise of each agent's gradient, update by update, under each candidate.
+
+    Candidate 0 is the scheme that trains, the others are of `FAMILY`. All are [..., T, V, A]; a
+    dead update has 0 everywhere, an update that was not measured has NaN.
+    """
+
+    signal: Floats
+    """Power of the signal, measured; or, where `known`, what each candidate multiplies it by."""
+    noise: Floats
+    """Power of the agent's own noise."""
+    heard: Floats
+    """Power of the noise that its signal has to be told from."""
+    power: Floats
+    """Measured power of the signal; `signal` itself where that is measured."""
+    known: bool = False
+    """Whether candidates only multiply the same signal by a known number."""
+
+    def of_agents(self, order: Sequence[int]) -> Evidence:
+        """The same with the agents in another order."""
+        parts = {name: getattr(self, name)[..., order] for name in PARTS}
+        return Evidence(**parts, known=self.known)
+
+
+def family(scheme: Scheme, *, prompts: bool = True) -> tuple[By, ...]:
+    """The labels of the statistics that a scheme is held against, without those that it is itself.
+
+    Args:
+        scheme: the one that trains.
+        prompts: whether there are prompts; without, groups by prompt are the whole batch.
+    """
+    return tuple(
+        by for by in FAMILY.values()
+        if scheme != Scheme(center_by=by) and (prompts or "prompt" not in by)
+    )  # fmt: skip
+
+
+def z_scores(rewards: Floats, columns: Mapping[str, NDArray[np.int64]], by: By) -> Floats:
+    """[N] rewards minus their group's mean, over its deviation: what `Scheme(center_by=by)` gives.
+
+    Constant groups and missing rewards give 0. It is the kernel's arithmetic without its guards,
+    for the four times an update that a trainer asks.
+
+    Args:
+        rewards: [N]; NaN is missing.
+        columns: label to ids [N]; `batch`, where given, keeps seeds apart.
+        by: labels whose rows share statistics.
+    """
+    labels = [columns[name] for name in ("batch", *by) if name in columns]
+    group, n = np.zeros(len(rewards), dtype=np.int64), 1
+    for label in labels:
+        size = int(label.max(initial=0)) + 1
+        group, n = group * size + label, n * size
+    there = np.isfinite(rewards)
+    values, ids = (rewards, group) if there.all() else (rewards[there], group[there])
+    some = np.zeros(n)
+    some[ids] = values  # any value of the group; distances from it keep the digits
+    apart = values - some[ids]
+    count = np.maximum(np.bincount(ids, minlength=n), 1)
+    apart -= (segment_sum(apart, ids, n) / count)[ids]
+    deviation = np.sqrt(segment_sum(apart**2, ids, n) / count)
+    constant = deviation <= ROUNDING * np.finfo(np.float64).eps * abs(some)
+    scaled = np.where(constant[ids], 0.0, apart / np.where(constant, 1.0, deviation)[ids])
+    if len(scaled) == len(rewards):
+        return scaled
+    out = np.zeros(len(rewards))
+    out[there] = scaled
+    return out
+
+
+def signal_power(gradients: NDArray[Any]) -> Floats:
+    """Power of the signal [..., A] in the whole batch's gradient over that in one micro-batch's
+    noise: M times the mean inner product of two different micro-batches.
+
+    Args:
+        gradients: [..., M, A, D] of M >= 2 micro-batches.
+    """
+    values = np.asarray(gradients, dtype=np.float64)
+    total = values.sum(axis=-3)
+    lengths = np.einsum("...mad,...mad->...a", values, values)
+    return signal_of(np.einsum("...ad,...ad->...a", total, total), lengths, values.shape[-3])
+
+
+def signal_of(whole: Floats, lengths: Floats, count: int) -> Floats:
+    """The same from the squared length of the sum, and the sum of squared lengths, of `count`
+    micro-batches."""
+    return (whole - lengths) / (count - 1)
+
+
+def sample_noise(lengths: Floats, signal: Floats, count: int) -> Floats:
+    """Power of the noise of one micro-batch, from the sum of squared lengths of `count` of them:
+    where the noise of each decision is not known exactly."""
+    return np.maximum(lengths / count - signal / count, 0.0)
+
+
+def heard_noise(noise: Floats, together: bool) -> Floats:
+    """[..., A] the noise that each agent's signal has to be told from.
+
+    Args:
+        noise: [..., A] each agent's own.
+        together: whether agents share parameters, or a step size that does not adapt to each.
+    """
+    return np.maximum(noise, noise.mean(axis=-1, keepdims=True)) if together else noise
+
+
+def bonus_noise(noise: Floats, mean_square: Floats, entropy: float) -> Floats:
+    """What an entropy bonus of weight `entropy` adds to the noise.
+
+    Args:
+        noise: [..., A] of advantages with this mean square.
+        mean_square: [..., A] of the agent's advantages; NaN or 0 where it has none.
+    """
+    known = np.where(mean_square > 0, mean_square, 1.0)
+    return np.where(mean_square > 0, noise * (BONUS * entropy) ** 2 / known, 0.0)
+
+
+def stacked(updates: Sequence[Evidence]) -> Evidence:
+    """The evidence of updates one after another, each [S, V, A], as [S, T, V, A]."""
+    parts = {name: np.stack([getattr(one, name) for one in updates], axis=1) for name in PARTS}
+    return Evidence(**parts, known=updates[0].known)
+
+
+def joined_trainings(trainings: Sequence[Evidence]) -> Evidence:
+    """The evidence of trainings of the same scheme, each [S, T, V, A], as one."""
+    parts = {name: np.concatenate([getattr(one, name) for one in trainings]) for name in PARTS}
+    return Evidence(**parts, known=trainings[0].known)
+
+
+def to_numbers(evidence: Evidence, k: int) -> dict[str, list[float]]:
+    """One update's evidence [V, A] of agent k as plain lists [V], for a row of a series."""
+    names = [name for name in PARTS if evidence.known or name != "power"]
+    return {f"kept.{name}": getattr(evidence, name)[:, k].tolist() for name in names}
+
+
+def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Any]]]], agents: int) -> Evidence:
+    """The evidence [S, T, V, A] in rows [S][T][A] of numbers; all NaN where nobody measured it."""
+    found = [n["kept.signal"] for one in rows for row in one for n in row if n.get("kept.signal")]
+    candidates = max(map(len, found), default=1)
+    known = any("kept.power" in n for one in rows for row in one for n in row)
+    unknown = [np.nan] * candidates
+
+    def part(name: str) -> Floats:
+        values = [[[n.get(f"kept.{name}") or unknown for n in row] for row in one] for one in rows]
+        shape = (len(rows), len(rows[0]) if rows else 0, agents, candidates)
+        return np.swapaxes(np.array(values, dtype=np.float64).reshape(shape), -1, -2)
+
+    signal, noise, heard = part("signal"), part("noise"), part("heard")
+    return Evidence(signal, noise, heard, part("power") if known else signal, known)

@@ -1,0 +1,238 @@
+"""What a scheme leaves of an agent's gradient, and what no scheme could: signal kept, task noise.
+
+Every scheme makes advantages of the same rewards, and a gradient is linear in its advantages. So
+the samples that one scheme was trained on also show what other statistics would have made of
+them: pooled, per agent, per prompt, and per prompt and agent (`FAMILY`). Write SNR for the power
+of the signal over the power of the noise in a batch's gradient of one agent. Then
+
+    signal kept = SNR under the scheme / the best SNR in the family,
+    task noise  = 1 / (1 + the best SNR in the family),
+
+the first a loss that other statistics would mend, the second one that none of them does.
+
+One update says little: estimates of signal scatter around 0, and their ratio means nothing. So
+both numbers divide sums over many updates, never updates. Start at `signal_kept` and
+`task_noise`, which read the trainings of one scheme; `collapse.py` says when.
+
+- *Signal* is the mean inner product of different micro-batches: without bias, often below 0.
+- *Noise* is the agent's own, or, where agents share parameters or a step size, the mean of all
+  agents' if that is more: loud agents' noise lands on what the quiet one learned. An entropy bonus
+  of weight b pulls as strongly as the noise of advantages of size 10 b would (`bonus_noise`).
+- *The best* of several noisy estimates is too good. So the updates are dealt into two halves: what
+  one half tells to be better than the scheme (Student's test) is evaluated in the other. Where
+  nothing is, the scheme is the best itself and keeps everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.diagnose.evidence import Bools, Evidence, Floats
+from counterpoint.stats.iqm import interquartile_means
+
+LOW = 0.25
+"""A scheme that keeps less than this of an agent's signal collapses it: four times the rollouts
+would be needed for what other statistics give."""
+FEWEST = 6
+"""Fewer updates than this give no number."""
+RESAMPLES = 2000
+TAIL = 0.025
+
+
+@dataclass(frozen=True)
+class Part:
+    """A number in [0, 1] with a 95% interval; NaN where it is unknown."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+def signal_kept(evidence: Evidence, improvable: Bools) -> Part:
+    """Share of each agent's signal that a scheme keeps, [A], over S trainings.
+
+    Several trainings: the interquartile mean of the scheme's SNR over that of the best candidate,
+    which is one for all trainings, with a bootstrap over trainings. One: see `kept_in_each`.
+
+    Args:
+        evidence: [S, T, V, A].
+        improvable: [S, T, A] whether the agent could still improve; other updates are left out.
+    """
+    if len(evidence.signal) == 1:
+        return _first(kept_in_each(evidence, improvable))
+    ours, best, _ = _compared(evidence, improvable, together=True)
+    return _over(_mean(ours), _mean(best))
+
+
+def task_noise(evidence: Evidence, improvable: Bools) -> Part:
+    """Share of the gradient's power that is noise under the best candidate, [A], over S trainings.
+
+    Args: as for `signal_kept`.
+    """
+    if len(evidence.signal) == 1:
+        return _first(noise_in_each(evidence, improvable))
+    _, _, clear = _compared(evidence, improvable, together=True)
+    per_training = _mean(clear)
+    out = np.full((3, per_training.shape[-1]), np.nan)
+    for k, values in enumerate(per_training.T):
+        known = values[np.isfinite(values)]
+        if len(known) >= 2:
+            drawn = interquartile_means(known[_draws(len(known))])
+            out[:, k] = interquartile_means(known), *np.quantile(drawn, (TAIL, 1 - TAIL))
+    return _noise_share(*out)
+
+
+def kept_in_each(evidence: Evidence, improvable: Bools) -> Part:
+    """Signal kept in each training alone, [..., A].
+
+    The interval is Fieller's: all shares `k` for which the mean over updates of (SNR under the
+    scheme - k x best SNR) is not told from 0 by Student's test. Without two ends there is no
+    number: the best candidate shows no signal either.
+
+    Args:
+        evidence: [..., T, V, A].
+        improvable: [..., T, A].
+
+    Source: Fieller 1954, Some problems in interval estimation; the two halves are ours.
+    """
+    ours, best, _ = _compared(evidence, improvable, together=False)
+    return _fieller(ours, best)
+
+
+def noise_in_each(evidence: Evidence, improvable: Bools) -> Part:
+    """Task noise in each training alone, [..., A], with Student's interval."""
+    _, _, clear = _compared(evidence, improvable, together=False)
+    n = np.isfinite(clear).sum(axis=-2)
+    mean = _mean(clear)
+    deviation = np.sqrt(_mean((clear - mean[..., None, :]) ** 2))
+    reach = student(n - 1) * deviation / np.sqrt(np.maximum(n - 1, 1))
+    return _noise_share(mean, mean - reach, mean + reach)
+
+
+def _compared(
+    evidence: Evidence, improvable: Bools, together: bool
+) -> tuple[Floats, Floats, Floats]:
+    """SNR at each update [..., T, A] under the scheme, under the best, and of the best with its
+    own noise alone; NaN where nothing was measured or the agent could not improve."""
+    there = np.asarray(improvable, dtype=bool) & np.isfinite(evidence.signal[..., 0, :])
+    use = np.broadcast_to(there[..., None, :], evidence.signal.shape)
+    heard = np.where(use, evidence.signal / noise_level(evidence.heard, use), np.nan)
+    best = best_candidate(heard, together)
+    own = np.where(use, evidence.power / noise_level(evidence.noise, use), np.nan)
+    return heard[..., 0, :], taken(heard, best), taken(own, best)
+
+
+def noise_level(noise: Floats, use: Bools) -> Floats:
+    """[..., 1, V, A] mean noise of the updates that are not dead; 1 where all are."""
+    live = use & (noise > 0)
+    count = live.sum(axis=-3, keepdims=True)
+    total = np.where(live, noise, 0.0).sum(axis=-3, keepdims=True)
+    return np.where(count > 0, total / np.maximum(count, 1), 1.0)
+
+
+def best_candidate(snr: Floats, together: bool) -> NDArray[np.int64]:
+    """[..., T, A] the candidate with the highest mean SNR over the *other* half of the updates.
+
+    Another candidate than the scheme is taken only where Student's test tells there that it is
+    better: of several that are as good, one is always ahead by chance.
+
+    Args:
+        snr: [..., T, V, A].
+        together: the first axis is trainings, which share one choice, made on the updates of all.
+    """
+    halves = np.arange(snr.shape[-3]) % 2
+    choice = np.zeros((*snr.shape[:-2], snr.shape[-1]), dtype=np.int64)
+    for half in (0, 1):
+        samples = np.moveaxis(snr[..., halves != half, :, :], -3, -1)  # [..., V, A, T / 2]
+        if together:
+            samples = np.concatenate(list(samples), axis=-1)[None]  # [1, V, A, S x T / 2]
+        gain = samples - samples[..., :1, :, :]
+        n = np.isfinite(gain).sum(axis=-1)
+        mean = _mean(gain, axis=-1, fewest=2)
+        square = _mean((gain - mean[..., None]) ** 2, axis=-1, fewest=2)
+        ahead = mean > student(n - 1) * np.sqrt(square / np.maximum(n - 1, 1))
+        mean = np.where(ahead & (n >= 2), mean, 0.0)
+        choice[..., halves == half, :] = mean.argmax(axis=-2)[..., None, :]
+    return choice
+
+
+def taken(values: Floats, choice: NDArray[np.int64]) -> Floats:
+    return np.take_along_axis(values, choice[..., None, :], axis=-2)[..., 0, :]
+
+
+def _mean(values: Floats, axis: int = -2, fewest: int = FEWEST // 2) -> Floats:
+    """The mean of what is known along `axis`; NaN where fewer than `fewest` are."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.where(count >= fewest, total / np.maximum(count, 1), np.nan)
+
+
+def _fieller(ours: Floats, best: Floats) -> Part:
+    """The ratio of two means over updates [..., T, A], and its interval."""
+    n = np.isfinite(ours).sum(axis=-2)
+    x, y = _mean(ours), _mean(best)
+    dx, dy = ours - x[..., None, :], best - y[..., None, :]
+    reach = student(n - 1) ** 2 / np.maximum(n - 1, 1)
+    a = y**2 - reach * _mean(dy**2)
+    b = x * y - reach * _mean(dx * dy)
+    c = x**2 - reach * _mean(dx**2)
+    known = (n >= FEWEST) & (y > 0) & (a > 0)
+    under = np.where(known, a, 1.0)
+    root = np.sqrt(np.maximum(b**2 - a * c, 0.0))
+    value, low, high = (
+        np.where(known, np.clip(v, 0.0, 1.0), np.nan)
+        for v in (x / np.where(known, y, 1.0), (b - root) / under, (b + root) / under)
+    )
+    return Part(value, low, high)
+
+
+def _over(ours: Floats, best: Floats) -> Part:
+    """Ratio of interquartile means over trainings [S, A], with percentiles of resampled ones."""
+    out = np.full((3, ours.shape[-1]), np.nan)
+    for k in range(ours.shape[-1]):
+        known = np.isfinite(ours[:, k]) & np.isfinite(best[:, k])
+        if known.sum() < 2:
+            continue
+        x, y = ours[known, k], best[known, k]
+        draws = _draws(len(x))
+        over, under = interquartile_means(x[draws]), interquartile_means(y[draws])
+        if np.quantile(under, TAIL) > 0:
+            ratios = over / np.maximum(under, np.finfo(np.float64).tiny)
+            value = interquartile_means(x) / interquartile_means(y)
+            out[:, k] = np.clip([value, *np.quantile(ratios, (TAIL, 1 - TAIL))], 0.0, 1.0)
+    return Part(*out)
+
+
+def _draws(n: int) -> NDArray[np.int64]:
+    """[R, n] resamples, the same ones in every call: the same training, the same interval."""
+    return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+
+
+def _first(part: Part) -> Part:
+    return Part(part.value[0], part.low[0], part.high[0])
+
+
+def _noise_share(snr: Floats, low: Floats, high: Floats) -> Part:
+    value, least, most = (1.0 / (1.0 + np.maximum(x, 0.0)) for x in (snr, high, low))
+    return Part(value, least, most)
+
+
+def student(freedom: NDArray[Any]) -> Floats:
+    """The 97.5% quantile of Student's t, to .001 from 5 degrees of freedom on.
+
+    Source: Abramowitz & Stegun 1964, 26.7.5.
+    """
+    v = np.maximum(np.asarray(freedom, dtype=np.float64), 1.0)
+    z = 1.959963984540054
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return np.asarray(z + sum(term / v ** (i + 1) for i, term in enumerate(terms)))
