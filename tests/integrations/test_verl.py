@@ -149,3 +149,12 @@ def test_in_verl_itself(tmp_path):
     assert trainer["file"]
     assert "counterpoint/dead/a" in trainer["metrics"]
     assert read_decisions(tmp_path / "credit.jsonl").labels["agent"].tolist()[:2] == ["a", "a"]
+
+
+@pytest.mark.slow
+def test_the_catalogue_computes_what_verl_computes():
+    """Constant groups aside, which verl's epsilon turns into 0 as well."""
+    found = told_by("peers-verl", "verl_estimators_check.py")
+    assert len(found) == 7
+    for name, difference in found.items():
+        assert difference < 1e-5, name
