@@ -3,8 +3,9 @@
     python bench/peer_environments.py [NAME ...] [--into FOLDER] [--again]
 
 Peers contradict each other, so each has a Python of its own; none of them is a dependency. Versions
-are those that were tested. What cannot be installed is said, with the reason, and left out: the
-tests that need it are skipped. Exits with 1 where one failed.
+are those that were tested, except in `peers-trl-newest`, which has the newest TRL. What cannot be
+installed is said, with the reason, and left out: the tests that need it are skipped. Exits with 1
+where one failed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ ENVIRONMENTS = {
         (TORCH, ("transformers==5.24.0", "peft==0.21.2", "trl==1.16.0", "comlrl==1.4.3")),
         "comlrl.trainers.reinforce",
     ),
+    "peers-trl-newest": Environment((TORCH, ("trl",)), "trl.trainer.grpo_trainer"),
     "peers": Environment(
         (TORCH, ("benchmarl==1.5.2", "torchrl==0.11.1", "tensordict==0.11.0", "vmas==1.5.2")),
         "benchmarl",

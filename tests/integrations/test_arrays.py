@@ -11,7 +11,7 @@ from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.arrays import normalized
 from counterpoint.readers import read_decisions
 
-SCHEMES = ("happo_per_agent", "mappo_pooled", "agent_mean", "reinforce_plus_plus")
+SCHEMES = ("happo_per_agent", "mappo_pooled", "agent_mean", "center")
 
 
 def values(t=5, n=4, a=3, dtype=np.float64):
@@ -91,6 +91,9 @@ def test_what_does_not_fit_is_refused():
         normalized(np.full((1, 2, 1), np.inf))
     with pytest.raises(SchemeError, match="memory"):
         normalized(values(), scheme="group_reward_decoupled")
+    for scheme in ("grpo", "reinforce_plus_plus", TeamCredit("grpo")):
+        with pytest.raises(SchemeError, match="takes the steps of a rollout together"):
+            normalized(values(), scheme=scheme)
 
 
 def test_memory_and_a_log_with_team_credit(tmp_path):

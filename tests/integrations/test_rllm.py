@@ -12,7 +12,7 @@ import pytest
 from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.errors import MissingPackageError, RewardError, SchemeError, StateError
 from counterpoint.integrations import TeamCredit
-from counterpoint.integrations.rllm import SPELLINGS, PerRole, advantages_of, register
+from counterpoint.integrations.rllm import SPELLINGS, RoleEstimator, advantages_of, register
 from counterpoint.readers import read_decisions
 
 
@@ -54,7 +54,7 @@ def test_without_rllm_the_error_says_what_to_do():
 
 
 def test_ragged_groups_of_one_role():
-    found = call(PerRole(), group("t:x:a", [0.0, 1.0]), group("u:a", [10.0, 12.0, 14.0]),
+    found = call(RoleEstimator(), group("t:x:a", [0.0, 1.0]), group("u:a", [10.0, 12.0, 14.0]),
                  group("v:a", [3.0]))  # fmt: skip
     assert found[0] == [-1, 1]
     assert found[1] == pytest.approx([-1.2247448714, 0, 1.2247448714])
@@ -63,32 +63,32 @@ def test_ragged_groups_of_one_role():
 
 @pytest.mark.parametrize("rewards", [[0.7] * 7, [1000.1] * 3, [1000000.7] * 7, [5.0]])
 def test_constant_groups_and_singletons_are_exactly_zero(rewards):
-    assert call(PerRole(), group("t:a", rewards)) == [[0.0] * len(rewards)]
+    assert call(RoleEstimator(), group("t:a", rewards)) == [[0.0] * len(rewards)]
 
 
 def test_missing_and_infinite_rewards():
-    assert call(PerRole(), group("t:a", [1.0, float("nan"), 0.0])) == [[1, 0, -1]]
+    assert call(RoleEstimator(), group("t:a", [1.0, float("nan"), 0.0])) == [[1, 0, -1]]
     with pytest.raises(RewardError, match="infinite"):
-        call(PerRole(), group("t:a", [1.0, float("inf")]))
-    assert PerRole()([], None) == ([], [])
-    assert [one.tolist() for one in PerRole()([np.array([1.0, 0.0])])[0]] == [[1, -1]]
+        call(RoleEstimator(), group("t:a", [1.0, float("inf")]))
+    assert RoleEstimator()([], None) == ([], [])
+    assert [one.tolist() for one in RoleEstimator()([np.array([1.0, 0.0])])[0]] == [[1, -1]]
 
 
 @pytest.mark.parametrize("scheme", ["mappo_pooled", "grpo", "agent_mean", "gdpo",
                                     Scheme(center_by=("agent",), shrink=1.0)])  # fmt: skip
 def test_schemes_that_compare_agents_are_refused(scheme):
     with pytest.raises(SchemeError, match="advantages_of"):
-        PerRole(scheme)
+        RoleEstimator(scheme)
 
 
 @pytest.mark.parametrize("scheme", ["agent_wise", "at_grpo", "happo_per_agent", "none",
                                     "group_reward_decoupled", "spiral_rae"])  # fmt: skip
 def test_schemes_of_an_agents_own_are_taken(scheme):
-    PerRole(scheme)
+    RoleEstimator(scheme)
 
 
 def test_each_role_has_its_own_state_and_updates(tmp_path):
-    whole = PerRole("group_reward_decoupled", tmp_path / "c.jsonl")
+    whole = RoleEstimator("group_reward_decoupled", tmp_path / "c.jsonl")
     for i in range(2):
         call(whole, group("t:a", [0.0 + i, 1.0]))
         call(whole, group("t:b", [10.0, 12.0 + i]))
@@ -96,15 +96,35 @@ def test_each_role_has_its_own_state_and_updates(tmp_path):
     for role, updates in (("a", 3), ("b", 2)):
         log = read_decisions(tmp_path / f"c-{role}.jsonl")
         assert log.step.tolist() == [step for step in range(updates) for _ in range(2)]
-    same = PerRole("group_reward_decoupled", tmp_path / "c.jsonl")
+    same = RoleEstimator("group_reward_decoupled", tmp_path / "c.jsonl")
     same.load_state_dict(whole.state_dict())
     assert [len(read_decisions(tmp_path / f"c-{role}.jsonl")) for role in "ab"] == [6, 4]
-    again = PerRole("group_reward_decoupled")
+    again = RoleEstimator("group_reward_decoupled")
     again.load_state_dict(json.loads(json.dumps(whole.state_dict())))
     for name in ("t:a", "t:b"):
         assert call(again, group(name, [3.0, 4.0])) == call(whole, group(name, [3.0, 4.0]))
     with pytest.raises(StateError, match="roles"):
         again.load_state_dict([])
+
+
+def test_a_task_that_was_drawn_twice_is_two_groups():
+    """Both groups number their rollouts from 0: they are compared apart, and never averaged."""
+    first, second = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]
+    high, low = 3**0.5, 3**-0.5  # mean .25, deviation sqrt(3) / 4
+    for scheme in ("grpo", "agent_wise"):
+        found = advantages_of([group("q7:solver", first), group("q7:solver", second)], scheme)
+        assert found[0] == pytest.approx([high, -low, -low, -low])
+        assert found[1] == pytest.approx([-high, low, low, low])
+    # another agent of the same draw is compared with it: four rewards 0, 1, 10, 11 in each prompt
+    both = [group(f"q7:{agent}", [r, r + 1.0]) for r, agent in ((0, "a"), (10, "b"))] * 2
+    found = advantages_of(both, Scheme(center_by=("prompt",), scale_by=(), scale="none"))
+    assert [one.tolist() for one in found] == [[-5.5, -4.5], [4.5, 5.5]] * 2
+
+
+def test_trajectories_of_one_rollout_are_samples_of_their_own():
+    """Two solvers of one workflow have one rollout index; rLLM's own estimators count both."""
+    (found,) = advantages_of([group("q:solver", [0.0, 1.0, 1.0, 1.0], [0, 0, 1, 1])], "grpo")
+    assert found == pytest.approx([-(3**0.5)] + [3**-0.5] * 3)
 
 
 def test_all_roles_at_once_are_the_kernel():

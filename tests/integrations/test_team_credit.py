@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.credit import advantages, catalogue
+from counterpoint.credit import Mix, PerRole, advantages, catalogue
 from counterpoint.errors import LabelError, OutputError, RewardError, SettingError, StateError
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.recorder import plain
@@ -66,10 +68,10 @@ def test_states_that_are_none():
         credit.load_state_dict(running.state_dict())
     with pytest.raises(StateError, match="written under agent_wise"):
         running.load_state_dict(credit.state_dict())
-    said = []
-    other = TeamCredit("grpo", warn=said.append)
+    warned = []
+    other = TeamCredit("grpo", warn=warned.append)
     other.load_state_dict(credit.state_dict())
-    assert said == ["a training under agent_wise goes on under grpo"]
+    assert warned == ["a training under agent_wise goes on under grpo"]
     with pytest.raises(SettingError, match="check_every"):
         TeamCredit(check_every=-1)
 
@@ -133,8 +135,8 @@ def test_a_log_that_cannot_be_written(tmp_path):
     (30.0, 0.0, "DROWNED", "a"), (1.0, 10.0, "OFFSET", "b"),
 ])  # fmt: skip
 def test_warnings_are_said_once_and_name_the_agent(factor, shift, cause, who):
-    said, quiet = [], []
-    credit = TeamCredit("mappo_pooled", check_every=10, warn=said.append)
+    warned, quiet = [], []
+    credit = TeamCredit("mappo_pooled", check_every=10, warn=warned.append)
     twin = TeamCredit("mappo_pooled", check_every=10, warn=quiet.append)
     for update in range(40):
         rewards, labels = batch(update, prompts=4, rollouts=8, offset=0.0)
@@ -142,8 +144,8 @@ def test_warnings_are_said_once_and_name_the_agent(factor, shift, cause, who):
         other = np.array(labels["agent"]) == "b"
         rewards[other] = factor * rewards[other] + shift
         credit(rewards, labels)
-    assert len(said) == len(set(said)) > 0
-    assert any(line.startswith(f"{cause}: agent '{who}'") for line in said)
+    assert len(warned) == len(set(warned)) > 0
+    assert any(line.startswith(f"{cause}: agent '{who}'") for line in warned)
     assert not [line for line in quiet if not line.startswith("no-op")]
 
 
@@ -159,26 +161,138 @@ def test_a_no_op_is_told_once(caplog):
     assert len(caplog.records) == 1
 
 
-def test_a_component_that_an_agent_never_has_is_no_part_of_its_reward(tmp_path):
-    """Reward functions that answer for one agent each, as TRL's users write them."""
-    labels = {"prompt": [0] * 4, "rollout": [0, 1, 0, 1], "agent": ["a", "a", "b", "b"]}
-    rewards = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, 0.0], [np.nan, 50.0]])
-    credit = TeamCredit("agent_wise", record=tmp_path / "c.jsonl", components=("a", "b"))
-    assert credit(rewards, labels).tolist() == [-1, 1, -1, 1]
-    assert np.isnan(rewards[0, 1])
+LABELS = {"prompt": [0] * 4 + [1] * 4, "rollout": [0, 1, 2, 3] * 2, "agent": ["policy"] * 8}
+NAN = float("nan")
+TWO_TASKS = np.array([[1, NAN], [0, NAN], [0, NAN], [1, NAN],
+                      [NAN, 0.2], [NAN, 0.9], [NAN, 0.2], [NAN, 0.5]])  # fmt: skip
+"""Two reward functions, each of which answers None off its own task."""
+WORTH = [1, -1, -1, 1, -0.8703882798, 1.5666989037, -0.8703882798, 0.1740776560]
+"""Mean .45 and deviation sqrt(.0825) in the second prompt."""
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "agent_wise"])
+def test_a_missing_component_is_absent_from_the_sum(scheme, tmp_path):
+    warned = []
+    credit = TeamCredit(scheme, record=tmp_path / "c.jsonl", components=("math", "code"),
+                        warn=warned.append)  # fmt: skip
+    for _ in range(60):
+        assert credit(TWO_TASKS, LABELS) == pytest.approx(WORTH)
+    assert credit.metrics["counterpoint/missing"] == 8
+    assert credit.metrics["counterpoint/left_out"] == 0
+    assert not [line for line in warned if line.startswith(("missing", "unchecked"))]
     assert np.isnan(read_decisions(tmp_path / "c.jsonl").rewards[0, 1])
-    # what it has had before, and lacks now, is missing
-    both = TeamCredit("agent_wise")
-    both(np.array([[1.0, 1.0], [3.0, 2.0], [np.nan, 0.0], [np.nan, 50.0]]), labels)
-    again = TeamCredit("agent_wise")
-    again.load_state_dict(json.loads(json.dumps(both.state_dict())))
-    for one in (both, again):
-        assert one(rewards, labels).tolist() == [0, 0, -1, 1]
-        assert one.tally.missing == 2
-    assert TeamCredit("agent_wise")(rewards, labels, learning=False).tolist() == [-1, 1, -1, 1]
     torch = pytest.importorskip("torch")
-    told = TeamCredit("agent_wise")(torch.tensor(rewards), labels)
-    assert told.tolist() == [-1, 1, -1, 1]
+    assert TeamCredit(scheme)(torch.tensor(TWO_TASKS), LABELS).tolist() == pytest.approx(WORTH)
+
+
+components = st.lists(
+    st.tuples(*[st.none() | st.integers(-3, 3).map(float)] * 2), min_size=8, max_size=8
+)
+
+
+@given(st.lists(components, min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_no_meaning_depends_on_history(batches):
+    """Every batch has the same advantages first, last, and after a checkpoint."""
+    credit = TeamCredit("grpo", check_every=0, warn=lambda _: None)
+    tables = [np.array(rows, dtype=float) for rows in batches]
+    for table in [*tables, *reversed(tables)]:
+        fresh = TeamCredit("grpo", warn=lambda _: None)
+        assert np.array_equal(credit(table, LABELS), fresh(table, LABELS))
+    again = TeamCredit("grpo", warn=lambda _: None)
+    again.load_state_dict(json.loads(json.dumps(credit.state_dict())))
+    assert np.array_equal(again(tables[0], LABELS), fresh(tables[0], LABELS))
+    # and a row is worth the sum of what is there
+    total = np.where(np.isnan(tables[0]).all(axis=1), NAN, np.nansum(tables[0], axis=1))
+    assert np.array_equal(fresh(total, LABELS), fresh(tables[0], LABELS))
+
+
+def test_a_state_of_an_older_version_is_read():
+    credit = TeamCredit("agent_wise")
+    old = {"schema": "counterpoint.team_credit/1", "scheme": "agent_wise", "updates": 3,
+           "components": {"policy": [True, False]}, "state": None}  # fmt: skip
+    credit.load_state_dict(old)
+    assert (credit.updates, credit.total.left_out) == (3, 0)
+    assert credit(TWO_TASKS, LABELS) == pytest.approx(WORTH)
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "agent_wise", "group_reward_decoupled", "gdpo"])
+def test_a_judge_that_is_down_does_not_end_a_training(scheme):
+    warned, rng = [], np.random.default_rng(0)
+    credit = TeamCredit(scheme, warn=warned.append, check_every=5)
+    for update in range(60):
+        down = 20 <= update < 30
+        before = None if credit.state is None else credit.state.to_dict()
+        values = credit([None] * 8 if down else rng.normal(size=8), LABELS)
+        assert np.isfinite(values).all()
+        assert values.any() != down
+        assert credit.metrics["counterpoint/left_out"] == 8 * down
+        if down and before is not None:  # running statistics wait for rewards
+            assert credit.state.to_dict()["center"] == before["center"]
+    assert credit.total.left_out == 80
+    assert [line for line in warned if line.startswith("missing")] == [
+        "missing: none of the 8 rows of update 20 has a reward: every reward function answered "
+        "None or NaN. All advantages are 0, nothing is learned from this update, and the training "
+        "goes on. The metric counterpoint/left_out counts rows without a reward in every update."
+    ]
+
+
+def test_a_judge_that_is_always_down_does_not_end_a_training():
+    warned = []
+    credit = TeamCredit("grpo", warn=warned.append, check_every=1)
+    for _ in range(60):
+        assert not credit([None] * 8, LABELS).any()
+    assert len(warned) == len(set(warned))
+    assert sum(line.startswith("missing") for line in warned) == 1
+
+
+def test_a_look_that_fails_says_so_and_goes_on(monkeypatch):
+    def fails(updates, scheme):
+        raise ValueError("zero-size array")
+
+    monkeypatch.setattr("counterpoint.integrations.team_credit.warnings_of", fails)
+    warned = []
+    credit = TeamCredit("agent_wise", warn=warned.append, check_every=1)
+    for update in range(5):
+        credit(*batch(update))
+    assert warned == [
+        "unchecked: the latest updates could not be diagnosed (ValueError: zero-size array). "
+        "Advantages are not affected, and the training goes on."
+    ]
+
+
+@pytest.mark.parametrize("kind", ["list", "numpy", "torch"])
+@pytest.mark.parametrize("scheme", ["agent_wise", "grpo"])
+def test_rows_that_are_absent_on_purpose_are_in_no_statistic_and_not_missing(
+    kind, scheme, tmp_path
+):
+    warned = []
+    credit = TeamCredit(scheme, record=tmp_path / "c.jsonl", warn=warned.append)
+    rewards, absent = [1.0, 50.0, 0.0, 3.0], np.array([False, True, False, False])
+    labels = {"prompt": [0] * 4, "rollout": [0, 1, 2, 3], "agent": ["a"] * 4}
+    there = {name: [column[i] for i in (0, 2, 3)] for name, column in labels.items()}
+    wanted = TeamCredit(scheme)([1.0, 0.0, 3.0], there)
+    if kind == "numpy":
+        rewards = np.array(rewards)
+    elif kind == "torch":
+        rewards = pytest.importorskip("torch").tensor(rewards)
+    values = credit(rewards, labels, absent=absent)
+    assert type(values) is type(np.zeros(0) if kind == "list" else rewards)
+    assert np.asarray(values) == pytest.approx(np.insert(wanted, 1, 0.0), abs=1e-6)
+    assert (credit.tally.rows, credit.tally.left_out, credit.tally.missing) == (3, 0, 0)
+    assert read_decisions(tmp_path / "c.jsonl").labels["rollout"].tolist() == [0, 2, 3]
+    assert credit.metrics["counterpoint/dead/a"] == 0
+    assert not np.asarray(credit(rewards, labels, absent=np.ones(4, dtype=bool))).any()
+    assert (credit.updates, warned) == (1, [])
+
+
+def test_true_and_false_are_rewards(tmp_path):
+    credit = TeamCredit("grpo", record=tmp_path / "c.jsonl", warn=lambda _: None)
+    labels = {name: column[:4] for name, column in LABELS.items()}
+    assert credit([True, False, False, True], labels).tolist() == [1, -1, -1, 1]
+    assert credit([True, None, False, None], labels).tolist() == [1, 0, -1, 0]
+    rows = [json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()]
+    assert [row["reward"] for row in rows] == [1, 0, 0, 1, 1, None, 0, None]
 
 
 def test_a_line_that_a_kill_cut_short_is_taken_off(tmp_path):
@@ -209,23 +323,23 @@ def test_a_log_that_fails_moves_no_statistics(tmp_path):
 
 
 def test_rows_of_an_earlier_training_are_told_of(tmp_path):
-    said = []
+    warned = []
     TeamCredit(record=tmp_path / "c.jsonl")(*batch())
-    second = TeamCredit(record=tmp_path / "c.jsonl", warn=said.append)
-    assert not said
+    second = TeamCredit(record=tmp_path / "c.jsonl", warn=warned.append)
+    assert not warned
     second(*batch())
     second(*batch())
-    assert len(said) == 1
-    assert "earlier training" in said[0]
+    assert len(warned) == 1
+    assert "earlier training" in warned[0]
 
 
 def test_agents_that_never_meet_are_told_of():
-    said = []
-    credit = TeamCredit("grpo", warn=said.append)
+    warned = []
+    credit = TeamCredit("grpo", warn=warned.append)
     for update in range(10):
         rewards, labels = batch(update, agents=("a",) if update % 2 else ("b",))
         credit(rewards, labels)
-    assert [line.partition(":")[0] for line in said if "apart" in line] == ["apart"]
+    assert [line.partition(":")[0] for line in warned if "apart" in line] == ["apart"]
 
 
 def test_what_is_not_decided_is_no_no_op():
@@ -254,3 +368,65 @@ def test_columns_of_all_kinds():
     torch = pytest.importorskip("torch")
     assert plain(torch.tensor([4, 5])) == [4, 5]
     assert plain([torch.tensor(1)]) == [1]
+
+
+def test_actions_are_recorded_and_enter_no_advantage(tmp_path):
+    credit = TeamCredit("agent_wise", record=tmp_path / "c.jsonl")
+    rewards, labels = batch()
+    found = credit(rewards, {**labels, "action": ["left", "right"] * (len(rewards) // 2)})
+    assert np.array_equal(found, TeamCredit("agent_wise")(rewards, labels))
+    log = read_decisions(tmp_path / "c.jsonl")
+    assert log.action is not None
+    assert log.action.tolist() == ["left", "right"] * (len(rewards) // 2)
+
+
+def test_mixes_and_schemes_for_each_role(tmp_path):
+    rows = catalogue()["grpo_rows"]
+    warned = []
+    mix = Mix(((0.5, rows), (2.0, catalogue()["agent_wise"])))
+    roles = PerRole({"a": rows, "b": catalogue()["group_reward_decoupled"]})
+    for scheme in (mix, roles):
+        credit = TeamCredit(scheme, record=tmp_path / "c.jsonl", warn=warned.append)
+        again, state = TeamCredit(scheme, warn=warned.append), None
+        for update in range(12):
+            values = credit(*batch(update))
+            whole = advantages(*batch(update), scheme, state=state)
+            assert np.array_equal(values, whole.values)
+            state = whole.state
+            again.load_state_dict(json.loads(json.dumps(credit.state_dict())))
+        assert np.array_equal(again(*batch(50)), credit(*batch(50)))
+    assert sum(line.startswith("not diagnosed") for line in warned) == 2
+    assert not any(line.startswith("unchecked") for line in warned)
+
+
+def test_a_scheme_in_words():
+    credit = TeamCredit("grpo_rows,floor=0.05")
+    assert credit.scheme == replace(catalogue()["grpo_rows"], floor=0.05)
+    again = TeamCredit("grpo_rows,floor=0.05")
+    again.load_state_dict(credit.state_dict())
+
+
+def test_what_is_wrong_with_the_rows_is_told_once():
+    """An agent whose own reward never varies: no scheme helps it, and its twin is silent."""
+    warned, quiet = [], []
+    credit = TeamCredit("agent_wise", warn=warned.append)
+    twin = TeamCredit("agent_wise", warn=quiet.append)
+    for update in range(50):
+        rewards, labels = batch(update)
+        twin(rewards, labels)
+        rewards[np.array(labels["agent"]) == "b"] = 1.0
+        credit(rewards, labels)
+    assert [line for line in warned if line.startswith("agent constant: The reward of b never")]
+    assert len(warned) == len(set(warned))
+    assert quiet == []
+
+
+def test_advice_has_the_numbers_of_the_better_scheme():
+    warned = []
+    credit = TeamCredit("mappo_pooled", warn=warned.append)
+    for update in range(50):
+        rewards, labels = batch(update, prompts=4, rollouts=8, offset=0.0)
+        rewards[np.array(labels["agent"]) == "b"] *= 30
+        credit(rewards, labels)
+    (line,) = [line for line in warned if line.startswith("DROWNED: agent 'a'")]
+    assert re.search(r"On these rows happo_per_agent keeps at most 1?\d\d% of its signal", line)

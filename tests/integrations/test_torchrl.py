@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from counterpoint.credit import Scheme, advantages, catalogue
+from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import LabelError, MissingPackageError, RewardError, SchemeError
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.torchrl import AgentAdvantages
@@ -114,7 +114,7 @@ def test_agents_that_were_not_there_have_no_part():
     alone = AgentAdvantages(TeamCredit("happo_per_agent"))(given[5:])
     assert found[:5, 1].abs().max() == 0
     assert torch.allclose(found[5:, 1], alone[:, 1])
-    assert credit.credit.tally.missing == 5
+    assert credit.credit.tally.rows == 55  # what is absent on purpose is not missing
     again = AgentAdvantages(TeamCredit("happo_per_agent"))(given, present[..., None])
     assert torch.equal(found, again)
 
@@ -159,7 +159,7 @@ def test_the_log_names_agents_and_pairs_their_rows(tmp_path):
 
 
 def test_what_is_refused():
-    with pytest.raises(SchemeError, match="trajectory"):
+    with pytest.raises(SchemeError, match="takes the steps of a rollout together"):
         AgentAdvantages(TeamCredit("grpo"))
     work = AgentAdvantages(TeamCredit("happo_per_agent"), ("a", "b"))
     for shape in ((3,), (3, 2), (3, 2, 2)):
@@ -176,14 +176,18 @@ def test_what_is_refused():
             work(given)
 
 
-def test_heavy_tails_are_no_lagging_memory():
-    """A scheme without memory cannot lag; the same rows under one with memory are SPIKY."""
+def test_spiky_is_a_memory_that_lags_and_no_heavy_tail():
     rng = np.random.default_rng(0)
-    labels = {"agent": np.tile(["a", "b"], 2000), "rollout": np.arange(2000).repeat(2)}
-    labels["prompt"] = np.zeros(4000, dtype=int)
-    tails = rng.standard_t(2, size=(5, 4000, 1))
-    updates = [(step, one, labels) for step, one in enumerate(tails)]
-    assert not [key for key in warnings_of(updates, catalogue()["happo_per_agent"])
-                if key.startswith("SPIKY")]  # fmt: skip
-    running = Scheme(center_by=("agent",), center="running_mean", scale="running_std", memory="ema")
-    assert [key for key in warnings_of(updates, running) if key.startswith("SPIKY")]
+    labels = {"agent": np.tile(["a", "b"], 200), "rollout": np.arange(200).repeat(2),
+              "prompt": np.zeros(400, dtype=int)}  # fmt: skip
+    running, batch = catalogue()["group_reward_decoupled"], catalogue()["happo_per_agent"]
+
+    def spiky(rewards, scheme):
+        updates = [(step, one, labels) for step, one in enumerate(rewards)]
+        return [key for key in warnings_of(updates, scheme) if key.startswith("SPIKY")]
+
+    tails = rng.standard_t(2, size=(10, 400, 1))
+    assert spiky(tails, running) == spiky(tails, batch) == []
+    jump = rng.normal(size=(10, 400, 1)) * np.repeat([1.0, 50.0], [8, 2])[:, None, None]
+    assert spiky(jump, running) == ["SPIKY a", "SPIKY b"]
+    assert spiky(jump, batch) == []

@@ -30,9 +30,20 @@ def test_labels_from_columns_and_from_places():
         labels_of([{"agent": "a"}, {}], COLUMNS, 2)
 
 
-def test_a_task_that_was_drawn_twice_has_rollouts_of_its_own():
-    rows = [{"prompt": "x", "agent": "a"}] * 4
-    assert labels_of(rows, COLUMNS, 2)["rollout"] == ["0.0", "0.1", "1.0", "1.1"]
+def test_a_task_that_was_drawn_twice_is_two_prompts():
+    rows = [{"prompt": "x", "agent": a} for a in "aab" for _ in range(2)]
+    found = labels_of(rows, COLUMNS, 2)
+    assert found["prompt"] == ["x", "x", "x (2)", "x (2)", "x", "x"]
+    assert found["rollout"] == [0, 1] * 3
+    turns = [{**row, "turn": i // 2} for i, row in enumerate(rows[:4])]
+    assert labels_of(turns, COLUMNS, 2)["prompt"] == ["x"] * 4  # not drawn twice: another turn
+
+
+def test_a_column_of_rollouts_is_the_same_for_all_answers():
+    rows = [{"prompt": "x", "agent": "a", "rollout": r} for r in (3, 3, 4, 4)]
+    found = labels_of(rows, COLUMNS, 2)
+    assert found["prompt"] == ["x"] * 4
+    assert found["rollout"] == [3, "3 (2)", 4, "4 (2)"]
 
 
 def test_one_reward_function_an_agent():
@@ -89,6 +100,24 @@ def test_trl_learns_from_our_advantages(tmp_path):
     log = read_decisions(tmp_path / "credit.jsonl")
     assert len(log) == 32
     assert set(log.labels["agent"]) == {"a", "b"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", ["peers-language", "peers-trl-newest"])
+def test_reward_functions_that_answer_none_in_trl_itself(environment):
+    """60 steps of TRL's own trainer: its advantages and ours, under its epsilon and ddof."""
+    told = told_by(environment, "trl_missing_check.py")
+    assert len(told["trainings"]) == 6
+    for one in told["trainings"]:
+        assert one["steps"] == 60, one
+        assert one["difference"] < 1e-6, one
+        assert one["largest"] > 1, one
+        assert one["moved"] > 1e-3, one
+        assert "unchecked" not in one["sentences"], one
+        down = "down" in one["case"]
+        assert one["sentences"].count("missing") == down, one
+        assert one["left_out"] == (80 if one["case"] == "the only one is down" else 0)
+        assert one["missing"] == (80 if down else 480)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +15,12 @@ from counterpoint.integrations.verifiers import assign, prompt_of, reward_of
 LISTENER = 1.2247448714  # 100, 102, 104: mean 102, deviation sqrt(8 / 3)
 
 
+def part(value, weight=1.0):
+    return SimpleNamespace(value=value * weight, weight=weight)
+
+
 def trace(agent, reward, *, ok=True, trainable=True, sampled=2):
-    parts = {} if reward is None else {"own": SimpleNamespace(value=reward)}
+    parts = {} if reward is None else {"own": part(reward)}
     nodes = [
         SimpleNamespace(sampled=False, mask=[False, False], advantages=None),
         SimpleNamespace(sampled=True, mask=[False] + [True] * sampled, advantages=None),
@@ -63,15 +68,29 @@ def test_constant_groups_singletons_and_missing_rewards_are_assigned_zero(reward
     assert written(made)[0] == [0.0, 0.0]
 
 
-def test_a_part_that_was_not_scored_makes_the_reward_missing():
+def test_a_part_that_was_not_scored_is_absent_from_the_sum():
     half = trace("a", 7.0)
-    half.rewards["late"] = None
-    assert reward_of(half) is None
-    made = [episode("0", trace("a", 1.0)), episode("1", half), episode("2", trace("a", 0.0)),
+    half.rewards |= {"late": None, "lost": part(float("nan")), "logged": part(50.0, 0.0)}
+    assert reward_of(half) == 7.0
+    only_logged = trace("a", None)
+    only_logged.rewards |= {"late": None, "logged": part(50.0, 0.0)}
+    assert reward_of(only_logged) is None
+    made = [episode("0", trace("a", 1.0)), episode("1", half), episode("2", only_logged),
             episode("3", trace("a", float("nan")))]  # fmt: skip
-    assert assign(made, TeamCredit()) == [[1], [0], [-1], [0]]
+    assert assign(made, TeamCredit()) == [[-1], [1], [0], [0]]
     with pytest.raises(RewardError, match="infinite"):
         assign([episode("0", trace("a", float("inf")))], TeamCredit())
+
+
+def test_traces_of_an_agent_in_one_episode_are_turns(tmp_path):
+    made = [episode("0", trace("a", 0.0), trace("a", 5.0)),
+            episode("1", trace("a", 1.0), trace("a", 7.0))]  # fmt: skip
+    credit = TeamCredit("at_grpo", record=tmp_path / "c.jsonl")
+    assert assign(made, credit) == [[-1, -1], [1, 1]]
+    rows = [json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()]
+    assert [(row["rollout"], row["turn"]) for row in rows] == [
+        ("0", 0), ("0", 1), ("1", 0), ("1", 1)
+    ]  # fmt: skip
 
 
 def test_groups_and_evaluations():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
 from counterpoint.errors import LabelError, SchemeError
@@ -191,9 +192,14 @@ NUMBERS = ("floor", "shrink", "min_count", "decay", "gamma", "epsilon", "clip",
 """Fields that hold a number; all but `decay` and `gamma` are at least 0."""
 
 
+@cache  # resolving annotations takes longer than a small batch of advantages
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Scheme)
+
+
 def _check_values(scheme: Scheme) -> None:
     """Raises SchemeError where a field has a value that it cannot take."""
-    hints = get_type_hints(type(scheme))
+    hints = _hints()
     for spec in fields(scheme):
         allowed, value = get_args(hints[spec.name]), getattr(scheme, spec.name)
         allowed = tuple(a for one in allowed for a in (get_args(one) or (one,)))

@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from counterpoint.credit import Scheme, advantages, plain_scheme_named
+from counterpoint.credit import advantages, scheme_named
 from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import RewardError, SchemeError
 from counterpoint.integrations.entry import Given
+from counterpoint.integrations.parts import refuse_rollouts
 from counterpoint.integrations.team_credit import TeamCredit
 
 
@@ -34,7 +36,8 @@ def normalized(values: Any, active: Any = None, scheme: Given = "happo_per_agent
 
     Raises:
         RewardError: another shape, or an infinite value (inside `jax.jit` it counts as missing).
-        SchemeError: a scheme with memory and no `TeamCredit`.
+        SchemeError: a scheme with memory and no `TeamCredit`, or one that takes the steps of a
+            rollout together, as `grpo` does.
         LabelError: a scheme that needs other labels than rollout, agent and turn.
     """
     shape = tuple(values.shape)
@@ -43,24 +46,29 @@ def normalized(values: Any, active: Any = None, scheme: Given = "happo_per_agent
     steps, environments, agents = shape[:3]
     turn, rollout, agent = np.indices((steps, environments, agents)).reshape(3, -1)
     labels = {"rollout": rollout, "agent": agent, "turn": turn}
-    column = values.reshape(shape[:3])
+    column, counting = values.reshape(shape[:3]), None
     if active is not None:
-        where = arrays_of(values).xp.where
-        column = where(_counting(active, shape[:3]), column, float("nan"))
-    found = _computed(column.reshape(-1), labels, scheme).reshape(shape)
+        counting = _counting(active, shape[:3])
+        column = arrays_of(values).xp.where(counting, column, float("nan"))
+    found = _computed(column.reshape(-1), labels, scheme, counting, shape[:3]).reshape(shape)
     whole = isinstance(values, np.ndarray) and not np.issubdtype(values.dtype, np.floating)
     return found.astype(values.dtype) if isinstance(values, np.ndarray) and not whole else found
 
 
-def _computed(column: Any, labels: dict[str, Any], scheme: Given) -> Any:
+def _computed(
+    column: Any, labels: dict[str, Any], scheme: Given, counting: Any, shape: tuple[int, ...]
+) -> Any:
+    """[T*N*A] advantages; `counting` says of `shape` [T, N, A] what is in the statistics."""
     if isinstance(scheme, TeamCredit):
-        return scheme(column, labels)
-    told: Scheme = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
-    if told.keeps_state:
+        refuse_rollouts(scheme.scheme)
+        return scheme(column, labels, absent=None if counting is None else _absent(counting, shape))
+    computed = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    refuse_rollouts(computed)
+    if computed.keeps_state:
         raise SchemeError(
             "got a scheme with memory; wanted one without, or a TeamCredit that keeps its state"
         )
-    return advantages(column, labels, told).values
+    return advantages(column, labels, computed).values
 
 
 def _counting(active: Any, shape: tuple[int, ...]) -> Any:
@@ -73,3 +81,9 @@ def _counting(active: Any, shape: tuple[int, ...]) -> Any:
     raise RewardError(
         f"got active of shape {given}; wanted {shape}, with or without a last 1, or {shape[:2]}"
     )
+
+
+def _absent(counting: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """[T*N*A] what is in no statistic."""
+    there = counting.detach().cpu() if hasattr(counting, "detach") else counting
+    return ~np.broadcast_to(np.asarray(there, dtype=bool), shape).reshape(-1)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LabelError
+from counterpoint.integrations.draws import distinct_prompts, with_turns
 from counterpoint.integrations.entry import Given, credit_of
 from counterpoint.integrations.team_credit import TeamCredit
 
@@ -67,7 +68,8 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
     """The groups of one training step as one group for each prompt and agent, with our advantages.
 
     Args:
-        groups: ART's, each of one prompt; `metadata["prompt"]` names it where that is there.
+        groups: ART's, each of one prompt; `metadata["prompt"]` names it where that is there. Two
+            groups of the same prompt and agent are two draws of it, which are not compared.
         credit: what to compute.
         balance: as in `after_each`.
 
@@ -79,7 +81,7 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
         RewardError: an infinite reward.
     """
     rows = [
-        (group.metadata.get("prompt", f"{credit.updates}/{i}"), one)
+        (i, str(group.metadata.get("prompt", f"{credit.updates}/{i}")), one)
         for i, group in enumerate(groups)
         for one in group
     ]
@@ -87,16 +89,17 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
         return []
     rewards = [
         math.nan if one.metrics.get(MISSING) else one.metrics.get(RAW, one.reward)
-        for _, one in rows
+        for *_, one in rows
     ]
+    places, prompts, runs = (list(column) for column in zip(*rows, strict=True))
+    agents = [agent_of(one) for one in runs]
     labels: dict[str, list[Any]] = {
-        "prompt": [str(prompt) for prompt, _ in rows],
-        "agent": [agent_of(one) for _, one in rows],
-    }
+        "prompt": distinct_prompts(prompts, places, agents), "agent": agents,
+    }  # fmt: skip
     for name in ("rollout", "role", "turn", "context"):
-        if all(name in one.metadata for _, one in rows):
-            labels[name] = [one.metadata[name] for _, one in rows]
-    values = iter(credit(rewards, labels))
+        if all(name in one.metadata for one in runs):
+            labels[name] = [one.metadata[name] for one in runs]
+    values = iter(credit(rewards, with_turns(labels)))
     found = []
     for group in groups:
         paid = copy(group)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.credit import Scheme
+from counterpoint.credit import AnyScheme
 from counterpoint.integrations.torchrl import bring
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _LATE = {
 
 
 def credit_callback(
-    scheme: str | Scheme = "happo_per_agent",
+    scheme: str | AnyScheme = "happo_per_agent",
     record: str | Path | None = None,
     *,
     check_every: int = 50,

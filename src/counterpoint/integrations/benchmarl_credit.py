@@ -12,7 +12,7 @@ from benchmarl.algorithms.common import AlgorithmConfig
 from benchmarl.experiment import Callback
 from tensordict import TensorDictBase
 
-from counterpoint.credit import Scheme
+from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError
 from counterpoint.integrations.torchrl_modules import NormalizeAdvantage, NormalizeOnExtend
 
@@ -28,7 +28,7 @@ class CreditCallback(Callback):  # type: ignore[misc]
 
     def __init__(
         self,
-        scheme: str | Scheme,
+        scheme: str | AnyScheme,
         record: str | Path | None = None,
         check_every: int = 50,
         warn: Callable[[str], None] | None = None,

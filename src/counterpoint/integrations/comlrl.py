@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.credit import Scheme
+from counterpoint.credit import AnyScheme
 from counterpoint.errors import RewardError, SettingError
 from counterpoint.integrations.team_credit import TeamCredit
 
@@ -54,7 +54,7 @@ class SplitRewards:
 
 
 def attach(
-    trainer: Any, scheme: str | Scheme = "agent_wise", *, agents: Sequence[str] = (), **told: Any
+    trainer: Any, scheme: str | AnyScheme = "agent_wise", *, agents: Sequence[str] = (), **told: Any
 ) -> TeamCredit:
     """Let a trainer learn from our advantages.
 

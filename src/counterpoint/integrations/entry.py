@@ -6,11 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from counterpoint.credit import Scheme
+from counterpoint.credit import AnyScheme
 from counterpoint.errors import MissingPackageError
 from counterpoint.integrations.team_credit import TeamCredit
 
-Given = str | Scheme | TeamCredit
+Given = str | AnyScheme | TeamCredit
 """A scheme, the name of one, or a `TeamCredit` with its state and its log."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import LabelError, OutputError
+from counterpoint.integrations.draws import occurrences, with_turns
 from counterpoint.records import LABELS
 from counterpoint.runs.files import write_atomically
 
@@ -45,13 +46,15 @@ class Recorder:
         Args:
             step: number of the update.
             rewards: [N, K]; NaN is missing.
-            labels: name to [N] values; one prompt and one agent, where they are not given.
+            labels: name to [N] values; one prompt and one agent, where they are not given. `action`
+                is what was decided, where the trainer says it.
         """
         n = len(rewards)
         columns: dict[str, list[Any]] = {"prompt": [0] * n, "agent": ["policy"] * n}
-        columns |= {name: plain(labels[name]) for name in LABELS if name in labels}
+        columns |= {name: plain(labels[name]) for name in (*LABELS, "action") if name in labels}
         if "rollout" not in columns:
-            columns["rollout"] = places(columns["prompt"], columns["agent"], n)
+            columns["rollout"] = occurrences(columns["prompt"], columns["agent"])
+        columns = with_turns(columns)  # all rows of a log have the same columns
         paid = [
             [None if value != value else value for value in column] for column in rewards.T.tolist()
         ]
@@ -112,17 +115,6 @@ def plain(column: Any) -> list[Any]:
     found: list[Any] = np.asarray(column).tolist() if not isinstance(column, list) else column
     items = [one.item() if hasattr(one, "item") else one for one in found]
     return [str(one) if isinstance(one, bool) else one for one in items]
-
-
-def places(prompt: list[Any] | None, agent: list[Any] | None, rows: int) -> list[int]:
-    """[N] how many rows of the same prompt and agent came before: rollouts in their order."""
-    seen: dict[tuple[Any, Any], int] = {}
-    places = []
-    for i in range(rows):
-        key = (prompt[i] if prompt else None, agent[i] if agent else None)
-        places.append(seen.get(key, 0))
-        seen[key] = places[-1] + 1
-    return places
 
 
 def _mended(path: Path) -> bool:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import Scheme
+from counterpoint.credit import AnyScheme, Mix, PerRole, Scheme
 from counterpoint.errors import MissingPackageError, SchemeError, StateError
+from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
 from counterpoint.integrations.entry import Given, credit_of, imported
 from counterpoint.integrations.team_credit import TeamCredit
 
@@ -33,9 +34,9 @@ ALONE = "all_groups"
 
 def register(
     name: str = "counterpoint",
-    scheme: str | Scheme = "agent_wise",
+    scheme: str | AnyScheme = "agent_wise",
     record: str | Path | None = None,
-) -> PerRole:
+) -> RoleEstimator:
     """Register our estimator with rLLM under `name`.
 
     Args:
@@ -52,12 +53,12 @@ def register(
         UnknownNameError: no scheme of that name.
         OutputError: the log cannot be written.
     """
-    estimator = PerRole(scheme, record)
+    estimator = RoleEstimator(scheme, record)
     _decorator()(name)(estimator)
     return estimator
 
 
-class PerRole:
+class RoleEstimator:
     """The estimator: one `TeamCredit` for each role, since rLLM shows one role at a time.
 
     Args:
@@ -72,7 +73,7 @@ class PerRole:
     __name__ = "counterpoint"
 
     def __init__(
-        self, scheme: str | Scheme = "agent_wise", record: str | Path | None = None
+        self, scheme: str | AnyScheme = "agent_wise", record: str | Path | None = None
     ) -> None:
         self.scheme, self.record = credit_of(scheme, record).scheme, record
         if compares_agents(self.scheme):
@@ -102,7 +103,7 @@ class PerRole:
         Raises:
             RewardError: an infinite reward.
         """
-        columns = [_columns(g, i, len(r)) for i, (g, r) in enumerate(_paired(traj_groups, rewards))]
+        columns = _columns(traj_groups, rewards)
         role = columns[0]["agent"][0] if columns and columns[0]["agent"] else ALONE
         if role not in self.credits:
             self.credits[role] = self._credit(role)
@@ -148,8 +149,7 @@ def advantages_of(
         RewardError, LabelError: as `advantages`.
     """
     rewards = [[one.reward for one in group.trajectories] for group in groups]
-    columns = [_columns(g, i, len(r)) for i, (g, r) in enumerate(_paired(groups, rewards))]
-    found = _ragged(credit_of(scheme), rewards, columns)
+    found = _ragged(credit_of(scheme), rewards, _columns(groups, rewards))
     if write:
         for group, values in zip(groups, found, strict=True):
             for trajectory, value in zip(group.trajectories, values, strict=True):
@@ -163,10 +163,18 @@ def safe(role: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in role)
 
 
-def compares_agents(scheme: Scheme) -> bool:
+def compares_agents(scheme: AnyScheme) -> bool:
     """Whether some statistic of a scheme is over several agents' rows."""
+    if isinstance(scheme, PerRole):  # the role is the agent here, and roles are apart
+        return False
+    if isinstance(scheme, Mix):
+        return any(compares_agents(part) for part in scheme.schemes)
+    return _shares_a_statistic(scheme)
+
+
+def _shares_a_statistic(scheme: Scheme) -> bool:
     used = []
-    if scheme.center != "none" or scheme.transform == "rank":
+    if scheme.center != "none" or scheme.transform == "rank" or scheme.group_weight != "none":
         used.append(scheme.center_by)
     if scheme.scale != "none":
         used.append(scheme.scale_by or ())
@@ -187,11 +195,26 @@ def _decorator() -> Any:
     raise error or MissingPackageError(f"got an rllm without {SPELLINGS[0][1]}; {INSTALL}")
 
 
-def _paired(groups: Sequence[Any] | None, rewards: Sequence[Any]) -> list[tuple[Any, Any]]:
-    return list(zip([None] * len(rewards) if groups is None else groups, rewards, strict=True))
+def _columns(
+    groups: Sequence[Any] | None, rewards: Sequence[Sequence[Any]]
+) -> list[dict[str, list[Any]]]:
+    """Labels [n_i] of each group. A task that was drawn twice is two prompts, as it is for rLLM,
+    and every trajectory of a group is a rollout of its own."""
+    given = [None] * len(rewards) if groups is None else groups
+    columns = [_labels(one, i, len(paid))
+               for i, (one, paid) in enumerate(zip(given, rewards, strict=True))]  # fmt: skip
+    group = [i for i, one in enumerate(columns) for _ in one["prompt"]]
+    prompts, agents = (
+        [value for one in columns for value in one[name]] for name in ("prompt", "agent")
+    )
+    distinct = iter(distinct_prompts(prompts, group, agents))
+    for one in columns:
+        one["prompt"] = [next(distinct) for _ in one["prompt"]]
+        one["rollout"] = distinct_rollouts(one["rollout"])
+    return columns
 
 
-def _columns(group: Any, place: int, n: int) -> dict[str, list[Any]]:
+def _labels(group: Any, place: int, n: int) -> dict[str, list[Any]]:
     """Labels [n] of one group: its id is "task:agent", and the task may hold colons."""
     task, colon, agent = str(getattr(group, "group_id", place)).rpartition(":")
     if not colon:

@@ -17,7 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from counterpoint.errors import LabelError
+from counterpoint.integrations.draws import with_turns
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.runs.files import write_atomically
 
@@ -45,9 +48,9 @@ def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float],
     raw = [_reward(args, sample) for sample in samples]
     if not raw:
         return [], []
-    counted = [float("nan") if getattr(sample, "remove_sample", False) else reward
-               for sample, reward in zip(samples, raw, strict=True)]  # fmt: skip
-    values = credit(counted, labels_of(samples, credit.scheme.groups_by_agent))
+    removed = [bool(getattr(sample, "remove_sample", False)) for sample in samples]
+    labels = labels_of(samples, credit.scheme.groups_by_agent)
+    values = credit(raw, labels, absent=np.array(removed) if any(removed) else None)
     folder = _folder(args)
     if folder:
         write_atomically(Path(folder) / STATE, json.dumps(credit.state_dict()).encode())
@@ -77,6 +80,8 @@ def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredi
 def labels_of(samples: Sequence[Any], needs_agent: bool) -> dict[str, list[Any]]:
     """Labels [N] of samples: `group_index`, `metadata`, and `rollout_id` or `index`.
 
+    Several samples of an agent in one rollout are its turns, in their order.
+
     Raises:
         LabelError: a sample without group_index, or without an agent where one is needed.
     """
@@ -99,7 +104,7 @@ def labels_of(samples: Sequence[Any], needs_agent: bool) -> dict[str, list[Any]]
             if None not in found:
                 labels["rollout"] = found
                 break
-    return labels
+    return with_turns(labels)
 
 
 def _reward(args: Any, sample: Any) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import (
+    AnyScheme,
     Credit,
     RunningState,
-    Scheme,
     Tally,
     advantages,
-    plain_scheme_named,
+    catalogue,
+    scheme_name,
+    scheme_named,
 )
-from counterpoint.diagnose import scheme_name
+from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import SettingError, StateError
-from counterpoint.integrations.recorder import Recorder, as_table, places, plain
+from counterpoint.integrations.draws import occurrences
+from counterpoint.integrations.dropped import Dropped
+from counterpoint.integrations.recorder import Recorder, as_table, plain
 from counterpoint.integrations.warnings import warnings_of
 
 SCHEMA = "counterpoint.team_credit/1"
@@ -35,6 +39,8 @@ WINDOW = 20_000
 """Rows of the latest updates that warnings are read from."""
 
 
+UNNAMED = "custom"
+"""What older versions called every scheme that is not in the catalogue."""
 FIRST = 10
 """After so many updates warnings are looked for the first time: fewer rows give false alarms."""
 
@@ -43,7 +49,8 @@ class TeamCredit:
     """A scheme, its running statistics, its log and its warnings.
 
     Args:
-        scheme: what to compute: a `Scheme`, or the name of one (`counterpoint schemes`).
+        scheme: what to compute: a `Scheme`, a `Mix`, a `PerRole`, or what names one, such as
+            `agent_wise` or `grpo_rows,floor=0.05` (`counterpoint schemes`).
         record: a file to which the rows of every update are added, in the format that `counterpoint
             diagnose` reads; None records nothing. Give it in one process only.
         components: [K] names of reward components, where rewards have several.
@@ -59,7 +66,7 @@ class TeamCredit:
 
     def __init__(
         self,
-        scheme: str | Scheme = "agent_wise",
+        scheme: str | AnyScheme = "agent_wise",
         *,
         record: str | Path | None = None,
         components: Sequence[str] = (),
@@ -68,30 +75,44 @@ class TeamCredit:
     ) -> None:
         if check_every < 0:
             raise SettingError(f"got check_every={check_every}; wanted 0 or more")
-        self.scheme = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
+        self.scheme = scheme_named(scheme) if isinstance(scheme, str) else scheme
         self.state: RunningState | None = None
         self.updates = 0
         """Calls so far that were for learning."""
-        self.has: dict[str, list[bool]] = {}
-        """Agent to which reward components it has ever had."""
         self.recorder = None if record is None else Recorder(Path(record), tuple(components))
         self.check_every = check_every
         self.warn = warn or logging.getLogger("counterpoint").warning
         self.tally = Tally()
         """Edge cases of the last call."""
+        self.total = Tally()
+        """Edge cases of all updates so far, those before a checkpoint included."""
         self.metrics: dict[str, float] = {}
         """What the last call was like, for the trainer's logger: `counterpoint/...` to numbers."""
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
+        self._dropped = Dropped(components)
         self._latest: deque[tuple[int, NDArray[np.float64], dict[str, Any]]] = deque()
 
-    def __call__(self, rewards: Any, labels: Mapping[str, Any], *, learning: bool = True) -> Any:
+    def __call__(
+        self,
+        rewards: Any,
+        labels: Mapping[str, Any],
+        *,
+        learning: bool = True,
+        absent: Any = None,
+    ) -> Any:
         """The advantage of every row.
+
+        What a row's missing components mean depends on this call alone: the same rewards have the
+        same advantages in every update of a scheme without memory.
 
         Args:
             rewards: [N] or [N, K], as `advantages` takes them.
             labels: name to [N] values; `rollout` is the row's place among those of its prompt and
-                agent where it is not given.
+                agent where it is not given. One more name is allowed, `action`: what was decided.
+                It enters no advantage; warnings and the log read it.
             learning: false in an evaluation, which moves no running statistics and is not recorded.
+            absent: [N] booleans, true for rows that the trainer leaves out on purpose, whatever
+                their rewards say. They get 0, and are neither recorded nor counted as missing.
 
         Returns: [N] in the kind of the rewards.
 
@@ -99,20 +120,23 @@ class TeamCredit:
             RewardError, LabelError, SchemeError: as `advantages`.
             OutputError: the log cannot be written.
         """
+        if absent is not None:
+            return self._without(absent, rewards, labels, learning)
         labels = dict(labels)
         if "rollout" not in labels and hasattr(rewards, "__len__"):
             prompt, agent = (plain(labels[n]) if n in labels else None for n in ("prompt", "agent"))
-            labels["rollout"] = places(prompt, agent, len(rewards))
-        table = as_table(rewards)
-        rewards = self._whole(rewards, table, labels.get("agent"), learning)
-        credit: Credit = advantages(rewards, labels, self.scheme, state=self.state)
+            labels["rollout"] = occurrences(prompt, agent, [0] * len(rewards))
+        grouping = {name: column for name, column in labels.items() if name != "action"}
+        credit: Credit = advantages(rewards, grouping, self.scheme, state=self.state)
         if not learning:
             return credit.values
-        self._say_if_there()
+        self._warn_of_earlier_rows()
+        table, tally = as_table(rewards), credit.tally
         if self.recorder is not None:
             self.recorder.add(self.updates, table, labels)
-        self.state, self.tally = credit.state, credit.tally
-        self._measure(credit, labels)
+        self.state, self.tally, self.total = credit.state, tally, self.total + tally
+        self._measure(as_table(credit.values)[:, 0], labels)
+        self._warn_once(self._dropped.sentences(self.updates, tally, ~np.isnan(table), self.scheme))
         self._keep(table, labels)
         self.updates += 1
         if self.check_every and (self.updates % self.check_every == 0 or self.updates == FIRST):
@@ -120,45 +144,32 @@ class TeamCredit:
         return credit.values
 
     def check(self) -> list[str]:
-        """Look at the latest updates; what was found, each said once."""
-        found = warnings_of(list(self._latest), self.scheme)
-        for key, text in found.items():
-            if key not in self._said:
-                self._said.add(key)
-                self.warn(text)
-        return list(found.values())
+        """Look at the latest updates; returns what was found, and says each sentence once.
 
-    def _whole(self, rewards: Any, table: NDArray[np.float64], agent: Any, learning: bool) -> Any:
-        """The rewards, with 0 where a component is summed that an agent has never had.
-
-        A reward function that answers for one agent alone leaves NaN in the others' rows: it is no
-        part of their reward, as `counterpoint diagnose` takes it too. What is missing now and then
-        stays missing.
+        It never raises: a look at rewards must not end a training.
         """
-        if (
-            table.ndim != 2
-            or table.shape[1] < 2
-            or agent is None
-            or self.scheme.components == "normalize_first"
-        ):
-            return rewards
-        names = np.array([str(name) for name in plain(agent)])
-        given, never = ~np.isnan(table), np.zeros(table.shape, dtype=bool)
-        for name in np.unique(names):
-            own = names == name
-            has = given[own].any(axis=0) | np.array(self.has.get(name, [False] * table.shape[1]))
-            if learning:
-                self.has[str(name)] = has.tolist()
-            if has.any():
-                never[own] = ~has
-        if not never.any():
-            return rewards
-        if hasattr(rewards, "masked_fill"):
-            return rewards.masked_fill(rewards.new_tensor(never, dtype=bool), 0.0)
-        return np.where(never, 0.0, table)
+        try:
+            sentences = warnings_of(list(self._latest), self.scheme)
+        except Exception as error:
+            sentences = {
+                "unchecked": (
+                    f"unchecked: the latest updates could not be diagnosed "
+                    f"({type(error).__name__}: {error}). Advantages are not affected, and the "
+                    "training goes on."
+                )
+            }
+        self._warn_once(sentences)
+        return list(sentences.values())
 
-    def _say_if_there(self) -> None:
-        """Once: that the log has rows of an earlier training already."""
+    def _warn_once(self, sentences: Mapping[str, str]) -> None:
+        """Give each sentence to the logger, the first time that its key comes."""
+        for key, text in sentences.items():
+            if key not in self._warned:
+                self._warned.add(key)
+                self.warn(text)
+
+    def _warn_of_earlier_rows(self) -> None:
+        """Say once that the log has rows of an earlier training already."""
         if self.recorder is not None and self.recorder.was_there and self.updates == 0:
             self.recorder.was_there = False
             self.warn(
@@ -166,11 +177,18 @@ class TeamCredit:
                 "updates from 0 again: give record another file to keep them apart"
             )
 
-    def _measure(self, credit: Credit, labels: Mapping[str, Any]) -> None:
-        values = as_table(credit.values)[:, 0]
-        told = asdict(credit.tally)
-        self.metrics = {f"counterpoint/{key}": float(told[key])
-                        for key in ("missing", "singletons", "constants", "cold")}  # fmt: skip
+    def _without(self, absent: Any, rewards: Any, labels: Mapping[str, Any], learning: bool) -> Any:
+        """Advantages [N], 0 in the rows `absent` [N], which are in no statistic."""
+        there = np.flatnonzero(as_table(absent)[:, 0] == 0)
+        rows = _taken(rewards, there)
+        if len(there):
+            kept = {name: _taken(column, there) for name, column in labels.items()}
+            rows = self(rows, kept, learning=learning)
+        return _spread(rows, there, len(rewards))
+
+    def _measure(self, values: NDArray[np.float64], labels: Mapping[str, Any]) -> None:
+        """Set `metrics` for the advantages [N] of an update."""
+        self.metrics = {f"counterpoint/{key}": float(n) for key, n in asdict(self.tally).items()}
         agents = labels.get("agent")
         if agents is None:
             return
@@ -193,7 +211,7 @@ class TeamCredit:
             "schema": SCHEMA,
             "scheme": scheme_name(self.scheme),
             "updates": self.updates,
-            "components": self.has,
+            "total": {name: int(count) for name, count in asdict(self.total).items()},
             "state": None if self.state is None else self.state.to_dict(),
         }
 
@@ -206,6 +224,8 @@ class TeamCredit:
         if not isinstance(told, Mapping) or told.get("schema") != SCHEMA:
             raise StateError(f"got a state that is none of {SCHEMA}; wanted what state_dict gave")
         kept, wrote, ours = told.get("state"), told.get("scheme"), scheme_name(self.scheme)
+        if wrote == UNNAMED and ours not in catalogue():
+            wrote = ours  # an older version had no name for it; the kernel compares the fields
         if (kept is not None or self.scheme.keeps_state) and wrote != ours:
             raise StateError(
                 f"got a state written under {wrote}, which has other statistics than {ours}; go on "
@@ -214,7 +234,24 @@ class TeamCredit:
         if wrote != ours:
             self.warn(f"a training under {wrote} goes on under {ours}")
         self.state = None if kept is None else RunningState.from_dict(kept)
-        self.updates, self.has = int(told["updates"]), dict(told.get("components") or {})
+        self.updates, total = int(told["updates"]), told.get("total") or {}
+        self.total = Tally(**{f.name: int(total.get(f.name, 0)) for f in fields(Tally)})
         self._latest.clear()
         if self.recorder is not None:
             self.recorder.go_back(self.updates)
+
+
+def _taken(column: Any, there: NDArray[np.int64]) -> Any:
+    """The rows `there` of a list, an array or a tensor."""
+    return [column[i] for i in there] if isinstance(column, list | tuple) else column[there]
+
+
+def _spread(values: Any, there: NDArray[np.int64], count: int) -> Any:
+    """[count] the values at `there`, and 0 elsewhere, in their kind."""
+    values = np.asarray(values, dtype=np.float64) if isinstance(values, list) else values
+    a = arrays_of(values)
+    whole = a.like(a.ones(count) * 0, values)
+    if a.name == "jax":
+        return whole.at[there].set(values)
+    whole[there] = values
+    return whole

@@ -15,10 +15,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from counterpoint.credit import Scheme, advantages, plain_scheme_named
+from counterpoint.credit import AnyScheme, advantages, scheme_named
 from counterpoint.errors import LabelError, RewardError, SchemeError
+from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.entry import Given, credit_of, imported
-from counterpoint.integrations.recorder import places
 from counterpoint.integrations.team_credit import TeamCredit
 
 INSTALL = "pip install tinker-cookbook"
@@ -31,7 +31,7 @@ _PRINTING: ContextVar[bool] = ContextVar("printing", default=False)
 def group_rewards(
     trajectories: Sequence[Any],
     agents: Sequence[str],
-    scheme: str | Scheme = "agent_wise",
+    scheme: str | AnyScheme = "agent_wise",
     rewards: Sequence[float | None] | None = None,
 ) -> list[tuple[float, dict[str, float]]]:
     """What `EnvGroupBuilder.compute_group_rewards` is to return.
@@ -49,7 +49,7 @@ def group_rewards(
         RewardError: infinite rewards, or steps' rewards that are not finite.
         LabelError: not an agent for each trajectory.
     """
-    told = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
+    told = scheme_named(scheme) if isinstance(scheme, str) else scheme
     if told.keeps_state:
         raise SchemeError(
             "got a scheme with memory, which a builder loses when it is sent to a worker; "
@@ -59,7 +59,7 @@ def group_rewards(
     if not all(map(math.isfinite, steps)):
         raise RewardError("got steps with rewards that are not finite; give rewards another way")
     raw = list(steps if rewards is None else rewards)
-    labels = {"agent": list(agents), "rollout": places(None, list(agents), len(agents))}
+    labels = {"agent": list(agents), "rollout": occurrences(list(agents))}
     values = [float(v) for v in advantages(raw, labels, told).values] if raw else []
     off = math.fsum(values)
     if abs(off) > 1e-6 * max([1.0, *map(abs, values)]):
@@ -141,7 +141,7 @@ def batch_advantages(
     labels = {
         "prompt": [i for i, names in enumerate(agents) for _ in names],
         "agent": [name for names in agents for name in names],
-        "rollout": [place for names in agents for place in places(None, names, len(names))],
+        "rollout": [place for names in agents for place in occurrences(names)],
     }
     values = iter(credit(flat, labels, learning=learning))
     return [[float(next(values)) for _ in names] for names in agents]

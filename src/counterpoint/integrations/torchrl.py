@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from counterpoint.errors import LabelError, MissingPackageError, RewardError, SchemeError
+from counterpoint.errors import LabelError, MissingPackageError, RewardError
+from counterpoint.integrations.parts import refuse_rollouts
 from counterpoint.integrations.team_credit import TeamCredit
 
 if TYPE_CHECKING:
@@ -41,16 +42,12 @@ class AgentAdvantages:
         names: [A] what the agents are called; empty calls them 0, 1, ...
 
     Raises:
-        SchemeError: a scheme that counts a rollout once. A value estimator gives an advantage to
-            each step, so there is nothing to count once.
+        SchemeError: a scheme that takes the steps of a rollout together. A value estimator gives an
+            advantage to each step, so there is nothing to take together.
     """
 
     def __init__(self, credit: TeamCredit, names: Sequence[str] = ()) -> None:
-        if credit.scheme.weighting == "trajectory":
-            raise SchemeError(
-                "got a scheme with weighting='trajectory'; wanted one with weighting='step', such "
-                "as happo_per_agent or group_reward_decoupled: each step has its own advantage"
-            )
+        refuse_rollouts(credit.scheme)
         self.credit, self.names = credit, tuple(names)
         self._labels: tuple[tuple[int, int], dict[str, Any]] | None = None
 
@@ -88,7 +85,8 @@ class AgentAdvantages:
         if absent is not None:
             rows = rows.masked_fill(absent, float("nan"))
         labels = self._labels_for(given.numel() // given.shape[-2], given.shape[-2])
-        found = self.credit(rows.reshape(-1), labels, learning=learning)
+        gone = None if absent is None else absent.reshape(-1)
+        found = self.credit(rows.reshape(-1), labels, learning=learning, absent=gone)
         return found.reshape(given.shape).to(given.dtype)
 
     def _labels_for(self, steps: int, agents: int) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torchrl.envs.transforms import Transform
 
-from counterpoint.credit import Scheme
+from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.integrations.torchrl import AgentAdvantages
@@ -41,7 +41,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
     def __init__(
         self,
-        scheme: str | Scheme | TeamCredit = "happo_per_agent",
+        scheme: str | AnyScheme | TeamCredit = "happo_per_agent",
         key: NestedKey = ("agents", "advantage"),
         *,
         mask: NestedKey | None = None,
@@ -59,7 +59,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
     @classmethod
     def for_loss(
-        cls, loss: Any, scheme: str | Scheme | TeamCredit = "happo_per_agent", **more: Any
+        cls, loss: Any, scheme: str | AnyScheme | TeamCredit = "happo_per_agent", **more: Any
     ) -> NormalizeAdvantage:
         """The module for the advantage key of a loss.
 

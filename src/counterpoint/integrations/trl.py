@@ -12,15 +12,16 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from counterpoint.credit import Scheme
+from counterpoint.credit import AnyScheme
 from counterpoint.errors import LabelError, SettingError, StateError
+from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
 from counterpoint.integrations.entry import imported
+from counterpoint.integrations.parts import with_weights
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.runs.files import write_atomically
 
@@ -37,7 +38,7 @@ Reward = Callable[..., Sequence[float | None]]
 
 def with_credit(
     base: Any,
-    scheme: str | Scheme = "agent_wise",
+    scheme: str | AnyScheme = "agent_wise",
     *,
     columns: Mapping[str, str] | None = None,
     **told: Any,
@@ -74,23 +75,22 @@ class CreditMixin:
     that running statistics are the same everywhere.
     """
 
-    credit_scheme: str | Scheme = "agent_wise"
+    credit_scheme: str | AnyScheme = "agent_wise"
     credit_columns: ClassVar[Mapping[str, str]] = COLUMNS
     credit_told: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         trainer: Any = self
-        told = dict(self.credit_told)
+        told, weights = dict(self.credit_told), trainer.reward_weights.tolist()
+        if len(weights) > 1 and not told.get("components"):
+            told["components"] = _unlike(trainer.reward_func_names)
         if not trainer.accelerator.is_main_process:
             told.pop("record", None)
-            told["check_every"] = 0
+            told |= {"check_every": 0, "warn": _silent}
         credit = TeamCredit(self.credit_scheme, **told)
-        weights = trainer.reward_weights.tolist()
-        if len(weights) > 1 and credit.scheme.weights is None:
-            credit.scheme = replace(credit.scheme, weights=tuple(weights))
-        if len(weights) > 1 and credit.recorder is not None and not credit.recorder.components:
-            credit.recorder.components = _unlike(trainer.reward_func_names)
+        if len(weights) > 1 or weights != [1.0]:
+            credit.scheme = with_weights(credit.scheme, tuple(weights))
         self.team_credit = credit
 
     def _calculate_rewards(
@@ -150,7 +150,8 @@ def labels_of(
     Args:
         rows: [N] label to value; None where the dataset has no such column.
         columns: label to the dataset's column, for messages.
-        generations: how many rows in a row are answers to the same prompt.
+        generations: how many rows in a row are answers to the same prompt. A task that was drawn
+            twice for the same agent is two prompts, as it is for TRL.
 
     Raises:
         LabelError: some rows have a value and others none.
@@ -167,18 +168,19 @@ def labels_of(
         if not missing:
             found[label] = values
     count = len(rows)
-    found.setdefault("agent", ["policy"] * count)
-    found.setdefault("prompt", [i // generations for i in range(count)])
-    found.setdefault("rollout", [i % generations for i in range(count)])
-    if _repeated(found):  # a task that was drawn twice in one batch: its groups stay apart
-        found["rollout"] = [f"{i // generations}.{r}" for i, r in enumerate(found["rollout"])]
+    group = [i // generations for i in range(count)]
+    place = [i % generations for i in range(count)]
+    agents = found.setdefault("agent", ["policy"] * count)
+    turns = found.get("turn", [0] * count)
+    found["prompt"] = distinct_prompts(
+        found.get("prompt", group), group,
+        list(zip(agents, turns, found.get("rollout", [0] * count), strict=True)),
+    )  # fmt: skip
+    if "rollout" in found:  # a column of the dataset is the same for all answers to its row
+        found["rollout"] = distinct_rollouts(found["rollout"], found["prompt"], agents, turns)
+    else:
+        found["rollout"] = place
     return found
-
-
-def _repeated(labels: Mapping[str, Sequence[Any]]) -> bool:
-    keys = list(zip(labels["prompt"], labels["agent"], labels["rollout"],
-                    labels.get("turn", [0] * len(labels["agent"])), strict=True))  # fmt: skip
-    return len(set(keys)) < len(keys)
 
 
 def per_agent_rewards(functions: Mapping[str, Reward], column: str = "agent") -> list[Reward]:
@@ -221,6 +223,10 @@ def _only(agent: str, function: Reward, column: str) -> Reward:
 
     reward.__name__ = f"reward_{agent}"  # functions of one name are mixed up in TRL's logs
     return reward
+
+
+def _silent(text: str) -> None:
+    """Say nothing: one process says a sentence for all."""
 
 
 def _unlike(names: Sequence[str]) -> tuple[str, ...]:

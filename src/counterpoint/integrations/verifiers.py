@@ -7,9 +7,11 @@ trainer fills between rollouts and update. Nothing of verifiers is imported. Sou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from counterpoint.integrations.draws import with_turns
 from counterpoint.integrations.team_credit import TeamCredit
 
 
@@ -21,13 +23,13 @@ def assign(
     Args:
         episodes: those of one training step, several for each task. Of a trace, the prompt is the
             episode's group, or the task's key where it has none; the rollout is the episode, the
-            agent `trace.agent.name`.
+            agent `trace.agent.name`; an agent's later traces in an episode are later turns.
         credit: what to compute.
         learning: false in an evaluation.
 
     Returns: of each episode, of each trace in its order, the advantage; None for a trace that is
         not ok or whose agent is not trained. Their nodes stay unassigned, and their rewards are in
-        no statistic. A trace without a reward, or with one that is None or NaN, has 0.
+        no statistic. A trace of whose reward no part was scored has 0.
 
     Raises:
         RewardError: an infinite reward.
@@ -47,7 +49,8 @@ def assign(
         "rollout": [str(episode.id) for _, _, _, episode, _ in rows],
         "agent": [str(trace.agent.name) for *_, trace in rows],
     }
-    values = credit([reward_of(trace) for *_, trace in rows], labels, learning=learning)
+    rewards = [reward_of(trace) for *_, trace in rows]
+    values = credit(rewards, with_turns(labels), learning=learning)
     for (i, k, _, _, trace), value in zip(rows, values, strict=True):
         found[i][k] = float(value)
         for node in trace.nodes:
@@ -63,6 +66,10 @@ def prompt_of(episode: Any) -> str:
 
 
 def reward_of(trace: Any) -> float | None:
-    """The trace's reward; None where it has none, or where one of its parts was not scored."""
-    parts = list(trace.rewards.values())
-    return float(trace.reward) if parts and None not in parts else None
+    """The sum of the parts of a trace's reward that were scored; None where none was.
+
+    A part that is None or NaN was not scored. A part of weight 0 is only logged by verifiers.
+    """
+    parts = [one for one in trace.rewards.values() if one is not None and one.weight != 0]
+    scored = [float(one.value) for one in parts if not math.isnan(one.value)]
+    return sum(scored) if scored else None

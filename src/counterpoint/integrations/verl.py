@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import LabelError, RewardError
+from counterpoint.integrations.draws import with_turns
 from counterpoint.integrations.entry import Given, credit_of, imported
 from counterpoint.integrations.team_credit import TeamCredit
 
@@ -82,7 +83,7 @@ def estimator(credit: TeamCredit) -> Any:
                 f"{tuple(response_mask.shape)}; wanted [B, T] twice"
             )
         given = token_level_rewards
-        rewards = given.detach().cpu().double().sum(-1).to(given.dtype)
+        rewards = given.detach().cpu().double().sum(-1)  # a half type would round the sum
         kept = np.flatnonzero((response_mask != 0).any(-1).cpu().numpy())
         values = rewards.new_zeros(len(rewards))
         if len(kept):
@@ -91,8 +92,8 @@ def estimator(credit: TeamCredit) -> Any:
                 own = [np.nan if one is None else float(one) for one in told["agent_reward"]]
                 rewards = rewards.new_tensor(own)
             labels = labels_of(index, told, kept, credit.scheme.groups_by_agent)
-            values[kept] = credit(rewards[kept], labels).to(given.dtype)
-        spread = values.to(given.device)[:, None] * response_mask.to(given.dtype)
+            values[kept] = credit(rewards[kept], with_turns(labels))
+        spread = values.to(given)[:, None] * response_mask.to(given.dtype)
         return spread, spread
 
     return counterpoint

@@ -9,11 +9,12 @@ where the agent has a reward of its own. Source: verl 0.9.1, `verl/trainer/ppo/v
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LabelError
+from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.entry import imported
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.integrations.verl import INSTALL, rows_of
@@ -97,7 +98,20 @@ def columns_of(extra: list[Mapping[str, Any]], keys: list[str]) -> dict[str, lis
                 " wanted it in every output of an agent loop"
             )
         columns[name] = [one.get(name) for one in extra]
+    if "agent" in columns and "turn" not in columns:
+        columns["turn"] = _turns(keys, columns["agent"])
     return columns
+
+
+def _turns(keys: Sequence[str], agents: Sequence[Any]) -> list[int]:
+    """[B] the place of each output among those of its agent in its session, by verl's index."""
+    index = [int(last) if (last := key.rsplit("_", 1)[-1]).isdigit() else 0 for key in keys]
+    turns = [0] * len(keys)
+    order = sorted(range(len(keys)), key=lambda i: index[i])
+    places = occurrences([keys[i].rsplit("_", 1)[0] for i in order], [agents[i] for i in order])
+    for i, place in zip(order, places, strict=True):
+        turns[i] = place
+    return turns
 
 
 def _plain(one: Any) -> Mapping[str, Any]:

@@ -8,20 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import Scheme
-from counterpoint.diagnose import CAUSES, REMEDIES, diagnose
+from counterpoint.credit import AnyScheme, Scheme, scheme_name
+from counterpoint.diagnose import CAUSES, REMEDIES, Diagnosis, diagnose
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.recorder import plain
 from counterpoint.records import LABELS, Decisions
 
+ELSEWHERE = ("all_missing", "constant", "too_few", "groups_of_one", "agent_missing")
+"""Faults that are counted in every update and said there (`dropped`), or that more updates mend."""
 SAME = 1e-9
 """Advantages whose twins differ by no more, relative to the largest, are the same."""
 Update = tuple[int, NDArray[np.float64], Mapping[str, Any]]
 """Number, rewards [N, K], labels of one update."""
 
 
-def warnings_of(updates: Sequence[Update], scheme: Scheme) -> dict[str, str]:
-    """A key and a sentence for each thing that is wrong: a no-op, an agent that collapses.
+def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
+    """A key and a sentence for each thing that is wrong: the rows, a no-op, an agent's signal.
 
     Args:
         updates: the latest ones; labels `agent` and `rollout` are needed, else nothing is said.
@@ -30,32 +32,56 @@ def warnings_of(updates: Sequence[Update], scheme: Scheme) -> dict[str, str]:
     decisions = decisions_of(updates)
     if decisions is None:
         return {}
-    try:
-        found = diagnose(decisions, scheme, rng=np.random.default_rng(0))
-    except (RewardError, LabelError):
-        return {}
-    told: dict[str, str] = {}
-    if len(found.agents) > 1 and found.max_difference <= SAME:
-        told["no-op"] = (
-            f"no-op: in {found.rows} rows statistics of each agent's own change no advantage under "
-            f"{found.scheme}: decoupling does nothing here"
-        )
-    if len(found.agents) > 1 and not scheme.groups_by_agent and _apart(updates):
-        told["apart"] = (
-            "apart: in no update two agents have rows of the same prompt, so that nothing compares "
-            "them; put the rows of one task into one batch (in TRL: one after the other, with "
-            "shuffle_dataset=False)"
-        )
-    for name, cause in zip(found.agents, found.causes, strict=True):
-        label = CAUSES[cause]
-        if label == "SPIKY" and not scheme.keeps_state:
-            continue  # a heavy tail of the rewards: there is no memory that could lag behind
-        if label:
-            told[f"{label} {name}"] = (
-                f"{label}: agent '{name}' loses its learning signal under {found.scheme}. "
-                f"{REMEDIES[label]} (A recorded log and counterpoint diagnose say more.)"
+    if not isinstance(scheme, Scheme):
+        return {
+            "not diagnosed": (
+                f"not diagnosed: {scheme_name(scheme)} is made of several schemes. Its advantages "
+                "are right, but no agent's learning signal is looked at while it trains."
             )
-    return told
+        }
+    try:
+        diagnosis = diagnose(decisions, scheme, rng=np.random.default_rng(0))
+    except (RewardError, LabelError) as error:
+        return {"unchecked": f"unchecked: the latest updates could not be diagnosed: {error}."}
+    rows = f"(In the latest {diagnosis.rows} rows.)"
+    sentences = {
+        f"{fault.code} {fault.agent or ''}".strip():
+        f"{fault.code.replace('_', ' ')}: {fault.sentence} {rows}"
+        for fault in diagnosis.faults
+        if fault.code not in ELSEWHERE
+    }  # fmt: skip
+    alone = len(diagnosis.agents) < 2
+    if not alone and diagnosis.verdict != "cannot tell" and diagnosis.max_difference <= SAME:
+        sentences["no-op"] = (
+            f"no-op: in the latest {diagnosis.rows} rows, per-agent statistics change no advantage "
+            f"under {diagnosis.scheme}. Decoupling does nothing here."
+        )
+    if not alone and not scheme.groups_by_agent and _apart(updates):
+        sentences["apart"] = (
+            "apart: no update has rows of two agents for the same prompt, so that nothing compares "
+            "them. Put the rows of one task into one batch (in TRL: one after the other, with "
+            "shuffle_dataset=False)."
+        )
+    for k, cause in enumerate(diagnosis.causes):
+        if label := CAUSES[cause]:
+            name = diagnosis.agents[k]
+            sentences[f"{label} {name}"] = (
+                f"{label}: agent '{name}' loses its learning signal under {diagnosis.scheme}. "
+                f"{REMEDIES[label]} {_advice(diagnosis, k)}(A recorded log and counterpoint "
+                "diagnose say more.)"
+            )
+    return sentences
+
+
+def _advice(diagnosis: Diagnosis, k: int) -> str:
+    """What agent k keeps of its signal under the scheme that is better on these rows, if any."""
+    now, advice = diagnosis.now, diagnosis.advice
+    if now is None or advice is None or not advice.kept[k] > now.kept[k]:
+        return ""
+    return (
+        f"On these rows {advice.name} keeps at most {advice.kept[k]:.0%} of its signal, and "
+        f"{diagnosis.scheme} {now.kept[k]:.0%}. "
+    )
 
 
 def _apart(updates: Sequence[Update]) -> bool:
@@ -80,11 +106,14 @@ def decisions_of(updates: Sequence[Update]) -> Decisions | None:
     width = {rewards.shape[1] for _, rewards, _ in updates}
     if len(width) > 1:
         return None
+    names += ["action"] if all("action" in labels for _, _, labels in updates) else []
     columns = {
         name: np.array([value for _, _, labels in updates for value in plain(labels[name])])
         for name in names
     }
+    action = columns.pop("action", None)
     (count,) = width
     components = ("reward",) if count == 1 else tuple(f"reward_{k}" for k in range(count))
     steps = np.concatenate([np.full(len(rewards), step) for step, rewards, _ in updates])
-    return Decisions(np.concatenate([r for _, r, _ in updates]), components, columns, steps)
+    rewards = np.concatenate([table for _, table, _ in updates])
+    return Decisions(rewards, components, columns, steps, action)
