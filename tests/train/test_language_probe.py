@@ -46,6 +46,7 @@ def by_hand(words, rewards, agents, rollouts=8, scheme="none"):
         words=SimpleNamespace(probs=PROBS, entropies=entropies),
         scheme=scheme_named(scheme),
         settings=SimpleNamespace(parameters="separate"),
+        entropy=0.0,
     )
     credit = advantages(paid[:, 0], columns, learner.scheme)
     return agent_numbers(learner, played, credit)

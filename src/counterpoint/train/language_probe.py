@@ -14,9 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from counterpoint.credit import Credit
+from counterpoint.credit import Credit, Scheme
 from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose import gradient_statistics
+from counterpoint.diagnose.evidence import (
+    Evidence,
+    bonus_noise,
+    family,
+    heard_noise,
+    signal_power,
+    to_numbers,
+    z_scores,
+)
 from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
 from counterpoint.diagnose.updates import UpdateNumbers
 from counterpoint.talk.generate import Text
@@ -27,7 +36,7 @@ from counterpoint.worlds.base import Floats, Ints
 MICRO_BATCHES = 8
 """Into which the episodes of each task are split: rollout g goes to micro-batch g mod 8."""
 
-Numbers = dict[str, float | None]
+Numbers = dict[str, float | list[float] | None]
 
 
 def agent_numbers(
@@ -38,15 +47,15 @@ def agent_numbers(
     Returns:
         For each agent: snr, cosine (both with `_low` and `_high`), share, norm, norm_inflation,
         inflation, signal_share, dead_rate, net_mass, spike_rate, entropy (nats a decision),
-        participation (share of the episodes in which it decides); None where undefined. For the
+        participation (share of the episodes in which it decides); None where undefined; and the
+        evidence of `kept.*` where all decisions are choices: each [V] over the scheme and what it
+        is held against. Free text has none: each candidate would cost a backward pass. For the
         team: participation_ratio and effective_rank.
     """
     agents, columns = len(learner.agents), played.columns
     part = columns["rollout"] % MICRO_BATCHES
-    micro = np.concatenate(
-        [_of_choices(learner, played, credit, part), _of_texts(learner, played, credit, part)],
-        axis=2,
-    )
+    choices = _of_choices(learner, played, credit.values, part)
+    micro = np.concatenate([choices, _of_texts(learner, played, credit, part)], axis=2)
     decided = np.zeros((MICRO_BATCHES, agents))
     np.add.at(decided, (part, columns["agent"]), 1)
     divided = int(columns["rollout"].max(initial=0)) + 1 >= MICRO_BATCHES
@@ -65,15 +74,53 @@ def agent_numbers(
     present = np.zeros((len(played.tasks), agents), dtype=bool)
     present[played.episode, columns["agent"]] = True
     told["participation"] = present.mean(axis=0)
-    by_agent = [
+    by_agent: list[Numbers] = [
         {name: _plain(values[k]) for name, values in told.items() if values.ndim}
         for k in range(agents)
     ]
+    if divided and not any(isinstance(answer.handle, Text) for answer in played.answers):
+        evidence = choice_evidence(learner, played, credit, part)
+        for k in np.flatnonzero(measured):
+            by_agent[k] |= to_numbers(evidence, int(k))
     return by_agent, {name: _plain(values) for name, values in told.items() if not values.ndim}
 
 
-def _of_choices(learner: LanguageLearner, played: Played, credit: Credit, part: Ints) -> Floats:
-    """[M, A, U x W] gradient of the mean of A log pi with respect to the logits of choices."""
+def choice_evidence(
+    learner: LanguageLearner, played: Played, credit: Credit, part: Ints
+) -> Evidence:
+    """Signal and noise [V, A] of choices under the scheme and under other statistics.
+
+    The probabilities of words are known, so that the noise is exact given the advantages.
+    """
+    agents, columns = len(learner.agents), played.columns
+    agent, given = columns["agent"], _summed(played.rewards, learner.scheme)
+    others = family(learner.scheme, prompts=bool(np.ptp(columns["prompt"])))
+    every = [credit.values, *(z_scores(given, columns, by) for by in others)]
+    rows = np.array([answer.handle[0] for answer in played.answers], dtype=int)
+    random = np.array([1.0 - (np.asarray(p) ** 2).sum() for p in learner.words.probs])[rows]
+    count = np.maximum(np.bincount(agent, minlength=agents), 1)
+    parts = []
+    for values in every:
+        weight = values * MICRO_BATCHES / len(values)
+        noise = segment_sum(weight**2 * random, agent, agents) / MICRO_BATCHES
+        square = segment_sum(values**2, agent, agents) / count
+        heard = heard_noise(noise, learner.settings.parameters == "shared")
+        heard = heard + bonus_noise(noise, square, learner.entropy)
+        parts.append((signal_power(_of_choices(learner, played, values, part)), noise, heard))
+    signal, noise, heard = (np.stack(values) for values in zip(*parts, strict=True))
+    return Evidence(signal, noise, heard, signal)
+
+
+def _summed(rewards: Floats, scheme: Scheme) -> Floats:
+    """[N] weighted sum of the components that are there; NaN where none is."""
+    weights = np.ones(rewards.shape[1]) if scheme.weights is None else np.array(scheme.weights)
+    total = np.nansum(rewards * weights, axis=-1)
+    return np.where(np.isnan(rewards).all(axis=-1), np.nan, total)
+
+
+def _of_choices(learner: LanguageLearner, played: Played, given: Floats, part: Ints) -> Floats:
+    """[M, A, U x W] gradient of the mean of A log pi with respect to the logits of choices, for
+    advantages `given` [N]."""
     agents, agent = len(learner.agents), played.columns["agent"]
     handles = [answer.handle for answer in played.answers]
     chosen = np.array([i for i, one in enumerate(handles) if isinstance(one, tuple)], dtype=int)
@@ -85,7 +132,7 @@ def _of_choices(learner: LanguageLearner, played: Played, credit: Credit, part: 
         probs[row, : len(values)] = values
     shape = (MICRO_BATCHES, agents, *probs.shape)
     place = np.ravel_multi_index((part[chosen], agent[chosen], rows, words), shape)
-    values = credit.values[chosen] * MICRO_BATCHES / len(handles)
+    values = given[chosen] * MICRO_BATCHES / len(handles)
     weight = segment_sum(values, place, int(np.prod(shape))).reshape(shape)
     gradient = weight - weight.sum(axis=-1, keepdims=True) * probs
     return np.asarray(gradient.reshape(MICRO_BATCHES, agents, -1))

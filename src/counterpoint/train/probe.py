@@ -19,9 +19,11 @@ from torch import Tensor, nn
 
 from counterpoint.credit import Scheme
 from counterpoint.diagnose import gradient_statistics
+from counterpoint.diagnose.evidence import to_numbers
 from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
 from counterpoint.diagnose.updates import UpdateNumbers
-from counterpoint.train.levels import Credited
+from counterpoint.train.affine import affine_evidence, of_agents
+from counterpoint.train.levels import Credited, Level
 from counterpoint.train.networks import Policy, TeamNetworks
 from counterpoint.train.ppo import Part
 from counterpoint.worlds.base import Floats
@@ -30,11 +32,18 @@ MICRO_BATCHES = 8
 """Into which a batch is split, copy by copy: no episode is in two of them, but for those at the
 borders where the copies cannot be divided by 8."""
 
-Numbers = dict[str, float | None]
+Numbers = dict[str, float | list[float] | None]
 
 
 def agent_numbers(
-    team: TeamNetworks, parts: list[Part], credited: Credited, scheme: Scheme, copies: int
+    team: TeamNetworks,
+    parts: list[Part],
+    credited: Credited,
+    scheme: Scheme,
+    copies: int,
+    *,
+    level: Level = "advantage",
+    entropy: float = 0.0,
 ) -> tuple[list[Numbers], Numbers]:
     """What one update says of each agent, and of the team.
 
@@ -44,16 +53,19 @@ def agent_numbers(
         credited: what the scheme was given and made of it.
         scheme: the scheme.
         copies: E.
+        level: where the scheme is applied.
+        entropy: weight of the entropy bonus.
 
     Returns:
         For each agent: snr, cosine (both with `_low` and `_high`), share, norm, norm_inflation,
         inflation, signal_share, dead_rate, net_mass, spike_rate, entropy (nats), participation;
-        None where undefined, as all of gradients where a recurrent team has fewer sequences than
+        and the evidence of `kept.*`, each [V] over the scheme and what it is held against. None
+        where undefined, as all of gradients where a recurrent team has fewer sequences than
         there are micro-batches. For the team: participation_ratio and effective_rank.
     """
     told: dict[str, Floats] = {}
     agents = sum(len(whose.members) for whose in team.sets)
-    micro, decided = micro_gradients(team, parts, copies)
+    (micro, plain), decided = both_gradients(team, parts, copies)
     divided = parts[0].seen.shape[1] >= MICRO_BATCHES
     measured = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
     for name, values in vars(gradient_statistics(micro)).items():
@@ -68,52 +80,83 @@ def agent_numbers(
             told[name][alone] = np.nan
     told["entropy"] = entropies(team, parts, agents)
     told["participation"] = participation(team, parts, agents)
-    by_agent = [
+    by_agent: list[Numbers] = [
         {name: _plain(values[k]) for name, values in told.items() if values.ndim}
         for k in range(agents)
     ]
+    if divided:
+        rows = None if level == "reward" else of_agents(
+            credited.given, credited.columns["agent"], agents)  # fmt: skip
+        sets, used = [whose.members for whose in team.sets], advantages_of(team, parts, agents)
+        evidence = affine_evidence(micro, plain, used, rows, sets, entropy)
+        for k in np.flatnonzero(measured):
+            by_agent[k] |= to_numbers(evidence, int(k))
     return by_agent, {name: _plain(values) for name, values in told.items() if not values.ndim}
 
 
 def micro_gradients(team: TeamNetworks, parts: list[Part], copies: int) -> tuple[Floats, Floats]:
-    """Gradients [M, A, D] of M micro-batches, and the share [M, A] of steps decided in each.
+    """Gradients [M, A, D] of M micro-batches, and the share [M, A] of steps decided in each."""
+    both, decided = both_gradients(team, parts, copies)
+    return both[0], decided
+
+
+def both_gradients(team: TeamNetworks, parts: list[Part], copies: int) -> tuple[Floats, Floats]:
+    """The same, and that of log pi with every advantage 1: [2, M, A, D]; and the share [M, A].
 
     D holds the weights of every actor, those of another set than the agent's being 0. Where there
     are fewer sequences than micro-batches, all is 0.
     """
     agents = sum(len(whose.members) for whose in team.sets)
     by_set = [_of_set(actor, part, copies) for actor, part in zip(team.actors, parts, strict=True)]
-    out = np.zeros((MICRO_BATCHES, agents, sum(found.shape[-1] for found, _ in by_set)))
+    out = np.zeros((2, MICRO_BATCHES, agents, sum(found.shape[-1] for found, _ in by_set)))
     decided, start = np.zeros((MICRO_BATCHES, agents)), 0
     for (found, share), whose in zip(by_set, team.sets, strict=True):
         members, size = list(whose.members), found.shape[-1]
-        out[:, members, start : start + size], decided[:, members] = found, share
+        out[:, :, members, start : start + size], decided[:, members] = found, share
         start += size
     return out, decided
 
 
 def _of_set(policy: Policy, part: Part, copies: int) -> tuple[Floats, Floats]:
-    """[M, A, d] gradients of one set's agents, and [M, A] the share of steps they decided in.
+    """[2, M, A, d] gradients of one set's agents, under their advantages and with advantages of 1,
+    and [M, A] the share of steps they decided in.
 
     A linear layer's gradient is a sum of products, one a row: of what came in, and of the gradient
-    of what went out. So one backward pass to the layers' outputs is enough for any grouping.
+    of what went out. So a backward pass to the layers' outputs is enough for any grouping.
     """
-    weight = part.advantage if part.active is None else part.advantage * part.active
+    acts = torch.ones_like(part.advantage) if part.active is None else part.active
+    weight = part.advantage * acts
     each = weight.shape[1] // MICRO_BATCHES
     per_group = each * weight.shape[2]
     with _layers_of(policy) as calls:
         log_prob, _ = policy(part.seen, part.action, part.hidden, part.keep, part.legal)
-    total = (log_prob * weight).sum() / max(per_group, 1)
-    grads = torch.autograd.grad(total, [out for _, _, out in calls])
-    by_layer: dict[nn.Module, Tensor] = {}
-    for (layer, given, _), grad in zip(calls, grads, strict=True):
-        one, rows = torch.ones(*given.shape[:-1], 1), _split(grad, each, copies)
-        products = rows.mT @ _split(torch.cat([given, one], dim=-1), each, copies)
-        by_layer[layer] = products if layer not in by_layer else by_layer[layer] + products
-    gradients = torch.cat([x.flatten(2) for x in by_layer.values()], dim=2)
-    acts = torch.ones_like(weight) if part.active is None else part.active
+    came_in = [
+        _split(torch.cat([given, torch.ones(*given.shape[:-1], 1)], dim=-1), each, copies)
+        for _, given, _ in calls
+    ]
+    found = []
+    for last, what in enumerate((weight, acts)):
+        total = (log_prob * what).sum() / max(per_group, 1)
+        grads = torch.autograd.grad(total, [out for _, _, out in calls], retain_graph=not last)
+        by_layer: dict[nn.Module, Tensor] = {}
+        for (layer, _, _), grad, rows in zip(calls, grads, came_in, strict=True):
+            products = _split(grad, each, copies).mT @ rows
+            by_layer[layer] = products if layer not in by_layer else by_layer[layer] + products
+        gradients = torch.cat([x.flatten(2) for x in by_layer.values()], dim=2)
+        found.append(gradients.transpose(0, 1).double().numpy())
     share = _split(acts[..., None], each, copies).sum(dim=(2, 3)) / max(per_group, 1)
-    return gradients.transpose(0, 1).double().numpy(), share.T.double().numpy()
+    return np.stack(found), share.T.double().numpy()
+
+
+def advantages_of(team: TeamNetworks, parts: list[Part], agents: int) -> list[Floats]:
+    """[A][n] what each agent's decisions weigh in the gradient."""
+    out = [np.zeros(0)] * agents
+    for whose, part in zip(team.sets, parts, strict=True):
+        for i, k in enumerate(whose.members):
+            values = part.advantage[i]
+            there = values if part.active is None else values[part.active[i] > 0]
+            out[k] = there.detach().double().numpy().ravel()
+    return out
 
 
 def _split(x: Tensor, each: int, copies: int) -> Tensor:

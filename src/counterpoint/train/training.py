@@ -160,7 +160,15 @@ class PolicyTrainee:
         def look(batch: Batch, estimate: Estimate, parts: list[Part]) -> None:
             nonlocal measured
             scheme, copies = learner.crediting.scheme, learner.world.copies
-            measured = agent_numbers(learner.team, parts, estimate.credited, scheme, copies)
+            measured = agent_numbers(
+                learner.team,
+                parts,
+                estimate.credited,
+                scheme,
+                copies,
+                level=learner.crediting.level,
+                entropy=learner.settings.entropy,
+            )
             if learner.world.settings.reward == "common":
                 audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
                 for numbers, correlation in zip(measured[0], audit, strict=True):
