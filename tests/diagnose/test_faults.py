@@ -169,6 +169,15 @@ def test_rows_that_are_logged_twice(with_turn):
     assert found.verdict == "no-op"  # copies change no z-score
 
 
+def test_a_file_that_was_written_twice():
+    decisions = log(0, agents=2)
+    labels = {name: np.r_[column, column] for name, column in decisions.labels.items()}
+    for step in (np.r_[decisions.step, decisions.step], None):
+        names = labels if step is not None else {**labels, "prompt": np.tile(decisions.step, 2)}
+        doubled = made(np.tile(decisions.rewards[:, 0], 2), names, step)
+        assert [(f.code, f.count) for f in judged(doubled).faults] == [("logged_twice", 1280)]
+
+
 @pytest.mark.parametrize(("rollouts", "few"), [(FEWEST - 1, True), (FEWEST, False)])
 def test_too_few_rollouts_ask_for_more_in_numbers(rollouts, few):
     labels = {"rollout": np.arange(rollouts), "agent": np.array(["a"] * rollouts)}

@@ -23,8 +23,10 @@ from counterpoint.report import diagnosis_table
 class Diagnose:
     """Read a log of rewards and say which agent's learning signal collapses, and why.
 
-    It also says whether decoupled normalization can matter for this team at all: with one reward
-    that everybody shares, and everybody always present, it provably changes nothing.
+    What is wrong with the log comes first: no rewards, a constant reward, two runs in one file, too
+    few rollouts for a verdict. Then each agent's cause, how much of its signal the scheme keeps,
+    and a scheme to use instead, if one is better on this very log. With one reward that everybody
+    shares, and everybody always present, decoupling provably changes nothing.
 
     A log is JSON lines, CSV or .npz with one row a decision: prompt, rollout, agent, reward (or
     rewards: {component: number}), and optionally turn, role, context, step (the training update).

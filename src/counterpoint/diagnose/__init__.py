@@ -5,6 +5,7 @@ leaves of a gradient), `collapsed_updates`, and `three_numbers` with `name_cause
 rewards). Arrays only: no I/O, no clock, no chance of its own.
 """
 
+from counterpoint.credit import scheme_name
 from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
 from counterpoint.diagnose.collapse import collapsed_updates, kept_in_windows
 from counterpoint.diagnose.credit import credit_correlations
@@ -14,7 +15,6 @@ from counterpoint.diagnose.gradients import GradientStatistics, gradient_statist
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
 from counterpoint.diagnose.kept import signal_kept, task_noise
 from counterpoint.diagnose.log import LogFault
-from counterpoint.diagnose.recommend import scheme_name
 
 __all__ = [
     "CAUSES",

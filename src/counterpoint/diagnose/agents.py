@@ -17,10 +17,10 @@ from counterpoint.credit.labels import Labels, factorize
 from counterpoint.credit.segments import NUMPY, segment_max, segment_min, segment_sum
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers
 from counterpoint.diagnose.log import Floats, Ids, Log, dense, standardized
-from counterpoint.diagnose.pooling import pooled_numbers
+from counterpoint.diagnose.pooling import entering, pooled_numbers
 
-ERRORS = 1.64
-"""Standard errors between a rate and its lower end: one in 20 is below that."""
+ERRORS = 1.0
+"""Standard errors between a rate and its lower end: one in 6 is below that."""
 
 OUT_OF_PLACE = 3.0
 """An advantage this many times as far out as its reward is in the whole log is out of place."""
@@ -160,8 +160,7 @@ def _own_flat(log: Log, scheme: Scheme, group: Ids) -> NDArray[np.bool_]:
     columns = [log.rewards(scheme)] if sums else list(log.components(scheme).T)
     flat = np.ones(len(first), dtype=bool)
     for column in columns:
-        values = log.rollout_means(column) if scheme.weighting == "trajectory" else column
-        flat &= ~varies(values, cell, len(first))
+        flat &= ~varies(entering(log, scheme, column), cell, len(first))
     return flat[cell]
 
 

@@ -111,6 +111,8 @@ class Kept:
     """Of its advantages, by the means of prompts: 1 is none."""
     crowded: Floats
     """Share of its decisions in prompts that louder prompts drown."""
+    alive: Floats
+    """The first factor: share of the decisions with a signal whose advantage carries it."""
 
 
 def kept_by(units: Units, values: Floats, dead: NDArray[np.bool_]) -> Kept:
@@ -138,9 +140,10 @@ def kept_by(units: Units, values: Floats, dead: NDArray[np.bool_]) -> Kept:
     weight = np.bincount(units.agent, minlength=units.agents) * (loud > 0)
     team = (weight * loud).sum() / max(weight.sum(), 1.0)
     even, crowded = _evenness(units, a, cells, owner, used)
-    share = _alive(units, gone) * fidelity**2 / inflation * even
+    alive = _alive(units, gone)
+    share = alive * fidelity**2 / inflation * even
     share = share * np.minimum(1.0, loud / team if team > 0 else 0.0)
-    return Kept(share, inflation, crowded)
+    return Kept(share, inflation, crowded, alive)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ CAUSES = ("", "DEAD", "DROWNED", "DILUTED", "OFFSET", "SPIKY", "LAZY")
 """Cause names by the index that `name_causes` returns; index 0 is none."""
 
 REMEDIES: dict[str, str] = {
-    "DEAD": "Most of its groups have no variance, so most decisions carry no signal. Take more "
-    "rollouts a prompt, give partial credit or rewards for components, rank the rollouts, or drop "
-    "prompts that are always or never solved. Decoupling makes groups smaller and this worse.",
+    "DEAD": "Its own reward does not vary in most of its groups, so most decisions carry no "
+    "signal. Take more rollouts a prompt, give partial credit or rewards for components, or drop "
+    "prompts that are always or never solved. Smaller groups (per prompt and agent) make this "
+    "worse; larger ones help only where the agent's own reward varies in them.",
     "DROWNED": "It shares a scale with rewards that vary far more than its own, and is divided "
     "down to nothing. Normalize per agent (or per prompt), and weigh that against the cost: "
     "equal scales buy the quiet agents with the loud ones' reward.",
@@ -32,11 +33,11 @@ REMEDIES: dict[str, str] = {
     "normalization. Give it its own reward component, a difference reward, or a counterfactual "
     "baseline.",
     "OFFSET": "Its rewards lie far from the mean that is subtracted, so every one of its samples "
-    "is pushed the same way. Subtract a mean of its own (per agent, or per prompt and agent); the "
-    "scale may stay shared.",
-    "SPIKY": "Single advantages are far larger than a group of samples can give: the running "
-    "statistics lag behind the rewards. Use statistics of the batch, a faster memory, or a floor "
-    "on the scale.",
+    "is pushed the same way. Subtract a per-agent mean (or one per prompt and agent); the scale "
+    "may stay shared.",
+    "SPIKY": "Single advantages are far larger than the rewards are out of place in the log: the "
+    "running statistics lag behind the rewards. Use statistics of the batch, a faster memory, or "
+    "a floor on the scale.",
     "LAZY": "It always does the same thing, so it explores nothing that could be reinforced. "
     "Raise the entropy bonus or restart its policy; no normalization changes this.",
 }

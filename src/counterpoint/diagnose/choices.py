@@ -75,8 +75,12 @@ def _surely_small(influence: Floats, count: Ids) -> Floats:
     Beside an agent whose choice decides the reward nobody is called diluted: what a speaker does
     arrives in what its listener does, and their marginal influences say nothing of that.
     """
-    error = 2 * np.sqrt(np.maximum(influence, 1 / np.maximum(count, 1)) / np.maximum(count, 1))
-    small = (influence + ERRORS * error < INFLUENCE) & (count >= FEWEST)
+    n = np.maximum(count, 1)
+    error = ERRORS * 2 * np.sqrt(np.maximum(influence, 1 / n) / n)
+    known = influence[np.isfinite(influence)]
+    if known.size and np.median(known) <= INFLUENCE / 2:  # many hands: the others speak for it
+        error = 0.0 * error
+    small = (influence + error < INFLUENCE) & (count >= FEWEST)
     decisive = np.nan_to_num(influence).max(initial=0.0) >= DECISIVE
     return np.where(small & ~decisive, influence, np.nan)
 

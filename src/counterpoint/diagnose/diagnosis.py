@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit import Scheme, plain_scheme_named
+from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
 from counterpoint.diagnose.agents import AgentNumbers, agent_numbers
 from counterpoint.diagnose.causes import CAUSES, REMEDIES
 from counterpoint.diagnose.choices import Choices, choices_of
@@ -26,7 +26,7 @@ from counterpoint.diagnose.judge import NEAR, Judge, Judged, better, sick_agents
 from counterpoint.diagnose.keys import apart
 from counterpoint.diagnose.log import Floats, Log, LogFault
 from counterpoint.diagnose.naming import causes_of, evidence_of
-from counterpoint.diagnose.recommend import Findings, reasons, scheme_name
+from counterpoint.diagnose.recommend import Findings, reasons
 from counterpoint.diagnose.twins import ROUNDING, largest_difference, logged_advantages
 from counterpoint.records import Decisions
 

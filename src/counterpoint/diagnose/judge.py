@@ -74,6 +74,8 @@ class Judged:
     """[A] share of decisions to which no difference of the agent's own rewards arrives."""
     crowded: Floats
     """[A] share of decisions in prompts that louder prompts drown."""
+    alive: Floats
+    """[A] share of the decisions whose own reward varies in its group, and arrives."""
 
     @property
     def score(self) -> float:
@@ -130,7 +132,7 @@ class Judge:
         share = np.divide(
             kept.share, self.best, out=np.full(len(dead), np.nan), where=self.best > 0
         )
-        return Judged(name, scheme, np.minimum(share, 1.0), dead, kept.crowded)
+        return Judged(name, scheme, np.minimum(share, 1.0), dead, kept.crowded, kept.alive)
 
     def candidates(self, now: Judged, decouple: bool) -> Iterator[Judged]:
         """Schemes of the catalogue that may be better, those nearest to the judged one first."""

@@ -30,23 +30,21 @@ def repeated_keys(log: Log) -> Iterator[LogFault]:
     again = _is_again(key)
     if not again.any():
         return
-    where = _passes(log)
-    differing = _differing(log.decisions.rewards, key)
-    if where is not None and differing and (crossing := _crossing(key, where)):
+    where, differing = _passes(log), _differing(log.decisions.rewards, key)
+    crossing = 0 if where is None else _crossing(key, where)
+    labelled = "turn" in log.decisions.labels
+    if where is not None and differing and crossing:
         yield LogFault(
             "two_runs", crossing,
             f"{counted(crossing, 'key')} (step, prompt, rollout, agent) occur twice or more, "
             f"again after the steps went back: the log holds {int(where.max()) + 1} runs, or one "
             "that was resumed from an earlier step. Diagnose each run by itself.",
         )  # fmt: skip
-        return
-    labelled = "turn" in log.decisions.labels
-    if labelled or where is not None or not _contiguous(log):
+    elif differing and (labelled or not _contiguous(log)):
+        yield LogFault("repeated_keys", differing, _merged(log, differing, labelled))
+    elif not differing and (labelled or crossing):
         keys = len(np.unique(key[again]))
-        if differing:
-            yield LogFault("repeated_keys", differing, _merged(log, differing, labelled))
-        elif labelled:
-            yield LogFault("logged_twice", keys, _twice(keys))
+        yield LogFault("logged_twice", keys, _twice(keys))
     elif copies := _copies(log, key):
         yield LogFault("logged_twice", copies, _twice(copies))
 
@@ -118,14 +116,20 @@ def _differing(rewards: Floats, key: Ids) -> int:
 
 
 def _copies(log: Log, key: Ids) -> int:
-    """Keys, if every row is followed by a copy of itself; else 0."""
-    if len(key) % 2 or (key[::2] != key[1::2]).any() or len(np.unique(key)) * 2 != len(key):
+    """Keys, if every row is followed by a copy of itself, or the whole log is; else 0."""
+    half = len(key) // 2
+    if len(key) % 2 or len(np.unique(key)) != half:
         return 0
+    pairs = ((slice(0, None, 2), slice(1, None, 2)), (slice(0, half), slice(half, None)))
+    return half if any(_same(log, key, one, other) for one, other in pairs) else 0
+
+
+def _same(log: Log, key: Ids, one: slice, other: slice) -> bool:
+    """Whether two halves of the rows are copies of each other."""
     rewards, action = log.decisions.rewards, log.decisions.action
-    same = np.array_equal(rewards[::2], rewards[1::2], equal_nan=True)
-    if action is not None:
-        same = same and bool((action[::2] == action[1::2]).all())
-    return len(key) // 2 if same else 0
+    same = bool((key[one] == key[other]).all())
+    same = same and np.array_equal(rewards[one], rewards[other], equal_nan=True)
+    return same and (action is None or bool((action[one] == action[other]).all()))
 
 
 def apart(log: Log, faults: tuple[LogFault, ...]) -> Decisions:

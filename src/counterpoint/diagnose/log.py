@@ -84,17 +84,12 @@ class Log:
     def components(self, scheme: Scheme) -> Floats:
         """[N, K] the components as `scheme` is given them; NaN where they are missing.
 
-        A component that is missing beside others is absent from their sum: it adds 0. Where a
-        return stands in the last row of an episode, it is given to each row, unless the scheme
-        adds the rows up by itself.
+        Where a return stands in the last row of an episode, it is given to each row, unless the
+        scheme adds the rows up by itself.
         """
         plain = self.returns is None or scheme_adds_rows(scheme)
         values: Floats = self.decisions.rewards if plain or self.returns is None else self.returns
-        if scheme.components == "normalize_first":
-            return values
-        missing = np.isnan(values)
-        some = missing & ~missing.all(axis=1, keepdims=True)
-        return np.where(some, 0.0, values) if some.any() else values
+        return values
 
     def rewards(self, scheme: Scheme) -> Floats:
         """[N] one reward a row, as `scheme` adds the components; NaN where it leaves the row out.
@@ -113,21 +108,10 @@ class Log:
             return zeros
         return present_sum(values[:, weighs], weights[weighs])
 
-    def rollout_means(self, column: Floats) -> Floats:
-        """[N] the mean over the rows of the same rollout and agent, without missing ones."""
-        n = len(self.agents)
-        own, ok = self.rollout * n + self.agent, ~np.isnan(column)
-        size = self.n_rollouts * n
-        count = np.bincount(own[ok], minlength=size)
-        total = np.bincount(own[ok], weights=column[ok], minlength=size)
-        mean = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
-        of_row: Floats = mean[own]
-        return of_row
-
 
 def scheme_adds_rows(scheme: Scheme) -> bool:
     """Whether a scheme adds up the rewards of an episode's rows."""
-    return getattr(scheme, "rollout_reward", "mean") in ("sum", "to_go")
+    return scheme.rollout_reward in ("sum", "to_go")
 
 
 def present_sum(values: Floats, weights: Floats) -> Floats:

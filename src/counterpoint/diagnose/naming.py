@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme
 from counterpoint.diagnose.agents import AgentNumbers
-from counterpoint.diagnose.causes import CAUSES, drowning, name_causes
+from counterpoint.diagnose.causes import CAUSES, SUFFICES, drowning, name_causes
 from counterpoint.diagnose.choices import Choices
 from counterpoint.diagnose.judge import Judged
 
 LOST_HALF = 0.5
 """OFFSET and DROWNED are named only where the scheme keeps less than this of the signal."""
+
+KILLED = 0.3
+"""DEAD is named too where no more than this share of an agent's decisions carries a signal that
+its rewards have under other statistics."""
 
 AT_BEST = 0.9
 """An agent whose decisions reach its best reward this often need not explore: it is not LAZY."""
@@ -32,7 +36,10 @@ def causes_of(
     now: Judged | None,
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Causes of each agent [A], and at each step [T, A]."""
-    overall = {"dead_rate": n.surely_stuck, "spike_rate": n.spike_rate}
+    dead = n.surely_stuck
+    if now is not None:  # the scheme takes away what the agent's own rewards do have
+        dead = np.where(now.alive <= KILLED, SUFFICES.dead_rate, dead)
+    overall = {"dead_rate": dead, "spike_rate": n.spike_rate}
     overall |= {"entropy": np.where(n.best_rate >= AT_BEST, np.nan, choices.entropy)}
     overall |= {"influence": choices.small_influence}
     over_time = {"dead_rate": n.timeline["stuck_rate"]}

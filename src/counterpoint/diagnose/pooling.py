@@ -18,7 +18,7 @@ from counterpoint.diagnose.log import Floats, Ids, Log
 
 def pooled_numbers(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Sharing]:
     """The three numbers over the log [1, A] and at each step [T, A]; what sharing costs [A]."""
-    columns = [_entering(log, scheme, column) for column in _columns(log, scheme)]
+    columns = [entering(log, scheme, column) for column in _columns(log, scheme)]
     weight = _weights(log, scheme)
     center: Ids = np.asarray(log.labels.groups(scheme.center_by).ids)
     offsets = _Table(log, columns, center, weight)
@@ -71,19 +71,21 @@ def _columns(log: Log, scheme: Scheme) -> list[Floats]:
     return list(log.components(scheme).T)
 
 
-def _entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
-    """[N] the value with which each row enters its group: ranked, or its rollout's mean.
+def entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
+    """[N] the value with which each row enters its group: ranked, or its rollout's.
 
     Under trajectory weighting it is the mean of the agent's own rows of the rollout: the mean of
     all of them would make every agent look like the team, however loud another one is in it.
     """
-    if scheme.transform == "identity" and scheme.weighting == "step":
+    if (scheme.transform, scheme.weighting, scheme.rollout_reward) == ("identity", "step", "mean"):
         return column
     own = ("agent",) if scheme.transform == "identity" else ()
     plain = Scheme(
         center_by=(*scheme.center_by, *own),
         transform=scheme.transform,
         weighting=scheme.weighting,
+        rollout_reward=scheme.rollout_reward,
+        gamma=scheme.gamma,
         center="none",
         scale="none",
     )

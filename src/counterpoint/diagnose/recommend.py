@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterpoint.credit import Scheme, catalogue
+from counterpoint.credit import Scheme, scheme_name
 from counterpoint.diagnose.judge import Judged
 from counterpoint.diagnose.log import Floats, LogFault
 from counterpoint.diagnose.naming import averages_agents
@@ -59,11 +59,6 @@ class Findings:
     """Whether agents have rewards of their own (C3)."""
     blocks: int
     """How many groups of one prompt and step the log has."""
-
-
-def scheme_name(scheme: Scheme) -> str:
-    """The catalogue's name of a scheme, or `custom`."""
-    return next((name for name, known in catalogue().items() if known == scheme), "custom")
 
 
 def reasons(f: Findings) -> str:
