@@ -24,7 +24,8 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def check_values(scheme: Any) -> None:
     """Raises SchemeError where a field has a value that it cannot take."""
-    hints = _hints(type(scheme))
+    kind: type[object] = type(scheme)
+    hints = _hints(kind)
     for spec in fields(scheme):
         allowed, value = get_args(hints[spec.name]), getattr(scheme, spec.name)
         allowed = tuple(a for one in allowed for a in (get_args(one) or (one,)))
