@@ -39,6 +39,8 @@ LOW = 0.25
 would be needed for what other statistics give."""
 FEWEST = 6
 """Fewer updates than this give no number."""
+WIDE = 0.75
+"""A share whose interval is wider than this says nothing, and is not given."""
 RESAMPLES = 2000
 TAIL = 0.025
 
@@ -188,7 +190,7 @@ def _fieller(ours: Floats, best: Floats) -> Part:
         np.where(known, np.clip(v, 0.0, 1.0), np.nan)
         for v in (x / np.where(known, y, 1.0), (b - root) / under, (b + root) / under)
     )
-    return Part(value, low, high)
+    return _narrow(value, low, high)
 
 
 def _over(ours: Floats, best: Floats) -> Part:
@@ -205,7 +207,13 @@ def _over(ours: Floats, best: Floats) -> Part:
             ratios = over / np.maximum(under, np.finfo(np.float64).tiny)
             value = interquartile_means(x) / interquartile_means(y)
             out[:, k] = np.clip([value, *np.quantile(ratios, (TAIL, 1 - TAIL))], 0.0, 1.0)
-    return Part(*out)
+    return _narrow(*out)
+
+
+def _narrow(value: Floats, low: Floats, high: Floats) -> Part:
+    """The shares whose intervals say something; NaN for the others."""
+    known = high - low <= WIDE
+    return Part(*(np.where(known, x, np.nan) for x in (value, low, high)))
 
 
 def _draws(n: int) -> NDArray[np.int64]:
