@@ -169,7 +169,7 @@ def test_that_advice_followed_in_a_training_is_better_for_both():
 
 def test_planner_and_worker_are_told_of_the_constant_reward_and_sent_in_no_circle():
     step, rollout, agent = cube(12, 4, 2)
-    drop = ((step % 3 == 0) & (rollout == 3)) * -0.01
+    drop = ((step % 4 == 0) & (rollout == 3)) * -0.01
     rewards = np.float32(np.where(agent == 0, 0.16 + drop, 0.0))
     labels = {
         "prompt": np.array(["sort a list", "find a bug"])[step % 2],
