@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, get_type_hints
 
 from counterpoint.credit.scheme_checks import check_nothing_is_cancelled, check_values
 from counterpoint.errors import LabelError, SchemeError
@@ -116,7 +117,7 @@ class Scheme:
         if self.weights is not None:
             object.__setattr__(self, "weights", _numbers("weights", self.weights))
         object.__setattr__(self, "conditions", _conditions(self.conditions))
-        check_values(self)
+        check_values(self, _annotations())
         check_nothing_is_cancelled(self)
 
     @property
@@ -157,6 +158,11 @@ class Scheme:
             whiten="none" if whole else self.whiten,
             whiten_weighting=None if whole else self.whiten_weighting,
         )
+
+
+@cache  # resolving annotations takes longer than a small batch of advantages
+def _annotations() -> dict[str, Any]:
+    return get_type_hints(Scheme)
 
 
 def _conditions(given: Iterable[Any]) -> tuple[tuple[int, int, float], ...]:

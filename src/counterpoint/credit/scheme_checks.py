@@ -6,9 +6,9 @@ Both checks take any object with the fields of a `Scheme`, so that this file nee
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from counterpoint.errors import SchemeError
 
@@ -17,17 +17,10 @@ NUMBERS = ("floor", "shrink", "min_count", "decay", "gamma", "epsilon", "clip",
 """Fields that hold a number; all but `decay` and `gamma` are at least 0."""
 
 
-@cache  # resolving annotations takes longer than a small batch of advantages
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def check_values(scheme: Any) -> None:
-    """Raises SchemeError where a field has a value that it cannot take."""
-    kind: type[object] = type(scheme)
-    hints = _hints(kind)
+def check_values(scheme: Any, kinds: Mapping[str, Any]) -> None:
+    """Raises SchemeError where a field has a value that its annotation in `kinds` excludes."""
     for spec in fields(scheme):
-        allowed, value = get_args(hints[spec.name]), getattr(scheme, spec.name)
+        allowed, value = get_args(kinds[spec.name]), getattr(scheme, spec.name)
         allowed = tuple(a for one in allowed for a in (get_args(one) or (one,)))
         words = [one for one in allowed if isinstance(one, str)]
         optional = value is None and type(None) in allowed
