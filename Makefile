@@ -45,7 +45,7 @@ docs: .venv/.dev  ## regenerate what is generated from the code: command help, c
 bench: .venv/.dev  ## the experiments behind every number in the docs, with intervals
 	$(BIN)/python bench/run.py --out counterpoint-out/bench
 	$(BIN)/python bench/calibrate.py --out counterpoint-out/bench
-	$(BIN)/python bench/battery.py --out counterpoint-out/bench
+	$(BIN)/python bench/battery.py --out counterpoint-out/bench --others
 	$(BIN)/python bench/speed.py --out counterpoint-out/bench/speed.json
 	$(BIN)/python bench/policies.py --out counterpoint-out/bench/policies
 	$(BIN)/python bench/tune.py --out counterpoint-out/bench/tune.json

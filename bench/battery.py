@@ -6,9 +6,10 @@ several tools (`battery_files`). It is read and judged as a user would do it, an
 an honest reader concludes. Where a scheme is recommended, the same team is trained from the same
 start under both schemes.
 
-    python bench/battery.py --out battery               # some 480 logs, a few minutes on one core
+    python bench/battery.py --out battery               # some 660 logs, a few minutes on one core
     python bench/battery.py --out battery --share .1    # a tenth of each kind
     python bench/battery.py --out battery --kind DEAD   # only kinds whose name contains a text
+    python bench/battery.py --out battery --others      # and the advice under other schemes
 
 It writes battery.json and battery.md into the folder. To add a kind, add a function to
 `battery_kinds.PLAN`.
@@ -32,12 +33,12 @@ from typing import Any
 import numpy as np
 
 from battery_case import Case
-from battery_files import Columns, log_of, styles_for, write
-from battery_kinds import cases
+from battery_files import Columns, log_of, mapping, styles_for, write
+from battery_kinds import ADVICE_ONLY, cases, under_other_schemes
 from battery_world import final, train
 from counterpoint.credit import Scheme, catalogue, scheme_named
 from counterpoint.diagnose import diagnose
-from counterpoint.readers import read_decisions
+from counterpoint.readers import LogNotice, read_decisions
 from counterpoint.stats import wilson_interval
 
 SEEDS = 12
@@ -52,7 +53,17 @@ with no margin, stands beside it."""
 STUDENT_95 = 2.201
 """Quantile .975 of Student's t with 11 degrees of freedom, for `SEEDS` differences."""
 
-FAULT_CODES: dict[str, tuple[str, ...]] = {}
+FAULT_CODES = {
+    "repeated keys": ("two_runs", "repeated_keys"),
+    "repeated rows": ("logged_twice", "two_runs", "repeated_keys"),
+    "constant": ("constant",),
+    "missing": ("all_missing",),
+    "last row": ("last_row",),
+    "groups of one": ("groups_of_one",),
+    "one component": ("one_component",),
+    "agent constant": ("agent_constant",),
+    "agent missing": ("agent_missing",),
+}
 """What is wrong with a log, in words of `battery_case.FAULTS`, to the codes that name it."""
 
 
@@ -73,10 +84,12 @@ class Advice:
     """Whether the recommended scheme, judged on the same log, recommends the old one."""
 
     @property
-    def slower(self) -> bool:
-        """Whether the team as a whole is behind after a quarter of the training; this is reported
-        and does not count as worse, since a larger step would make up for it."""
-        return self.early[2] < -MARGIN
+    def pace(self) -> str:
+        """Whether the team as a whole is ahead or behind after a quarter of the training, or
+        neither; behind does not count as worse, since a larger step would make up for it."""
+        if self.early[2] < -MARGIN:
+            return "behind"
+        return "ahead" if self.early[1] > MARGIN else "neither"
 
     def outcome_beyond(self, margin: float) -> str:
         """better, equal or worse: worse where any of the three intervals lies below -margin."""
@@ -107,6 +120,8 @@ class Result:
     accused: bool = False
     verdict: str = ""
     wrong_verdict: bool = False
+    contradiction: bool = False
+    """Whether decoupling or regrouping is a no-op and another scheme is recommended."""
     wrong_fault: str = ""
     recommended: str | None = None
     wrong_advice: bool = False
@@ -142,16 +157,19 @@ def draw(case: Case) -> Columns:
 def saved(case: Case, folder: Path, name: str) -> tuple[Path, str, int]:
     """The log of a case as a file: its path, its style and how many rows it has."""
     log = draw(case)
-    styles = [s for s in styles_for(log) if s != "groups" or case.spoil is None]
+    # a list, and a dump without rollouts, number rows anew and so hide that a log is broken
+    unnumbered = () if case.spoil is None else ("groups", "trl", "verl")
+    styles = [s for s in styles_for(log) if s not in unnumbered]
     style = styles[case.seed % len(styles)]
     return write(log, style, folder, name), style, len(log)
 
 
-def document(path: Path, scheme: str) -> dict[str, Any]:
+def document(path: Path, scheme: str, style: str = "") -> dict[str, Any]:
     """The diagnosis of a file."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        log = read_decisions(path)
+        warnings.simplefilter("ignore", LogNotice)
+        log = read_decisions(path, mapping(path, style))
     return diagnose(log, resolve(scheme), rng=np.random.default_rng(0)).to_json()
 
 
@@ -159,13 +177,15 @@ def judged(case: Case, path: Path, style: str, rows: int) -> Result:
     """The diagnosis of a file beside the truth of its case."""
     result = Result(case.kind, case.scheme, style, case.seed, rows, case.healthy)
     try:
-        found = document(path, case.scheme)
+        found = document(path, case.scheme, style)
     except Exception as error:  # whatever is raised is a wrong answer, to be listed
         result.error = f"{type(error).__name__}: {error}"[:200]
         return result
     truth, planted = case.truth, case.truth.causes
+    names = {"agent": case.world.agents[0]} if style in ("trl", "verl") else {}
+    agents = {names.get(name, name): agent for name, agent in found["agents"].items()}
     for name in case.world.agents:
-        given = found["agents"].get(name, {}).get("cause")
+        given = agents.get(name, {}).get("cause")
         accepted = planted.get(name, truth.others)
         if given not in accepted:
             result.wrong_causes[name] = (given, list(accepted))
@@ -175,6 +195,7 @@ def judged(case: Case, path: Path, style: str, rows: int) -> Result:
     result.wrong_fault = _wrong_fault(case, found)
     better = found["recommended"]
     result.recommended = None if better in (None, case.scheme, found["scheme"]) else better
+    result.contradiction = result.recommended is not None and result.verdict != "matters"
     result.wrong_advice = truth.silent and result.recommended is not None
     return result
 
@@ -209,7 +230,7 @@ def followed(case: Case, path: Path, result: Result) -> Advice:
         interval(hits[:, sick].mean(1)),
         interval(hits[:, able].mean(1)),
         interval(early[:, able].mean(1)),
-        document(path, name)["recommended"] == case.scheme,
+        document(path, name, result.style)["recommended"] == case.scheme,
     )
 
 
@@ -238,12 +259,15 @@ def results(
 def agrees_on_the_command_line(path: Path, result: Result) -> bool:
     """Whether `counterpoint diagnose PATH --json` says the same as the library."""
     command = [sys.executable, "-m", "counterpoint", "diagnose", str(path), "--json"]
+    if columns := mapping(path, result.style):
+        command += ["--columns", ",".join(f"{k}={v}" for k, v in columns.items())]
     done = subprocess.run(
         [*command, "--scheme", result.scheme], capture_output=True, text=True, check=False
     )
     if done.returncode:
         return False
-    found, same = json.loads(done.stdout), document(path, result.scheme)
+    found = json.loads(done.stdout)
+    same = document(path, result.scheme, result.style)
     return all(
         found["agents"][name]["cause"] == agent["cause"] for name, agent in same["agents"].items()
     )
@@ -254,22 +278,24 @@ def agrees_on_the_command_line(path: Path, result: Result) -> bool:
 
 def summary(found: list[Result]) -> dict[str, Any]:
     """The numbers of the headline."""
-    healthy = [r for r in found if r.healthy]
+    known = [r for r in found if r.kind != ADVICE_ONLY]
+    healthy = [r for r in known if r.healthy]
     advised = [r for r in found if r.advice is not None]
     outcomes = [r.advice.outcome for r in advised if r.advice is not None]
     return {
-        "logs": len(found),
-        "right": sum(r.right for r in found),
+        "logs": len(known),
+        "right": sum(r.right for r in known),
         "healthy": len(healthy),
         "healthy_accused": sum(r.accused for r in healthy),
         "errors": sum(bool(r.error) for r in found),
         "wrong_verdicts": sum(r.wrong_verdict for r in found),
+        "contradictions": sum(r.contradiction for r in found),
         "followed": len(advised),
         **{name: outcomes.count(name) for name in ("better", "equal", "worse")},
         "worse_without_margin": sum(
             r.advice.outcome_beyond(1e-9) == "worse" for r in advised if r.advice is not None
         ),
-        "slower": sum(r.advice.slower for r in advised if r.advice is not None),
+        "behind": sum(r.advice.pace == "behind" for r in advised if r.advice is not None),
         "circular": sum(r.advice.circular for r in advised if r.advice is not None),
     }
 
@@ -283,9 +309,18 @@ count as right (`bench/battery_planted.py` gives the reasons). `right` means tha
 right cause, a fault of the log itself is named, and nothing is recommended where nothing may be.
 Each recommendation is followed: the same team is trained with {seeds} paired seeds under both
 schemes. `worse` means that a 95% interval lies below 0 by more than {margin:.0%} of what training
-could gain, in final reward, in the hits of the planted agents, or in everybody's. `slower` counts
-teams that are behind after a quarter of the training.
+could gain, in final reward, in the hits of the planted agents, or in everybody's. `ahead` and
+`behind` count teams after a quarter of the training. The last kind takes every log that is not
+broken and writes and judges it under a scheme that nobody planted anything for; only the advice
+counts there. A verdict "no-op" beside a recommendation is listed and not counted as wrong: the
+advice there is to regroup, while decoupling by agent alone changes nothing.
 """
+
+
+COLUMNS = (
+    "kind", "logs", "right", "what is wrong", "advised", "better", "equal", "worse", "ahead",
+    "behind",
+)  # fmt: skip
 
 
 def table(found: list[Result]) -> str:
@@ -301,19 +336,23 @@ def table(found: list[Result]) -> str:
         f"{s['equal']} equal and {s['worse']} worse ({s['worse_without_margin']} if every "
         f"thousandth counts); {s['circular']} lead back to the old scheme.",
         "",
-        "| kind | logs | right | what is wrong | advised | better | equal | worse | slower |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| {' | '.join(COLUMNS)} |",
+        "|" + " --- |" * len(COLUMNS),
     ]
     for kind in dict.fromkeys(r.kind for r in found):
         rows = [r for r in found if r.kind == kind]
         outcomes = [r.advice.outcome for r in rows if r.advice is not None]
         counts = " | ".join(str(outcomes.count(name)) for name in ("better", "equal", "worse"))
-        slower = sum(r.advice.slower for r in rows if r.advice is not None)
+        paces = [r.advice.pace for r in rows if r.advice is not None]
         lines.append(
-            f"| {kind} | {len(rows)} | {sum(r.right for r in rows)} | {_wrong(rows)} | "
-            f"{len(outcomes)} | {counts} | {slower} |"
+            f"| {kind} | {len(rows)} | {_right(rows)} | {_wrong(rows)} | "
+            f"{len(outcomes)} | {counts} | {paces.count('ahead')} | {paces.count('behind')} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _right(rows: list[Result]) -> str:
+    return "-" if rows[0].kind == ADVICE_ONLY else str(sum(r.right for r in rows))
 
 
 def _wrong(rows: list[Result]) -> str:
@@ -324,6 +363,8 @@ def _wrong(rows: list[Result]) -> str:
         said |= {reason for reason in (row.error[:60], row.wrong_fault) if reason}
         if row.wrong_advice:
             said.add(f"recommends {row.recommended}")
+        if row.contradiction:
+            said.add(f"verdict {row.verdict} beside a recommendation")
         if row.wrong_verdict:
             said.add(f"verdict {row.verdict}")
         for reason in said:
@@ -339,10 +380,12 @@ def main() -> None:
     parser.add_argument("--kind", default="", help="only kinds whose name contains this text")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other logs")
     parser.add_argument("--no-training", action="store_true", help="do not follow the advice")
+    parser.add_argument("--others", action="store_true", help="judge under other schemes as well")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     start, found, agreed = time.perf_counter(), [], []
     drawn = [c for c in cases(asked.share, asked.seed) if asked.kind in c.kind]
+    drawn += list(under_other_schemes(drawn)) if asked.others else []
     with tempfile.TemporaryDirectory() as folder:
         for i, (result, path) in enumerate(
             results(drawn, Path(folder), training=not asked.no_training)
@@ -350,6 +393,8 @@ def main() -> None:
             found.append(result)
             if i % 25 == 0 and not result.error and result.scheme in catalogue():
                 agreed.append(agrees_on_the_command_line(path, result))
+                if not agreed[-1]:
+                    print("the command line differs on", result.kind, result.style, result.scheme)
     text = table(found) + (
         f"\nThe command line agrees on {sum(agreed)} of {len(agreed)} logs tried. "
         f"The battery took {time.perf_counter() - start:.0f} seconds.\n"

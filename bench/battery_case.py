@@ -103,6 +103,8 @@ FAULTS = (
     "last row",
     "groups of one",
     "one component",
+    "agent constant",
+    "agent missing",
 )
 """What may be wrong with a log, in our words."""
 

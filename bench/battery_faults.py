@@ -95,8 +95,13 @@ def fault_two_runs(rng: Rng) -> Case:
 
 
 def fault_rows_twice(rng: Rng) -> Case:
-    """Every row is written twice."""
-    return _faulty(_any(rng), "each row twice", "repeated rows", lambda log: log.then(log))
+    """Every row is written twice: at once, or the whole file behind itself."""
+    at_once = bool(rng.random() < 0.5)
+
+    def spoil(log: Columns) -> Columns:
+        return log.rows(np.repeat(np.arange(len(log)), 2)) if at_once else log.then(log)
+
+    return _faulty(_any(rng), "each row twice", "repeated rows", spoil)
 
 
 def fault_same_prompt_twice(rng: Rng) -> Case:
@@ -131,6 +136,19 @@ def fault_missing(rng: Rng) -> Case:
         "missing",
         lambda log: replace(log, rewards=np.full_like(log.rewards, math.nan)),
     )
+
+
+def fault_agent_missing(rng: Rng) -> Case:
+    """One agent is never paid: it has rows, and all its rewards are missing."""
+    case = healthy_own(rng)
+    name = case.world.agents[0]
+
+    def spoil(log: Columns) -> Columns:
+        unpaid = (log.labels["agent"] == name)[:, None]
+        return replace(log, rewards=np.where(unpaid, np.nan, log.rewards))
+
+    truth = Truth({name: (None, "DEAD")}, fault="agent missing")
+    return replace(case, kind="fault: an agent without rewards", truth=truth, spoil=spoil)
 
 
 def fault_last_row(rng: Rng) -> Case:

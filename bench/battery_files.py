@@ -19,8 +19,25 @@ from battery_world import Learner, World, play
 
 Array = NDArray[Any]
 
-STYLES = ("rows", "named", "parts", "csv", "semicolons", "npz", "matrix", "groups", "truths")
+STYLES = (
+    "rows", "named", "parts", "csv", "semicolons", "npz", "matrix", "groups", "truths", "trl",
+    "verl", "renamed",
+)  # fmt: skip
 """How a log may be written; see `write`."""
+
+RENAMED = {
+    "iteration": "step", "uid": "prompt", "attempt": "rollout", "who": "agent", "move": "turn",
+    "choice": "action", "points": "reward",
+}  # fmt: skip
+"""What the columns of style `renamed` mean: a user says it with `--columns`."""
+
+
+def mapping(path: Path, style: str) -> dict[str, str] | None:
+    """What a user has to say about the columns of a file; None where the names are known."""
+    if style != "renamed":
+        return None
+    with path.open() as file:
+        return {name: RENAMED[name] for name in file.readline().strip().split(",")}
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,11 @@ def styles_for(log: Columns) -> tuple[str, ...]:
     # elements of a list are numbered by position, so nobody may be absent from a rollout
     even = len(set(sizes[1].tolist())) == 1 and "prompt" in log.labels
     binary = single and bool(np.isin(log.rewards, (0, 1)).all())
-    fit = {"groups": bare and single and even, "rows": single, "truths": binary}
+    lone = bare and "prompt" in log.labels and len(set(log.labels["agent"].tolist())) == 1
+    fit = {
+        "groups": bare and single and even, "rows": single, "truths": binary, "trl": lone,
+        "verl": lone and single, "renamed": single,
+    }  # fmt: skip
     return tuple(name for name in STYLES if fit.get(name, True))
 
 
@@ -90,7 +111,8 @@ def write(log: Columns, style: str, folder: Path, name: str) -> Path:
     rows: JSON lines with `reward`. named: the same with text for ids, and shuffled rows.
     parts: JSON lines with `rewards` by component. csv, semicolons: tables. npz: one array a
     column. matrix: [N, K] rewards with `components`. groups: `{"prompt_id", "agent", "rewards"}`.
-    truths: JSON lines whose reward is true or false.
+    truths: JSON lines whose reward is true or false. trl, verl: as these trainers dump a policy's
+    completions, without rollout and agent. renamed: CSV with the columns of `RENAMED`.
     """
     if style in ("npz", "matrix"):
         path = folder / f"{name}.npz"
@@ -102,23 +124,27 @@ def write(log: Columns, style: str, folder: Path, name: str) -> Path:
             arrays |= {f"reward.{c}": log.rewards[:, k] for k, c in enumerate(log.components)}
         np.savez(path, **arrays)
         return path
-    if style in ("csv", "semicolons"):
-        return _table(log, "," if style == "csv" else ";", folder / f"{name}.csv")
+    if style in ("csv", "semicolons", "renamed"):
+        names = {ours: theirs for theirs, ours in RENAMED.items()} if style == "renamed" else {}
+        return _table(log, ";" if style == "semicolons" else ",", folder / f"{name}.csv", names)
     path = folder / f"{name}.jsonl"
-    lines = _groups(log) if style == "groups" else _lines(log, style)
+    if style in ("trl", "verl"):
+        lines = _dumped(log, style)
+    else:
+        lines = _groups(log) if style == "groups" else _lines(log, style)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
 
-def _table(log: Columns, delimiter: str, path: Path) -> Path:
+def _table(log: Columns, delimiter: str, path: Path, names: dict[str, str]) -> Path:
     single = len(log.components) == 1
     header = ["reward"] if single else [f"reward.{c}" for c in log.components]
     with path.open("w", newline="") as file:
         out = csv.writer(file, delimiter=delimiter)
-        out.writerow([*log.labels, *header])
+        out.writerow([names.get(column, column) for column in (*log.labels, *header)])
         labels = [column.tolist() for column in log.labels.values()]
         for i, rewards in enumerate(log.rewards.tolist()):
-            cells = ["" if r != r else f"{r:.10g}" for r in rewards]
+            cells = ["" if r != r else repr(r) for r in rewards]
             out.writerow([*(column[i] for column in labels), *cells])
     return path
 
@@ -143,6 +169,23 @@ def _lines(log: Columns, style: str) -> list[dict[str, Any]]:
         lines.append({**line, **({"reward": values[0]} if single else {"rewards": named})})
     if texts:
         np.random.default_rng(len(lines)).shuffle(lines)
+    return lines
+
+
+def _dumped(log: Columns, style: str) -> list[dict[str, Any]]:
+    """Completions as TRL and verl write them: a row a rollout, in the order of the batch."""
+    lines = []
+    steps = log.labels.get("step", np.zeros(len(log), int)).tolist()
+    for i, (step, prompt) in enumerate(zip(steps, log.labels["prompt"].tolist(), strict=True)):
+        values = [None if r != r else r for r in log.rewards[i].tolist()]
+        line: dict[str, Any] = {"step": step} if "step" in log.labels else {}
+        if style == "verl":
+            line |= {"input": f"Solve {prompt}.", "output": "42", "score": values[0]}
+        else:
+            line |= {"prompt": f"Solve {prompt}.", "completion": "42"}
+            line |= {f"{c}_func": v for c, v in zip(log.components, values, strict=True)}
+            line["advantage"] = 0.5
+        lines.append(line)
     return lines
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from battery_case import BATCH, BY_PROMPT, Case, Rng, Truth, pick, world
+from battery_files import Columns
 from battery_planted import diluted, drowned, drowned_uncentered, offset, spiky
 
 
@@ -234,3 +235,52 @@ def healthy_by_prompt_level(rng: Rng) -> Case:
     return Case(
         "healthy: prompts of many sizes", team_, pick(rng, ("grpo", "agent_wise", "rank")), Truth()
     )
+
+
+def healthy_free_text(rng: Rng) -> Case:
+    """Answers are logged as free text, hardly two of which are the same: what an agent's choice
+    explains cannot be estimated, and it does not lack exploration."""
+    case = healthy_logged_actions(rng)
+
+    def spoil(log: Columns) -> Columns:
+        texts = np.array([f"{a} because of {i}" for i, a in enumerate(log.labels["action"])])
+        return replace(log, labels={**log.labels, "action": texts})
+
+    return replace(case, kind="healthy: free-text answers", spoil=spoil)
+
+
+def healthy_rare_success(rng: Rng) -> Case:
+    """One attempt in twenty succeeds, under statistics of the batch."""
+    agents = int(rng.integers(1, 4))
+    team_ = world(rng, agents, low=0.0, high=0.12, task="mean", rollouts=16)
+    scheme = pick(rng, ("mappo_pooled", "reinforce_plus_plus", "happo_per_agent", "center"))
+    return Case("healthy: rare success", team_, scheme, Truth(), 24)
+
+
+def healthy_learned(rng: Rng) -> Case:
+    """The team learns all there is while the log is written: its last groups are solved by all,
+    and nothing is left to gain."""
+    team_ = world(rng, int(rng.integers(1, 3)), fresh=False)
+    scheme = pick(rng, ("grpo", "agent_wise", "rloo", "dr_grpo"))
+    return Case("healthy: learned to the end", team_, scheme, Truth(), 60, 2.0)
+
+
+def healthy_mild_jump(rng: Rng) -> Case:
+    """Rewards become half as large again, under running statistics."""
+    agents, updates = int(rng.integers(1, 4)), int(rng.integers(24, 40))
+    factor = np.full(agents, rng.uniform(1.2, 1.6))
+    team_ = world(rng, agents, jump=int(0.7 * updates), jump_gain=factor, noise=0.1)
+    scheme = pick(rng, ("group_reward_decoupled", "marshal_style"))
+    return Case("healthy: a mild jump, running statistics", team_, scheme, Truth(), updates)
+
+
+def healthy_timeouts(rng: Rng) -> Case:
+    """A judge does not answer for one row in ten."""
+    case = healthy_single_binary(rng) if rng.random() < 0.5 else healthy_own(rng)
+    holes = np.random.default_rng(int(rng.integers(10**6)))
+
+    def spoil(log: Columns) -> Columns:
+        lost = holes.random(len(log)) < 0.1
+        return replace(log, rewards=np.where(lost[:, None], np.nan, log.rewards))
+
+    return replace(case, kind="healthy: some rewards missing", spoil=spoil)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +10,13 @@ import numpy as np
 import battery_faults as faults
 import battery_healthy as healthy
 import battery_planted as planted
-from battery_case import Case, Rng
+from battery_case import Case, Causes, Rng, Truth
 
 PLAN: tuple[tuple[Callable[[Rng], Case], int], ...] = (
     (planted.dead_solved_or_failed, 20),
     (planted.dead_all_hands, 10),
     (planted.dead_own_constant, 20),
+    (planted.dead_agent_constant, 8),
     (planted.dead_singletons, 10),
     (planted.dead_constant_sum, 10),
     (planted.dead_seldom, 10),
@@ -57,6 +58,11 @@ PLAN: tuple[tuple[Callable[[Rng], Case], int], ...] = (
     (healthy.healthy_units, 12),
     (healthy.many_hands_unlogged, 6),
     (healthy.healthy_by_prompt_level, 10),
+    (healthy.healthy_free_text, 8),
+    (healthy.healthy_rare_success, 10),
+    (healthy.healthy_learned, 10),
+    (healthy.healthy_mild_jump, 10),
+    (healthy.healthy_timeouts, 10),
     (faults.twenty_rows, 20),
     (faults.fifty_healthy, 6),
     (faults.fifty_planted, 8),
@@ -65,10 +71,15 @@ PLAN: tuple[tuple[Callable[[Rng], Case], int], ...] = (
     (faults.fault_same_prompt_twice, 6),
     (faults.fault_constant, 6),
     (faults.fault_missing, 6),
+    (faults.fault_agent_missing, 6),
     (faults.fault_last_row, 6),
     (faults.fault_one_component, 6),
 )
 """How each kind is drawn, and how many logs of it there are: above 400 together."""
+
+
+BARE = (healthy.healthy_turns, healthy.sparse_terminal, healthy.healthy_own)
+"""Kinds whose logs may lack the prompt, as those of games do."""
 
 
 def cases(share: float = 1.0, seed: int = 0) -> Iterator[Case]:
@@ -78,17 +89,37 @@ def cases(share: float = 1.0, seed: int = 0) -> Iterator[Case]:
             rng = np.random.default_rng([seed, number, i])
             case = make(rng)
             stepless = case.world.fresh and rng.random() < 0.25 and not _running(case.scheme)
-            bare = make in (
-                healthy.healthy_turns,
-                healthy.sparse_terminal,
-                healthy.healthy_own,
-            ) and (case.scheme in ("mappo_pooled", "happo_per_agent") and rng.random() < 0.5)
+            pooled = case.scheme in ("mappo_pooled", "happo_per_agent")
+            bare = make in BARE and pooled and rng.random() < 0.5
             yield replace(
                 case,
                 seed=int(rng.integers(10**9)),
                 stepless=bool(stepless and not bare),
                 promptless=bool(bare),
             )
+
+
+OTHER = (
+    "mappo_pooled", "happo_per_agent", "agent_mean", "agent_wise", "at_grpo", "grpo", "grpo_rows",
+    "dr_grpo", "rloo", "gdpo", "lite_ppo", "rank", "reinforce_plus_plus", "center",
+    "group_reward_decoupled", "marshal_style", "spiral_rae",
+)  # fmt: skip
+"""Schemes that any log may be judged under."""
+
+
+ADVICE_ONLY = "any log under another scheme"
+"""The kind of logs without a truth."""
+
+
+def under_other_schemes(drawn: Iterable[Case]) -> Iterator[Case]:
+    """Each unbroken log under a scheme that nobody planted anything for: what is named there may
+    be anything, and only the advice is followed."""
+    anything: Causes = (None, "DEAD", "DROWNED", "OFFSET", "SPIKY", "DILUTED", "LAZY")
+    for case in drawn:
+        others = [name for name in OTHER if name != case.scheme]
+        name = others[case.seed % len(others)]
+        if case.spoil is None and not (case.stepless and _running(name)):
+            yield replace(case, kind=ADVICE_ONLY, scheme=name, truth=Truth({}, anything))
 
 
 def _running(scheme: str) -> bool:

@@ -79,6 +79,8 @@ class World:
     """Update from which on `jump_gain` and `jump_hit` hold."""
     jump_gain: Floats | None = None
     """[A] factor on the reward after the jump."""
+    asleep: bool = False
+    """Whether hits are worth nothing before the jump."""
     jump_hit: float = 0.0
     """Share of misses that count as hits after the jump: the tasks become easier."""
     targets: int = 0
@@ -169,6 +171,8 @@ def play(
     after = world.jump is not None and update >= world.jump
     if after:
         hit = hit | (ease < world.jump_hit)
+    elif world.asleep:
+        hit = np.zeros_like(hit)
     clean, noisy, names = _rewards(world, hit, action, present, c, after, rng)
     rows = present.ravel()
     # rows stand in the order in which they happened: rollout by rollout, turn by turn
@@ -283,10 +287,10 @@ def _parts(
     """[..., K] the components that the trainer logs, and their names; no noise without `rng`."""
     drawn = np.zeros(reward.shape) if rng is None else rng.normal(size=reward.shape)
     if world.parts == "format":
-        kept = 0.2 * (action != world.actions - 1)
+        kept = 0.5 * (action != world.actions - 1)
         return np.stack([reward, kept], axis=-1), ("correct", "format")
     if world.parts == "length":
-        kept = 0.2 * (action != world.actions - 1)
+        kept = 0.5 * (action != world.actions - 1)
         short = -0.05 * action + 0.01 * drawn
         return np.stack([reward, kept, short], axis=-1), ("correct", "format", "length")
     if world.parts == "off_task":

@@ -119,11 +119,13 @@ def test_a_lazy_agent_chooses_one_action_a_task_and_never_the_right_one() -> Non
         assert np.unique(pairs, axis=1).shape[1] == len(set(pairs[0].tolist()))
 
 
+@pytest.mark.filterwarnings("ignore::counterpoint.readers.LogNotice")
 def test_a_log_and_its_file_are_the_same_rows(tmp_path: Path) -> None:
     case = next(case for case in CASES if case.kind == "healthy: one shared reward")
     log = battery.draw(case)
     for style in set(battery_files.styles_for(log)) - {"truths"}:
-        found = read_decisions(battery_files.write(log, style, tmp_path, style))
+        path = battery_files.write(log, style, tmp_path, style)
+        found = read_decisions(path, battery_files.mapping(path, style))
         assert sorted(found.rewards[:, 0]) == pytest.approx(sorted(log.rewards[:, 0]))
         assert len(set(found.labels["agent"].tolist())) == case.world.n_agents
 
@@ -151,3 +153,35 @@ def test_bad_advice_is_worse_and_good_advice_is_better(tmp_path: Path) -> None:
     assert battery.followed(case, path, result).outcome == "equal"
     backwards = replace(case, scheme="happo_per_agent")
     assert battery.followed(backwards, path, result).outcome == "worse"
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> list[battery.Result]:
+    """A tenth of the battery, other logs than those of the published table; advice not followed."""
+    folder = tmp_path_factory.mktemp("logs")
+    return [result for result, _ in battery.results(CASES, folder, training=False)]
+
+
+def test_causes_and_faults_are_right_in_nearly_all_logs(judged: list[battery.Result]) -> None:
+    wrong = [result for result in judged if not result.right]
+    assert len(wrong) <= 0.02 * len(judged), wrong
+
+
+def test_healthy_logs_are_left_alone(judged: list[battery.Result]) -> None:
+    healthy = [result for result in judged if result.healthy]
+    assert len(healthy) >= 25
+    assert [result for result in healthy if result.accused] == []
+
+
+def test_wrong_answers_are_counted_as_wrong(tmp_path: Path) -> None:
+    """Planted: an honest diagnosis beside a truth that is not the log's, and a damaged file."""
+    case = next(c for c in CASES if c.kind == "healthy: own rewards")
+    path, style, rows = battery.saved(case, tmp_path, "log")
+    assert battery.judged(case, path, style, rows).right
+    lie = replace(case, truth=battery_case.Truth(others=("DROWNED",), fault="constant"))
+    result = battery.judged(lie, path, style, rows)
+    assert set(result.wrong_causes) == set(case.world.agents)
+    assert result.wrong_fault == "constant is not named"
+    path.write_bytes(b"{")
+    assert battery.judged(case, path, style, rows).error.startswith("LogError")
+    assert "LogError" in battery.table([battery.judged(case, path, style, rows)])

@@ -71,6 +71,15 @@ def test_a_reward_function_may_be_called_accuracy_and_one_can_be_left_out():
     assert "not read: completion, accuracy, entropy, advantage" in said
 
 
+def test_a_completion_that_is_a_number_is_a_text_and_no_reward():
+    rows = [{**trl("40+2?", accuracy_reward=a), "completion": c} for a, c in ((1, "42"), (0, "41"))]
+    found, said = read(*rows)
+    assert found.components == ("accuracy_reward",)
+    assert "not read: completion, advantage" in said
+    dump, _ = read(*({"input": "p", "output": "42", "score": s, "step": 1} for s in (0.0, 1.0)))
+    assert dump.rewards.tolist() == [[0], [1]]
+
+
 def test_prompts_that_are_conversations_are_told_apart_by_their_text():
     ask = [{"role": "user", "content": "两个数之和？"}]
     other = [{"role": "user", "content": "差？"}]

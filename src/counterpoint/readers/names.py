@@ -218,7 +218,12 @@ def _take_reward(
     text = next((name for name in TEXTS if name in kinds), None)
     is_trl = text is not None and any(name in kinds for name in ADVANTAGES)
     notices = [] if is_trl else _take("reward", kinds, free, sources)
-    guessed = [n for n in free if _fits("reward", kinds[n]) and not NO_REWARD.fullmatch(n)]
+    # a model that answers "42" wrote a text, whatever it looks like
+    guessed = [
+        n
+        for n in free
+        if n not in TEXTS and _fits("reward", kinds[n]) and not NO_REWARD.fullmatch(n)
+    ]
     if "reward" in sources or text is None or not guessed:
         return notices
     components.update({name: name for name in guessed})
