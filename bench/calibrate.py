@@ -198,12 +198,12 @@ def _conditions(case: Case, shape: tuple[int, int, int], seed: list[int]) -> set
 
 
 def cosine(share: float) -> list[Table]:
-    """Coverage of the half-batch cosine's interval, and how often planted signal is told from 0."""
+    """Coverage of the half-batch cosine's interval, and how often it detects a planted signal."""
     teams = max(100, round(2000 * share))
     table = Table(
         "Interval of the half-batch cosine",
         f"{teams} gradients a cell. `pure noise` is the share whose 95% interval leaves out 0 "
-        "(4.7% by design with 8 micro-batches); `told` the share told from 0 at a signal-to-noise "
+        "(4.7% by design with 8 micro-batches); `detected` the share above 0 at a signal-to-noise "
         "power of 1 and 4, `covered` the share whose interval has the true one.",
     )
     noises: dict[str, Callable[[Rng, tuple[int, ...]], Array]] = {
@@ -235,7 +235,7 @@ def cosine(share: float) -> list[Table]:
                     if snr == 0:
                         row["pure noise"] = np.mean((s.cosine_low > 0) | (s.cosine_high < 0))
                         continue
-                    row[f"told, SNR {snr:g}"] = np.mean(s.cosine_low > 0)
+                    row[f"detected, SNR {snr:g}"] = np.mean(s.cosine_low > 0)
                     row[f"covered, SNR {snr:g}"] = np.mean((s.snr_low <= snr) & (s.snr_high >= snr))
                 table.rows.append(row)
     return [table]

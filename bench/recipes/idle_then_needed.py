@@ -13,8 +13,8 @@ ARMS: dict[str, tuple[str | Scheme, str]] = {
     "per agent": ("happo_per_agent", ".885 [.784, .971]"),
     "GRPO group": ("grpo", ".957"),
     "running, per agent": ("group_reward_decoupled", ""),
-    "own mean, pooled std": ("agent_mean", ""),
-    "own std, floor .1": (Scheme(center_by=("agent",), floor=0.1), ""),
+    "per-agent mean, pooled std": ("agent_mean", ""),
+    "per-agent std, floor .1": (Scheme(center_by=("agent",), floor=0.1), ""),
     "counterfactual": ("counterfactual", ""),
 }
 

@@ -10,9 +10,9 @@ from counterpoint.credit import Scheme
 
 ARMS: dict[str, tuple[str | Scheme, str]] = {
     "pooled": ("mappo_pooled", ".55-.89"),
-    "own mean": ("agent_mean", ".85-.98"),
-    "own mean and std": ("happo_per_agent", ".95-.99"),
-    "own std, pooled mean": (Scheme(center_by=(), scale_by=("agent",)), "below pooled"),
+    "per-agent mean": ("agent_mean", ".85-.98"),
+    "per-agent mean and std": ("happo_per_agent", ".95-.99"),
+    "per-agent std, pooled mean": (Scheme(center_by=(), scale_by=("agent",)), "below pooled"),
     "counterfactual": ("counterfactual", ""),
 }
 REWARDS = {"offset 3": {"offset": 3.0, "scale": 1.0}, "scale 5": {"offset": 0.0, "scale": 5.0}}

@@ -24,9 +24,9 @@ ARMS: dict[str, str | Scheme] = {
     "GRPO group": "grpo",
     "running, per agent": "group_reward_decoupled",
     "per agent in groups": "agent_wise",
-    "own mean, pooled std": "agent_mean",
-    "own std, floor 1": Scheme(center_by=("agent",), floor=1.0),
-    "own std, shrunk by 16": Scheme(center_by=("agent",), shrink=16.0),
+    "per-agent mean, pooled std": "agent_mean",
+    "per-agent std, floor 1": Scheme(center_by=("agent",), floor=1.0),
+    "per-agent std, shrunk by 16": Scheme(center_by=("agent",), shrink=16.0),
     "counterfactual": "counterfactual",
     "difference": "difference",
 }
@@ -61,9 +61,9 @@ def arms(seeds: int) -> Page:
         "per agent": (".984", ".885", ".823"),
         "GRPO group": (".989", ".877", ".802"),
         "running, per agent": (".97", ".904", ""),
-        "own mean, pooled std": (".70", "", ""),
-        "own std, floor 1": ("in between", "", ""),
-        "own std, shrunk by 16": ("in between", "", ""),
+        "per-agent mean, pooled std": (".70", "", ""),
+        "per-agent std, floor 1": ("in between", "", ""),
+        "per-agent std, shrunk by 16": ("in between", "", ""),
         "counterfactual": (".85", ".910", ""),
     }
     cells = []
