@@ -333,6 +333,18 @@ def test_rows_of_an_earlier_training_are_told_of(tmp_path):
     assert "earlier training" in warned[0]
 
 
+def test_a_log_that_an_older_version_began_can_be_added_to(tmp_path):
+    """It has no turns, and all rows of a log have the same columns."""
+    path = tmp_path / "credit.jsonl"
+    old = '{"step":0,"prompt":0,"agent":"a","rollout":%d,"reward":%d.0}'
+    path.write_text("".join(f"{old % (k, k)}\n" for k in range(2)))
+    credit = TeamCredit("grpo", record=path, warn=lambda _: None)
+    credit([1.0, 0.0], {"prompt": [0, 0], "agent": ["a", "a"], "rollout": [0, 1]})
+    decisions = read_decisions(path)
+    assert len(decisions) == 4
+    assert "turn" not in decisions.labels
+
+
 def test_agents_that_never_meet_are_told_of():
     warned = []
     credit = TeamCredit("grpo", warn=warned.append)

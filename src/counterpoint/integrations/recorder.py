@@ -37,6 +37,7 @@ class Recorder:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.was_there = _mended(path)
             """Whether it had rows before."""
+            self._turns = not self.was_there or _has_turns(path)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -55,6 +56,8 @@ class Recorder:
         if "rollout" not in columns:
             columns["rollout"] = occurrences(columns["prompt"], columns["agent"])
         columns = with_turns(columns)  # all rows of a log have the same columns
+        if not self._turns:  # a log that an older version began
+            del columns["turn"]
         paid = [
             [None if value != value else value for value in column] for column in rewards.T.tolist()
         ]
@@ -98,6 +101,15 @@ class Recorder:
         return OutputError(
             f"could not write {self.path} ({error.strerror or error}); give record another file"
         )
+
+
+def _has_turns(path: Path) -> bool:
+    """Whether the first row of a log says its turn, or cannot be read."""
+    with path.open("rb") as file:
+        try:
+            return "turn" in msgspec.json.decode(file.readline(LONGEST), type=dict[str, Any])
+        except msgspec.MsgspecError:
+            return True
 
 
 def as_table(rewards: Any) -> NDArray[np.float64]:
