@@ -75,7 +75,7 @@ class Judged:
     crowded: Floats
     """[A] share of decisions in prompts that louder prompts drown."""
     alive: Floats
-    """[A] share of the decisions whose own reward varies in its group, and arrives."""
+    """[A] share of the decisions that carry a signal, of those that do so under any grouping."""
 
     @property
     def score(self) -> float:
@@ -102,6 +102,8 @@ class Judge:
         }
         shares = np.stack([kept.share for kept, _ in self.groupings.values()])
         self.best: Floats = np.fmax.reduce(shares, axis=0)
+        alive = np.stack([kept.alive for kept, _ in self.groupings.values()])
+        self.most_alive: Floats = np.fmax.reduce(alive, axis=0)
 
     def judged(self, name: str, scheme: Scheme, values: Floats | None = None) -> Judged:
         """The numbers of a scheme; `values` are its advantages [N] where they are known."""
@@ -129,10 +131,8 @@ class Judge:
         return np.bincount(self.log.agent, weights=dead, minlength=n) / rows
 
     def _relative(self, name: str, scheme: Scheme, kept: Kept, dead: Floats) -> Judged:
-        share = np.divide(
-            kept.share, self.best, out=np.full(len(dead), np.nan), where=self.best > 0
-        )
-        return Judged(name, scheme, np.minimum(share, 1.0), dead, kept.crowded, kept.alive)
+        share, alive = _of(kept.share, self.best), _of(kept.alive, self.most_alive)
+        return Judged(name, scheme, share, dead, kept.crowded, alive)
 
     def candidates(self, now: Judged, decouple: bool) -> Iterator[Judged]:
         """Schemes of the catalogue that may be better, those nearest to the judged one first."""
@@ -151,6 +151,12 @@ class Judge:
                 yield same if known_already and same else self.judged(name, scheme)
             except LabelError:
                 continue
+
+
+def _of(part: Floats, best: Floats) -> Floats:
+    """Share of the best, at most 1; NaN where the best is nothing."""
+    share: Floats = np.divide(part, best, out=np.full(len(part), np.nan), where=best > 0)
+    return np.minimum(share, 1.0)
 
 
 def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def causes_of(
     """Causes of each agent [A], and at each step [T, A]."""
     dead = n.surely_stuck
     if now is not None:  # the scheme takes away what the agent's own rewards do have
-        dead = np.where((now.alive <= KILLED) & (now.kept <= KILLED), SUFFICES.dead_rate, dead)
+        dead = np.where(now.alive <= KILLED, SUFFICES.dead_rate, dead)
     overall = {"dead_rate": dead, "spike_rate": n.spike_rate}
     overall |= {"entropy": np.where(n.best_rate >= AT_BEST, np.nan, choices.entropy)}
     overall |= {"influence": choices.small_influence}
