@@ -34,7 +34,8 @@ ROOMS = ("credit", "stats")
 KILLED = ("killed", "timeout")
 """mutmut's words for a mutant that was noticed; one that never ends is noticed too."""
 
-ELSEWHERE = ("x__torch", "x__jax", "x_traced_ids", "x_traced_pairs", "x_traced_places")
+ELSEWHERE = ("x__torch", "x__jax", "x_traced_ids", "x_traced_pairs", "x_traced_places",
+             "x_traced_order")  # fmt: skip
 """Functions that only torch or JAX reach. The slow tests hold them to NumPy's results; no test
 that runs here reaches them, so their mutants are left out of the count, and reported."""
 
@@ -135,8 +136,9 @@ def build(stage: Path, rooms: list[str]) -> None:
 
 def mutmut(stage: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run mutmut in `stage`, one thread a worker; what a test starts imports the copy as it was."""
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    environment = {**os.environ, **threads, "PYTHONPATH": str(stage / "src")}
+    settings = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    settings["COUNTERPOINT_EXAMPLES"] = str(MOST_EXAMPLES)  # what tests/credit/examples.py reads
+    environment = {**os.environ, **settings, "PYTHONPATH": str(stage / "src")}
     command = [sys.executable, "-m", "mutmut", *arguments]
     return subprocess.run(
         command, cwd=stage, env=environment, capture_output=True, text=True, check=False

@@ -153,6 +153,34 @@ class TestSingletons:
         np.testing.assert_allclose(got.values, [3.0])  # (2 - .5) / .5
         assert got.tally.singletons == 0
 
+    def test_a_rollout_without_others_is_worth_nothing_wherever_its_rewards_lie(self) -> None:
+        """Prompt 0 has one rollout of two rows. It adds nothing to the batch's deviation, which is
+        of 0, 0, 1 and -1: sqrt(1/2)."""
+        others = Scheme(center_by=("prompt",), scale_by=(), center="leave_one_out")
+        labels = {"prompt": [0, 0, 1, 1], "rollout": [0, 0, 0, 1], "agent": [0, 1, 0, 0]}
+        for low in (0.0, 7.0):
+            got = advantages([low, low + 10, 1.0, 0.0], labels, others)
+            np.testing.assert_allclose(got.values, [0, 0, 2**0.5, -(2**0.5)])
+            assert got.tally.singletons == 1
+
+
+class TestRowsAreCountedAsGiven:
+    """Two agents share the reward of each rollout: whatever is counted, it is in their rows."""
+
+    @pytest.mark.parametrize("gap", [False, True])
+    def test_raised_and_conflicting(self, gap: bool) -> None:
+        rollout = np.repeat(range(4), 2)
+        labels = {"prompt": 0 * rollout, "rollout": rollout, "agent": [0, 1] * 4}
+        success = np.array([1.0, 0.0, 0.0, 1.0])[rollout]
+        if gap:  # rows are then looked at one by one
+            labels = {name: [*column, 9] for name, column in labels.items()}
+            success = np.append(success, np.nan)
+        corpo = dataclasses.replace(catalogue()["corpo"], baseline_floor=0.6)
+        assert advantages(success, labels, corpo).tally.raised == 8
+        both = np.stack([success, 1 - success], axis=1)
+        gd2po = dataclasses.replace(catalogue()["gd2po"], whiten="none")
+        assert advantages(both, labels, gd2po).tally.conflicting == 8
+
 
 class TestMissing:
     def test_left_out_and_counted(self) -> None:

@@ -198,6 +198,94 @@ def test_twins_by_hand(scheme, coupled, decoupled):
             "this scheme contradicts itself: normalize_first normalizes nothing: center and scale "
             "are both 'none'",
         ),
+        ({"gamma": -0.5}, "got gamma=-0.5; wanted a number from 0 to 1"),
+        ({"gamma": 1.5}, "got gamma=1.5; wanted a number from 0 to 1"),
+        ({"gamma": "x"}, "got gamma='x'; wanted a number"),
+        ({"agreement": 1.5}, "got agreement=1.5; wanted a number from 0 to 1"),
+        ({"clip": float("inf")}, "got clip=inf; wanted a number >= 0"),
+        ({"epsilon": -1e-9}, "got epsilon=-1e-09; wanted a number >= 0"),
+        ({"group_strength": -1.0}, "got group_strength=-1.0; wanted a number >= 0"),
+        ({"ddof": 2}, "got ddof=2; wanted 0 or 1"),
+        ({"ddof": True}, "got ddof=True; wanted 0 or 1"),
+        (
+            {"baseline_floor": float("nan")},
+            "got baseline_floor=nan; wanted a finite number, or None",
+        ),
+        ({"baseline_floor": True}, "got baseline_floor=True; wanted a finite number, or None"),
+        ({"baseline_floor": "x"}, "got baseline_floor='x'; wanted a finite number, or None"),
+        ({"whiten_weighting": "x"}, "got whiten_weighting='x'; wanted one of step, trajectory"),
+        ({"weights": (0.0, 0.0)}, "got weights=(0.0, 0.0); wanted at least one that is not 0"),
+        (
+            {"conditions": ((1, 0),)},
+            "got conditions=((1, 0),); wanted triples (component, the one it needs, at least)",
+        ),
+        *(
+            (
+                {"conditions": (one,)},
+                f"got a condition {one}; wanted two different components, counted from 0, and a "
+                "finite number",
+            )
+            for one in ((0, 0, 1.0), (-1, 0, 1.0), (0, -1, 1.0), (1, 0, float("inf")))
+        ),
+        *(
+            (fields, f"this scheme contradicts itself: {reason}")
+            for fields, reason in [
+                (
+                    {"scale": "none", "epsilon": 0.1},
+                    "epsilon is added to a divisor, and scale is 'none'",
+                ),
+                (
+                    {"scale": "none", "ddof": 1},
+                    "ddof is read only with scale='std' or whiten='batch', got scale='none'",
+                ),
+                (
+                    {"scale": "mean", "shrink": 1.0},
+                    "shrink and min_count guard a deviation, and scale is 'mean'",
+                ),
+                (
+                    {"scale": "mean", "min_count": 1},
+                    "shrink and min_count guard a deviation, and scale is 'mean'",
+                ),
+                (
+                    {"scale": "mean", "center_by": ("agent",), "scale_by": ()},
+                    "the mean of centered values is 0: scale='mean' needs scale_of='raw' where "
+                    "the two by differ",
+                ),
+                (
+                    {"scale": "mean", "transform": "rank"},
+                    "the mean of ranks is the same for every group of a size: scale='mean' divides "
+                    "by nothing that was measured",
+                ),
+                (
+                    {"center": "none", "baseline_floor": 0.5},
+                    "baseline_floor limits a center, and center is 'none'",
+                ),
+                ({"gamma": 0.9}, "gamma is read only with rollout_reward='to_go'"),
+                (
+                    {"rollout_reward": "to_go", "weighting": "trajectory"},
+                    "rollout_reward='to_go' gives each row a value of its own, and "
+                    "weighting='trajectory' takes their mean",
+                ),
+                ({"group_strength": 2.0}, "group_strength is read only with a group_weight"),
+                (
+                    {"whiten_weighting": "step"},
+                    "whiten_weighting is read only with whiten='batch'",
+                ),
+                (
+                    {"weigh_by": "deviation"},
+                    "weigh_by='deviation' weighs components one by one, and they are summed first",
+                ),
+                (
+                    {"weigh_by": "deviation", "components": "normalize_first", "scale": "none"},
+                    "weigh_by='deviation' weighs by what scale divides by, got scale='none'",
+                ),
+                (
+                    {"weigh_by": "deviation", "components": "normalize_first", "scale": "mean"},
+                    "weigh_by='deviation' weighs by what scale divides by, got scale='mean'",
+                ),
+                ({"agreement": 0.5}, "agreement compares components, and they are summed first"),
+            ]
+        ),
     ],
 )
 def test_refusals_say_what_was_got_and_what_was_wanted(fields, said):
@@ -211,5 +299,14 @@ def test_fields_that_mean_something_are_accepted():
     assert Scheme(center_by=("agent",), scale_by=(), scale_of="raw").scale_of == "raw"
     assert Scheme(components="normalize_first", transform="rank", center="none", scale="none")
     assert Scheme(memory="ema", center="running_mean", decay=0.5).keeps_state
+    assert Scheme(scale="none", center_by=("agent",), whiten="batch", epsilon=0.1, ddof=1).ddof == 1
+    assert Scheme(scale="mean", center_by=("agent",), scale_by=(), scale_of="raw", floor=1.0).floor
+    assert Scheme(rollout_reward="to_go", gamma=0.0).gamma == 0.0
+    assert Scheme(components="normalize_first", agreement=1, weigh_by="deviation").agreement == 1
+    assert Scheme(components="normalize_first", center="none").center == "none"
+    assert Scheme(components="normalize_first", scale="none").scale == "none"
+    assert Scheme(conditions=[["1", 0, 2]]).conditions == ((1, 0, 2.0),)
+    assert Scheme(baseline_floor=0).baseline_floor == 0
+    assert Scheme(group_weight="entropy", group_strength=0).group_strength == 0
     assert not Scheme().keeps_state
     assert Scheme(scale="running_std", memory="welford", update="before").update == "before"

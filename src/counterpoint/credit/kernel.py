@@ -75,7 +75,7 @@ def advantages(
     if rollouts is None:
         layout = Layout(table, scheme, read.arrays, read.epsilon)
     else:
-        layout = Layout(rollouts.labels, rollouts.scheme, read.arrays, read.epsilon)
+        layout = Layout(rollouts.labels, rollouts.scheme, read.arrays, read.epsilon, rollouts.rows)
     if not isinstance(state, SchemeState | None):
         raise StateError(f"got state of type {type(state).__name__}; wanted a RunningState or None")
     old = state or SchemeState.empty(scheme, read.n_columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from counterpoint.credit.groups import Samples
 from counterpoint.credit.labels import Groups, Labels
@@ -25,6 +25,8 @@ class Layout:
     arrays: Arrays
     epsilon: float
     """Machine epsilon of the rewards as given."""
+    given_rows: Array | None = None
+    """[N] how many of the caller's rows each row stands for; None = itself."""
     _samples: dict[Level, Samples] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -45,6 +47,12 @@ class Layout:
     def by_rollout(self) -> bool:
         """Whether a rollout counts once, with the mean of its rows."""
         return self.scheme.weighting == "trajectory"
+
+    def count_rows(self, mask: Array) -> Any:
+        """How many of the caller's rows a mask [N] holds."""
+        if self.given_rows is None:
+            return self.arrays.count(mask)
+        return int(self.given_rows[mask].sum())
 
     def by(self, level: Level) -> tuple[str, ...]:
         """The labels that the groups of a level share."""

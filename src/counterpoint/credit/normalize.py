@@ -94,11 +94,15 @@ def _centered(
         others = s.total[s.ids] - s.rollout_sum(s.weight, a)
         rest = (s.total * own.mean)[s.ids] - s.rollout_sum(s.weight * own.above, a)
         baseline = rest / a.xp.where(others > 0.5, others, 1.0)
-        values = a.xp.where(own.constant[s.ids], 0.0, own.above - baseline)
+        nothing = own.constant[s.ids] | (others <= 0.5)  # no other rollout to compare with
+        values = a.xp.where(nothing, 0.0, own.above - baseline)
     floor = layout.scheme.baseline_floor
     if floor is not None:
         low = (raw - values < floor) & (s.weight > 0)
-        values, tally = a.xp.where(low, raw - floor, values), tally + Tally(raised=a.count(low))
+        values, tally = (
+            a.xp.where(low, raw - floor, values),
+            tally + Tally(raised=layout.count_rows(low)),
+        )
     return values, memory, tally
 
 

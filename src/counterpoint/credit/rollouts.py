@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from counterpoint.credit.labels import Labels
 from counterpoint.credit.rewards import Column, Rewards
 from counterpoint.credit.scheme import Scheme
@@ -31,6 +33,8 @@ class Rollouts:
     """[N] rollout of each row."""
     first: Array
     """[R] first row of each rollout."""
+    rows: Array
+    """[R] how many rows each rollout has."""
 
     @classmethod
     def of(cls, read: Rewards, labels: Labels, scheme: Scheme) -> Rollouts | None:
@@ -54,7 +58,8 @@ class Rollouts:
         a = read.arrays
         once = replace(scheme, weighting="step", whiten_weighting=whiten, rollout_reward="mean",
                        gamma=1.0)  # fmt: skip
-        return cls(fewer, scheme, once, a, a.beside(ids), a.beside(first))
+        rows = a.beside(np.bincount(ids, minlength=len(first)))
+        return cls(fewer, scheme, once, a, a.beside(ids), a.beside(first), rows)
 
     def column(self, given: Column) -> Column:
         """[R] the mean of each rollout's rows, from one value a row.

@@ -113,6 +113,8 @@ def check_nothing_is_cancelled(scheme: Any) -> None:
          "whitening the batch cancels a scale that is shared by the whole batch"),
         (s.weigh_by == "deviation" and s.components == "sum_first",
          "weigh_by='deviation' weighs components one by one, and they are summed first"),
+        (s.weigh_by == "deviation" and s.scale not in ("std", "running_std"),
+         f"weigh_by='deviation' weighs by what scale divides by, got scale={s.scale!r}"),
         (s.agreement > 0 and s.components == "sum_first",
          "agreement compares components, and they are summed first"),
         (s.components == "normalize_first" and s.transform == "identity"
