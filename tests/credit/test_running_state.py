@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_teams import rewards, scheme, uneven
 
-from counterpoint.credit import RunningState, Scheme, advantages, catalogue
+from counterpoint.credit import PerRole, RunningState, Scheme, advantages, catalogue
 from counterpoint.errors import StateError
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -176,3 +176,15 @@ class TestRefused:
     def test_not_a_dict(self, what: Any) -> None:
         with pytest.raises(StateError):
             RunningState.from_dict(what)
+
+
+def test_a_call_without_rows_keeps_the_state_of_every_role():
+    """No row has a role, so that no scheme is called; the next call goes on where the last was."""
+    per = PerRole({"a": catalogue()["group_reward_decoupled"]}, default=Scheme())
+    labels = {"agent": ["a", "b", "a", "b"]}
+    state = advantages([1.0, 2.0, 3.0, 4.0], labels, per).state
+    nothing = advantages([], {"agent": []}, per, state=state)
+    assert len(nothing.values) == 0
+    first = advantages([2.0, 2.0, 4.0, 4.0], labels, per, state=nothing.state)
+    assert (first.values == advantages([2.0, 2.0, 4.0, 4.0], labels, per, state=state).values).all()
+    assert advantages([], {"agent": []}, per).state is None

@@ -31,6 +31,7 @@ def test_any_scheme_can_be_written_down(point: int) -> None:
     [
         Scheme(weights=(0.1, -2.0), conditions=((1, 0, 0.5),), scale_by=(), center_by=("turn",)),
         Scheme(baseline_floor=-0.25, clip=5, epsilon=1e-8, ddof=1),
+        Scheme(weights=(1e20, 2.5e-7), conditions=((1, 0, -1e16),)),
         Scheme(whiten="batch", center="none", scale="none", whiten_weighting="trajectory"),
     ],
 )
@@ -71,6 +72,7 @@ def test_lists_of_names_keep_fields_with_their_scheme() -> None:
         ("gripo", "did you mean grpo"),
         ("grpo,flor=1", "did you mean floor"),
         ("grpo,floor", "wanted field=value"),
+        ("grpo,floor=0.05,floor=0.1", "got floor twice"),
         ("grpo,floor=much", "got floor='much'"),
         ("grpo,scale=sd", "wanted one of std"),
         ("grpo,ddof=1.5", "got ddof='1.5'"),

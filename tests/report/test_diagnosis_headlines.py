@@ -100,7 +100,8 @@ def test_where_only_the_groups_are_wrong_the_numbers_of_both_are_said() -> None:
 
 
 def test_a_healthy_log_keeps_its_scheme() -> None:
-    healthy = {"agents": with_causes(None, None), "recommended": None, "recommendation": None}
+    agents = with_causes(None, None, signal_kept=1.0)
+    healthy = {"agents": agents, "recommended": None, "recommendation": None}
     verdicts = {
         "matters": "Decoupling could matter (C3), but no agent loses its signal; keep "
         "mappo_pooled.",
@@ -122,6 +123,17 @@ def test_a_healthy_log_keeps_its_scheme() -> None:
     )
 
 
+def test_no_log_is_called_healthy_beside_a_number_that_says_otherwise() -> None:
+    parts = {"recommended": None, "recommendation": None, "decoupling": decoupled("no-op", 1e-15)}
+    low = with_causes(None, None, signal_kept=0.26)
+    assert diagnosed(agents=low, **parts).sentence == (
+        "No cause is named, but mappo_pooled keeps only 0.26 of an agent's signal."
+    )
+    assert "keep mappo_pooled" in diagnosed(
+        agents=with_causes(None, None, signal_kept=0.5), **parts
+    ).sentence  # fmt: skip
+
+
 def test_no_headline_is_longer_than_fifteen_words() -> None:
     many = [f"C{k}" for k in (1, 2, 3, 5)]
     cases = [
@@ -130,7 +142,7 @@ def test_no_headline_is_longer_than_fifteen_words() -> None:
         diagnosed(log_faults=[fault("agent_constant", 9, "guesser")]),
         diagnosed(agents=with_causes(None, None), recommended="group_reward_decoupled"),
         diagnosed(
-            agents=with_causes(None, None), recommended=None, recommendation=None,
+            agents=with_causes(None, None, signal_kept=0.9), recommended=None, recommendation=None,
             decoupling=decoupled("matters", 1.0, *many),
         ),
     ]  # fmt: skip

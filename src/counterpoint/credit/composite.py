@@ -186,8 +186,9 @@ def by_role(
         pieces.append((rows, credit.values))
         states.append((role, credit.state))
         tallies.append(credit.tally)
-    if not pieces:
-        return compute(rewards, labels, per.of(None) if per.default else per.schemes[0][1])
+    if not pieces:  # no row, thus no role: running statistics stay as they are
+        empty = compute(rewards, labels, per.default or per.schemes[0][1])
+        return replace(empty, state=old.after([]))
     values = _scattered(pieces, plain)
     return Credit(values, old.after(states), _summed(tallies))
 

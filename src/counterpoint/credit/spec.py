@@ -36,7 +36,7 @@ def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> 
         changes = {str(field): value for field, value in given.items()}
     else:
         base, *pairs = (part.strip() for part in str(name).split(","))
-        changes = dict(_pair(pair) for pair in pairs)
+        changes = _changes_of(pairs)
     found = _base(base, tuple(also))
     if not changes:
         return found
@@ -115,6 +115,15 @@ def _base(name: str, also: tuple[str, ...]) -> AnyScheme:
     return known[name]
 
 
+def _changes_of(pairs: Iterable[str]) -> dict[str, str]:
+    changes: dict[str, str] = {}
+    for field, value in map(_pair, pairs):
+        if field in changes:
+            raise SchemeError(f"got {field} twice, {changes[field]} and {value}; wanted one value")
+        changes[field] = value
+    return changes
+
+
 def _pair(text: str) -> tuple[str, str]:
     field, sign, value = text.partition("=")
     if not sign:
@@ -184,4 +193,4 @@ def _text(value: Any) -> str:
         return "+".join(
             "/".join(map(_text, v)) if isinstance(v, tuple) else _text(v) for v in value
         )
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(value).replace("e+", "e") if isinstance(value, float) else str(value)

@@ -85,7 +85,7 @@ class Rows:
         if "rollout" in labels:
             raise LogError(
                 f"{where}, column 'rollout': got one rollout for a list of rewards; wanted a list "
-                "without 'rollout' (each element is a rollout), or {{component: number}}"
+                "without 'rollout' (each element is a rollout), or {component: number}"
             )
         labels.pop("action", None)  # one value for many rollouts says nothing
         key = tuple(labels.items())

@@ -13,6 +13,9 @@ from counterpoint.report.verdicts import Fact, Verdict
 SAME = 1e-9
 """Advantages that differ by less, relative to the largest, differ by rounding."""
 
+MOST = 0.5
+"""A healthy headline needs every agent to keep at least so much of its signal."""
+
 WORDS = {
     "DEAD": "dead groups",
     "DROWNED": "variance mismatch",
@@ -108,6 +111,12 @@ def _of_groupings(result: Diagnosis) -> str:
 
 def _of_health(result: Diagnosis) -> str:
     keep = f"; keep {result.scheme}" if result.scheme else ""
+    kept = [health.measures["signal_kept"] for health in result.agents.values()]
+    least = min((share for share in kept if share is not None), default=1.0)
+    if least < MOST:
+        scheme = result.scheme or "the scheme"
+        whose = "an agent's" if len(result.agents) > 1 else "the agent's"
+        return f"No cause is named, but {scheme} keeps only {least:.2f} of {whose} signal."
     if len(result.agents) < 2:
         return f"The agent loses no signal to its statistics{keep}."
     if result.verdict != "no-op":
