@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from array_kinds import credit_of
 from plain_kernel import plain_advantages
 
 from counterpoint.credit import Scheme, advantages
@@ -95,5 +96,19 @@ def test_twenty_schemes_a_seed(seed: int) -> None:
         rewards, labels = batch(rng, scheme)
         values, tally = plain_advantages(rewards, labels, scheme)
         got = advantages(rewards, labels, scheme)
+        np.testing.assert_allclose(got.values, values, rtol=1e-9, atol=1e-9, err_msg=f"{scheme}")
+        assert +Counter(asdict(got.tally)) == tally, scheme
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["torch", "jax"])
+@pytest.mark.parametrize("seed", range(100, 103))
+def test_other_libraries_too(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(40 if kind == "torch" else 8):
+        scheme = drawn(rng)
+        rewards, labels = batch(rng, scheme)
+        values, tally = plain_advantages(rewards, labels, scheme)
+        got = credit_of(kind, np.array(rewards, dtype=float), labels, scheme)
         np.testing.assert_allclose(got.values, values, rtol=1e-9, atol=1e-9, err_msg=f"{scheme}")
         assert +Counter(asdict(got.tally)) == tally, scheme

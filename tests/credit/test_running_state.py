@@ -80,6 +80,56 @@ class TestByHand:
         assert state.to_dict() == told
 
 
+class TestWhatIsNotKnownYet:
+    """A group is counted as cold once a call for its mean, and once more for its deviation."""
+
+    def colds(self, scheme: Scheme, *calls: list[float]) -> list[int]:
+        counts, state = [], None
+        for call in calls:
+            done = advantages(call, {"agent": ["a", "a", "b", "b"]}, scheme, state=state)
+            counts.append(done.tally.cold)
+            state = done.state
+        return counts
+
+    def test_one_grouping_counts_a_new_group_once(self) -> None:
+        """Agent b is constant at first: its deviation becomes known in call 2, and is used in 3."""
+        got = self.colds(OWN, [0.0, 2.0, 1.0, 1.0], [0.0, 2.0, 0.0, 2.0], [0.0, 2.0, 0.0, 2.0])
+        assert got == [2, 1, 0]
+
+    def test_two_groupings_count_theirs(self) -> None:
+        apart = dataclasses.replace(OWN, scale_by=(), scale_of="raw")
+        assert self.colds(apart, [0.0, 2.0, 1.0, 1.0], [0.0, 2.0, 0.0, 2.0]) == [3, 0]
+
+    def test_a_mean_of_the_call_has_no_memory(self) -> None:
+        own = dataclasses.replace(OWN, center="mean")
+        assert self.colds(own, [0.0, 2.0, 0.0, 4.0], [0.0, 2.0, 1.0, 1.0]) == [2, 0]
+
+    def test_a_constant_group_uses_what_it_knows(self) -> None:
+        """Deviation 1 of call 1; in call 2 agent a is constant at 4, mean 1: (4 - 1) / 1."""
+        labels = {"agent": ["a", "a"]}
+        first = advantages([0.0, 2.0], labels, OWN)
+        then = advantages([4.0, 4.0], labels, OWN, state=first.state)
+        np.testing.assert_allclose(then.values, [3.0, 3.0])
+        assert then.tally.constants == 0
+
+    def test_a_constant_group_of_unknown_deviation_is_counted(self) -> None:
+        labels = {"agent": ["a", "a"]}
+        first = advantages([1.0, 1.0], labels, OWN)
+        then = advantages([4.0, 4.0], labels, OWN, state=first.state)
+        np.testing.assert_array_equal(then.values, [0.0, 0.0])
+        assert (first.tally.constants, then.tally.constants) == (1, 1)
+
+    def test_a_state_that_an_older_version_wrote_is_read(self) -> None:
+        """Before the variance had a count of its own: as often as the mean where it is known."""
+        written = one_agent([0.0, 2.0], [3.0, 5.0]).to_dict()
+        for moments in written["center"] + written["scale"]:
+            del moments["known"]
+        back = RunningState.from_dict(written)
+        np.testing.assert_array_equal(back.center[0].known, back.center[0].count)
+        written["center"][0]["var"] = [0.0]
+        np.testing.assert_array_equal(RunningState.from_dict(written).center[0].known, [1.0])
+
+
 class TestSavedAndRestored:
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
     @given(SEEDS, SEEDS, SEEDS, st.sampled_from(["ema", "welford"]), st.integers(0, 3))
@@ -171,6 +221,45 @@ class TestRefused:
         damage(told)
         with pytest.raises(StateError):
             RunningState.from_dict(told)
+
+    @pytest.mark.parametrize(
+        ("damage", "said"),
+        [
+            (
+                lambda d: d.update(schema="x/1"),
+                "got running state 'x/1'; wanted 'counterpoint.running_state/1'",
+            ),
+            (
+                lambda d: d.pop("memory"),
+                "got running state that cannot be read (KeyError('memory'))",
+            ),
+            (lambda d: d["scale"].clear(), "got running state of 1 centers, 0 scales"),
+            (
+                lambda d: d["center"][0].update(mean=[]),
+                "got running state with values that are not one finite number a group",
+            ),
+            (
+                lambda d: d["center"][0].update(var=[-1.0]),
+                "got running state with a group twice, without samples or of variance < 0",
+            ),
+        ],
+    )
+    def test_what_is_damaged_is_said(self, damage: Any, said: str) -> None:
+        written = one_agent([0.0, 2.0]).to_dict()
+        damage(written)
+        with pytest.raises(StateError) as refused:
+            RunningState.from_dict(written)
+        assert str(refused.value) == said
+
+    def test_whose_state_was_wanted_is_said(self) -> None:
+        with pytest.raises(StateError) as refused:
+            advantages([1.0], {"agent": ["a"]}, catalogue()["spiral_rae"], state=one_agent([0.0]))
+        assert str(refused.value) == (
+            "got running state of (memory, center_by, scale_by, columns) = "
+            "('ema', ('agent',), ('agent',), 1); wanted "
+            "('ema', ('role', 'context'), ('role', 'context'), 1): pass the state that this scheme "
+            "returned, or None to start anew"
+        )
 
     @pytest.mark.parametrize("what", [None, [], 7, "state"])
     def test_not_a_dict(self, what: Any) -> None:

@@ -26,17 +26,19 @@ def together(parts: Sequence[Part], rows: int, layout: Layout) -> tuple[Array, A
     a, scheme = layout.arrays, layout.scheme
     weights = _by_deviation(parts, layout) if scheme.weigh_by == "deviation" else None
     values = size = a.ones(layout.table.rows) * 0
-    tally = Tally(rows=rows)
+    rounded, tally = size, Tally(rows=rows)
     for k, part in enumerate(parts):
-        term = (part.weight if weights is None else weights[k]) * part.values
+        weight = part.weight if weights is None else weights[k]
+        term = weight * part.values
         values, size, tally = values + term, size + abs(term), tally + part.tally
+        rounded = rounded + (abs(term) if part.size is None else abs(weight) * part.size)
     used = _used(parts)
     counted = used
     if scheme.agreement > 0:
         values, counted, dropped = _agreeing(values, size, used, layout)
         tally += Tally(conflicting=dropped)
     if scheme.whiten == "batch":
-        values, flat = _whitened(values, size, counted, layout)
+        values, flat = _whitened(values, rounded, counted, layout)
         tally += Tally(flat=flat)
     return values, used, tally
 

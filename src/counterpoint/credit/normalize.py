@@ -32,6 +32,9 @@ class Part:
     """[N] rows that it says something of; None = all."""
     deviation: Array | None
     """[N] deviation of the row's scale group, where components are weighed by it."""
+    size: Array | None
+    """[N] magnitude of the terms that the values were summed from, where nothing divides them;
+    None = |values|."""
     center: Moments
     scale: Moments
     tally: Tally
@@ -73,7 +76,8 @@ def normalized(column: Column, layout: Layout, center: Moments, scale: Moments) 
         values = values * factor
     if column.ok is not None:
         values = where(column.ok, values, 0.0)
-    return Part(values, column.weight, column.ok, deviation, center, scale, tally)
+    size = size if scheme.scale == "none" else None
+    return Part(values, column.weight, column.ok, deviation, size, center, scale, tally)
 
 
 def _centered(
