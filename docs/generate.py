@@ -49,14 +49,19 @@ def schemes_page() -> str:
         lines.append(f"| `{name}` | `{getattr(default, name)!r}` | {about} |")
     lines.append("")
     for name, facts in scheme_facts().items():
-        lines.append(f"## {name}\n\n{facts['title'].capitalize()}. Source: {facts['citation']}.\n")
+        title = facts["title"][:1].upper() + facts["title"][1:]
+        lines.append(f"## {name}\n\n{title}. Source: {facts['citation']}.\n")
         if facts.get("note"):
             lines.append(f"Mind: {facts['note']}.\n")
         if facts["kind"] == "baseline":
             lines.append(f"{facts['summary']} It needs: {facts['needs']}\n")
             continue
-        told = ", ".join(f"{key}={value!r}" for key, value in facts["fields"].items())
-        lines.append(f"```python\nScheme({told})\n```\n")
+        if facts["kind"] == "mix":
+            parts = " + ".join(facts["fields"].values())
+            lines.append(f"It is a `Mix` of two schemes:\n\n```text\n{parts}\n```\n")
+            continue
+        given = ", ".join(f"{key}={value!r}" for key, value in facts["fields"].items())
+        lines.append(f"```python\nScheme({given})\n```\n")
     return "\n".join(lines)
 
 

@@ -81,7 +81,7 @@ def test_an_agent_whose_own_reward_never_varies_is_beyond_any_scheme():
     found = judged(decisions, "agent_wise")
     (fault,) = found.faults
     assert (fault.code, fault.agent, fault.count) == ("agent_constant", "a0", 640)
-    assert "no scheme can help an agent whose reward never varies" in fault.sentence
+    assert "never varies, so no scheme can help this agent" in fault.sentence
     assert (CAUSES[found.causes[0]], found.recommended) == ("DEAD", None)
     assert np.isnan(found.now.kept[0])
 

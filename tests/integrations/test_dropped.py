@@ -42,8 +42,8 @@ def test_a_component_that_stops_is_named():
     warned, credit = warned_by("grpo", [both, one, one, both], components=("right", "judge"))
     assert warned == [
         "missing: no row of update 1 (4 rows) has a value of the reward component 'judge', which "
-        "rows like them had in earlier updates. They are worth the sum of their other components. "
-        "The metric counterpoint/missing counts rows that lack a component in every update."
+        "rows like them had in earlier updates. They count with the sum of their other components. "
+        "In every update, the metric counterpoint/missing counts rows that lack a component."
     ]
     assert credit.total.missing == 8
     assert warned_by("grpo", [one, one])[0] == []  # it never had a value: nothing stopped

@@ -231,9 +231,9 @@ def test_a_judge_that_is_down_does_not_end_a_training(scheme):
             assert credit.state.to_dict()["center"] == before["center"]
     assert credit.total.left_out == 80
     assert [line for line in warned if line.startswith("missing")] == [
-        "missing: none of the 8 rows of update 20 has a reward: every reward function answered "
-        "None or NaN. All advantages are 0, nothing is learned from this update, and the training "
-        "goes on. The metric counterpoint/left_out counts rows without a reward in every update."
+        "missing: none of the 8 rows of update 20 has a reward, since every reward function "
+        "returned None or NaN. All advantages are 0, this update changes nothing, and the training "
+        "continues. In every update, the metric counterpoint/left_out counts rows without a reward."
     ]
 
 

@@ -76,7 +76,7 @@ def test_a_constant_reward_is_the_finding_whatever_else_there_is() -> None:
     ("code", "count", "said"),
     [
         ("all_missing", 1200, "All 1,200 rewards are missing, so there is nothing to learn from."),
-        ("constant", 160, "Nobody learns: the reward never varies in this log."),
+        ("constant", 160, "No agent can learn: the reward never varies in this log."),
         ("two_runs", 640, "640 keys occur twice or more: the log holds several runs."),
         ("repeated_keys", 1, "1 key occurs more than once, with different rewards."),
         ("too_few", 2, "2 rollouts with a reward are too few; a verdict needs 30."),
@@ -107,7 +107,7 @@ def test_a_healthy_log_keeps_its_scheme() -> None:
         "mappo_pooled.",
         "same": "Decoupling by agent changes nothing here, and no agent loses its signal; keep "
         "mappo_pooled.",
-        "no-op": "No agent loses its signal, and no reason for decoupling was found; keep "
+        "no-op": "No agent loses its signal, and no reason for decoupling was detected; keep "
         "mappo_pooled.",
     }
     for name, said in verdicts.items():

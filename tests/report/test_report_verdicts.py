@@ -102,7 +102,7 @@ def only(document: dict[str, Any], **numbers: Any) -> Verdict:
 def test_an_interval_that_holds_zero_is_not_called_a_win() -> None:
     verdict = only(comparison(5, 4), iqm=0.01, low=-0.02, high=0.04, mean=0.01, p=0.4)
     assert verdict.sentence == (
-        "5 seeds cannot tell happo_per_agent from mappo_pooled; about 199 would do."
+        "5 seeds cannot distinguish happo_per_agent from mappo_pooled; about 199 would do."
     )
     gain = verdict.facts[0]
     assert gain.below.startswith("95% interval [−0.020, +0.040], p = 0.4 (to be below 0.05")

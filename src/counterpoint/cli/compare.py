@@ -47,28 +47,30 @@ class Compare:
     world: Annotated[str | None, tyro.conf.Positional] = None
     """Name of a world (`counterpoint worlds` lists them), or of your own: package.module:Class."""
     schemes: str | None = None
-    """Names with commas between (`counterpoint schemes` lists them), each perhaps with fields that
-    differ: `grpo,grpo_rows,floor=0.05` is two schemes. Default: pooled, per agent, running per
-    agent, and group and the counterfactual baseline where the world knows it, or none; in a text
-    world the mean of each agent."""
+    """Names of schemes, separated by commas (`counterpoint schemes` lists them). A name may have
+    fields that differ: `grpo,grpo_rows,floor=0.05` names two schemes. Default: pooled, per agent,
+    running per agent, and, in an exact world, grouped by prompt and the counterfactual baseline (if
+    it has one); in a sequential environment no normalization; in a text environment the per-agent
+    mean."""
     seeds: int | None = None
-    """How many seeds; default 10, or 5 in a world of many steps or a text world."""
+    """Number of seeds; default 10, or 5 in a sequential or a text environment."""
     budget: int | None = None
-    """In a world of many steps: steps of each training; default 100000, or 20000 of a world in
-    Python. In a text world: updates; default 150 of the tiny model, or 100 of another."""
+    """In a sequential environment: steps of each training; default 100000, or 20000 if the
+    environment runs in Python. In a text environment: updates; default 150 of the tiny model, or
+    100 of another."""
     policy: str | None = None
-    """In a text world: the language model whose adapters are trained. `tiny` (the default),
-    `smollm2`, or the path or name of any causal model of Hugging Face's."""
+    """In a text environment: the language model with the adapters that are trained. `tiny` (the
+    default), `smollm2`, or the path or name of any causal model of Hugging Face."""
     seconds: float | None = None
-    """In a world of many steps or of words: end each training after so many seconds, if that comes
-    first."""
+    """In a sequential or a text environment: end each training after so many seconds, if that
+    comes first."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     config: Path | None = None
     """A TOML file with `world`, `schemes` (names, or tables such as `{scheme = "grpo_rows", floor =
     0.05}`), `seeds`, `budget`, `seconds`, `policy` and a table `[set]`; flags override it."""
     out: Path | None = None
-    """Folder for report.html, results.json and run.json. In a world of many steps or of words also
-    for the run of each training: the same command again goes on where it was."""
+    """Folder for report.html, results.json and run.json. In a sequential or a text environment also
+    for the run of each training: the same command resumes where it stopped."""
     executor: ExecutorName = "processes"
     """Where trainings run: processes of this machine, one after the other here, or Ray."""
     workers: int | None = None

@@ -23,10 +23,10 @@ from counterpoint.report import diagnosis_table
 class Diagnose:
     """Read a log of rewards and say which agent's learning signal collapses, and why.
 
-    What is wrong with the log comes first: no rewards, a constant reward, two runs in one file, too
-    few rollouts for a verdict. Then each agent's cause, how much of its signal the scheme keeps,
-    and a scheme to use instead, if one is better on this very log. With one reward that everybody
-    shares, and everybody always present, decoupling provably changes nothing.
+    It reports first what is wrong with the log: no rewards, a constant reward, two runs in one
+    file, too few rollouts for a verdict. Then it reports each agent's cause, how much of its signal
+    the scheme keeps, and a scheme to use instead, if one is better on the same log. If all agents
+    share one reward and are always present, decoupling provably changes nothing.
 
     A log is JSON lines, CSV or .npz with one row a decision: prompt, rollout, agent, reward (or
     rewards: {component: number}), and optionally turn, role, context, step (the training update).
@@ -45,7 +45,7 @@ class Diagnose:
     scheme: str = "mappo_pooled"
     """The scheme that the log was trained with: causes are judged against it."""
     columns: str = ""
-    """What columns of other names mean, e.g. uid=prompt,score=reward,acc=ignore."""
+    """The meaning of columns with other names, e.g. uid=prompt,score=reward,acc=ignore."""
     out: Path | None = None
     """Folder for report.html, results.json and run.json."""
     json: bool = False

@@ -100,9 +100,9 @@ class Import:
 
 
 def told_episodes(path: Path, names: Names | None, notes: list[str]) -> Iterator[Episode]:
-    """The episodes of a log, with progress; what is skipped or torn is said, and noted.
+    """The episodes of a log, with progress; what is skipped or torn is printed, and noted.
 
-    Where members could not be told apart, and no mapping says who they are, the first note says so.
+    If members cannot be distinguished, and no mapping identifies them, the first note is a warning.
     """
     done = unnamed = 0
 
@@ -127,19 +127,19 @@ def told_episodes(path: Path, names: Names | None, notes: list[str]) -> Iterator
 
 
 UNNAMED = "Messages carry no name"
-"""How the note begins that members could not be told apart."""
+"""The first words of the note that members cannot be distinguished."""
 
 
 def warning_of(notes: Sequence[str]) -> str | None:
-    """The note that members could not be told apart, which stands before all findings."""
+    """The note that members cannot be distinguished, which is printed before all findings."""
     return next((note for note in notes if note.startswith(UNNAMED)), None)
 
 
 def unnamed_note(unnamed: int, episodes: int) -> str:
     """What to do where several members may stand under one role."""
     return (
-        f"{UNNAMED} in {unnamed} of {episodes} episodes: all messages of the role are counted as "
-        "one member, and nothing that is said of a member can be relied on. Write names into the "
-        "messages, or of LangGraph what graph.stream(..., stream_mode='updates') yields in a list; "
-        "where there is one speaker, say so with --mapping."
+        f"{UNNAMED} in {unnamed} of {episodes} episodes. All messages of the role count as one "
+        "member, so findings about single members are not reliable. Write names into the messages. "
+        "For LangGraph, log the list of what graph.stream(..., stream_mode='updates') yields. If "
+        "there is only one member, name it with --mapping."
     )

@@ -78,7 +78,7 @@ def _table(path: Path, facts: dict[str, Any]) -> Table:
 
 
 def _state(agent: dict[str, Any]) -> str:
-    """What is said of an agent: how much of its signal the scheme keeps, as last judged."""
+    """How much of an agent's signal the scheme keeps, by the latest measurements."""
     kept = agent.get("signal_kept")
     if kept is None:
         return "signal kept: not known (too few measurements, or too little signal)"

@@ -40,10 +40,10 @@ class Scheme:
     transform: Literal["identity", "rank"] = "identity"
     """`rank`: replace rewards by their rank among the rollouts of the center group (ties share)."""
     rollout_reward: Literal["mean", "sum", "last", "to_go"] = "mean"
-    """What a row counts as: its own reward (under trajectory weighting a rollout is then worth the
-    mean of its rows), or the sum, the last or the discounted rest of the rewards that its agent
-    gets in the rollout. `last` reads a return that stands on every row and one that is paid in the
-    last row alike; `sum` adds up a return that is paid in parts."""
+    """What a row counts as: its own reward (under trajectory weighting a rollout then counts with
+    the mean of its rows), or the sum, the last or the discounted rest of the rewards that its agent
+    gets in the rollout. `last` is right for a return on every row and for a return in the last row
+    only; `sum` is right for a return that is paid in parts."""
     gamma: float = 1.0
     """Discount a row (`rollout_reward` `to_go`): the rest is `r_t + gamma r_(t+1) + ...`."""
     center: Literal["mean", "leave_one_out", "running_mean", "none"] = "mean"
@@ -52,10 +52,10 @@ class Scheme:
     """Smallest number that is subtracted (CoRPO); None sets no limit."""
     scale: Literal["std", "running_std", "mean", "none"] = "std"
     """What divides: the standard deviation of this call, the running one, the mean of this call
-    (MaxRL; a group whose mean is not positive counts as constant), or nothing."""
+    (MaxRL; a group with a mean that is not positive counts as constant), or nothing."""
     ddof: Literal[0, 1] = 0
-    """Deviation with `n - ddof` in the denominator: 0 is the population's, 1 what torch, TRL and
-    verl compute. Only 0 keeps the bound `A^2 <= n - 1`."""
+    """Deviation with `n - ddof` in the denominator: 0 is the population deviation, 1 is the sample
+    deviation of torch, TRL and verl. Only 0 keeps the bound `A^2 <= n - 1`."""
     epsilon: float = 0.0
     """Added to every divisor, as trainers do (TRL 1e-4, verl 1e-6). Constant groups do not need
     it; it is there to match published numbers digit by digit."""
@@ -65,7 +65,7 @@ class Scheme:
     """Sum the reward components, then normalize (GRPO); or normalize each, then sum (GDPO)."""
     weights: tuple[float, ...] | None = None
     """[K] weight of each component in the sum; None weighs all by 1. A component of weight 0 is
-    only logged: it decides nothing, whatever it holds."""
+    only logged and changes no advantage, even if it is NaN or infinite."""
     weigh_by: Literal["fixed", "deviation"] = "fixed"
     """`deviation`: each component's advantage is weighted once more by its share of the group's
     deviations, `sigma_k / sum of sigma` (with `normalize_first`; DVAO)."""
@@ -85,7 +85,7 @@ class Scheme:
     shrink: float = 0.0
     """Pull a group's variance towards the batch's, as if by this many rollouts of the batch."""
     min_count: int = 0
-    """A group with fewer rollouts than this takes the batch's deviation and keeps its own mean."""
+    """A group with fewer rollouts than this takes the batch deviation and keeps its group mean."""
     group_weight: Literal["none", "entropy"] = "none"
     """A factor on all advantages of a center group: `entropy` is `exp(-strength D)`, with D the
     divergence of its mean reward p in [0, 1] from 1/2, `p ln 2p + (1-p) ln 2(1-p)` (MGPO)."""
@@ -94,8 +94,8 @@ class Scheme:
     agreement: float = 0.0
     """Smallest agreement of a row's components: the size of the sum of `w_k A_k` over the sum of
     their sizes (with `normalize_first`; GD2PO). A row below it gets 0, and the others of its center
-    group are multiplied by the share that is left; 1 drops every row whose components disagree in
-    sign."""
+    group are multiplied by the share that is left; 1 drops every row with components of both
+    signs."""
     clip: float = 0.0
     """Largest advantage in size, applied last and counted; 0 clips nothing."""
     singleton: Literal["zero", "raw"] = "zero"

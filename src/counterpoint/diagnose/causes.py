@@ -21,23 +21,32 @@ Floats = NDArray[np.float64]
 CAUSES = ("", "DEAD", "DROWNED", "DILUTED", "OFFSET", "SPIKY", "LAZY")
 """Cause names by the index that `name_causes` returns; index 0 is none."""
 
+CAUSE_WORDS = {
+    "DEAD": "dead groups",
+    "DROWNED": "variance mismatch",
+    "OFFSET": "baseline offset",
+    "SPIKY": "advantage spikes",
+    "DILUTED": "credit noise",
+    "LAZY": "no exploration",
+}
+"""Each cause in the words of the field."""
+
 REMEDIES: dict[str, str] = {
     "DEAD": "Its own reward does not vary in most of its groups, so most decisions carry no "
     "signal. Take more rollouts a prompt, give partial credit or rewards for components, or drop "
     "prompts that are always or never solved. Smaller groups (per prompt and agent) make this "
     "worse; larger ones help only where the agent's own reward varies in them.",
-    "DROWNED": "It shares a scale with rewards that vary far more than its own, and is divided "
-    "down to nothing. Normalize per agent (or per prompt), and weigh that against the cost: "
-    "equal scales buy the quiet agents with the loud ones' reward.",
-    "DILUTED": "Its own choices explain little of the reward that it is judged by, whatever the "
-    "normalization. Give it its own reward component, a difference reward, or a counterfactual "
-    "baseline.",
+    "DROWNED": "It shares a scale with rewards that vary far more than its own, so its advantages "
+    "are close to 0. Normalize per agent (or per prompt), and consider the cost: equal scales "
+    "give quiet agents a part of the loud agents' step.",
+    "DILUTED": "Its own choices explain little of its reward, under every normalization. Give it a "
+    "reward component of its own, a difference reward, or a counterfactual baseline.",
     "OFFSET": "Its rewards lie far from the mean that is subtracted, so every one of its samples "
     "is pushed the same way. Subtract a per-agent mean (or one per prompt and agent); the scale "
     "may stay shared.",
-    "SPIKY": "Single advantages are far larger than the rewards are out of place in the log: the "
-    "running statistics lag behind the rewards. Use statistics of the batch, a faster memory, or "
-    "a floor on the scale.",
+    "SPIKY": "Single advantages are out of proportion to the rewards, because the running "
+    "statistics lag behind the rewards. Use statistics of the batch, a faster memory, or a floor "
+    "on the scale.",
     "LAZY": "It always does the same thing, so it explores nothing that could be reinforced. "
     "Raise the entropy bonus or restart its policy; no normalization changes this.",
 }

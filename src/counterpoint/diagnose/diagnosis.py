@@ -34,9 +34,9 @@ SCHEMA = "counterpoint.diagnosis/1"
 """Name and version of the document that `Diagnosis.to_json` writes."""
 
 BOUND = (
-    "signal_kept is an upper bound from rewards alone: the share of the differences of the agent's "
-    "own reward that arrives in its advantages, over the best of four groupings (pooled, by agent, "
-    "by prompt, by prompt and agent). Gradients can show less."
+    "signal_kept is an upper bound from rewards alone: how well the agent's advantages carry the "
+    "differences of its own reward, divided by the same number under the best of four groupings "
+    "(pooled, by agent, by prompt, by prompt and agent). Gradients may show less."
 )
 """What `signal_kept` is, for the document."""
 

@@ -51,12 +51,12 @@ def log_faults(log: Log, weights: tuple[float, ...] | None = None) -> tuple[LogF
     reward = present_sum(values, _weights(values, weights))
     if np.isnan(reward).all():
         sentence = f"All {len(reward):,} rewards are missing, so there is nothing to learn from."
-        return (LogFault("all_missing", len(reward), sentence + " Look at what pays them."),)
-    found = [*repeated_keys(log), *_constant(log, values, reward)]
-    if not any(fault.fatal for fault in found):
-        found += _few(log, reward)
-    found += [*_paid_last(log), *_singles(log, reward), *_one_component(log, values, weights)]
-    return tuple(sorted(found, key=lambda fault: not fault.fatal))
+        return (LogFault("all_missing", len(reward), sentence + " Check the reward functions."),)
+    faults = [*repeated_keys(log), *_constant(log, values, reward)]
+    if not any(fault.fatal for fault in faults):
+        faults += _few(log, reward)
+    faults += [*_paid_last(log), *_singles(log, reward), *_one_component(log, values, weights)]
+    return tuple(sorted(faults, key=lambda fault: not fault.fatal))
 
 
 def _weights(values: Floats, weights: tuple[float, ...] | None) -> Floats:
@@ -75,22 +75,22 @@ def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
         yield LogFault(
             "constant", len(reward),
             f"The reward never varies: all {int(ok.sum()):,} rewards are "
-            f"{_number(reward[ok][0])}. Nobody learns from it under any scheme.",
+            f"{_number(reward[ok][0])}. No agent can learn from it under any scheme.",
         )  # fmt: skip
         return
     if one_value:
         yield LogFault(
             "components_cancel", len(reward),
-            f"The sum of the components never varies, though they do: all {int(ok.sum()):,} sums "
-            f"are {_number(reward[ok][0])}. No scheme that adds them up first learns anything.",
+            f"The components vary, but their sum does not: all {int(ok.sum()):,} sums are "
+            f"{_number(reward[ok][0])}. A scheme that sums them first cannot learn from them.",
         )  # fmt: skip
         return
     unlikely = _surely_constant(log, reward, given)
     for k in np.flatnonzero(flat & unlikely):
         yield LogFault(
             "agent_constant", int(given[k]),
-            f"The reward of {log.agents[k]} never varies: no scheme can help an agent whose "
-            "reward never varies. Give it a reward that depends on what it does.",
+            f"The reward of {log.agents[k]} never varies, so no scheme can help this agent. Give "
+            "it a reward that depends on what it does.",
             log.agents[k],
         )  # fmt: skip
     for k in np.flatnonzero(given == 0):
@@ -147,8 +147,8 @@ def _paid_last(log: Log) -> Iterator[LogFault]:
     if log.returns is not None:
         yield LogFault(
             "last_row", log.n_rollouts,
-            f"The reward stands in the last row of an episode only, in all {log.n_rollouts:,} "
-            "rollouts: each row is read as worth the return of its episode. A mean over the rows "
+            f"Only the last row of each episode has the reward, in all {log.n_rollouts:,} "
+            "rollouts. Each row counts with the return of its episode, since a mean over the rows "
             "would divide the return by the length.",
         )  # fmt: skip
 
@@ -162,7 +162,7 @@ def _singles(log: Log, reward: Floats) -> Iterator[LogFault]:
     if 2 * singles > filled:
         yield LogFault(
             "groups_of_one", singles,
-            f"{singles:,} of {filled:,} groups of one prompt and update have a single rollout: "
+            f"{singles:,} of {filled:,} groups of one prompt and update have a single rollout, and "
             "statistics per prompt give them no advantage. Draw several rollouts a prompt.",
         )  # fmt: skip
 
@@ -183,7 +183,7 @@ def _one_component(
         yield LogFault(
             "one_component", 1,
             f"{log.decisions.components[top]} carries {share[top]:.1%} of the variance of "
-            f"{len(var)} reward components: the sum hardly says anything of the others.",
+            f"{len(var)} reward components, so the sum contains almost nothing of the others.",
         )  # fmt: skip
 
 

@@ -37,8 +37,8 @@ def repeated_keys(log: Log) -> Iterator[LogFault]:
         yield LogFault(
             "two_runs", crossing,
             f"{counted(crossing, 'key')} (step, prompt, rollout, agent) occur twice or more, "
-            f"again after the steps went back: the log holds {int(where.max()) + 1} runs, or one "
-            "that was resumed from an earlier step. Diagnose each run by itself.",
+            f"again after the steps went back. The log holds {int(where.max()) + 1} runs, or one "
+            "run that was resumed from an earlier step. Diagnose each run separately.",
         )  # fmt: skip
     elif differing and (labelled or not _contiguous(log)):
         yield LogFault("repeated_keys", differing, _merged(log, differing, labelled))
@@ -53,12 +53,12 @@ def _merged(log: Log, keys: int, labelled: bool) -> str:
     names = "prompt, rollout, agent" + (", turn" if labelled else "")
     names = names if log.decisions.step is None else f"step, {names}"
     text = f"{counted(keys, 'key')} ({names}) occur more than once with different rewards, and "
-    text += "would be taken for one."
+    text += "would be merged into one."
     if log.decisions.step is None:
         return text + " The log has no 'step': add the training update, or the turn, of each row."
     if not labelled:
         return text + " Add the 'turn' of each row, or number the rollouts of a prompt apart."
-    return text + " Number the rollouts of a prompt apart, or diagnose each run by itself."
+    return text + " Number the rollouts of a prompt apart, or diagnose each run separately."
 
 
 def _twice(keys: int) -> str:

@@ -60,7 +60,7 @@ def causes_of(
 
 
 def averages_agents(scheme: Scheme) -> bool:
-    """Whether a scheme takes the mean of a rollout over its agents before it normalizes."""
+    """Whether a scheme averages a rollout over its agents before it normalizes."""
     by = {*scheme.center_by, *(scheme.scale_by or ())}
     return scheme.weighting == "trajectory" and not by & {"agent", "role"}
 
@@ -71,13 +71,13 @@ def evidence_of(cause: str, n: AgentNumbers, choices: Choices, k: int) -> str:
     quiet = drowning(n.sharing.signal_share, n.decisions)[k]
     spikes = n.spike_rate[k]
     return {
-        "DEAD": f"no difference of its own reward arrives at {dead:.0%} of the decisions that "
-        "could still gain",
+        "DEAD": f"{dead:.0%} of the decisions that could still gain carry no difference of its own "
+        "reward",
         "OFFSET": f"offsets between agents cost a factor {inflation:.3g} of signal-to-noise; "
         f"its mean advantage is {n.net_mass[k]:+.2f}",
         "DROWNED": f"the agents' rewards vary {quiet:.3g} times as much as its own (variance), and "
         "share its scale",
-        "SPIKY": f"{spikes:.2%} of its advantages are far beyond its reward's place in the log",
+        "SPIKY": f"{spikes:.2%} of its advantages are out of proportion to its rewards",
         "DILUTED": f"its own choices explain {choices.influence[k]:.1%} of the variance of its "
         "reward",
         "LAZY": f"its choices have an entropy of {choices.entropy[k]:.3f} nats",

@@ -19,11 +19,11 @@ MOST_NAMES = 4
 """Agents that a sentence names; of more it gives the number."""
 
 MEANING = {
-    "C1": "the reward is another one when a certain agent acts",
-    "C2": "how often an agent acts goes with the reward",
+    "C1": "the reward differs when a certain agent acts",
+    "C2": "how often an agent acts correlates with the reward",
     "C3": "agents have reward terms of their own",
     "C4": "agents have advantage estimates of their own, from what each of them sees",
-    "C5": "the reward goes with the role, turn or context in which an agent acts",
+    "C5": "the reward depends on the role, turn or context in which an agent acts",
     "C6": "agents are absent from whole updates while the reward drifts",
 }
 """What each condition says, in words; C4 is read from a trainer's estimates, never from rewards."""
@@ -31,7 +31,7 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What the words rest on."""
+    """The numbers and findings from which the sentences are made."""
 
     faults: tuple[LogFault, ...]
     """What is wrong with the log."""
@@ -71,8 +71,8 @@ def reasons(f: Findings) -> str:
         words.append(_cost(f))
     if "C2" in f.bearing and f.scheme.weighting == "trajectory":
         words.append(
-            "Counting every decision instead of every rollout takes away the net push on agents "
-            "that act more often in hard rollouts; that is another fix than decoupling."
+            "Counting every decision instead of every rollout removes the net push on agents "
+            "that act more often in hard rollouts. That fix is independent of decoupling."
         )
     return " ".join(word for word in words if word)
 
@@ -82,12 +82,12 @@ def _decoupling(f: Findings) -> str:
         return "There is one agent, so there is nothing to decouple."
     if f.same:
         return (
-            "Decoupling is a no-op: statistics of each agent give every agent the advantages that "
-            "shared ones give."
+            "Decoupling is a no-op: per-agent and shared statistics give every agent the same "
+            "advantages."
         )
     if not f.bearing:
         return (
-            f"Decoupling is a no-op as far as this log can tell: advantages differ by up to "
+            f"Decoupling is a no-op as far as this log shows. Advantages differ by up to "
             f"{f.difference:.1%}, and none of the conditions under which that matters was detected "
             f"in {f.blocks} groups of one prompt and update."
         )
@@ -96,24 +96,25 @@ def _decoupling(f: Findings) -> str:
 
 
 def _causes(f: Findings) -> list[str]:
-    """One sentence a cause: whom it strikes."""
+    """One sentence a cause: which agents have it."""
     words = []
     for cause in sorted(set(f.causes.values())):
         who = [agent for agent, named in f.causes.items() if named == cause]
-        words.append(f"{cause} ({_named(who)}): {_MEANS[cause]}.")
+        words.append(f"{cause} ({_named(who)}) means {_MEANS[cause]}.")
     return words
 
 
 _MEANS = {
-    "DEAD": "most decisions that could still gain carry no difference of the agent's own reward",
-    "DROWNED": "louder rewards share the agent's scale",
-    "OFFSET": "the mean that is subtracted is far from the agent's own",
-    "SPIKY": "running statistics lag behind the rewards, and single advantages are out of place",
-    "DILUTED": "the agent's own choices explain little of its reward, which no normalization "
-    "changes",
-    "LAZY": "the agent always does the same, which no normalization changes",
+    "DEAD": "dead groups: most decisions that could still gain carry no difference of the agent's "
+    "own reward",
+    "DROWNED": "a variance mismatch: louder rewards share the agent's scale",
+    "OFFSET": "a baseline offset: the mean that is subtracted is far from the agent's mean reward",
+    "SPIKY": "advantage spikes: running statistics lag behind the rewards",
+    "DILUTED": "credit noise: the agent's own choices explain little of its reward, and no "
+    "normalization changes this",
+    "LAZY": "no exploration: the agent always does the same, and no normalization changes this",
 }
-"""What each cause says, in a few words."""
+"""Each cause in the words of the field, and what is wrong."""
 
 
 def _averaged(f: Findings) -> str:
@@ -150,8 +151,8 @@ def _advice(f: Findings) -> str:
         return "No scheme of the catalogue is better for these agents on this log."
     if f.bearing and not f.scheme.groups_by_agent:
         return (
-            f"No agent loses enough to name a cause, so {now.name} may stay: per-agent statistics "
-            "are safe, and not expected to change much."
+            f"No agent loses enough signal to name a cause, so keep {now.name}. Per-agent "
+            "statistics are safe, but are not expected to change much."
         )
     return ""
 
@@ -162,7 +163,7 @@ def _cost(f: Findings) -> str:
         return ""
     return (
         f"The cost: one agent's reward varies {spread.max() / spread.min():.2g} times as much as "
-        "another's, and equal scales take from the loud ones' reward what they give to the quiet."
+        "another's, and equal scales give quiet agents a part of the loud agents' step."
     )
 
 

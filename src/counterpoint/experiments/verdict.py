@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.diagnose.recommend import MEANING
 from counterpoint.experiments.pairs import Pair
 from counterpoint.report.comparison_result import Comparison, read_comparison
@@ -72,8 +73,8 @@ def effect_of(result: Comparison, pair: Pair) -> str | None:
 def _decoupling_sentence(decoupling: Mapping[str, Any], pair: Pair) -> str:
     if decoupling["verdict"] == "no-op":
         return (
-            f"Decoupling by agent is a no-op here: under {pair.name} it leaves every advantage as "
-            "it is, or no condition under which it could matter was found."
+            f"Decoupling by agent is a no-op here: under {pair.name} it changes no advantage, "
+            "or no condition under which it could matter was detected."
         )
     if decoupling["verdict"] == "cannot tell":
         return "The untrained team's rewards cannot tell whether decoupling by agent can matter."
@@ -91,12 +92,11 @@ def _decoupling_sentence(decoupling: Mapping[str, Any], pair: Pair) -> str:
 def _effect_sentence(result: Comparison, pair: Pair, effect: str | None) -> str:
     if effect is None:
         return (
-            "Its effect was not measured: compare a scheme with and without statistics of each "
-            "agent's own."
+            "Its effect was not measured: compare a scheme with and without per-agent statistics."
         )
     name = pair.decoupled_name or ""
     if name == result.decision.arm:
-        return ""  # the evidence has said so
+        return ""  # the evidence has the same numbers
     change = result.differences[name].returns
     meaning = reading(change, result.decision)
     return f"{name} minus {pair.name} is {numbers(change)} in return: {meaning}."
@@ -104,21 +104,21 @@ def _effect_sentence(result: Comparison, pair: Pair, effect: str | None) -> str:
 
 def _collapse_sentences(schemes: Mapping[str, Any]) -> list[str]:
     """One sentence a cause: which agents, under which schemes."""
-    found: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    causes: dict[str, dict[tuple[str, ...], list[str]]] = {}
     for name, scheme in schemes.items():
         for cause in sorted({agent["cause"] or "" for agent in scheme["agents"].values()} - {""}):
-            whose = tuple(a for a, told in scheme["agents"].items() if told["cause"] == cause)
-            found.setdefault(cause, {}).setdefault(whose, []).append(name)
+            struck = tuple(a for a, facts in scheme["agents"].items() if facts["cause"] == cause)
+            causes.setdefault(cause, {}).setdefault(struck, []).append(name)
     return [
-        f"{cause}: "
-        + "; ".join(f"{', '.join(whose)} under {', '.join(names)}" for whose, names in by.items())
+        f"{cause} ({CAUSE_WORDS[cause]}): "
+        + "; ".join(f"{', '.join(agents)} under {', '.join(names)}" for agents, names in by.items())
         + "."
-        for cause, by in found.items()
+        for cause, by in causes.items()
     ]
 
 
 def _better_baselines(result: Comparison) -> str:
-    """Baselines above the recommended scheme, which need a world that can answer them."""
+    """Baselines above the recommended scheme, which query the world."""
     best = result.schemes.get(result.recommended)
     if best is None or best.returns.value is None:
         return ""
@@ -127,4 +127,4 @@ def _better_baselines(result: Comparison) -> str:
         for s in result.schemes.values()
         if s.kind == "baseline" and (s.returns.value or -math.inf) > best.returns.value
     ]
-    return f"Higher, where the world can answer it: {', '.join(better)}." if better else ""
+    return f"Higher, with queries to the world: {', '.join(better)}." if better else ""

@@ -1,6 +1,6 @@
 """What one call of a scheme could not use, in sentences: read from the kernel's edge-case counts.
 
-`TeamCredit` says each sentence once. The counts of every update stand in its metrics.
+`TeamCredit` logs each sentence once. Its metrics hold the counts of every update.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WORTH = {
 class Dropped:
     """Looks at the counts of every update.
 
-    What is remembered decides only which sentences are said, never an advantage.
+    Its memory decides only which sentences are logged, never an advantage.
 
     Args:
         components: [K] names of the reward components, for the sentences.
@@ -83,9 +83,9 @@ class Dropped:
         return {
             f"component {k}": (
                 f"missing: no row of update {update} ({rows} rows) has a value of "
-                f"{self._name(k)}, which rows like them had in earlier updates. They are worth the "
-                "sum of their other components. The metric counterpoint/missing counts rows that "
-                "lack a component in every update."
+                f"{self._name(k)}, which rows like them had in earlier updates. They count with "
+                "the sum of their other components. In every update, the metric "
+                "counterpoint/missing counts rows that lack a component."
             )
             for k in lost
         }
@@ -118,10 +118,10 @@ def _missing_rows(update: int, tally: Tally) -> dict[str, str]:
     if tally.left_out == tally.rows:
         return {
             "no rewards": (
-                f"missing: none of the {tally.rows} rows of update {update} has a reward: every "
-                "reward function answered None or NaN. All advantages are 0, nothing is learned "
-                "from this update, and the training goes on. The metric counterpoint/left_out "
-                "counts rows without a reward in every update."
+                f"missing: none of the {tally.rows} rows of update {update} has a reward, since "
+                "every reward function returned None or NaN. All advantages are 0, this update "
+                "changes nothing, and the training continues. In every update, the metric "
+                "counterpoint/left_out counts rows without a reward."
             )
         }
     return {

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import AnyScheme, Scheme, scheme_name
 from counterpoint.diagnose import CAUSES, REMEDIES, Diagnosis, diagnose
+from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.recorder import plain
 from counterpoint.records import LABELS, Decisions
 
 ELSEWHERE = ("all_missing", "constant", "too_few", "groups_of_one", "agent_missing")
-"""Faults that are counted in every update and said there (`dropped`), or that more updates mend."""
+"""Faults that `dropped` reports in every update, or that more updates mend."""
 SAME = 1e-9
 """Advantages whose twins differ by no more, relative to the largest, are the same."""
 Update = tuple[int, NDArray[np.float64], Mapping[str, Any]]
@@ -26,7 +27,7 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
     """A key and a sentence for each thing that is wrong: the rows, a no-op, an agent's signal.
 
     Args:
-        updates: the latest ones; labels `agent` and `rollout` are needed, else nothing is said.
+        updates: the latest ones; without labels `agent` and `rollout` there are no warnings.
         scheme: under which they were trained.
     """
     decisions = decisions_of(updates)
@@ -36,7 +37,7 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
         return {
             "not diagnosed": (
                 f"not diagnosed: {scheme_name(scheme)} is made of several schemes. Its advantages "
-                "are right, but no agent's learning signal is looked at while it trains."
+                "are right, but no agent's learning signal is checked during training."
             )
         }
     try:
@@ -66,9 +67,10 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
         if label := CAUSES[cause]:
             name = diagnosis.agents[k]
             sentences[f"{label} {name}"] = (
-                f"{label}: agent '{name}' loses its learning signal under {diagnosis.scheme}. "
-                f"{REMEDIES[label]} {_advice(diagnosis, k)}(A recorded log and counterpoint "
-                "diagnose say more.)"
+                f"{label}: agent '{name}' loses its learning signal under {diagnosis.scheme} "
+                f"({CAUSE_WORDS[label]}). "
+                f"{REMEDIES[label]} {_advice(diagnosis, k)}(For details, run counterpoint diagnose "
+                "on a recorded log.)"
             )
     return sentences
 

@@ -1,4 +1,4 @@
-"""A decision in words: a headline of at most 15 words, and sentences that let it be re-derived.
+"""A decision in words: a headline of at most 15 words, and sentences from which it follows.
 
 `headline` stands at the top of the page, of the terminal and of `--json`; `decision_sentences`
 below it. Both read the one `Decision` of a comparison, so they cannot say different things.
@@ -14,9 +14,9 @@ from counterpoint.stats.decision import ENOUGH, LEVEL, Contrast, Decision, Stand
 
 MOST_WORDS = 15
 MOST_SEEDS = 1000
-"""An estimate of more seeds than this is not written out: the difference is next to none."""
+"""A larger estimate of seeds is not printed: the difference is close to 0."""
 NOT_THE_SCHEMES = ("DILUTED", "LAZY")
-"""Causes that no normalization makes: noisy credit, and a policy that explores nothing."""
+"""Causes that no normalization makes: credit noise, and no exploration."""
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -67,13 +67,13 @@ def _cannot_tell(result: Comparison, decision: Decision, contest: Contest) -> st
         seeds = f"{decision.seeds:,} seeds"
         return f"No scheme differs significantly from {decision.reference} with {seeds}."
     return (
-        f"{decision.seeds:,} seeds cannot tell {contest.ours.name} from {contest.theirs.name}; "
-        f"about {needed:,} would do."
+        f"{decision.seeds:,} seeds cannot distinguish {contest.ours.name} from "
+        f"{contest.theirs.name}; about {needed:,} would do."
     )
 
 
 def _is_larger(result: Comparison, decision: Decision) -> bool:
-    """Whether the largest significant difference is larger than the one that cannot be told."""
+    """Whether the largest significant difference is larger than the one that is undecided."""
     largest = result.differences[decision.largest or ""].returns.value or 0.0
     return abs(largest) > abs(decision.contrast.value or 0.0)
 
@@ -84,7 +84,7 @@ def stopped(scheme: SchemeResult) -> int:
 
 
 def levels(one: SchemeResult, other: SchemeResult) -> tuple[str, str]:
-    """The returns of two schemes, with as many decimals as it takes to tell them apart."""
+    """The returns of two schemes, with as many decimals as it takes to distinguish them."""
     a, b = one.returns.value, other.returns.value
     for places in range(2, 9):
         shown = fixed(a, places), fixed(b, places)
@@ -149,7 +149,7 @@ READINGS = {"better": "significantly higher", "worse": "significantly lower", "s
 
 
 def reading(contrast: Contrast, decision: Decision) -> str:
-    """What the rule says of a difference, be it of returns or of reward-weighted returns."""
+    """The rule's result for a difference of returns or of reward-weighted returns."""
     known = standing(contrast, decision.level, decision.seeds)
     if known != "unclear":
         return READINGS[known]
@@ -161,7 +161,7 @@ def reading(contrast: Contrast, decision: Decision) -> str:
 
 
 def _others(decision: Decision) -> str:
-    """What is known of the arms that the evidence does not name."""
+    """The results of the arms that the evidence does not name."""
     if decision.seeds < ENOUGH and set(decision.standings.values()) == {"unclear"}:
         return ""
     words: dict[Standing, str] = {
@@ -191,12 +191,12 @@ def _advice(decision: Decision) -> str:
         return f"Take at least {ENOUGH} seeds." if few else "No number of seeds can be estimated."
     if needed > MOST_SEEDS:
         return (
-            f"To tell {arm} from {decision.reference} would take more than {MOST_SEEDS:,} seeds: "
-            "the difference, if there is one, is likely inside the interval."
+            f"More than {MOST_SEEDS:,} seeds would be needed to distinguish {arm} from "
+            f"{decision.reference}: the difference, if there is one, is likely inside the interval."
         )
     return (
-        f"About {needed:,} seeds would tell {arm} from {decision.reference}: an estimate from the "
-        f"spread of the paired differences over {counted(decision.seeds, 'seed')}."
+        f"About {needed:,} seeds would distinguish {arm} from {decision.reference}. This is an "
+        f"estimate from the paired differences over {counted(decision.seeds, 'seed')}."
     )
 
 

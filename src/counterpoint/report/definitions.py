@@ -26,45 +26,49 @@ _SHARED = {
         "signal_share",
         "Signal share",
         "σₖ² / σ²: how much of the scale that divides the advantages is the agent’s own "
-        "variance. Near 0, somebody else’s noise sets its step size and it is drowned.",
+        "variance. Near 0, other agents’ noise sets its step size (DROWNED, a variance mismatch).",
     ),
     "dead_rate": Definition(
         "dead_rate",
         "Dead rate",
-        "The share of the agent’s decisions without an advantage, because every reward in the "
-        "group was the same, the group was too small, or the reward is missing. Such decisions "
-        "teach nothing. An agent that has finished learning is dead too: read it beside the "
-        "regret.",
+        "The share of the agent’s decisions without an advantage: all rewards of the group were "
+        "equal, the group was too small, or the reward is missing. The agent learns nothing from "
+        "such decisions. An agent that has finished learning has a high dead rate too, so read it "
+        "beside the return.",
     ),
     "cause": Definition(
         "cause",
         "Cause",
-        "Why an agent’s signal is lost under the scheme, named only where the evidence passes a "
-        "calibrated threshold. The remedy is often not decoupling.",
+        "Why an agent’s signal is lost under the scheme: dead groups (DEAD), a variance mismatch "
+        "(DROWNED), a baseline offset (OFFSET), credit noise (DILUTED), advantage spikes (SPIKY) "
+        "or no exploration (LAZY). A cause is named only if the evidence passes a calibrated "
+        "threshold. The remedy is often not decoupling.",
     ),
     "kept": Definition(
         "kept",
         "Signal kept",
-        "The signal-to-noise ratio (in power) of the agent’s gradient under the scheme, over the "
-        "best that other statistics make of the same samples: pooled, per agent, per prompt, or "
-        "per prompt and agent. 1 is nothing lost, 0 is everything; at a quarter, four times the "
-        "rollouts would be needed. Both ratios are sums over all updates at which the agent could "
-        "still improve, since one update alone says little; the best statistics are chosen on one "
-        "half of the updates and evaluated on the other. Where agents share parameters, the noise "
-        "is at least the mean noise of an agent. Unknown where no statistics show a signal.",
+        "The signal-to-noise ratio (in power) of the agent’s gradient under the scheme, divided by "
+        "the best ratio that other statistics get from the same samples: pooled, per agent, per "
+        "prompt, or per prompt and agent. 1 means that nothing is lost, and 0 that everything is; "
+        "at a quarter, four times the rollouts would be needed. Both ratios are sums over all "
+        "updates at which the agent could still improve, since one update alone says little. The "
+        "best statistics are chosen on one half of the updates and evaluated on the other. If "
+        "agents share parameters, the noise is at least the mean noise of an agent. The number is "
+        "unknown if no statistics show a signal.",
     ),
     "noise": Definition(
         "noise",
         "Task noise",
-        "The share of the gradient’s power that is noise under the best of those statistics: what "
-        "no normalization can mend. Larger batches lower it, and so does better credit (rewards "
-        "of one’s own, difference rewards, a counterfactual baseline).",
+        "The share of the gradient’s power that is noise under the best of those statistics. No "
+        "normalization removes it. Larger batches lower it, and so does better credit (a reward "
+        "component for each agent, difference rewards, a counterfactual baseline).",
     ),
     "difficulty": Definition(
         "difficulty",
         "Difficulty",
-        "DILUTED: less than an eighth of the variance of the agent’s reward is explained by its "
-        "own choices, whatever normalizes it. That is no collapse: the agent may learn, slowly.",
+        "Credit noise (DILUTED): the agent’s own choices explain less than an eighth of the "
+        "variance of its reward, under every normalization. This is no collapse: the agent may "
+        "learn, but slowly.",
     ),
 }
 
@@ -80,16 +84,16 @@ COMPARISON = (
         "weighted",
         "Reward-weighted return",
         "The return of the same policies with each part weighted by the reward that is paid for "
-        "it, so that parts with large rewards count for more. Higher is better. A scheme may win "
-        "the return and lose here: the loss is the cost of the scheme.",
+        "it, so that parts with large rewards count for more. Higher is better. A scheme may raise "
+        "the return and lower this number: the loss is the cost of the scheme.",
     ),
     Definition(
         "difference",
         "Difference",
         "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
-        "contexts, targets and noise. An interval that holds 0 means that these seeds cannot "
-        "tell the two apart. “Ahead in” is the share of seeds on which the scheme beats "
-        "the reference, ties counting half.",
+        "contexts, targets and noise. If the interval contains 0, the difference is not "
+        "statistically significant. “Ahead in” is the share of seeds on which the scheme beats "
+        "the reference, and ties count half.",
     ),
     Definition(
         "accuracy",
@@ -101,9 +105,9 @@ COMPARISON = (
     Definition(
         "collapsed",
         "Collapsed",
-        "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal, the "
-        "whole 95% interval of that share included, while the agent could still improve. A "
-        "gradient that cannot be told from zero in one update is no collapse.",
+        "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal while "
+        "the agent could still improve. The whole 95% interval of that share must lie below a "
+        "quarter. A gradient that is indistinguishable from 0 in one update is no collapse.",
     ),
     _SHARED["noise"],
     _SHARED["difficulty"],
@@ -132,14 +136,14 @@ _STEPWISE = (
         "return",
         "Return",
         "The sum of all agents’ own rewards over an episode, in the world’s own unit: the mean of "
-        "fresh episodes of the trained team, actions sampled. Shown is the interquartile mean "
+        "fresh episodes of the trained team, with sampled actions. Shown is the interquartile mean "
         "over seeds (the mean of the middle half) with a 95% bootstrap interval.",
     ),
     Definition(
         "weighted",
         "Reward-weighted return",
-        "The return of the same episodes with each agent’s part weighted by its stakes, weights of "
-        "mean 1. Higher is better. With equal stakes, or a common reward, it is the return itself "
+        "The return of the same episodes with each agent’s part weighted by its stakes (weights of "
+        "mean 1). Higher is better. With equal stakes, or a common reward, it is the return itself "
         "and is not shown.",
     ),
     Definition(
@@ -152,25 +156,26 @@ _STEPWISE = (
         "difference",
         "Difference",
         "Scheme minus reference, seed by seed: the same seed gives every scheme the same networks "
-        "to begin with, and the same worlds. An interval that holds 0 means that these seeds "
-        "cannot tell the two apart. “Ahead in” is the share of seeds on which the scheme beats "
-        "the reference, ties counting half.",
+        "to begin with, and the same worlds. If the interval contains 0, the difference is not "
+        "statistically significant. “Ahead in” is the share of seeds on which the scheme beats "
+        "the reference, and ties count half.",
     ),
     Definition(
         "credit",
         "Credit",
-        "Where agents are paid in common: the correlation of each agent’s advantages with its own "
-        "discounted rewards from there on, within equal steps of the episode, averaged over "
-        "agents and measured updates. 0 is credit that knows nothing of the agent’s own reward; "
-        "more is not always better, since helping others is not in it.",
+        "Under a common reward: the correlation of each agent’s advantages with its own discounted "
+        "rewards from there on, within equal steps of the episode, averaged over agents and "
+        "measured updates. 0 means that credit is independent of the agent’s own reward. More is "
+        "not always better, since the number ignores what an agent does for others.",
     ),
     _SHARED["kept"],
     Definition(
         "collapsed",
         "Collapsed",
-        "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal, the "
-        "whole 95% interval of that share included, while the team could still improve. A map or "
-        "a live view judges the last ten measurements; before the tenth there is no verdict.",
+        "A scheme collapses an agent if it keeps less than a quarter of the agent’s signal while "
+        "the team could still improve. The whole 95% interval of that share must lie below a "
+        "quarter. A map or a live view judges the last ten measurements; before the tenth there is "
+        "no verdict.",
     ),
     _SHARED["noise"],
     _SHARED["difficulty"],
@@ -187,15 +192,16 @@ _STEPWISE = (
 
 
 _TEXT = {
-    "return": "The team’s success in fresh episodes of the trained team, answers sampled, in the "
-    "unit that the world names; what agents are paid for it is another matter. Shown is the "
+    "return": "The team’s success in fresh episodes of the trained team, with sampled answers, in "
+    "the unit that the world names. It does not depend on what agents are paid. Shown is the "
     "interquartile mean over seeds (the mean of the middle half) with a 95% bootstrap interval.",
-    "weighted": "There is none: the return is the team’s success, whatever agents are paid.",
+    "weighted": "Not defined here: the return is the team’s success, which does not depend on what "
+    "agents are paid.",
     "difference": "Scheme minus reference, seed by seed: the same seed gives every scheme the same "
-    "adapters to begin with, and the same tasks. An interval that holds 0 means that these seeds "
-    "cannot tell the two apart. “Ahead in” is the share of seeds on which the scheme beats the "
-    "reference, ties counting half.",
-    "control": "Everybody is paid the same, on the episodes of a team that takes every word alike. "
+    "adapters to begin with, and the same tasks. If the interval contains 0, the difference is not "
+    "statistically significant. “Ahead in” is the share of seeds on which the scheme beats the "
+    "reference, and ties count half.",
+    "control": "All agents are paid the same, on episodes of a team that takes every word alike. "
     "There decoupling by agent must change no advantage, by arithmetic; if it did, the comparison "
     "itself would be wrong. It is left out where agents do not all speak equally often.",
 }
@@ -214,10 +220,10 @@ DIAGNOSIS = (
     Definition(
         "signal_kept",
         "Signal kept",
-        "How much of the differences of the agent’s own reward arrives in its advantages, beside "
-        "everything else that does, over the best of four groupings (pooled, by agent, by prompt, "
-        "by prompt and agent). It is an upper bound from rewards alone: gradients can show less. "
-        "1 is all that any of them keeps.",
+        "How well the agent’s advantages carry the differences of its own reward, divided by the "
+        "same number under the best of four groupings (pooled, by agent, by prompt, by prompt and "
+        "agent). It is an upper bound from rewards alone: gradients may show less. 1 means that "
+        "no grouping keeps more.",
     ),
     _SHARED["inflation"],
     _SHARED["signal_share"],
@@ -274,7 +280,7 @@ TRAINING = (
         "cosine",
         "Cosine",
         "Between the agent’s gradients in two halves of the batch: 1 is a gradient without noise, "
-        "around 0 it cannot be told from noise.",
+        "around 0 it is indistinguishable from noise.",
     ),
     Definition(
         "share",

@@ -6,6 +6,7 @@ At most 15 words, the finding first; every number in it stands in the tables bel
 from __future__ import annotations
 
 from counterpoint.diagnose import FEWEST_ROLLOUTS
+from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.report.diagnosis_result import Diagnosis, Fault
 from counterpoint.report.numerals import ABSENT, percent, significant
 from counterpoint.report.verdicts import Fact, Verdict
@@ -16,24 +17,17 @@ SAME = 1e-9
 MOST = 0.5
 """A healthy headline needs every agent to keep at least so much of its signal."""
 
-WORDS = {
-    "DEAD": "dead groups",
-    "DROWNED": "variance mismatch",
-    "OFFSET": "a baseline offset",
-    "SPIKY": "advantage spikes",
-    "DILUTED": "credit noise",
-    "LAZY": "no exploration",
-}
-"""Each cause in the words of the field."""
+WORDS = {**CAUSE_WORDS, "OFFSET": "a baseline offset", "DROWNED": "a variance mismatch"}
+"""Each cause in the words of the field, inside of a sentence."""
 
 _FAULTS = {
     "all_missing": "All {count} rewards are missing, so there is nothing to learn from.",
-    "constant": "Nobody learns: the reward never varies in this log.",
+    "constant": "No agent can learn: the reward never varies in this log.",
     "two_runs": "{count} keys occur twice or more: the log holds several runs.",
     "repeated_keys": "{count} keys occur more than once, with different rewards.",
     "too_few": "{count} rollouts with a reward are too few; a verdict needs {fewest}.",
 }
-"""The headline of each fault that leaves nothing to tell."""
+"""The headline of each fault that prevents a verdict."""
 
 
 def diagnosis_verdict(result: Diagnosis) -> Verdict:
@@ -71,7 +65,7 @@ def headline(result: Diagnosis) -> str:
 
 def _of_fault(fault: Fault | None) -> str:
     if fault is None:
-        return "This log cannot tell."
+        return "This log does not allow a verdict."
     text = _FAULTS[fault.code].format(count=f"{fault.count:,}", fewest=FEWEST_ROLLOUTS)
     if fault.count == 1:
         text = text.replace("1 rollouts with a reward are", "1 rollout with a reward is")
@@ -85,7 +79,7 @@ def _of_constant(names: list[str], agents: int, use: str) -> str:
 
 
 def _of_causes(sick: dict[str, str], agents: int, use: str) -> str:
-    """`2 of 4 agents lose signal to variance mismatch (DROWNED); use happo_per_agent.`"""
+    """`2 of 4 agents lose signal to a variance mismatch (DROWNED); use happo_per_agent.`"""
     codes = list(dict.fromkeys(sick.values()))
     who = f"{len(sick)} of {agents} agents" if agents > 1 else "The agent"
     lose = "loses" if len(sick) == 1 else "lose"
@@ -124,7 +118,7 @@ def _of_health(result: Diagnosis) -> str:
         return f"Decoupling could matter ({codes}), but no agent loses its signal{keep}."
     if (result.max_difference or 0.0) <= SAME:
         return f"Decoupling by agent changes nothing here, and no agent loses its signal{keep}."
-    return f"No agent loses its signal, and no reason for decoupling was found{keep}."
+    return f"No agent loses its signal, and no reason for decoupling was detected{keep}."
 
 
 def _causes_fact(result: Diagnosis) -> Fact:

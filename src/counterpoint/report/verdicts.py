@@ -38,7 +38,7 @@ class Verdict:
 
 
 def comparison_verdict(result: Comparison) -> Verdict:
-    """What to use, by how much, at which cost, and what the control says."""
+    """The scheme to use, its effect and its cost, and the result of the control."""
     why = result.why or " ".join(decision_sentences(result))
     return Verdict(headline(result), why, (_gain(result), _weighted(result), _control(result)))
 
@@ -59,7 +59,7 @@ def _weighted(result: Comparison) -> Fact:
     if contest is None:
         return Fact(WEIGHTED, ABSENT, "nothing to compare with")
     if contest.ours.weighted_returns.value is None and result.kind == "text":
-        return Fact(WEIGHTED, "none", "the return is the team’s success, whatever agents are paid")
+        return Fact(WEIGHTED, "none", "the return is the team’s success, not what agents are paid")
     if contest.ours.weighted_returns.value is None and result.sampled:
         return Fact(WEIGHTED, "none", "the return is the reward actually paid")
     levels = (contest.ours.weighted_returns, contest.theirs.weighted_returns)
@@ -77,8 +77,8 @@ def _control(result: Comparison) -> Fact:
     }
     known = {name: significant(v, 2) for name, v in largest.items() if v is not None}
     parts = [f"{name} differ by at most {value}" for name, value in known.items()]
-    said = f"With {control.setting or 'everybody present'}, {' and '.join(parts)}."
-    return Fact(title, control.decoupling or ABSENT, said if parts else "")
+    sentence = f"With {control.setting or 'all agents present'}, {' and '.join(parts)}."
+    return Fact(title, control.decoupling or ABSENT, sentence if parts else "")
 
 
 def _change(
@@ -95,8 +95,8 @@ def _change(
     against = f"{' against '.join(e.shown(places) for e in known)} for {other}"
     if change.value is None:
         return Fact(title, ABSENT, "not measured", f"{against}." if len(known) == 2 else "")
-    found = Estimate(change.value, change.low, change.high, decision.seeds)
-    below = found.bounds(places, signed=True)
+    difference = Estimate(change.value, change.low, change.high, decision.seeds)
+    below = difference.bounds(places, signed=True)
     if change.low is not None:
         below = f"95% interval {below}"
     if change.p is not None:
@@ -105,4 +105,4 @@ def _change(
     meaning = reading(change, decision)
     meaning = f"{meaning[:1].upper()}{meaning[1:]}"
     note = f"{meaning}: {against}." if len(known) == 2 else f"{meaning}."
-    return Fact(title, found.shown(places, signed=True), below, f"{note} {extra}".strip())
+    return Fact(title, difference.shown(places, signed=True), below, f"{note} {extra}".strip())
