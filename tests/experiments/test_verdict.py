@@ -55,7 +55,7 @@ def test_below_five_seeds_nothing_is_recommended_and_the_seeds_to_take_are_said(
     found = of_two(0.1, 0.3, p=1e-9, seeds=4)
     assert found["recommended"] is None
     assert found["headline"] == "Four seeds are too few to choose a scheme; about 5 would do."
-    assert "an estimate from the spread" in found["why"]
+    assert "an estimate from the paired differences" in found["why"]
 
 
 def test_the_best_is_recommended_and_its_cost_is_told():
@@ -66,7 +66,7 @@ def test_the_best_is_recommended_and_its_cost_is_told():
     lost = {"happo_per_agent": difference(0.1, 0.3, weighted=(-0.09, -0.01))}
     found = judged(schemes, lost)
     assert found["recommended"] == "happo_per_agent"
-    assert "DROWNED: quiet under mappo_pooled." in found["why"]
+    assert "DROWNED (variance mismatch): quiet under mappo_pooled." in found["why"]
     assert "reward-weighted return is lower by 0.0500 [0.0100, 0.0900], signif" in found["why"]
     assert "C1" in found["why"]
     assert found["headline"] == (
@@ -86,7 +86,7 @@ def test_a_baseline_is_named_beside_the_recommendation_never_as_it():
     differences = {"happo_per_agent": difference(0.1, 0.3), "counterfactual": difference(0.2, 0.3)}
     found = judged(schemes, differences)
     assert found["recommended"] == "happo_per_agent"
-    assert "Higher, where the world can answer it: counterfactual (0.950)" in found["why"]
+    assert "Higher, with queries to the world: counterfactual (0.950)" in found["why"]
 
 
 def test_no_op_is_said():
