@@ -41,8 +41,8 @@ class Decisions:
     action: NDArray[Any] | None = None
     """[N] what was decided, where the log says so (`action` or `answer`)."""
     notices: tuple[str, ...] = ()
-    """How a log was understood, where that is not plain: what a column was taken for, what is
-    absent, which columns were not read."""
+    """How a log was interpreted, if that is not obvious: the meaning of columns with other names,
+    what is absent, and which columns were not read."""
 
     def __post_init__(self) -> None:
         if self.rewards.ndim != 2 or self.rewards.shape[1] != len(self.components):

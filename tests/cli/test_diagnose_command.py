@@ -126,7 +126,7 @@ def test_columns_of_other_names_are_mapped_and_said(tmp_path, capsys):
     printed = capsys.readouterr()
     assert json.loads(printed.out)["rows"] == 8
     assert sorted(json.loads(printed.out)["agents"]) == ["a", "b"]
-    assert "columns are taken for: prompt = 'uid', agent = 'who', reward = 'score'" in printed.err
+    assert "columns are read as: prompt = 'uid', agent = 'who', reward = 'score'" in printed.err
     assert "columns that are not read: n" in printed.err
     for bad, said in (("uid", "NAME=MEANING"), ("gain=reward", "no column 'gain' among uid, who")):
         assert main([*words, bad]) == 2

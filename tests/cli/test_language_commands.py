@@ -60,7 +60,7 @@ def test_the_table_and_the_page_have_what_a_text_world_has(tmp_path, capsys):
     assert "random words" in told
     assert "Score" in told
     assert "Worst" not in told
-    assert "whatever agents are paid" in " ".join(told.split())
+    assert "not what agents are paid" in " ".join(told.split())
     page = (tmp_path / "out" / "report.html").read_text()
     assert "over updates" in page
     assert "steps played" not in page

@@ -54,7 +54,7 @@ def test_trl_completions():
     ]  # fmt: skip
     assert found.step.tolist() == [1, 1, 1]
     assert "components of the reward: accuracy_reward, format_reward" in said
-    assert "no column 'agent': all rows are taken for one agent" in said
+    assert "no column 'agent': all rows belong to one agent" in said
     assert "no column 'rollout': the rows of each prompt are numbered" in said
     assert "columns that are not read: completion, advantage" in said
     assert "'step'" not in said
@@ -67,7 +67,7 @@ def test_a_reward_function_may_be_called_accuracy_and_one_can_be_left_out():
     one, said = read(*rows, columns={"format": "reward"})
     assert one.components == ("reward",)
     assert one.rewards.tolist() == [[0], [1]]
-    assert "columns are taken for: reward = 'format'" in said
+    assert "columns are read as: reward = 'format'" in said
     assert "not read: completion, accuracy, entropy, advantage" in said
 
 
@@ -121,9 +121,9 @@ def test_verl_rollout_dump():
     assert labels(found, "prompt", "rollout") == [
         ["user\n2+2?", "user\n2+2?", "3+3?"], [0, 1, 0],
     ]  # fmt: skip
-    assert "columns are taken for: prompt = 'input', reward = 'score'" in said
-    assert "score, acc could each be the reward: 'score' is taken" in said
-    assert "--columns acc=reward takes another" in said
+    assert "columns are read as: prompt = 'input', reward = 'score'" in said
+    assert "score, acc could each be the reward: 'score' is used" in said
+    assert "--columns acc=reward selects another" in said
     assert "columns that are not read: output, gts, acc, pred" in said
 
 
@@ -139,7 +139,7 @@ def test_verl_batch_of_several_agents():
     assert labels(found, "agent")[0][:2] == ["solver", "checker"]
     assert labels(found, "context") == [["gsm"] * 8]
     assert "context = 'data_source'" in said
-    assert "no column 'step': all rows are taken for one training update" in said
+    assert "no column 'step': all rows belong to one training update" in said
     assert "not read" not in said
 
 
@@ -150,7 +150,7 @@ def test_where_uid_and_prompt_are_both_there_ours_is_taken_and_the_other_can_be(
     ]
     found, said = read(*rows)
     assert labels(found, "prompt") == [["same text"] * 2]
-    assert "prompt, uid could each be the prompt: 'prompt' is taken; --columns uid=prompt" in said
+    assert "prompt, uid could each be the prompt: 'prompt' is used; --columns uid=prompt" in said
     found, said = read(*rows, columns={"uid": "prompt"})
     assert labels(found, "prompt") == [["u1", "u2"]]
     assert "could each be" not in said
@@ -162,7 +162,7 @@ def test_a_label_that_some_rows_lack_is_not_guessed_and_uneven_agents_are_number
     del rows[1]["request_id"]
     found, said = read(*rows)
     assert labels(found, "rollout") == [[0, 1, 2, 0]]
-    assert "no column 'rollout': row g of an agent in a prompt is taken for rollout g" in said
+    assert "no column 'rollout': row g of an agent in a prompt is rollout g" in said
     assert "columns that are not read: request_id" in said
 
 
@@ -205,7 +205,7 @@ def test_verifiers_results_do_not_take_the_right_answer_for_an_action():
     assert found.action is None
     assert found.rewards.tolist() == [[1], [0]]
     assert labels(found, "rollout") == [[0, 1]]
-    assert "--columns example_id=prompt takes another" in said
+    assert "--columns example_id=prompt selects another" in said
 
 
 def test_verifiers_episodes():
@@ -283,7 +283,7 @@ def test_our_own_log_is_read_without_a_word():
 
 def test_a_log_without_step_or_prompt_says_what_that_means():
     assert read(without("step"))[1] == (
-        "no column 'step': all rows are taken for one training update"
+        "no column 'step': all rows belong to one training update"
     )
     found, said = read(without("prompt"), without("prompt", rollout=1))
     assert said == "no column 'prompt': all rows are one prompt"
@@ -304,7 +304,7 @@ def test_a_prompt_that_comes_back_in_the_group_format_is_counted():
     group = {"prompt_id": "p", "agent": "a", "step": 0, "rewards": [1, 0]}
     found, said = read(group, group, {**group, "rewards": [0, 0, 1]})
     assert labels(found, "prompt") == [["p"] * 2 + ["p (group 2)"] * 2 + ["p (group 3)"] * 3]
-    assert "records whose prompt came back for the same agent: 2" in said
+    assert "records with a prompt that came back for the same agent: 2" in said
     assert read(group, {**group, "step": 1})[1] == ""
 
 
@@ -352,7 +352,7 @@ def test_what_is_only_absent_or_not_read_is_no_warning():
         warnings.simplefilter("error")
         found = read_decisions(io.BytesIO(json.dumps({**without("step"), "note": 1}).encode()))
     assert found.notices == (
-        "no column 'step': all rows are taken for one training update",
+        "no column 'step': all rows belong to one training update",
         "columns that are not read: note",
     )
 

@@ -30,8 +30,8 @@ class Diagnose:
 
     A log is JSON lines, CSV or .npz with one row a decision: prompt, rollout, agent, reward (or
     rewards: {component: number}), and optionally turn, role, context, step (the training update).
-    Columns that TRL, verl, ms-swift, AReaL, ART, rLLM and verifiers write are known by their names;
-    what was taken for what is printed.
+    The columns of TRL, verl, ms-swift, AReaL, ART, rLLM and verifiers are known by their names, and
+    the meaning of each is printed.
 
     Examples:
       counterpoint diagnose rewards.jsonl

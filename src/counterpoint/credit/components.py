@@ -21,7 +21,7 @@ def together(parts: Sequence[Part], rows: int, layout: Layout) -> tuple[Array, A
         layout: groups and scheme.
 
     Returns:
-        Values [N], which rows some component says something of ([N], None = all), what was met.
+        Values [N], the rows that some component has a value for ([N], None = all), and the counts.
     """
     a, scheme = layout.arrays, layout.scheme
     weights = _by_deviation(parts, layout) if scheme.weigh_by == "deviation" else None
@@ -44,7 +44,7 @@ def together(parts: Sequence[Part], rows: int, layout: Layout) -> tuple[Array, A
 
 
 def _used(parts: Sequence[Part]) -> Array | None:
-    """[N] rows of which some component says something; None = all."""
+    """[N] rows that some component has a value for; None = all."""
     used = None
     for part in parts:
         if part.ok is None:

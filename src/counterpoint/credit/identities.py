@@ -1,4 +1,4 @@
-"""Rows that cannot be told apart: one rollout of one agent at one turn, with two rewards.
+"""Rows that cannot be distinguished: one rollout of one agent at one turn, with two rewards.
 
 A prompt that is drawn twice in a batch, with rollouts numbered alike each time, would be averaged
 into nonsense by every scheme that takes rollouts together. Nothing is looked at closely unless
@@ -16,7 +16,7 @@ from counterpoint.credit.scheme import Scheme
 from counterpoint.errors import LabelError
 
 ORDER = ("batch", "prompt", "rollout", "agent", "role", "turn", "context")
-"""Labels that tell rows apart, in the order in which their ids are made elsewhere too."""
+"""Labels that distinguish rows, in the order in which their ids are made elsewhere too."""
 
 
 def refuse_repeated_rows(
@@ -24,7 +24,7 @@ def refuse_repeated_rows(
 ) -> None:
     """Check that a scheme that takes the rows of a rollout together knows which they are.
 
-    Rows of one agent in one rollout may differ where `turn` tells them apart. Without `turn` they
+    Rows of one agent in one rollout may differ if `turn` distinguishes them. Without `turn` they
     are the agent's turns in their order, which can be believed only where the rollout's rows stand
     side by side and `agent` (or `role`) is given.
 

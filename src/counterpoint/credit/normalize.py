@@ -29,7 +29,7 @@ class Part:
     weight: float
     """Its weight in the sum."""
     ok: Array | None
-    """[N] rows that it says something of; None = all."""
+    """[N] rows that it has a value for; None = all."""
     deviation: Array | None
     """[N] deviation of the row's scale group, where components are weighed by it."""
     size: Array | None
@@ -83,7 +83,7 @@ def normalized(column: Column, layout: Layout, center: Moments, scale: Moments) 
 def _centered(
     raw: Array, own: GroupMoments, s: Samples, layout: Layout, memory: Moments
 ) -> tuple[Array, Moments, Tally]:
-    """Values [N] minus their center, the memory after it, and what was met."""
+    """Values [N] minus their center, the memory after it, and the edge-case counts."""
     a, center = layout.arrays, layout.scheme.center
     tally = _tally(own, s, layout, "center")
     if center == "mean":
@@ -118,7 +118,7 @@ def _divisor(
     ok: Array | None,
     memory: Moments,
 ) -> tuple[Array, Moments, Tally]:
-    """The divisor [n] of each scale group after its guards, the memory, and what was met.
+    """The divisor [n] of each scale group after its guards, the memory, and the edge-case counts.
 
     It is 0 where there is nothing to divide by. `of` are the values [N] that `target` describes,
     and their rest.

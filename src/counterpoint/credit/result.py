@@ -1,4 +1,4 @@
-"""What `advantages` returns: the values, the state after the call, and what was met on the way."""
+"""What `advantages` returns: the values, the state after the call, and the edge-case counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterpoint.credit.segments import Array
 
 @dataclass(frozen=True)
 class Tally:
-    """How often each edge case was met. Under `normalize_first`, groups count once a component."""
+    """How often each edge case occurred. Under `normalize_first`, groups count once a component."""
 
     rows: int = 0
     """Rows given."""

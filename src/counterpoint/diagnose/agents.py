@@ -175,7 +175,7 @@ def varies(column: Floats, ids: Ids, n: int) -> NDArray[np.bool_]:
 
 
 def _flat(values: Floats, group: Ids, least: float) -> NDArray[np.bool_]:
-    """[N] whether nobody in the row's group has an advantage, beyond rounding.
+    """[N] whether all advantages of the row's group are 0, up to rounding.
 
     Scaled advantages are of the order of 1, which is the `least` that rounding is measured by:
     normalized components that cancel leave something of the order of 1e-16.

@@ -24,7 +24,7 @@ def collapsed_updates(evidence: Evidence, improvable: Bools, window: int = WINDO
 
     It does where the whole interval of signal kept lies below `LOW`, the best candidate shows
     signal worth keeping (`WORTH`), and the agent could still improve at every update of the
-    window. One update whose gradient is not told from 0 is no collapse.
+    window. One gradient that is indistinguishable from 0 is no collapse.
 
     Args:
         evidence: [..., T, V, A].

@@ -3,9 +3,9 @@
 | | holds if | read from |
 |---|---|---|
 | C1 | P(R given that k acts) differs from P(R) | who acts in which rollout, against its reward |
-| C2 | how often k acts goes with R | decisions a rollout, against the agent's reward |
+| C2 | how often k acts correlates with R | decisions a rollout, against the agent's reward |
 | C3 | agents have reward terms of their own | rewards that differ within a rollout (no test) |
-| C5 | R goes with the role, turn or context | the label's share of k's decisions, against reward |
+| C5 | R depends on the role, turn or context | the label's share of k's decisions, against reward |
 | C6 | memories keep different clocks while R drifts | agents absent from whole steps, and a trend |
 
 C1, C2 and C5 are tested on two levels: rollouts shuffled within their prompt and step, and whole

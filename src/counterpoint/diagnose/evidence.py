@@ -53,7 +53,7 @@ class Evidence:
     noise: Floats
     """Power of the agent's own noise."""
     heard: Floats
-    """Power of the noise that its signal has to be told from."""
+    """Power of the noise that the agent's signal competes with."""
     power: Floats
     """Measured power of the signal; `signal` itself where that is measured."""
     known: bool = False
@@ -137,7 +137,7 @@ def sample_noise(lengths: Floats, signal: Floats, count: int) -> Floats:
 
 
 def heard_noise(noise: Floats, together: bool) -> Floats:
-    """[..., A] the noise that each agent's signal has to be told from.
+    """[..., A] the noise that each agent's signal competes with.
 
     Args:
         noise: [..., A] each agent's own.

@@ -55,8 +55,8 @@ def read_decisions(
 
     Warns:
         TornLogWarning: the last line is incomplete; the records before it are returned.
-        LogNotice: what a column was taken for, where its name is not ours. All of that, what is
-            absent, and which columns are not read is in `Decisions.notices`, too.
+        LogNotice: the meaning of a column with a name that is not ours. `Decisions.notices` holds
+            the same, and what is absent, and which columns are not read.
     """
     found, guesses = _opened(source, columns)
     for guess in guesses:

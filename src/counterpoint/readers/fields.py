@@ -212,7 +212,7 @@ def check_label(where: str, name: str, value: Label | None) -> None:
 
 
 def json_text(at: str, value: Any) -> str:
-    """A list or an object as one text, by which it is told from others.
+    """A list or an object as one text, which identifies it.
 
     Raises:
         LogError: it holds half of a surrogate pair, a number that is too large, or too many levels.

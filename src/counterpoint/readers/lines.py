@@ -24,7 +24,7 @@ class TornLogWarning(LogWarning):
 
 
 class LogNotice(LogWarning):
-    """A meaning was guessed: which column of another name was taken for what."""
+    """The meaning of a column with another name was guessed."""
 
 
 @dataclass(frozen=True)

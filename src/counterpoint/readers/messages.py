@@ -23,7 +23,7 @@ def chat(messages: Sequence[Any], where: str, name: str, kind: str, **more: Any)
     """The episode of a conversation.
 
     Where messages of members without a name follow each other, with nobody else in between, they
-    may be of several members who cannot be told apart: `meta["unnamed_messages"]` counts them.
+    may be of several members who cannot be distinguished: `meta["unnamed_messages"]` counts them.
 
     Raises:
         LogError: as `events_of`.

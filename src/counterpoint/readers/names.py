@@ -64,7 +64,7 @@ NO_REWARD = re.compile(
 """Columns of numbers that are no rewards."""
 
 _REWARD_KINDS = {NUMBER, TRUTH, FIGURE}
-NO_STEP = "no column 'step': all rows are taken for one training update"
+NO_STEP = "no column 'step': all rows belong to one training update"
 _IGNORE = "ignore"
 
 
@@ -113,7 +113,7 @@ def plan_columns(kinds: Mapping[str, set[str]], chosen: Mapping[str, str] | None
     is_guessed = any(not _is_component(source) for source in components.values())
     is_foreign = bool(renamed or is_guessed or chosen or any(name in kinds for name in TEXTS))
     if renamed:
-        guesses.insert(0, "columns are taken for: " + _pairs(renamed))
+        guesses.insert(0, "columns are read as: " + _pairs(renamed))
     is_grouped = LIST in kinds.get(sources.get("rewards", ""), set())
     guesses += _supplied(sources, is_grouped) if is_foreign else []
     unread = [name for name in kinds if name not in taken and name]
@@ -184,8 +184,8 @@ def _take(
     if not rivals:
         return []
     return [
-        f"{listed(found)} could each be the {name}: '{found[0]}' is taken; --columns "
-        f"{rivals[0]}={name} takes another"
+        f"{listed(found)} could each be the {name}: '{found[0]}' is used; --columns "
+        f"{rivals[0]}={name} selects another"
     ]
 
 
@@ -228,7 +228,7 @@ def _take_reward(
         return notices
     components.update({name: name for name in guessed})
     return [
-        f"columns of numbers beside '{text}' are taken for components of the reward: "
+        f"columns of numbers beside '{text}' are read as components of the reward: "
         f"{listed(guessed)}; --columns NAME=ignore leaves one out"
     ]
 
@@ -237,10 +237,10 @@ def _supplied(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
     """What a foreign log leaves out and the reader adds."""
     guesses = []
     if "agent" not in sources:
-        guesses.append(f"no column 'agent': all rows are taken for one agent, '{ONE_AGENT}'")
+        guesses.append(f"no column 'agent': all rows belong to one agent, '{ONE_AGENT}'")
     if "rollout" not in sources and not is_grouped:
         guesses.append(
-            "no column 'rollout': row g of an agent in a prompt is taken for rollout g"
+            "no column 'rollout': row g of an agent in a prompt is rollout g"
             if "agent" in sources
             else "no column 'rollout': the rows of each prompt are numbered in the order of the log"
         )

@@ -79,16 +79,16 @@ def nested_of(first: Mapping[str, Any]) -> Nested | None:
 
 
 _ART = (
-    "each record's trajectories are taken for rollouts of one prompt: prompt = the number of the "
+    "each record's trajectories are read as rollouts of one prompt: prompt = the number of the "
     "record, rollout = the place among the agent's trajectories, agent = metadata.agent, or "
     f"'{ONE_AGENT}' where there is none"
 )
 _RLLM = (
-    "records are taken for episodes: prompt = 'task_hash', rollout = 'episode_id', step = "
+    "records are read as episodes: prompt = 'task_hash', rollout = 'episode_id', step = "
     "'training_step', agent = the trajectory's 'name', reward = the trajectory's 'reward'"
 )
 _VERIFIERS = (
-    "records are taken for episodes: prompt = the group's id or the task's key, rollout = 'id', "
+    "records are read as episodes: prompt = the group's id or the task's key, rollout = 'id', "
     "agent = the trace's agent, reward components = the trace's 'rewards', each times its weight"
 )
 

@@ -34,8 +34,8 @@ class Rows:
     def facts(self) -> list[str]:
         """What is absent or not read, and groups that came back, in sentences."""
         again = (
-            f"records whose prompt came back for the same agent: {self._again}; each is taken for "
-            "a group of its own"
+            f"records with a prompt that came back for the same agent: {self._again}; each is a "
+            "group of its own"
         )
         return [*self._plan.facts, *([again] if self._again else [])]
 

@@ -121,7 +121,7 @@ def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
 
 
 def _mark(change: Contrast, result: Comparison) -> str:
-    """`higher`, `lower`, or why neither is said."""
+    """`higher`, `lower`, or why the difference is undecided."""
     if change.value is None:
         return ""
     return reading(change, result.decision).removeprefix("significantly ").split(",")[0]

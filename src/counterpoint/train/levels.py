@@ -39,7 +39,7 @@ class Crediting:
     """A scheme, where it is applied, and whether the critic values each action (COMA)."""
 
     name: str
-    """Its name in the catalogue, `counterfactual`, or `custom`."""
+    """Its name in the catalogue (perhaps with fields that differ), or `counterfactual`."""
     scheme: Scheme
     """What normalizes, sample by sample."""
     level: Level

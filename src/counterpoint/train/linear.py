@@ -31,7 +31,7 @@ class Training:
     """One arm on one world: what was learned, and what was measured on the way."""
 
     scheme: str
-    """Name of the scheme or baseline; `custom` for a scheme without a name."""
+    """Name of the scheme (perhaps with fields that differ) or of the baseline."""
     seeds: tuple[int, ...]
     """[S]."""
     agents: tuple[str, ...]
