@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.credit import Scheme, advantages, catalogue
+from counterpoint.errors import RewardError
 
 GRPO, LABELS = catalogue()["grpo"], {"prompt": [0] * 4, "rollout": range(4)}
 LAW = settings(max_examples=300, deadline=None, derandomize=True)
@@ -99,6 +100,20 @@ class TestTorch:
         z = (r.double() - r.double().mean()) / r.double().std(unbiased=False)
         assert got.dtype == torch.float32
         np.testing.assert_allclose(got.numpy(), z.numpy(), rtol=1e-6)
+
+    def test_eight_bits_enter_too(self) -> None:
+        import torch
+
+        r = torch.tensor([1.0, 3.0, 1.0, 3.0], dtype=torch.float8_e4m3fn)
+        got = advantages(r, LABELS, catalogue()["mappo_pooled"]).values
+        assert got.dtype == torch.float32
+        np.testing.assert_array_equal(got.numpy(), [-1.0, 1.0, -1.0, 1.0])
+
+    def test_complex_rewards_are_refused_not_cut(self) -> None:
+        import torch
+
+        with pytest.raises(RewardError, match="complex64"):
+            advantages(torch.tensor([1.0 + 1j, 2.0, 3.0, 4.0]), LABELS, GRPO)
 
     def test_nothing_overflows(self) -> None:
         import torch

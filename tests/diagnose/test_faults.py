@@ -234,6 +234,35 @@ def test_one_component_that_carries_the_sum():
     assert fault.sentence.startswith("right carries 99.9%")
     weighed = log_faults(Log.of(loud), (1.0, 33.0))
     assert "one_component" not in [f.code for f in weighed]
+    logged_only = log_faults(Log.of(loud), (1.0, 0.0))
+    assert "one_component" not in [f.code for f in logged_only]
+
+
+def test_one_key_that_occurs_twice_is_one_key():
+    decisions = log(0, agents=2)
+    rows = [*range(len(decisions)), 7]
+    labels = {name: column[rows] for name, column in decisions.labels.items()}
+    labels["turn"] = np.zeros(len(rows), int)
+    doubled = made(decisions.rewards[rows, 0], labels, decisions.step[rows])
+    (fault,) = log_faults(Log.of(doubled))
+    assert (fault.code, fault.count) == ("logged_twice", 1)
+    assert fault.sentence.startswith("1 key occurs more than once")
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_agent_whose_actions_are_not_logged_is_not_called_lazy(empty):
+    """A column of actions in which an agent has no entry says nothing of it."""
+    step, prompt, rollout, agent = cube(10, 4, 8, 2)
+    rng = np.random.default_rng(0)
+    rewards = np.repeat((rng.random(320) < 0.5).astype(float), 2)
+    action = np.where(agent == 0, rewards, 1.0).astype(object)
+    labels = {"prompt": prompt, "rollout": rollout, "agent": agent}
+    lazy = judged(made(rewards, labels, step, action)).to_json()["agents"]
+    assert (lazy["0"]["cause"], lazy["1"]["cause"]) == (None, "LAZY")
+    action[agent == 1] = empty
+    silent = judged(made(rewards, labels, step, action)).to_json()["agents"]
+    assert (silent["0"]["cause"], silent["1"]["cause"]) == (None, None)
+    assert silent["1"]["entropy"] is None
 
 
 def paid_at_the_end(steps=20, rollouts=16, turns=30, seed=0, agents="ab", noise=0.0):

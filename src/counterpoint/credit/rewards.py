@@ -59,7 +59,7 @@ class Rewards:
                 one that is not there.
         """
         arrays = arrays_of(rewards)
-        given = _numeric(rewards) if arrays is NUMPY else rewards
+        given = _numeric(rewards) if arrays is NUMPY else _real(rewards)
         if given.ndim not in (1, 2) or (given.ndim == 2 and given.shape[1] == 0):
             raise RewardError(
                 f"got rewards of shape {tuple(given.shape)}; wanted [N], or [N, K] for K components"
@@ -152,6 +152,13 @@ def _weighed(values: Array, scheme: Scheme) -> tuple[Array, tuple[float, ...]]:
     if len(kept) < count:
         values = values[:, kept]
     return values, tuple(weights[k] for k in kept)
+
+
+def _real(rewards: Array) -> Array:
+    """The tensor itself, unless its numbers have two parts."""
+    if "complex" in str(rewards.dtype):
+        raise RewardError(f"got rewards of type {rewards.dtype}; wanted real numbers")
+    return rewards
 
 
 def _numeric(rewards: Any) -> NDArray[Any]:

@@ -149,7 +149,7 @@ def _torch(rewards: Any) -> Arrays:
     def like(values: Array, given: Array) -> Array:
         if not given.is_floating_point():
             return values
-        return values.to(torch.promote_types(given.dtype, torch.float32))
+        return values.to(torch.float64 if given.dtype == torch.float64 else torch.float32)
 
     class Torch:
         where, sqrt, isnan = torch.where, torch.sqrt, torch.isnan

@@ -52,7 +52,8 @@ def choices_of(log: Log, scheme: Scheme) -> Choices:
     if log.decisions.action is None:
         return Choices(unknown, unknown, unknown)
     rewards = log.rewards(scheme)
-    action = factorize(_text(log.decisions.action))[0]
+    given = _text(log.decisions.action)
+    action = factorize(given)[0]
     ok = ~np.isnan(rewards)
     agent, action, reward = log.agent[ok], action[ok], rewards[ok]
     cell, _ = dense(log.block[ok] * n_agents + agent, log.n_blocks * n_agents)
@@ -63,6 +64,7 @@ def choices_of(log: Log, scheme: Scheme) -> Choices:
     )
     count = np.bincount(agent, minlength=n_agents)
     countable = distinct <= MOST_DISTINCT * count
+    countable &= np.bincount(log.agent[given != ""], minlength=n_agents) > 0  # logged at all
     entropy = _entropy(agent, cell, option, n_agents)
     influence = _influence(agent, cell, option, first, reward, n_agents)
     influence = np.where(countable, influence, np.nan)
@@ -123,7 +125,7 @@ def _entropy(agent: Ids, cell: Ids, option: Ids, n_agents: int) -> Floats:
 
 
 def _text(action: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Actions as a column without missing values: None is an action of its own."""
+    """Actions as a column without missing values: None, as "", is an action beside others."""
     if action.dtype.kind != "O":
         return action
     plain = np.empty(len(action), dtype=object)

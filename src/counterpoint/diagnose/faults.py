@@ -170,7 +170,7 @@ def _singles(log: Log, reward: Floats) -> Iterator[LogFault]:
 def _one_component(
     log: Log, values: Floats, weights: tuple[float, ...] | None
 ) -> Iterator[LogFault]:
-    if values.shape[1] < 2:
+    if np.count_nonzero(_weights(values, weights)) < 2:  # a weight of 0 only logs
         return
     ok = ~np.isnan(values)
     count = np.maximum(ok.sum(axis=0), 1)

@@ -36,9 +36,9 @@ def repeated_keys(log: Log) -> Iterator[LogFault]:
     if where is not None and differing and crossing:
         yield LogFault(
             "two_runs", crossing,
-            f"{counted(crossing, 'key')} (step, prompt, rollout, agent) occur twice or more, "
-            f"again after the steps went back. The log holds {int(where.max()) + 1} runs, or one "
-            "run that was resumed from an earlier step. Diagnose each run separately.",
+            f"{counted(crossing, 'key')} (step, prompt, rollout, agent) {_occur(crossing)} twice "
+            f"or more, again after the steps went back. The log holds {int(where.max()) + 1} runs, "
+            "or one run that was resumed from an earlier step. Diagnose each run separately.",
         )  # fmt: skip
     elif differing and (labelled or not _contiguous(log)):
         yield LogFault("repeated_keys", differing, _merged(log, differing, labelled))
@@ -52,8 +52,8 @@ def repeated_keys(log: Log) -> Iterator[LogFault]:
 def _merged(log: Log, keys: int, labelled: bool) -> str:
     names = "prompt, rollout, agent" + (", turn" if labelled else "")
     names = names if log.decisions.step is None else f"step, {names}"
-    text = f"{counted(keys, 'key')} ({names}) occur more than once with different rewards, and "
-    text += "would be merged into one."
+    text = f"{counted(keys, 'key')} ({names}) {_occur(keys)} more than once with different "
+    text += "rewards, and would be merged into one."
     if log.decisions.step is None:
         return text + " The log has no 'step': add the training update, or the turn, of each row."
     if not labelled:
@@ -63,9 +63,14 @@ def _merged(log: Log, keys: int, labelled: bool) -> str:
 
 def _twice(keys: int) -> str:
     return (
-        f"{counted(keys, 'key')} occur more than once with the same reward: the rows were logged "
-        "twice, or are turns without a 'turn' column. Counts of decisions may be twice too high."
+        f"{counted(keys, 'key')} {_occur(keys)} more than once with the same reward: the rows were "
+        "logged twice, or are turns without a 'turn' column. Counts of decisions may be twice too "
+        "high."
     )
+
+
+def _occur(keys: int) -> str:
+    return "occurs" if keys == 1 else "occur"
 
 
 def _keys(log: Log) -> Ids:
