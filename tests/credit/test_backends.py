@@ -18,8 +18,8 @@ from array_kinds import credit_of
 from points import ANY, BATCH
 from random_teams import rewards, scheme, uneven, with_gaps
 
-from counterpoint.credit import RunningState, Scheme, advantages, catalogue
-from counterpoint.errors import RewardError, SchemeError
+from counterpoint.credit import PerRole, RunningState, Scheme, advantages, catalogue
+from counterpoint.errors import LabelError, RewardError, SchemeError
 
 EVERY = list(ANY)
 HAND = {"prompt": [0, 0, 0, 1, 1], "rollout": [0, 1, 2, 0, 1], "agent": ["a"] * 5}
@@ -154,7 +154,7 @@ class TestJax:
             r = jax.numpy.array([1.0, 0.0, np.nan, 4.0, 2.0], dtype=name)
             got = advantages(r, HAND, catalogue()["grpo"]).values
             assert isinstance(got, jax.Array)
-            assert got.dtype == name
+            assert got.dtype == ("float64" if name == "float64" else "float32")
             np.testing.assert_allclose(np.asarray(got, float), [1, -1, 0, 1, -1], rtol=1e-6)
 
     @pytest.mark.parametrize("name", BATCH)
@@ -188,6 +188,57 @@ class TestJax:
                 np.testing.assert_allclose(other.values, one.values, rtol=0, atol=1e-12 * top)
                 for field in dataclasses.fields(one.tally):
                     assert int(getattr(other.tally, field.name)) == getattr(one.tally, field.name)
+
+    @pytest.mark.parametrize("how", ["sum", "last", "to_go"])
+    @pytest.mark.parametrize("given", [("rollout", "agent", "turn"), ("rollout", "agent")])
+    def test_returns_inside_jit(self, how: str, given: tuple[str, ...]) -> None:
+        """Labels known or traced, turns written down or not, rewards missing or not."""
+        import jax
+
+        bare = Scheme(center="none", scale="none", rollout_reward=how)
+        bare = dataclasses.replace(bare, gamma=0.5) if how == "to_go" else bare
+        rollout, agent = [0, 0, 0, 1, 1, 1, 1, 2], [0, 0, 1, 0, 0, 0, 1, 0]
+        columns = {"rollout": rollout, "agent": agent, "turn": [1, 0, 0, 2, 0, 1, 0, 0]}
+        labels = {name: np.array(columns[name]) for name in given}
+        with jax.enable_x64(True):
+            for gaps in ([], [0, 4], [3, 7], [2, 6, 7]):
+                r = np.arange(1.0, 9.0)
+                r[gaps] = np.nan
+                one = advantages(r, labels, bare)
+                for other in (
+                    jitted(labels, bare)(jax.numpy.asarray(r)),
+                    jitted_labels(bare)(jax.numpy.asarray(r), labels),
+                ):
+                    np.testing.assert_allclose(other.values, one.values, rtol=1e-12)
+                    assert int(other.tally.left_out) == one.tally.left_out
+
+    @pytest.mark.parametrize("name", ["gigpo", "mt_grpo"])
+    def test_mixes_inside_jit(self, name: str) -> None:
+        import jax
+
+        team = uneven(21)
+        r = np.stack([rewards(k, len(team), (0,)) for k in range(2)], axis=1)
+        r = with_gaps(3, r, share=0.1)
+        one = advantages(r, team.labels, catalogue()[name])
+        with jax.enable_x64(True):
+            other = jitted(team.labels, catalogue()[name])(jax.numpy.asarray(r))
+            labels = {k: jax.numpy.asarray(v) for k, v in team.labels.items()}
+            traced = jitted_labels(catalogue()[name])(jax.numpy.asarray(r), labels)
+        for got in (other, traced):
+            np.testing.assert_allclose(got.values, one.values, rtol=0, atol=1e-12)
+            for field in dataclasses.fields(one.tally):
+                assert int(getattr(got.tally, field.name)) == getattr(one.tally, field.name)
+
+    def test_roles_inside_jit(self) -> None:
+        """Which rows a role has must be known when it is compiled; their rewards need not be."""
+        import jax
+
+        roles = PerRole({"p": catalogue()["grpo_rows"]}, default=catalogue()["center"])
+        labels = {"agent": ["p", "w", "p", "w"]}
+        got = jitted(labels, roles)(jax.numpy.array([1.0, 10.0, 3.0, 20.0]))
+        np.testing.assert_allclose(got.values, [-1, -5, 1, 5])
+        with pytest.raises(LabelError, match="known values"):
+            jitted_labels(roles)(jax.numpy.ones(2), {"agent": jax.numpy.array([0, 1])})
 
     @pytest.mark.parametrize("name", ["grpo", "gdpo", "agent_wise", "lite_ppo", "mappo_pooled"])
     def test_constant_groups_are_zero_in_single_precision(self, name: str) -> None:

@@ -34,7 +34,7 @@ def test_a_mix_counts_rows_once_and_groups_in_each_part() -> None:
     done = advantages(rewards, PROMPTS, Mix(((1.0, first), (1.0, second))))
     np.testing.assert_allclose(done.values, [2, -2, -1, 1])
     tally = done.tally
-    assert (tally.rows, tally.missing, tally.left_out) == (4, 1, 1)
+    assert (tally.rows, tally.missing, tally.left_out) == (4, 2, 0)  # each row counts somewhere
     assert (tally.groups, tally.singletons) == (3, 1)  # the batch; prompts of one row and of two
     assert done.state is None
 
@@ -42,7 +42,10 @@ def test_a_mix_counts_rows_once_and_groups_in_each_part() -> None:
 def test_a_row_that_some_part_uses_is_not_left_out() -> None:
     zero = replace(CENTER, missing="as_zero")
     both = Mix(((1.0, CENTER), (1.0, zero)))
-    assert advantages([1.0, None, 3.0, 0.0], PROMPTS, both).tally.left_out == 0
+    done = advantages([1.0, None, 3.0, 0.0], PROMPTS, both).tally
+    assert (done.missing, done.left_out) == (1, 0)
+    done = advantages([1.0, None, 3.0, 0.0], PROMPTS, Mix(((1.0, CENTER), (1.0, GRPO)))).tally
+    assert (done.missing, done.left_out) == (1, 1)
 
 
 def test_what_a_mix_says_of_its_parts() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 from random_teams import scheme
 
 from counterpoint.credit import Mix, PerRole, Scheme, catalogue, scheme_name, scheme_named
-from counterpoint.credit.spec import plain_scheme_named, split_names
+from counterpoint.credit.spec import plain, plain_scheme_named, split_names
 from counterpoint.errors import CounterpointError, SchemeError, UnknownNameError
+
+FIELDS = ", ".join(spec.name for spec in fields(Scheme))
 
 
 @pytest.mark.parametrize("name", list(catalogue()))
@@ -100,3 +104,111 @@ def test_composites_have_readable_names() -> None:
     assert (
         scheme_name(PerRole({"p": grpo}, default=Scheme())) == "p: grpo; other roles: mappo_pooled"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "gigpo,floor=1",
+            "got fields for 'gigpo', which is made of several schemes; wanted it alone, or Mix and "
+            "PerRole in Python",
+        ),
+        ("grpo,floor", "got 'floor' after a scheme's name; wanted field=value, floor=0.05"),
+        ("grpo,ddof=1.5", "got ddof='1.5'; wanted a value that the field can take"),
+        ("grpo,weights=a+b", "got weights='a+b'; wanted a value that the field can take"),
+        (
+            "gripo",
+            f"got scheme 'gripo'; wanted one of {', '.join(catalogue())}; did you mean grpo?",
+        ),
+        ("0", f"got scheme '0'; wanted one of {', '.join(catalogue())}"),
+        (
+            "grpo,flor=1",
+            f"got 'flor'; wanted a field of Scheme: {FIELDS}; did you mean floor?",
+        ),
+        ("grpo,0=1", f"got '0'; wanted a field of Scheme: {FIELDS}"),
+    ],
+)
+def test_what_was_got_and_what_was_wanted_is_said_in_full(text: str, said: str) -> None:
+    with pytest.raises(CounterpointError) as refused:
+        scheme_named(text)
+    assert str(refused.value) == said
+
+
+def test_names_that_a_caller_knows_beside_these_are_listed_and_guessed() -> None:
+    with pytest.raises(UnknownNameError) as refused:
+        scheme_named("own_thinh", also=("own_thing",))
+    assert str(refused.value).endswith(", own_thing; did you mean own_thing?")
+
+
+def test_who_needs_one_scheme_names_the_other() -> None:
+    said = (
+        "which is made of several schemes; wanted one Scheme here: "
+        "`counterpoint.credit.advantages` and TeamCredit take mixes"
+    )
+    with pytest.raises(SchemeError) as refused:
+        plain_scheme_named("gigpo")
+    assert str(refused.value) == f"got gigpo, {said}"
+    with pytest.raises(SchemeError) as refused:
+        plain(catalogue()["gigpo"])
+    assert str(refused.value) == f"got Mix, {said}"
+    assert plain(Scheme()) == Scheme()
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ("custom", {}),
+        ({}, {}),
+        ("custom,center_by=", {"center_by": ()}),
+        ("custom,center_by=prompt,scale_by=", {"center_by": ("prompt",), "scale_by": ()}),
+        ("custom,scale_by=none,center_by=agent", {"center_by": ("agent",)}),
+        ("custom,baseline_floor=none", {}),
+        ("custom,baseline_floor=-1.5", {"baseline_floor": -1.5}),
+        ("custom,scale=none", {"scale": "none"}),
+        ("custom,weights=none", {}),
+        ("custom,weights=1+-2.5", {"weights": (1.0, -2.5)}),
+        ("custom,conditions=1/0/.5+2/0/1", {"conditions": ((1, 0, 0.5), (2, 0, 1.0))}),
+        ("custom,conditions=", {}),
+        ("custom,ddof=1,min_count=3", {"ddof": 1, "min_count": 3}),
+        ({"conditions": [[1, 0, 0.5]]}, {"conditions": ((1, 0, 0.5),)}),
+        ({"weights": [1, 2]}, {"weights": (1.0, 2.0)}),
+        ({"scheme": "custom", "floor": "0.5"}, {"floor": 0.5}),
+        ({"center_by": ("prompt",), "scale_by": []}, {"center_by": ("prompt",), "scale_by": ()}),
+    ],
+)
+def test_values_of_fields(given: object, changed: dict) -> None:
+    one = scheme_named(given)  # type: ignore[arg-type]
+    assert one == Scheme(**changed)
+    assert scheme_named(scheme_name(one)) == one
+
+
+@pytest.mark.parametrize(
+    ("one", "name"),
+    [
+        (Scheme(floor=0.5), "mappo_pooled,floor=0.5"),
+        (
+            Scheme(center_by=("prompt",), scale_by=(), scale_of="raw", clip=5),
+            "grpo_rows,scale_by=,scale_of=raw,clip=5",
+        ),
+        (
+            Scheme(center_by=("role", "turn"), weights=(1.0, 2.0)),
+            "mappo_pooled,center_by=role+turn,scale_by=role+turn,weights=1.0+2.0",
+        ),
+        (Scheme(conditions=((1, 0, 0.5),)), "mappo_pooled,conditions=1/0/0.5"),
+    ],
+)
+def test_the_nearest_name_with_what_differs(one: Scheme, name: str) -> None:
+    """An entry of the catalogue comes before `custom`; fields stand in the order of `Scheme`."""
+    assert scheme_name(one) == name
+
+
+def test_composites_are_written_with_all_their_parts() -> None:
+    grpo, center = catalogue()["grpo"], catalogue()["center"]
+    assert scheme_name(Mix(((1.0, grpo), (-0.25, center)))) == "1 * (grpo) + -0.25 * (center)"
+    assert scheme_name(PerRole({"p": grpo, 2: center})) == "p: grpo; 2: center"
+
+
+def test_lists_of_names_without_names() -> None:
+    assert split_names("") == split_names(" , ") == ()
+    assert split_names("floor=1") == ("floor=1",)

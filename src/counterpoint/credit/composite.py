@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import reduce
+from operator import and_, or_
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from counterpoint.credit.memory import JointState, RunningState
 from counterpoint.credit.result import Credit, Tally
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import arrays_of, is_traced
+from counterpoint.credit.segments import Array, arrays_of, is_traced
 from counterpoint.errors import LabelError, SchemeError, StateError
 
 
@@ -144,25 +146,43 @@ AnyScheme = Scheme | Mix | PerRole
 """What `advantages` takes."""
 
 
-Compute = Callable[..., Credit]
-"""`advantages` of one `Scheme`."""
+class Computed(NamedTuple):
+    """The credit of one `Scheme`, and what a mix must know of the rows."""
+
+    credit: Credit
+    used: Array | None
+    """[N] rows of which some component counts; None = all."""
+    incomplete: Array | None
+    """[N] rows of which a component that has a weight is missing; None = none."""
 
 
 def mixed(
-    rewards: Any, labels: Mapping[str, Any], mix: Mix, state: RunningState | None, compute: Compute
+    rewards: Any,
+    labels: Mapping[str, Any],
+    mix: Mix,
+    state: RunningState | None,
+    compute: Callable[..., Computed],
 ) -> Credit:
     """The credit of a mix; see `advantages`."""
     old = _joint(state)
-    parts = [
-        compute(rewards, labels, scheme, state=old.of(i)) for i, scheme in enumerate(mix.schemes)
-    ]
-    values = sum(weight * credit.values for (weight, _), credit in zip(mix.parts, parts,
+    parts = [compute(rewards, labels, scheme, old.of(i)) for i, scheme in enumerate(mix.schemes)]
+    answers = [part.credit for part in parts]
+    values = sum(weight * credit.values for (weight, _), credit in zip(mix.parts, answers,
                  strict=True))  # fmt: skip
-    tally = _summed([credit.tally for credit in parts])
-    rows = {name: getattr(parts[0].tally, name) for name in ("rows", "missing")}
-    left_out = min(credit.tally.left_out for credit in parts)
-    states = [(i, credit.state) for i, credit in enumerate(parts)]
-    return Credit(values, old.after(states), replace(tally, **rows, left_out=left_out))
+    incomplete = [part.incomplete for part in parts if part.incomplete is not None]
+    unused = [~part.used for part in parts if part.used is not None]
+    left_out = reduce(and_, unused) if len(unused) == len(parts) else None
+    tally = replace(
+        _summed([credit.tally for credit in answers]),
+        rows=answers[0].tally.rows,
+        missing=_count(reduce(or_, incomplete)) if incomplete else 0,
+        left_out=0 if left_out is None else _count(left_out),
+    )
+    return Credit(values, old.after([(i, c.state) for i, c in enumerate(answers)]), tally)
+
+
+def _count(mask: Array) -> Any:
+    return arrays_of(mask).count(mask)
 
 
 def by_role(
@@ -170,7 +190,7 @@ def by_role(
     labels: Mapping[str, Any],
     per: PerRole,
     state: RunningState | None,
-    compute: Compute,
+    compute: Callable[..., Credit],
 ) -> Credit:
     """The credit of each role by its own scheme; see `advantages`."""
     old = _joint(state)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from counterpoint.credit.components import together
-from counterpoint.credit.composite import AnyScheme, Mix, PerRole, by_role, mixed
+from counterpoint.credit.composite import AnyScheme, Computed, Mix, PerRole, by_role, mixed
 from counterpoint.credit.groups import tolerance_of
 from counterpoint.credit.identities import refuse_repeated_rows
 from counterpoint.credit.labels import Labels
@@ -64,11 +64,18 @@ def advantages(
     Source: ours; the algebra covers the estimators that `catalogue()` cites.
     """
     if isinstance(scheme, Mix):
-        return mixed(rewards, labels, scheme, state, advantages)
+        return mixed(rewards, labels, scheme, state, _one)
     if isinstance(scheme, PerRole):
         return by_role(rewards, labels, scheme, state, advantages)
     if not isinstance(scheme, Scheme):
         raise SchemeError(f"got scheme {scheme!r}; wanted a Scheme, e.g. catalogue()['grpo']")
+    return _one(rewards, labels, scheme, state).credit
+
+
+def _one(
+    rewards: Any, labels: Mapping[str, Any], scheme: Scheme, state: RunningState | None
+) -> Computed:
+    """The credit of one `Scheme`, and which rows it says something of."""
     read = Rewards.read(rewards, scheme)
     table = Labels(labels, read.rows, read.arrays)
     rollouts = Rollouts.of(read, table, scheme)
@@ -105,7 +112,7 @@ def advantages(
         disagreeing=0 if differs is None else a.count(differs),
     )
     new = old.advanced([(p.center, p.scale) for p in parts]) if scheme.keeps_state else None
-    return Credit(a.like(values, read.given), new, tally)
+    return Computed(Credit(a.like(values, read.given), new, tally), used, read.incomplete)
 
 
 def _row_values(
