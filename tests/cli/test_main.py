@@ -143,6 +143,16 @@ def test_schemes_and_worlds_show_one_in_full(capsys):
     assert "participation" in told
 
 
+def test_schemes_shows_whatever_names_one(capsys):
+    assert main(["schemes", "ms_swift", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "trl"
+    assert main(["schemes", "grpo_rows,floor=0.05", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["fields"]["floor"]) == ("grpo_rows,floor=0.05", 0.05)
+    assert main(["schemes", "GRPO"]) == 2
+    assert "did you mean grpo?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["schemes", "worlds"])
 def test_tables_are_whole_where_there_is_no_terminal(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")

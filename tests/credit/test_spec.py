@@ -74,6 +74,7 @@ def test_lists_of_names_keep_fields_with_their_scheme() -> None:
     ("text", "message"),
     [
         ("gripo", "did you mean grpo"),
+        ("GRPO", "did you mean grpo"),
         ("grpo,flor=1", "did you mean floor"),
         ("grpo,floor", "wanted field=value"),
         ("grpo,floor=0.05,floor=0.1", "got floor twice"),

@@ -282,9 +282,7 @@ def test_our_own_log_is_read_without_a_word():
 
 
 def test_a_log_without_step_or_prompt_says_what_that_means():
-    assert read(without("step"))[1] == (
-        "no column 'step': all rows belong to one training update"
-    )
+    assert read(without("step"))[1] == ("no column 'step': all rows belong to one training update")
     found, said = read(without("prompt"), without("prompt", rollout=1))
     assert said == "no column 'prompt': all rows are one prompt"
     assert labels(found, "prompt") == [[0, 0]]

@@ -9,8 +9,15 @@ import tyro
 from rich.table import Table
 
 from counterpoint.cli.output import print_json, print_result
-from counterpoint.credit import AnyScheme, Mix, Scheme, baselines, entries, scheme_name
-from counterpoint.errors import UnknownNameError
+from counterpoint.credit import (
+    AnyScheme,
+    Mix,
+    Scheme,
+    baselines,
+    entries,
+    scheme_name,
+    scheme_named,
+)
 from counterpoint.train.language_settings import LanguageSettings
 from counterpoint.worlds import catalogue as worlds
 from counterpoint.worlds import (
@@ -30,6 +37,7 @@ class Schemes:
     Examples:
       counterpoint schemes
       counterpoint schemes gdpo
+      counterpoint schemes grpo_rows,floor=0.05
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
@@ -40,10 +48,8 @@ class Schemes:
     def run(self) -> int:
         """List them, or show one."""
         known = scheme_facts()
-        if self.name is not None and self.name not in known:
-            raise UnknownNameError(f"got scheme {self.name!r}; wanted one of {', '.join(known)}")
         if self.name is not None:
-            _show({"name": self.name, **known[self.name]}, self.json)
+            _show(_facts_of_scheme(self.name, known), self.json)
             return 0
         if self.json:
             print_json(known)
@@ -155,6 +161,19 @@ def scheme_facts() -> dict[str, dict[str, Any]]:
     for name, baseline in baselines().items():
         facts[name] = {"kind": "baseline", **asdict(baseline)}
     return facts
+
+
+def _facts_of_scheme(name: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The facts of an entry or baseline, of another name of it, or of one with fields that differ.
+
+    Raises:
+        CounterpointError: as `scheme_named`.
+    """
+    if name not in known:
+        scheme = scheme_named(name, also=baselines())
+        name = scheme_name(scheme)
+        known = {name: {"kind": "scheme", "fields": _fields(scheme)}, **known}
+    return {"name": name, **known[name]}
 
 
 def _fields(scheme: AnyScheme) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _base(name: str, also: tuple[str, ...]) -> AnyScheme:
         return Scheme()
     known = catalogue()
     if name not in known:
-        near = difflib.get_close_matches(name, [*known, *also, *ALIASES], 1)
+        near = difflib.get_close_matches(name.lower(), [*known, *also, *ALIASES], 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         names = ", ".join([*known, *also])
         raise UnknownNameError(f"got scheme {name!r}; wanted one of {names}{hint}")
