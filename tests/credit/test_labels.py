@@ -215,7 +215,7 @@ def test_rollouts_whose_rows_disagree_are_counted_once():
         assert advantages([1.0, 1.0, 0.0, 0.0], labels, scheme).tally.disagreeing == 0
 
 
-def test_one_row_in_a_scale_group_is_lonely():
+def test_one_row_in_a_scale_group_is_a_singleton():
     """Agent b has one row: its own mean leaves 0, and its own scale is none."""
     scheme = Scheme(scale_by=("agent",))
     done = advantages([1.0, 3.0, 8.0], {"agent": ["a", "a", "b"]}, scheme)

@@ -174,20 +174,20 @@ def tables(document: Mapping[str, Any]) -> list[Any]:
             Text(visible(each["reason"])),
         )
     warning = document.get("warning")
-    told: list[Any] = [*([Text(visible(warning), style="bold")] if warning else []), table]
+    parts: list[Any] = [*([Text(visible(warning), style="bold")] if warning else []), table]
     for each in document["findings"]:
         if each["verdict"] == FOUND:
             for place in each["evidence"][:2]:
                 where = f"{place.get('episode', '')}, event {place.get('t', '')}"
                 said = f"{place.get('agent', '')}: {place.get('quote', '')}"
-                told.append(Text(visible(f"  {each['name']} in {where}: {said}")))
+                parts.append(Text(visible(f"  {each['name']} in {where}: {said}")))
     missing: dict[str, list[str]] = {}
     for each in document["findings"]:
         if each["verdict"] == NOT_COMPUTABLE:
             missing.setdefault(each["reason"], []).append(each["name"].replace("_", " "))
-    told += [Text(visible(f"{', '.join(names)}: {why}")) for why, names in missing.items()]
-    told.append(
+    parts += [Text(visible(f"{', '.join(names)}: {why}")) for why, names in missing.items()]
+    parts.append(
         f"{document['episodes']} episodes ({document['format']}), {document['events']} events, "
         f"{document['agents']} agents"
     )
-    return told
+    return parts

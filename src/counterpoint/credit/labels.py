@@ -90,11 +90,11 @@ class Labels:
     def rollouts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rollout of each row [N], without gaps, and the first row of each rollout [R]."""
         if self._rollouts is None:
-            found = self._combined((*self._batch, "prompt", "rollout"))
-            first = np.full(found.n, -1, dtype=np.int64)
-            first[found.ids[::-1]] = np.arange(self.rows)[::-1]
+            combined = self._combined((*self._batch, "prompt", "rollout"))
+            first = np.full(combined.n, -1, dtype=np.int64)
+            first[combined.ids[::-1]] = np.arange(self.rows)[::-1]
             present = first >= 0
-            self._rollouts = (np.cumsum(present) - 1)[found.ids], first[present]
+            self._rollouts = (np.cumsum(present) - 1)[combined.ids], first[present]
         return self._rollouts
 
     def speakers(self) -> tuple[Array, int]:
@@ -103,8 +103,8 @@ class Labels:
         Without `agent`, `role` tells agents apart; without either, a rollout has one agent.
         """
         who = next(((name,) for name in ("agent", "role") if name in self.columns), ())
-        found = self._combined((*self._batch, "prompt", "rollout", *who))
-        return found.ids, found.n
+        combined = self._combined((*self._batch, "prompt", "rollout", *who))
+        return combined.ids, combined.n
 
     @property
     def _batch(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ class Layout:
         centers = self.scheme.center in ("mean", "leave_one_out") or self.scheme.transform == "rank"
         return centers or (self.same and self.scheme.scale == "std")
 
-    def lonely(self, s: Samples, level: Level) -> Array:
+    def are_singletons(self, s: Samples, level: Level) -> Array:
         """[n] groups with a single sample, where the scheme needs more than one there."""
         if not self.needs_samples(level):
             return s.total < 0

@@ -53,7 +53,7 @@ def normalized(column: Column, layout: Layout, center: Moments, scale: Moments) 
     raw = own.low[s.ids] + own.above if s.by_rollout or rest is not None else x
 
     values, center, tally = _centered(raw, own, s, layout, center)
-    alone, deviation = layout.lonely(s, "center")[s.ids], None
+    alone, deviation = layout.are_singletons(s, "center")[s.ids], None
     if scheme.scale != "none":
         t, target, of = s, own, (x, rest)
         if not layout.same:
@@ -62,7 +62,7 @@ def normalized(column: Column, layout: Layout, center: Moments, scale: Moments) 
                 of = (values, None)
             sized = abs(raw) if size is None else size
             target = group_moments(of[0], sized, t, a, layout.epsilon, of[1])
-            alone = alone | layout.lonely(t, "scale")[t.ids]
+            alone = alone | layout.are_singletons(t, "scale")[t.ids]
         divisor, scale, more = _divisor(target, of, t, layout, column.ok, scale)
         tally += more
         if scheme.weigh_by == "deviation":
@@ -142,7 +142,7 @@ def _divisor(
             var, few = _guarded(var, of, s, layout, ok)
             tally += Tally(pooled=few)
         divisor = a.xp.sqrt(var)
-    counted = layout.lonely(s, "center" if layout.same else "scale")
+    counted = layout.are_singletons(s, "center" if layout.same else "scale")
     if layout.needs_samples("center" if layout.same else "scale"):
         counted = counted | target.constant
     tally += Tally(constants=a.count(filled & (divisor <= 0) & ~counted))
@@ -190,13 +190,13 @@ def _group_factor(own: GroupMoments, s: Samples, layout: Layout) -> Array | None
 
 def _tally(own: GroupMoments, s: Samples, layout: Layout, level: Level) -> Tally:
     """How many groups a level has, and how many have one sample or no variance."""
-    filled, lonely = s.total > 0, layout.lonely(s, level)
+    filled, single = s.total > 0, layout.are_singletons(s, level)
     needs_spread = layout.needs_samples(level)
-    constant = filled & own.constant & ~lonely
+    constant = filled & own.constant & ~single
     count = layout.arrays.count
     return Tally(
         groups=count(filled),
-        singletons=count(filled & lonely),
+        singletons=count(filled & single),
         constants=count(constant) if needs_spread else 0,
     )
 

@@ -37,18 +37,18 @@ def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> 
     else:
         base, *pairs = (part.strip() for part in str(name).split(","))
         changes = _changes_of(pairs)
-    found = _base(base, tuple(also))
+    scheme = _base(base, tuple(also))
     if not changes:
-        return found
-    if not isinstance(found, Scheme):
+        return scheme
+    if not isinstance(scheme, Scheme):
         raise SchemeError(
             f"got fields for {base!r}, which is made of several schemes; wanted it alone, or "
             "Mix and PerRole in Python"
         )
     values = {field: _value(field, value) for field, value in changes.items()}
-    if "center_by" in values and "scale_by" not in values and found.center_by == found.scale_by:
+    if "center_by" in values and "scale_by" not in values and scheme.center_by == scheme.scale_by:
         values["scale_by"] = None  # one grouping stays one
-    return replace(found, **values)
+    return replace(scheme, **values)
 
 
 def plain_scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> Scheme:

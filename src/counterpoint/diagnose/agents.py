@@ -170,8 +170,8 @@ def varies(column: Floats, ids: Ids, n: int) -> NDArray[np.bool_]:
     low, high = segment_min(column[ok], ids[ok], n), segment_max(column[ok], ids[ok], n)
     seen = np.isfinite(low)
     near = SAME * np.where(seen, np.maximum(abs(low), abs(high)), 0.0)
-    found: NDArray[np.bool_] = seen & (np.where(seen, high - low, 0.0) > near)
-    return found
+    differs: NDArray[np.bool_] = seen & (np.where(seen, high - low, 0.0) > near)
+    return differs
 
 
 def _flat(values: Floats, group: Ids, least: float) -> NDArray[np.bool_]:

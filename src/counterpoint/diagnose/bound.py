@@ -185,8 +185,8 @@ def _fidelity(
         covariance = np.bincount(units.cell, weights=product) / np.maximum(cells.n - 1, 1)
         size = np.sqrt(np.where(both, cells.var * other.var, 1.0))
         weight = _total(np.where(both, cells.n, 0.0), owner, units)
-        found = _total(np.where(both, cells.n * covariance / size, 0.0), owner, units)
-        best = np.maximum(best, _over(found, weight))
+        correlation = _total(np.where(both, cells.n * covariance / size, 0.0), owner, units)
+        best = np.maximum(best, _over(correlation, weight))
     return np.clip(best, 0.0, 1.0)
 
 

@@ -117,10 +117,10 @@ def _entropy(agent: Ids, cell: Ids, option: Ids, n_agents: int) -> Floats:
     A cell with one decision has one option for certain, and says nothing.
     """
     size = np.bincount(cell)[cell]
-    told = size > 1
+    comparable = size > 1
     surprise = -np.log(np.bincount(option)[option] / size)
-    count = np.bincount(agent[told], minlength=n_agents)
-    total = segment_sum(surprise[told], agent[told], n_agents)
+    count = np.bincount(agent[comparable], minlength=n_agents)
+    total = segment_sum(surprise[comparable], agent[comparable], n_agents)
     return np.where(count >= FEWEST, total / np.where(count > 0, count, np.nan), np.nan)
 
 

@@ -84,11 +84,11 @@ def _windows(
     use = np.broadcast_to(there[..., None, :], evidence.signal.shape)
     whole_level = noise_level(evidence.heard, use)
     best = best_candidate(np.where(use, evidence.signal / whole_level, np.nan), together)
-    heard = np.nan_to_num(evidence.heard)
+    competing = np.nan_to_num(evidence.heard)
     signal = np.nan_to_num(evidence.signal)
     signals = [signal[..., 0, :], taken(signal, best)]
     levels = []
-    for noise in (heard[..., 0, :], taken(heard, best)):
+    for noise in (competing[..., 0, :], taken(competing, best)):
         live = _rolling((noise > 0).astype(np.float64), window)
         total = _rolling(noise, window)
         levels.append(np.where(live > 0, total / np.where(live > 0, live, 1.0), 1.0))

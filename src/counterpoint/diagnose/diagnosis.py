@@ -117,7 +117,7 @@ class Diagnosis:
                     for k, name in enumerate(self.agents)
                 },
             },
-            "groupings": {name: self._judged(found) for name, found in self.groupings.items()},
+            "groupings": {name: self._judged(judged) for name, judged in self.groupings.items()},
             "best_grouping": self.best_grouping,
             "signal_kept": BOUND,
             "recommended": self.recommended,
@@ -130,18 +130,18 @@ class Diagnosis:
         """The grouping that keeps most of the agents' signal, the coarsest of equal ones."""
         if not self.groupings:
             return None
-        top = max(found.score for found in self.groupings.values())
-        return next(n for n, found in self.groupings.items() if found.score >= top - NEAR)
+        top = max(judged.score for judged in self.groupings.values())
+        return next(n for n, judged in self.groupings.items() if judged.score >= top - NEAR)
 
     def _kept(self) -> Floats:
         """[A] share of the signal that the scheme keeps; NaN where it is unknown."""
         return np.full(len(self.agents), np.nan) if self.now is None else self.now.kept
 
-    def _judged(self, found: Judged) -> dict[str, Any]:
+    def _judged(self, judged: Judged) -> dict[str, Any]:
         """A scheme's numbers by agent."""
-        columns = {"signal_kept": found.kept, "dead_rate": found.dead}
+        columns = {"signal_kept": judged.kept, "dead_rate": judged.dead}
         return {
-            "scheme": found.name,
+            "scheme": judged.name,
             **{key: dict(zip(self.agents, _series(c), strict=True)) for key, c in columns.items()},
         }
 

@@ -177,8 +177,10 @@ def to_numbers(evidence: Evidence, k: int) -> dict[str, list[float]]:
 
 def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Any]]]], agents: int) -> Evidence:
     """The evidence [S, T, V, A] in rows [S][T][A] of numbers; all NaN where nobody measured it."""
-    found = [n["kept.signal"] for one in rows for row in one for n in row if n.get("kept.signal")]
-    candidates = max(map(len, found), default=1)
+    measured = [
+        n["kept.signal"] for one in rows for row in one for n in row if n.get("kept.signal")
+    ]
+    candidates = max(map(len, measured), default=1)
     known = any("kept.power" in n for one in rows for row in one for n in row)
     unknown = [np.nan] * candidates
 
@@ -187,5 +189,5 @@ def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Any]]]], agents: 
         shape = (len(rows), len(rows[0]) if rows else 0, agents, candidates)
         return np.swapaxes(np.array(values, dtype=np.float64).reshape(shape), -1, -2)
 
-    signal, noise, heard = part("signal"), part("noise"), part("heard")
-    return Evidence(signal, noise, heard, part("power") if known else signal, known)
+    signal, noise, competing = part("signal"), part("noise"), part("heard")
+    return Evidence(signal, noise, competing, part("power") if known else signal, known)

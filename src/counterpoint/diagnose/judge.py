@@ -137,7 +137,7 @@ class Judge:
     def candidates(self, now: Judged, decouple: bool) -> Iterator[Judged]:
         """Schemes of the catalogue that may be better, those nearest to the judged one first."""
         known, seen = catalogue(), {now.scheme}
-        groupings = {found.name: found for found in self.grouped().values()}
+        groupings = {judged.name: judged for judged in self.grouped().values()}
         for name in _order(now.scheme, len(self.log.decisions.components), decouple):
             if name not in known:
                 continue

@@ -122,10 +122,10 @@ def _compared(
     own noise alone; NaN where nothing was measured or the agent could not improve."""
     there = np.asarray(improvable, dtype=bool) & np.isfinite(evidence.signal[..., 0, :])
     use = np.broadcast_to(there[..., None, :], evidence.signal.shape)
-    heard = np.where(use, evidence.signal / noise_level(evidence.heard, use), np.nan)
-    best = best_candidate(heard, together)
+    competing = np.where(use, evidence.signal / noise_level(evidence.heard, use), np.nan)
+    best = best_candidate(competing, together)
     own = np.where(use, evidence.power / noise_level(evidence.noise, use), np.nan)
-    return heard[..., 0, :], taken(heard, best), taken(own, best)
+    return competing[..., 0, :], taken(competing, best), taken(own, best)
 
 
 def noise_level(noise: Floats, use: Bools) -> Floats:

@@ -52,10 +52,10 @@ def causes_of(
         over_time |= {"signal_share": n.timeline["signal_share"], "participation": n.decisions}
         if not averaged:
             over_time |= {"inflation": n.timeline["inflation"]}
-        found = name_causes(overall)
-        kept_enough = ~lost & (found == CAUSES.index("DROWNED"))
+        causes = name_causes(overall)
+        kept_enough = ~lost & (causes == CAUSES.index("DROWNED"))
         without = {k: v for k, v in overall.items() if k != "signal_share"}
-        return np.where(kept_enough, name_causes(without), found), name_causes(over_time)
+        return np.where(kept_enough, name_causes(without), causes), name_causes(over_time)
     return name_causes(overall), name_causes(over_time)
 
 

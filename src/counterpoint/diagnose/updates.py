@@ -72,8 +72,8 @@ class UpdateNumbers:
         size = segment_sum(np.ones(len(group)), group, n)
         bound = np.sqrt(size) if self.scheme.center_by == self.scheme.scale_by else size
         limit = spike_limit(size) if self.scheme.scale == "running_std" else bound
-        found: NDArray[np.bool_] = abs(values) > limit[group]
-        return found
+        spikes: NDArray[np.bool_] = abs(values) > limit[group]
+        return spikes
 
     def _three_numbers(self, columns: Columns, rewards: Floats) -> dict[str, Floats]:
         """Offsets in the groups that share a center, the rest in those that share a scale."""

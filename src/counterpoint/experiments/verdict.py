@@ -38,12 +38,12 @@ def verdict(
         reference) and `effect` (helps, hurts, tie where both are equal on every seed, or cannot
         tell: the same rule on that scheme; null where they were not both compared).
     """
-    found = {
+    facts = {
         "decoupling": decoupling["verdict"],
         "conditions": list(decoupling["conditions"]),
         "decoupled": pair.decoupled_name,
     }
-    result = read_comparison({**document, "verdict": found})
+    result = read_comparison({**document, "verdict": facts})
     effect = effect_of(result, pair)
     sentences = [
         *decision_sentences(result),
@@ -53,7 +53,7 @@ def verdict(
         *_collapse_sentences(document["schemes"]),
     ]
     return {
-        **found,
+        **facts,
         "effect": effect,
         "recommended": result.decision.recommended,
         "headline": headline(result),

@@ -50,9 +50,15 @@ def normalized(values: Any, active: Any = None, scheme: Given = "happo_per_agent
     if active is not None:
         counting = _counting(active, shape[:3])
         column = arrays_of(values).xp.where(counting, column, float("nan"))
-    found = _computed(column.reshape(-1), labels, scheme, counting, shape[:3]).reshape(shape)
+    normalized_values = _computed(column.reshape(-1), labels, scheme, counting, shape[:3]).reshape(
+        shape
+    )
     whole = isinstance(values, np.ndarray) and not np.issubdtype(values.dtype, np.floating)
-    return found.astype(values.dtype) if isinstance(values, np.ndarray) and not whole else found
+    return (
+        normalized_values.astype(values.dtype)
+        if isinstance(values, np.ndarray) and not whole
+        else normalized_values
+    )
 
 
 def _computed(

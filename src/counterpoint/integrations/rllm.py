@@ -149,13 +149,13 @@ def advantages_of(
         RewardError, LabelError: as `advantages`.
     """
     rewards = [[one.reward for one in group.trajectories] for group in groups]
-    found = _ragged(credit_of(scheme), rewards, _columns(groups, rewards))
+    assigned = _ragged(credit_of(scheme), rewards, _columns(groups, rewards))
     if write:
-        for group, values in zip(groups, found, strict=True):
+        for group, values in zip(groups, assigned, strict=True):
             for trajectory, value in zip(group.trajectories, values, strict=True):
                 for step in trajectory.steps:
                     step.advantage = float(value)
-    return found
+    return assigned
 
 
 def safe(role: str) -> str:

@@ -86,8 +86,8 @@ class AgentAdvantages:
             rows = rows.masked_fill(absent, float("nan"))
         labels = self._labels_for(given.numel() // given.shape[-2], given.shape[-2])
         gone = None if absent is None else absent.reshape(-1)
-        found = self.credit(rows.reshape(-1), labels, learning=learning, absent=gone)
-        return found.reshape(given.shape).to(given.dtype)
+        values = self.credit(rows.reshape(-1), labels, learning=learning, absent=gone)
+        return values.reshape(given.shape).to(given.dtype)
 
     def _labels_for(self, steps: int, agents: int) -> Mapping[str, Any]:
         """Labels of [steps, agents] rows, kept for the next batch of that shape."""

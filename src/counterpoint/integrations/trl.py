@@ -82,13 +82,13 @@ class CreditMixin:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         trainer: Any = self
-        told, weights = dict(self.credit_told), trainer.reward_weights.tolist()
-        if len(weights) > 1 and not told.get("components"):
-            told["components"] = _unlike(trainer.reward_func_names)
+        options, weights = dict(self.credit_told), trainer.reward_weights.tolist()
+        if len(weights) > 1 and not options.get("components"):
+            options["components"] = _unlike(trainer.reward_func_names)
         if not trainer.accelerator.is_main_process:
-            told.pop("record", None)
-            told |= {"check_every": 0, "warn": _silent}
-        credit = TeamCredit(self.credit_scheme, **told)
+            options.pop("record", None)
+            options |= {"check_every": 0, "warn": _silent}
+        credit = TeamCredit(self.credit_scheme, **options)
         if len(weights) > 1 or weights != [1.0]:
             credit.scheme = with_weights(credit.scheme, tuple(weights))
         self.team_credit = credit

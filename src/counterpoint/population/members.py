@@ -132,8 +132,8 @@ class Members:
             own = paid[:, number :: len(SCHEMES)]
             team, play = np.indices((own.shape[0] * own.shape[1], own.shape[2])).reshape(2, -1)
             labels = {"prompt": team, "rollout": team * own.shape[2] + play, "agent": 0 * team}
-            told = advantages(own.reshape(-1), labels, plain_scheme_named(name))
-            found[:, number :: len(SCHEMES)] = told.values.reshape(own.shape)
+            result = advantages(own.reshape(-1), labels, plain_scheme_named(name))
+            found[:, number :: len(SCHEMES)] = result.values.reshape(own.shape)
         return found
 
     def evaluate(self, times: int) -> Floats:

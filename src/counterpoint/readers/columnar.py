@@ -77,10 +77,10 @@ def _table(where: str, line: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         if len(line) > LONGEST_LENIENT_BYTES:
             raise Torn(f"{where}: {error}; wanted one JSON object a line") from error
-    found = lenient(where, line)
-    if not isinstance(found, dict):
-        raise LogError(f"{where}: got {shown(found)}; wanted a JSON object")
-    return found
+    table = lenient(where, line)
+    if not isinstance(table, dict):
+        raise LogError(f"{where}: got {shown(table)}; wanted a JSON object")
+    return table
 
 
 def transposed(where: str, table: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def _list(at: str, raw: msgspec.Raw) -> list[Any]:
     if len(data) > LONGEST_COLUMN_BYTES or data.count(b",") > MOST_VALUES:
         raise LogError(f"{at}: got {len(data)} bytes; wanted at most {LONGEST_COLUMN_BYTES}")
     try:
-        found: list[Any] = msgspec.json.decode(data)
+        items: list[Any] = msgspec.json.decode(data)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise LogError(f"{at}: {error}; wanted a list") from error
-    return found
+    return items

@@ -58,10 +58,10 @@ def read_decisions(
         LogNotice: the meaning of a column with a name that is not ours. `Decisions.notices` holds
             the same, and what is absent, and which columns are not read.
     """
-    found, guesses = _opened(source, columns)
+    decisions, guesses = _opened(source, columns)
     for guess in guesses:
         warnings.warn(guess, LogNotice, stacklevel=2)
-    return found
+    return decisions
 
 
 def _opened(

@@ -94,8 +94,8 @@ def _peeked(block: Block) -> Iterator[dict[str, Any]]:
             if len(line) > LONGEST_LENIENT_BYTES:
                 continue
         try:
-            found = lenient(f"line {number}", line)
+            record = lenient(f"line {number}", line)
         except (Torn, LogError):
             continue  # whoever reads the line says so
-        if isinstance(found, dict):
-            yield found
+        if isinstance(record, dict):
+            yield record

@@ -32,11 +32,11 @@ def langgraph(value: Any, where: str, name: str) -> list[Episode]:
     """
     messages = value["messages"] if isinstance(value, dict) else value
     turned = [_turned(message, f"{where}, message {i}") for i, message in enumerate(messages)]
-    found = chat(turned, where, name, "langgraph")
+    episode = chat(turned, where, name, "langgraph")
     unnamed = unnamed_messages(turned)
     if unnamed > 1:  # even with tools in between: a state does not say which node spoke
-        found = replace(found, meta={**found.meta, "unnamed_messages": unnamed})
-    return [found]
+        episode = replace(episode, meta={**episode.meta, "unnamed_messages": unnamed})
+    return [episode]
 
 
 def is_updates(value: Any) -> bool:

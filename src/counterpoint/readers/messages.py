@@ -50,8 +50,8 @@ def _is_unnamed(message: Mapping[str, Any]) -> bool:
 
 def _follow_each_other(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a text without a name follows another; calls of tools are one member's own steps."""
-    said = [_is_unnamed(message) and not message.get("tool_calls") for message in messages]
-    return any(a and b for a, b in pairwise(said))
+    unnamed = [_is_unnamed(message) and not message.get("tool_calls") for message in messages]
+    return any(a and b for a, b in pairwise(unnamed))
 
 
 def events_of(messages: Sequence[Any], where: str) -> list[Event]:

@@ -175,16 +175,16 @@ def _take(
     others = [other for other in OTHER_NAMES[name] if other in free and _fits(name, kinds[other])]
     if name == "action" and any(text in kinds for text in TEXTS):
         others = []
-    found = [name] * (name in free) + others
-    if not found:
+    candidates = [name] * (name in free) + others
+    if not candidates:
         return []
-    sources[name] = found[0]
-    free.remove(found[0])
-    rivals = [other for other in found[1:] if OWN_NAMES.get(other) != name]
+    sources[name] = candidates[0]
+    free.remove(candidates[0])
+    rivals = [other for other in candidates[1:] if OWN_NAMES.get(other) != name]
     if not rivals:
         return []
     return [
-        f"{listed(found)} could each be the {name}: '{found[0]}' is used; --columns "
+        f"{listed(candidates)} could each be the {name}: '{candidates[0]}' is used; --columns "
         f"{rivals[0]}={name} selects another"
     ]
 

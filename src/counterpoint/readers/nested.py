@@ -198,12 +198,12 @@ def _runs(runs: list[Run] | UnsetType) -> list[Run]:
 
 def _named(at: str, run: Run, about: Any) -> Label:
     """The agent that a run says it is of: in its metadata, in its agent, or by its name."""
-    found: Any = about
+    name: Any = about
     if isinstance(about, dict):
-        found = next((about[n] for n in ("agent", "agent_name", "name") if about.get(n)), None)
-    if found is None and _is_given(run.name):
-        found = run.name
-    return ONE_AGENT if found is None else _label(at, "agent", found)
+        name = next((about[n] for n in ("agent", "agent_name", "name") if about.get(n)), None)
+    if name is None and _is_given(run.name):
+        name = run.name
+    return ONE_AGENT if name is None else _label(at, "agent", name)
 
 
 def _weighted(at: str, run: Run) -> dict[str, float]:

@@ -55,21 +55,21 @@ def read_npz(
     try:
         with zipfile.ZipFile(stream) as archive:
             plan = _plan(archive, chosen)
-            found = _columns(archive, plan)
+            arrays = _columns(archive, plan)
     except _BROKEN as error:
         if isinstance(error, LogError):
             raise
         raise LogError(
             f"got a damaged npz archive ({error}); write it anew with np.savez"
         ) from error
-    columns = {name: found[source] for name, source in plan.sources.items()}
-    columns.update({f"reward.{name}": found[source] for name, source in plan.components.items()})
-    if "components" in found:
-        columns["components"] = found["components"]
+    columns = {name: arrays[source] for name, source in plan.sources.items()}
+    columns.update({f"reward.{name}": arrays[source] for name, source in plan.components.items()})
+    if "components" in arrays:
+        columns["components"] = arrays["components"]
     for name in REQUIRED:
         if name not in columns and not plan.is_foreign:
-            raise LogError(missing("npz", name, list(found)))
-    rewards, components = _rewards(columns, list(found))
+            raise LogError(missing("npz", name, list(arrays)))
+    rewards, components = _rewards(columns, list(arrays))
     columns.setdefault("prompt", np.zeros(len(rewards), dtype=np.int64))
     columns.setdefault("agent", np.full(len(rewards), ONE_AGENT))
     labels = {name: _label(name, columns[name], len(rewards)) for name in KNOWN if name in columns}

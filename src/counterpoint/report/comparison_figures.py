@@ -184,9 +184,11 @@ def _dots(result: Comparison, quantity: str, heading: str, axis: str) -> Markup:
     style = styles(result)
     dots = []
     for scheme in result.ranked:
-        found = scheme.returns if quantity == "return" else scheme.weighted_returns
+        estimate = scheme.returns if quantity == "return" else scheme.weighted_returns
         strong = scheme.name == result.recommended
-        dots.append(Dot(scheme.name, *found.exact, style[scheme.name], found.shown(3), strong))
+        dots.append(
+            Dot(scheme.name, *estimate.exact, style[scheme.name], estimate.shown(3), strong)
+        )
     return interval_panel(f"dots-{quantity}", heading, axis, dots)
 
 

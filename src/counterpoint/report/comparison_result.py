@@ -218,9 +218,9 @@ def decision_of(
     """
     versus = next((d.versus for d in differences.values() if d.versus in schemes), "")
     contrasts = {
-        name: found.returns
-        for name, found in differences.items()
-        if versus and found.versus == versus and name in schemes and name != versus
+        name: difference.returns
+        for name, difference in differences.items()
+        if versus and difference.versus == versus and name in schemes and name != versus
     }
     levels = {n: s.returns.value for n, s in schemes.items() if s.returns.value is not None}
     candidates = [name for name, scheme in schemes.items() if scheme.kind != "baseline"]

@@ -139,7 +139,7 @@ def grouping_table(result: Diagnosis, prefix: str) -> Table | None:
 
 
 def _grouping_row(name: str, result: Diagnosis) -> Row:
-    values = [found.kept.get(name) for found in result.groupings.values()]
+    values = [judged.kept.get(name) for judged in result.groupings.values()]
     shown = (ABSENT if value is None else significant(value) for value in values)
     cells = (Cell(text, (value,)) for text, value in zip(shown, values, strict=True))
     return Row((Cell(name, (name,)), *cells))

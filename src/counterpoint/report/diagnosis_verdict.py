@@ -109,8 +109,8 @@ def _of_health(result: Diagnosis) -> str:
     least = min((share for share in kept if share is not None), default=1.0)
     if least < MOST:
         scheme = result.scheme or "the scheme"
-        whose = "an agent's" if len(result.agents) > 1 else "the agent's"
-        return f"No cause is named, but {scheme} keeps only {least:.2f} of {whose} signal."
+        owner = "an agent's" if len(result.agents) > 1 else "the agent's"
+        return f"No cause is named, but {scheme} keeps only {least:.2f} of {owner} signal."
     if len(result.agents) < 2:
         return f"The agent loses no signal to its statistics{keep}."
     if result.verdict != "no-op":

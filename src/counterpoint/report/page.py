@@ -53,13 +53,13 @@ def render(document: Document) -> str:
         LogError: there is nothing in it to show, or a part that its page needs is missing or of
             another type.
     """
-    told = open_document(document)
-    schema = told["schema"]
+    opened = open_document(document)
+    schema = opened["schema"]
     if schema in DRAWN:
-        told = require_shape(told)
+        opened = require_shape(opened)
         template, page, name = DRAWN[schema]
-        called = Path(str(told.get(name, ""))).stem if name == "source" else str(told[name])
-        return _fill(template, page(told, f"counterpoint-{slug(called)}"))
+        called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
+        return _fill(template, page(opened, f"counterpoint-{slug(called)}"))
     draw = {
         COMPARISON: render_comparison,
         DIAGNOSIS: render_diagnosis,

@@ -104,28 +104,28 @@ def _require_game(game: GameShape) -> None:
         _wanted(square and len(basins.starts) > 0, GAME, "learned.basins.ends", "a square")
 
 
-def _require_topologies(found: TopologyShape) -> None:
-    for name, score in found.scores.items():
+def _require_topologies(topologies: TopologyShape) -> None:
+    for name, score in topologies.scores.items():
         path = f"scores.{name}"
         _wanted(bool(score.order_scores), TOPOLOGY, f"{path}.order_scores", "at least one")
-        known = all(prompt in score.by_prompt for prompt in found.prompts)
+        known = all(prompt in score.by_prompt for prompt in topologies.prompts)
         _wanted(known, TOPOLOGY, f"{path}.by_prompt", "one for each of $.prompts")
         drawn = score.shape.topology
         known = drawn.decides != "member" or drawn.decider is not None
         _wanted(known, TOPOLOGY, f"{path}.shape.topology.decider", "a member")
-    if found.shares is None:
-        known = found.why_no_shares is not None
+    if topologies.shares is None:
+        known = topologies.why_no_shares is not None
         _wanted(known, TOPOLOGY, "why_no_shares", "the reason why there are no shares")
     else:
-        known = all(source in found.shares for source in SOURCES)
+        known = all(source in topologies.shares for source in SOURCES)
         _wanted(known, TOPOLOGY, "shares", ", ".join(SOURCES))
 
 
-def _require_population(found: PopulationShape) -> None:
-    crossing = found.crossover
+def _require_population(population: PopulationShape) -> None:
+    crossing = population.crossover
     if crossing is not None and crossing.why not in ("never", "always"):
         _wanted(crossing.budget is not None, POPULATION, "crossover.budget", "a number")
-    for name, arm in found.arms.items():
+    for name, arm in population.arms.items():
         path = f"arms.{name}"
         _wanted(bool(arm.curve), POPULATION, f"{path}.curve", "at least one point")
         met = arm.against or []

@@ -109,10 +109,10 @@ def _worst(agents: Iterable[AgentResult]) -> str:
 
 def _collapsed(agents: Iterable[AgentResult]) -> str:
     """How many agents are collapsed from which cause: a line each."""
-    found = list(agents)
-    if all(a.is_collapsed is None for a in found):
+    listed_agents = list(agents)
+    if all(a.is_collapsed is None for a in listed_agents):
         return ABSENT
-    causes = Counter(a.cause or "unexplained" for a in found if a.is_collapsed)
+    causes = Counter(a.cause or "unexplained" for a in listed_agents if a.is_collapsed)
     return "\n".join(f"{count} {cause}" for cause, count in causes.items()) or "none"
 
 

@@ -44,12 +44,12 @@ def affine_evidence(
     mean = np.array([x.mean() if x.size else 0.0 for x in advantages])
     mean_square = np.array([(x**2).mean() if x.size else 0.0 for x in advantages])
     square = a**2 * mean_square + 2 * a * b * mean + b**2
-    heard = np.array(noise)
+    competing = np.array(noise)
     for members in together:
-        heard[:, list(members)] = heard_noise(noise[:, list(members)], len(members) > 1)
+        competing[:, list(members)] = heard_noise(noise[:, list(members)], len(members) > 1)
     alive = mean_square > 0
     return Evidence(
-        a**2 * alive, noise, heard + bonus_noise(noise, square, entropy), power, known=True
+        a**2 * alive, noise, competing + bonus_noise(noise, square, entropy), power, known=True
     )
 
 

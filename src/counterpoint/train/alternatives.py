@@ -85,7 +85,7 @@ class Alternatives:
 
         noise = total(every**2 * random) / g
         square = total((every / share) ** 2) / np.maximum(total(np.ones(every.shape)), 1.0)
-        heard = heard_noise(noise, self.together)
-        heard = heard + bonus_noise(noise, square, self.world.settings.entropy)
+        competing = heard_noise(noise, self.together)
+        competing = competing + bonus_noise(noise, square, self.world.settings.entropy)
         signal = signal_of(whole, each, g)
-        return Evidence(signal, noise, heard, signal)
+        return Evidence(signal, noise, competing, signal)

@@ -55,7 +55,7 @@ def arm(scheme: str | Scheme, world: World) -> Arm:
         SchemeError: a baseline that this world cannot answer, or weights for other components.
     """
     if isinstance(scheme, Scheme):
-        found = Arm(scheme_name(scheme), scheme)
+        built = Arm(scheme_name(scheme), scheme)
     elif scheme in NORMALIZED_BY:
         if scheme not in world.baselines:
             answers = ", ".join(world.baselines) or "none"
@@ -63,10 +63,10 @@ def arm(scheme: str | Scheme, world: World) -> Arm:
                 f"got baseline '{scheme}' for world '{world.name}', which does not know it; "
                 f"baselines of this world: {answers}"
             )
-        found = Arm(scheme, NORMALIZED_BY[scheme], baseline=True)
+        built = Arm(scheme, NORMALIZED_BY[scheme], baseline=True)
     else:
-        found = Arm(scheme, plain_scheme_named(scheme, also=baselines()))
-    return found
+        built = Arm(scheme, plain_scheme_named(scheme, also=baselines()))
+    return built
 
 
 def labels(world: World, active: Bools) -> tuple[Ints, dict[str, Ints]]:

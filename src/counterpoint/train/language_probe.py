@@ -104,11 +104,11 @@ def choice_evidence(
         weight = values * MICRO_BATCHES / len(values)
         noise = segment_sum(weight**2 * random, agent, agents) / MICRO_BATCHES
         square = segment_sum(values**2, agent, agents) / count
-        heard = heard_noise(noise, learner.settings.parameters == "shared")
-        heard = heard + bonus_noise(noise, square, learner.entropy)
-        parts.append((signal_power(_of_choices(learner, played, values, part)), noise, heard))
-    signal, noise, heard = (np.stack(values) for values in zip(*parts, strict=True))
-    return Evidence(signal, noise, heard, signal)
+        competing = heard_noise(noise, learner.settings.parameters == "shared")
+        competing = competing + bonus_noise(noise, square, learner.entropy)
+        parts.append((signal_power(_of_choices(learner, played, values, part)), noise, competing))
+    signal, noise, competing = (np.stack(values) for values in zip(*parts, strict=True))
+    return Evidence(signal, noise, competing, signal)
 
 
 def _summed(rewards: Floats, scheme: Scheme) -> Floats:

@@ -64,7 +64,7 @@ def agent_numbers(
         there are micro-batches. For the team: participation_ratio and effective_rank.
     """
     told: dict[str, Floats] = {}
-    agents = sum(len(whose.members) for whose in team.sets)
+    agents = sum(len(group.members) for group in team.sets)
     (micro, plain), decided = both_gradients(team, parts, copies)
     divided = parts[0].seen.shape[1] >= MICRO_BATCHES
     measured = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
@@ -74,7 +74,7 @@ def agent_numbers(
     numbers = UpdateNumbers(scheme, 1, agents).of(credited.columns, credited.given, credited.out)
     told |= {name: values[0] for name, values in numbers.items()}
     if scheme.scale == "none":  # nothing is shared by an agent with a network of its own
-        alone = [k for whose in team.sets if len(whose.members) == 1 for k in whose.members]
+        alone = [k for group in team.sets if len(group.members) == 1 for k in group.members]
         for name in ("norm_inflation", "signal_share"):
             told[name] = told[name].copy()
             told[name][alone] = np.nan
@@ -87,7 +87,7 @@ def agent_numbers(
     if divided:
         rows = None if level == "reward" else of_agents(
             credited.given, credited.columns["agent"], agents)  # fmt: skip
-        sets, used = [whose.members for whose in team.sets], advantages_of(team, parts, agents)
+        sets, used = [group.members for group in team.sets], advantages_of(team, parts, agents)
         evidence = affine_evidence(micro, plain, used, rows, sets, entropy)
         for k in np.flatnonzero(measured):
             by_agent[k] |= to_numbers(evidence, int(k))
@@ -106,13 +106,13 @@ def both_gradients(team: TeamNetworks, parts: list[Part], copies: int) -> tuple[
     D holds the weights of every actor, those of another set than the agent's being 0. Where there
     are fewer sequences than micro-batches, all is 0.
     """
-    agents = sum(len(whose.members) for whose in team.sets)
+    agents = sum(len(group.members) for group in team.sets)
     by_set = [_of_set(actor, part, copies) for actor, part in zip(team.actors, parts, strict=True)]
-    out = np.zeros((2, MICRO_BATCHES, agents, sum(found.shape[-1] for found, _ in by_set)))
+    out = np.zeros((2, MICRO_BATCHES, agents, sum(gradients.shape[-1] for gradients, _ in by_set)))
     decided, start = np.zeros((MICRO_BATCHES, agents)), 0
-    for (found, share), whose in zip(by_set, team.sets, strict=True):
-        members, size = list(whose.members), found.shape[-1]
-        out[:, :, members, start : start + size], decided[:, members] = found, share
+    for (gradients, share), whose in zip(by_set, team.sets, strict=True):
+        members, size = list(whose.members), gradients.shape[-1]
+        out[:, :, members, start : start + size], decided[:, members] = gradients, share
         start += size
     return out, decided
 
@@ -134,7 +134,7 @@ def _of_set(policy: Policy, part: Part, copies: int) -> tuple[Floats, Floats]:
         _split(torch.cat([given, torch.ones(*given.shape[:-1], 1)], dim=-1), each, copies)
         for _, given, _ in calls
     ]
-    found = []
+    batches = []
     for last, what in enumerate((weight, acts)):
         total = (log_prob * what).sum() / max(per_group, 1)
         grads = torch.autograd.grad(total, [out for _, _, out in calls], retain_graph=not last)
@@ -143,16 +143,16 @@ def _of_set(policy: Policy, part: Part, copies: int) -> tuple[Floats, Floats]:
             products = _split(grad, each, copies).mT @ rows
             by_layer[layer] = products if layer not in by_layer else by_layer[layer] + products
         gradients = torch.cat([x.flatten(2) for x in by_layer.values()], dim=2)
-        found.append(gradients.transpose(0, 1).double().numpy())
+        batches.append(gradients.transpose(0, 1).double().numpy())
     share = _split(acts[..., None], each, copies).sum(dim=(2, 3)) / max(per_group, 1)
-    return np.stack(found), share.T.double().numpy()
+    return np.stack(batches), share.T.double().numpy()
 
 
 def advantages_of(team: TeamNetworks, parts: list[Part], agents: int) -> list[Floats]:
     """[A][n] what each agent's decisions weigh in the gradient."""
     out = [np.zeros(0)] * agents
-    for whose, part in zip(team.sets, parts, strict=True):
-        for i, k in enumerate(whose.members):
+    for group, part in zip(team.sets, parts, strict=True):
+        for i, k in enumerate(group.members):
             values = part.advantage[i]
             there = values if part.active is None else values[part.active[i] > 0]
             out[k] = there.detach().double().numpy().ravel()

@@ -49,11 +49,11 @@ class Telemetry:
                 is absent from too many was not measured.
             shared: whether the agents' d coordinates are the same parameters.
         """
-        found = dict(vars(gradient_statistics(gradients, intervals=False)))
+        statistics = dict(vars(gradient_statistics(gradients, intervals=False)))
         if not shared:
-            found["effective_rank"] = rank_of_orthogonal(found["norm"])
+            statistics["effective_rank"] = rank_of_orthogonal(statistics["norm"])
         measured = active.sum(axis=1) >= FEWEST_MICRO_BATCHES
-        for name, values in found.items():
+        for name, values in statistics.items():
             if name.startswith(("snr", "cosine")):
                 values = np.where(measured, values, np.nan)
             self._series(self.gradients, name, values.shape[1:])[:, t] = values
@@ -120,9 +120,9 @@ class Telemetry:
         not the scheme's.
         """
         measured = collapsed_updates(self.evidence, improvable_at(self.accuracy))
-        found = measured.repeat(EVERY, axis=1)[:, : self.updates]
+        collapsed = measured.repeat(EVERY, axis=1)[:, : self.updates]
         why = {name: values for name, values in self.rewards.items() if name != "influence"}
-        return found, name_causes({**why, "collapsed": found})
+        return collapsed, name_causes({**why, "collapsed": collapsed})
 
     def _series(self, into: dict[str, Floats], name: str, shape: tuple[int, ...]) -> Floats:
         """The array [S, T, *shape] called `name`; NaN until it is filled."""
