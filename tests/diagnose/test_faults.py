@@ -309,3 +309,14 @@ def test_episodes_of_uneven_length_that_are_paid_last_have_no_conditions():
 
 def test_every_fatal_code_leaves_nothing_to_tell():
     assert {"all_missing", "constant", "two_runs", "repeated_keys", "too_few"} == FATAL
+
+
+@pytest.mark.parametrize(("known", "verdict"), [(10, "cannot tell"), (80, "no-op")])
+def test_a_large_log_in_which_few_rewards_are_there(known, verdict):
+    """The tests look at a sample of the rollouts, and only those with a reward can be in it."""
+    step, prompt, rollout, agent = cube(50, 30, 8, 2)
+    shared = np.repeat((np.random.default_rng(0).random(len(step) // 2) < 0.4).astype(float), 2)
+    shared[: len(step) - known] = np.nan
+    labels = {"prompt": prompt, "rollout": rollout, "agent": agent}
+    found = judged(made(shared, labels, step), "grpo")
+    assert (found.verdict, found.recommended) == (verdict, None)

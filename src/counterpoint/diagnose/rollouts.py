@@ -51,7 +51,8 @@ def rollouts_of(log: Log, rewards: Floats, own_terms: bool, rng: np.random.Gener
             not decide the mean.
         rng: which rollouts are sampled.
     """
-    rows = np.flatnonzero(_sampled(log, rng)[log.rollout] & ~np.isnan(rewards))
+    ok = ~np.isnan(rewards)
+    rows = np.flatnonzero(_sampled(log, ok, rng)[log.rollout] & ok)
     rollout, first = dense(log.rollout[rows], log.n_rollouts)
     agent, n_agents, n = log.agent[rows], len(log.agents), len(first)
     step, block, reward = log.step[rows][first], log.block[rows][first], rewards[rows]
@@ -77,10 +78,10 @@ def rollouts_of(log: Log, rewards: Floats, own_terms: bool, rng: np.random.Gener
     )
 
 
-def _sampled(log: Log, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """[rollouts] which ones the tests look at."""
+def _sampled(log: Log, ok: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """[rollouts] which ones the tests look at, out of those with a reward (`ok` [N])."""
     _, first = dense(log.rollout, log.n_rollouts)
-    keep = np.ones(log.n_rollouts, dtype=bool)
+    keep = np.bincount(log.rollout[ok], minlength=log.n_rollouts) > 0
     for unit in (log.step[first], log.block[first], np.arange(log.n_rollouts)):
         if keep.sum() <= MOST_ROLLOUTS:
             break
