@@ -137,7 +137,7 @@ def test_success_rates_that_are_none_are_counted() -> None:
     with pytest.raises(RewardError) as refused:
         advantages([1.0, 2.0, 0.0, 1.0, -1.0, 0.0], labels, catalogue()["mgpo"])
     assert str(refused.value) == (
-        "got 2 groups whose mean reward is outside of 0 to 1; wanted success rates, which "
+        "got 2 groups with a mean reward outside of 0 to 1; wanted success rates, which "
         "group_weight='entropy' is defined for"
     )
 

@@ -65,7 +65,7 @@ def _by_deviation(parts: Sequence[Part], layout: Layout) -> list[Array]:
 def _agreeing(
     values: Array, size: Array, used: Array | None, layout: Layout
 ) -> tuple[Array, Array, int]:
-    """Values without the rows whose components disagree, the rows that are left, and how many went.
+    """Values without rows with components that disagree, the rows left, and how many were dropped.
 
     A row without any advantage disagrees with nothing. What is left of a group is multiplied by the
     share of its samples that is left.

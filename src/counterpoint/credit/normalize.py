@@ -179,7 +179,7 @@ def _group_factor(own: GroupMoments, s: Samples, layout: Layout) -> Array | None
     outside = (p < -own.tolerance) | (p > 1.0 + own.tolerance)
     if not a.traced and a.count(outside):
         raise RewardError(
-            f"got {a.count(outside)} groups whose mean reward is outside of 0 to 1; wanted success "
+            f"got {a.count(outside)} groups with a mean reward outside of 0 to 1; wanted success "
             f"rates, which group_weight={scheme.group_weight!r} is defined for"
         )
     p = where(p < 0.0, 0.0, where(p > 1.0, 1.0, p))

@@ -26,7 +26,7 @@ class Tally:
     constants: int = 0
     """Groups of several samples without variance, where the scheme needs some."""
     cold: int = 0
-    """Groups whose running mean or deviation is not known yet: this call's own was used."""
+    """Groups with a running mean or deviation that is not known yet: this call's is used."""
     floored: int = 0
     """Groups whose deviation was raised to the scheme's floor."""
     pooled: int = 0
@@ -34,11 +34,11 @@ class Tally:
     disagreeing: int = 0
     """Rollouts whose rows had different rewards in one group (trajectory weighting)."""
     clipped: int = 0
-    """Rows whose advantage was cut to the scheme's `clip`."""
+    """Rows with an advantage that was cut to the scheme's `clip`."""
     conflicting: int = 0
     """Rows dropped since their components disagree (the scheme's `agreement`)."""
     raised: int = 0
-    """Rows whose center was raised to `baseline_floor`."""
+    """Rows with a center that was raised to `baseline_floor`."""
     flat: int = 0
     """Batches that were constant when the last pass was to whiten them."""
 

@@ -27,7 +27,7 @@ def returned(column: Column, table: Labels, scheme: Scheme, a: Arrays) -> Column
     Args:
         column: one reward column [N].
         table: the labels; rows are ordered by turn where it is given, else as they come.
-        scheme: whose `rollout_reward` and `gamma` are used.
+        scheme: its `rollout_reward` and `gamma` are used.
         a: the array library.
     """
     cell, n = table.speakers()

@@ -242,7 +242,7 @@ def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
 
 
 def _spikes(log: Log, scheme: Scheme, values: Floats, missing: Floats) -> Floats:
-    """[A] share of decisions whose advantage running statistics blow up.
+    """[A] share of decisions with an advantage that running statistics blow up.
 
     A rare success stands far out in the whole log too, and gets its due; an advantage that is
     `OUT_OF_PLACE` times as far out as that is a spike.

@@ -74,7 +74,7 @@ def choices_of(log: Log, scheme: Scheme) -> Choices:
 def _surely_small(influence: Floats, count: Ids) -> Floats:
     """[A] influences that are small by more than their error; NaN for all others.
 
-    Beside an agent whose choice decides the reward nobody is called diluted: what a speaker does
+    Beside an agent with a choice that decides the reward, no agent is DILUTED: what a speaker does
     arrives in what its listener does, and their marginal influences say nothing of that.
     """
     n = np.maximum(count, 1)

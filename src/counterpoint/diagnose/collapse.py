@@ -1,6 +1,6 @@
 """When a scheme collapses an agent: it keeps little of a signal that other statistics keep.
 
-Start at `collapsed_updates`. What "keeps" means is in `kept.py`; here it is said of windows of
+Start at `collapsed_updates`. What "keeps" means is in `kept.py`; here it applies to windows of
 updates instead of whole trainings.
 """
 

@@ -64,7 +64,7 @@ def _weights(values: Floats, weights: tuple[float, ...] | None) -> Floats:
 
 
 def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
-    """Agents without rewards, or whose reward never varies; or the whole log."""
+    """Agents without rewards, agents with a constant reward, or a whole log without variance."""
     n, ok = len(log.agents), ~np.isnan(reward)
     flat = np.ones(n, dtype=bool)
     for column in (reward, *values.T):  # a component that varies can be learned from

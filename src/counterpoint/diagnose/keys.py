@@ -18,7 +18,7 @@ from counterpoint.diagnose.log import Floats, Ids, Log, LogFault, counted, occur
 from counterpoint.records import Decisions
 
 MOST_PASSES = 10
-"""A log whose steps go back more often than this was shuffled: its order says nothing."""
+"""A log in which steps go back more often than this was shuffled: its order means nothing."""
 
 SAME = 1e-9
 """Rewards that differ by less than this, relative to the largest, are the same."""
@@ -110,7 +110,7 @@ def _contiguous(log: Log) -> bool:
 
 
 def _differing(rewards: Floats, key: Ids) -> int:
-    """Keys whose rows have different rewards."""
+    """Keys with rows that have different rewards."""
     n, differs = int(key.max()) + 1, np.zeros(int(key.max()) + 1, dtype=bool)
     for column in rewards.T:
         ok = ~np.isnan(column)

@@ -24,7 +24,7 @@ KILLED = 0.3
 its rewards have under other statistics."""
 
 AT_BEST = 0.9
-"""An agent whose decisions reach its best reward this often need not explore: it is not LAZY."""
+"""An agent with its best reward in this share of decisions need not explore: it is not LAZY."""
 
 
 def causes_of(

@@ -144,7 +144,7 @@ class TeamCredit:
         return credit.values
 
     def check(self) -> list[str]:
-        """Look at the latest updates; returns what was found, and says each sentence once.
+        """Diagnose the latest updates; returns the warnings, and logs each sentence once.
 
         It never raises: a look at rewards must not end a training.
         """

@@ -65,7 +65,7 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     when = "Fresh episodes of the trained teams" if result.sampled else "After the last update"
     caption = (
         f"{when}. {interval_note(result)} {weighted if _shown(result)[3] else ''}"
-        "Signal kept is that of the agent of whose signal the scheme keeps least."
+        "Signal kept is the lowest of all agents."
     )
     kept = [Row(tuple(_only(row.cells, shown)), row.tone) for row in rows]
     file = f"{prefix}-schemes.csv"

@@ -60,9 +60,9 @@ class Decision:
 
     verdict: Literal["use", "keep", "same", "cannot tell"]
     """`use` an arm that is better than the reference; `keep` the reference, since an arm is worse
-    and none is better; `same` where all arms are; or nothing can be said."""
+    and none is better; `same` if all arms are equal; or `cannot tell`."""
     recommended: str | None
-    """The arm to use; None where nothing can be said."""
+    """The arm to use; None if the data decide nothing."""
     reference: str
     """The arm with which all others are compared."""
     arm: str | None
@@ -95,7 +95,7 @@ def decide(
 
     The best of the candidates that are better than the reference is recommended. Where none is
     better, the reference is kept if a candidate is worse, and no candidate has an interval above
-    0; otherwise nothing can be told.
+    0; otherwise the verdict is `cannot tell`.
 
     Args:
         levels: arm to its return, for arms that have one.
