@@ -310,3 +310,33 @@ def test_fields_that_mean_something_are_accepted():
     assert Scheme(group_weight="entropy", group_strength=0).group_strength == 0
     assert not Scheme().keeps_state
     assert Scheme(scale="running_std", memory="welford", update="before").update == "before"
+
+
+def test_what_is_given_as_a_list_or_as_whole_numbers_is_kept_as_it_is_compared():
+    assert Scheme(weights=[1, 2]) == Scheme(weights=(1.0, 2.0))
+    assert all(isinstance(w, float) for w in Scheme(weights=[1, True]).weights)
+    assert Scheme(center_by=["agent", "prompt", "agent"]).center_by == ("prompt", "agent")
+    assert hash(Scheme(weights=[1], conditions=[[1, 0, 1]], center_by=["agent"]))
+
+
+def test_twins_keep_how_the_last_pass_weighs_where_there_is_one():
+    white = Scheme(center_by=("prompt",), whiten="batch", whiten_weighting="trajectory")
+    assert white.decoupled().whiten_weighting == "trajectory"
+    assert white.coupled() == white
+    own = replace(white, center_by=("agent",), scale_by=None)
+    assert (own.coupled().whiten, own.coupled().whiten_weighting) == ("none", None)
+    assert own.decoupled() == own
+
+
+def test_a_label_that_is_unknown_is_named_for_the_twin_that_has_it():
+    with pytest.raises(LabelError, match=r"got center_by=\['rollout'\]"):
+        Scheme(center_by=("rollout",), scale_by=())
+    with pytest.raises(LabelError, match=r"got scale_by=\['batch', 'x'\]"):
+        Scheme(center_by=(), scale_by=("batch", "agent", "x"))
+
+
+@pytest.mark.parametrize(("by", "owned"), [(("agent",), True), (("role",), True), ((), False),
+                                           (("prompt", "turn", "context"), False)])  # fmt: skip
+def test_who_has_statistics_of_its_own(by, owned):
+    assert Scheme(center_by=by, scale_by=()).groups_by_agent == owned
+    assert Scheme(center_by=(), scale_by=by).groups_by_agent == owned
