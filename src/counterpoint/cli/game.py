@@ -55,7 +55,7 @@ class GameCommand:
     """Also let teams learn it."""
     schemes: str = ""
     """With --learn: credit schemes with commas between; default pooled, per agent, running per
-    agent, and the own mean alone."""
+    agent, and the per-agent mean alone."""
     remedies: str = "none"
     """With --learn: what is switched on, one after the other, commas between: none, convention,
     device, cheap_talk, other_play, population; shaping, for pairs that repeat a game of two actions

@@ -92,7 +92,7 @@ def kept_in_each(evidence: Evidence, improvable: Bools) -> Part:
     """Signal kept in each training alone, [..., A].
 
     The interval is Fieller's: all shares `k` for which the mean over updates of (SNR under the
-    scheme - k x best SNR) is not told from 0 by Student's test. Without two ends there is no
+    scheme - k x best SNR) is not significant by Student's test. Without two ends there is no
     number: the best candidate shows no signal either.
 
     Args:
