@@ -1,4 +1,4 @@
-"""Is an agent's gradient distinguishable from 0? Signal and noise from the gradients of micro-batches.
+"""Does an agent's gradient differ from 0? Signal and noise from gradients of micro-batches.
 
 Start at `gradient_statistics`. Write g_m for the gradient of micro-batch m of M, `mu` for its
 expectation and `Sigma` for its covariance. Everything follows from one ratio,
@@ -62,7 +62,7 @@ class GradientStatistics:
     cosine: NDArray[np.float64]
     """[..., A] cosine between the gradients of two half batches, over all splits."""
     cosine_low: NDArray[np.float64]
-    """[..., A] lower end of its 95% interval; at or below 0, the gradient is indistinguishable from 0."""
+    """[..., A] lower end of its 95% interval; at or below 0, it is indistinguishable from 0."""
     cosine_high: NDArray[np.float64]
     """[..., A] upper end of its 95% interval."""
     share: NDArray[np.float64]
