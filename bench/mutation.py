@@ -35,7 +35,7 @@ KILLED = ("killed", "timeout")
 """mutmut's words for a mutant that was noticed; one that never ends is noticed too."""
 
 ELSEWHERE = ("x__torch", "x__jax", "x_traced_ids", "x_traced_pairs", "x_traced_places",
-             "x_traced_order")  # fmt: skip
+             "x_traced_order", "x__real")  # fmt: skip
 """Functions that only torch or JAX reach. The slow tests hold them to NumPy's results; no test
 that runs here reaches them, so their mutants are left out of the count, and reported."""
 

@@ -215,6 +215,106 @@ class TestOwnComponents:
             own_components(rewards, ["a", "a"], {"a": [0]})
 
 
+def _infinite(of: str) -> str:
+    return f"got an infinite value in {of}; wanted finite numbers, or NaN for a missing one"
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (
+            lambda: difference_rewards([1.0, 2.0], [1.0]),
+            "got team of shape (2,) and without of shape (1,); wanted [N] and [N] or [N, A]: one "
+            "row a decision of the team",
+        ),
+        (lambda: difference_rewards([np.inf], [1.0]), _infinite("team")),
+        (lambda: difference_rewards([1.0], [np.inf]), _infinite("without")),
+        (lambda: difference_rewards([1.7e308], [-1.7e308]), _infinite("difference")),
+        (
+            lambda: replayed_difference(lambda a: a, [1], 0),
+            "got actions of shape (1,); wanted [N, A], a column an agent",
+        ),
+        (
+            lambda: replayed_difference(lambda a: a, [[1, 2]], [0, 0, 0]),
+            "got default of shape (3,) for actions of shape (1, 2); wanted one action, [A] or "
+            "[N, A]",
+        ),
+        (
+            lambda: replayed_difference(lambda a: a, [[1, 2]], 0),
+            "got rewards of shape (3, 2) from `value` for joint actions of shape (3, 2); wanted "
+            "[3]",
+        ),
+        (
+            lambda: replayed_difference(lambda a: a[:, 0] + np.inf, [[1, 2]], 0),
+            _infinite("the rewards that `value` returned"),
+        ),
+        (
+            lambda: coma([1.0], [0.5], [0]),
+            "got q of shape (1,) and policy of shape (1,); wanted [N, M] both",
+        ),
+        (lambda: coma([[np.inf]], [[1.0]], [0]), _infinite("q")),
+        (lambda: coma([[1.0]], [[np.inf]], [0]), _infinite("policy")),
+        (
+            lambda: coma([[1.0, 2.0]], [[0.5, 0.6]], [0]),
+            "got a policy with rows that are not probabilities; wanted numbers >= 0 that sum to 1 "
+            "in each row (normalize, or apply a softmax first)",
+        ),
+        (
+            lambda: coma([[1.0, 2.0]], [[0.5, 0.5]], [0.0]),
+            "got actions of shape (1,) and type float64; wanted [1] integers",
+        ),
+        (
+            lambda: coma([[1.0, 2.0]], [[0.5, 0.5]], []),
+            "got actions of shape (0,) and type float64; wanted [1] integers",
+        ),
+        (
+            lambda: coma(np.zeros((0, 2)), np.zeros((0, 2)), [1]),
+            "got actions of shape (1,) and type int64; wanted [0] integers",
+        ),
+        (
+            lambda: coma([[1.0, 2.0]] * 2, [[0.5, 0.5]] * 2, [-1, 2]),
+            "got actions from -1 to 2; wanted 0 to 1, columns of q",
+        ),
+        (
+            lambda: own_components([1.0], ["a"], {"a": [0]}),
+            "got rewards of shape (1,); wanted [N, K], a column a part",
+        ),
+        (lambda: own_components([[np.inf]], ["a"], {"a": [0]}), _infinite("rewards")),
+        (
+            lambda: own_components([[1.7e308, 1.7e308]], ["a"], {"a": [0, 1]}),
+            _infinite("own components"),
+        ),
+        (
+            lambda: own_components([[1.0]], ["a", "b"], {"a": [0]}),
+            "got agents of shape (2,); wanted [1], one a row",
+        ),
+        (
+            lambda: own_components([[1.0]], ["b"], {"a": [0]}),
+            "got decisions of 'b' but no entry for it in owners; wanted its component columns, or "
+            "an empty sequence if it is paid by none",
+        ),
+        (
+            lambda: own_components([[1.0, 2.0]], ["a"], {"a": [0, 2]}),
+            "got columns [0, 2] for 'a'; wanted different numbers from 0 to 1",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_what_was_got_and_what_was_wanted_is_said(ask: object, said: str) -> None:
+    with pytest.raises(CounterpointError) as refused:
+        ask()  # type: ignore[operator]
+    assert str(refused.value) == said
+
+
+def test_probabilities_are_believed_to_six_digits() -> None:
+    for off, fine in ((9e-7, True), (-9e-7, True), (2e-6, False), (-2e-6, False)):
+        if fine:
+            assert coma([[1.0, 2.0]], [[0.5, 0.5 + off]], [0]).missing == 0
+        else:
+            with pytest.raises(RewardError, match="probabilities"):
+                coma([[1.0, 2.0]], [[0.5, 0.5 + off]], [0])
+
+
 class TestBaselines:
     def test_names_in_order(self) -> None:
         assert list(baselines()) == ["counterfactual", "difference", "own_component"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterpoint.credit import RunningState, Scheme, advantages, catalogue
+from counterpoint.credit import PerRole, RunningState, Scheme, advantages, catalogue
 from counterpoint.credit.labels import Labels, factorize
 from counterpoint.credit.segments import NUMPY, arrays_of, segment_max, segment_min, segment_sum
 from counterpoint.errors import LabelError, StateError
@@ -199,3 +199,34 @@ def test_what_is_no_state_is_said(state: Any) -> None:
     assert str(refused.value) == (
         f"got state of type {type(state).__name__}; wanted a RunningState or None"
     )
+
+
+class OnDevice:
+    """A column that lives elsewhere: it must be detached and brought here to be read."""
+
+    def __init__(self, values: list, steps: tuple[str, ...] = ()) -> None:
+        self.values, self.steps = values, steps
+
+    def detach(self) -> OnDevice:
+        return OnDevice(self.values, (*self.steps, "detached"))
+
+    def cpu(self) -> np.ndarray:
+        assert self.steps == ("detached",)
+        return np.array(self.values)
+
+
+def test_labels_are_fetched_from_where_they_live() -> None:
+    labels = {"prompt": OnDevice([0, 0, 1, 1]), "role": OnDevice([7, 7, 8, 8])}
+    got = advantages([0.0, 2.0, 10.0, 30.0], labels, catalogue()["grpo_rows"])
+    assert got.values.tolist() == [-1, 1, -1, 1]
+    roles = PerRole({7: catalogue()["grpo_rows"], 8: catalogue()["center"]})
+    got = advantages([0.0, 2.0, 10.0, 30.0], labels, roles)
+    assert got.values.tolist() == [-1, 1, -10, 10]
+
+
+def test_roles_take_rewards_in_the_arithmetic_that_made_them() -> None:
+    """.7 in float32 and its neighbour are equal there; in float64 they would differ."""
+    r = np.array([0.7, np.nextafter(np.float32(0.7), np.float32(1))], dtype=np.float32)
+    got = advantages(r, {"agent": [0, 0]}, PerRole((), default=Scheme()))
+    assert got.values.tolist() == [0, 0]
+    assert got.tally.constants == 1
