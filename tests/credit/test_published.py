@@ -73,6 +73,32 @@ def test_reinforce_plus_plus_baseline_whitens_what_is_centered():
     np.testing.assert_allclose(got, wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("weighting", "wanted"),
+    [
+        (None, [1, -1, -1, -1]),
+        ("trajectory", [1, -1, -1, -1]),
+        ("step", [sqrt(3), *[-1 / sqrt(3)] * 3]),
+    ],
+)
+def test_the_last_pass_counts_rollouts_or_rows(weighting, wanted):
+    """Returns 1 of one row and 0 of three, centered +-1/2; over rows the mean is -1/4 and the
+    variance (9 + 3) / 64: trainers that whiten tokens do that."""
+    labels = {"prompt": [0] * 4, "rollout": [0, 1, 1, 1], "agent": [0] * 4}
+    name = "reinforce_plus_plus_baseline"
+    got = of(name, [1.0, 0.0, 0.0, 0.0], labels, whiten_weighting=weighting)
+    np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["grpo", "grpo_rows", "gdpo"])
+def test_clip_cuts_on_both_sides_and_counts(name):
+    """Rewards 2 1 1 0: deviation sqrt(1/2), so sqrt(2) 0 0 -sqrt(2)."""
+    scheme = replace(catalogue()[name], clip=1.2)
+    done = advantages([2.0, 1.0, 1.0, 0.0], LABELS, scheme)
+    np.testing.assert_allclose(done.values, [1.2, 0, 0, -1.2])
+    assert (done.tally.clipped, done.tally.rows, done.tally.groups) == (2, 4, 1)
+
+
 def test_opo_weighs_rollouts_by_their_rows():
     """Returns 1 0 0 1 of 4, 1, 1, 2 rows: (4 + 2) / 8 = .75."""
     rollout = [0] * 4 + [1] + [2] + [3] * 2
