@@ -230,3 +230,16 @@ def test_roles_take_rewards_in_the_arithmetic_that_made_them() -> None:
     got = advantages(r, {"agent": [0, 0]}, PerRole((), default=Scheme()))
     assert got.values.tolist() == [0, 0]
     assert got.tally.constants == 1
+
+
+def test_whole_numbers_beyond_a_double_stay_apart() -> None:
+    """Beside -1, NumPy would read 2^63 and 2^63 + 1 as one float."""
+    agent = [2**63, 2**63 + 1, 2**63, 2**63 + 1, -1]
+    got = advantages([0.0, 10.0, 2.0, 30.0, 5.0], {"agent": agent}, catalogue()["happo_per_agent"])
+    assert got.values.tolist() == [-1, -1, 1, 1, 0]
+
+
+def test_roles_tell_agents_apart_where_nobody_else_does() -> None:
+    last = Scheme(center="none", scale="none", rollout_reward="last")
+    got = advantages([1.0, 2.0, 3.0], {"rollout": [0, 0, 0], "role": ["p", "w", "w"]}, last)
+    assert got.values.tolist() == [1, 3, 3]
