@@ -218,4 +218,5 @@ def test_a_comparison_says_the_same_of_the_same_agents(monkeypatch: pytest.Monke
         words = document["verdict"]["why"].replace(",", "").split()
         document["verdict"]["why"] = sorted(words)
     assert found == plain
-    assert {scheme["agents"]["stable_0"]["cause"] for scheme in plain["schemes"].values()} != {None}
+    noise = [one["agents"]["stable_0"]["inflation"] for one in plain["schemes"].values()]
+    assert len(set(noise)) > 1  # the agents' numbers differ, so that an order could show

@@ -35,12 +35,12 @@ def test_auto_takes_rewards_for_memory_components_for_normalize_first_else_advan
     plain = [name for name, entry in entries().items() if not entry.needs]
     natural = {name: Crediting.of(name, two, small()).level for name in plain}
     assert {n for n, level in natural.items() if level == "reward"} == {
-        "group_reward_decoupled", "spiral_rae", "marshal_style", "maxrl", "corpo",
+        "group_reward_decoupled", "spiral_rae", "marshal_style", "corpo",
     }  # fmt: skip
     assert {n for n, level in natural.items() if level == "component"} == {
         "gdpo", "agent_x_component", "dvao", "gd2po",
     }  # fmt: skip
-    assert sum(level == "advantage" for level in natural.values()) == len(natural) - 9
+    assert sum(level == "advantage" for level in natural.values()) == len(natural) - 8
     assert Crediting.of("gdpo", PaysTheBetterArm(), small()).level == "advantage"  # one component
     assert Crediting.of("counterfactual", two, small()).level == "advantage"
     for level in ("reward", "component", "advantage"):

@@ -38,6 +38,8 @@ class Entry:
             return "a caller that takes several schemes at once, as `advantages` does"
         if self.scheme.conditions:
             return f"at least {1 + max(max(c[:2]) for c in self.scheme.conditions)} components"
+        if self.scheme.scale == "mean":
+            return "rewards of at least 0"
         return "rewards between 0 and 1" if self.scheme.group_weight != "none" else ""
 
 

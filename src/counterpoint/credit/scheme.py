@@ -55,7 +55,8 @@ class Scheme:
     (MaxRL; a group with a mean that is not positive counts as constant), or nothing."""
     ddof: Literal[0, 1] = 0
     """Deviation with `n - ddof` in the denominator: 0 is the population deviation, 1 is the sample
-    deviation of torch, TRL and verl. Only 0 keeps the bound `A^2 <= n - 1`."""
+    deviation of torch, TRL and verl. Only 0 keeps the bound `A^2 <= n - 1`, and the identity of
+    pooled and per-agent statistics: with 1 the two differ by a factor near 1."""
     epsilon: float = 0.0
     """Added to every divisor, as trainers do (TRL 1e-4, verl 1e-6). Constant groups do not need
     it; it is there to match published numbers digit by digit."""
