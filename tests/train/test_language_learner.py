@@ -24,7 +24,7 @@ from counterpoint.worlds.texts import text_catalogue
 PLAIN = [name for name, entry in entries().items() if not entry.needs]
 COUPLED = [name for name in PLAIN if not catalogue()[name].groups_by_agent]
 IDENTITY = [name for name in COUPLED if not catalogue()[name].ddof]
-"""A deviation with n - 1 depends on how many samples share it: pooled and per agent differ by it."""
+"""A deviation with n - 1 depends on how many samples share it, so that no decoupling is a no-op."""
 MOVED_BY_AN_OFFSET = {
     name
     for name in COUPLED
