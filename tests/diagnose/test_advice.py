@@ -61,6 +61,7 @@ def any_log(seed):
     columns = rewards[:, None]
     if rng.random() < 0.3:
         columns = np.c_[rewards, rng.choice([0.1, 1.0]) * rng.normal(size=len(step))]
+    keep[-1] = True  # a log has a row
     labels = {"prompt": prompt, "rollout": rollout, "agent": agent, "role": agent}
     return made(columns[keep], {n: c[keep] for n, c in labels.items()}, step[keep])
 

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planted import by_prompt, log, sometimes
 
@@ -260,6 +260,8 @@ def test_the_same_generator_gives_the_same_document():
 
 
 @settings(max_examples=40, deadline=None)
+@example(26211, "corpo")  # two runs, one of which repeats a key
+@example(163, "grpo")  # two rows of one key, each with another component
 @given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(PLAIN)))
 def test_any_small_log_has_a_diagnosis(seed, scheme):
     rng = np.random.default_rng(seed)

@@ -105,8 +105,7 @@ def _crossing(key: Ids, where: Ids) -> int:
 
 def _contiguous(log: Log) -> bool:
     """Whether the rows of each rollout stand together."""
-    starts = int((np.diff(log.rollout, prepend=-1) != 0).sum())
-    return starts == log.n_rollouts
+    return _stand_together(log.rollout)
 
 
 def _differing(rewards: Floats, key: Ids) -> int:
@@ -146,6 +145,20 @@ def apart(log: Log, faults: tuple[LogFault, ...]) -> Decisions:
     if not any(fault.code in ("two_runs", "repeated_keys") for fault in faults):
         return given
     where = _passes(log)
-    extra = occurrence(_keys(log)) if where is None else where
-    names = np.array([f"{r}/{k}" for r, k in zip(log.rollout.tolist(), extra, strict=True)])
+    run = np.zeros_like(log.rollout) if where is None else where
+    runs = int(run.max()) + 1
+    key = factorize(_keys(log) * runs + run)[0]
+    within = factorize(log.rollout * runs + run)[0]
+    if where is None or "turn" in given.labels or not _stand_together(within):
+        again = occurrence(key)  # rows of one key in one run, each for itself
+    else:
+        again = np.zeros_like(key)  # turns of an agent, in their order
+    parts = zip(log.rollout.tolist(), run.tolist(), again.tolist(), strict=True)
+    names = np.array([f"{r}/{a}.{b}" for r, a, b in parts])
     return replace(given, labels={**given.labels, "rollout": names})
+
+
+def _stand_together(ids: Ids) -> bool:
+    """Whether the rows of each id stand side by side."""
+    starts = int((np.diff(ids, prepend=-1) != 0).sum())
+    return starts == len(np.unique(ids))
