@@ -2,7 +2,7 @@
 
 A prompt that is drawn twice in a batch, with rollouts numbered alike each time, would be averaged
 into nonsense by every scheme that takes rollouts together. Nothing is looked at closely unless
-the rows of some rollout have different rewards.
+the rows of some rollout have different rewards. `conflicting_rows` says what a different one is.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit.labels import Labels
-from counterpoint.credit.rewards import Rewards
+from counterpoint.credit.rewards import Column, Rewards
 from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.segments import Array
 from counterpoint.errors import LabelError
 
 ORDER = ("batch", "prompt", "rollout", "agent", "role", "turn", "context")
@@ -39,7 +40,7 @@ def refuse_repeated_rows(
     key = table.ids(names)
     if np.bincount(key.ids).max() < 2:
         return
-    bad = _conflicts(read, key.ids)
+    bad = conflicting_rows(read, key.ids)
     if "turn" not in table.columns and {"agent", "role"} & set(table.columns):
         bad &= ~_side_by_side(table.rollouts()[0])
     if not bad.any():
@@ -59,39 +60,86 @@ def _takes_rollouts(scheme: Scheme) -> bool:
     return not alone or scheme.center == "leave_one_out"
 
 
+def conflicting_rows(read: Rewards, key: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[N] whether a row with the same key has another reward, as the scheme reads rewards.
+
+    Two rows conflict if a column that the scheme normalizes differs between them: the sum of the
+    components, or each component by itself. A row that says nothing in a column is no conflict,
+    except in what `rollout_reward` makes of it:
+
+    - `mean` takes the mean of such rows and `last` the last of them: both pass over a row that
+      says nothing, and neither can be right for two different values.
+    - `sum` adds up what the rows say of each component. Rows with `[1, None]` and `[None, 7]` are
+      8 in either order; only two different values of one component conflict.
+    - `to_go` gives a row the rest from it on. A row that says nothing beside one that does
+      conflicts too: whether the rest of the first holds the second's reward depends on the order.
+
+    Args:
+        read: the rewards, as the scheme reads them.
+        key: [N] ids of what distinguishes rows.
+
+    Source: ours.
+    """
+    bad = _differ(_stated(read), key, read.epsilon)
+    if read.scheme.rollout_reward == "sum" and bad.any():
+        bad &= _differ(_components(read), key, read.epsilon)
+    return bad
+
+
+def _stated(read: Rewards) -> list[Column]:
+    """What a row says: the columns that are normalized; for `to_go`, also whether it says any."""
+    columns = list(read.columns())
+    if read.scheme.rollout_reward == "to_go":
+        given = [read.arrays.floats(c.ok) for c in columns if c.ok is not None]
+        columns += [Column(values, None, None, 1.0) for values in given]
+    return columns
+
+
+def _components(read: Rewards) -> list[Column]:
+    """Each component by itself, where it is there."""
+    missing = read.missing
+    return [
+        Column(read.values[:, k], None if missing is None else ~missing[:, k], None, weight)
+        for k, weight in enumerate(read.weights)
+    ]
+
+
 def _disagree(read: Rewards, table: Labels) -> bool:
     """Whether the rows of some rollout have different rewards, beyond rounding."""
     a = read.arrays
     ids, first = table.rollouts()
-    rows = a.beside(ids)
-    if read.missing is None:
-        values = read.values
-        return bool((values != values[a.beside(first)][rows]).any())
-    n, inf = len(first), float("inf")
-    for k in range(len(read.weights)):
-        missing, x = read.missing[:, k], read.values[:, k]
-        high = a.max(a.xp.where(missing, -inf, x), rows, n)
-        low = a.min(a.xp.where(missing, inf, x), rows, n)
-        if (high > low).any():
+    rows, start, inf = a.beside(ids), a.beside(first), float("inf")
+    for column in _stated(read):
+        x = column.values
+        if column.ok is None:
+            differs = x != x[start][rows]
+        else:
+            high = a.max(a.xp.where(column.ok, x, -inf), rows, len(first))
+            differs = high > a.min(a.xp.where(column.ok, x, inf), rows, len(first))
+        if differs.any():
             return True
     return False
 
 
-def _conflicts(read: Rewards, key: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """[N] whether a row with the same key has another reward; a missing one is no other."""
-    values = read.values
-    plain = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+def _differ(columns: list[Column], key: NDArray[np.int64], epsilon: float) -> NDArray[np.bool_]:
+    """[N] whether a row with the same key has another value in some column."""
     out = np.zeros(len(key), dtype=bool)
     n = int(key.max()) + 1
-    for x in plain.T:
-        ok = ~np.isnan(x)
-        low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    for column in columns:
+        x = _plain(column.values)
+        ok = np.ones(len(key), dtype=bool) if column.ok is None else _plain(column.ok)
+        size = abs(x) if column.size is None else _plain(column.size)
+        low, high, largest = np.full(n, np.inf), np.full(n, -np.inf), np.zeros(n)
         np.minimum.at(low, key[ok], x[ok])
         np.maximum.at(high, key[ok], x[ok])
-        size = np.maximum(abs(low), abs(high))
-        with np.errstate(invalid="ignore"):
-            out |= ok & ((high - low) > 8 * read.epsilon * size)[key]
+        np.maximum.at(largest, key[ok], size[ok])
+        out |= ok & ((high - low) > 8 * epsilon * largest)[key]
     return out
+
+
+def _plain(values: Array) -> NDArray[np.generic]:
+    """The values as a NumPy array."""
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
 def _side_by_side(rollout: NDArray[np.int64]) -> NDArray[np.bool_]:
