@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -259,10 +260,22 @@ def test_the_same_generator_gives_the_same_document():
     assert document(decisions) == document(decisions)
 
 
-@settings(max_examples=40, deadline=None)
+WAYS = st.builds(
+    Scheme,
+    center_by=st.sampled_from([("prompt",), ("agent",), ("prompt", "agent")]),
+    rollout_reward=st.sampled_from(["mean", "last", "sum", "to_go"]),
+    components=st.sampled_from(["sum_first", "normalize_first"]),
+    missing=st.sampled_from(["leave_out", "as_zero"]),
+)
+WHOLE = WAYS.filter(lambda way: way.rollout_reward != "to_go").map(
+    lambda way: replace(way, weighting="trajectory")
+)
+
+
+@settings(max_examples=80, deadline=None)
 @example(26211, "corpo")  # two runs, one of which repeats a key
 @example(163, "grpo")  # two rows of one key, each with another component
-@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(PLAIN)))
+@given(st.integers(0, 2**32 - 1), st.one_of(st.sampled_from(sorted(PLAIN)), WAYS, WHOLE))
 def test_any_small_log_has_a_diagnosis(seed, scheme):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 30))
@@ -273,6 +286,7 @@ def test_any_small_log_has_a_diagnosis(seed, scheme):
     names = tuple(f"c{k}" for k in range(rewards.shape[1]))
     found = document(Decisions(rewards, names, labels, rng.integers(0, 3, n)), scheme)
     assert found["decoupling"]["verdict"] in ("matters", "no-op", "cannot tell")
+    assert all(fault["count"] > 0 for fault in found["log_faults"])
 
 
 def test_what_cannot_be_diagnosed_is_refused():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from planted import log, sometimes
 
+from counterpoint.credit import Scheme
 from counterpoint.diagnose import CAUSES, diagnose
 from counterpoint.diagnose.faults import FEWEST, log_faults
 from counterpoint.diagnose.log import FATAL, Log
@@ -21,7 +22,7 @@ def judged(decisions, scheme="mappo_pooled"):
 
 
 def codes(decisions):
-    return [fault.code for fault in log_faults(Log.of(decisions))]
+    return [fault.code for fault in log_faults(Log.of(decisions), Scheme())]
 
 
 def made(rewards, labels, step=None, action=None):
@@ -97,7 +98,7 @@ def test_an_agent_that_is_called_thrice_and_fails_thrice_is_no_constant_one():
 def test_an_agent_without_rewards_is_named():
     decisions = log(0, agents=2)
     decisions.rewards[decisions.labels["agent"] == "a0"] = np.nan
-    (fault,) = log_faults(Log.of(decisions))
+    (fault,) = log_faults(Log.of(decisions), Scheme())
     assert (fault.code, fault.agent, fault.count) == ("agent_missing", "a0", 640)
 
 
@@ -123,7 +124,7 @@ def test_a_run_that_was_resumed_from_an_earlier_step():
     labels = {n: np.r_[c, c[again]] for n, c in decisions.labels.items()}
     whole = made(np.r_[decisions.rewards[:, 0], decisions.rewards[again, 0] + 1], labels,
                  np.r_[decisions.step, decisions.step[again]])  # fmt: skip
-    (fault,) = log_faults(Log.of(whole))
+    (fault,) = log_faults(Log.of(whole), Scheme())
     assert (fault.code, fault.count) == ("two_runs", again.sum())
     assert "resumed" in fault.sentence
 
@@ -148,6 +149,59 @@ def test_a_turn_that_comes_twice_with_another_reward():
     labels["turn"] = 0 * turn
     found = judged(made(rewards, labels, step), "grpo")
     assert [(f.code, f.count) for f in found.faults] == [("repeated_keys", 160)]
+    assert found.verdict == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "fault"),
+    [
+        ("grpo", "repeated_keys"),
+        ("mappo_pooled", "repeated_keys"),
+        ("grpo,rollout_reward=sum", "logged_twice"),
+        ("gdpo", "logged_twice"),
+    ],
+)
+def test_rows_that_state_different_components_of_one_key(scheme, fault):
+    """As sums the rows differ; added up, or each component by itself, they do not."""
+    step, prompt, rollout, part = cube(5, 4, 8, 2)
+    labels = {"prompt": prompt, "rollout": rollout, "turn": 0 * part, "agent": np.full(320, 7)}
+    drawn = np.random.default_rng(0).normal(size=(320, 2))
+    halves = np.where(np.c_[part == 0, part == 1], drawn, np.nan)
+    found = judged(made(halves, labels, step), scheme)
+    assert [(f.code, f.count) for f in found.faults] == [(fault, 160)]
+    assert (found.verdict == "cannot tell") == (fault == "repeated_keys")
+
+
+def test_one_key_of_a_file_whose_steps_go_back_is_counted():
+    """Steps 3 to 5 stand before 0 to 2; nothing occurs in both parts, one row twice in the last."""
+    step, prompt, rollout = cube(6, 4, 8)
+    labels = {"prompt": prompt, "rollout": rollout, "turn": 0 * prompt, "agent": np.full(192, 7)}
+    rewards = np.random.default_rng(0).normal(size=192)
+    for again in ([], [5]):
+        order = np.r_[96:192, 0:6, np.array(again, int), 6:96]
+        columns = {name: column[order] for name, column in labels.items()}
+        paid = rewards[order] + (np.arange(len(order)) == 102)
+        found = judged(made(paid, columns, step[order]), "grpo")
+        assert [(f.code, f.count) for f in found.faults] == [("repeated_keys", 1)] * len(again)
+
+
+@pytest.mark.parametrize("scheme", ["grpo", "mappo_pooled"])
+@pytest.mark.parametrize(("apart", "fault"), [(1e-12, "repeated_keys"), (1e-15, "logged_twice")])
+def test_what_credit_takes_for_another_reward_the_diagnosis_does(scheme, apart, fault):
+    """8 ulps are rounding: 1e-12 beside 1 is more, 1e-15 is less."""
+    step, rollout, again = cube(5, 16, 2)
+    labels = {"rollout": rollout, "turn": 0 * again, "agent": np.full(160, 7)}
+    rewards = (rollout % 2) * (1 + apart * again)
+    found = judged(made(rewards, labels, step), scheme)
+    assert [f.code for f in found.faults] == [fault]
+
+
+def test_a_reward_that_is_only_logged_is_no_reward():
+    decisions = log(0)
+    both = np.c_[np.full(len(decisions), np.nan), decisions.rewards[:, 0]]
+    both = Decisions(both, ("paid", "logged"), decisions.labels, decisions.step)
+    found = judged(both, Scheme(weights=(1.0, 0.0)))
+    assert [(f.code, f.count) for f in found.faults] == [("all_missing", len(decisions))]
     assert found.verdict == "cannot tell"
 
 
@@ -213,7 +267,7 @@ def test_few_long_rollouts_with_a_reward_a_row_are_many_samples():
 
 def test_prompts_with_one_rollout_each():
     singles = log(0, rollouts=1)
-    (fault,) = log_faults(Log.of(singles))
+    (fault,) = log_faults(Log.of(singles), Scheme())
     assert (fault.code, fault.count) == ("groups_of_one", 80)
     found = judged(singles, "grpo")
     assert found.verdict == "no-op"
@@ -229,12 +283,12 @@ def test_one_component_that_carries_the_sum():
     even = Decisions(both, ("right", "short"), decisions.labels, decisions.step)
     assert codes(even)[-1:] != ["one_component"]
     loud = Decisions(both * [1, 0.03], ("right", "short"), decisions.labels, decisions.step)
-    fault = log_faults(Log.of(loud))[-1]
+    fault = log_faults(Log.of(loud), Scheme())[-1]
     assert fault.code == "one_component"
     assert fault.sentence.startswith("right carries 99.9%")
-    weighed = log_faults(Log.of(loud), (1.0, 33.0))
+    weighed = log_faults(Log.of(loud), Scheme(weights=(1.0, 33.0)))
     assert "one_component" not in [f.code for f in weighed]
-    logged_only = log_faults(Log.of(loud), (1.0, 0.0))
+    logged_only = log_faults(Log.of(loud), Scheme(weights=(1.0, 0.0)))
     assert "one_component" not in [f.code for f in logged_only]
 
 
@@ -244,7 +298,7 @@ def test_one_key_that_occurs_twice_is_one_key():
     labels = {name: column[rows] for name, column in decisions.labels.items()}
     labels["turn"] = np.zeros(len(rows), int)
     doubled = made(decisions.rewards[rows, 0], labels, decisions.step[rows])
-    (fault,) = log_faults(Log.of(doubled))
+    (fault,) = log_faults(Log.of(doubled), Scheme())
     assert (fault.code, fault.count) == ("logged_twice", 1)
     assert fault.sentence.startswith("1 key occurs more than once")
 

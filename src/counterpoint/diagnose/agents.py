@@ -156,11 +156,9 @@ def _own_flat(log: Log, scheme: Scheme, group: Ids) -> NDArray[np.bool_]:
     """[N] whether the agent's own rewards do not vary in the row's group."""
     n = len(log.agents)
     cell, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
-    sums = scheme.components == "sum_first"
-    columns = [log.rewards(scheme)] if sums else list(log.components(scheme).T)
     flat = np.ones(len(first), dtype=bool)
-    for column in columns:
-        flat &= ~varies(entering(log, scheme, column), cell, len(first))
+    for column in entering(log, scheme):
+        flat &= ~varies(column, cell, len(first))
     return flat[cell]
 
 

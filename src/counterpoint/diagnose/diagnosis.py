@@ -26,10 +26,8 @@ from counterpoint.diagnose.judge import NEAR, Judge, Judged, better, sick_agents
 from counterpoint.diagnose.keys import apart
 from counterpoint.diagnose.log import Floats, Log, LogFault
 from counterpoint.diagnose.naming import causes_of, evidence_of
-from counterpoint.diagnose.pooling import entering
 from counterpoint.diagnose.recommend import Findings, reasons
 from counterpoint.diagnose.twins import ROUNDING, largest_difference, logged_advantages
-from counterpoint.errors import LabelError
 from counterpoint.records import Decisions
 
 SCHEMA = "counterpoint.diagnosis/1"
@@ -210,11 +208,10 @@ def diagnose(
     judged = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
     name = scheme if isinstance(scheme, str) else scheme_name(judged)
     log = Log.of(decisions)
-    if judged.weights is not None and len(judged.weights) != len(decisions.components):
-        logged_advantages(log, judged)  # raises
-    faults = log_faults(log, judged.weights)
-    log, faults, values = _with_advantages(log, judged, faults)
+    faults = log_faults(log, judged)
+    log = Log.of(apart(log, faults))
     fatal = any(fault.fatal for fault in faults)
+    values = logged_advantages(log, judged)
     difference = largest_difference(log, judged)
     tests = [] if _is_mixture(faults) else find_conditions(log, judged, rng)
     conditions = tuple(dict.fromkeys(test.condition for test in tests if test.detected))
@@ -279,28 +276,6 @@ def _known(
         return causes if constant else np.zeros_like(causes)
     samples = np.bincount(judge.units.agent, minlength=len(causes))
     return np.where(samples < FEWEST_SAMPLES, np.int8(0), causes)
-
-
-def _with_advantages(
-    log: Log, scheme: Scheme, faults: tuple[LogFault, ...]
-) -> tuple[Log, tuple[LogFault, ...], Floats]:
-    """The log with its rows apart, its faults, and its advantages [N] under the scheme.
-
-    Some conflicts between rows are seen only by the scheme that takes them together: two rows of
-    one key that hold different components, for instance.
-    """
-    plain = Log.of(apart(log, faults))
-    try:
-        entering(plain, scheme, plain.rewards(scheme))  # rewards that were summed may conflict too
-        return plain, faults, logged_advantages(plain, scheme)
-    except LabelError:
-        sentence = (
-            "Rows that share all of their labels have different rewards, so that no rollout is "
-            "known. Number rollouts apart, or log the turn of each row."
-        )
-        faults = (LogFault("repeated_keys", 1, sentence), *faults)
-        split = Log.of(apart(log, faults))
-        return split, faults, logged_advantages(split, scheme)
 
 
 def _bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> bool:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.scheme import Scheme
 from counterpoint.diagnose.agents import varies
 from counterpoint.diagnose.conditions import find_own_terms
@@ -40,19 +41,24 @@ FEWEST_OWN = 12
 """Equal rewards of its own that make an agent's reward constant."""
 
 
-def log_faults(log: Log, weights: tuple[float, ...] | None = None) -> tuple[LogFault, ...]:
-    """Everything that is wrong with a log, the worst first.
+def log_faults(log: Log, scheme: Scheme) -> tuple[LogFault, ...]:
+    """Everything that is wrong with a log under a scheme, the worst first.
 
     Args:
         log: the log.
-        weights: [K] weight of each component in the reward; None weighs all by 1.
+        scheme: its weights make the reward, and its reading of it says which rows differ.
+
+    Raises:
+        SchemeError: the scheme's weights are not as many as the components.
+        RewardError: a reward is too large to be squared and summed.
     """
+    read, weights = Rewards.read(log.components(scheme), scheme), scheme.weights
     values = log.decisions.rewards if log.returns is None else log.returns
     reward = present_sum(values, _weights(values, weights))
-    if np.isnan(reward).all():
+    if read.missing is not None and read.missing.all():
         sentence = f"All {len(reward):,} rewards are missing, so there is nothing to learn from."
         return (LogFault("all_missing", len(reward), sentence + " Check the reward functions."),)
-    faults = [*repeated_keys(log), *_constant(log, values, reward)]
+    faults = [*repeated_keys(log, read), *_constant(log, values, reward)]
     if not any(fault.fatal for fault in faults):
         faults += _few(log, reward)
     faults += [*_paid_last(log), *_singles(log, reward), *_one_component(log, values, weights)]

@@ -135,7 +135,10 @@ class Judge:
         return Judged(name, scheme, share, dead, kept.crowded, alive)
 
     def candidates(self, now: Judged, decouple: bool) -> Iterator[Judged]:
-        """Schemes of the catalogue that may be better, those nearest to the judged one first."""
+        """Schemes of the catalogue that may be better, those nearest to the judged one first.
+
+        A scheme to which rows of one key are different rewards cannot credit the log, and is none.
+        """
         known, seen = catalogue(), {now.scheme}
         groupings = {judged.name: judged for judged in self.grouped().values()}
         for name in _order(now.scheme, len(self.log.decisions.components), decouple):

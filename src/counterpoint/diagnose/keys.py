@@ -12,25 +12,28 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.credit.identities import conflicting_rows
 from counterpoint.credit.labels import factorize
+from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.segments import segment_max, segment_min
-from counterpoint.diagnose.log import Floats, Ids, Log, LogFault, counted, occurrence
+from counterpoint.diagnose.log import Ids, Log, LogFault, counted, occurrence
 from counterpoint.records import Decisions
 
 MOST_PASSES = 10
 """A log in which steps go back more often than this was shuffled: its order means nothing."""
 
-SAME = 1e-9
-"""Rewards that differ by less than this, relative to the largest, are the same."""
 
+def repeated_keys(log: Log, read: Rewards) -> Iterator[LogFault]:
+    """Keys (step, prompt, rollout, agent, turn) that occur more than once.
 
-def repeated_keys(log: Log) -> Iterator[LogFault]:
-    """Keys (step, prompt, rollout, agent, turn) that occur more than once."""
+    Whether their rewards differ is decided as the scheme decides it (`read`), which can thus credit
+    every log without such a fault.
+    """
     key = _keys(log)
     again = _is_again(key)
     if not again.any():
         return
-    where, differing = _passes(log), _differing(log.decisions.rewards, key)
+    where, differing = _passes(log), len(np.unique(key[conflicting_rows(read, key)]))
     crossing = 0 if where is None else _crossing(key, where)
     labelled = "turn" in log.decisions.labels
     if where is not None and differing and crossing:
@@ -106,17 +109,6 @@ def _crossing(key: Ids, where: Ids) -> int:
 def _contiguous(log: Log) -> bool:
     """Whether the rows of each rollout stand together."""
     return _stand_together(log.rollout)
-
-
-def _differing(rewards: Floats, key: Ids) -> int:
-    """Keys with rows that have different rewards."""
-    n, differs = int(key.max()) + 1, np.zeros(int(key.max()) + 1, dtype=bool)
-    for column in rewards.T:
-        ok = ~np.isnan(column)
-        low, high = segment_min(column[ok], key[ok], n), segment_max(column[ok], key[ok], n)
-        near = SAME * np.maximum(abs(low), abs(high))
-        differs |= np.isfinite(low) & (high - low > np.where(np.isfinite(near), near, 0.0))
-    return int(differs.sum())
 
 
 def _copies(log: Log, key: Ids) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from counterpoint.credit import Scheme, advantages
+from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers, sharing, three_numbers
 from counterpoint.diagnose.log import Floats, Ids, Log
@@ -18,7 +19,7 @@ from counterpoint.diagnose.log import Floats, Ids, Log
 
 def pooled_numbers(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Sharing]:
     """The three numbers over the log [1, A] and at each step [T, A]; what sharing costs [A]."""
-    columns = [entering(log, scheme, column) for column in _columns(log, scheme)]
+    columns = entering(log, scheme)
     weight = _weights(log, scheme)
     center: Ids = np.asarray(log.labels.groups(scheme.center_by).ids)
     offsets = _Table(log, columns, center, weight)
@@ -64,24 +65,23 @@ class _Table:
         return np.concatenate(self.columns), group, agent, weight, n * k
 
 
-def _columns(log: Log, scheme: Scheme) -> list[Floats]:
-    """The reward columns [N] that the scheme normalizes."""
-    if scheme.components == "sum_first":
-        return [log.rewards(scheme)]
-    return list(log.components(scheme).T)
+def entering(log: Log, scheme: Scheme) -> list[Floats]:
+    """The columns that the scheme normalizes: [N] the values with which rows enter their groups.
 
-
-def entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
-    """[N] the value with which each row enters its group: ranked, or its rollout's.
-
-    Under trajectory weighting it is the mean of the agent's own rows of the rollout: the mean of
-    all of them would make every agent look like the team, however loud another one is in it.
+    A value is ranked, or the rollout's, as the scheme has it. Under trajectory weighting it is the
+    mean of the agent's own rows of the rollout: the mean of all of them would make every agent
+    look like the team, however loud another one is in it. NaN is a row that is left out.
     """
+    read = Rewards.read(log.components(scheme), scheme)
+    given = [c.values if c.ok is None else np.where(c.ok, c.values, np.nan) for c in read.columns()]
     if (scheme.transform, scheme.weighting, scheme.rollout_reward) == ("identity", "step", "mean"):
-        return column
+        return given
+    parts = np.split(read.values, read.n_columns, axis=1)  # all that are summed, or one by one
     own = ("agent",) if scheme.transform == "identity" else ()
     plain = Scheme(
         center_by=(*scheme.center_by, *own),
+        weights=read.weights if scheme.components == "sum_first" else None,
+        missing=scheme.missing,
         transform=scheme.transform,
         weighting=scheme.weighting,
         rollout_reward=scheme.rollout_reward,
@@ -89,8 +89,8 @@ def entering(log: Log, scheme: Scheme, column: Floats) -> Floats:
         center="none",
         scale="none",
     )
-    values = np.asarray(advantages(column, log.columns, plain).values)
-    return np.where(np.isnan(column), np.nan, values)
+    values = [np.asarray(advantages(part, log.columns, plain).values) for part in parts]
+    return [np.where(np.isnan(g), np.nan, v) for g, v in zip(given, values, strict=True)]
 
 
 def _weights(log: Log, scheme: Scheme) -> Floats:
