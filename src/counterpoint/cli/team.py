@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def work_on(folder: Path, as_json: bool) -> int:
     else:
         print_result(*tables(document))
         say(f"record: {folder / EPISODES}; counterpoint audit reads it")
-        say(f"result: git fetch {document['repository']} main")
+        say(f"result: git fetch {shlex.quote(document['repository'])} main")
     return 0 if not document["failing"] else 1
 
 

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY, at REAL NOT NULL, agent TEXT NOT NULL, hearer TEXT NOT NULL,
   kind TEXT NOT NULL, text TEXT NOT NULL, meta TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS passing (head TEXT PRIMARY KEY, tests TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 # tasks:    open -> taken -> (handed ->) done | open again | given_up
@@ -87,14 +88,24 @@ class Ledger:
         with self._change() as connection:
             connection.execute("REPLACE INTO facts VALUES (?,?)", (key, json.dumps(value)))
 
-    def grow(self, key: str, names: Iterable[str]) -> None:
-        """Add names to a list that is written down."""
+    def passing(self, commit: str) -> frozenset[str] | None:
+        """The tests that pass at a commit; None where nobody has run them, or where they are
+        forgotten because the head has moved on."""
+        with self._open() as connection:
+            row = connection.execute("SELECT tests FROM passing WHERE head=?", (commit,)).fetchone()
+        return None if row is None else frozenset(json.loads(row[0]))
+
+    def passes(self, commit: str, tests: Iterable[str]) -> None:
+        """Write down which tests pass at a commit."""
         with self._change() as connection:
-            row = connection.execute("SELECT value FROM facts WHERE key=?", (key,)).fetchone()
-            known = set(json.loads(row[0])) if row else set()
             connection.execute(
-                "REPLACE INTO facts VALUES (?,?)", (key, json.dumps(sorted(known | set(names))))
+                "REPLACE INTO passing VALUES (?,?)", (commit, json.dumps(sorted(tests)))
             )
+
+    def forget_passing(self, commit: str) -> None:
+        """Take out what passes at a commit that is not the head."""
+        with self._change() as connection:
+            connection.execute("DELETE FROM passing WHERE head=?", (commit,))
 
     def count(self, key: str, amount: float) -> None:
         """Add to a number that is written down."""

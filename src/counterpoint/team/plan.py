@@ -109,9 +109,10 @@ class WorkPlan:
     iterations: int = 20
     """How often the judge may go on."""
     folder: str = ""
-    """Where the plan was; paths are relative to it."""
+    """Where the plan was; paths are relative to it. It is made absolute at once."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", str(Path(self.folder).absolute()))
         if not self.tests.strip():
             raise SettingError("got no tests; wanted the command that runs them")
         for name, least in (("attempts", 1), ("iterations", 1), ("lease_seconds", 0.1)):

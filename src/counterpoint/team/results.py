@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from counterpoint import __version__
@@ -50,7 +51,7 @@ def result_of(state: TeamState) -> dict[str, Any]:
         "budget": {"tries": state.tries, "seconds": state.seconds, "tokens": state.tokens},
         "verdict": queue.fact("verdict", ""),
         "iterations": queue.fact("iteration", 0),
-        "passing": len(queue.fact("passing", [])),
+        "passing": len(_passing(state)),
         "failing": queue.fact("failing", []),
         "tasks": len(tasks),
         "done": len(done),
@@ -74,6 +75,12 @@ def result_of(state: TeamState) -> dict[str, Any]:
         "repository": str(state.folder / REPOSITORY),
         "head": repository.head(),
     }
+
+
+def _passing(state: TeamState) -> Collection[str]:
+    """The tests that pass at the head; folders of earlier versions hold one list of the run."""
+    passed = state.queue.passing(state.repository.head())
+    return state.queue.fact("passing", []) if passed is None else passed
 
 
 def _serial(

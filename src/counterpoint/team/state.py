@@ -38,7 +38,7 @@ class TeamState:
     """
 
     folder: Path
-    """Where it lives."""
+    """Where it lives; a relative path is made absolute at once."""
     plan: WorkPlan
     """What it is to do."""
     topology: str
@@ -55,6 +55,7 @@ class TeamState:
     """Of all chance."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", self.folder.absolute())  # git runs in other folders
         if self.topology not in TOPOLOGIES:
             known = ", ".join(TOPOLOGIES)
             raise SettingError(f"got topology '{self.topology}'; wanted one of {known}")

@@ -22,6 +22,7 @@ from counterpoint.team.checks import run_tests
 from counterpoint.team.choice import apart, by_payoff
 from counterpoint.team.queue import Claim, Task
 from counterpoint.team.repository import Repository
+from counterpoint.team.standing import standing, tested
 from counterpoint.team.state import TeamState
 from counterpoint.team.workers import do_task, locate
 
@@ -52,14 +53,13 @@ def plan(state: TeamState, member: str) -> int:
     """List what is to be done: the plan's tasks, or each test that fails."""
     queue, told, head = state.queue, state.plan, state.repository.head()
     content = state.repository.content(head)
-    results = run_tests(told, content)
+    results = tested(state, head)
     if results.problem:
         queue.say(
             member, "action", f"the tests do not run: {results.problem}", error=results.problem
         )
         sys.stderr.write(f"the tests do not run: {results.problem}\n")
         return 1
-    queue.put("passing", sorted(results.passed))
     if queue.fact("first") is None:
         queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
     if told.task:
@@ -91,13 +91,13 @@ def work(state: TeamState, member: str) -> int:
                         budget=state.tries, choose=choose)  # fmt: skip
     if claim is None:
         return NOTHING
-    if claim.task.test and claim.task.test in queue.fact("passing", []):
-        queue.needless(claim)
-        return 0
     if state.topology == "flat_locks":
         _take_locks(state, claim)
-    keep = tuple(queue.fact("passing", []))  # before the head is read: what passes at it has to
-    base = state.repository.head()
+    base, passed = standing(state)
+    if claim.task.test and claim.task.test in passed:
+        queue.needless(claim)
+        return 0
+    keep = tuple(sorted(passed))
     folder = state.folder / "work" / f"{member}-{claim.attempt}"
     state.repository.worktree(folder, base)
     try:
@@ -145,13 +145,12 @@ def merge(state: TeamState, member: str) -> int:
 def judge(state: TeamState, member: str) -> int:
     """Run all tests on the head, and decide whether to go on."""
     queue = state.queue
-    results = run_tests(state.plan, state.repository.content(state.repository.head()))
+    results = tested(state, state.repository.head())
     wanted = {row["test"] for row in queue.tasks() if row["test"]}
     failing = sorted(wanted - results.passed) or sorted(
         row["id"] for row in queue.tasks() if not row["test"] and row["status"] != "done"
     )
     before = queue.fact("failing")
-    queue.put("passing", sorted(results.passed))
     queue.put("failing", failing)
     iteration = queue.fact("iteration", 0) + 1
     used_up = state.tries is not None and queue.spent() >= state.tries
@@ -176,7 +175,7 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
     """Make a commit part of the head: merged, tested, and only if the head is still the same."""
     queue, repository = state.queue, state.repository
     while True:
-        head = repository.head()
+        head, required = standing(state)
         new = commit
         if head != base:
             clash = _clash(repository, state.topology, base, head, commit)
@@ -189,17 +188,19 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
                 return
             new = repository.commit(merged.tree, (head,), _message(claim), "merge")
         results = run_tests(state.plan, repository.content(new))
-        broken = sorted(set(queue.fact("passing", [])) - results.passed)
+        broken = sorted(required - results.passed)
         if results.problem or broken or (claim.task.test and claim.task.test not in results.passed):
             why = results.problem or f"breaks {', '.join(broken) or claim.task.test}"
             queue.failed(claim, "failed" if head == base else "conflict", why[:500])
             return
         queue.renew(claim, state.plan.lease_seconds)
+        queue.passes(new, results.passed)  # before anybody can see it as the head
         queue.merging(claim, new, head)
         if repository.advance(new, head):
-            queue.grow("passing", results.passed)
             queue.merged(claim)
+            queue.forget_passing(head)
             return
+        queue.forget_passing(new)
 
 
 def _clash(repository: Repository, topology: str, base: str, head: str, commit: str) -> list[str]:
