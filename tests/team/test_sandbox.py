@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
+import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.team import sandbox
+from counterpoint.team.cgroups import not_enforced
 from counterpoint.team.sandbox import PYTHON, Limits, ready, run
+from counterpoint.team.walls import is_readable
 
 WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+
+
+STAY = "import time; time.sleep(600)"
+STOP_ALL = (
+    """
+import os, signal
+for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+    if pid != os.getpid():
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            try:
+                if pid != 2 or number == signal.SIGSTOP: os.kill(pid, number)
+            except OSError: pass
+"""
+    + STAY
+)
 
 
 def python(code: str, limits: Limits | None = None, **more):
@@ -28,7 +50,7 @@ def python(code: str, limits: Limits | None = None, **more):
 
 @pytest.fixture
 def server():
-    """Somebody who listens on loopback, and notes who came."""
+    """Somebody who listens on loopback and an abstract socket; notes who came to the first."""
     came = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -39,7 +61,11 @@ def server():
                     came.append(1)
 
         threading.Thread(target=take, daemon=True).start()
-        yield listening.getsockname()[1], came
+        port = listening.getsockname()[1]
+        with socket.socket(socket.AF_UNIX) as abstract:
+            abstract.bind(f"\0counterpoint-{port}")
+            abstract.listen()
+            yield port, came
 
 
 ESCAPES = {
@@ -50,12 +76,16 @@ seen = [p for p in ("/etc/passwd", "/etc/shadow", "/root", "/home", SECRET, "/va
 seen += [p for p in glob.glob("/*") if p not in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc",
          "/dev", "/tmp", "/task", "/inside.py", "/etc")]
 seen += [p for p in os.listdir("/etc") if p != "ld.so.cache"] if os.path.exists("/etc") else []
+for path in ("/proc/kcore", "/proc/kmsg", "/proc/1/root/inside.py", "/proc/1/mem", "/proc/1/maps"):
+    try: open(path, "rb").read(1); seen.append(path)
+    except OSError: pass
 print("OUT" if seen else "in", seen)
 """,
     "write files": """
 import os
 out = []
-for path in ("/usr/x", "/bin/x", "/x", "/inside.py", "/proc/sys/kernel/hostname", SECRET + ".new"):
+for path in ("/usr/x", "/bin/x", "/x", "/run/x", "/inside.py", "/dev/x", "/dev/pts/x",
+             "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", SECRET + ".new"):
     try:
         with open(path, "w") as f: f.write("x")
         out.append(path)
@@ -127,12 +157,86 @@ try:
 except OSError: pass
 print("OUT" if out else "in", out)
 """,
+    "shared memory": """
+size = 0
+for folder in ("/dev/shm", "/tmp", "/dev"):
+    try:
+        with open(folder + "/f", "wb") as f:
+            for _ in range(60): f.write(b"x" * (1 << 20)); f.flush(); size += 1
+    except OSError: pass
+print("OUT" if size > 20 else "in", size)
+""",
+    "thread storm": """
+import threading, time
+threading.stack_size(1 << 16)
+count = 0
+try:
+    while count < 1000:
+        threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+        count += 1
+except RuntimeError: pass
+print("OUT" if count > 64 else "in", count, flush=True)
+__import__("os")._exit(0)
+""",
+    "sockets": """
+import resource, socket
+hold = []
+try:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for _ in range(3000): hold += socket.socketpair()
+except OSError: pass
+try: hold += [socket.socket(socket.AF_PACKET, socket.SOCK_RAW)] * 2000
+except OSError: pass
+print("OUT" if len(hold) > 1024 else "in", len(hold))
+""",
+    "abstract sockets": """
+import socket
+try: socket.socket(socket.AF_UNIX).connect("\\0counterpoint-PORT"); print("OUT")
+except OSError as error: print("in", error)
+""",
+    "clocks": """
+import ctypes, time
+out = []
+for clock in (time.CLOCK_REALTIME, time.CLOCK_MONOTONIC):
+    try: time.clock_settime(clock, time.clock_gettime(clock)); out.append(clock)
+    except OSError: pass
+out += ["time namespace"] if ctypes.CDLL(None).unshare(0x80) == 0 else []
+print("OUT" if out else "in", out)
+""",
 }
-"""What prints OUT where it gets out; three more are measured from outside."""
+"""What prints OUT where it gets out; six more are measured from outside."""
+TOTAL_MEMORY = """
+import os, time
+for _ in range(6):
+    if os.fork() == 0:
+        hold = b"x" * (150 << 20)
+        time.sleep(2)
+        os._exit(0)
+for _ in range(6): os.wait()
+"""
+"""900 MB in processes of 150 MB each."""
+UNNAMED_MEMORY = """
+import ctypes, os
+for _ in range(10):
+    handle = os.memfd_create("x")
+    for _ in range(60): os.write(handle, b"x" * (1 << 20))
+libc = ctypes.CDLL(None)
+libc.shmat.restype = ctypes.c_void_p
+for _ in range(10):
+    there = libc.shmat(libc.shmget(0, 60 << 20, 0o1600), None, 0)
+    if there in (None, 2**64 - 1): break
+    ctypes.memset(there, 1, 60 << 20)
+    libc.shmdt(ctypes.c_void_p(there))
+"""
+"""1.2 GB in files without names and shared segments, hardly any of it in an address space."""
+SMALL_FILES = """
+for i in range(200_000): open(f"/task/{i}", "w").close()
+"""
 
 
 def check_escapes(secret: str, port: int) -> dict[str, str]:
-    """Name to what each escape printed."""
+    """Name to what each escape printed, or `in` and how it was stopped."""
     found = {}
     for name, code in ESCAPES.items():
         told = (code.replace("SECRET + ", f"{secret!r} + ").replace("SECRET, ", f"{secret!r}, ")
@@ -141,10 +245,21 @@ def check_escapes(secret: str, port: int) -> dict[str, str]:
         ended = python(told, limits)
         found[name] = (ended.output or ended.errors).strip()
     ended = python("while True: pass", Limits(seconds=1))
-    found["cpu"] = "in" if ended.stopped == "seconds" and ended.seconds < 3 else f"OUT {ended}"
+    found["cpu"] = "in" if ended.stopped == "seconds (1)" and ended.seconds < 3 else f"OUT {ended}"
     ended = python("while True: print('x' * 10000)", Limits(seconds=20, output_mb=1))
     size = len(ended.output)
-    found["output flood"] = "in" if ended.stopped == "output" and size <= 1 << 20 else f"OUT {size}"
+    found["output flood"] = (
+        "in" if ended.stopped == "output (output_mb=1)" and size <= 1 << 20 else f"OUT {size}"
+    )
+    tight = Limits(seconds=15, memory_mb=256, disk_mb=64, files=20_000)
+    for name, code in (("total memory", TOTAL_MEMORY), ("memory of no process", UNNAMED_MEMORY)):
+        if "memory" in not_enforced():
+            found[name] = "in, as far as this machine can: `counterpoint doctor` says so"
+            continue
+        ended = python(code, tight)
+        found[name] = "in" if ended.stopped == "memory (memory_mb=256)" else f"OUT {ended}"
+    ended = python(SMALL_FILES, tight)
+    found["small files"] = "in" if ended.stopped == "files (files=20000)" else f"OUT {ended}"
     ended = run(
         ["/bin/sh", "-c", "mkdir -p .git/hooks; echo x > .git/hooks/post-commit; ln -s /etc evil; "
          "echo y > ok; (sleep 30; echo late > late) & mkdir -p a/.GIT; echo z > a/.GIT/config"],
@@ -155,20 +270,20 @@ def check_escapes(secret: str, port: int) -> dict[str, str]:
 
 
 @needs_sandbox
-def test_twelve_of_twelve_escapes_are_stopped(tmp_path, server, monkeypatch):
+def test_twenty_of_twenty_escapes_are_stopped(tmp_path, server, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "sk-123")
     secret = tmp_path / "secret"
     secret.write_text("s")
     port, came = server
     found = check_escapes(str(secret), port)
-    assert len(found) == 12
+    assert len(found) == 20
     assert {name: told for name, told in found.items() if not told.startswith("in")} == {}
     assert came == []
 
 
 @needs_sandbox
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_twelve_of_twelve_as_another_user(tmp_path, server):
+def test_twenty_of_twenty_as_another_user(tmp_path, server):
     port, came = server
     here, source = Path(__file__).parent, Path(sandbox.__file__).parents[2]
     code = (
@@ -177,7 +292,7 @@ def test_twelve_of_twelve_as_another_user(tmp_path, server):
         "print(json.dumps(t.check_escapes(sys.argv[1], int(sys.argv[2]))))"
     )
     paths = [str(source), str(here), *[p for p in sys.path if "site-packages" in p]]
-    if not all(sandbox._readable(Path(p)) for p in paths):
+    if not all(is_readable(Path(p)) for p in paths):
         pytest.skip("this checkout cannot be read by another user")
     ended = subprocess.run(
         ["setpriv", "--reuid", "61500", "--regid", "61500", "--clear-groups", PYTHON, "-c", code,
@@ -190,7 +305,7 @@ def test_twelve_of_twelve_as_another_user(tmp_path, server):
     assert ended.returncode == 0, ended.stderr[-2000:]
     found = json.loads(ended.stdout.splitlines()[-1])
     assert {name: told for name, told in found.items() if not told.startswith("in")} == {}
-    assert len(found) == 12
+    assert len(found) == 20
     assert came == []
 
 
@@ -260,4 +375,94 @@ def test_the_network_is_shared_where_it_is_asked_for(server):
     ended = python(code, network=True)
     assert ended.output == "there\n"
     assert came == [1]
+    ended = python(ESCAPES["abstract sockets"].replace("PORT", str(port)), network=True)
+    assert ended.output == "OUT\n"  # as docs/capabilities/teams.md says
     assert python("print(open('/etc/passwd').read())", network=True).status != 0
+
+
+@pytest.fixture
+def marker():
+    """A folder that everybody can read, whose name marks a sandbox."""
+    folder = Path(tempfile.mkdtemp(prefix="counterpoint-marker-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    folder.rmdir()
+
+
+def alive(marker: Path) -> list[int]:
+    """Processes that have the marker in their command line, environment or mounts."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            for name in ("cmdline", "environ", "mountinfo"):
+                with contextlib.suppress(OSError):
+                    if marker.name.encode() in (entry / name).read_bytes():
+                        found.append(int(entry.name))
+                        break
+    return found
+
+
+def parent(marker: Path, code: str, seconds: float):
+    """A process that runs a sandbox, which can be told by its readable folder."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["counterpoint.team.sandbox"])
+    process = context.Process(
+        target=run, args=([PYTHON, "-c", code], {}, Limits(seconds=seconds)),
+        kwargs={"readable": [marker]},
+    )  # fmt: skip
+    process.start()
+    return process
+
+
+def until(true, seconds: float) -> bool:
+    """Whether something is true before so many seconds are over."""
+    end = time.monotonic() + seconds
+    while not (found := true()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(found)
+
+
+@needs_sandbox
+def test_no_sandbox_outlives_a_parent_that_is_killed_at_any_moment(marker):
+    """60 kills within the first 100 ms; some before bubblewrap is there, some after."""
+    rng = random.Random(7)
+    begun = 0
+    for _ in range(60):
+        process = parent(marker, STAY, 600)
+        time.sleep(rng.uniform(0, 0.1))
+        process.kill()
+        process.join()
+        begun += bool(alive(marker))
+        assert until(lambda: not alive(marker), 5), alive(marker)
+    assert begun > 5  # else the kills came too early to say anything
+
+
+@needs_sandbox
+def test_a_sandbox_ends_with_its_parent_though_it_stops_all_it_can(marker):
+    process = parent(marker, STOP_ALL, 600)
+    assert until(lambda: len(alive(marker)) >= 4, 20)
+    time.sleep(0.5)
+    process.kill()
+    process.join()
+    assert until(lambda: not alive(marker), 5), alive(marker)
+
+
+@needs_sandbox
+def test_a_sandbox_ends_at_its_deadline_though_nobody_outside_ends_it(marker):
+    process = parent(marker, STOP_ALL, 3)
+    assert until(lambda: len(alive(marker)) >= 4, 2)
+    os.kill(process.pid, signal.SIGSTOP)  # alive, so that the sandbox does not end with it
+    inside = set(alive(marker)) - {process.pid}
+    assert inside
+    assert until(lambda: not set(alive(marker)) - {process.pid} - zombies(inside), 6)
+    process.kill()
+    process.join()
+
+
+def zombies(pids: set[int]) -> set[int]:
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            found |= {pid} if state == "Z" else set()
+    return found

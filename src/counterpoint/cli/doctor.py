@@ -18,6 +18,7 @@ from counterpoint.runs.executor import available_workers
 from counterpoint.talk.models import models_folder, whats_wrong
 from counterpoint.talk.needs import PACKAGES as LANGUAGE
 from counterpoint.talk.sources import SOURCES
+from counterpoint.team.cgroups import not_enforced
 from counterpoint.team.sandbox import ready as why_no_sandbox
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
@@ -72,6 +73,7 @@ class Doctor:
             "packages": packages,
             "chromium": next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None),
             "sandbox": why_no_sandbox() is None,
+            "sandbox_not_enforced": not_enforced(),
             "models": {name: whats_wrong(name) is None for name in SOURCES},
             "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
         }
@@ -94,6 +96,9 @@ class Doctor:
             table.add_row(f"model {name}", Text(shown), "the same, with a model that knows English")
         why_not = why_no_sandbox()
         table.add_row("sandbox", Text(why_not or "ready"), "teams at work: counterpoint team run")
+        loose = not_enforced()
+        totals = f"not enforced: {', '.join(loose)}; no control group" if loose else "enforced"
+        table.add_row("sandbox totals", totals, "memory and processes of a sandbox together")
         table.add_row("Chromium", str(facts["chromium"] or "not found"), "tests of the report")
         print_result(table, *map(Text, words(packages)))
         return 0 if ready else 2

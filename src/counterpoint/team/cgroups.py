@@ -1,0 +1,236 @@
+"""One total for the memory and the processes of a sandbox: a control group, where there is one.
+
+Groups are made below the group of this process, so that whatever limits this process limits the
+sandbox too. Both versions of Linux's control groups are known. Where no group can be made (an
+ordinary user without a delegated group, most containers), `not_enforced` says which totals nothing
+limits. Source: Linux, Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. Start with `Group`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "counterpoint-sandbox"
+TOTALS = ("memory", "processes")
+_CONTROLLER = {"memory": "memory", "processes": "pids"}
+_COUNT = itertools.count()
+_REMOVE_SECONDS = 5.0
+_JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 > "$1" || exit 125; shift; n=$((n - 1)); done'
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder in which groups can be made."""
+
+    folder: Path
+    """The control group below which they are."""
+    totals: tuple[str, ...]
+    """What groups here limit: of `TOTALS`."""
+    unified: bool
+    """Whether this is version 2."""
+
+
+class Group:
+    """A control group of one sandbox; a context manager, at whose end it is gone.
+
+    Raises:
+        OSError: a group cannot be made any more where one could be made before.
+    """
+
+    def __init__(self, memory: int, processes: int) -> None:
+        """Make the group: at most `memory` bytes and `processes` processes and threads in it."""
+        self._parts: list[tuple[Place, Path]] = []
+        try:
+            for place in places():
+                sweep(place)
+                self._parts.append((place, _made(place, memory, processes)))
+        except OSError:
+            self.__exit__()
+            raise
+
+    def enter(self) -> list[str]:
+        """The beginning of a command line: it joins the group, then it becomes the command."""
+        if not self._parts:
+            return []
+        files = [str(folder / "cgroup.procs") for _, folder in self._parts]
+        return ["/bin/sh", "-c", _JOIN + '; exec "$@"', "sh", str(len(files)), *files]
+
+    def hit(self) -> tuple[str, ...]:
+        """Which totals were hit: memory where something was killed for it, processes where one
+        was refused."""
+        files = {
+            ("memory", False): ("memory.oom_control", "oom_kill"),
+            ("memory", True): ("memory.events", "oom_kill"),
+            ("processes", False): ("pids.events", "max"),
+            ("processes", True): ("pids.events", "max"),
+        }
+        found = []
+        for place, folder in self._parts:
+            for total in place.totals:
+                name, key = files[total, place.unified]
+                with contextlib.suppress(OSError):
+                    rows = dict(row.split() for row in (folder / name).read_text().splitlines())
+                    found += [total] if int(rows.get(key, 0)) else []
+        return tuple(sorted(found))
+
+    def __enter__(self) -> Group:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _place, folder in self._parts:
+            _end(folder)
+
+
+def not_enforced() -> tuple[str, ...]:
+    """Which of `TOTALS` no control group limits on this machine."""
+    enforced = {total for place in places() for total in place.totals}
+    return tuple(total for total in TOTALS if total not in enforced)
+
+
+@functools.cache
+def places() -> tuple[Place, ...]:
+    """Where groups can be made, each tried once; together they limit as much as can be limited."""
+    found: list[Place] = []
+    try:
+        told = [Path("/proc/self", name).read_text("utf-8") for name in ("cgroup", "mountinfo")]
+    except OSError:
+        return ()
+    for place in candidates(*told):
+        new = tuple(t for t in place.totals if t not in {u for p in found for u in p.totals})
+        tried = Place(place.folder, new, place.unified)
+        if new and _works(tried):
+            found.append(tried)
+    return tuple(found)
+
+
+def candidates(ours: str, mounts: str) -> list[Place]:
+    """Our own control group in each hierarchy, and in version 2 the one above it too.
+
+    Args:
+        ours: /proc/self/cgroup.
+        mounts: /proc/self/mountinfo.
+    """
+    rows = [row.split(":", 2) for row in ours.splitlines()]
+    own = {name: path for _, names, path in rows for name in names.split(",")}
+    found = []
+    for row in mounts.splitlines():
+        left, _, right = row.partition(" - ")
+        root, point = left.split()[3:5]
+        kind, _, options = right.split(maxsplit=2)
+        if kind == "cgroup2" and "" in own:
+            folder = _below(point, root, own[""])
+            # processes may not sit in a group that hands controllers on, so ours is often unfit
+            found += [Place(each, TOTALS, True) for each in (folder, folder.parent)]
+        elif kind == "cgroup":
+            found += [Place(_below(point, root, own[name]), (total,), False)
+                      for total, name in _CONTROLLER.items()
+                      if name in options.split(",") and name in own]  # fmt: skip
+    return found
+
+
+def _below(point: str, root: str, path: str) -> Path:
+    """The folder of a control group: its path, as seen from what is mounted."""
+    inside = os.path.relpath(path, root)
+    return Path(os.path.normpath(os.path.join(point, inside)))
+
+
+def _works(place: Place) -> bool:
+    """Whether a group made here takes limits and a process."""
+    try:
+        sweep(place)
+        folder = _made(place, 1 << 26, 16)
+    except OSError:
+        return False
+    try:
+        line = ["/bin/sh", "-c", _JOIN, "sh", "1", str(folder / "cgroup.procs")]
+        return subprocess.run(line, capture_output=True, check=False, env={}).returncode == 0
+    finally:
+        _end(folder)
+
+
+def _made(place: Place, memory: int, processes: int) -> Path:
+    name = f"{NAME}.{_namespace()}.{os.getpid()}.{_started(os.getpid())}.{next(_COUNT)}"
+    folder = place.folder / name
+    folder.mkdir()
+    try:
+        for total in place.totals:
+            _limit(folder, total, place.unified, {"memory": memory, "processes": processes}[total])
+    except OSError:
+        _end(folder)
+        raise
+    return folder
+
+
+def _limit(folder: Path, total: str, unified: bool, most: int) -> None:
+    """Write a limit; what is swapped out counts as memory, where the kernel counts it."""
+    if total == "processes":
+        _write(folder / "pids.max", most)
+    elif unified:
+        _write(folder / "memory.max", most)
+        for name, value in (("memory.swap.max", 0), ("memory.oom.group", 1)):
+            if (folder / name).exists():
+                _write(folder / name, value)
+    else:
+        _write(folder / "memory.limit_in_bytes", most)
+        if (folder / "memory.memsw.limit_in_bytes").exists():
+            _write(folder / "memory.memsw.limit_in_bytes", most)
+
+
+def _write(path: Path, value: int) -> None:
+    """Write to a file of the kernel, which has to be there already."""
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        os.write(handle, str(value).encode())
+    finally:
+        os.close(handle)
+
+
+def sweep(place: Place) -> None:
+    """Remove the empty groups of processes of ours that were killed."""
+    pattern = re.compile(rf"{NAME}\.{_namespace()}\.(\d+)\.(\d+)\.\d+")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(place.folder):
+            told = pattern.fullmatch(name)
+            if told and _started(int(told[1])) != told[2]:
+                with contextlib.suppress(OSError):  # not empty yet: the next run takes it
+                    os.rmdir(place.folder / name)
+
+
+def _end(folder: Path) -> None:
+    """Kill what is left in the group, and remove it; what cannot be removed is swept later."""
+    until = time.monotonic() + _REMOVE_SECONDS
+    while time.monotonic() < until:
+        try:
+            return os.rmdir(folder)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            with contextlib.suppress(OSError):
+                for pid in (folder / "cgroup.procs").read_text().split():
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(int(pid), signal.SIGKILL)
+            time.sleep(0.002)
+    return None
+
+
+def _namespace() -> int:
+    """Of process ids: those of another namespace mean nothing here."""
+    return os.stat("/proc/self/ns/pid").st_ino
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks: with its id, what tells it from every other; or nothing."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return told.rpartition(")")[2].split()[19]

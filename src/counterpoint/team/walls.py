@@ -1,0 +1,82 @@
+"""The walls of the sandbox: the arguments of bubblewrap, and who runs it. Start with `walls`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from counterpoint.errors import SettingError
+from counterpoint.team.limits import SIDE
+
+PRIVATE_UIDS = 61_000, 61_184
+"""User ids that Debian and systemd leave to nobody in particular: one is used as root."""
+NETWORK = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates")
+"""What of /etc is shown where the network is shared."""
+
+
+def walls(disk_mb: int, readable: Sequence[Path], network: bool, script: int) -> list[str]:
+    """The arguments of bubblewrap, up to the command.
+
+    Bubblewrap's own `--die-with-parent` is not among them: it is set too late for a parent that
+    is killed while bubblewrap starts, and can leave a half-made sandbox behind. The first program
+    inside watches for the death of its parent instead (`inside.py`). It is process 1 there, which
+    nothing inside can stop or kill.
+
+    Args:
+        disk_mb: size of /task, in MiB.
+        readable: folders that can be read inside, at the same place.
+        network: share the machine's network.
+        script: descriptor from which the first program is read.
+
+    Raises:
+        SettingError: a readable folder is not there, or not readable.
+    """
+    side = str(max((disk_mb << 20) // SIDE, 1 << 16))
+    line = [
+        "--unshare-user", "--unshare-all", "--disable-userns", "--cap-drop", "ALL",
+        "--as-pid-1", "--new-session", "--hostname", "sandbox",
+        "--ro-bind", "/usr", "/usr", "--proc", "/proc",
+        "--dev", "/dev", "--size", side, "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
+        "--size", side, "--tmpfs", "/tmp", "--size", str(disk_mb << 20), "--tmpfs", "/task",
+        "--ro-bind-data", str(script), "/inside.py",
+    ]  # fmt: skip
+    for name in ("bin", "lib", "lib64", "sbin"):
+        if Path("/", name).is_symlink():
+            line += ["--symlink", f"usr/{name}", f"/{name}"]
+        elif Path("/", name).is_dir():
+            line += ["--ro-bind", f"/{name}", f"/{name}"]
+    shown = ("ld.so.cache", *(NETWORK if network else ()))
+    for path in (Path("/etc", name) for name in shown):
+        if path.exists():
+            line += ["--ro-bind", str(path.resolve()), str(path)]
+    line += ["--share-net"] if network else []
+    for folder in readable:
+        real = folder.resolve()
+        if str(folder.absolute()).startswith("/task"):
+            raise SettingError(f"got readable folder {folder}; inside, /task is where code works")
+        if not real.is_dir() or not is_readable(real):
+            raise SettingError(
+                f"got readable folder {folder}, which is not there or not readable for everybody; "
+                "wanted one that the sandbox's user can read: chmod o+rx, its parents too"
+            )
+        line += ["--ro-bind", str(real), str(folder.absolute())]
+    return [*line, "--remount-ro", "/", "--chdir", "/task"]
+
+
+def private_user() -> list[str]:
+    """As root, the command that gives root up; each process of ours has a user id of its own."""
+    if os.geteuid() != 0:
+        return []
+    low, high = PRIVATE_UIDS
+    uid = str(low + os.getpid() % (high - low))
+    return [str(shutil.which("setpriv")), "--reuid", uid, "--regid", uid, "--clear-groups",
+            "--no-new-privs"]  # fmt: skip
+
+
+def is_readable(folder: Path) -> bool:
+    """Whether the sandbox's user gets there: anybody, where this process is root."""
+    if os.geteuid() != 0:
+        return os.access(folder, os.R_OK | os.X_OK)
+    return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
