@@ -74,7 +74,7 @@ class TestReplayedDifference:
         replayed_difference(value, np.ones((5, 3), dtype=int), 0)
         assert asked == [(20, 3)]  # 5 rows, as they happened and with each of 3 replaced
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None)
     @given(SEEDS)
     def test_equals_difference_rewards_of_each_replacement(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -131,7 +131,7 @@ class TestComa:
         assert got.values.shape == (0,)
         assert got.missing == 0
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None)
     @given(SEEDS)
     def test_mean_under_the_policy_is_zero_and_offsets_cancel(self, seed: int) -> None:
         rng = np.random.default_rng(seed)

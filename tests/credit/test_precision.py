@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.errors import RewardError
 
 GRPO, LABELS = catalogue()["grpo"], {"prompt": [0] * 4, "rollout": range(4)}
-LAW = settings(max_examples=300, deadline=None, derandomize=True)
+LAW = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 
 
 @LAW

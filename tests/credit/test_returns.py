@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from array_kinds import KINDS, credit_of
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_teams import uneven, with_gaps
@@ -16,7 +17,7 @@ from counterpoint.errors import LabelError
 
 RAW = Scheme(center="none", scale="none")
 SEEDS = st.integers(0, 2**32 - 1)
-LAW = settings(max_examples=200, deadline=None, derandomize=True)
+LAW = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 
 
 def three_episodes(pay: str) -> tuple[np.ndarray, dict[str, list]]:

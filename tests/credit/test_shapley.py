@@ -5,6 +5,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +61,7 @@ class TestExact:
     def test_one_agent_gets_what_it_adds(self) -> None:
         np.testing.assert_array_equal(shapley([3.0, 10.0], 1).values, [7.0])
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None)
     @given(SEEDS)
     def test_equals_the_mean_over_all_orders(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -90,7 +91,7 @@ class TestExact:
 
 
 class TestAxioms:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None)
     @given(SEEDS)
     def test_efficiency_symmetry_null_player_linearity(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -110,7 +111,7 @@ class TestAxioms:
         mixed = shapley(2.0 * table - 3.0 * other, n).values
         np.testing.assert_allclose(mixed, 2 * values - 3 * shapley(other, n).values, atol=1e-12)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None)
     @given(SEEDS)
     def test_renaming_the_agents_renames_the_values(self, seed: int) -> None:
         rng = np.random.default_rng(seed)

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_teams import scheme
@@ -23,7 +24,7 @@ def test_every_entry_by_its_name_and_back(name: str) -> None:
     assert scheme_name(catalogue()[name]) == name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_any_scheme_can_be_written_down(point: int) -> None:
     one = scheme(point)

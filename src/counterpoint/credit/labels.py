@@ -91,7 +91,7 @@ class Labels:
         """The rollout of each row [N], without gaps, and the first row of each rollout [R]."""
         if self._rollouts is None:
             combined = self._combined((*self._batch, "prompt", "rollout"))
-            first = np.full(combined.n, -1, dtype=np.int64)
+            first = np.full(combined.n, -1)
             first[combined.ids[::-1]] = np.arange(self.rows)[::-1]
             present = first >= 0
             self._rollouts = (np.cumsum(present) - 1)[combined.ids], first[present]
@@ -148,7 +148,7 @@ class Labels:
             order = np.argsort(speaker.ids, kind="stable")
             first = segment_min(np.arange(self.rows), speaker.ids[order], speaker.n)
             turn = np.empty(self.rows, dtype=np.int64)
-            turn[order] = np.arange(self.rows) - first[speaker.ids[order]].astype(np.int64)
+            turn[order] = np.arange(self.rows) - first[speaker.ids[order]]
             return turn
         return traced_places(speaker.ids, speaker.n, self.rows)
 
@@ -178,7 +178,7 @@ def factorize(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
             raise LabelError(f"got a label that is no plain value ({error})") from error
         return np.asarray(found, dtype=np.int64), len(seen)
     values, ids = np.unique(column, return_inverse=True)
-    return ids.astype(np.int64, copy=False), len(values)
+    return ids, len(values)
 
 
 def _factorize_integers(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
@@ -189,7 +189,7 @@ def _factorize_integers(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     if span <= 2 * column.size + 1024 and high < 2**63:
         return column.astype(np.int64) - low, span
     values, ids = np.unique(column, return_inverse=True)
-    return ids.astype(np.int64, copy=False), len(values)
+    return ids, len(values)
 
 
 def _factorize_text(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
@@ -206,7 +206,7 @@ def _without_gaps(codes: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64
     """Ids without unused numbers, for codes in [0, span)."""
     if span > 2 * len(codes) + 1024:
         return _factorize_integers(codes)
-    dense = np.cumsum(np.bincount(codes, minlength=span) > 0)
+    dense = np.cumsum(np.bincount(codes) > 0)
     return dense[codes] - 1, int(dense[-1])
 
 

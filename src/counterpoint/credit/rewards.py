@@ -110,7 +110,7 @@ class Rewards:
         if self.missing is not None:
             filled = self.arrays.xp.where(self.missing, 0.0, filled)
         if self.scheme.components == "normalize_first":
-            skip = self.missing is not None and self.scheme.missing == "leave_out"
+            skip = self.scheme.missing == "leave_out"
             for k, weight in enumerate(self.weights):
                 ok = ~self.missing[:, k] if skip and self.missing is not None else None
                 yield Column(filled[:, k], ok, None, weight)
@@ -134,7 +134,7 @@ def _gated(values: Array, scheme: Scheme, arrays: Arrays) -> Array:
                 "reward components"
             )
         gate, where = values[:, needed], arrays.xp.where
-        there = where(gate >= least, values[:, k], 0.0 * where(gate == gate, 0.0, gate))
+        there = where(gate >= least, values[:, k], where(gate == gate, 0.0, gate))
         values = arrays.columns([there if i == k else values[:, i] for i in range(count)])
     return values
 
@@ -170,7 +170,7 @@ def _numeric(rewards: Any) -> NDArray[Any]:
         if array.dtype.kind == "V" and array.dtype.name.startswith(("bfloat16", "float8")):
             array = array.astype(np.float32)  # extension types of ml_dtypes: exact in single
         if array.dtype.kind == "O":
-            array = np.asarray(np.where(array == None, np.nan, array), dtype=np.float64)  # noqa: E711
+            array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise RewardError(
             f"got rewards that are no array of numbers ({error}); wanted [N] or [N, K]"

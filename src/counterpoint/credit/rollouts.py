@@ -8,7 +8,6 @@ one reward then has one row a rollout instead of eight.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -54,10 +53,8 @@ class Rollouts:
         ids, first = labels.rollouts()
         told = {n: column[first] for n, column in labels.columns.items() if n != "agent"}
         fewer = Labels(told, len(first), read.arrays)
-        whiten: Literal["step"] | None = "step" if scheme.whiten == "batch" else None
         a = read.arrays
-        once = replace(scheme, weighting="step", whiten_weighting=whiten, rollout_reward="mean",
-                       gamma=1.0)  # fmt: skip
+        once = replace(scheme, weighting="step", whiten_weighting=None)
         rows = a.beside(np.bincount(ids, minlength=len(first)))
         return cls(fewer, scheme, once, a, a.beside(ids), a.beside(first), rows)
 
@@ -73,8 +70,7 @@ class Rollouts:
         off = given.values - values[self.rollout]
         if not off.any():
             return Column(values, None, size, given.weight)
-        rows = a.sum(a.ones(len(off)), self.rollout, n)
-        rest = a.sum(off, self.rollout, n) / rows
+        rest = a.sum(off, self.rollout, n) / self.rows
         up, down = a.max(off, self.rollout, n) - rest, rest - a.min(off, self.rollout, n)
         span = a.xp.where(up > down, up, down)
         return Column(values, None, size, given.weight, rest, span)

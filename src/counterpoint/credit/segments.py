@@ -71,7 +71,7 @@ class Arrays:
 
 def segment_sum(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
     """The sum of each segment [n] of `values` [N]; empty segments give 0."""
-    return np.bincount(ids, weights=values, minlength=n).astype(np.float64, copy=False)
+    return np.bincount(ids, weights=values, minlength=n).astype(np.float64)
 
 
 def segment_min(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
