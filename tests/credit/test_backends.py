@@ -18,12 +18,20 @@ from array_kinds import credit_of
 from points import ANY, BATCH
 from random_teams import rewards, scheme, uneven, with_gaps
 
-from counterpoint.credit import PerRole, RunningState, Scheme, advantages, catalogue
+from counterpoint.credit import Credit, PerRole, RunningState, Scheme, advantages, catalogue
 from counterpoint.errors import LabelError, RewardError, SchemeError
 
 EVERY = list(ANY)
 HAND = {"prompt": [0, 0, 0, 1, 1], "rollout": [0, 1, 2, 0, 1], "agent": ["a"] * 5}
 """Rewards 1, 0, NaN, 4, 2 in them: grpo gives 1, -1, 0, 1, -1."""
+
+
+def assert_same(other: Credit, one: Credit) -> None:
+    """The advantages up to the rounding of doubles, and every count."""
+    top = max(1.0, np.abs(one.values).max())
+    np.testing.assert_allclose(other.values, one.values, rtol=0, atol=1e-12 * top)
+    for field in dataclasses.fields(one.tally):
+        assert int(getattr(other.tally, field.name)) == getattr(one.tally, field.name)
 
 
 def test_no_array_library_is_imported_without_need() -> None:
@@ -46,9 +54,7 @@ class TestEqualsNumpy:
             r = with_gaps(call, r, share=0.1)
             one = advantages(r, team.labels, catalogue()[name], state=states[0])
             other = credit_of(kind, r, team.labels, catalogue()[name], states[1])
-            top = max(1.0, np.abs(one.values).max())
-            np.testing.assert_allclose(other.values, one.values, rtol=0, atol=1e-12 * top)
-            assert other.tally == one.tally
+            assert_same(other, one)
             states = (one.state, other.state)
 
     @pytest.mark.parametrize("point", range(60))
@@ -57,9 +63,7 @@ class TestEqualsNumpy:
         r = with_gaps(point, rewards(point, len(team), (0, 1, 6)), share=0.1)
         one = advantages(r, team.labels, any_scheme)
         other = credit_of(kind, r, team.labels, any_scheme)
-        top = max(1.0, np.abs(one.values).max())
-        np.testing.assert_allclose(other.values, one.values, rtol=0, atol=1e-12 * top)
-        assert other.tally == one.tally
+        assert_same(other, one)
 
     def test_state_moves_between_libraries(self, kind: str) -> None:
         own, team = catalogue()["group_reward_decoupled"], uneven(21)
@@ -157,37 +161,24 @@ class TestJax:
             assert got.dtype == ("float64" if name == "float64" else "float32")
             np.testing.assert_allclose(np.asarray(got, float), [1, -1, 0, 1, -1], rtol=1e-6)
 
-    @pytest.mark.parametrize("name", BATCH)
-    def test_jit_with_known_labels(self, name: str) -> None:
+    @pytest.mark.parametrize("name", [*BATCH, "gigpo", "mt_grpo"])
+    def test_jit_with_labels_known_and_traced(self, name: str) -> None:
         import jax
 
-        team = uneven(21)
-        r = np.stack([rewards(k, len(team), (0,)) for k in range(2)], axis=1)
-        r = with_gaps(3, r, share=0.1)
-        one = advantages(r, team.labels, catalogue()[name])
-        with jax.enable_x64(True):
-            other = jitted(team.labels, catalogue()[name])(jax.numpy.asarray(r))
-            np.testing.assert_allclose(other.values, one.values, rtol=0, atol=1e-12)
-        for field in dataclasses.fields(one.tally):
-            assert int(getattr(other.tally, field.name)) == getattr(one.tally, field.name)
-
-    @pytest.mark.parametrize("name", BATCH)
-    def test_jit_with_traced_labels(self, name: str) -> None:
-        import jax
-
-        compiled = jitted_labels(catalogue()[name])
-        team = uneven(21)
+        given = catalogue()[name]
+        team, traced = uneven(21), jitted_labels(given)
         with jax.enable_x64(True):
             for call in range(3):  # other labels of the same shape: nothing may stay from before
                 shuffled = team.take(np.random.default_rng(call).permutation(len(team)))
-                r = with_gaps(call, rewards(call, len(team), (0, 1)), share=0.1)
+                r = np.stack([rewards(2 * call + k, len(team), (0, 1)) for k in range(2)], axis=1)
+                r = with_gaps(call, r, share=0.1)
+                one = advantages(r, shuffled.labels, given)
                 labels = {k: jax.numpy.asarray(v) for k, v in shuffled.labels.items()}
-                one = advantages(r, shuffled.labels, catalogue()[name])
-                other = compiled(jax.numpy.asarray(r), labels)
-                top = max(1.0, np.abs(one.values).max())
-                np.testing.assert_allclose(other.values, one.values, rtol=0, atol=1e-12 * top)
-                for field in dataclasses.fields(one.tally):
-                    assert int(getattr(other.tally, field.name)) == getattr(one.tally, field.name)
+                got = [traced(jax.numpy.asarray(r), labels)]
+                if not call:  # labels that are known compile anew for each batch
+                    got.append(jitted(shuffled.labels, given)(jax.numpy.asarray(r)))
+                for other in got:
+                    assert_same(other, one)
 
     @pytest.mark.parametrize("how", ["sum", "last", "to_go"])
     @pytest.mark.parametrize("given", [("rollout", "agent", "turn"), ("rollout", "agent")])
@@ -211,23 +202,6 @@ class TestJax:
                 ):
                     np.testing.assert_allclose(other.values, one.values, rtol=1e-12)
                     assert int(other.tally.left_out) == one.tally.left_out
-
-    @pytest.mark.parametrize("name", ["gigpo", "mt_grpo"])
-    def test_mixes_inside_jit(self, name: str) -> None:
-        import jax
-
-        team = uneven(21)
-        r = np.stack([rewards(k, len(team), (0,)) for k in range(2)], axis=1)
-        r = with_gaps(3, r, share=0.1)
-        one = advantages(r, team.labels, catalogue()[name])
-        with jax.enable_x64(True):
-            other = jitted(team.labels, catalogue()[name])(jax.numpy.asarray(r))
-            labels = {k: jax.numpy.asarray(v) for k, v in team.labels.items()}
-            traced = jitted_labels(catalogue()[name])(jax.numpy.asarray(r), labels)
-        for got in (other, traced):
-            np.testing.assert_allclose(got.values, one.values, rtol=0, atol=1e-12)
-            for field in dataclasses.fields(one.tally):
-                assert int(getattr(got.tally, field.name)) == getattr(one.tally, field.name)
 
     def test_roles_inside_jit(self) -> None:
         """Which rows a role has must be known when it is compiled; their rewards need not be."""

@@ -1,7 +1,10 @@
-"""Logs with one condition planted, or its clean twin. Imported by the tests beside it."""
+"""Logs with one condition planted, or its clean twin, and their diagnosis, for the tests here."""
+
+import json
 
 import numpy as np
 
+from counterpoint.diagnose import diagnose
 from counterpoint.records import Decisions
 
 
@@ -53,3 +56,25 @@ def sometimes(rng, step, block):
 def by_prompt(rng, step, block):
     """Each agent acts in half of the prompts, in all their rollouts."""
     return (rng.random((block.max() + 1, 3)) < 0.5)[block]
+
+
+def made(rewards, labels, step=None, action=None):
+    """Decisions from plain columns; two components are called x and y."""
+    rewards = np.asarray(rewards, dtype=float)
+    rewards = rewards[:, None] if rewards.ndim == 1 else rewards
+    names = ("reward",) if rewards.shape[1] == 1 else tuple("xyz"[: rewards.shape[1]])
+    labels = {name: np.asarray(column) for name, column in labels.items()}
+    step, action = (None if column is None else np.asarray(column) for column in (step, action))
+    return Decisions(rewards, names, labels, step, action)
+
+
+def cube(*sizes):
+    """Indices of a full table, flat."""
+    return [axis.ravel() for axis in np.indices(sizes)]
+
+
+def judged(decisions, scheme="mappo_pooled"):
+    """The diagnosis, after it was seen to be a JSON document."""
+    found = diagnose(decisions, scheme, rng=np.random.default_rng(0))
+    json.dumps(found.to_json(), allow_nan=False)
+    return found

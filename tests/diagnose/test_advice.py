@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import by_prompt, log, sometimes
+from planted import by_prompt, cube, judged, log, made, sometimes
 
 from counterpoint.credit import Scheme, advantages, catalogue, entries
-from counterpoint.diagnose import CAUSES, diagnose
+from counterpoint.diagnose import CAUSES
 from counterpoint.records import Decisions
 from counterpoint.worlds import make
 
 SCHEMES = tuple(name for name, entry in entries().items() if not entry.needs)
 
 
-def judged(decisions, scheme):
-    found = diagnose(decisions, scheme, rng=np.random.default_rng(0))
-    json.dumps(found.to_json(), allow_nan=False)
-    return found
-
-
 def causes(found):
     return [CAUSES[c] for c in found.causes]
-
-
-def made(rewards, labels, step=None, action=None):
-    rewards = np.asarray(rewards, dtype=float)
-    rewards = rewards[:, None] if rewards.ndim == 1 else rewards
-    names = ("reward",) if rewards.shape[1] == 1 else tuple("xyz"[: rewards.shape[1]])
-    labels = {name: np.asarray(column) for name, column in labels.items()}
-    return Decisions(rewards, names, labels, step, action)
-
-
-def cube(*sizes):
-    return [axis.ravel() for axis in np.indices(sizes)]
 
 
 def any_log(seed):

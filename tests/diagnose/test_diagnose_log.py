@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from planted import by_prompt, log, sometimes
+from planted import by_prompt, judged, log, made, sometimes
 
 from counterpoint.credit import Scheme, entries
 from counterpoint.diagnose import diagnose
@@ -15,25 +15,13 @@ from counterpoint.records import Decisions
 PLAIN = [name for name, entry in entries().items() if not entry.needs]
 
 
-def judged(decisions, scheme="mappo_pooled", seed=0):
-    return diagnose(decisions, scheme, rng=np.random.default_rng(seed))
-
-
 def document(decisions, scheme="mappo_pooled"):
-    return json.loads(json.dumps(judged(decisions, scheme).to_json(), allow_nan=False))
+    return json.loads(json.dumps(judged(decisions, scheme).to_json()))
 
 
-def rows(rewards, agent, rollout, **more):
+def rows(rewards, agent, rollout, step=None, action=None, **more):
     """A small log by hand."""
-    labels = {"agent": np.array(agent), "rollout": np.array(rollout)}
-    step = more.pop("step", None)
-    action = more.pop("action", None)
-    labels |= {name: np.array(column) for name, column in more.items()}
-    rewards = np.array(rewards, dtype=float)
-    rewards = rewards[:, None] if rewards.ndim == 1 else rewards
-    names = tuple(f"c{k}" for k in range(rewards.shape[1]))
-    step = None if step is None else np.array(step)
-    return Decisions(rewards, names, labels, step, None if action is None else np.array(action))
+    return made(rewards, {"agent": agent, "rollout": rollout, **more}, step, action)
 
 
 def quiet_beside_loud(scale):

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-from planted import log, sometimes
+from planted import cube, judged, log, made, sometimes
 
 from counterpoint.credit import Scheme
-from counterpoint.diagnose import CAUSES, diagnose
+from counterpoint.diagnose import CAUSES
 from counterpoint.diagnose.faults import FEWEST, log_faults
 from counterpoint.diagnose.log import FATAL, Log
 from counterpoint.records import Decisions
 
 
-def judged(decisions, scheme="mappo_pooled"):
-    found = diagnose(decisions, scheme, rng=np.random.default_rng(0))
-    json.dumps(found.to_json(), allow_nan=False)
-    return found
-
-
 def codes(decisions):
     return [fault.code for fault in log_faults(Log.of(decisions), Scheme())]
-
-
-def made(rewards, labels, step=None, action=None):
-    rewards = np.asarray(rewards, dtype=float)
-    rewards = rewards[:, None] if rewards.ndim == 1 else rewards
-    names = ("reward",) if rewards.shape[1] == 1 else tuple("xyz"[: rewards.shape[1]])
-    labels = {name: np.asarray(column) for name, column in labels.items()}
-    return Decisions(rewards, names, labels, step, action)
-
-
-def cube(*sizes):
-    """Indices of a full table, flat."""
-    return [axis.ravel() for axis in np.indices(sizes)]
 
 
 @pytest.mark.parametrize("plant", [{}, {"acts": sometimes}, {"count": None}])
@@ -230,6 +209,38 @@ def test_a_file_that_was_written_twice():
         names = labels if step is not None else {**labels, "prompt": np.tile(decisions.step, 2)}
         doubled = made(np.tile(decisions.rewards[:, 0], 2), names, step)
         assert [(f.code, f.count) for f in judged(doubled).faults] == [("logged_twice", 1280)]
+
+
+@pytest.mark.parametrize("actions", ["none", "copied", "chosen"])
+def test_rows_that_are_logged_twice_in_a_shuffled_file(actions):
+    """Without a turn, two rows of a key are copies unless their actions differ somewhere."""
+    decisions = log(0, agents=2)
+    rng = np.random.default_rng(1)
+    once = rng.integers(3, size=len(decisions))
+    twice = {
+        "none": None, "copied": np.repeat(once, 2), "chosen": rng.integers(3, size=2 * len(once))
+    }[actions]  # fmt: skip
+    order = rng.permutation(2 * len(decisions))
+    rows = np.repeat(np.arange(len(decisions)), 2)[order]
+    labels = {name: column[rows] for name, column in decisions.labels.items()}
+    action = None if twice is None else twice[order]
+    shuffled = made(decisions.rewards[rows, 0], labels, decisions.step[rows], action)
+    wanted = [] if actions == "chosen" else [("logged_twice", 1280)]
+    assert [(f.code, f.count) for f in judged(shuffled).faults] == wanted
+
+
+@pytest.mark.parametrize("by", ["rollout", "turn"])
+def test_two_turns_in_the_order_of_the_file_are_not_logged_twice(by):
+    """One return on every row, no turn column: a, b, a, b of a rollout, or turn by turn."""
+    axes = {"rollout": (5, 16, 2, 2), "turn": (5, 2, 16, 2)}[by]
+    step, one, other, agent = cube(*axes)
+    rollout = one if by == "rollout" else other
+    paid = np.random.default_rng(0).normal(size=(5, 16))[step, rollout]
+    labels = {"rollout": rollout, "agent": agent}
+    assert codes(made(paid, labels, step)) == []
+    order = np.random.default_rng(0).permutation(len(paid))  # now nobody can tell
+    mixed = {name: column[order] for name, column in labels.items()}
+    assert codes(made(paid[order], mixed, step[order])) == ["logged_twice"]
 
 
 @pytest.mark.parametrize(("rollouts", "few"), [(FEWEST - 1, True), (FEWEST, False)])

@@ -94,9 +94,14 @@ def _is_again(key: Ids) -> NDArray[np.bool_]:
 
 def _passes(log: Log) -> Ids | None:
     """[N] how often the step went back before each row; None where it says nothing."""
-    back = np.diff(log.step, prepend=log.step[0]) < 0
-    count = int(back.sum())
-    return np.cumsum(back) if 0 < count <= MOST_PASSES else None
+    back = _steps_back(log)
+    return np.cumsum(back) if 0 < back.sum() <= MOST_PASSES else None
+
+
+def _steps_back(log: Log) -> NDArray[np.bool_]:
+    """[N] whether the step of a row is below that of the row before."""
+    back: NDArray[np.bool_] = np.diff(log.step, prepend=log.step[0]) < 0
+    return back
 
 
 def _crossing(key: Ids, where: Ids) -> int:
@@ -112,16 +117,23 @@ def _contiguous(log: Log) -> bool:
 
 
 def _copies(log: Log, key: Ids) -> int:
-    """Keys, if every row is followed by a copy of itself, or the whole log is; else 0."""
+    """Keys, if every row is followed by a copy of itself, or the whole log is; else 0.
+
+    In a shuffled log a copy may stand anywhere. There two turns that the log does not tell apart
+    look the same, if they have one reward and no action differs: neither can be put in order.
+    """
     half = len(key) // 2
     if len(key) % 2 or len(np.unique(key)) != half:
         return 0
-    pairs = ((slice(0, None, 2), slice(1, None, 2)), (slice(0, half), slice(half, None)))
+    rows = np.arange(len(key))
+    if _steps_back(log).sum() > MOST_PASSES:
+        rows = np.argsort(key, kind="stable")
+    pairs = ((rows[::2], rows[1::2]), (rows[:half], rows[half:]))
     return half if any(_same(log, key, one, other) for one, other in pairs) else 0
 
 
-def _same(log: Log, key: Ids, one: slice, other: slice) -> bool:
-    """Whether two halves of the rows are copies of each other."""
+def _same(log: Log, key: Ids, one: Ids, other: Ids) -> bool:
+    """Whether rows [N / 2] are copies of other ones."""
     rewards, action = log.decisions.rewards, log.decisions.action
     same = bool((key[one] == key[other]).all())
     same = same and np.array_equal(rewards[one], rewards[other], equal_nan=True)

@@ -19,10 +19,15 @@ class Valued(Struct):
     high: float
 
 
-class Middle(Struct):
-    """The same, of interquartile means."""
+class Believed(Struct):
+    """An interquartile mean without an interval."""
 
     iqm: float
+
+
+class Middle(Believed):
+    """An interquartile mean with its interval."""
+
     low: float
     high: float
 
@@ -106,12 +111,6 @@ class Spent(Middle):
 
     budget: float
     spent: float
-
-
-class Believed(Struct):
-    """An estimate without an interval."""
-
-    iqm: float
 
 
 class PopulationArm(Struct):
