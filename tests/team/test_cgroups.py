@@ -93,7 +93,7 @@ def test_what_a_kill_leaves_is_swept_by_the_next_run_and_nothing_else():
     dead = multiprocessing.get_context("spawn").Process(target=_make_and_die)
     dead.start()
     dead.join()
-    mine = f"{NAME}.{cgroups._namespace()}.{os.getpid()}.{cgroups._started(os.getpid())}.x"
+    mine = f"{NAME}.{cgroups._namespace()}.{os.getpid()}.{cgroups._started('self')}.x"
     others = [f"{NAME}.1.{dead.pid}.1.0", mine, f"{NAME}-of-somebody"]
     place = places()[0]
     try:
@@ -114,9 +114,9 @@ def test_an_id_that_is_used_again_is_another_process(tmp_path):
     """A group whose process has our id and began at another time is one of a dead process."""
     stem = f"{NAME}.{cgroups._namespace()}.{os.getpid()}"
     (tmp_path / f"{stem}.1.0").mkdir()
-    (tmp_path / f"{stem}.{cgroups._started(os.getpid())}.0").mkdir()
+    (tmp_path / f"{stem}.{cgroups._started('self')}.0").mkdir()
     sweep(Place(tmp_path, ("memory",), False))
-    assert [p.name for p in tmp_path.iterdir()] == [f"{stem}.{cgroups._started(os.getpid())}.0"]
+    assert [p.name for p in tmp_path.iterdir()] == [f"{stem}.{cgroups._started('self')}.0"]
 
 
 def test_the_doctor_says_which_totals_nothing_limits(monkeypatch, capsys):

@@ -22,9 +22,9 @@ LARGEST = 1e100
 TIMES = 3
 """So often paid for the same is a loop."""
 CHECKS = re.compile(
-    r"(rm|mv|sed -i|cat >|echo .*>|tee|apply_patch|write|edit|str_replace)\b[^\n]{0,200}"
+    r"(rm|mv|sed -i|cat >|^(?>.*?echo ).*>|tee|apply_patch|write|edit|str_replace)\b[^\n]{0,200}"
     r"\b(tests?/|test_\w+\.py|\w+_test\.\w+|conftest\.py|pytest\.ini|\.github/)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 """An action that changes what checks the work."""
 

@@ -19,7 +19,8 @@ LONGEST_REPLY = 100_000
 """Characters; a longer reply is no verdict."""
 DEEPEST = 3
 """Brackets inside each other in a ranking."""
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""Strings; one that is not closed goes on to the end, as a parser takes it."""
 
 
 def parse_ranking(text: str, ids: Sequence[str]) -> list[list[str]]:

@@ -41,7 +41,7 @@ def episode(
 
 # Who&When: history of a failed run, with people's labels
 
-_ROLE = re.compile(r"^(?P<who>[^()]+?)\s*\((?:->\s*(?P<to>[^)]+)|(?P<note>[^)]*))\)$")
+_ROLE = re.compile(r"([^()]++)\(([^)]*+)\)")
 
 
 def is_who_and_when(value: Any) -> bool:
@@ -60,12 +60,13 @@ def who_and_when(value: Any, where: str, name: str) -> list[Episode]:
         if not isinstance(who, str):
             raise LogError(f"{at}: got neither name nor role; wanted one")
         event: dict[str, Any] = {"agent": who, "kind": "message", "text": message["content"]}
-        if found := _ROLE.match(who):
-            event["agent"] = found["who"]
-            if found["to"]:
-                event["to"] = (found["to"],)
+        if found := _ROLE.fullmatch(who):
+            event["agent"] = found[1].rstrip() or found[1]
+            to = found[2].removeprefix("->").strip()
+            if found[2].startswith("->") and to:
+                event["to"] = (to,)
             else:
-                event["meta"] = {"note": found["note"]}
+                event["meta"] = {"note": found[2]}
         told.append(event)
     right = value.get("is_correct", value.get("is_corrected"))
     labels = {

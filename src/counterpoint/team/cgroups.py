@@ -12,7 +12,6 @@ import contextlib
 import functools
 import itertools
 import os
-import re
 import signal
 import subprocess
 import time
@@ -158,7 +157,7 @@ def _works(place: Place) -> bool:
 
 
 def _made(place: Place, memory: int, processes: int) -> Path:
-    name = f"{NAME}.{_namespace()}.{os.getpid()}.{_started(os.getpid())}.{next(_COUNT)}"
+    name = f"{NAME}.{_namespace()}.{os.getpid()}.{_started('self')}.{next(_COUNT)}"
     folder = place.folder / name
     folder.mkdir()
     try:
@@ -196,11 +195,11 @@ def _write(path: Path, value: int) -> None:
 
 def sweep(place: Place) -> None:
     """Remove the empty groups of processes of ours that were killed."""
-    pattern = re.compile(rf"{NAME}\.{_namespace()}\.(\d+)\.(\d+)\.\d+")
+    ours = f"{NAME}.{_namespace()}."
     with contextlib.suppress(OSError):
         for name in os.listdir(place.folder):
-            told = pattern.fullmatch(name)
-            if told and _started(int(told[1])) != told[2]:
+            pid, started = [*name.removeprefix(ours).split("."), "", ""][:2]
+            if name.startswith(ours) and _started(pid) != started:
                 with contextlib.suppress(OSError):  # not empty yet: the next run takes it
                     os.rmdir(place.folder / name)
 
@@ -227,7 +226,7 @@ def _namespace() -> int:
     return os.stat("/proc/self/ns/pid").st_ino
 
 
-def _started(pid: int) -> str:
+def _started(pid: str) -> str:
     """When a process began, in ticks: with its id, what tells it from every other; or nothing."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -28,7 +28,7 @@ TOLD = (
     "You change a program so that a test passes. Answer with whole files, each as a line "
     "`FILE: path` and a block between ``` lines. Change as little as can be."
 )
-_BLOCK = re.compile(r"^FILE: *([^\n]+)\n+```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^FILE: *+([^\n]++)\n++```[^\n]*+\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class ForeignWorld(StepWorld):
         team = _team(envs[0], name, speaks)
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
         self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
-        self.roles = tuple(re.sub(r"_?\d+$", "", agent) or agent for agent in self.agents)
+        self.roles = tuple(re.sub(r"_?(?<!\d)\d++$", "", agent) or agent for agent in self.agents)
         self.horizon, self.limit = team.horizon, _limit(envs[0])
         self.references = scores(name, self.settings.arguments)
         shape = (copies, len(self.agents))
