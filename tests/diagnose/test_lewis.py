@@ -23,7 +23,9 @@ def test_own_reward_terms_under_pooled_statistics(name):
     assert found["decoupling"]["verdict"] == "matters"
     assert found["decoupling"]["conditions"] == ["C3"]
     assert [found["agents"][a]["cause"] for a in ("speaker", "listener")] == ["OFFSET", "OFFSET"]
-    assert found["recommended"] == "happo_per_agent"
+    assert found["recommended"] == "agent_wise"
+    kept = {name: g["signal_kept"]["listener"] for name, g in found["groupings"].items()}
+    assert kept["pooled"] < 0.03 < 0.4 < kept["by agent"] < 0.7 < kept["by prompt and agent"]
     # The speaker's 5 extra points push all its samples up and all the listener's down.
     assert found["agents"]["speaker"]["net_mass"] > 0.9
     assert found["agents"]["listener"]["net_mass"] < -0.9
@@ -59,7 +61,16 @@ def test_inflation_is_the_average_over_updates_by_hand():
     found = document("collapsed_pooled", "mappo_pooled")
     assert found["agents"]["speaker"]["inflation"] == pytest.approx(np.mean(by_hand))
     assert len(found["timeline"]["step"]) == 20
-    assert set(found["timeline"]["agents"]["listener"]["cause"]) == {"OFFSET"}
+    # In the last three updates all rewards of a prompt are equal: the offset is all that is left.
+    causes = found["timeline"]["agents"]["listener"]["cause"]
+    assert causes == ["OFFSET"] * 17 + ["DEAD"] * 3
+    last = decisions.step >= found["timeline"]["step"][-3]
+    for prompt in np.unique(decisions.labels["prompt"]):
+        here = last & (agent == "listener") & (decisions.labels["prompt"] == prompt)
+        assert all(
+            np.ptp(rewards[here & (decisions.step == s)]) == 0
+            for s in np.unique(decisions.step[here])
+        )
 
 
 def test_the_shipped_example_is_the_collapsed_log():

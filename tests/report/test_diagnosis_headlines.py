@@ -99,6 +99,26 @@ def test_where_only_the_groups_are_wrong_the_numbers_of_both_are_said() -> None:
     )
 
 
+def test_beside_a_no_op_the_headline_says_which_split_helps_and_which_does_not() -> None:
+    parts: dict[str, Any] = {
+        "agents": with_causes(None, None, signal_kept=0.02), "recommended": "grpo",
+        "decoupling": decoupled("no-op", 0.0),
+    }  # fmt: skip
+    advice = diagnosis(4)["recommendation"]
+    for change, helps in (
+        ("splitting by prompt", "Splitting by prompt helps"),
+        ("normalizing each batch", "Normalizing each batch helps"),
+        ("pooling agents", "Pooling agents helps"),
+    ):
+        said = diagnosed(**parts, recommendation={**advice, "change": change}).sentence
+        assert said == (f"{helps}, splitting by agent does not: use grpo (kept 0.02 to 1.00).")
+        assert len(said.split()) <= 15
+    for change in ("", "pooling prompts by agent", "normalizing by prompt and agent"):
+        assert diagnosed(**parts, recommendation={**advice, "change": change}).sentence == (
+            "mappo_pooled keeps 0.02 of the signal where grpo keeps 1.00; use grpo."
+        )
+
+
 def test_a_healthy_log_keeps_its_scheme() -> None:
     agents = with_causes(None, None, signal_kept=1.0)
     healthy = {"agents": agents, "recommended": None, "recommendation": None}

@@ -26,7 +26,9 @@ class Diagnose:
     It reports first what is wrong with the log: no rewards, a constant reward, two runs in one
     file, too few rollouts for a verdict. Then it reports each agent's cause, how much of its signal
     the scheme keeps, and a scheme to use instead, if one is better on the same log. If all agents
-    share one reward and are always present, decoupling provably changes nothing.
+    share one reward and are always present, decoupling provably changes nothing. Schemes with
+    running statistics are recommended only in place of another such scheme, because their numbers
+    depend on the history before the log.
 
     A log is JSON lines, CSV or .npz with one row a decision: prompt, rollout, agent, reward (or
     rewards: {component: number}), and optionally turn, role, context, step (the training update).

@@ -58,7 +58,8 @@ class AgentNumbers:
     """Share of decisions whose reward is missing."""
     dead_rate: Floats
     """Share of decisions to which no difference of the agent's own rewards arrives: the reward is
-    missing, the group is constant or too small, or it varies by other agents' rewards alone."""
+    missing, the group is constant or too small, it varies by other agents' rewards alone, or by
+    the offsets of prompts alone (see `Units.could`)."""
     stuck_rate: Floats
     """The same among the decisions that could gain: those outside dead groups that already have
     the agent's best reward in the log. A team that has finished learning is dead, not stuck."""
@@ -78,19 +79,18 @@ class AgentNumbers:
     """`inflation`, `signal_share`, `dead_rate`, `stuck_rate`, `net_mass` at each step, [T, A]."""
 
 
-def agent_numbers(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> AgentNumbers:
+def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> AgentNumbers:
     """The numbers of each agent.
 
     Args:
         log: the log.
         scheme: the scheme under judgement.
         values: [N] its advantages.
-        own_terms: whether agents have reward terms of their own (C3).
+        lost: [N] how much of each decision is dead under it, from 0 to 1: `Units.lost`.
     """
     n_agents, n_steps = len(log.agents), len(log.steps)
     missing = np.isnan(log.rewards(scheme))
     moment = log.step * n_agents + log.agent
-    dead = dead_rows(log, scheme, values, own_terms)
     overall, over_time, sharing = pooled_numbers(log, scheme)
     rows = np.bincount(log.agent, minlength=n_agents)
     mean, deviation = _moments(log, scheme)
@@ -100,13 +100,17 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> 
 
     given, all_rows = (~missing).astype(np.float64), np.ones(len(missing))
     best = _best(log, scheme)
-    open_rows = (~missing & ~(dead & best)).astype(np.float64)
-    stuck = average(dead, log.agent, n_agents, open_rows)
+    could_gain, stuck_rows = given * (1.0 - lost * best), given * lost * ~best
+
+    def stuck_of(ids: Ids, n: int) -> Floats:
+        return _ratio(segment_sum(stuck_rows, ids, n), segment_sum(could_gain, ids, n))
+
+    stuck = stuck_of(log.agent, n_agents)
     per_step = {
         "inflation": over_time.inflation,
         "signal_share": over_time.signal_share,
-        "dead_rate": average(dead, moment, n_steps * n_agents, all_rows),
-        "stuck_rate": average(dead, moment, n_steps * n_agents, open_rows),
+        "dead_rate": average(lost, moment, n_steps * n_agents, all_rows),
+        "stuck_rate": stuck_of(moment, n_steps * n_agents),
         "net_mass": average(values, moment, n_steps * n_agents, given),
     }
     return AgentNumbers(
@@ -117,7 +121,7 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> 
         mean=mean,
         deviation=deviation,
         missing_rate=average(missing, log.agent, n_agents, all_rows),
-        dead_rate=average(dead, log.agent, n_agents, all_rows),
+        dead_rate=average(lost, log.agent, n_agents, all_rows),
         stuck_rate=stuck,
         surely_stuck=stuck - ERRORS * np.sqrt(stuck * (1 - stuck) / _groups(log, scheme)),
         best_rate=average(best, log.agent, n_agents, given),

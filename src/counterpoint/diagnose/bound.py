@@ -52,8 +52,11 @@ class Units:
     """[U] prompt, step and agent; step and agent alone where most prompts have one rollout."""
     live: NDArray[np.bool_]
     """[U] whether rewards that are the agent's own vary in its prompt."""
-    lucky: Floats
-    """[A] how much of the dead prompts' decisions other statistics could use, from 0 to 1."""
+    could: Floats
+    """[U] how much of the unit's own reward statistics could use, from 0 to 1. Where rewards that
+    are the agent's own vary in its prompt it is 1. Where they do not, an advantage is nothing but
+    the offset of the prompt, which says nothing of what the agent did: 0, unless agents have
+    rewards of their own and prompts are unlucky draws of one task (`SAME_PROMPTS`)."""
     targets: tuple[Floats, ...]
     """[U] each: its own reward, as a sum and, of several components, on one scale."""
     agents: int
@@ -94,11 +97,25 @@ class Units:
         if own_terms and by_prompt:
             between = _between(targets[0], cell, when, agent, n)
             lucky = np.clip(1.0 - between / SAME_PROMPTS, 0.0, 1.0)
-        return cls(row, ids, agent, when, cell, live, lucky, targets, n)
+        could = np.where(live, 1.0, lucky[agent])
+        return cls(row, ids, agent, when, cell, live, could, targets, n)
 
     def mean(self, values: Floats) -> Floats:
         """[U] the mean of a column [N] over each unit's rows."""
         return _means(values[self.row], self.of_row, len(self.agent))
+
+    def lost(self, dead: NDArray[np.bool_]) -> Floats:
+        """[N] how much of each decision is dead under a scheme, from 0 to 1.
+
+        It is counted over the same decisions under every scheme: what no statistics could use is
+        dead under all of them, whatever number the scheme gives it.
+
+        Args:
+            dead: [N] whether no difference of the agent's own rewards arrives at the decision.
+        """
+        lost = np.ones(len(dead))
+        lost[self.row] = np.where(dead[self.row], 1.0, 1.0 - self.could[self.of_row])
+        return lost
 
 
 @dataclass(frozen=True)
@@ -166,10 +183,8 @@ class _Spread:
 
 def _alive(units: Units, gone: NDArray[np.bool_]) -> Floats:
     """[A] share of the decisions with a signal to lose whose advantage carries it."""
-    lucky = units.lucky[units.agent]
-    could = np.where(units.live, 1.0, lucky)
-    total = _sums(could, units.agent, units.agents)
-    lost = _sums(could * gone, units.agent, units.agents)
+    total = _sums(units.could, units.agent, units.agents)
+    lost = _sums(units.could * gone, units.agent, units.agents)
     return np.where(total > 0, 1.0 - _over(lost, total), np.nan)
 
 

@@ -217,6 +217,16 @@ def find_own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
     return ConditionTest("C3", effect=share, detected=bool(differs.any()), level="rollouts")
 
 
+def bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> bool:
+    """Whether a condition that holds can change this scheme's advantages by decoupling."""
+    if condition == "C6":
+        return scheme.keeps_state
+    if condition == "C5":
+        by = {*scheme.center_by, *(scheme.scale_by or ())}
+        return any(t.condition == "C5" and t.detected and t.label in by for t in tests)
+    return True
+
+
 def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
     """C6: a trend or memory of the rewards over steps, where agents miss different steps."""
     steps, ok = len(log.steps), ~np.isnan(rewards)

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
-from counterpoint.diagnose.agents import AgentNumbers, agent_numbers
+from counterpoint.diagnose.agents import AgentNumbers, agent_numbers, dead_rows
+from counterpoint.diagnose.bound import Units
 from counterpoint.diagnose.causes import CAUSES, REMEDIES
 from counterpoint.diagnose.choices import Choices, choices_of
 from counterpoint.diagnose.conditions import (
     ERROR_RATE,
     NOT_READABLE,
     ConditionTest,
+    bears_on,
     find_conditions,
     find_own_terms,
 )
@@ -26,7 +28,7 @@ from counterpoint.diagnose.judge import NEAR, Judge, Judged, better, sick_agents
 from counterpoint.diagnose.keys import apart
 from counterpoint.diagnose.log import Floats, Log, LogFault
 from counterpoint.diagnose.naming import causes_of, evidence_of
-from counterpoint.diagnose.recommend import Findings, reasons
+from counterpoint.diagnose.recommend import Findings, changed, reasons
 from counterpoint.diagnose.twins import ROUNDING, largest_difference, logged_advantages
 from counterpoint.records import Decisions
 
@@ -121,7 +123,7 @@ class Diagnosis:
             "best_grouping": self.best_grouping,
             "signal_kept": BOUND,
             "recommended": self.recommended,
-            "recommendation": None if self.advice is None else self._judged(self.advice),
+            "recommendation": self._recommendation(),
             "why": self.why,
         }
 
@@ -136,6 +138,13 @@ class Diagnosis:
     def _kept(self) -> Floats:
         """[A] share of the signal that the scheme keeps; NaN where it is unknown."""
         return np.full(len(self.agents), np.nan) if self.now is None else self.now.kept
+
+    def _recommendation(self) -> dict[str, Any] | None:
+        """The advice with its numbers, and what it does differently in words."""
+        if self.advice is None or self.now is None:
+            return None
+        change = changed(self.now.scheme, self.advice.scheme)
+        return {**self._judged(self.advice), "change": change}
 
     def _judged(self, judged: Judged) -> dict[str, Any]:
         """A scheme's numbers by agent."""
@@ -216,12 +225,14 @@ def diagnose(
     tests = [] if _is_mixture(faults) else find_conditions(log, judged, rng)
     conditions = tuple(dict.fromkeys(test.condition for test in tests if test.detected))
     same = difference <= ROUNDING
-    bearing = () if same else tuple(c for c in conditions if _bears_on(judged, c, tests))
+    bearing = () if same else tuple(c for c in conditions if bears_on(judged, c, tests))
     plain = Scheme(weights=judged.weights)
     own_terms = find_own_terms(log, plain, log.rewards(plain)).detected
-    numbers = agent_numbers(log, judged, values, own_terms)
+    units = Units.of(log, judged.weights, own_terms)
+    lost = units.lost(dead_rows(log, judged, values, own_terms))
+    numbers = agent_numbers(log, judged, values, lost)
     choices = choices_of(log, judged)
-    judge = None if fatal else Judge(log, judged.weights, own_terms)
+    judge = None if fatal else Judge(log, units, judged.weights, own_terms)
     now = None if judge is None else judge.judged(name, judged, values)
     causes, over_time = causes_of(numbers, judged, bool(bearing), own_terms, choices, now)
     causes = _known(causes, judge, faults)
@@ -276,16 +287,6 @@ def _known(
         return causes if constant else np.zeros_like(causes)
     samples = np.bincount(judge.units.agent, minlength=len(causes))
     return np.where(samples < FEWEST_SAMPLES, np.int8(0), causes)
-
-
-def _bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> bool:
-    """Whether a condition that holds can change this scheme's advantages by decoupling."""
-    if condition == "C6":
-        return scheme.keeps_state
-    if condition == "C5":
-        by = {*scheme.center_by, *(scheme.scale_by or ())}
-        return any(t.condition == "C5" and t.detected and t.label in by for t in tests)
-    return True
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

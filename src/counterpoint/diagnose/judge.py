@@ -71,7 +71,8 @@ class Judged:
     kept: Floats
     """[A] share of each agent's signal that it keeps at most; NaN where there is none to keep."""
     dead: Floats
-    """[A] share of decisions to which no difference of the agent's own rewards arrives."""
+    """[A] share of decisions to which no difference of the agent's own rewards arrives, counted
+    over the same decisions under every scheme (`Units.lost`)."""
     crowded: Floats
     """[A] share of decisions in prompts that louder prompts drown."""
     alive: Floats
@@ -89,13 +90,15 @@ class Judge:
 
     Args:
         log: the log.
+        units: its samples.
         weights: [K] weight of each component under the scheme that the log was trained with.
         own_terms: whether agents have rewards of their own (C3).
     """
 
-    def __init__(self, log: Log, weights: tuple[float, ...] | None, own_terms: bool) -> None:
-        self.log, self.weights, self.own_terms = log, weights, own_terms
-        self.units = Units.of(log, weights, own_terms)
+    def __init__(
+        self, log: Log, units: Units, weights: tuple[float, ...] | None, own_terms: bool
+    ) -> None:
+        self.log, self.units, self.weights, self.own_terms = log, units, weights, own_terms
         self.groupings = {
             name: self._measured(Scheme(center_by=by, weights=weights))
             for name, by in GROUPINGS.items()
@@ -123,12 +126,12 @@ class Judge:
     def _measured(self, scheme: Scheme, values: Floats | None = None) -> tuple[Kept, Floats]:
         values = logged_advantages(self.log, scheme) if values is None else values
         dead = dead_rows(self.log, scheme, values, self.own_terms)
-        return kept_by(self.units, values, dead), self._rate(dead)
+        return kept_by(self.units, values, dead), self._rate(self.units.lost(dead))
 
-    def _rate(self, dead: NDArray[np.bool_]) -> Floats:
+    def _rate(self, lost: Floats) -> Floats:
         n = len(self.log.agents)
         rows = np.bincount(self.log.agent, minlength=n)
-        return np.bincount(self.log.agent, weights=dead, minlength=n) / rows
+        return np.bincount(self.log.agent, weights=lost, minlength=n) / rows
 
     def _relative(self, name: str, scheme: Scheme, kept: Kept, dead: Floats) -> Judged:
         share, alive = _of(kept.share, self.best), _of(kept.alive, self.most_alive)
@@ -215,7 +218,7 @@ def is_better(new: Judged, now: Judged, sick: NDArray[np.bool_], dead: NDArray[n
     """Whether a scheme helps some agent that needs it, and leaves enough to every other."""
     kept, before = np.nan_to_num(new.kept), np.nan_to_num(now.kept)
     gains = kept >= GAIN * before
-    revives = new.dead <= now.dead - LESS_DEAD
+    revives = (new.dead <= now.dead - LESS_DEAD) | (before <= LITTLE)
     helped = sick & gains & (kept > before) & (~dead | revives)
     enough = np.minimum(before / GAIN, ENOUGH)
     worse = (new.dead > now.dead + SLACK) | (kept < enough)

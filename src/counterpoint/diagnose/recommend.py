@@ -80,19 +80,63 @@ def reasons(f: Findings) -> str:
 def _decoupling(f: Findings) -> str:
     if len(f.agents) == 1:
         return "There is one agent, so there is nothing to decouple."
+    if f.bearing:
+        conditions = "; ".join(f"{c}: {MEANING[c]}" for c in f.bearing)
+        return f"Decoupling matters ({conditions})."
+    if f.advice is not None:
+        return _regrouping(f, f.advice)
     if f.same:
         return (
             "Decoupling is a no-op: per-agent and shared statistics give every agent the same "
             "advantages."
         )
-    if not f.bearing:
+    return f"Decoupling is a no-op as far as this log shows. {_undetected(f)}"
+
+
+def _undetected(f: Findings) -> str:
+    return (
+        f"Advantages differ by up to {f.difference:.1%}, and none of the conditions under which "
+        f"that matters was detected in {f.blocks} groups of one prompt and update."
+    )
+
+
+def _regrouping(f: Findings, new: Judged) -> str:
+    """A no-op beside advice: what changes nothing, and what does."""
+    change = changed(f.scheme, new.scheme)
+    if f.same:
         return (
-            f"Decoupling is a no-op as far as this log shows. Advantages differ by up to "
-            f"{f.difference:.1%}, and none of the conditions under which that matters was detected "
-            f"in {f.blocks} groups of one prompt and update."
+            f"Splitting statistics by agent alone changes nothing here; {change} does. Per-agent "
+            "and shared statistics give every agent the same advantages."
         )
-    conditions = "; ".join(f"{c}: {MEANING[c]}" for c in f.bearing)
-    return f"Decoupling matters ({conditions})."
+    return (
+        f"No reason to split statistics by agent was detected here, but {change} keeps more "
+        f"signal. {_undetected(f)}"
+    )
+
+
+def changed(now: Scheme, new: Scheme) -> str:
+    """What another scheme does differently, as the subject of a sentence in the singular.
+
+    It says `by agent` only where the other scheme adds that split.
+    """
+    old_by, new_by = ({*s.center_by, *(s.scale_by or ())} for s in (now, new))
+    added = [label for label in ("prompt", "agent") if label in new_by - old_by]
+    by = f" by {' and '.join(added)}" if added else ""
+    if now.center == now.scale == "none":
+        return f"normalizing{by}"
+    if now.keeps_state and not new.keeps_state:
+        return "normalizing each batch" + (" by agent" if "agent" in added else "")
+    if "prompt" in old_by - new_by:
+        return f"pooling prompts{by}"
+    if added:
+        return f"splitting{by}"
+    if "agent" in old_by - new_by:
+        return "pooling agents"
+    if new.components != now.components:
+        return "normalizing components"
+    if new.weighting != now.weighting:
+        return f"weighting by {new.weighting}"
+    return "another normalization"
 
 
 def _causes(f: Findings) -> list[str]:

@@ -96,6 +96,8 @@ class Diagnosis:
     best_grouping: str
     advised: dict[str, float]
     """What the recommended scheme keeps of each agent's signal."""
+    change: str = ""
+    """What it does differently, as the subject of a sentence; empty where nothing is said."""
 
 
 def read_diagnosis(document: Document) -> Diagnosis:
@@ -104,10 +106,8 @@ def read_diagnosis(document: Document) -> Diagnosis:
     steps = series(document, "timeline", "step")
     timelines = mapping(document, "timeline", "agents")
     blocked = mapping(decoupling, "not_readable")
-    groupings, advised = (
-        mapping(document, "groupings"),
-        _grouping(mapping(document, "recommendation")),
-    )
+    groupings, advice = mapping(document, "groupings"), mapping(document, "recommendation")
+    advised = _grouping(advice)
     return Diagnosis(
         source=text(document.get("source")),
         scheme=text(document.get("scheme")),
@@ -128,6 +128,7 @@ def read_diagnosis(document: Document) -> Diagnosis:
         groupings={g: _grouping(mapping(groupings, g)) for g in groupings},
         best_grouping=text(document.get("best_grouping")),
         advised={a: v for a, v in advised.kept.items() if v is not None},
+        change=text(advice.get("change")),
     )
 
 

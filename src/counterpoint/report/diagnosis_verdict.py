@@ -90,12 +90,21 @@ def _of_causes(sick: dict[str, str], agents: int, use: str) -> str:
 
 
 def _of_groupings(result: Diagnosis) -> str:
-    """`mappo_pooled keeps 0.64 of the signal where grpo keeps 1.00; use grpo.`"""
+    """`mappo_pooled keeps 0.64 of the signal where grpo keeps 1.00; use grpo.`
+
+    Beside a no-op: `Splitting by prompt helps, splitting by agent does not: use grpo (kept ...).`
+    """
     kept = [(a, h.measures["signal_kept"], result.advised.get(a)) for a, h in result.agents.items()]
     known = [(new - old, old, new) for _, old, new in kept if old is not None and new is not None]
     if not known:
         return f"Another scheme keeps more of the signal; use {result.recommended}."
     _, old, new = max(known)
+    regroups = bool(result.change) and not result.change.endswith((" by agent", " and agent"))
+    if result.verdict == "no-op" and regroups and len(result.agents) > 1:
+        return (
+            f"{result.change.capitalize()} helps, splitting by agent does not: use "
+            f"{result.recommended} (kept {old:.2f} to {new:.2f})."
+        )
     name = result.scheme or "The scheme"
     return (
         f"{name} keeps {old:.2f} of the signal where {result.recommended} keeps {new:.2f}; "
