@@ -28,6 +28,7 @@ import pytest
 
 from counterpoint.stats import wilson_interval
 from counterpoint.team.checks import run_tests
+from counterpoint.team.content import File
 from counterpoint.team.plan import WorkPlan
 from counterpoint.team.repository import Repository
 from counterpoint.team.sandbox import Limits, require_ready
@@ -124,11 +125,10 @@ def run(case: Case) -> tuple[Case, bool, bool]:
             place, number = (int(one) for one in chosen[f])
             text = start if not case.solo else repository.content(head)["app.py"].decode()
             table = 0 if case.overlap else f
-            work = Path(folder, f"w{f}")
-            repository.worktree(work, head if case.solo else base)
-            (work / "app.py").write_text(patched(text, f, table, place, number, bool(right[f])))
+            new = File(patched(text, f, table, place, number, bool(right[f])).encode())
             parent = head if case.solo else base
-            commit = repository.commit(repository.recorded(work), (parent,), f"feature {f}")
+            tree = repository.changed_tree(parent, {"app.py": new})
+            commit = repository.commit(tree, (parent,), f"feature {f}")
             if case.solo:
                 head = commit
                 continue
@@ -136,7 +136,8 @@ def run(case: Case) -> tuple[Case, bool, bool]:
             if merged.tree is None:
                 return case, False, False
             head = repository.commit(merged.tree, (head, commit), "merge")
-        content = {**repository.content(head), "test_app.py": tests(case.workers, tables).encode()}
+        tested = {"test_app.py": File(tests(case.workers, tables).encode())}
+        content = repository.content(head).edited(tested)
         site = Path(pytest.__file__).parent.parent
         plan = WorkPlan(
             repository=".", tests="python3 -m pytest -q -p no:cacheprovider --junitxml={results}",

@@ -22,6 +22,8 @@ import pytest
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.team import sandbox
 from counterpoint.team.cgroups import not_enforced
+from counterpoint.team.content import File
+from counterpoint.team.repository import Repository
 from counterpoint.team.sandbox import PYTHON, Limits, ready, run
 from counterpoint.team.walls import is_readable
 
@@ -265,7 +267,7 @@ def check_escapes(secret: str, port: int) -> dict[str, str]:
          "echo y > ok; (sleep 30; echo late > late) & mkdir -p a/.GIT; echo z > a/.GIT/config"],
         {}, Limits(seconds=10),
     )  # fmt: skip
-    found["git and links"] = "in" if set(ended.changed) == {"ok"} else f"OUT {set(ended.changed)}"
+    found["git and links"] = "in" if {*ended.changed} == {"ok"} else f"OUT {set(ended.changed)}"
     return found
 
 
@@ -310,22 +312,51 @@ def test_twenty_of_twenty_as_another_user(tmp_path, server):
 
 
 @needs_sandbox
-def test_files_go_in_and_changed_ones_come_out(tmp_path):
-    (tmp_path / "a").write_text("A")
-    (tmp_path / "gone").write_text("")
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "b").write_text("B")
-    (tmp_path / ".git").mkdir()
-    (tmp_path / ".git" / "config").write_text("secret")
-    (tmp_path / "link").symlink_to("/etc/passwd")
-    ended = run(["/bin/sh", "-c", "ls -A; echo C > sub/c; rm gone; cat sub/b; echo e >&2; exit 7"],
-                tmp_path)  # fmt: skip
+def test_files_go_in_and_changed_ones_come_out():
+    content = {"a": b"A", "gone": b"", "sub/b": b"B", "tool": File(b"#!/bin/sh\necho T", "100755"),
+               "link": File(b"a", "120000")}  # fmt: skip
+    ended = run(["/bin/sh", "-c", "ls -A; ./tool; cat link; echo C > sub/c; rm gone; cat sub/b; "
+                 "echo e >&2; chmod +x a; ln -s sub/b l; ln -s /etc/passwd out; mkfifo pipe; "
+                 "printf x > 'a\nb'; exit 7"], content)  # fmt: skip
     assert ended.status == 7
-    assert ended.output.split() == ["a", "gone", "sub", "B"]
+    assert ended.output.split() == ["a", "gone", "link", "sub", "tool", "T", "AB"]
     assert ended.errors == "e\n"
-    assert ended.changed == {"sub/c": b"C\n"}
+    assert ended.changed == {"sub/c": File(b"C\n"), "a": File(b"A", "100755"),
+                             "l": File(b"sub/b", "120000")}  # fmt: skip
     assert ended.removed == ("gone",)
-    assert (tmp_path / "gone").exists()  # nothing here is written to
+    assert set(ended.refused) == {"out", "a\nb"}
+
+
+@needs_sandbox
+def test_a_commit_goes_in_as_a_repository_and_what_git_ignores_stays(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.py").write_text("1\n")
+    (source / ".gitignore").write_text("build\n*.log\n")
+    (source / ".gitattributes").write_text("* text eol=crlf\n")
+    repository = Repository.copy(source, tmp_path / "r.git")
+    content = repository.content(repository.head())
+    line = ("set -e; cat TASK.md; git status --short; git log --format=%s; echo 2 >> a.py; "
+            "git diff --stat | tail -1; git commit -qam mine; mkdir build; echo o > build/o; "
+            "echo l > x.log; git add -f x.log; echo n > new; cat")  # fmt: skip
+    ended = run(["/bin/sh", "-c", line], content, beside={"TASK.md": b"do it\n"}, stdin=b"read me")
+    assert (ended.status, ended.errors) == (0, "")
+    assert ended.output == (
+        "do it\nthe folder as it was found\n 1 file changed, 1 insertion(+)\nread me"
+    )
+    assert ended.changed == {"a.py": File(b"1\n2\n"), "x.log": File(b"l\n"), "new": File(b"n\n")}
+    assert (ended.ignored, ended.removed) == (("build/o",), ())
+
+
+@needs_sandbox
+def test_more_files_than_the_limit_are_refused_with_its_name(tmp_path):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "big").write_bytes(os.urandom(3 << 20))
+    repository = Repository.copy(tmp_path / "s", tmp_path / "r.git")
+    content = repository.content(repository.head())
+    with pytest.raises(SettingError, match="3 MiB in the repository; the limit disk_mb = 2"):
+        run(["/bin/true"], content, Limits(disk_mb=2))
+    assert run(["/usr/bin/wc", "-c", "big"], content, Limits(disk_mb=4)).output == "3145728 big\n"
 
 
 @needs_sandbox

@@ -34,9 +34,9 @@ class TeamCommand:
 
     PLAN is a TOML file: the repository, the command that runs its tests, and who works: a search
     for edits that needs no model, any command, or a model behind a server. Each failing test is a
-    task, unless the plan lists tasks. Every turn starts from nothing, in a git worktree and a
-    sandbox of its own; what it makes is merged only if no test that passed fails. Your repository
-    is never written to: the result is the branch main of the repository in the run's folder.
+    task, unless the plan lists tasks. Every turn starts from nothing, in a sandbox with the files
+    of one commit; what it makes is merged only if no test that passed fails. Your repository is
+    never written to: the result is the branch main of the repository in the run's folder.
 
     `status` shows a run, under way or over; `counterpoint resume FOLDER` goes on with one.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from counterpoint.team.content import Content, File
 from counterpoint.team.plan import WorkPlan
-from counterpoint.team.sandbox import run
+from counterpoint.team.sandbox import RESULTS, run
 
-RESULTS = ".counterpoint-results.xml"
 DEEPEST = 64
 """Folders in each other from which on a class name is taken for no path."""
 _TAP = re.compile(r"(not )?ok\b\s*+\d*+\s*+(?:- )?")
@@ -31,7 +31,9 @@ class Results:
     """Wall clock."""
 
 
-def run_tests(plan: WorkPlan, content: Mapping[str, bytes], tests: Sequence[str] = ()) -> Results:
+def run_tests(
+    plan: WorkPlan, content: Content | Mapping[str, bytes | File], tests: Sequence[str] = ()
+) -> Results:
     """Run the plan's tests on the files of a commit.
 
     Args:
@@ -43,12 +45,11 @@ def run_tests(plan: WorkPlan, content: Mapping[str, bytes], tests: Sequence[str]
         MissingPackageError, SettingError: as `sandbox.run`.
     """
     chosen = " ".join(shlex.quote(test) for test in tests)
-    line = plan.tests.replace("{results}", RESULTS).replace("{tests}", chosen)
+    line = plan.tests.replace("{tests}", chosen)
     ended = run(["/bin/sh", "-c", line], content, plan.limits, env=plan.env,
-                readable=plan.readable_folders)  # fmt: skip
-    if "{results}" in plan.tests:
-        told = ended.changed.get(RESULTS, b"")
-        found = from_junit(told, content) if told else {}
+                readable=plan.readable_folders, bring=False)  # fmt: skip
+    if RESULTS in plan.tests:
+        found = from_junit(ended.results, content)
     else:
         found = from_tap(ended.output)
     if not found:
@@ -70,7 +71,7 @@ def from_tap(output: str) -> dict[str, bool]:
     return found
 
 
-def from_junit(told: bytes, content: Mapping[str, bytes]) -> dict[str, bool]:
+def from_junit(told: bytes, content: Collection[str]) -> dict[str, bool]:
     """Test to whether it passed, from JUnit's XML, named as pytest takes them: `path::name`."""
     try:
         root = ElementTree.fromstring(told)
@@ -84,7 +85,7 @@ def from_junit(told: bytes, content: Mapping[str, bytes]) -> dict[str, bool]:
     return found
 
 
-def _path_of(classname: str, content: Mapping[str, bytes]) -> str:
+def _path_of(classname: str, content: Collection[str]) -> str:
     """`tests.test_x.TestY` as `tests/test_x.py::TestY::`."""
     parts = classname.split(".")
     for count in range(min(len(parts), DEEPEST), 0, -1):

@@ -5,27 +5,38 @@ everything inside ends. It ends at the deadline, as soon as whoever started the 
 or at too many files. The other unpacks, runs the command and packs. Standard library alone: it
 runs where nothing else is installed. The command cannot read it (no core dumps, no tracing), and
 all that it started is killed before anything is packed.
+
+Standard input holds one line of JSON, then as many bytes of a git pack as it says, then the bytes
+of the files that it lists. The result has the same form: one line of JSON, then the files' bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
-import io
 import json
 import os
 import resource
 import select
+import shutil
 import signal
+import stat
 import subprocess
 import sys
-import tarfile
+import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
-WORK = "/task"
+WORK, GIT = "/task", "/usr/bin/git"
+QUIET = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
+         "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}  # fmt: skip
+SETTINGS = (
+    b"[user]\n\tname = worker\n\temail = worker@localhost\n[advice]\n\tdetachedHead = false\n"
+)
+AS_THEY_ARE = b"* -text !eol -ident -filter -working-tree-encoding\n"
+REPORT = "COUNTERPOINT_REPORT"
+"""The variable with the descriptor to which a runner of tests can report."""
 WRITABLE = (WORK, "/tmp", "/dev/shm")
 LATE, CROWDED, ALONE, FULL = 81, 82, 83, 84
 """Status of the watch: the deadline is over, too many files, nobody is there to tell; or it ended
@@ -96,76 +107,212 @@ def has_ended(worker: int) -> bool:
 
 
 def work(result: int) -> None:
-    """Read what to do and an archive from standard input; write the result to the descriptor."""
+    """Read what to do from standard input; write the result to the descriptor."""
     told = json.loads(sys.stdin.buffer.readline())
-    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as tar:
-        tar.extractall(WORK, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(
-            WORK
-        )
-    before = contents()
+    if told["pack"]:
+        check_out(told, sys.stdin.buffer)
+    for path, mode, size in told["content"]:
+        write(os.path.join(WORK, path), mode, sys.stdin.buffer.read(size))
+    given = sys.stdin.buffer.read(told["stdin"])
+    before = states() if told["bring"] else {}
+    time.sleep(0.01 if told["bring"] else 0)  # the clock of a file's last change moves on
+    status, report = run(told, given)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)  # whatever it left behind
+    after = states() if told["bring"] else {}
+    ignored = not_wanted(before, after) if told["pack"] and told["bring"] else []
+    files = [p for p, now in sorted(after.items()) if before.get(p) != now and p not in ignored]
+    sizes = {path: size for path in files if (size := size_of(path, after[path][0])) is not None}
+    results = content_of_results(told["results"])
+    packed = {
+        "status": status, "files": [[p, after[p][0], size] for p, size in sizes.items()],
+        "removed": sorted(set(before) - set(after)), "ignored": sorted(ignored),
+        "report": len(report), "results": len(results),
+    }  # fmt: skip
+    with os.fdopen(result, "wb") as out:
+        out.write(json.dumps(packed).encode() + b"\n")
+        for path in sizes:
+            send(path, after[path][0], out)
+        out.write(report + results)
+
+
+def check_out(told: Mapping[str, Any], stream: BinaryIO) -> None:
+    """Make a repository of one commit out of a pack, with its files as git's objects have them."""
+    git("init", "--quiet", "--template=", "--initial-branch=main", WORK,
+        f"--object-format={'sha256' if len(told['commit']) == 64 else 'sha1'}")  # fmt: skip
+    os.mkdir(os.path.join(WORK, ".git/info"))
+    for name, data in (
+        ("config", SETTINGS), ("info/attributes", AS_THEY_ARE),
+        ("info/exclude", "".join(f"/{name}\n" for name in told["hidden"]).encode()),
+        ("shallow", told["commit"].encode() + b"\n"),
+    ):  # fmt: skip
+        with open(os.path.join(WORK, ".git", name), "ab") as file:
+            file.write(data)
+    unpack = subprocess.Popen(
+        [GIT, "index-pack", "--stdin", "--threads=1"], cwd=WORK, env=QUIET, stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    left = told["pack"]
+    assert unpack.stdin is not None
+    while left:
+        chunk = stream.read(min(left, 1 << 20))
+        if not chunk:
+            raise SystemExit("the pack ended too soon")
+        left -= len(chunk)
+        unpack.stdin.write(chunk)
+    unpack.stdin.close()
+    if unpack.wait() != 0:
+        raise SystemExit("the pack cannot be read")
+    git("update-ref", "refs/heads/main", told["commit"])
+    git("reset", "--quiet", "--hard")
+
+
+def git(*words: str) -> None:
+    """Run git on the work folder, quietly."""
+    subprocess.run([GIT, *words], cwd=WORK, env=QUIET, check=True, stdin=subprocess.DEVNULL)
+
+
+def write(path: str, mode: int, data: bytes) -> None:
+    """Write one file or link, instead of whatever was there; no folder of it may be a link."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    if not os.path.realpath(folder).startswith(WORK):
+        raise SystemExit(f"{path} is below a link")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    if mode < 0:
+        return  # it is gone
+    if stat.S_ISLNK(mode):
+        os.symlink(os.fsdecode(data), path)
+        return
+    with open(path, "xb") as file:
+        file.write(data)
+    os.chmod(path, 0o755 if mode & 0o100 else 0o644)
+
+
+def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bytes]:
+    """Run the command; its exit status, and what a runner of tests reported."""
+    read, report = os.pipe()
     env = {
         "PATH": "/usr/bin:/bin",
         "HOME": "/tmp",
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         **told["env"],
+        **({REPORT: str(report)} if told["report"] else {}),
     }
+    source = os.memfd_create("stdin")
+    os.write(source, given)
+    os.lseek(source, 0, os.SEEK_SET)
+    heard: list[bytes] = []
     try:
         child = subprocess.Popen(
             told["command"],
-            cwd=WORK,
+            cwd=os.path.join(WORK, told["folder"]),
             env=env,
-            stdin=subprocess.DEVNULL,
-            close_fds=True,
-            preexec_fn=lambda: limit(told),
+            stdin=source,
+            pass_fds=(report,),
+            preexec_fn=limiter(told),
         )
-        status = child.wait()
     except OSError as error:
         sys.stderr.write(f"{told['command'][0]}: {error.strerror}\n")
-        status = 127
-    sys.stderr.flush()
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)  # whatever it left behind
-    after = contents()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name in sorted(after):
-            if before.get(name) != after[name]:
-                tar.add(os.path.join(WORK, name), name)
-    removed = sorted(set(before) - set(after))
-    packed = json.dumps({"status": status, "removed": removed}).encode() + b"\n" + buffer.getvalue()
-    with os.fdopen(result, "wb") as out:
-        out.write(packed)
+        sys.stderr.flush()
+        os.close(report)
+        return 127, b""
+    os.close(report)
+    most = told["output_mb"] << 20
+    listener = threading.Thread(target=lambda: heard.append(drained(read, most)), daemon=True)
+    listener.start()
+    status = child.wait()
+    listener.join(1.0)  # somebody it left behind may hold the pipe; then nothing counts
+    return status, b"".join(heard)
 
 
-def limit(told: Mapping[str, Any]) -> None:
-    """The limits of the command, set in its process before it begins."""
+def drained(handle: int, most: int) -> bytes:
+    """All that is written to a pipe, up to a limit."""
+    found = bytearray()
+    while len(found) <= most and (data := os.read(handle, 1 << 16)):
+        found += data
+    return bytes(found[:most])
+
+
+def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
+    """What sets the limits of the command, in its process, before it begins."""
     memory = told["memory_mb"] << 20
-    for kind, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_NPROC, told["processes"] + 2),  # the watch and who works count too
-        (resource.RLIMIT_FSIZE, told["disk_mb"] << 20),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, int(told["seconds"]) + 2),
-        (resource.RLIMIT_NOFILE, 1024),
-    ):
-        resource.setrlimit(kind, (most, most))
+
+    def limit() -> None:
+        for kind, most in (
+            (resource.RLIMIT_AS, memory),
+            (resource.RLIMIT_NPROC, told["processes"] + 2),  # the watch and who works, too
+            (resource.RLIMIT_FSIZE, told["disk_mb"] << 20),
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_CPU, int(told["seconds"]) + 2),
+            (resource.RLIMIT_NOFILE, 1024),
+        ):
+            resource.setrlimit(kind, (most, most))
+
+    return limit
 
 
-def contents() -> dict[str, str]:
-    """Path to hash of every regular file in the folder; links are none."""
-    found: dict[str, str] = {}
-    for folder, _, names in os.walk(WORK):
-        for name in names:
+def states() -> dict[str, tuple[int, ...]]:
+    """Path to what changes when somebody changes a file or link; git's own folder is left out.
+
+    The time of the last change of an inode cannot be set, so no content has to be read.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for folder, folders, names in os.walk(WORK):
+        folders[:] = [name for name in folders if name != ".git"]
+        for name in (*names, *folders):
             path = os.path.join(folder, name)
-            if os.path.isfile(path) and not os.path.islink(path):
-                try:
-                    with open(path, "rb") as file:
-                        digest = hashlib.sha256(file.read()).hexdigest()
-                except OSError:
-                    continue
-                found[os.path.relpath(path, WORK)] = digest
+            with contextlib.suppress(OSError):
+                now = os.lstat(path)
+                if not stat.S_ISDIR(now.st_mode):
+                    found[os.path.relpath(path, WORK)] = (
+                        now.st_mode, now.st_size, now.st_ino, now.st_mtime_ns, now.st_ctime_ns
+                    )  # fmt: skip
     return found
+
+
+def not_wanted(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    """New files that the repository's `.gitignore` names, and that nobody added in spite of it."""
+    line = [GIT, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "ls-files", "-z",
+            "--others", "--ignored", "--exclude-standard"]  # fmt: skip
+    told = subprocess.run(
+        line, cwd=WORK, env=QUIET, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    names = {os.fsdecode(name) for name in told.stdout.split(b"\0") if name}
+    return {name for name in names if name in after and name not in before}
+
+
+def size_of(path: str, mode: int) -> int | None:
+    """Bytes of a file, or of what a link points to; None of what is neither, or cannot be read."""
+    where = os.path.join(WORK, path)
+    with contextlib.suppress(OSError):
+        if stat.S_ISLNK(mode):
+            return len(os.fsencode(os.readlink(where)))
+        if stat.S_ISREG(mode):
+            os.chmod(where, mode | 0o400)
+            with open(where, "rb") as file:
+                return os.fstat(file.fileno()).st_size
+    return None
+
+
+def send(path: str, mode: int, out: BinaryIO) -> None:
+    """Write the bytes of a file, or what a link points to."""
+    where = os.path.join(WORK, path)
+    if stat.S_ISLNK(mode):
+        out.write(os.fsencode(os.readlink(where)))
+        return
+    with open(where, "rb") as file:
+        shutil.copyfileobj(file, out)
+
+
+def content_of_results(path: str) -> bytes:
+    """Bytes of the file of results, if one was asked for and is there."""
+    if path:
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            return file.read()
+    return b""
 
 
 if __name__ == "__main__":

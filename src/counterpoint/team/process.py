@@ -11,9 +11,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from counterpoint.team.cgroups import Group
@@ -47,21 +46,38 @@ class Said:
 
 
 def converse(
-    tool: str, limits: Limits, readable: Sequence[Path], network: bool, feed: bytes
-) -> Said:
+    tool: str, limits: Limits, readable: Sequence[Path], network: bool, feed: bytes,
+    shown: Mapping[str, bytes], packed: int,
+) -> Said:  # fmt: skip
     """Begin a sandbox, feed it, and read all it says; nothing of it runs on afterwards.
 
     The first program inside is told when it has to be over, on the clock that is the same in all
     namespaces, and has the reading end of a pipe that only this process holds open for writing.
 
+    Args:
+        tool: bubblewrap.
+        limits: what everything inside may use.
+        readable: folders that can be read inside.
+        network: whether the machine's network is shared.
+        feed: standard input of the first program.
+        shown: path inside to files that can only be read; `/inside.py` is the first program.
+        packed: bytes of git's objects, which are not charged to the limits.
+
     Raises:
         SettingError: as `walls`.
         OSError: this machine has no more processes, descriptors or control groups to give.
     """
-    with Group(limits.total_memory, limits.total_processes) as group:
+    with Group(limits.total_memory + packed, limits.total_processes) as group:
         begun = time.monotonic()
-        process, result, lifeline = _begun([*group.enter(), *private_user(), tool], limits,
-                                           readable, network, begun + limits.seconds)  # fmt: skip
+        line = [*group.enter(), *private_user(), tool]
+        room = (limits.disk_mb << 20) + packed
+        handles = {path: _in_memory(data) for path, data in shown.items()}
+        try:
+            line += walls(limits.disk_mb, room, readable, network, handles)
+            process, result, lifeline = _begun(line, limits, handles, begun + limits.seconds)
+        finally:
+            for handle in handles.values():
+                os.close(handle)
         stopped = "the sandbox"
         try:
             (output, errors, packed), stopped = _heard(process, feed, result, limits, begun)
@@ -75,29 +91,34 @@ def converse(
 
 
 def _begun(
-    before: Sequence[str], limits: Limits, readable: Sequence[Path], network: bool, deadline: float
+    before: Sequence[str], limits: Limits, handles: Mapping[str, int], deadline: float
 ) -> tuple[subprocess.Popen[bytes], int, int]:
     """The process, the descriptor on which its result comes, and the one that keeps it alive."""
-    inside = files("counterpoint.team").joinpath("inside.py").read_bytes()
-    script, result, lifeline = os.pipe(), os.pipe(), os.pipe()
-    os.write(script[1], inside)  # shorter than a pipe holds
-    os.close(script[1])
+    result, lifeline = os.pipe(), os.pipe()
     try:
-        line = [*before, *walls(limits.disk_mb, readable, network, script[0]),
-                PYTHON, "-I", "-S", "/inside.py", str(result[1]), str(lifeline[0]),
+        line = [*before, PYTHON, "-I", "-S", "/inside.py", str(result[1]), str(lifeline[0]),
                 repr(deadline), str(limits.files)]  # fmt: skip
         process = subprocess.Popen(
             line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={},
-            pass_fds=(script[0], result[1], lifeline[0]), start_new_session=True, cwd="/",
+            pass_fds=(*handles.values(), result[1], lifeline[0]), start_new_session=True, cwd="/",
         )  # fmt: skip
     except BaseException:
         os.close(result[0])
         os.close(lifeline[1])
         raise
     finally:
-        for handle in (script[0], result[1], lifeline[0]):
+        for handle in (result[1], lifeline[0]):
             os.close(handle)
     return process, result[0], lifeline[1]
+
+
+def _in_memory(data: bytes) -> int:
+    """A descriptor from which these bytes can be read."""
+    handle = os.memfd_create("given")
+    with os.fdopen(os.dup(handle), "wb") as file:
+        file.write(data)
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
 
 
 def _heard(

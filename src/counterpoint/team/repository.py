@@ -1,31 +1,28 @@
-"""Git for a team: one bare repository, a worktree for each attempt, merges without a worktree.
+"""A team's repository: bare, filled and read through git's objects, merged in memory.
 
-Git runs outside the sandbox and trusts nothing that came out of it: no hooks, no configuration but
-its own, and the folder of a worktree is named instead of found.
+No file of it is ever written to a folder of this machine: what comes in is a clone, what goes to a
+sandbox is a pack of objects, and what comes out of one is bytes that become a tree. Start with
+`Repository.copy`.
 """
 
 from __future__ import annotations
 
-import fcntl
-import io
-import os
-import secrets
+import hashlib
 import shutil
-import subprocess
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from counterpoint.errors import MissingPackageError, RunError
+from counterpoint.runs.files import write_atomically
+from counterpoint.team.content import LINK, SUBMODULE, Content, Entry, File
+from counterpoint.team.git import attempt, git, make_ours, own_index
+from counterpoint.team.paths import refused, refused_link, shown
 
 BRANCH = "refs/heads/main"
-_SAFE = (
-    "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0",
-    "-c", "maintenance.auto=false", "-c", "core.quotePath=false", "-c", "core.autocrlf=false",
-    "-c", "commit.gpgSign=false", "-c", "core.symlinks=true", "-c", "advice.detachedHead=false",
-)  # fmt: skip
+PREFIX = "work-folder"
+"""The file in the repository with the work folder, where that is not the top."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +40,26 @@ class Repository:
 
     Args:
         path: of the bare repository.
+
+    Raises:
+        RunError: something else is there.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.absolute()
+        make_ours(self.path)
+        told = self.path / PREFIX
+        self.prefix = told.read_text("utf-8", "surrogateescape") if told.is_file() else ""
+        if self.prefix and refused(self.prefix.rstrip("/")):
+            raise RunError(f"{told} names no folder of the repository")
 
     @classmethod
     def copy(cls, source: Path, path: Path) -> Repository:
-        """A copy of somebody's repository at its HEAD, or of a folder that is none.
+        """A copy of somebody's repository at its HEAD, or of a folder that is in none.
+
+        Of a folder inside a repository the whole repository is copied, and work is done in that
+        folder. Of a folder that is in no repository, or that its repository does not know, what
+        `.gitignore` names is left out.
 
         Raises:
             RunError: git says no.
@@ -60,67 +69,110 @@ class Repository:
             raise MissingPackageError("a team works in a git repository: apt-get install git")
         if not source.is_dir():
             raise RunError(f"got repository {source}; wanted a folder")
+        path = path.absolute()
+        found = _enclosing(source)
+        if found is None:
+            git("init", "--quiet", "--bare", "--template=", str(path))
+            make_ours(path)
+            made = cls(path)
+            made._start(made.commit(_snapshot(path, source), (), "the folder as it was found"))
+            return made
+        top, prefix = found
+        head = attempt("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
+        if head.returncode != 0:
+            said = head.stderr.decode(errors="replace").strip().splitlines() or [""]
+            raise RunError(f"got repository {top} ({shown(said[0])}); wanted one with a commit")
+        git("clone", "--quiet", "--bare", "--no-hardlinks", "--single-branch", "--no-tags",
+            "--template=", str(top), str(path))  # fmt: skip
+        commit = git("--git-dir", str(path), "rev-parse", "HEAD^{commit}").decode().strip()
+        git("--git-dir", str(path), "update-ref", BRANCH, commit)
+        if prefix:
+            write_atomically(path / PREFIX, prefix.encode("utf-8", "surrogateescape"))
         made = cls(path)
-        if (source / ".git").exists():
-            how = ("--quiet", "--bare", "--no-hardlinks", "--single-branch")
-            clone = ["git", *_SAFE, "clone", *how, str(source), str(path)]
-            _checked(clone, None)
-            made._git("update-ref", BRANCH, made._git("rev-parse", "HEAD"))
-        else:
-            _checked(["git", *_SAFE, "init", "--quiet", "--bare", str(path)], None)
-            tree = made._snapshot(source)
-            made._git("update-ref", BRANCH, made.commit(tree, (), "the folder as it was found"))
-        made._git("symbolic-ref", "HEAD", BRANCH)
+        made._start(commit)
         return made
+
+    def _start(self, commit: str) -> None:
+        self._git("update-ref", BRANCH, commit)
+        self._git("symbolic-ref", "HEAD", BRANCH)
+        for path in self.entries(commit):
+            if (why := refused(path)) and "control" not in why and "long" not in why:
+                raise RunError(f"got path {shown(path)} in the repository, and {why}")
 
     def head(self) -> str:
         """The commit of the main branch."""
-        return self._git("rev-parse", BRANCH)
+        return self._git("rev-parse", "--verify", BRANCH)
 
     def advance(self, new: str, old: str) -> bool:
         """Make `new` the head if `old` still is; whether it was."""
-        return self._run("update-ref", BRANCH, new, old).returncode == 0
+        return self._attempt("update-ref", BRANCH, new, old).returncode == 0
 
     def contains(self, commit: str) -> bool:
         """Whether a commit is in the head."""
-        return self._run("merge-base", "--is-ancestor", commit, BRANCH).returncode == 0
+        return self._attempt("merge-base", "--is-ancestor", commit, BRANCH).returncode == 0
 
     def commit(self, tree: str, parents: Sequence[str], message: str, author: str = "team") -> str:
         """A commit of a tree."""
         before = [word for parent in parents for word in ("-p", parent)]
-        return self._git("commit-tree", tree, *before, "-m", message, author=author)
+        who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+               for key, value in (("NAME", author), ("EMAIL", f"{author}@localhost"))}  # fmt: skip
+        text = message.encode("utf-8", "backslashreplace")
+        return self._git("commit-tree", tree, *before, "-F", "-", data=text, env=who)
 
-    def worktree(self, folder: Path, commit: str) -> None:
-        """Check a commit out in a folder of its own."""
-        with self._one_at_a_time():
-            self._git("worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
+    def tree(self, commit: str) -> str:
+        """The tree of a commit."""
+        return self._git("rev-parse", "--verify", f"{commit}^{{tree}}")
 
-    def forget(self, folder: Path) -> None:
-        """Take a worktree away."""
-        shutil.rmtree(folder, ignore_errors=True)
-        with self._one_at_a_time():
-            self._git("worktree", "prune")
+    def changed_tree(self, base: str, changes: Mapping[str, File | None]) -> str:
+        """The tree of a commit with changes: each is bytes and a mode, or None where it goes.
 
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        """Git loses a worktree that is made while others are pruned."""
-        with (self.path / "worktrees.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    def recorded(self, folder: Path) -> str:
-        """The tree of all files of a worktree as they are now."""
-        return self._snapshot(folder)
-
-    def _snapshot(self, folder: Path) -> str:
-        index = self.path / f"index-{secrets.token_hex(8)}"
-        env = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(folder)}
-        try:
-            exclude = [":(exclude).git", ":(exclude,glob)**/.git/**"]
-            self._git("add", "--all", "--force", "--", ".", *exclude, env=env, cwd=folder)
+        Raises:
+            RunError: a path that may not be written, or below a link or a submodule.
+        """
+        kept = {path: entry for path, entry in self.entries(base).items()
+                if entry.mode == SUBMODULE or changes.get(path, True)}  # fmt: skip
+        for path, file in changes.items():
+            if file is not None and (why := self.why_not(path, file, kept)):
+                raise RunError(f"{shown(path)} cannot be written: {why}")
+        files = {path: file for path, file in changes.items() if file is not None}
+        names = dict(zip(files, self._stored([f.data for f in files.values()]), strict=True))
+        gone = [f"0 {'0' * len(base)}\t{path}\0" for path in changes if path not in files]
+        new = [f"{file.mode} {names[path]}\t{path}\0" for path, file in files.items()]
+        told = "".join(gone + new).encode("utf-8", "surrogateescape")
+        with own_index(self.path) as env:
+            self._git("read-tree", base, env=env)
+            self._git("update-index", "--add", "--replace", "-z", "--index-info", data=told,
+                      env=env)  # fmt: skip
             return self._git("write-tree", env=env)
-        finally:
-            index.unlink(missing_ok=True)
+
+    def why_not(self, path: str, file: File, others: Mapping[str, Entry]) -> str:
+        """Why a file may not be written beside others, or "" if it may."""
+        if file.mode == LINK:
+            why = refused_link(path, file.data.decode("utf-8", "surrogateescape"))
+        else:
+            why = refused(path)
+        if why:
+            return why
+        if path in others and others[path].mode == SUBMODULE:
+            return "a submodule is there"
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            above = others.get("/".join(parts[:count]))
+            if above is not None:
+                return f"{'a submodule' if above.mode == SUBMODULE else 'a file or link'} is above"
+        return ""
+
+    def _stored(self, datas: Sequence[bytes]) -> list[str]:
+        """Write blobs, and return their names; no filter sees them."""
+        told = b"".join(b"blob\ndata %d\n%b\n" % (len(data), data) for data in datas)
+        if told:
+            self._git("fast-import", "--quiet", data=told)
+        return [self.name_of(data) for data in datas]
+
+    def name_of(self, data: bytes) -> str:
+        """The name of an object with this content."""
+        kind = hashlib.sha256 if len(self.head()) == 64 else hashlib.sha1
+        return kind(b"blob %d\0" % len(data) + data).hexdigest()
 
     def changed(self, old: str, new: str) -> tuple[str, ...]:
         """Paths in which two commits or trees differ."""
@@ -139,63 +191,76 @@ class Repository:
 
     def merge(self, ours: str, theirs: str) -> Merge:
         """Merge two commits from their common ancestor, in memory."""
-        told = self._run("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages", ours,
-                         theirs)  # fmt: skip
+        told = self._attempt("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages",
+                             ours, theirs)  # fmt: skip
         if told.returncode not in (0, 1):
-            raise RunError(f"git could not merge ({told.stderr.strip():.200})")
-        tree, *names = [part for part in told.stdout.split("\0") if part]
+            raise RunError(f"git could not merge ({told.stderr.decode(errors='replace'):.200})")
+        parts = told.stdout.decode("utf-8", "surrogateescape").split("\0")
+        tree, *names = [part for part in parts if part]
         return Merge(tree) if told.returncode == 0 else Merge(None, tuple(dict.fromkeys(names)))
 
-    def content(self, commit: str) -> dict[str, bytes]:
-        """Path to content of every file of a commit or tree; links are left out."""
-        told = _checked_bytes(
-            ["git", *_SAFE, "--git-dir", str(self.path), "archive", "--format=tar", commit],
-            self._env(),
+    def content(self, commit: str) -> Content:
+        """The files of a commit or tree."""
+        return Content(self, commit)
+
+    def entries(self, commit: str) -> dict[str, Entry]:
+        """Path from the top to what a commit or tree has there, submodules and links included."""
+        found: dict[str, Entry] = {}
+        for row in self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit).split("\0"):
+            head, _, path = row.partition("\t")
+            if path:
+                mode, _, name, size = head.split()
+                found[path] = Entry(mode, name, int(size) if size.isdecimal() else 0)
+        return found
+
+    def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Name to content of objects."""
+        asked = sorted(names)
+        told = self._bytes("cat-file", "--batch", data="".join(f"{n}\n" for n in asked).encode())
+        found, place = {}, 0
+        for name in asked:
+            end = told.index(b"\n", place)
+            size = int(told[place:end].split()[2])
+            found[name] = told[end + 1 : end + 1 + size]
+            place = end + 2 + size
+        return found
+
+    def pack(self, commit: str) -> bytes:
+        """A commit without its history, as a pack of objects."""
+        return self._bytes("-c", "pack.compression=1", "pack-objects", "--revs", "--shallow",
+                           "--stdout", "--quiet", "--window=0",
+                           data=f"--shallow {commit}\n{commit}\n".encode())  # fmt: skip
+
+    def _attempt(self, *words: str) -> CompletedProcess[bytes]:
+        return attempt("--git-dir", str(self.path), *words)
+
+    def _bytes(self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
+        return git("--git-dir", str(self.path), *words, data=data, env=env)
+
+    def _git(self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> str:
+        return (
+            self._bytes(*words, data=data, env=env).decode("utf-8", "surrogateescape").rstrip("\n")
         )
-        with tarfile.open(fileobj=io.BytesIO(told), mode="r:") as tar:
-            found = {}
-            for info in tar:
-                stream = tar.extractfile(info) if info.isfile() else None
-                if stream is not None:
-                    found[info.name] = stream.read()
-            return found
-
-    def _env(self, more: Mapping[str, str] | None = None, author: str = "team") -> dict[str, str]:
-        who = {"NAME": author, "EMAIL": f"{author}@localhost"}
-        named = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
-                 for key, value in who.items()}  # fmt: skip
-        return {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent",
-            "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C",
-            "GIT_TERMINAL_PROMPT": "0", **named, **(more or {}),
-        }  # fmt: skip
-
-    def _run(
-        self, *words: str, env: Mapping[str, str] | None = None, author: str = "team",
-        cwd: Path | None = None,
-    ) -> subprocess.CompletedProcess[str]:  # fmt: skip
-        line = ["git", *_SAFE, "--git-dir", str(self.path.absolute()), *words]
-        return subprocess.run(line, capture_output=True, text=True, errors="surrogateescape",
-                              env=self._env(env, author), cwd=cwd, check=False)  # fmt: skip
-
-    def _git(
-        self, *words: str, env: Mapping[str, str] | None = None, author: str = "team",
-        cwd: Path | None = None,
-    ) -> str:  # fmt: skip
-        told = self._run(*words, env=env, author=author, cwd=cwd)
-        if told.returncode != 0:
-            raise RunError(f"git {words[0]} failed ({told.stderr.strip():.300})")
-        return told.stdout.strip("\n")
 
 
-def _checked(line: Sequence[str], env: Mapping[str, str] | None) -> None:
-    told = subprocess.run(line, capture_output=True, text=True, env=env, check=False)
-    if told.returncode != 0:
-        raise RunError(f"git failed ({told.stderr.strip():.300})")
+def _enclosing(source: Path) -> tuple[Path, str] | None:
+    """The repository that a folder is the top of, or in whose HEAD it is, and its place there."""
+    source = source.resolve()
+    if (source / "HEAD").is_file() and (source / "objects").is_dir():
+        return source, ""
+    for top in (source, *source.parents):
+        if (top / ".git").exists():
+            if top == source:
+                return top, ""
+            prefix = source.relative_to(top).as_posix()
+            known = attempt("-C", str(top), "cat-file", "-t", f"HEAD:{prefix}")
+            return (top, prefix + "/") if known.stdout.strip() == b"tree" else None
+    return None
 
 
-def _checked_bytes(line: Sequence[str], env: Mapping[str, str]) -> bytes:
-    told = subprocess.run(line, capture_output=True, env=env, check=False)
-    if told.returncode != 0:
-        raise RunError(f"git failed ({told.stderr.decode(errors='replace').strip():.300})")
-    return told.stdout
+def _snapshot(path: Path, folder: Path) -> str:
+    """The tree of the files of a folder that is no repository, byte for byte."""
+    with own_index(path) as own:
+        env = {**own, "GIT_WORK_TREE": str(folder), "GIT_DIR": str(path)}
+        git("add", "--all", "--", ".", env=env, cwd=folder)
+        return git("write-tree", env=env).decode().strip()

@@ -3,7 +3,6 @@
 team.json       plan, topology, workers, budget, seed: written once
 repo.git        the repository, bare; the branch main is the result
 queue.sqlite    tasks, attempts, locks, events
-work/           worktrees of attempts that are under way
 result.json     what came of it, and episodes.jsonl, the record that audits read
 lock            held while a process runs the team
 """

@@ -20,6 +20,7 @@ from pathlib import Path
 from counterpoint.errors import BusyError, CounterpointError
 from counterpoint.team.checks import run_tests
 from counterpoint.team.choice import apart, by_payoff
+from counterpoint.team.paths import shown
 from counterpoint.team.queue import Claim, Task
 from counterpoint.team.repository import Repository
 from counterpoint.team.standing import standing, tested
@@ -82,7 +83,7 @@ def plan(state: TeamState, member: str) -> int:
 
 
 def work(state: TeamState, member: str) -> int:
-    """Take one task, do it in a worktree of its own, and land it or hand it up."""
+    """Take one task, do it in a sandbox, and land it or hand it up."""
     queue, told = state.queue, state.plan
     choose = by_payoff if told.worker.choose == "payoff" else None
     if state.topology == "planner_workers":
@@ -98,38 +99,35 @@ def work(state: TeamState, member: str) -> int:
         queue.needless(claim)
         return 0
     keep = tuple(sorted(passed))
-    folder = state.folder / "work" / f"{member}-{claim.attempt}"
-    state.repository.worktree(folder, base)
-    try:
-        content = state.repository.content(base)
-        made = do_task(told, claim.task, content, keep, claim.reserved,
-                       state.seed * 100_003 + claim.attempt)  # fmt: skip
-        queue.note(claim, base=base, cost=made.cost, note=made.note[:500])
-        if made.tokens:
-            queue.count("tokens", made.tokens)
-        if made.refused:
-            queue.say(member, "action", f"changed protected files: {', '.join(made.refused)}",
-                      refused=list(made.refused))  # fmt: skip
-        if not made.files and not made.removed:
-            queue.failed(claim, "failed", made.note or "nothing was changed")
-            return 0
-        for path in made.removed:
-            (folder / path).unlink(missing_ok=True)
-        for path, data in made.files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(data)
-        tree = state.repository.recorded(folder)
-        commit = state.repository.commit(tree, (base,), _message(claim), member)
-        queue.note(claim, made=commit, files=list(state.repository.changed(base, commit)))
-        queue.say(member, "action", f"edits {', '.join(made.files)}", task=claim.task.id,
-                  name="edit", note=made.note[:200])  # fmt: skip
-        if state.topology == "planner_workers":
-            queue.hand_over(claim, commit)
-            queue.say(member, "message", f"{claim.task.id} is done", "planner")
-        else:
-            land(state, claim, commit, base)
-    finally:
-        state.repository.forget(folder)
+    repository = state.repository
+    made = do_task(told, claim.task, repository.content(base), keep, claim.reserved,
+                   state.seed * 100_003 + claim.attempt)  # fmt: skip
+    queue.note(claim, base=base, cost=made.cost, note=made.note[:500])
+    if made.tokens:
+        queue.count("tokens", made.tokens)
+    if made.refused:
+        names = ", ".join(
+            f"{shown(path)} ({why})" for path, why in sorted(made.refused.items())[:5]
+        )
+        queue.say(member, "action", f"{len(made.refused)} changes not taken: {names}",
+                  refused=[shown(path) for path in sorted(made.refused)])  # fmt: skip
+    if not made.files and not made.removed:
+        queue.failed(claim, "failed", made.note or "nothing was changed")
+        return 0
+    tree = repository.changed_tree(base, {**dict.fromkeys(made.removed), **made.files})
+    if tree == repository.tree(base):
+        queue.failed(claim, "failed", made.note or "nothing was changed")
+        return 0
+    commit = repository.commit(tree, (base,), _message(claim), member)
+    changed = [shown(path) for path in repository.changed(base, commit)]
+    queue.note(claim, made=commit, files=changed)
+    queue.say(member, "action", f"edits {', '.join(changed)[:500]}", task=claim.task.id,
+              name="edit", note=made.note[:200])  # fmt: skip
+    if state.topology == "planner_workers":
+        queue.hand_over(claim, commit)
+        queue.say(member, "message", f"{claim.task.id} is done", "planner")
+    else:
+        land(state, claim, commit, base)
     return 0
 
 

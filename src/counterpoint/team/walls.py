@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from counterpoint.errors import SettingError
@@ -16,7 +16,9 @@ NETWORK = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates")
 """What of /etc is shown where the network is shared."""
 
 
-def walls(disk_mb: int, readable: Sequence[Path], network: bool, script: int) -> list[str]:
+def walls(
+    disk_mb: int, room: int, readable: Sequence[Path], network: bool, shown: Mapping[str, int]
+) -> list[str]:
     """The arguments of bubblewrap, up to the command.
 
     Bubblewrap's own `--die-with-parent` is not among them: it is set too late for a parent that
@@ -25,10 +27,11 @@ def walls(disk_mb: int, readable: Sequence[Path], network: bool, script: int) ->
     nothing inside can stop or kill.
 
     Args:
-        disk_mb: size of /task, in MiB.
+        disk_mb: size of what is written, in MiB, of which /tmp and /dev/shm have a part each.
+        room: size of /task, in bytes: the same, and git's objects.
         readable: folders that can be read inside, at the same place.
         network: share the machine's network.
-        script: descriptor from which the first program is read.
+        shown: path inside to a descriptor from which a file that can only be read is made.
 
     Raises:
         SettingError: a readable folder is not there, or not readable.
@@ -39,16 +42,17 @@ def walls(disk_mb: int, readable: Sequence[Path], network: bool, script: int) ->
         "--as-pid-1", "--new-session", "--hostname", "sandbox",
         "--ro-bind", "/usr", "/usr", "--proc", "/proc",
         "--dev", "/dev", "--size", side, "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
-        "--size", side, "--tmpfs", "/tmp", "--size", str(disk_mb << 20), "--tmpfs", "/task",
-        "--ro-bind-data", str(script), "/inside.py",
+        "--size", side, "--tmpfs", "/tmp", "--size", str(room), "--tmpfs", "/task",
     ]  # fmt: skip
+    for inside, handle in shown.items():
+        line += ["--ro-bind-data", str(handle), inside]
     for name in ("bin", "lib", "lib64", "sbin"):
         if Path("/", name).is_symlink():
             line += ["--symlink", f"usr/{name}", f"/{name}"]
         elif Path("/", name).is_dir():
             line += ["--ro-bind", f"/{name}", f"/{name}"]
-    shown = ("ld.so.cache", *(NETWORK if network else ()))
-    for path in (Path("/etc", name) for name in shown):
+    named = ("ld.so.cache", *(NETWORK if network else ()))
+    for path in (Path("/etc", name) for name in named):
         if path.exists():
             line += ["--ro-bind", str(path.resolve()), str(path)]
     line += ["--share-net"] if network else []

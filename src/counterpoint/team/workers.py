@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from importlib.resources import files as resources
 from pathlib import Path
@@ -16,13 +16,14 @@ from counterpoint.talk.server import Server
 from counterpoint.talk.server_settings import ServerSettings
 from counterpoint.talk.speaker import Message, Request, Speaker
 from counterpoint.team.checks import run_tests
+from counterpoint.team.content import FILE, PROGRAM, Content, File
+from counterpoint.team.paths import refused as never
+from counterpoint.team.paths import shown as printed
 from counterpoint.team.plan import WorkPlan
 from counterpoint.team.queue import Task
 from counterpoint.team.sandbox import PYTHON, Ended, Limits, run
 
-SEARCHER = ".counterpoint-search.py"
-TASK_FILE = "TASK.md"
-OURS = (SEARCHER, TASK_FILE)
+SEARCHER, TASK_FILE = "/given/search.py", "TASK.md"
 SHOWN_CHARACTERS = 60_000
 TOLD = (
     "You change a program so that a test passes. Answer with whole files, each as a line "
@@ -35,30 +36,30 @@ _BLOCK = re.compile(r"^FILE: *+([^\n]++)\n++```[^\n]*+\n(.*?)^```", re.MULTILINE
 class Made:
     """What came of one attempt."""
 
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    """Path to new content."""
+    files: Mapping[str, File] = field(default_factory=dict)
+    """Path from the top to what is new there."""
     removed: tuple[str, ...] = ()
     """Paths that are to go."""
     cost: int = 0
     """Tries that it took."""
     note: str = ""
     """Why it came to nothing, or what it did."""
-    refused: tuple[str, ...] = ()
-    """Protected paths that it changed, and whose changes are dropped."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Path to why a change there is not taken: it is protected, git's own, ignored, and so on."""
     tokens: int = 0
     """Read and written by a model."""
 
 
 def do_task(
-    plan: WorkPlan, task: Task, content: Mapping[str, bytes], keep: tuple[str, ...], tries: int,
-    seed: int, speaker: Speaker | None = None,
+    plan: WorkPlan, task: Task, content: Content, keep: tuple[str, ...], tries: int, seed: int,
+    speaker: Speaker | None = None,
 ) -> Made:  # fmt: skip
     """Work at one task on the files of a commit, with nothing remembered.
 
     Args:
         plan: says who works.
         task: what is to be done.
-        content: path to content.
+        content: of the commit.
         keep: tests that pass and have to.
         tries: what it may cost.
         seed: of all chance.
@@ -72,18 +73,18 @@ def do_task(
     return _allowed(plan, _model(plan, task, content, tries, seed, speaker), content)
 
 
-def locate(plan: WorkPlan, content: Mapping[str, bytes], test: str) -> tuple[tuple[str, ...], int]:
+def locate(plan: WorkPlan, content: Content, test: str) -> tuple[tuple[str, ...], int]:
     """The files that a test runs, and in how many ways they could be edited there; for `search`."""
     told = _searched(plan, content, {"test": test, "only_locate": True}, plan.limits)[0]
     return tuple(told.get("files", ())), int(told.get("size", 1))
 
 
 def _searched(
-    plan: WorkPlan, content: Mapping[str, bytes], asked: Mapping[str, Any], limits: Limits
+    plan: WorkPlan, content: Content, asked: Mapping[str, Any], limits: Limits
 ) -> tuple[dict[str, Any], Ended]:
     script = resources("counterpoint.team").joinpath("search_worker.py").read_bytes()
-    ended = run([PYTHON, SEARCHER, json.dumps(dict(asked))], {**content, SEARCHER: script}, limits,
-                env=plan.env, readable=plan.readable_folders)  # fmt: skip
+    ended = run([PYTHON, SEARCHER, json.dumps(dict(asked))], content, limits, env=plan.env,
+                readable=plan.readable_folders, given={SEARCHER: script})  # fmt: skip
     last = (ended.output.strip().splitlines() or [""])[-1]
     try:
         told = json.loads(last)
@@ -93,8 +94,7 @@ def _searched(
 
 
 def _search(
-    plan: WorkPlan, task: Task, content: Mapping[str, bytes], keep: tuple[str, ...], tries: int,
-    seed: int,
+    plan: WorkPlan, task: Task, content: Content, keep: tuple[str, ...], tries: int, seed: int,
 ) -> Made:  # fmt: skip
     asked = {"test": task.test, "keep": keep, "tries": tries, "seed": seed,
              "think_seconds": plan.worker.think_seconds}  # fmt: skip
@@ -105,25 +105,31 @@ def _search(
         why = ended.stopped or " ".join(ended.errors.split())[-200:] or "no edit makes it pass"
         return Made(cost=cost, note=why)
     edits = "; ".join(f"{path}: {new!r}" for path, _, _, new in told.get("edits", ()))
-    return Made(ended.changed, ended.removed, cost, f"edits {edits}")
+    return Made(ended.changed, ended.removed, cost, f"edits {edits}", _left(ended))
 
 
-def _command(plan: WorkPlan, task: Task, content: Mapping[str, bytes]) -> Made:
+def _command(plan: WorkPlan, task: Task, content: Content) -> Made:
     line = plan.worker.command.replace("{task}", shlex.quote(task.text)).replace(
         "{test}", shlex.quote(task.test)
     )
     note = f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n"
-    given = {**content, TASK_FILE: note.encode()}
-    ended = run(["/bin/sh", "-c", line], given, plan.limits, env=plan.env,
-                readable=plan.readable_folders, network=plan.worker.network)  # fmt: skip
+    told = note.encode()
+    ended = run(["/bin/sh", "-c", line], content, plan.limits, env=plan.env,
+                readable=plan.readable_folders, network=plan.worker.network, stdin=told,
+                beside={TASK_FILE: told})  # fmt: skip
     said = " ".join((ended.output + " " + ended.errors).split())[-400:]
-    if ended.stopped or ended.status != 0:
-        return Made(cost=1, note=ended.stopped or f"status {ended.status}: {said}")
-    return Made(ended.changed, ended.removed, 1, said)
+    if ended.stopped:
+        return Made(cost=1, note=f"stopped by a limit, {ended.stopped}: {said}")
+    note = f"status {ended.status}: {said}" if ended.status else said
+    return Made(ended.changed, ended.removed, 1, note, _left(ended))
+
+
+def _left(ended: Ended) -> dict[str, str]:
+    return {**ended.refused, **dict.fromkeys(ended.ignored, "it is ignored by git")}
 
 
 def _model(
-    plan: WorkPlan, task: Task, content: Mapping[str, bytes], tries: int, seed: int,
+    plan: WorkPlan, task: Task, content: Content, tries: int, seed: int,
     speaker: Speaker | None,
 ) -> Made:  # fmt: skip
     """Show a model the task and the files, and let it write files anew until the test passes."""
@@ -147,20 +153,34 @@ def _model(
         tokens += (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
         if reply.error is not None:
             return Made(cost=cost, note=reply.error, tokens=tokens)
-        new = {path.strip(): text.encode() for path, text in _BLOCK.findall(reply.text)}
-        if not new:
-            why = "no FILE block in the reply"
+        new = _written(reply.text, content)
+        bad = {path: why for path, file in new.items()
+               if (why := never(path) or _refusal(plan, content, path, file))}  # fmt: skip
+        good = {path: file for path, file in new.items() if path not in bad}
+        if not good:
+            why = "no FILE block in the reply" if not new else ""
         else:
-            results = run_tests(plan, {**content, **_permitted(plan, new)}, [task.test] if task.test
-                                else [])  # fmt: skip
+            results = run_tests(plan, content.edited(good), [task.test] if task.test else [])
             if task.test in results.passed or (not task.test and not results.failed):
-                return Made(new, (), cost, f"writes {', '.join(new)}", tokens=tokens)
+                return Made(good, (), cost, f"writes {', '.join(map(printed, good))}", bad, tokens)
             why = results.problem or f"{task.test} still fails"
+        refused = [f"{printed(path)} was not taken: {reason}" for path, reason in bad.items()]
+        why = ". ".join(filter(None, [*refused, why]))
         messages += [Message("assistant", reply.text), Message("user", f"{why}. Try again.")]
     return Made(cost=cost, note=why, tokens=tokens)
 
 
-def _shown(task: Task, content: Mapping[str, bytes]) -> str:
+def _written(reply: str, content: Content) -> dict[str, File]:
+    """Path from the top to what a reply writes there; a program stays one."""
+    found = {}
+    for path, text in _BLOCK.findall(reply):
+        place = content.prefix + path.strip()
+        known = content.entries.get(place)
+        found[place] = File(text.encode(), "100755" if known and known.mode == PROGRAM else FILE)
+    return found
+
+
+def _shown(task: Task, content: Content) -> str:
     """The files that a model is shown: those of the task and its test first."""
     first = [*task.files, task.test.partition("::")[0]]
     paths = [path for path in dict.fromkeys([*first, *sorted(content)]) if path in content]
@@ -174,19 +194,32 @@ def _shown(task: Task, content: Mapping[str, bytes]) -> str:
     return "\n".join(shown)
 
 
-def _permitted(plan: WorkPlan, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {path: data for path, data in files.items() if not is_protected(plan, path)}
+def _allowed(plan: WorkPlan, made: Made, content: Content) -> Made:
+    """The attempt without what it may not change, and without what it left as it was."""
+    repository, entries = content.repository, content.entries
+    files, refused = {}, dict(made.refused)
+    for path, file in made.files.items():
+        known = entries.get(path)
+        if known and (known.mode, known.oid) == (file.mode, repository.name_of(file.data)):
+            continue
+        if why := _refusal(plan, content, path, file, made.removed):
+            refused[path] = why
+        elif not _is_litter(path):
+            files[path] = file
+    gone = tuple(path for path in made.removed if path in entries)
+    refused |= {path: "it is protected" for path in gone if is_protected(plan, path)}
+    return replace(made, files=files, refused=refused,
+                   removed=tuple(path for path in gone if path not in refused))  # fmt: skip
 
 
-def _allowed(plan: WorkPlan, made: Made, content: Mapping[str, bytes]) -> Made:
-    """The attempt without what it may not change, and without what is ours."""
-    gone = tuple(path for path in made.removed if not is_protected(plan, path) and path not in OURS)
-    kept = {path: data for path, data in _permitted(plan, made.files).items()
-            if path not in OURS and not _is_litter(path) and content.get(path) != data}  # fmt: skip
-    touched = [path for path in (*made.files, *made.removed) if path not in OURS]
-    refused = tuple(path for path in touched if is_protected(plan, path)
-                    and content.get(path) != made.files.get(path))  # fmt: skip
-    return Made(kept, gone, made.cost, made.note, refused, made.tokens)
+def _refusal(
+    plan: WorkPlan, content: Content, path: str, file: File, removed: Collection[str] = ()
+) -> str:
+    """Why a file may not be changed, or "" if it may."""
+    if is_protected(plan, path):
+        return "it is protected"
+    kept = {name: entry for name, entry in content.entries.items() if name not in removed}
+    return content.repository.why_not(path, file, kept)
 
 
 def _is_litter(path: str) -> bool:

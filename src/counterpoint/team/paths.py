@@ -1,0 +1,83 @@
+"""Which paths a team may write: rules on names alone, no path is ever joined to a folder here.
+
+The rules are those of git's own `verify_path`, with both its `core.protectHFS` and
+`core.protectNTFS` on, because the result is checked out on machines that nobody knows.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+HFS_IGNORED = dict.fromkeys(
+    [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
+)
+"""Characters that a Mac's file system leaves out of a name: `.g\\u200cit` is `.git` there."""
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+
+
+def refused(path: str) -> str:
+    """Returns why nothing may be written at a path of a repository, or "" if it may.
+
+    Args:
+        path: as git writes it: relative to the top, with "/" between its parts. Bytes that are not
+            UTF-8 are surrogates, as `os.fsdecode` makes them.
+    """
+    raw = path.encode("utf-8", "surrogateescape")
+    parts = path.split("/")
+    if not path or path.startswith("/"):
+        return "it is not relative to the repository"
+    if any(part in ("", ".", "..") for part in parts):
+        return "it has an empty, '.' or '..' part"
+    if any(ord(c) < 0x20 or ord(c) == 0x7F or c == "\\" for c in path):
+        return "it has a control character or a backslash"
+    if any(_is_git(part) for part in parts):
+        return "it is git's own"
+    if len(raw) > LONGEST_PATH or any(
+        len(part.encode("utf-8", "surrogateescape")) > LONGEST_NAME for part in parts
+    ):
+        return "it is too long"
+    return ""
+
+
+def refused_link(path: str, target: str) -> str:
+    """Returns why a symbolic link may not be written, or "" if it may: it has to stay inside.
+
+    Args:
+        path: of the link, as in `refused`.
+        target: what it points to.
+    """
+    if (why := refused(path)) or not target or "\0" in target:
+        return why or "it points nowhere"
+    if posixpath.basename(path).casefold() in (".gitmodules", ".gitattributes", ".gitignore"):
+        return "git's own files are no links"
+    if target.startswith("/") or "\\" in target:
+        return "it points out of the repository"
+    reached: list[str] = path.split("/")[:-1]
+    for part in target.split("/"):
+        if part == "..":
+            if not reached:
+                return "it points out of the repository"
+            reached.pop()
+        elif part not in ("", "."):
+            reached.append(part)
+    return "it points into git's own folder" if any(map(_is_git, reached)) else ""
+
+
+def normal(path: str) -> str:
+    """Returns the path without empty, "." and ".." parts; it stays relative to the top."""
+    return posixpath.normpath("/" + path).lstrip("/")
+
+
+def shown(path: str, most: int = 200) -> str:
+    """Returns a path as it can be printed and stored: what is no printable text is escaped."""
+    told = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in path
+    )
+    return told if len(told) <= most else told[: most - 1] + "…"
+
+
+def _is_git(part: str) -> bool:
+    """Whether a file system, of Windows or a Mac too, could take this name for `.git`."""
+    name = part.translate(HFS_IGNORED).casefold().partition(":")[0].rstrip(". ")
+    return name in (".git", "git~1")
