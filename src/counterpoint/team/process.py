@@ -47,7 +47,7 @@ class Said:
 
 def converse(
     tool: str, limits: Limits, readable: Sequence[Path], network: bool, feed: bytes,
-    shown: Mapping[str, bytes], packed: int,
+    shown: Mapping[str, bytes], objects: int,
 ) -> Said:  # fmt: skip
     """Begin a sandbox, feed it, and read all it says; nothing of it runs on afterwards.
 
@@ -61,16 +61,16 @@ def converse(
         network: whether the machine's network is shared.
         feed: standard input of the first program.
         shown: path inside to files that can only be read; `/inside.py` is the first program.
-        packed: bytes of git's objects, which are not charged to the limits.
+        objects: bytes of git's objects, which are not charged to the limits.
 
     Raises:
         SettingError: as `walls`.
         OSError: this machine has no more processes, descriptors or control groups to give.
     """
-    with Group(limits.total_memory + packed, limits.total_processes) as group:
+    with Group(limits.total_memory + objects, limits.total_processes) as group:
         begun = time.monotonic()
         line = [*group.enter(), *private_user(), tool]
-        room = (limits.disk_mb << 20) + packed
+        room = (limits.disk_mb << 20) + objects
         handles = {path: _in_memory(data) for path, data in shown.items()}
         try:
             line += walls(limits.disk_mb, room, readable, network, handles)
