@@ -7,6 +7,7 @@ import pytest
 from planted import log, sometimes
 
 from counterpoint.diagnose import diagnose, gradient_statistics, three_numbers
+from counterpoint.diagnose.log import dense, distinct
 
 pytestmark = pytest.mark.slow
 
@@ -42,3 +43,14 @@ def test_an_update_of_ten_seeds_and_four_agents_takes_a_millisecond():
         three_numbers(rewards, group, agent, 1, 4, batch, 10)
 
     assert seconds(update, 200) < 1e-3
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 1000])
+def test_distinct_and_dense_ids_are_those_of_unique(size):
+    ids = np.random.default_rng(size).integers(0, 50, size)
+    np.testing.assert_array_equal(distinct(ids), np.unique(ids))
+    values, first, numbered = np.unique(ids, return_index=True, return_inverse=True)
+    found, rows = dense(ids, 50)
+    np.testing.assert_array_equal(found, numbered)
+    np.testing.assert_array_equal(rows, first)
+    assert len(values) == len(rows)

@@ -19,6 +19,7 @@ and agent), so that what no statistics could keep is no loss. Start at `Units.of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +100,17 @@ class Units:
             lucky = np.clip(1.0 - between / SAME_PROMPTS, 0.0, 1.0)
         could = np.where(live, 1.0, lucky[agent])
         return cls(row, ids, agent, when, cell, live, could, targets, n)
+
+    @cached_property
+    def orders(self) -> tuple[Ids, Ids]:
+        """The units [U] of each step cell by cell, and dealt out: the first of each cell, then
+        the second of each. The one in place of the other mixes cells of one step."""
+        order = np.lexsort((self.cell, self.when))
+        place = np.empty(len(order), dtype=np.int64)
+        starts = np.flatnonzero(np.diff(self.cell[order], prepend=-1))
+        sizes = np.diff(np.append(starts, len(order)))
+        place[order] = np.arange(len(order)) - np.repeat(starts, sizes)
+        return order, np.lexsort((self.cell, place, self.when))
 
     def mean(self, values: Floats) -> Floats:
         """[U] the mean of a column [N] over each unit's rows."""
@@ -217,17 +229,9 @@ def _evenness(
     left, drowned = _quiet(units, cells.var, cells.n, owner, used)
     if not keep.any():
         return np.zeros(units.agents), np.zeros(units.agents)
-    cell, when = units.cell[keep], units.when[keep]
-    away = (a - cells.mean[units.cell])[keep]
-    order = np.lexsort((cell, when))
-    place = np.empty(len(cell), dtype=np.int64)
-    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
-    sizes = np.diff(np.append(starts, len(cell)))
-    place[order] = np.arange(len(cell)) - np.repeat(starts, sizes)
-    mixed = np.empty(len(cell))
-    mixed[order] = away[np.lexsort((cell, place, when))]
+    order, dealt = (ids[keep[ids]] for ids in units.orders)
     full = np.zeros(len(units.cell))
-    full[keep] = mixed
+    full[order] = (a - cells.mean[units.cell])[dealt]
     var = np.where(used, _Spread.of(full, units.cell).var, 0.0)
     by_chance, rarely = _quiet(units, var, cells.n, owner, used)
     even = np.minimum(1.0, _over(left, by_chance))

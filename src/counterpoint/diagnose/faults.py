@@ -27,7 +27,16 @@ from counterpoint.credit.scheme import Scheme
 from counterpoint.diagnose.agents import varies
 from counterpoint.diagnose.conditions import find_own_terms
 from counterpoint.diagnose.keys import repeated_keys
-from counterpoint.diagnose.log import Floats, Ids, Log, LogFault, counted, dense, present_sum
+from counterpoint.diagnose.log import (
+    Floats,
+    Ids,
+    Log,
+    LogFault,
+    counted,
+    dense,
+    distinct,
+    present_sum,
+)
 from counterpoint.diagnose.pay import CHANCE
 
 FEWEST = 30
@@ -123,7 +132,7 @@ def dense_agents(log: Log, ok: NDArray[np.bool_]) -> Ids:
     """The agent of each pair of a rollout and an agent that has a reward in it."""
     n = len(log.agents)
     own = (log.rollout * n + log.agent)[ok]
-    return np.unique(own) % n
+    return distinct(own) % n
 
 
 def _few(log: Log, reward: Floats) -> Iterator[LogFault]:
@@ -141,7 +150,7 @@ def _few(log: Log, reward: Floats) -> Iterator[LogFault]:
 def samples(log: Log, reward: Floats) -> int:
     """Rollouts with a reward; rewards, where those of one agent mostly differ in its rollouts."""
     ok = ~np.isnan(reward)
-    rollouts = len(np.unique(log.rollout[ok]))
+    rollouts = len(distinct(log.rollout[ok]))
     own = log.rollout * len(log.agents) + log.agent
     n = log.n_rollouts * len(log.agents)
     given = np.bincount(own[ok], minlength=n) > 0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from counterpoint.credit.groups import ROUNDING
 from counterpoint.credit.segments import segment_max, segment_min, segment_sum
+from counterpoint.diagnose.log import distinct
 from counterpoint.errors import RewardError
 
 
@@ -166,7 +167,7 @@ def sharing(
 
 def _distinct(ids: NDArray[np.int64], rollout: NDArray[np.int64], n: int) -> NDArray[np.float64]:
     """[n] how many rollouts have a row in each segment."""
-    pairs = np.unique(ids * (int(rollout.max(initial=0)) + 1) + rollout)
+    pairs = distinct(ids * (int(rollout.max(initial=0)) + 1) + rollout)
     found = np.bincount(pairs // (int(rollout.max(initial=0)) + 1), minlength=n)
     return found.astype(np.float64)
 

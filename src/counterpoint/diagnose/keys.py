@@ -16,7 +16,7 @@ from counterpoint.credit.identities import conflicting_rows
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.segments import segment_max, segment_min
-from counterpoint.diagnose.log import Ids, Log, LogFault, counted, occurrence
+from counterpoint.diagnose.log import Ids, Log, LogFault, counted, distinct, occurrence
 from counterpoint.records import Decisions
 
 MOST_PASSES = 10
@@ -33,7 +33,7 @@ def repeated_keys(log: Log, read: Rewards) -> Iterator[LogFault]:
     again = _is_again(key)
     if not again.any():
         return
-    where, differing = _passes(log), len(np.unique(key[conflicting_rows(read, key)]))
+    where, differing = _passes(log), len(distinct(key[conflicting_rows(read, key)]))
     crossing = 0 if where is None else _crossing(key, where)
     labelled = "turn" in log.decisions.labels
     if where is not None and differing and crossing:
@@ -46,7 +46,7 @@ def repeated_keys(log: Log, read: Rewards) -> Iterator[LogFault]:
     elif differing and (labelled or not _contiguous(log)):
         yield LogFault("repeated_keys", differing, _merged(log, differing, labelled))
     elif not differing and (labelled or crossing):
-        keys = len(np.unique(key[again]))
+        keys = len(distinct(key[again]))
         yield LogFault("logged_twice", keys, _twice(keys))
     elif copies := _copies(log, key):
         yield LogFault("logged_twice", copies, _twice(copies))
@@ -123,7 +123,7 @@ def _copies(log: Log, key: Ids) -> int:
     look the same, if they have one reward and no action differs: neither can be put in order.
     """
     half = len(key) // 2
-    if len(key) % 2 or len(np.unique(key)) != half:
+    if len(key) % 2 or len(distinct(key)) != half:
         return 0
     rows = np.arange(len(key))
     if _steps_back(log).sum() > MOST_PASSES:
@@ -165,4 +165,4 @@ def apart(log: Log, faults: tuple[LogFault, ...]) -> Decisions:
 def _stand_together(ids: Ids) -> bool:
     """Whether the rows of each id stand side by side."""
     starts = int((np.diff(ids, prepend=-1) != 0).sum())
-    return starts == len(np.unique(ids))
+    return starts == len(distinct(ids))

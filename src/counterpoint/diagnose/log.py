@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from counterpoint.credit.labels import Labels, factorize
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import NUMPY, segment_min
+from counterpoint.credit.segments import NUMPY
 from counterpoint.diagnose.pay import paid_last
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.records import Decisions
@@ -137,13 +137,21 @@ def occurrence(speaker: Ids) -> Ids:
 
 def dense(ids: Ids, n: int, order: str = "value") -> tuple[Ids, Ids]:
     """Ids without gaps [N], by value or by first appearance, and the first row of each."""
-    first = segment_min(np.arange(len(ids)), ids, n)
-    present = np.flatnonzero(np.isfinite(first))
+    first = np.full(n, -1, dtype=np.int64)
+    first[ids[::-1]] = np.arange(len(ids))[::-1]
+    present = np.flatnonzero(first >= 0)
     if order == "appearance":
         present = present[np.argsort(first[present])]
     place = np.zeros(n, dtype=np.int64)
     place[present] = np.arange(len(present))
-    return place[ids], first[present].astype(np.int64)
+    return place[ids], first[present]
+
+
+def distinct(ids: Ids) -> Ids:
+    """The distinct ids in order: `np.unique`, whose hash table takes 50 times as long."""
+    ordered: Ids = np.sort(ids)
+    is_new: NDArray[np.bool_] = np.diff(ordered, prepend=ordered[:1] - 1) != 0
+    return ordered[is_new]
 
 
 def standardized(values: Floats, ids: Ids, n: int) -> Floats:
