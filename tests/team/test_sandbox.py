@@ -360,6 +360,21 @@ def test_more_files_than_the_limit_are_refused_with_its_name(tmp_path):
 
 
 @needs_sandbox
+def test_a_limit_that_was_hit_is_named_with_its_value():
+    fill = "f = open('/task/x', 'wb')\nfor _ in range(99): f.write(b'x' * (1 << 20)); f.flush()"
+    ended = python(fill, Limits(seconds=10, disk_mb=16))
+    assert (ended.stopped, ended.status) == ("disk (disk_mb=16)", 1)
+    caught = f"try:\n    exec({fill!r})\nexcept OSError: pass"
+    ended = python(caught, Limits(seconds=10, disk_mb=16))
+    assert (ended.stopped, ended.status) == ("", 0)  # it knew what to do
+    fork = "import os, time\nfor _ in range(99): os.fork() or time.sleep(1) or os._exit(0)"
+    ended = python(fork, Limits(seconds=10, processes=8))
+    named = "" if "processes" in not_enforced() else "processes (processes=8)"
+    assert (ended.stopped, ended.status) == (named, 1)
+    assert python("import time; time.sleep(9)", Limits(seconds=0.5)).stopped == "seconds (0.5)"
+
+
+@needs_sandbox
 def test_the_environment_is_what_is_given():
     ended = python("import json, os; print(json.dumps(sorted(os.environ)))", env={"MINE": "1"})
     assert '"MINE"' in ended.output

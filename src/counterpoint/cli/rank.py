@@ -37,8 +37,9 @@ SHOWN = 20
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Of what is asked: "
     f"{', '.join(f.name for f in fields(RankSettings))}. Of a programmatic judge: accuracy, "
-    "position_bias, length_bias, drift, ties, broken. regex: pattern. tests: command, "
-    f"timeout_seconds. likelihood: model, most_tokens. openai: {', '.join(takes('openai'))}."
+    "position_bias, length_bias, drift, ties, broken. regex: pattern, timeout_seconds. tests: "
+    "command, timeout_seconds. likelihood: model, most_tokens. "
+    f"openai: {', '.join(takes('openai'))}."
 )
 
 

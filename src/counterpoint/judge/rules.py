@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,13 +22,16 @@ class PatternSettings:
     """What is looked for.
 
     Raises:
-        SettingError: no pattern, or one that is no regular expression.
+        SettingError: no pattern, one that is no regular expression, or a limit that is none.
     """
 
     pattern: str = ""
     """A regular expression of Python's: who matches it is better than who does not."""
+    timeout_seconds: float = 10.0
+    """For one text. Afterwards the search is killed, and the text counts as one without a match."""
 
     def __post_init__(self) -> None:
+        _check_timeout(self.timeout_seconds)
         try:
             empty = not self.pattern or re.compile(self.pattern) is None
         except re.error as error:
@@ -35,8 +40,27 @@ class PatternSettings:
             raise SettingError("got no pattern; wanted one: --set pattern='the answer is 42'")
 
 
+def _check_timeout(seconds: float) -> None:
+    if not 0 < seconds <= 86_400:
+        raise SettingError(f"got timeout_seconds={seconds}; wanted a number above 0, up to 86400")
+
+
+_SEARCH = """
+import json, re, sys
+told = json.load(sys.stdin)
+sought = re.compile(told["pattern"])
+for text in told["texts"]:
+    sys.stdout.write("01"[sought.search(text) is not None])
+    sys.stdout.flush()
+"""
+"""Says 0 or 1 for each text as soon as it knows."""
+
+
 class Pattern:
     """Ranks those whose text matches above those whose text does not.
+
+    A pattern of a user's may take any time on a text of a stranger's, and nothing can interrupt it
+    in this process: it runs in another one.
 
     Args:
         settings: what is looked for.
@@ -46,7 +70,6 @@ class Pattern:
 
     def __init__(self, settings: PatternSettings) -> None:
         self.settings = settings
-        self._sought = re.compile(settings.pattern)
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -54,11 +77,35 @@ class Pattern:
         return {"judge": "regex", "pattern": self.settings.pattern}
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """One opinion for each sheet."""
-        found = []
-        for sheet in sheets:
-            scores = [float(self._sought.search(each.text) is not None) for each in sheet.shown]
-            found.append(Opinion(written(sheet, scores)))
+        """One opinion for each sheet; each text is searched once.
+
+        Raises:
+            JudgeError: the search itself broke, for want of memory say.
+        """
+        texts = list(dict.fromkeys(each.text for sheet in sheets for each in sheet.shown))
+        known = dict(zip(texts, self._scores(texts), strict=True))
+        return [Opinion(written(s, [known[each.text] for each in s.shown])) for s in sheets]
+
+    def _scores(self, texts: Sequence[str]) -> list[float]:
+        found = list[float]()
+        while len(found) < len(texts):
+            asked = json.dumps({"pattern": self.settings.pattern, "texts": texts[len(found) :]})
+            try:
+                done = subprocess.run(
+                    [sys.executable, "-I", "-c", _SEARCH], input=asked.encode(),
+                    capture_output=True, timeout=self.settings.timeout_seconds, check=False,
+                )  # fmt: skip
+                said = done.stdout
+                if len(said) < len(texts) - len(found):
+                    raise JudgeError(
+                        f"the search for pattern={self.settings.pattern!r} ended with status "
+                        f"{done.returncode}: {done.stderr.decode(errors='replace')[-200:]}"
+                    )
+            except subprocess.TimeoutExpired as late:
+                said = (
+                    late.stdout or b"0"
+                )  # a text that had all of the time for itself has no match
+            found += [float(each == ord("1")) for each in said]
         return found
 
 
@@ -79,10 +126,7 @@ class CommandSettings:
     def __post_init__(self) -> None:
         if not shlex.split(self.command):
             raise SettingError("got no command; wanted one: --set command='python check.py'")
-        if not 0 < self.timeout_seconds <= 86_400:
-            raise SettingError(
-                f"got timeout_seconds={self.timeout_seconds}; wanted a number above 0, up to 86400"
-            )
+        _check_timeout(self.timeout_seconds)
 
 
 class Command:

@@ -243,7 +243,8 @@ def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
     def limit() -> None:
         for kind, most in (
             (resource.RLIMIT_AS, memory),
-            (resource.RLIMIT_NPROC, told["processes"] + 2),  # the watch and who works, too
+            # those of the sandbox count too; a control group, which says what it refuses, is first
+            (resource.RLIMIT_NPROC, told["processes"] + 4),
             (resource.RLIMIT_FSIZE, told["disk_mb"] << 20),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_CPU, int(told["seconds"]) + 2),

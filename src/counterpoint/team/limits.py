@@ -8,8 +8,8 @@ from counterpoint.worlds.base import require
 
 SIDE = 8
 """/tmp and /dev/shm have this part of the size of /task each."""
-OWN_PROCESSES = 5
-"""Of the sandbox itself: bubblewrap, the watch, who unpacks and packs, its thread, and git."""
+OWN_PROCESSES = 4
+"""Of the sandbox itself: bubblewrap, the watch, who unpacks and packs, and its thread or git."""
 OWN_MB = 64
 """Memory of these, in MiB."""
 
