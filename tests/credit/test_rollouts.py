@@ -56,7 +56,6 @@ def test_rollouts_are_taken_where_groups_hold_whole_ones(
 def test_each_rollout_is_one_row_with_its_labels() -> None:
     whole = replace(WHITE, whiten_weighting="trajectory", floor=0.5)
     found = rollouts(whole)
-    assert found.given == whole
     assert found.scheme == replace(whole, weighting="step", whiten_weighting=None)
     assert {n: c.tolist() for n, c in found.labels.columns.items()} == {
         "prompt": [0, 0], "rollout": [0, 1], "turn": [0, 3]

@@ -77,8 +77,7 @@ def _agreeing(
     left = a.floats(agrees) * s.weight
     share = a.sum(left, s.ids, s.n) / a.xp.where(s.total > 0, s.total, 1.0)
     kept = agrees if used is None else agrees & used
-    dropped = ~agrees if used is None else used & ~agrees
-    return a.xp.where(kept, values * share[s.ids], 0.0), kept, layout.count_rows(dropped)
+    return a.xp.where(kept, values * share[s.ids], 0.0), kept, layout.count_rows(~agrees)
 
 
 def _whitened(values: Array, size: Array, used: Array | None, layout: Layout) -> tuple[Array, int]:

@@ -119,8 +119,7 @@ def _row_values(
     given: Column, rollouts: Rollouts | None, table: Labels, layout: Layout, a: Arrays
 ) -> tuple[Column, Array | None]:
     """The column with what each row counts as, and which rollouts had rows that differ."""
-    scheme = layout.scheme if rollouts is None else rollouts.given
-    differs = None
+    scheme, differs = layout.scheme, None
     if rollouts is not None:
         column = rollouts.column(given)
         if column.span is not None:

@@ -23,8 +23,6 @@ class Rollouts:
 
     labels: Labels
     """Labels [R] of the rollouts."""
-    given: Scheme
-    """The scheme as it was given."""
     scheme: Scheme
     """The scheme for them: every one counts once, with its value."""
     arrays: Arrays
@@ -56,7 +54,7 @@ class Rollouts:
         a = read.arrays
         once = replace(scheme, weighting="step", whiten_weighting=None)
         rows = a.beside(np.bincount(ids, minlength=len(first)))
-        return cls(fewer, scheme, once, a, a.beside(ids), a.beside(first), rows)
+        return cls(fewer, once, a, a.beside(ids), a.beside(first), rows)
 
     def column(self, given: Column) -> Column:
         """[R] the mean of each rollout's rows, from one value a row.
