@@ -7,6 +7,7 @@ import pytest
 
 from counterpoint.credit.groups import Samples, group_moments
 from counterpoint.credit.labels import Groups
+from counterpoint.credit.ranks import midranks
 from counterpoint.credit.segments import NUMPY
 
 GROUPS = Groups(np.array([0, 0, 1, 1, 1]), 2)
@@ -99,3 +100,20 @@ def test_what_is_rounding_follows_the_largest_magnitude(values: list, largest: f
     assert m.constant.tolist() == [largest == 0, True]
     sized = group_moments(np.array(values), np.array([2.0, 3.0]), s, NUMPY, DOUBLE)
     assert sized.tolerance.tolist() == [24 * DOUBLE, 0]
+
+
+def test_ranks_start_from_one_in_each_group_and_ties_share_theirs() -> None:
+    """Group 0 has 5, 3, 3 and 9: places 3, 1.5, 1.5 and 4; group 1 has 8 and 7: 2 and 1."""
+    s = Samples.of(Groups(np.array([1, 0, 0, 1, 0, 0]), 2), None, None, False, NUMPY)
+    values = np.array([8.0, 5.0, 3.0, 7.0, 3.0, 9.0])
+    assert midranks(values, np.zeros(2), s, NUMPY).tolist() == [2, 3, 1.5, 1, 1.5, 4]
+    near = midranks(values, np.array([0.0, 1.0]), s, NUMPY)  # 8 and 7 are tied
+    assert near.tolist() == [1.5, 3, 1.5, 1.5, 1.5, 4]
+
+
+def test_a_rollout_has_one_rank_whatever_its_rows() -> None:
+    """In group 0 a rollout of two rows is below one of one row; in group 1 it is the other way."""
+    groups, rollouts = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 2, 2, 3])
+    s = Samples.of(Groups(groups, 2), Groups(rollouts, 4), None, True, NUMPY)
+    values = np.array([4.0, 4.0, 6.0, 9.0, 9.0, 1.0])
+    assert midranks(values, np.zeros(2), s, NUMPY).tolist() == [1, 1, 2, 2, 2, 1]

@@ -68,9 +68,10 @@ def test_each_rollout_is_one_row_with_its_labels() -> None:
 def test_the_mean_of_rows_is_the_first_and_what_is_to_be_added() -> None:
     """1, 6, 8: mean 1 + 4, from 4 below to 3 above; 8, 3: mean 8 - 2.5, 2.5 to either side.
 
-    2, 4, 9: mean 2 + 3, from 3 below to 4 above.
+    6, 8, 1: mean 6 - 1, from 4 below to 3 above; 2, 4, 9: mean 2 + 3, from 3 below to 4 above.
     """
-    for rewards, rest, span in [(PLAIN, 4, 4), ([2.0, 4.0, 9.0, 8.0, 3.0], 3, 4)]:
+    for three, rest, span in [(PLAIN[:3], 4, 4), ([6.0, 8.0, 1.0], -1, 4), ([2.0, 4.0, 9.0], 3, 4)]:
+        rewards = [*three, 8.0, 3.0]
         (given,) = Rewards.read(rewards, GRPO).columns()
         got = rollouts(GRPO, rewards).column(given)
         assert got.values.tolist() == [rewards[0], 8]
