@@ -61,7 +61,7 @@ PYTEST = ("-o", "addopts=", "-m", "not slow", "-q", "-s", "--tb=no", "--assert=p
           "-p", "no:cacheprovider", "-p", "no:xdist")  # fmt: skip
 
 PATIENCE = 10
-"""A mutant may take this many times the processor time of all tests, and then is a timeout."""
+"""A mutant may take this many times the processor time of its tests, and then is a timeout."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,6 @@ class Trial:
         costs = json.loads(_forked(self._measure))
         ranked = sorted(costs.items(), key=lambda cost: cost[1][0] * len(cost[1][1]))
         self.reached = [(test, seconds, frozenset(lines)) for test, (seconds, lines) in ranked]
-        self.limit = 1 + PATIENCE * sum(seconds for _, seconds, _ in self.reached)
         by_function = defaultdict(list)
         for mutant in self.mutants:
             by_function[mutant.function].append(mutant)
@@ -269,7 +268,7 @@ class Trial:
             return "no tests", ""
 
         def killer() -> str:
-            signal.setitimer(signal.ITIMER_PROF, self.limit)
+            signal.setitimer(signal.ITIMER_PROF, PATIENCE * (1 + sum(reached[t] for t in tests)))
             for function in self.functions[mutant.function]:
                 function.__code__ = mutant.code
             return next((test for test in tests if not self._passes(test)), "")
