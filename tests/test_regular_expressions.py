@@ -131,9 +131,9 @@ def texts(pattern: re.Pattern[str]) -> Iterator[Callable[[int], str]]:
                              for more in ("", "a"))  # fmt: skip
     literal = dict.fromkeys(words(tree))
     marks = dict.fromkeys(c for word in literal for c in word if not c.isalnum())
-    repeated = [" ", "\n", "0", "a", "a ", *marks, *map("".join, permutations(marks, 2)), *literal]
+    repeated = [" ", "\n", "0", "a", "a ", *marks, *literal, *map("".join, permutations(marks, 2))]
     for prefix in prefixes:
-        for piece in list(dict.fromkeys(repeated))[:40]:
+        for piece in list(dict.fromkeys(repeated))[:80]:
             for suffix in ("\0", "\n\0", "b"):
                 yield lambda n, a=prefix, b=piece, c=suffix: a + (b * n)[:n] + c
 
@@ -184,7 +184,11 @@ def test_every_pattern_is_linear(pattern, method):
         (r"^(?P<who>[^()]+?)\s*\((?:->\s*(?P<to>[^)]+)|(?P<note>[^)]*))\)$", "match"),
         (r'"(?:[^"\\]|\\.)*"', "sub"),
         (r"(?ms)^FILE: *([^\n]+)\n+```[^\n]*\n(.*?)^```", "findall"),
-        (r"(rm|echo .*>|tee)\b[^\n]{0,200}\b(tests?/|conftest\.py)", "search"),
+        (
+            r"(rm|mv|sed -i|cat >|echo .*>|tee|apply_patch|write|edit|str_replace)\b[^\n]{0,200}"
+            r"\b(tests?/|test_\w+\.py|\w+_test\.\w+|conftest\.py|pytest\.ini|\.github/)",
+            "search",
+        ),
         (r"_?\d+$", "sub"),
         (r"\s+$", "sub"),
     ],
