@@ -11,6 +11,7 @@ import pytest
 from disjoint import disjoint_plan, make_disjoint
 
 from counterpoint.team import turn
+from counterpoint.team.content import File
 from counterpoint.team.loop import run_team
 from counterpoint.team.sandbox import ready
 from counterpoint.team.standing import standing
@@ -32,13 +33,16 @@ def begun(tmp_path, n, topology, workers=2, seed=0):
     return state
 
 
-def worked(state, claim):
-    """The commit of a worker that did its task on the head as it is now."""
+def made_of(state, claim, changes):
+    """The commit of a worker that changed files on the head as it is now, and this head."""
     repository, base = state.repository, state.repository.head()
-    folder = state.folder / "work" / claim.task.id
-    repository.worktree(folder, base)
-    (folder / f"f{claim.task.id[1:]}.txt").write_text("good\n")
-    return repository.commit(repository.recorded(folder), (base,), claim.task.id), base
+    tree = repository.changed_tree(base, {path: File(data) for path, data in changes.items()})
+    return repository.commit(tree, (base,), claim.task.id), base
+
+
+def worked(state, claim):
+    """The commit of a worker that did its task."""
+    return made_of(state, claim, {f"f{claim.task.id[1:]}.txt": b"good\n"})
 
 
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])
@@ -72,10 +76,8 @@ def test_a_test_that_another_worker_made_pass_may_not_be_broken(tmp_path, monkey
     state = begun(tmp_path, 3, "planner_workers")
     turn.plan(state, "planner")
     first, second = (state.queue.claim(n, lease_seconds=60, reserve=1) for n in ("a", "b"))
-    made, base = worked(state, first)
-    folder = state.folder / "work" / first.task.id
-    (folder / "run.sh").write_text("echo ok - t1; echo not ok - t2; echo not ok - t3\n")
-    made = state.repository.commit(state.repository.recorded(folder), (base,), "wreck")
+    script = b"echo ok - t1; echo not ok - t2; echo not ok - t3\n"
+    made, base = made_of(state, first, {"f1.txt": b"good\n", "run.sh": script})
     real, calls = turn.run_tests, []
 
     def while_another_lands(plan, content, tests=()):
@@ -138,7 +140,7 @@ def test_relative_paths_in_a_folder_with_a_space(tmp_path):
         )
         assert ended.returncode == 0, ended.stderr
         assert "3 of 3" in ended.stdout
-        assert not list(Path(place, folder, "work").glob("*"))
+        assert Path(place, folder, "repo.git").is_dir()
     state = TeamState.load(place / "to here")
     assert state.folder.is_absolute()
     clone = subprocess.run(["git", "-C", "repo", "fetch", "-q", str(place / "to here" / "repo.git"),

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from counterpoint.errors import BusyError, RunError
+from counterpoint.team.budget import Budget
 from counterpoint.team.choice import apart, by_payoff
 from counterpoint.team.queue import Queue, Task
 
@@ -42,15 +43,15 @@ def test_adding_again_changes_nothing(queue):
 
 
 def test_a_budget_is_shared_and_what_is_not_used_comes_back(queue):
-    first = take(queue, budget=12)
+    first = take(queue, budget=Budget(tries=12))
     assert first.reserved == 10
-    assert take(queue, budget=12).reserved == 2
-    assert queue.spent() == 12
+    assert take(queue, budget=Budget(tries=12)).reserved == 2
+    assert queue.spent().tries == 12
     queue.note(first, cost=3)
     queue.failed(first, "failed", "no")
-    assert queue.spent() == 5
-    assert take(queue, budget=5) is None
-    assert take(queue, budget=6).reserved == 1
+    assert queue.spent().tries == 5
+    assert take(queue, budget=Budget(tries=5)) is None
+    assert take(queue, budget=Budget(tries=6)).reserved == 1
 
 
 def test_a_task_is_given_up_after_its_tries_and_conflicts_cost_none(queue):

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.output import print_json, print_result, say
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, WorkerError
 from counterpoint.team.loop import EPISODES, Progress, run_team
 from counterpoint.team.plan import TopologyName, read_plan
 from counterpoint.team.results import result_of
@@ -25,7 +25,7 @@ from counterpoint.team.sandbox import require_ready
 from counterpoint.team.state import TeamState
 
 DEFAULT_OUT = Path("counterpoint-out", "team")
-_BUDGET = re.compile(r"(?:(tries|seconds|tokens)=)?(\d+(?:\.\d+)?)")
+_BUDGET = re.compile(r"(?:(tries|seconds|tokens|runs|dollars)=)?(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,11 @@ class TeamCommand:
     somebody was faster; or workers who hand their work up to one who merges."""
     workers: int | None = None
     """How many; default 1 of a solo, else 4."""
-    budget: Annotated[str, tyro.conf.arg(metavar="tries=N,seconds=S,tokens=T")] = ""
-    """What all may spend together, with commas between; a bare number is tries."""
+    budget: Annotated[str, tyro.conf.arg(metavar="tries=N,runs=R,seconds=S,tokens=T,dollars=D")] = (
+        ""
+    )
+    """What all may spend together, with commas between; a bare number is tries. A try is an edit, a
+    reply or a run of a command; a run is an attempt at a task."""
     seed: int = 0
     """Of all chance."""
     out: Path | None = None
@@ -89,13 +92,16 @@ def work_on(folder: Path, as_json: bool) -> int:
     except (KeyboardInterrupt, SystemExit):
         say(f"counterpoint: the team is stopped; counterpoint resume {folder} goes on")
         raise
+    except WorkerError as error:
+        say(f"counterpoint: {error}")
+        return 1
     if as_json:
         print_json(document)
     else:
         print_result(*tables(document))
         say(f"record: {folder / EPISODES}; counterpoint audit reads it")
         say(f"result: git fetch {shlex.quote(document['repository'])} main")
-    return 0 if not document["failing"] else 1
+    return 0 if document["verdict"] == "done" else 1
 
 
 def read_budget(told: str) -> dict[str, Any]:
@@ -108,9 +114,11 @@ def read_budget(told: str) -> dict[str, Any]:
     for word in filter(None, told.split(",")):
         match = _BUDGET.fullmatch(word)
         if match is None:
-            raise SettingError(f"got budget {word!r}; wanted tries=N, seconds=S or tokens=T")
+            raise SettingError(f"got budget {word!r}; wanted tries=N, seconds=S, tokens=T, runs=R "
+                               "or dollars=D")  # fmt: skip
         name = match[1] or "tries"
-        found[name] = float(match[2]) if name == "seconds" else int(float(match[2]))
+        whole = name not in ("seconds", "dollars")
+        found[name] = int(float(match[2])) if whole else float(match[2])
     return found
 
 
@@ -126,7 +134,7 @@ def shown_progress() -> Iterator[Progress]:
 
     def tell(told: dict[str, Any]) -> None:
         nonlocal last
-        if (new := f"{told.get('done', 0)} of {_tasks(told)}") != last:
+        if (new := f"{told.get('done', 0)} of {_tasks(told)}, {_misses(told)}") != last:
             last = new
             say(sentence(told))
 
@@ -138,9 +146,14 @@ def sentence(told: Mapping[str, Any]) -> str:
     at_work, handed = told.get("taken", 0), told.get("handed", 0)
     return (
         f"{told.get('done', 0)} of {_tasks(told)} done, {at_work} under way, {handed} to merge, "
-        f"{told.get('given_up', 0)} given up; {told['spent']} tries, "
+        f"{told.get('given_up', 0)} given up; {_misses(told)}; {told['spent']} tries, "
         f"iteration {told['iteration'] + 1}"
+        + (f"; last failure: {told['reason']:.200}" if told["reason"] else "")
     )
+
+
+def _misses(told: Mapping[str, Any]) -> str:
+    return f"{told['failed']} failed, {told['conflicts']} in conflict, {told['lost']} lost"
 
 
 def _tasks(told: Mapping[str, Any]) -> int:
@@ -161,16 +174,23 @@ def tables(document: Mapping[str, Any]) -> list[Any]:
                        f"{_number(speed['per_minute'])} a minute"),
         ("conflicts", f"{document['conflicts']}, {_share(document['wasted'])} of the tries"),
         ("failed, lost", f"{document['failed']}, {document['lost']}"),
+        ("tokens", f"{document['tokens']:,}{_unknown(document, 'tokens')}"),
+        ("dollars", f"{document['dollars']:.2f}{_unknown(document, 'dollars')}"),
         ("waiting for locks", f"{_share(document['lock_wait'])} of the workers' time"),
         ("lines made in vain", _share(document["churn"])),
     ]  # fmt: skip
     for name, told in rows:
         table.add_row(name, Text(str(told)))
-    left = document["failing"]
-    more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-    fails = [f"still failing: {', '.join(left[:5])}{more}"] if left else []
-    return [f"{document['name']}: {document['topology']}, {document['workers']} workers", table,
-            *fails]  # fmt: skip
+    title = (f"{document['name']}: {document['topology']}, {document['workers']} workers: "
+             f"{document['done']} of {document['tasks']} done")  # fmt: skip
+    left = [Text(f"not done: {one['task']} ({one['attempts']} attempts): {one['reason']}")
+            for one in document["unfinished"]]  # fmt: skip
+    return [Text(title), table, *left]
+
+
+def _unknown(document: Mapping[str, Any], name: str) -> str:
+    count = document["unknown"][name]
+    return f" and what {count} of {document['attempts']} attempts do not know" if count else ""
 
 
 def _number(value: float | None) -> str:

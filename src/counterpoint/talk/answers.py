@@ -22,6 +22,8 @@ UNKNOWN: Tokens = (None, None)
 
 AGAIN = {408, 409, 425, 429}
 """Refusals that may be over soon, besides all from 500 on."""
+REFUSED = {401, 403, 404}
+"""Refusals of the key, its rights, the address or the model: another request is in vain."""
 
 
 class Fault(Exception):
@@ -32,6 +34,7 @@ class Fault(Exception):
         again: whether another try may succeed.
         tokens: what the try used.
         wait_seconds: how long the server asks to wait before the next.
+        refused: whether every other request would be refused too.
     """
 
     def __init__(
@@ -41,10 +44,11 @@ class Fault(Exception):
         again: bool,
         tokens: Tokens = UNKNOWN,
         wait_seconds: float | None = None,
+        refused: bool = False,
     ) -> None:
         super().__init__()  # not of `why`: libraries on the way log the errors that they see
         self.why, self.again, self.tokens = why, again, tokens
-        self.wait_seconds = wait_seconds
+        self.wait_seconds, self.refused = wait_seconds, refused
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,9 @@ def read_refusal(status: int, after: str | None, body: bytes) -> Fault:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         answer = None
     why = f"{why}: {_said(answer, body)}".rstrip(": ")
-    return Fault(why, again=again, tokens=tokens, wait_seconds=retry_after_seconds(after))
+    wait = retry_after_seconds(after)
+    refused = status in REFUSED
+    return Fault(why, again=again, tokens=tokens, wait_seconds=wait, refused=refused)
 
 
 def retry_after_seconds(header: str | None, now: float | None = None) -> float | None:

@@ -96,6 +96,8 @@ class Reply:
     """Whether the text was there already: nothing was paid, and the tokens are those of then."""
     error: str | None = None
     """Why there is no text."""
+    refused: bool = False
+    """Whether any other request would fail too: the key, the address or the model is wrong."""
 
 
 class Speaker(Protocol):

@@ -43,6 +43,7 @@ class Turn:
     async def take(self) -> Reply:
         """The reply, whatever happens; the cost is left open. The clock starts now."""
         begun, text, error = time.monotonic(), "", None
+        refused = False
         limit = self._bounds.deadline_seconds
         self._ends = begun + limit
         try:
@@ -52,13 +53,14 @@ class Turn:
             tries = len(self._used)
             error = f"no answer within {limit:g} seconds, {tries} tries; the last: {self._last}"
         except Fault as fault:
-            error = fault.why
+            error, refused = fault.why, fault.refused
         except Exception as unexpected:  # costs this request, not its siblings
             error = f"unexpected {type(unexpected).__name__}: {one_line(str(unexpected))}"
         seconds = time.monotonic() - begun
         prompt = _total([tokens[0] for tokens in self._used])
         completion = _total([tokens[1] for tokens in self._used])
-        return Reply(text, prompt, completion, None, seconds, len(self._used), error=error)
+        return Reply(text, prompt, completion, None, seconds, len(self._used), error=error,
+                     refused=refused)  # fmt: skip
 
     async def _text(self) -> str:
         words, messages = self._request.words, self._request.messages

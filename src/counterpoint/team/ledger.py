@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import RunError
+from counterpoint.team.budget import Spent, spent_in
 
 WAIT_SECONDS = 30.0
 _TABLES = """
@@ -38,6 +39,15 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE TABLE IF NOT EXISTS passing (head TEXT PRIMARY KEY, tests TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_ADDED = {
+    "attempts": {"tokens": "INTEGER", "dollars": "REAL"},
+    "tasks": {
+        "title": "TEXT DEFAULT ''",
+        "depends": "TEXT DEFAULT '[]'",
+        "checked": "TEXT DEFAULT ''",
+    },
+}
+"""Columns that later versions added; an unknown number of tokens or dollars is NULL."""
 # tasks:    open -> taken -> (handed ->) done | open again | given_up
 # attempts: running -> (handed ->) merging -> merged | needless | failed | conflict | lost
 
@@ -54,6 +64,7 @@ class Ledger:
         try:
             with self._open() as connection:
                 connection.executescript("PRAGMA journal_mode=WAL;" + _TABLES)
+                _add_columns(connection)
         except sqlite3.DatabaseError as error:
             raise RunError(f"{path} is no queue of a team ({error})") from error
 
@@ -114,10 +125,37 @@ class Ledger:
             value = amount + (json.loads(row[0]) if row else 0)
             connection.execute("REPLACE INTO facts VALUES (?,?)", (key, json.dumps(value)))
 
-    def spent(self) -> int:
-        """What all attempts cost together, with what running ones have reserved."""
+    def spent(self) -> Spent:
+        """Returns what all attempts have spent."""
         with self._open() as connection:
             return spent_in(connection)
+
+    def outcomes(self) -> dict[str, int]:
+        """Returns how many attempts have each status."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT status, COUNT(*) FROM attempts GROUP BY status")
+            return {str(status): int(n) for status, n in rows}
+
+    def seconds(self) -> float:
+        """Returns the wall clock of all sessions; of one under way up to its last `tick`."""
+        begun, seen = self.fact("session", (0.0, 0.0))
+        return float(self.fact("seconds", 0.0)) + max(float(seen) - float(begun), 0.0)
+
+    def tick(self, begun: float) -> None:
+        """Note that a session, which began then, is still alive: it can be killed at any time."""
+        self.put("session", (begun, time.time()))
+
+    def close_session(self) -> None:
+        """Add the time of the last session to the seconds, however it ended."""
+        with self._change() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE key='session'").fetchone()
+            if row is None:
+                return
+            begun, seen = json.loads(row[0])
+            row = connection.execute("SELECT value FROM facts WHERE key='seconds'").fetchone()
+            total = max(seen - begun, 0.0) + (json.loads(row[0]) if row else 0.0)
+            connection.execute("REPLACE INTO facts VALUES ('seconds',?)", (json.dumps(total),))
+            connection.execute("DELETE FROM facts WHERE key='session'")
 
     def counts(self) -> dict[str, int]:
         """Status to how many tasks have it."""
@@ -152,12 +190,26 @@ class Ledger:
         return [dict(row) for row in rows]
 
 
-def spent_in(connection: sqlite3.Connection) -> int:
-    """What all attempts cost together, with what running ones have reserved."""
-    row = connection.execute(
-        "SELECT COALESCE(SUM(MAX(reserved, cost)), 0) FROM attempts"
-    ).fetchone()
-    return int(row[0])
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """Add the columns that a file of an earlier version does not have."""
+
+    def missing() -> list[str]:
+        return [
+            f"ALTER TABLE {table} ADD COLUMN {name} {kind}"
+            for table, columns in _ADDED.items()
+            for known in [
+                {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
+            ]
+            for name, kind in columns.items()
+            if name not in known
+        ]
+
+    if not missing():
+        return
+    connection.execute("BEGIN IMMEDIATE")  # two members may open an old file at the same time
+    for line in missing():
+        connection.execute(line)
+    connection.execute("COMMIT")
 
 
 def say_in(

@@ -21,14 +21,17 @@ from counterpoint.errors import WorkerError
 from counterpoint.readers.episodes import encode
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.lock import Lock
+from counterpoint.team.attempts import ALIKE
 from counterpoint.team.results import episode_of, result_of
 from counterpoint.team.sandbox import require_ready
 from counterpoint.team.state import LOCK, TeamState
-from counterpoint.team.turn import NOTHING, POLL_SECONDS
+from counterpoint.team.turn import IN_VAIN, NOTHING, POLL_SECONDS
 
 RESULT, EPISODES = "result.json", "episodes.jsonl"
 FAILURES_IN_A_ROW = 5
 """Turns that fail one after the other, for each worker, before the loop gives up."""
+
+TICK_SECONDS = 0.5
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -40,6 +43,15 @@ class _Members:
     state: TeamState
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     failed: int = 0
+    begun: float = field(default_factory=time.time)
+    """When this session began, in seconds since 1970."""
+    noted: float = 0.0
+
+    def live(self) -> None:
+        """Note once in half a second that this session is alive: if it is killed, this counts."""
+        if time.time() - self.noted > TICK_SECONDS:
+            self.noted = time.time()
+            self.state.queue.tick(self.begun)
 
     def start(self, role: str, member: str) -> None:
         line = [sys.executable, "-m", "counterpoint.team.turn", str(self.state.folder), role]
@@ -59,9 +71,14 @@ class _Members:
                 self.failed = 0
                 continue
             self.failed += 1
+            queue = self.state.queue
             how = f"killed by signal {-status}" if status < 0 else f"status {status}"
-            self.state.queue.release(member, self.state.repository.contains)
-            self.state.queue.say("loop", "message", f"{member} ended with {how}", status=status)
+            in_vain = str(queue.fact("stopped", how)) if status == IN_VAIN else ""
+            why = in_vain or f"the process of the attempt ended: {how}"
+            queue.release(member, self.state.repository.contains, why)
+            queue.say("loop", "message", f"{member} ended with {how}", status=status)
+            if in_vain:
+                raise WorkerError(in_vain)
         if self.failed > FAILURES_IN_A_ROW * (self.state.workers + 1):
             raise WorkerError(
                 f"{self.failed} turns failed one after the other; the last lines of "
@@ -74,7 +91,8 @@ class _Members:
             process.kill()
         for member, process in self.running.items():
             process.wait()
-            self.state.queue.release(member, self.state.repository.contains)
+            contains, why = self.state.repository.contains, "it was under way when the run ended"
+            self.state.queue.release(member, contains, why)
         self.running.clear()
 
 
@@ -87,41 +105,59 @@ def run_team(folder: Path, on_progress: Progress | None = None) -> dict[str, Any
         RunError: there is no team.
         BusyError: another process runs it.
         MissingPackageError: there is no sandbox for agents' code.
-        WorkerError: its turns fail again and again.
+        WorkerError: a turn fails for a reason that no other turn can mend (a server that refuses
+            the key, tests that never ran), or turns fail again and again. The reason is written
+            down, and the same call goes on once it is mended.
     """
     state = TeamState.load(folder)
     require_ready()
     lock = Lock(folder / LOCK)
-    members = _Members(state)
+    queue, members = state.queue, _Members(state)
     try:
-        state.queue.recover(state.repository.contains, everybody=True)
-        begun = time.time()
-        state.queue.say("loop", "message", "begins")
+        queue.recover(state.repository.contains, everybody=True)
+        queue.close_session()  # of a session that was killed
+        queue.put("stopped", "")
+        queue.tick(members.begun)
+        queue.say("loop", "message", "begins")
         try:
-            _loop(state, members, begun, on_progress or (lambda told: None))
+            _loop(state, members, on_progress or (lambda told: None))
+        except WorkerError as error:
+            queue.put("stopped", str(error))
+            raise
         finally:
             members.stop()
-            state.queue.count("seconds", time.time() - begun)
-        document = result_of(state)
-        write_atomically(folder / RESULT, msgspec.json.encode(document))
-        write_atomically(folder / EPISODES, encode(episode_of(state)))
+            queue.tick(members.begun)
+            queue.close_session()
+            document = write_result(state)
         return document
     finally:
         lock.release()
 
 
-def _loop(state: TeamState, members: _Members, begun: float, tell: Progress) -> None:
+def write_result(state: TeamState) -> dict[str, Any]:
+    """Write down what came of a team so far, and return it."""
+    document = result_of(state)
+    write_atomically(state.folder / RESULT, msgspec.json.encode(document))
+    write_atomically(state.folder / EPISODES, encode(episode_of(state)))
+    return document
+
+
+def _loop(state: TeamState, members: _Members, tell: Progress) -> None:
     queue = state.queue
     if queue.fact("verdict"):
         return
     while True:
         _alone(members, "plan", "planner")
-        _work(state, members, begun, tell)
-        over = _over(state, begun)
+        _work(state, members, tell)
+        over, alike = _over(state, members.begun), _alike(state, members.begun)
         _alone(members, "judge", "judge")
         tell(_told(state))
         if over and not queue.fact("verdict"):
             queue.put("verdict", f"the budget of {over} is used up")
+        if alike and queue.fact("verdict") != "done":
+            queue.put("verdict", "")  # it is no verdict on the tasks: a resumed run goes on
+            queue.put("stopped", f"{ALIKE} attempts in a row failed alike: {alike}")
+            return
         if queue.fact("verdict"):
             return
 
@@ -130,25 +166,28 @@ def _alone(members: _Members, role: str, member: str) -> None:
     """One turn while nobody else works, again if it fails.
 
     Raises:
-        WorkerError: it fails again and again.
+        WorkerError: it fails again and again, or is in vain.
     """
     while True:
         members.start(role, member)
-        members.running[member].wait()
+        while members.running[member].poll() is None:
+            members.live()
+            time.sleep(POLL_SECONDS)
         if all(status == 0 for _, status in members.ended()):
             return
 
 
-def _work(state: TeamState, members: _Members, begun: float, tell: Progress) -> None:
+def _work(state: TeamState, members: _Members, tell: Progress) -> None:
     """Turns of workers, and of who merges, until nothing is open and nothing is under way."""
     queue = state.queue
     names = [f"worker_{i + 1}" for i in range(state.workers)]
     told = 0.0
     while True:
+        members.live()
         members.ended()
         counts = queue.counts()
-        may = not _over(state, begun)
-        spent_all = state.tries is not None and queue.spent() >= state.tries
+        may = not _over(state, members.begun)
+        spent_all = state.budget.used_up(queue.spent()) or _alike(state, members.begun)
         open_now = counts.get("open", 0) if may and not spent_all else 0
         handed = counts.get("handed", 0)
         if handed and "merger" not in members.running:
@@ -174,14 +213,21 @@ def _over(state: TeamState, begun: float) -> str:
     seconds = state.queue.fact("seconds", 0.0) + time.time() - begun
     if state.seconds is not None and seconds >= state.seconds:
         return "seconds"
-    if state.tokens is not None and state.queue.fact("tokens", 0) >= state.tokens:
-        return "tokens"
-    return ""
+    return state.budget.used_up(state.queue.spent(), at_once=True)
+
+
+def _alike(state: TeamState, begun: float) -> str:
+    """The reason for which the newest attempts all failed. A search is left out: it asks whether
+    small edits are enough, and may be right to say no of one task after the other."""
+    return "" if state.plan.worker.kind == "search" else state.queue.alike(begun)
 
 
 def _told(state: TeamState) -> dict[str, Any]:
-    return {**state.queue.counts(), "spent": state.queue.spent(),
-            "iteration": state.queue.fact("iteration", 0)}  # fmt: skip
+    queue = state.queue
+    ended = queue.outcomes()
+    return {**queue.counts(), "spent": queue.spent().tries, "iteration": queue.fact("iteration", 0),
+            "failed": ended.get("failed", 0), "conflicts": ended.get("conflict", 0),
+            "lost": ended.get("lost", 0), "reason": queue.last_reason()}  # fmt: skip
 
 
 def _tail(folder: Path) -> str:

@@ -49,6 +49,8 @@ class WorkerPlan:
     """Of `model`: the address of an OpenAI-compatible server."""
     most_tokens: int = 2048
     """Of `model`: of one reply."""
+    dollars_per_million: tuple[float, float] | None = None
+    """Of `model`: the price of prompt tokens and of completion tokens; None is not known."""
     tries: int = 200
     """What one attempt may cost, at most: edits that are tried, replies, or runs of a command."""
     think_seconds: float = 0.0

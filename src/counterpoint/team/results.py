@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Collection
 from typing import Any
@@ -20,12 +21,14 @@ def result_of(state: TeamState) -> dict[str, Any]:
     or by the one who merges; None where nothing is known to be. `lock_wait` is the share of the
     workers' time that they waited for a lock, `wasted` the share of tries that ended in a conflict
     or were lost, `churn` the share of lines added that are gone in the end. `large` are tasks that
-    can be edited in half as many ways again as the median one.
+    can be edited in half as many ways again as the median one. `unknown` counts the attempts whose
+    tokens or dollars nobody knows: the sums leave them out. `unfinished` has the last reason of
+    each task that is not done.
     """
     queue, repository = state.queue, state.repository
     attempts, tasks = queue.attempts(), queue.tasks()
     done = [task for task in tasks if task["status"] == "done"]
-    seconds = queue.fact("seconds", 0.0)
+    seconds, spent = queue.seconds(), queue.spent()
     ended = [a for a in attempts if a["ended"]]
     worked = sum(a["ended"] - a["started"] for a in ended) or 0.0
     cost = sum(a["cost"] or 0 for a in attempts)
@@ -48,8 +51,8 @@ def result_of(state: TeamState) -> dict[str, Any]:
         "topology": state.topology,
         "workers": state.workers,
         "seed": state.seed,
-        "budget": {"tries": state.tries, "seconds": state.seconds, "tokens": state.tokens},
-        "verdict": queue.fact("verdict", ""),
+        "budget": dataclasses.asdict(state.budget),
+        "verdict": queue.fact("verdict") or queue.fact("stopped", ""),
         "iterations": queue.fact("iteration", 0),
         "passing": len(_passing(state)),
         "failing": queue.fact("failing", []),
@@ -57,7 +60,9 @@ def result_of(state: TeamState) -> dict[str, Any]:
         "done": len(done),
         "given_up": sum(task["status"] == "given_up" for task in tasks),
         "tries": cost,
-        "tokens": queue.fact("tokens", 0),
+        "tokens": spent.tokens,
+        "dollars": spent.dollars,
+        "unknown": {"tokens": spent.unknown_tokens, "dollars": spent.unknown_dollars},
         "seconds": seconds,
         "attempts": len(attempts),
         "conflicts": count("conflict"),
@@ -71,10 +76,24 @@ def result_of(state: TeamState) -> dict[str, Any]:
         "serial": _serial(state, attempts, tasks, worked),
         "wasted": wasted / cost if cost else None,
         "churn": 1 - kept / added if added else None,
+        "unfinished": unfinished(tasks, attempts),
         "large": {"tasks": len(large), "done": sum(task["status"] == "done" for task in large)},
         "repository": str(state.folder / REPOSITORY),
         "head": repository.head(),
     }
+
+
+def unfinished(tasks: list[dict[str, Any]], attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks that are not done, each with its last reason and how often it was tried."""
+    rows = []
+    for task in tasks:
+        if task["status"] == "done":
+            continue
+        of = [a for a in attempts if a["task"] == task["id"]]
+        notes = [a["note"] for a in of if a["status"] in ("failed", "conflict", "lost")]
+        reason = notes[-1] if notes else "under way" if of else "not tried"
+        rows.append({"task": task["id"], "reason": reason, "attempts": len(of)})
+    return rows
 
 
 def _passing(state: TeamState) -> Collection[str]:

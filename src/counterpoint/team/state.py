@@ -20,6 +20,7 @@ import msgspec
 from counterpoint import __version__
 from counterpoint.errors import RunError, SettingError
 from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.team.budget import Budget
 from counterpoint.team.plan import TOPOLOGIES, WorkPlan, plan_from
 from counterpoint.team.queue import Queue
 from counterpoint.team.repository import Repository
@@ -52,6 +53,10 @@ class TeamState:
     """Read and written by models."""
     seed: int = 0
     """Of all chance."""
+    runs: int | None = None
+    """How many attempts there may be."""
+    dollars: float | None = None
+    """Paid for models."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder.absolute())  # git runs in other folders
@@ -62,10 +67,7 @@ class TeamState:
             raise SettingError(f"got {self.workers} workers; wanted 1 to 64")
         if self.topology == "solo" and self.workers != 1:
             raise SettingError(f"got {self.workers} workers of a solo; wanted 1")
-        for name in ("tries", "seconds", "tokens"):
-            value = getattr(self, name)
-            if value is not None and not value >= 1:
-                raise SettingError(f"got a budget of {name}={value}; wanted at least 1")
+        self.budget  # noqa: B018  (it checks its limits)
 
     def create(self) -> None:
         """Write it down for the first time, with a copy of the repository.
@@ -105,6 +107,11 @@ class TeamState:
             return cls(folder=folder, plan=plan, **told)
         except (OSError, msgspec.MsgspecError, LookupError, TypeError, SettingError) as error:
             raise RunError(f"{folder} holds no team, or a damaged one ({error})") from error
+
+    @property
+    def budget(self) -> Budget:
+        """What all may spend together."""
+        return Budget(self.tries, self.seconds, self.tokens, self.runs, self.dollars)
 
     @cached_property
     def queue(self) -> Queue:

@@ -17,18 +17,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from counterpoint.errors import BusyError, CounterpointError
-from counterpoint.team.checks import run_tests
+from counterpoint.errors import (
+    BusyError,
+    CounterpointError,
+    MissingPackageError,
+    SettingError,
+    WorkerError,
+)
+from counterpoint.team.checks import Results, run_tests
 from counterpoint.team.choice import apart, by_payoff
 from counterpoint.team.paths import shown
 from counterpoint.team.queue import Claim, Task
 from counterpoint.team.repository import Repository
 from counterpoint.team.standing import standing, tested
 from counterpoint.team.state import TeamState
+from counterpoint.team.usage import ABSENT, Usage
 from counterpoint.team.workers import do_task, locate
 
 NOTHING = 3
 """Exit status of a worker for whom there was nothing to do."""
+IN_VAIN = 4
+"""Exit status of a member whose next turn would fail for the same reason: the loop stops."""
 POLL_SECONDS = 0.02
 
 
@@ -47,20 +56,25 @@ def main(words: Sequence[str]) -> int:
     except CounterpointError as error:
         state.queue.say(member, "action", f"fails: {error}", error=str(error))
         sys.stderr.write(f"{member}: {error}\n")
+        if isinstance(error, WorkerError | SettingError | MissingPackageError):
+            state.queue.put("stopped", str(error))
+            return IN_VAIN
         return 1
 
 
 def plan(state: TeamState, member: str) -> int:
-    """List what is to be done: the plan's tasks, or each test that fails."""
+    """List what is to be done: the plan's tasks, or each test that fails.
+
+    Raises:
+        WorkerError: the tests do not run, and never did.
+    """
     queue, told, head = state.queue, state.plan, state.repository.head()
     content = state.repository.content(head)
     results = tested(state, head)
     if results.problem:
-        queue.say(
-            member, "action", f"the tests do not run: {results.problem}", error=results.problem
-        )
-        sys.stderr.write(f"the tests do not run: {results.problem}\n")
-        return 1
+        if queue.fact("first") is None:
+            raise WorkerError(f"the tests do not run: {results.problem}")
+        return _no_tests(state, member, results)
     if queue.fact("first") is None:
         queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
     if told.task:
@@ -82,14 +96,23 @@ def plan(state: TeamState, member: str) -> int:
     return 0
 
 
+def _no_tests(state: TeamState, member: str, results: Results) -> int:
+    """Tests that ran before do not run now: the turn fails, and is taken again."""
+    why = f"the tests do not run: {results.problem}"
+    state.queue.say(member, "action", why, error=results.problem)
+    sys.stderr.write(f"{why}\n")
+    return 1
+
+
 def work(state: TeamState, member: str) -> int:
     """Take one task, do it in a sandbox, and land it or hand it up."""
     queue, told = state.queue, state.plan
     choose = by_payoff if told.worker.choose == "payoff" else None
     if state.topology == "planner_workers":
         choose = apart
-    claim = queue.claim(member, lease_seconds=told.lease_seconds, reserve=told.worker.tries,
-                        budget=state.tries, choose=choose)  # fmt: skip
+    reserve = 1 if told.worker.kind == "command" else told.worker.tries
+    claim = queue.claim(member, lease_seconds=told.lease_seconds, reserve=reserve,
+                        budget=state.budget, choose=choose)  # fmt: skip
     if claim is None:
         return NOTHING
     if state.topology == "flat_locks":
@@ -102,9 +125,9 @@ def work(state: TeamState, member: str) -> int:
     repository = state.repository
     made = do_task(told, claim.task, repository.content(base), keep, claim.reserved,
                    state.seed * 100_003 + claim.attempt)  # fmt: skip
-    queue.note(claim, base=base, cost=made.cost, note=made.note[:500])
-    if made.tokens:
-        queue.count("tokens", made.tokens)
+    queue.note(claim, base=base, cost=made.cost, note=made.note[:500],
+               tokens=made.usage.tokens, dollars=made.usage.dollars)  # fmt: skip
+    _say_unknown(state, member, made.usage)
     if made.refused:
         names = ", ".join(
             f"{shown(path)} ({why})" for path, why in sorted(made.refused.items())[:5]
@@ -144,6 +167,8 @@ def judge(state: TeamState, member: str) -> int:
     """Run all tests on the head, and decide whether to go on."""
     queue = state.queue
     results = tested(state, state.repository.head())
+    if results.problem:
+        return _no_tests(state, member, results)
     wanted = {row["test"] for row in queue.tasks() if row["test"]}
     failing = sorted(wanted - results.passed) or sorted(
         row["id"] for row in queue.tasks() if not row["test"] and row["status"] != "done"
@@ -151,11 +176,11 @@ def judge(state: TeamState, member: str) -> int:
     before = queue.fact("failing")
     queue.put("failing", failing)
     iteration = queue.fact("iteration", 0) + 1
-    used_up = state.tries is not None and queue.spent() >= state.tries
+    used_up = state.budget.used_up(queue.spent())
     if not failing:
         verdict = "done"
     elif used_up:
-        verdict = "the budget is used up"
+        verdict = f"the budget of {used_up} is used up"
     elif before is not None and len(failing) >= len(before):
         verdict = "nothing more was gained"
     elif iteration >= state.plan.iterations:
@@ -219,6 +244,16 @@ def _take_locks(state: TeamState, claim: Claim) -> None:
     state.queue.note(claim, waited=waited)
     if waited > 2 * POLL_SECONDS:
         state.queue.say("locks", "action", f"{claim.task.id} waited {waited:.2f} s", seconds=waited)
+
+
+def _say_unknown(state: TeamState, member: str, usage: Usage) -> None:
+    """Say what an attempt does not know of what it used, where a budget limits it, and say that its
+    file of usage is malformed. A command that has no such file is only counted."""
+    unknown = [name for name in ("tokens", "dollars") if getattr(usage, name) is None]
+    limited = [name for name in unknown if getattr(state, name) is not None]
+    if limited or (unknown and usage.problem not in ("", ABSENT)):
+        why = f"unknown {' and '.join(unknown)}: {usage.problem or 'the plan names no price'}"
+        state.queue.say(member, "action", why, unknown=unknown)
 
 
 def _message(claim: Claim) -> str:

@@ -12,6 +12,7 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
+from counterpoint.errors import WorkerError
 from counterpoint.talk.server import Server
 from counterpoint.talk.server_settings import ServerSettings
 from counterpoint.talk.speaker import Message, Request, Speaker
@@ -21,7 +22,8 @@ from counterpoint.team.paths import refused as never
 from counterpoint.team.paths import shown as printed
 from counterpoint.team.plan import WorkPlan
 from counterpoint.team.queue import Task
-from counterpoint.team.sandbox import PYTHON, Ended, Limits, run
+from counterpoint.team.sandbox import PYTHON, RESULTS, Ended, Limits, run
+from counterpoint.team.usage import VARIABLE, Usage, read_usage
 
 SEARCHER, TASK_FILE = "/given/search.py", "TASK.md"
 SHOWN_CHARACTERS = 60_000
@@ -46,8 +48,8 @@ class Made:
     """Why it came to nothing, or what it did."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Path to why a change there is not taken: it is protected, git's own, ignored, and so on."""
-    tokens: int = 0
-    """Read and written by a model."""
+    usage: Usage = field(default_factory=Usage)
+    """Tokens and dollars of models."""
 
 
 def do_task(
@@ -64,6 +66,9 @@ def do_task(
         tries: what it may cost.
         seed: of all chance.
         speaker: who answers instead of the plan's model.
+
+    Raises:
+        WorkerError: the model's server refuses every request: another attempt is in vain.
     """
     kind = plan.worker.kind
     if kind == "search":
@@ -114,14 +119,16 @@ def _command(plan: WorkPlan, task: Task, content: Content) -> Made:
     )
     note = f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n"
     told = note.encode()
-    ended = run(["/bin/sh", "-c", line], content, plan.limits, env=plan.env,
+    command = ["/usr/bin/env", f"{VARIABLE}={RESULTS}", "/bin/sh", "-c", line]
+    ended = run(command, content, plan.limits, env=plan.env,
                 readable=plan.readable_folders, network=plan.worker.network, stdin=told,
                 beside={TASK_FILE: told})  # fmt: skip
     said = " ".join((ended.output + " " + ended.errors).split())[-400:]
+    usage = read_usage(ended.results)
     if ended.stopped:
-        return Made(cost=1, note=f"stopped by a limit, {ended.stopped}: {said}")
+        return Made(cost=1, note=f"stopped by a limit, {ended.stopped}: {said}", usage=usage)
     note = f"status {ended.status}: {said}" if ended.status else said
-    return Made(ended.changed, ended.removed, 1, note, _left(ended))
+    return Made(ended.changed, ended.removed, 1, note, _left(ended), usage)
 
 
 def _left(ended: Ended) -> dict[str, str]:
@@ -134,13 +141,15 @@ def _model(
 ) -> Made:  # fmt: skip
     """Show a model the task and the files, and let it write files anew until the test passes."""
     if speaker is None:
-        speaker = Server(ServerSettings(plan.worker.model, plan.worker.base_url))
+        prices = plan.worker.dollars_per_million
+        speaker = Server(ServerSettings(plan.worker.model, plan.worker.base_url,
+                                        dollars_per_million=prices))  # fmt: skip
     shown = _shown(task, content)
     messages = [
         Message("system", TOLD),
         Message("user", f"Task: {task.text}\nTest: {task.test}\n\n{shown}"),
     ]  # fmt: skip
-    tokens = cost = 0
+    cost, usage = 0, Usage()
     why = "no reply"
     for attempt in range(tries):
         heat = 0.2 * (attempt > 0)
@@ -150,9 +159,11 @@ def _model(
         )  # fmt: skip
         reply = speaker.answer([request])[0]
         cost += 1
-        tokens += (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
+        usage = usage.plus(reply)
+        if reply.refused:
+            raise WorkerError(str(reply.error))
         if reply.error is not None:
-            return Made(cost=cost, note=reply.error, tokens=tokens)
+            return Made(cost=cost, note=reply.error, usage=usage)
         new = _written(reply.text, content)
         bad = {path: why for path, file in new.items()
                if (why := never(path) or _refusal(plan, content, path, file))}  # fmt: skip
@@ -162,12 +173,12 @@ def _model(
         else:
             results = run_tests(plan, content.edited(good), [task.test] if task.test else [])
             if task.test in results.passed or (not task.test and not results.failed):
-                return Made(good, (), cost, f"writes {', '.join(map(printed, good))}", bad, tokens)
+                return Made(good, (), cost, f"writes {', '.join(map(printed, good))}", bad, usage)
             why = results.problem or f"{task.test} still fails"
         refused = [f"{printed(path)} was not taken: {reason}" for path, reason in bad.items()]
         why = ". ".join(filter(None, [*refused, why]))
         messages += [Message("assistant", reply.text), Message("user", f"{why}. Try again.")]
-    return Made(cost=cost, note=why, tokens=tokens)
+    return Made(cost=cost, note=why, usage=usage)
 
 
 def _written(reply: str, content: Content) -> dict[str, File]:
