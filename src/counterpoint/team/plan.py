@@ -93,7 +93,14 @@ class WorkPlan:
     """What the run is called."""
     protected: tuple[str, ...] = ("tests/*", "test/*", "*/tests/*", "test_*.py", "*_test.py",
                                   "conftest.py", "*/conftest.py")  # fmt: skip
-    """Patterns of paths that workers may not change: what they do there is dropped, and noted."""
+    """Patterns of tests that workers may not change: what they do there is dropped, and noted. One
+    without "/" is the name of a file or folder at any depth; one with "/" holds below any folder.
+    """
+    protect_runner: bool = True
+    """Whether what decides how tests are run is protected too, whatever `protected` says, and
+    results are taken only from a runner that is known to be unchanged."""
+    new_tests: bool = False
+    """Whether workers may add files of tests. They count from the planner's next turn on."""
     readable: tuple[str, ...] = ()
     """Folders of this machine that can be read in the sandbox, packages say."""
     env: Mapping[str, str] = field(default_factory=dict)

@@ -160,6 +160,8 @@ class Repository:
             above = others.get("/".join(parts[:count]))
             if above is not None:
                 return f"{'a submodule' if above.mode == SUBMODULE else 'a file or link'} is above"
+        if any(name.startswith(f"{path}/") for name in others):
+            return "a folder with files is there"
         return ""
 
     def _stored(self, datas: Sequence[bytes]) -> list[str]:

@@ -26,6 +26,7 @@ from counterpoint.errors import (
 )
 from counterpoint.team.checks import Results, run_tests
 from counterpoint.team.choice import apart, by_payoff
+from counterpoint.team.gate import counted, held
 from counterpoint.team.paths import shown
 from counterpoint.team.queue import Claim, Task
 from counterpoint.team.repository import Repository
@@ -75,6 +76,7 @@ def plan(state: TeamState, member: str) -> int:
         if queue.fact("first") is None:
             raise WorkerError(f"the tests do not run: {results.problem}")
         return _no_tests(state, member, results)
+    queue.put("planned", head)
     if queue.fact("first") is None:
         queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
     if told.task:
@@ -209,8 +211,10 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
             if merged.tree is None:
                 queue.failed(claim, "conflict", f"conflict in {', '.join(merged.conflicts)}")
                 return
-            new = repository.commit(merged.tree, (head,), _message(claim), "merge")
-        results = run_tests(state.plan, repository.content(new))
+            tree = held(state.plan, repository, head, merged.tree)
+            new = repository.commit(tree, (head,), _message(claim), "merge")
+        content = counted(state.plan, repository.content(new), queue.fact("planned", base))
+        results = run_tests(state.plan, content)
         broken = sorted(required - results.passed)
         if results.problem or broken or (claim.task.test and claim.task.test not in results.passed):
             why = results.problem or f"breaks {', '.join(broken) or claim.task.test}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from counterpoint.talk.server_settings import ServerSettings
 from counterpoint.talk.speaker import Message, Request, Speaker
 from counterpoint.team.checks import run_tests
 from counterpoint.team.content import FILE, PROGRAM, Content, File
+from counterpoint.team.gate import Gate
+from counterpoint.team.gate import is_protected as is_protected
 from counterpoint.team.paths import refused as never
 from counterpoint.team.paths import shown as printed
 from counterpoint.team.plan import WorkPlan
@@ -144,7 +145,7 @@ def _model(
         prices = plan.worker.dollars_per_million
         speaker = Server(ServerSettings(plan.worker.model, plan.worker.base_url,
                                         dollars_per_million=prices))  # fmt: skip
-    shown = _shown(task, content)
+    gate, shown = Gate(plan, content), _shown(task, content)
     messages = [
         Message("system", TOLD),
         Message("user", f"Task: {task.text}\nTest: {task.test}\n\n{shown}"),
@@ -166,7 +167,7 @@ def _model(
             return Made(cost=cost, note=reply.error, usage=usage)
         new = _written(reply.text, content)
         bad = {path: why for path, file in new.items()
-               if (why := never(path) or _refusal(plan, content, path, file))}  # fmt: skip
+               if (why := never(path) or gate.why_not(path, file))}  # fmt: skip
         good = {path: file for path, file in new.items() if path not in bad}
         if not good:
             why = "no FILE block in the reply" if not new else ""
@@ -208,36 +209,21 @@ def _shown(task: Task, content: Content) -> str:
 def _allowed(plan: WorkPlan, made: Made, content: Content) -> Made:
     """The attempt without what it may not change, and without what it left as it was."""
     repository, entries = content.repository, content.entries
-    files, refused = {}, dict(made.refused)
+    gate, files, refused = Gate(plan, content), {}, dict(made.refused)
+    gone = [path for path in made.removed if path in entries]
+    refused |= {path: why for path in gone if (why := gate.protects(path))}
+    gone = [path for path in gone if path not in refused]
     for path, file in made.files.items():
         known = entries.get(path)
         if known and (known.mode, known.oid) == (file.mode, repository.name_of(file.data)):
             continue
-        if why := _refusal(plan, content, path, file, made.removed):
+        if why := gate.why_not(path, file, gone):
             refused[path] = why
         elif not _is_litter(path):
             files[path] = file
-    gone = tuple(path for path in made.removed if path in entries)
-    refused |= {path: "it is protected" for path in gone if is_protected(plan, path)}
-    return replace(made, files=files, refused=refused,
-                   removed=tuple(path for path in gone if path not in refused))  # fmt: skip
-
-
-def _refusal(
-    plan: WorkPlan, content: Content, path: str, file: File, removed: Collection[str] = ()
-) -> str:
-    """Why a file may not be changed, or "" if it may."""
-    if is_protected(plan, path):
-        return "it is protected"
-    kept = {name: entry for name, entry in content.entries.items() if name not in removed}
-    return content.repository.why_not(path, file, kept)
+    return replace(made, files=files, refused=refused, removed=tuple(gone))
 
 
 def _is_litter(path: str) -> bool:
     parts = Path(path).parts
     return "__pycache__" in parts or ".pytest_cache" in parts or parts[-1].endswith(".pyc")
-
-
-def is_protected(plan: WorkPlan, path: str) -> bool:
-    """Whether a worker may not change a path."""
-    return any(fnmatch(path, pattern) for pattern in plan.protected)
