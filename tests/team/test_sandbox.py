@@ -500,7 +500,7 @@ def test_a_sandbox_ends_at_its_deadline_though_nobody_outside_ends_it(marker):
     os.kill(process.pid, signal.SIGSTOP)  # alive, so that the sandbox does not end with it
     inside = set(alive(marker)) - {process.pid}
     assert inside
-    assert until(lambda: not set(alive(marker)) - {process.pid} - zombies(inside), 6)
+    assert until(lambda: not set(alive(marker)) - {process.pid} - zombies(inside), 10)
     process.kill()
     process.join()
 

@@ -116,7 +116,7 @@ def work(result: int) -> None:
     given = sys.stdin.buffer.read(told["stdin"])
     before = states() if told["bring"] else {}
     time.sleep(0.01 if told["bring"] else 0)  # the clock of a file's last change moves on
-    status, report = run(told, given)
+    status, late, report = run(told, given)
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)  # whatever it left behind
     after = states() if told["bring"] else {}
@@ -125,7 +125,7 @@ def work(result: int) -> None:
     sizes = {path: size for path in files if (size := size_of(path, after[path][0])) is not None}
     results = content_of_results(told["results"])
     packed = {
-        "status": status, "files": [[p, after[p][0], size] for p, size in sizes.items()],
+        "status": status, "late": late, "files": [[p, after[p][0], size] for p, size in sizes.items()],
         "removed": sorted(set(before) - set(after)), "ignored": sorted(ignored),
         "report": len(report), "results": len(results),
     }  # fmt: skip
@@ -190,8 +190,8 @@ def write(path: str, mode: int, data: bytes) -> None:
     os.chmod(path, 0o755 if mode & 0o100 else 0o644)
 
 
-def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bytes]:
-    """Run the command; its exit status, and what a runner of tests reported."""
+def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
+    """Run the command; its exit status, whether its time ended it, and what tests reported."""
     read, report = os.pipe()
     env = {
         "PATH": "/usr/bin:/bin",
@@ -218,14 +218,19 @@ def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bytes]:
         sys.stderr.write(f"{told['command'][0]}: {error.strerror}\n")
         sys.stderr.flush()
         os.close(report)
-        return 127, b""
+        return 127, False, b""
     os.close(report)
     most = told["output_mb"] << 20
     listener = threading.Thread(target=lambda: heard.append(drained(read, most)), daemon=True)
     listener.start()
-    status = child.wait()
+    late = False
+    try:
+        status = child.wait(told["seconds"])
+    except subprocess.TimeoutExpired:  # what it did until now still comes out
+        status, late = -signal.SIGKILL, True
+        child.kill()
     listener.join(1.0)  # somebody it left behind may hold the pipe; then nothing counts
-    return status, b"".join(heard)
+    return status, late, b"".join(heard)
 
 
 def drained(handle: int, most: int) -> bytes:

@@ -23,6 +23,9 @@ from counterpoint.team.walls import private_user, walls
 PYTHON = "/usr/bin/python3"
 """What runs inside; it has to be in /usr."""
 CHUNK = 1 << 16
+AROUND_SECONDS, AROUND_BYTES = 4.0, 1e7
+"""For laying out files and packing them, beside what the command may take; and one more second
+for so many bytes that go in."""
 PATIENCE_SECONDS = 5.0
 """For a sandbox to end that has said all it had to say."""
 
@@ -74,7 +77,9 @@ def converse(
         handles = {path: _in_memory(data) for path, data in shown.items()}
         try:
             line += walls(limits.disk_mb, room, readable, network, handles)
-            process, result, lifeline = _begun(line, limits, handles, begun + limits.seconds)
+            process, result, lifeline = _begun(
+                line, limits, handles, begun + _most_seconds(limits, feed)
+            )
         finally:
             for handle in handles.values():
                 os.close(handle)
@@ -88,6 +93,11 @@ def converse(
     stopped = "memory" if "memory" in hit else stopped or STOPPED.get(status, "")
     met = "disk" if status == FULL else "processes" if "processes" in hit else ""
     return Said(output, errors, packed, time.monotonic() - begun, stopped, met)
+
+
+def _most_seconds(limits: Limits, feed: bytes) -> float:
+    """Seconds from its start after which a sandbox is over, whatever goes on inside."""
+    return limits.seconds + AROUND_SECONDS + len(feed) / AROUND_BYTES
 
 
 def _begun(
@@ -143,7 +153,7 @@ def _heard(
         watch.register(entry, selectors.EVENT_WRITE)
         open_ends = set(said)
         while open_ends and not stopped:
-            left = begun + limits.seconds - time.monotonic()
+            left = begun + _most_seconds(limits, feed) - time.monotonic()
             if left <= 0:
                 stopped = "seconds"
                 break

@@ -133,9 +133,9 @@ def run(
     shown = {"/inside.py": inside, **(given or {})}
     said = converse(tool, limits, readable, network, feed, shown, int(told["pack"]))
     brought = None if said.stopped else way_out(said.result, set(told["hidden"]))
-    stopped = said.stopped or ("the sandbox" if brought is None else "")
-    if brought is not None and brought.status != 0:
-        stopped = said.met
+    stopped = said.stopped or "the sandbox"
+    if brought is not None:
+        stopped = "seconds" if brought.late else said.met if brought.status != 0 else ""
     return Ended(
         **vars(brought or Brought()), output=said.output.decode(errors="replace"),
         errors=said.errors.decode(errors="replace"), seconds=said.seconds,

@@ -36,6 +36,8 @@ class Brought:
     """What the command wrote to the file of its results."""
     report: bytes = b""
     """What a runner of tests reported."""
+    late: bool = False
+    """Whether the time of the command ended it. What it did until then is here."""
 
 
 def way_in(
@@ -118,4 +120,5 @@ def _read(packed: bytes, hidden: set[str]) -> Brought:
     report = body[place : place + head["report"]]
     results = body[place + len(report) : place + len(report) + head["results"]]
     gone = tuple(path for path in removed if not refused(path) and path not in hidden)
-    return Brought(status, changed, gone, why_not, tuple(ignored), results, report)
+    late = head["late"] is True
+    return Brought(status, changed, gone, why_not, tuple(ignored), results, report, late)
