@@ -60,7 +60,7 @@ that only the 11th example betrays counts as a survivor, so the share killed is 
 PYTEST = ("-o", "addopts=", "-m", "not slow", "-q", "-s", "--tb=no", "--assert=plain",
           "-p", "no:cacheprovider", "-p", "no:xdist")  # fmt: skip
 
-PATIENCE = 10
+PATIENCE = 3
 """A mutant may take this many times the processor time of its tests, and then is a timeout."""
 
 
