@@ -66,4 +66,4 @@ bench: .venv/.dev  ## the experiments behind every number in the docs, with inte
 	$(BIN)/python bench/cooperation.py --out counterpoint-out/bench/cooperation.csv
 
 clean:
-	rm -rf .venv build dist mutants
+	rm -rf .venv build dist
