@@ -23,12 +23,14 @@ import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-WORK, GIT = "/task", "/usr/bin/git"
+WORK, SETUP, GIT = "/task", "/setup", "/usr/bin/git"
+PATH = "/setup/bin:/setup/venv/bin:/setup/node_modules/.bin:/usr/bin:/bin"
 QUIET = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
          "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}  # fmt: skip
 SETTINGS = (
@@ -37,7 +39,7 @@ SETTINGS = (
 AS_THEY_ARE = b"* -text !eol -ident -filter -working-tree-encoding\n"
 REPORT = "COUNTERPOINT_REPORT"
 """The variable with the descriptor to which a runner of tests can report."""
-WRITABLE = (WORK, "/tmp", "/dev/shm")
+WRITABLE = (WORK, SETUP, "/tmp", "/dev/shm")
 LATE, CROWDED, ALONE, FULL = 81, 82, 83, 84
 """Status of the watch: the deadline is over, too many files, nobody is there to tell; or it ended
 by itself, and a disk is full."""
@@ -109,6 +111,11 @@ def has_ended(worker: int) -> bool:
 def work(result: int) -> None:
     """Read what to do from standard input; write the result to the descriptor."""
     told = json.loads(sys.stdin.buffer.readline())
+    if told["setup"]:
+        archive = cast(BinaryIO, Part(sys.stdin.buffer, told["setup"]))
+        with tarfile.open(fileobj=archive, mode="r|") as tar:
+            tar.extraction_filter = getattr(tarfile, "fully_trusted_filter", None)
+            tar.extractall(SETUP)
     if told["pack"]:
         check_out(told, sys.stdin.buffer)
     for path, mode, size in told["content"]:
@@ -125,7 +132,8 @@ def work(result: int) -> None:
     sizes = {path: size for path in files if (size := size_of(path, after[path][0])) is not None}
     results = content_of_results(told["results"])
     packed = {
-        "status": status, "late": late, "files": [[p, after[p][0], size] for p, size in sizes.items()],
+        "status": status, "late": late,
+        "files": [[path, after[path][0], size] for path, size in sizes.items()],
         "removed": sorted(set(before) - set(after)), "ignored": sorted(ignored),
         "report": len(report), "results": len(results),
     }  # fmt: skip
@@ -134,6 +142,22 @@ def work(result: int) -> None:
         for path in sizes:
             send(path, after[path][0], out)
         out.write(report + results)
+        if told["keep"]:
+            with tarfile.open(fileobj=out, mode="w|") as tar:
+                tar.add(SETUP, ".")
+
+
+class Part:
+    """The next bytes of a stream as a file of their own."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self.stream, self.left = stream, size
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes, or all."""
+        data = self.stream.read(self.left if size < 0 else min(size, self.left))
+        self.left -= len(data)
+        return data
 
 
 def check_out(told: Mapping[str, Any], stream: BinaryIO) -> None:
@@ -152,14 +176,8 @@ def check_out(told: Mapping[str, Any], stream: BinaryIO) -> None:
         [GIT, "index-pack", "--stdin", "--threads=1"], cwd=WORK, env=QUIET, stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    left = told["pack"]
     assert unpack.stdin is not None
-    while left:
-        chunk = stream.read(min(left, 1 << 20))
-        if not chunk:
-            raise SystemExit("the pack ended too soon")
-        left -= len(chunk)
-        unpack.stdin.write(chunk)
+    shutil.copyfileobj(Part(stream, told["pack"]), unpack.stdin)
     unpack.stdin.close()
     if unpack.wait() != 0:
         raise SystemExit("the pack cannot be read")
@@ -194,7 +212,7 @@ def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
     """Run the command; its exit status, whether its time ended it, and what tests reported."""
     read, report = os.pipe()
     env = {
-        "PATH": "/usr/bin:/bin",
+        "PATH": PATH,
         "HOME": "/tmp",
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -22,8 +22,9 @@ from counterpoint.readers.episodes import encode
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.lock import Lock
 from counterpoint.team.attempts import ALIKE
+from counterpoint.team.keys import passed
 from counterpoint.team.results import episode_of, result_of
-from counterpoint.team.sandbox import require_ready
+from counterpoint.team.sandbox import require_ready, run
 from counterpoint.team.state import LOCK, TeamState
 from counterpoint.team.turn import IN_VAIN, NOTHING, POLL_SECONDS
 
@@ -103,6 +104,7 @@ def run_team(folder: Path, on_progress: Progress | None = None) -> dict[str, Any
 
     Raises:
         RunError: there is no team.
+        SettingError: what the plan's `pass_env` names is not in the environment.
         BusyError: another process runs it.
         MissingPackageError: there is no sandbox for agents' code.
         WorkerError: a turn fails for a reason that no other turn can mend (a server that refuses
@@ -111,6 +113,7 @@ def run_team(folder: Path, on_progress: Progress | None = None) -> dict[str, Any
     """
     state = TeamState.load(folder)
     require_ready()
+    passed(state.plan)
     lock = Lock(folder / LOCK)
     queue, members = state.queue, _Members(state)
     try:
@@ -120,6 +123,7 @@ def run_team(folder: Path, on_progress: Progress | None = None) -> dict[str, Any
         queue.tick(members.begun)
         queue.say("loop", "message", "begins")
         try:
+            set_up(state)
             _loop(state, members, on_progress or (lambda told: None))
         except WorkerError as error:
             queue.put("stopped", str(error))
@@ -132,6 +136,25 @@ def run_team(folder: Path, on_progress: Progress | None = None) -> dict[str, Any
         return document
     finally:
         lock.release()
+
+
+def set_up(state: TeamState) -> None:
+    """Run the plan's `setup` if it has one and that was not done yet.
+
+    Raises:
+        WorkerError: it fails.
+    """
+    plan, repository = state.plan, state.repository
+    if not plan.setup or repository.setup:
+        return
+    state.queue.say("loop", "message", "runs setup")
+    ended = run(["/bin/sh", "-c", plan.setup], repository.content(repository.head()),
+                plan.worker_limits, env=plan.env, readable=plan.readable_folders,
+                network=plan.setup_network, bring=False, keep_setup=True)  # fmt: skip
+    if ended.status != 0:
+        why = ended.stopped or " ".join((ended.output + " " + ended.errors).split())[-300:]
+        raise WorkerError(f"setup failed ({why or f'status {ended.status}'})")
+    repository.keep_setup(ended.setup)
 
 
 def write_result(state: TeamState) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import shlex
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
 """How a working team is organized: one worker; equals that lock the files they change; equals that
 find out in the end whether somebody was faster; workers that hand their work up to one who
 merges."""
+LEASE_MARGIN = 60.0
+"""Seconds for all that is not the attempt itself: laying out files, tests, merging."""
 TopologyName = Literal["solo", "flat_locks", "flat_optimistic", "planner_workers"]
 
 
@@ -43,6 +45,11 @@ class WorkerPlan:
     network: bool = False
     """Of `command`: whether it shares the machine's network, to reach a model, say. What it can
     read it can then send; the rest of the sandbox stays as it is."""
+    pass_env: tuple[str, ...] = ()
+    """Of `command`: variables of the environment in which the team is run that it gets, keys say.
+    Their values are never written, do not reach the tests, and are blotted out of what it says."""
+    minutes: float | None = None
+    """How long one attempt may take; without it `seconds` under [limits] holds."""
     model: str = ""
     """Of `model`: its name."""
     base_url: str = ""
@@ -101,10 +108,17 @@ class WorkPlan:
     results are taken only from a runner that is known to be unchanged."""
     new_tests: bool = False
     """Whether workers may add files of tests. They count from the planner's next turn on."""
+    setup: str = ""
+    """A command that is run once, in the sandbox, before all else: what it leaves in `/setup` is
+    kept, and is there in every later sandbox. `/setup/bin`, `/setup/venv/bin` and
+    `/setup/node_modules/.bin` are the first places in which programs are looked for."""
+    setup_network: bool = False
+    """Whether `setup` shares the machine's network, to install packages, say."""
     readable: tuple[str, ...] = ()
     """Folders of this machine that can be read in the sandbox, packages say."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Environment in the sandbox."""
+    """Environment in the sandbox. A name like that of a key (`..._API_KEY`, `..._TOKEN`) is
+    treated as in `pass_env`."""
     worker: WorkerPlan = field(default_factory=WorkerPlan)
     """Who works."""
     task: tuple[TaskPlan, ...] = ()
@@ -128,6 +142,8 @@ class WorkPlan:
             if not getattr(self, name) >= least:
                 raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {least}")
         worker = self.worker
+        if worker.minutes is not None and not 0 < worker.minutes <= 1440:
+            raise SettingError(f"got minutes={worker.minutes}; wanted more than 0, at most 1440")
         if worker.tries < 1 or worker.think_seconds < 0:
             raise SettingError("got a worker of less than one try, or that thinks less than 0 s")
         if worker.kind == "command" and not worker.command:
@@ -148,6 +164,17 @@ class WorkPlan:
     def source(self) -> Path:
         """The repository."""
         return (Path(self.folder) / self.repository).resolve()
+
+    @property
+    def worker_limits(self) -> Limits:
+        """What a worker may use: the limits, with its own time."""
+        minutes = self.worker.minutes
+        return self.limits if minutes is None else replace(self.limits, seconds=60 * minutes)
+
+    @property
+    def lease(self) -> float:
+        """Seconds that a task is a worker's own: at least as long as it may work at it."""
+        return max(self.lease_seconds, self.worker_limits.seconds + LEASE_MARGIN)
 
     @property
     def readable_folders(self) -> tuple[Path, ...]:

@@ -24,6 +24,9 @@ BRANCH = "refs/heads/main"
 PREFIX = "work-folder"
 """The file in the repository with the work folder, where that is not the top."""
 
+SETUP = "setup.tar"
+"""The file in the repository with what `setup` left. It is unpacked in sandboxes only."""
+
 
 @dataclass(frozen=True)
 class Merge:
@@ -98,6 +101,16 @@ class Repository:
         for path in self.entries(commit):
             if (why := refused(path)) and "control" not in why and "long" not in why:
                 raise RunError(f"got path {shown(path)} in the repository, and {why}")
+
+    @property
+    def setup(self) -> bytes:
+        """What the plan's `setup` left, as an archive; nothing before that was done."""
+        path = self.path / SETUP
+        return path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+
+    def keep_setup(self, archive: bytes) -> None:
+        """Keep what `setup` left."""
+        write_atomically(self.path / SETUP, archive)
 
     def head(self) -> str:
         """The commit of the main branch."""

@@ -89,6 +89,7 @@ def run(
     stdin: bytes = b"",
     bring: bool = True,
     report: bool = False,
+    keep_setup: bool = False,
 ) -> Ended:
     """Run a command in a sandbox of its own, in the folder `/task`.
 
@@ -107,6 +108,7 @@ def run(
             where the commit has none of that name, and never come out.
         stdin: what the command reads.
         bring: whether changed files come out.
+        keep_setup: whether what the command leaves in `/setup` comes out.
         report: whether a runner of tests can report, to the descriptor in COUNTERPOINT_REPORT.
 
     Raises:
@@ -125,13 +127,13 @@ def run(
     )
     told |= {
         "command": [word.replace(RESULTS, results) for word in command], "env": dict(env or {}),
-        "stdin": len(stdin), "bring": bring, "report": report, "results": results,
-        **asdict(limits),
+        "stdin": len(stdin), "bring": bring, "keep": keep_setup, "report": report,
+        "results": results, **asdict(limits),
     }  # fmt: skip
     feed = b"".join([json.dumps(told).encode(), b"\n", *body, stdin])
     inside = files("counterpoint.team").joinpath("inside.py").read_bytes()
     shown = {"/inside.py": inside, **(given or {})}
-    said = converse(tool, limits, readable, network, feed, shown, int(told["pack"]))
+    said = converse(tool, limits, readable, network, feed, shown, told["pack"] + told["setup"])
     brought = None if said.stopped else way_out(said.result, set(told["hidden"]))
     stopped = said.stopped or "the sandbox"
     if brought is not None:

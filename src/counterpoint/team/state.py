@@ -10,6 +10,7 @@ lock            held while a process runs the team
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from counterpoint import __version__
 from counterpoint.errors import RunError, SettingError
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.team.budget import Budget
+from counterpoint.team.keys import passed, without_secrets
 from counterpoint.team.plan import TOPOLOGIES, WorkPlan, plan_from
 from counterpoint.team.queue import Queue
 from counterpoint.team.repository import Repository
@@ -72,8 +74,12 @@ class TeamState:
     def create(self) -> None:
         """Write it down for the first time, with a copy of the repository.
 
+        The values of secrets in the plan are not written: they go into the environment of this
+        process, where its workers find them, and `resume` needs them there.
+
         Raises:
             RunError: there is something already, or git cannot copy the repository.
+            SettingError: what `pass_env` names is not in the environment.
         """
         if (self.folder / TEAM).exists():
             raise RunError(
@@ -82,13 +88,16 @@ class TeamState:
             )
         if self.folder.exists() and any(self.folder.iterdir()):
             raise RunError(f"{self.folder} is not empty; choose another folder")
+        plan, secrets = without_secrets(self.plan)
+        os.environ.update(secrets)
+        passed(plan)
         make_folder(self.folder)
         Repository.copy(self.plan.source, self.folder / REPOSITORY)
         Queue(self.folder / QUEUE)
         facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
                  if f.name not in ("folder", "plan")}  # fmt: skip
         document = {"schema": SCHEMA, "version": __version__, **facts,
-                    "plan": dataclasses.asdict(self.plan)}  # fmt: skip
+                    "plan": dataclasses.asdict(plan)}  # fmt: skip
         write_atomically(self.folder / TEAM, msgspec.json.format(msgspec.json.encode(document)))
 
     @classmethod

@@ -36,6 +36,8 @@ class Brought:
     """What the command wrote to the file of its results."""
     report: bytes = b""
     """What a runner of tests reported."""
+    setup: bytes = b""
+    """What the command left in `/setup`, as an archive, where that was asked for."""
     late: bool = False
     """Whether the time of the command ended it. What it did until then is here."""
 
@@ -53,11 +55,12 @@ def way_in(
     Raises:
         SettingError: the files have more bytes than that.
     """
-    pack, folder, commit = b"", "", ""
+    pack, folder, commit, setup = b"", "", "", b""
     files: dict[str, File | None] = {}
     if isinstance(content, Content):
         _require_room(content.size, room)
         pack, folder, commit = content.pack(), content.prefix, content.commit
+        setup = content.repository.setup
         files = dict(content.changes)
     else:
         files = {path: data if isinstance(data, File) else File(data)
@@ -69,9 +72,10 @@ def way_in(
     _require_room(sum(len(file.data) for file in files.values() if file), room)
     rows = [(path, int(file.mode, 8) if file else -1, file.data if file else b"")
             for path, file in files.items()]  # fmt: skip
-    head = {"pack": len(pack), "commit": commit, "folder": folder, "hidden": sorted(hidden),
+    head = {"pack": len(pack), "setup": len(setup), "commit": commit, "folder": folder,
+            "hidden": sorted(hidden),
             "content": [(path, mode, len(data)) for path, mode, data in rows]}  # fmt: skip
-    return head, [pack, *(data for _, _, data in rows)]
+    return head, [setup, pack, *(data for _, _, data in rows)]
 
 
 def _require_room(size: int, room: int) -> None:
@@ -120,5 +124,7 @@ def _read(packed: bytes, hidden: set[str]) -> Brought:
     report = body[place : place + head["report"]]
     results = body[place + len(report) : place + len(report) + head["results"]]
     gone = tuple(path for path in removed if not refused(path) and path not in hidden)
+    place += len(report) + len(results)
+    setup = body[place:]
     late = head["late"] is True
-    return Brought(status, changed, gone, why_not, tuple(ignored), results, report, late)
+    return Brought(status, changed, gone, why_not, tuple(ignored), results, report, setup, late)

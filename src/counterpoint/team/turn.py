@@ -113,7 +113,7 @@ def work(state: TeamState, member: str) -> int:
     if state.topology == "planner_workers":
         choose = apart
     reserve = 1 if told.worker.kind == "command" else told.worker.tries
-    claim = queue.claim(member, lease_seconds=told.lease_seconds, reserve=reserve,
+    claim = queue.claim(member, lease_seconds=told.lease, reserve=reserve,
                         budget=state.budget, choose=choose)  # fmt: skip
     if claim is None:
         return NOTHING
@@ -220,7 +220,7 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
             why = results.problem or f"breaks {', '.join(broken) or claim.task.test}"
             queue.failed(claim, "failed" if head == base else "conflict", why[:500])
             return
-        queue.renew(claim, state.plan.lease_seconds)
+        queue.renew(claim, state.plan.lease)
         queue.passes(new, results.passed)  # before anybody can see it as the head
         queue.merging(claim, new, head)
         if repository.advance(new, head):
@@ -243,7 +243,7 @@ def _take_locks(state: TeamState, claim: Claim) -> None:
     paths = claim.task.files or ("*",)
     while not state.queue.lock(claim, paths):
         time.sleep(POLL_SECONDS)
-        state.queue.renew(claim, state.plan.lease_seconds)
+        state.queue.renew(claim, state.plan.lease)
     waited = time.monotonic() - begun
     state.queue.note(claim, waited=waited)
     if waited > 2 * POLL_SECONDS:

@@ -43,6 +43,7 @@ def walls(
         "--ro-bind", "/usr", "/usr", "--proc", "/proc",
         "--dev", "/dev", "--size", side, "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
         "--size", side, "--tmpfs", "/tmp", "--size", str(room), "--tmpfs", "/task",
+        "--size", str(room), "--tmpfs", "/setup",
     ]  # fmt: skip
     for inside, handle in shown.items():
         line += ["--ro-bind-data", str(handle), inside]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files as resources
 from pathlib import Path
@@ -19,6 +19,7 @@ from counterpoint.team.checks import run_tests
 from counterpoint.team.content import FILE, PROGRAM, Content, File
 from counterpoint.team.gate import Gate
 from counterpoint.team.gate import is_protected as is_protected
+from counterpoint.team.keys import blotted, holds, passed
 from counterpoint.team.paths import refused as never
 from counterpoint.team.paths import shown as printed
 from counterpoint.team.plan import WorkPlan
@@ -104,7 +105,7 @@ def _search(
 ) -> Made:  # fmt: skip
     asked = {"test": task.test, "keep": keep, "tries": tries, "seed": seed,
              "think_seconds": plan.worker.think_seconds}  # fmt: skip
-    told, ended = _searched(plan, content, asked, plan.limits)
+    told, ended = _searched(plan, content, asked, plan.worker_limits)
     cost = told.get("tries")
     cost = cost if isinstance(cost, int) and 0 <= cost <= tries else tries
     if not told.get("found"):
@@ -121,15 +122,27 @@ def _command(plan: WorkPlan, task: Task, content: Content) -> Made:
     note = f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n"
     told = note.encode()
     command = ["/usr/bin/env", f"{VARIABLE}={RESULTS}", "/bin/sh", "-c", line]
-    ended = run(command, content, plan.limits, env=plan.env,
+    keys = passed(plan)
+    ended = run(command, content, plan.worker_limits, env={**plan.env, **keys},
                 readable=plan.readable_folders, network=plan.worker.network, stdin=told,
                 beside={TASK_FILE: told})  # fmt: skip
+    ended = without_values(ended, keys.values())
     said = " ".join((ended.output + " " + ended.errors).split())[-400:]
     usage = read_usage(ended.results)
-    if ended.stopped:
-        return Made(cost=1, note=f"stopped by a limit, {ended.stopped}: {said}", usage=usage)
     note = f"status {ended.status}: {said}" if ended.status else said
+    if ended.stopped:
+        note = f"stopped by a limit, {ended.stopped}: {said}"
     return Made(ended.changed, ended.removed, 1, note, _left(ended), usage)
+
+
+def without_values(ended: Ended, secrets: Collection[str]) -> Ended:
+    """What came out of a sandbox without the values of secrets, and without files that hold one."""
+    found = {path: "it holds the value of a secret" for path, file in ended.changed.items()
+             if holds(file.data, secrets)}  # fmt: skip
+    kept = {path: file for path, file in ended.changed.items() if path not in found}
+    return replace(ended, output=blotted(ended.output, secrets), changed=kept,
+                   errors=blotted(ended.errors, secrets),
+                   refused={**ended.refused, **found})  # fmt: skip
 
 
 def _left(ended: Ended) -> dict[str, str]:
