@@ -76,7 +76,7 @@ import glob, os
 seen = [p for p in ("/etc/passwd", "/etc/shadow", "/root", "/home", SECRET, "/var/log")
         if os.path.exists(p)]
 seen += [p for p in glob.glob("/*") if p not in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc",
-         "/dev", "/tmp", "/task", "/inside.py", "/etc")]
+         "/dev", "/tmp", "/task", "/setup", "/inside.py", "/etc")]
 seen += [p for p in os.listdir("/etc") if p != "ld.so.cache"] if os.path.exists("/etc") else []
 for path in ("/proc/kcore", "/proc/kmsg", "/proc/1/root/inside.py", "/proc/1/mem", "/proc/1/maps"):
     try: open(path, "rb").read(1); seen.append(path)
