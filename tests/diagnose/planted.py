@@ -1,11 +1,15 @@
 """Logs with one condition planted, or its clean twin, and their diagnosis, for the tests here."""
 
 import json
+import os
 
 import numpy as np
 
 from counterpoint.diagnose import diagnose
 from counterpoint.records import Decisions
+
+EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "60"))
+"""Examples of each law of a diagnosis."""
 
 
 def log(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from planted import EXAMPLES
 
 from counterpoint.credit import catalogue
 from counterpoint.diagnose import CAUSES, diagnose
@@ -57,7 +58,7 @@ def test_without_offsets_the_clean_twin_keeps_its_scheme(scheme):
     assert found.numbers.dead_rate == pytest.approx([dead] * 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.integers(0, 2**32 - 1), st.floats(0.03, 0.97), st.integers(2, 6), st.integers(2, 8),
     st.sampled_from(POOLED),

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import Labels, factorize
-from counterpoint.credit.segments import NUMPY, segment_max, segment_min, segment_sum
+from counterpoint.credit.segments import NUMPY, segment_max, segment_sum
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers
-from counterpoint.diagnose.log import Floats, Ids, Log, dense, standardized
+from counterpoint.diagnose.log import SAME, Floats, Ids, Log, dense, standardized, varies
 from counterpoint.diagnose.pooling import entering, pooled_numbers
+from counterpoint.diagnose.solved import at_best
 
 ERRORS = 1.0
 """Standard errors between a rate and its lower end: one in 6 is below that."""
@@ -33,9 +34,6 @@ SPIKE = 8.0
 
 LEAST_SPIKE = 5.0
 """No group is so small that a smaller advantage is a spike: of normal rewards, 6 in 10^7 are."""
-
-SAME = 1e-9
-"""Advantages that differ by less than this, relative to the largest, are the same one."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,12 @@ class AgentNumbers:
     the offsets of prompts alone (see `Units.could`)."""
     stuck_rate: Floats
     """The same among the decisions that could gain: those outside dead groups that already have
-    the agent's best reward in the log. A team that has finished learning is dead, not stuck."""
+    the best reward (`at_best`). A team that has finished learning is dead, not stuck."""
     surely_stuck: Floats
-    """The lower end of `stuck_rate`, whose samples are groups: few of them are dead by accident."""
+    """The lower end of `stuck_rate`, whose samples are groups of one prompt under every scheme,
+    since those are dead as a whole: few of them are so by accident."""
     best_rate: Floats
-    """Share of decisions with a reward that have the agent's best one in the log."""
+    """Share of decisions with a reward that have the best one (`at_best`)."""
     net_mass: Floats
     """Mean advantage over the decisions with a reward."""
     resolution: Floats
@@ -99,7 +98,7 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> Age
         return _ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
 
     given, all_rows = (~missing).astype(np.float64), np.ones(len(missing))
-    best = _best(log, scheme)
+    best = at_best(log, log.rewards(scheme))
     could_gain, stuck_rows = given * (1.0 - lost * best), given * lost * ~best
 
     def stuck_of(ids: Ids, n: int) -> Floats:
@@ -166,16 +165,6 @@ def _own_flat(log: Log, scheme: Scheme, group: Ids) -> NDArray[np.bool_]:
     return flat[cell]
 
 
-def varies(column: Floats, ids: Ids, n: int) -> NDArray[np.bool_]:
-    """[n] whether a column [N] takes two values in a segment, beyond rounding; NaN is no value."""
-    ok = ~np.isnan(column)
-    low, high = segment_min(column[ok], ids[ok], n), segment_max(column[ok], ids[ok], n)
-    seen = np.isfinite(low)
-    near = SAME * np.where(seen, np.maximum(abs(low), abs(high)), 0.0)
-    differs: NDArray[np.bool_] = seen & (np.where(seen, high - low, 0.0) > near)
-    return differs
-
-
 def _flat(values: Floats, group: Ids, least: float) -> NDArray[np.bool_]:
     """[N] whether all advantages of the row's group are 0, up to rounding.
 
@@ -186,17 +175,6 @@ def _flat(values: Floats, group: Ids, least: float) -> NDArray[np.bool_]:
     largest = segment_max(size, group, int(group.max()) + 1)
     flat: NDArray[np.bool_] = largest[group] <= SAME * max(least, float(size.max(initial=0.0)))
     return flat
-
-
-def _best(log: Log, scheme: Scheme) -> NDArray[np.bool_]:
-    """[N] whether a row has its agent's best reward in the log, and that is not the only one."""
-    rewards, n = log.rewards(scheme), len(log.agents)
-    agent, best, ok = log.agent, np.zeros(len(log.agent), dtype=bool), ~np.isnan(rewards)
-    high = segment_max(rewards[ok], agent[ok], n)[agent[ok]]
-    low = segment_min(rewards[ok], agent[ok], n)[agent[ok]]
-    near = SAME * np.maximum(abs(high), abs(low))
-    best[ok] = (high - rewards[ok] <= near) & (high - low > near)
-    return best
 
 
 def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
@@ -221,9 +199,9 @@ def _rollouts(log: Log) -> Floats:
 
 
 def _groups(log: Log, scheme: Scheme) -> Floats:
-    """[A] groups in which each agent acts; at least 1."""
+    """[A] groups of one prompt in which each agent acts; at least 1."""
     n = len(log.agents)
-    group = np.asarray(log.labels.groups(scheme.center_by).ids)
+    group = np.asarray(log.labels.groups(tuple(dict.fromkeys((*scheme.center_by, "prompt")))).ids)
     _, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
     return np.maximum(np.bincount(log.agent[first], minlength=n), 1).astype(np.float64)
 

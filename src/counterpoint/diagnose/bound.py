@@ -25,8 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import Scheme
-from counterpoint.diagnose.agents import varies
-from counterpoint.diagnose.log import Floats, Ids, Log, dense
+from counterpoint.diagnose.log import Floats, Ids, Log, dense, varies
 
 CROWDED = 50.0
 """A prompt whose advantages vary this many times less than the update's is drowned by the others:

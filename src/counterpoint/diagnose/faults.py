@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.scheme import Scheme
-from counterpoint.diagnose.agents import varies
 from counterpoint.diagnose.conditions import find_own_terms
 from counterpoint.diagnose.keys import repeated_keys
 from counterpoint.diagnose.log import (
@@ -36,6 +35,7 @@ from counterpoint.diagnose.log import (
     dense,
     distinct,
     present_sum,
+    varies,
 )
 from counterpoint.diagnose.pay import CHANCE
 

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from counterpoint.credit.labels import Labels, factorize
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import NUMPY
+from counterpoint.credit.segments import NUMPY, segment_max, segment_min
 from counterpoint.diagnose.pay import paid_last
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.records import Decisions
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+SAME = 1e-9
+"""Rewards, or advantages, that differ by less than this, relative to the largest, are the same."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,16 @@ def distinct(ids: Ids) -> Ids:
     ordered: Ids = np.sort(ids)
     is_new: NDArray[np.bool_] = np.diff(ordered, prepend=ordered[:1] - 1) != 0
     return ordered[is_new]
+
+
+def varies(column: Floats, ids: Ids, n: int) -> NDArray[np.bool_]:
+    """[n] whether a column [N] takes two values in a segment, beyond rounding; NaN is no value."""
+    ok = ~np.isnan(column)
+    low, high = segment_min(column[ok], ids[ok], n), segment_max(column[ok], ids[ok], n)
+    seen = np.isfinite(low)
+    near = SAME * np.where(seen, np.maximum(abs(low), abs(high)), 0.0)
+    differs: NDArray[np.bool_] = seen & (np.where(seen, high - low, 0.0) > near)
+    return differs
 
 
 def standardized(values: Floats, ids: Ids, n: int) -> Floats:

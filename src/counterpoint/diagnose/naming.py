@@ -24,7 +24,8 @@ KILLED = 0.3
 its rewards have under other statistics."""
 
 AT_BEST = 0.9
-"""An agent with its best reward in this share of decisions need not explore: it is not LAZY."""
+"""An agent with its best reward in this share of decisions has finished learning: it need not
+explore, so it is not LAZY, and the few signals that a scheme takes away do not make it DEAD."""
 
 
 def causes_of(
@@ -36,11 +37,11 @@ def causes_of(
     now: Judged | None,
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Causes of each agent [A], and at each step [T, A]."""
-    dead = n.surely_stuck
+    dead, finished = n.surely_stuck, n.best_rate >= AT_BEST
     if now is not None:  # the scheme takes away what the agent's own rewards do have
-        dead = np.where(now.alive <= KILLED, SUFFICES.dead_rate, dead)
+        dead = np.where((now.alive <= KILLED) & ~finished, SUFFICES.dead_rate, dead)
     overall = {"dead_rate": dead, "spike_rate": n.spike_rate}
-    overall |= {"entropy": np.where(n.best_rate >= AT_BEST, np.nan, choices.entropy)}
+    overall |= {"entropy": np.where(finished, np.nan, choices.entropy)}
     overall |= {"influence": choices.small_influence}
     over_time = {"dead_rate": n.timeline["stuck_rate"]}
     if shared_matters:

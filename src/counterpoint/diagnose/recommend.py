@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.credit import Scheme, scheme_name
-from counterpoint.diagnose.judge import Judged
+from counterpoint.diagnose.judge import NEAR, Judged
 from counterpoint.diagnose.log import Floats, LogFault
 from counterpoint.diagnose.naming import averages_agents
 
@@ -184,21 +184,35 @@ def _advice(f: Findings) -> str:
         return (
             f"Use {new.name}: it keeps {new.kept[k]:.2f} of the learning signal of {f.agents[k]}, "
             f"where {now.name} keeps {now.kept[k]:.2f}{shown} (bounds from rewards alone)."
+            f"{_loss(f.agents, now, new)}"
         )
     lost = [agent for agent, cause in f.causes.items() if cause == "DEAD"]
+    others = " without a loss to others" if len(f.causes) < len(f.agents) else ""
     if lost:
         return (
-            f"No scheme of the catalogue revives {_named(lost)} on this log: take more rollouts a "
-            "prompt, give partial credit, or drop prompts that are always or never solved."
+            f"No scheme of the catalogue revives {_named(lost)} on this log{others}: take more "
+            "rollouts a prompt, give partial credit, or drop prompts that are always or never "
+            "solved."
         )
     if f.causes:
-        return "No scheme of the catalogue is better for these agents on this log."
+        return f"No scheme of the catalogue is better for these agents on this log{others}."
     if f.bearing and not f.scheme.groups_by_agent:
         return (
             f"No agent loses enough signal to name a cause, so keep {now.name}. Per-agent "
             "statistics are safe, but are not expected to change much."
         )
     return ""
+
+
+def _loss(agents: tuple[str, ...], now: Judged, new: Judged) -> str:
+    """Whose signal the recommended scheme keeps less of, and how much less."""
+    kept, before = np.nan_to_num(new.kept), np.nan_to_num(now.kept)
+    losing = kept < np.exp(-NEAR) * before
+    if not losing.any():
+        return ""
+    k = int(np.where(losing, kept - before, 0.0).argmin())
+    others = f"{losing.sum()} agents falls, that of " if losing.sum() > 1 else ""
+    return f" The signal of {others}{agents[k]} falls from {before[k]:.2f} to {kept[k]:.2f}."
 
 
 def _cost(f: Findings) -> str:
