@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from counterpoint.errors import RunError
 from counterpoint.team.content import File
 from counterpoint.team.git import CONFIG
+from counterpoint.team.layout import Layout
 from counterpoint.team.paths import refused, refused_link
 from counterpoint.team.repository import Repository
 
@@ -212,7 +214,7 @@ BAD_PATHS = [
     "a/.git/hooks/x", ".GIT/config", ".Git", "git~1/x", ".git./x", ".git /x", ".git::$INDEX/x",
     ".g\u200cit/config", "a\\b", "a\nb", "a\x1b[31m", "a\x7f", "x" * 256, "a/" * 2100 + "b", "..",
 ]  # fmt: skip
-GOOD_PATHS = ["a", "a/b.txt", ".github/workflows/x.yml", ".gitignore", "git", "a..b", "...", "é",
+GOOD_PATHS = ["z", "a/b.txt", ".github/workflows/x.yml", ".gitignore", "git", "a..b", "...", "é",
               "a b", "caf\udce9", "-rf", "$(x)", "a'b\"", ".gitx"]  # fmt: skip
 
 
@@ -230,9 +232,53 @@ def test_paths_that_may_be_written_are_written(made):
     head = repository.head()
     tree = repository.changed_tree(head, {path: File(path.encode("utf-8", "surrogateescape"))
                                           for path in GOOD_PATHS if path != "a.txt"})  # fmt: skip
-    assert set(repository.entries(tree)) == {*GOOD_PATHS, "a.txt", "sub/b.txt"} - {"a"} | {
-        "a/b.txt"
+    assert set(repository.entries(tree)) == {*GOOD_PATHS, "a.txt", "sub/b.txt"}
+
+
+def test_no_file_takes_the_place_of_a_folder(made):
+    repository, _ = made
+    head = repository.head()
+    with pytest.raises(RunError, match="a folder with files"):
+        repository.changed_tree(head, {"sub": File(b"1")})  # sub/b.txt would be gone
+    with pytest.raises(RunError, match="above"):
+        repository.changed_tree(head, {"new": File(b"1"), "new/b": File(b"1")})
+    tree = repository.changed_tree(head, {"sub": File(b"1"), "sub/b.txt": None})
+    assert set(repository.entries(tree)) == {"a.txt", "sub"}
+
+
+def test_nothing_but_the_name_of_an_object_is_given_to_git_as_one(made):
+    repository, tmp = made
+    head = repository.head()
+    for bad in (f"--output={tmp / 'witness'}", "-h", "main", head[:8], f"{head}:a.txt", "", "@"):
+        for use in (repository.content, repository.contains, repository.tree, repository.pack):
+            with pytest.raises(RunError, match="wanted the whole name"):
+                list(use(bad))
+        for both in (repository.changed, repository.lines, repository.merge, repository.advance):
+            for pair in ((bad, head), (head, bad)):
+                with pytest.raises(RunError, match="wanted the whole name"):
+                    both(*pair)
+    assert not (tmp / "witness").exists()
+
+
+def test_git_takes_every_path_that_our_rules_let_through(made):
+    repository, _ = made
+    ends = ["", " ", ".", "\u200c", "\ufeff", "\udcff", "\uffff", "\ufffe", ":x", "\udce2\udc80",
+            "\udc80x", "~1", "\u00a0", "\u0130", "\U0001f600"]  # fmt: skip
+    cores = [".git", "git~1", ".gitmodules", "GITMOD~1", "GI7EBA~1", "gi7e~123", "g"]
+    names = {
+        one
+        for core in cores
+        for end in ends
+        for one in (core + end, core.upper() + end, core[:2] + end + core[2:], end + core)
     }
+    fits = Counter()
+    for mode in ("100644", "120000"):
+        file, layout = File(b"x", mode), Layout({})
+        taken = {n: file for name in names for n in (name, f"d/{name}")
+                 if not layout.why_not(n, file)}  # fmt: skip
+        repository.changed_tree(repository.head(), taken)  # git leaves none of them out
+        fits[mode] = len(taken)
+    assert fits["120000"] < fits["100644"] < 2 * len(names)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from counterpoint.cli.game import GameCommand, Games
 from counterpoint.cli.import_logs import Import
 from counterpoint.cli.judge import JudgeCommand
 from counterpoint.cli.model import Model
+from counterpoint.cli.output import say
 from counterpoint.cli.population import PopulationCommand
 from counterpoint.cli.rank import Rank
 from counterpoint.cli.report import Report
@@ -92,7 +93,7 @@ Find the credit scheme that your team needs:
 Every command takes --json (standard output is then JSON alone) and --debug (show tracebacks).
 Settings go behind --set, or bare: key=value."""
 
-SWITCHES = ("--json", "--no-control", "--learn", "--prune", "--again")
+SWITCHES = ("--json", "--trust", "--no-control", "--learn", "--prune", "--again")
 """Flags that take no value: what stands behind them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -121,7 +122,7 @@ def main(arguments: list[str]) -> int:
     except CounterpointError as error:
         if debug:
             raise
-        sys.stderr.write(f"counterpoint: {error}\n")
+        say(f"counterpoint: {error}")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("counterpoint: interrupted; nothing half-written was left behind\n")

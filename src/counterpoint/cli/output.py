@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 
 WIDEST = 10_000
 """Most columns of a table that is not shown in a terminal."""
+_ODD = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Characters that move the cursor, turn the direction of text or cannot be seen; surrogates."""
+
+
+class _Console(Console):
+    """A console on which no text but its own moves the cursor or turns the direction of text."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The segments of a renderable."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+
+def printable(text: str) -> str:
+    """Returns the text with each character that a terminal could obey shown as a sign.
+
+    Control characters, marks of direction and other characters without a picture become one sign
+    each; line ends and tabs stay.
+    """
+    return _ODD.sub(lambda odd: chr(0x2400 + ord(odd[0])) if odd[0] < " " else "\ufffd", text)
 
 
 def print_json(document: Any) -> None:
     """The document as JSON on standard output, and nothing else there."""
-    sys.stdout.write(json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n")
+    told = json.dumps(document, allow_nan=False, ensure_ascii=False)
+    sys.stdout.write(_ODD.sub(lambda odd: json.dumps(odd[0])[1:-1], told) + "\n")
     sys.stdout.flush()
 
 
@@ -28,18 +56,18 @@ def print_result(*parts: RenderableType) -> None:
 
     Where that is no terminal, a table is as wide as what it holds, and nothing of it is cut.
     """
-    console = Console()
+    console = _Console()
     if not console.is_terminal:
         wide = console.options.update(max_width=WIDEST)
         tables = [part for part in parts if isinstance(part, Table)]
         widths = [Measurement.get(console, wide, table).maximum for table in tables]
-        console = Console(width=max([console.width, *widths]))
+        console = _Console(width=max([console.width, *widths]))
     console.print(*parts, sep="\n")
 
 
 def say(message: str) -> None:
     """One line on standard error."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
 
 

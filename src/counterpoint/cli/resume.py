@@ -22,7 +22,9 @@ class Resume:
 
     It goes on from its newest intact checkpoint, or from the start where it has none. A run that
     is finished stays as it is. A team at work goes on too: what nobody works on any more is given
-    back, and nothing that was merged is done again.
+    back, and nothing that was merged is done again. If its folder comes from elsewhere and its plan
+    reads folders of this machine, uses its network, sends files and a key to a model, or raises the
+    limits of the sandbox, this is listed and refused; with --trust it goes on.
 
     Examples:
       counterpoint resume counterpoint-out/train/spread-mappo_pooled-0
@@ -31,13 +33,15 @@ class Resume:
 
     run_directory: Annotated[Path, tyro.conf.Positional]
     """A folder that `counterpoint train` (`counterpoint runs` lists them) or `team run` wrote."""
+    trust: bool = False
+    """Of a team that was not started here: give it what its plan takes from this machine."""
     json: bool = False
     """Print the summary as JSON alone."""
 
     def run(self) -> int:
         """Go on, save, print."""
         if (self.run_directory / TEAM).is_file():
-            return work_on(self.run_directory, self.json)
+            return work_on(self.run_directory, self.json, self.trust)
         config = read_run(self.run_directory)["config"]
         axis = axis_of(config)
         require_torch()

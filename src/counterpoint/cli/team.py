@@ -16,13 +16,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.output import print_json, print_result, printable, say
 from counterpoint.errors import SettingError, WorkerError
 from counterpoint.team.loop import EPISODES, Progress, run_team
 from counterpoint.team.plan import TopologyName, read_plan
 from counterpoint.team.results import result_of
 from counterpoint.team.sandbox import require_ready
 from counterpoint.team.state import TeamState
+from counterpoint.team.strangers import require_sound
 
 DEFAULT_OUT = Path("counterpoint-out", "team")
 _BUDGET = re.compile(r"(?:(tries|seconds|tokens|runs|dollars)=)?(\d+(?:\.\d+)?)")
@@ -71,7 +72,9 @@ class TeamCommand:
     def run(self) -> int:
         """Work, print."""
         if self.action == "status":
-            shown = result_of(TeamState.load(self.where))
+            state = TeamState.load(self.where)
+            require_sound(state.queue)
+            shown = result_of(state)
             print_json(shown) if self.json else print_result(*tables(shown))
             return 0
         workers = self.workers or (1 if self.topology == "solo" else 4)
@@ -84,11 +87,11 @@ class TeamCommand:
         return work_on(folder, self.json)
 
 
-def work_on(folder: Path, as_json: bool) -> int:
+def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
     """Let the team in a folder work, and print what came of it."""
     try:
         with shown_progress() as tell:
-            document = run_team(folder, tell)
+            document = run_team(folder, tell, trust)
     except (KeyboardInterrupt, SystemExit):
         say(f"counterpoint: the team is stopped; counterpoint resume {folder} goes on")
         raise
@@ -128,7 +131,7 @@ def shown_progress() -> Iterator[Progress]:
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("begins") as line:
-            yield lambda told: line.update(sentence(told))
+            yield lambda told: line.update(Text(printable(sentence(told))))
         return
     last = ""
 

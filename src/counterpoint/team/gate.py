@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
@@ -17,6 +17,7 @@ from posixpath import basename, dirname
 from typing import cast
 
 from counterpoint.team.content import SUBMODULE, Content, Entry, File, Mode
+from counterpoint.team.layout import Layout
 from counterpoint.team.paths import normal
 from counterpoint.team.plan import WorkPlan
 from counterpoint.team.repository import Repository
@@ -77,16 +78,16 @@ class Gate:
         """Path from the top to what the commit has there."""
         return self.content.entries if self.content else {}
 
-    def why_not(self, path: str, file: File, removed: Collection[str] = ()) -> str:
+    def why_not(self, path: str, file: File, layout: Layout | None = None) -> str:
         """Returns why a file may not be written, or "" if it may.
 
         Args:
             path: from the top of the repository.
             file: what is to be there.
-            removed: paths of the commit that go at the same time.
+            layout: what else will be there; default the commit.
         """
-        kept = {name: entry for name, entry in self.entries.items() if name not in removed}
-        return self.protects(path, file) or self._repository.why_not(path, file, kept)
+        layout = layout or Layout(self.entries)
+        return self.protects(path, file) or layout.why_not(path, file)
 
     def protects(self, path: str, file: File | None = None) -> str:
         """Returns why a path is protected against a change, or "" if it is not.

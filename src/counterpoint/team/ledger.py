@@ -52,6 +52,26 @@ _ADDED = {
 # attempts: running -> (handed ->) merging -> merged | needless | failed | conflict | lost
 
 
+class _Connection(sqlite3.Connection):
+    """Stores a surrogate, which is no text, as its escape: `caf\\udce9`."""
+
+    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:
+        return super().execute(sql, tuple(map(_written, values)))
+
+    def executemany(self, sql: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
+        return super().executemany(sql, [tuple(map(_written, row)) for row in rows])
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
+
+
+def _read_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
 class Ledger:
     """The book in one file.
 
@@ -68,12 +88,28 @@ class Ledger:
         except sqlite3.DatabaseError as error:
             raise RunError(f"{path} is no queue of a team ({error})") from error
 
+    @staticmethod
+    def schema() -> dict[str, list[Any]]:
+        """Returns the tables of a new file: name to what SQLite tells of each column."""
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.executescript(_TABLES)
+            _add_columns(connection)
+            names = [row["name"] for row in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type='table'")]  # fmt: skip
+            return {name: [tuple(row)[1:] for row in connection.execute(
+                f"PRAGMA table_xinfo({name})")] for name in names}  # fmt: skip
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(
-            sqlite3.connect(self.path, timeout=WAIT_SECONDS, isolation_level=None)
+            sqlite3.connect(
+                self.path, timeout=WAIT_SECONDS, isolation_level=None, factory=_Connection
+            )
         ) as connection:
+            connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.text_factory = _read_text
             connection.row_factory = sqlite3.Row
             yield connection
 

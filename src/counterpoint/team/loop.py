@@ -6,6 +6,7 @@ nothing but the files of the run. Any of them can be killed, this one too. Start
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from counterpoint.errors import WorkerError
 from counterpoint.readers.episodes import encode
@@ -26,6 +25,7 @@ from counterpoint.team.keys import passed
 from counterpoint.team.results import episode_of, result_of
 from counterpoint.team.sandbox import require_ready, run
 from counterpoint.team.state import LOCK, TeamState
+from counterpoint.team.strangers import require_ours, require_sound
 from counterpoint.team.turn import IN_VAIN, NOTHING, POLL_SECONDS
 
 RESULT, EPISODES = "result.json", "episodes.jsonl"
@@ -97,13 +97,20 @@ class _Members:
         self.running.clear()
 
 
-def run_team(folder: Path, on_progress: Progress | None = None) -> dict[str, Any]:
+def run_team(
+    folder: Path, on_progress: Progress | None = None, trust: bool = False
+) -> dict[str, Any]:
     """Let the team in a folder work until it is done; what came of it.
 
     The same call again goes on where it was, however it ended.
 
+    Args:
+        folder: of the run.
+        on_progress: is told how far it is.
+        trust: whether a run that was not started here gets what its plan takes from this machine.
+
     Raises:
-        RunError: there is no team.
+        RunError: there is no team, or one that was not started here and is not trusted.
         SettingError: what the plan's `pass_env` names is not in the environment.
         BusyError: another process runs it.
         MissingPackageError: there is no sandbox for agents' code.
@@ -112,6 +119,8 @@ def run_team(folder: Path, on_progress: Progress | None = None) -> dict[str, Any
             down, and the same call goes on once it is mended.
     """
     state = TeamState.load(folder)
+    require_ours(state.folder, state.plan, state.seal, trust)
+    require_sound(state.queue)
     require_ready()
     passed(state.plan)
     lock = Lock(folder / LOCK)
@@ -160,7 +169,7 @@ def set_up(state: TeamState) -> None:
 def write_result(state: TeamState) -> dict[str, Any]:
     """Write down what came of a team so far, and return it."""
     document = result_of(state)
-    write_atomically(state.folder / RESULT, msgspec.json.encode(document))
+    write_atomically(state.folder / RESULT, json.dumps(document))
     write_atomically(state.folder / EPISODES, encode(episode_of(state)))
     return document
 

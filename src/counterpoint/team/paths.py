@@ -7,12 +7,17 @@ The rules are those of git's own `verify_path`, with both its `core.protectHFS` 
 from __future__ import annotations
 
 import posixpath
+import re
 
 HFS_IGNORED = dict.fromkeys(
     [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
 )
 """Characters that a Mac's file system leaves out of a name: `.g\\u200cit` is `.git` there."""
 LONGEST_NAME, LONGEST_PATH = 255, 4095
+_NO_TEXT = re.compile("[\ud800-\udfff\ufffe\uffff]")
+"""Where git stops to compare a name with `.git`, as a Mac would."""
+_GIT_READS = re.compile(r"\.(?:gitmodules|gitattributes|gitignore|mailmap)|(?:gi|ma)\w{0,4}~\d+")
+"""Files that git reads, and the short names that Windows gives them."""
 
 
 def refused(path: str) -> str:
@@ -22,7 +27,10 @@ def refused(path: str) -> str:
         path: as git writes it: relative to the top, with "/" between its parts. Bytes that are not
             UTF-8 are surrogates, as `os.fsdecode` makes them.
     """
-    raw = path.encode("utf-8", "surrogateescape")
+    try:
+        raw = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return "it is no text"
     parts = path.split("/")
     if not path or path.startswith("/"):
         return "it is not relative to the repository"
@@ -48,7 +56,7 @@ def refused_link(path: str, target: str) -> str:
     """
     if (why := refused(path)) or not target or "\0" in target:
         return why or "it points nowhere"
-    if posixpath.basename(path).casefold() in (".gitmodules", ".gitattributes", ".gitignore"):
+    if any(_GIT_READS.fullmatch(name) for name in _taken_for(posixpath.basename(path))):
         return "git's own files are no links"
     if target.startswith("/") or "\\" in target:
         return "it points out of the repository"
@@ -79,5 +87,10 @@ def shown(path: str, most: int = 200) -> str:
 
 def _is_git(part: str) -> bool:
     """Whether a file system, of Windows or a Mac too, could take this name for `.git`."""
-    name = part.translate(HFS_IGNORED).casefold().partition(":")[0].rstrip(". ")
-    return name in (".git", "git~1")
+    return not {".git", "git~1"}.isdisjoint(_taken_for(part))
+
+
+def _taken_for(part: str) -> tuple[str, str]:
+    """The names for which a file system of Windows, and one of a Mac, take a name."""
+    name = part.translate(HFS_IGNORED).casefold()
+    return name.partition(":")[0].rstrip(". "), _NO_TEXT.split(name, maxsplit=1)[0]

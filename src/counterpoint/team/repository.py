@@ -16,13 +16,25 @@ from subprocess import CompletedProcess
 
 from counterpoint.errors import MissingPackageError, RunError
 from counterpoint.runs.files import write_atomically
-from counterpoint.team.content import LINK, SUBMODULE, Content, Entry, File
-from counterpoint.team.git import attempt, git, make_ours, own_index
-from counterpoint.team.paths import refused, refused_link, shown
+from counterpoint.team.content import FILE, PROGRAM, Content, Entry, File
+from counterpoint.team.git import (
+    OID,
+    attempt,
+    carry,
+    first_line,
+    git,
+    make_ours,
+    own_index,
+    strange_file,
+)
+from counterpoint.team.layout import Layout
+from counterpoint.team.paths import refused, shown
 
 BRANCH = "refs/heads/main"
 PREFIX = "work-folder"
 """The file in the repository with the work folder, where that is not the top."""
+MOST_NAMES = 128 << 20
+"""Bytes of the list of all files of a commit: more than a million files."""
 
 SETUP = "setup.tar"
 """The file in the repository with what `setup` left. It is unpacked in sandboxes only."""
@@ -73,6 +85,9 @@ class Repository:
         if not source.is_dir():
             raise RunError(f"got repository {source}; wanted a folder")
         path = path.absolute()
+        pipe = strange_file(source / ".git", links=True)
+        if pipe is not None:
+            raise RunError(f"{shown(str(pipe))} is a pipe or a device; wanted files and folders")
         found = _enclosing(source)
         if found is None:
             git("init", "--quiet", "--bare", "--template=", str(path))
@@ -83,11 +98,12 @@ class Repository:
         top, prefix = found
         head = attempt("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
         if head.returncode != 0:
-            said = head.stderr.decode(errors="replace").strip().splitlines() or [""]
-            raise RunError(f"got repository {top} ({shown(said[0])}); wanted one with a commit")
-        git("clone", "--quiet", "--bare", "--no-hardlinks", "--single-branch", "--no-tags",
-            "--template=", str(top), str(path))  # fmt: skip
-        commit = git("--git-dir", str(path), "rev-parse", "HEAD^{commit}").decode().strip()
+            said = first_line(head.stderr)
+            raise RunError(f"got repository {shown(str(top))} ({said}); wanted one with a commit")
+        commit = head.stdout.decode().strip()
+        kind = "sha256" if len(commit) == 64 else "sha1"
+        git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(path))
+        carry(top, commit, path)
         git("--git-dir", str(path), "update-ref", BRANCH, commit)
         if prefix:
             write_atomically(path / PREFIX, prefix.encode("utf-8", "surrogateescape"))
@@ -98,7 +114,11 @@ class Repository:
     def _start(self, commit: str) -> None:
         self._git("update-ref", BRANCH, commit)
         self._git("symbolic-ref", "HEAD", BRANCH)
-        for path in self.entries(commit):
+        entries = self.entries(commit)
+        both = Layout(entries).folders & entries.keys()
+        if both:
+            raise RunError(f"got {shown(min(both))} as a file and as a folder; wanted it once")
+        for path in entries:
             if (why := refused(path)) and "control" not in why and "long" not in why:
                 raise RunError(f"got path {shown(path)} in the repository, and {why}")
 
@@ -118,23 +138,24 @@ class Repository:
 
     def advance(self, new: str, old: str) -> bool:
         """Make `new` the head if `old` still is; whether it was."""
-        return self._attempt("update-ref", BRANCH, new, old).returncode == 0
+        return self._attempt("update-ref", BRANCH, _name(new), _name(old)).returncode == 0
 
     def contains(self, commit: str) -> bool:
         """Whether a commit is in the head."""
-        return self._attempt("merge-base", "--is-ancestor", commit, BRANCH).returncode == 0
+        told = self._attempt("merge-base", "--is-ancestor", _name(commit), BRANCH)
+        return told.returncode == 0
 
     def commit(self, tree: str, parents: Sequence[str], message: str, author: str = "team") -> str:
         """A commit of a tree."""
-        before = [word for parent in parents for word in ("-p", parent)]
+        before = [word for parent in parents for word in ("-p", _name(parent))]
         who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
                for key, value in (("NAME", author), ("EMAIL", f"{author}@localhost"))}  # fmt: skip
         text = message.encode("utf-8", "backslashreplace")
-        return self._git("commit-tree", tree, *before, "-F", "-", data=text, env=who)
+        return self._git("commit-tree", _name(tree), *before, "-F", "-", data=text, env=who)
 
     def tree(self, commit: str) -> str:
         """The tree of a commit."""
-        return self._git("rev-parse", "--verify", f"{commit}^{{tree}}")
+        return self._git("rev-parse", "--verify", f"{_name(commit)}^{{tree}}")
 
     def changed_tree(self, base: str, changes: Mapping[str, File | None]) -> str:
         """The tree of a commit with changes: each is bytes and a mode, or None where it goes.
@@ -142,10 +163,10 @@ class Repository:
         Raises:
             RunError: a path that may not be written, or below a link or a submodule.
         """
-        kept = {path: entry for path, entry in self.entries(base).items()
-                if entry.mode == SUBMODULE or changes.get(path, True)}  # fmt: skip
+        removed = {path for path, file in changes.items() if file is None}
+        layout = Layout(self.entries(base), removed)
         for path, file in changes.items():
-            if file is not None and (why := self.why_not(path, file, kept)):
+            if file is not None and (why := layout.why_not(path, file)):
                 raise RunError(f"{shown(path)} cannot be written: {why}")
         files = {path: file for path, file in changes.items() if file is not None}
         names = dict(zip(files, self._stored([f.data for f in files.values()]), strict=True))
@@ -154,28 +175,11 @@ class Repository:
         told = "".join(gone + new).encode("utf-8", "surrogateescape")
         with own_index(self.path) as env:
             self._git("read-tree", base, env=env)
-            self._git("update-index", "--add", "--replace", "-z", "--index-info", data=told,
-                      env=env)  # fmt: skip
+            ended = self._attempt("update-index", "--add", "--replace", "-z", "--index-info",
+                                  data=told, env=env)  # fmt: skip
+            if ended.returncode != 0 or ended.stderr:  # git leaves a path out, and goes on
+                raise RunError(f"git update-index failed ({first_line(ended.stderr)})")
             return self._git("write-tree", env=env)
-
-    def why_not(self, path: str, file: File, others: Mapping[str, Entry]) -> str:
-        """Why a file may not be written beside others, or "" if it may."""
-        if file.mode == LINK:
-            why = refused_link(path, file.data.decode("utf-8", "surrogateescape"))
-        else:
-            why = refused(path)
-        if why:
-            return why
-        if path in others and others[path].mode == SUBMODULE:
-            return "a submodule is there"
-        parts = path.split("/")
-        for count in range(1, len(parts)):
-            above = others.get("/".join(parts[:count]))
-            if above is not None:
-                return f"{'a submodule' if above.mode == SUBMODULE else 'a file or link'} is above"
-        if any(name.startswith(f"{path}/") for name in others):
-            return "a folder with files is there"
-        return ""
 
     def _stored(self, datas: Sequence[bytes]) -> list[str]:
         """Write blobs, and return their names; no filter sees them."""
@@ -191,14 +195,16 @@ class Repository:
 
     def changed(self, old: str, new: str) -> tuple[str, ...]:
         """Paths in which two commits or trees differ."""
-        told = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", old, new)
+        told = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", _name(old),
+                         _name(new))  # fmt: skip
         return tuple(name for name in told.split("\0") if name)
 
     def lines(self, old: str, new: str) -> tuple[int, int]:
         """Lines added and removed between two commits or trees."""
-        told = self._git("diff-tree", "-r", "--numstat", "--no-renames", old, new)
+        told = self._git("diff-tree", "-r", "-z", "--numstat", "--no-renames", _name(old),
+                         _name(new))  # fmt: skip
         added = removed = 0
-        for row in told.splitlines():
+        for row in filter(None, told.split("\0")):
             plus, minus, _ = row.split("\t", 2)
             added += int(plus) if plus.isdecimal() else 0
             removed += int(minus) if minus.isdecimal() else 0
@@ -207,9 +213,9 @@ class Repository:
     def merge(self, ours: str, theirs: str) -> Merge:
         """Merge two commits from their common ancestor, in memory."""
         told = self._attempt("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages",
-                             ours, theirs)  # fmt: skip
+                             _name(ours), _name(theirs))  # fmt: skip
         if told.returncode not in (0, 1):
-            raise RunError(f"git could not merge ({told.stderr.decode(errors='replace'):.200})")
+            raise RunError(f"git could not merge ({first_line(told.stderr)})")
         parts = told.stdout.decode("utf-8", "surrogateescape").split("\0")
         tree, *names = [part for part in parts if part]
         return Merge(tree) if told.returncode == 0 else Merge(None, tuple(dict.fromkeys(names)))
@@ -219,12 +225,23 @@ class Repository:
         return Content(self, commit)
 
     def entries(self, commit: str) -> dict[str, Entry]:
-        """Path from the top to what a commit or tree has there, submodules and links included."""
+        """Path from the top to what a commit or tree has there, submodules and links included.
+
+        Raises:
+            RunError: there are more names than `MOST_NAMES`, for few objects can make a tree of
+                any size; or one of them is there twice.
+        """
         found: dict[str, Entry] = {}
-        for row in self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit).split("\0"):
+        told = git("--git-dir", str(self.path), "ls-tree", "-r", "-l", "-z", "--full-tree",
+                   _name(commit), most=MOST_NAMES)  # fmt: skip
+        for row in told.decode("utf-8", "surrogateescape").split("\0"):
             head, _, path = row.partition("\t")
+            if path in found:
+                raise RunError(f"got {shown(path)} twice in the repository; wanted it once")
             if path:
                 mode, _, name, size = head.split()
+                if mode.startswith("100"):  # old versions of git wrote other bits, too
+                    mode = PROGRAM if int(mode, 8) & 0o100 else FILE
                 found[path] = Entry(mode, name, int(size) if size.isdecimal() else 0)
         return found
 
@@ -244,10 +261,12 @@ class Repository:
         """A commit without its history, as a pack of objects."""
         return self._bytes("-c", "pack.compression=1", "pack-objects", "--revs", "--shallow",
                            "--stdout", "--quiet", "--window=0",
-                           data=f"--shallow {commit}\n{commit}\n".encode())  # fmt: skip
+                           data=f"--shallow {_name(commit)}\n{commit}\n".encode())  # fmt: skip
 
-    def _attempt(self, *words: str) -> CompletedProcess[bytes]:
-        return attempt("--git-dir", str(self.path), *words)
+    def _attempt(
+        self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> CompletedProcess[bytes]:
+        return attempt("--git-dir", str(self.path), *words, data=data, env=env)
 
     def _bytes(self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
         return git("--git-dir", str(self.path), *words, data=data, env=env)
@@ -256,6 +275,17 @@ class Repository:
         return (
             self._bytes(*words, data=data, env=env).decode("utf-8", "surrogateescape").rstrip("\n")
         )
+
+
+def _name(text: str) -> str:
+    """The name of an object, as it is.
+
+    Raises:
+        RunError: it is something else: git would take some text for an option.
+    """
+    if OID.fullmatch(text) is None:
+        raise RunError(f"got {shown(text)!r}; wanted the whole name of a commit or tree")
+    return text
 
 
 def _enclosing(source: Path) -> tuple[Path, str] | None:

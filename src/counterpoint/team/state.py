@@ -10,11 +10,12 @@ lock            held while a process runs the team
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -23,9 +24,11 @@ from counterpoint.errors import RunError, SettingError
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.team.budget import Budget
 from counterpoint.team.keys import passed, without_secrets
+from counterpoint.team.paths import shown
 from counterpoint.team.plan import TOPOLOGIES, WorkPlan, plan_from
 from counterpoint.team.queue import Queue
 from counterpoint.team.repository import Repository
+from counterpoint.team.strangers import require_plain, seal
 
 TEAM, QUEUE, REPOSITORY, LOCK = "team.json", "queue.sqlite", "repo.git", "lock"
 SCHEMA = "counterpoint.team/1"
@@ -59,6 +62,8 @@ class TeamState:
     """How many attempts there may be."""
     dollars: float | None = None
     """Paid for models."""
+    seal: str = ""
+    """What says that it was started in this folder; see `strangers.seal`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder.absolute())  # git runs in other folders
@@ -96,9 +101,9 @@ class TeamState:
         Queue(self.folder / QUEUE)
         facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
                  if f.name not in ("folder", "plan")}  # fmt: skip
-        document = {"schema": SCHEMA, "version": __version__, **facts,
+        document = {"schema": SCHEMA, "version": __version__, **facts, "seal": seal(self.folder),
                     "plan": dataclasses.asdict(plan)}  # fmt: skip
-        write_atomically(self.folder / TEAM, msgspec.json.format(msgspec.json.encode(document)))
+        write_atomically(self.folder / TEAM, json.dumps(document, indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> TeamState:
@@ -107,15 +112,24 @@ class TeamState:
         Raises:
             RunError: there is none, or what it says is damaged.
         """
+        require_plain(folder)
         try:
-            told: dict[str, Any] = msgspec.json.decode((folder / TEAM).read_bytes(), type=dict)
+            told: dict[str, Any] = json.loads((folder / TEAM).read_bytes())
             plan = plan_from(told.pop("plan"), str(folder / TEAM))
             if told.pop("schema") != SCHEMA:
                 raise RunError(f"{folder} holds a team of another version")
             told.pop("version")
+            kinds = get_type_hints(cls)
+            for name, value in told.items():
+                msgspec.convert(value, kinds[name])
             return cls(folder=folder, plan=plan, **told)
-        except (OSError, msgspec.MsgspecError, LookupError, TypeError, SettingError) as error:
-            raise RunError(f"{folder} holds no team, or a damaged one ({error})") from error
+        except RunError:
+            raise
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+                msgspec.MsgspecError) as error:  # fmt: skip
+            raise RunError(
+                f"{shown(str(folder))} holds no team, or a damaged one ({shown(str(error))})"
+            ) from error
 
     @property
     def budget(self) -> Budget:

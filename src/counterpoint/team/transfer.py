@@ -123,7 +123,8 @@ def _read(packed: bytes, hidden: set[str]) -> Brought:
             changed[path] = File(data, kind)
     report = body[place : place + head["report"]]
     results = body[place + len(report) : place + len(report) + head["results"]]
-    gone = tuple(path for path in removed if not refused(path) and path not in hidden)
+    why_not |= {path: why for path in removed if path not in hidden and (why := refused(path))}
+    gone = tuple(path for path in removed if path not in hidden and path not in why_not)
     place += len(report) + len(results)
     setup = body[place:]
     late = head["late"] is True

@@ -20,7 +20,7 @@ from counterpoint.team.content import FILE, PROGRAM, Content, File
 from counterpoint.team.gate import Gate
 from counterpoint.team.gate import is_protected as is_protected
 from counterpoint.team.keys import blotted, holds, passed
-from counterpoint.team.paths import refused as never
+from counterpoint.team.layout import Layout
 from counterpoint.team.paths import shown as printed
 from counterpoint.team.plan import WorkPlan
 from counterpoint.team.queue import Task
@@ -179,8 +179,9 @@ def _model(
         if reply.error is not None:
             return Made(cost=cost, note=reply.error, usage=usage)
         new = _written(reply.text, content)
+        layout = Layout(content.entries)
         bad = {path: why for path, file in new.items()
-               if (why := never(path) or gate.why_not(path, file))}  # fmt: skip
+               if (why := gate.why_not(path, file, layout))}  # fmt: skip
         good = {path: file for path, file in new.items() if path not in bad}
         if not good:
             why = "no FILE block in the reply" if not new else ""
@@ -196,12 +197,17 @@ def _model(
 
 
 def _written(reply: str, content: Content) -> dict[str, File]:
-    """Path from the top to what a reply writes there; a program stays one."""
+    """Path from the top to what a reply writes there; a program stays one.
+
+    A surrogate, which is no text, becomes "?".
+    """
     found = {}
     for path, text in _BLOCK.findall(reply):
         place = content.prefix + path.strip()
         known = content.entries.get(place)
-        found[place] = File(text.encode(), "100755" if known and known.mode == PROGRAM else FILE)
+        found[place] = File(
+            text.encode(errors="replace"), "100755" if known and known.mode == PROGRAM else FILE
+        )
     return found
 
 
@@ -226,11 +232,12 @@ def _allowed(plan: WorkPlan, made: Made, content: Content) -> Made:
     gone = [path for path in made.removed if path in entries]
     refused |= {path: why for path in gone if (why := gate.protects(path))}
     gone = [path for path in gone if path not in refused]
+    layout = Layout(entries, gone)
     for path, file in made.files.items():
         known = entries.get(path)
         if known and (known.mode, known.oid) == (file.mode, repository.name_of(file.data)):
             continue
-        if why := gate.why_not(path, file, gone):
+        if why := gate.why_not(path, file, layout):
             refused[path] = why
         elif not _is_litter(path):
             files[path] = file
