@@ -209,13 +209,13 @@ print("OUT" if out else "in", out)
 }
 """What prints OUT where it gets out; six more are measured from outside."""
 TOTAL_MEMORY = """
-import os, time
+import os, sys, time
 for _ in range(6):
     if os.fork() == 0:
         hold = b"x" * (150 << 20)
         time.sleep(2)
         os._exit(0)
-for _ in range(6): os.wait()
+if any([os.wait()[1] for _ in range(6)]): sys.exit(1)
 """
 """900 MB in processes of 150 MB each."""
 UNNAMED_MEMORY = """
@@ -246,6 +246,8 @@ def check_escapes(secret: str, port: int) -> dict[str, str]:
         limits = Limits(seconds=15, memory_mb=512, processes=64, disk_mb=64)
         ended = python(told, limits)
         found[name] = (ended.output or ended.errors).strip()
+        if ended.stopped == "memory (memory_mb=512)":
+            found[name] = f"in, {ended.stopped}"
     ended = python("while True: pass", Limits(seconds=1))
     found["cpu"] = "in" if ended.stopped == "seconds (1)" and ended.seconds < 3 else f"OUT {ended}"
     ended = python("while True: print('x' * 10000)", Limits(seconds=20, output_mb=1))
@@ -408,6 +410,37 @@ def test_without_bubblewrap_nothing_runs(monkeypatch):
         run(["/bin/true"], {})
     with pytest.raises(MissingPackageError, match="bubblewrap only"):
         sandbox.require_ready()
+
+
+RESERVES = """
+import mmap
+hold = mmap.mmap(-1, 20 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)
+print("there")
+"""
+"""20 GiB of address space and no memory, as programs on Node do."""
+
+
+@needs_sandbox
+@pytest.mark.parametrize("total", [True, False])
+def test_address_space_is_limited_only_where_nothing_limits_memory(monkeypatch, total):
+    if total and "memory" in not_enforced():
+        pytest.skip("no control group limits memory here")
+    if not total:
+        monkeypatch.setattr(sandbox, "not_enforced", lambda: ("memory", "processes"))
+    assert ("there" in python(RESERVES).output) == total
+
+
+@needs_sandbox
+@pytest.mark.skipif("memory" in not_enforced(), reason="no control group limits memory here")
+@pytest.mark.parametrize(("code", "stopped"), [(0, ""), (3, "memory (memory_mb=128)")])
+def test_work_done_before_a_child_had_too_much_memory_comes_out(code, stopped):
+    child = "hold = b'x' * (600 << 20)"
+    ended = run(
+        ["/bin/sh", "-c", f'echo done > file; {PYTHON} -c "{child}"; test $? = 137 && exit {code}'],
+        {}, Limits(seconds=20, memory_mb=128),
+    )  # fmt: skip
+    assert (ended.status, ended.stopped) == (code, stopped)
+    assert ended.changed["file"].data == b"done\n"
 
 
 @needs_sandbox

@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, cast
 
 WORK, SETUP, GIT = "/task", "/setup", "/usr/bin/git"
-PATH = "/setup/bin:/setup/venv/bin:/setup/node_modules/.bin:/usr/bin:/bin"
+PATH = "/setup/bin:/setup/venv/bin:/setup/node_modules/.bin:/usr/bin:/bin:/usr/local/bin"
 QUIET = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
          "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}  # fmt: skip
 SETTINGS = (
@@ -212,26 +212,18 @@ def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
     """Run the command; its exit status, whether its time ended it, and what tests reported."""
     read, report = os.pipe()
     env = {
-        "PATH": PATH,
-        "HOME": "/tmp",
-        "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **told["env"],
-        **({REPORT: str(report)} if told["report"] else {}),
-    }
+        "PATH": PATH, "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+        **told["env"], **({REPORT: str(report)} if told["report"] else {}),
+    }  # fmt: skip
     source = os.memfd_create("stdin")
     os.write(source, given)
     os.lseek(source, 0, os.SEEK_SET)
     heard: list[bytes] = []
     try:
         child = subprocess.Popen(
-            told["command"],
-            cwd=os.path.join(WORK, told["folder"]),
-            env=env,
-            stdin=source,
-            pass_fds=(report,),
-            preexec_fn=limiter(told),
-        )
+            told["command"], cwd=os.path.join(WORK, told["folder"]), env=env, stdin=source,
+            pass_fds=(report,), preexec_fn=limiter(told),
+        )  # fmt: skip
     except OSError as error:
         sys.stderr.write(f"{told['command'][0]}: {error.strerror}\n")
         sys.stderr.flush()
@@ -260,8 +252,13 @@ def drained(handle: int, most: int) -> bytes:
 
 
 def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
-    """What sets the limits of the command, in its process, before it begins."""
-    memory = told["memory_mb"] << 20
+    """What sets the limits of the command, in its process, before it begins.
+
+    Address space is limited only where nothing limits memory itself: programs reserve far more of
+    it than they use. Where memory is over, the command goes before who packs what it did.
+    """
+    memory = told["address_mb"] << 20 if told["address_mb"] else resource.RLIM_INFINITY
+    libc = ctypes.CDLL(None)
 
     def limit() -> None:
         for kind, most in (
@@ -274,6 +271,9 @@ def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
             (resource.RLIMIT_NOFILE, 1024),
         ):
             resource.setrlimit(kind, (most, most))
+        libc.prctl(4, 1, 0, 0, 0)  # or it could not write the next; nobody is there to trace it yet
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
 
     return limit
 

@@ -26,7 +26,8 @@ class Limits:
     """Wall clock, after which everything is killed."""
     memory_mb: int = 1024
     """Memory of all processes together, in MiB, where this machine has control groups (see
-    `cgroups.not_enforced`), and address space of each one everywhere. Files come on top."""
+    `cgroups.not_enforced`); elsewhere the address space of each one, of which programs on Node
+    reserve 10 GiB and more. Files come on top."""
     processes: int = 64
     """Processes and threads at a time."""
     disk_mb: int = 128

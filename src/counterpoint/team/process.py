@@ -90,8 +90,9 @@ def converse(
             os.close(result)
             status = _end(process, lifeline, patience=0.0 if stopped else PATIENCE_SECONDS)
         hit = group.hit()
-    stopped = "memory" if "memory" in hit else stopped or STOPPED.get(status, "")
-    met = "disk" if status == FULL else "processes" if "processes" in hit else ""
+    stopped = stopped or STOPPED.get(status, "")
+    met = "memory" if "memory" in hit else "disk" if status == FULL else ""
+    met = met or ("processes" if "processes" in hit else "")
     return Said(output, errors, packed, time.monotonic() - begun, stopped, met)
 
 

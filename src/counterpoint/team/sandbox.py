@@ -19,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from counterpoint.errors import MissingPackageError
+from counterpoint.team.cgroups import not_enforced
 from counterpoint.team.content import Content, File
 from counterpoint.team.limits import Limits as Limits
 from counterpoint.team.process import PYTHON as PYTHON
@@ -43,9 +44,9 @@ class Ended(Brought):
     stopped: str = ""
     """Which limit it ran into and its value, `seconds (60)`; or `the sandbox` where that broke.
 
-    Too many seconds, files or bytes of output or memory end it. A full disk and a process that
-    cannot be started are errors inside: they are named where the command ends with a status that
-    is not 0."""
+    Too many seconds, files or bytes of output end it. A process that is killed because memory is
+    over, a full disk and a process that cannot be started are errors inside: they are named where
+    the command ends with a status that is not 0."""
 
 
 def ready() -> str | None:
@@ -129,13 +130,14 @@ def run(
         "command": [word.replace(RESULTS, results) for word in command], "env": dict(env or {}),
         "stdin": len(stdin), "bring": bring, "keep": keep_setup, "report": report,
         "results": results, **asdict(limits),
+        "address_mb": limits.memory_mb if "memory" in not_enforced() else 0,
     }  # fmt: skip
     feed = b"".join([json.dumps(told).encode(), b"\n", *body, stdin])
     inside = files("counterpoint.team").joinpath("inside.py").read_bytes()
     shown = {"/inside.py": inside, **(given or {})}
     said = converse(tool, limits, readable, network, feed, shown, told["pack"] + told["setup"])
     brought = None if said.stopped else way_out(said.result, set(told["hidden"]))
-    stopped = said.stopped or "the sandbox"
+    stopped = said.stopped or said.met or "the sandbox"
     if brought is not None:
         stopped = "seconds" if brought.late else said.met if brought.status != 0 else ""
     return Ended(
