@@ -8,7 +8,8 @@ import shutil
 import pytest
 from hostile import ADDER, CHECK, KEYS, Place
 
-from counterpoint.team.sandbox import ready
+from counterpoint.team.repository import Repository
+from counterpoint.team.sandbox import ready, run
 
 WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
@@ -412,3 +413,137 @@ def check(place, attack):
     place.verify()
     assert reason in said.all + place.notes()
     return said
+
+
+def swaps(p):
+    """A worker that puts links, pipes, odd names and git's own names in place of everything."""
+    p.put({"docs/a": "1", "docs/b": "2", "x": "1"}, {"l": "x"})
+    p.commit()
+    v = p.victim
+    said = p.work(
+        f"sed -i s/-/+/ adder.sh; rm -rf docs x l; ln -s {v} docs; ln -s ../../{v} x; mkdir l; "
+        f"ln -s {v}/bashrc l/y; mkdir -p n .GIT; echo 1 > .GIT/config; ln -s {v} n/.git; ln -s x .git2; "  # noqa: E501
+        f"ln -s {v} .gitmodules; mkfifo p; mkdir h; cp -r .git h/.git; "
+        f"git config core.fsmonitor {p.program}; printf x > \"$(printf 'a\\nb')\"; printf x > ./-rf; "  # noqa: E501
+        "printf x > \"$(printf '\\033[31m')\"; printf x > \"$(printf 'caf\\351')\"; chmod 4755 check.sh"  # noqa: E501
+    )
+    modes = [row.split()[0] for row in p.at_head("ls-tree", "-r", "main").splitlines()]
+    assert set(modes) <= {"100644", "100755", "120000"}
+    return said, "changes not taken"
+
+
+def replaced(p):
+    """A worker that puts a file where a folder is, and a folder where a file is."""
+    p.put({"docs/a": "1", "x": "1"})
+    p.commit()
+    return p.work("sed -i s/-/+/ adder.sh; rm -rf docs x; echo 1 > docs; mkdir x; echo 1 > x/y")
+
+
+def loud(p):
+    """Tests and a worker whose names and words are orders for a terminal."""
+    p.put(
+        {"check.sh": CHECK + "printf 'not ok 3 - \\033[31m\\342\\200\\256evil\\302\\23331m\\n'\n"}
+    )
+    p.commit()
+    p.work(
+        "sed -i s/-/+/ adder.sh; printf '\\033]0;x\\007\\342\\200\\256\\377'; exit 3",
+        name="\x1b[2J\u202e",
+    )
+    p.call("team", "status", p.run)
+    p.call("team", "status", p.run, "--json")
+    p.call("audit", p.run / "episodes.jsonl")
+    assert "evil" in p.said[-3].all
+    return p.said[0]
+
+
+def files(*pairs):
+    return "".join(f"FILE: {path}\n```\n{text}\n```\n\n" for path, text in pairs)
+
+
+MENDED_FILE = ("adder.sh", "echo $(($1 + $2))")
+REPLIES = {
+    "absolute": [("{victim}/bashrc", "PWNED"), ("//{victim}/bashrc", "PWNED"), ("/etc/x", "PWNED")],
+    "dotted": [("../victim/bashrc", "x"), ("a/../../victim/bashrc", "x"), ("./../victim/new", "x")],
+    "git": [
+        (".git/config", "x"),
+        (".GIT/hooks/pre-commit", "x"),
+        ("git~1/config", "x"),
+        (".g\u200cit/config", "x"),
+        (".git./config", "x"),
+        (".git::$INDEX/x", "x"),
+    ],
+    "below": [("docs/bashrc", "x"), ("check.sh/x", "x"), ("adder.sh/../docs/x", "x")],
+    "instead": [("docs", "x"), ("folder", "x"), ("new", "1"), ("new/below", "2")],
+    "long": [("x" * 300, "x"), ("a/" * 2100 + "b", "x")],
+    "signs": [("\x1b[31m", "x"), ("\u202egnp.exe", "x"), ("a\x7fb", "x"), ("a\\b", "x")],
+    "nobody": [("\ud800", "\udfff"), ("a\udce9", "\ud83d")],
+    "many": [(f"f{i}", str(i)) for i in range(3000)],
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "absolute" else pytest.mark.slow) for n in REPLIES]
+)
+def test_a_hostile_reply_of_a_model_stays_inside(place, name):
+    pytest.importorskip("openai")
+    place.put({"folder/a": "1", "folder/b": "2"}, {"docs": place.victim})
+    place.commit()
+    pairs = [(path.format(victim=place.victim), text) for path, text in REPLIES[name]]
+    said = place.ask(files(*pairs, MENDED_FILE))
+    place.verify()
+    assert place.at_head("show", "main:folder/a") == "1"
+    if name == "nobody":  # a reply that is no text is no reply
+        assert said.status == 1
+        return
+    assert said.status == 0, said.all + place.notes()
+    assert "+" in place.at_head("show", "main:adder.sh")
+
+
+@pytest.mark.parametrize("attack", [pytest.param(one, marks=pytest.mark.slow, id=one.__name__)
+                                    for one in (swaps, replaced, loud)])  # fmt: skip
+def test_a_hostile_worker_stays_inside(place, attack):
+    said = check(place, attack)
+    assert said.status == (attack is loud), said.all + place.notes()  # a test of it never passes
+    assert "+" in place.at_head("show", "main:adder.sh")
+
+
+def seconds_of(*work):
+    """Processor time of this process and its children."""
+    before = os.times()
+    for one in work:
+        one()
+    after = os.times()
+    return sum(after[:4]) - sum(before[:4])
+
+
+@pytest.mark.slow
+def test_ten_thousand_files_take_at_most_five_times_what_git_takes(place):
+    place.put({f"d{i % 100}/f{i}.py": f"x = {i}\n" * 20 for i in range(10_000)})
+    place.commit()
+
+    def git_alone():
+        place.git(
+            "clone", "-q", "--bare", "--no-local", str(place.source), str(place.root / "run" / "g")
+        )
+        place.git("archive", "-o", str(place.root / "run" / "g.tar"), "HEAD")
+
+    def ours():
+        repository = Repository.copy(place.source, place.run / "r.git")
+        assert run(["/bin/true"], repository.content(repository.head())).status == 0
+
+    place.run.mkdir()
+    alone = seconds_of(git_alone)
+    assert seconds_of(ours) < 5 * alone
+
+
+@pytest.mark.slow
+def test_a_file_of_200_mb_is_refused_by_name_and_worked_on_with_room(place):
+    place.put({"big": os.urandom(200 << 20)})
+    place.commit()
+    said = place.work()
+    assert said.status == 1
+    assert "disk_mb = 128" in said.all
+    shutil.rmtree(place.run)
+    said = place.work(limits={"seconds": 100, "disk_mb": 512})
+    assert said.status == 0, said.all
+    place.verify()

@@ -205,13 +205,12 @@ def is_huge(p):
     plan_says(p, limits={"memory_mb": 1 << 20, "processes": 4096})
 
 
-WORKED_ON = [programs_in_the_repository]
+WORKED_ON = [programs_in_the_repository, head_elsewhere]
 LINKS = ["lock", "members.log", "queue.sqlite", "queue.sqlite-wal", "team.json", "result.json",
          "repo.git/logs/refs/heads/main", "repo.git/refs/heads/main", "repo.git/packed-refs",
          "repo.git/HEAD.lock", "repo.git/work-folder", "repo.git/info/attributes"]  # fmt: skip
 FOLDERS = ["repo.git", "repo.git/objects/pack", "repo.git/objects/00", "repo.git/refs/heads"]
 REFUSED = [
-    head_elsewhere,
     option_as_commit,
     option_under_way,
     no_commit,

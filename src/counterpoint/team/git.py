@@ -195,7 +195,10 @@ def strange_file(folder: Path, links: bool = False) -> Path | None:
     """
     for where, folders, names in os.walk(folder):
         for name in (*folders, *names):
-            mode = os.lstat(os.path.join(where, name)).st_mode
+            try:
+                mode = os.lstat(os.path.join(where, name)).st_mode
+            except FileNotFoundError:
+                continue  # somebody at work took it away
             known = S_ISREG(mode) or S_ISDIR(mode) or S_ISSOCK(mode)
             if not (known or (links and S_ISLNK(mode))):
                 return Path(where, name)
