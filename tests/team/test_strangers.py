@@ -63,6 +63,7 @@ def attempt(place, **columns):
 def plan_says(place, **changes):
     told = json.loads((place.run / "team.json").read_text())
     told["plan"] |= changes
+    told["seal"] = "of another folder"
     (place.run / "team.json").write_text(json.dumps(told))
 
 
@@ -263,6 +264,8 @@ def test_a_strangers_folder_is_refused_with_a_reason(place, attack):
     said = place.call("resume", place.run)
     place.verify()
     assert said.status in (1, 2), said.all
+    if attack in (reads_everything, sends_everything, is_huge):
+        assert "--trust" in said.errors
 
 
 WISHES = [
