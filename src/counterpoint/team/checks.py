@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from counterpoint.team.content import Content, File
+from counterpoint.team.guarded import believed, way_in
 from counterpoint.team.plan import WorkPlan
-from counterpoint.team.sandbox import RESULTS, run
+from counterpoint.team.sandbox import RESULTS, Ended, run
 
 DEEPEST = 64
 """Folders in each other from which on a class name is taken for no path."""
@@ -24,7 +25,7 @@ class Results:
     passed: frozenset[str]
     """Names of those that did."""
     failed: frozenset[str]
-    """Names of those that did not, or that were skipped."""
+    """Names of those that did not. A test that was skipped is in neither."""
     problem: str = ""
     """Why nothing is known, where nothing is: the end of what the command said."""
     seconds: float = 0.0
@@ -45,19 +46,34 @@ def run_tests(
         MissingPackageError, SettingError: as `sandbox.run`.
     """
     chosen = " ".join(shlex.quote(test) for test in tests)
-    line = plan.tests.replace("{tests}", chosen)
-    ended = run(["/bin/sh", "-c", line], content, plan.limits, env=plan.env,
-                readable=plan.readable_folders, bring=False)  # fmt: skip
-    if RESULTS in plan.tests:
-        found = from_junit(ended.results, content)
-    else:
-        found = from_tap(ended.output)
+    way = way_in(plan, plan.tests.replace("{tests}", chosen), content)
+    ended = run(["/bin/sh", "-c", way.line], content, plan.limits, env=way.env, given=way.given,
+                readable=plan.readable_folders, bring=False,
+                report=plan.protect_runner)  # fmt: skip
+    found, why = _found(plan, ended, content)
     if not found:
         said = " ".join((ended.errors + " " + ended.output).split())[-300:]
-        return Results(frozenset(), frozenset(), ended.stopped or said or "no test ran",
+        return Results(frozenset(), frozenset(), ended.stopped or why or said or "no test ran",
                        ended.seconds)  # fmt: skip
-    passed = frozenset(name for name, good in found.items() if good)
-    return Results(passed, frozenset(found) - passed, "", ended.seconds)
+    passed, failed = (frozenset(name for name, good in found.items() if good is which)
+                      for which in (True, False))  # fmt: skip
+    return Results(passed, failed, "", ended.seconds)
+
+
+def _found(
+    plan: WorkPlan, ended: Ended, content: Collection[str]
+) -> tuple[dict[str, bool | None], str]:
+    """Test to whether it passed (None: it was skipped), or why nothing that was said is believed.
+
+    Where our plugin of pytest began to report, its report alone counts.
+    """
+    if ended.report:
+        told, why = believed(ended.report)
+        good = {"passed": True, "skipped": None}
+        return {name: good.get(outcome, False) for name, outcome in told.items()}, why
+    if RESULTS in plan.tests:
+        return from_junit(ended.results, content), ""
+    return {**from_tap(ended.output)}, ""
 
 
 def from_tap(output: str) -> dict[str, bool]:
@@ -71,17 +87,21 @@ def from_tap(output: str) -> dict[str, bool]:
     return found
 
 
-def from_junit(told: bytes, content: Collection[str]) -> dict[str, bool]:
-    """Test to whether it passed, from JUnit's XML, named as pytest takes them: `path::name`."""
+def from_junit(told: bytes, content: Collection[str]) -> dict[str, bool | None]:
+    """Test to whether it passed, from JUnit's XML, named as pytest takes them: `path::name`.
+
+    Of a repeated name the worst counts: failed, skipped (None), passed.
+    """
     try:
         root = ElementTree.fromstring(told)
     except ElementTree.ParseError:
         return {}
-    found: dict[str, bool] = {}
+    found: dict[str, bool | None] = {}
     for case in root.iter("testcase"):
         name = _path_of(case.get("classname") or "", content) + (case.get("name") or "")
-        bad = any(child.tag in ("failure", "error", "skipped") for child in case)
-        found[name] = found.get(name, True) and not bad
+        tags = {child.tag for child in case}
+        good = False if tags & {"failure", "error"} else None if "skipped" in tags else True
+        found[name] = min(found.get(name, True), good, key=(False, None, True).index)
     return found
 
 

@@ -1,0 +1,58 @@
+"""What a Python in a test run does first: it looks for modules in the work folder last.
+
+It runs inside, as `sitecustomize`, with `PYTHONSAFEPATH` on. No file that appears in the work
+folder stands in front of the standard library or of what is installed. Modules that the commit
+itself has at its top are found there first, as they are without a gate.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Own:
+    """Finds the modules that the commit has at its top or in src."""
+
+    def __init__(self, names: list[str], folders: list[str]) -> None:
+        self.names, self.folders = frozenset(names), folders
+
+    def find_spec(
+        self, name: str, path: object = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module of that name in the work folder, if it is one of the commit's."""
+        return PathFinder.find_spec(name, self.folders, target) if name in self.names else None
+
+
+def script_folder(words: list[str]) -> str:
+    """The folder of the script that the interpreter was called with, or ""."""
+    for word in words[1:]:
+        if word in ("-m", "-c") or word.startswith(("-m", "-c")):
+            return ""
+        if not word.startswith("-"):
+            return os.path.dirname(os.path.abspath(word)) if os.path.isfile(word) else ""
+    return ""
+
+
+def begin() -> None:
+    """Append the work folder, and go on with a `sitecustomize` that would have been run."""
+    with open(os.path.join(HERE, "own.json"), encoding="utf-8") as file:
+        told = json.load(file)
+    found = [*filter(None, [script_folder(sys.orig_argv)]), *told["folders"]]
+    sys.path += [folder for folder in found if folder not in sys.path and os.path.isdir(folder)]
+    last = next((i for i, finder in enumerate(sys.meta_path) if finder is PathFinder), 0)
+    sys.meta_path.insert(last, Own(told["names"], told["folders"]))
+    others = [folder for folder in sys.path if os.path.abspath(folder) != HERE]
+    spec = PathFinder.find_spec("sitecustomize", others)
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+if __name__ == "sitecustomize":
+    begin()
