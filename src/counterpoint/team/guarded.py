@@ -42,12 +42,12 @@ def way_in(plan: WorkPlan, line: str, content: Content | Mapping[str, bytes | Fi
     if not plan.protect_runner:
         return WayIn(line, plan.env)
     work = "/task/" + (content.prefix if isinstance(content, Content) else "")
-    own = {"folders": [work.rstrip("/"), f"{work}src"], "names": sorted(_modules(content))}
+    own = "\n".join([work.rstrip("/"), f"{work}src", "", *sorted(_modules(content))])
     source = resources("counterpoint.team")
     given = {
         f"{FOLDER}/sitecustomize.py": source.joinpath("safe_path.py").read_bytes(),
         f"{FOLDER}/counterpoint_gate.py": source.joinpath("pytest_gate.py").read_bytes(),
-        f"{FOLDER}/own.json": json.dumps(own).encode(),
+        f"{FOLDER}/own.txt": own.encode("utf-8", "surrogateescape"),
     }
     env = {
         **plan.env, "PYTHONSAFEPATH": "1",
@@ -65,7 +65,7 @@ def _modules(content: Mapping[str, Any]) -> set[str]:
         parts = path.removeprefix("src/").split("/")
         if parts[-1].endswith((".py", ".so")):
             found.add(parts[0].partition(".")[0])
-    return found
+    return {name for name in found if name.isidentifier()}
 
 
 def believed(report: bytes) -> tuple[dict[str, str], str]:
@@ -84,7 +84,7 @@ def believed(report: bytes) -> tuple[dict[str, str], str]:
                 begun[told["begins"]] = told["canaries"]
                 continue
             wanted = begun.pop(told["ends"])
-            if told["canaries"] != wanted and "passed" in told["tests"].values():
+            if "passed" in told["tests"].values() and told["canaries"] != wanted:
                 return {}, f"{CHANGED}: a test that has to fail did not, or was not run"
             tests |= told["tests"]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):

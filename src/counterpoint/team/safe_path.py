@@ -7,12 +7,9 @@ itself has at its top are found there first, as they are without a gate.
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -23,11 +20,9 @@ class Own:
     def __init__(self, names: list[str], folders: list[str]) -> None:
         self.names, self.folders = frozenset(names), folders
 
-    def find_spec(
-        self, name: str, path: object = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: object = None, _: object = None) -> ModuleSpec | None:
         """The module of that name in the work folder, if it is one of the commit's."""
-        return PathFinder.find_spec(name, self.folders, target) if name in self.names else None
+        return PathFinder.find_spec(name, self.folders) if name in self.names else None
 
 
 def script_folder(words: list[str]) -> str:
@@ -42,16 +37,23 @@ def script_folder(words: list[str]) -> str:
 
 def begin() -> None:
     """Append the work folder, and go on with a `sitecustomize` that would have been run."""
-    with open(os.path.join(HERE, "own.json"), encoding="utf-8") as file:
-        told = json.load(file)
-    found = [*filter(None, [script_folder(sys.orig_argv)]), *told["folders"]]
+    with open(os.path.join(HERE, "own.txt"), encoding="utf-8") as file:
+        folders, names = (part.split("\n") for part in file.read().split("\n\n"))
+    found = [*filter(None, [script_folder(sys.orig_argv)]), *folders]
     sys.path += [folder for folder in found if folder not in sys.path and os.path.isdir(folder)]
     last = next((i for i, finder in enumerate(sys.meta_path) if finder is PathFinder), 0)
-    sys.meta_path.insert(last, Own(told["names"], told["folders"]))
-    others = [folder for folder in sys.path if os.path.abspath(folder) != HERE]
-    spec = PathFinder.find_spec("sitecustomize", others)
-    if spec is not None and spec.loader is not None:
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    sys.meta_path.insert(last, Own(names, folders))
+    here = [folder for folder in sys.path if os.path.abspath(folder) == HERE]
+    mine = sys.modules.pop("sitecustomize")
+    try:
+        for folder in here:
+            sys.path.remove(folder)
+        __import__("sitecustomize")
+    except ImportError:
+        pass
+    finally:
+        sys.modules.setdefault("sitecustomize", mine)
+        sys.path[:0] = here
 
 
 if __name__ == "sitecustomize":
