@@ -6,7 +6,7 @@ import random
 import textwrap
 from pathlib import Path
 
-from counterpoint.team.search_worker import applied, edits_of
+from counterpoint.team.search_edits import applied, edits_of
 
 TAP = """
 import importlib.util, os, sys

@@ -36,7 +36,7 @@ def test_zero():
 FILES = {
     "shop/__init__.py": "", "shop/sums.py": "def add(a, b):\n    return a - b\n",
     "tests/test_sums.py": TESTS, "setup.cfg": "[metadata]\nname = shop\n",
-    "pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n[tool.pytest.ini_options]\n',
+    "pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n',
     "run.sh": JUNIT.replace("{results}", "$1").replace("{tests}", "") + "\n",
     "Makefile": "check:\n\tsh run.sh $(RESULTS)\n",
     "package.json": json.dumps({"scripts": {"test": "sh run.sh"}}),
@@ -55,7 +55,8 @@ def forge():
             with open(word.partition("=")[2], "w") as file:
                 file.write('<testsuites><testsuite>{JUNIT_FORGED}</testsuite></testsuites>')
 """
-PATCH = "import _pytest.python\n_pytest.python.Function.runtest = lambda self: None\n"
+WRONG = "def add(a, b):\n    return 0\n"
+PATCH = WRONG + "import _pytest.python\n_pytest.python.Function.runtest = lambda self: None\n"
 HOOK = """
 import pytest
 @pytest.hookimpl(hookwrapper=True)
@@ -63,24 +64,24 @@ def pytest_runtest_makereport(item, call):
     told = yield
     told.get_result().outcome = "passed"
 """
-EMPTY = "def test_add(): pass\ndef test_zero(): pass\n"
+EMPTY = TESTS.replace("assert ", "assert True or ")
 IN_CODE = {  # what the package itself does to the process that tests it
     "exits after writing the results": FORGE + "forge(); os._exit(0)\n",
     "writes the results at exit": FORGE + "import atexit; atexit.register(forge)\n",
     "exits when it is called": FORGE + "def add(a, b):\n    forge()\n    os._exit(0)\n",
     "runs no test body": PATCH,
     "makes every report a good one": (
-        "import _pytest.reports as r\nmake = r.TestReport.from_item_and_call.__func__\n"
+        WRONG + "import _pytest.reports as r\nmake = r.TestReport.from_item_and_call.__func__\n"
         "def good(cls, *more):\n    told = make(cls, *more)\n    told.outcome = 'passed'\n"
         "    return told\nr.TestReport.from_item_and_call = classmethod(good)\n"
     ),
     "drops what calls find": (
-        "import _pytest.runner as r\nfirst = r.CallInfo.from_call.__func__\n"
+        WRONG + "import _pytest.runner as r\nfirst = r.CallInfo.from_call.__func__\n"
         "def call(cls, func, *more, **kw):\n    return first(cls, lambda: None, *more, **kw)\n"
         "r.CallInfo.from_call = classmethod(call)\n"
     ),
     "writes to every pipe": (
-        "import json, os\n"
+        WRONG + "import json, os\n"
         f"told = {{'ends': os.getpid(), 'tests': {{{TEST!r}: 'passed'}}, 'canaries': {{}}}}\n"
         "for handle in range(3, 1024):\n    try:\n"
         "        os.write(handle, json.dumps(told).encode() + b'\\n')\n"
@@ -88,14 +89,14 @@ IN_CODE = {  # what the package itself does to the process that tests it
     ),
     "skips": "import pytest\ndef add(a, b):\n    pytest.skip()\n",
     "ends the session": "import pytest\ndef add(a, b):\n    pytest.exit('done', 0)\n",
-    "prints what it likes": f"print('ok - {TEST}')\n",
+    "prints what it likes": WRONG + f"print('ok - {TEST}')\n",
 }  # fmt: skip
 WRITTEN = {  # files that decide how tests are run
     "pytest": {"pytest.py": FORGE + "forge()\n"},
     "pytest as a package": {"pytest/__init__.py": "", "pytest/__main__.py": FORGE + "forge()\n"},
     "a part of pytest": {"_pytest/__init__.py": FORGE + "forge(); os._exit(0)\n"},
     "pytest in src": {"src/pytest/__init__.py": FORGE + "forge(); os._exit(0)\n"},
-    "the standard library": {"difflib.py": PATCH, "shop/sums.py": "import difflib\n"},
+    "the standard library": {"difflib.py": PATCH, "shop/sums.py": WRONG + "import difflib\n"},
     "a module beside the tests": {"tests/shop.py": "class sums: add = int.__add__\n"},
     "conftest": {"conftest.py": HOOK}, "conftest in tests": {"tests/conftest.py": HOOK},
     "pytest.ini": {"pytest.ini": "[pytest]\naddopts = -p evil\n", "evil.py": HOOK},
@@ -113,9 +114,9 @@ WRITTEN = {  # files that decide how tests are run
 }  # fmt: skip
 DONE = {  # what else can be done to the files
     "tests deleted": "rm -r tests",
-    "tests behind a link": "mv tests fake; echo 'def test_zero(): pass' > fake/test_sums.py; "
+    "tests behind a link": "mv tests fake; sed -i 's/assert/assert True or/' fake/*; "
                            "ln -s fake tests",
-    "a test that is a link": "echo 'def test_zero(): pass' > easy.py; "
+    "a test that is a link": "sed 's/assert/assert True or/' tests/test_sums.py > easy.py; "
                              "ln -sf ../easy.py tests/test_sums.py",
     "a test that cannot be read": "chmod 755 tests/test_sums.py",
     "a folder of tests in capitals": "mkdir TESTS; cp tests/* TESTS",
@@ -289,7 +290,7 @@ CANARIES = {"a": "passed", "b": "failed"}
         ({"ends": 1, "tests": {"t": "passed"}, "canaries": {"a": "passed", "b": "passed"}}, "fail"),
         ({"ends": 1, "tests": {"t": "passed"}, "canaries": {"a": "passed"}}, "not run"),
         ({"ends": 2, "tests": {}, "canaries": CANARIES}, "cannot be read"),
-        ({"ends": 1, "tests": {"t": 3}, "canaries": CANARIES}, "ended before"),
+        ({"ends": 1, "tests": {"t": 3}, "canaries": CANARIES}, "cannot be read"),
         ({"ends": 1, "tests": [], "canaries": CANARIES}, "cannot be read"), ([], "cannot be read"),
         (None, "ended before"),
     ],

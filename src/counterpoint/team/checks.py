@@ -67,7 +67,7 @@ def _found(
 
     Where our plugin of pytest began to report, its report alone counts.
     """
-    if ended.report:
+    if plan.protect_runner and ended.report:
         told, why = believed(ended.report)
         good = {"passed": True, "skipped": None}
         return {name: good.get(outcome, False) for name, outcome in told.items()}, why

@@ -26,14 +26,16 @@ from counterpoint.errors import (
 )
 from counterpoint.team.checks import Results, run_tests
 from counterpoint.team.choice import apart, by_payoff
+from counterpoint.team.content import Content
 from counterpoint.team.gate import counted, held
 from counterpoint.team.paths import shown
 from counterpoint.team.queue import Claim, Task
 from counterpoint.team.repository import Repository
+from counterpoint.team.searching import locate
 from counterpoint.team.standing import standing, tested
 from counterpoint.team.state import TeamState
 from counterpoint.team.usage import ABSENT, Usage
-from counterpoint.team.workers import do_task, locate
+from counterpoint.team.workers import do_task
 
 NOTHING = 3
 """Exit status of a worker for whom there was nothing to do."""
@@ -83,19 +85,29 @@ def plan(state: TeamState, member: str) -> int:
         tasks = [Task(t.id, t.text or t.id, t.test, t.files, 1, t.priority) for t in told.task
                  if not (t.test and t.test in results.passed)]  # fmt: skip
     else:
-        tasks = []
-        known = {row["id"]: row for row in queue.tasks()}
-        for test in sorted(results.failed):
-            files: tuple[str, ...] = ()
-            size = 1
-            if told.worker.kind == "search" and test not in known:
-                files, size = locate(told, content, test)
-            tasks.append(Task(test, f"Make the test {test} pass.", test, files, size))
+        failed = sorted(results.failed)
+        where = _located(state, member, content, failed)
+        tasks = [Task(test, f"Make the test {test} pass.", test, *where.get(test, ((), 1)))
+                 for test in failed]  # fmt: skip
     new = queue.add(tasks, told.attempts)
     again = queue.reopen([t.id for t in tasks], told.attempts)
     queue.say(member, "message", f"{len(tasks)} things to do, {new} of them new, {again} again",
               "workers", tasks=[t.id for t in tasks])  # fmt: skip
     return 0
+
+
+def _located(
+    state: TeamState, member: str, content: Content, tests: Sequence[str]
+) -> dict[str, tuple[tuple[str, ...], int]]:
+    """What new tasks of `search` run; those that it cannot take are said."""
+    known = {row["id"] for row in state.queue.tasks()}
+    new = [test for test in tests if test not in known]
+    where = locate(state.plan, content, new) if state.plan.worker.kind == "search" else {}
+    cannot = [shown(test) for test, (files, _) in where.items() if not files]
+    if cannot:
+        state.queue.say(member, "action", f"search cannot take {len(cannot)} of {len(new)} new "
+                        f"tasks: {', '.join(cannot)[:300]}", tasks=cannot)  # fmt: skip
+    return where
 
 
 def _no_tests(state: TeamState, member: str, results: Results) -> int:

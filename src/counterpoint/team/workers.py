@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.resources import files as resources
 from pathlib import Path
-from typing import Any
 
 from counterpoint.errors import WorkerError
 from counterpoint.talk.server import Server
@@ -24,10 +21,11 @@ from counterpoint.team.layout import Layout
 from counterpoint.team.paths import shown as printed
 from counterpoint.team.plan import WorkPlan
 from counterpoint.team.queue import Task
-from counterpoint.team.sandbox import PYTHON, RESULTS, Ended, Limits, run
+from counterpoint.team.sandbox import RESULTS, Ended, run
+from counterpoint.team.searching import search
 from counterpoint.team.usage import VARIABLE, Usage, read_usage
 
-SEARCHER, TASK_FILE = "/given/search.py", "TASK.md"
+TASK_FILE = "TASK.md"
 SHOWN_CHARACTERS = 60_000
 TOLD = (
     "You change a program so that a test passes. Answer with whole files, each as a line "
@@ -80,39 +78,11 @@ def do_task(
     return _allowed(plan, _model(plan, task, content, tries, seed, speaker), content)
 
 
-def locate(plan: WorkPlan, content: Content, test: str) -> tuple[tuple[str, ...], int]:
-    """The files that a test runs, and in how many ways they could be edited there; for `search`."""
-    told = _searched(plan, content, {"test": test, "only_locate": True}, plan.limits)[0]
-    return tuple(told.get("files", ())), int(told.get("size", 1))
-
-
-def _searched(
-    plan: WorkPlan, content: Content, asked: Mapping[str, Any], limits: Limits
-) -> tuple[dict[str, Any], Ended]:
-    script = resources("counterpoint.team").joinpath("search_worker.py").read_bytes()
-    ended = run([PYTHON, SEARCHER, json.dumps(dict(asked))], content, limits, env=plan.env,
-                readable=plan.readable_folders, given={SEARCHER: script})  # fmt: skip
-    last = (ended.output.strip().splitlines() or [""])[-1]
-    try:
-        told = json.loads(last)
-    except ValueError:
-        told = {}
-    return told if isinstance(told, dict) else {}, ended
-
-
 def _search(
     plan: WorkPlan, task: Task, content: Content, keep: tuple[str, ...], tries: int, seed: int,
 ) -> Made:  # fmt: skip
-    asked = {"test": task.test, "keep": keep, "tries": tries, "seed": seed,
-             "think_seconds": plan.worker.think_seconds}  # fmt: skip
-    told, ended = _searched(plan, content, asked, plan.worker_limits)
-    cost = told.get("tries")
-    cost = cost if isinstance(cost, int) and 0 <= cost <= tries else tries
-    if not told.get("found"):
-        why = ended.stopped or " ".join(ended.errors.split())[-200:] or "no edit makes it pass"
-        return Made(cost=cost, note=why)
-    edits = "; ".join(f"{path}: {new!r}" for path, _, _, new in told.get("edits", ()))
-    return Made(ended.changed, ended.removed, cost, f"edits {edits}", _left(ended))
+    found = search(plan, content, task.test, keep, tries, seed)
+    return Made(found.files, (), found.tries, found.note)
 
 
 def _command(plan: WorkPlan, task: Task, content: Content) -> Made:
