@@ -128,17 +128,17 @@ def begun(tmp_path_factory):
     """By the command of the tests: a team whose planner has listed what is to be done."""
     made = {}
 
-    def get(tests=JUNIT):
-        if tests not in made:
+    def get(tests=JUNIT, **more):
+        if (tests, *more) not in made:
             folder = tmp_path_factory.mktemp("begun")
             write(folder / "source", FILES)
-            plan = pytest_plan(folder / "source", tests, attempts=1)
+            plan = pytest_plan(folder / "source", tests, attempts=1, **more)
             state = TeamState(folder / "run", plan, "solo", 1)
             state.create()
             assert turn.plan(state, "planner") == 0
             assert state.queue.fact("first")["passed"] == 1
-            made[tests] = state
-        return made[tests]
+            made[tests, *more] = state
+        return made[tests, *more]
 
     return get
 
@@ -180,6 +180,16 @@ def test_what_decides_how_tests_are_run_cannot_be_written(begun, tmp_path, trick
     assert "protected" in refused[0]
 
 
+@pytest.mark.parametrize(
+    "trick", ["writes the results at exit", "drops what calls find", "pytest",
+              "the standard library", "conftest", "pyproject", "the tests"],
+)  # fmt: skip
+def test_the_same_tricks_win_where_there_is_no_gate(begun, tmp_path, trick):
+    state = begun(protect_runner=False, protected=())
+    files = WRITTEN.get(trick) or {"shop/sums.py": IN_CODE[trick]}
+    assert outcome(state, tmp_path, writing(files))[0] == "merged"
+
+
 @pytest.mark.parametrize("trick", DONE)
 def test_tests_stay_where_and_what_they_are(begun, tmp_path, trick):
     status, _, refused = outcome(begun(), tmp_path, DONE[trick])
@@ -203,6 +213,24 @@ def test_scripts_that_run_tests_stay_as_they_are(begun, tmp_path, tests, trick):
     status, _, refused = outcome(begun(tests), tmp_path / "trick", trick)
     assert (status, len(refused)) == ("failed", 1)
     assert outcome(begun(tests), tmp_path / "honest", HONEST)[0] == "merged"
+
+
+def test_new_tests_are_merged_and_count_from_the_next_turn_of_the_planner(begun, tmp_path):
+    state = begun(new_tests=True)
+    new = "tests/test_new.py::test_new"
+    shutil.copytree(state.folder, tmp_path / "run", symlinks=True)
+    command = f"{HONEST}; echo 'def test_new(): assert 0' > tests/test_new.py"
+    worker = WorkerPlan(kind="command", command=command)
+    mine = replace(state, folder=tmp_path / "run", plan=replace(state.plan, worker=worker))
+    assert turn.work(mine, "worker_1") == 0
+    assert mine.queue.attempts()[-1]["status"] == "merged"
+    head = mine.repository.head()
+    assert "tests/test_new.py" in mine.repository.content(head)
+    assert mine.queue.passing(head) == {TEST, TEST.replace("1", "2"),
+                                        "tests/test_sums.py::test_zero"}  # fmt: skip
+    assert new not in {row["id"] for row in mine.queue.tasks()}
+    assert turn.plan(mine, "planner") == 0
+    assert new in {row["id"] for row in mine.queue.tasks()}
 
 
 class Writes:

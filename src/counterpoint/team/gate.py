@@ -111,6 +111,10 @@ class Gate:
                 return f"{PROTECTED}: it decides how the tests below are imported"
         return ""
 
+    def is_edited_by_nobody(self, path: str) -> bool:
+        """Returns whether a path is a test, or decides how tests are run."""
+        return _is_test(self.plan, path) or _is_runner(self.plan, path)
+
     def is_new_test(self, path: str) -> bool:
         """Returns whether it is a test file that the commit does not have, and that may be added.
 

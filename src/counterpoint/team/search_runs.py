@@ -82,7 +82,9 @@ def pytest_options(command: str) -> list[str] | None:
     Args:
         command: the plan's, with `{tests}` and `{results}` in it.
     """
-    words = shlex.split(command)
+    split = shlex.shlex(command, posix=True, punctuation_chars=";&|<>")
+    split.whitespace_split = True
+    words = list(split)
     while words and "=" in words[0] and not words[0].startswith("-"):
         name, _, value = words.pop(0).partition("=")
         os.environ[name] = value
@@ -92,7 +94,7 @@ def pytest_options(command: str) -> list[str] | None:
                   if os.path.basename(word) in ("pytest", "py.test")), None)  # fmt: skip
     before = words[:start]
     alone = not before or (len(before) > 1 and before[-1] == "-m" and "python" in before[0])
-    if start is None or not alone or any(word in (";", "&&", "||", "|", "&") for word in words):
+    if start is None or not alone or any(word and set(word) <= set(";&|<>") for word in words):
         return None
     options = [word for word in words[start + 1 :] if "{results}" not in word and word != "{tests}"]
     if "-n" in options or any(word.startswith(("-n", "--numprocesses")) for word in options):

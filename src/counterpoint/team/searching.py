@@ -90,7 +90,7 @@ def _asked(
     """The answer to a question, as the last line of what is printed, and how the run ended."""
     gate, start = Gate(plan, content), len(content.prefix)
     tests = [path[start:] for path in gate.entries
-             if path.startswith(content.prefix) and gate.protects(path)]  # fmt: skip
+             if path.startswith(content.prefix) and gate.is_edited_by_nobody(path)]  # fmt: skip
     more = {"command": plan.tests, "tests": tests, "seconds": limits.seconds / 3}
     source, way = resources("counterpoint.team"), way_in(plan, plan.tests, content)
     given = {f"{FOLDER}/{PACKAGE}/{name}": source.joinpath(name).read_bytes() for name in FILES}
@@ -109,8 +109,11 @@ def _asked(
 def _python(command: str) -> str:
     """The interpreter that a command names by its path, or the system's."""
     for word in shlex.split(command):
-        if word.startswith("/") and os.path.basename(word).startswith("python"):
+        folder, name = os.path.split(word)
+        if folder.startswith("/") and name.startswith("python"):
             return word
+        if folder.startswith("/") and name in ("pytest", "py.test"):
+            return f"{folder}/python3"
         if "=" not in word:
             break
     return PYTHON
