@@ -45,6 +45,9 @@ NAN = np.nan
         # Prompts that never vary, of an agent that has learned: solved, also below the log's best.
         ({"a": [0, 1, 1], "flat": [301, 301], "low": [-7, -7]},
          {"a": ".xx", "flat": "xx", "low": "xx"}),
+        # Nothing shows that prompts pay differently: what pays less than the best is hopeless.
+        ({"a": [0.5, 1, 1, 1], "flat": [1, 1], "low": [0, 0]},
+         {"a": ".xxx", "flat": "xx", "low": ".."}),
         # Of one that fails: hopeless; only the log's best is nothing to improve on.
         ({"a": [0, 0, 1], "flat": [301, 301], "low": [-7, -7]},
          {"a": "..x", "flat": "xx", "low": ".."}),
@@ -85,13 +88,16 @@ def team(success, offset, seed, group, *, own=False, fresh=False):
     return made(won.ravel() + offset * prompt, labels, step), won
 
 
-def mostly(won, fresh):
-    """[A] share of what is won in the prompts in which an agent's rewards vary; NaN without any."""
+def mostly(won, fresh, offset=0.0):
+    """[A] share of what is won in the prompts in which an agent's rewards vary; NaN if there are
+    none, or none but the one that pays best: then nothing shows that prompts pay differently."""
     by_prompt = won.reshape(-1, *won.shape[2:]) if fresh else won.swapaxes(0, 1).reshape(
         won.shape[1], -1, won.shape[3]
     )  # fmt: skip
     varying = np.ptp(by_prompt.astype(int), axis=1) > 0
     count = varying.sum(axis=0)
+    if offset:
+        count = count * (varying[1:] if offset < 0 else varying[:-1]).any(axis=0)
     sums = (by_prompt.mean(axis=1) * varying).sum(axis=0)
     return np.divide(sums, count, out=np.full(len(count), np.nan), where=count > 0)
 
@@ -113,7 +119,7 @@ def test_a_team_that_has_finished_is_not_accused(seed, rate, group, offset, fres
     own = data.draw(st.booleans())
     scheme = data.draw(st.sampled_from(OWN if own else SHARED))
     decisions, won = team(1 - rate, offset, seed, group, own=own, fresh=fresh)
-    assume((mostly(won, fresh) > 0.5).all())
+    assume((mostly(won, fresh, offset) > 0.5).all())
     found = judged(decisions, scheme)
     assert {CAUSES[c] for c in found.causes} == {""}
     assert "DEAD" not in str(found.to_json()["why"])

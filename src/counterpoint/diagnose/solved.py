@@ -19,8 +19,9 @@ def at_best(log: Log, rewards: Floats) -> Bools:
     is measured by its own best. One in which they never do is solved or hopeless, and does not say
     which. It is solved if it pays the agent's best reward in the log, or if prompts that vary say
     so: most of their decisions with the same reward have the best of their prompt, or, where none
-    has that reward, most of all their decisions do. (In groups of two that is never most of them,
-    and without repeated prompts nobody can know.) An agent with one reward everywhere has no best.
+    has that reward and prompts do pay differently (the best of one is not the best of the log),
+    most of all their decisions. (In groups of two that is never most of them, and without repeated
+    prompts nobody can know.) An agent with one reward everywhere has no best.
 
     Args:
         log: the log.
@@ -31,25 +32,22 @@ def at_best(log: Log, rewards: Floats) -> Bools:
     prompt, cells = _prompts(log)
     value, agent, cell = rewards[ok], log.agent[ok], prompt[ok]
     varying = varies(value, cell, cells)[cell]
-    top = _highest(value, cell, cells)
-    likely = _likely(_equal(value) * n + agent, agent, varying, top)
-    solved = _highest(value, agent, n) | (likely & _comparable(log, prompt, cells)[cell])
-    best[ok] = np.where(varying, top, solved) & varies(value, agent, n)[agent]
+    top, highest = _highest(value, cell, cells), _highest(value, agent, n)
+    pays_differently = np.zeros(n, dtype=bool)
+    pays_differently[agent[varying & top & ~highest]] = True
+    alike, known = _mostly(_equal(value) * n + agent, varying, top)
+    overall = _mostly(agent, varying, top)[0] & pays_differently[agent]
+    likely = np.where(known, alike, overall) & _comparable(log, prompt, cells)[cell]
+    best[ok] = np.where(varying, top, highest | likely) & varies(value, agent, n)[agent]
     return best
 
 
-def _likely(payment: Ids, agent: Ids, varying: Bools, top: Bools) -> Bools:
-    """[N] whether most decisions in prompts that vary are at the top: those of the same agent and
-    payment, or of the same agent where there are none."""
-
-    def counts(ids: Ids) -> tuple[Ids, Ids]:
-        size = int(ids.max(initial=-1)) + 1
-        tops, known = (np.bincount(ids[w], minlength=size) for w in (varying & top, varying))
-        return tops[ids], known[ids]
-
-    (tops, known), (all_tops, all_known) = counts(payment), counts(agent)
-    likely: Bools = np.where(known > 0, 2 * tops > known, 2 * all_tops > all_known)
-    return likely
+def _mostly(ids: Ids, varying: Bools, top: Bools) -> tuple[Bools, Bools]:
+    """[N] whether most decisions of a segment in prompts that vary are at the top of theirs, and
+    whether it has any there."""
+    size = int(ids.max(initial=-1)) + 1
+    tops, known = (np.bincount(ids[w], minlength=size)[ids] for w in (varying & top, varying))
+    return 2 * tops > known, known > 0
 
 
 def _highest(value: Floats, ids: Ids, n: int) -> Bools:
