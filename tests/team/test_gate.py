@@ -233,6 +233,24 @@ def test_new_tests_are_merged_and_count_from_the_next_turn_of_the_planner(begun,
     assert new in {row["id"] for row in mine.queue.tasks()}
 
 
+def test_a_file_that_cannot_be_imported_is_a_task_that_can_be_done(begun, tmp_path):
+    write(tmp_path / "source", {**FILES, "shop/sums.py": "def ad(a, b):\n    return a + b\n"})
+    worker = WorkerPlan(kind="command", command="sed -i 's/ad(/add(/' shop/sums.py")
+    plan = replace(begun().plan, repository=str(tmp_path / "source"), worker=worker)
+    state = TeamState(tmp_path / "run", plan, "solo", 1)
+    state.create()
+    assert turn.plan(state, "planner") == 0
+    assert [row["id"] for row in state.queue.tasks()] == ["tests/test_sums.py"]
+    assert turn.work(state, "worker_1") == 0
+    assert state.queue.attempts()[-1]["status"] == "merged"
+    assert state.queue.passing(state.repository.head()) == {
+        "tests/test_sums.py", TEST, TEST.replace("1", "2"), "tests/test_sums.py::test_zero",
+    }  # fmt: skip
+    assert run_tests(plan, state.repository.content(state.repository.head())).passed == {
+        TEST, TEST.replace("1", "2"), "tests/test_sums.py::test_zero",
+    }  # fmt: skip
+
+
 class Writes:
     """Answers every request with one file."""
 

@@ -58,8 +58,8 @@ def test_work_is_not_blamed_for_what_another_worker_landed_during_its_tests(
     (made, base), (other, other_base) = worked(state, first), worked(state, second)
     real, calls = turn.run_tests, []
 
-    def while_another_lands(plan, content, tests=()):
-        results = real(plan, content, tests)
+    def while_another_lands(plan, content, **more):
+        results = real(plan, content, **more)
         calls.append(len(results.passed))
         if len(calls) == 1:
             turn.land(state, second, other, other_base)
@@ -82,8 +82,8 @@ def test_a_test_that_another_worker_made_pass_may_not_be_broken(tmp_path, monkey
     made, base = made_of(state, first, {"f1.txt": b"good\n", "run.sh": script})
     real, calls = turn.run_tests, []
 
-    def while_another_lands(plan, content, tests=()):
-        results = real(plan, content, tests)
+    def while_another_lands(plan, content, **more):
+        results = real(plan, content, **more)
         calls.append(1)
         if len(calls) == 1:
             turn.land(state, second, *worked(state, second))

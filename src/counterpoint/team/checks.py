@@ -33,14 +33,16 @@ class Results:
 
 
 def run_tests(
-    plan: WorkPlan, content: Content | Mapping[str, bytes | File], tests: Sequence[str] = ()
-) -> Results:
+    plan: WorkPlan, content: Content | Mapping[str, bytes | File], tests: Sequence[str] = (),
+    files: Collection[str] = (),
+) -> Results:  # fmt: skip
     """Run the plan's tests on the files of a commit.
 
     Args:
         plan: has the command.
         content: path to content.
         tests: which; all if none is named.
+        files: files that could not be imported once: to be imported counts as a test of theirs.
 
     Raises:
         MissingPackageError, SettingError: as `sandbox.run`.
@@ -50,7 +52,7 @@ def run_tests(
     ended = run(["/bin/sh", "-c", way.line], content, plan.limits, env=way.env, given=way.given,
                 readable=plan.readable_folders, bring=False,
                 report=plan.protect_runner)  # fmt: skip
-    found, why = _found(plan, ended, content)
+    found, why = _found(plan, ended, content, files)
     if not found:
         said = " ".join((ended.errors + " " + ended.output).split())[-300:]
         return Results(frozenset(), frozenset(), ended.stopped or why or said or "no test ran",
@@ -61,7 +63,7 @@ def run_tests(
 
 
 def _found(
-    plan: WorkPlan, ended: Ended, content: Collection[str]
+    plan: WorkPlan, ended: Ended, content: Collection[str], files: Collection[str]
 ) -> tuple[dict[str, bool | None], str]:
     """Test to whether it passed (None: it was skipped), or why nothing that was said is believed.
 
@@ -69,8 +71,9 @@ def _found(
     """
     if plan.protect_runner and ended.report:
         told, why = believed(ended.report)
-        good = {"passed": True, "skipped": None}
-        return {name: good.get(outcome, False) for name, outcome in told.items()}, why
+        good = {"passed": True, "failed": False, "skipped": None}
+        return {name: good.get(outcome, name in files) for name, outcome in told.items()
+                if outcome != "collected" or name in files}, why  # fmt: skip
     if RESULTS in plan.tests:
         return from_junit(ended.results, content), ""
     return {**from_tap(ended.output)}, ""

@@ -16,8 +16,8 @@ from counterpoint.team.content import Content, File
 from counterpoint.team.plan import WorkPlan
 
 FOLDER, PLUGIN = "/given/gate", "-p counterpoint_gate"
-WORST = ("failed", "skipped", "passed")
-"""Outcomes of a test: of several, the first of these counts."""
+WORST = ("failed", "skipped", "passed", "collected")
+"""Outcomes of a test, the last of a file: of several, the first of these counts."""
 CHANGED = "the test runner was changed"
 
 
@@ -86,10 +86,11 @@ def believed(report: bytes) -> tuple[dict[str, str], str]:
                 begun[told["begins"]] = told["canaries"]
                 continue
             wanted = begun.pop(told["ends"])
-            if "passed" in told["tests"].values() and told["canaries"] != wanted:
+            good = {"passed", "collected"}.intersection(told["tests"].values())
+            if good and told["canaries"] != wanted:
                 return {}, f"{CHANGED}: a test that has to fail did not, or was not run"
             for name, outcome in told["tests"].items():
-                tests[name] = min(tests.get(name, "passed"), outcome, key=WORST.index)
+                tests[name] = min(tests.get(name, outcome), outcome, key=WORST.index)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}, f"{CHANGED}: its report cannot be read"
     if begun:

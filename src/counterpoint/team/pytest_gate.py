@@ -25,7 +25,7 @@ from _pytest.fixtures import FuncFixtureInfo
 from _pytest.runner import runtestprotocol
 
 REPORT, OPTIONS, OURS = "COUNTERPOINT_REPORT", "PYTEST_ADDOPTS", "-p counterpoint_gate"
-WORST = ("failed", "skipped", "passed")
+WORST = ("failed", "skipped", "passed", "collected")
 """Outcomes: of several for one test, the first of these counts."""
 
 
@@ -88,7 +88,7 @@ class Gate:
 
     def note(self, name: str, outcome: str) -> None:
         """Keep the worst outcome of each test."""
-        told = (outcome, self.outcomes.get(name, "passed"))
+        told = (outcome, self.outcomes.get(name, outcome))
         self.outcomes[name] = next((each for each in WORST if each in told), "failed")
 
     @pytest.hookimpl(tryfirst=True)
@@ -102,9 +102,9 @@ class Gate:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note a file that cannot be collected."""
-        if report.failed:
-            self.note(self.name_of(report.nodeid), "failed")
+        """Note what cannot be collected, and which files can."""
+        if report.failed or (report.passed and report.nodeid.endswith(".py")):
+            self.note(self.name_of(report.nodeid), "failed" if report.failed else "collected")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

@@ -69,7 +69,7 @@ class Search:
     def __init__(self, told: Mapping[str, Any], runs: Functions | Pytest) -> None:
         self.told, self.runs, self.tried = told, runs, 0
         test = told["test"]
-        self.keep = [one for one in told.get("keep", []) if one != test]
+        self.keep = [one for one in told.get("keep", []) if "::" in one and one != test]
         begun = time.monotonic()
         self.lines = traced(runs, [test], told["tests"], told["seconds"]).get(test, {})
         self.start = outcome(runs, [test], told["seconds"]) or 0

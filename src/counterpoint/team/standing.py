@@ -32,7 +32,12 @@ def standing(state: TeamState) -> tuple[str, frozenset[str]]:
 
 def tested(state: TeamState, commit: str) -> Results:
     """Runs all tests on a commit, writes down which of them pass, and returns the results."""
-    results = run_tests(state.plan, state.repository.content(commit))
+    results = run_tests(state.plan, state.repository.content(commit), files=tasks_of(state))
     if not results.problem:
         state.queue.passes(commit, results.passed)
     return results
+
+
+def tasks_of(state: TeamState) -> frozenset[str]:
+    """Returns the tests of all tasks; some may be files that could not be imported."""
+    return frozenset(row["test"] for row in state.queue.tasks() if row["test"])

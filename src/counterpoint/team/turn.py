@@ -32,7 +32,7 @@ from counterpoint.team.paths import shown
 from counterpoint.team.queue import Claim, Task
 from counterpoint.team.repository import Repository
 from counterpoint.team.searching import locate
-from counterpoint.team.standing import standing, tested
+from counterpoint.team.standing import standing, tasks_of, tested
 from counterpoint.team.state import TeamState
 from counterpoint.team.usage import ABSENT, Usage
 from counterpoint.team.workers import do_task
@@ -226,7 +226,7 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
             tree = held(state.plan, repository, head, merged.tree)
             new = repository.commit(tree, (head,), _message(claim), "merge")
         content = counted(state.plan, repository.content(new), queue.fact("planned", base))
-        results = run_tests(state.plan, content)
+        results = run_tests(state.plan, content, files=tasks_of(state))
         broken = sorted(required - results.passed)
         if results.problem or broken or (claim.task.test and claim.task.test not in results.passed):
             why = results.problem or f"breaks {', '.join(broken) or claim.task.test}"

@@ -156,7 +156,9 @@ def _model(
         if not good:
             why = "no FILE block in the reply" if not new else ""
         else:
-            results = run_tests(plan, content.edited(good), [task.test] if task.test else [])
+            results = run_tests(
+                plan, content.edited(good), [task.test] if task.test else [], [task.test]
+            )
             if task.test in results.passed or (not task.test and not results.failed):
                 return Made(good, (), cost, f"writes {', '.join(map(printed, good))}", bad, usage)
             why = results.problem or f"{task.test} still fails"
