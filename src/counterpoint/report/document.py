@@ -20,6 +20,7 @@ AUDIT = "counterpoint.audit/1"
 TOPOLOGY = "counterpoint.topology/1"
 GAME = "counterpoint.game/1"
 POPULATION = "counterpoint.population/1"
+TEAM = "counterpoint.team/1"
 PARTS = {
     COMPARISON: "schemes",
     DIAGNOSIS: "agents",
@@ -28,6 +29,7 @@ PARTS = {
     TOPOLOGY: "scores",
     GAME: "players",
     POPULATION: "arms",
+    TEAM: "budget",
 }
 """Schema to the one part without which there is nothing to show."""
 

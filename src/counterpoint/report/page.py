@@ -31,6 +31,7 @@ from counterpoint.report.document import (
     DIAGNOSIS,
     GAME,
     POPULATION,
+    TEAM,
     TOPOLOGY,
     TRAINING,
     Document,
@@ -39,6 +40,7 @@ from counterpoint.report.document import (
 from counterpoint.report.game_page import game_page
 from counterpoint.report.population_page import population_page
 from counterpoint.report.shape_checks import require_shape
+from counterpoint.report.team_page import team_page
 from counterpoint.report.topology_page import topology_page
 from counterpoint.report.training_page import training_page
 from counterpoint.report.training_result import read_training
@@ -73,6 +75,7 @@ DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] 
     TOPOLOGY: ("topology.html", topology_page, "world"),
     GAME: ("game.html", game_page, "name"),
     POPULATION: ("population.html", population_page, "world"),
+    TEAM: ("team.html", team_page, "name"),
 }
 """Schema to template, what fills it from the document as it stands, and what names its files."""
 

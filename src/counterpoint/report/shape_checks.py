@@ -13,8 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from counterpoint.errors import LogError
-from counterpoint.report.document import AUDIT, GAME, POPULATION, TOPOLOGY, Document
+from counterpoint.report.document import AUDIT, GAME, POPULATION, TEAM, TOPOLOGY, Document
 from counterpoint.report.shapes import AuditShape, GameShape, PopulationShape, TopologyShape
+from counterpoint.report.team_shape import TeamShape
 
 SOURCES = ("topology", "prompt", "order", "interaction")
 """What scores of topologies vary with."""
@@ -23,6 +24,7 @@ SHAPES: Mapping[str, type[Struct]] = {
     POPULATION: PopulationShape,
     TOPOLOGY: TopologyShape,
     AUDIT: AuditShape,
+    TEAM: TeamShape,
 }
 
 
