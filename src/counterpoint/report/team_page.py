@@ -59,8 +59,8 @@ def _why(team: TeamShape) -> str:
     ) if number]  # fmt: skip
     bad = f"{', '.join(lost)}." if lost else "No attempt came to nothing."
     return (
-        f"{counted(team.attempts, 'attempt')} in {team.seconds:.0f} s. {bad} What was merged passes "
-        "the tests that passed before, and the test of its task."
+        f"{counted(team.attempts, 'attempt')} in {team.seconds:.0f} s. {bad} What was merged "
+        "passes the tests that passed before, and the test of its task."
     )
 
 
@@ -165,12 +165,23 @@ def _optional(value: float | int | None, form: str) -> Cell:
 
 
 DEFINITIONS: Sequence[Definition] = (
-    Definition("merged", "Merged", "The attempt is part of the result: the test of its task passes, and no test "
-               "fails that passed before."),
-    Definition("failed", "Failed", "Nothing was changed, the task's test still fails, or a test breaks."),
-    Definition("conflict", "Conflict", "Somebody else changed the same files or lines first. The task is open again, "
-               "and this does not count against it."),
+    Definition(
+        "merged", "Merged",
+        "The attempt is part of the result: the test of its task passes, and no test fails that "
+        "passed before.",
+    ),
+    Definition(
+        "failed", "Failed",
+        "Nothing was changed, the test of the task still fails, or another test breaks.",
+    ),
+    Definition(
+        "conflict", "Conflict",
+        "Another worker changed the same files or lines first. The task is open again, and this "
+        "does not count against it.",
+    ),
     Definition("lost", "Lost", "The worker was killed. What it held was given back."),
-    Definition("tries", "Tries", "Edits that a search tried, replies of a model, or runs of a command."),
+    Definition(
+        "tries", "Tries", "Edits that a search tried, replies of a model, or runs of a command."
+    ),
 )  # fmt: skip
-"""What the page's words mean."""
+"""What the words of the page mean."""
