@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import alive, until, zombies
 
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.team import sandbox
@@ -468,19 +469,6 @@ def marker():
     folder.rmdir()
 
 
-def alive(marker: Path) -> list[int]:
-    """Processes that have the marker in their command line, environment or mounts."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            for name in ("cmdline", "environ", "mountinfo"):
-                with contextlib.suppress(OSError):
-                    if marker.name.encode() in (entry / name).read_bytes():
-                        found.append(int(entry.name))
-                        break
-    return found
-
-
 def parent(marker: Path, code: str, seconds: float):
     """A process that runs a sandbox, which can be told by its readable folder."""
     context = multiprocessing.get_context("forkserver")
@@ -491,14 +479,6 @@ def parent(marker: Path, code: str, seconds: float):
     )  # fmt: skip
     process.start()
     return process
-
-
-def until(true, seconds: float) -> bool:
-    """Whether something is true before so many seconds are over."""
-    end = time.monotonic() + seconds
-    while not (found := true()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return bool(found)
 
 
 @needs_sandbox
@@ -536,12 +516,3 @@ def test_a_sandbox_ends_at_its_deadline_though_nobody_outside_ends_it(marker):
     assert until(lambda: not set(alive(marker)) - {process.pid} - zombies(inside), 10)
     process.kill()
     process.join()
-
-
-def zombies(pids: set[int]) -> set[int]:
-    found = set()
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            found |= {pid} if state == "Z" else set()
-    return found
