@@ -11,7 +11,7 @@ from disjoint import disjoint_plan
 
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
-from counterpoint.team.keys import blotted, without_secrets
+from counterpoint.team.keys import Blotter, blotted, without_secrets
 from counterpoint.team.loop import run_team
 from counterpoint.team.plan import WorkerPlan, WorkPlan
 from counterpoint.team.sandbox import Limits, ready
@@ -44,7 +44,7 @@ def start(tmp_path, command, n=1, **more):
 def test_a_key_reaches_the_command_alone_and_is_written_nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_API_KEY", KEY)
     command = (
-        'echo "my key is $MY_API_KEY"; echo $MY_API_KEY > leaked.txt; '
+        'echo "my key is $MY_API_KEY"; printf "%s" "${MY_API_KEY%abcdef}"; sleep .3; echo abcdef; echo $MY_API_KEY > leaked.txt; '
         'test "$MY_API_KEY" = "sk-0123456789abcdef" && echo good > f1.txt; exit 1'
     )
     state = start(tmp_path, command, pass_env=("MY_API_KEY",))
@@ -55,6 +55,7 @@ def test_a_key_reaches_the_command_alone_and_is_written_nowhere(tmp_path, monkey
     told_of = everything(state.folder).replace(command.encode(), b"")
     assert KEY.encode() not in told_of.replace(b'= \\"sk-0123456789abcdef\\"', b"")
     assert "[hidden]" in state.queue.attempts()[0]["note"]
+    assert (state.folder / "logs" / "1.log").read_text() == "my key is [hidden]\n[hidden]\n"
     refused = [e for e in state.queue.events() if "not taken" in e["text"]]
     assert refused[0]["meta"]["refused"] == ["leaked.txt"]
     monkeypatch.delenv("MY_API_KEY")
@@ -107,6 +108,16 @@ def test_names_of_secrets(name, hidden):
 
 def test_the_longest_value_is_blotted_first_and_short_ones_never():
     assert blotted("abcdefgh abcdef a", ["abcdef", "abcdefgh", "a"]) == "[hidden] [hidden] a"
+
+
+def test_a_secret_in_pieces_is_blotted_and_nothing_else_is_held_back():
+    said: list[bytes] = []
+    blotter = Blotter(said.append, [KEY, "hunter2"])
+    for piece in (b"a sk-01", b"23456789ab", b"cdef b sk-", b"other hunter", b"2hunt"):
+        blotter.hear(piece)
+    assert b"".join(said) == b"a [hidden] b sk-other [hidden]"
+    blotter.close()
+    assert b"".join(said) == b"a [hidden] b sk-other [hidden]hunt"
 
 
 def test_work_of_an_agent_whose_time_is_over_is_tested_all_the_same(tmp_path):

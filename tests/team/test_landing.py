@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,12 +73,15 @@ def test_work_is_not_blamed_for_what_another_worker_landed_during_its_tests(
 
 
 def test_a_test_that_another_worker_made_pass_may_not_be_broken(tmp_path, monkeypatch):
-    state = begun(tmp_path, 3, "planner_workers")
-    state = replace(state, plan=replace(state.plan, protect_runner=False))  # the script may change
+    plan = disjoint_plan(tmp_path / "repo", 3)
+    script = tmp_path / "repo" / "run.sh"
+    script.write_text(script.read_text().replace("grep -q good f$i.txt;",
+                      "grep -q good f$i.txt && ! grep -qs $i stop.txt;"))  # fmt: skip
+    state = TeamState(tmp_path / "run", plan, "planner_workers", 2)
+    state.create()
     turn.plan(state, "planner")
     first, second = (state.queue.claim(n, lease_seconds=60, reserve=1) for n in ("a", "b"))
-    script = b"echo ok - t1; echo not ok - t2; echo not ok - t3\n"
-    made, base = made_of(state, first, {"f1.txt": b"good\n", "run.sh": script})
+    made, base = made_of(state, first, {"f1.txt": b"good\n", "stop.txt": b"2\n"})
     real, calls = turn.run_tests, []
 
     def while_another_lands(plan, content, **more):

@@ -17,7 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.output import print_json, print_result, printable, say
+from counterpoint.cli.team_follow import follow
 from counterpoint.errors import SettingError, WorkerError
+from counterpoint.team.deliver import PATCH, require_branch
 from counterpoint.team.loop import EPISODES, Progress, run_team
 from counterpoint.team.plan import TopologyName, read_plan
 from counterpoint.team.results import result_of
@@ -45,7 +47,8 @@ class TeamCommand:
       counterpoint team run plan.toml                                       one agent, in a loop
       counterpoint team run plan.toml --topology planner_workers --workers 4
       counterpoint team run plan.toml --topology flat_locks --budget tries=5000,seconds=600
-      counterpoint team status counterpoint-out/team/solo-1
+      counterpoint team run plan.toml --branch mended
+      counterpoint team status counterpoint-out/team/solo-1 --follow
     """
 
     action: Annotated[Literal["run", "status"], tyro.conf.Positional]
@@ -66,6 +69,10 @@ class TeamCommand:
     """Of all chance."""
     out: Path | None = None
     """Folder of the run; default counterpoint-out/team/TOPOLOGY-WORKERS."""
+    branch: str = ""
+    """Of `run`: the new branch of your repository that the result is fetched into in the end."""
+    follow: bool = False
+    """Of `status`: show who works at what, until the run is over."""
     json: bool = False
     """Print the result as JSON alone."""
 
@@ -74,6 +81,8 @@ class TeamCommand:
         if self.action == "status":
             state = TeamState.load(self.where)
             require_sound(state.queue)
+            if self.follow:
+                follow(self.where)
             shown = result_of(state)
             print_json(shown) if self.json else print_result(*tables(shown))
             return 0
@@ -81,7 +90,9 @@ class TeamCommand:
         folder = self.out or DEFAULT_OUT / f"{self.topology}-{workers}"
         plan = read_plan(self.where)
         state = TeamState(folder, plan, self.topology, workers, seed=self.seed,
-                          **read_budget(self.budget))  # fmt: skip
+                          branch=self.branch, **read_budget(self.budget))  # fmt: skip
+        if self.branch:
+            require_branch(plan.source, self.branch)
         require_ready()
         state.create()
         return work_on(folder, self.json)
@@ -103,6 +114,8 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
     else:
         print_result(*tables(document))
         say(f"record: {folder / EPISODES}; counterpoint audit reads it")
+        if (folder / PATCH).exists():
+            say(f"patch: {folder / PATCH}; git am applies it")
         say(f"result: git fetch {shlex.quote(document['repository'])} main")
     return 0 if document["verdict"] == "done" else 1
 

@@ -33,6 +33,12 @@ class Task:
     """How large it looks: 1 is small."""
     priority: int = 0
     """The highest goes first."""
+    title: str = ""
+    """What it is called in messages of commits."""
+    depends_on: tuple[str, ...] = ()
+    """Ids of the tasks that have to be done before."""
+    check: str = ""
+    """A command that has to exit with status 0, besides the test."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Claim:
 
 
 LOST = "nobody works on it any more"
+BREAKS = "breaks"
+"""How the reason begins if an attempt merged, and tests then failed."""
 ALIKE = 3
 """So many failures in a row with one reason end a run."""
 
@@ -100,15 +108,13 @@ class Attempts(Ledger):
         """The attempts that wait to be merged, oldest first."""
         with self._open() as connection:
             rows = connection.execute(
-                "SELECT a.*, t.text, t.test, t.files AS tfiles, t.size, t.priority FROM attempts a "
-                "JOIN tasks t ON t.id=a.task WHERE a.status='handed' ORDER BY a.id"
+                "SELECT * FROM attempts WHERE status='handed' ORDER BY id"
             ).fetchall()
-        found = []
-        for row in rows:
-            task = Task(row["task"], row["text"], row["test"], tuple(json.loads(row["tfiles"])),
-                        row["size"], row["priority"])  # fmt: skip
-            found.append((Claim(row["id"], row["token"], task, row["reserved"]), dict(row)))
-        return found
+            tasks = {row["id"]: task_of(row) for row in connection.execute("SELECT * FROM tasks")}
+        return [
+            (Claim(row["id"], row["token"], tasks[row["task"]], row["reserved"]), dict(row))
+            for row in rows
+        ]
 
     def merging(self, claim: Claim, landed: str, parent: str) -> None:
         """Say which commit is about to become the head, before it does.
@@ -160,6 +166,18 @@ class Attempts(Ledger):
             self._held(connection, claim)
             _finish(connection, claim.attempt, status, why)
             _reopen(connection, claim.task.id, counts=status == "failed")
+
+    def last_failure(self, task: str) -> tuple[int, str] | None:
+        """Returns the number and the reason of a task's newest attempt if it failed by itself."""
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT id, status, note FROM attempts WHERE task=? AND "
+                "status IN ('failed','conflict') ORDER BY id DESC LIMIT 1",
+                (task,),
+            ).fetchone()
+        if row is None or (row["status"] == "conflict" and not row["note"].startswith(BREAKS)):
+            return None
+        return int(row["id"]), str(row["note"])
 
     def last_reason(self) -> str:
         """Returns who failed last, at what and why; nothing where nobody did."""
@@ -278,3 +296,10 @@ def _reopen(connection: sqlite3.Connection, task: str, *, counts: bool) -> None:
         "status=CASE WHEN tries_left-? > 0 THEN 'open' ELSE 'given_up' END WHERE id=?",
         (int(counts), int(counts), task),
     )
+
+
+def task_of(row: sqlite3.Row) -> Task:
+    """The task in a row of the book."""
+    return Task(row["id"], row["text"], row["test"], tuple(json.loads(row["files"])), row["size"],
+                row["priority"], row["title"] or row["id"], tuple(json.loads(row["depends"])),
+                row["checked"])  # fmt: skip

@@ -79,6 +79,24 @@ def _found(
     return {**from_tap(ended.output)}, ""
 
 
+def check_fails(plan: WorkPlan, check: str, content: Content) -> str:
+    """Returns why the check of a task fails on the files of a commit, or "" if it does not.
+
+    Args:
+        plan: has the limits.
+        check: a shell line; nothing is run where it is empty.
+        content: of the commit.
+    """
+    if not check:
+        return ""
+    ended = run(["/bin/sh", "-c", check], content, plan.limits, env=plan.env,
+                readable=plan.readable_folders, bring=False)  # fmt: skip
+    if ended.status == 0 and not ended.stopped:
+        return ""
+    said = " ".join((ended.output + " " + ended.errors).split())[-300:]
+    return f"the check fails: {ended.stopped or f'status {ended.status}'}: {said}"
+
+
 def from_tap(output: str) -> dict[str, bool]:
     """Test to whether it passed, from the Test Anything Protocol; of a repeated name the worst."""
     found: dict[str, bool] = {}

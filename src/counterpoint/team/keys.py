@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from counterpoint.errors import SettingError
@@ -53,6 +53,38 @@ def blotted(text: str, secrets: Iterable[str]) -> str:
         if len(value) >= SHORTEST:
             text = text.replace(value, BLOT)
     return text
+
+
+class Blotter:
+    """Bytes on their way to a log, without the values of secrets, whole or cut into pieces.
+
+    Args:
+        hear: what gets them; None for nobody.
+        secrets: the values.
+    """
+
+    def __init__(self, hear: Callable[[bytes], None] | None, secrets: Collection[str]) -> None:
+        self._hear = hear
+        self._values = sorted((value.encode() for value in secrets if len(value) >= SHORTEST),
+                              key=len, reverse=True)  # fmt: skip
+        self._held = b""
+
+    def hear(self, data: bytes) -> None:
+        """Pass bytes on, but for an end that may be the beginning of a secret."""
+        text = self._held + data
+        for value in self._values:
+            text = text.replace(value, BLOT.encode())
+        keep = max((n for value in self._values for n in range(1, len(value))
+                    if text.endswith(value[:n])), default=0)  # fmt: skip
+        self._held = text[len(text) - keep :]
+        if self._hear and len(text) > keep:
+            self._hear(text[: len(text) - keep])
+
+    def close(self) -> None:
+        """Pass on what was held back: it was no secret."""
+        if self._hear and self._held:
+            self._hear(self._held)
+        self._held = b""
 
 
 def holds(data: bytes, secrets: Iterable[str]) -> bool:

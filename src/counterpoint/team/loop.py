@@ -21,6 +21,7 @@ from counterpoint.readers.episodes import encode
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.lock import Lock
 from counterpoint.team.attempts import ALIKE
+from counterpoint.team.deliver import deliver
 from counterpoint.team.keys import passed
 from counterpoint.team.results import episode_of, result_of
 from counterpoint.team.sandbox import require_ready, run
@@ -142,6 +143,8 @@ def run_team(
             queue.tick(members.begun)
             queue.close_session()
             document = write_result(state)
+        if queue.fact("verdict"):
+            deliver(state)
         return document
     finally:
         lock.release()
@@ -220,7 +223,7 @@ def _work(state: TeamState, members: _Members, tell: Progress) -> None:
         counts = queue.counts()
         may = not _over(state, members.begun)
         spent_all = state.budget.used_up(queue.spent()) or _alike(state, members.begun)
-        open_now = counts.get("open", 0) if may and not spent_all else 0
+        open_now = queue.ready() if may and not spent_all else 0
         handed = counts.get("handed", 0)
         if handed and "merger" not in members.running:
             members.start("merge", "merger")

@@ -11,18 +11,21 @@ Paths are relative to the file. Start with `read_plan`.
 
 from __future__ import annotations
 
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.team.sandbox import Limits
+from counterpoint.team.taskfile import read_tasks, require_order
 
+_AUTHOR = re.compile(r"[^<>\n]{1,200}+<[^<>\n]{1,200}+>")
 TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
 """How a working team is organized: one worker; equals that lock the files they change; equals that
 find out in the end whether somebody was faster; workers that hand their work up to one who
@@ -81,6 +84,12 @@ class TaskPlan:
     """Where the work is."""
     priority: int = 0
     """The highest goes first."""
+    title: str = ""
+    """What it is called; in a file of tasks it is the id where there is none."""
+    depends_on: tuple[str, ...] = ()
+    """Ids of the tasks that have to be done before."""
+    check: str = ""
+    """A command that has to exit with status 0 in the sandbox, besides the test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +131,10 @@ class WorkPlan:
     worker: WorkerPlan = field(default_factory=WorkerPlan)
     """Who works."""
     task: tuple[TaskPlan, ...] = ()
-    """What is to be done. Without any, each failing test is a task."""
+    """What is to be done. Without any, each failing test is a task. `tasks = "FILE"` in a plan adds
+    those of a file (`read_tasks`)."""
+    from_tests: bool = False
+    """Whether each failing test is a task besides those that are listed."""
     limits: Limits = field(default_factory=Limits)
     """What code in the sandbox may use."""
     lease_seconds: float = 300.0
@@ -131,6 +143,13 @@ class WorkPlan:
     """How often a task is tried before it is given up."""
     iterations: int = 20
     """How often the judge may go on."""
+    notes: str = ""
+    """A file in the repository in which a worker leaves notes for its next attempt. It is kept from
+    one fresh context to the next, even if the attempt fails."""
+    author: str = ""
+    """Who commits, `Name <mail>`; without it each member under its own name."""
+    message: str = ""
+    """The message of a commit: `{task}` is the task's id, `{title}` its title."""
     folder: str = ""
     """Where the plan was; paths are relative to it. It is made absolute at once."""
 
@@ -141,6 +160,11 @@ class WorkPlan:
         for name, least in (("attempts", 1), ("iterations", 1), ("lease_seconds", 0.1)):
             if not getattr(self, name) >= least:
                 raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {least}")
+        if self.author and not _AUTHOR.fullmatch(self.author):
+            raise SettingError(f"got author {self.author!r}; wanted one such as 'Name <mail>'")
+        notes = PurePosixPath(self.notes)
+        if self.notes and (notes.is_absolute() or ".." in notes.parts or self.notes != str(notes)):
+            raise SettingError(f"got notes {self.notes!r}; wanted a path in the repository")
         worker = self.worker
         if worker.minutes is not None and not 0 < worker.minutes <= 1440:
             raise SettingError(f"got minutes={worker.minutes}; wanted more than 0, at most 1440")
@@ -152,7 +176,8 @@ class WorkPlan:
             raise SettingError('got a worker of kind "model"; wanted its model and base_url')
         if len({one.id for one in self.task}) < len(self.task):
             raise SettingError("got two tasks of one id; wanted each of them once")
-        for command in (self.tests, worker.command):
+        require_order({one.id: one.depends_on for one in self.task})
+        for command in (self.tests, worker.command, *(one.check for one in self.task)):
             try:
                 shlex.split(command)
             except ValueError as error:
@@ -193,6 +218,10 @@ def read_plan(path: Path) -> WorkPlan:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read {path} ({why}); wanted a TOML file") from error
+    if isinstance(named := told.pop("tasks", None), str):
+        told["task"] = [*told.get("task", ()), *read_tasks(path.absolute().parent / named)]
+    elif named is not None:
+        raise SettingError(f"got tasks = {named!r} in {path}; wanted the name of a file")
     return plan_from({**told, "folder": str(path.absolute().parent)}, str(path))
 
 

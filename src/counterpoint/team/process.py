@@ -11,7 +11,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ CHUNK = 1 << 16
 AROUND_SECONDS, AROUND_BYTES = 4.0, 1e7
 """For laying out files and packing them, beside what the command may take; and one more second
 for so many bytes that go in."""
+Hear = Callable[[bytes], None]
 PATIENCE_SECONDS = 5.0
 """For a sandbox to end that has said all it had to say."""
 
@@ -50,7 +51,7 @@ class Said:
 
 def converse(
     tool: str, limits: Limits, readable: Sequence[Path], network: bool, feed: bytes,
-    shown: Mapping[str, bytes], objects: int,
+    shown: Mapping[str, bytes], objects: int, hear: Hear | None = None,
 ) -> Said:  # fmt: skip
     """Begin a sandbox, feed it, and read all it says; nothing of it runs on afterwards.
 
@@ -65,6 +66,7 @@ def converse(
         feed: standard input of the first program.
         shown: path inside to files that can only be read; `/inside.py` is the first program.
         objects: bytes of git's objects, which are not charged to the limits.
+        hear: called with output and errors as they come.
 
     Raises:
         SettingError: as `walls`.
@@ -85,7 +87,7 @@ def converse(
                 os.close(handle)
         stopped = "the sandbox"
         try:
-            (output, errors, packed), stopped = _heard(process, feed, result, limits, begun)
+            (output, errors, packed), stopped = _heard(process, feed, result, limits, begun, hear)
         finally:
             os.close(result)
             status = _end(process, lifeline, patience=0.0 if stopped else PATIENCE_SECONDS)
@@ -133,7 +135,12 @@ def _in_memory(data: bytes) -> int:
 
 
 def _heard(
-    process: subprocess.Popen[bytes], feed: bytes, result: int, limits: Limits, begun: float
+    process: subprocess.Popen[bytes],
+    feed: bytes,
+    result: int,
+    limits: Limits,
+    begun: float,
+    hear: Hear | None,
 ) -> tuple[tuple[bytes, bytes, bytes], str]:
     """Feed it, read all it says up to the limits; what it said, and which limit was hit."""
     assert process.stdin is not None
@@ -167,6 +174,8 @@ def _heard(
                     continue
                 data = os.read(key.fd, CHUNK)
                 said[key.fd] += data
+                if hear is not None and data and key.fd != result:
+                    hear(data)
                 if not data:
                     watch.unregister(key.fd)
                     open_ends.discard(key.fd)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from counterpoint.team.attempts import Attempts, Claim, Task
+from counterpoint.team.attempts import Attempts, Claim, Task, task_of
 from counterpoint.team.budget import Budget, spent_in
 from counterpoint.team.ledger import say_in
 
@@ -32,9 +32,10 @@ class Queue(Attempts):
             before = connection.total_changes
             connection.executemany(
                 "INSERT OR IGNORE INTO tasks (id, text, test, files, size, priority, status, "
-                "tries_left, added) VALUES (?,?,?,?,?,?,'open',?,?)",
-                [(t.id, t.text, t.test, json.dumps(t.files), t.size, t.priority, tries, time.time())
-                 for t in tasks],
+                "tries_left, added, title, depends, checked) "
+                "VALUES (?,?,?,?,?,?,'open',?,?,?,?,?)",
+                [(t.id, t.text, t.test, json.dumps(t.files), t.size, t.priority, tries, time.time(),
+                  t.title, json.dumps(t.depends_on), t.check) for t in tasks],
             )  # fmt: skip
             return connection.total_changes - before
 
@@ -48,6 +49,20 @@ class Queue(Attempts):
                 [(tries, one) for one in ids],
             )
             return connection.total_changes - before
+
+    def ready(self) -> int:
+        """Returns how many open tasks wait for no other one."""
+        with self._open() as connection:
+            return len(_ready(connection))
+
+    def settle(self, passed: Iterable[str]) -> None:
+        """Tasks are done whose test passes and that have no further check."""
+        with self._change() as connection:
+            connection.executemany(
+                "UPDATE tasks SET status='done' WHERE test=? AND checked='' "
+                "AND status IN ('open','given_up')",
+                [(test,) for test in passed if test],
+            )
 
     def claim(
         self,
@@ -74,11 +89,7 @@ class Queue(Attempts):
                 return None
             if budget is not None and budget.tries is not None:
                 reserve = min(reserve, budget.tries - spent.tries)
-            rows = connection.execute(
-                "SELECT * FROM tasks WHERE status='open' ORDER BY priority DESC, tries_left DESC, "
-                "added, id"
-            ).fetchall()
-            tasks = [_task(row) for row in rows]
+            tasks = _ready(connection)
             if not tasks:
                 return None
             index: int | None = 0
@@ -101,6 +112,11 @@ class Queue(Attempts):
             return Claim(int(cursor.lastrowid or 0), token, task, reserve)
 
 
-def _task(row: sqlite3.Row) -> Task:
-    return Task(row["id"], row["text"], row["test"], tuple(json.loads(row["files"])), row["size"],
-                row["priority"])  # fmt: skip
+def _ready(connection: sqlite3.Connection) -> list[Task]:
+    """The open tasks that wait for no other one, in the order in which they are taken."""
+    rows = connection.execute(
+        "SELECT * FROM tasks ORDER BY priority DESC, tries_left DESC, added, id"
+    ).fetchall()
+    left = {row["id"] for row in rows if row["status"] != "done"}
+    tasks = [task_of(row) for row in rows if row["status"] == "open"]
+    return [task for task in tasks if left.isdisjoint(task.depends_on)]

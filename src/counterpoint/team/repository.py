@@ -55,13 +55,15 @@ class Repository:
 
     Args:
         path: of the bare repository.
+        author: who commits, `Name <mail>`; without it whoever `commit` names.
 
     Raises:
         RunError: something else is there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, author: str = "") -> None:
         self.path = path.absolute()
+        self.author = author
         make_ours(self.path)
         told = self.path / PREFIX
         self.prefix = told.read_text("utf-8", "surrogateescape") if told.is_file() else ""
@@ -88,7 +90,7 @@ class Repository:
         pipe = strange_file(source / ".git", links=True)
         if pipe is not None:
             raise RunError(f"{shown(str(pipe))} is a pipe or a device; wanted files and folders")
-        found = _enclosing(source)
+        found = enclosing(source)
         if found is None:
             git("init", "--quiet", "--bare", "--template=", str(path))
             make_ours(path)
@@ -148,8 +150,9 @@ class Repository:
     def commit(self, tree: str, parents: Sequence[str], message: str, author: str = "team") -> str:
         """A commit of a tree."""
         before = [word for parent in parents for word in ("-p", _name(parent))]
+        name, _, mail = (self.author or f"{author} <{author}@localhost>").partition("<")
         who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
-               for key, value in (("NAME", author), ("EMAIL", f"{author}@localhost"))}  # fmt: skip
+               for key, value in (("NAME", name.strip()), ("EMAIL", mail[:-1]))}  # fmt: skip
         text = message.encode("utf-8", "backslashreplace")
         return self._git("commit-tree", _name(tree), *before, "-F", "-", data=text, env=who)
 
@@ -220,6 +223,11 @@ class Repository:
         tree, *names = [part for part in parts if part]
         return Merge(tree) if told.returncode == 0 else Merge(None, tuple(dict.fromkeys(names)))
 
+    def patch(self, base: str, head: str) -> bytes:
+        """The commits from one to the other, as `git am` takes them."""
+        return self._bytes("format-patch", "--stdout", "--binary", "--no-signature",
+                           f"{base}..{head}")  # fmt: skip
+
     def content(self, commit: str) -> Content:
         """The files of a commit or tree."""
         return Content(self, commit)
@@ -288,7 +296,7 @@ def _name(text: str) -> str:
     return text
 
 
-def _enclosing(source: Path) -> tuple[Path, str] | None:
+def enclosing(source: Path) -> tuple[Path, str] | None:
     """The repository that a folder is the top of, or in whose HEAD it is, and its place there."""
     source = source.resolve()
     if (source / "HEAD").is_file() and (source / "objects").is_dir():

@@ -86,12 +86,14 @@ def result_of(state: TeamState) -> dict[str, Any]:
 def unfinished(tasks: list[dict[str, Any]], attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The tasks that are not done, each with its last reason and how often it was tried."""
     rows = []
-    for task in tasks:
-        if task["status"] == "done":
-            continue
+    left = {task["id"]: task for task in tasks if task["status"] != "done"}
+    for task in left.values():
         of = [a for a in attempts if a["task"] == task["id"]]
         notes = [a["note"] for a in of if a["status"] in ("failed", "conflict", "lost")]
+        waits = [name for name in json.loads(task["depends"]) if name in left]
         reason = notes[-1] if notes else "under way" if of else "not tried"
+        if waits and not notes:
+            reason = f"waits for {', '.join(waits)}"
         rows.append({"task": task["id"], "reason": reason, "attempts": len(of)})
     return rows
 

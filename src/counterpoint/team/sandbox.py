@@ -23,7 +23,7 @@ from counterpoint.team.cgroups import not_enforced
 from counterpoint.team.content import Content, File
 from counterpoint.team.limits import Limits as Limits
 from counterpoint.team.process import PYTHON as PYTHON
-from counterpoint.team.process import converse
+from counterpoint.team.process import Hear, converse
 from counterpoint.team.transfer import Brought, way_in, way_out
 
 INSTALL = "apt-get install bubblewrap"
@@ -91,6 +91,7 @@ def run(
     bring: bool = True,
     report: bool = False,
     keep_setup: bool = False,
+    hear: Hear | None = None,
 ) -> Ended:
     """Run a command in a sandbox of its own, in the folder `/task`.
 
@@ -111,6 +112,7 @@ def run(
         bring: whether changed files come out.
         keep_setup: whether what the command leaves in `/setup` comes out.
         report: whether a runner of tests can report, to the descriptor in COUNTERPOINT_REPORT.
+        hear: called with output and errors as they come.
 
     Raises:
         MissingPackageError: there is no bubblewrap.
@@ -135,7 +137,8 @@ def run(
     feed = b"".join([json.dumps(told).encode(), b"\n", *body, stdin])
     inside = files("counterpoint.team").joinpath("inside.py").read_bytes()
     shown = {"/inside.py": inside, **(given or {})}
-    said = converse(tool, limits, readable, network, feed, shown, told["pack"] + told["setup"])
+    objects = told["pack"] + told["setup"]
+    said = converse(tool, limits, readable, network, feed, shown, objects, hear)
     brought = None if said.stopped else way_out(said.result, set(told["hidden"]))
     stopped = said.stopped or said.met or "the sandbox"
     if brought is not None:

@@ -3,6 +3,7 @@
 team.json       plan, topology, workers, budget, seed: written once
 repo.git        the repository, bare; the branch main is the result
 queue.sqlite    tasks, attempts, locks, events
+logs/           what each attempt said, and notes/, what members noted for themselves
 result.json     what came of it, and episodes.jsonl, the record that audits read
 lock            held while a process runs the team
 """
@@ -64,6 +65,8 @@ class TeamState:
     """Paid for models."""
     seal: str = ""
     """What says that it was started in this folder; see `strangers.seal`."""
+    branch: str = ""
+    """The new branch of the plan's repository that has the result in the end; "" is none."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder.absolute())  # git runs in other folders
@@ -98,7 +101,7 @@ class TeamState:
         passed(plan)
         make_folder(self.folder)
         Repository.copy(self.plan.source, self.folder / REPOSITORY)
-        Queue(self.folder / QUEUE)
+        self.queue.put("base", self.repository.head())
         facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
                  if f.name not in ("folder", "plan")}  # fmt: skip
         document = {"schema": SCHEMA, "version": __version__, **facts, "seal": seal(self.folder),
@@ -144,4 +147,4 @@ class TeamState:
     @cached_property
     def repository(self) -> Repository:
         """Its repository."""
-        return Repository(self.folder / REPOSITORY)
+        return Repository(self.folder / REPOSITORY, self.plan.author)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import sys
 import time
@@ -24,10 +25,12 @@ from counterpoint.errors import (
     SettingError,
     WorkerError,
 )
-from counterpoint.team.checks import Results, run_tests
+from counterpoint.team.attempts import BREAKS
+from counterpoint.team.checks import Results, check_fails, run_tests
 from counterpoint.team.choice import apart, by_payoff
 from counterpoint.team.content import Content
 from counterpoint.team.gate import counted, held
+from counterpoint.team.memory import AttemptLog, keep_notes, told_again, with_notes
 from counterpoint.team.paths import shown
 from counterpoint.team.queue import Claim, Task
 from counterpoint.team.repository import Repository
@@ -81,19 +84,26 @@ def plan(state: TeamState, member: str) -> int:
     queue.put("planned", head)
     if queue.fact("first") is None:
         queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
-    if told.task:
-        tasks = [Task(t.id, t.text or t.id, t.test, t.files, 1, t.priority) for t in told.task
-                 if not (t.test and t.test in results.passed)]  # fmt: skip
-    else:
-        failed = sorted(results.failed)
-        where = _located(state, member, content, failed)
-        tasks = [Task(test, f"Make the test {test} pass.", test, *where.get(test, ((), 1)))
-                 for test in failed]  # fmt: skip
+    tasks = [Task(t.id, t.text or t.title or t.id, t.test, t.files, 1, t.priority, t.title,
+                  t.depends_on, t.check) for t in told.task
+             if t.check or not (t.test and t.test in results.passed)]  # fmt: skip
+    if told.from_tests or not told.task:
+        tasks += _tasks_of_tests(state, member, content, results)
     new = queue.add(tasks, told.attempts)
     again = queue.reopen([t.id for t in tasks], told.attempts)
     queue.say(member, "message", f"{len(tasks)} things to do, {new} of them new, {again} again",
               "workers", tasks=[t.id for t in tasks])  # fmt: skip
     return 0
+
+
+def _tasks_of_tests(
+    state: TeamState, member: str, content: Content, results: Results
+) -> list[Task]:
+    """A task for each failing test that no task of the plan names."""
+    failed = sorted(results.failed - {task.test for task in state.plan.task})
+    where = _located(state, member, content, failed)
+    return [Task(test, f"Make the test {test} pass.", test, *where.get(test, ((), 1)))
+            for test in failed]  # fmt: skip
 
 
 def _located(
@@ -132,13 +142,17 @@ def work(state: TeamState, member: str) -> int:
     if state.topology == "flat_locks":
         _take_locks(state, claim)
     base, passed = standing(state)
-    if claim.task.test and claim.task.test in passed:
+    if claim.task.test and claim.task.test in passed and not claim.task.check:
         queue.needless(claim)
         return 0
     keep = tuple(sorted(passed))
+    claim = told_again(state, claim)
     repository = state.repository
-    made = do_task(told, claim.task, repository.content(base), keep, claim.reserved,
-                   state.seed * 100_003 + claim.attempt)  # fmt: skip
+    content = with_notes(state, member, repository.content(base))
+    made = do_task(told, claim.task, content, keep, claim.reserved,
+                   state.seed * 100_003 + claim.attempt,
+                   hear=AttemptLog(state, claim.attempt).hear)  # fmt: skip
+    made = keep_notes(state, member, made, content)
     queue.note(claim, base=base, cost=made.cost, note=made.note[:500],
                tokens=made.usage.tokens, dollars=made.usage.dollars)  # fmt: skip
     _say_unknown(state, member, made.usage)
@@ -155,7 +169,7 @@ def work(state: TeamState, member: str) -> int:
     if tree == repository.tree(base):
         queue.failed(claim, "failed", made.note or "nothing was changed")
         return 0
-    commit = repository.commit(tree, (base,), _message(claim), member)
+    commit = repository.commit(tree, (base,), _message(state, claim), member)
     changed = [shown(path) for path in repository.changed(base, commit)]
     queue.note(claim, made=commit, files=changed)
     queue.say(member, "action", f"edits {', '.join(changed)[:500]}", task=claim.task.id,
@@ -183,10 +197,12 @@ def judge(state: TeamState, member: str) -> int:
     results = tested(state, state.repository.head())
     if results.problem:
         return _no_tests(state, member, results)
-    wanted = {row["test"] for row in queue.tasks() if row["test"]}
-    failing = sorted(wanted - results.passed) or sorted(
-        row["id"] for row in queue.tasks() if not row["test"] and row["status"] != "done"
-    )
+    queue.settle(results.passed)
+    tasks = queue.tasks()
+    wanted = {row["test"] for row in tasks if row["test"]}
+    undone = {row["id"] for row in tasks if row["status"] != "done"
+              and (row["checked"] or not row["test"])}  # fmt: skip
+    failing = sorted((wanted - results.passed) | undone)
     before = queue.fact("failing")
     queue.put("failing", failing)
     iteration = queue.fact("iteration", 0) + 1
@@ -224,12 +240,14 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
                 queue.failed(claim, "conflict", f"conflict in {', '.join(merged.conflicts)}")
                 return
             tree = held(state.plan, repository, head, merged.tree)
-            new = repository.commit(tree, (head,), _message(claim), "merge")
+            new = repository.commit(tree, (head,), _message(state, claim), "merge")
         content = counted(state.plan, repository.content(new), queue.fact("planned", base))
         results = run_tests(state.plan, content, files=tasks_of(state))
         broken = sorted(required - results.passed)
-        if results.problem or broken or (claim.task.test and claim.task.test not in results.passed):
-            why = results.problem or f"breaks {', '.join(broken) or claim.task.test}"
+        why = results.problem
+        if broken or (claim.task.test and claim.task.test not in results.passed):
+            why = why or f"{BREAKS} {', '.join(broken) or claim.task.test}"
+        if why := why or check_fails(state.plan, claim.task.check, content):
             queue.failed(claim, "failed" if head == base else "conflict", why[:500])
             return
         queue.renew(claim, state.plan.lease)
@@ -272,7 +290,12 @@ def _say_unknown(state: TeamState, member: str, usage: Usage) -> None:
         state.queue.say(member, "action", why, unknown=unknown)
 
 
-def _message(claim: Claim) -> str:
+def _message(state: TeamState, claim: Claim) -> str:
+    """The message of a commit, as the plan words it."""
+    task = claim.task
+    if state.plan.message:
+        named = {"{title}": task.title or task.id, "{task}": task.id}
+        return re.sub(r"\{(?:title|task)\}", lambda found: named[found[0]], state.plan.message)
     return f"{claim.task.id}\n\nTask: {claim.task.id}\nAttempt: {claim.attempt}"
 
 

@@ -16,10 +16,11 @@ from counterpoint.team.checks import run_tests
 from counterpoint.team.content import FILE, PROGRAM, Content, File
 from counterpoint.team.gate import Gate
 from counterpoint.team.gate import is_protected as is_protected
-from counterpoint.team.keys import blotted, holds, passed
+from counterpoint.team.keys import Blotter, blotted, holds, passed
 from counterpoint.team.layout import Layout
 from counterpoint.team.paths import shown as printed
 from counterpoint.team.plan import WorkPlan
+from counterpoint.team.process import Hear
 from counterpoint.team.queue import Task
 from counterpoint.team.sandbox import RESULTS, Ended, run
 from counterpoint.team.searching import search
@@ -54,7 +55,7 @@ class Made:
 
 def do_task(
     plan: WorkPlan, task: Task, content: Content, keep: tuple[str, ...], tries: int, seed: int,
-    speaker: Speaker | None = None,
+    speaker: Speaker | None = None, hear: Hear | None = None,
 ) -> Made:  # fmt: skip
     """Work at one task on the files of a commit, with nothing remembered.
 
@@ -66,6 +67,7 @@ def do_task(
         tries: what it may cost.
         seed: of all chance.
         speaker: who answers instead of the plan's model.
+        hear: called with what a command or a model says, as it comes.
 
     Raises:
         WorkerError: the model's server refuses every request: another attempt is in vain.
@@ -74,8 +76,9 @@ def do_task(
     if kind == "search":
         return _allowed(plan, _search(plan, task, content, keep, tries, seed), content)
     if kind == "command":
-        return _allowed(plan, _command(plan, task, content), content)
-    return _allowed(plan, _model(plan, task, content, tries, seed, speaker), content)
+        return _allowed(plan, _command(plan, task, content, hear), content)
+    return _allowed(plan, _model(plan, task, content, tries, seed, speaker, hear),
+                    content)  # fmt: skip
 
 
 def _search(
@@ -85,7 +88,7 @@ def _search(
     return Made(found.files, (), found.tries, found.note)
 
 
-def _command(plan: WorkPlan, task: Task, content: Content) -> Made:
+def _command(plan: WorkPlan, task: Task, content: Content, hear: Hear | None) -> Made:
     line = plan.worker.command.replace("{task}", shlex.quote(task.text)).replace(
         "{test}", shlex.quote(task.test)
     )
@@ -93,9 +96,11 @@ def _command(plan: WorkPlan, task: Task, content: Content) -> Made:
     told = note.encode()
     command = ["/usr/bin/env", f"{VARIABLE}={RESULTS}", "/bin/sh", "-c", line]
     keys = passed(plan)
+    heard = Blotter(hear, keys.values())
     ended = run(command, content, plan.worker_limits, env={**plan.env, **keys},
                 readable=plan.readable_folders, network=plan.worker.network, stdin=told,
-                beside={TASK_FILE: told})  # fmt: skip
+                beside={TASK_FILE: told}, hear=heard.hear)  # fmt: skip
+    heard.close()
     ended = without_values(ended, keys.values())
     said = " ".join((ended.output + " " + ended.errors).split())[-400:]
     usage = read_usage(ended.results)
@@ -121,7 +126,7 @@ def _left(ended: Ended) -> dict[str, str]:
 
 def _model(
     plan: WorkPlan, task: Task, content: Content, tries: int, seed: int,
-    speaker: Speaker | None,
+    speaker: Speaker | None, hear: Hear | None,
 ) -> Made:  # fmt: skip
     """Show a model the task and the files, and let it write files anew until the test passes."""
     if speaker is None:
@@ -148,6 +153,8 @@ def _model(
             raise WorkerError(str(reply.error))
         if reply.error is not None:
             return Made(cost=cost, note=reply.error, usage=usage)
+        if hear is not None:
+            hear(reply.text.encode(errors="replace") + b"\n")
         new = _written(reply.text, content)
         layout = Layout(content.entries)
         bad = {path: why for path, file in new.items()

@@ -1,0 +1,56 @@
+"""`counterpoint team status --follow`: who works at what, until the run is over."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from counterpoint.cli.output import say
+from counterpoint.runs.lock import is_locked
+from counterpoint.team.memory import log_tail
+from counterpoint.team.state import LOCK, TeamState
+
+PAUSE_SECONDS = 0.5
+_AT_WORK = ("running", "handed", "merging")
+
+
+def follow(folder: Path) -> None:
+    """Show a run until no process runs it: a table in a terminal, otherwise a line a change."""
+    state, console = TeamState.load(folder), Console(stderr=True)
+    if console.is_terminal:
+        with Live(_table(state), console=console, auto_refresh=False) as live:
+            while is_locked(state.folder / LOCK):
+                live.update(_table(state), refresh=True)
+                time.sleep(PAUSE_SECONDS)
+        return
+    shown: set[tuple[int, str]] = set()
+    while is_locked(state.folder / LOCK):
+        for row in _under_way(state):
+            if (key := (row["id"], row["status"])) not in shown:
+                shown.add(key)
+                say(f"{row['worker']}: {row['task']}, {row['status']}")
+        time.sleep(PAUSE_SECONDS)
+
+
+def _under_way(state: TeamState) -> list[dict[str, Any]]:
+    return [row for row in state.queue.attempts() if row["status"] in _AT_WORK]
+
+
+def _table(state: TeamState) -> Table:
+    """Who works at what, since when, and the last line that it said."""
+    counts = state.queue.counts()
+    title = f"{counts.get('done', 0)} of {sum(counts.values())} done"
+    table = Table("worker", "task", "seconds", "last line", box=SIMPLE_HEAD, title=title)
+    for row in _under_way(state):
+        said = log_tail(state.folder, row["id"], 200).splitlines()
+        since = f"{time.time() - row['started']:.0f}"
+        cells = (row["worker"], row["task"], since, said[-1] if said else row["status"])
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
