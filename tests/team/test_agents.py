@@ -44,7 +44,8 @@ def start(tmp_path, command, n=1, **more):
 def test_a_key_reaches_the_command_alone_and_is_written_nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_API_KEY", KEY)
     command = (
-        'echo "my key is $MY_API_KEY"; printf "%s" "${MY_API_KEY%abcdef}"; sleep .3; echo abcdef; echo $MY_API_KEY > leaked.txt; '
+        'echo "my key is $MY_API_KEY"; printf "%s" "${MY_API_KEY%abcdef}"; sleep .3; '
+        "echo abcdef; echo $MY_API_KEY > leaked.txt; "
         'test "$MY_API_KEY" = "sk-0123456789abcdef" && echo good > f1.txt; exit 1'
     )
     state = start(tmp_path, command, pass_env=("MY_API_KEY",))

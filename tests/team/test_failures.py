@@ -92,7 +92,7 @@ def test_failures_that_are_alike_end_a_run_and_a_resumed_one_goes_on(tmp_path, c
     assert main(["team", "status", str(state.folder)]) == 0
     shown = capsys.readouterr().out
     assert "0 of 5 done" in shown
-    assert "not done: t1 (1 attempts): status 127" in shown
+    assert "not done: t1 (1 attempt): status 127" in shown
     document = json.loads((state.folder / "team.json").read_bytes())
     document["plan"]["worker"]["command"] = WRITE  # the agent is there now
     (state.folder / "team.json").write_text(json.dumps(document))

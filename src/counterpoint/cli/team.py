@@ -17,8 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.output import print_json, print_result, printable, say
+from counterpoint.cli.results import PAGE
 from counterpoint.cli.team_follow import follow
 from counterpoint.errors import SettingError, WorkerError
+from counterpoint.report import write_report
+from counterpoint.report.numerals import counted
 from counterpoint.team.deliver import PATCH, require_branch
 from counterpoint.team.loop import EPISODES, Progress, run_team
 from counterpoint.team.plan import TopologyName, read_plan
@@ -41,7 +44,8 @@ class TeamCommand:
     of one commit; what it makes is merged only if no test that passed fails. Your repository is
     never written to: the result is the branch main of the repository in the run's folder.
 
-    `status` shows a run, under way or over; `counterpoint resume FOLDER` goes on with one.
+    `status` shows a run, under way or over, and draws its page; `counterpoint resume FOLDER` goes
+    on with one.
 
     Examples:
       counterpoint team run plan.toml                                       one agent, in a loop
@@ -84,7 +88,9 @@ class TeamCommand:
             if self.follow:
                 follow(self.where)
             shown = result_of(state)
+            page = write_report(shown, self.where)
             print_json(shown) if self.json else print_result(*tables(shown))
+            say(f"page: {page}")
             return 0
         workers = self.workers or (1 if self.topology == "solo" else 4)
         folder = self.out or DEFAULT_OUT / f"{self.topology}-{workers}"
@@ -104,7 +110,8 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
         with shown_progress() as tell:
             document = run_team(folder, tell, trust)
     except (KeyboardInterrupt, SystemExit):
-        say(f"counterpoint: the team is stopped; counterpoint resume {folder} goes on")
+        again = shlex.quote(str(folder))
+        say(f"counterpoint: the team is stopped; counterpoint resume {again} goes on")
         raise
     except WorkerError as error:
         say(f"counterpoint: {error}")
@@ -113,6 +120,7 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
         print_json(document)
     else:
         print_result(*tables(document))
+        say(f"page: {folder / PAGE}")
         say(f"record: {folder / EPISODES}; counterpoint audit reads it")
         if (folder / PATCH).exists():
             say(f"patch: {folder / PATCH}; git am applies it")
@@ -184,29 +192,34 @@ def tables(document: Mapping[str, Any]) -> list[Any]:
         ("verdict", document["verdict"] or "not over"),
         ("tasks done", f"{document['done']} of {document['tasks']}, {large['done']} of "
                        f"{large['tasks']} large ones"),
-        ("tries", f"{document['tries']} in {document['attempts']} attempts"),
+        ("tries", f"{document['tries']} in {counted(document['attempts'], 'attempt')}"),
         ("seconds", f"{document['seconds']:.1f}"),
         ("throughput", f"{_number(speed['per_1000_tries'])} tasks in 1,000 tries, "
                        f"{_number(speed['per_minute'])} a minute"),
         ("conflicts", f"{document['conflicts']}, {_share(document['wasted'])} of the tries"),
         ("failed, lost", f"{document['failed']}, {document['lost']}"),
-        ("tokens", f"{document['tokens']:,}{_unknown(document, 'tokens')}"),
-        ("dollars", f"{document['dollars']:.2f}{_unknown(document, 'dollars')}"),
+        ("tokens", _used(document, "tokens", ",d")),
+        ("dollars", _used(document, "dollars", ".2f")),
         ("waiting for locks", f"{_share(document['lock_wait'])} of the workers' time"),
         ("lines made in vain", _share(document["churn"])),
     ]  # fmt: skip
     for name, told in rows:
         table.add_row(name, Text(str(told)))
-    title = (f"{document['name']}: {document['topology']}, {document['workers']} workers: "
+    title = (f"{document['name']}: {document['topology']}, "
+             f"{counted(document['workers'], 'worker')}: "
              f"{document['done']} of {document['tasks']} done")  # fmt: skip
-    left = [Text(f"not done: {one['task']} ({one['attempts']} attempts): {one['reason']}")
-            for one in document["unfinished"]]  # fmt: skip
+    left = [Text(f"not done: {one['task']} ({counted(one['attempts'], 'attempt')}): "
+                 f"{one['reason']}") for one in document["unfinished"]]  # fmt: skip
     return [Text(title), table, *left]
 
 
-def _unknown(document: Mapping[str, Any], name: str) -> str:
-    count = document["unknown"][name]
-    return f" and what {count} of {document['attempts']} attempts do not know" if count else ""
+def _used(document: Mapping[str, Any], name: str, form: str) -> str:
+    """What was used, and how many attempts did not report it."""
+    count, attempts = document["unknown"][name], document["attempts"]
+    if count and count == attempts:
+        return "not reported"
+    known = f"{document[name]:{form}}"
+    return f"{known}; {count} of {counted(attempts, 'attempt')} did not report" if count else known
 
 
 def _number(value: float | None) -> str:

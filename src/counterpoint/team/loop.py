@@ -18,6 +18,7 @@ from typing import Any
 
 from counterpoint.errors import WorkerError
 from counterpoint.readers.episodes import encode
+from counterpoint.report.page import write_report
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.lock import Lock
 from counterpoint.team.attempts import ALIKE
@@ -170,8 +171,9 @@ def set_up(state: TeamState) -> None:
 
 
 def write_result(state: TeamState) -> dict[str, Any]:
-    """Write down what came of a team so far, and return it."""
+    """Write down what came of a team so far, and draw its page; the document."""
     document = result_of(state)
+    write_report(document, state.folder)
     write_atomically(state.folder / RESULT, json.dumps(document))
     write_atomically(state.folder / EPISODES, encode(episode_of(state)))
     return document

@@ -10,6 +10,7 @@ from typing import Any
 from counterpoint import __version__
 from counterpoint.records import Episode, Event
 from counterpoint.team.choice import LARGE
+from counterpoint.team.memory import log_tail
 from counterpoint.team.state import REPOSITORY, SCHEMA, TeamState
 
 
@@ -23,7 +24,7 @@ def result_of(state: TeamState) -> dict[str, Any]:
     or were lost, `churn` the share of lines added that are gone in the end. `large` are tasks that
     can be edited in half as many ways again as the median one. `unknown` counts the attempts whose
     tokens or dollars nobody knows: the sums leave them out. `unfinished` has the last reason of
-    each task that is not done.
+    each task that is not done, `history` every attempt, with the end of its log.
     """
     queue, repository = state.queue, state.repository
     attempts, tasks = queue.attempts(), queue.tasks()
@@ -77,10 +78,26 @@ def result_of(state: TeamState) -> dict[str, Any]:
         "wasted": wasted / cost if cost else None,
         "churn": 1 - kept / added if added else None,
         "unfinished": unfinished(tasks, attempts),
+        "history": history(state, attempts),
         "large": {"tasks": len(large), "done": sum(task["status"] == "done" for task in large)},
         "repository": str(state.folder / REPOSITORY),
         "head": repository.head(),
     }
+
+
+def history(state: TeamState, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every attempt: who tried what and when, what it cost, why it ended, the end of its log."""
+    begun = min((a["started"] for a in attempts), default=0.0)
+    return [
+        {
+            "id": a["id"], "task": a["task"], "worker": a["worker"], "status": a["status"],
+            "started": a["started"] - begun, "ended": a["ended"] and a["ended"] - begun,
+            "cost": a["cost"] or 0, "tokens": a["tokens"], "dollars": a["dollars"],
+            "note": a["note"] or "", "files": json.loads(a["files"] or "[]"),
+            "log": log_tail(state.folder, a["id"]).splitlines(),
+        }
+        for a in attempts
+    ]  # fmt: skip
 
 
 def unfinished(tasks: list[dict[str, Any]], attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
