@@ -10,7 +10,7 @@ from pathlib import Path
 from counterpoint.errors import RunError, SettingError
 from counterpoint.runs.files import write_atomically
 from counterpoint.team.git import attempt, git
-from counterpoint.team.repository import enclosing
+from counterpoint.team.sources import enclosing
 from counterpoint.team.state import TeamState
 
 PATCH = "result.patch"

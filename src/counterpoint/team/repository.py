@@ -29,6 +29,7 @@ from counterpoint.team.git import (
 )
 from counterpoint.team.layout import Layout
 from counterpoint.team.paths import refused, shown
+from counterpoint.team.sources import enclosing, snapshot
 
 BRANCH = "refs/heads/main"
 PREFIX = "work-folder"
@@ -95,7 +96,7 @@ class Repository:
             git("init", "--quiet", "--bare", "--template=", str(path))
             make_ours(path)
             made = cls(path)
-            made._start(made.commit(_snapshot(path, source), (), "the folder as it was found"))
+            made._start(made.commit(snapshot(path, source), (), "the folder as it was found"))
             return made
         top, prefix = found
         head = attempt("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
@@ -294,26 +295,3 @@ def _name(text: str) -> str:
     if OID.fullmatch(text) is None:
         raise RunError(f"got {shown(text)!r}; wanted the whole name of a commit or tree")
     return text
-
-
-def enclosing(source: Path) -> tuple[Path, str] | None:
-    """The repository that a folder is the top of, or in whose HEAD it is, and its place there."""
-    source = source.resolve()
-    if (source / "HEAD").is_file() and (source / "objects").is_dir():
-        return source, ""
-    for top in (source, *source.parents):
-        if (top / ".git").exists():
-            if top == source:
-                return top, ""
-            prefix = source.relative_to(top).as_posix()
-            known = attempt("-C", str(top), "cat-file", "-t", f"HEAD:{prefix}")
-            return (top, prefix + "/") if known.stdout.strip() == b"tree" else None
-    return None
-
-
-def _snapshot(path: Path, folder: Path) -> str:
-    """The tree of the files of a folder that is no repository, byte for byte."""
-    with own_index(path) as own:
-        env = {**own, "GIT_WORK_TREE": str(folder), "GIT_DIR": str(path)}
-        git("add", "--all", "--", ".", env=env, cwd=folder)
-        return git("write-tree", env=env).decode().strip()
