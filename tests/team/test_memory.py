@@ -61,6 +61,27 @@ def test_notes_of_a_team_stay_out_of_the_history_and_never_conflict(tmp_path):
     assert sorted(kept) == ["t1", "t2", "t3", "t4"]
 
 
+@needs_sandbox
+@pytest.mark.parametrize("conflicts", ["again", "agent"])
+def test_a_conflict_is_handed_to_an_agent_with_what_the_attempt_had_changed(tmp_path, conflicts):
+    agent = (
+        "if grep -q 'did this on an older commit' TASK.md; then "
+        "echo handed; grep '^+by hand' TASK.md | cut -c2- >> list.txt; "
+        "else sleep .6; echo 'by hand {test}' >> list.txt; fi; " + WRITE
+    )
+    plan = disjoint_plan(tmp_path / "repo", 3, agent, conflicts=conflicts)
+    (tmp_path / "repo" / "list.txt").write_text("first\n")
+    state = TeamState(tmp_path / "run", plan, "flat_optimistic", 3)
+    state.create()
+    told = run_team(state.folder)
+    assert told["done"] == 3
+    assert told["conflicts"] >= 1
+    lines = state.repository.content(told["head"])["list.txt"].decode().split("\n")
+    assert sorted(lines) == ["", "by hand t1", "by hand t2", "by hand t3", "first"]
+    logs = {log_tail(state.folder, row["id"]) for row in state.queue.attempts()}
+    assert logs == ({"", "handed"} if conflicts == "agent" else {""})
+
+
 def test_a_log_keeps_its_end_within_its_limit(tmp_path):
     plan = disjoint_plan(tmp_path / "repo", 1)
     state = TeamState(tmp_path / "run", plan, "solo", 1)

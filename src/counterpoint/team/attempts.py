@@ -179,6 +179,18 @@ class Attempts(Ledger):
             return None
         return int(row["id"]), str(row["note"])
 
+    def last_conflict(self, task: str) -> tuple[int, str, str, str] | None:
+        """Returns number, reason, base and commit of a task's newest attempt if it conflicted."""
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT id, status, note, base, made FROM attempts WHERE task=? AND "
+                "status IN ('failed','conflict') ORDER BY id DESC LIMIT 1",
+                (task,),
+            ).fetchone()
+        if row is None or row["status"] != "conflict" or not (row["base"] and row["made"]):
+            return None
+        return int(row["id"]), str(row["note"]), str(row["base"]), str(row["made"])
+
     def last_reason(self) -> str:
         """Returns who failed last, at what and why; nothing where nobody did."""
         with self._open() as connection:

@@ -19,6 +19,7 @@ LOGS, NOTES = "logs", "notes"
 MOST_LOG_BYTES = 1 << 18
 MOST_NOTES_BYTES = 1 << 20
 TAIL_CHARACTERS = 2000
+MOST_PATCH_CHARACTERS = 20_000
 
 
 class AttemptLog:
@@ -72,8 +73,19 @@ def log_tail(folder: Path, attempt: int, characters: int = TAIL_CHARACTERS) -> s
 def told_again(state: TeamState, claim: Claim) -> Claim:
     """Returns the claim with a task that says why its last attempt failed, if one did.
 
-    A conflict over files that another worker changed is no failing of the attempt and is not told.
+    A conflict over files that another worker changed is no failing of the attempt. It is told, with
+    what the attempt had changed, only where the plan hands conflicts to an agent.
     """
+    clash = state.queue.last_conflict(claim.task.id) if state.plan.conflicts == "agent" else None
+    if clash is not None:
+        attempt, reason, base, made = clash
+        patch = state.repository.patch(base, made).decode(errors="replace")
+        text = (
+            f"{claim.task.text}\n\nAttempt {attempt} did this on an older commit, and then "
+            f"{reason}. Bring what it changed together with what is here now. Its change:\n"
+            f"{patch[:MOST_PATCH_CHARACTERS]}"
+        )
+        return replace(claim, task=replace(claim.task, text=text))
     failed = state.queue.last_failure(claim.task.id)
     if failed is None:
         return claim

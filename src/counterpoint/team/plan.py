@@ -139,6 +139,9 @@ class WorkPlan:
     """What code in the sandbox may use."""
     lease_seconds: float = 300.0
     """How long a task is a worker's own."""
+    conflicts: Literal["again", "agent"] = "again"
+    """What becomes of work that meets another's: the task is done again from where all are now; or
+    it is handed to an agent, whose task then holds the patch of the earlier attempt too."""
     attempts: int = 4
     """How often a task is tried before it is given up."""
     iterations: int = 20
