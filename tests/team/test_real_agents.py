@@ -12,12 +12,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from coding_models import PROMPT_TOKENS, REPLY_TOKENS, CodingModel
+from shared import shared_folder
 
 from counterpoint.cli.main import main
 from counterpoint.team.sandbox import ready
@@ -45,10 +45,7 @@ def block(name: str) -> str:
 @pytest.fixture
 def usage() -> Iterator[Path]:
     """A folder that everybody can read, with the script of the documentation in it."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "usage.py").write_text(block("usage.py"))
+    with shared_folder({"usage.py": block("usage.py")}) as folder:
         yield folder
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import shutil
-import subprocess
-import sys
-import tarfile
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from real_pytest import pytest_plan, write
+from real_pytest import BUGS, pytest_plan, toolz_with_bugs, write
 
 from counterpoint.cli.main import main
 from counterpoint.team import turn
@@ -182,33 +179,9 @@ def test_every_edit_is_a_program_and_some_edit_undoes_it(compare, operate):
     assert swapped
 
 
-BUGS = (
-    ("itertoolz.py", "return len(seq) == len(set(seq))", "==", "!="),
-    ("itertoolz.py", "if val not in seen:", "not in", "in"),
-    ("itertoolz.py", "itertools.islice(seq, 0, None, n)", "0", "1"),
-    ("itertoolz.py", "if k not in d:\n            if is_no_default", "not in", "in"),
-    ("dicttoolz.py", "        if predicate(v):", "if ", "if not "),
-)
-
-
 @pytest.mark.slow
 def test_a_package_from_an_archive_with_five_planted_bugs(tmp_path, capsys):
-    fetched = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
-         "--no-build-isolation", "--dest", str(tmp_path), "toolz==1.0.0"],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    archives = list(tmp_path.glob("toolz-*.tar.gz"))
-    if not archives:
-        pytest.skip(f"toolz cannot be downloaded here: {fetched.stderr.strip()[-200:]}")
-    with tarfile.open(archives[0]) as archive:
-        archive.extractall(tmp_path, filter="data")
-    source = tmp_path / "toolz-1.0.0"
-    for name, line, old, new in BUGS:
-        path = source / "toolz" / name
-        text = path.read_text()
-        assert text.count(line) == 1
-        path.write_text(text.replace(line, line.replace(old, new)))
+    source = toolz_with_bugs(tmp_path)
     plan = pytest_plan(source, LINE, attempts=2, worker=WorkerPlan(tries=400))
     plan = replace(plan, limits=replace(plan.limits, seconds=300))
     found = run_plan(plan, tmp_path, capsys)

@@ -28,7 +28,7 @@ class Limits:
     """Memory of all processes together, in MiB, where this machine has control groups (see
     `cgroups.not_enforced`); elsewhere the address space of each one, of which programs on Node
     reserve 10 GiB and more. Files come on top."""
-    processes: int = 64
+    processes: int = 256
     """Processes and threads at a time."""
     disk_mb: int = 128
     """Of all files in `/task` together, in MiB; they are in memory. `/tmp` and `/dev/shm` have an
