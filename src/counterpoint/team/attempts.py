@@ -167,29 +167,15 @@ class Attempts(Ledger):
             _finish(connection, claim.attempt, status, why)
             _reopen(connection, claim.task.id, counts=status == "failed")
 
-    def last_failure(self, task: str) -> tuple[int, str] | None:
-        """Returns the number and the reason of a task's newest attempt if it failed by itself."""
-        with self._open() as connection:
-            row = connection.execute(
-                "SELECT id, status, note FROM attempts WHERE task=? AND "
-                "status IN ('failed','conflict') ORDER BY id DESC LIMIT 1",
-                (task,),
-            ).fetchone()
-        if row is None or (row["status"] == "conflict" and not row["note"].startswith(BREAKS)):
-            return None
-        return int(row["id"]), str(row["note"])
-
-    def last_conflict(self, task: str) -> tuple[int, str, str, str] | None:
-        """Returns number, reason, base and commit of a task's newest attempt if it conflicted."""
+    def last_ended(self, task: str) -> dict[str, Any] | None:
+        """Returns the newest attempt at a task that failed or conflicted, or None."""
         with self._open() as connection:
             row = connection.execute(
                 "SELECT id, status, note, base, made FROM attempts WHERE task=? AND "
                 "status IN ('failed','conflict') ORDER BY id DESC LIMIT 1",
                 (task,),
             ).fetchone()
-        if row is None or row["status"] != "conflict" or not (row["base"] and row["made"]):
-            return None
-        return int(row["id"]), str(row["note"]), str(row["base"]), str(row["made"])
+        return None if row is None else dict(row)
 
     def last_reason(self) -> str:
         """Returns who failed last, at what and why; nothing where nobody did."""

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
-from counterpoint.team.attempts import Claim
+from counterpoint.team.attempts import BREAKS, Claim
 from counterpoint.team.content import Content, File
 from counterpoint.team.state import TeamState
 from counterpoint.team.workers import Made
@@ -76,23 +76,20 @@ def told_again(state: TeamState, claim: Claim) -> Claim:
     A conflict over files that another worker changed is no failing of the attempt. It is told, with
     what the attempt had changed, only where the plan hands conflicts to an agent.
     """
-    clash = state.queue.last_conflict(claim.task.id) if state.plan.conflicts == "agent" else None
-    if clash is not None:
-        attempt, reason, base, made = clash
-        patch = state.repository.patch(base, made).decode(errors="replace")
-        text = (
-            f"{claim.task.text}\n\nAttempt {attempt} did this on an older commit, and then "
-            f"{reason}. Bring what it changed together with what is here now. Its change:\n"
-            f"{patch[:MOST_PATCH_CHARACTERS]}"
-        )
-        return replace(claim, task=replace(claim.task, text=text))
-    failed = state.queue.last_failure(claim.task.id)
-    if failed is None:
+    last = state.queue.last_ended(claim.task.id)
+    if last is None:
         return claim
-    attempt, reason = failed
-    text = f"{claim.task.text}\n\nAttempt {attempt} at this task failed: {reason}"
-    if tail := log_tail(state.folder, attempt):
-        text += f"\nThe end of its log:\n{tail}"
+    attempt, reason, text = last["id"], last["note"], claim.task.text
+    if last["status"] == "failed" or reason.startswith(BREAKS):
+        text += f"\n\nAttempt {attempt} at this task failed: {reason}"
+        if tail := log_tail(state.folder, attempt):
+            text += f"\nThe end of its log:\n{tail}"
+    elif state.plan.conflicts == "agent" and last["base"] and last["made"]:
+        patch = state.repository.patch(last["base"], last["made"]).decode(errors="replace")
+        text += (
+            f"\n\nAttempt {attempt} did this on an older commit, and then {reason}. Bring what it "
+            f"changed together with what is here now. Its change:\n{patch[:MOST_PATCH_CHARACTERS]}"
+        )
     return replace(claim, task=replace(claim.task, text=text))
 
 
