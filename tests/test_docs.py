@@ -3,12 +3,19 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from counterpoint.cli.main import main
+from counterpoint.team.plan import WorkerPlan, WorkPlan
+from counterpoint.team.sandbox import ready
 from counterpoint.train.language_settings import LanguageSettings
 
 ROOT = Path(__file__).parents[1]
@@ -76,3 +83,51 @@ def test_settings_of_language_models_are_documented_with_their_defaults():
             assert float(said) == real, field.name
         else:
             assert said.lower() == str(real).lower(), field.name
+
+
+TRY_IT = re.compile(r"## Try it\n.*?```sh\n(.*?)```.*?```text\n(.*?)```", re.DOTALL)
+TRIED = [
+    pytest.param(*shown, id=str(page.relative_to(ROOT)))
+    for page in PAGES
+    for shown in TRY_IT.findall(page.read_text(encoding="utf-8"))
+]
+WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+
+
+@pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+@pytest.mark.parametrize(("commands", "shown"), TRIED)
+def test_what_a_page_gives_to_try_prints_what_it_shows(commands, shown, tmp_path):
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "counterpoint"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m counterpoint "$@"\n')
+    command.chmod(0o755)
+    home = tmp_path / "my folder"
+    home.mkdir()
+    env = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"}
+    env["PYTHONPATH"] = str(ROOT / "src")
+    ended = subprocess.run(["sh", "-e", "-c", commands], cwd=home, env=env, text=True,
+                           capture_output=True, timeout=300, check=False)  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert shown.strip() in ended.stdout
+
+
+def test_one_page_gives_a_team_to_try():
+    assert len(TRIED) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "head"), [(WorkPlan, "| key | default |"), (WorkerPlan, "| key in `[worker]` |")]
+)
+def test_the_keys_of_a_plan_are_documented_with_their_defaults(kind, head):
+    page = (ROOT / "docs/capabilities/teams.md").read_text(encoding="utf-8")
+    table = page.partition(head)[2].partition("\n\n")[0]
+    told = {}
+    for names, default in re.findall(r"^\| (`[^|]*`) \| *([^|]*?) *\|", table, re.MULTILINE):
+        told |= dict.fromkeys(re.findall(r"[a-z_]+", names), default.strip("`"))
+    known = {field.name: field.default for field in dataclasses.fields(kind)}
+    for name in ("folder", "worker", "task"):  # made by the reader, or a table of their own
+        known.pop(name, None)
+    assert set(told) - {"tasks"} == set(known)
+    for name, default in told.items():
+        if default and name != "protected":
+            assert tomllib.loads(f"x = {default}")["x"] == known[name], name
