@@ -175,9 +175,8 @@ def _limit(folder: Path, total: str, unified: bool, most: int) -> None:
         _write(folder / "pids.max", most)
     elif unified:
         _write(folder / "memory.max", most)
-        for name, value in (("memory.swap.max", 0), ("memory.oom.group", 1)):
-            if (folder / name).exists():
-                _write(folder / name, value)
+        if (folder / "memory.swap.max").exists():
+            _write(folder / "memory.swap.max", 0)
     else:
         _write(folder / "memory.limit_in_bytes", most)
         if (folder / "memory.memsw.limit_in_bytes").exists():
