@@ -124,7 +124,7 @@ def run(
     tool = shutil.which("bwrap")
     if tool is None:
         raise MissingPackageError(f"agents' code runs in bubblewrap only: {INSTALL}")
-    told, body = way_in(content, limits.disk_mb << 20, beside or {})
+    told, body = way_in(content, limits, beside or {})
     results = (
         f"/tmp/{secrets.token_hex(16)}.xml" if any(RESULTS in word for word in command) else ""
     )

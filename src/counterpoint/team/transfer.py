@@ -14,6 +14,7 @@ from typing import Any
 
 from counterpoint.errors import SettingError
 from counterpoint.team.content import FILE, LINK, PROGRAM, Content, File, Mode
+from counterpoint.team.limits import Limits
 from counterpoint.team.paths import refused, refused_link
 
 
@@ -43,22 +44,22 @@ class Brought:
 
 
 def way_in(
-    content: Content | Mapping[str, bytes | File], room: int, beside: Mapping[str, bytes]
+    content: Content | Mapping[str, bytes | File], limits: Limits, beside: Mapping[str, bytes]
 ) -> tuple[dict[str, Any], list[bytes]]:
     """Returns a head for `inside.py`, and the bytes that follow it.
 
     Args:
         content: a commit's, or path to content.
-        room: bytes that all files together may have.
+        limits: how many bytes and files there may be.
         beside: files in the work folder that are not part of the work.
 
     Raises:
-        SettingError: the files have more bytes than that.
+        SettingError: there are more.
     """
     pack, folder, commit, setup = b"", "", "", b""
     files: dict[str, File | None] = {}
     if isinstance(content, Content):
-        _require_room(content.size, room)
+        _require_room(content.size, len(content.entries), limits)
         pack, folder, commit = content.pack(), content.prefix, content.commit
         setup = content.repository.setup
         files = dict(content.changes)
@@ -69,7 +70,7 @@ def way_in(
     hidden = {folder + path: File(data) for path, data in beside.items()
               if folder + path not in known}  # fmt: skip
     files |= hidden
-    _require_room(sum(len(file.data) for file in files.values() if file), room)
+    _require_room(sum(len(file.data) for file in files.values() if file), len(files), limits)
     rows = [(path, int(file.mode, 8) if file else -1, file.data if file else b"")
             for path, file in files.items()]  # fmt: skip
     head = {"pack": len(pack), "setup": len(setup), "commit": commit, "folder": folder,
@@ -78,11 +79,21 @@ def way_in(
     return head, [setup, pack, *(data for _, _, data in rows)]
 
 
-def _require_room(size: int, room: int) -> None:
-    if size > room:
+def _require_room(size: int, count: int, limits: Limits) -> None:
+    """Return where the files fit.
+
+    Raises:
+        SettingError: they do not; the message names the limit.
+    """
+    what = f"got files of {size / 2**20:.0f} MiB in the repository; the limit"
+    if size > limits.disk_mb << 20:
         raise SettingError(
-            f"got files of {size / 2**20:.0f} MiB in the repository; the limit disk_mb = "
-            f"{room >> 20}: set disk_mb under [limits] in the plan to more"
+            f"{what} disk_mb = {limits.disk_mb}: set disk_mb under [limits] in the plan to more"
+        )
+    if count > limits.files:
+        raise SettingError(
+            f"got {count:,} files in the repository; the limit files = {limits.files}: set files "
+            "under [limits] in the plan to more"
         )
 
 
