@@ -5,6 +5,7 @@
 A package with 40 failing tests in 8 files, a quarter of them with two things wrong; one agent in a
 loop, equals with locks, equals with optimistic concurrency, and workers under a planner who merges,
 at 1 to 8 workers. Each edit takes 10 ms of waiting besides its run, as a model would take longer.
+Where a cell has brackets, they hold the smallest and the largest of the seeds.
 Amdahl's prediction is from the share of the workers' time that a lock was held with one worker.
 """
 
@@ -59,7 +60,7 @@ def one(topology: str, workers: int, seed: int, choose: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="a topology; all without it")
     asked = parser.parse_args()
     print(f"| {' | '.join(COLUMNS)} |")
@@ -82,19 +83,25 @@ def main() -> None:
                     found.append(np.nan if value is None else float(value))
                 return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
 
+            def spread(key: str, rows: list[dict[str, Any]] = rows) -> str:
+                values = [float(row[key]) for row in rows if row[key] is not None]
+                if not values:
+                    return "–"
+                return f"{np.mean(values):.1f} [{min(values):.0f}, {max(values):.0f}]"
+
             speed = mean("done") / mean("seconds")
             if workers == 1:
                 base[name], serial[name] = speed, mean("serial")
             share = serial[name]
             amdahl = 1 / (share + (1 - share) / workers)
             cells = [
-                name, workers, f"{mean('done'):.1f}",
+                name, workers, spread("done"),
                 f"{mean('hard', 'done'):.1f} of {mean('hard', 'tasks'):.1f}",
                 f"{mean('hard', 'tries'):.2f}", f"{mean('tries'):.0f}",
-                f"{mean('throughput', 'per_1000_tries'):.1f}", f"{mean('seconds'):.0f}",
-                f"{mean('seconds_to_20'):.1f}", f"{speed / base[name]:.2f}", f"{amdahl:.2f}",
+                f"{mean('throughput', 'per_1000_tries'):.1f}", spread("seconds"),
+                spread("seconds_to_20"), f"{speed / base[name]:.2f}", f"{amdahl:.2f}",
                 *(f"{mean(key):.3f}" for key in ("lock_wait", "serial")),
-                f"{mean('conflicts'):.1f}", f"{mean('wasted'):.3f}", f"{mean('churn'):.3f}",
+                spread("conflicts"), f"{mean('wasted'):.3f}", f"{mean('churn'):.3f}",
             ]  # fmt: skip
             print(f"| {' | '.join(map(str, cells))} |", flush=True)
     if asked.out:
