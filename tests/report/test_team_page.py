@@ -37,9 +37,9 @@ TEAM = {
 def test_the_page_says_what_is_done_what_it_cost_and_why_the_rest_is_not():
     page = render(TEAM)
     assert "1 of 3 tasks are done: the budget of runs is used up." in page
-    assert "3 attempts in 61 s. 1 conflict, 1 failed attempt." in page
+    assert "3 attempts in 61 s, with 1 conflict, 1 failed attempt." in page
     assert "$0.25" in page
-    assert "2 attempts did not say" in page
+    assert "2 attempts did not report it" in page
     assert "1,234,567" in page
     rows = re.findall(r"<tr.*?</tr>", page, re.DOTALL)
     assert any("t3" in row and "not tried" in row and "not done" in row for row in rows)
@@ -77,3 +77,23 @@ def test_a_part_of_another_type_is_named():
     broken["history"][1]["started"] = "soon"
     with pytest.raises(LogError, match=r"history\[.*started"):
         render(broken)
+
+
+def test_the_reason_of_a_verdict_stands_below_a_short_headline():
+    page = render({**TEAM, "verdict": "3 attempts in a row failed the same way: status 3: x"})
+    headline = re.search(r'<h1 id="verdict">(.*?)</h1>', page)
+    assert headline
+    assert headline[1] == "1 of 3 tasks are done: 3 attempts in a row failed the same way."
+    assert len(headline[1].split()) <= 15
+    assert "The reason was: status 3: x." in page
+
+
+@pytest.mark.parametrize(
+    ("budget", "shown", "absent"),
+    [({"runs": 3, "dollars": None}, "budget of runs", "budget of dollars"),
+     ({"runs": None, "dollars": None}, "no limit", "budget of")],
+)  # fmt: skip
+def test_budgets_that_have_no_limit_are_not_listed(budget, shown, absent):
+    page = render({**TEAM, "budget": budget, "verdict": "done"})
+    assert shown in page
+    assert absent not in page

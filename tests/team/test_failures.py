@@ -87,17 +87,17 @@ def test_failures_that_are_alike_end_a_run_and_a_resumed_one_goes_on(tmp_path, c
     state = team(tmp_path, 5, "my-agent {task}")
     told = run_team(state.folder)
     assert (told["attempts"], told["failed"], told["done"]) == (3, 3, 0)
-    assert told["verdict"].startswith("3 attempts in a row failed alike: status 127: ")
+    assert told["verdict"].startswith("3 attempts in a row failed the same way: status 127: ")
     assert "my-agent" in told["unfinished"][0]["reason"]
     assert main(["team", "status", str(state.folder)]) == 0
     shown = capsys.readouterr().out
-    assert "0 of 5 done" in shown
+    assert "0 of 5 tasks are done: 3 attempts in a row failed the same way." in shown
     assert "not done: t1 (1 attempt): status 127" in shown
     document = json.loads((state.folder / "team.json").read_bytes())
     document["plan"]["worker"]["command"] = WRITE  # the agent is there now
     (state.folder / "team.json").write_text(json.dumps(document))
     assert main(["resume", str(state.folder)]) == 0
-    assert "5 of 5 done" in capsys.readouterr().out
+    assert "5 of 5 tasks are done." in capsys.readouterr().out
 
 
 @needs_sandbox
@@ -107,7 +107,7 @@ def test_failures_with_work_that_lands_between_do_not_end_a_run(tmp_path):
                  more={"attempts": 1, "iterations": 1})  # fmt: skip
     told = run_team(state.folder)
     assert (told["attempts"], told["done"], told["given_up"]) == (5, 1, 4)
-    assert "alike" not in told["verdict"]
+    assert "same way" not in told["verdict"]
 
 
 def test_alike_by_hand(tmp_path):
@@ -141,11 +141,11 @@ def test_exit_status_says_whether_all_is_done(tmp_path, capsys):
         )
 
     assert run("good.toml") == 0
-    assert "3 of 3 done" in capsys.readouterr().out
+    assert "3 of 3 tasks are done." in capsys.readouterr().out
     assert run("bad.toml") == 1
     shown = capsys.readouterr()
     assert "not done: t3" in shown.out
-    assert "3 failed, 0 in conflict, 0 lost" in shown.err
+    assert "3 failed attempts" in shown.err
     assert run("good.toml", "--out", str(tmp_path / "x"), "--budget", "runs=0") == 2
     assert "runs=0; wanted at least 1" in capsys.readouterr().err
 

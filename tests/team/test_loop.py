@@ -109,7 +109,9 @@ def test_what_breaks_a_test_that_passed_is_not_merged(tmp_path):
     told = run_team(state.folder)
     # the third attempt fails as the first two did: the fourth task is not tried
     assert (told["done"], told["given_up"]) == (0, 3)
-    assert told["verdict"].startswith("3 attempts in a row failed alike: breaks tests/test_ok.py")
+    assert told["verdict"].startswith(
+        "3 attempts in a row failed the same way: breaks tests/test_ok.py"
+    )
     assert [one["attempts"] for one in told["unfinished"]] == [1, 1, 1, 0]
     assert landed(state) == Counter()
     assert "breaks tests/test_ok.py::test_ok" in state.queue.attempts()[0]["note"]

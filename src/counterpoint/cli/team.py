@@ -1,4 +1,4 @@
-"""`counterpoint team run PLAN`: a team at work on a repository, and what came of it."""
+"""`counterpoint team run PLAN`: a team at work on a repository, and its result."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from counterpoint.cli.team_follow import follow
 from counterpoint.errors import SettingError, WorkerError
 from counterpoint.report import write_report
 from counterpoint.report.numerals import counted
+from counterpoint.report.team_page import headline
 from counterpoint.team.deliver import PATCH, require_branch
 from counterpoint.team.loop import EPISODES, Progress, run_team
 from counterpoint.team.plan import TopologyName, read_plan
@@ -31,6 +32,8 @@ from counterpoint.team.state import TeamState
 from counterpoint.team.strangers import require_sound
 
 DEFAULT_OUT = Path("counterpoint-out", "team")
+_STATES = {"taken": "under way", "handed": "to merge", "given_up": "given up"}
+_MISSES = {"failed": "failed attempt", "conflicts": "conflict", "lost": "lost attempt"}
 _BUDGET = re.compile(r"(?:(tries|seconds|tokens|runs|dollars)=)?(\d+(?:\.\d+)?)")
 
 
@@ -38,17 +41,19 @@ _BUDGET = re.compile(r"(?:(tries|seconds|tokens|runs|dollars)=)?(\d+(?:\.\d+)?)"
 class TeamCommand:
     """Let a team work on a repository until its tests pass.
 
-    PLAN is a TOML file: the repository, the command that runs its tests, and who works: a search
-    for edits that needs no model, any command, or a model behind a server. Each failing test is a
-    task, unless the plan lists tasks. Every turn starts from nothing, in a sandbox with the files
-    of one commit; what it makes is merged only if no test that passed fails. Your repository is
-    never written to: the result is the branch main of the repository in the run's folder.
+    `team run PLAN` starts a run. PLAN is a TOML file. It names the repository, the command that
+    runs its tests, and the kind of worker: a search for small edits that needs no model, any
+    command, or a model behind a server. Each failing test is a task, unless the plan lists tasks.
+    Every worker starts with a fresh context, in a sandbox with the files of one commit. Its work is
+    merged only if the test of its task passes and no test fails that passed before. The result is
+    the branch main of the repository in the folder of the run; --branch fetches it into yours,
+    where nothing else changes.
 
-    `status` shows a run, under way or over, and draws its page; `counterpoint resume FOLDER` goes
-    on with one.
+    `team status FOLDER` prints how far a run is and draws its page. `counterpoint resume FOLDER`
+    continues a run that was stopped or killed.
 
     Examples:
-      counterpoint team run plan.toml                                       one agent, in a loop
+      counterpoint team run plan.toml                                       one worker, in a loop
       counterpoint team run plan.toml --topology planner_workers --workers 4
       counterpoint team run plan.toml --topology flat_locks --budget tries=5000,seconds=600
       counterpoint team run plan.toml --branch mended
@@ -56,32 +61,32 @@ class TeamCommand:
     """
 
     action: Annotated[Literal["run", "status"], tyro.conf.Positional]
-    """What to do."""
+    """Start a run, or show one."""
     where: Annotated[Path, tyro.conf.Positional]
-    """The plan, or the folder of a run."""
+    """The plan of a new run, or the folder of a run to show."""
     topology: TopologyName = "solo"
-    """One worker; equals who lock the files that they change; equals who find out in the end that
-    somebody was faster; or workers who hand their work up to one who merges."""
+    """Who merges the work: the one worker; every worker, with locks on files; every worker, with
+    conflicts if another one was faster; or one merger for all workers."""
     workers: int | None = None
-    """How many; default 1 of a solo, else 4."""
+    """Number of workers; default 1 for solo, 4 for every other topology."""
     budget: Annotated[str, tyro.conf.arg(metavar="tries=N,runs=R,seconds=S,tokens=T,dollars=D")] = (
         ""
     )
-    """What all may spend together, with commas between; a bare number is tries. A try is an edit, a
-    reply or a run of a command; a run is an attempt at a task."""
+    """Limits of the whole team, separated by commas; a bare number limits tries. A try is an edit,
+    a reply of a model or one run of a command; a run is an attempt at a task."""
     seed: int = 0
-    """Of all chance."""
+    """Seed of all random choices."""
     out: Path | None = None
     """Folder of the run; default counterpoint-out/team/TOPOLOGY-WORKERS."""
     branch: str = ""
-    """Of `run`: the new branch of your repository that the result is fetched into in the end."""
+    """For `run`: the new branch of your repository that gets the result when the run is over."""
     follow: bool = False
-    """Of `status`: show who works at what, until the run is over."""
+    """For `status`: show the work of each worker, until the run is over."""
     json: bool = False
     """Print the result as JSON alone."""
 
     def run(self) -> int:
-        """Work, print."""
+        """Do the work or load it, and print the result."""
         if self.action == "status":
             state = TeamState.load(self.where)
             require_sound(state.queue)
@@ -105,15 +110,16 @@ class TeamCommand:
 
 
 def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
-    """Let the team in a folder work, and print what came of it."""
+    """Let the team in a folder work, and print its result."""
     try:
         with shown_progress() as tell:
             document = run_team(folder, tell, trust)
     except (KeyboardInterrupt, SystemExit):
         again = shlex.quote(str(folder))
-        say(f"counterpoint: the team is stopped; counterpoint resume {again} goes on")
+        say(f"counterpoint: the team is stopped; counterpoint resume {again} continues it")
         raise
     except WorkerError as error:
+        say(f"page: {folder / PAGE}")
         say(f"counterpoint: {error}")
         return 1
     if as_json:
@@ -125,14 +131,24 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
         if (folder / PATCH).exists():
             say(f"patch: {folder / PATCH}; git am applies it")
         say(f"result: git fetch {shlex.quote(document['repository'])} main")
+        if document["branch"]:
+            say(f"branch: {_branch(document, folder)}")
     return 0 if document["verdict"] == "done" else 1
 
 
+def _branch(document: Mapping[str, Any], folder: Path) -> str:
+    """Which branch has the result, or what makes it."""
+    if document["over"]:
+        return f"{document['branch']}, in your repository; git merge takes it over"
+    return (f"{document['branch']} is made when the run is over; counterpoint resume "
+            f"{shlex.quote(str(folder))} continues it")  # fmt: skip
+
+
 def read_budget(told: str) -> dict[str, Any]:
-    """`tries=100,seconds=5` as a mapping.
+    """Returns `tries=100,seconds=5` as a mapping.
 
     Raises:
-        SettingError: one is no number of anything.
+        SettingError: a part has an unknown name, or no number.
     """
     found: dict[str, Any] = {}
     for word in filter(None, told.split(",")):
@@ -148,36 +164,36 @@ def read_budget(told: str) -> dict[str, Any]:
 
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """A line on standard error that is written anew; where that is no terminal, a line a change."""
+    """A line on standard error that is updated in place, or a line for each change if that is no
+    terminal."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("begins") as line:
             yield lambda told: line.update(Text(printable(sentence(told))))
         return
-    last = ""
+    last, reason = "", ""
 
     def tell(told: dict[str, Any]) -> None:
-        nonlocal last
+        nonlocal last, reason
         if (new := f"{told.get('done', 0)} of {_tasks(told)}, {_misses(told)}") != last:
             last = new
-            say(sentence(told))
+            say(sentence({**told, "reason": told["reason"] if told["reason"] != reason else ""}))
+            reason = told["reason"]
 
     yield tell
 
 
 def sentence(told: Mapping[str, Any]) -> str:
-    """How far it is, in a line."""
-    at_work, handed = told.get("taken", 0), told.get("handed", 0)
-    return (
-        f"{told.get('done', 0)} of {_tasks(told)} done, {at_work} under way, {handed} to merge, "
-        f"{told.get('given_up', 0)} given up; {_misses(told)}; {told['spent']} tries, "
-        f"iteration {told['iteration'] + 1}"
-        + (f"; last failure: {told['reason']:.200}" if told["reason"] else "")
-    )
+    """How far a run is, in a line; counts of 0 are left out."""
+    now = [f"{told[key]} {word}" for key, word in _STATES.items() if told.get(key)]
+    parts = [", ".join([f"{told.get('done', 0)} of {_tasks(told)} tasks done", *now]),
+             _misses(told), f"tries: {told['spent']:,}", f"iteration {told['iteration'] + 1}",
+             f"last failure: {told['reason']:.200}" if told["reason"] else ""]  # fmt: skip
+    return "; ".join(filter(None, parts))
 
 
 def _misses(told: Mapping[str, Any]) -> str:
-    return f"{told['failed']} failed, {told['conflicts']} in conflict, {told['lost']} lost"
+    return ", ".join(counted(told[key], noun) for key, noun in _MISSES.items() if told[key])
 
 
 def _tasks(told: Mapping[str, Any]) -> int:
@@ -185,29 +201,29 @@ def _tasks(told: Mapping[str, Any]) -> int:
 
 
 def tables(document: Mapping[str, Any]) -> list[Any]:
-    """What came of it."""
+    """The finding in a sentence, the numbers behind it, and the reason of each task left."""
     table = Table(show_header=False, box=SIMPLE_HEAD)
     large, speed = document["large"], document["throughput"]
     rows = [
-        ("verdict", document["verdict"] or "not over"),
-        ("tasks done", f"{document['done']} of {document['tasks']}, {large['done']} of "
-                       f"{large['tasks']} large ones"),
-        ("tries", f"{document['tries']} in {counted(document['attempts'], 'attempt')}"),
+        ("team", f"{document['name']}: {document['topology']}, "
+                 f"{counted(document['workers'], 'worker')}"),
+        ("reason", document["verdict"].partition(": ")[2]),
+        ("large tasks", large["tasks"] and f"{large['done']} of {large['tasks']} are done"),
+        ("attempts", f"{document['attempts']} in all; {_misses(document) or 'none failed'}"),
+        ("tries", f"{document['tries']:,}"),
         ("seconds", f"{document['seconds']:.1f}"),
-        ("throughput", f"{_number(speed['per_1000_tries'])} tasks in 1,000 tries, "
+        ("throughput", f"{_number(speed['per_1000_tries'])} tasks for 1,000 tries, "
                        f"{_number(speed['per_minute'])} a minute"),
-        ("conflicts", f"{document['conflicts']}, {_share(document['wasted'])} of the tries"),
-        ("failed, lost", f"{document['failed']}, {document['lost']}"),
+        ("wasted", f"{_share(document['wasted'])} of the tries, by conflicts and lost attempts"),
         ("tokens", _used(document, "tokens", ",d")),
         ("dollars", _used(document, "dollars", ".2f")),
         ("waiting for locks", f"{_share(document['lock_wait'])} of the workers' time"),
-        ("lines made in vain", _share(document["churn"])),
+        ("churn", f"{_share(document['churn'])} of added lines are gone in the end"),
     ]  # fmt: skip
     for name, told in rows:
-        table.add_row(name, Text(str(told)))
-    title = (f"{document['name']}: {document['topology']}, "
-             f"{counted(document['workers'], 'worker')}: "
-             f"{document['done']} of {document['tasks']} done")  # fmt: skip
+        if told:
+            table.add_row(name, Text(told))
+    title = headline(document["done"], document["tasks"], document["verdict"])
     left = [Text(f"not done: {one['task']} ({counted(one['attempts'], 'attempt')}): "
                  f"{one['reason']}") for one in document["unfinished"]]  # fmt: skip
     return [Text(title), table, *left]

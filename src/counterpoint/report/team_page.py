@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from counterpoint.report.definitions import Definition
 from counterpoint.report.document import Document
-from counterpoint.report.numerals import ABSENT, counted
+from counterpoint.report.numerals import ABSENT, counted, significant
 from counterpoint.report.settings import flatten, short_first
 from counterpoint.report.svg import Point, element, label, line, picture, shorten
 from counterpoint.report.tables import Cell, Column, Figure, Row, Table
@@ -20,6 +20,8 @@ from counterpoint.report.verdicts import Fact, Verdict
 STYLES = {"merged": "s2", "needless": "s2", "failed": "s3", "conflict": "s1", "lost": "s4"}
 """Status of an attempt to its colour; what is under way has the first."""
 ROW, TOP, LEFT = 22.0, 18.0, 92.0
+LONGEST_REASON = 100
+"""Characters of a reason in the table of attempts; its CSV file and its log have all of it."""
 
 
 def team_page(document: Document, prefix: str) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def team_page(document: Document, prefix: str) -> dict[str, Any]:
         "subject": team.name,
         "details": [f"{team.topology}, {counted(team.workers, 'worker')}"],
         "version": team.version,
-        "verdict": Verdict(headline(team), _why(team), _facts(team)),
+        "verdict": Verdict(headline(team.done, team.tasks, team.verdict), _why(team), _facts(team)),
         "figure": _figure(team, prefix),
         "tasks": _tasks(team, prefix),
         "attempts": _attempts(team, prefix),
@@ -40,36 +42,43 @@ def team_page(document: Document, prefix: str) -> dict[str, Any]:
         "definitions": DEFINITIONS,
         "settings": short_first(list(flatten(
             {"topology": team.topology, "workers": team.workers, "seed": team.seed,
-             **{f"budget of {name}": value for name, value in team.budget.items()},
-             "result": team.repository, "commit": team.head}).items())),
+             **_budgets(team), "repository of the result": team.repository,
+             "commit of the result": team.head}).items())),
     }  # fmt: skip
 
 
-def headline(team: TeamShape) -> str:
-    """The verdict in a sentence."""
-    done = f"{team.done} of {counted(team.tasks, 'task')} {'is' if team.tasks == 1 else 'are'} done"
-    if team.verdict in ("", "done"):
-        return f"{done}{'' if team.verdict else ' so far'}."
-    return f"{done}: {team.verdict}."
+def headline(done: int, tasks: int, verdict: str) -> str:
+    """The verdict in a sentence; the reason that follows its colon is left to the text below."""
+    share = f"{done} of {counted(tasks, 'task')} {'is' if tasks == 1 else 'are'} done"
+    if verdict in ("", "done"):
+        return f"{share}{'' if verdict else ' so far'}."
+    return f"{share}: {verdict.partition(': ')[0]}."
 
 
 def _why(team: TeamShape) -> str:
     lost = [counted(number, name) for number, name in (
         (team.conflicts, "conflict"), (team.failed, "failed attempt"), (team.lost, "lost attempt"),
     ) if number]  # fmt: skip
-    bad = f"{', '.join(lost)}." if lost else "No attempt came to nothing."
+    bad = ", ".join(lost) or "no failed attempt, conflict or lost attempt"
+    reason = team.verdict.partition(": ")[2]
     return (
-        f"{counted(team.attempts, 'attempt')} in {team.seconds:.0f} s. {bad} What was merged "
-        "passes the tests that passed before, and the test of its task."
+        f"{counted(team.attempts, 'attempt')} in {team.seconds:.0f} s, with {bad}. "
+        + (f"The reason was: {reason}. " if reason else "")
+        + "All merged work passes the test of its task and every test that passed before."
     )
+
+
+def _budgets(team: TeamShape) -> dict[str, float | str]:
+    limits = {f"budget of {name}": value for name, value in team.budget.items() if value}
+    return {**limits} if limits else {"budget": "no limit"}
 
 
 def _facts(team: TeamShape) -> tuple[Fact, ...]:
     unknown = team.unknown.get("dollars", 0)
-    below = f"{counted(unknown, 'attempt')} did not say" if unknown else "as the workers report it"
+    below = f"{counted(unknown, 'attempt')} did not report it" if unknown else "as reported"
     dollars = ABSENT if team.dollars is None else f"${team.dollars:.2f}"
     return (
-        Fact("Tries", str(team.tries), "edits, replies or runs of a command"),
+        Fact("Tries", f"{team.tries:,}", "edits, replies or runs of a command"),
         Fact("Tokens", ABSENT if team.tokens is None else f"{team.tokens:,}", "read and written"),
         Fact("Cost", dollars, below),
     )
@@ -79,9 +88,13 @@ def _figure(team: TeamShape, prefix: str) -> Figure:
     """Who worked when: a row for each worker, a bar for each attempt."""
     rows = [(a.worker, a.id, a.task, a.status, a.started, a.ended) for a in team.history]
     used = list(dict.fromkeys(STYLES.get(a.status, "s0") for a in team.history))
-    names = {"s2": "merged", "s3": "failed", "s1": "conflict", "s4": "lost", "s0": "under way"}
+    names = {"s2": "merged or needless", "s3": "failed", "s1": "conflict", "s4": "lost",
+             "s0": "under way"}  # fmt: skip
+    caption = "Each bar is an attempt, from its start to its end. It leads to its row below."
+    if team.topology == "planner_workers":
+        caption += " Bars of a worker overlap while the merger has its earlier work."
     return Figure(
-        "timeline", "A bar is an attempt, from its start to its end. Its number leads to its row.",
+        "timeline", caption,
         f"{prefix}-timeline.csv", ("worker", "attempt", "task", "status", "started", "ended"), rows,
         _timeline(team, 900.0, "wide"), _timeline(team, 340.0, "narrow"),
         keys=tuple((style, names[style]) for style in used),
@@ -103,7 +116,8 @@ def _timeline(team: TeamShape, width: float, key: str) -> Markup:
         base = height - 26
         parts.append(line((x(share * end), TOP), (x(share * end), base), "grid"))
         anchor = "end" if share == 1 else "middle"
-        parts.append(label(f"{share * end:.4g} s", x(share * end), base + 16, "tick", anchor))
+        text = f"{significant(share * end)} s"
+        parts.append(label(text, x(share * end), base + 16, "tick", anchor))
     for attempt in team.history:
         start, stop = x(attempt.started), x(attempt.ended or end)
         corner: Point = (start, TOP + ROW * workers.index(attempt.worker) + 3)
@@ -128,24 +142,28 @@ def _tasks(team: TeamShape, prefix: str) -> Table:
     for task in known:
         tried = sum(a.task == task for a in team.history)
         state, reason = ("not done", reasons[task]) if task in reasons else ("done", "")
-        rows.append(Row((Cell(task, (task,)), Cell(state, (state,)), Cell(str(tried), (tried,)),
-                         Cell(reason, (reason,)))))  # fmt: skip
-    return Table("tasks", "Every task, those that are not done first.", columns, tuple(rows),
+        cells = (Cell(task, (task,)), Cell(state, (state,)), Cell(str(tried), (tried,)),
+                 Cell(reason, (reason,)))  # fmt: skip
+        rows.append(Row(cells if reasons else cells[:-1]))
+    return Table("tasks", "All tasks. Those that are not done come first.",
+                 columns if reasons else columns[:-1], tuple(rows),
                  f"{prefix}-tasks.csv")  # fmt: skip
 
 
 def _attempts(team: TeamShape, prefix: str) -> Table:
     columns = (
-        Column("Attempt", ("attempt",), numeric=False), Column("Task", ("task",), numeric=False),
-        Column("Worker", ("worker",), numeric=False), Column("Status", ("status",), numeric=False),
-        Column("Seconds", ("seconds",), missing="it is under way"), Column("Tries", ("tries",)),
-        Column("Tokens", ("tokens",), missing="the worker did not say"),
-        Column("Dollars", ("dollars",), missing="the worker did not say"),
+        *(Column(name, (name.lower(),), numeric=False)
+          for name in ("Attempt", "Status", "Task", "Worker")),
+        Column("Seconds", ("seconds",), missing="the attempt is under way"),
+        Column("Tries", ("tries",)),
+        Column("Tokens", ("tokens",), missing="not reported"),
+        Column("Dollars", ("dollars",), missing="not reported"),
         Column("Files and reason", ("files", "note"), numeric=False),
     )  # fmt: skip
     rows = tuple(Row(_cells(a), "quiet" if a.status in ("failed", "lost") else "")
                  for a in team.history)  # fmt: skip
-    return Table("attempts", "Every attempt, in order.", columns, rows, f"{prefix}-attempts.csv")
+    caption = "All attempts, by their start. The number of an attempt leads to its log."
+    return Table("attempts", caption, columns, rows, f"{prefix}-attempts.csv")
 
 
 def _cells(a: AttemptShape) -> tuple[Cell, ...]:
@@ -153,11 +171,15 @@ def _cells(a: AttemptShape) -> tuple[Cell, ...]:
     files = ", ".join(a.files[:8]) + (f" and {len(a.files) - 8} more" if len(a.files) > 8 else "")
     return (
         Cell(str(a.id), (a.id,), link=f"log-{a.id}" if a.log else "", name=f"attempt-{a.id}"),
-        Cell(a.task, (a.task,)), Cell(a.worker, (a.worker,)), Cell(a.status, (a.status,)),
+        Cell(a.status, (a.status,)), Cell(a.task, (a.task,)), Cell(a.worker, (a.worker,)),
         _optional(seconds, ".1f"), Cell(str(a.cost), (a.cost,)), _optional(a.tokens, ",d"),
         _optional(a.dollars, ".3f"),
-        Cell(files or "no files", (files, a.note), lines=(a.note,) if a.note else ()),
+        Cell(files or "no files", (files, a.note), lines=(_short(a.note),) if a.note else ()),
     )  # fmt: skip
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
 
 
 def _optional(value: float | int | None, form: str) -> Cell:
@@ -167,19 +189,26 @@ def _optional(value: float | int | None, form: str) -> Cell:
 DEFINITIONS: Sequence[Definition] = (
     Definition(
         "merged", "Merged",
-        "The attempt is part of the result: the test of its task passes, and no test fails that "
-        "passed before.",
+        "The attempt is part of the result: the test of its task passes, and so does every test "
+        "that passed before.",
+    ),
+    Definition(
+        "needless", "Needless",
+        "The test of the task passed already when the attempt began, so no work was done.",
     ),
     Definition(
         "failed", "Failed",
-        "Nothing was changed, the test of the task still fails, or another test breaks.",
+        "The attempt changed nothing, the test of its task still fails, or a test that passed now "
+        "fails.",
     ),
     Definition(
         "conflict", "Conflict",
         "Another worker changed the same files or lines first. The task is open again, and this "
         "does not count against it.",
     ),
-    Definition("lost", "Lost", "The worker was killed. What it held was given back."),
+    Definition(
+        "lost", "Lost", "The worker was killed, or its lease expired. Its task is open again."
+    ),
     Definition(
         "tries", "Tries", "Edits that a search tried, replies of a model, or runs of a command."
     ),

@@ -21,7 +21,7 @@ class AttemptShape(Struct):
     tokens: int | None = None
     dollars: float | None = None
     log: list[str] = field(default_factory=list)
-    """The last lines of what it said."""
+    """The last lines of its log."""
 
 
 class UnfinishedShape(Struct):

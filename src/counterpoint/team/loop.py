@@ -193,7 +193,7 @@ def _loop(state: TeamState, members: _Members, tell: Progress) -> None:
             queue.put("verdict", f"the budget of {over} is used up")
         if alike and queue.fact("verdict") != "done":
             queue.put("verdict", "")  # it is no verdict on the tasks: a resumed run goes on
-            queue.put("stopped", f"{ALIKE} attempts in a row failed alike: {alike}")
+            queue.put("stopped", f"{ALIKE} attempts in a row failed the same way: {alike}")
             return
         if queue.fact("verdict"):
             return

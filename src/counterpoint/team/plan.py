@@ -143,7 +143,7 @@ class WorkPlan:
     """What becomes of work that meets another's: the task is done again from where all are now; or
     it is handed to an agent, whose task then holds the patch of the earlier attempt too."""
     attempts: int = 4
-    """How often a task is tried before it is given up."""
+    """Failed attempts at a task before it is given up; the next iteration opens it again."""
     iterations: int = 20
     """How often the judge may go on."""
     notes: str = ""

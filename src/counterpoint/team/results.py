@@ -1,4 +1,4 @@
-"""What came of a working team: a document of numbers, and the record of who did what."""
+"""The result of a team at work: a document of numbers, and the record of every event."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from counterpoint.team.state import REPOSITORY, SCHEMA, TeamState
 
 
 def result_of(state: TeamState) -> dict[str, Any]:
-    """The document of schema `counterpoint.team/1`.
+    """Returns the document of schema `counterpoint.team/1`.
 
+    `over` says whether the run has ended, so that `resume` has nothing to do and `branch` is made.
     `throughput` is tasks merged for each 1,000 tries and for each minute. `serial` is the share of
     the work that cannot be done side by side: under the lock on the file that was locked longest,
-    or by the one who merges; None where nothing is known to be. `lock_wait` is the share of the
+    or by the merger; None if it is not known. `lock_wait` is the share of the
     workers' time that they waited for a lock, `wasted` the share of tries that ended in a conflict
-    or were lost, `churn` the share of lines added that are gone in the end. `large` are tasks that
-    can be edited in half as many ways again as the median one. `unknown` counts the attempts whose
-    tokens or dollars nobody knows: the sums leave them out. `unfinished` has the last reason of
+    or were lost, `churn` the share of added lines that are gone in the end. `large` are tasks that
+    can be edited in half as many ways again as the median one. `unknown` counts the attempts that
+    reported no tokens or dollars: the sums leave them out. `unfinished` has the last reason of
     each task that is not done, `history` every attempt, with the end of its log.
     """
     queue, repository = state.queue, state.repository
@@ -54,6 +55,8 @@ def result_of(state: TeamState) -> dict[str, Any]:
         "seed": state.seed,
         "budget": dataclasses.asdict(state.budget),
         "verdict": queue.fact("verdict") or queue.fact("stopped", ""),
+        "over": bool(queue.fact("verdict")),
+        "branch": state.branch,
         "iterations": queue.fact("iteration", 0),
         "passing": len(_passing(state)),
         "failing": queue.fact("failing", []),
