@@ -26,6 +26,7 @@ CASES = [
     for page in PAGES
     if page.name != "schemes.md"  # generated: one expression a block, checked by docs/generate.py
     for i, code in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+    if not code.startswith("# usage.py\n")  # a script that reads its input: team/test_real_agents
 ]
 
 
