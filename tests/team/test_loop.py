@@ -182,7 +182,7 @@ def test_pytest_and_its_results(tmp_path):
 
 def test_results_by_hand():
     tap = "TAP version 13\nok 1 - a::b\nnot ok 2 - c # why\nok - a::b\nnot ok - a::b\nnoise\n"
-    assert from_tap(tap) == {"a::b": False, "c": False}
+    assert from_tap(tap) == ({"a::b": False, "c": False}, "")
     junit = (b'<testsuites><testsuite><testcase classname="tests.test_x.TestY" name="test_z"/>'
              b'<testcase classname="tests.test_x" name="t[1]"><failure/></testcase></testsuite>'
              b"</testsuites>")  # fmt: skip
@@ -190,6 +190,59 @@ def test_results_by_hand():
         "tests/test_x.py::TestY::test_z": True, "tests/test_x.py::t[1]": False,
     }  # fmt: skip
     assert from_junit(b"<broken", {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("tap", "found"),
+    [
+        ("ok 1 - a # SKIP no db\nnot ok 2 - b # todo later\nok 3 - c # TODO\n",
+         {"a": None, "b": None, "c": True}),
+        ("    not ok 1 - sub\nok 1 - main\n1..1\n", {"main": True}),
+        ("ok 1\nnot ok\n", {"1": True, "2": False}),
+        ("ok 1 - issue #12\nok 2 - b # time=5ms\nok 3 - c\\# d\n",
+         {"issue #12": True, "b": True, "c\\# d": True}),
+        ("ok 1 - a\r\nnot ok 2 - b\r\n", {"a": True, "b": False}),
+        ("ok 1 - a\x85b\u2028c\x0cd\n", {"a\x85b\u2028c\x0cd": True}),
+        ("1..1\nok 1 - a\n1..1\nok 1 - b\n", {"a": True, "b": True}),
+    ],
+)  # fmt: skip
+def test_marks_and_names_of_tap(tap, found):
+    assert from_tap(tap) == (found, "")
+
+
+@pytest.mark.parametrize(
+    ("tap", "why"),
+    [("1..5\nok 1 - a\nok 2 - b\n", "5 tests were planned, and 2 ran"),
+     ("ok 1 - a\nBail out! no database\n", "gave up: Bail out! no database")],
+)  # fmt: skip
+def test_tap_that_ends_too_soon_says_nothing(tap, why):
+    found, said = from_tap(tap)
+    assert not found
+    assert why in said
+
+
+def test_forms_of_junit_that_other_runners_write():
+    cases = (
+        '<testcase classname="github.com/x/pkg" name="TestA/sub_1"/>'  # Go
+        '<testcase classname="Cart v1.2 adds" name="Cart v1.2 adds"><failure/></testcase>'  # Jest
+        '<testcase classname="com.shop.CartTest" name="adds{int}[1]"><flakyFailure/></testcase>'
+        '<testcase classname="X" name="A.B" status="notrun" result="suppressed"/><testcase/>'
+        '<testcase classname="crate::cart" name="tests::a &lt;b&gt; &amp; &#10;c"/><!-- no -->'
+    )
+    wanted = {
+        "github.com/x/pkg::TestA/sub_1": True, "Cart v1.2 adds::Cart v1.2 adds": False,
+        "com.shop.CartTest::adds{int}[1]": True, "X::A.B": None,
+        "crate::cart::tests::a <b> & \nc": True,
+    }  # fmt: skip
+    for space in ("", ' xmlns="urn:junit"'):
+        told = f"<testsuites{space}><testsuite>{cases}</testsuite></testsuites>"
+        assert from_junit(told.encode(), {}) == wanted
+
+
+@pytest.mark.parametrize("name", ["no-such", "utf-16", "gb2312", "idna", "rot13"])
+def test_junit_in_an_encoding_that_it_is_not_in_says_nothing(name):
+    told = f'<?xml version="1.0" encoding="{name}"?><a><testcase name="x"/></a>'
+    assert from_junit(told.encode(), {}) == {}
 
 
 def test_tests_that_do_not_run_end_the_loop_with_a_reason(tmp_path):

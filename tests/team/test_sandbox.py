@@ -24,9 +24,9 @@ from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.team import sandbox
 from counterpoint.team.cgroups import not_enforced
 from counterpoint.team.content import File
+from counterpoint.team.readable import is_readable
 from counterpoint.team.repository import Repository
 from counterpoint.team.sandbox import PYTHON, Limits, ready, run
-from counterpoint.team.walls import is_readable
 
 WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))

@@ -269,7 +269,7 @@ def test_a_strangers_folder_is_refused_with_a_reason(place, attack):
 
 
 WISHES = [
-    ({"readable": ("/root", "data")}, ["reads /root", "reads /data"]),
+    ({"readable": ("/usr/share", "opt")}, ["reads /usr/share", "reads /opt"]),
     ({"worker": WorkerPlan(kind="command", command="x", network=True)}, ["uses the network"]),
     ({"setup": "x", "setup_network": True}, ["uses the network"]),
     ({"worker": WorkerPlan(kind="command", command="x", pass_env=("PATH",))}, ["is given PATH"]),

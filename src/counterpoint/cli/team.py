@@ -157,8 +157,12 @@ def read_budget(told: str) -> dict[str, Any]:
             raise SettingError(f"got budget {word!r}; wanted tries=N, seconds=S, tokens=T, runs=R "
                                "or dollars=D")  # fmt: skip
         name = match[1] or "tries"
+        if name in found:
+            raise SettingError(f"got two budgets of {name}; wanted each of them once")
         whole = name not in ("seconds", "dollars")
-        found[name] = int(float(match[2])) if whole else float(match[2])
+        if whole and "." in match[2]:
+            raise SettingError(f"got a budget of {name}={match[2]}; wanted a whole number")
+        found[name] = int(match[2][:30]) if whole else float(match[2])
     return found
 
 

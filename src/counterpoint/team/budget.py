@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import dataclass, fields
 
 from counterpoint.errors import SettingError
+from counterpoint.team.plan_values import LARGEST
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Budget:
                 raise SettingError(f"got a budget of dollars={value}; wanted more than 0")
             if name != "dollars" and not value >= 1:
                 raise SettingError(f"got a budget of {name}={value}; wanted at least 1")
+            if not value < LARGEST:
+                raise SettingError(f"got a budget of {name}={value:.6g}; wanted less than 2**53")
 
     def used_up(self, spent: Spent, *, at_once: bool = False) -> str:
         """Returns the name of a limit that is reached, or nothing; seconds are the loop's.

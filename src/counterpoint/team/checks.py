@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +16,12 @@ from counterpoint.team.sandbox import RESULTS, Ended, run
 
 DEEPEST = 64
 """Folders in each other from which on a class name is taken for no path."""
-_TAP = re.compile(r"(not )?ok\b\s*+\d*+\s*+(?:- )?")
+NOT_RUN = ("notrun", "disabled")
+"""What GoogleTest and CTest write as the status of a test that they leave out."""
+_TAP = re.compile(r"(not )?ok\b[ \t]*+(\d*+)[ \t]*+(?:- )?")
+_TAP_PLAN = re.compile(r"1\.\.(\d{1,9})\b")
+_TAP_END = re.compile(r"(?<!\\)#(?:\s|(?=skip|todo))\s*(skip|todo)?", re.IGNORECASE)
+"""Where the name of a test ends: `# SKIP no database`, `# time=5ms`; "issue #12" is a name."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def _found(
                 if outcome != "collected" or name in files}, why  # fmt: skip
     if RESULTS in plan.tests:
         return from_junit(ended.results, content), ""
-    return {**from_tap(ended.output)}, ""
+    return from_tap(ended.output)
 
 
 def check_fails(plan: WorkPlan, check: str, content: Content) -> str:
@@ -97,33 +103,62 @@ def check_fails(plan: WorkPlan, check: str, content: Content) -> str:
     return f"the check fails: {ended.stopped or f'status {ended.status}'}: {said}"
 
 
-def from_tap(output: str) -> dict[str, bool]:
-    """Test to whether it passed, from the Test Anything Protocol; of a repeated name the worst."""
-    found: dict[str, bool] = {}
-    for row in output.splitlines():
-        told = _TAP.match(row)
-        name = row[told.end() :].partition("#")[0].rstrip() if told else ""
-        if told and name:
-            found[name] = found.get(name, True) and not told[1]
-    return found
+def from_tap(output: str) -> tuple[dict[str, bool | None], str]:
+    """Returns test to whether it passed, from the Test Anything Protocol; or why none is known.
+
+    None is a test that was skipped, or one that fails and is marked TODO. Of a repeated name the
+    worst counts: failed, skipped, passed. A test without a name has its number, or its place.
+    Subtests, which are indented, are part of the test above them. If the tests gave up ("Bail
+    out!"), or fewer ran than the plan lines say, nothing is known.
+    """
+    found: dict[str, bool | None] = {}
+    planned = ran = 0
+    for row in io.StringIO(output, newline=None):
+        if row.startswith("Bail out!"):
+            return {}, f"the tests gave up: {row.strip()}"
+        if plan := _TAP_PLAN.match(row):
+            planned += int(plan[1])
+        if told := _TAP.match(row):
+            ran += 1
+            end = _TAP_END.search(row, told.end())
+            name = row[told.end() : end.start() if end else None].strip()
+            mark = (end[1] or "").lower() if end else ""
+            skipped = mark == "skip" or (mark == "todo" and told[1])
+            _note(found, name or told[2] or str(ran), None if skipped else not told[1])
+    if ran < planned:
+        return {}, f"{planned} tests were planned, and {ran} ran"
+    return found, ""
 
 
 def from_junit(told: bytes, content: Collection[str]) -> dict[str, bool | None]:
     """Test to whether it passed, from JUnit's XML, named as pytest takes them: `path::name`.
 
-    Of a repeated name the worst counts: failed, skipped (None), passed.
+    Where the class is in no file of Python, it stays as it is: `com.shop.CartTest::adds`. Of a
+    repeated name the worst counts: failed, skipped (None), passed.
     """
     try:
         root = ElementTree.fromstring(told)
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, ValueError, LookupError):  # of an encoding, too
         return {}
     found: dict[str, bool | None] = {}
-    for case in root.iter("testcase"):
+    for case in root.iter():
         name = _path_of(case.get("classname") or "", content) + (case.get("name") or "")
-        tags = {child.tag for child in case}
-        good = False if tags & {"failure", "error"} else None if "skipped" in tags else True
-        found[name] = min(found.get(name, True), good, key=(False, None, True).index)
+        if _plain(case.tag) != "testcase" or not name:
+            continue
+        tags = {_plain(child.tag) for child in case}
+        skipped = "skipped" in tags or case.get("status") in NOT_RUN
+        _note(found, name, False if tags & {"failure", "error"} else None if skipped else True)
     return found
+
+
+def _note(found: dict[str, bool | None], name: str, good: bool | None) -> None:
+    """Keep the worst outcome of each test: failed, skipped, passed."""
+    found[name] = min(found.get(name, True), good, key=(False, None, True).index)
+
+
+def _plain(tag: object) -> str:
+    """Returns the name of an element without its namespace; a comment has none."""
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
 def _path_of(classname: str, content: Collection[str]) -> str:
@@ -133,4 +168,4 @@ def _path_of(classname: str, content: Collection[str]) -> str:
         path = "/".join(parts[:count]) + ".py"
         if path in content:
             return "::".join([path, *parts[count:]]) + "::"
-    return "::".join(part for part in parts if part) + "::" if classname else ""
+    return f"{classname}::" if classname else ""

@@ -125,7 +125,7 @@ def work(result: int) -> None:
     time.sleep(0.01 if told["bring"] else 0)  # the clock of a file's last change moves on
     status, late, report = run(told, given)
     with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)  # whatever it left behind
+        os.kill(-1, signal.SIGKILL)  # what it left
     after = states() if told["bring"] else {}
     ignored = not_wanted(before, after) if told["pack"] and told["bring"] else []
     files = [p for p, now in sorted(after.items()) if before.get(p) != now and p not in ignored]
@@ -236,7 +236,7 @@ def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
     late = False
     try:
         status = child.wait(told["seconds"])
-    except subprocess.TimeoutExpired:  # what it did until now still comes out
+    except subprocess.TimeoutExpired:  # what it did still comes out
         status, late = -signal.SIGKILL, True
         child.kill()
     listener.join(1.0)  # somebody it left behind may hold the pipe; then nothing counts
@@ -279,21 +279,23 @@ def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
 
 
 def states() -> dict[str, tuple[int, ...]]:
-    """Path to what changes when somebody changes a file or link; git's own folder is left out.
+    """Path to what changes when a file or link does; git's own folder is left out.
 
-    The time of the last change of an inode cannot be set, so no content has to be read.
+    An inode's last change cannot be set: no content is read.
     """
     found: dict[str, tuple[int, ...]] = {}
+    os.chmod(WORK, 0o755)
     for folder, folders, names in os.walk(WORK):
         folders[:] = [name for name in folders if name != ".git"]
         for name in (*names, *folders):
             path = os.path.join(folder, name)
             with contextlib.suppress(OSError):
                 now = os.lstat(path)
-                if not stat.S_ISDIR(now.st_mode):
-                    found[os.path.relpath(path, WORK)] = (
-                        now.st_mode, now.st_size, now.st_ino, now.st_mtime_ns, now.st_ctime_ns
-                    )  # fmt: skip
+                if stat.S_ISDIR(now.st_mode):
+                    os.chmod(path, 0o755)  # or its files would seem to be gone
+                    continue
+                where, times = os.path.relpath(path, WORK), (now.st_mtime_ns, now.st_ctime_ns)
+                found[where] = now.st_mode, now.st_size, now.st_ino, *times
     return found
 
 
@@ -309,7 +311,7 @@ def not_wanted(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
 
 
 def size_of(path: str, mode: int) -> int | None:
-    """Bytes of a file, or of what a link points to; None of what is neither, or cannot be read."""
+    """Bytes of a file, or of what a link points to; None of what is neither or is not readable."""
     where = os.path.join(WORK, path)
     with contextlib.suppress(OSError):
         if stat.S_ISLNK(mode):
@@ -332,8 +334,8 @@ def send(path: str, mode: int, out: BinaryIO) -> None:
 
 
 def content_of_results(path: str) -> bytes:
-    """Bytes of the file of results, if one was asked for and is there."""
-    if path:
+    """Bytes of the file of results, if it was asked for and is there."""
+    if os.path.isfile(path):  # and no pipe
         with contextlib.suppress(OSError), open(path, "rb") as file:
             return file.read()
     return b""

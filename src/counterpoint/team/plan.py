@@ -11,21 +11,21 @@ Paths are relative to the file. Start with `read_plan`.
 
 from __future__ import annotations
 
-import re
 import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.team.paths import refused
+from counterpoint.team.plan_values import AUTHOR, require_usual
 from counterpoint.team.sandbox import Limits
 from counterpoint.team.taskfile import read_tasks, require_order
 
-_AUTHOR = re.compile(r"[^<>\n]{1,200}+<[^<>\n]{1,200}+>")
 TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
 """How a working team is organized: one worker; equals that lock the files they change; equals that
 find out in the end whether somebody was faster; workers that hand their work up to one who
@@ -157,17 +157,19 @@ class WorkPlan:
     """Where the plan was; paths are relative to it. It is made absolute at once."""
 
     def __post_init__(self) -> None:
+        require_usual(self)
         object.__setattr__(self, "folder", str(Path(self.folder).absolute()))
         if not self.tests.strip():
             raise SettingError("got no tests; wanted the command that runs them")
         for name, least in (("attempts", 1), ("iterations", 1), ("lease_seconds", 0.1)):
             if not getattr(self, name) >= least:
                 raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {least}")
-        if self.author and not _AUTHOR.fullmatch(self.author):
+        if self.author and not AUTHOR.fullmatch(self.author):
             raise SettingError(f"got author {self.author!r}; wanted one such as 'Name <mail>'")
-        notes = PurePosixPath(self.notes)
-        if self.notes and (notes.is_absolute() or ".." in notes.parts or self.notes != str(notes)):
-            raise SettingError(f"got notes {self.notes!r}; wanted a path in the repository")
+        if self.message and not self.message.strip():
+            raise SettingError("got a message of space alone; wanted words, or no message")
+        if self.notes and (why := refused(self.notes)):
+            raise SettingError(f"got notes {self.notes!r}: {why}; wanted a path in the repository")
         worker = self.worker
         if worker.minutes is not None and not 0 < worker.minutes <= 1440:
             raise SettingError(f"got minutes={worker.minutes}; wanted more than 0, at most 1440")
@@ -177,10 +179,14 @@ class WorkPlan:
             raise SettingError('got a worker of kind "command" without its command')
         if worker.kind == "model" and not (worker.model and worker.base_url):
             raise SettingError('got a worker of kind "model"; wanted its model and base_url')
+        if worker.most_tokens < 1 or min(worker.dollars_per_million or (0.0,)) < 0:
+            raise SettingError("got a model that writes less than one token, or is paid for it")
+        if not all(one.id for one in self.task):
+            raise SettingError("got a task with the id ''; wanted a name of its own for each")
         if len({one.id for one in self.task}) < len(self.task):
             raise SettingError("got two tasks of one id; wanted each of them once")
         require_order({one.id: one.depends_on for one in self.task})
-        for command in (self.tests, worker.command, *(one.check for one in self.task)):
+        for command in (self.tests, self.setup, worker.command, *(one.check for one in self.task)):
             try:
                 shlex.split(command)
             except ValueError as error:
@@ -217,12 +223,14 @@ def read_plan(path: Path) -> WorkPlan:
         SettingError: it cannot be read, is no TOML, or says something that does not fit.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read {path} ({why}); wanted a TOML file") from error
     if isinstance(named := told.pop("tasks", None), str):
-        told["task"] = [*told.get("task", ()), *read_tasks(path.absolute().parent / named)]
+        listed = told.get("task", [])
+        found = read_tasks(path.absolute().parent / named)
+        told["task"] = [*listed, *found] if isinstance(listed, list) else listed
     elif named is not None:
         raise SettingError(f"got tasks = {named!r} in {path}; wanted the name of a file")
     return plan_from({**told, "folder": str(path.absolute().parent)}, str(path))
@@ -250,7 +258,8 @@ def _known(told: dict[str, Any], kind: type, where: str) -> dict[str, Any]:
     for name, inner in (("worker", WorkerPlan), ("limits", Limits)):
         if kind is WorkPlan and isinstance(told.get(name), dict):
             _known(told[name], inner, f"{where}, [{name}]")
-    for one in told.get("task", ()) if kind is WorkPlan else ():
+    listed = told.get("task") if kind is WorkPlan else None
+    for one in listed if isinstance(listed, list | tuple) else ():
         if isinstance(one, dict):
             _known(one, TaskPlan, f"{where}, [[task]]")
     return told

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +25,13 @@ from counterpoint import __version__
 from counterpoint.errors import RunError, SettingError
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.team.budget import Budget
+from counterpoint.team.content import LINK, File
+from counterpoint.team.gate import Gate
 from counterpoint.team.keys import passed, without_secrets
 from counterpoint.team.paths import shown
 from counterpoint.team.plan import TOPOLOGIES, WorkPlan, plan_from
 from counterpoint.team.queue import Queue
+from counterpoint.team.readable import require_readable
 from counterpoint.team.repository import Repository
 from counterpoint.team.strangers import require_plain, seal
 
@@ -87,7 +91,8 @@ class TeamState:
 
         Raises:
             RunError: there is something already, or git cannot copy the repository.
-            SettingError: what `pass_env` names is not in the environment.
+            SettingError: what `pass_env` names is not in the environment, a readable folder would
+                open this machine, or the notes are at a place that no worker may write to.
         """
         if (self.folder / TEAM).exists():
             raise RunError(
@@ -99,14 +104,31 @@ class TeamState:
         plan, secrets = without_secrets(self.plan)
         os.environ.update(secrets)
         passed(plan)
+        for folder in plan.readable_folders:
+            require_readable(folder)
         make_folder(self.folder)
-        Repository.copy(self.plan.source, self.folder / REPOSITORY)
+        try:
+            Repository.copy(self.plan.source, self.folder / REPOSITORY)
+            self._require_notes()
+        except BaseException:
+            shutil.rmtree(self.folder / REPOSITORY, ignore_errors=True)
+            raise
         self.queue.put("base", self.repository.head())
         facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
                  if f.name not in ("folder", "plan")}  # fmt: skip
         document = {"schema": SCHEMA, "version": __version__, **facts, "seal": seal(self.folder),
                     "plan": dataclasses.asdict(plan)}  # fmt: skip
         write_atomically(self.folder / TEAM, json.dumps(document, indent=2))
+
+    def _require_notes(self) -> None:
+        """Return where workers can write the plan's notes."""
+        content = self.repository.content(self.repository.head())
+        path = content.prefix + self.plan.notes
+        known = content.entries.get(path)
+        why = Gate(self.plan, content).why_not(path, File(b"")) if self.plan.notes else ""
+        if why or (known and known.mode == LINK):
+            raise SettingError(f"got notes {self.plan.notes!r}: {why or 'it is a link'}; wanted a "
+                               "file that workers may write")  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path) -> TeamState:

@@ -22,11 +22,11 @@ def read_tasks(path: Path) -> list[dict[str, Any]]:
         SettingError: it cannot be read, or holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".toml":
             told: Any = tomllib.loads(text)
         elif path.suffix == ".jsonl":
-            told = [json.loads(line) for line in text.splitlines() if line.strip()]
+            told = [json.loads(line) for line in text.split("\n") if line.strip()]
         elif path.suffix == ".json":
             told = json.loads(text)
         else:
@@ -40,9 +40,13 @@ def read_tasks(path: Path) -> list[dict[str, Any]]:
         unknown = sorted(set(told) - {"task", "tasks"})
         if unknown:
             raise SettingError(f"got {', '.join(unknown)} in {path}; wanted task or tasks")
-        told = told.get("task", told.get("tasks", []))
+        if len(told) > 1:
+            raise SettingError(f"got both task and tasks in {path}; wanted one list")
+        told = next(iter(told.values()), [])
     if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
         raise SettingError(f"got other than a list of tasks in {path}; wanted objects with a title")
+    if not told:
+        raise SettingError(f"got no tasks in {path}; wanted at least one")
     return [{"id": str(one.get("title") or f"task-{n}"), **one} for n, one in enumerate(told, 1)]
 
 

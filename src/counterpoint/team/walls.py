@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from counterpoint.errors import SettingError
 from counterpoint.team.limits import SIDE
+from counterpoint.team.readable import require_readable
 
 PRIVATE_UIDS = 61_000, 61_184
 """User ids that Debian and systemd leave to nobody in particular: one is used as root."""
@@ -34,7 +34,7 @@ def walls(
         shown: path inside to a descriptor from which a file that can only be read is made.
 
     Raises:
-        SettingError: a readable folder is not there, or not readable.
+        SettingError: as `require_readable`.
     """
     side = str(max((disk_mb << 20) // SIDE, 1 << 16))
     line = [
@@ -58,15 +58,7 @@ def walls(
             line += ["--ro-bind", str(path.resolve()), str(path)]
     line += ["--share-net"] if network else []
     for folder in readable:
-        real = folder.resolve()
-        if str(folder.absolute()).startswith("/task"):
-            raise SettingError(f"got readable folder {folder}; inside, /task is where code works")
-        if not real.is_dir() or not is_readable(real):
-            raise SettingError(
-                f"got readable folder {folder}, which is not there or not readable for everybody; "
-                "wanted one that the sandbox's user can read: chmod o+rx, its parents too"
-            )
-        line += ["--ro-bind", str(real), str(folder.absolute())]
+        line += ["--ro-bind", str(require_readable(folder)), os.path.normpath(folder.absolute())]
     return [*line, "--remount-ro", "/", "--chdir", "/task"]
 
 
@@ -78,10 +70,3 @@ def private_user() -> list[str]:
     uid = str(low + os.getpid() % (high - low))
     return [str(shutil.which("setpriv")), "--reuid", uid, "--regid", uid, "--clear-groups",
             "--no-new-privs"]  # fmt: skip
-
-
-def is_readable(folder: Path) -> bool:
-    """Whether the sandbox's user gets there: anybody, where this process is root."""
-    if os.geteuid() != 0:
-        return os.access(folder, os.R_OK | os.X_OK)
-    return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))

@@ -89,9 +89,8 @@ def _search(
 
 
 def _command(plan: WorkPlan, task: Task, content: Content, hear: Hear | None) -> Made:
-    line = plan.worker.command.replace("{task}", shlex.quote(task.text)).replace(
-        "{test}", shlex.quote(task.test)
-    )
+    named = {"{task}": shlex.quote(task.text), "{test}": shlex.quote(task.test)}
+    line = re.sub(r"\{(?:task|test)\}", lambda found: named[found[0]], plan.worker.command)
     note = f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n"
     told = note.encode()
     command = ["/usr/bin/env", f"{VARIABLE}={RESULTS}", "/bin/sh", "-c", line]

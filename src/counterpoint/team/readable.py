@@ -1,0 +1,85 @@
+"""Which folders of this machine may be read in a sandbox. Start with `require_readable`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterable
+from pathlib import Path
+
+from counterpoint.errors import SettingError
+
+KERNEL = ("/proc", "/sys", "/dev", "/run", "/var/run")
+"""Processes, devices and sockets: neither these, nor anything below."""
+WHOLE = ("/", "/etc", "/root", "/home", "/tmp", "/var/tmp")
+"""What holds files of everybody: not as a whole, but single folders below."""
+SECRET = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gcloud", ".config/gh",
+          ".password-store")  # fmt: skip
+"""Of a home folder: where keys and passwords are."""
+OWN = ("/task", "/setup", "/inside.py")
+"""Where a sandbox has its own files."""
+
+
+def require_readable(folder: Path) -> Path:
+    """Returns where a folder really is that can be shown in a sandbox.
+
+    Args:
+        folder: as the plan names it; it may be a link.
+
+    Raises:
+        SettingError: it is not there, or not readable; it would show the keys, processes, devices
+            or sockets of this machine; or the sandbox has something else at its place.
+    """
+    try:
+        real, place = folder.resolve(), Path(os.path.normpath(folder.absolute()))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingError(f"got readable folder {folder} ({error}); wanted a folder") from None
+    for each in (real, place):
+        if shows := what_it_shows(each):
+            raise SettingError(
+                f"got readable folder {folder}, which shows {shows} to the sandbox; wanted a "
+                "folder with nothing but what the tests and the workers need"
+            )
+    if any(_meet(place, Path(each), below=True) for each in OWN):
+        raise SettingError(f"got readable folder {folder}; inside, the sandbox has its own there")
+    if not real.is_dir() or not is_readable(real):
+        raise SettingError(
+            f"got readable folder {folder}, which is not there or not readable for everybody; "
+            "wanted one that the sandbox's user can read: chmod o+rx, its parents too"
+        )
+    return real
+
+
+def what_it_shows(folder: Path) -> str:
+    """Returns what of this machine a folder would show that no sandbox may see, or ""."""
+    if str(folder) in WHOLE:
+        return f"all of {folder}"
+    for each in map(Path, KERNEL):
+        if _meet(folder, each, below=True):
+            return str(each)
+    for home in _homes():
+        if folder == home or folder in home.parents:
+            return f"the home folder {home}"
+        for name in SECRET:
+            if _meet(folder, home / name, below=True):
+                return str(home / name)
+    return ""
+
+
+def is_readable(folder: Path) -> bool:
+    """Whether the sandbox's user gets there: anybody, where this process is root."""
+    if os.geteuid() != 0:
+        return os.access(folder, os.R_OK | os.X_OK)
+    return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
+
+
+def _meet(folder: Path, place: Path, *, below: bool) -> bool:
+    """Whether a folder is a place, or above it; or, where that counts, below it."""
+    return folder == place or folder in place.parents or (below and place in folder.parents)
+
+
+def _homes() -> Iterable[Path]:
+    """Home folders of people: of this user, of root, and of users with a number from 1000."""
+    found = {Path.home(), Path("/root")}
+    found |= {Path(each.pw_dir) for each in pwd.getpwall() if 1000 <= each.pw_uid < 60_000}
+    return sorted(home.resolve() for home in found if len(home.parts) > 1)
