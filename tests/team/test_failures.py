@@ -271,3 +271,22 @@ def replace_tests(state, tests):
     document["plan"]["tests"] = tests
     (state.folder / "team.json").write_text(json.dumps(document))
     return replace(state, plan=replace(state.plan, tests=tests))
+
+
+@needs_sandbox
+def test_the_reason_of_a_failure_names_the_changes_that_were_not_taken(tmp_path):
+    state = team(tmp_path, 1, "echo 'echo ok - t1' > run.sh; echo I am done")
+    told = run_team(state.folder)
+    reason = "changes not taken: run.sh (it is protected: it decides how tests are run); I am done"
+    assert told["unfinished"][0]["reason"] == reason
+    assert reason in told["verdict"]
+
+
+@needs_sandbox
+@pytest.mark.parametrize("tests", ["python3 -m no_such_module", "no-such-runner"])
+def test_a_runner_that_the_sandbox_lacks_is_named_with_where_programs_come_from(tmp_path, tests):
+    state = team(tmp_path, 1)
+    state = replace(state, folder=tmp_path / "other", plan=replace(state.plan, tests=tests))
+    state.create()
+    with pytest.raises(WorkerError, match=r"the tests do not run: .*what `setup` and `readable`"):
+        run_team(state.folder)

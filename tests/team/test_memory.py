@@ -65,7 +65,7 @@ def test_notes_of_a_team_stay_out_of_the_history_and_never_conflict(tmp_path):
 @pytest.mark.parametrize("conflicts", ["again", "agent"])
 def test_a_conflict_is_handed_to_an_agent_with_what_the_attempt_had_changed(tmp_path, conflicts):
     agent = (
-        "if grep -q 'did this on an older commit' TASK.md; then "
+        "if grep -q 'worked on an older commit' TASK.md; then "
         "echo handed; grep '^+by hand' TASK.md | cut -c2- >> list.txt; "
         "else sleep .6; echo 'by hand {test}' >> list.txt; fi; " + WRITE
     )

@@ -73,7 +73,7 @@ def test_who_lost_a_task_is_refused(queue):
         lambda: queue.lock(claim, ["x"]), lambda: queue.renew(claim, 5),
         lambda: queue.merging(claim, "c", "p"),
     ):  # fmt: skip
-        with pytest.raises(BusyError, match="not held"):
+        with pytest.raises(BusyError, match="lost its lease"):
             tell()
     assert take(queue).task.id == "b"
 

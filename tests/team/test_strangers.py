@@ -272,7 +272,7 @@ WISHES = [
     ({"readable": ("/usr/share", "opt")}, ["reads /usr/share", "reads /opt"]),
     ({"worker": WorkerPlan(kind="command", command="x", network=True)}, ["uses the network"]),
     ({"setup": "x", "setup_network": True}, ["uses the network"]),
-    ({"worker": WorkerPlan(kind="command", command="x", pass_env=("PATH",))}, ["is given PATH"]),
+    ({"worker": WorkerPlan(kind="command", command="x", pass_env=("PATH",))}, ["takes PATH from"]),
     ({"worker": WorkerPlan(kind="model", model="m", base_url="http://x/v1")}, ["http://x/v1"]),
     ({"limits": Limits(memory_mb=9000, seconds=10)}, ["memory_mb = 9000, more than 1024"]),
     ({"worker": WorkerPlan(kind="command", command="rm -rf /"), "env": {"A": "1"}}, []),

@@ -57,8 +57,8 @@ def test_three_forms_of_one_list(tmp_path, name, text):
     ("text", "why"),
     [
         ('[{"title": "a", "depends_on": ["b"]}]', "ids of tasks"),
-        ('[{"id": "a", "depends_on": ["b"]}, {"id": "b", "depends_on": ["a"]}]', "wait for each"),
-        ('[{"title": "a"}, {"title": "a"}]', "one id"), ('["a"]', "objects"), ("{", "could not"),
+        ('[{"id": "a", "depends_on": ["b"]}, {"id": "b", "depends_on": ["a"]}]', "in a circle"),
+        ('[{"title": "a"}, {"title": "a"}]', "same id"), ('["a"]', "objects"), ("{", "could not"),
         ('{"things": []}', "things"), ('[{"title": "a", "check": "x \'"}]', "shell line"),
         ('[{"title": "a", "colour": 1}]', "colour"),
     ],

@@ -1,4 +1,4 @@
-"""`counterpoint resume`: go on with a training or a team that was stopped or killed."""
+"""`counterpoint resume`: continue a training or a team that was stopped or killed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Resume:
     """Go on with a run where it was stopped or killed, bit for bit.
 
     It goes on from its newest intact checkpoint, or from the start where it has none. A run that
-    is finished stays as it is. A team at work goes on too: what nobody works on any more is given
-    back, and nothing that was merged is done again. If its folder comes from elsewhere and its plan
-    reads folders of this machine, uses its network, sends files and a key to a model, or raises the
-    limits of the sandbox, this is listed and refused; with --trust it goes on.
+    is finished stays as it is. A team at work continues too: tasks of workers that died are open
+    again, and nothing that was merged is done again. If its folder comes from elsewhere and its
+    plan reads folders of this machine, uses its network, sends files and a key to a model, or
+    raises the limits of the sandbox, this is listed and refused unless --trust allows it.
 
     Examples:
       counterpoint resume counterpoint-out/train/spread-mappo_pooled-0
@@ -34,7 +34,7 @@ class Resume:
     run_directory: Annotated[Path, tyro.conf.Positional]
     """A folder that `counterpoint train` (`counterpoint runs` lists them) or `team run` wrote."""
     trust: bool = False
-    """Of a team that was not started here: give it what its plan takes from this machine."""
+    """Allow a team that was not started here what its plan takes from this machine."""
     json: bool = False
     """Print the summary as JSON alone."""
 

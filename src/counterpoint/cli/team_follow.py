@@ -1,4 +1,4 @@
-"""`counterpoint team status --follow`: who works at what, until the run is over."""
+"""`counterpoint team status --follow`: the work of each worker, until the run is over."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AT_WORK = ("running", "handed", "merging")
 
 
 def follow(folder: Path) -> None:
-    """Show a run until no process runs it: a table in a terminal, otherwise a line a change."""
+    """Show a run until no process runs it: a table in a terminal, else a line for each change."""
     state, console = TeamState.load(folder), Console(stderr=True)
     if console.is_terminal:
         with Live(_table(state), console=console, auto_refresh=False) as live:
@@ -44,7 +44,7 @@ def _under_way(state: TeamState) -> list[dict[str, Any]]:
 
 
 def _table(state: TeamState) -> Table:
-    """Who works at what, since when, and the last line that it said."""
+    """The task of each worker, its seconds, and the last line of its log."""
     counts = state.queue.counts()
     title = f"{counts.get('done', 0)} of {sum(counts.values())} done"
     table = Table("worker", "task", "seconds", "last line", box=SIMPLE_HEAD, title=title)

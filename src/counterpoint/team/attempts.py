@@ -55,7 +55,7 @@ class Claim:
     """What it may cost."""
 
 
-LOST = "nobody works on it any more"
+LOST = "the worker died, or its lease expired"
 BREAKS = "breaks"
 """How the reason begins if an attempt merged, and tests then failed."""
 ALIKE = 3
@@ -210,7 +210,7 @@ class Attempts(Ledger):
             "SELECT token, status FROM attempts WHERE id=?", (claim.attempt,)
         ).fetchone()
         if row is None or row["token"] != claim.token or row["status"] in ENDED:
-            raise BusyError(f"attempt {claim.attempt} at {claim.task.id} is not held any more")
+            raise BusyError(f"attempt {claim.attempt} at {claim.task.id} has lost its lease")
 
     def lock(self, claim: Claim, paths: Iterable[str]) -> bool:
         """Take locks on all of the files, or on none of them; whether they are held now.

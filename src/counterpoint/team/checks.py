@@ -18,6 +18,11 @@ DEEPEST = 64
 """Folders in each other from which on a class name is taken for no path."""
 NOT_RUN = ("notrun", "disabled")
 """What GoogleTest and CTest write as the status of a test that they leave out."""
+ELSEWHERE = (
+    " (the sandbox has the programs of /usr and what `setup` and `readable` in the plan add)"
+)
+"""Follows what a command prints if it misses a program or module."""
+_ABSENT = re.compile(r"No module named|not found$")
 _TAP = re.compile(r"(not )?ok\b[ \t]*+(\d*+)[ \t]*+(?:- )?")
 _TAP_PLAN = re.compile(r"1\.\.(\d{1,9})\b")
 _TAP_END = re.compile(r"(?<!\\)#(?:\s|(?=skip|todo))\s*(skip|todo)?", re.IGNORECASE)
@@ -61,6 +66,7 @@ def run_tests(
     found, why = _found(plan, ended, content, files)
     if not found:
         said = " ".join((ended.errors + " " + ended.output).split())[-300:]
+        said += ELSEWHERE if _ABSENT.search(said) else ""
         return Results(frozenset(), frozenset(), ended.stopped or why or said or "no test ran",
                        ended.seconds)  # fmt: skip
     passed, failed = (frozenset(name for name, good in found.items() if good is which)

@@ -75,9 +75,9 @@ class _Members:
                 continue
             self.failed += 1
             queue = self.state.queue
-            how = f"killed by signal {-status}" if status < 0 else f"status {status}"
+            how = f"signal {-status}" if status < 0 else f"status {status}"
             in_vain = str(queue.fact("stopped", how)) if status == IN_VAIN else ""
-            why = in_vain or f"the process of the attempt ended: {how}"
+            why = in_vain or f"the process of the attempt ended with {how}"
             queue.release(member, self.state.repository.contains, why)
             queue.say("loop", "message", f"{member} ended with {how}", status=status)
             if in_vain:
@@ -85,7 +85,7 @@ class _Members:
         if self.failed > FAILURES_IN_A_ROW * (self.state.workers + 1):
             raise WorkerError(
                 f"{self.failed} turns failed one after the other; the last lines of "
-                f"{self.state.folder / 'members.log'} say why: {_tail(self.state.folder)}"
+                f"{self.state.folder / 'members.log'} are: {_tail(self.state.folder)}"
             )
         return gone
 
@@ -94,7 +94,7 @@ class _Members:
             process.kill()
         for member, process in self.running.items():
             process.wait()
-            contains, why = self.state.repository.contains, "it was under way when the run ended"
+            contains, why = self.state.repository.contains, "the run ended during the attempt"
             self.state.queue.release(member, contains, why)
         self.running.clear()
 

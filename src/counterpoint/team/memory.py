@@ -87,8 +87,9 @@ def told_again(state: TeamState, claim: Claim) -> Claim:
     elif state.plan.conflicts == "agent" and last["base"] and last["made"]:
         patch = state.repository.patch(last["base"], last["made"]).decode(errors="replace")
         text += (
-            f"\n\nAttempt {attempt} did this on an older commit, and then {reason}. Bring what it "
-            f"changed together with what is here now. Its change:\n{patch[:MOST_PATCH_CHARACTERS]}"
+            f"\n\nAttempt {attempt} worked on an older commit and was not merged: {reason}. "
+            f"Combine its change with the files as they are now. Its change:\n"
+            f"{patch[:MOST_PATCH_CHARACTERS]}"
         )
     return replace(claim, task=replace(claim.task, text=text))
 

@@ -27,134 +27,133 @@ from counterpoint.team.sandbox import Limits
 from counterpoint.team.taskfile import read_tasks, require_order
 
 TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
-"""How a working team is organized: one worker; equals that lock the files they change; equals that
-find out in the end whether somebody was faster; workers that hand their work up to one who
-merges."""
+"""How a team is organized: one worker; workers that lock the files they change; workers that learn
+of conflicts at the merge; or workers whose work one merger merges."""
 LEASE_MARGIN = 60.0
-"""Seconds for all that is not the attempt itself: laying out files, tests, merging."""
+"""Seconds of a lease beyond the attempt itself: writing files, testing, merging."""
 TopologyName = Literal["solo", "flat_locks", "flat_optimistic", "planner_workers"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPlan:
-    """Who works."""
+    """The kind of worker, and its settings."""
 
     kind: Literal["search", "command", "model"] = "search"
     """`search` tries edits until the test passes; `command` is any program; `model` a language
     model behind a server, which is shown files and writes them anew."""
     command: str = ""
-    """Of `command`: what is run in the sandbox, in a copy of the repository. `{task}` is what is to
-    be done, `{test}` the test that is to pass; the same is in the file TASK.md."""
+    """A `command` worker runs this shell line in the sandbox, in a copy of the repository. `{task}`
+    becomes the text of the task, `{test}` the test that has to pass; TASK.md has both too."""
     network: bool = False
-    """Of `command`: whether it shares the machine's network, to reach a model, say. What it can
-    read it can then send; the rest of the sandbox stays as it is."""
+    """Whether a `command` worker shares the machine's network, for example to reach a model. It can
+    then send what it can read; the rest of the sandbox stays as it is."""
     pass_env: tuple[str, ...] = ()
-    """Of `command`: variables of the environment in which the team is run that it gets, keys say.
-    Their values are never written, do not reach the tests, and are blotted out of what it says."""
+    """Variables of your environment that a `command` worker gets, such as keys. Their values are
+    never written, do not reach the tests, and are hidden in its output."""
     minutes: float | None = None
-    """How long one attempt may take; without it `seconds` under [limits] holds."""
+    """Wall clock of one attempt; None means that `seconds` under [limits] holds."""
     model: str = ""
-    """Of `model`: its name."""
+    """Name of the model of a `model` worker."""
     base_url: str = ""
-    """Of `model`: the address of an OpenAI-compatible server."""
+    """Address of the OpenAI-compatible server of a `model` worker."""
     most_tokens: int = 2048
-    """Of `model`: of one reply."""
+    """Maximum of tokens in one reply of a `model` worker."""
     dollars_per_million: tuple[float, float] | None = None
-    """Of `model`: the price of prompt tokens and of completion tokens; None is not known."""
+    """Prices of prompt tokens and of completion tokens of a `model` worker; None is unknown."""
     tries: int = 200
-    """What one attempt may cost, at most: edits that are tried, replies, or runs of a command."""
+    """Maximum of tries in one attempt: edits, replies, or runs of a command."""
     think_seconds: float = 0.0
-    """Of `search`: it waits so long before each edit, as a model would."""
+    """Wait of a `search` worker before each edit, which stands for the time of a model."""
     choose: Literal["priority", "payoff"] = "priority"
-    """Which open task a worker takes: the first by priority, or one of the size at which most was
-    merged for what it cost so far."""
+    """Which open task a worker takes: the first by priority, or one of the size that had the most
+    merges for its cost so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskPlan:
-    """One thing to do, where the plan lists them."""
+    """One task that the plan lists."""
 
     id: str
     """Unique."""
     text: str = ""
-    """What is to be done."""
+    """Text of the task for the worker."""
     test: str = ""
     """The test that has to pass."""
     files: tuple[str, ...] = ()
-    """Where the work is."""
+    """Files to work on."""
     priority: int = 0
-    """The highest goes first."""
+    """Tasks with the highest priority are taken first."""
     title: str = ""
-    """What it is called; in a file of tasks it is the id where there is none."""
+    """Title of the task; in a file of tasks it is also the id if there is no `id`."""
     depends_on: tuple[str, ...] = ()
-    """Ids of the tasks that have to be done before."""
+    """Ids of the tasks that have to be done first."""
     check: str = ""
     """A command that has to exit with status 0 in the sandbox, besides the test."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkPlan:
-    """What a team is to do, and with what.
+    """The work of a team: its repository, tests, tasks, worker and limits.
 
     Raises:
-        SettingError: something in it does not fit.
+        SettingError: a value is out of range, or two values contradict each other.
     """
 
     repository: str
-    """A git repository, whose HEAD is copied, or a folder that is none. It is never written to."""
+    """A git repository, whose HEAD is copied, or any other folder. It is never written to."""
     tests: str
     """The command that runs the tests in the sandbox. `{results}` is the file for their results in
-    JUnit's XML; without it the command prints TAP. `{tests}` is replaced by the tests asked for."""
+    JUnit's XML; without it the command prints TAP. `{tests}` is replaced by the tests to run."""
     name: str = "team"
-    """What the run is called."""
+    """Name of the run."""
     protected: tuple[str, ...] = ("tests/*", "test/*", "*/tests/*", "test_*.py", "*_test.py",
                                   "conftest.py", "*/conftest.py")  # fmt: skip
-    """Patterns of tests that workers may not change: what they do there is dropped, and noted. One
-    without "/" is the name of a file or folder at any depth; one with "/" holds below any folder.
-    """
+    """Patterns of tests that workers may not change; such changes are listed, but not taken. A
+    pattern without "/" is the name of a file or folder at any depth; one with "/" holds below any
+    folder."""
     protect_runner: bool = True
-    """Whether what decides how tests are run is protected too, whatever `protected` says, and
-    results are taken only from a runner that is known to be unchanged."""
+    """Whether everything that decides how tests are run is protected too, besides `protected`, and
+    results count only if the runner is unchanged."""
     new_tests: bool = False
-    """Whether workers may add files of tests. They count from the planner's next turn on."""
+    """Whether workers may add test files. They count from the planner's next turn on."""
     setup: str = ""
-    """A command that is run once, in the sandbox, before all else: what it leaves in `/setup` is
-    kept, and is there in every later sandbox. `/setup/bin`, `/setup/venv/bin` and
-    `/setup/node_modules/.bin` are the first places in which programs are looked for."""
+    """A command that is run once, in the sandbox, before everything else: every later sandbox has
+    what it leaves in `/setup`. `/setup/bin`, `/setup/venv/bin` and `/setup/node_modules/.bin` come
+    first in `PATH`."""
     setup_network: bool = False
-    """Whether `setup` shares the machine's network, to install packages, say."""
+    """Whether `setup` shares the machine's network, for example to install packages."""
     readable: tuple[str, ...] = ()
-    """Folders of this machine that can be read in the sandbox, packages say."""
+    """Folders of this machine that can be read in the sandbox."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Environment in the sandbox. A name like that of a key (`..._API_KEY`, `..._TOKEN`) is
-    treated as in `pass_env`."""
+    """Variables of the environment in the sandbox. A name like that of a key (`..._API_KEY`,
+    `..._TOKEN`) is treated as in `pass_env`."""
     worker: WorkerPlan = field(default_factory=WorkerPlan)
-    """Who works."""
+    """The kind of worker, and its settings."""
     task: tuple[TaskPlan, ...] = ()
-    """What is to be done. Without any, each failing test is a task. `tasks = "FILE"` in a plan adds
-    those of a file (`read_tasks`)."""
+    """The listed tasks. If there are none, each failing test is a task. `tasks = "FILE"` in a plan
+    adds those of a file (`read_tasks`)."""
     from_tests: bool = False
     """Whether each failing test is a task besides those that are listed."""
     limits: Limits = field(default_factory=Limits)
     """What code in the sandbox may use."""
     lease_seconds: float = 300.0
-    """How long a task is a worker's own."""
+    """How long a lease lasts, and never less than an attempt may take."""
     conflicts: Literal["again", "agent"] = "again"
-    """What becomes of work that meets another's: the task is done again from where all are now; or
-    it is handed to an agent, whose task then holds the patch of the earlier attempt too."""
+    """How a conflict with the work of another worker is resolved: the task is done `again` from the
+    new head; or an `agent` does it, with the patch of the earlier attempt in its task."""
     attempts: int = 4
     """Failed attempts at a task before it is given up; the next iteration opens it again."""
     iterations: int = 20
-    """How often the judge may go on."""
+    """Maximum of iterations."""
     notes: str = ""
-    """A file in the repository in which a worker leaves notes for its next attempt. It is kept from
-    one fresh context to the next, even if the attempt fails."""
+    """A file in the repository in which a worker leaves notes for its next attempt. It survives
+    from one fresh context to the next, even if the attempt fails."""
     author: str = ""
-    """Who commits, `Name <mail>`; without it each member under its own name."""
+    """Author of the commits, `Name <mail>`; if it is empty, each member commits under its name."""
     message: str = ""
-    """The message of a commit: `{task}` is the task's id, `{title}` its title."""
+    """Message of a commit: `{task}` is the id of the task, `{title}` its title."""
     folder: str = ""
-    """Where the plan was; paths are relative to it. It is made absolute at once."""
+    """Folder of the plan; paths are relative to it. It is made absolute at once."""
 
     def __post_init__(self) -> None:
         require_usual(self)
@@ -174,7 +173,9 @@ class WorkPlan:
         if worker.minutes is not None and not 0 < worker.minutes <= 1440:
             raise SettingError(f"got minutes={worker.minutes}; wanted more than 0, at most 1440")
         if worker.tries < 1 or worker.think_seconds < 0:
-            raise SettingError("got a worker of less than one try, or that thinks less than 0 s")
+            raise SettingError(
+                "got a worker with tries below 1 or think_seconds below 0; wanted more"
+            )
         if worker.kind == "command" and not worker.command:
             raise SettingError('got a worker of kind "command" without its command')
         if worker.kind == "model" and not (worker.model and worker.base_url):
@@ -184,7 +185,7 @@ class WorkPlan:
         if not all(one.id for one in self.task):
             raise SettingError("got a task with the id ''; wanted a name of its own for each")
         if len({one.id for one in self.task}) < len(self.task):
-            raise SettingError("got two tasks of one id; wanted each of them once")
+            raise SettingError("got two tasks with the same id; wanted a different id for each")
         require_order({one.id: one.depends_on for one in self.task})
         for command in (self.tests, self.setup, worker.command, *(one.check for one in self.task)):
             try:
@@ -217,10 +218,10 @@ class WorkPlan:
 
 
 def read_plan(path: Path) -> WorkPlan:
-    """The plan in a TOML file.
+    """Returns the plan in a TOML file.
 
     Raises:
-        SettingError: it cannot be read, is no TOML, or says something that does not fit.
+        SettingError: it cannot be read, is no TOML, or has a key or value that does not fit.
     """
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -237,10 +238,10 @@ def read_plan(path: Path) -> WorkPlan:
 
 
 def plan_from(told: Mapping[str, Any], where: str) -> WorkPlan:
-    """The plan that plain values say.
+    """Returns the plan of plain values.
 
     Raises:
-        SettingError: a key that there is not, or a value that does not fit; the message names it.
+        SettingError: a key is unknown, or a value does not fit; the message names it.
     """
     try:
         return msgspec.convert(_known(dict(told), WorkPlan, where), WorkPlan, strict=True)

@@ -17,6 +17,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any, get_type_hints
 
 import msgspec
@@ -80,7 +81,7 @@ class TeamState:
         if not 1 <= self.workers <= 64:
             raise SettingError(f"got {self.workers} workers; wanted 1 to 64")
         if self.topology == "solo" and self.workers != 1:
-            raise SettingError(f"got {self.workers} workers of a solo; wanted 1")
+            raise SettingError(f"got {self.workers} workers of topology solo; wanted 1")
         self.budget  # noqa: B018  (it checks its limits)
 
     def create(self) -> None:
@@ -96,11 +97,12 @@ class TeamState:
         """
         if (self.folder / TEAM).exists():
             raise RunError(
-                f"{self.folder} holds a team already; do counterpoint resume {self.folder}, or "
-                "choose another folder"
+                f"{self.folder} holds a run already, with the plan it was started with: continue "
+                f"it with counterpoint resume {quote(str(self.folder))}, or name another folder "
+                "with --out"
             )
         if self.folder.exists() and any(self.folder.iterdir()):
-            raise RunError(f"{self.folder} is not empty; choose another folder")
+            raise RunError(f"{self.folder} is not empty; name another folder with --out")
         plan, secrets = without_secrets(self.plan)
         os.environ.update(secrets)
         passed(plan)
@@ -142,7 +144,7 @@ class TeamState:
             told: dict[str, Any] = json.loads((folder / TEAM).read_bytes())
             plan = plan_from(told.pop("plan"), str(folder / TEAM))
             if told.pop("schema") != SCHEMA:
-                raise RunError(f"{folder} holds a team of another version")
+                raise RunError(f"{folder} holds a run of another version")
             told.pop("version")
             kinds = get_type_hints(cls)
             for name, value in told.items():
@@ -153,7 +155,8 @@ class TeamState:
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
                 msgspec.MsgspecError) as error:  # fmt: skip
             raise RunError(
-                f"{shown(str(folder))} holds no team, or a damaged one ({shown(str(error))})"
+                f"{shown(str(folder))} holds no run of a team, or it is damaged "
+                f"({shown(str(error))})"
             ) from error
 
     @property

@@ -80,7 +80,7 @@ def wishes(plan: WorkPlan) -> list[str]:
     if (worker.kind == "command" and worker.network) or (plan.setup and plan.setup_network):
         found.append("uses the network of this machine")
     if worker.pass_env:
-        found.append(f"is given {shown(', '.join(worker.pass_env))} of the environment")
+        found.append(f"takes {shown(', '.join(worker.pass_env))} from the environment")
     if worker.kind == "model":
         found.append(f"sends files, and the key of the model, to {shown(worker.base_url)}")
     usual = dataclasses.asdict(Limits())
@@ -99,8 +99,8 @@ def require_ours(folder: Path, plan: WorkPlan, found: str, trust: bool) -> None:
     wanted = wishes(plan)
     if wanted and not trust and not (found == seal(folder) and _is_mine(folder)):
         raise RunError(
-            f"{shown(str(folder))} was not started here, and its plan {'; '.join(wanted)}: if that "
-            "is what you want, do counterpoint resume with --trust"
+            f"{shown(str(folder))} was not started here, and its plan {'; '.join(wanted)}: to "
+            "allow this, run counterpoint resume with --trust"
         )
 
 
@@ -131,7 +131,7 @@ def _require_sound(connection: sqlite3.Connection, ours: dict[str, list[Any]]) -
     for table, columns in ours.items():
         there = connection.execute(f"PRAGMA table_xinfo({table})").fetchall()
         if sorted(row[1:] for row in there) != sorted(columns):
-            raise ValueError(f"its table {table} is another")
+            raise ValueError(f"its table {table} has other columns")
         names = [column[0] for column in columns]
         for row in connection.execute(f"SELECT {', '.join(names)} FROM {table}"):
             for value, (name, kind, needed, *_) in zip(row, columns, strict=True):
@@ -141,7 +141,7 @@ def _require_sound(connection: sqlite3.Connection, ours: dict[str, list[Any]]) -
         raise ValueError(f"attempt {number} has no commit")
     for key, value in connection.execute("SELECT key, value FROM facts"):
         if not isinstance(json.loads(value), FACTS.get(key, object)):
-            raise ValueError(f"it says {key} = {value:.50}")
+            raise ValueError(f"it has {key} = {value:.50}")
 
 
 def _require_value(

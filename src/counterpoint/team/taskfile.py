@@ -44,7 +44,7 @@ def read_tasks(path: Path) -> list[dict[str, Any]]:
             raise SettingError(f"got both task and tasks in {path}; wanted one list")
         told = next(iter(told.values()), [])
     if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
-        raise SettingError(f"got other than a list of tasks in {path}; wanted objects with a title")
+        raise SettingError(f"got no list of tasks in {path}; wanted objects with a title")
     if not told:
         raise SettingError(f"got no tasks in {path}; wanted at least one")
     return [{"id": str(one.get("title") or f"task-{n}"), **one} for n, one in enumerate(told, 1)]
@@ -67,4 +67,4 @@ def require_order(depends: Mapping[str, Sequence[str]]) -> None:
         TopologicalSorter(depends).prepare()
     except CycleError as error:
         circle = " -> ".join(map(str, error.args[1]))
-        raise SettingError(f"got tasks that wait for each other: {circle}") from None
+        raise SettingError(f"got tasks that depend on each other in a circle: {circle}") from None

@@ -38,12 +38,12 @@ from counterpoint.team.searching import locate
 from counterpoint.team.standing import standing, tasks_of, tested
 from counterpoint.team.state import TeamState
 from counterpoint.team.usage import ABSENT, Usage
-from counterpoint.team.workers import do_task
+from counterpoint.team.workers import IGNORED, do_task, left_out
 
 NOTHING = 3
-"""Exit status of a worker for whom there was nothing to do."""
+"""Exit status of a worker that found no open task."""
 IN_VAIN = 4
-"""Exit status of a member whose next turn would fail for the same reason: the loop stops."""
+"""Exit status of a turn that would fail again for the same reason: the loop stops."""
 POLL_SECONDS = 0.02
 
 
@@ -91,7 +91,7 @@ def plan(state: TeamState, member: str) -> int:
         tasks += _tasks_of_tests(state, member, content, results)
     new = queue.add(tasks, told.attempts)
     again = queue.reopen([t.id for t in tasks], told.attempts)
-    queue.say(member, "message", f"{len(tasks)} things to do, {new} of them new, {again} again",
+    queue.say(member, "message", f"{len(tasks)} tasks, {new} of them new, {again} opened again",
               "workers", tasks=[t.id for t in tasks])  # fmt: skip
     return 0
 
@@ -153,21 +153,19 @@ def work(state: TeamState, member: str) -> int:
                    state.seed * 100_003 + claim.attempt,
                    hear=AttemptLog(state, claim.attempt).hear)  # fmt: skip
     made = keep_notes(state, member, made, content)
-    queue.note(claim, base=base, cost=made.cost, note=made.note[:500],
+    note = "; ".join(filter(None, [left_out(made, without=IGNORED), made.note]))[:500]
+    queue.note(claim, base=base, cost=made.cost, note=note,
                tokens=made.usage.tokens, dollars=made.usage.dollars)  # fmt: skip
     _say_unknown(state, member, made.usage)
     if made.refused:
-        names = ", ".join(
-            f"{shown(path)} ({why})" for path, why in sorted(made.refused.items())[:5]
-        )
-        queue.say(member, "action", f"{len(made.refused)} changes not taken: {names}",
+        queue.say(member, "action", left_out(made),
                   refused=[shown(path) for path in sorted(made.refused)])  # fmt: skip
     if not made.files and not made.removed:
-        queue.failed(claim, "failed", made.note or "nothing was changed")
+        queue.failed(claim, "failed", note or "the attempt changed nothing")
         return 0
     tree = repository.changed_tree(base, {**dict.fromkeys(made.removed), **made.files})
     if tree == repository.tree(base):
-        queue.failed(claim, "failed", made.note or "nothing was changed")
+        queue.failed(claim, "failed", note or "the attempt changed nothing")
         return 0
     commit = repository.commit(tree, (base,), _message(state, claim), member)
     changed = [shown(path) for path in repository.changed(base, commit)]
@@ -212,15 +210,15 @@ def judge(state: TeamState, member: str) -> int:
     elif used_up:
         verdict = f"the budget of {used_up} is used up"
     elif before is not None and len(failing) >= len(before):
-        verdict = "nothing more was gained"
+        verdict = "the last iteration gained nothing"
     elif iteration >= state.plan.iterations:
-        verdict = "as many iterations as the plan allows"
+        verdict = "the plan allows no more iterations"
     else:
         verdict = ""
     queue.put("iteration", iteration)
     queue.put("verdict", verdict)
     told = verdict or "go on"
-    queue.say(member, "message", f"{len(failing)} left to do: {told}", "planner", verdict=verdict)
+    queue.say(member, "message", f"{len(failing)} tasks left: {told}", "planner", verdict=verdict)
     return 0
 
 
@@ -233,11 +231,15 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
         if head != base:
             clash = _clash(repository, state.topology, base, head, commit)
             if clash:
-                queue.failed(claim, "conflict", f"somebody else changed {', '.join(clash)}")
+                queue.failed(claim, "conflict", f"another worker changed {', '.join(clash)}")
                 return
             merged = repository.merge(head, commit)
             if merged.tree is None:
-                queue.failed(claim, "conflict", f"conflict in {', '.join(merged.conflicts)}")
+                queue.failed(
+                    claim,
+                    "conflict",
+                    f"another worker changed the same lines of {', '.join(merged.conflicts)}",
+                )
                 return
             tree = held(state.plan, repository, head, merged.tree)
             new = repository.commit(tree, (head,), _message(state, claim), "merge")

@@ -34,21 +34,23 @@ TOLD = (
 )
 _BLOCK = re.compile(r"^FILE: *+([^\n]++)\n++```[^\n]*+\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
+IGNORED = "it is ignored by git"
+
 
 @dataclass(frozen=True)
 class Made:
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     files: Mapping[str, File] = field(default_factory=dict)
     """Path from the top to what is new there."""
     removed: tuple[str, ...] = ()
-    """Paths that are to go."""
+    """Paths that it removes."""
     cost: int = 0
     """Tries that it took."""
     note: str = ""
-    """Why it came to nothing, or what it did."""
+    """Why it failed, or what it did."""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Path to why a change there is not taken: it is protected, git's own, ignored, and so on."""
+    """Path to why a change there is not taken: it is protected, for example, or ignored."""
     usage: Usage = field(default_factory=Usage)
     """Tokens and dollars of models."""
 
@@ -120,7 +122,20 @@ def without_values(ended: Ended, secrets: Collection[str]) -> Ended:
 
 
 def _left(ended: Ended) -> dict[str, str]:
-    return {**ended.refused, **dict.fromkeys(ended.ignored, "it is ignored by git")}
+    return {**ended.refused, **dict.fromkeys(ended.ignored, IGNORED)}
+
+
+def left_out(made: Made, without: str = "") -> str:
+    """Returns which changes of an attempt were left out and why, or "" if none were.
+
+    Args:
+        made: the attempt.
+        without: a reason whose changes are not listed.
+    """
+    refused = {path: why for path, why in sorted(made.refused.items()) if why != without}
+    names = ", ".join(f"{printed(path)} ({why})" for path, why in list(refused.items())[:5])
+    more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+    return f"changes not taken: {names}{more}" if refused else ""
 
 
 def _model(
