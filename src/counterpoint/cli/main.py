@@ -93,7 +93,7 @@ Find the credit scheme that your team needs:
 Every command takes --json (standard output is then JSON alone) and --debug (show tracebacks).
 Settings go behind --set, or bare: key=value."""
 
-SWITCHES = ("--json", "--trust", "--no-control", "--learn", "--prune", "--again")
+SWITCHES = ("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again")
 """Flags that take no value: what stands behind them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
