@@ -14,7 +14,8 @@ from real_pytest import BUGS, pytest_plan, toolz_with_bugs, write
 
 from counterpoint.cli.main import main
 from counterpoint.team import turn
-from counterpoint.team.plan import WorkerPlan
+from counterpoint.team.loop import run_team
+from counterpoint.team.plan import WorkerPlan, WorkPlan
 from counterpoint.team.sandbox import ready
 from counterpoint.team.search_edits import applied, edits_of
 from counterpoint.team.search_runs import pytest_options
@@ -191,3 +192,32 @@ def test_a_package_from_an_archive_with_five_planted_bugs(tmp_path, capsys):
     mended = [line for name, line, old, new in BUGS
               if line.replace(old, new).encode() not in content[f"toolz/{name}"]]  # fmt: skip
     assert len(mended) >= 4, (mended, found["failing"])
+
+
+SETUP = """
+mkdir /setup/bin
+printf '#!/bin/sh\\nWHOSE=mine exec /usr/bin/python3 "$@"\\n' > /setup/bin/python3
+chmod +x /setup/bin/python3
+"""
+RUN = """
+import test_a
+try:
+    test_a.test_f()
+    print("ok - test_a.py::test_f")
+except AssertionError:
+    print("not ok - test_a.py::test_f")
+"""
+
+
+@pytest.mark.parametrize("python", ["python3", "/setup/bin/python3"])
+def test_the_python_of_setup_runs_the_search_too(tmp_path, python):
+    write(tmp_path / "repo", {
+        "a.py": "def f(n):\n    return n - 1\n", "run_tests.py": RUN,
+        "test_a.py": "import os\nfrom a import f\n\ndef test_f():\n"
+                     "    assert f(2) == 3 and os.environ['WHOSE'] == 'mine'\n",
+    })  # fmt: skip
+    plan = WorkPlan(repository=str(tmp_path / "repo"), tests=f"{python} run_tests.py", setup=SETUP)
+    state = TeamState(tmp_path / "run", plan, "solo", 1, runs=1)
+    state.create()
+    told = run_team(state.folder)
+    assert told["done"] == 1, told["unfinished"]

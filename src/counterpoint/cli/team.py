@@ -21,7 +21,7 @@ from counterpoint.cli.results import PAGE
 from counterpoint.cli.team_follow import follow
 from counterpoint.errors import SettingError, WorkerError
 from counterpoint.report import write_report
-from counterpoint.report.numerals import counted
+from counterpoint.report.numerals import counted, significant
 from counterpoint.report.team_page import headline
 from counterpoint.team.deliver import PATCH, require_branch
 from counterpoint.team.loop import EPISODES, Progress, run_team
@@ -216,13 +216,13 @@ def tables(document: Mapping[str, Any]) -> list[Any]:
         ("attempts", f"{document['attempts']} in all; {_misses(document) or 'none failed'}"),
         ("tries", f"{document['tries']:,}"),
         ("seconds", f"{document['seconds']:.1f}"),
-        ("throughput", f"{_number(speed['per_1000_tries'])} tasks for 1,000 tries, "
-                       f"{_number(speed['per_minute'])} a minute"),
-        ("wasted", f"{_share(document['wasted'])} of the tries, by conflicts and lost attempts"),
+        ("throughput", f"{significant(speed['per_1000_tries'])} tasks for 1,000 tries, "
+                       f"{significant(speed['per_minute'])} a minute"),
+        ("wasted", _share(document["wasted"], "of the tries, by conflicts and lost attempts")),
         ("tokens", _used(document, "tokens", ",d")),
         ("dollars", _used(document, "dollars", ".2f")),
-        ("waiting for locks", f"{_share(document['lock_wait'])} of the workers' time"),
-        ("churn", f"{_share(document['churn'])} of added lines are gone in the end"),
+        ("waiting for locks", _share(document["lock_wait"], "of the workers' time")),
+        ("churn", _share(document["churn"], "of added lines are gone in the end")),
     ]  # fmt: skip
     for name, told in rows:
         if told:
@@ -242,9 +242,5 @@ def _used(document: Mapping[str, Any], name: str, form: str) -> str:
     return f"{known}; {count} of {counted(attempts, 'attempt')} did not report" if count else known
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-def _share(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.0%}"
+def _share(value: float | None, of: str) -> str:
+    return "not known" if value is None else f"{value:.0%} {of}"

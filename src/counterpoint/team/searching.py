@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from counterpoint.team.content import Content, File
 from counterpoint.team.gate import Gate
 from counterpoint.team.guarded import way_in
 from counterpoint.team.plan import WorkPlan
-from counterpoint.team.sandbox import PYTHON, Ended, Limits, run
+from counterpoint.team.sandbox import Ended, Limits, run
 
 FOLDER, PACKAGE = "/given", "counterpoint_search"
 BEGIN = f"import sys; sys.path.append({FOLDER!r}); from {PACKAGE}.search_worker import main; main()"
@@ -107,13 +108,13 @@ def _asked(
 
 
 def _python(command: str) -> str:
-    """The interpreter that a command names by its path, or the system's."""
+    """The interpreter that a command names, or the first `python3` in the sandbox's `PATH`."""
     for word in shlex.split(command):
         folder, name = os.path.split(word)
-        if folder.startswith("/") and name.startswith("python"):
+        if re.fullmatch(r"python[\d.]*", name) and (not folder or folder.startswith("/")):
             return word
         if folder.startswith("/") and name in ("pytest", "py.test"):
             return f"{folder}/python3"
         if "=" not in word:
             break
-    return PYTHON
+    return "python3"
