@@ -9,10 +9,11 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from counterpoint.cli.output import say
+from counterpoint.report.numerals import counted
 from counterpoint.runs.lock import is_locked
 from counterpoint.team.memory import log_tail
 from counterpoint.team.state import LOCK, TeamState
@@ -46,8 +47,9 @@ def _under_way(state: TeamState) -> list[dict[str, Any]]:
 def _table(state: TeamState) -> Table:
     """The task of each worker, its seconds, and the last line of its log."""
     counts = state.queue.counts()
-    title = f"{counts.get('done', 0)} of {sum(counts.values())} done"
-    table = Table("worker", "task", "seconds", "last line", box=SIMPLE_HEAD, title=title)
+    title = f"{counts.get('done', 0)} of {counted(sum(counts.values()), 'task')} done"
+    line = Column("last line", no_wrap=True, overflow="ellipsis")
+    table = Table("worker", "task", "seconds", line, box=SIMPLE_HEAD, title=title)
     for row in _under_way(state):
         said = log_tail(state.folder, row["id"], 200).splitlines()
         since = f"{time.time() - row['started']:.0f}"
