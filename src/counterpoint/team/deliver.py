@@ -25,10 +25,18 @@ def require_branch(source: Path, branch: str) -> None:
     place = enclosing(source)
     if place is None:
         raise SettingError(f"got --branch with {source}, which is no git repository; wanted one")
-    if attempt("check-ref-format", f"refs/heads/{branch}").returncode or branch.startswith("-"):
+    told = attempt("check-ref-format", "--branch", branch)
+    if told.returncode or told.stdout.decode(errors="replace").rstrip("\n") != branch:
         raise SettingError(f"got --branch {branch!r}; wanted a name that git takes for a branch")
-    if _commit(place[0], branch):
-        raise SettingError(f"got --branch {branch}, which exists already; wanted a new one")
+    heads = git("-C", str(place[0]), "for-each-ref", "--format=%(refname)", "refs/heads").decode(
+        errors="replace"
+    )
+    for name in (line.removeprefix("refs/heads/") for line in heads.splitlines()):
+        if name == branch:
+            raise SettingError(f"got --branch {branch}, which exists already; wanted a new one")
+        if name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
+            raise SettingError(f"got --branch {branch}, beside which git cannot keep the branch "
+                               f"{name}; wanted another name")  # fmt: skip
 
 
 def deliver(state: TeamState) -> None:

@@ -41,8 +41,8 @@ REPORT = "COUNTERPOINT_REPORT"
 """The variable with the descriptor to which a runner of tests can report."""
 WRITABLE = (WORK, SETUP, "/tmp", "/dev/shm")
 LATE, CROWDED, ALONE, FULL = 81, 82, 83, 84
-"""Status of the watch: the deadline is over, too many files, nobody is there to tell; or it ended
-by itself, and a disk is full."""
+"""Status of the watch: the deadline is over, too many files, nobody to tell; or it ended by itself,
+and a disk is full."""
 STOPPED = {LATE: "seconds", CROWDED: "files"}
 """What each means for who started the sandbox."""
 TICK_SECONDS = 0.1
@@ -61,7 +61,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     worker = os.fork()
     if worker:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 gets no signal without a handler
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # 1 needs a handler
         os._exit(watch(worker, int(lifeline), ended, float(deadline), int(files)))
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -100,7 +100,7 @@ def watch(worker: int, lifeline: int, ended: int, deadline: float, files: int) -
 
 
 def has_ended(worker: int) -> bool:
-    """Take leave of all children that have ended; whether this one is among them."""
+    """Reap all children that have ended; whether this one is among them."""
     with contextlib.suppress(ChildProcessError):
         while pid := os.waitpid(-1, os.WNOHANG)[0]:
             if pid == worker:
@@ -254,8 +254,8 @@ def drained(handle: int, most: int) -> bytes:
 def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
     """What sets the limits of the command, in its process, before it begins.
 
-    Address space is limited only where nothing limits memory itself: programs reserve far more of
-    it than they use. Where memory is over, the command goes before who packs what it did.
+    Address space is limited only where nothing limits memory itself: programs reserve more of it
+    than they use. If memory is over, the command goes first.
     """
     memory = told["address_mb"] << 20 if told["address_mb"] else resource.RLIM_INFINITY
     libc = ctypes.CDLL(None)
@@ -263,15 +263,16 @@ def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
     def limit() -> None:
         for kind, most in (
             (resource.RLIMIT_AS, memory),
-            # those of the sandbox count too; a control group, which says what it refuses, is first
+            # the sandbox's own count too; a control group, which says what it refuses, is first
             (resource.RLIMIT_NPROC, told["processes"] + 4),
             (resource.RLIMIT_FSIZE, told["disk_mb"] << 20),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_CPU, int(told["seconds"]) + 2),
             (resource.RLIMIT_NOFILE, 1024),
         ):
-            resource.setrlimit(kind, (most, most))
-        libc.prctl(4, 1, 0, 0, 0)  # or it could not write the next; nobody is there to trace it yet
+            with contextlib.suppress(ValueError):  # a lower one holds already
+                resource.setrlimit(kind, (most, most))
+        libc.prctl(4, 1, 0, 0, 0)  # or it could not write the next; nobody can trace it yet
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
 

@@ -9,11 +9,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from counterpoint.errors import RunError
+from counterpoint.errors import OutputError, RunError
 from counterpoint.team.budget import Spent, spent_in
 
 WAIT_SECONDS = 30.0
@@ -77,14 +77,20 @@ class Ledger:
 
     Raises:
         RunError: the file is none of ours.
+        OutputError: here, or in any method: the file cannot be used, for its disk is full, say.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            path.touch()
             with self._open() as connection:
                 connection.executescript("PRAGMA journal_mode=WAL;" + _TABLES)
                 _add_columns(connection)
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"could not write {path} ({error.strerror})") from error
         except sqlite3.DatabaseError as error:
             raise RunError(f"{path} is no queue of a team ({error})") from error
 
@@ -102,16 +108,25 @@ class Ledger:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(
-            sqlite3.connect(
-                self.path, timeout=WAIT_SECONDS, isolation_level=None, factory=_Connection
-            )
-        ) as connection:
-            connection.execute("PRAGMA trusted_schema=OFF")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.text_factory = _read_text
-            connection.row_factory = sqlite3.Row
-            yield connection
+        """The file, which is not made anew where somebody has taken it away."""
+        where = f"{self.path.absolute().as_uri()}?mode=rw"
+        try:
+            with closing(
+                sqlite3.connect(
+                    where, uri=True, timeout=WAIT_SECONDS, isolation_level=None,
+                    factory=_Connection,
+                )
+            ) as connection:  # fmt: skip
+                connection.execute("PRAGMA trusted_schema=OFF")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.text_factory = _read_text
+                connection.row_factory = sqlite3.Row
+                yield connection
+        except sqlite3.OperationalError as error:
+            raise OutputError(
+                f"could not use {self.path} ({error}); wanted a folder of the run that stays where "
+                "it is, with room on its disk: counterpoint resume goes on"
+            ) from error
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
@@ -119,10 +134,11 @@ class Ledger:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                with suppress(sqlite3.OperationalError):  # a full disk has done it already
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def fact(self, key: str, default: Any = None) -> Any:
         """What is written down under a key."""

@@ -90,13 +90,14 @@ class _Members:
         return gone
 
     def stop(self) -> None:
-        for process in self.running.values():
+        members, self.running = self.running, {}
+        for process in members.values():
             process.kill()
-        for member, process in self.running.items():
+        for process in members.values():
             process.wait()
-            contains, why = self.state.repository.contains, "the run ended during the attempt"
+        contains, why = self.state.repository.contains, "the run ended during the attempt"
+        for member in members:
             self.state.queue.release(member, contains, why)
-        self.running.clear()
 
 
 def run_team(
@@ -119,6 +120,7 @@ def run_team(
         WorkerError: a turn fails for a reason that no other turn can mend (a server that refuses
             the key, tests that never ran), or turns fail again and again. The reason is written
             down, and the same call goes on once it is mended.
+        OutputError: the folder of the run cannot be written to any more.
     """
     state = TeamState.load(folder)
     require_ours(state.folder, state.plan, state.seal, trust)

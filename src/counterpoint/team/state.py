@@ -112,15 +112,15 @@ class TeamState:
         try:
             Repository.copy(self.plan.source, self.folder / REPOSITORY)
             self._require_notes()
+            self.queue.put("base", self.repository.head())
+            facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
+                     if f.name not in ("folder", "plan")}  # fmt: skip
+            document = {"schema": SCHEMA, "version": __version__, **facts,
+                        "seal": seal(self.folder), "plan": dataclasses.asdict(plan)}  # fmt: skip
+            write_atomically(self.folder / TEAM, json.dumps(document, indent=2))
         except BaseException:
-            shutil.rmtree(self.folder / REPOSITORY, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)  # it was empty
             raise
-        self.queue.put("base", self.repository.head())
-        facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
-                 if f.name not in ("folder", "plan")}  # fmt: skip
-        document = {"schema": SCHEMA, "version": __version__, **facts, "seal": seal(self.folder),
-                    "plan": dataclasses.asdict(plan)}  # fmt: skip
-        write_atomically(self.folder / TEAM, json.dumps(document, indent=2))
 
     def _require_notes(self) -> None:
         """Return where workers can write the plan's notes."""

@@ -60,7 +60,7 @@ def require_order(depends: Mapping[str, Sequence[str]]) -> None:
         SettingError: a task depends on one that there is not, or in the end on itself.
     """
     for name, before in depends.items():
-        unknown = sorted(set(before) - set(depends))
+        unknown = sorted({one for one in before if one not in depends})
         if unknown:
             raise SettingError(f"got depends_on = {unknown} of task {name!r}; wanted ids of tasks")
     try:

@@ -22,6 +22,7 @@ from counterpoint.errors import (
     BusyError,
     CounterpointError,
     MissingPackageError,
+    OutputError,
     SettingError,
     WorkerError,
 )
@@ -59,9 +60,9 @@ def main(words: Sequence[str]) -> int:
     except BusyError as lost:
         state.queue.say(member, "action", f"gives up: {lost}")
         return 0
-    except CounterpointError as error:
-        state.queue.say(member, "action", f"fails: {error}", error=str(error))
+    except (CounterpointError, OSError) as error:
         sys.stderr.write(f"{member}: {error}\n")
+        state.queue.say(member, "action", f"fails: {error}", error=str(error))
         if isinstance(error, WorkerError | SettingError | MissingPackageError):
             state.queue.put("stopped", str(error))
             return IN_VAIN
@@ -302,4 +303,7 @@ def _message(state: TeamState, claim: Claim) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OutputError as full:
+        sys.exit(str(full))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,9 +31,11 @@ TASK_FILE = "TASK.md"
 SHOWN_CHARACTERS = 60_000
 TOLD = (
     "You change a program so that a test passes. Answer with whole files, each as a line "
-    "`FILE: path` and a block between ``` lines. Change as little as can be."
+    "`FILE: path` and a block between ``` lines, or ```` lines if ``` is in the file. Change as "
+    "little as can be."
 )
-_BLOCK = re.compile(r"^FILE: *+([^\n]++)\n++```[^\n]*+\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_NAMED = re.compile(r"[#*\s]*FILE: *+(.+?)\s*")
+_FENCE = re.compile(r"(`{3,}+)([^`\n]*?)\s*")
 
 IGNORED = "it is ignored by git"
 
@@ -195,13 +198,35 @@ def _written(reply: str, content: Content) -> dict[str, File]:
     A surrogate, which is no text, becomes "?".
     """
     found = {}
-    for path, text in _BLOCK.findall(reply):
-        place = content.prefix + path.strip()
+    for path, text in _blocks(reply):
+        place = content.prefix + path
         known = content.entries.get(place)
         found[place] = File(
             text.encode(errors="replace"), "100755" if known and known.mode == PROGRAM else FILE
         )
     return found
+
+
+def _blocks(reply: str) -> Iterator[tuple[str, str]]:
+    """Path and text of each FILE block that has an end; a fence with a word opens one inside."""
+    path = fence = ""
+    depth, kept = 0, [""]
+    for line in io.StringIO(reply, newline="\n"):
+        mark = _FENCE.fullmatch(line)
+        if fence:
+            if mark and len(mark[1]) >= len(fence):
+                depth += 1 if mark[2].strip() else -1
+            if depth:
+                kept.append(line)
+                continue
+            yield path, "".join(kept)
+            path = fence = ""
+        elif mark and path:
+            fence, depth, kept = mark[1], 1, []
+        elif named := _NAMED.fullmatch(line):
+            path = named[1].strip("*`\"'").removeprefix("./")
+        elif line.strip():
+            path = ""  # what stands between a name and a block is no name
 
 
 def _shown(task: Task, content: Content) -> str:
