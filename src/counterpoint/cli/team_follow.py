@@ -9,7 +9,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.output import say
@@ -19,6 +19,8 @@ from counterpoint.team.memory import log_tail
 from counterpoint.team.state import LOCK, TeamState
 
 PAUSE_SECONDS = 0.5
+LONGEST_LINE = 48
+"""Characters of the last line of a log that the table shows."""
 _AT_WORK = ("running", "handed", "merging")
 
 
@@ -44,15 +46,19 @@ def _under_way(state: TeamState) -> list[dict[str, Any]]:
     return [row for row in state.queue.attempts() if row["status"] in _AT_WORK]
 
 
+def _cut(line: str) -> str:
+    """Returns the line, cut where it would make a row of the table high."""
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
+
+
 def _table(state: TeamState) -> Table:
     """The task of each worker, its seconds, and the last line of its log."""
     counts = state.queue.counts()
     title = f"{counts.get('done', 0)} of {counted(sum(counts.values()), 'task')} done"
-    line = Column("last line", no_wrap=True, overflow="ellipsis")
-    table = Table("worker", "task", "seconds", line, box=SIMPLE_HEAD, title=title)
+    table = Table("worker", "task", "seconds", "last line", box=SIMPLE_HEAD, title=title)
     for row in _under_way(state):
         said = log_tail(state.folder, row["id"], 200).splitlines()
         since = f"{time.time() - row['started']:.0f}"
-        cells = (row["worker"], row["task"], since, said[-1] if said else row["status"])
+        cells = (row["worker"], row["task"], since, _cut(said[-1]) if said else row["status"])
         table.add_row(*(Text(cell) for cell in cells))
     return table
