@@ -14,7 +14,9 @@ from disjoint import disjoint_plan, make_disjoint
 
 from counterpoint.cli.main import main
 from counterpoint.errors import OutputError, SettingError
+from counterpoint.team.content import File
 from counterpoint.team.deliver import require_branch
+from counterpoint.team.git import git
 from counterpoint.team.ledger import Ledger
 from counterpoint.team.loop import run_team
 from counterpoint.team.queue import Queue, Task
@@ -108,3 +110,33 @@ def test_branches_that_git_cannot_make_are_refused_before_the_run(tmp_path):
             require_branch(repo, name)
     require_branch(repo, "deep/other")
     require_branch(repo, "größer")
+
+
+@needs_sandbox
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_changes_neither_the_seconds_nor_the_budget(
+    tmp_path, monkeypatch, hours
+):
+    state = TeamState(tmp_path / "run", disjoint_plan(tmp_path / "repo", 1), "solo", 1, seconds=600)
+    state.create()
+    begun, real = time.monotonic(), time.time
+    monkeypatch.setattr(
+        time, "time", lambda: real() + 3600 * hours * (time.monotonic() > begun + 1)
+    )
+    told = run_team(tmp_path / "run")
+    assert told["verdict"] == "done"
+    assert 1 < told["seconds"] <= time.monotonic() - begun
+
+
+def test_git_is_not_asked_once_for_each_of_many_files(tmp_path, monkeypatch):
+    state = TeamState(tmp_path / "run", disjoint_plan(tmp_path / "repo", 1), "solo", 1)
+    state.create()
+    repository, asked = state.repository, []
+    monkeypatch.setattr(
+        "counterpoint.team.repository.git",
+        lambda *words, **more: asked.append(words) or git(*words, **more),
+    )
+    files = {f"d/{i}": File(b"%d\n" % i) for i in range(500)}
+    tree = repository.changed_tree(repository.head(), files)
+    assert len(asked) < 10
+    assert len(repository.entries(tree)) == 502

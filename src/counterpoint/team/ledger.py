@@ -193,9 +193,9 @@ class Ledger:
         begun, seen = self.fact("session", (0.0, 0.0))
         return float(self.fact("seconds", 0.0)) + max(float(seen) - float(begun), 0.0)
 
-    def tick(self, begun: float) -> None:
-        """Note that a session, which began then, is still alive: it can be killed at any time."""
-        self.put("session", (begun, time.time()))
+    def tick(self, begun: float, seconds: float) -> None:
+        """Note for how long a session, which began then, is alive: it can be killed at any time."""
+        self.put("session", (begun, begun + seconds))
 
     def close_session(self) -> None:
         """Add the time of the last session to the seconds, however it ended."""

@@ -48,13 +48,20 @@ class _Members:
     failed: int = 0
     begun: float = field(default_factory=time.time)
     """When this session began, in seconds since 1970."""
-    noted: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+    """The same on the clock that nobody sets, by which the budget of seconds is counted."""
+    noted: float = -TICK_SECONDS
 
     def live(self) -> None:
         """Note once in half a second that this session is alive: if it is killed, this counts."""
-        if time.time() - self.noted > TICK_SECONDS:
-            self.noted = time.time()
-            self.state.queue.tick(self.begun)
+        if self.seconds - self.noted > TICK_SECONDS:
+            self.noted = self.seconds
+            self.state.queue.tick(self.begun, self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this session began."""
+        return time.monotonic() - self.started
 
     def start(self, role: str, member: str) -> None:
         line = [sys.executable, "-m", "counterpoint.team.turn", str(self.state.folder), role]
@@ -133,7 +140,7 @@ def run_team(
         queue.recover(state.repository.contains, everybody=True)
         queue.close_session()  # of a session that was killed
         queue.put("stopped", "")
-        queue.tick(members.begun)
+        queue.tick(members.begun, members.seconds)
         queue.say("loop", "message", "begins")
         try:
             set_up(state)
@@ -143,7 +150,7 @@ def run_team(
             raise
         finally:
             members.stop()
-            queue.tick(members.begun)
+            queue.tick(members.begun, members.seconds)
             queue.close_session()
             document = write_result(state)
         if queue.fact("verdict"):
@@ -188,7 +195,7 @@ def _loop(state: TeamState, members: _Members, tell: Progress) -> None:
     while True:
         _alone(members, "plan", "planner")
         _work(state, members, tell)
-        over, alike = _over(state, members.begun), _alike(state, members.begun)
+        over, alike = _over(state, members.seconds), _alike(state, members.begun)
         _alone(members, "judge", "judge")
         tell(_told(state))
         if over and not queue.fact("verdict"):
@@ -225,7 +232,7 @@ def _work(state: TeamState, members: _Members, tell: Progress) -> None:
         members.live()
         members.ended()
         counts = queue.counts()
-        may = not _over(state, members.begun)
+        may = not _over(state, members.seconds)
         spent_all = state.budget.used_up(queue.spent()) or _alike(state, members.begun)
         open_now = queue.ready() if may and not spent_all else 0
         handed = counts.get("handed", 0)
@@ -247,9 +254,9 @@ def _merging(state: TeamState) -> bool:
     return any(row["status"] == "merging" for row in state.queue.attempts())
 
 
-def _over(state: TeamState, begun: float) -> str:
+def _over(state: TeamState, session: float) -> str:
     """Which budget of the loop's own is used up, or nothing."""
-    seconds = state.queue.fact("seconds", 0.0) + time.time() - begun
+    seconds = state.queue.fact("seconds", 0.0) + session
     if state.seconds is not None and seconds >= state.seconds:
         return "seconds"
     return state.budget.used_up(state.queue.spent(), at_once=True)

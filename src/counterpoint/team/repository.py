@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 from counterpoint.errors import MissingPackageError, RunError
 from counterpoint.runs.files import write_atomically
@@ -194,8 +196,12 @@ class Repository:
 
     def name_of(self, data: bytes) -> str:
         """The name of an object with this content."""
-        kind = hashlib.sha256 if len(self.head()) == 64 else hashlib.sha1
-        return kind(b"blob %d\0" % len(data) + data).hexdigest()
+        return str(self._hash(b"blob %d\0" % len(data) + data).hexdigest())
+
+    @cached_property
+    def _hash(self) -> Callable[[bytes], Any]:
+        """What names objects here: asked once, for a commit can have many thousand files."""
+        return hashlib.sha256 if len(self.head()) == 64 else hashlib.sha1
 
     def changed(self, old: str, new: str) -> tuple[str, ...]:
         """Paths in which two commits or trees differ."""
