@@ -273,7 +273,7 @@ def test_one_process_at_a_time(tmp_path):
         ('repository = "."\ntests = "x"\n[worker]\nkind = "command"\n', "without its command"),
         ('repository = "."\ntests = "x"\n[worker]\nkind = "model"\n', "base_url"),
         ('repository = "."\ntests = "x"\n[limits]\nseconds = -1\n', "seconds=-1"),
-        ('repository = "."\ntests = "x"\n[[task]]\nid = "a"\n[[task]]\nid = "a"\n', "one id"),
+        ('repository = "."\ntests = "x"\n[[task]]\nid = "a"\n[[task]]\nid = "a"\n', "same id"),
         ('repository = "."\ntests = "x \'"\n', "shell line"), ("tests = [", "TOML"),
     ],
 )  # fmt: skip
@@ -288,9 +288,9 @@ def test_folders_and_states_that_cannot_be(tmp_path):
     state = start(tmp_path, plan)
     with pytest.raises(RunError, match="resume"):
         state.create()
-    with pytest.raises(RunError, match="no team"):
+    with pytest.raises(RunError, match="no run of a team"):
         TeamState.load(tmp_path)
-    with pytest.raises(SettingError, match="workers of a solo"):
+    with pytest.raises(SettingError, match="workers of topology solo"):
         TeamState(tmp_path / "x", plan, "solo", 2)
     with pytest.raises(SettingError, match="'tree'"):
         TeamState(tmp_path / "x", plan, "tree", 2)
@@ -315,7 +315,7 @@ def test_the_command_line(tmp_path, capsys):
     assert (told["done"], told["topology"]) == (2, "planner_workers")
     assert told["budget"] == {"tries": 500, "seconds": 60.0, "tokens": None, "runs": None,
                               "dollars": None}  # fmt: skip
-    assert "2 of 2 done" in shown.err
+    assert "2 of 2 tasks done" in shown.err
     assert main(asked) == 2
     assert "counterpoint resume" in capsys.readouterr().err
     assert main(["resume", str(out)]) == 0
