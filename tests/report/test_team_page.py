@@ -97,3 +97,18 @@ def test_budgets_that_have_no_limit_are_not_listed(budget, shown, absent):
     page = render({**TEAM, "budget": budget, "verdict": "done"})
     assert shown in page
     assert absent not in page
+
+
+def test_a_page_of_many_attempts_has_the_newest_logs_and_counts_the_others():
+    many = copy.deepcopy(TEAM)
+    many["history"] = [
+        attempt(n, "t1", "worker_1", "failed", n, n + 1.0, log=[f"log number {n};"])
+        for n in range(1, 251)
+    ]
+    page = render(many)
+    assert "but for 150 earlier attempts" in page
+    assert page.count("<details") - render(TEAM).count("<details") == 99
+    assert "log number 151;" in page
+    assert "log number 150;" not in page
+    assert set(re.findall(r'href="#(log-\d+)"', page)) <= set(re.findall(r'id="([^"]+)"', page))
+    assert "but for" not in render(TEAM)

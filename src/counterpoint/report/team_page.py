@@ -23,10 +23,13 @@ ROW, TOP, LEFT = 22.0, 18.0, 92.0
 LONGEST_REASON = 100
 """Characters of a reason in the table of attempts; its CSV file and its log have all of it."""
 
+MOST_LOGS = 100
+"""Logs on the page: those of the newest attempts."""
+
 
 def team_page(document: Document, prefix: str) -> dict[str, Any]:
     """What the template `team.html` is filled with."""
-    team = msgspec.convert(document, TeamShape)
+    team, without = newest_logs(msgspec.convert(document, TeamShape))
     return {
         "title": f"{team.name}: {counted(team.workers, 'worker')}, {team.topology}",
         "kind": "Team at work",
@@ -39,12 +42,24 @@ def team_page(document: Document, prefix: str) -> dict[str, Any]:
         "attempts": _attempts(team, prefix),
         "logs": [(f"log-{a.id}", f"Attempt {a.id}, {a.task}, {a.worker}", "\n".join(a.log))
                  for a in team.history if a.log],
+        "without": counted(without, "earlier attempt") if without else "",
         "definitions": DEFINITIONS,
         "settings": short_first(list(flatten(
             {"topology": team.topology, "workers": team.workers, "seed": team.seed,
              **_budgets(team), "repository of the result": team.repository,
              "commit of the result": team.head}).items())),
     }  # fmt: skip
+
+
+def newest_logs(team: TeamShape) -> tuple[TeamShape, int]:
+    """Returns the team with the logs of its newest attempts, and of how many the log is left out.
+
+    A page with thousands of logs is too large for a browser. They are in the folder of the run.
+    """
+    logged = [a.id for a in team.history if a.log]
+    left = set(logged[:-MOST_LOGS])
+    history = [msgspec.structs.replace(a, log=[]) if a.id in left else a for a in team.history]
+    return msgspec.structs.replace(team, history=history), len(left)
 
 
 def headline(done: int, tasks: int, verdict: str) -> str:

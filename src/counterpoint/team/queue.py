@@ -9,7 +9,8 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from counterpoint.team.attempts import Attempts, Claim, Task, task_of
@@ -50,10 +51,10 @@ class Queue(Attempts):
             )
             return connection.total_changes - before
 
-    def ready(self) -> int:
-        """Returns how many open tasks wait for no other one."""
+    def ready(self, most: int = 64) -> int:
+        """Returns how many open tasks wait for no other one, up to `most`."""
         with self._open() as connection:
-            return len(_ready(connection))
+            return len(list(islice(_ready(connection), most)))
 
     def settle(self, passed: Iterable[str]) -> None:
         """Tasks are done whose test passes and that have no further check."""
@@ -89,7 +90,7 @@ class Queue(Attempts):
                 return None
             if budget is not None and budget.tries is not None:
                 reserve = min(reserve, budget.tries - spent.tries)
-            tasks = _ready(connection)
+            tasks = list(islice(_ready(connection), 1 if choose is None else None))
             if not tasks:
                 return None
             index: int | None = 0
@@ -112,11 +113,10 @@ class Queue(Attempts):
             return Claim(int(cursor.lastrowid or 0), token, task, reserve)
 
 
-def _ready(connection: sqlite3.Connection) -> list[Task]:
+def _ready(connection: sqlite3.Connection) -> Iterator[Task]:
     """The open tasks that wait for no other one, in the order in which they are taken."""
+    left = {row[0] for row in connection.execute("SELECT id FROM tasks WHERE status!='done'")}
     rows = connection.execute(
-        "SELECT * FROM tasks ORDER BY priority DESC, tries_left DESC, added, id"
-    ).fetchall()
-    left = {row["id"] for row in rows if row["status"] != "done"}
-    tasks = [task_of(row) for row in rows if row["status"] == "open"]
-    return [task for task in tasks if left.isdisjoint(task.depends_on)]
+        "SELECT * FROM tasks WHERE status='open' ORDER BY priority DESC, tries_left DESC, added, id"
+    )
+    return (task for task in map(task_of, rows) if left.isdisjoint(task.depends_on))
