@@ -128,6 +128,7 @@ def test_alike_by_hand(tmp_path):
     assert queue.alike(time.time() + 1) == ""  # of an earlier session
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_exit_status_says_whether_all_is_done(tmp_path, capsys):
     disjoint_plan(tmp_path / "repo", 3)
@@ -150,6 +151,7 @@ def test_exit_status_says_whether_all_is_done(tmp_path, capsys):
     assert "runs=0; wanted at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_a_session_that_was_killed_counts_in_seconds(tmp_path):
     state = team(tmp_path, 2, f"sleep 3; {WRITE}")
@@ -240,6 +242,7 @@ def test_budgets_by_hand():
             Budget(**{name: 0})
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_a_folder_of_an_earlier_version_is_read_and_goes_on(tmp_path):
     state = team(tmp_path, 2, "exit 7", more={"attempts": 9})

@@ -65,6 +65,7 @@ def check_history(state: TeamState) -> None:
     assert log == Counter(f"t{i}" for i in range(1, 13))
 
 
+@pytest.mark.slow
 def test_a_killed_loop_leaves_nobody_behind(tmp_path):
     assert killed_until_done(tmp_path, "planner_workers", random.Random(3), 3) >= 1
 

@@ -58,8 +58,9 @@ def landed(state):
 
 @pytest.mark.parametrize(
     ("topology", "workers"),
-    [("solo", 1), ("flat_locks", 3), ("flat_optimistic", 3), ("planner_workers", 3)],
-)
+    [("solo", 1), ("flat_locks", 3), ("planner_workers", 3),
+     pytest.param("flat_optimistic", 3, marks=pytest.mark.slow)],
+)  # fmt: skip
 def test_every_topology_makes_all_tests_pass(tmp_path, topology, workers):
     plan = package(tmp_path)
     before = {p: p.read_bytes() for p in (tmp_path / "package").rglob("*") if p.is_file()}
@@ -84,6 +85,7 @@ def test_every_topology_makes_all_tests_pass(tmp_path, topology, workers):
     assert (again["head"], again["tries"]) == (told["head"], told["tries"])
 
 
+@pytest.mark.slow
 def test_a_budget_ends_the_work_and_is_never_passed(tmp_path):
     state = start(tmp_path, package(tmp_path, modules=3, each=3), "planner_workers", 2, tries=30)
     told = run_team(state.folder)
@@ -117,6 +119,7 @@ def test_what_breaks_a_test_that_passed_is_not_merged(tmp_path):
     assert "breaks tests/test_ok.py::test_ok" in state.queue.attempts()[0]["note"]
 
 
+@pytest.mark.slow
 def test_protected_tests_cannot_be_rewritten(tmp_path):
     plan = package(tmp_path)
     cheat = "for f in tests/test_part*.py; do sed -i 's/assert .*/pass/' $f; done"
@@ -143,6 +146,7 @@ def test_a_command_does_listed_tasks(tmp_path):
     assert "TASK.md" not in content
 
 
+@pytest.mark.slow
 def test_two_edits_of_one_line_conflict_and_the_loser_does_it_again(tmp_path):
     plan = package(tmp_path)
     (tmp_path / "package" / "list.txt").write_text("start\n")
@@ -400,6 +404,7 @@ def test_many_kills_of_planner_worker_judge_and_loop(tmp_path, topology):
     assert {"loop", "plan", "work"} <= set(total)
 
 
+@pytest.mark.slow
 def test_a_commit_that_landed_before_the_book_knew_is_not_done_again(tmp_path):
     state = start(tmp_path, package(tmp_path))
     queue, repository = state.queue, state.repository

@@ -37,6 +37,7 @@ def test_a_retry_is_told_why_the_last_attempt_failed_and_the_end_of_its_log(tmp_
     assert "Attempt 1 at this task failed: status 4" in log_tail(says.folder, 2)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_notes_survive_a_failed_attempt_and_land_only_with_work(tmp_path):
     counts = f"echo again >> NOTES.md; test $(wc -l < NOTES.md) -ge 3 && {WRITE}"
@@ -62,7 +63,7 @@ def test_notes_of_a_team_stay_out_of_the_history_and_never_conflict(tmp_path):
 
 
 @needs_sandbox
-@pytest.mark.parametrize("conflicts", ["again", "agent"])
+@pytest.mark.parametrize("conflicts", [pytest.param("again", marks=pytest.mark.slow), "agent"])
 def test_a_conflict_is_handed_to_an_agent_with_what_the_attempt_had_changed(tmp_path, conflicts):
     agent = (
         "if grep -q 'worked on an older commit' TASK.md; then "

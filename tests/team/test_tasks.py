@@ -151,6 +151,7 @@ def test_the_result_is_a_branch_and_a_patch_of_the_users_repository(tmp_path, ca
     assert "no git repository" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_follow_shows_who_works_until_the_run_is_over(tmp_path):
     plan = disjoint_plan(tmp_path / "repo", 1, f"echo begins; sleep 12; {WRITE}")
