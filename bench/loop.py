@@ -1,12 +1,14 @@
 """Teams at work on a real repository: who does more at the same budget, and what it costs.
 
     python bench/loop.py --out counterpoint-out/bench/loop.json [--seeds 3] [--only solo]
+                          [--modules 8] [--payoff]
 
-A package with 40 failing tests in 8 files, a quarter of them with two things wrong; one agent in a
-loop, equals with locks, equals with optimistic concurrency, and workers under a planner who merges,
-at 1 to 8 workers. Each edit takes 10 ms of waiting besides its run, as a model would take longer.
-Where a cell has brackets, they hold the smallest and the largest of the seeds.
-Amdahl's prediction is from the share of the workers' time that a lock was held with one worker.
+A package with 5 failing tests in each of its files (`--modules`), a quarter of them with two things
+wrong, and 100 tries for each; one agent in a loop, equals with locks, equals with optimistic
+concurrency, and workers under a planner who merges, at 1 to 8 workers. Each edit takes 10 ms of
+waiting besides its run, as a model would take longer. Where a cell has brackets, they hold the
+smallest and the largest of the seeds. Amdahl's prediction is from the share of the workers' time
+that a lock was held with one worker.
 """
 
 from __future__ import annotations
@@ -29,21 +31,22 @@ from counterpoint.team.state import TeamState
 
 CASES = [("solo", 1), *((name, n) for name in ("flat_locks", "flat_optimistic", "planner_workers")
                         for n in (1, 2, 4, 8))]  # fmt: skip
-BUDGET = 4000
+TRIES_EACH = 100
 COLUMNS = ("topology", "workers", "done", "hard done", "hard tries", "tries", "per 1,000 tries",
-           "seconds", "s to 20", "speedup", "Amdahl", "lock wait", "serial", "conflicts", "wasted",
-           "churn")  # fmt: skip
+           "seconds", "s to half", "speedup", "Amdahl", "lock wait", "serial", "conflicts",
+           "wasted", "churn")  # fmt: skip
 
 
-def one(topology: str, workers: int, seed: int, choose: str) -> dict[str, Any]:
+def one(topology: str, workers: int, seed: int, choose: str, modules: int) -> dict[str, Any]:
     """One team on one package."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "package")
-        hard = make_package(source, modules=8, each=5, hard=0.25, seed=seed)
+        hard = make_package(source, modules=modules, each=5, hard=0.25, seed=seed)
         worker = WorkerPlan(tries=400, think_seconds=0.01, choose=choose)  # type: ignore[arg-type]
         plan = WorkPlan(repository=str(source), tests="python3 tap.py {tests}", worker=worker,
                         iterations=6)  # fmt: skip
-        state = TeamState(Path(folder, "run"), plan, topology, workers, tries=BUDGET, seed=seed)
+        state = TeamState(Path(folder, "run"), plan, topology, workers,
+                          tries=TRIES_EACH * 5 * modules, seed=seed)  # fmt: skip
         state.create()
         told = run_team(state.folder)
         done = {row["id"] for row in state.queue.tasks() if row["status"] == "done"}
@@ -53,7 +56,8 @@ def one(topology: str, workers: int, seed: int, choose: str) -> dict[str, Any]:
                         "tries": on_hard / max(1, told["tries"])}  # fmt: skip
         begun = min(a["started"] for a in attempts)
         ends = sorted(a["ended"] for a in attempts if a["status"] == "merged")
-        told["seconds_to_20"] = ends[19] - begun if len(ends) >= 20 else None
+        half = 5 * modules // 2
+        told["seconds_to_half"] = ends[half - 1] - begun if len(ends) >= half else None
         return told
 
 
@@ -62,6 +66,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="a topology; all without it")
+    parser.add_argument("--modules", type=int, default=4, help="files of the package")
+    parser.add_argument("--payoff", action="store_true", help="also workers who choose by payoff")
     asked = parser.parse_args()
     print(f"| {' | '.join(COLUMNS)} |")
     print("|" + "---|" * len(COLUMNS))
@@ -69,8 +75,10 @@ def main() -> None:
     base: dict[str, float] = {}
     serial: dict[str, float] = {}
     for topology, workers in [case for case in CASES if asked.only in ("", case[0])]:
-        for choose in ("priority", "payoff") if topology == "flat_optimistic" else ("priority",):
-            rows = [one(topology, workers, seed, choose) for seed in range(asked.seeds)]
+        both = asked.payoff and topology == "flat_optimistic"
+        for choose in ("priority", "payoff") if both else ("priority",):
+            rows = [one(topology, workers, seed, choose, asked.modules)
+                    for seed in range(asked.seeds)]  # fmt: skip
             kept += [{**row, "choose": choose} for row in rows]
             name = topology + (" (payoff)" if choose == "payoff" else "")
 
@@ -99,7 +107,7 @@ def main() -> None:
                 f"{mean('hard', 'done'):.1f} of {mean('hard', 'tasks'):.1f}",
                 f"{mean('hard', 'tries'):.2f}", f"{mean('tries'):.0f}",
                 f"{mean('throughput', 'per_1000_tries'):.1f}", spread("seconds"),
-                spread("seconds_to_20"), f"{speed / base[name]:.2f}", f"{amdahl:.2f}",
+                spread("seconds_to_half"), f"{speed / base[name]:.2f}", f"{amdahl:.2f}",
                 *(f"{mean(key):.3f}" for key in ("lock_wait", "serial")),
                 spread("conflicts"), f"{mean('wasted'):.3f}", f"{mean('churn'):.3f}",
             ]  # fmt: skip
