@@ -100,7 +100,7 @@ WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
 def test_what_a_page_gives_to_try_prints_what_it_shows(commands, shown, tmp_path):
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "counterpoint"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m counterpoint "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m counterpoint "$@"\n')
     command.chmod(0o755)
     home = tmp_path / "my folder"
     home.mkdir()

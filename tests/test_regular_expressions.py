@@ -76,7 +76,9 @@ def sample(tree: Any) -> Iterator[str]:
         elif name == "ANY":
             yield "a"
         elif name == "IN":
-            yield next(c for c in 'a0 -["\\.\n' if re.fullmatch(_class(value), c))
+            inside = [chr(v if isinstance(v, int) else v[0]) for kind, v in value
+                      if str(kind) in ("LITERAL", "RANGE")]  # fmt: skip
+            yield next(c for c in ["a", *'0 -["\\.\n', *inside] if re.fullmatch(_class(value), c))
         elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
             for _ in range(max(value[0], 0)):
                 yield from sample(value[2])

@@ -82,6 +82,7 @@ def test_a_server_that_refuses_is_seen_in_the_first_attempt(tmp_path, capsys, st
     assert [one["reason"] for one in told["unfinished"][1:]] == ["not tried", "not tried"]
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_failures_that_are_alike_end_a_run_and_a_resumed_one_goes_on(tmp_path, capsys):
     state = team(tmp_path, 5, "my-agent {task}")
@@ -191,6 +192,7 @@ def test_usage_by_hand():
     assert "wrote no file" in read_usage(b"").problem
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_a_command_says_what_it_used_and_budgets_are_checked_before_every_claim(tmp_path):
     state = team(tmp_path, 4, USE + WRITE, tokens=1500)
@@ -276,6 +278,7 @@ def replace_tests(state, tests):
     return replace(state, plan=replace(state.plan, tests=tests))
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_the_reason_of_a_failure_names_the_changes_that_were_not_taken(tmp_path):
     state = team(tmp_path, 1, "echo 'echo ok - t1' > run.sh; echo I am done")

@@ -16,7 +16,7 @@ from counterpoint.team.paths import shown
 
 LARGEST = 1 << 53
 """Numbers of a plan are below this, so that every part of a run can hold their sums."""
-AUTHOR = re.compile(r"[^<>\x00-\x1f]*[^<>\x00-\x20.,:;\"'\\][^<>\x00-\x1f]*<[^<>\x00-\x20]{1,200}>")
+AUTHOR = re.compile(r"[ .,:;\"'\\]*+[^<>\x00-\x20.,:;\"'\\][^<>\x00-\x1f]*+<[^<>\x00-\x20]{1,200}>")
 """A name with something besides marks and space, which git leaves out, and an address."""
 _VARIABLE = re.compile(r"[^=]+")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")

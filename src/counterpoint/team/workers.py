@@ -34,8 +34,8 @@ TOLD = (
     "`FILE: path` and a block between ``` lines, or ```` lines if ``` is in the file. Change as "
     "little as can be."
 )
-_NAMED = re.compile(r"[#*\s]*FILE: *+(.+?)\s*")
-_FENCE = re.compile(r"(`{3,}+)([^`\n]*?)\s*")
+_NAMED = re.compile(r"[#*\s]*+FILE: *+(.+)")
+_FENCE = re.compile(r"(`{3,}+)([^`]*+)")
 
 IGNORED = "it is ignored by git"
 
@@ -212,7 +212,8 @@ def _blocks(reply: str) -> Iterator[tuple[str, str]]:
     path = fence = ""
     depth, kept = 0, [""]
     for line in io.StringIO(reply, newline="\n"):
-        mark = _FENCE.fullmatch(line)
+        bare = line.rstrip()
+        mark = _FENCE.fullmatch(bare)
         if fence:
             if mark and len(mark[1]) >= len(fence):
                 depth += 1 if mark[2].strip() else -1
@@ -223,7 +224,7 @@ def _blocks(reply: str) -> Iterator[tuple[str, str]]:
             path = fence = ""
         elif mark and path:
             fence, depth, kept = mark[1], 1, []
-        elif named := _NAMED.fullmatch(line):
+        elif named := _NAMED.fullmatch(bare):
             path = named[1].strip("*`\"'").removeprefix("./")
         elif line.strip():
             path = ""  # what stands between a name and a block is no name
