@@ -385,6 +385,7 @@ def check_nothing_lost(state):
     assert len(standing(state)[1]) == len(log)
 
 
+@pytest.mark.slow
 def test_kills_lose_no_task_and_do_none_twice(tmp_path):
     state, killed = kill_at_random(tmp_path, "planner_workers", random.Random(1), 5)
     check_nothing_lost(state)

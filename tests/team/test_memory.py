@@ -51,6 +51,7 @@ def test_notes_survive_a_failed_attempt_and_land_only_with_work(tmp_path):
     assert run_team(forgets.folder)["done"] == 0
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_notes_of_a_team_stay_out_of_the_history_and_never_conflict(tmp_path):
     state = team(tmp_path, 4, f"echo {{test}} >> NOTES.md; {WRITE}", "flat_optimistic", 2,

@@ -65,6 +65,7 @@ def test_a_queue_that_was_taken_away_is_not_made_anew(tmp_path):
         Ledger(tmp_path / "no" / "queue.sqlite")
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_a_run_whose_folder_moves_ends_with_one_line_and_goes_on_there(tmp_path, capsys):
     state = TeamState(tmp_path / "run", disjoint_plan(tmp_path / "repo", 2, SLOW), "solo", 1)
