@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +72,7 @@ class Attempts(Ledger):
         Raises:
             BusyError: it is not held any more.
         """
-        with self._change() as connection:
-            self._held(connection, claim)
+        with self._holding(claim) as connection:
             connection.execute(
                 "UPDATE attempts SET lease=? WHERE id=?",
                 (time.time() + lease_seconds, claim.attempt),
@@ -84,8 +84,7 @@ class Attempts(Ledger):
         Raises:
             BusyError: it is not held any more.
         """
-        with self._change() as connection:
-            self._held(connection, claim)
+        with self._holding(claim) as connection:
             names = ", ".join(f"{name}=?" for name in columns)
             values = [json.dumps(v) if isinstance(v, list | tuple) else v for v in columns.values()]
             connection.execute(f"UPDATE attempts SET {names} WHERE id=?", (*values, claim.attempt))
@@ -96,8 +95,7 @@ class Attempts(Ledger):
         Raises:
             BusyError: it is not held any more.
         """
-        with self._change() as connection:
-            self._held(connection, claim)
+        with self._holding(claim) as connection:
             connection.execute(
                 "UPDATE attempts SET status='handed', made=?, reserved=cost WHERE id=?",
                 (made, claim.attempt),
@@ -122,8 +120,7 @@ class Attempts(Ledger):
         Raises:
             BusyError: it is not held any more.
         """
-        with self._change() as connection:
-            self._held(connection, claim)
+        with self._holding(claim) as connection:
             connection.execute(
                 "UPDATE attempts SET status='merging', landed=?, parent=? WHERE id=?",
                 (landed, parent, claim.attempt),
@@ -135,8 +132,7 @@ class Attempts(Ledger):
         Raises:
             BusyError: it is not held any more.
         """
-        with self._change() as connection:
-            self._held(connection, claim)
+        with self._holding(claim) as connection:
             _finish(connection, claim.attempt, "merged", "")
             connection.execute("UPDATE tasks SET status='done' WHERE id=?", (claim.task.id,))
             worker = connection.execute(
@@ -150,8 +146,7 @@ class Attempts(Ledger):
         Raises:
             BusyError: it is not held any more.
         """
-        with self._change() as connection:
-            self._held(connection, claim)
+        with self._holding(claim) as connection:
             _finish(connection, claim.attempt, "needless", "its test passes already")
             connection.execute("UPDATE tasks SET status='done' WHERE id=?", (claim.task.id,))
 
@@ -162,8 +157,7 @@ class Attempts(Ledger):
         Raises:
             BusyError: it is not held any more.
         """
-        with self._change() as connection:
-            self._held(connection, claim)
+        with self._holding(claim) as connection:
             _finish(connection, claim.attempt, status, why)
             _reopen(connection, claim.task.id, counts=status == "failed")
 
@@ -205,12 +199,20 @@ class Attempts(Ledger):
             return ""
         return str(rows[0]["note"])
 
-    def _held(self, connection: sqlite3.Connection, claim: Claim) -> None:
-        row = connection.execute(
-            "SELECT token, status FROM attempts WHERE id=?", (claim.attempt,)
-        ).fetchone()
-        if row is None or row["token"] != claim.token or row["status"] in ENDED:
-            raise BusyError(f"attempt {claim.attempt} at {claim.task.id} has lost its lease")
+    @contextmanager
+    def _holding(self, claim: Claim) -> Iterator[sqlite3.Connection]:
+        """A transaction in which the claim is known to be held.
+
+        Raises:
+            BusyError: it is not held any more.
+        """
+        with self._change() as connection:
+            row = connection.execute(
+                "SELECT token, status FROM attempts WHERE id=?", (claim.attempt,)
+            ).fetchone()
+            if row is None or row["token"] != claim.token or row["status"] in ENDED:
+                raise BusyError(f"attempt {claim.attempt} at {claim.task.id} has lost its lease")
+            yield connection
 
     def lock(self, claim: Claim, paths: Iterable[str]) -> bool:
         """Take locks on all of the files, or on none of them; whether they are held now.
@@ -218,8 +220,7 @@ class Attempts(Ledger):
         Raises:
             BusyError: the claim is not held any more.
         """
-        with self._change() as connection:
-            self._held(connection, claim)
+        with self._holding(claim) as connection:
             for path in paths:
                 row = connection.execute(
                     "SELECT attempt FROM locks WHERE path=?", (path,)

@@ -22,6 +22,7 @@ from typing import IO
 
 from counterpoint.errors import RunError
 from counterpoint.runs.files import remove, write_atomically
+from counterpoint.team.inside import AS_THEY_ARE
 from counterpoint.team.paths import shown
 
 SETTINGS = (
@@ -38,8 +39,6 @@ CONFIG = {
         b"[extensions]\n\tobjectformat = sha256\n",
 }  # fmt: skip
 """The whole configuration of a team's repository, by the length of its object names."""
-AS_THEY_ARE = b"* -text !eol -ident -filter -working-tree-encoding\n"
-"""Attributes above all others: no line ending, keyword or filter changes a byte."""
 STRANGE = ("config.worktree", "commondir", "gitdir", "hooks", "info/grafts", "logs", "modules",
            "objects/info/alternates", "objects/info/http-alternates", "worktrees")  # fmt: skip
 """What a bare repository of ours never has, and what could lead elsewhere."""
@@ -220,7 +219,7 @@ def make_ours(path: Path) -> None:
     for name in STRANGE:
         remove(path / name)
     (path / "info").mkdir(exist_ok=True)
-    _put(path / "info" / "attributes", AS_THEY_ARE)
+    _put(path / "info" / "attributes", AS_THEY_ARE)  # above all others: no filter changes a byte
     _put(path / "config", CONFIG[_name_length(path)])
 
 

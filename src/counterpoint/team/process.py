@@ -151,7 +151,7 @@ def _heard(
     order = list(said)
     most = limits.output_mb << 20
     most_back = (limits.disk_mb << 20) * 2 + (1 << 20)
-    pending, stopped = memoryview(feed), ""
+    pending, stopped, end = memoryview(feed), "", begun + _most_seconds(limits, feed)
     with selectors.DefaultSelector() as watch:
         for handle in said:
             os.set_blocking(handle, False)
@@ -161,7 +161,7 @@ def _heard(
         watch.register(entry, selectors.EVENT_WRITE)
         open_ends = set(said)
         while open_ends and not stopped:
-            left = begun + _most_seconds(limits, feed) - time.monotonic()
+            left = end - time.monotonic()
             if left <= 0:
                 stopped = "seconds"
                 break
