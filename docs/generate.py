@@ -15,7 +15,8 @@ from pathlib import Path
 os.environ |= {"COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb"}
 
 from counterpoint.cli.catalogue import scheme_facts
-from counterpoint.cli.main import COMMANDS, main
+from counterpoint.cli.commands import COMMANDS
+from counterpoint.cli.main import main
 from counterpoint.credit import Scheme
 from counterpoint.worlds.describe import documented_fields
 

@@ -1,14 +1,18 @@
 """The command line itself: how words are read, and how errors come out."""
 
+import ast
 import json
+import subprocess
+import sys
 from dataclasses import fields
 
 import pytest
 
 from counterpoint import __version__
 from counterpoint.cli import main as cli
+from counterpoint.cli.commands import COMMANDS
 from counterpoint.cli.compare import read_config, read_settings
-from counterpoint.cli.main import COMMANDS, SWITCHES, complaint, main, spread_settings
+from counterpoint.cli.main import SWITCHES, complaint, main, spread_settings
 from counterpoint.errors import SettingError
 
 
@@ -43,7 +47,7 @@ def test_every_flag_without_a_value_is_known():
     switches = [
         f"--no-{spec.name}" if spec.default else f"--{spec.name}"
         for command in COMMANDS.values()
-        for spec in fields(command)
+        for spec in fields(command.load())
         if spec.type in (bool, "bool")
     ]
     assert set(switches) == set(SWITCHES)
@@ -52,6 +56,28 @@ def test_every_flag_without_a_value_is_known():
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == f"counterpoint {__version__}"
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"], ["help"], ["--help", "train"]])
+def test_the_help_lists_every_command(words, capsys):
+    assert main(words) == 0
+    page = capsys.readouterr().out
+    assert all(f"\n  {name} " in page for name in COMMANDS)
+
+
+def test_help_and_version_import_no_command_and_no_other_room():
+    code = (
+        "import sys; from counterpoint.cli.main import main; main(['--help']); main(['--version']);"
+        "print(list(sys.modules))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    names = [name.split(".") for name in ast.literal_eval(printed.stdout.splitlines()[-1])]
+    assert {name[1] for name in names if name[0] == "counterpoint" and name[1:]} == {
+        "cli",
+        "errors",
+        "settings",
+    }
+    assert not {"numpy", "rich", "tyro"} & {name[0] for name in names}
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
@@ -81,7 +107,7 @@ def test_every_command_teaches(command, capsys):
         (["report", "no-folder"], "no-folder", "--out"),
         (["report", "."], "results.json", "run.json of a run"),
         (["trian", "spread"], "command 'trian'", "did you mean train?"),
-        (["--foo"], "options: --foo", "see counterpoint --help"),
+        (["--foo"], "option --foo", "see counterpoint --help"),
         (["train"], "missing from counterpoint train", "see counterpoint train --help"),
         (["train", "spread", "--budget", "x"], "'x'", "see counterpoint train --help"),
         (["train", "spread", "--bugdet", "3"], "--bugdet, 3", "did you mean --budget?"),

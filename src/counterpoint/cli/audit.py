@@ -17,7 +17,8 @@ from counterpoint.audits import AUDITS, Report, audit
 from counterpoint.audits.run import to_json
 from counterpoint.audits.timeline import timeline
 from counterpoint.cli.import_logs import told_episodes, warning_of
-from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result
 from counterpoint.cli.results import save
 from counterpoint.errors import SettingError
 from counterpoint.readers.mapping import read_mapping

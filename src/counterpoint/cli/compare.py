@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import tyro
 
 from counterpoint.cli.live import Comparison, watching
-from counterpoint.cli.output import print_json, print_result, progress, say, say_batch
+from counterpoint.cli.messages import say, say_batch
+from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError

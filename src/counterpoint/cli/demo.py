@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.rule import Rule
 
 from counterpoint.cli.diagnose import diagnosis_document
-from counterpoint.cli.output import print_json, print_result, progress, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.experiments import Plan, compare
 from counterpoint.readers import example_log

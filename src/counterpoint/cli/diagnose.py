@@ -11,7 +11,8 @@ import numpy as np
 import tyro
 
 from counterpoint import __version__
-from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result
 from counterpoint.cli.results import save
 from counterpoint.diagnose import diagnose
 from counterpoint.readers import LogNotice, LogWarning, read_decisions

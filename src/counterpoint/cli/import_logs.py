@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import tyro
 
 from counterpoint import __version__
-from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result
 from counterpoint.errors import OutputError, SettingError
 from counterpoint.readers.episodes import encode
 from counterpoint.readers.lines import TornLogWarning

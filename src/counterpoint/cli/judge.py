@@ -14,7 +14,8 @@ from rich.text import Text
 
 from counterpoint import __version__
 from counterpoint.cli.compare import read_settings
-from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result
 from counterpoint.cli.rank import SETTABLE
 from counterpoint.errors import SettingError
 from counterpoint.judge.catalogue import judge_and_settings

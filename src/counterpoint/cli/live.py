@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from counterpoint.cli.output import say
+from counterpoint.cli.messages import say
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 24

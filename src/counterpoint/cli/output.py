@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,13 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.segment import Segment
 from rich.table import Table
 
+from counterpoint.cli.messages import escaped, printable, say
+
 WIDEST = 10_000
 """Most columns of a table that is not shown in a terminal."""
-_ODD = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-"""Characters that move the cursor, turn the direction of text or cannot be seen; surrogates."""
 
 
 class _Console(Console):
@@ -35,19 +31,10 @@ class _Console(Console):
             yield Segment(text if control else printable(text), style, control)
 
 
-def printable(text: str) -> str:
-    """Returns the text with each character that a terminal could obey shown as a sign.
-
-    Control characters, marks of direction and other characters without a picture become one sign
-    each; line ends and tabs stay.
-    """
-    return _ODD.sub(lambda odd: chr(0x2400 + ord(odd[0])) if odd[0] < " " else "\ufffd", text)
-
-
 def print_json(document: Any) -> None:
     """The document as JSON on standard output, and nothing else there."""
-    told = json.dumps(document, allow_nan=False, ensure_ascii=False)
-    sys.stdout.write(_ODD.sub(lambda odd: json.dumps(odd[0])[1:-1], told) + "\n")
+    encoded = json.dumps(document, allow_nan=False, ensure_ascii=False)
+    sys.stdout.write(escaped(encoded) + "\n")
     sys.stdout.flush()
 
 
@@ -63,21 +50,6 @@ def print_result(*parts: RenderableType) -> None:
         widths = [Measurement.get(console, wide, table).maximum for table in tables]
         console = _Console(width=max([console.width, *widths]))
     console.print(*parts, sep="\n")
-
-
-def say(message: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(printable(message) + "\n")
-    sys.stderr.flush()
-
-
-def say_batch(budget: int, batch: int, axis: str = "step") -> None:
-    """Say what is played of a budget that is less than one batch: budgets are rounded up.
-
-    A budget of updates is never less than one.
-    """
-    if budget < batch:
-        say(f"counterpoint: got budget={budget}, less than a batch: one update of {batch} {axis}s")
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from counterpoint.cli.compare import read_settings
-from counterpoint.cli.output import print_json, print_result, progress, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.population import Plan, compare_populations

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from counterpoint import __version__
 from counterpoint.cli.compare import read_settings
-from counterpoint.cli.output import print_json, print_result, progress, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.errors import SettingError
 from counterpoint.judge.catalogue import judge_and_settings, takes
 from counterpoint.judge.judges import Judge, Opinion

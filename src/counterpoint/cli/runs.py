@@ -11,7 +11,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result
 from counterpoint.errors import OutputError, SettingError
 from counterpoint.runs.index import Index, find_runs
 from counterpoint.runs.status import STATES, RunFacts, read_all

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from counterpoint.cli.output import print_json, print_result, printable, say
+from counterpoint.cli.messages import printable, say
+from counterpoint.cli.output import print_json, print_result
 from counterpoint.cli.results import PAGE
 from counterpoint.cli.team_follow import follow
 from counterpoint.errors import SettingError, WorkerError

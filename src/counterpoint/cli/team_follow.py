@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from counterpoint.cli.output import say
+from counterpoint.cli.messages import say
 from counterpoint.report.numerals import counted
 from counterpoint.runs.lock import is_locked
 from counterpoint.team.memory import log_tail

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.compare import read_names, read_settings
-from counterpoint.cli.output import print_json, print_result, progress, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.experiments.topologies import DEFAULT, Plan, compare_topologies

@@ -10,7 +10,7 @@ import tyro
 
 from counterpoint.cli.compare import SETTABLE, read_settings
 from counterpoint.cli.live import Run, watching
-from counterpoint.cli.output import say_batch
+from counterpoint.cli.messages import say_batch
 from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.names import run_folder
 

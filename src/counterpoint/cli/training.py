@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.live import sparkline
-from counterpoint.cli.output import print_json, print_result, say
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import METRICS, RUN, read_facts
 

@@ -20,11 +20,11 @@ from counterpoint.experiments.summary import differences, scheme_document
 from counterpoint.experiments.tables import Tables
 from counterpoint.experiments.verdict import verdict
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.settings import did_you_mean
 from counterpoint.talk.needs import require_language
 from counterpoint.train.needs import require_torch
 from counterpoint.train.plans import no_model
 from counterpoint.worlds import catalogue
-from counterpoint.worlds.given import did_you_mean
 from counterpoint.worlds.stepwise import step_catalogue
 from counterpoint.worlds.texts import text_catalogue, text_entry
 

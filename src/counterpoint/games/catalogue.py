@@ -11,7 +11,7 @@ import numpy as np
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.games.bayesian import unsure_battle
 from counterpoint.games.game import Game, bimatrix
-from counterpoint.worlds.given import did_you_mean, from_text
+from counterpoint.settings import did_you_mean, from_text
 
 REAL = ("k", "safe", "factor", "chance")
 """Options that are numbers; the others are whole ones."""

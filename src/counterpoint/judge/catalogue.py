@@ -13,7 +13,7 @@ from counterpoint.judge.model import Likelihood, LikelihoodSettings, SpeakerJudg
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
 from counterpoint.judge.rules import Command, CommandSettings, Pattern, PatternSettings
 from counterpoint.judge.settings import RankSettings
-from counterpoint.worlds.given import did_you_mean, settings_from
+from counterpoint.settings import did_you_mean, settings_from
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from counterpoint.population.duels import elo
 from counterpoint.population.game_arms import SMOOTH, GameArms, game_of
 from counterpoint.population.members import Floats, Settings
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.settings import settings_from
 from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
 from counterpoint.train.needs import require_torch
-from counterpoint.worlds.given import settings_from
 from counterpoint.worlds.stepwise import step_catalogue
 
 if TYPE_CHECKING:

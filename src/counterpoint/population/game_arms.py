@@ -25,7 +25,7 @@ from counterpoint.population.arms import (
 )
 from counterpoint.population.duels import is_duel, require_halves
 from counterpoint.population.members import Settings
-from counterpoint.worlds.given import did_you_mean
+from counterpoint.settings import did_you_mean
 
 SMOOTH = "smooth"
 """A game with one peak, of the same height as climbing's: the negative control."""

@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.train.settings import PolicySettings
-from counterpoint.worlds.given import did_you_mean, settings_from
 from counterpoint.worlds.steps import StepSettings, StepWorld
 from counterpoint.worlds.stepwise import make_steps, step_catalogue
 

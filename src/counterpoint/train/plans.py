@@ -16,13 +16,13 @@ import numpy as np
 
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.runs.status import axis_of
+from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.talk.models import find_model
 from counterpoint.talk.sources import SOURCES
 from counterpoint.train.episodes import any_word, play
 from counterpoint.train.language_settings import LanguageSettings
 from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
 from counterpoint.worlds import catalogue as exact_worlds
-from counterpoint.worlds.given import did_you_mean, settings_from
 from counterpoint.worlds.names import foreign_code, is_own
 from counterpoint.worlds.stepwise import step_catalogue
 from counterpoint.worlds.text import TextWorld

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from counterpoint.errors import UnknownNameError
+from counterpoint.settings import did_you_mean
 from counterpoint.talk.local import LocalSpeaker
 from counterpoint.talk.speaker import Message, Request
 from counterpoint.train.language import met_by_chance
 from counterpoint.train.language_training import recorded, trained_team
-from counterpoint.worlds.given import did_you_mean
 from counterpoint.worlds.text import Task
 
 TASKS = 64

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from counterpoint.errors import UnknownNameError
-from counterpoint.worlds.given import did_you_mean
+from counterpoint.settings import did_you_mean
 from counterpoint.worlds.message_worlds import make_message, message_catalogue
 from counterpoint.worlds.names import FAMILIES
 from counterpoint.worlds.registry import catalogue, make

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError, StateError, WorldError
+from counterpoint.settings import from_text
 from counterpoint.worlds.base import Ints
 from counterpoint.worlds.dialects import Player, Rows, Team, Tuples, dialect
-from counterpoint.worlds.given import from_text
 from counterpoint.worlds.known import scores
 from counterpoint.worlds.names import construct, foreign_code
 from counterpoint.worlds.spaces import actions, seen_size

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from counterpoint.errors import UnknownNameError
-from counterpoint.worlds.given import did_you_mean, settings_from
+from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.worlds.hidden_profile import HiddenProfile
 from counterpoint.worlds.idea_search import IdeaSearch
 from counterpoint.worlds.messages import MessageWorld

@@ -23,7 +23,7 @@ from counterpoint.errors import (
     UnknownNameError,
     WorldError,
 )
-from counterpoint.worlds.given import did_you_mean
+from counterpoint.settings import did_you_mean
 
 INSTALL = "pip install 'counterpoint-rl[worlds]'"
 PACKAGES = ("mpe2", "lbforaging", "rware")

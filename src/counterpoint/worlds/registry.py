@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from counterpoint.errors import UnknownNameError
+from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.worlds.additive import (
     Homogeneous,
     HomogeneousSettings,
@@ -19,7 +20,6 @@ from counterpoint.worlds.all_hands import AllHands, AllHandsSettings
 from counterpoint.worlds.base import Settings, World
 from counterpoint.worlds.boat_race import BoatRace, BoatRaceSettings
 from counterpoint.worlds.gathering import Gathering, GatheringSettings
-from counterpoint.worlds.given import did_you_mean, settings_from
 from counterpoint.worlds.idle_then_needed import IdleThenNeeded, IdleThenNeededSettings
 from counterpoint.worlds.on_call import OnCall, OnCallSettings
 from counterpoint.worlds.planner_worker import PlannerWorker, PlannerWorkerSettings

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from counterpoint.errors import UnknownNameError
+from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.worlds.foraging import Foraging, ForagingSettings
-from counterpoint.worlds.given import did_you_mean, settings_from
 from counterpoint.worlds.names import FAMILIES
 from counterpoint.worlds.repeated_game import RepeatedGame, RepeatedGameSettings
 from counterpoint.worlds.speaker_listener import SpeakerListener, SpeakerListenerSettings

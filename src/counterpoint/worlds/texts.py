@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 from counterpoint.errors import UnknownNameError, WorldError
-from counterpoint.worlds.given import did_you_mean, settings_from
+from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.worlds.lewis import Lewis
 from counterpoint.worlds.names import foreign_code, imported, is_own
 from counterpoint.worlds.relay import Relay
