@@ -37,7 +37,7 @@ from counterpoint.diagnose.kept import LOW, kept_in_each
 from counterpoint.records import Decisions
 from counterpoint.stats import wilson_interval
 from counterpoint.train import train
-from counterpoint.train.telemetry import improvable_at
+from counterpoint.train.tabular.telemetry import improvable_at
 from counterpoint.worlds import make
 
 Array = NDArray[Any]

@@ -27,11 +27,11 @@ import numpy as np
 import pytest
 
 from counterpoint.stats import wilson_interval
-from counterpoint.team.checks import run_tests
-from counterpoint.team.content import File
-from counterpoint.team.plan import WorkPlan
-from counterpoint.team.repository import Repository
-from counterpoint.team.sandbox import Limits, require_ready
+from counterpoint.workers.gate.checks import run_tests
+from counterpoint.workers.plan import WorkPlan
+from counterpoint.workers.repository.content import File
+from counterpoint.workers.repository.repository import Repository
+from counterpoint.workers.sandbox.sandbox import Limits, require_ready
 
 PLACES, NUMBERS, SKILL = 6, 12, 0.95
 PUBLISHED = {2: 0.686, 3: 0.465, 4: 0.300}

@@ -17,17 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.arrays import Arrays, Floats
 from counterpoint.audits import audit
 from counterpoint.records import FOUND, Episode
 from counterpoint.stats import bootstrap_interval
-from counterpoint.train.linear import train
-from counterpoint.worlds.base import Arrays, Floats, Play
-from counterpoint.worlds.boat_race import BoatRace, BoatRaceSettings, races_of
-from counterpoint.worlds.gathering import (
+from counterpoint.train.tabular.learner import train
+from counterpoint.worlds.exact.boat_race import BoatRace, BoatRaceSettings, races_of
+from counterpoint.worlds.exact.gathering import (
     Gathering,
     GatheringSettings,
     episodes_of,
 )
+from counterpoint.worlds.exact.world import Play
 
 SEEDS = range(10)
 EARLY, COUNT = 10, 16

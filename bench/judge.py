@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.experiments.judged import Bandit, Opinions, judged, learn, ranked, scored
 from counterpoint.judge import (
     Candidate,
     Group,
@@ -26,12 +25,13 @@ from counterpoint.judge import (
     RankSettings,
     rank_groups,
 )
+from counterpoint.judge.learning import Bandit, Opinions, judged, learn, ranked, scored
 from counterpoint.records import Episode, Event
 from counterpoint.runs.executor import Advance, run_tasks
 from counterpoint.stats import bootstrap_interval
-from counterpoint.train.language_settings import LanguageSettings
-from counterpoint.train.language_training import LanguagePlan
 from counterpoint.train.loop import train_to_end
+from counterpoint.train.lora.plan import LanguagePlan
+from counterpoint.train.lora.settings import LanguageSettings
 
 NOISES = (0.0, 0.15, 0.3, 0.6)
 SEEDS = 40

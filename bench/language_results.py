@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from counterpoint.credit import Scheme
+from counterpoint.lm.model import open_model
 from counterpoint.runs.executor import Advance, run_tasks
 from counterpoint.stats import bootstrap_interval
-from counterpoint.talk.model import open_model
-from counterpoint.train.language import LanguageLearner
-from counterpoint.train.language_settings import LanguageSettings
-from counterpoint.train.language_training import LanguagePlan, LanguageTrainee
 from counterpoint.train.loop import train_to_end
+from counterpoint.train.lora.learner import LanguageLearner
+from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainee
+from counterpoint.train.lora.settings import LanguageSettings
 
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
 REWARDS: Mapping[str, Mapping[str, float]] = {

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.talk.model import LanguageModel
-from counterpoint.train.language import LanguageLearner
-from counterpoint.train.language_settings import LanguageSettings
-from counterpoint.train.language_training import LanguagePlan
-from counterpoint.worlds.steps import References
-from counterpoint.worlds.text import Ask, Ending, Said, Task, TextSettings, TextWorld, shared
+from counterpoint.lm.model import LanguageModel
+from counterpoint.train.lora.learner import LanguageLearner
+from counterpoint.train.lora.plan import LanguagePlan
+from counterpoint.train.lora.settings import LanguageSettings
+from counterpoint.worlds.sequential.world import References
+from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextSettings, TextWorld, shared
 from peers.small_qwen2 import (
     COMPLETIONS,
     RATE,

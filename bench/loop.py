@@ -25,9 +25,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "team"))
 from broken_package import make_package
 
-from counterpoint.team.loop import run_team
-from counterpoint.team.plan import WorkerPlan, WorkPlan
-from counterpoint.team.state import TeamState
+from counterpoint.workers.loop import run_team
+from counterpoint.workers.plan import WorkerPlan, WorkPlan
+from counterpoint.workers.state import TeamState
 
 CASES = [("solo", 1), *((name, n) for name in ("flat_locks", "flat_optimistic", "planner_workers")
                         for n in (1, 2, 4, 8))]  # fmt: skip

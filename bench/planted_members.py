@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.worlds.hidden_profile_members import Teller
-from counterpoint.worlds.messages import Seen
+from counterpoint.worlds.message.hidden_profile_members import Teller
+from counterpoint.worlds.message.world import Seen
 
 PLANTED = ("echo", "idle", "cautious")
 """echo: says again what it heard last, and answers what was favoured last. idle: says nothing;

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from counterpoint.experiments import Plan, compare
+from counterpoint.comparison import Plan, compare
 from counterpoint.report import write_report
 
 FOUR = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "none")

@@ -18,8 +18,8 @@ from typing import Any
 import nashpy
 import numpy as np
 
-from counterpoint.experiments.games import learning_document
 from counterpoint.games import Game, equilibria, make_game
+from counterpoint.games.analysis import learning_document
 from counterpoint.games.equilibria import is_degenerate, is_equilibrium
 from counterpoint.games.game import bimatrix
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated

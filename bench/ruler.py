@@ -28,9 +28,9 @@ from counterpoint.judge.aggregate import kendall_tau_b, order_of
 from counterpoint.judge.model import SpeakerJudge
 from counterpoint.readers.messages import events_of
 from counterpoint.records import Episode
+from counterpoint.speakers.server import Server
+from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.stats import bootstrap_interval
-from counterpoint.talk.server import Server
-from counterpoint.talk.server_settings import ServerSettings
 
 PROJECT = Path(__file__).resolve().parents[1]
 PEERS = PROJECT / ".venv" / "peers-art"

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.experiments.topologies import DEFAULT, Plan, compare_topologies
 from counterpoint.stats import bootstrap_interval
 from counterpoint.stats.estimate import Estimate
-from counterpoint.team import Guards, play
 from counterpoint.topology import make_topology
-from counterpoint.worlds.hidden_profile import HiddenProfile, HiddenProfileSettings
-from counterpoint.worlds.idea_search import IdeaSearch, IdeaSearchSettings, diversity
+from counterpoint.topology.design import DEFAULT, Plan, compare_topologies
+from counterpoint.topology.guards import Guards
+from counterpoint.topology.play import play
+from counterpoint.worlds.message.hidden_profile import HiddenProfile, HiddenProfileSettings
+from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings, diversity
 from planted_members import PLANTED, Planted
 
 SEEDS, ITEMS = 30, 100

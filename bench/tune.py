@@ -33,8 +33,8 @@ class Cell:
 
     def __call__(self, advance: Advance) -> float:
         from counterpoint.train.loop import train_to_end
-        from counterpoint.train.settings import PolicySettings
-        from counterpoint.train.training import TrainPlan
+        from counterpoint.train.ppo.plan import TrainPlan
+        from counterpoint.train.ppo.settings import PolicySettings
 
         policy = PolicySettings(lr=self.lr, entropy=self.entropy, diagnose_every=0)
         plan = TrainPlan(self.world, "mappo_pooled", self.seed, BUDGETS[self.world], policy=policy)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from counterpoint.cli.main import main
-from counterpoint.team.plan import WorkerPlan, WorkPlan
-from counterpoint.team.sandbox import ready
-from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.train.lora.settings import LanguageSettings
+from counterpoint.workers.plan import WorkerPlan, WorkPlan
+from counterpoint.workers.sandbox.sandbox import ready
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -16,7 +16,7 @@ from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.train import Training
 from counterpoint.train.arms import labels
 from counterpoint.worlds import make
-from counterpoint.worlds.base import CHANCE, TASK, stack
+from counterpoint.worlds.exact.world import CHANCE, TASK, stack
 
 ARMS: dict[str, str | Scheme] = {
     "pooled": "mappo_pooled",

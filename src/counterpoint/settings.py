@@ -57,6 +57,12 @@ def wanted(error: Exception, told: Mapping[str, Any], settings: type, world: str
 WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
+def require(name: str, value: float, low: float, high: float) -> None:
+    """Raises SettingError unless the value of the setting called `name` lies in [low, high]."""
+    if not low <= value <= high:
+        raise SettingError(f"got {name}={value}; wanted a number from {low} to {high}")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean x?` for the known name that is most like `name`, or nothing."""
     close = get_close_matches(name, list(known), n=1)

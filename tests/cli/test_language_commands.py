@@ -12,9 +12,9 @@ from counterpoint.cli import compare as compare_command
 from counterpoint.cli.compare import Compare
 from counterpoint.cli.live import Run, pace
 from counterpoint.cli.main import main
-from counterpoint.report.settings import command
+from counterpoint.report.toolkit.settings import command
 from counterpoint.runs.metrics import read_rows
-from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.train.lora.settings import LanguageSettings
 
 SMALL = ["prompts=4", "rollouts=4", "layers=1", "targets=attention"]
 SCHEMES = "mappo_pooled,happo_per_agent"

@@ -8,8 +8,8 @@ import pytest
 from counterpoint.cli import model as command
 from counterpoint.cli.doctor import memory_gb
 from counterpoint.cli.main import main
-from counterpoint.talk import needs
-from counterpoint.talk.models import write_manifest
+from counterpoint.lm import needs
+from counterpoint.lm.models import write_manifest
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
-from counterpoint.experiments.games import game_document, learning_document
 from counterpoint.games import Game, equilibria, make_game, read_game
+from counterpoint.games.analysis import game_document, learning_document
 from counterpoint.games.basins import basins
 from counterpoint.games.bayesian import BayesianGame
 from counterpoint.games.game import bimatrix

@@ -7,7 +7,7 @@ from peer_python import told_by
 
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.integrations.openenv import Play, text_environment
-from counterpoint.worlds.texts import make_text
+from counterpoint.worlds.text.catalogue import make_text
 
 
 def relayed(seed=1, **settings):

@@ -21,7 +21,7 @@ from counterpoint.judge import (
 from counterpoint.judge.judges import written
 from counterpoint.judge.programmatic import noise_for
 from counterpoint.judge.verdict import rank_rewards, score_rewards
-from counterpoint.talk.replies import Replies
+from counterpoint.speakers.replies import Replies
 
 MODES = ("listwise", "pairwise", "swiss", "adaptive", "pointwise")
 

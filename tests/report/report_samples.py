@@ -349,7 +349,7 @@ def topologies() -> dict[str, Any]:
     """A small comparison of topologies, as its JSON file has it."""
     import json
 
-    from counterpoint.experiments.topologies import Plan, compare_topologies
+    from counterpoint.topology.design import Plan, compare_topologies
 
     plan = Plan("hidden_profile", ("solo", "star", "tree", "debate"), ("naive", "facts"), 3, 10)
     document = compare_topologies(plan, workers=1)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from report_samples import comparison
 
 from counterpoint.report import comparison_table, render
-from counterpoint.report.comparison_result import Comparison, read_comparison
-from counterpoint.report.decision_words import (
+from counterpoint.report.pages.comparison.decision_words import (
     MOST_WORDS,
     decision_sentences,
     headline,
     levels,
     listed,
 )
+from counterpoint.report.pages.comparison.result import Comparison, read_comparison
 
 NAMES = ("mappo_pooled", "happo_per_agent", "grpo_rows,floor=0.05", "counterfactual")
 values = st.one_of(st.just(0.0), st.floats(-2e3, 2e3), st.sampled_from((0.9951, 0.9952, 1e-12)))

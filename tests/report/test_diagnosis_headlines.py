@@ -8,10 +8,10 @@ import pytest
 from report_samples import diagnosis
 
 from counterpoint.diagnose.log import FATAL
-from counterpoint.report.diagnosis_result import read_diagnosis
-from counterpoint.report.diagnosis_verdict import diagnosis_verdict
-from counterpoint.report.document import open_document
-from counterpoint.report.verdicts import Fact, Verdict
+from counterpoint.report.pages.diagnosis.result import read_diagnosis
+from counterpoint.report.pages.diagnosis.verdict import diagnosis_verdict
+from counterpoint.report.pages.verdicts import Fact, Verdict
+from counterpoint.report.toolkit.document import open_document
 
 
 def diagnosed(**parts: Any) -> Verdict:

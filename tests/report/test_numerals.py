@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoint.report.numerals import (
+from counterpoint.report.toolkit.numerals import (
     counted,
     decimals_for,
     fixed,

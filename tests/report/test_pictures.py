@@ -8,7 +8,7 @@ import pytest
 from markupsafe import Markup
 
 from counterpoint.diagnose import CAUSES
-from counterpoint.report.charts import (
+from counterpoint.report.toolkit.charts import (
     POINTS,
     Chart,
     Line,
@@ -17,9 +17,9 @@ from counterpoint.report.charts import (
     style_of,
     wide_chart,
 )
-from counterpoint.report.heatmap import CODES, Strip, code_of, columns_of, heat_map
-from counterpoint.report.intervals import Dot, interval_panel
-from counterpoint.report.svg import area, element, shorten, trace
+from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
+from counterpoint.report.toolkit.intervals import Dot, interval_panel
+from counterpoint.report.toolkit.svg import area, element, shorten, trace
 
 SIZES = (wide_chart, narrow_chart, panel_chart)
 

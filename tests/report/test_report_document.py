@@ -9,8 +9,8 @@ from report_samples import comparison, diagnosis
 
 from counterpoint.errors import LogError, OutputError, UnknownNameError
 from counterpoint.report import render, render_comparison, render_diagnosis, write_report
-from counterpoint.report.document import mapping, number, open_document, series, visible
 from counterpoint.report.page import slug
+from counterpoint.report.toolkit.document import mapping, number, open_document, series, visible
 
 
 @pytest.mark.parametrize("schema", [None, "counterpoint.comparison/2", 7, ["x"]])

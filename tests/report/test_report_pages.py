@@ -23,7 +23,7 @@ from report_samples import (
 )
 
 from counterpoint.report import render
-from counterpoint.report.document import PARTS
+from counterpoint.report.toolkit.document import PARTS
 
 SAMPLES = {
     "comparison": comparison(6, 30),

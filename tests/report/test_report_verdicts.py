@@ -6,9 +6,9 @@ from typing import Any
 
 from report_samples import comparison
 
-from counterpoint.report.comparison_result import read_comparison
-from counterpoint.report.document import open_document
-from counterpoint.report.verdicts import Fact, Verdict, comparison_verdict
+from counterpoint.report.pages.comparison.result import read_comparison
+from counterpoint.report.pages.verdicts import Fact, Verdict, comparison_verdict
+from counterpoint.report.toolkit.document import open_document
 
 
 def judged(document: dict[str, Any]) -> Verdict:

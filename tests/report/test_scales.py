@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoint.report.scales import (
+from counterpoint.report.toolkit.scales import (
     Scale,
     across,
     fit,

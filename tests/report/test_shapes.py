@@ -20,7 +20,7 @@ from report_samples import audited, comparison, diagnosis, topologies, training
 
 from counterpoint.cli.main import main
 from counterpoint.errors import CounterpointError, LogError
-from counterpoint.experiments.games import game_document, learning_document
+from counterpoint.games.analysis import game_document, learning_document
 from counterpoint.games.catalogue import make_game
 from counterpoint.population import Plan, compare_populations
 from counterpoint.report import render

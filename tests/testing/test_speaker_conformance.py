@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from counterpoint.talk import Message, RandomWord, Request
+from counterpoint.speakers import Message, RandomWord, Request
 from counterpoint.testing import ConformanceError, check_speaker
 
 UNSPEAKABLE = Request((Message("user", "Anything."),))

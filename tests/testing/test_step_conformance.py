@@ -11,9 +11,9 @@ import pytest
 
 from counterpoint.testing import ConformanceError, check_step_world
 from counterpoint.worlds import Reordered, make_steps
-from counterpoint.worlds.speaker_listener import SpeakerListener
-from counterpoint.worlds.spread import Spread, SpreadSettings
-from counterpoint.worlds.steps import Actions, References, StepWorld
+from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
+from counterpoint.worlds.sequential.spread import Spread, SpreadSettings
+from counterpoint.worlds.sequential.world import Actions, References, StepWorld
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("spread", {}),

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from counterpoint.testing import ConformanceError, check_text_world
-from counterpoint.worlds.lewis import Lewis
-from counterpoint.worlds.relay import Relay
-from counterpoint.worlds.schelling import Schelling
-from counterpoint.worlds.steps import References
-from counterpoint.worlds.text import Ask, Ending, Said, TextSettings, TextWorld
-from counterpoint.worlds.texts import make_text, text_catalogue
+from counterpoint.worlds.sequential.world import References
+from counterpoint.worlds.text.catalogue import make_text, text_catalogue
+from counterpoint.worlds.text.lewis import Lewis
+from counterpoint.worlds.text.relay import Relay
+from counterpoint.worlds.text.schelling import Schelling
+from counterpoint.worlds.text.world import Ask, Ending, Said, TextSettings, TextWorld
 
 VARIANTS = {
     "schelling": [{"colours": 2}, {"colours": 8, "speaker_scale": 9.0}],

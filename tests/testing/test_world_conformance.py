@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from counterpoint.arrays import Arrays, Bools, Floats
 from counterpoint.testing import ConformanceError, check_world
 from counterpoint.train import train
 from counterpoint.worlds import Evaluation, Play, Settings, World, catalogue, make
-from counterpoint.worlds.all_hands import AllHands
-from counterpoint.worlds.base import Arrays, Bools, Floats, one_hot, sample
-from counterpoint.worlds.regions import Regions
+from counterpoint.worlds.exact.all_hands import AllHands
+from counterpoint.worlds.exact.regions import Regions
+from counterpoint.worlds.exact.world import one_hot, sample
 
 VARIANTS: dict[str, list[dict[str, object]]] = {
     "regions": [{"participation": "everyone"}, {"drawn": "in_rollout"}, {"agents": 8}],

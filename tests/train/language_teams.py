@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from counterpoint.talk.model import open_model
-from counterpoint.train.language import LanguageLearner
-from counterpoint.train.language_settings import LanguageSettings
-from counterpoint.train.language_training import LanguagePlan, LanguageTrainee
+from counterpoint.lm.model import open_model
 from counterpoint.train.loop import one_update
+from counterpoint.train.lora.learner import LanguageLearner
+from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainee
+from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.watch import Watch
-from counterpoint.worlds.texts import make_text
+from counterpoint.worlds.text.catalogue import make_text
 
 SMALL = {
     "prompts": 2,

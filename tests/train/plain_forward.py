@@ -7,11 +7,11 @@ from functools import partial
 
 import torch
 
-from counterpoint.talk.adapters import TARGETS, Adapter
-from counterpoint.talk.model import LanguageModel
-from counterpoint.talk.tiny import tiny_model
-from counterpoint.train.words import WordTeam
-from counterpoint.worlds.text import Ask
+from counterpoint.lm.adapters import TARGETS, Adapter
+from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.tiny import tiny_model
+from counterpoint.train.lora.words import WordTeam
+from counterpoint.worlds.text.world import Ask
 
 DEPTH = 3
 

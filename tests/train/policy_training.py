@@ -8,8 +8,8 @@ from pathlib import Path
 from counterpoint.runs import provenance
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import train_to_end
-from counterpoint.train.settings import PolicySettings
-from counterpoint.train.training import TrainPlan
+from counterpoint.train.ppo.plan import TrainPlan
+from counterpoint.train.ppo.settings import PolicySettings
 
 
 def plan(budget: int) -> TrainPlan:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.train.rollout import Batch, Player
-from counterpoint.train.settings import PolicySettings
-from counterpoint.worlds.steps import (
+from counterpoint.train.ppo.rollout import Batch, Player
+from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.world import (
     Actions,
     Captured,
     References,

@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from counterpoint.train.audit import credit_audit, own_returns
-from counterpoint.train.settings import PolicySettings
-from counterpoint.train.training import TrainPlan
+from counterpoint.train.ppo.credit_audit import credit_audit, own_returns
+from counterpoint.train.ppo.plan import TrainPlan
+from counterpoint.train.ppo.settings import PolicySettings
 
 POLICY = PolicySettings(copies=8, steps=5, hidden=8, diagnose_every=1)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import WorldError
-from counterpoint.train.episodes import Answer, play
-from counterpoint.worlds.schelling import Schelling
-from counterpoint.worlds.steps import References
-from counterpoint.worlds.text import Ask, Ending, Said, TextSettings, TextWorld
-from counterpoint.worlds.texts import make_text, text_catalogue
+from counterpoint.train.lora.episodes import Answer, play
+from counterpoint.worlds.sequential.world import References
+from counterpoint.worlds.text.catalogue import make_text, text_catalogue
+from counterpoint.worlds.text.schelling import Schelling
+from counterpoint.worlds.text.world import Ask, Ending, Said, TextSettings, TextWorld
 
 
 class Court(TextWorld):

@@ -9,10 +9,10 @@ pytest.importorskip("torch")
 
 from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
-from counterpoint.train.judged import JudgedRewards, pairs_of
-from counterpoint.train.language_settings import LanguageSettings
-from counterpoint.train.language_training import LanguagePlan
 from counterpoint.train.loop import train_to_end
+from counterpoint.train.lora.judged import JudgedRewards, pairs_of
+from counterpoint.train.lora.plan import LanguagePlan
+from counterpoint.train.lora.settings import LanguageSettings
 
 
 def plan(**told):

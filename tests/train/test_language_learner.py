@@ -12,14 +12,14 @@ from plain_forward import flat, plain_log_probs, stock
 
 from counterpoint.credit import Scheme, advantages, catalogue, entries
 from counterpoint.errors import SchemeError, SettingError, UnknownNameError
-from counterpoint.talk.local import LocalSpeaker
-from counterpoint.talk.speaker import Message, Request
-from counterpoint.train.language import met_by_chance
-from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.speakers.local import LocalSpeaker
+from counterpoint.speakers.speaker import Message, Request
+from counterpoint.train.lora.learner import met_by_chance
+from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.plans import plan_of
-from counterpoint.worlds.lewis import Lewis
-from counterpoint.worlds.text import Ending, shared
-from counterpoint.worlds.texts import text_catalogue
+from counterpoint.worlds.text.catalogue import text_catalogue
+from counterpoint.worlds.text.lewis import Lewis
+from counterpoint.worlds.text.world import Ending, shared
 
 PLAIN = [name for name, entry in entries().items() if not entry.needs]
 COUPLED = [name for name in PLAIN if not catalogue()[name].groups_by_agent]

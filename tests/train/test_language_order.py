@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from language_teams import make_short, small_learner, trained
 
-from counterpoint.train import episodes
-from counterpoint.worlds.schelling import Schelling
-from counterpoint.worlds.steps import References
-from counterpoint.worlds.text import Ask, Ending, TextSettings, TextWorld, shared
-from counterpoint.worlds.texts import text_catalogue
+from counterpoint.train.lora import episodes
+from counterpoint.worlds.sequential.world import References
+from counterpoint.worlds.text.catalogue import text_catalogue
+from counterpoint.worlds.text.schelling import Schelling
+from counterpoint.worlds.text.world import Ask, Ending, TextSettings, TextWorld, shared
 
 TEAMS = [
     ("mappo_pooled", {"parameters": "shared"}),
@@ -126,7 +126,7 @@ def test_waves_that_go_by_place_are_found_out(monkeypatch):
 
         return play(world, respond_by_place, rng, prompts, rollouts)
 
-    monkeypatch.setattr("counterpoint.train.language.play", by_place)
+    monkeypatch.setattr("counterpoint.train.lora.learner.play", by_place)
     one, two = (
         trained(small_learner(listed(Majority(TextSettings()), order)), 1)
         for order in ([0, 1, 2, 3], [3, 2, 1, 0])

@@ -11,12 +11,12 @@ from language_teams import make_short, small_learner
 
 from counterpoint.credit import advantages, scheme_named
 from counterpoint.diagnose import gradient_statistics
-from counterpoint.talk.generate import Text
-from counterpoint.train import language_probe
-from counterpoint.train.episodes import Answer, Played
-from counterpoint.train.language_probe import MICRO_BATCHES, agent_numbers
-from counterpoint.train.words import WordTeam
-from counterpoint.worlds.text import Ask
+from counterpoint.lm.generate import Text
+from counterpoint.train.lora import probe as language_probe
+from counterpoint.train.lora.episodes import Answer, Played
+from counterpoint.train.lora.probe import MICRO_BATCHES, agent_numbers
+from counterpoint.train.lora.words import WordTeam
+from counterpoint.worlds.text.world import Ask
 
 PROBS = [np.array([0.75, 0.25]), np.array([0.5, 0.5])]
 

@@ -10,6 +10,7 @@ import torch
 from language_teams import make_short, small_learner, small_plan
 
 from counterpoint.errors import RunError, SettingError
+from counterpoint.lm.model import open_model
 from counterpoint.runs import provenance
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import (
@@ -20,11 +21,10 @@ from counterpoint.runs.snapshot import (
     facts_to_bytes,
 )
 from counterpoint.runs.status import read_facts
-from counterpoint.talk.model import open_model
-from counterpoint.train import language_training
-from counterpoint.train.language_snapshot import capture, restore
-from counterpoint.train.language_training import LanguagePlan, LanguageTrainee, trained_team
 from counterpoint.train.loop import one_update, train_to_end
+from counterpoint.train.lora import plan as language_training
+from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainee, trained_team
+from counterpoint.train.lora.snapshot import capture, restore
 from counterpoint.train.plans import plan_from
 from counterpoint.train.watch import Watch
 

@@ -11,7 +11,7 @@ from counterpoint.errors import UnknownNameError
 from counterpoint.runs import provenance
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import train_to_end
-from counterpoint.train.talking import Team
+from counterpoint.train.lora.talking import Team
 
 
 def left_by(plan, path):

@@ -19,9 +19,9 @@ from plain_forward import (
 )
 
 from counterpoint.errors import SettingError
-from counterpoint.train import words as words_module
-from counterpoint.train.words import WordTeam, choose, weights_of
-from counterpoint.worlds.text import Ask
+from counterpoint.train.lora import words as words_module
+from counterpoint.train.lora.words import WordTeam, choose, weights_of
+from counterpoint.worlds.text.world import Ask
 
 TEAMS = {1: ("solo",), 2: ("speaker", "listener"), 4: ("d", "a", "c", "b")}
 CASES = [

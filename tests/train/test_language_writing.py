@@ -9,13 +9,13 @@ import pytest
 import torch
 from plain_forward import flat, learned, plain_logits, plain_text_log_probs, stock, tiny
 
-from counterpoint.talk.generate import Text
-from counterpoint.train import writing
-from counterpoint.train.language import LanguageLearner
-from counterpoint.train.language_settings import LanguageSettings
-from counterpoint.train.writing import WritingTeam
-from counterpoint.worlds.text import Ask
-from counterpoint.worlds.texts import make_text
+from counterpoint.lm.generate import Text
+from counterpoint.train.lora import writing
+from counterpoint.train.lora.learner import LanguageLearner
+from counterpoint.train.lora.settings import LanguageSettings
+from counterpoint.train.lora.writing import WritingTeam
+from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds.text.world import Ask
 
 ANSWERS = {
     "a": ((5, 90, 700, 2), (33,), (900, 900, 7)),

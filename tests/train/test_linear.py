@@ -9,8 +9,8 @@ from counterpoint.credit import Scheme, catalogue, entries
 from counterpoint.diagnose import CAUSES, signal_kept
 from counterpoint.errors import SchemeError, SettingError, UnknownNameError
 from counterpoint.train import Training, joined, train
-from counterpoint.train.linear import single_precision
-from counterpoint.train.telemetry import improvable_at
+from counterpoint.train.tabular.learner import single_precision
+from counterpoint.train.tabular.telemetry import improvable_at
 from counterpoint.worlds import catalogue as worlds
 from counterpoint.worlds import make
 

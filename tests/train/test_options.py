@@ -14,8 +14,8 @@ from counterpoint.train.options import (
     measured_often,
     split_settings,
 )
-from counterpoint.train.settings import PolicySettings
-from counterpoint.worlds.stepwise import step_catalogue
+from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.catalogue import step_catalogue
 
 
 @pytest.mark.parametrize("name", list(step_catalogue()))

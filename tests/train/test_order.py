@@ -14,18 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from counterpoint.arrays import Arrays
+from counterpoint.comparison import Plan, compare
+from counterpoint.comparison import exact as tables
 from counterpoint.credit import advantages, entries
 from counterpoint.errors import SettingError
-from counterpoint.experiments import Plan, compare, tables
 from counterpoint.testing import check_world
 from counterpoint.testing.batches import batch
-from counterpoint.train import Training, linear, train
+from counterpoint.train import Training, train
 from counterpoint.train.arms import arm, labels
-from counterpoint.train.tables import SharedLinear
+from counterpoint.train.tabular import learner as linear
+from counterpoint.train.tabular.policies import SharedLinear
 from counterpoint.worlds import Relisted, Settings, World, catalogue, make
-from counterpoint.worlds.additive import Additive
-from counterpoint.worlds.base import Arrays
-from counterpoint.worlds.relisted import in_natural_order, natural_order
+from counterpoint.worlds.exact.additive import Additive
+from counterpoint.worlds.exact.relisted import in_natural_order, natural_order
 
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo", "agent_wise")
 CASES = [(name, parameters) for name in catalogue() for parameters in ("shared", "separate")]

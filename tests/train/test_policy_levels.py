@@ -9,9 +9,9 @@ from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, played, random_tape,
 
 from counterpoint.credit import Scheme, catalogue, entries
 from counterpoint.errors import LabelError, SchemeError, SettingError, UnknownNameError
-from counterpoint.train.estimates import generalized_advantages, paid_by_decision
-from counterpoint.train.levels import Crediting, apply, labels
-from counterpoint.train.policies import Learner
+from counterpoint.train.ppo.estimates import generalized_advantages, paid_by_decision
+from counterpoint.train.ppo.learner import Learner
+from counterpoint.train.ppo.levels import Crediting, apply, labels
 
 ROLES = np.array([0, 0])
 

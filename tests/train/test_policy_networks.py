@@ -7,8 +7,8 @@ import pytest
 import torch
 from step_worlds import SaysWhatIsOnTape, random_tape, small
 
-from counterpoint.train.layers import Cell, FastTanh, Network, activated
-from counterpoint.train.networks import (
+from counterpoint.train.ppo.layers import Cell, FastTanh, Network, activated
+from counterpoint.train.ppo.networks import (
     Inputs,
     Policy,
     Set,

@@ -9,14 +9,14 @@ import pytest
 from step_worlds import SaysWhatIsOnTape, played, random_tape, small
 
 from counterpoint.credit import entries
-from counterpoint.train.estimates import generalized_advantages, paid_by_decision
-from counterpoint.train.levels import Crediting, apply
 from counterpoint.train.loop import one_update, train_to_end
-from counterpoint.train.policies import Learner
-from counterpoint.train.training import PolicyTrainee, TrainPlan
+from counterpoint.train.ppo.estimates import generalized_advantages, paid_by_decision
+from counterpoint.train.ppo.learner import Learner
+from counterpoint.train.ppo.levels import Crediting, apply
+from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
 from counterpoint.train.watch import Watch
 from counterpoint.worlds import Reordered, make_steps
-from counterpoint.worlds.reordered import by_name
+from counterpoint.worlds.sequential.reordered import by_name
 
 TEAMS = [
     ("happo_per_agent", {}),

@@ -12,9 +12,9 @@ from torch import nn
 
 from counterpoint.credit import entries
 from counterpoint.train.adam import Adam
-from counterpoint.train.levels import COUNTERFACTUAL
-from counterpoint.train.policies import Learner
-from counterpoint.train.ppo import improve, mean_of, parts_of, policy_losses, value_loss
+from counterpoint.train.ppo.improve import improve, mean_of, parts_of, policy_losses, value_loss
+from counterpoint.train.ppo.learner import Learner
+from counterpoint.train.ppo.levels import COUNTERFACTUAL
 
 ARMS = (*(name for name, entry in entries().items() if not entry.needs), COUNTERFACTUAL)
 

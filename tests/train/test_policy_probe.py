@@ -10,11 +10,11 @@ import pytest
 import torch
 from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, random_tape, small
 
-from counterpoint.train.policies import Learner
-from counterpoint.train.ppo import parts_of
-from counterpoint.train.probe import MICRO_BATCHES, agent_numbers, micro_gradients
-from counterpoint.train.settings import PolicySettings
-from counterpoint.train.training import TrainPlan
+from counterpoint.train.ppo.improve import parts_of
+from counterpoint.train.ppo.learner import Learner
+from counterpoint.train.ppo.plan import TrainPlan
+from counterpoint.train.ppo.probe import MICRO_BATCHES, agent_numbers, micro_gradients
+from counterpoint.train.ppo.settings import PolicySettings
 
 TEAMS = [
     {},

@@ -8,8 +8,8 @@ import torch
 from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, played, random_tape, small
 
 from counterpoint.errors import WorldError
-from counterpoint.train.networks import TeamNetworks
-from counterpoint.train.rollout import Player
+from counterpoint.train.ppo.networks import TeamNetworks
+from counterpoint.train.ppo.rollout import Player
 from counterpoint.worlds import make_steps
 
 

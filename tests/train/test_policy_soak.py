@@ -12,8 +12,8 @@ pytest.importorskip("torch")
 
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import train_to_end
-from counterpoint.train.settings import PolicySettings
-from counterpoint.train.training import TrainPlan
+from counterpoint.train.ppo.plan import TrainPlan
+from counterpoint.train.ppo.settings import PolicySettings
 
 SECONDS = float(os.environ.get("COUNTERPOINT_SOAK_SECONDS", "1800"))
 SLOPE_MB = 1.0

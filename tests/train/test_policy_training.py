@@ -20,8 +20,8 @@ from counterpoint.runs import provenance
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import read_facts
 from counterpoint.train.loop import train_to_end
-from counterpoint.train.settings import PolicySettings
-from counterpoint.train.training import CHECKPOINT_STEPS, TrainPlan
+from counterpoint.train.ppo.plan import CHECKPOINT_STEPS, TrainPlan
+from counterpoint.train.ppo.settings import PolicySettings
 
 CHILD = Path(__file__).with_name("policy_training.py")
 UPDATES = 12
@@ -153,13 +153,13 @@ def test_a_run_that_was_finished_learns_no_more(tmp_path):
 
 
 def test_a_world_whose_episodes_do_not_end_gives_a_run_without_a_score(tmp_path, monkeypatch):
-    monkeypatch.setattr("counterpoint.train.training.LONGEST_EVALUATION", 50)
+    monkeypatch.setattr("counterpoint.train.ppo.plan.LONGEST_EVALUATION", 50)
     policy = PolicySettings(hidden=2, layers=1, copies=2, steps=10, epochs=1)
     plan = TrainPlan(
         "foraging", "none", 0, 20, world_settings={"horizon": 1000, "force_coop": True},
         policy=policy, episodes=1,
     )  # fmt: skip
-    monkeypatch.setattr("counterpoint.worlds.twin._measured", lambda *_: (0.0, 1.0))
+    monkeypatch.setattr("counterpoint.worlds.sequential.twin._measured", lambda *_: (0.0, 1.0))
     with RunDirectory.create(tmp_path / "run", plan.config()) as run:
         found = train_to_end(plan, run=run)
     assert len(found.returns) == 0

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 
 from counterpoint.train.arms import labels
-from counterpoint.train.linear import entropy_gradient, logit_gradients
-from counterpoint.train.optimizers import Optimizer, clipped
-from counterpoint.train.tables import Policy, SharedLinear, Tables, masked_softmax, policy_for
+from counterpoint.train.tabular.learner import entropy_gradient, logit_gradients
+from counterpoint.train.tabular.optimizers import Optimizer, clipped
+from counterpoint.train.tabular.policies import (
+    Policy,
+    SharedLinear,
+    Tables,
+    masked_softmax,
+    policy_for,
+)
 from counterpoint.worlds import make
-from counterpoint.worlds.base import CHANCE, TASK, Settings, stack
+from counterpoint.worlds.exact.world import CHANCE, TASK, Settings, stack
 
 SEEDS = (3, 5)
 

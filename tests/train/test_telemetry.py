@@ -10,9 +10,9 @@ from counterpoint.diagnose import CAUSES
 from counterpoint.diagnose.collapse import WINDOW
 from counterpoint.diagnose.evidence import Evidence
 from counterpoint.train import train
-from counterpoint.train.telemetry import EVERY, Telemetry
+from counterpoint.train.tabular.telemetry import EVERY, Telemetry
 from counterpoint.worlds import make
-from counterpoint.worlds.base import Evaluation
+from counterpoint.worlds.exact.world import Evaluation
 
 
 def recorded(scheme: Scheme, rewards: list[float], agents: list[int], values: list[float]):  # type: ignore[no-untyped-def]

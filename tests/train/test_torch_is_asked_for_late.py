@@ -39,8 +39,8 @@ except SystemExit as end:
         "import counterpoint.credit",
         "import counterpoint.diagnose, counterpoint.stats, counterpoint.worlds, counterpoint.runs",
         "from counterpoint.worlds import make_steps; make_steps('spread')",
-        "from counterpoint.train import train; from counterpoint.train.settings import *",
-        "import counterpoint.talk.fetch, counterpoint.talk.load, counterpoint.talk.tiny",
+        "from counterpoint.train import train; from counterpoint.train.ppo.settings import *",
+        "import counterpoint.lm.fetch, counterpoint.lm.load, counterpoint.lm.tiny",
         command("--help"),
         command("model", "list"),
         command(

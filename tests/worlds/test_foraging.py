@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import SettingError
-from counterpoint.worlds.foraging import EAST, LOAD, NOTHING, WEST, Foraging, ForagingSettings
+from counterpoint.worlds.sequential.foraging import (
+    EAST,
+    LOAD,
+    NOTHING,
+    WEST,
+    Foraging,
+    ForagingSettings,
+)
 
 
 def originals(steps: int, seed: int, ours: ForagingSettings) -> list[dict[str, np.ndarray]]:

@@ -21,9 +21,9 @@ from counterpoint.errors import (
 )
 from counterpoint.testing import check_step_world
 from counterpoint.worlds import make_steps
-from counterpoint.worlds.foreign import ForeignWorld
-from counterpoint.worlds.reordered import by_name
-from counterpoint.worlds.steps import endless, uniform_actions
+from counterpoint.worlds.foreign.world import ForeignWorld
+from counterpoint.worlds.sequential.reordered import by_name
+from counterpoint.worlds.sequential.world import endless, uniform_actions
 
 REAL = {
     "mpe2:simple_spread_v3": {},

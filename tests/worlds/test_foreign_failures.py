@@ -6,8 +6,8 @@ import pytest
 
 from counterpoint.errors import SettingError, WorldError
 from counterpoint.train.options import split_settings
-from counterpoint.worlds.names import foreign_code
-from counterpoint.worlds.steps import stakes_of
+from counterpoint.worlds.foreign.names import foreign_code
+from counterpoint.worlds.sequential.world import stakes_of
 
 
 @pytest.mark.parametrize("error", [ValueError("boom\nsecond line"), SystemExit(0)])

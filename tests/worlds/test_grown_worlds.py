@@ -8,11 +8,19 @@ import pytest
 from counterpoint.audits import audit
 from counterpoint.errors import SettingError
 from counterpoint.records import FOUND
-from counterpoint.train.linear import train
+from counterpoint.train.tabular.learner import train
 from counterpoint.worlds import make
-from counterpoint.worlds.base import one_hot
-from counterpoint.worlds.boat_race import CIRCLE, RACE, races_of
-from counterpoint.worlds.gathering import REST, RESTED, SAY, SILENCE, WORK, WORKED, episodes_of
+from counterpoint.worlds.exact.boat_race import CIRCLE, RACE, races_of
+from counterpoint.worlds.exact.gathering import (
+    REST,
+    RESTED,
+    SAY,
+    SILENCE,
+    WORK,
+    WORKED,
+    episodes_of,
+)
+from counterpoint.worlds.exact.world import one_hot
 
 
 def played(name, settings, policy):

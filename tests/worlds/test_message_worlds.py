@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import LogError, SettingError, UnknownNameError
-from counterpoint.team import play
 from counterpoint.topology import make_topology
-from counterpoint.worlds.hidden_profile import HiddenProfile, HiddenProfileSettings, tally
-from counterpoint.worlds.idea_search import IdeaSearch, IdeaSearchSettings, diversity
-from counterpoint.worlds.message_worlds import make_message, message_catalogue
-from counterpoint.worlds.messages import Heard, Seen
-from counterpoint.worlds.task_file import TaskFile, read_tasks
+from counterpoint.topology.play import play
+from counterpoint.worlds.message.catalogue import make_message, message_catalogue
+from counterpoint.worlds.message.hidden_profile import HiddenProfile, HiddenProfileSettings, tally
+from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings, diversity
+from counterpoint.worlds.message.task_file import TaskFile, read_tasks
+from counterpoint.worlds.message.world import Heard, Seen
 
 
 def rng(seed=0):

@@ -11,7 +11,7 @@ import pytest
 
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.worlds import Reordered, make_steps, to_parallel_env
-from counterpoint.worlds.spread import Spread
+from counterpoint.worlds.sequential.spread import Spread
 
 WORLDS = [
     ("spread", {}),

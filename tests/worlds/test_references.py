@@ -7,11 +7,16 @@ import pytest
 
 from counterpoint.errors import StatisticsError
 from counterpoint.worlds import Reordered, make_steps, random_return, returns, step_catalogue
-from counterpoint.worlds.measure import Team
-from counterpoint.worlds.particles import head_for
-from counterpoint.worlds.spread import shortest_matching
-from counterpoint.worlds.steps import References, StepSettings, StepWorld, uniform_actions
-from counterpoint.worlds.twin import scripted_team
+from counterpoint.worlds.sequential.measure import Team
+from counterpoint.worlds.sequential.particles import head_for
+from counterpoint.worlds.sequential.spread import shortest_matching
+from counterpoint.worlds.sequential.twin import scripted_team
+from counterpoint.worlds.sequential.world import (
+    References,
+    StepSettings,
+    StepWorld,
+    uniform_actions,
+)
 
 
 def agrees(world: StepWorld, team: Team, wanted: float | None, episodes: int) -> bool:

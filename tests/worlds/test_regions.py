@@ -9,8 +9,8 @@ from counterpoint.credit import advantages, catalogue
 from counterpoint.diagnose import three_numbers
 from counterpoint.errors import SettingError
 from counterpoint.worlds import Play, make
-from counterpoint.worlds.base import CHANCE, TASK, stack
-from counterpoint.worlds.regions import Regions, RegionsSettings
+from counterpoint.worlds.exact.regions import Regions, RegionsSettings
+from counterpoint.worlds.exact.world import CHANCE, TASK, stack
 
 
 def played(world: Regions, seeds: range, update: int = 0) -> Play:

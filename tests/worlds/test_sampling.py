@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoint.worlds.base import sample
+from counterpoint.worlds.exact.world import sample
 
 WEIGHTS = st.lists(st.integers(0, 5), min_size=2, max_size=6).filter(any)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import SettingError, StateError
-from counterpoint.worlds.spread import Spread, SpreadSettings
-from counterpoint.worlds.steps import uniform_actions
+from counterpoint.worlds.sequential.spread import Spread, SpreadSettings
+from counterpoint.worlds.sequential.world import uniform_actions
 
 
 def originals(steps: int, seed: int, **settings: Any) -> list[dict[str, np.ndarray]]:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.worlds.relay import THINGS
-from counterpoint.worlds.solver_verifier import NUMBERS, UNSURE
-from counterpoint.worlds.text import Said, TextSettings, cycled, shared
-from counterpoint.worlds.texts import make_text, text_catalogue
+from counterpoint.worlds.text.catalogue import make_text, text_catalogue
+from counterpoint.worlds.text.relay import THINGS
+from counterpoint.worlds.text.solver_verifier import NUMBERS, UNSURE
+from counterpoint.worlds.text.world import Said, TextSettings, cycled, shared
 
 
 def said_in(world, task, *texts):

@@ -9,7 +9,7 @@ from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.errors import SettingError
 from counterpoint.train.arms import labels
 from counterpoint.worlds import Play, World, make
-from counterpoint.worlds.base import CHANCE, TASK, one_hot, stack
+from counterpoint.worlds.exact.world import CHANCE, TASK, one_hot, stack
 
 
 def one_rollout(

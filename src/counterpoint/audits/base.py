@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding, Outcome
 from counterpoint.stats import Estimate, bootstrap_interval, means, wilson_interval
-from counterpoint.worlds.base import Floats
 
 Row = Mapping[str, Any]
 """What an audit keeps of one episode: numbers, and a few places as evidence."""

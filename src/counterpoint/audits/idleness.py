@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_gap, quote, share, unknown
 from counterpoint.audits.cues import proposes_rest, says_nothing
 from counterpoint.audits.effort import (
@@ -20,7 +21,6 @@ from counterpoint.audits.effort import (
     partner_tables,
 )  # fmt: skip
 from counterpoint.records import Episode, Event, Finding, Outcome
-from counterpoint.worlds.base import Floats
 
 NAME = "idleness"
 FEWEST = 4

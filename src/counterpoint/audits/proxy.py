@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.audits.base import Row
 from counterpoint.records import CLEAR, FOUND, Finding
-from counterpoint.worlds.base import Floats
 
 NAME = "hacking"
 FEWEST = 20

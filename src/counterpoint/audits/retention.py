@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.audits.base import unknown
 from counterpoint.records import CLEAR, FOUND, Finding, Outcome
 from counterpoint.stats import wilson_interval
-from counterpoint.worlds.base import Floats
 
 NAME = "coordination"
 FEWEST = 10

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.audits.base import Audit, Row, mean_interval, mean_share, share, unknown
 from counterpoint.audits.retention import mean_scores
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
-from counterpoint.worlds.base import Floats
 
 NAME = "worth"
 FEWEST = 5

@@ -24,7 +24,7 @@ from counterpoint.errors import SettingError
 from counterpoint.readers.mapping import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND, NOT_COMPUTABLE
-from counterpoint.report.document import visible
+from counterpoint.report.toolkit.document import visible
 
 
 @dataclass(frozen=True)

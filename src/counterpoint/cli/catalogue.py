@@ -18,7 +18,7 @@ from counterpoint.credit import (
     scheme_name,
     scheme_named,
 )
-from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds import catalogue as worlds
 from counterpoint.worlds import (
     describe,

@@ -14,11 +14,11 @@ from rich.text import Text
 from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.errors import CounterpointError, SettingError
-from counterpoint.report.document import visible
-from counterpoint.talk.needs import require_language
+from counterpoint.lm.needs import require_language
+from counterpoint.report.toolkit.document import visible
 
 if TYPE_CHECKING:
-    from counterpoint.train.talking import Team
+    from counterpoint.train.lora.talking import Team
 
 HELP = """Enter plays an episode. AGENT: TEXT asks an agent. tasks lists tasks, quit ends."""
 
@@ -53,7 +53,7 @@ class Chat:
         if self.episodes is not None and self.episodes < 1:
             raise SettingError(f"got {self.episodes} episodes; wanted at least 1")
         require_language()
-        from counterpoint.train.talking import Team
+        from counterpoint.train.lora.talking import Team
 
         team = Team(self.run_directory, self.seed)
         if not self.json:

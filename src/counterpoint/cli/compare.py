@@ -14,10 +14,10 @@ from counterpoint.cli.live import Comparison, watching
 from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
+from counterpoint.comparison import Plan, compare
+from counterpoint.comparison.run import kind_of, stage_of
 from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError
-from counterpoint.experiments import Plan, compare
-from counterpoint.experiments.compare import kind_of, stage_of
 from counterpoint.report import comparison_table
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.train.options import POLICY

@@ -11,7 +11,7 @@ from counterpoint.cli.diagnose import diagnosis_document
 from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
-from counterpoint.experiments import Plan, compare
+from counterpoint.comparison import Plan, compare
 from counterpoint.readers import example_log
 from counterpoint.report import comparison_table, diagnosis_table
 from counterpoint.runs.executor import require_executor

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from counterpoint import __version__
 from counterpoint.cli.output import print_json, print_result
+from counterpoint.lm.models import models_folder, whats_wrong
+from counterpoint.lm.needs import PACKAGES as LANGUAGE
+from counterpoint.lm.sources import SOURCES
 from counterpoint.runs.executor import available_workers
-from counterpoint.talk.models import models_folder, whats_wrong
-from counterpoint.talk.needs import PACKAGES as LANGUAGE
-from counterpoint.talk.sources import SOURCES
-from counterpoint.team.cgroups import not_enforced
-from counterpoint.team.sandbox import ready as why_no_sandbox
+from counterpoint.workers.sandbox.cgroups import not_enforced
+from counterpoint.workers.sandbox.sandbox import ready as why_no_sandbox
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
 EXTRAS = {

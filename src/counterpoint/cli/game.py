@@ -17,10 +17,10 @@ from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
-from counterpoint.experiments.games import SCHEMES, game_document, learning_document
 from counterpoint.games import catalogue, make_game, read_game
+from counterpoint.games.analysis import SCHEMES, game_document, learning_document
 from counterpoint.games.game import Game
-from counterpoint.report.game_page import mix, sentences
+from counterpoint.report.pages.game import mix, sentences
 
 SHOWN = 20
 """Equilibria that the terminal shows."""

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.errors import ModelError, SettingError
-from counterpoint.talk.fetch import Progress, fetch
-from counterpoint.talk.models import models_folder, whats_wrong
-from counterpoint.talk.sources import SOURCES, source_of
+from counterpoint.lm.fetch import Progress, fetch
+from counterpoint.lm.models import models_folder, whats_wrong
+from counterpoint.lm.sources import SOURCES, source_of
 
 
 @dataclass(frozen=True)

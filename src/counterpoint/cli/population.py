@@ -17,7 +17,7 @@ from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
 from counterpoint.population import Plan, compare_populations
-from counterpoint.report.population_page import headline
+from counterpoint.report.pages.population import headline
 from counterpoint.runs.executor import ExecutorName
 
 

@@ -28,9 +28,9 @@ from counterpoint.judge.settings import RankSettings
 from counterpoint.judge.verdict import Verdict
 from counterpoint.readers.groups import GroupLine, read_groups
 from counterpoint.readers.lines import TornLogWarning
-from counterpoint.report.document import visible
+from counterpoint.report.toolkit.document import visible
 from counterpoint.runs.files import write_atomically
-from counterpoint.talk.replies import Replies
+from counterpoint.speakers.replies import Replies
 
 STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
 SHOWN = 20

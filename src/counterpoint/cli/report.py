@@ -10,10 +10,10 @@ import tyro
 
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.cli.results import PAGE, RESULTS, load
-from counterpoint.experiments.run_document import run_document
 from counterpoint.report import render
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.status import RUN
+from counterpoint.train.run_document import run_document
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from counterpoint.cli.live import Run, watching
 from counterpoint.cli.team import work_on
 from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.status import axis_of, read_run
-from counterpoint.team.state import TEAM
 from counterpoint.train.needs import require_torch
+from counterpoint.workers.state import TEAM
 
 
 @dataclass(frozen=True)

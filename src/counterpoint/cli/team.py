@@ -22,15 +22,15 @@ from counterpoint.cli.results import PAGE
 from counterpoint.cli.team_follow import follow
 from counterpoint.errors import SettingError, WorkerError
 from counterpoint.report import write_report
-from counterpoint.report.numerals import counted, significant
-from counterpoint.report.team_page import headline
-from counterpoint.team.deliver import PATCH, require_branch
-from counterpoint.team.loop import EPISODES, Progress, run_team
-from counterpoint.team.plan import TopologyName, read_plan
-from counterpoint.team.results import result_of
-from counterpoint.team.sandbox import require_ready
-from counterpoint.team.state import TeamState
-from counterpoint.team.strangers import require_sound
+from counterpoint.report.pages.team import headline
+from counterpoint.report.toolkit.numerals import counted, significant
+from counterpoint.workers.deliver import PATCH, require_branch
+from counterpoint.workers.loop import EPISODES, Progress, run_team
+from counterpoint.workers.plan import TopologyName, read_plan
+from counterpoint.workers.results import result_of
+from counterpoint.workers.sandbox.sandbox import require_ready
+from counterpoint.workers.state import TeamState
+from counterpoint.workers.strangers import require_sound
 
 DEFAULT_OUT = Path("counterpoint-out", "team")
 _STATES = {"taken": "under way", "handed": "to merge", "given_up": "given up"}

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.messages import say
-from counterpoint.report.numerals import counted
+from counterpoint.report.toolkit.numerals import counted
 from counterpoint.runs.lock import is_locked
-from counterpoint.team.memory import log_tail
-from counterpoint.team.state import LOCK, TeamState
+from counterpoint.workers.memory import log_tail
+from counterpoint.workers.state import LOCK, TeamState
 
 PAUSE_SECONDS = 0.5
 LONGEST_LINE = 48

@@ -16,13 +16,13 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.errors import SettingError
-from counterpoint.experiments.topologies import DEFAULT, Plan, compare_topologies
-from counterpoint.experiments.topology_log import write_logs
-from counterpoint.experiments.topology_search import search_topologies
-from counterpoint.report.topology_drawing import sketch
-from counterpoint.report.topology_page import AGAINST, headline
-from counterpoint.team.guards import Guards
+from counterpoint.report.pages.topology import AGAINST, headline
+from counterpoint.report.pages.topology_drawing import sketch
 from counterpoint.topology import catalogue, make_topology, measures
+from counterpoint.topology.design import DEFAULT, Plan, compare_topologies
+from counterpoint.topology.guards import Guards
+from counterpoint.topology.log import write_logs
+from counterpoint.topology.search import search_topologies
 
 GUARDS = ("isolated_drafts", "dissenter", "fresh_context", "heartbeat", "outside_judge")
 

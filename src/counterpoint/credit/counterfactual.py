@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import LabelError, RewardError
-
-Floats = NDArray[np.float64]
 
 
 def difference_rewards(team: ArrayLike, without: ArrayLike) -> Floats:

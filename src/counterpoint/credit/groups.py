@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from counterpoint.arrays import Arrays
 from counterpoint.credit.labels import Groups
-from counterpoint.credit.segments import Array, Arrays
+from counterpoint.credit.segments import Array
 
 ROUNDING = 8
 """Values within this many ulps of the largest of them count as equal: what arithmetic on equal

@@ -26,11 +26,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit.scheme import Scheme
 from counterpoint.errors import StateError
 
 Key = tuple[Any, ...]
-Floats = NDArray[np.float64]
 
 SCHEMA = "counterpoint.running_state/1"
 JOINT_SCHEMA = "counterpoint.joint_state/1"

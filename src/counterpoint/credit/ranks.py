@@ -6,8 +6,9 @@ mean of their places and bring dead groups back.
 
 from __future__ import annotations
 
+from counterpoint.arrays import Arrays
 from counterpoint.credit.groups import Samples
-from counterpoint.credit.segments import Array, Arrays
+from counterpoint.credit.segments import Array
 
 
 def midranks(values: Array, tolerance: Array, s: Samples, a: Arrays) -> Array:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from counterpoint.arrays import Arrays
 from counterpoint.credit.labels import Labels
 from counterpoint.credit.rewards import Column, Rewards
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array, Arrays
+from counterpoint.credit.segments import Array
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import RewardError, SettingError
 
-Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 Value = Callable[[Masks], ArrayLike]
 """Coalitions [C, n] (True: the agent is in) to their values [C]."""

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import Labels, factorize
 from counterpoint.credit.segments import NUMPY, segment_max, segment_sum
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers
-from counterpoint.diagnose.log import SAME, Floats, Ids, Log, dense, standardized, varies
+from counterpoint.diagnose.log import SAME, Ids, Log, dense, standardized, varies
 from counterpoint.diagnose.pooling import entering, pooled_numbers
 from counterpoint.diagnose.solved import at_best
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit.segments import segment_sum
-from counterpoint.diagnose.log import Floats, Ids
+from counterpoint.diagnose.log import Ids
 
 ENOUGH = 25
 """Draws at least as extreme as what was seen after which p is known well enough to stop."""

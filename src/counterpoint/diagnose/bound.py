@@ -24,8 +24,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme
-from counterpoint.diagnose.log import Floats, Ids, Log, dense, varies
+from counterpoint.diagnose.log import Ids, Log, dense, varies
 
 CROWDED = 50.0
 """A prompt whose advantages vary this many times less than the update's is drowned by the others:

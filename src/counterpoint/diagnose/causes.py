@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
-
-Floats = NDArray[np.float64]
 
 CAUSES = ("", "DEAD", "DROWNED", "DILUTED", "OFFSET", "SPIKY", "LAZY")
 """Cause names by the index that `name_causes` returns; index 0 is none."""

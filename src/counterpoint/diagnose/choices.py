@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose.causes import SUFFICES
-from counterpoint.diagnose.log import Floats, Ids, Log, dense
+from counterpoint.diagnose.log import Ids, Log, dense
 
 MOST_DISTINCT = 0.5
 """Actions that are distinct in more than this share of an agent's decisions are free text."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from counterpoint.diagnose.evidence import Bools, Evidence, Floats
+from counterpoint.arrays import Bools, Floats
+from counterpoint.diagnose.evidence import Evidence
 from counterpoint.diagnose.kept import LOW, best_candidate, noise_level, student, taken
 from counterpoint.errors import StatisticsError
 

@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.credit.scheme import Scheme
 from counterpoint.diagnose.association import associations
-from counterpoint.diagnose.log import Floats, Ids, Log, dense
+from counterpoint.diagnose.log import Ids, Log, dense
 from counterpoint.diagnose.rollouts import Rollouts, rollouts_of
 from counterpoint.stats import benjamini_hochberg
 

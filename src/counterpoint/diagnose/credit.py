@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
-
-Floats = NDArray[np.float64]
 
 
 def credit_correlations(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
 from counterpoint.diagnose.agents import AgentNumbers, agent_numbers, dead_rows
 from counterpoint.diagnose.bound import Units
@@ -26,7 +27,7 @@ from counterpoint.diagnose.conditions import (
 from counterpoint.diagnose.faults import log_faults
 from counterpoint.diagnose.judge import NEAR, Judge, Judged, better, sick_agents
 from counterpoint.diagnose.keys import apart
-from counterpoint.diagnose.log import Floats, Log, LogFault
+from counterpoint.diagnose.log import Log, LogFault
 from counterpoint.diagnose.naming import causes_of, evidence_of
 from counterpoint.diagnose.recommend import Findings, changed, reasons
 from counterpoint.diagnose.twins import ROUNDING, largest_difference, logged_advantages

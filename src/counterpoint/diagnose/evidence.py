@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme
 from counterpoint.credit.groups import ROUNDING
 from counterpoint.credit.segments import segment_sum
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 By = tuple[str, ...]
 FAMILY: dict[str, By] = {

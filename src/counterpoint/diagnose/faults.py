@@ -22,12 +22,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.scheme import Scheme
 from counterpoint.diagnose.conditions import find_own_terms
 from counterpoint.diagnose.keys import repeated_keys
 from counterpoint.diagnose.log import (
-    Floats,
     Ids,
     Log,
     LogFault,

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, catalogue, plain_scheme_named
 from counterpoint.diagnose.agents import dead_rows
 from counterpoint.diagnose.bound import Kept, Units, kept_by
-from counterpoint.diagnose.log import Floats, Log
+from counterpoint.diagnose.log import Log
 from counterpoint.diagnose.twins import logged_advantages
 from counterpoint.errors import LabelError
 

@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.diagnose.evidence import Bools, Evidence, Floats
+from counterpoint.arrays import Bools, Floats
+from counterpoint.diagnose.evidence import Evidence
 from counterpoint.stats.iqm import interquartile_means
 
 LOW = 0.25

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit.labels import Labels, factorize
 from counterpoint.credit.scheme import Scheme
 from counterpoint.credit.segments import NUMPY, segment_max, segment_min
@@ -16,7 +17,6 @@ from counterpoint.errors import LabelError, RewardError
 from counterpoint.records import Decisions
 
 Ids = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 SAME = 1e-9
 """Rewards, or advantages, that differ by less than this, relative to the largest, are the same."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit.segments import segment_max
 
-Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 CHANCE = 0.001

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, advantages
 from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers, sharing, three_numbers
-from counterpoint.diagnose.log import Floats, Ids, Log
+from counterpoint.diagnose.log import Ids, Log
 
 
 def pooled_numbers(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Sharing]:

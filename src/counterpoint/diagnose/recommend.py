@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, scheme_name
 from counterpoint.diagnose.judge import NEAR, Judged
-from counterpoint.diagnose.log import Floats, LogFault
+from counterpoint.diagnose.log import LogFault
 from counterpoint.diagnose.naming import averages_agents
 
 LOUDER = 3.0

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit.labels import factorize
-from counterpoint.diagnose.log import Floats, Ids, Log, dense, standardized
+from counterpoint.diagnose.log import Ids, Log, dense, standardized
 
 MOST_ROLLOUTS = 8192
 """Rollouts that the tests look at; a random sample of the log where it has more."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Bools, Floats
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.segments import segment_max
-from counterpoint.diagnose.log import SAME, Floats, Ids, Log, dense, varies
-
-Bools = NDArray[np.bool_]
+from counterpoint.diagnose.log import SAME, Ids, Log, dense, varies
 
 
 def at_best(log: Log, rewards: Floats) -> Bools:

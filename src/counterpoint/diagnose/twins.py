@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import RunningState, Scheme, advantages
-from counterpoint.diagnose.log import Floats, Log
+from counterpoint.diagnose.log import Log
 
 ROUNDING = 1e-9
 """Advantages that differ by less than this, relative to the largest, are the same ones."""

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import Scheme
 from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose.agents import spike_limit
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Columns = Mapping[str, Ints]
 """Label name to column [N]; `batch` is the seed."""
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.equilibria import Equilibrium
 from counterpoint.games.game import Game
 
-Floats = NDArray[np.float64]
 POINTS = 19
 """Starts of each player: probabilities of the first action from 5% to 95%."""
 STEPS, LR = 4000, 0.5

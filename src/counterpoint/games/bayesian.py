@@ -14,12 +14,10 @@ from itertools import product
 from math import log10, prod
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import MOST_PROFILES, Game, as_fraction
-
-Floats = NDArray[np.float64]
 
 MOST_TERMS = 20_000
 

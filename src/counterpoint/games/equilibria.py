@@ -16,12 +16,11 @@ from math import comb
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game, bimatrix
 
-Floats = NDArray[np.float64]
 Rational = tuple[Fraction, ...]
 MOST_BASES = 200_000
 """Subsets of constraints that are looked at, for each player: 8 x 8 actions have 12,870."""

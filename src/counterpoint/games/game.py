@@ -10,11 +10,10 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 
-Floats = NDArray[np.float64]
 MOST_PROFILES = 200_000
 """Profiles of actions that a game may have."""
 LARGEST = 1e100

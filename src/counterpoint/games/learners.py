@@ -9,16 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import RunningState, advantages, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
 from counterpoint.games.learning import MOST_SIGNALS, Learning
 from counterpoint.games.strangers import alike
 from counterpoint.games.table import Table, expected
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

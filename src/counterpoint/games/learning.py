@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from counterpoint.errors import SettingError
-from counterpoint.worlds.base import require
+from counterpoint.settings import require
 
 REMEDIES = ("none", "convention", "device", "cheap_talk", "other_play", "population")
 """What can be switched on: a convention that all teams know before they begin; a public signal that

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.worlds.base import require
+from counterpoint.settings import require
 
-Floats = NDArray[np.float64]
 STATES = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Outcomes of a round: the row's action, the column's."""
 MIRRORED = (0, 1, 3, 2, 4)

@@ -12,13 +12,12 @@ from itertools import combinations, product
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.games.equilibria import Equilibrium, is_equilibrium, pure_equilibria
 from counterpoint.games.game import Game
 
-Floats = NDArray[np.float64]
 MOST_SUPPORTS = 400
 """Choices of played actions that are looked at: 3 players with 3 actions have 343."""
 STARTS = 4

@@ -6,13 +6,10 @@ Axis letters: S seeds, Z signals, A players, M actions, K words, N plays of a ba
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats, Ints
 from counterpoint.games.game import Game
 from counterpoint.games.learning import Learning
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class _Adam:

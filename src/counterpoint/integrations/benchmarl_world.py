@@ -12,8 +12,8 @@ from torchrl.data import Composite
 
 from counterpoint.errors import SettingError
 from counterpoint.integrations.torchrl_world import WorldEnv, world_env
-from counterpoint.worlds.steps import endless
-from counterpoint.worlds.stepwise import make_steps
+from counterpoint.worlds.sequential.catalogue import make_steps
+from counterpoint.worlds.sequential.world import endless
 
 
 class WorldTask(TaskClass):  # type: ignore[misc]

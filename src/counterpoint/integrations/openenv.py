@@ -16,8 +16,8 @@ import numpy as np
 
 from counterpoint.errors import SettingError
 from counterpoint.integrations.entry import imported
-from counterpoint.worlds.text import Ask, Said, TextWorld
-from counterpoint.worlds.texts import make_text
+from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds.text.world import Ask, Said, TextWorld
 
 INSTALL = "pip install openenv-core"
 

@@ -16,8 +16,8 @@ from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from counterpoint.errors import WorldError
-from counterpoint.worlds.steps import StepWorld, View
-from counterpoint.worlds.stepwise import make_steps
+from counterpoint.worlds.sequential.catalogue import make_steps
+from counterpoint.worlds.sequential.world import StepWorld, View
 
 ENDS = ("done", "terminated", "truncated")
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from counterpoint.arrays import Floats
+
 Rankings = Sequence[Sequence[Sequence[int]]]
 
 PRIOR_SD = 3.0

@@ -59,8 +59,8 @@ class HumanSettings:
 
 
 def _server(told: ServerJudgeSettings) -> Judge:
-    from counterpoint.talk.server import Server
-    from counterpoint.talk.server_settings import ServerSettings
+    from counterpoint.speakers.server import Server
+    from counterpoint.speakers.server_settings import ServerSettings
 
     prices = (told.prompt_price, told.completion_price)
     server = Server(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import kendall_tau_b, order_of
 from counterpoint.judge.group import Group
@@ -24,7 +25,6 @@ from counterpoint.judge.settings import RankSettings
 from counterpoint.judge.verdict import of_runs
 from counterpoint.judge.wire import parse_ranking, parse_score
 from counterpoint.stats import bootstrap_interval, means
-from counterpoint.worlds.base import Floats
 
 ORDERS = ("first", "again", "backwards")
 

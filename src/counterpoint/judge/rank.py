@@ -23,7 +23,7 @@ from counterpoint.judge.judges import Judge, Opinion
 from counterpoint.judge.present import Sheet
 from counterpoint.judge.settings import RankSettings
 from counterpoint.judge.verdict import Verdict
-from counterpoint.talk.replies import Replies, Said
+from counterpoint.speakers.replies import Replies, Said
 
 _FORMAT = "counterpoint.verdict/1"
 

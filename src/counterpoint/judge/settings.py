@@ -8,7 +8,7 @@ from typing import Literal
 from counterpoint.errors import SettingError
 from counterpoint.judge.modes import MODES
 from counterpoint.judge.present import LONGEST
-from counterpoint.worlds.base import require
+from counterpoint.settings import require
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.judge.modes import Ranking
 from counterpoint.judge.present import CANARIES, TWIN, Sheet
-from counterpoint.worlds.base import Floats
 
 
 @dataclass(frozen=True)

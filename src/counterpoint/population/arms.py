@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
 from counterpoint.population.duels import Duellists, is_duel
 from counterpoint.population.members import Members, Settings
 
-Floats = NDArray[np.float64]
 LEAST_SPENT = 0.9
 """The share of the budget that an arm has to be able to use."""
 

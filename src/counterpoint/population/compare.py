@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from counterpoint import __version__
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.catalogue import catalogue
 from counterpoint.population.arms import Spending
 from counterpoint.population.cells import run_cells
 from counterpoint.population.duels import elo
 from counterpoint.population.game_arms import SMOOTH, GameArms, game_of
-from counterpoint.population.members import Floats, Settings
+from counterpoint.population.members import Settings
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import settings_from
 from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
 from counterpoint.train.needs import require_torch
-from counterpoint.worlds.stepwise import step_catalogue
+from counterpoint.worlds.sequential.catalogue import step_catalogue
 
 if TYPE_CHECKING:
     from counterpoint.population.neural import NeuralArms

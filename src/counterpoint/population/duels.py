@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
 from counterpoint.population.members import SPREAD, Settings, effective_number
 
-Floats = NDArray[np.float64]
 FROZEN = 64
 """Times of freezing that are kept; beyond that every second one is forgotten."""
 

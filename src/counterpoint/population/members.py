@@ -12,13 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import advantages, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.worlds.base import require
-
-Floats = NDArray[np.float64]
-
+from counterpoint.settings import require
 
 DIVERSE = ("start", "hyper", "scheme")
 SCHEMES = ("dr_grpo", "grpo", "rank")

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import RunError, SettingError
 from counterpoint.population.arms import Spending, demand
+from counterpoint.settings import require
 from counterpoint.train.options import make_told, split_settings
-from counterpoint.train.training import PolicyTrainee, TrainPlan
-from counterpoint.worlds.base import Floats, require
+from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
 
 EPISODES = 20
 """Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""

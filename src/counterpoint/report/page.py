@@ -20,12 +20,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from counterpoint.report.audit_page import audit_page
-from counterpoint.report.comparison_page import comparison_page
-from counterpoint.report.comparison_result import read_comparison
-from counterpoint.report.diagnosis_page import diagnosis_page
-from counterpoint.report.diagnosis_result import read_diagnosis
-from counterpoint.report.document import (
+from counterpoint.report.pages.audit import audit_page
+from counterpoint.report.pages.comparison.page import comparison_page
+from counterpoint.report.pages.comparison.result import read_comparison
+from counterpoint.report.pages.diagnosis.page import diagnosis_page
+from counterpoint.report.pages.diagnosis.result import read_diagnosis
+from counterpoint.report.pages.game import game_page
+from counterpoint.report.pages.population import population_page
+from counterpoint.report.pages.team import team_page
+from counterpoint.report.pages.topology import topology_page
+from counterpoint.report.pages.training.page import training_page
+from counterpoint.report.pages.training.result import read_training
+from counterpoint.report.shape_checks import require_shape
+from counterpoint.report.toolkit.document import (
     AUDIT,
     COMPARISON,
     DIAGNOSIS,
@@ -37,13 +44,6 @@ from counterpoint.report.document import (
     Document,
     open_document,
 )
-from counterpoint.report.game_page import game_page
-from counterpoint.report.population_page import population_page
-from counterpoint.report.shape_checks import require_shape
-from counterpoint.report.team_page import team_page
-from counterpoint.report.topology_page import topology_page
-from counterpoint.report.training_page import training_page
-from counterpoint.report.training_result import read_training
 from counterpoint.runs.files import write_atomically
 
 

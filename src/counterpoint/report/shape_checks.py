@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from counterpoint.errors import LogError
-from counterpoint.report.document import AUDIT, GAME, POPULATION, TEAM, TOPOLOGY, Document
 from counterpoint.report.shapes import AuditShape, GameShape, PopulationShape, TopologyShape
 from counterpoint.report.team_shape import TeamShape
+from counterpoint.report.toolkit.document import AUDIT, GAME, POPULATION, TEAM, TOPOLOGY, Document
 
 SOURCES = ("topology", "prompt", "order", "interaction")
 """What scores of topologies vary with."""

@@ -16,19 +16,19 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.diagnose import REMEDIES
-from counterpoint.report.comparison_result import (
+from counterpoint.report.pages.comparison.result import (
     AgentResult,
     Comparison,
     SchemeResult,
     read_comparison,
 )
-from counterpoint.report.definitions import CONDITIONS
-from counterpoint.report.diagnosis_result import AgentHealth, Diagnosis, read_diagnosis
-from counterpoint.report.diagnosis_verdict import diagnosis_verdict
-from counterpoint.report.document import COMPARISON, DIAGNOSIS, Document, open_document
-from counterpoint.report.estimate import Estimate
-from counterpoint.report.numerals import ABSENT, decimals_for, probability, significant
-from counterpoint.report.verdicts import Verdict, comparison_verdict
+from counterpoint.report.pages.definitions import CONDITIONS
+from counterpoint.report.pages.diagnosis.result import AgentHealth, Diagnosis, read_diagnosis
+from counterpoint.report.pages.diagnosis.verdict import diagnosis_verdict
+from counterpoint.report.pages.verdicts import Verdict, comparison_verdict
+from counterpoint.report.toolkit.document import COMPARISON, DIAGNOSIS, Document, open_document
+from counterpoint.report.toolkit.estimate import Estimate
+from counterpoint.report.toolkit.numerals import ABSENT, decimals_for, probability, significant
 
 NAME = 22
 """Columns for a scheme's or an agent's name."""

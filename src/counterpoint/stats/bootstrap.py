@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
 from counterpoint.stats.checks import confidence, finite, resampling, same_shape, scores
 from counterpoint.stats.estimate import Band, Estimate
 from counterpoint.stats.iqm import interquartile_means
-
-Floats = NDArray[np.float64]
 
 Statistic = Callable[[Floats], Floats]
 """From values [..., m] to one number for each row [...]."""

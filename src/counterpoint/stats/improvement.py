@@ -12,11 +12,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.stats.checks import confidence, same_shape, same_tasks, scores
 from counterpoint.stats.estimate import Estimate
 from counterpoint.stats.rates import wilson_ends
-
-Floats = NDArray[np.float64]
 
 _HALVINGS = 53
 """Halvings of [0, 1] until the ends of the interval are exact to rounding."""

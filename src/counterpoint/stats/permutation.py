@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from counterpoint.arrays import Floats
 from counterpoint.stats.checks import finite, resampling
-
-Floats = NDArray[np.float64]
 
 _VALUES_PER_CHUNK = 4_000_000
 """Rearranged values held at once (32 MB), however many random arrangements are asked for."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
 from counterpoint.stats.checks import confidence, finite, scores
 from counterpoint.stats.estimate import Band, Estimate
-
-Floats = NDArray[np.float64]
 
 
 def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Estimate:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
 from counterpoint.stats.estimate import Estimate
 
-Floats = NDArray[np.float64]
 SOURCES = ("topology", "prompt", "order", "interaction", "residual")
 """What the shares are of: a topology; a prompt; an order within its topology; the two interactions
 topology x prompt and order x prompt; and what is left, which is seeds."""

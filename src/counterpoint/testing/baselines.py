@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.testing.batches import ROUNDING, batch, demand, reward_size
-from counterpoint.worlds.base import Floats, Play, World, by_seed
+from counterpoint.worlds.exact.world import Play, World, by_seed
 
 
 def check_counterfactual(world: World, seeds: Sequence[int]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from counterpoint.arrays import Arrays, Floats
 from counterpoint.errors import CounterpointError
-from counterpoint.worlds.base import CHANCE, TASK, Arrays, Floats, Play, World, stack
+from counterpoint.worlds.exact.world import CHANCE, TASK, Play, World, stack
 
 ROUNDING = 1e-9
 """Exact quantities may differ by this much, relative to the size of the rewards."""

@@ -1,7 +1,7 @@
 """`check_speaker`: a conformance suite for speakers, yours and ours.
 
-Each `check_*` tests one promise of `counterpoint.talk.Speaker` and raises `ConformanceError` with
-what was got and what was promised. About 60 requests are made, each for a word or two.
+Each `check_*` tests one promise of `counterpoint.speakers.Speaker` and raises `ConformanceError`
+with what was got and what was promised. About 60 requests are made, each for a word or two.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from counterpoint.talk.speaker import Message, Reply, Request, Speaker
+from counterpoint.speakers.speaker import Message, Reply, Request, Speaker
 from counterpoint.testing.batches import demand
 
 Make = Callable[[], Speaker]

@@ -1,6 +1,6 @@
 """`check_text_world`: a conformance suite for worlds in words, yours and ours.
 
-Each `check_*` tests one promise of `counterpoint.worlds.text.TextWorld` and raises
+Each `check_*` tests one promise of `counterpoint.worlds.text.world.TextWorld` and raises
 `ConformanceError` with what was got and what was promised. No language model is needed: the teams
 that play here answer at random. Everything is deterministic: the same world passes or fails always.
 """
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.testing.batches import demand
-from counterpoint.worlds.base import Floats
-from counterpoint.worlds.text import Ask, Ending, Said, Task, TextSettings, TextWorld
+from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextSettings, TextWorld
 
 Make = Callable[[], TextWorld]
 """A new world, with the settings that it is to be used with."""

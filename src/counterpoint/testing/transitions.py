@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from counterpoint.testing.batches import ROUNDING, demand
-from counterpoint.worlds.steps import Step, StepWorld, View, paid
+from counterpoint.worlds.sequential.world import Step, StepWorld, View, paid
 
 
 def check_view(world: StepWorld, view: View, ended: Any = False) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.testing.baselines import (
     check_counterfactual,
     check_difference,
@@ -25,7 +26,7 @@ from counterpoint.testing.batches import (
     one_seed,
     some_policy,
 )
-from counterpoint.worlds.base import CHANCE, TASK, Evaluation, Floats, Play, World, by_seed, stack
+from counterpoint.worlds.exact.world import CHANCE, TASK, Evaluation, Play, World, by_seed, stack
 
 SURPRISE = 12.0
 """Simulations may differ from expectations by what chance does once in e^12 = 160,000 checks."""

@@ -1,5 +1,5 @@
 """Training loops: `train` runs one credit scheme on one world for many seeds at once."""
 
-from counterpoint.train.linear import Training, joined, train
+from counterpoint.train.tabular.learner import Training, joined, train
 
 __all__ = ["Training", "joined", "train"]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import Scheme, baselines, plain_scheme_named, scheme_name
 from counterpoint.errors import SchemeError
-from counterpoint.worlds.base import Bools, Floats, Ints, Play, World
+from counterpoint.worlds.exact.world import Play, World
 
 SCALED = Scheme(center="none", scale="std")
 """A counterfactual advantage has mean 0 already; the batch only gives it a unit."""

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import Tally
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import METRICS
 from counterpoint.train.watch import Watch
-from counterpoint.worlds.base import Floats
-from counterpoint.worlds.steps import References
+from counterpoint.worlds.sequential.world import References
 
 Row = dict[str, Any]
 SMOOTHED = 20

@@ -8,9 +8,9 @@ from typing import Any
 
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.settings import did_you_mean, settings_from
-from counterpoint.train.settings import PolicySettings
-from counterpoint.worlds.steps import StepSettings, StepWorld
-from counterpoint.worlds.stepwise import make_steps, step_catalogue
+from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.catalogue import make_steps, step_catalogue
+from counterpoint.worlds.sequential.world import StepSettings, StepWorld
 
 BUDGET, PYTHON_BUDGET = 100_000, 20_000
 """Steps of a training in a world in NumPy, and in one that is stepped in Python."""

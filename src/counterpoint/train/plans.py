@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.lm.models import find_model
+from counterpoint.lm.sources import SOURCES
 from counterpoint.runs.status import axis_of
 from counterpoint.settings import did_you_mean, settings_from
-from counterpoint.talk.models import find_model
-from counterpoint.talk.sources import SOURCES
-from counterpoint.train.episodes import any_word, play
-from counterpoint.train.language_settings import LanguageSettings
+from counterpoint.train.lora.episodes import any_word, play
+from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
 from counterpoint.worlds import catalogue as exact_worlds
-from counterpoint.worlds.names import foreign_code, is_own
-from counterpoint.worlds.stepwise import step_catalogue
-from counterpoint.worlds.text import TextWorld
-from counterpoint.worlds.texts import KEEPS, make_text, text_catalogue, text_entry
+from counterpoint.worlds.foreign.names import foreign_code, is_own
+from counterpoint.worlds.sequential.catalogue import step_catalogue
+from counterpoint.worlds.text.catalogue import KEEPS, make_text, text_catalogue, text_entry
+from counterpoint.worlds.text.world import TextWorld
 
 if TYPE_CHECKING:
-    from counterpoint.train.language_training import LanguagePlan
-    from counterpoint.train.training import TrainPlan
+    from counterpoint.train.lora.plan import LanguagePlan
+    from counterpoint.train.ppo.plan import TrainPlan
 
 UPDATES = {"tiny": 150}
 """Updates of a training of language models, by model; `OTHER_UPDATES` of any other."""
@@ -85,8 +85,8 @@ def plan_of(
             f"package.module:Class{did_you_mean(world, [*known, *exact_worlds()])}"
         )
     no_model(world, model)
-    from counterpoint.train.levels import Crediting
-    from counterpoint.train.training import TrainPlan
+    from counterpoint.train.ppo.levels import Crediting
+    from counterpoint.train.ppo.plan import TrainPlan
 
     own, policy = split_settings(world, given)
     made = make_told(world, own)
@@ -108,11 +108,11 @@ def language_plan(
     model: str | None,
 ) -> LanguagePlan:
     """The plan for a text world: see `plan_of`."""
-    from counterpoint.talk.needs import require_language
+    from counterpoint.lm.needs import require_language
 
     require_language()
-    from counterpoint.train.language import credited_by
-    from counterpoint.train.language_training import LanguagePlan
+    from counterpoint.train.lora.learner import credited_by
+    from counterpoint.train.lora.plan import LanguagePlan
 
     own = {name: value for name, value in given.items() if name not in LANGUAGE}
     made = make_text(world)
@@ -179,15 +179,15 @@ def plan_from(config: Mapping[str, Any]) -> TrainPlan | LanguagePlan:
         MissingPackageError: torch or transformers is not installed.
     """
     if axis_of(config) == "update":
-        from counterpoint.talk.needs import require_language
+        from counterpoint.lm.needs import require_language
 
         require_language()
-        from counterpoint.train.language_training import LanguagePlan
+        from counterpoint.train.lora.plan import LanguagePlan
 
         return LanguagePlan.from_config(config)
     from counterpoint.train.needs import require_torch
 
     require_torch()
-    from counterpoint.train.training import TrainPlan
+    from counterpoint.train.ppo.plan import TrainPlan
 
     return TrainPlan.from_config(config)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from counterpoint.arrays import Floats
 from counterpoint.diagnose import (
     CAUSES,
     collapsed_updates,
@@ -24,7 +25,6 @@ from counterpoint.diagnose import (
     task_noise,
 )
 from counterpoint.diagnose.evidence import Evidence, from_numbers
-from counterpoint.worlds.base import Floats
 
 WINDOW = 10
 """Measurements that are judged together; before the tenth there is no verdict."""

@@ -5,18 +5,18 @@ with `make_steps("spread")` for a world of many steps, or with `make_text("lewis
 `check_world` and `check_step_world` in `counterpoint.testing` check one of the first two.
 """
 
-from counterpoint.worlds.base import Evaluation, Play, Settings, World
 from counterpoint.worlds.describe import describe, families
-from counterpoint.worlds.measure import random_return, returns
-from counterpoint.worlds.message_worlds import make_message, message_catalogue
-from counterpoint.worlds.pettingzoo import to_parallel_env
-from counterpoint.worlds.registry import Entry, catalogue, make
-from counterpoint.worlds.relisted import Relisted
-from counterpoint.worlds.reordered import Reordered
-from counterpoint.worlds.steps import References, StepSettings, StepWorld
-from counterpoint.worlds.stepwise import StepEntry, make_steps, step_catalogue
-from counterpoint.worlds.text import Ask, Ending, Said, TextSettings, TextWorld
-from counterpoint.worlds.texts import TextEntry, make_text, text_catalogue
+from counterpoint.worlds.exact.catalogue import Entry, catalogue, make
+from counterpoint.worlds.exact.relisted import Relisted
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+from counterpoint.worlds.message.catalogue import make_message, message_catalogue
+from counterpoint.worlds.sequential.catalogue import StepEntry, make_steps, step_catalogue
+from counterpoint.worlds.sequential.measure import random_return, returns
+from counterpoint.worlds.sequential.pettingzoo import to_parallel_env
+from counterpoint.worlds.sequential.reordered import Reordered
+from counterpoint.worlds.sequential.world import References, StepSettings, StepWorld
+from counterpoint.worlds.text.catalogue import TextEntry, make_text, text_catalogue
+from counterpoint.worlds.text.world import Ask, Ending, Said, TextSettings, TextWorld
 
 __all__ = [
     "Ask",

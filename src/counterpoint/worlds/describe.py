@@ -11,12 +11,12 @@ from typing import Any
 
 from counterpoint.errors import UnknownNameError
 from counterpoint.settings import did_you_mean
-from counterpoint.worlds.message_worlds import make_message, message_catalogue
-from counterpoint.worlds.names import FAMILIES
-from counterpoint.worlds.registry import catalogue, make
-from counterpoint.worlds.steps import StepSettings
-from counterpoint.worlds.stepwise import make_steps, step_catalogue
-from counterpoint.worlds.texts import make_text, text_catalogue, text_entry
+from counterpoint.worlds.exact.catalogue import catalogue, make
+from counterpoint.worlds.foreign.names import FAMILIES
+from counterpoint.worlds.message.catalogue import make_message, message_catalogue
+from counterpoint.worlds.sequential.catalogue import make_steps, step_catalogue
+from counterpoint.worlds.sequential.world import StepSettings
+from counterpoint.worlds.text.catalogue import make_text, text_catalogue, text_entry
 
 
 def describe(name: str) -> dict[str, Any]:

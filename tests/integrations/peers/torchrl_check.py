@@ -30,7 +30,7 @@ from counterpoint.integrations.torchrl import (  # noqa: E402
     NormalizeOnExtend,
     WorldEnv,
 )
-from counterpoint.worlds.stepwise import make_steps  # noqa: E402
+from counterpoint.worlds.sequential.catalogue import make_steps  # noqa: E402
 
 WORLDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("spread", {}),

@@ -1,0 +1,182 @@
+"""`Outcome`: what came out of an arm, whichever way its team was trained.
+
+`from_tables` reads a training in an exactly evaluated world, `from_policies` those of neural
+policies in a world of many steps, one for each seed. Axis letters: S seeds, X points of the
+learning curve, T measurements of gradients, A agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.diagnose import CAUSES, kept_in_windows, signal_kept, task_noise
+from counterpoint.diagnose.kept import Part
+from counterpoint.errors import WorldError
+from counterpoint.train.tabular.learner import Training
+from counterpoint.train.tabular.telemetry import EVERY, improvable_at
+from counterpoint.train.watch import LEARNED, WINDOW, evidence_of
+from counterpoint.worlds.exact.world import World
+
+if TYPE_CHECKING:
+    from counterpoint.train.loop import Trained
+
+MEASURES = ("inflation", "signal_share", "dead_rate", "participation")
+"""What is told of each agent whatever the world; others where the world knows them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One scheme over S seeds: what was learned, and what was measured on the way."""
+
+    agents: tuple[str, ...]
+    """[A] names."""
+    axis: str
+    """What the learning curve runs along: `update` or `step`."""
+    at: Ints
+    """[X] updates or steps at which the curve has a point."""
+    curve: Floats
+    """[S, X] return there; NaN before a seed has finished an episode."""
+    final: Floats
+    """[S] return at the end."""
+    normalized: Floats | None
+    """[S] the same, 0 for a random team and 1 for the reference; None where those are not known."""
+    weighted_returns: Floats | None
+    """[S] reward-weighted return; None where the return itself is that."""
+    by_agent: Floats | None
+    """[S, A] each agent's part of the return at the end; None where it has no parts."""
+    accuracy: Floats | None
+    """[S, X, A] probability of the right action; None where nobody knows which that is."""
+    kept: Part
+    """[A] the share of each agent's signal that the scheme keeps, over all seeds and updates."""
+    noise: Part
+    """[A] the share of its gradient that is noise under the best statistics."""
+    kept_lately: Floats
+    """[T, A] signal kept in the window that ends at each measurement, over all seeds; NaN where it
+    is not known."""
+    collapsed: Bools
+    """[S, T, A] whether the scheme collapses the agent; T = 0 where nobody could tell."""
+    causes: NDArray[np.int8]
+    """[S, T, A] index into `diagnose.CAUSES`."""
+    expected: NDArray[np.int8] | None
+    """[S, A] index into `CAUSES` of what the first tenth of the training was enough to expect;
+    None where nobody looked."""
+    measured: Ints
+    """[X] which of the T measurements is the latest at each point of the curve."""
+    measures: Mapping[str, Floats]
+    """[S, T', A] each, over the updates that were measured; NaN where undefined."""
+    tally: Mapping[str, int]
+    """Edge cases that normalization met, summed over updates and seeds."""
+
+
+def from_tables(world: World, done: Training) -> Outcome:
+    """The outcome of a training in an exactly evaluated world."""
+    points = done.returns.shape[1]
+    final, improvable = done.returns[:, -1], improvable_at(done.accuracy)
+    lately = kept_in_windows(done.evidence, improvable)
+    return Outcome(
+        agents=done.agents,
+        axis="update",
+        at=np.arange(points),
+        curve=done.returns,
+        final=final,
+        normalized=(final - world.random) / (world.optimal - world.random),
+        weighted_returns=done.weighted_returns[:, -1],
+        by_agent=None,
+        accuracy=done.accuracy,
+        kept=signal_kept(done.evidence, improvable),
+        noise=task_noise(done.evidence, improvable),
+        kept_lately=lately.repeat(EVERY, axis=0)[: points - 1],
+        collapsed=done.collapsed,
+        causes=done.causes,
+        expected=None,
+        measured=np.minimum(np.arange(points), points - 2),
+        measures={name: done.rewards[name] for name in (*MEASURES, "influence")}
+        | {"snr": done.gradients["snr"]},
+        tally=done.tally,
+    )
+
+
+def from_policies(trained: Sequence[Trained]) -> Outcome:
+    """The outcome of trainings of one scheme in a world of many steps, one for each seed.
+
+    The curve is unknown until every seed has finished an episode, and ends where the first seed
+    ends; batches without the end of an episode repeat the return of the one before. What was
+    measured before the first verdict on collapse is no verdict.
+
+    Raises:
+        WorldError: no episode of a trained team ended, so that it has no return.
+    """
+    unended = [done.plan for done in trained if not len(done.returns)]
+    if unended:
+        raise WorldError(f"got nothing to compare: {unended[0].without_return()}")
+    agents, shortest = trained[0].agents, min(len(done.rows) for done in trained)
+    rows = [done.rows[:shortest] for done in trained]
+    curve = np.array([filled([row["return"] for row in one]) for one in rows])
+    looked = [i for i, row in enumerate(rows[0]) if "agents" in row]
+    judged = looked[WINDOW - 1 :]
+    latest = np.searchsorted(judged, np.arange(shortest), side="right") - 1
+
+    def numbers(name: str) -> Floats:
+        values = [[[r[i]["agents"][a].get(name) for a in agents] for i in looked] for r in rows]
+        return np.array(values, dtype=np.float64).reshape(len(rows), len(looked), len(agents))
+
+    def told(name: str) -> list[list[list[Any]]]:
+        return [[[r[i]["agents"][a][name] for a in agents] for i in judged] for r in rows]
+
+    shape = (len(rows), len(judged), len(agents))
+    scored = [[r[i]["normalized"] for i in looked] for r in rows]
+    could = np.array([[x is None or x < LEARNED for x in one] for one in scored], dtype=bool)
+    improvable = np.repeat(could.reshape(len(rows), len(looked), 1), len(agents), axis=2)
+    evidence = evidence_of([[r[i]["agents"] for i in looked] for r in rows], agents)
+    lately = kept_in_windows(evidence, improvable, WINDOW)
+    index = [[[CAUSES.index(c or "") for c in row] for row in one] for one in told("cause")]
+    scores = [done.normalized for done in trained]
+    by_agent = np.array([done.by_agent.mean(axis=0) for done in trained])
+    return Outcome(
+        agents=agents,
+        axis=trained[0].plan.axis,
+        at=np.array([row["step"] for row in rows[0]], dtype=np.int64),
+        curve=curve,
+        final=np.array([done.returns.mean() for done in trained]),
+        normalized=None if None in scores else np.array(scores, dtype=np.float64),
+        weighted_returns=paid_returns(trained),
+        by_agent=by_agent if by_agent.size else None,
+        accuracy=None,
+        kept=signal_kept(evidence, improvable),
+        noise=task_noise(evidence, improvable),
+        kept_lately=lately[WINDOW - 1 :],
+        collapsed=np.array(told("collapsed"), dtype=bool).reshape(shape),
+        causes=np.array(index, dtype=np.int8).reshape(shape),
+        expected=np.array([[early(one, a) for a in agents] for one in rows]) if looked else None,
+        measured=latest,
+        measures={name: numbers(name) for name in (*MEASURES, "snr", "credit_correlation")},
+        tally={name: sum(done.tally[name] for done in trained) for name in trained[0].tally},
+    )
+
+
+def early(rows: Sequence[Mapping[str, Any]], agent: str) -> int:
+    """Index into `CAUSES` of the cause that the last measurement in the first tenth expects."""
+    tenth = max(1, len(rows) // 10)
+    looked = [row["agents"][agent] for row in rows[:tenth] if "agents" in row]
+    return CAUSES.index(looked[-1]["expected"] or "") if looked else 0
+
+
+def paid_returns(trained: Sequence[Trained]) -> Floats | None:
+    """[S] final reward-weighted returns; None where that is the return itself."""
+    found = [done.plan.paid_returns(done.by_agent) for done in trained]
+    return None if None in found else np.array(found, dtype=np.float64)
+
+
+def filled(values: Sequence[float | None]) -> Floats:
+    """Each unknown value replaced by the one before it; NaN where there is none before."""
+    out, last = np.full(len(values), np.nan), np.nan
+    for i, value in enumerate(values):
+        last = last if value is None else value
+        out[i] = last
+    return out

@@ -1,0 +1,54 @@
+"""Can decoupling matter on a world at all? Asked of rewards alone, before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from counterpoint.credit import Scheme
+from counterpoint.diagnose import diagnose
+from counterpoint.records import Decisions
+from counterpoint.train.arms import labels
+from counterpoint.worlds.exact.relisted import in_natural_order
+from counterpoint.worlds.exact.world import CHANCE, TASK, World, stack
+
+BATCHES = 40
+"""How many batches of the untrained team a probe looks at, spread over the run."""
+
+
+def probe(world: World, scheme: Scheme, *, seed: int = 0) -> dict[str, Any]:
+    """The decoupling part of a diagnosis of `scheme` on batches of the untrained team.
+
+    Returns:
+        The `decoupling` mapping of `diagnose`: verdict, conditions, tests, error rate.
+    """
+    decisions = untrained_log(world, seed=seed)
+    found: dict[str, Any] = diagnose(decisions, scheme, rng=np.random.default_rng(seed)).to_json()
+    decoupling: dict[str, Any] = found["decoupling"]
+    return decoupling
+
+
+def untrained_log(world: World, *, seed: int = 0) -> Decisions:
+    """What a team that chooses uniformly is rewarded for, as a log of at most `BATCHES` updates."""
+    world = in_natural_order(world)
+    tasks = stack([world.tasks(np.random.default_rng([seed, TASK]))])
+    chance = np.random.default_rng([seed, CHANCE])
+    updates = world.settings.updates
+    looked_at = set(np.linspace(0, updates - 1, min(BATCHES, updates)).astype(int).tolist())
+    parts = []
+    for update in range(updates):
+        drawn = world.draw(chance, update)  # chance is one stream: what is skipped is drawn too
+        if update in looked_at:
+            play = world.play(tasks, stack([drawn]), world.uniform(1))
+            rows, columns = labels(world, play.active)
+            parts.append((update, play.reward.ravel()[rows], columns))
+    columns = {
+        name: np.concatenate([columns[name] for _, _, columns in parts])
+        for name in parts[0][2]
+        if name != "batch"
+    }
+    columns["agent"] = np.asarray(world.agents)[columns["agent"]]
+    rewards = np.concatenate([rewards for _, rewards, _ in parts])
+    step = np.concatenate([np.full(len(rewards), update) for update, rewards, _ in parts])
+    return Decisions(rewards[:, None], ("reward",), columns, step)

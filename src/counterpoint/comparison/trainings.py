@@ -1,0 +1,95 @@
+"""Trainings as tasks: every scheme x seed one, on any executor, each in a run directory or nowhere.
+
+Start with `train_arms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.comparison.outcome import Outcome, from_policies
+from counterpoint.errors import RunError
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.executor import Advance, run_tasks
+from counterpoint.runs.names import run_folder
+from counterpoint.runs.status import METRICS, RUN, read_run
+from counterpoint.train.loop import Row, Trainable, Trained, lost_updates, train_to_end
+from counterpoint.train.plans import plan_from
+
+if TYPE_CHECKING:
+    from counterpoint.comparison.run import Work
+
+
+def train_arms(
+    plans: Mapping[tuple[str, int], Trainable], updates: int, work: Work
+) -> dict[str, Outcome]:
+    """Every plan trained; the outcome of each scheme over its seeds.
+
+    Args:
+        plans: by scheme and seed, in the order in which they are begun.
+        updates: of each training, for progress.
+        work: how the work is done.
+    """
+    arms = list(plans)
+    tasks = [OneTraining(plan, _folder(work, *arm)) for arm, plan in plans.items()]
+    total = updates * len(tasks)
+    on_progress, on_row = work.on_progress, work.on_row
+    trained = run_tasks(
+        tasks,
+        workers=work.workers,
+        executor=work.executor,
+        on_progress=(lambda done: on_progress(done, total)) if on_progress else None,
+        on_message=(lambda index, told: on_row(*arms[index], told)) if on_row else None,
+    )
+    by_scheme: dict[str, list[Trained]] = {}
+    for (scheme, _), done in zip(arms, trained, strict=True):
+        by_scheme.setdefault(scheme, []).append(done)
+    return {scheme: from_policies(done) for scheme, done in by_scheme.items()}
+
+
+@dataclass(frozen=True)
+class OneTraining:
+    """One scheme and seed: a task for any executor."""
+
+    plan: Trainable
+    folder: Path | None
+    """Its run directory, begun or not; None for nowhere."""
+
+    def __call__(self, advance: Advance) -> Trained:
+        def on_row(row: Row) -> None:
+            advance(told_of(row))
+
+        if self.folder is None:
+            return train_to_end(self.plan, on_row=on_row)
+        with self._run(self.folder) as run:
+            if lost := lost_updates(run):
+                raise RunError(
+                    f"{run.path / METRICS} lacks {lost} of its updates, so that the run cannot be "
+                    f"compared; remove {run.path} to train it again"
+                )
+            return train_to_end(self.plan, run=run, on_row=on_row)
+
+    def _run(self, folder: Path) -> RunDirectory:
+        if not (folder / RUN).exists():
+            return RunDirectory.create(folder, self.plan.config())
+        if plan_from(read_run(folder)["config"]) != self.plan:
+            raise RunError(
+                f"{folder} holds a run of another plan; wanted that of this comparison, or none: "
+                "choose another --out"
+            )
+        return RunDirectory.open(folder)
+
+
+def told_of(row: Row) -> dict[str, Any]:
+    """What a training tells of a row while it goes on: step, return, normalized, collapsed."""
+    told = {name: row[name] for name in ("step", "return", "normalized")}
+    if "agents" in row:
+        told["collapsed"] = [name for name, agent in row["agents"].items() if agent["collapsed"]]
+    return told
+
+
+def _folder(work: Work, scheme: str, seed: int) -> Path | None:
+    return None if work.folder is None else run_folder(work.folder / "runs", scheme, seed)

@@ -1,0 +1,261 @@
+"""What is known of a game, and where learners land in it, as documents ready for JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from counterpoint import __version__
+from counterpoint.arrays import Floats
+from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.games.basins import basins
+from counterpoint.games.correlated import MOST_VARIABLES, correlated_equilibrium
+from counterpoint.games.equilibria import Equilibrium, equilibria, is_degenerate, pure_equilibria
+from counterpoint.games.game import Game
+from counterpoint.games.learners import Learned, learn
+from counterpoint.games.learning import REMEDIES, Learning
+from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
+from counterpoint.games.repeated import (
+    critical_discount,
+    feasible_rational,
+    minmax,
+    price_of_anarchy,
+)
+from counterpoint.games.search import search_mixed
+from counterpoint.games.strangers import cross_play
+from counterpoint.stats import bootstrap_interval, means, wilson_interval
+
+HEARD = 0.05
+"""Signals that a team meets more seldom are not looked at where it lands."""
+NEAR = 0.1
+"""A team is at an equilibrium if no player's probabilities differ by more in all."""
+MOST_SEEDS = 10_000
+SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
+"""What is compared where no schemes are named."""
+
+
+SHAPING = "shaping"
+"""The remedy of repeated games of two actions: each takes into account how the other will learn."""
+SHAPED = 3.0
+"""Its strength: see `Repeated.shaping`."""
+
+
+def game_document(game: Game) -> dict[str, Any]:
+    """Everything about one game, of schema `counterpoint.game/1`.
+
+    What takes too long or needs a package that is missing is None, and `why` says so.
+
+    Raises:
+        CounterpointError: nothing at all can be said.
+    """
+    why: dict[str, str] = {}
+
+    def attempt(name: str, compute: Callable[[], Any]) -> Any:
+        try:
+            return compute()
+        except (SettingError, MissingPackageError) as error:
+            why[name] = str(error)
+            return None
+
+    found, kind, lacking = _found(game)
+    if lacking:
+        why["equilibria"] = lacking
+    sustained = attempt("critical_discount", lambda: critical_discount(game))
+    anarchy = attempt("price_of_anarchy", lambda: price_of_anarchy(game)) or {}
+    least = attempt("minmax", lambda: minmax(game).tolist())
+    rational = None
+    if game.count == 2:
+        rational = attempt("feasible_rational", lambda: _points(feasible_rational(game)))
+    else:
+        why["feasible_rational"] = f"drawn for two players; this game has {game.count}"
+    sums: dict[str, float | None] = {}
+    if np.prod(game.sizes) <= MOST_VARIABLES:
+        for concept in ("correlated", "coarse"):
+            for best in (True, False):
+                name = f"{concept}_{'best' if best else 'worst'}"
+                sums[name] = attempt(name, _sum_of(game, concept, best))
+    return {
+        "schema": "counterpoint.game/1",
+        "version": __version__,
+        "name": game.name,
+        "source": game.source,
+        "players": list(game.players),
+        "actions": [list(names) for names in game.actions],
+        "payoffs": game.payoffs.tolist() if game.payoffs.size <= 4000 else None,
+        "minmax": least,
+        "equilibria": [_told(one) for one in found],
+        "equilibria_are": kind,
+        "degenerate": bool(found) and kind == "all extreme ones" and is_degenerate(game),
+        "critical_discount": sustained.discount if sustained else None,
+        "sustained": asdict(sustained) if sustained else None,
+        "feasible_rational": rational,
+        "price_of_anarchy": anarchy.get("anarchy"),
+        "price_of_stability": anarchy.get("stability"),
+        "optimum": anarchy.get("optimum"),
+        "sums": sums,
+        "why": why,
+    }
+
+
+def _sum_of(game: Game, kind: Any, best: bool) -> Callable[[], float]:
+    return lambda: correlated_equilibrium(game, kind, best=best)[1]
+
+
+def learning_document(
+    game: Game,
+    schemes: Sequence[str] = (),
+    remedies: Sequence[str] = ("none",),
+    seeds: int = 100,
+    settings: dict[str, Any] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Where learners land: for each scheme x remedy, and in 2 x 2 games with a memory of one round.
+
+    Args:
+        game: what is played.
+        schemes: how rewards become advantages; `SCHEMES` if none is named.
+        remedies: of `REMEDIES`.
+        seeds: teams of each.
+        settings: of `Learning`.
+        on_progress: told what is done, and of how much.
+
+    Raises:
+        UnknownNameError, SchemeError, SettingError: as `learn`.
+    """
+    for remedy in remedies:
+        if remedy not in (*REMEDIES, SHAPING):
+            wanted = ", ".join((*REMEDIES, SHAPING))
+            raise SettingError(f"got remedy '{remedy}'; wanted one of {wanted}")
+    if not 2 <= seeds <= MOST_SEEDS:
+        raise SettingError(f"got {seeds} seeds; wanted 2 to {MOST_SEEDS:,}")
+    repeated = game.sizes == (2, 2)
+    if SHAPING in remedies and not repeated:
+        raise SettingError(f"got remedy {SHAPING} in a game of {game.sizes} actions; wanted 2 x 2")
+    cells = [(scheme, remedy) for remedy in remedies if remedy != SHAPING
+             for scheme in schemes or SCHEMES]  # fmt: skip
+    known = _found(game)[0]
+    strengths = (0.0, SHAPED) if SHAPING in remedies else (0.0,)
+    pairs = [(start, shaping) for shaping in strengths for start in STARTS] if repeated else []
+    total = len(cells) + len(pairs)
+    arms: dict[str, Any] = {}
+    for done, (scheme, remedy) in enumerate(cells):
+        how = Learning(scheme=scheme, remedy=remedy, **(settings or {}))  # type: ignore[arg-type]
+        arms[scheme if remedy == "none" else f"{scheme}, {remedy}"] = {
+            "scheme": scheme, "remedy": remedy,
+            **_landed(game, learn(game, how, seeds), known),
+        }  # fmt: skip
+        if on_progress:
+            on_progress(done + 1, total)
+    told: dict[str, Any] = {"seeds": seeds, "arms": arms, "repeated": None, "basins": None}
+    if repeated:
+        told["repeated"] = {}
+        for done, (start, shaping) in enumerate(pairs):
+            name = f"{start}, shaping" if shaping else start
+            told["repeated"][name] = _habits(game, Repeated(start=start, shaping=shaping), seeds)
+            if on_progress:
+                on_progress(len(cells) + done + 1, total)
+        found = basins(game, known)
+        told["basins"] = {"starts": found.starts.tolist(), "ends": found.ends.tolist(),
+                          "shares": {str(i): found.share(i) for i in range(-1, len(known))
+                                     if found.share(i) > 0}}  # fmt: skip
+    return told
+
+
+def _habits(game: Game, how: Repeated, seeds: int) -> dict[str, Any]:
+    """What pairs with a memory of one round come to from one kind of start."""
+    habits = learn_repeated(game, how, seeds)
+    both = habits.first.mean(axis=1)
+    counts = {"first": int((both > 0.9).sum()), "second": int((both < 0.1).sum())}
+    return {
+        "discount": how.discount,
+        "first_action": asdict(wilson_interval(counts["first"], seeds)),
+        "second_action": asdict(wilson_interval(counts["second"], seeds)),
+        "punishes": asdict(wilson_interval(int(habits.punishes.all(axis=1).sum()), seeds)),
+        "payoff": asdict(_mean_of(habits.payoffs.mean(axis=1))),
+    }
+
+
+def _landed(game: Game, learned: Learned, known: Sequence[Equilibrium]) -> dict[str, Any]:
+    seeds = len(learned.payoffs)
+    at = [_nearest(learned, s, known) for s in range(seeds)]
+    counts = Counter(at)
+    shares = np.array(list(counts.values())) / seeds
+    team = learned.payoffs.mean(axis=1)
+    best = float(game.payoffs.mean(axis=-1).max())
+    worst = min((float(sum(one.payoffs)) / game.count for one in known), default=float("nan"))
+    pairs = cross_play(game, learned) if game.count == 2 else (float(team.mean()), None)
+    gains = [_gain(game, learned, s) for s in range(seeds)]
+    return {
+        "payoff": asdict(_mean_of(team)),
+        "by_player": [asdict(_mean_of(column)) for column in learned.payoffs.T],
+        "equilibria": {str(key): n / seeds for key, n in sorted(counts.items(), key=str)},
+        "entropy_bits": float(-(shares * np.log2(shares)).sum()) + 0.0,
+        "selection_efficiency": (
+            float((team.mean() - worst) / (best - worst)) if best > worst else None
+        ),
+        "self_play": pairs[0],
+        "cross_play": pairs[1],
+        "deviation_gain": asdict(_mean_of(np.array(gains))),
+    }
+
+
+@lru_cache(maxsize=8)
+def _found(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
+    """The equilibria that are told, in the order of their numbers, which they are, and why not all
+    are."""
+    try:
+        if game.count == 2:
+            return tuple(equilibria(game)), "all extreme ones", ""
+        return tuple(search_mixed(game)), "all pure ones, mixed ones by search", ""
+    except (SettingError, MissingPackageError) as error:
+        return tuple(pure_equilibria(game)), "the pure ones", str(error)
+
+
+def _nearest(learned: Learned, seed: int, known: Sequence[Equilibrium]) -> int | str:
+    """The number of the equilibrium at which a team is, or `none`; `0+2` where it is at one after
+    some signals and at another after others."""
+    places: set[int] = set()
+    for signal in np.flatnonzero(learned.weights[seed] >= HEARD):
+        own = [strategy[seed, signal] for strategy in learned.strategies]
+        for number, one in enumerate(known):
+            apart = [np.abs(mine - theirs).sum() for mine, theirs in
+                     zip(own, one.floats(), strict=True)]  # fmt: skip
+            if max(apart) <= NEAR:
+                places.add(number)
+                break
+        else:
+            return "none"
+    return min(places) if len(places) == 1 else "+".join(map(str, sorted(places)))
+
+
+def _gain(game: Game, learned: Learned, seed: int) -> float:
+    """The most that one player could gain who deviates after each signal, knowing it."""
+    gains = np.zeros(game.count)
+    for signal, weight in enumerate(learned.weights[seed]):
+        gains += weight * game.gain([strategy[seed, signal] for strategy in learned.strategies])
+    return float(gains.max())
+
+
+def _mean_of(samples: Floats) -> Any:
+    return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=means)
+
+
+def _told(one: Equilibrium) -> dict[str, Any]:
+    return {
+        "strategies": [[float(p) for p in strategy] for strategy in one.strategies],
+        "exact": [
+            [str(p) if one.exact else f"{float(p):.6g}" for p in strategy]
+            for strategy in one.strategies
+        ],
+        "payoffs": [float(value) for value in one.payoffs],
+        "is_exact": one.exact,
+    }
+
+
+def _points(points: Sequence[Any]) -> list[list[float]]:
+    return [[float(a), float(b)] for a, b in points]

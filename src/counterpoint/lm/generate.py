@@ -1,0 +1,131 @@
+"""Free text from a local model, token by token. Start with `generate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from counterpoint.lm.adapters import Adapter
+from counterpoint.lm.model import LanguageModel, Memory, Prefix
+
+COLDEST = 1e-30
+"""A temperature below it is 0: dividing by it leaves the range of 32-bit floats."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """An answer in free text."""
+
+    prefix: Prefix
+    """The prompt before it."""
+    tokens: tuple[int, ...]
+    """What was written, with the token that ends it where it was not cut off."""
+    log_probs: NDArray[np.float64]
+    """[n] of each token as it was drawn, in nats."""
+    hidden: Tensor | None = field(default=None, compare=False, repr=False)
+    """[n, D] what the layers below `kept` made of the prompt's last token and of those written
+    before the last; None where `kept` is 0."""
+
+
+def generate(
+    model: LanguageModel,
+    prefixes: Sequence[Prefix],
+    adapters: Sequence[Adapter],
+    most_tokens: Sequence[int],
+    uniforms: NDArray[np.float64],
+    temperature: float = 1.0,
+    kept: int = 0,
+) -> list[Text]:
+    """An answer behind each of B prefixes.
+
+    Args:
+        model: who writes.
+        prefixes: [B].
+        adapters: [B], those that are the same one after the other; empty for the bare model.
+        most_tokens: [B] tokens after which an answer is cut off.
+        uniforms: [B, n] in [0, 1): the quantile at which each token is drawn.
+        temperature: of the distribution; 0 takes the likeliest token.
+        kept: what layers below it make of each token is kept in `Text.hidden`.
+    """
+    with torch.inference_mode():
+        writing = _Writing(model, prefixes, max(most_tokens), kept)
+        with model.adapted(adapters):
+            tokens, told = _drawn(writing, most_tokens, uniforms, temperature)
+    lengths = (tokens >= 0).sum(axis=1).tolist()
+    hidden = torch.cat(writing.below, dim=1) if kept else None
+    return [
+        Text(
+            prefix,
+            tuple(tokens[row, :n].tolist()),
+            told[row, :n].copy(),
+            None if hidden is None else hidden[row, :n],
+        )
+        for row, (prefix, n) in enumerate(zip(prefixes, lengths, strict=True))
+    ]
+
+
+def written(model: LanguageModel, text: Text) -> str:
+    """The words of an answer, without the token that ends it."""
+    kept = [token for token in text.tokens if token not in model.end_tokens]
+    found: str = model.tokenizer.decode(kept, skip_special_tokens=True)
+    return found
+
+
+class _Writing:
+    """Rows that are written side by side: `logits` takes the last token of each."""
+
+    def __init__(
+        self, model: LanguageModel, prefixes: Sequence[Prefix], most_tokens: int, kept: int
+    ) -> None:
+        self.model, self.kept, self.ends = model, kept, model.ends
+        self.memory = Memory(prefixes, room=most_tokens)
+        self.lasts = torch.tensor([prefix.last for prefix in prefixes])
+        self.unembedding = model.unembedding.T
+        self.below: list[Tensor] = []
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        """[B, vocabulary] behind tokens [B]."""
+        x = self.model.embed(tokens[:, None])
+        if self.kept:
+            x = self.model.extend(x, self.memory, 0, self.kept)
+            self.below.append(x)
+        hidden = self.model.extend(x, self.memory, self.kept)[:, 0]
+        found: Tensor = (hidden @ self.unembedding).float()
+        return found
+
+
+def _drawn(
+    writing: _Writing,
+    most_tokens: Sequence[int],
+    uniforms: NDArray[np.float64],
+    temperature: float,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """[B, n] tokens, -1 behind an answer's end, and the log-probability of each."""
+    greedy = temperature < COLDEST
+    now, room = writing.lasts, torch.tensor(most_tokens)
+    quantiles = torch.from_numpy(uniforms)
+    ended = torch.zeros(len(now), dtype=torch.bool)
+    tokens, probabilities = [], []
+    for step in range(max(most_tokens)):
+        logits = writing.logits(now)
+        if not greedy and temperature != 1:
+            logits = logits / temperature
+        probs = torch.softmax(logits, dim=1)
+        if greedy:
+            now = logits.argmax(dim=1)
+        else:
+            total = probs.double().cumsum(dim=1)
+            at = quantiles[:, step, None] * total[:, -1:]
+            now = torch.searchsorted(total, at, right=True)[:, 0]
+            now = now.clamp(max=probs.shape[1] - 1)
+        tokens.append(torch.where(ended, -1, now))
+        probabilities.append(probs.gather(1, now[:, None]))
+        ended = ended | torch.isin(now, writing.ends) | (step + 1 >= room)
+        if bool(ended.all()):
+            break
+    return torch.stack(tokens, 1).numpy(), torch.cat(probabilities, 1).log().double().numpy()

@@ -1,0 +1,246 @@
+"""`LanguageModel`: a frozen causal model whose prompts are read once, for all agents and updates.
+
+Start with `read` and `extend`. A prompt is read up to its last token by the bare model, and its
+keys and values are kept; agents' adapters act from the last token on, so whatever they learn, what
+was read stays true. A decision is then one token long, an answer as long as itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import SettingError
+from counterpoint.lm.adapters import Adapter, Place, Routing, Slot, segments
+from counterpoint.lm.attention import fits, share_memory
+from counterpoint.lm.load import load_model
+from counterpoint.lm.memory import Memory as Memory
+from counterpoint.lm.memory import Prefix as Prefix
+from counterpoint.lm.memory import Reading
+from counterpoint.lm.tiny import tiny_model
+
+TINY = "tiny"
+
+Messages = tuple[tuple[str, str], ...]
+"""A conversation: role (`system`, `user`, `assistant`) and content of each message."""
+PARTS = ("layers", "norm", "rotary_emb", "embed_tokens")
+"""What a decoder must have to be run layer by layer."""
+REMEMBERED = 512
+"""Prompts whose keys and values are kept: what an agent is shown may never come again."""
+REMEMBERED_BYTES = 1 << 27
+"""Most memory that they take."""
+
+
+class LanguageModel:
+    """A frozen model with places for adapters.
+
+    Args:
+        model: a causal model of Hugging Face's, as Llama, Qwen, Mistral or SmolLM are built.
+        tokenizer: its own.
+        name: what the user calls it.
+
+    Raises:
+        SettingError: the model is built in another way, gives other logits when it is run layer by
+            layer, or has no chat template.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+        inner: Any = getattr(model, "model", None)
+        missing = [part for part in PARTS if not hasattr(inner, part)]
+        if missing:
+            raise SettingError(
+                f"got model '{name}' ({type(model).__name__}), which has no {', '.join(missing)}; "
+                "wanted a decoder with model.layers, as Llama, Qwen, Mistral or SmolLM"
+            )
+        if not getattr(tokenizer, "chat_template", None):
+            raise SettingError(f"got model '{name}' without a chat template; wanted one with it")
+        self.model, self.tokenizer, self.name = model.eval().requires_grad_(False), tokenizer, name
+        self.inner = inner
+        self.routing = Routing()
+        self._read: dict[Messages, Prefix] = {}
+        self._bytes = 0
+        self.depth = len(self.inner.layers)
+        self.dtype: torch.dtype = self.inner.embed_tokens.weight.dtype
+        known = inspect.signature(type(self.inner.layers[0]).forward).parameters
+        ends = model.generation_config.eos_token_id
+        self.end_tokens = frozenset([ends] if isinstance(ends, int) else ends or [])
+        """Tokens that end an answer."""
+        seen = [model.config.max_position_embeddings, getattr(model.config, "sliding_window", None)]
+        self.most_tokens: int = min(filter(None, seen))
+        """Tokens that prompt and answer may have together: each sees all those before it."""
+        self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long)
+        self._cache_name = "cache" if "cache" in known else "past_key_values"
+        self._shares = share_memory(model)
+        self._heads: int = model.config.num_attention_heads
+        from counterpoint.lm.layered import demand_own_logits  # it needs this module
+
+        demand_own_logits(self)
+
+    def places(self, targets: Sequence[str], layers: int) -> dict[str, Place]:
+        """Where adapters can sit: the `targets` of the last so many layers, sizes told."""
+        found = {}
+        for index in range(self.depth - layers, self.depth):
+            for target in targets:
+                linear = self._module(index, target)
+                linear = linear.linear if isinstance(linear, Slot) else linear
+                found[f"layers.{index}.{target}"] = Place(linear.in_features, linear.out_features)
+        return found
+
+    def host(self, adapter: Adapter) -> None:
+        """Make room for an adapter at each of its places."""
+        for name in adapter.down:
+            index, target = int(name.split(".")[1]), name.split(".", 2)[2]
+            linear = self._module(index, target)
+            if not isinstance(linear, Slot):
+                self.inner.layers[index].set_submodule(target, Slot(linear, name, self.routing))
+
+    def prompt(self, messages: Messages) -> tuple[int, ...]:
+        """The tokens of a prompt, up to where the answer begins."""
+        found = self.tokenizer.apply_chat_template(
+            [{"role": role, "content": content} for role, content in messages],
+            tokenize=True,
+            add_generation_prompt=True,
+            return_dict=True,
+        )
+        return tuple(found["input_ids"])
+
+    def spelled(self, word: str) -> list[int]:
+        """The tokens of a word at the beginning of an answer."""
+        found: list[int] = self.tokenizer.encode(word, add_special_tokens=False)
+        return found
+
+    def first_tokens(self, words: Sequence[str]) -> tuple[int, ...]:
+        """The token with which each word begins an answer.
+
+        Raises:
+            SettingError: two words begin alike.
+        """
+        found = [self.spelled(word)[0] for word in words]
+        for i, token in enumerate(found):
+            if token in found[:i]:
+                raise SettingError(
+                    f"got words '{words[found.index(token)]}' and '{words[i]}', which begin with "
+                    f"the same token of {self.name}; wanted words that differ in their first one"
+                )
+        return tuple(found)
+
+    def read(self, messages: Messages) -> Prefix:
+        """A prompt up to its last token, by itself: what comes out does not depend on others."""
+        if messages not in self._read:
+            found = self._prefix(self.prompt(messages))
+            self._bytes += found.nbytes
+            while self._read and (len(self._read) >= REMEMBERED or self._bytes > REMEMBERED_BYTES):
+                self._bytes -= self._read.pop(next(iter(self._read))).nbytes
+            self._read[messages] = found
+        return self._read[messages]
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """[B, n, D] of tokens [B, n]."""
+        found: Tensor = self.inner.embed_tokens(tokens)
+        return found
+
+    def extend(self, x: Tensor, memory: Memory, first: int = 0, end: int | None = None) -> Tensor:
+        """[B, n, D] what the layers from `first` up to `end` make of x [B, n, D] behind `memory`.
+
+        With `end` None all that follow, and the last norm.
+        """
+        n, end_or_depth = x.shape[1], self.depth if end is None else end
+        bias, turns = memory.bias(n, x.dtype), self._turns(x, memory)
+        out = self._run(x, turns, bias, memory, first, end_or_depth)
+        if end is not None:
+            return out
+        memory.written += n if memory.room else 0
+        found: Tensor = self.inner.norm(out)
+        return found
+
+    @contextmanager
+    def adapted(self, adapters: Sequence[Adapter]) -> Iterator[None]:
+        """Meanwhile, row b of every batch goes through `adapters[b]`."""
+        self.routing.now = segments(adapters)
+        try:
+            yield
+        finally:
+            self.routing.now = ()
+
+    @property
+    def unembedding(self) -> Tensor:
+        """[vocabulary, D] from the last hidden state to logits."""
+        weight: Tensor = self.model.get_output_embeddings().weight
+        return weight
+
+    def _prefix(self, prompt: Sequence[int]) -> Prefix:
+        if len(prompt) > self.most_tokens:
+            raise SettingError(
+                f"got a prompt of {len(prompt)} tokens; {self.name} takes at most "
+                f"{self.most_tokens}"
+            )
+        reading = Reading()
+        n = len(prompt) - 1
+        with torch.no_grad():
+            x = self.inner.embed_tokens(torch.tensor([prompt[:-1]]))
+            mask = torch.zeros(1, 1, n, n, dtype=self.dtype)
+            mask.masked_fill_(torch.ones(n, n).triu(1).bool(), -torch.inf)
+            turns = self.inner.rotary_emb(x, torch.arange(n)[None])
+            self._run(x, turns, mask, reading, 0, self.depth)
+        return Prefix(tuple(reading.keys), tuple(reading.values), prompt[-1])
+
+    def _turns(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the positions of x."""
+        at, n = memory.written, x.shape[1]
+        if n > 1:
+            found: tuple[Tensor, Tensor] = self.inner.rotary_emb(x, memory.positions(n))
+            return found
+        if memory.turns is None:
+            ahead = memory.start[:, None] + torch.arange(max(memory.room, 1))
+            memory.turns = self.inner.rotary_emb(x, ahead)
+        cosine, sine = memory.turns
+        return cosine[:, at : at + 1], sine[:, at : at + 1]
+
+    def _run(
+        self,
+        x: Tensor,
+        turns: tuple[Tensor, Tensor],
+        bias: Tensor,
+        cache: Any,
+        first: int,
+        end: int,
+    ) -> Tensor:
+        told = {"attention_mask": bias, "position_embeddings": turns, self._cache_name: cache}
+        if self._shares and isinstance(cache, Memory) and not cache.room:
+            rows, n, _ = x.shape
+            if fits(rows, self._heads, n, cache.longest):
+                told |= {"memory": cache, self._cache_name: None}
+        for block in self.inner.layers[first:end]:
+            x = block(x, **told)
+        return x
+
+    def _module(self, index: int, target: str) -> Any:
+        try:
+            return self.inner.layers[index].get_submodule(target)
+        except AttributeError:
+            raise SettingError(
+                f"got model '{self.name}' ({type(self.model).__name__}), whose layers have no "
+                f"{target}; wanted one as Llama, Qwen, Mistral or SmolLM"
+            ) from None
+
+
+@lru_cache(maxsize=1)
+def open_model(name: str) -> LanguageModel:
+    """The model called `name`, in 32-bit floats; the same one again for the same name.
+
+    Args:
+        name: `tiny`, or what `find_model` takes: `smollm2`, a folder, a name on the hub.
+
+    Raises:
+        MissingPackageError: transformers is not installed.
+        ModelError: it is not there, or cannot be loaded.
+        SettingError: it is built in a way that cannot be trained here.
+    """
+    model, tokenizer = tiny_model() if name == TINY else load_model(name, dtype="float32")
+    return LanguageModel(model, tokenizer, name)

@@ -1,0 +1,1 @@
+"""The page of a comparison. Start in `page`."""

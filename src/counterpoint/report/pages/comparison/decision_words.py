@@ -1,0 +1,240 @@
+"""A decision in words: a headline of at most 15 words, and sentences from which it follows.
+
+`headline` stands at the top of the page, of the terminal and of `--json`; `decision_sentences`
+below it. Both read the one `Decision` of a comparison, so they cannot say different things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from counterpoint.report.pages.comparison.result import Comparison, Contest, SchemeResult
+from counterpoint.report.toolkit.numerals import counted, decimals_for, fixed, interval, significant
+from counterpoint.stats.decision import ENOUGH, LEVEL, Contrast, Decision, Standing, standing
+
+MOST_WORDS = 15
+MOST_SEEDS = 1000
+"""A larger estimate of seeds is not printed: the difference is close to 0."""
+NOT_THE_SCHEMES = ("DILUTED", "LAZY")
+"""Causes that no normalization makes: credit noise, and no exploration."""
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def headline(result: Comparison) -> str:
+    """The finding in at most `MOST_WORDS` words, if names of schemes are one word each."""
+    decision, contest = result.decision, result.contest
+    if contest is None:
+        return "Nothing was compared, so no scheme can be recommended."
+    ours, theirs = contest.ours, contest.theirs
+    if decision.verdict == "use":
+        return _use(contest)
+    if decision.verdict == "keep":
+        low, high = levels(theirs, ours)
+        return f"{theirs.name} returns {low}, {ours.name} {high}: keep {ours.name}."
+    if decision.verdict == "same":
+        return f"Every scheme returns the same on every seed; keep {ours.name}."
+    return _cannot_tell(result, decision, contest)
+
+
+def _use(contest: Contest) -> str:
+    ours, theirs = contest.ours, contest.theirs
+    before, after = stopped(theirs), stopped(ours)
+    low, high = levels(theirs, ours)
+    if not before or after >= before:
+        return f"{ours.name} returns {high} against {low} for {theirs.name}: use {ours.name}."
+    struck = f"{_of_agents(before, len(theirs.agents))} under {theirs.name}"
+    if after:
+        return f"{struck}, {_number(after)} under {ours.name}: {low} to {high}."
+    return f"{struck}; {ours.name} fixes it: {low} to {high}."
+
+
+def _cannot_tell(result: Comparison, decision: Decision, contest: Contest) -> str:
+    needed = decision.seeds_needed
+    if decision.seeds < ENOUGH:
+        count = f"{_number(decision.seeds).capitalize()} {_plural('seed', decision.seeds)}"
+        verb = "is" if decision.seeds == 1 else "are"
+        known = needed is not None and needed <= MOST_SEEDS
+        enough = f"about {needed} would do" if known else f"take at least {ENOUGH}"
+        return f"{count} {verb} too few to choose a scheme; {enough}."
+    if decision.largest is not None and _is_larger(result, decision):
+        large, reference = result.schemes[decision.largest], result.schemes[decision.reference]
+        value, other = levels(large, reference)
+        return (
+            f"{large.name} returns {value}, {reference.name} {other}; "
+            f"{decision.seeds:,} seeds cannot rank the others."
+        )
+    if needed is None or needed > MOST_SEEDS:
+        seeds = f"{decision.seeds:,} seeds"
+        return f"No scheme differs significantly from {decision.reference} with {seeds}."
+    return (
+        f"{decision.seeds:,} seeds cannot distinguish {contest.ours.name} from "
+        f"{contest.theirs.name}; about {needed:,} would do."
+    )
+
+
+def _is_larger(result: Comparison, decision: Decision) -> bool:
+    """Whether the largest significant difference is larger than the one that is undecided."""
+    largest = result.differences[decision.largest or ""].returns.value or 0.0
+    return abs(largest) > abs(decision.contrast.value or 0.0)
+
+
+def stopped(scheme: SchemeResult) -> int:
+    """How many agents have a cause of collapse that a scheme makes."""
+    return sum(bool(a.cause) and a.cause not in NOT_THE_SCHEMES for a in scheme.agents.values())
+
+
+def levels(one: SchemeResult, other: SchemeResult) -> tuple[str, str]:
+    """The returns of two schemes, with as many decimals as it takes to distinguish them."""
+    a, b = one.returns.value, other.returns.value
+    for places in range(2, 9):
+        shown = fixed(a, places), fixed(b, places)
+        if shown[0] != shown[1] or a == b:
+            return shown
+    return significant(a, 12), significant(b, 12)
+
+
+def decision_sentences(result: Comparison) -> tuple[str, ...]:
+    """The rule, its numbers for the arm in question, the other arms, and how many seeds to take."""
+    decision = result.decision
+    if decision.arm is None:
+        return ("No scheme was compared with another over the same seeds.",)
+    return tuple(
+        sentence
+        for sentence in (
+            _evidence(decision),
+            _others(decision),
+            rule(decision),
+            _advice(decision),
+            _cost(result),
+        )
+        if sentence
+    )
+
+
+def rule(decision: Decision) -> str:
+    """The rule, with this comparison's numbers."""
+    arms = counted(decision.compared, "arm")
+    verb = "was" if decision.compared == 1 else "were"
+    return (
+        f"The rule: an arm is better or worse than {decision.reference} only with at least "
+        f"{ENOUGH} seeds, a 95% interval of the paired difference that excludes 0, and a paired "
+        f"t-test with p below {LEVEL:g} / {decision.compared} = {decision.level:.2g}, since {arms} "
+        f"{verb} compared with it."
+    )
+
+
+def _evidence(decision: Decision) -> str:
+    contrast, arm = decision.contrast, decision.arm or ""
+    meaning = reading(contrast, decision)
+    return (
+        f"{arm} minus {decision.reference} is {numbers(contrast)} in return over "
+        f"{counted(decision.seeds, 'seed')}: {meaning}."
+    )
+
+
+def numbers(contrast: Contrast) -> str:
+    """`+0.166 [+0.123, +0.205] (p = 0.0012)`."""
+    places = decimals_for([contrast.value, contrast.low, contrast.high])
+    ends = interval(contrast.low, contrast.high, places, signed=True)
+    tested = "" if contrast.p is None else f" (p {p_value(contrast.p)})"
+    return f"{fixed(contrast.value, places, signed=True)} {ends or '(no interval)'}{tested}"
+
+
+def p_value(p: float) -> str:
+    """`= 0.012`, or `< 0.0001`."""
+    return "< 0.0001" if p < 1e-4 else f"= {p:.2g}"
+
+
+READINGS = {"better": "significantly higher", "worse": "significantly lower", "same": "identical"}
+
+
+def reading(contrast: Contrast, decision: Decision) -> str:
+    """The rule's result for a difference of returns or of reward-weighted returns."""
+    known = standing(contrast, decision.level, decision.seeds)
+    if known != "unclear":
+        return READINGS[known]
+    if decision.seeds < ENOUGH:
+        return "too few seeds to tell"
+    if contrast.low is None or contrast.high is None or contrast.low <= 0 <= contrast.high:
+        return "indistinguishable from 0"
+    return f"not significant, since p is not below {decision.level:.2g}"
+
+
+def _others(decision: Decision) -> str:
+    """The results of the arms that the evidence does not name."""
+    if decision.seeds < ENOUGH and set(decision.standings.values()) == {"unclear"}:
+        return ""
+    words: dict[Standing, str] = {
+        "better": "significantly better than",
+        "worse": "significantly worse than",
+        "unclear": "not significantly different from",
+        "same": "identical to",
+    }
+    parts = []
+    for known, meaning in words.items():
+        names = [n for n, s in decision.standings.items() if s == known and n != decision.arm]
+        if names:
+            verb = "is" if len(names) == 1 else "are"
+            parts.append(f"{listed(names)} {verb} {meaning} {decision.reference}")
+    return f"{'; '.join(parts)}." if parts else ""
+
+
+def _advice(decision: Decision) -> str:
+    """What to do: which arm to use, or how many seeds to take."""
+    if decision.verdict == "use":
+        return f"Use {decision.recommended}."
+    if decision.verdict in ("keep", "same"):
+        return f"Keep {decision.recommended}."
+    needed, arm = decision.seeds_needed, decision.arm
+    if needed is None:
+        few = decision.seeds < ENOUGH
+        return f"Take at least {ENOUGH} seeds." if few else "No number of seeds can be estimated."
+    if needed > MOST_SEEDS:
+        return (
+            f"More than {MOST_SEEDS:,} seeds would be needed to distinguish {arm} from "
+            f"{decision.reference}: the difference, if there is one, is likely inside the interval."
+        )
+    return (
+        f"About {needed:,} seeds would distinguish {arm} from {decision.reference}. This is an "
+        f"estimate from the paired differences over {counted(decision.seeds, 'seed')}."
+    )
+
+
+def _cost(result: Comparison) -> str:
+    """What the recommended scheme loses of the reward-weighted return, as a positive number."""
+    decision = result.decision
+    change = result.differences.get(decision.recommended or "")
+    if change is None or decision.verdict != "use":
+        return ""
+    cost = change.weighted_returns.reversed
+    if cost.value is None or cost.value <= 0:
+        return ""
+    places = decimals_for([cost.value, cost.low, cost.high])
+    ends = interval(cost.low, cost.high, places)
+    return (
+        f"The cost: its reward-weighted return is lower by {fixed(cost.value, places)} "
+        f"{ends or '(no interval)'}, {reading(change.weighted_returns, decision)}."
+    )
+
+
+def _of_agents(count: int, total: int) -> str:
+    """`Two of four agents stop learning`."""
+    verb = "stops" if count == 1 else "stop"
+    if count == total:
+        who = "The only agent" if total == 1 else f"All {_number(total)} agents"
+        return f"{who} {verb} learning"
+    return f"{_number(count).capitalize()} of {_number(total)} agents {verb} learning"
+
+
+def _number(count: int) -> str:
+    return NUMBERS[count] if 0 <= count < len(NUMBERS) else f"{count:,}"
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

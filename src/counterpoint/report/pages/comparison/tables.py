@@ -1,0 +1,286 @@
+"""The tables of a comparison: schemes, agents, curves, control, collapse, sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from counterpoint.report.pages.comparison.decision_words import reading
+from counterpoint.report.pages.comparison.result import (
+    MEASURES,
+    AgentResult,
+    Comparison,
+    SchemeResult,
+)
+from counterpoint.report.toolkit.estimate import Estimate
+from counterpoint.report.toolkit.heatmap import code_of
+from counterpoint.report.toolkit.numerals import ABSENT, decimals_for, fixed, significant
+from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, estimate_cell
+from counterpoint.stats.decision import Contrast
+
+Part = TypeVar("Part")
+
+SAMPLES = 11
+"""Rows of the folded table that stands for a curve."""
+
+REASONS = {
+    "normalized": "nobody has measured a random and a good team here",
+    "credit": "agents are not paid in common, or their own rewards are the same",
+    "weighted": "this world does not measure it",
+    "difference": "the reference itself, or not compared with it",
+    "accuracy": "this world has no accuracy",
+    "kept": "too little signal, or too few measurements, to say",
+    "noise": "too few measurements of gradients",
+    "collapsed": "too little signal, or too few measurements, to say",
+}
+
+
+def scheme_table(result: Comparison, prefix: str) -> Table:
+    """One row a scheme: return, reward-weighted return, difference, worst agent, collapse, causes.
+
+    Where networks were trained there is no accuracy, and a reward-weighted return
+    only with unequal stakes: the
+    normalized return stands there, and how credit goes with the agents' own rewards, where known.
+    """
+    change = f"Return − {result.versus}" if result.versus else "Difference"
+    shown = _shown(result)
+    columns = (
+        Column("Scheme", ("scheme", "title", "kind"), numeric=False),
+        estimates_column("Return", "return", "return"),
+        estimates_column("Normalized", "normalized", "normalized"),
+        estimates_column("Reward-weighted", "weighted_return", "weighted"),
+        estimates_column(change, "difference", "difference"),
+        Column("Worst agent", ("worst_accuracy", "worst_agent"), define="accuracy",
+               missing=REASONS["accuracy"]),
+        estimates_column("Credit", "credit", "credit"),
+        Column("Signal kept", ("lowest_signal_kept", "lowest_signal_kept_low",
+                               "lowest_signal_kept_high", "lowest_signal_kept_agent"),
+               define="kept", missing=REASONS["kept"]),
+        Column("Collapsed", ("collapsed_agents",), define="collapsed",
+               missing=REASONS["collapsed"]),
+        Column("Cause", ("causes",), numeric=False, define="cause"),
+    )  # fmt: skip
+    ranked = result.ranked
+    places = decimals_for(
+        v for s in ranked for e in (s.returns, s.weighted_returns) for v in e.exact
+    )
+    rows = [_scheme_row(result, scheme, places) for scheme in ranked]
+    rows += _reference_rows(result, places)
+    weighted = "Reward-weighted is the return weighted by the reward paid. "
+    when = "Fresh episodes of the trained teams" if result.sampled else "After the last update"
+    caption = (
+        f"{when}. {interval_note(result)} {weighted if _shown(result)[3] else ''}"
+        "Signal kept is the lowest of all agents."
+    )
+    kept = [Row(tuple(_only(row.cells, shown)), row.tone) for row in rows]
+    file = f"{prefix}-schemes.csv"
+    return Table("schemes", caption, tuple(_only(columns, shown)), tuple(kept), file)
+
+
+def _shown(result: Comparison) -> tuple[bool, ...]:
+    """Which of the columns of `scheme_table` this kind of world has."""
+    exact, found = not result.sampled, result.schemes.values()
+    weighted = exact or any(s.weighted_returns.value is not None for s in found)
+    scored = result.sampled and any(s.normalized.value is not None for s in found)
+    credited = any(s.credit.value is not None for s in found)
+    return (True, True, scored, weighted, True, exact, credited, True, True, True)
+
+
+def _only(parts: Iterable[Part], shown: tuple[bool, ...]) -> list[Part]:
+    return [part for part, wanted in zip(parts, shown, strict=True) if wanted]
+
+
+def interval_note(result: Comparison) -> str:
+    """What value and interval are, for a caption."""
+    if len(result.seeds) == 1:
+        return "One seed, so there is no interval."
+    return f"Interquartile mean over {result.seed_count} with its 95% bootstrap interval."
+
+
+def estimates_column(title: str, field: str, define: str) -> Column:
+    fields = tuple(f"{field}_{end}" for end in ("iqm", "low", "high"))
+    return Column(title, fields, define=define, missing=REASONS.get(define, "not measured"))
+
+
+def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
+    best = scheme.name == result.recommended
+    plain = scheme.kind != "baseline" or "baseline" in scheme.title.lower()
+    below = scheme.title if plain else f"{scheme.title} (baseline)"
+    exact = (scheme.name, scheme.title, scheme.kind)
+    difference = result.differences.get(scheme.name)
+    change = difference.returns if difference else Contrast()
+    shown = Estimate(change.value, change.low, change.high, scheme.returns.n)
+    cells = (
+        Cell(scheme.name, exact, below, "use this" if best else ""),
+        estimate_cell(scheme.returns, places),
+        estimate_cell(scheme.normalized, 3),
+        estimate_cell(scheme.weighted_returns, places),
+        estimate_cell(shown, places, signed=True, mark=_mark(change, result)),
+        _worst(scheme.agents),
+        estimate_cell(scheme.credit, 3),
+        _lowest_kept(scheme.agents),
+        _collapsed(scheme.agents.values()),
+        _causes(scheme.agents.values()),
+    )
+    return Row(cells, "best" if best else "")
+
+
+def _mark(change: Contrast, result: Comparison) -> str:
+    """`higher`, `lower`, or why the difference is undecided."""
+    if change.value is None:
+        return ""
+    return reading(change, result.decision).removeprefix("significantly ").split(",")[0]
+
+
+def _worst(agents: dict[str, AgentResult]) -> Cell:
+    known = {n: a.accuracy.value for n, a in agents.items() if a.accuracy.value is not None}
+    if not known:
+        return Cell(ABSENT, (None, None))
+    worst = min(known, key=lambda name: known[name])
+    return Cell(fixed(known[worst], 3), (known[worst], worst), worst)
+
+
+def _lowest_kept(agents: dict[str, AgentResult]) -> Cell:
+    known = {n: a.kept for n, a in agents.items() if a.kept.value is not None}
+    if not known:
+        return Cell(ABSENT, (None,) * 4)
+    name, kept = min(known.items(), key=lambda pair: pair[1].value or 0.0)
+    return Cell(kept.shown(2), (*kept.exact, name), kept.bounds(2), name)
+
+
+def _collapsed(agents: Iterable[AgentResult]) -> Cell:
+    every = [a.is_collapsed for a in agents]
+    known = [state for state in every if state is not None]
+    if not known:
+        return Cell(ABSENT, (None,))
+    unknown = len(every) - len(known)
+    below = f"{unknown} unknown" if unknown else ""
+    return Cell(f"{sum(known)} of {len(every)}", (sum(known),), below)
+
+
+def _causes(agents: Iterable[AgentResult]) -> Cell:
+    causes = list(dict.fromkeys(a.cause for a in agents if a.cause))
+    codes = tuple(code_of(cause) for cause in causes)
+    return Cell("" if causes else "none", (" ".join(causes),), codes=codes)
+
+
+def _reference_rows(result: Comparison, places: int) -> list[Row]:
+    rows = []
+    for name, value in result.references.items():
+        level = Cell(fixed(value, places), (value, None, None))
+        rest = tuple(Cell("", ("",) * n) for n in (3, 3, 3, 2, 3, 4, 1, 1))
+        rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
+    return rows
+
+
+def agent_table(result: Comparison, prefix: str) -> Table:
+    """One row an agent, one column a scheme: accuracy (if there is one), signal kept, task noise,
+    and the cause of a collapse."""
+    known = () if result.sampled else ("accuracy", "accuracy_low", "accuracy_high")
+    fields = (*known, *PARTS, "cause", "difficulty", *MEASURES)
+    columns, ranked = [Column("Agent", ("agent",), numeric=False)], result.ranked
+    missing = REASONS["kept" if result.sampled else "accuracy"]
+    for scheme in ranked:
+        named = tuple(f"{scheme.name}.{field}" for field in fields)
+        columns.append(Column(scheme.name, named, missing=missing))
+    rows = [
+        Row((Cell(name, (name,)), *(_agent_cell(result, s.agents.get(name)) for s in ranked)))
+        for name in result.agents
+    ]
+    rest = "inflation, signal share, dead rate and gradient signal-to-noise"
+    caption = (
+        "Accuracy of each agent after the last update; below it its interval, the share of its "
+        "signal that the scheme keeps, the share of its gradient that is noise under the best "
+        f"statistics, and the cause of a collapse. The file also has {rest}."
+    )
+    if result.sampled:
+        caption = (
+            "The share of each agent's signal that the scheme keeps; below it its interval, the "
+            "share of its gradient that is noise under the best statistics, and the cause of a "
+            f"collapse. The file also has {rest}, and how its credit goes with its own reward."
+        )
+    return Table("agents", caption, tuple(columns), tuple(rows), f"{prefix}-agents.csv")
+
+
+def _agent_cell(result: Comparison, agent: AgentResult | None) -> Cell:
+    if agent is None:
+        return Cell(ABSENT, (None,) * ((8 if result.sampled else 11) + len(MEASURES)))
+    codes = tuple(code_of(code) for code in (agent.cause, agent.difficulty) if code)
+    named = (agent.cause, agent.difficulty)
+    rest = (*agent.kept.exact, *agent.noise.exact, *named, *agent.measures.values())
+    noise = f"noise {agent.noise.shown(2)}" if agent.noise.value is not None else ""
+    if result.sampled:
+        return Cell(agent.kept.shown(2), rest, agent.kept.bounds(2), noise, codes)
+    kept = f"kept {agent.kept.shown(2)}" if agent.kept.value is not None else ""
+    return Cell(
+        agent.accuracy.shown(3),
+        (*agent.accuracy.exact, *rest),
+        agent.accuracy.bounds(3),
+        ", ".join(part for part in (kept, noise) if part),
+        codes,
+    )
+
+
+PARTS = tuple(
+    f"{name}_{end}" for name in ("signal_kept", "task_noise") for end in ("iqm", "low", "high")
+)
+"""Columns of a file for the two numbers of an agent."""
+
+
+def curve_table(result: Comparison, prefix: str) -> Table:
+    """The return of every scheme at a few points of its curve."""
+    columns = [Column(result.axis.capitalize(), (result.axis,))]
+    columns += [estimates_column(s.name, s.name, "return") for s in result.ranked]
+    longest = max((s.curve.at for s in result.schemes.values()), key=len)
+    last = len(longest) - 1
+    picked = sorted({round(i * last / (SAMPLES - 1)) for i in range(SAMPLES)}) if last > 0 else []
+    rows = [
+        Row((
+            Cell(significant(longest[i]), (longest[i],)),
+            *(estimate_cell(_at(s, i), 3) for s in result.ranked),
+        ))
+        for i in picked
+    ]  # fmt: skip
+    caption = f"Team return at a few {result.axis}s; the file under the picture has them all."
+    file = f"{prefix}-curve-samples.csv"
+    return Table("curve-samples", caption, tuple(columns), tuple(rows), file)
+
+
+def _at(scheme: SchemeResult, i: int) -> Estimate:
+    curve = scheme.curve
+    if i >= len(curve.at):
+        return Estimate()
+    return Estimate(curve.iqm[i], curve.low[i], curve.high[i], scheme.returns.n)
+
+
+def control_table(result: Comparison, prefix: str) -> Table | None:
+    """The returns of the control beside those of the comparison; None where there is none."""
+    if result.control is None or not result.control.schemes:
+        return None
+    columns = (
+        Column("Scheme", ("scheme",), numeric=False),
+        estimates_column("Everybody present", "control", "control"),
+        estimates_column("As compared", "return", "return"),
+    )
+    rows = []
+    for name, scheme in result.control.schemes.items():
+        compared = result.schemes[name].returns if name in result.schemes else Estimate()
+        cells = (estimate_cell(scheme.returns, 3), estimate_cell(compared, 3))
+        rows.append(Row((Cell(name, (name,)), *cells)))
+    setting = f" ({result.control.setting})" if result.control.setting else ""
+    caption = f"Team return in the control{setting} and in the comparison."
+    return Table("control", caption, columns, tuple(rows), f"{prefix}-control.csv")
+
+
+def source_table(result: Comparison, prefix: str) -> Table:
+    """What was compared: each scheme's title and source."""
+    columns = (
+        Column("Scheme", ("scheme",), numeric=False),
+        Column("What it is", ("title", "kind"), numeric=False),
+        Column("Source", ("citation",), numeric=False),
+    )
+    rows = []
+    for s in result.schemes.values():
+        what = Cell(s.title, (s.title, s.kind), s.kind)
+        rows.append(Row((Cell(s.name, (s.name,)), what, Cell(s.citation, (s.citation,)))))
+    return Table("sources", "What was compared.", columns, tuple(rows), f"{prefix}-sources.csv")

@@ -1,0 +1,165 @@
+"""The headline of a diagnosis: what is wrong, first the log and then the agents, and what to use.
+
+At most 15 words, the finding first; every number in it stands in the tables below it.
+"""
+
+from __future__ import annotations
+
+from counterpoint.diagnose import FEWEST_ROLLOUTS
+from counterpoint.diagnose.causes import CAUSE_WORDS
+from counterpoint.report.pages.diagnosis.result import Diagnosis, Fault
+from counterpoint.report.pages.verdicts import Fact, Verdict
+from counterpoint.report.toolkit.numerals import ABSENT, percent, significant
+
+SAME = 1e-9
+"""Advantages that differ by less, relative to the largest, differ by rounding."""
+
+MOST = 0.5
+"""A healthy headline needs every agent to keep at least so much of its signal."""
+
+WORDS = {**CAUSE_WORDS, "OFFSET": "a baseline offset", "DROWNED": "a variance mismatch"}
+"""Each cause in the words of the field, inside of a sentence."""
+
+_FAULTS = {
+    "all_missing": "All {count} rewards are missing, so there is nothing to learn from.",
+    "constant": "No agent can learn: the reward never varies in this log.",
+    "two_runs": "{count} keys occur twice or more: the log holds several runs.",
+    "repeated_keys": "{count} keys occur more than once, with different rewards.",
+    "too_few": "{count} rollouts with a reward are too few; a verdict needs {fewest}.",
+}
+"""The headline of each fault that prevents a verdict."""
+
+
+def diagnosis_verdict(result: Diagnosis) -> Verdict:
+    """What is wrong with the log or its agents, why, and what to use."""
+    rate = f" at an error rate of {percent(result.error_rate)}" if result.error_rate else ""
+    facts = (
+        _causes_fact(result),
+        _kept_fact(result),
+        _conditions_fact(result, rate),
+        _advantage_fact(result),
+    )
+    return Verdict(headline(result), result.why, facts)
+
+
+def headline(result: Diagnosis) -> str:
+    """One sentence of at most 15 words."""
+    fatal = next((f for f in result.faults if f.code in _FAULTS), None)
+    if result.verdict == "cannot tell":
+        return _of_fault(fatal)
+    use = f"use {result.recommended}" if result.recommended else ""
+    constant = [f.agent for f in result.faults if f.code == "agent_constant" and f.agent]
+    sick = {
+        name: health.cause
+        for name, health in result.agents.items()
+        if health.cause and name not in constant
+    }
+    if constant:
+        return _of_constant(constant, len(result.agents), use)
+    if sick:
+        return _of_causes(sick, len(result.agents), use)
+    if use:
+        return _of_groupings(result)
+    return _of_health(result)
+
+
+def _of_fault(fault: Fault | None) -> str:
+    if fault is None:
+        return "This log does not allow a verdict."
+    text = _FAULTS[fault.code].format(count=f"{fault.count:,}", fewest=FEWEST_ROLLOUTS)
+    if fault.count == 1:
+        text = text.replace("1 rollouts with a reward are", "1 rollout with a reward is")
+        text = text.replace("1 keys occur", "1 key occurs")
+    return text
+
+
+def _of_constant(names: list[str], agents: int, use: str) -> str:
+    text = f"The reward of {len(names)} of {agents} agents never varies"
+    return f"{text}; for the others {use}." if use else f"{text}; no scheme helps."
+
+
+def _of_causes(sick: dict[str, str], agents: int, use: str) -> str:
+    """`2 of 4 agents lose signal to a variance mismatch (DROWNED); use happo_per_agent.`"""
+    codes = list(dict.fromkeys(sick.values()))
+    who = f"{len(sick)} of {agents} agents" if agents > 1 else "The agent"
+    lose = "loses" if len(sick) == 1 else "lose"
+    what = f"signal ({', '.join(codes)})"
+    if len(codes) == 1:
+        what = f"signal to {WORDS.get(codes[0], codes[0].lower())} ({codes[0]})"
+    return f"{who} {lose} {what}; {use or 'no scheme is better'}."
+
+
+def _of_groupings(result: Diagnosis) -> str:
+    """`mappo_pooled keeps 0.64 of the signal where grpo keeps 1.00; use grpo.`
+
+    Beside a no-op: `Splitting by prompt helps, splitting by agent does not: use grpo (kept ...).`
+    """
+    kept = [(a, h.measures["signal_kept"], result.advised.get(a)) for a, h in result.agents.items()]
+    known = [(new - old, old, new) for _, old, new in kept if old is not None and new is not None]
+    if not known:
+        return f"Another scheme keeps more of the signal; use {result.recommended}."
+    _, old, new = max(known)
+    regroups = bool(result.change) and not result.change.endswith((" by agent", " and agent"))
+    if result.verdict == "no-op" and regroups and len(result.agents) > 1:
+        return (
+            f"{result.change.capitalize()} helps, splitting by agent does not: use "
+            f"{result.recommended} (kept {old:.2f} to {new:.2f})."
+        )
+    name = result.scheme or "The scheme"
+    return (
+        f"{name} keeps {old:.2f} of the signal where {result.recommended} keeps {new:.2f}; "
+        f"use {result.recommended}."
+    )
+
+
+def _of_health(result: Diagnosis) -> str:
+    keep = f"; keep {result.scheme}" if result.scheme else ""
+    kept = [health.measures["signal_kept"] for health in result.agents.values()]
+    least = min((share for share in kept if share is not None), default=1.0)
+    if least < MOST:
+        scheme = result.scheme or "the scheme"
+        owner = "an agent's" if len(result.agents) > 1 else "the agent's"
+        return f"No cause is named, but {scheme} keeps only {least:.2f} of {owner} signal."
+    if len(result.agents) < 2:
+        return f"The agent loses no signal to its statistics{keep}."
+    if result.verdict != "no-op":
+        codes = ", ".join(result.conditions)
+        return f"Decoupling could matter ({codes}), but no agent loses its signal{keep}."
+    if (result.max_difference or 0.0) <= SAME:
+        return f"Decoupling by agent changes nothing here, and no agent loses its signal{keep}."
+    return f"No agent loses its signal, and no reason for decoupling was detected{keep}."
+
+
+def _causes_fact(result: Diagnosis) -> Fact:
+    sick = [h.cause for h in result.agents.values() if h.cause]
+    judged = f"judged under {result.scheme}" if result.scheme else ""
+    parts = [*dict.fromkeys(sick), judged]
+    shown = f"{len(sick)} of {len(result.agents)}"
+    return Fact("Agents with a cause", shown, ", ".join(part for part in parts if part))
+
+
+def _kept_fact(result: Diagnosis) -> Fact:
+    """The agent that keeps least of its signal, and what it keeps under the advice."""
+    title = "Least signal kept"
+    kept = {a: h.measures["signal_kept"] for a, h in result.agents.items()}
+    known = {a: value for a, value in kept.items() if value is not None}
+    if not known:
+        return Fact(title, ABSENT, "not computable from this log")
+    name = min(known, key=lambda a: known[a])
+    new = result.advised.get(name)
+    note = "" if new is None else f"{new:.2f} under {result.recommended}."
+    return Fact(title, f"{known[name]:.2f}", f"by {name}; a bound from rewards alone", note)
+
+
+def _conditions_fact(result: Diagnosis, rate: str) -> Fact:
+    shown = ", ".join(result.conditions) or "none"
+    blocked = ", ".join(result.not_readable)
+    note = f"{blocked} cannot be read from rewards." if blocked else ""
+    return Fact("Conditions detected", shown, f"of C1 to C6{rate}", note)
+
+
+def _advantage_fact(result: Diagnosis) -> Fact:
+    title = "Largest change of an advantage"
+    if result.max_difference is None:
+        return Fact(title, ABSENT, "not computed")
+    return Fact(title, significant(result.max_difference), "pooled against per agent")

@@ -1,0 +1,231 @@
+"""The page of a team at work: who did what and when, what it cost, and why the rest is not done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from markupsafe import Markup
+
+from counterpoint.report.pages.definitions import Definition
+from counterpoint.report.pages.verdicts import Fact, Verdict
+from counterpoint.report.team_shape import AttemptShape, TeamShape
+from counterpoint.report.toolkit.document import Document
+from counterpoint.report.toolkit.numerals import ABSENT, counted, significant
+from counterpoint.report.toolkit.settings import flatten, short_first
+from counterpoint.report.toolkit.svg import Point, element, label, line, picture, shorten
+from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table
+
+STYLES = {"merged": "s2", "needless": "s2", "failed": "s3", "conflict": "s1", "lost": "s4"}
+"""Status of an attempt to its colour; what is under way has the first."""
+ROW, TOP, LEFT = 22.0, 18.0, 92.0
+LONGEST_REASON = 100
+"""Characters of a reason in the table of attempts; its CSV file and its log have all of it."""
+
+MOST_LOGS = 100
+"""Logs on the page: those of the newest attempts."""
+
+
+def team_page(document: Document, prefix: str) -> dict[str, Any]:
+    """What the template `team.html` is filled with."""
+    team, without = newest_logs(msgspec.convert(document, TeamShape))
+    return {
+        "title": f"{team.name}: {counted(team.workers, 'worker')}, {team.topology}",
+        "kind": "Team at work",
+        "subject": team.name,
+        "details": [f"{team.topology}, {counted(team.workers, 'worker')}"],
+        "version": team.version,
+        "verdict": Verdict(headline(team.done, team.tasks, team.verdict), _why(team), _facts(team)),
+        "figure": _figure(team, prefix),
+        "tasks": _tasks(team, prefix),
+        "attempts": _attempts(team, prefix),
+        "logs": [(f"log-{a.id}", f"Attempt {a.id}, {a.task}, {a.worker}", "\n".join(a.log))
+                 for a in team.history if a.log],
+        "without": counted(without, "earlier attempt") if without else "",
+        "definitions": DEFINITIONS,
+        "settings": short_first(list(flatten(
+            {"topology": team.topology, "workers": team.workers, "seed": team.seed,
+             **_budgets(team), "repository of the result": team.repository,
+             "commit of the result": team.head}).items())),
+    }  # fmt: skip
+
+
+def newest_logs(team: TeamShape) -> tuple[TeamShape, int]:
+    """Returns the team with the logs of its newest attempts, and of how many the log is left out.
+
+    A page with thousands of logs is too large for a browser. They are in the folder of the run.
+    """
+    logged = [a.id for a in team.history if a.log]
+    left = set(logged[:-MOST_LOGS])
+    history = [msgspec.structs.replace(a, log=[]) if a.id in left else a for a in team.history]
+    return msgspec.structs.replace(team, history=history), len(left)
+
+
+def headline(done: int, tasks: int, verdict: str) -> str:
+    """The verdict in a sentence; the reason that follows its colon is left to the text below."""
+    share = f"{done} of {counted(tasks, 'task')} {'is' if tasks == 1 else 'are'} done"
+    if verdict in ("", "done"):
+        return f"{share}{'' if verdict else ' so far'}."
+    return f"{share}: {verdict.partition(': ')[0]}."
+
+
+def _why(team: TeamShape) -> str:
+    lost = [counted(number, name) for number, name in (
+        (team.conflicts, "conflict"), (team.failed, "failed attempt"), (team.lost, "lost attempt"),
+    ) if number]  # fmt: skip
+    bad = ", ".join(lost) or "no failed attempt, conflict or lost attempt"
+    reason = team.verdict.partition(": ")[2]
+    return (
+        f"{counted(team.attempts, 'attempt')} in {team.seconds:.0f} s, with {bad}. "
+        + (f"The reason was: {reason}. " if reason else "")
+        + "All merged work passes the test of its task and every test that passed before."
+    )
+
+
+def _budgets(team: TeamShape) -> dict[str, float | str]:
+    limits = {f"budget of {name}": value for name, value in team.budget.items() if value}
+    return {**limits} if limits else {"budget": "no limit"}
+
+
+def _facts(team: TeamShape) -> tuple[Fact, ...]:
+    unknown = team.unknown.get("dollars", 0)
+    below = f"{counted(unknown, 'attempt')} did not report it" if unknown else "as reported"
+    dollars = ABSENT if team.dollars is None else f"${team.dollars:.2f}"
+    return (
+        Fact("Tries", f"{team.tries:,}", "edits, replies or runs of a command"),
+        Fact("Tokens", ABSENT if team.tokens is None else f"{team.tokens:,}", "read and written"),
+        Fact("Cost", dollars, below),
+    )
+
+
+def _figure(team: TeamShape, prefix: str) -> Figure:
+    """Who worked when: a row for each worker, a bar for each attempt."""
+    rows = [(a.worker, a.id, a.task, a.status, a.started, a.ended) for a in team.history]
+    used = list(dict.fromkeys(STYLES.get(a.status, "s0") for a in team.history))
+    names = {"s2": "merged or needless", "s3": "failed", "s1": "conflict", "s4": "lost",
+             "s0": "under way"}  # fmt: skip
+    caption = "Each bar is an attempt, from its start to its end. It leads to its row below."
+    if team.topology == "planner_workers":
+        caption += " Bars of a worker overlap while the merger has its earlier work."
+    return Figure(
+        "timeline", caption,
+        f"{prefix}-timeline.csv", ("worker", "attempt", "task", "status", "started", "ended"), rows,
+        _timeline(team, 900.0, "wide"), _timeline(team, 340.0, "narrow"),
+        keys=tuple((style, names[style]) for style in used),
+    )  # fmt: skip
+
+
+def _timeline(team: TeamShape, width: float, key: str) -> Markup:
+    workers = sorted({a.worker for a in team.history}, key=lambda name: (len(name), name))
+    end = max((a.ended or a.started for a in team.history), default=0.0) or 1.0
+    height = TOP + ROW * len(workers) + 30
+
+    def x(seconds: float) -> float:
+        return LEFT + (width - LEFT - 12) * seconds / end
+
+    parts = []
+    for i, worker in enumerate(workers):
+        parts.append(label(shorten(worker, LEFT - 6), 0, TOP + ROW * i + 14, "tick"))
+    for share in (0.0, 0.5, 1.0):
+        base = height - 26
+        parts.append(line((x(share * end), TOP), (x(share * end), base), "grid"))
+        anchor = "end" if share == 1 else "middle"
+        text = f"{significant(share * end)} s"
+        parts.append(label(text, x(share * end), base + 16, "tick", anchor))
+    for attempt in team.history:
+        start, stop = x(attempt.started), x(attempt.ended or end)
+        corner: Point = (start, TOP + ROW * workers.index(attempt.worker) + 3)
+        bar = element("rect", element("title", f"{attempt.id}: {attempt.task}, {attempt.status}"),
+                      x=corner[0], y=corner[1], width=max(1.5, stop - start - 1), height=ROW - 6,
+                      class_=f"cell {STYLES.get(attempt.status, 's0')}")  # fmt: skip
+        parts.append(element("a", bar, href=f"#attempt-{attempt.id}"))
+    description = f"{counted(len(team.history), 'attempt')} of {counted(len(workers), 'worker')}."
+    return picture(f"timeline-{key}", (width, height), "Who worked when", description, *parts)
+
+
+def _tasks(team: TeamShape, prefix: str) -> Table:
+    reasons = {row.task: row.reason for row in team.unfinished}
+    columns = (
+        Column("Task", ("task",), numeric=False), Column("State", ("state",), numeric=False),
+        Column("Attempts", ("attempts",)),
+        Column("Why it is not done", ("reason",), numeric=False),
+    )  # fmt: skip
+    known = list(dict.fromkeys([*(row.task for row in team.unfinished),
+                                *(a.task for a in team.history)]))  # fmt: skip
+    rows = []
+    for task in known:
+        tried = sum(a.task == task for a in team.history)
+        state, reason = ("not done", reasons[task]) if task in reasons else ("done", "")
+        cells = (Cell(task, (task,)), Cell(state, (state,)), Cell(str(tried), (tried,)),
+                 Cell(reason, (reason,)))  # fmt: skip
+        rows.append(Row(cells if reasons else cells[:-1]))
+    return Table("tasks", "All tasks. Those that are not done come first.",
+                 columns if reasons else columns[:-1], tuple(rows),
+                 f"{prefix}-tasks.csv")  # fmt: skip
+
+
+def _attempts(team: TeamShape, prefix: str) -> Table:
+    columns = (
+        *(Column(name, (name.lower(),), numeric=False)
+          for name in ("Attempt", "Status", "Task", "Worker")),
+        Column("Seconds", ("seconds",), missing="the attempt is under way"),
+        Column("Tries", ("tries",)),
+        Column("Tokens", ("tokens",), missing="not reported"),
+        Column("Dollars", ("dollars",), missing="not reported"),
+        Column("Files and reason", ("files", "note"), numeric=False),
+    )  # fmt: skip
+    rows = tuple(Row(_cells(a), "quiet" if a.status in ("failed", "lost") else "")
+                 for a in team.history)  # fmt: skip
+    caption = "All attempts, by their start. The number of an attempt leads to its log."
+    return Table("attempts", caption, columns, rows, f"{prefix}-attempts.csv")
+
+
+def _cells(a: AttemptShape) -> tuple[Cell, ...]:
+    seconds = None if a.ended is None else a.ended - a.started
+    files = ", ".join(a.files[:8]) + (f" and {len(a.files) - 8} more" if len(a.files) > 8 else "")
+    return (
+        Cell(str(a.id), (a.id,), link=f"log-{a.id}" if a.log else "", name=f"attempt-{a.id}"),
+        Cell(a.status, (a.status,)), Cell(a.task, (a.task,)), Cell(a.worker, (a.worker,)),
+        _optional(seconds, ".1f"), Cell(str(a.cost), (a.cost,)), _optional(a.tokens, ",d"),
+        _optional(a.dollars, ".3f"),
+        Cell(files or "no files", (files, a.note), lines=(_short(a.note),) if a.note else ()),
+    )  # fmt: skip
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
+
+
+def _optional(value: float | int | None, form: str) -> Cell:
+    return Cell(ABSENT if value is None else f"{value:{form}}", (value,))
+
+
+DEFINITIONS: Sequence[Definition] = (
+    Definition(
+        "merged", "Merged",
+        "The attempt is part of the result: the test of its task passes, and so does every test "
+        "that passed before.",
+    ),
+    Definition(
+        "needless", "Needless",
+        "The test of the task passed already when the attempt began, so no work was done.",
+    ),
+    Definition(
+        "failed", "Failed",
+        "The attempt changed nothing, the test of its task still fails, or a test that passed now "
+        "fails.",
+    ),
+    Definition(
+        "conflict", "Conflict",
+        "Another worker changed the same files or lines first. The task is open again, and this "
+        "does not count against it.",
+    ),
+    Definition(
+        "lost", "Lost", "The worker was killed, or its lease expired. Its task is open again."
+    ),
+    Definition(
+        "tries", "Tries", "Edits that a search tried, replies of a model, or runs of a command."
+    ),
+)  # fmt: skip
+"""What the words of the page mean."""

@@ -1,0 +1,1 @@
+"""The page of one training. Start in `page`."""

@@ -1,0 +1,271 @@
+"""The page of one training: where it stands, its curve, whom the scheme collapses, the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from counterpoint.diagnose import REMEDIES
+from counterpoint.report.pages.definitions import training_definitions
+from counterpoint.report.pages.training.result import MEASURES, AgentRun, TrainingRun
+from counterpoint.report.pages.training.talk_tables import said_table, words_table
+from counterpoint.report.pages.verdicts import Fact, Verdict
+from counterpoint.report.toolkit.charts import (
+    Chart,
+    Line,
+    narrow_chart,
+    panel_chart,
+    style_of,
+    wide_chart,
+)
+from counterpoint.report.toolkit.estimate import Values
+from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, heat_map
+from counterpoint.report.toolkit.numerals import ABSENT, significant
+from counterpoint.report.toolkit.settings import flatten, short_first
+from counterpoint.report.toolkit.tables import Cell, Column, Cure, Exact, Figure, Row, Table
+
+NAMELESS = ("c-none", "", "no cause named")
+UNMEASURED = "not measured, or undefined"
+SMOOTHED = 20
+"""The second line of the learning curve averages one part in so many of all updates, and at most so
+many updates."""
+UNITS = {"step": "steps played, all copies together", "update": "update"}
+"""What stands under an x axis."""
+HEADS = {
+    "signal_kept": "Signal kept",
+    "task_noise": "Task noise",
+    "snr": "Signal to noise",
+    "cosine": "Cosine",
+    "share": "Share of gradient",
+    "entropy": "Entropy (nats)",
+    "inflation": "Inflation",
+    "signal_share": "Signal share",
+    "dead_rate": "Dead rate",
+    "participation": "Participation",
+    "credit_correlation": "Credit",
+}
+DEFINED = {"credit_correlation": "credit", "signal_kept": "kept", "task_noise": "noise"}
+"""Measures whose definition has another key."""
+PANELS = {
+    "entropy": ("Entropy", "nats a decision"),
+    "paid": ("Paid", "mean of the decisions’ rewards"),
+    "kl": ("Change of the policy", "KL of an update (nats)"),
+    "clipped": ("Clipped", "share of decisions"),
+    "value_loss": ("Error of the critics", "in units of the returns' variance"),
+}
+LENGTH = "gradient."
+"""What begins the name of the length of an adapter's gradient."""
+
+
+def training_page(run: TrainingRun, prefix: str) -> dict[str, Any]:
+    """What the template `training.html` is filled with."""
+    seed = "" if run.seed is None else f"seed {run.seed}"
+    settings = [(n, v) for n, v in flatten(run.config).items() if v and v != "null"]
+    return {
+        "title": f"{run.scheme} on {run.world}: a training",
+        "kind": "Training",
+        "subject": run.world,
+        "details": [d for d in (run.scheme, seed, run.status) if d],
+        "version": run.version,
+        "verdict": training_verdict(run),
+        "axis": run.axis,
+        "curve": curve_figure(run, prefix),
+        "talk": run.talk,
+        "said": said_table(run.talk, prefix) if run.talk else None,
+        "words": words_table(run.talk, prefix) if run.talk else None,
+        "collapse": collapse_figure(run, prefix),
+        "agents": agent_table(run, prefix) if run.agents else None,
+        "losses": loss_figure(run, prefix),
+        "cures": cures(run),
+        "definitions": training_definitions(spoken=run.axis == "update"),
+        "settings": short_first([*settings, ("version", run.version)]),
+    }
+
+
+def training_verdict(run: TrainingRun) -> Verdict:
+    """What the team returns, how far it has come, and how many agents are collapsed."""
+    level = (
+        run.returned
+        if run.returned is not None
+        else _last(smoothed(run.returns, window_of(run.returns)))
+    )
+    returns = f"returns {significant(level, 4)}" if level is not None else "has no return yet"
+    going = run.status != "finished" and run.budget is not None
+    of = f" of {run.budget:,}" if going else ""
+    states = {"finished": "after", "running": "so far, after"}
+    when = states.get(run.status, f"and is {run.status} after")
+    sentence = f"Under {run.scheme} the team {returns} {when} {run.step:,}{of} {run.axis}s."
+    how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
+    score = f"normalized {run.normalized:.3f}" if run.normalized is not None else how
+    facts = (
+        Fact("Return", significant(level, 4), score, how if score != how else ""),
+        Fact(f"{run.axis.capitalize()}s", f"{run.step:,}", f"{run.status}{of}", _pace(run)),
+        _collapsed_fact(run),
+    )
+    return Verdict(sentence, "", facts)
+
+
+def _pace(run: TrainingRun) -> str:
+    if not run.seconds or not run.step:
+        return ""
+    speed = run.step / run.seconds
+    slow = f"{significant(1 / speed)} seconds {'an' if run.axis == 'update' else 'a'} {run.axis}"
+    return f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
+
+
+def _collapsed_fact(run: TrainingRun) -> Fact:
+    title = "Collapsed"
+    now = {name: agent.now for name, agent in run.agents.items()}
+    known = [state for state, _ in now.values() if state is not None]
+    if not known:
+        return Fact(title, ABSENT, "too few measurements for a verdict")
+    who = [f"{n} ({cause})" if cause else n for n, (state, cause) in now.items() if state]
+    said = ", ".join(who) or "no agent at the last measurement"
+    return Fact(title, f"{sum(known)} of {len(now)} agents", said)
+
+
+def window_of(values: Values) -> int:
+    """Over how many updates the second line is averaged."""
+    return max(1, min(SMOOTHED, len(values) // SMOOTHED))
+
+
+def smoothed(values: Values, window: int) -> Values:
+    """The mean of the last known values up to each place; None before there is one."""
+    out: Values = []
+    for i in range(len(values)):
+        known = [v for v in values[max(0, i + 1 - window) : i + 1] if v is not None]
+        out.append(sum(known) / len(known) if known else None)
+    return out
+
+
+def curve_figure(run: TrainingRun, prefix: str) -> Figure:
+    """Return of each batch, and the mean of the last of them."""
+    window = window_of(run.returns)
+    mean = smoothed(run.returns, window)
+    lines = [Line("each batch", run.steps, run.returns, style_of(5))]
+    if window > 1:
+        title = f"mean of {window} updates"
+        lines.append(Line(title, run.steps, mean, style_of(0), strong=True))
+    named = (("reference team", run.reference), ("random", run.random))
+    chart = Chart(
+        key="curve",
+        title=f"Learning curve: team return over {run.axis}s",
+        description=f"The return ends at {significant(_last(mean), 4)}.",
+        x_title=UNITS[run.axis],
+        y_title="team return (unit of the world)",
+        lines=tuple(lines),
+        references=tuple((name, value) for name, value in named if value is not None),
+    )
+    rows: list[Sequence[Exact]] = list(zip(run.steps, run.returns, mean, strict=True))
+    return Figure(
+        key="curve",
+        caption="Mean team return of the episodes that ended in each batch, while it learned.",
+        file=f"{prefix}-curve.csv",
+        header=(run.axis, "return", "smoothed"),
+        rows=rows,
+        wide=wide_chart(chart),
+        narrow=narrow_chart(chart),
+    )
+
+
+def collapse_figure(run: TrainingRun, prefix: str) -> Figure | None:
+    """A map of agent by measured update; None where there is no verdict."""
+    strips = [Strip(name, a.collapsed, a.causes) for name, a in run.agents.items()]
+    steps = next((a.steps for a in run.agents.values()), [])
+    known = [step for step in steps if step is not None]
+    if not known or all(share is None for strip in strips for share in strip.shares):
+        return None
+    seen = {cause for strip in strips for cause in strip.causes if cause}
+    rows: list[Sequence[Exact]] = []
+    for strip in strips:
+        columns = zip(steps, strip.shares, strip.causes, strict=True)
+        rows += [(strip.agent, *values) for values in columns]
+    return Figure(
+        key="collapse",
+        caption="Which agents the scheme collapses at which measured update, and why. The first "
+        "ten measurements together give the first verdict.",
+        file=f"{prefix}-collapse.csv",
+        header=("agent", run.axis, "collapsed", "cause"),
+        rows=rows,
+        panels=(heat_map("map", f"Agent by {run.axis}", run.axis, known, strips),),
+        codes=(*(code_of(cause) for cause in CODES if cause in seen), NAMELESS),
+    )
+
+
+def agent_table(run: TrainingRun, prefix: str) -> Table:
+    """One row an agent: whether the scheme collapses it, and its last numbers."""
+    shown = [m for m in MEASURES if any(a.last(m) is not None for a in run.agents.values())]
+    columns = (
+        Column("Agent", ("agent",), numeric=False),
+        Column("Collapsed now", ("collapsed",), define="collapsed",
+               missing="too few measurements for a verdict"),
+        Column("Cause now", ("cause",), numeric=False, define="cause"),
+        *(Column(HEADS[m], (m,), define=DEFINED.get(m, m), missing=UNMEASURED) for m in shown),
+    )  # fmt: skip
+    rows = tuple(_agent_row(name, agent, shown) for name, agent in run.agents.items())
+    caption = "The last numbers; signal kept and task noise are of the last ten measurements."
+    return Table("agents", caption, columns, rows, f"{prefix}-agents.csv")
+
+
+def _agent_row(name: str, agent: AgentRun, shown: Sequence[str]) -> Row:
+    state, cause = agent.now
+    now = ABSENT if state is None else "none"
+    codes = (code_of(cause),) if cause else ()
+    numbers = [agent.last(measure) for measure in shown]
+    cells = (
+        Cell(name, (name,)),
+        Cell(
+            ABSENT if state is None else "yes" if state else "no",
+            (None if state is None else float(state),),
+        ),
+        Cell("" if codes else now, (cause or now,), codes=codes),
+        *(Cell(significant(value), (value,)) for value in numbers),
+    )
+    return Row(cells)
+
+
+def loss_figure(run: TrainingRun, prefix: str) -> Figure | None:
+    """What was measured of each update, a panel each; None before there was one."""
+    if not run.steps:
+        return None
+    panels = []
+    for i, (name, values) in enumerate(run.losses.items()):
+        gradient = f"Gradient of {name.removeprefix(LENGTH)}", "length, before it is clipped"
+        heading, unit = gradient if name.startswith(LENGTH) else PANELS.get(name, (name, ""))
+        panels.append(
+            panel_chart(
+                Chart(
+                    key=f"loss-{i}",
+                    title=f"{heading} over {run.axis}s",
+                    description=f"It ends at {significant(_last(values))}.",
+                    x_title=run.axis,
+                    y_title=unit,
+                    lines=(Line(heading, run.steps, values, style_of(0)),),
+                    heading=heading,
+                )
+            )
+        )
+    columns = zip(run.steps, *run.losses.values(), strict=True)
+    spoken = run.axis == "update"
+    return Figure(
+        key="losses",
+        caption="Of each update." if spoken else "Means over the passes of each update.",
+        file=f"{prefix}-losses.csv",
+        header=(run.axis, *run.losses),
+        rows=list(columns),
+        panels=tuple(panels),
+    )
+
+
+def cures(run: TrainingRun) -> list[Cure]:
+    """Each cause at the last measurement, whom it strikes, and what to do about it."""
+    struck: dict[str, list[str]] = {}
+    for name, agent in run.agents.items():
+        _, cause = agent.now
+        if cause:
+            struck.setdefault(cause, []).append(name)
+    return [Cure(code_of(c), REMEDIES.get(c, ""), tuple(who)) for c, who in struck.items()]
+
+
+def _last(values: Values) -> float | None:
+    return next((v for v in reversed(values) if v is not None), None)

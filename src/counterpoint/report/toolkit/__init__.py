@@ -1,0 +1,1 @@
+"""What every page is made of: numbers, tables, scales and drawings."""

@@ -1,0 +1,164 @@
+"""Tables and figures as values: what is shown, what the CSV gets, and why a cell is empty.
+
+A `Cell` carries the text for the reader and the exact values for the CSV file, so the two cannot
+drift apart. `csv_link` packs a file into a `data:` address: a page can be saved and mailed whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from counterpoint.report.toolkit.estimate import Estimate
+
+Exact = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    fields: tuple[str, ...]
+    """Names of its columns in the CSV file, one for each exact value of its cells."""
+    numeric: bool = True
+    define: str = ""
+    """Key of the definition that its head links to."""
+    missing: str = ""
+    """Why a cell may be empty; shown under the table where one is."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what is shown, and what the CSV file gets."""
+
+    shown: str
+    exact: tuple[Exact, ...]
+    below: str = ""
+    """A second, quieter line: an interval, or a full title."""
+    mark: str = ""
+    """A word that singles this cell out: `recommended`, `better`, `worse`."""
+    codes: tuple[tuple[str, str, str], ...] = ()
+    """Causes as (class, two letters, name)."""
+    lines: tuple[str, ...] = ()
+    """Texts on lines of their own."""
+    link: str = ""
+    """Name of a place on the page that the text leads to."""
+    name: str = ""
+    """Name of this cell on the page, for what leads to it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; `tone` is a class of the style sheet (`best`, `quiet`)."""
+
+    cells: tuple[Cell, ...]
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table with its caption and its file."""
+
+    key: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    file: str
+    """Name of the CSV file."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def link(self) -> str:
+        """The table as a CSV file inside an address."""
+        header = [name for column in self.columns for name in column.fields]
+        return csv_link(header, [[v for c in row.cells for v in c.exact] for row in self.rows])
+
+    @property
+    def footnotes(self) -> tuple[str, ...]:
+        """The notes, and for every column with an empty cell the reason."""
+        columns: dict[str, list[str]] = {}
+        for i, column in enumerate(self.columns):
+            if column.missing and any(self._empty(row.cells[i]) for row in self.rows):
+                columns.setdefault(column.missing, []).append(f"“{column.title}”")
+        reasons = [f"– in {' and '.join(names)}: {why}" for why, names in columns.items()]
+        return (*self.notes, *reasons)
+
+    @staticmethod
+    def _empty(cell: Cell) -> bool:
+        return bool(cell.exact) and cell.exact[0] is None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: a wide and a narrow drawing of the same thing, or a grid of panels."""
+
+    key: str
+    caption: str
+    file: str
+    header: tuple[str, ...]
+    """Columns of its CSV file."""
+    rows: Sequence[Sequence[Exact]] = field(repr=False)
+    wide: Markup | None = None
+    narrow: Markup | None = None
+    panels: tuple[Markup, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+    """(style, name) of the lines, where the panels carry no names."""
+    codes: tuple[tuple[str, str, str], ...] = ()
+    """Causes as (class, two letters, name), for the legend of a heat map."""
+    shaded: bool = False
+    """Whether the strength of a colour is a share of the seeds."""
+    table: Table | None = None
+    """The same numbers as a table, folded away."""
+
+    @property
+    def link(self) -> str:
+        """The numbers behind the picture as a CSV file inside an address."""
+        return csv_link(self.header, self.rows)
+
+
+@dataclass(frozen=True)
+class Cure:
+    """One cause that was found, whom it struck, and what to do about it."""
+
+    code: tuple[str, str, str]
+    """(class, two letters, name) of the cause."""
+    remedy: str
+    struck: tuple[str, ...]
+    """Which agents, and under which scheme or by what evidence."""
+
+
+def estimate_cell(
+    estimate: Estimate, decimals: int, *, signed: bool = False, mark: str = ""
+) -> Cell:
+    """A number over its interval; where there is none, the line below says so."""
+    shown = estimate.shown(decimals, signed=signed)
+    return Cell(shown, estimate.exact, estimate.bounds(decimals, signed=signed), mark)
+
+
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:
+    """The rows as CSV: full precision, empty where a value is missing.
+
+    A text that a spreadsheet would run as a formula is written with an apostrophe before it.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([_harmless(name) for name in header])
+    writer.writerows([_harmless(value) for value in row] for row in rows)
+    return buffer.getvalue()
+
+
+def csv_link(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:
+    """The rows as the address of a CSV file that needs no network."""
+    return "data:text/csv;charset=utf-8," + quote(csv_text(header, rows), safe=",.:;/!*()~ -_")
+
+
+def _harmless(value: Exact) -> Exact:
+    if isinstance(value, str) and value.lstrip()[:1] in {"=", "+", "-", "@"}:
+        return "'" + value
+    return value

@@ -1,0 +1,127 @@
+"""`LocalSpeaker`: a language model of this machine as a speaker, with an adapter for each agent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from counterpoint.errors import SettingError
+from counterpoint.lm.adapters import Adapter
+from counterpoint.lm.generate import COLDEST, generate, written
+from counterpoint.lm.model import LanguageModel, Memory, Prefix
+from counterpoint.speakers.speaker import Reply, Request
+
+Priors = Mapping[tuple[str, tuple[str, ...]], torch.Tensor]
+
+
+class LocalSpeaker:
+    """Answers with a model of this machine.
+
+    A choice among words takes each of them with the probability that the model gives to the whole
+    word and an end behind it; where a trained agent has chosen among the very same words, with the
+    probability that it was trained to.
+
+    Args:
+        model: who speaks.
+        adapters: of the agents that were trained; any other agent is the bare model.
+        priors: what trained agents subtract from words: see `train.words.WordTeam.priors`.
+        seed: of answers to requests that have none.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        adapters: Mapping[str, Adapter] | None = None,
+        priors: Priors | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.adapters, self.priors = model, adapters or {}, priors or {}
+        self._rng = np.random.default_rng(seed)
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply for each request, in their order; what cannot be answered says why."""
+        return [self._reply(request) for request in requests]
+
+    def probabilities(self, request: Request) -> NDArray[np.float64]:
+        """[W] with which each of the request's words is said at temperature 1.
+
+        Raises:
+            SettingError: the request has no words, or is longer than the model can read.
+        """
+        if request.words is None:
+            raise SettingError("got a request without words; wanted a choice among words")
+        with torch.no_grad():
+            found = self._chances(request, self._read(request, 0)).exp().double().numpy()
+        return np.asarray(found)
+
+    def _reply(self, request: Request) -> Reply:
+        start = time.monotonic()
+        seed = request.seed
+        rng = self._rng if seed is None else np.random.default_rng(seed)
+        try:
+            prefix = self._read(request, request.max_tokens)
+        except SettingError as error:
+            return Reply("", 0, 0, None, time.monotonic() - start, error=str(error))
+        read = prefix.keys[0].shape[1] + 1
+        if request.words is not None:
+            with torch.no_grad():
+                chances = self._chances(request, prefix)
+            heat = request.temperature
+            greedy = heat < COLDEST
+            scaled = chances == chances.max() if greedy else torch.softmax(chances / heat, 0)
+            weights = scaled.double().numpy()
+            at = rng.random() * weights.sum()
+            word = min(int(np.searchsorted(weights.cumsum(), at, side="right")), len(weights) - 1)
+            text, count = request.words[word], 1
+        else:
+            said = generate(
+                self.model,
+                [prefix],
+                self._adapters(request, 1),
+                [request.max_tokens],
+                rng.random((1, request.max_tokens)),
+                request.temperature,
+            )[0]
+            text, count = written(self.model, said), len(said.tokens)
+        return Reply(text, read, count, 0.0, time.monotonic() - start)
+
+    def _read(self, request: Request, room: int) -> Prefix:
+        prefix = self.model.read(tuple((m.role, m.content) for m in request.messages))
+        tokens, most = prefix.keys[0].shape[1] + 1 + room, self.model.most_tokens
+        if tokens > most:
+            raise SettingError(
+                f"got a prompt and room for an answer of {tokens} tokens; {self.model.name} takes "
+                f"at most {most}"
+            )
+        return prefix
+
+    def _adapters(self, request: Request, rows: int) -> list[Adapter]:
+        found = self.adapters.get(request.agent)
+        return [] if found is None else [found] * rows
+
+    def _chances(self, request: Request, prefix: Prefix) -> torch.Tensor:
+        """[W] log-probability of each word."""
+        words = request.words or ()
+        prior = self.priors.get((request.agent, words))
+        if prior is not None:
+            x = self.model.embed(torch.tensor([[prefix.last]]))
+            with self.model.adapted(self._adapters(request, 1)):
+                hidden = self.model.extend(x, Memory([prefix]))[0, 0]
+            tokens = list(self.model.first_tokens(words))
+            return torch.log_softmax((self.model.unembedding[tokens] @ hidden) - prior, 0)
+        end = min(self.model.end_tokens)
+        spelled = [[*self.model.spelled(word), end] for word in words]
+        longest = max(map(len, spelled))
+        padded = torch.tensor([word + [end] * (longest - len(word)) for word in spelled])
+        there = torch.arange(longest) < torch.tensor([[len(word)] for word in spelled])
+        lasts = torch.full((len(words), 1), prefix.last)
+        x = self.model.embed(torch.cat([lasts, padded[:, :-1]], dim=1))
+        with self.model.adapted(self._adapters(request, len(words))):
+            hidden = self.model.extend(x, Memory([prefix] * len(words)))
+        logits = (hidden @ self.model.unembedding.T).float()
+        each = logits.gather(2, padded[..., None])[..., 0] - logits.logsumexp(dim=2)
+        return torch.log_softmax((each * there).sum(dim=1), 0)

@@ -1,0 +1,237 @@
+"""`Server`: any OpenAI-compatible chat-completions server, such as vLLM, llama.cpp or Ollama.
+
+This is the one file that imports openai. Its own retries are off: those of turn.py keep one
+deadline a request and count every try. answers.py reads what the server says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.speakers.answers import (
+    NONE,
+    UNKNOWN,
+    Completion,
+    Fault,
+    one_line,
+    read_completion,
+    read_refusal,
+)
+from counterpoint.speakers.server_settings import ServerSettings
+from counterpoint.speakers.speaker import Message, Reply, Request
+from counterpoint.speakers.turn import Turn
+
+NO_KEY = "none"
+"""Sent to a server on this machine where no key is set."""
+
+_SHORTEST_KEY = 8
+_LONGEST_ERROR = 300
+_MOST_REFUSAL_BYTES = 10_000
+
+
+class Server:
+    """Asks a server; many requests at once, each with retries and a deadline of its own.
+
+    Args:
+        settings: which server, and how patiently.
+        api_key: the key; None takes it from the environment, at each call. A server with a key
+            given here cannot be pickled, so that the key gets into no file.
+
+    Raises:
+        SettingError: no key for a server on another machine, or one that cannot be sent.
+    """
+
+    def __init__(self, settings: ServerSettings, api_key: str | None = None) -> None:
+        self.settings = settings
+        self._given = api_key
+        self._key()
+
+    def __repr__(self) -> str:
+        return f"Server({self.settings!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._given is not None:
+            raise SettingError(
+                "got a server with its key as an argument; wanted one that takes it from the "
+                f"environment, to go to another process: set {self.settings.key_variable}"
+            )
+        return self.__dict__
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What decides the answers, besides the requests."""
+        return {"model": self.settings.model, "base_url": self.settings.base_url}
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply for each request, in their order.
+
+        Raises:
+            MissingPackageError: openai is not installed.
+            SettingError: the key is gone from the environment.
+        """
+        if not requests:
+            return []
+        openai, key = _openai(), self._key()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self._answer_all(openai, key, requests))
+        with ThreadPoolExecutor(1) as aside:  # in a notebook, whose loop is busy with this call
+            return aside.submit(asyncio.run, self._answer_all(openai, key, requests)).result()
+
+    async def _answer_all(self, openai: Any, key: str, requests: Sequence[Request]) -> list[Reply]:
+        wanted = self.settings
+        gate = asyncio.Semaphore(wanted.concurrency)
+        async with _Line(openai, key, wanted) as line:
+
+            async def take(place: int, request: Request) -> Reply:
+                async with gate:
+                    rng = np.random.default_rng([wanted.pause_seed, place])
+                    return await Turn(request, line.post, wanted, rng).take()
+
+            taken = await asyncio.gather(*(take(i, request) for i, request in enumerate(requests)))
+        return [self._settled(key, reply) for reply in taken]
+
+    def _settled(self, key: str, reply: Reply) -> Reply:
+        """The reply with its cost, and with an error that is short and has no key in it."""
+        error = reply.error
+        if error is not None:
+            error = _hide(key, error)  # before it is cut
+            error = error if len(error) <= _LONGEST_ERROR else f"{error[:_LONGEST_ERROR]}..."
+        return replace(reply, cost_dollars=self._cost(reply), error=error)
+
+    def _cost(self, reply: Reply) -> float | None:
+        prices = self.settings.dollars_per_million
+        prompt, completion = reply.prompt_tokens, reply.completion_tokens
+        if prices is None or prompt is None or completion is None:
+            return None
+        return (prompt * prices[0] + completion * prices[1]) / 1e6
+
+    def _key(self) -> str:
+        name = self.settings.key_variable
+        key = (os.environ.get(name, "") if self._given is None else self._given).strip()
+        if not key and self.settings.encrypted:
+            raise SettingError(f"got no key for {self.settings.base_url}; wanted one: set {name}")
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise SettingError("got a key with spaces or other than printable ASCII characters")
+        return key or NO_KEY
+
+
+class _Line:
+    """The connections to a server while a batch is under way."""
+
+    def __init__(self, openai: Any, key: str, settings: ServerSettings) -> None:
+        self._openai, self._key, self._settings = openai, key, settings
+        self._client = openai.AsyncOpenAI(
+            api_key=key,
+            base_url=settings.base_url,
+            max_retries=0,
+            timeout=settings.deadline_seconds,
+            http_client=openai.DefaultAsyncHttpxClient(
+                follow_redirects=False,
+                trust_env=settings.encrypted,  # else a proxy would see the key
+                event_hooks={"response": [_refuse]},
+            ),
+        )
+
+    async def __aenter__(self) -> _Line:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def post(self, request: Request, messages: Sequence[Message]) -> Completion:
+        """One try.
+
+        Raises:
+            Fault: it brought no text.
+        """
+        extra: dict[str, Any] = {} if request.seed is None else {"seed": request.seed}
+        if request.json_schema is not None:
+            schema = {"name": "reply", "strict": True, "schema": json.loads(request.json_schema)}
+            extra["response_format"] = {"type": "json_schema", "json_schema": schema}
+        asking = self._client.chat.completions.with_streaming_response.create(
+            model=self._settings.model,
+            messages=[{"role": message.role, "content": message.content} for message in messages],
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            extra_headers={"Accept-Encoding": "identity"},
+            **extra,
+        )
+        try:
+            async with asking as response:
+                kind = response.headers.get("content-type", "")
+                body = await _read(response.iter_bytes(), self._settings.most_bytes)
+        except Exception as error:
+            raise self._fault(error) from None
+        completion = read_completion(kind, body)
+        return replace(completion, text=_hide(self._key, completion.text))
+
+    def _fault(self, error: Exception) -> Fault:
+        """What went wrong on the way: `_refuse` and `_read` know, or the connection failed."""
+        links: list[BaseException] = [error]
+        while (cause := links[-1].__cause__) is not None:
+            links.append(cause)
+        for link in links:
+            if isinstance(link, Fault):
+                return link
+        unsent = any(type(link).__name__ in ("ConnectError", "ConnectTimeout") for link in links)
+        told = next((str(link) for link in reversed(links) if str(link)), "nothing more is known")
+        of_http = type(error).__module__.startswith("httpx")
+        return Fault(
+            f"the connection failed ({type(links[-1]).__name__}: {one_line(told)})",
+            again=of_http or isinstance(error, self._openai.APIError | OSError),
+            tokens=NONE if unsent else UNKNOWN,
+        )
+
+
+async def _refuse(response: Any) -> None:
+    """Called with each response before its body is read: raises where it is no answer."""
+    if response.status_code != 200:
+        body = bytearray()
+        async for part in response.aiter_raw():
+            body += part
+            if len(body) >= _MOST_REFUSAL_BYTES:
+                break
+        after = response.headers.get("retry-after")
+        raise read_refusal(response.status_code, after, bytes(body[:_MOST_REFUSAL_BYTES]))
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":  # a small body could become a large one
+        raise Fault(f"the answer is encoded ({one_line(encoding)}), unasked", again=False)
+
+
+async def _read(parts: Any, most: int) -> bytes:
+    body = bytearray()
+    async for part in parts:
+        body += part
+        if len(body) > most:
+            why = f"the answer is longer than {most} bytes; raise most_bytes if that can be right"
+            raise Fault(why, again=False)
+    return bytes(body)
+
+
+def _hide(key: str, said: str) -> str:
+    """What a server said, without the key, should it repeat it."""
+    if len(key) < _SHORTEST_KEY:  # no secret, and maybe a word
+        return said
+    return said.replace(key, "[key]")
+
+
+def _openai() -> Any:
+    try:
+        import openai
+    except ImportError as error:
+        raise MissingPackageError(
+            "a language server needs openai, which is not installed: "
+            "pip install 'counterpoint-rl[llm]'"
+        ) from error
+    return openai

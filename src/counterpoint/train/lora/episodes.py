@@ -1,0 +1,211 @@
+"""`play`: many episodes of a text world side by side, wave by wave. Start there.
+
+Torch stays out of here: who answers is an argument. Chance is drawn in the order of the agents'
+names, so that nothing depends on the order in which a world lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from counterpoint.arrays import Floats, Ints
+from counterpoint.errors import WorldError
+from counterpoint.speakers.speaker import Message, Request, Speaker
+from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextWorld
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an agent answered, and what its trainer wants to remember of it."""
+
+    text: str
+    handle: Any = None
+    error: str | None = None
+    """Why there is no text: the episode ends here, and the others go on."""
+
+
+class Respond(Protocol):
+    """Answers a wave of asks, in their order."""
+
+    def __call__(self, asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]: ...
+
+
+@dataclass(frozen=True)
+class Played:
+    """One batch, as it was played. Axis letters: E episodes, N decisions, K components."""
+
+    tasks: list[Task]
+    """[E] what each episode was about."""
+    said: list[tuple[Said, ...]]
+    """[E] every decision, in order."""
+    success: Floats
+    """[E] the team's success."""
+    rewards: Floats
+    """[N, K] what each decision was paid."""
+    asks: list[Ask]
+    """[N] what was asked."""
+    answers: list[Answer]
+    """[N] what was answered."""
+    columns: dict[str, Ints]
+    """Labels of the decisions, each [N]: prompt, rollout, agent (in the order of names), role,
+    turn (of the agent in its episode), and `batch`, which is 0."""
+    episode: Ints
+    """[N] the episode of each decision."""
+    errors: Sequence[str | None] = ()
+    """[E] why an episode could not be played to its end, which then has no decisions, and a
+    success that is NaN; None where it was played."""
+
+
+REPEATED = 4
+"""Words that a team of chance repeats where it writes freely."""
+
+
+def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+    """A team of chance: every word alike; where agents write freely, some words they are shown.
+
+    A team that said nothing might never be paid, and then all rewards would look the same.
+    """
+    return [Answer(str(rng.choice(ask.words)) if ask.words else _some(ask, rng)) for ask in asks]
+
+
+def _some(ask: Ask, rng: np.random.Generator) -> str:
+    shown = ask.user.split()
+    return " ".join(rng.choice(shown, REPEATED)) if shown else ""
+
+
+def asking(speaker: Speaker) -> Respond:
+    """Let a speaker answer, a language server say; what it cannot answer ends its episode."""
+
+    def respond(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+        requests = [
+            Request(
+                tuple(Message(role, content) for role, content in ask.messages),
+                ask.agent,
+                ask.words or None,
+                max_tokens=ask.most_tokens or 8,
+                seed=int(rng.integers(2**31)),
+            )
+            for ask in asks
+        ]
+        return [Answer(reply.text, reply, reply.error) for reply in speaker.answer(requests)]
+
+    return respond
+
+
+def play(
+    world: TextWorld,
+    respond: Respond,
+    rng: np.random.Generator,
+    prompts: int,
+    rollouts: int,
+) -> Played:
+    """Play `rollouts` episodes of each of `prompts` tasks.
+
+    Args:
+        world: what is played.
+        respond: who answers.
+        rng: of the tasks, the answers, and the noise on what the speaker is paid.
+        prompts: P.
+        rollouts: G; E = P x G.
+
+    Raises:
+        WorldError: an episode does not end within the world's own limit.
+    """
+    tasks = [task for task in world.tasks(rng, prompts) for _ in range(rollouts)]
+    said: list[tuple[Said, ...]] = [()] * len(tasks)
+    made: list[list[tuple[Ask, Answer]]] = [[] for _ in tasks]
+    errors: list[str | None] = [None] * len(tasks)
+    going = list(range(len(tasks)))
+    asked: dict[tuple[Task, tuple[Said, ...]], tuple[Ask, ...]] = {}  # episodes go alike
+    while going:
+        wave = []
+        for e in going:
+            met = tasks[e], said[e]
+            if met not in asked:
+                asked[met] = world.asks(*met)
+            wave += [(e, ask) for ask in asked[met]]
+        wave.sort(key=lambda one: one[1].agent)
+        answers = respond([ask for _, ask in wave], rng) if wave else []
+        before = list(said)
+        for (e, ask), answer in zip(wave, answers, strict=True):
+            if answer.error is not None:
+                errors[e] = errors[e] or f"{ask.agent}: {answer.error}"
+                continue
+            said[e] = (*said[e], world.heard(tasks[e], before[e], ask, answer.text))
+            made[e].append((ask, answer))
+        going = sorted({e for e, _ in wave if errors[e] is None})
+        if any(len(said[e]) > world.longest for e in going):
+            raise WorldError(
+                f"got more than {world.longest} decisions in an episode of '{world.name}'; "
+                "wanted an end by then"
+            )
+    for e, error in enumerate(errors):
+        if error is not None:
+            said[e], made[e] = (), []
+    return _played(world, tasks, said, made, errors, rng, rollouts)
+
+
+def _played(
+    world: TextWorld,
+    tasks: list[Task],
+    said: list[tuple[Said, ...]],
+    made: list[list[tuple[Ask, Answer]]],
+    errors: list[str | None],
+    rng: np.random.Generator,
+    rollouts: int,
+) -> Played:
+    endings = [
+        Ending(np.nan, ()) if error else world.ending(task, one)
+        for task, one, error in zip(tasks, said, errors, strict=True)
+    ]
+    names = sorted(world.agents)
+    roles = dict(zip(world.agents, world.roles, strict=True))
+    kinds = sorted(set(world.roles))
+    number = {name: i for i, name in enumerate(names)}
+    agents = [one.agent for episode in said for one in episode]
+    episode = np.repeat(np.arange(len(tasks)), [len(one) for one in said])
+    rewards = np.array([row for ending in endings for row in ending.rewards], dtype=np.float64)
+    rewards = rewards.reshape(len(agents), len(world.components))
+    columns = {
+        "prompt": episode // rollouts,
+        "rollout": episode % rollouts,
+        "agent": np.array([number[name] for name in agents], dtype=np.int64),
+        "role": np.array([kinds.index(roles[name]) for name in agents], dtype=np.int64),
+        "turn": _turns(said),
+        "batch": np.zeros(len(agents), dtype=np.int64),
+    }
+    return Played(
+        tasks=tasks,
+        said=said,
+        success=np.array([ending.success for ending in endings], dtype=np.float64),
+        rewards=_paid(world, rewards, columns["agent"] == number[world.speaker], rng),
+        asks=[ask for one in made for ask, _ in one],
+        answers=[answer for one in made for _, answer in one],
+        columns=columns,
+        episode=episode,
+        errors=errors,
+    )
+
+
+def _paid(world: TextWorld, rewards: Floats, speaks: Any, rng: np.random.Generator) -> Floats:
+    """What is really paid: the speaker's rewards scaled, shifted, and noisy."""
+    told, out = world.settings, rewards.copy()
+    out[speaks] *= told.speaker_scale
+    out[speaks, 0] += told.speaker_offset
+    if told.speaker_noise:
+        out[speaks, 0] += told.speaker_noise * rng.standard_normal(int(speaks.sum()))
+    return out
+
+
+def _turns(said: list[tuple[Said, ...]]) -> Ints:
+    found = []
+    for one in said:
+        count: dict[str, int] = {}
+        for each in one:
+            found.append(count.get(each.agent, 0))
+            count[each.agent] = found[-1] + 1
+    return np.array(found, dtype=np.int64)

@@ -1,0 +1,104 @@
+"""A judge's ranking in place of the world's reward: `JudgedRewards`.
+
+The episodes of one task are a group; the judge ranks those that went differently, and every
+decision of an episode gets the reward of its episode's rank. Success stays what it is, and nobody
+learns from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from counterpoint.arrays import Floats
+from counterpoint.errors import SettingError
+from counterpoint.judge import Candidate, Group, rank_groups
+from counterpoint.judge.catalogue import judge_and_settings
+from counterpoint.records import Episode, Event
+from counterpoint.train.lora.episodes import Played
+from counterpoint.worlds.text.world import Said
+
+
+class JudgedRewards:
+    """Ranks the episodes of each task of a batch.
+
+    Args:
+        name: of the judge.
+        told: its settings and those of what it is asked, `accuracy:.8,orders:2`.
+        goal: what the team is to do, for judges that read.
+        seed: of orders, ids and the judge's own chance.
+
+    Raises:
+        UnknownNameError, SettingError: a judge, a setting or a value that is none.
+    """
+
+    def __init__(self, name: str, told: str, goal: str, seed: int) -> None:
+        given = dict(pairs_of(told))
+        if "seed" in given:
+            raise SettingError(
+                f"got judge_set={told!r}; wanted no seed: the training's own is taken"
+            )
+        self.judge, self.settings = judge_and_settings(name, {**given, "seed": seed % 2**31})
+        self.goal = goal
+
+    def rewards(self, played: Played, update: int) -> tuple[Floats, dict[str, float]]:
+        """[N] of each decision, NaN where its group is void; and what is told of it.
+
+        Args:
+            played: a batch.
+            update: that it was played in: no two updates have the same chance.
+        """
+        prompt = np.zeros(len(played.tasks), dtype=int)
+        prompt[played.episode] = played.columns["prompt"]
+        groups, ways = [], list[dict[tuple[Said, ...], list[int]]]()
+        for p in np.unique(prompt):
+            alike: dict[tuple[Said, ...], list[int]] = {}
+            for e in np.flatnonzero(prompt == p).tolist():
+                alike.setdefault(played.said[e], []).append(e)
+            ways.append(alike)
+            task = f"{self.goal}\n{' '.join(map(str, played.tasks[next(iter(alike.values()))[0]]))}"
+            groups.append((f"{update}-{p}", task, alike))
+        ranked = [
+            Group(name, task, tuple(
+                Candidate(str(i), _episode(said), float(played.success[at].mean()))
+                for i, (said, at) in enumerate(alike.items())))
+            for name, task, alike in groups if len(alike) > 1
+        ]  # fmt: skip
+        verdicts = {v.group: v for v in rank_groups(ranked, self.judge, self.settings)}
+        by_episode = np.zeros(len(played.tasks))
+        for name, _, alike in groups:
+            if name in verdicts:
+                for i, at in enumerate(alike.values()):
+                    by_episode[at] = verdicts[name].rewards.get(str(i), np.nan)
+        void = [bool(v.void) for v in verdicts.values()]
+        trust = [v.reliability for v in verdicts.values() if v.reliability is not None]
+        return by_episode[played.episode], {
+            "judge.groups": float(len(void)),
+            "judge.void": float(np.mean(void)) if void else 0.0,
+            "judge.reliability": float(np.mean(trust)) if trust else 0.0,
+            "judge.calls": float(sum(v.calls for v in verdicts.values())),
+        }
+
+
+def pairs_of(told: str) -> Mapping[str, str]:
+    """`a:1,b:2` as a mapping.
+
+    Raises:
+        SettingError: a part without a colon.
+    """
+    found = {}
+    for part in filter(None, told.split(",")):
+        key, colon, value = part.partition(":")
+        if not colon or not key.strip():
+            raise SettingError(f"got judge_set={told!r}; wanted key:value with commas between")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _episode(said: tuple[Said, ...]) -> Episode:
+    events = tuple(
+        Event(t, one.agent, "message", one.text, (one.to,) if one.to else ())
+        for t, one in enumerate(said)
+    )
+    return Episode("", events, tuple(dict.fromkeys(one.agent for one in said)))

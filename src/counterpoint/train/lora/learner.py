@@ -1,0 +1,258 @@
+"""Train a team of language-model agents under any credit scheme. Read `LanguageLearner.update`.
+
+One update: play a group of episodes of each task, let the credit scheme turn what was paid into
+advantages, and move each agent's adapter along its policy gradient. Choices among words are taken
+and learned from in one graph (`words.py`), free text in a second pass (`writing.py`).
+
+Source: Shao et al. 2024 (GRPO, arXiv:2402.03300), section 4.1, for the group of episodes; the
+advantage is the scheme's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+
+import numpy as np
+import torch
+
+from counterpoint.arrays import Floats
+from counterpoint.credit import (
+    Credit,
+    RunningState,
+    Scheme,
+    Tally,
+    advantages,
+    catalogue,
+    plain_scheme_named,
+)
+from counterpoint.errors import SchemeError
+from counterpoint.lm.adapters import TARGETS, Adapter
+from counterpoint.lm.generate import Text, written
+from counterpoint.lm.model import LanguageModel
+from counterpoint.train.adam import Adam
+from counterpoint.train.arms import NORMALIZED_BY
+from counterpoint.train.lora.episodes import Answer, Played, any_word, play
+from counterpoint.train.lora.judged import JudgedRewards
+from counterpoint.train.lora.settings import LanguageSettings
+from counterpoint.train.lora.words import WordTeam, choose, weights_of
+from counterpoint.train.lora.writing import WritingTeam
+from counterpoint.train.machine import settle
+from counterpoint.train.tabular.learner import single_precision
+from counterpoint.worlds.text.world import Ask, TextWorld
+
+TRAINING, FRESH, PRIORS = 0, 1, 2
+"""Streams of a seed: what happens in training, in evaluation, and before either."""
+CALIBRATED = 4
+"""Batches of a team that chooses at random, over whose prompts words' priors are taken."""
+
+Look = Callable[[Played, Credit], None]
+
+
+class LanguageLearner:
+    """A team that learns: adapters, optimizers, running statistics and chance.
+
+    Args:
+        model: the frozen model.
+        world: where it plays.
+        scheme: a name in `credit.catalogue()`, or a `Scheme`.
+        settings: how it learns, nothing left to defaults.
+        seed: of the adapters, the tasks and the answers.
+        budget: updates, which is where a falling entropy weight ends.
+
+    Raises:
+        UnknownNameError: no scheme of that name.
+        SchemeError: a baseline, which no text world answers.
+        SettingError: words that the model cannot tell apart.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        world: TextWorld,
+        scheme: str | Scheme,
+        settings: LanguageSettings,
+        seed: int,
+        budget: int,
+    ) -> None:
+        settle()
+        self.model, self.world, self.settings, self.budget = model, world, settings, budget
+        self.scheme = credited_by(scheme)
+        self.agents = tuple(sorted(world.agents))
+        layers = min(settings.layers, model.depth)
+        places = model.places(TARGETS[settings.targets], layers)
+        own = self.own = {
+            name: Adapter(places, settings.rank, settings.alpha, _generator(seed, name))
+            for name in (self.agents if settings.parameters == "separate" else ("shared",))
+        }
+        """Adapters by agent, or the one that all share as `shared`."""
+        for adapter in own.values():
+            model.host(adapter)
+        self.adapters = {name: own.get(name) or own["shared"] for name in self.agents}
+        rates = settings.rates(self.agents)
+        self.adams = {name: Adam([adapter], settings.max_norm) for name, adapter in own.items()}
+        self.rates = {name: rates.get(name, settings.lr) for name in own}
+        self.words = WordTeam(model, self.adapters, model.depth - layers)
+        self.writing = WritingTeam(model, self.adapters, settings)
+        self.rng = np.random.default_rng([seed, TRAINING])
+        self.state: RunningState | None = None
+        self.tally = Tally()
+        self.updates = 0
+        self.expected: tuple[Ask, ...] = ()
+        """Choices that the last update met: the next one will, so they are computed in one pass."""
+        self.judged = (
+            JudgedRewards(settings.judge, settings.judge_set, world.summary, seed)
+            if settings.judge
+            else None
+        )
+        met = [ask for ask in met_by_chance(world, settings, seed) if ask.words]
+        for words in dict.fromkeys(ask.words for ask in met):
+            model.first_tokens(words)  # raises where two begin alike
+        if settings.calibrate:
+            self.words.calibrate(met)
+
+    @property
+    def entropy(self) -> float:
+        """The weight of the entropy bonus in the next update."""
+        first, last = self.settings.entropy, self.settings.entropy_end
+        done = min(1.0, self.updates / max(1, self.budget - 1))
+        return first if last is None else first + (last - first) * done
+
+    def update(self, look: Look | None = None) -> tuple[Played, dict[str, float]]:
+        """Play a batch and learn from it.
+
+        Args:
+            look: given the batch, and what the scheme made of it, before any adapter moves.
+
+        Returns:
+            The batch, and the mean entropy of choices in nats and the length of each gradient, in
+            the first pass.
+        """
+        self.words.forget()
+        self.words.rows_of(self.expected)
+        played = self.play(self.rng)
+        rewards, told = played.rewards, dict[str, float]()
+        if self.judged is not None:
+            rewards, told = self.judged.rewards(played, self.updates)
+            rewards = rewards[:, None]
+        if rewards.shape[1] == 1 or self.scheme.components == "sum_first":
+            rewards = rewards.sum(axis=1)
+        credit = advantages(rewards, played.columns, self.scheme, state=self.state)
+        self.state, self.tally = credit.state, self.tally + credit.tally
+        values = single_precision(credit.values, played.columns["batch"], 1)
+        if look is not None:
+            look(played, credit)
+        for turn in range(self._passes(played)):
+            for adam in self.adams.values():
+                adam.zero()
+            if turn == 0:
+                told["entropy"] = self._learn_words(played, values)
+            self._learn_texts(played, values)
+            for name, adam in self.adams.items():
+                told.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
+                adam.step(self.rates[name])
+        self.expected = tuple(dict.fromkeys(ask for ask in played.asks if ask.words))
+        self.updates += 1
+        return played, told
+
+    def play(self, rng: np.random.Generator, prompts: int = 0, rollouts: int = 0) -> Played:
+        """Episodes of the team as it is; no gradient flows unless `update` lets it."""
+        settings = self.settings
+        return play(
+            self.world,
+            self.respond,
+            rng,
+            prompts or settings.prompts,
+            rollouts or settings.rollouts,
+        )
+
+    def respond(self, asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+        """Answers to a wave of asks, in their order."""
+        found: dict[int, Answer] = {}
+        words = [i for i, ask in enumerate(asks) if ask.words]
+        if words:
+            rows = np.array(self.words.rows_of([asks[i] for i in words]))
+            taken, uniforms = np.zeros(len(rows), dtype=int), rng.random(len(rows))
+            for row in np.unique(rows):
+                here = rows == row
+                taken[here] = choose(self.words.probs[row], uniforms[here])
+            for i, row, word in zip(words, rows.tolist(), taken.tolist(), strict=True):
+                found[i] = Answer(asks[i].words[word], (row, word))
+        free = [i for i, ask in enumerate(asks) if not ask.words]
+        if free:
+            texts = self.writing.write([asks[i] for i in free], rng)
+            found |= {
+                i: Answer(written(self.model, text), text)
+                for i, text in zip(free, texts, strict=True)
+            }
+        return [found[i] for i in range(len(asks))]
+
+    def _passes(self, played: Played) -> int:
+        """Passes over a batch: choices have one, being learned from in the graph that took them."""
+        free = any(isinstance(answer.handle, Text) for answer in played.answers)
+        return self.settings.epochs if free else 1
+
+    def _learn_words(self, played: Played, values: Floats) -> float:
+        """Add the gradient of the mean of A log pi, and of the entropy; the mean entropy."""
+        taken = choices(played)
+        if not taken:
+            return 0.0
+        log_probs = self.words.log_probs
+        shape = tuple(log_probs.shape)
+        decided = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, tuple)]
+        rows, words = np.array(taken).T
+        total = len(played.answers)
+        weight = weights_of(rows, words, values[decided] / total, shape)
+        visits = np.bincount(rows, minlength=shape[0]) / total
+        entropies = -(log_probs.exp() * log_probs * (log_probs < 0)).sum(dim=1)
+        bonus = (torch.from_numpy(visits).float() * entropies).sum()
+        gain = (torch.from_numpy(weight).float() * log_probs).sum() + self.entropy * bonus
+        (-gain).backward()
+        return float(bonus.detach() / visits.sum())
+
+    def _learn_texts(self, played: Played, values: Floats) -> None:
+        """Add the gradients of the answers in free text, some rows at a time."""
+        free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
+        free.sort(key=lambda i: played.asks[i].agent)
+        for first in range(0, len(free), self.settings.rows):
+            some = free[first : first + self.settings.rows]
+            asks = [played.asks[i] for i in some]
+            texts = [played.answers[i].handle for i in some]
+            self.writing.loss(asks, texts, values[some], len(played.answers)).backward()
+
+
+def met_by_chance(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Ask]:
+    """What a team is asked that takes every word alike, in a fixed order."""
+    met: set[Ask] = set()
+    rng = np.random.default_rng([seed, PRIORS])
+    for _ in range(CALIBRATED):
+        met.update(play(world, any_word, rng, settings.prompts, settings.rollouts).asks)
+    return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+
+
+def choices(played: Played) -> list[tuple[int, int]]:
+    """(row, word) of each choice among words, in order."""
+    return [answer.handle for answer in played.answers if isinstance(answer.handle, tuple)]
+
+
+def credited_by(scheme: str | Scheme) -> Scheme:
+    """The scheme called so.
+
+    Raises:
+        UnknownNameError: none is.
+        SchemeError: a baseline, which no text world answers.
+    """
+    if isinstance(scheme, Scheme):
+        return scheme
+    if scheme in NORMALIZED_BY:
+        raise SchemeError(
+            f"got baseline '{scheme}' for a text world, which cannot answer it; "
+            f"wanted one of {', '.join(catalogue())}"
+        )
+    return plain_scheme_named(scheme)
+
+
+def _generator(seed: int, name: str) -> torch.Generator:
+    """Of an adapter's start: another one for each name, whatever the order of agents."""
+    number = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:7], "big")
+    return torch.Generator().manual_seed(number)

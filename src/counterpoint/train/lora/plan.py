@@ -1,0 +1,238 @@
+"""`LanguagePlan`: a team of language-model agents in a text world, as plain data.
+
+`loop.train_to_end` trains it; `language.LanguageLearner` is what learns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+import torch
+
+from counterpoint.arrays import Floats
+from counterpoint.credit import Credit, Tally
+from counterpoint.errors import CounterpointError, RunError, SettingError
+from counterpoint.lm.adapters import save_adapter
+from counterpoint.lm.model import TINY, open_model
+from counterpoint.runs.checkpoint import latest
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
+from counterpoint.train.loop import Row
+from counterpoint.train.lora.episodes import Played
+from counterpoint.train.lora.learner import FRESH, LanguageLearner
+from counterpoint.train.lora.probe import agent_numbers
+from counterpoint.train.lora.settings import LanguageSettings
+from counterpoint.train.lora.snapshot import capture, restore
+from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds.text.world import TextWorld
+
+
+@dataclass(frozen=True)
+class LanguagePlan:
+    """What to train, as plain data.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    world: str
+    """Name of a text world: see `make_text`."""
+    scheme: str
+    """Name of a scheme."""
+    model: str
+    """Name of the frozen model: see `open_model`."""
+    seed: int = 0
+    """Of everything: adapters, tasks, answers."""
+    budget: int = 150
+    """Updates to make."""
+    seconds: float | None = None
+    """End after so many seconds of training, if that comes first."""
+    world_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the world, by name."""
+    language: LanguageSettings = field(default_factory=LanguageSettings)
+    """How agents are built and trained."""
+    episodes: int = 256
+    """Fresh episodes in which the trained team is evaluated."""
+    axis: ClassVar[str] = "update"
+    batch_steps: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        world = self.make_world()
+        filled = self.language.filled(tiny=self.model == TINY, free=world.free)
+        filled.rates(tuple(sorted(world.agents)))
+        object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
+        for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
+            if getattr(self, name) < low:
+                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {low}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise SettingError(f"got seconds={self.seconds}; wanted a positive number")
+
+    def config(self) -> dict[str, Any]:
+        """The plan ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> LanguagePlan:
+        """The plan that `config` described.
+
+        Raises:
+            SettingError: it is none.
+        """
+        try:
+            return msgspec.convert(dict(config), cls)
+        except msgspec.ValidationError as error:
+            if isinstance(error.__cause__, CounterpointError):
+                raise error.__cause__ from None
+            raise SettingError(f"got a configuration that is no training plan ({error})") from None
+
+    def make_world(self) -> TextWorld:
+        """The world."""
+        return make_text(self.world, self.world_settings)
+
+    def learner(self) -> LanguageLearner:
+        """The untrained team."""
+        model = open_model(self.model)
+        world = self.make_world()
+        return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
+
+    def trainee(self) -> LanguageTrainee:
+        """The same, as the loop sees it."""
+        return LanguageTrainee(self, self.learner())
+
+    def paid_returns(self, by_agent: Floats) -> float | None:
+        """None: success is what counts, whatever the speaker is paid."""
+        return None
+
+    def without_return(self) -> str:
+        """Every episode of a text world ends."""
+        return "no episode was played"
+
+
+class LanguageTrainee:
+    """A team of language-model agents, as the loop sees it."""
+
+    continuous = False
+
+    def __init__(self, plan: LanguagePlan, learner: LanguageLearner) -> None:
+        self.plan, self.learner = plan, learner
+        self.agents, self.references = learner.agents, learner.world.references
+        self.between_checkpoints = 1 if learner.world.free else WORD_UPDATES
+
+    @property
+    def steps(self) -> int:
+        """Updates made so far."""
+        return self.learner.updates
+
+    @property
+    def tally(self) -> Tally:
+        """Edge cases that normalization met."""
+        return self.learner.tally
+
+    def update(self, run: RunDirectory | None) -> tuple[Row, dict[str, Any] | None, Row | None]:
+        """One update of the learner; its episodes go to the run, those that are alike once."""
+        learner, every = self.learner, self.learner.settings.diagnose_every
+        measured = None
+
+        def look(played: Played, credit: Credit) -> None:
+            nonlocal measured
+            measured = agent_numbers(learner, played, credit)
+
+        due = every > 0 and learner.updates % every == 0
+        played, told = learner.update(look if due else None)
+        row: Row = {
+            "step": learner.updates,
+            "update": learner.updates,
+            "episodes": len(played.tasks),
+            "return": float(played.success.mean()),
+            "paid": float(played.rewards.sum(axis=-1).mean()),
+            **told,
+        }
+        if run is not None:
+            run.log({"step": learner.updates, "episodes": recorded(played)}, EPISODES)
+        if measured is None:
+            return row, None, None
+        return row, dict(zip(self.agents, measured[0], strict=True)), measured[1]
+
+    def evaluate(self, asked_to_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
+        """Success in fresh episodes."""
+        learner, settings = self.learner, self.learner.settings
+        rng = np.random.default_rng([self.plan.seed, FRESH])
+        found: list[Floats] = []
+        with torch.no_grad():
+            learner.words.forget()
+            while sum(map(len, found)) < self.plan.episodes:
+                if asked_to_stop():
+                    return None
+                found.append(learner.play(rng, settings.prompts, settings.rollouts).success)
+        returns = np.concatenate(found)[: self.plan.episodes]
+        return returns, np.zeros((len(returns), 0))
+
+    def capture(self) -> Snapshot:
+        """Everything that decides what the learner does next."""
+        return capture(self.learner)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on where `capture` was called."""
+        restore(self.learner, snapshot)
+
+    def leave(self, run: RunDirectory) -> None:
+        """The adapters in peft's format, a folder for each: `adapters/AGENT`."""
+        model = self.learner.model
+        last = model.prompt((("user", ""),))[-1]
+        for name, adapter in self.learner.own.items():
+            save_adapter(adapter, run.path / ADAPTERS / name, model.name, last)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+ADAPTERS = "adapters"
+
+
+WORD_UPDATES = 10
+"""Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
+
+
+def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
+    """The plan of a run, its team at the newest intact checkpoint, and the updates made by then.
+
+    Raises:
+        RunError: there is no run, it is none of language models, or it has no checkpoint.
+        CounterpointError: what it needs is not here.
+    """
+    config = read_run(path)["config"]
+    if axis_of(config) != "update":
+        raise RunError(f"got {path}, whose agents do not speak; wanted a run in a text world")
+    found = latest(path / CHECKPOINTS)
+    if found.snapshot is None:
+        raise RunError(f"got {path}, which has no intact checkpoint; train on: counterpoint resume")
+    plan = LanguagePlan.from_config(config)
+    learner = plan.learner()
+    restore(learner, found.snapshot)
+    return plan, learner, learner.updates
+
+
+def recorded(played: Played) -> list[dict[str, Any]]:
+    """The episodes of a batch as events, ready for JSON; `count` says how many went alike."""
+    alike: Counter[Any] = Counter()
+    for task, said, success in zip(played.tasks, played.said, played.success.tolist(), strict=True):
+        alike[task, said, success] += 1
+    return [
+        {
+            "task": list(task),
+            "count": count,
+            "success": success,
+            "events": [
+                {"t": t, "agent": one.agent, "to": one.to, "text": one.text}
+                for t, one in enumerate(said)
+            ],
+        }
+        for (task, said, success), count in alike.items()
+    ]

@@ -1,0 +1,184 @@
+"""What one update says of each agent of a language team. Start with `agent_numbers`.
+
+The gradient of choices is taken with respect to the logits of the agent's words, one number for
+each prompt and word: that of the adapter is a linear image of it. It costs nothing, so it is
+measured in every update. The gradient of free text is that of the adapter itself, in one more
+backward pass for each micro-batch. Both are of the mean of A log pi: the entropy bonus and the
+divergence from the bare model are left aside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from counterpoint.arrays import Floats, Ints
+from counterpoint.credit import Credit, Scheme
+from counterpoint.credit.segments import segment_sum
+from counterpoint.diagnose import gradient_statistics
+from counterpoint.diagnose.evidence import (
+    Evidence,
+    bonus_noise,
+    family,
+    heard_noise,
+    signal_power,
+    to_numbers,
+    z_scores,
+)
+from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
+from counterpoint.diagnose.updates import UpdateNumbers
+from counterpoint.lm.generate import Text
+from counterpoint.train.lora.episodes import Played
+from counterpoint.train.lora.learner import LanguageLearner
+
+MICRO_BATCHES = 8
+"""Into which the episodes of each task are split: rollout g goes to micro-batch g mod 8."""
+
+Numbers = dict[str, float | list[float] | None]
+
+
+def agent_numbers(
+    learner: LanguageLearner, played: Played, credit: Credit
+) -> tuple[list[Numbers], Numbers]:
+    """What one update says of each agent, and of the team, before any adapter moves.
+
+    Returns:
+        For each agent: snr, cosine (both with `_low` and `_high`), share, norm, norm_inflation,
+        inflation, signal_share, dead_rate, net_mass, spike_rate, entropy (nats a decision),
+        participation (share of the episodes in which it decides); None where undefined; and the
+        evidence of `kept.*` where all decisions are choices: each [V] over the scheme and what it
+        is held against. Free text has none: each candidate would cost a backward pass. For the
+        team: participation_ratio and effective_rank.
+    """
+    agents, columns = len(learner.agents), played.columns
+    part = columns["rollout"] % MICRO_BATCHES
+    choices = _of_choices(learner, played, credit.values, part)
+    micro = np.concatenate([choices, _of_texts(learner, played, credit, part)], axis=2)
+    decided = np.zeros((MICRO_BATCHES, agents))
+    np.add.at(decided, (part, columns["agent"]), 1)
+    divided = int(columns["rollout"].max(initial=0)) + 1 >= MICRO_BATCHES
+    measured = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
+    told: dict[str, Floats] = {}
+    for name, values in vars(gradient_statistics(micro)).items():
+        known = measured if name.startswith(("snr", "cosine")) else divided
+        told[name] = np.where(known, values, np.nan)
+    given = played.rewards.sum(axis=-1)
+    numbers = UpdateNumbers(learner.scheme, 1, agents).of(columns, given, credit.values)
+    told |= {name: values[0] for name, values in numbers.items()}
+    if learner.scheme.scale == "none" and learner.settings.parameters == "separate":
+        # nothing is shared by agents with an adapter each
+        told |= dict.fromkeys(("norm_inflation", "signal_share"), np.full(agents, np.nan))
+    told["entropy"] = _entropies(learner, played)
+    present = np.zeros((len(played.tasks), agents), dtype=bool)
+    present[played.episode, columns["agent"]] = True
+    told["participation"] = present.mean(axis=0)
+    by_agent: list[Numbers] = [
+        {name: _plain(values[k]) for name, values in told.items() if values.ndim}
+        for k in range(agents)
+    ]
+    if divided and not any(isinstance(answer.handle, Text) for answer in played.answers):
+        evidence = choice_evidence(learner, played, credit, part)
+        for k in np.flatnonzero(measured):
+            by_agent[k] |= to_numbers(evidence, int(k))
+    return by_agent, {name: _plain(values) for name, values in told.items() if not values.ndim}
+
+
+def choice_evidence(
+    learner: LanguageLearner, played: Played, credit: Credit, part: Ints
+) -> Evidence:
+    """Signal and noise [V, A] of choices under the scheme and under other statistics.
+
+    The probabilities of words are known, so that the noise is exact given the advantages.
+    """
+    agents, columns = len(learner.agents), played.columns
+    agent, given = columns["agent"], _summed(played.rewards, learner.scheme)
+    others = family(learner.scheme, prompts=bool(np.ptp(columns["prompt"])))
+    every = [credit.values, *(z_scores(given, columns, by) for by in others)]
+    rows = np.array([answer.handle[0] for answer in played.answers], dtype=int)
+    random = np.array([1.0 - (np.asarray(p) ** 2).sum() for p in learner.words.probs])[rows]
+    count = np.maximum(np.bincount(agent, minlength=agents), 1)
+    parts = []
+    for values in every:
+        weight = values * MICRO_BATCHES / len(values)
+        noise = segment_sum(weight**2 * random, agent, agents) / MICRO_BATCHES
+        square = segment_sum(values**2, agent, agents) / count
+        competing = heard_noise(noise, learner.settings.parameters == "shared")
+        competing = competing + bonus_noise(noise, square, learner.entropy)
+        parts.append((signal_power(_of_choices(learner, played, values, part)), noise, competing))
+    signal, noise, competing = (np.stack(values) for values in zip(*parts, strict=True))
+    return Evidence(signal, noise, competing, signal)
+
+
+def _summed(rewards: Floats, scheme: Scheme) -> Floats:
+    """[N] weighted sum of the components that are there; NaN where none is."""
+    weights = np.ones(rewards.shape[1]) if scheme.weights is None else np.array(scheme.weights)
+    total = np.nansum(rewards * weights, axis=-1)
+    return np.where(np.isnan(rewards).all(axis=-1), np.nan, total)
+
+
+def _of_choices(learner: LanguageLearner, played: Played, given: Floats, part: Ints) -> Floats:
+    """[M, A, U x W] gradient of the mean of A log pi with respect to the logits of choices, for
+    advantages `given` [N]."""
+    agents, agent = len(learner.agents), played.columns["agent"]
+    handles = [answer.handle for answer in played.answers]
+    chosen = np.array([i for i, one in enumerate(handles) if isinstance(one, tuple)], dtype=int)
+    if not len(chosen):
+        return np.zeros((MICRO_BATCHES, agents, 0))
+    rows, words = np.array([handles[i] for i in chosen]).T
+    probs = np.zeros((len(learner.words.probs), max(map(len, learner.words.probs))))
+    for row, values in enumerate(learner.words.probs):
+        probs[row, : len(values)] = values
+    shape = (MICRO_BATCHES, agents, *probs.shape)
+    place = np.ravel_multi_index((part[chosen], agent[chosen], rows, words), shape)
+    values = given[chosen] * MICRO_BATCHES / len(handles)
+    weight = segment_sum(values, place, int(np.prod(shape))).reshape(shape)
+    gradient = weight - weight.sum(axis=-1, keepdims=True) * probs
+    return np.asarray(gradient.reshape(MICRO_BATCHES, agents, -1))
+
+
+def _of_texts(learner: LanguageLearner, played: Played, credit: Credit, part: Ints) -> Floats:
+    """[M, A, D] gradient of free text with respect to each agent's adapter."""
+    agents, agent = len(learner.agents), played.columns["agent"]
+    free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
+    if not free:
+        return np.zeros((MICRO_BATCHES, agents, 0))
+    adapters = [learner.adapters[name] for name in learner.agents]
+    own = len({id(adapter) for adapter in adapters}) > 1
+    sizes = [sum(x.numel() for x in adapter.parameters()) for adapter in adapters]
+    starts = np.cumsum([0, *sizes]) if own else np.zeros(agents + 1, dtype=int)
+    out = np.zeros((MICRO_BATCHES, agents, sum(sizes) if own else sizes[0]), dtype=np.float32)
+    for m in range(MICRO_BATCHES):
+        for k in range(agents):
+            some = [i for i in free if part[i] == m and agent[i] == k]
+            if some:
+                loss = learner.writing.loss(
+                    [played.asks[i] for i in some],
+                    [played.answers[i].handle for i in some],
+                    credit.values[some] * MICRO_BATCHES,
+                    len(played.answers),
+                    kl=False,
+                )
+                grads = torch.autograd.grad(-loss, list(adapters[k].parameters()))
+                flat = torch.cat([grad.flatten() for grad in grads]).numpy()
+                out[m, k, starts[k] : starts[k] + sizes[k]] = flat
+    return out
+
+
+def _entropies(learner: LanguageLearner, played: Played) -> Floats:
+    """[A] mean entropy of each agent's decisions, in nats: of choices exactly, of text estimated
+    by minus the log-probability of what was written."""
+    total, count = np.zeros(len(learner.agents)), np.zeros(len(learner.agents))
+    entropies = learner.words.entropies
+    for answer, agent in zip(played.answers, played.columns["agent"], strict=True):
+        if isinstance(answer.handle, Text):
+            total[agent] -= answer.handle.log_probs.sum()
+        else:
+            total[agent] += entropies[answer.handle[0]]
+        count[agent] += 1
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _plain(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,133 @@
+"""`LanguageSettings`: how a team of language-model agents is built and trained, on two cores.
+
+Learning rate and entropy were swept for each model: the table is in
+docs/discussion/language-results.md. Settings of the world stand in the world's own class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from counterpoint.errors import SettingError
+from counterpoint.settings import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSettings:
+    """What a training of language-model agents can be told.
+
+    Raises:
+        SettingError: a value out of its range.
+    """
+
+    parameters: Literal["separate", "shared"] = "separate"
+    """An adapter for each agent, or one for all."""
+    rank: int = 8
+    """Rank of an adapter's changes."""
+    alpha: float = 16.0
+    """Scale of an adapter's changes: alpha / rank is their factor."""
+    targets: Literal["default", "attention", "all"] = "default"
+    """What adapters change in a layer: queries and values, or every linear map. By default all of
+    the tiny model's, and the attention of any other."""
+    layers: int = 0
+    """The last so many layers have adapters; 0 takes 2 of the tiny model's 3, and 10 of any
+    other's."""
+    prompts: int = 8
+    """Tasks in a batch."""
+    rollouts: int = 0
+    """Episodes of each task in a batch; 0 takes 32, or 8 where agents write freely."""
+    lr: float = 0.0
+    """Learning rate of Adam; 0 takes 0.003 for the tiny model, and 0.005 for any other."""
+    lr_of: str = ""
+    """Learning rates of single agents, `speaker:0.003,listener:0.001`; `lr` for the others."""
+    entropy: float = 0.2
+    """Weight of the entropy bonus on choices among words, in nats."""
+    entropy_end: float | None = 0.02
+    """Weight that it reaches, in a straight line, at the end of the budget; none leaves it."""
+    max_norm: float = 1.0
+    """Largest norm of each adapter's gradient."""
+    calibrate: bool = True
+    """Whether a word's prior is taken out: its mean log-probability over the world's prompts."""
+    temperature: float = 0.7
+    """Of free text."""
+    epochs: int = 1
+    """Passes over each batch of free text; choices among words always have one."""
+    clip: float = 0.2
+    """How far the ratio of a token's probabilities may move in one update (PPO)."""
+    kl: float = 0.0
+    """Weight of the divergence from the bare model, in nats a token, on free text."""
+    rows: int = 16
+    """Free texts that are in one pass; gradients add up over passes."""
+    diagnose_every: int = 1
+    """Updates between measurements of each agent's gradient; 0 never measures."""
+    judge: str = ""
+    """Who ranks the episodes of each task; the ranks are the reward, in place of the world's."""
+    judge_set: str = ""
+    """Settings of the judge and of what it is asked, `accuracy:.8,canaries:none`."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("rank", 1, 1024), ("alpha", 0.0, 1e6), ("layers", 0, 1024), ("prompts", 1, 65536),
+            ("rollouts", 0, 65536), ("lr", 0.0, 1e3), ("entropy", 0.0, 1e6), ("clip", 0.0, 1e6),
+            ("temperature", 1e-3, 1e3), ("epochs", 1, 1000), ("kl", 0.0, 1e6), ("rows", 1, 65536),
+            ("diagnose_every", 0, 1_000_000),
+        ):  # fmt: skip
+            require(name, getattr(self, name), low, high)
+        if not 0 < self.max_norm <= 1e9:
+            raise SettingError(f"got max_norm={self.max_norm}; wanted a number above 0, up to 1e9")
+        if self.entropy_end is not None:
+            require("entropy_end", self.entropy_end, 0.0, 1e6)
+        for name, wanted in CHOICES.items():
+            if getattr(self, name) not in wanted:
+                raise SettingError(
+                    f"got {name}={getattr(self, name)!r}; wanted one of {', '.join(wanted)}"
+                )
+
+    def filled(self, *, tiny: bool, free: bool) -> LanguageSettings:
+        """The settings with everything that stands for a default replaced by it.
+
+        Args:
+            tiny: whether the model is the tiny one.
+            free: whether agents write freely in the world.
+        """
+        told: dict[str, Any] = {
+            "targets": "all" if tiny else "attention",
+            "layers": TINY_LAYERS if tiny else 10,
+            "rollouts": 8 if free else 32,
+            "lr": 0.003 if tiny else 0.005,
+        }
+        unsaid = [n for n in told if getattr(self, n) in (0, "default")]
+        return replace(self, **{name: told[name] for name in unsaid})
+
+    def rates(self, agents: tuple[str, ...]) -> Mapping[str, float]:
+        """The learning rate of each agent.
+
+        Raises:
+            SettingError: `lr_of` names no agent, or no number, or all agents share parameters.
+        """
+        if self.lr_of and self.parameters == "shared":
+            raise SettingError(
+                f"got lr_of={self.lr_of!r} and parameters='shared', where all learn at one rate; "
+                "wanted parameters=separate, or lr"
+            )
+        found = dict.fromkeys(agents, self.lr)
+        for pair in filter(None, self.lr_of.split(",")):
+            name, _, value = pair.strip().partition(":")
+            try:
+                rate = float(value)
+            except ValueError:
+                rate = -1.0
+            if name not in found or not 0 <= rate <= 1e3:
+                raise SettingError(
+                    f"got lr_of={self.lr_of!r}; wanted agent:rate with commas between, agents "
+                    f"among {', '.join(agents)}, rates from 0 to 1000"
+                )
+            found[name] = rate
+        return found
+
+
+TINY_LAYERS = 2
+"""Layers of the tiny model that have adapters: what the first one makes of a prompt is kept."""
+CHOICES = {"parameters": ("separate", "shared"), "targets": ("default", "attention", "all")}

@@ -1,0 +1,162 @@
+"""Choices among words, at the price of one token a prompt. Start with `WordTeam.rows_of`.
+
+Three things make this fast, and none of them changes a number: only the legal words' rows of the
+unembedding are computed; every different prompt is run once however many episodes meet it, and the
+batch is sampled from inside the graph, so that an update is exactly on-policy; and what the bare
+model makes of a prompt is kept, since adapters act from its last token on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from counterpoint.arrays import Floats
+from counterpoint.lm.adapters import Adapter
+from counterpoint.lm.model import LanguageModel, Memory, Prefix
+from counterpoint.worlds.text.world import Ask
+
+REMEMBERED = 8
+"""Sets of prompts whose joined keys and values are kept."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A prompt that ends in a choice among words, as the bare model read it."""
+
+    prefix: Prefix
+    hidden: Tensor
+    """[1, D] its last token, below the first layer with adapters."""
+    tokens: tuple[int, ...]
+    """[W] the first token of each word."""
+
+
+class WordTeam:
+    """Agents that choose words.
+
+    Args:
+        model: the frozen model.
+        adapters: of each agent.
+        first: the first layer that has adapters.
+    """
+
+    def __init__(self, model: LanguageModel, adapters: Mapping[str, Adapter], first: int) -> None:
+        self.model, self.adapters, self.first = model, adapters, first
+        self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
+        """What is subtracted from the words' logits, by agent and words: of all that it has chosen
+        among, 0 where nothing was taken out."""
+        self._read: dict[Ask, Read] = {}
+        self._memories: dict[tuple[Ask, ...], Memory] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a new update: what was computed with the old weights is dropped."""
+        self.rows: dict[Ask, int] = {}
+        """Which row of `log_probs` is whose."""
+        self.parts: list[Tensor] = []
+        self.probs: list[Floats] = []
+        """[U][W] what each row's words are taken with."""
+
+    @property
+    def entropies(self) -> Floats:
+        """[U] of each row, in nats."""
+        return np.array([-(p[p > 0] * np.log(p[p > 0])).sum() for p in self.probs])
+
+    @property
+    def log_probs(self) -> Tensor:
+        """[U, W] of every prompt met since `forget`, with its graph; 0 behind a prompt's words."""
+        widest = max(part.shape[1] for part in self.parts)
+        pad = torch.nn.functional.pad
+        return torch.cat([pad(part, (0, widest - part.shape[1])) for part in self.parts])
+
+    def rows_of(self, asks: Sequence[Ask]) -> list[int]:
+        """The row of each ask; those not met yet are computed, all in one pass."""
+        new = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
+        if new:
+            # One run of rows for each adapter, and one order for the same prompts every time.
+            new.sort(key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
+            logits = self.logits(new)
+            words = [len(ask.words) for ask in new]
+            legal = torch.arange(logits.shape[1]) < torch.tensor(words)[:, None]
+            found = torch.log_softmax(logits.masked_fill(~legal, -torch.inf), dim=1)
+            self.parts.append(found.masked_fill(~legal, 0.0))
+            exact = found.detach().double().exp().numpy()
+            for ask, row in zip(new, exact, strict=True):
+                self.priors.setdefault((ask.agent, ask.words), torch.zeros(len(ask.words)))
+                self.rows[ask] = len(self.probs)
+                self.probs.append(row[: len(ask.words)] / row.sum())
+        return [self.rows[ask] for ask in asks]
+
+    def logits(self, asks: Sequence[Ask], *, adapted: bool = True) -> Tensor:
+        """[U, W] of the words, prior subtracted; 0 behind a prompt's words.
+
+        Args:
+            asks: different ones, those of an agent one after the other.
+            adapted: whether adapters act; else what the bare model says, priors left in.
+        """
+        reads = [self.read(ask) for ask in asks]
+        memory = self._memory(tuple(asks), reads)
+        hidden = torch.stack([read.hidden for read in reads])
+        with self.model.adapted([self.adapters[ask.agent] for ask in asks] if adapted else []):
+            out = self.model.extend(hidden, memory, self.first)[:, 0]
+        widest = max(len(read.tokens) for read in reads)
+        tokens = torch.tensor([r.tokens + r.tokens[:1] * (widest - len(r.tokens)) for r in reads])
+        found = (self.model.unembedding[tokens] @ out[:, :, None])[..., 0].float()
+        return found - self._prior(asks, widest) if adapted else found
+
+    def read(self, ask: Ask) -> Read:
+        """The prompt of an ask, read once and for all."""
+        if ask not in self._read:
+            model = self.model
+            prefix = model.read(ask.messages)
+            with torch.no_grad():
+                x = model.embed(torch.tensor([[prefix.last]]))
+                hidden = model.extend(x, Memory([prefix]), 0, self.first)[0]
+            self._read[ask] = Read(prefix, hidden, model.first_tokens(ask.words))
+        return self._read[ask]
+
+    def calibrate(self, asks: Sequence[Ask]) -> None:
+        """Take each word's mean log-probability over `asks` out of what its agent says."""
+        groups: dict[tuple[str, tuple[str, ...]], list[Ask]] = {}
+        for ask in dict.fromkeys(asks):
+            groups.setdefault((ask.agent, ask.words), []).append(ask)
+        with torch.no_grad():
+            for key, members in groups.items():
+                each = [self.logits([ask], adapted=False) for ask in members]
+                self.priors[key] = torch.log_softmax(torch.cat(each), dim=1).mean(dim=0)
+
+    def _prior(self, asks: Sequence[Ask], widest: int) -> Tensor:
+        out = torch.zeros(len(asks), widest)
+        for row, ask in enumerate(asks):
+            prior = self.priors.get((ask.agent, ask.words))
+            if prior is not None:
+                out[row, : len(prior)] = prior
+        return out
+
+    def _memory(self, asks: tuple[Ask, ...], reads: list[Read]) -> Memory:
+        if asks not in self._memories:
+            while len(self._memories) >= REMEMBERED:
+                del self._memories[next(iter(self._memories))]
+            self._memories[asks] = Memory([read.prefix for read in reads], first=self.first)
+        return self._memories[asks]
+
+
+def choose(probs: Floats, uniforms: Any) -> Any:
+    """The words at some quantiles: the same uniform, the same place in the distribution."""
+    found = np.searchsorted(probs.cumsum(), uniforms, side="right")
+    return np.minimum(found, len(probs) - 1)
+
+
+def weights_of(
+    rows: NDArray[np.int64], words: NDArray[np.int64], values: Floats, shape: tuple[int, int]
+) -> Floats:
+    """[U, W] the sum of `values` [N] over the decisions that took a word at a prompt."""
+    out = np.zeros(shape)
+    np.add.at(out, (rows, words), values)
+    return out

@@ -1,0 +1,258 @@
+"""Playing: T steps of every copy under the present policies, written down agent by agent.
+
+Start with `Player.play`. A `Batch` is agent-major and time-major, [A, T, E, ...], so that the
+agents of one network are slices of it. Chance is one NumPy generator for all actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.errors import WorldError
+from counterpoint.train.ppo.networks import Policy, TeamNetworks, memory_of
+from counterpoint.train.ppo.settings import PolicySettings
+from counterpoint.worlds.sequential.world import Captured, Singles, Step, StepWorld, View
+
+
+@dataclass
+class Batch:
+    """T steps of E copies; entries of agents that did not decide mean nothing."""
+
+    seen: Singles
+    """[A, T+1, E, D] observations, those after the last step too."""
+    state: Singles
+    """[T+1, E, Z] what a centralized critic sees."""
+    active: Bools
+    """[A, T+1, E] whether the agent decided."""
+    legal: Bools | None
+    """[A, T, E, M] legal actions, or None where they never change."""
+    action: NDArray[Any]
+    """[A, T, E] actions taken, or [A, T, E, U] before they were put within bounds."""
+    log_prob: Singles
+    """[A, T, E] log-probability, or density, of the action when it was taken."""
+    probs: Singles | None
+    """[A, T, E, M] probabilities of all actions, where somebody asks for them."""
+    reward: Floats
+    """[A, T, E] what agents were paid."""
+    own: Floats
+    """[A, T, E] the world's own rewards."""
+    components: Floats | None
+    """[A, T, E, K] parts of the reward, where there are several."""
+    terminated: Bools
+    """[A, T, E] whether the agent's episode ended here for good."""
+    ended: Bools
+    """[T, E] whether the episode ended with this step."""
+    starts: Bools
+    """[T+1, E] whether the step is the first of an episode."""
+    last: dict[int, View]
+    """What was seen last at the steps at which an episode ended: step to view."""
+    hidden: Singles
+    """[A, E, H] what the actors remembered before the first step."""
+    episode: NDArray[np.int64]
+    """[T, E] number of the episode of its copy, counted from the start of the training."""
+    clock: NDArray[np.int64]
+    """[T, E] step of the episode."""
+    returns: Floats
+    """[R] returns of the episodes that ended in this batch, in the world's own unit."""
+    by_agent: Floats
+    """[R, A] the agents' parts in them."""
+    finished: Ints
+    """[R] their copies."""
+
+
+class Player:
+    """Holds what goes on between batches: the view, memories, and the running returns."""
+
+    def __init__(
+        self, world: StepWorld, settings: PolicySettings, seed: int, *, probs: bool = False
+    ) -> None:
+        self.world, self.settings, self.probs = world, settings, probs
+        self.rng = np.random.default_rng([seed, 2])
+        self.steps = settings.steps
+        self.view = world.reset()
+        e, a = world.copies, len(world.agents)
+        self.first = np.ones(e, dtype=bool)
+        self.running, self.episode, self.clock = np.zeros(e), np.zeros(e, int), np.zeros(e, int)
+        self.by_agent = np.zeros((e, a))
+        size = settings.hidden if settings.memory == "gru" else 0
+        self.hidden: Singles = np.zeros((a, e, size), dtype=np.float32)
+
+    def play(self, team: TeamNetworks, steps: int | None = None) -> Batch:
+        """The next T steps of every copy.
+
+        Raises:
+            WorldError: a reward or an observation is not finite.
+        """
+        world, t = self.world, steps or self.steps
+        batch = self._empty(t)
+        returns, finished = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+        by_agent = [self.by_agent[:0].copy()]
+        for i in range(t):
+            self._look(batch, i)
+            actions = self._act(team, batch, i)
+            done = world.step(actions)
+            self._write(batch, i, done)
+            self.running += done.own.sum(axis=-1)
+            self.by_agent += done.own
+            self.clock += 1
+            self.view, self.first = done.view, done.ended
+            if done.ended.any():
+                batch.last[i] = done.last
+                returns.append(self.running[done.ended])
+                by_agent.append(self.by_agent[done.ended])
+                finished.append(np.flatnonzero(done.ended))
+                self.running[done.ended], self.clock[done.ended] = 0.0, 0
+                self.by_agent[done.ended] = 0.0
+                self.episode[done.ended] += 1
+        self._look(batch, t)
+        batch.returns, batch.finished = np.concatenate(returns), np.concatenate(finished)
+        batch.by_agent = np.concatenate(by_agent)
+        self._refuse_what_is_not_finite(batch)
+        return batch
+
+    def _refuse_what_is_not_finite(self, batch: Batch) -> None:
+        """One such number would be in every weight after the next update."""
+        for what, said in (("rewards", batch.reward), ("observations", batch.seen)):
+            finite = np.isfinite(said)
+            if not finite.all():
+                agent = self.world.agents[int(np.argwhere(~finite)[0][0])]
+                raise WorldError(
+                    f"got {what} of {agent} that are not finite from world '{self.world.name}'; "
+                    "wanted numbers to learn from: look for a division by zero in the world"
+                )
+
+    def _empty(self, t: int) -> Batch:
+        world, view = self.world, self.view
+        e, a, seen = world.copies, len(world.agents), view.seen.shape[-1]
+        continuous = world.actions[0].continuous
+        most = max(kind.size for kind in world.actions)
+        return Batch(
+            seen=np.empty((a, t + 1, e, seen), dtype=np.float32),
+            state=np.empty((t + 1, e, world.state_size), dtype=np.float32),
+            active=np.empty((a, t + 1, e), dtype=bool),
+            legal=None if view.legal is None else np.empty((a, t, e, most), dtype=bool),
+            action=np.empty((a, t, e, most), np.float32)
+            if continuous
+            else np.empty((a, t, e), int),
+            log_prob=np.empty((a, t, e), dtype=np.float32),
+            probs=np.empty((a, t, e, most), dtype=np.float32) if self.probs else None,
+            reward=np.empty((a, t, e)),
+            own=np.empty((a, t, e)),
+            components=None
+            if len(world.components) == 1
+            else np.empty((a, t, e, len(world.components))),
+            terminated=np.empty((a, t, e), dtype=bool),
+            ended=np.empty((t, e), dtype=bool),
+            starts=np.empty((t + 1, e), dtype=bool),
+            last={},
+            hidden=self.hidden.copy(),
+            episode=np.empty((t, e), dtype=np.int64),
+            clock=np.empty((t, e), dtype=np.int64),
+            returns=np.zeros(0),
+            by_agent=np.zeros((0, a)),
+            finished=np.zeros(0, dtype=np.int64),
+        )
+
+    def _look(self, batch: Batch, i: int) -> None:
+        view = self.view
+        batch.seen[:, i] = view.seen.swapaxes(0, 1)
+        batch.state[i] = view.state
+        batch.active[:, i] = view.active.T
+        batch.starts[i] = self.first
+        if i < len(batch.ended):
+            batch.episode[i], batch.clock[i] = self.episode, self.clock
+            if batch.legal is not None and view.legal is not None:
+                batch.legal[:, i] = view.legal.swapaxes(0, 1)
+
+    def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
+        """Actions [E, A] or [E, A, U] as the world takes them."""
+        world, chance = self.world, self._chance(batch.action.shape)
+        keep = torch.from_numpy(~self.first).float()
+        with torch.inference_mode():
+            for policy, whose in zip(team.actors, team.sets, strict=True):
+                m = whose.rows
+                seen = torch.from_numpy(batch.seen[m, i, :, None])
+                legal = None
+                if batch.legal is not None:
+                    legal = torch.from_numpy(batch.legal[m, i, :, None])
+                hidden = memory_of(self.hidden, whose)
+                out, remembered = policy.respond(
+                    policy.inputs(seen), hidden, keep.expand(len(seen), -1)[..., None], legal
+                )
+                if remembered is not None:
+                    self.hidden[m] = remembered[:, :, 0].numpy()
+                choose(policy, out[:, :, 0], chance[m], batch, m, i)
+        if not world.actions[0].continuous:
+            return batch.action[:, i].T
+        return within_bounds(world, batch.action[:, i].swapaxes(0, 1))
+
+    def _chance(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """[A, E] uniforms, or [A, E, U] normals, for one step."""
+        a, _, e, *rest = shape
+        if rest:
+            return self.rng.standard_normal((a, e, *rest), dtype=np.float32)
+        return self.rng.random((a, e), dtype=np.float32)
+
+    def _write(self, batch: Batch, i: int, done: Step) -> None:
+        batch.reward[:, i], batch.own[:, i] = done.reward.T, done.own.T
+        batch.terminated[:, i], batch.ended[i] = done.terminated.T, done.ended
+        if batch.components is not None and done.components is not None:
+            batch.components[:, i] = done.components.swapaxes(0, 1)
+
+    def capture(self) -> Captured:
+        """Everything that decides what is played next, the world included."""
+        arrays, facts = self.world.capture()
+        mine = {
+            "first": self.first, "running": self.running, "by_agent": self.by_agent,
+            "episode": self.episode, "clock": self.clock, "hidden": self.hidden,
+        }  # fmt: skip
+        found = {f"world.{name}": array for name, array in arrays.items()}
+        found |= {f"player.{name}": array.copy() for name, array in mine.items()}
+        return found, {"world": facts, "actions": self.rng.bit_generator.state}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Go on where `capture` was called."""
+        mine = {n.partition(".")[2]: v for n, v in arrays.items() if n.startswith("player.")}
+        for name, array in mine.items():
+            setattr(self, name, array.copy())
+        theirs = {n.partition(".")[2]: v for n, v in arrays.items() if n.startswith("world.")}
+        self.view = self.world.restore(theirs, facts["world"])
+        self.rng.bit_generator.state = facts["actions"]
+
+
+def choose(policy: Policy, out: Tensor, chance: NDArray[Any], batch: Batch, m: Any, i: int) -> None:
+    """Draw the actions of one set's agents at step `i` from what its network says [A, E, M]."""
+    if policy.continuous:
+        action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance)
+        batch.action[m, i] = action.numpy()
+        density, _ = policy.log_density(out[:, :, None], action[:, :, None])
+        batch.log_prob[m, i] = density[:, :, 0].numpy()
+        return
+    weights: Singles = out.numpy()
+    weights -= weights.max(axis=-1, keepdims=True)
+    np.exp(weights, out=weights)
+    total = weights.cumsum(axis=-1)
+    choice = (total[..., :-1] <= chance[..., None] * total[..., -1:]).sum(axis=-1)
+    agent, copy = np.ogrid[: choice.shape[0], : choice.shape[1]]
+    batch.action[m, i] = choice
+    batch.log_prob[m, i] = np.log(weights[agent, copy, choice] / total[..., -1])
+    if batch.probs is not None:
+        batch.probs[m, i] = weights / total[..., -1:]
+
+
+def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:
+    """Actions [E, A, U] within each agent's bounds, from raw ones of which -1 to 1 fill them."""
+    out = np.zeros(raw.shape)
+    for k, kind in enumerate(world.actions):
+        low, high = np.array(kind.low), np.array(kind.high)
+        part = np.clip(raw[:, k, : kind.size], -1.0, 1.0)
+        out[:, k, : kind.size] = low + (part + 1.0) / 2.0 * (high - low)
+    return out

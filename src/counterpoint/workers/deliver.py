@@ -1,0 +1,70 @@
+"""The result of a team, brought home: a patch, and a new branch in the user's own repository.
+
+Start with `require_branch` before a run, and `deliver` after it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from counterpoint.errors import RunError, SettingError
+from counterpoint.runs.files import write_atomically
+from counterpoint.workers.repository.git import attempt, git
+from counterpoint.workers.repository.sources import enclosing
+from counterpoint.workers.state import TeamState
+
+PATCH = "result.patch"
+
+
+def require_branch(source: Path, branch: str) -> None:
+    """Return where a branch of this name can be made in the repository of a plan.
+
+    Raises:
+        SettingError: the name is no name of a branch, it exists, or there is no git repository.
+    """
+    place = enclosing(source)
+    if place is None:
+        raise SettingError(f"got --branch with {source}, which is no git repository; wanted one")
+    told = attempt("check-ref-format", "--branch", branch)
+    if told.returncode or told.stdout.decode(errors="replace").rstrip("\n") != branch:
+        raise SettingError(f"got --branch {branch!r}; wanted a name that git takes for a branch")
+    heads = git("-C", str(place[0]), "for-each-ref", "--format=%(refname)", "refs/heads").decode(
+        errors="replace"
+    )
+    for name in (line.removeprefix("refs/heads/") for line in heads.splitlines()):
+        if name == branch:
+            raise SettingError(f"got --branch {branch}, which exists already; wanted a new one")
+        if name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
+            raise SettingError(f"got --branch {branch}, beside which git cannot keep the branch "
+                               f"{name}; wanted another name")  # fmt: skip
+
+
+def deliver(state: TeamState) -> None:
+    """Write the patch of a run that is over, and make its branch where one is wanted.
+
+    Nothing but this branch changes in the user's repository, and no hook of it runs.
+
+    Raises:
+        RunError: the branch cannot be made, because it points elsewhere by now, say.
+    """
+    repository, head = state.repository, state.repository.head()
+    base = state.queue.fact("base")
+    if base and base != head:
+        write_atomically(state.folder / PATCH, repository.patch(base, head))
+    if not state.branch:
+        return
+    place = enclosing(state.plan.source)
+    if place is None:
+        raise RunError(f"{state.plan.source} is no git repository any more: no branch was made")
+    if _commit(place[0], state.branch) == head:
+        return
+    git("-c", "protocol.file.allow=always", "-C", str(place[0]), "fetch", "--quiet",
+        "--no-tags", "--no-write-fetch-head",
+        "--no-auto-maintenance", "--no-recurse-submodules", str(repository.path),
+        f"refs/heads/main:refs/heads/{state.branch}")  # fmt: skip
+
+
+def _commit(top: Path, branch: str) -> str:
+    """The commit of a branch, or nothing where there is none."""
+    line = ("-C", str(top), "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
+    return attempt(*line).stdout.decode().strip()

@@ -1,0 +1,1 @@
+"""What workers may not change, and which tests pass. Start in `gate` and `checks`."""

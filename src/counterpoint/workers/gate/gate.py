@@ -1,0 +1,236 @@
+"""What a worker may not change: tests, and whatever decides how tests are run.
+
+A gate knows the plan and the files of one commit. Start with `Gate.why_not`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache, cached_property
+from pathlib import Path
+from posixpath import basename, dirname
+from typing import cast
+
+from counterpoint.workers.gate.runners import RUNNER, named_in, says_the_same
+from counterpoint.workers.plan import WorkPlan
+from counterpoint.workers.repository.content import SUBMODULE, Content, Entry, File, Mode
+from counterpoint.workers.repository.layout import Layout
+from counterpoint.workers.repository.paths import normal
+from counterpoint.workers.repository.repository import Repository
+
+OURS = ("pytest", "_pytest", "pluggy", "iniconfig", "counterpoint_gate")
+"""Modules of pytest and of the gate, which a test run imports wherever they are."""
+PROTECTED = "it is protected"
+SYSTEM = ("/usr", "/usr/local", "/usr/lib/python3/dist-packages")
+"""Where a distribution keeps what is installed; inside, it is at the same place."""
+_MODULE = re.compile(r"([^/.]++)(?:/__init__)?\.(?:[^/]*\.)?(?:py|pyw|pyc|so|pyd)")
+
+
+def is_protected(plan: WorkPlan, path: str) -> bool:
+    """Returns whether a worker may not add a file at a path, in whichever way it is spelled.
+
+    A pattern without "/" is that of a name: of the file, or of a folder above it. One with "/"
+    holds below any folder. Upper and lower case are the same.
+
+    Args:
+        plan: has the patterns, and the command whose words are protected too.
+        path: from the top of the repository.
+    """
+    return Gate(plan).protects(path) != ""
+
+
+def _is_test(plan: WorkPlan, name: str) -> bool:
+    return any(fits(name, pattern) for pattern in plan.protected)
+
+
+def _is_runner(plan: WorkPlan, name: str) -> bool:
+    return plan.protect_runner and (
+        any(fits(name, pattern) for pattern in RUNNER) or named_in(plan.tests, name)
+    )
+
+
+def fits(path: str, pattern: str) -> bool:
+    """Returns whether a pattern means a path, or a folder above it."""
+    path, pattern = path.casefold(), normal(pattern).casefold()
+    parts = path.split("/")
+    if "/" not in pattern:
+        return any(fnmatchcase(part, pattern) for part in parts)
+    ends = ("/".join(parts[i:]) for i in range(len(parts)))
+    return any(fnmatchcase(end, each) for end in ends for each in (pattern, pattern + "/*"))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What may be changed in one commit."""
+
+    plan: WorkPlan
+    """Has the patterns."""
+    content: Content | None = None
+    """The files of the commit; of none, every path is new."""
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """Path from the top to what the commit has there."""
+        return self.content.entries if self.content else {}
+
+    def why_not(self, path: str, file: File, layout: Layout | None = None) -> str:
+        """Returns why a file may not be written, or "" if it may.
+
+        Args:
+            path: from the top of the repository.
+            file: what is to be there.
+            layout: what else will be there; default the commit.
+        """
+        layout = layout or Layout(self.entries)
+        return self.protects(path, file) or layout.why_not(path, file)
+
+    def protects(self, path: str, file: File | None = None) -> str:
+        """Returns why a path is protected against a change, or "" if it is not.
+
+        Args:
+            path: from the top of the repository.
+            file: what is to be there; None if it goes, or if that is not known.
+        """
+        name = normal(path)
+        known = self.entries.get(name)
+        if _is_runner(self.plan, name):
+            same = known and file and self._says_the_same(name, known, file)
+            return "" if same else f"{PROTECTED}: it decides how tests are run"
+        if _is_test(self.plan, name):
+            return "" if self.is_new_test(name) else PROTECTED
+        if module := self._shadowed(name):
+            return f"{PROTECTED}: it would stand in front of the module {module}"
+        if basename(name) == "__init__.py" and (known is None) != (file is None):
+            folder = dirname(name) + "/"
+            if self.plan.protect_runner and any(test.startswith(folder) for test in self._tests):
+                return f"{PROTECTED}: it decides how the tests below are imported"
+        return ""
+
+    def is_edited_by_nobody(self, path: str) -> bool:
+        """Returns whether a path is a test, or decides how tests are run."""
+        return _is_test(self.plan, path) or _is_runner(self.plan, path)
+
+    def is_new_test(self, path: str) -> bool:
+        """Returns whether it is a test file that the commit does not have, and that may be added.
+
+        It has to have the name of a test file: in a folder of tests, a file of any other name could
+        be imported by old tests.
+        """
+        if not self.plan.new_tests or path in self.entries or _is_runner(self.plan, path):
+            return False
+        names = [pattern for pattern in self.plan.protected if "/" not in normal(pattern)]
+        return any(fits(basename(path), pattern) for pattern in names)
+
+    def _shadowed(self, path: str) -> str:
+        """The module that a new file would stand in front of, or "" if there is none."""
+        if not self.plan.protect_runner:
+            return ""
+        for folder in self._folders:
+            match = _MODULE.fullmatch(path[len(folder) :]) if path.startswith(folder) else None
+            if match and match[1] in _taken(self.plan):
+                start = folder + match[1]
+                if not any(known.startswith((f"{start}.", f"{start}/")) for known in self.entries):
+                    return match[1]
+        return ""
+
+    @cached_property
+    def _tests(self) -> tuple[str, ...]:
+        return tuple(path for path in self.entries if _is_test(self.plan, path))
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        """Where Python can look for modules: each folder is "" or ends with "/"."""
+        prefix = self.content.prefix if self.content else ""
+        own = [part for part in _python_path(self.plan) if not part.startswith("/")]
+        found = {"", *(_folder(prefix + part) for part in ("", "src", *own))}
+        for path in self._tests:
+            if path.endswith(".py"):
+                folder = dirname(path)
+                while folder and f"{folder}/__init__.py" in self.entries:
+                    folder = dirname(folder)
+                found.add(_folder(folder))
+        return frozenset(found)
+
+    def _says_the_same(self, path: str, known: Entry, file: File) -> bool:
+        if named_in(self.plan.tests, path) or known.mode != file.mode:
+            return False
+        before = self._repository.blobs([known.oid])[known.oid]
+        return says_the_same(basename(path).casefold(), before, file.data)
+
+    @property
+    def _repository(self) -> Repository:
+        assert self.content is not None
+        return self.content.repository
+
+
+def held(plan: WorkPlan, repository: Repository, head: str, tree: str) -> str:
+    """Returns a merged tree with everything protected as the head has it.
+
+    Args:
+        plan: has the patterns.
+        repository: has both.
+        head: the commit whose tests and runner count.
+        tree: what came of merging.
+    """
+    gate, new = Gate(plan, repository.content(head)), repository.entries(tree)
+    changed = repository.changed(head, tree)
+    data = repository.blobs({each[path].oid for path in changed for each in (gate.entries, new)
+                             if path in each and each[path].mode != SUBMODULE})  # fmt: skip
+
+    def at(entries: Mapping[str, Entry], path: str) -> File | None:
+        entry = entries.get(path)
+        return (
+            File(data[entry.oid], cast(Mode, entry.mode)) if entry and entry.oid in data else None
+        )
+
+    back = {path: at(gate.entries, path) for path in changed
+            if gate.protects(path, at(new, path))}  # fmt: skip
+    return repository.changed_tree(tree, back) if back else tree
+
+
+def counted(plan: WorkPlan, content: Content, planned: str) -> Content:
+    """Returns the files of a commit without the tests that the planner has not seen yet.
+
+    Args:
+        plan: says whether workers add tests.
+        content: of the commit.
+        planned: the commit that the planner saw last.
+    """
+    if not plan.new_tests:
+        return content
+    gate = Gate(plan, content.repository.content(planned))
+    return content.edited({path: None for path in content.entries if gate.is_new_test(path)})
+
+
+def _folder(path: str) -> str:
+    name = normal(path)
+    return f"{name}/" if name else ""
+
+
+def _python_path(plan: WorkPlan) -> list[str]:
+    return [part for part in plan.env.get("PYTHONPATH", "").split(":") if part]
+
+
+def _taken(plan: WorkPlan) -> frozenset[str]:
+    """Names of modules that are there without the repository."""
+    readable = [str(folder) for folder in plan.readable_folders]
+    return _installed((*_python_path(plan), *readable, *SYSTEM))
+
+
+@cache
+def _installed(folders: tuple[str, ...]) -> frozenset[str]:
+    """Names of the standard library and of what is installed in or below some folders."""
+    found = {*sys.stdlib_module_names, *OURS}
+    for folder in map(Path, folders):
+        if not folder.is_absolute():
+            continue
+        for place in (folder, *folder.glob("lib/python3*/site-packages"),
+                      *folder.glob("lib/python3*/dist-packages")):  # fmt: skip
+            with contextlib.suppress(OSError):
+                found |= {path.name.partition(".")[0] for path in place.iterdir()}
+    return frozenset(found)

@@ -1,0 +1,92 @@
+"""Keys and other secrets of a worker: named in a plan, never written to a file of a run.
+
+A plan names variables in `pass_env`; their values come from the environment of who runs the team,
+reach the worker's command alone, and are blotted out of everything that is kept of it. A value in
+`env` whose name looks like a secret's is treated the same. Start with `without_secrets`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+
+from counterpoint.errors import SettingError
+from counterpoint.workers.plan import WorkPlan
+
+_SECRET = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:$|_)")
+SHORTEST = 6
+"""Letters that a value has at least, so that blotting it out leaves other text alone."""
+BLOT = "[hidden]"
+
+
+def without_secrets(plan: WorkPlan) -> tuple[WorkPlan, dict[str, str]]:
+    """Returns the plan with the names of its secrets instead of their values, and the values.
+
+    What is moved is named in `pass_env` of the worker: it does not reach the tests any more.
+    """
+    secrets = {name: value for name, value in plan.env.items() if _SECRET.search(name.upper())}
+    names = tuple(dict.fromkeys((*plan.worker.pass_env, *secrets)))
+    env = {name: value for name, value in plan.env.items() if name not in secrets}
+    return replace(plan, env=env, worker=replace(plan.worker, pass_env=names)), secrets
+
+
+def passed(plan: WorkPlan, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns what the plan's `pass_env` names, with its values.
+
+    Raises:
+        SettingError: one of them is not in the environment.
+    """
+    missing = [name for name in plan.worker.pass_env if name not in environment]
+    if missing:
+        raise SettingError(
+            f"got no {', '.join(missing)} in the environment; wanted what pass_env names: "
+            f"export {missing[0]}=... before the team is run or resumed"
+        )
+    return {name: environment[name] for name in plan.worker.pass_env}
+
+
+def blotted(text: str, secrets: Iterable[str]) -> str:
+    """Returns the text without the values of secrets."""
+    for value in sorted(secrets, key=len, reverse=True):
+        if len(value) >= SHORTEST:
+            text = text.replace(value, BLOT)
+    return text
+
+
+class Blotter:
+    """Bytes on their way to a log, without the values of secrets, whole or cut into pieces.
+
+    Args:
+        hear: what gets them; None for nobody.
+        secrets: the values.
+    """
+
+    def __init__(self, hear: Callable[[bytes], None] | None, secrets: Collection[str]) -> None:
+        self._hear = hear
+        self._values = sorted((value.encode() for value in secrets if len(value) >= SHORTEST),
+                              key=len, reverse=True)  # fmt: skip
+        self._held = b""
+
+    def hear(self, data: bytes) -> None:
+        """Pass bytes on, but for an end that may be the beginning of a secret."""
+        text = self._held + data
+        for value in self._values:
+            text = text.replace(value, BLOT.encode())
+        keep = max((n for value in self._values for n in range(1, len(value))
+                    if text.endswith(value[:n])), default=0)  # fmt: skip
+        self._held = text[len(text) - keep :]
+        if self._hear and len(text) > keep:
+            self._hear(text[: len(text) - keep])
+
+    def close(self) -> None:
+        """Pass on what was held back: it was no secret."""
+        if self._hear and self._held:
+            self._hear(self._held)
+        self._held = b""
+
+
+def holds(data: bytes, secrets: Iterable[str]) -> bool:
+    """Whether bytes have the value of a secret in them."""
+    return any(len(value) >= SHORTEST and value.encode() in data for value in secrets)

@@ -1,0 +1,281 @@
+"""The loop: plan, work, judge, and again, until there is nothing to do or nothing left to spend.
+
+This process only starts others and waits: every turn is a process of its own, which begins with
+nothing but the files of the run. Any of them can be killed, this one too. Start with `run_team`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import WorkerError
+from counterpoint.readers.episodes import encode
+from counterpoint.report.page import write_report
+from counterpoint.runs.files import write_atomically
+from counterpoint.runs.lock import Lock
+from counterpoint.workers.deliver import deliver
+from counterpoint.workers.keys import passed
+from counterpoint.workers.queue.attempts import ALIKE
+from counterpoint.workers.results import episode_of, result_of
+from counterpoint.workers.sandbox.sandbox import require_ready, run
+from counterpoint.workers.state import LOCK, TeamState
+from counterpoint.workers.strangers import require_ours, require_sound
+from counterpoint.workers.turn import IN_VAIN, NOTHING, POLL_SECONDS
+
+RESULT, EPISODES = "result.json", "episodes.jsonl"
+FAILURES_IN_A_ROW = 5
+"""Turns that fail one after the other, for each worker, before the loop gives up."""
+
+TICK_SECONDS = 0.5
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class _Members:
+    """The processes that are under way."""
+
+    state: TeamState
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    failed: int = 0
+    begun: float = field(default_factory=time.time)
+    """When this session began, in seconds since 1970."""
+    started: float = field(default_factory=time.monotonic)
+    """The same on the clock that nobody sets, by which the budget of seconds is counted."""
+    noted: float = -TICK_SECONDS
+
+    def live(self) -> None:
+        """Note once in half a second that this session is alive: if it is killed, this counts."""
+        if self.seconds - self.noted > TICK_SECONDS:
+            self.noted = self.seconds
+            self.state.queue.tick(self.begun, self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this session began."""
+        return time.monotonic() - self.started
+
+    def start(self, role: str, member: str) -> None:
+        line = [sys.executable, "-m", "counterpoint.workers.turn", str(self.state.folder), role]
+        line += [member, str(os.getpid())]
+        log = self.state.folder / "members.log"
+        with log.open("ab") as file:
+            self.running[member] = subprocess.Popen(
+                line, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
+
+    def ended(self) -> list[tuple[str, int]]:
+        """Who has ended since the last time, with the exit status; what they held is given back."""
+        gone = [(m, p.returncode) for m, p in self.running.items() if p.poll() is not None]
+        for member, status in gone:
+            del self.running[member]
+            if status in (0, NOTHING):
+                self.failed = 0
+                continue
+            self.failed += 1
+            queue = self.state.queue
+            how = f"signal {-status}" if status < 0 else f"status {status}"
+            in_vain = str(queue.fact("stopped", how)) if status == IN_VAIN else ""
+            why = in_vain or f"the process of the attempt ended with {how}"
+            queue.release(member, self.state.repository.contains, why)
+            queue.say("loop", "message", f"{member} ended with {how}", status=status)
+            if in_vain:
+                raise WorkerError(in_vain)
+        if self.failed > FAILURES_IN_A_ROW * (self.state.workers + 1):
+            raise WorkerError(
+                f"{self.failed} turns failed one after the other; the last lines of "
+                f"{self.state.folder / 'members.log'} are: {_tail(self.state.folder)}"
+            )
+        return gone
+
+    def stop(self) -> None:
+        members, self.running = self.running, {}
+        for process in members.values():
+            process.kill()
+        for process in members.values():
+            process.wait()
+        contains, why = self.state.repository.contains, "the run ended during the attempt"
+        for member in members:
+            self.state.queue.release(member, contains, why)
+
+
+def run_team(
+    folder: Path, on_progress: Progress | None = None, trust: bool = False
+) -> dict[str, Any]:
+    """Let the team in a folder work until it is done; what came of it.
+
+    The same call again goes on where it was, however it ended.
+
+    Args:
+        folder: of the run.
+        on_progress: is told how far it is.
+        trust: whether a run that was not started here gets what its plan takes from this machine.
+
+    Raises:
+        RunError: there is no team, or one that was not started here and is not trusted.
+        SettingError: what the plan's `pass_env` names is not in the environment.
+        BusyError: another process runs it.
+        MissingPackageError: there is no sandbox for agents' code.
+        WorkerError: a turn fails for a reason that no other turn can mend (a server that refuses
+            the key, tests that never ran), or turns fail again and again. The reason is written
+            down, and the same call goes on once it is mended.
+        OutputError: the folder of the run cannot be written to any more.
+    """
+    state = TeamState.load(folder)
+    require_ours(state.folder, state.plan, state.seal, trust)
+    require_sound(state.queue)
+    require_ready()
+    passed(state.plan)
+    lock = Lock(folder / LOCK)
+    queue, members = state.queue, _Members(state)
+    try:
+        queue.recover(state.repository.contains, everybody=True)
+        queue.close_session()  # of a session that was killed
+        queue.put("stopped", "")
+        queue.tick(members.begun, members.seconds)
+        queue.say("loop", "message", "begins")
+        try:
+            set_up(state)
+            _loop(state, members, on_progress or (lambda told: None))
+        except WorkerError as error:
+            queue.put("stopped", str(error))
+            raise
+        finally:
+            members.stop()
+            queue.tick(members.begun, members.seconds)
+            queue.close_session()
+            document = write_result(state)
+        if queue.fact("verdict"):
+            deliver(state)
+        return document
+    finally:
+        lock.release()
+
+
+def set_up(state: TeamState) -> None:
+    """Run the plan's `setup` if it has one and that was not done yet.
+
+    Raises:
+        WorkerError: it fails.
+    """
+    plan, repository = state.plan, state.repository
+    if not plan.setup or repository.setup:
+        return
+    state.queue.say("loop", "message", "runs setup")
+    ended = run(["/bin/sh", "-c", plan.setup], repository.content(repository.head()),
+                plan.worker_limits, env=plan.env, readable=plan.readable_folders,
+                network=plan.setup_network, bring=False, keep_setup=True)  # fmt: skip
+    if ended.status != 0:
+        why = ended.stopped or " ".join((ended.output + " " + ended.errors).split())[-300:]
+        raise WorkerError(f"setup failed ({why or f'status {ended.status}'})")
+    repository.keep_setup(ended.setup)
+
+
+def write_result(state: TeamState) -> dict[str, Any]:
+    """Write down what came of a team so far, and draw its page; the document."""
+    document = result_of(state)
+    write_report(document, state.folder)
+    write_atomically(state.folder / RESULT, json.dumps(document))
+    write_atomically(state.folder / EPISODES, encode(episode_of(state)))
+    return document
+
+
+def _loop(state: TeamState, members: _Members, tell: Progress) -> None:
+    queue = state.queue
+    if queue.fact("verdict"):
+        return
+    while True:
+        _alone(members, "plan", "planner")
+        _work(state, members, tell)
+        over, alike = _over(state, members.seconds), _alike(state, members.begun)
+        _alone(members, "judge", "judge")
+        tell(_told(state))
+        if over and not queue.fact("verdict"):
+            queue.put("verdict", f"the budget of {over} is used up")
+        if alike and queue.fact("verdict") != "done":
+            queue.put("verdict", "")  # it is no verdict on the tasks: a resumed run goes on
+            queue.put("stopped", f"{ALIKE} attempts in a row failed the same way: {alike}")
+            return
+        if queue.fact("verdict"):
+            return
+
+
+def _alone(members: _Members, role: str, member: str) -> None:
+    """One turn while nobody else works, again if it fails.
+
+    Raises:
+        WorkerError: it fails again and again, or is in vain.
+    """
+    while True:
+        members.start(role, member)
+        while members.running[member].poll() is None:
+            members.live()
+            time.sleep(POLL_SECONDS)
+        if all(status == 0 for _, status in members.ended()):
+            return
+
+
+def _work(state: TeamState, members: _Members, tell: Progress) -> None:
+    """Turns of workers, and of who merges, until nothing is open and nothing is under way."""
+    queue = state.queue
+    names = [f"worker_{i + 1}" for i in range(state.workers)]
+    told = 0.0
+    while True:
+        members.live()
+        members.ended()
+        counts = queue.counts()
+        may = not _over(state, members.seconds)
+        spent_all = state.budget.used_up(queue.spent()) or _alike(state, members.begun)
+        open_now = queue.ready() if may and not spent_all else 0
+        handed = counts.get("handed", 0)
+        if handed and "merger" not in members.running:
+            members.start("merge", "merger")
+        for name in [n for n in names if n not in members.running][:open_now]:
+            members.start("work", name)
+        if not members.running and not open_now and not handed:
+            return
+        if not may and not _merging(state):
+            return  # time is up: what is under way is killed, and given back
+        if time.monotonic() - told > 0.5:
+            told = time.monotonic()
+            tell(_told(state))
+        time.sleep(POLL_SECONDS)
+
+
+def _merging(state: TeamState) -> bool:
+    return any(row["status"] == "merging" for row in state.queue.attempts())
+
+
+def _over(state: TeamState, session: float) -> str:
+    """Which budget of the loop's own is used up, or nothing."""
+    seconds = state.queue.fact("seconds", 0.0) + session
+    if state.seconds is not None and seconds >= state.seconds:
+        return "seconds"
+    return state.budget.used_up(state.queue.spent(), at_once=True)
+
+
+def _alike(state: TeamState, begun: float) -> str:
+    """The reason for which the newest attempts all failed. A search is left out: it asks whether
+    small edits are enough, and may be right to say no of one task after the other."""
+    return "" if state.plan.worker.kind == "search" else state.queue.alike(begun)
+
+
+def _told(state: TeamState) -> dict[str, Any]:
+    queue = state.queue
+    ended = queue.outcomes()
+    return {**queue.counts(), "spent": queue.spent().tries, "iteration": queue.fact("iteration", 0),
+            "failed": ended.get("failed", 0), "conflicts": ended.get("conflict", 0),
+            "lost": ended.get("lost", 0), "reason": queue.last_reason()}  # fmt: skip
+
+
+def _tail(folder: Path) -> str:
+    lines = (folder / "members.log").read_text(errors="replace").strip().splitlines()
+    return " | ".join(lines[-2:])[:300]

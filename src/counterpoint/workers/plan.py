@@ -1,0 +1,266 @@
+"""The plan of a team at work: a TOML file, checked once.
+
+    repository = "."                       # a git repository, or a folder that becomes one
+    tests = "python3 -m pytest -q --junitxml={results} {tests}"
+
+    [worker]
+    kind = "search"                        # search | command | model
+
+Paths are relative to the file. Start with `read_plan`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.workers.plan_values import AUTHOR, require_usual
+from counterpoint.workers.repository.paths import refused
+from counterpoint.workers.sandbox.sandbox import Limits
+from counterpoint.workers.taskfile import read_tasks, require_order
+
+TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
+"""How a team is organized: one worker; workers that lock the files they change; workers that learn
+of conflicts at the merge; or workers whose work one merger merges."""
+LEASE_MARGIN = 60.0
+"""Seconds of a lease beyond the attempt itself: writing files, testing, merging."""
+TopologyName = Literal["solo", "flat_locks", "flat_optimistic", "planner_workers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPlan:
+    """The kind of worker, and its settings."""
+
+    kind: Literal["search", "command", "model"] = "search"
+    """`search` tries edits until the test passes; `command` is any program; `model` a language
+    model behind a server, which is shown files and writes them anew."""
+    command: str = ""
+    """A `command` worker runs this shell line in the sandbox, in a copy of the repository. `{task}`
+    becomes the text of the task, `{test}` the test that has to pass; TASK.md has both too."""
+    network: bool = False
+    """Whether a `command` worker shares the machine's network, for example to reach a model. It can
+    then send what it can read; the rest of the sandbox stays as it is."""
+    pass_env: tuple[str, ...] = ()
+    """Variables of your environment that a `command` worker gets, such as keys. Their values are
+    never written, do not reach the tests, and are hidden in its output."""
+    minutes: float | None = None
+    """Wall clock of one attempt; None means that `seconds` under [limits] holds."""
+    model: str = ""
+    """Name of the model of a `model` worker."""
+    base_url: str = ""
+    """Address of the OpenAI-compatible server of a `model` worker."""
+    most_tokens: int = 2048
+    """Maximum of tokens in one reply of a `model` worker."""
+    dollars_per_million: tuple[float, float] | None = None
+    """Prices of prompt tokens and of completion tokens of a `model` worker; None is unknown."""
+    tries: int = 200
+    """Maximum of tries in one attempt: edits, replies, or runs of a command."""
+    think_seconds: float = 0.0
+    """Wait of a `search` worker before each edit, which stands for the time of a model."""
+    choose: Literal["priority", "payoff"] = "priority"
+    """Which open task a worker takes: the first by priority, or one of the size that had the most
+    merges for its cost so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPlan:
+    """One task that the plan lists."""
+
+    id: str
+    """Unique."""
+    text: str = ""
+    """Text of the task for the worker."""
+    test: str = ""
+    """The test that has to pass."""
+    files: tuple[str, ...] = ()
+    """Files to work on."""
+    priority: int = 0
+    """Tasks with the highest priority are taken first."""
+    title: str = ""
+    """Title of the task; in a file of tasks it is also the id if there is no `id`."""
+    depends_on: tuple[str, ...] = ()
+    """Ids of the tasks that have to be done first."""
+    check: str = ""
+    """A command that has to exit with status 0 in the sandbox, besides the test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkPlan:
+    """The work of a team: its repository, tests, tasks, worker and limits.
+
+    Raises:
+        SettingError: a value is out of range, or two values contradict each other.
+    """
+
+    repository: str
+    """A git repository, whose HEAD is copied, or any other folder. It is never written to."""
+    tests: str
+    """The command that runs the tests in the sandbox. `{results}` is the file for their results in
+    JUnit's XML; without it the command prints TAP. `{tests}` is replaced by the tests to run."""
+    name: str = "team"
+    """Name of the run."""
+    protected: tuple[str, ...] = ("tests/*", "test/*", "*/tests/*", "test_*.py", "*_test.py",
+                                  "conftest.py", "*/conftest.py")  # fmt: skip
+    """Patterns of tests that workers may not change; such changes are listed, but not taken. A
+    pattern without "/" is the name of a file or folder at any depth; one with "/" holds below any
+    folder."""
+    protect_runner: bool = True
+    """Whether everything that decides how tests are run is protected too, besides `protected`, and
+    results count only if the runner is unchanged."""
+    new_tests: bool = False
+    """Whether workers may add test files. They count from the planner's next turn on."""
+    setup: str = ""
+    """A command that is run once, in the sandbox, before everything else: every later sandbox has
+    what it leaves in `/setup`. `/setup/bin`, `/setup/venv/bin` and `/setup/node_modules/.bin` come
+    first in `PATH`."""
+    setup_network: bool = False
+    """Whether `setup` shares the machine's network, for example to install packages."""
+    readable: tuple[str, ...] = ()
+    """Folders of this machine that can be read in the sandbox."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the environment in the sandbox. A name like that of a key (`..._API_KEY`,
+    `..._TOKEN`) is treated as in `pass_env`."""
+    worker: WorkerPlan = field(default_factory=WorkerPlan)
+    """The kind of worker, and its settings."""
+    task: tuple[TaskPlan, ...] = ()
+    """The listed tasks. If there are none, each failing test is a task. `tasks = "FILE"` in a plan
+    adds those of a file (`read_tasks`)."""
+    from_tests: bool = False
+    """Whether each failing test is a task besides those that are listed."""
+    limits: Limits = field(default_factory=Limits)
+    """What code in the sandbox may use."""
+    lease_seconds: float = 300.0
+    """How long a lease lasts, and never less than an attempt may take."""
+    conflicts: Literal["again", "agent"] = "again"
+    """How a conflict with the work of another worker is resolved: the task is done `again` from the
+    new head; or an `agent` does it, with the patch of the earlier attempt in its task."""
+    attempts: int = 4
+    """Failed attempts at a task before it is given up; the next iteration opens it again."""
+    iterations: int = 20
+    """Maximum of iterations."""
+    notes: str = ""
+    """A file in the repository in which a worker leaves notes for its next attempt. It survives
+    from one fresh context to the next, even if the attempt fails."""
+    author: str = ""
+    """Author of the commits, `Name <mail>`; if it is empty, each member commits under its name."""
+    message: str = ""
+    """Message of a commit: `{task}` is the id of the task, `{title}` its title."""
+    folder: str = ""
+    """Folder of the plan; paths are relative to it. It is made absolute at once."""
+
+    def __post_init__(self) -> None:
+        require_usual(self)
+        object.__setattr__(self, "folder", str(Path(self.folder).absolute()))
+        if not self.tests.strip():
+            raise SettingError("got no tests; wanted the command that runs them")
+        for name, least in (("attempts", 1), ("iterations", 1), ("lease_seconds", 0.1)):
+            if not getattr(self, name) >= least:
+                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {least}")
+        if self.author and not AUTHOR.fullmatch(self.author):
+            raise SettingError(f"got author {self.author!r}; wanted one such as 'Name <mail>'")
+        if self.message and not self.message.strip():
+            raise SettingError("got a message of space alone; wanted words, or no message")
+        if self.notes and (why := refused(self.notes)):
+            raise SettingError(f"got notes {self.notes!r}: {why}; wanted a path in the repository")
+        worker = self.worker
+        if worker.minutes is not None and not 0 < worker.minutes <= 1440:
+            raise SettingError(f"got minutes={worker.minutes}; wanted more than 0, at most 1440")
+        if worker.tries < 1 or worker.think_seconds < 0:
+            raise SettingError(
+                "got a worker with tries below 1 or think_seconds below 0; wanted more"
+            )
+        if worker.kind == "command" and not worker.command:
+            raise SettingError('got a worker of kind "command" without its command')
+        if worker.kind == "model" and not (worker.model and worker.base_url):
+            raise SettingError('got a worker of kind "model"; wanted its model and base_url')
+        if worker.most_tokens < 1 or min(worker.dollars_per_million or (0.0,)) < 0:
+            raise SettingError("got a model that writes less than one token, or is paid for it")
+        if not all(one.id for one in self.task):
+            raise SettingError("got a task with the id ''; wanted a name of its own for each")
+        if len({one.id for one in self.task}) < len(self.task):
+            raise SettingError("got two tasks with the same id; wanted a different id for each")
+        require_order({one.id: one.depends_on for one in self.task})
+        for command in (self.tests, self.setup, worker.command, *(one.check for one in self.task)):
+            try:
+                shlex.split(command)
+            except ValueError as error:
+                raise SettingError(
+                    f"got command {command!r} ({error}); wanted a shell line"
+                ) from None
+
+    @property
+    def source(self) -> Path:
+        """The repository."""
+        return (Path(self.folder) / self.repository).resolve()
+
+    @property
+    def worker_limits(self) -> Limits:
+        """What a worker may use: the limits, with its own time."""
+        minutes = self.worker.minutes
+        return self.limits if minutes is None else replace(self.limits, seconds=60 * minutes)
+
+    @property
+    def lease(self) -> float:
+        """Seconds that a task is a worker's own: at least as long as it may work at it."""
+        return max(self.lease_seconds, self.worker_limits.seconds + LEASE_MARGIN)
+
+    @property
+    def readable_folders(self) -> tuple[Path, ...]:
+        """The folders that can be read in the sandbox."""
+        return tuple((Path(self.folder) / each).absolute() for each in self.readable)
+
+
+def read_plan(path: Path) -> WorkPlan:
+    """Returns the plan in a TOML file.
+
+    Raises:
+        SettingError: it cannot be read, is no TOML, or has a key or value that does not fit.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SettingError(f"could not read {path} ({why}); wanted a TOML file") from error
+    if isinstance(named := told.pop("tasks", None), str):
+        listed = told.get("task", [])
+        found = read_tasks(path.absolute().parent / named)
+        told["task"] = [*listed, *found] if isinstance(listed, list) else listed
+    elif named is not None:
+        raise SettingError(f"got tasks = {named!r} in {path}; wanted the name of a file")
+    return plan_from({**told, "folder": str(path.absolute().parent)}, str(path))
+
+
+def plan_from(told: Mapping[str, Any], where: str) -> WorkPlan:
+    """Returns the plan of plain values.
+
+    Raises:
+        SettingError: a key is unknown, or a value does not fit; the message names it.
+    """
+    try:
+        return msgspec.convert(_known(dict(told), WorkPlan, where), WorkPlan, strict=True)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, CounterpointError):
+            raise error.__cause__ from None
+        raise SettingError(f"{where}: {error}") from None
+
+
+def _known(told: dict[str, Any], kind: type, where: str) -> dict[str, Any]:
+    names = [spec.name for spec in fields(kind)]
+    unknown = sorted(set(told) - set(names))
+    if unknown:
+        raise SettingError(f"got {', '.join(unknown)} in {where}; wanted one of {', '.join(names)}")
+    for name, inner in (("worker", WorkerPlan), ("limits", Limits)):
+        if kind is WorkPlan and isinstance(told.get(name), dict):
+            _known(told[name], inner, f"{where}, [{name}]")
+    listed = told.get("task") if kind is WorkPlan else None
+    for one in listed if isinstance(listed, list | tuple) else ():
+        if isinstance(one, dict):
+            _known(one, TaskPlan, f"{where}, [[task]]")
+    return told

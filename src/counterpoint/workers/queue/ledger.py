@@ -1,0 +1,275 @@
+"""The book of a working team: one SQLite file in WAL mode, facts, events, and who did what.
+
+`Queue` builds on it. Every method is one transaction, and no process keeps the file open.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import OutputError, RunError
+from counterpoint.workers.queue.budget import Spent, spent_in
+
+WAIT_SECONDS = 30.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS tasks (
+  id TEXT PRIMARY KEY, text TEXT NOT NULL, test TEXT NOT NULL, files TEXT NOT NULL,
+  size INTEGER NOT NULL, priority INTEGER NOT NULL, status TEXT NOT NULL,
+  tries_left INTEGER NOT NULL, added REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempts (
+  id INTEGER PRIMARY KEY, task TEXT NOT NULL REFERENCES tasks(id), worker TEXT NOT NULL,
+  token TEXT NOT NULL, started REAL NOT NULL, lease REAL NOT NULL, status TEXT NOT NULL,
+  ended REAL, base TEXT, made TEXT, parent TEXT, landed TEXT, files TEXT, cost INTEGER DEFAULT 0,
+  reserved INTEGER DEFAULT 0, waited REAL DEFAULT 0, held REAL DEFAULT 0, note TEXT DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS locks (
+  path TEXT PRIMARY KEY, attempt INTEGER NOT NULL, since REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS events (
+  id INTEGER PRIMARY KEY, at REAL NOT NULL, agent TEXT NOT NULL, hearer TEXT NOT NULL,
+  kind TEXT NOT NULL, text TEXT NOT NULL, meta TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS passing (head TEXT PRIMARY KEY, tests TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+_ADDED = {
+    "attempts": {"tokens": "INTEGER", "dollars": "REAL"},
+    "tasks": {
+        "title": "TEXT DEFAULT ''",
+        "depends": "TEXT DEFAULT '[]'",
+        "checked": "TEXT DEFAULT ''",
+    },
+}
+"""Columns that later versions added; an unknown number of tokens or dollars is NULL."""
+# tasks:    open -> taken -> (handed ->) done | open again | given_up
+# attempts: running -> (handed ->) merging -> merged | needless | failed | conflict | lost
+
+
+class _Connection(sqlite3.Connection):
+    """Stores a surrogate, which is no text, as its escape: `caf\\udce9`."""
+
+    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:
+        return super().execute(sql, tuple(map(_written, values)))
+
+    def executemany(self, sql: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
+        return super().executemany(sql, [tuple(map(_written, row)) for row in rows])
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
+
+
+def _read_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+class Ledger:
+    """The book in one file.
+
+    Raises:
+        RunError: the file is none of ours.
+        OutputError: here, or in any method: the file cannot be used, for its disk is full, say.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.touch()
+            with self._open() as connection:
+                connection.executescript("PRAGMA journal_mode=WAL;" + _TABLES)
+                _add_columns(connection)
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"could not write {path} ({error.strerror})") from error
+        except sqlite3.DatabaseError as error:
+            raise RunError(f"{path} is no queue of a team ({error})") from error
+
+    @staticmethod
+    def schema() -> dict[str, list[Any]]:
+        """Returns the tables of a new file: name to what SQLite tells of each column."""
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.executescript(_TABLES)
+            _add_columns(connection)
+            names = [row["name"] for row in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type='table'")]  # fmt: skip
+            return {name: [tuple(row)[1:] for row in connection.execute(
+                f"PRAGMA table_xinfo({name})")] for name in names}  # fmt: skip
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The file, which is not made anew where somebody has taken it away."""
+        where = f"{self.path.absolute().as_uri()}?mode=rw"
+        try:
+            with closing(
+                sqlite3.connect(
+                    where, uri=True, timeout=WAIT_SECONDS, isolation_level=None,
+                    factory=_Connection,
+                )
+            ) as connection:  # fmt: skip
+                connection.execute("PRAGMA trusted_schema=OFF")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.text_factory = _read_text
+                connection.row_factory = sqlite3.Row
+                yield connection
+        except sqlite3.OperationalError as error:
+            raise OutputError(
+                f"could not use {self.path} ({error}); wanted a folder of the run that stays where "
+                "it is, with room on its disk: counterpoint resume goes on"
+            ) from error
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.OperationalError):  # a full disk has done it already
+                    connection.execute("ROLLBACK")
+                raise
+
+    def fact(self, key: str, default: Any = None) -> Any:
+        """What is written down under a key."""
+        with self._open() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE key=?", (key,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def put(self, key: str, value: Any) -> None:
+        """Write something down."""
+        with self._change() as connection:
+            connection.execute("REPLACE INTO facts VALUES (?,?)", (key, json.dumps(value)))
+
+    def passing(self, commit: str) -> frozenset[str] | None:
+        """The tests that pass at a commit; None where nobody has run them, or where they are
+        forgotten because the head has moved on."""
+        with self._open() as connection:
+            row = connection.execute("SELECT tests FROM passing WHERE head=?", (commit,)).fetchone()
+        return None if row is None else frozenset(json.loads(row[0]))
+
+    def passes(self, commit: str, tests: Iterable[str]) -> None:
+        """Write down which tests pass at a commit."""
+        with self._change() as connection:
+            connection.execute(
+                "REPLACE INTO passing VALUES (?,?)", (commit, json.dumps(sorted(tests)))
+            )
+
+    def forget_passing(self, commit: str) -> None:
+        """Take out what passes at a commit that is not the head."""
+        with self._change() as connection:
+            connection.execute("DELETE FROM passing WHERE head=?", (commit,))
+
+    def count(self, key: str, amount: float) -> None:
+        """Add to a number that is written down."""
+        with self._change() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE key=?", (key,)).fetchone()
+            value = amount + (json.loads(row[0]) if row else 0)
+            connection.execute("REPLACE INTO facts VALUES (?,?)", (key, json.dumps(value)))
+
+    def spent(self) -> Spent:
+        """Returns what all attempts have spent."""
+        with self._open() as connection:
+            return spent_in(connection)
+
+    def outcomes(self) -> dict[str, int]:
+        """Returns how many attempts have each status."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT status, COUNT(*) FROM attempts GROUP BY status")
+            return {str(status): int(n) for status, n in rows}
+
+    def seconds(self) -> float:
+        """Returns the wall clock of all sessions; of one under way up to its last `tick`."""
+        begun, seen = self.fact("session", (0.0, 0.0))
+        return float(self.fact("seconds", 0.0)) + max(float(seen) - float(begun), 0.0)
+
+    def tick(self, begun: float, seconds: float) -> None:
+        """Note for how long a session, which began then, is alive: it can be killed at any time."""
+        self.put("session", (begun, begun + seconds))
+
+    def close_session(self) -> None:
+        """Add the time of the last session to the seconds, however it ended."""
+        with self._change() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE key='session'").fetchone()
+            if row is None:
+                return
+            begun, seen = json.loads(row[0])
+            row = connection.execute("SELECT value FROM facts WHERE key='seconds'").fetchone()
+            total = max(seen - begun, 0.0) + (json.loads(row[0]) if row else 0.0)
+            connection.execute("REPLACE INTO facts VALUES ('seconds',?)", (json.dumps(total),))
+            connection.execute("DELETE FROM facts WHERE key='session'")
+
+    def counts(self) -> dict[str, int]:
+        """Status to how many tasks have it."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT status, COUNT(*) FROM tasks GROUP BY status")
+            return {str(status): int(n) for status, n in rows}
+
+    def say(self, agent: str, kind: str, text: str, hearer: str = "", **meta: Any) -> None:
+        """Write an event down."""
+        with self._change() as connection:
+            say_in(connection, agent, hearer, kind, text, meta)
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events, in order."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT * FROM events ORDER BY id").fetchall()
+        return [{**dict(row), "meta": json.loads(row["meta"])} for row in rows]
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """All attempts, in order, with the size of their tasks."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT a.*, t.size AS size FROM attempts a JOIN tasks t ON t.id=a.task "
+                "ORDER BY a.id"
+            ).fetchall()
+        return [dict(row) for row in rows]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """All tasks, in order of their ids."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT * FROM tasks ORDER BY id").fetchall()
+        return [dict(row) for row in rows]
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """Add the columns that a file of an earlier version does not have."""
+
+    def missing() -> list[str]:
+        return [
+            f"ALTER TABLE {table} ADD COLUMN {name} {kind}"
+            for table, columns in _ADDED.items()
+            for known in [
+                {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
+            ]
+            for name, kind in columns.items()
+            if name not in known
+        ]
+
+    if not missing():
+        return
+    connection.execute("BEGIN IMMEDIATE")  # two members may open an old file at the same time
+    for line in missing():
+        connection.execute(line)
+    connection.execute("COMMIT")
+
+
+def say_in(
+    connection: sqlite3.Connection, agent: str, hearer: str, kind: str, text: str,
+    meta: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Write an event down, within a transaction."""
+    connection.execute(
+        "INSERT INTO events (at, agent, hearer, kind, text, meta) VALUES (?,?,?,?,?,?)",
+        (time.time(), agent, hearer, kind, text, json.dumps(meta)),
+    )

@@ -1,0 +1,1 @@
+"""The repository of a team: bare, filled and read through git objects. Start in `repository`."""

@@ -1,0 +1,249 @@
+"""How git runs outside the sandbox: with a configuration of ours, whatever lies in the folder.
+
+Nothing that a repository brings along decides what git runs here: no hook, no filter, no helper, no
+alias, no lazy fetch. A run's own repository can come from somebody else (`resume`), so its
+configuration is written anew before it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_ISREG, S_ISSOCK
+from tempfile import TemporaryFile
+from typing import IO
+
+from counterpoint.errors import RunError
+from counterpoint.runs.files import remove, write_atomically
+from counterpoint.workers.inside.inside import AS_THEY_ARE
+from counterpoint.workers.repository.paths import shown
+
+SETTINGS = (
+    "core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false",
+    "core.quotePath=false", "core.autocrlf=false", "core.symlinks=true", "core.protectHFS=true",
+    "core.protectNTFS=true", "core.attributesFile=/dev/null", "core.excludesFile=/dev/null",
+    "commit.gpgSign=false", "advice.detachedHead=false", "protocol.allow=never",
+    "safe.directory=*", "submodule.recurse=false", "pack.threads=1",
+)  # fmt: skip
+SAFE = tuple(word for setting in SETTINGS for word in ("-c", setting))
+CONFIG = {
+    40: b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
+    64: b"[core]\n\trepositoryformatversion = 1\n\tbare = true\n"
+        b"[extensions]\n\tobjectformat = sha256\n",
+}  # fmt: skip
+"""The whole configuration of a team's repository, by the length of its object names."""
+STRANGE = ("config.worktree", "commondir", "gitdir", "hooks", "info/grafts", "logs", "modules",
+           "objects/info/alternates", "objects/info/http-alternates", "worktrees")  # fmt: skip
+"""What a bare repository of ours never has, and what could lead elsewhere."""
+OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+"""The whole name of an object. Nothing else of a record is given to git as a revision."""
+SECONDS = 1800.0
+"""Wall clock of one run of git, which nothing but a huge or a hostile repository needs."""
+MOST_SHALLOW = 1 << 20
+"""Bytes read of a source's list of commits whose parents are missing."""
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Returns the whole environment of git: nothing of the caller's but PATH.
+
+    Relative folders of PATH are left out, for git runs in folders of others.
+    """
+    folders = os.environ.get("PATH", "/usr/bin:/bin").split(os.pathsep)
+    return {
+        "PATH": os.pathsep.join(one for one in folders if os.path.isabs(one)),
+        "HOME": "/nonexistent", "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_OPTIONAL_LOCKS": "0", **(more or {}),
+    }  # fmt: skip
+
+
+def git(
+    *words: str, data: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None,
+    most: int | None = None,
+) -> bytes:  # fmt: skip
+    """Runs git and returns what it wrote to standard output.
+
+    Raises:
+        RunError: as `attempt`; or its exit status is not 0, and the message has the first line of
+            what it said.
+    """
+    ended = attempt(*words, data=data, env=env, cwd=cwd, most=most)
+    if ended.returncode != 0:
+        skipped = ("-c", "-C", "--git-dir")
+        command = next(word for before, word in pairwise(("git", *words))
+                       if before not in skipped and word not in skipped)  # fmt: skip
+        raise RunError(f"git {command} failed ({first_line(ended.stderr)})")
+    return ended.stdout
+
+
+def attempt(
+    *words: str, data: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None,
+    stdin: IO[bytes] | None = None, most: int | None = None,
+) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
+    """Runs git and returns how it ended.
+
+    Args:
+        words: what it is told.
+        data: its standard input.
+        env: variables besides ours.
+        cwd: where it runs; default "/".
+        stdin: a pipe to read instead of `data`.
+        most: bytes that it may write to standard output; without it, any number.
+
+    Raises:
+        RunError: it writes more than that, or takes longer than `SECONDS`.
+    """
+    with TemporaryFile() as given, TemporaryFile() as errors:
+        given.write(data)
+        given.seek(0)
+        process = subprocess.Popen(
+            ["git", *SAFE, *words], stdin=stdin or given, stdout=subprocess.PIPE, stderr=errors,
+            env=environment(env), cwd=cwd or "/", start_new_session=True,
+        )  # fmt: skip
+        late = threading.Timer(SECONDS, _kill, (process,))
+        late.start()
+        try:
+            output = _heard(process, most)
+        finally:
+            late.cancel()
+            if process.poll() is None:
+                _kill(process)
+            process.wait()
+        if process.returncode == -signal.SIGKILL:
+            raise RunError(f"git took more than {SECONDS:g} s, or was killed")
+        errors.seek(0)
+        return subprocess.CompletedProcess(words, process.returncode, output, errors.read(1 << 20))
+
+
+def _heard(process: subprocess.Popen[bytes], most: int | None) -> bytes:
+    assert process.stdout is not None
+    parts, size = [], 0
+    with process.stdout:
+        while part := process.stdout.read(1 << 20):
+            parts.append(part)
+            size += len(part)
+            if most is not None and size > most:
+                raise RunError(f"git lists more than {most >> 20} MiB of names")
+    process.wait()
+    return b"".join(parts)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def carry(source: Path, commit: str, path: Path) -> None:
+    """Copies a commit and its history into a repository of ours, as one pack of objects.
+
+    Git's own protocol is not spoken, so that nothing of the source's configuration is asked which
+    program to run, no link among its files is followed and nothing is borrowed from it. What its
+    history lacks, as in a partial or shallow clone, is lacking in the copy.
+
+    Raises:
+        RunError: git cannot read the objects.
+    """
+    found = git("-C", str(source), "rev-parse", "--git-path", "shallow").decode().strip()
+    shallow = source / found
+    if shallow.is_file():
+        names = shallow.read_bytes()[:MOST_SHALLOW].split()
+        ours = [name for name in names if OID.fullmatch(name.decode("ascii", "replace"))]
+        write_atomically(path / "shallow", b"".join(name + b"\n" for name in ours))
+    line = ["git", *SAFE, "-C", str(source), "pack-objects", "--revs", "--stdout", "--quiet",
+            "--delta-base-offset", "--missing=allow-any"]  # fmt: skip
+    with TemporaryFile() as given, TemporaryFile() as errors:
+        given.write(f"{commit}\n".encode())
+        given.seek(0)
+        packing = subprocess.Popen(line, stdin=given, stdout=subprocess.PIPE, stderr=errors,
+                                   env=environment(), cwd="/", start_new_session=True)  # fmt: skip
+        try:
+            ended = attempt("--git-dir", str(path), "index-pack", "--stdin", stdin=packing.stdout)
+        finally:
+            _kill(packing)
+            assert packing.stdout is not None
+            packing.stdout.close()
+            packing.wait()
+        errors.seek(0)
+        said = errors.read(1 << 20) or ended.stderr
+        if ended.returncode != 0:
+            raise RunError(f"git could not copy {shown(str(source))} ({first_line(said)})")
+
+
+def first_line(said: bytes) -> str:
+    """Returns the first line of what git said, as it can be printed."""
+    lines = said.decode("utf-8", "surrogateescape").strip().splitlines()
+    return shown(lines[0]) if lines else "no reason given"
+
+
+def strange_file(folder: Path, links: bool = False) -> Path | None:
+    """Returns a path below a folder that is no file and no folder, or None if there is none.
+
+    Reading a pipe or a device would never end, and what is written through a link lands elsewhere.
+
+    Args:
+        folder: where to look; it may be a link itself.
+        links: whether links are no finding.
+    """
+    for where, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            try:
+                mode = os.lstat(os.path.join(where, name)).st_mode
+            except FileNotFoundError:
+                continue  # somebody at work took it away
+            known = S_ISREG(mode) or S_ISDIR(mode) or S_ISSOCK(mode)
+            if not (known or (links and S_ISLNK(mode))):
+                return Path(where, name)
+    return None
+
+
+def make_ours(path: Path) -> None:
+    """Gives a bare repository our configuration and takes away what could lead elsewhere.
+
+    Raises:
+        RunError: it is no repository, or there is a link, a pipe or a device in it.
+    """
+    found = path if path.is_symlink() else strange_file(path)
+    if found is not None:
+        raise RunError(f"{shown(str(found))} is a link, a pipe or a device; wanted a team's own "
+                       "repository, of files and folders alone")  # fmt: skip
+    if not (path / "objects").is_dir():
+        raise RunError(f"{shown(str(path))} is no repository of a team")
+    for name in STRANGE:
+        remove(path / name)
+    (path / "info").mkdir(exist_ok=True)
+    _put(path / "info" / "attributes", AS_THEY_ARE)  # above all others: no filter changes a byte
+    _put(path / "config", CONFIG[_name_length(path)])
+
+
+@contextmanager
+def own_index(path: Path) -> Iterator[dict[str, str]]:
+    """The environment in which git uses an index of its own, which is gone in the end."""
+    index = path / f"index-{os.getpid()}-{os.urandom(6).hex()}"
+    try:
+        yield {"GIT_INDEX_FILE": str(index)}
+    finally:
+        index.unlink(missing_ok=True)
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Writes a file anew unless it has this content."""
+    if not path.is_file() or path.read_bytes() != data:
+        remove(path)
+        write_atomically(path, data)
+
+
+def _name_length(path: Path) -> int:
+    """How many letters an object's name has: 64 in a repository of SHA-256."""
+    config = path / "config"
+    if config.is_file() and config.read_bytes() == CONFIG[64]:
+        return 64
+    head = path / "refs" / "heads" / "main"
+    return 64 if head.is_file() and len(head.read_bytes().strip()) == 64 else 40

@@ -1,0 +1,303 @@
+"""A team's repository: bare, filled and read through git's objects, merged in memory.
+
+No file of it is ever written to a folder of this machine: what comes in is a clone, what goes to a
+sandbox is a pack of objects, and what comes out of one is bytes that become a tree. Start with
+`Repository.copy`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+from counterpoint.errors import MissingPackageError, RunError
+from counterpoint.runs.files import write_atomically
+from counterpoint.workers.repository.content import FILE, PROGRAM, Content, Entry, File
+from counterpoint.workers.repository.git import (
+    OID,
+    attempt,
+    carry,
+    first_line,
+    git,
+    make_ours,
+    own_index,
+    strange_file,
+)
+from counterpoint.workers.repository.layout import Layout
+from counterpoint.workers.repository.paths import refused, shown
+from counterpoint.workers.repository.sources import enclosing, snapshot
+
+BRANCH = "refs/heads/main"
+PREFIX = "work-folder"
+"""The file in the repository with the work folder, where that is not the top."""
+MOST_NAMES = 128 << 20
+"""Bytes of the list of all files of a commit: more than a million files."""
+
+SETUP = "setup.tar"
+"""The file in the repository with what `setup` left. It is unpacked in sandboxes only."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What merging two commits comes to."""
+
+    tree: str | None
+    """The merged tree, or None where they conflict."""
+    conflicts: tuple[str, ...] = ()
+    """The files that conflict."""
+
+
+class Repository:
+    """The bare repository of a team, in the folder of its run.
+
+    Args:
+        path: of the bare repository.
+        author: who commits, `Name <mail>`; without it whoever `commit` names.
+
+    Raises:
+        RunError: something else is there.
+    """
+
+    def __init__(self, path: Path, author: str = "") -> None:
+        self.path = path.absolute()
+        self.author = author
+        make_ours(self.path)
+        told = self.path / PREFIX
+        self.prefix = told.read_text("utf-8", "surrogateescape") if told.is_file() else ""
+        if self.prefix and refused(self.prefix.rstrip("/")):
+            raise RunError(f"{told} names no folder of the repository")
+
+    @classmethod
+    def copy(cls, source: Path, path: Path) -> Repository:
+        """A copy of somebody's repository at its HEAD, or of a folder that is in none.
+
+        Of a folder inside a repository the whole repository is copied, and work is done in that
+        folder. Of a folder that is in no repository, or that its repository does not know, what
+        `.gitignore` names is left out.
+
+        Raises:
+            RunError: git says no.
+            MissingPackageError: there is no git.
+        """
+        if shutil.which("git") is None:
+            raise MissingPackageError("a team works in a git repository: apt-get install git")
+        if not source.is_dir():
+            raise RunError(f"got repository {source}; wanted a folder")
+        path = path.absolute()
+        pipe = strange_file(source / ".git", links=True)
+        if pipe is not None:
+            raise RunError(f"{shown(str(pipe))} is a pipe or a device; wanted files and folders")
+        found = enclosing(source)
+        if found is None:
+            git("init", "--quiet", "--bare", "--template=", str(path))
+            make_ours(path)
+            made = cls(path)
+            made._start(made.commit(snapshot(path, source), (), "the folder as it was found"))
+            return made
+        top, prefix = found
+        head = attempt("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
+        if head.returncode != 0:
+            said = first_line(head.stderr)
+            raise RunError(f"got repository {shown(str(top))} ({said}); wanted one with a commit")
+        commit = head.stdout.decode().strip()
+        kind = "sha256" if len(commit) == 64 else "sha1"
+        git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(path))
+        carry(top, commit, path)
+        git("--git-dir", str(path), "update-ref", BRANCH, commit)
+        if prefix:
+            write_atomically(path / PREFIX, prefix.encode("utf-8", "surrogateescape"))
+        made = cls(path)
+        made._start(commit)
+        return made
+
+    def _start(self, commit: str) -> None:
+        self._git("update-ref", BRANCH, commit)
+        self._git("symbolic-ref", "HEAD", BRANCH)
+        entries = self.entries(commit)
+        both = Layout(entries).folders & entries.keys()
+        if both:
+            raise RunError(f"got {shown(min(both))} as a file and as a folder; wanted it once")
+        for path in entries:
+            if (why := refused(path)) and "control" not in why and "long" not in why:
+                raise RunError(f"got path {shown(path)} in the repository, and {why}")
+
+    @property
+    def setup(self) -> bytes:
+        """What the plan's `setup` left, as an archive; nothing before that was done."""
+        path = self.path / SETUP
+        return path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+
+    def keep_setup(self, archive: bytes) -> None:
+        """Keep what `setup` left."""
+        write_atomically(self.path / SETUP, archive)
+
+    def head(self) -> str:
+        """The commit of the main branch."""
+        return self._git("rev-parse", "--verify", BRANCH)
+
+    def advance(self, new: str, old: str) -> bool:
+        """Make `new` the head if `old` still is; whether it was."""
+        return self._attempt("update-ref", BRANCH, _name(new), _name(old)).returncode == 0
+
+    def contains(self, commit: str) -> bool:
+        """Whether a commit is in the head."""
+        told = self._attempt("merge-base", "--is-ancestor", _name(commit), BRANCH)
+        return told.returncode == 0
+
+    def commit(self, tree: str, parents: Sequence[str], message: str, author: str = "team") -> str:
+        """A commit of a tree."""
+        before = [word for parent in parents for word in ("-p", _name(parent))]
+        name, _, mail = (self.author or f"{author} <{author}@localhost>").partition("<")
+        who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+               for key, value in (("NAME", name.strip()), ("EMAIL", mail[:-1]))}  # fmt: skip
+        text = message.encode("utf-8", "backslashreplace")
+        return self._git("commit-tree", _name(tree), *before, "-F", "-", data=text, env=who)
+
+    def tree(self, commit: str) -> str:
+        """The tree of a commit."""
+        return self._git("rev-parse", "--verify", f"{_name(commit)}^{{tree}}")
+
+    def changed_tree(self, base: str, changes: Mapping[str, File | None]) -> str:
+        """The tree of a commit with changes: each is bytes and a mode, or None where it goes.
+
+        Raises:
+            RunError: a path that may not be written, or below a link or a submodule.
+        """
+        removed = {path for path, file in changes.items() if file is None}
+        layout = Layout(self.entries(base), removed)
+        for path, file in changes.items():
+            if file is not None and (why := layout.why_not(path, file)):
+                raise RunError(f"{shown(path)} cannot be written: {why}")
+        files = {path: file for path, file in changes.items() if file is not None}
+        names = dict(zip(files, self._stored([f.data for f in files.values()]), strict=True))
+        gone = [f"0 {'0' * len(base)}\t{path}\0" for path in changes if path not in files]
+        new = [f"{file.mode} {names[path]}\t{path}\0" for path, file in files.items()]
+        told = "".join(gone + new).encode("utf-8", "surrogateescape")
+        with own_index(self.path) as env:
+            self._git("read-tree", base, env=env)
+            ended = self._attempt("update-index", "--add", "--replace", "-z", "--index-info",
+                                  data=told, env=env)  # fmt: skip
+            if ended.returncode != 0 or ended.stderr:  # git leaves a path out, and goes on
+                raise RunError(f"git update-index failed ({first_line(ended.stderr)})")
+            return self._git("write-tree", env=env)
+
+    def _stored(self, datas: Sequence[bytes]) -> list[str]:
+        """Write blobs, and return their names; no filter sees them."""
+        told = b"".join(b"blob\ndata %d\n%b\n" % (len(data), data) for data in datas)
+        if told:
+            self._git("fast-import", "--quiet", data=told)
+        return [self.name_of(data) for data in datas]
+
+    def name_of(self, data: bytes) -> str:
+        """The name of an object with this content."""
+        return str(self._hash(b"blob %d\0" % len(data) + data).hexdigest())
+
+    @cached_property
+    def _hash(self) -> Callable[[bytes], Any]:
+        """What names objects here: asked once, for a commit can have many thousand files."""
+        return hashlib.sha256 if len(self.head()) == 64 else hashlib.sha1
+
+    def changed(self, old: str, new: str) -> tuple[str, ...]:
+        """Paths in which two commits or trees differ."""
+        told = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", _name(old),
+                         _name(new))  # fmt: skip
+        return tuple(name for name in told.split("\0") if name)
+
+    def lines(self, old: str, new: str) -> tuple[int, int]:
+        """Lines added and removed between two commits or trees."""
+        told = self._git("diff-tree", "-r", "-z", "--numstat", "--no-renames", _name(old),
+                         _name(new))  # fmt: skip
+        added = removed = 0
+        for row in filter(None, told.split("\0")):
+            plus, minus, _ = row.split("\t", 2)
+            added += int(plus) if plus.isdecimal() else 0
+            removed += int(minus) if minus.isdecimal() else 0
+        return added, removed
+
+    def merge(self, ours: str, theirs: str) -> Merge:
+        """Merge two commits from their common ancestor, in memory."""
+        told = self._attempt("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages",
+                             _name(ours), _name(theirs))  # fmt: skip
+        if told.returncode not in (0, 1):
+            raise RunError(f"git could not merge ({first_line(told.stderr)})")
+        parts = told.stdout.decode("utf-8", "surrogateescape").split("\0")
+        tree, *names = [part for part in parts if part]
+        return Merge(tree) if told.returncode == 0 else Merge(None, tuple(dict.fromkeys(names)))
+
+    def patch(self, base: str, head: str) -> bytes:
+        """The commits from one to the other, as `git am` takes them."""
+        return self._bytes("format-patch", "--stdout", "--binary", "--no-signature",
+                           f"{base}..{head}")  # fmt: skip
+
+    def content(self, commit: str) -> Content:
+        """The files of a commit or tree."""
+        return Content(self, commit)
+
+    def entries(self, commit: str) -> dict[str, Entry]:
+        """Path from the top to what a commit or tree has there, submodules and links included.
+
+        Raises:
+            RunError: there are more names than `MOST_NAMES`, for few objects can make a tree of
+                any size; or one of them is there twice.
+        """
+        found: dict[str, Entry] = {}
+        told = git("--git-dir", str(self.path), "ls-tree", "-r", "-l", "-z", "--full-tree",
+                   _name(commit), most=MOST_NAMES)  # fmt: skip
+        for row in told.decode("utf-8", "surrogateescape").split("\0"):
+            head, _, path = row.partition("\t")
+            if path in found:
+                raise RunError(f"got {shown(path)} twice in the repository; wanted it once")
+            if path:
+                mode, _, name, size = head.split()
+                if mode.startswith("100"):  # old versions of git wrote other bits, too
+                    mode = PROGRAM if int(mode, 8) & 0o100 else FILE
+                found[path] = Entry(mode, name, int(size) if size.isdecimal() else 0)
+        return found
+
+    def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Name to content of objects."""
+        asked = sorted(names)
+        told = self._bytes("cat-file", "--batch", data="".join(f"{n}\n" for n in asked).encode())
+        found, place = {}, 0
+        for name in asked:
+            end = told.index(b"\n", place)
+            size = int(told[place:end].split()[2])
+            found[name] = told[end + 1 : end + 1 + size]
+            place = end + 2 + size
+        return found
+
+    def pack(self, commit: str) -> bytes:
+        """A commit without its history, as a pack of objects."""
+        return self._bytes("-c", "pack.compression=1", "pack-objects", "--revs", "--shallow",
+                           "--stdout", "--quiet", "--window=0",
+                           data=f"--shallow {_name(commit)}\n{commit}\n".encode())  # fmt: skip
+
+    def _attempt(
+        self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> CompletedProcess[bytes]:
+        return attempt("--git-dir", str(self.path), *words, data=data, env=env)
+
+    def _bytes(self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
+        return git("--git-dir", str(self.path), *words, data=data, env=env)
+
+    def _git(self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> str:
+        return (
+            self._bytes(*words, data=data, env=env).decode("utf-8", "surrogateescape").rstrip("\n")
+        )
+
+
+def _name(text: str) -> str:
+    """The name of an object, as it is.
+
+    Raises:
+        RunError: it is something else: git would take some text for an option.
+    """
+    if OID.fullmatch(text) is None:
+        raise RunError(f"got {shown(text)!r}; wanted the whole name of a commit or tree")
+    return text

@@ -1,0 +1,1 @@
+"""Where the code of agents runs: bytes in, bytes out, limits between. Start in `sandbox`."""

@@ -1,0 +1,175 @@
+"""What a working team is, on the disk: all that any of its members starts from.
+
+team.json       plan, topology, workers, budget, seed: written once
+repo.git        the repository, bare; the branch main is the result
+queue.sqlite    tasks, attempts, locks, events
+logs/           what each attempt said, and notes/, what members noted for themselves
+result.json     what came of it, and episodes.jsonl, the record that audits read
+lock            held while a process runs the team
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from typing import Any, get_type_hints
+
+import msgspec
+
+from counterpoint import __version__
+from counterpoint.errors import RunError, SettingError
+from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.workers.gate.gate import Gate
+from counterpoint.workers.keys import passed, without_secrets
+from counterpoint.workers.plan import TOPOLOGIES, WorkPlan, plan_from
+from counterpoint.workers.queue.budget import Budget
+from counterpoint.workers.queue.queue import Queue
+from counterpoint.workers.repository.content import LINK, File
+from counterpoint.workers.repository.paths import shown
+from counterpoint.workers.repository.repository import Repository
+from counterpoint.workers.sandbox.readable import require_readable
+from counterpoint.workers.strangers import require_plain, seal
+
+TEAM, QUEUE, REPOSITORY, LOCK = "team.json", "queue.sqlite", "repo.git", "lock"
+SCHEMA = "counterpoint.team/1"
+
+
+@dataclass(frozen=True)
+class TeamState:
+    """A team in its folder.
+
+    Raises:
+        SettingError: no such topology, fewer than one worker, or a budget below 1.
+    """
+
+    folder: Path
+    """Where it lives; a relative path is made absolute at once."""
+    plan: WorkPlan
+    """What it is to do."""
+    topology: str
+    """One of `TOPOLOGIES`."""
+    workers: int
+    """How many."""
+    tries: int | None = None
+    """What all attempts together may cost."""
+    seconds: float | None = None
+    """Wall clock, over all sessions."""
+    tokens: int | None = None
+    """Read and written by models."""
+    seed: int = 0
+    """Of all chance."""
+    runs: int | None = None
+    """How many attempts there may be."""
+    dollars: float | None = None
+    """Paid for models."""
+    seal: str = ""
+    """What says that it was started in this folder; see `strangers.seal`."""
+    branch: str = ""
+    """The new branch of the plan's repository that has the result in the end; "" is none."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", self.folder.absolute())  # git runs in other folders
+        if self.topology not in TOPOLOGIES:
+            known = ", ".join(TOPOLOGIES)
+            raise SettingError(f"got topology '{self.topology}'; wanted one of {known}")
+        if not 1 <= self.workers <= 64:
+            raise SettingError(f"got {self.workers} workers; wanted 1 to 64")
+        if self.topology == "solo" and self.workers != 1:
+            raise SettingError(f"got {self.workers} workers of topology solo; wanted 1")
+        self.budget  # noqa: B018  (it checks its limits)
+
+    def create(self) -> None:
+        """Write it down for the first time, with a copy of the repository.
+
+        The values of secrets in the plan are not written: they go into the environment of this
+        process, where its workers find them, and `resume` needs them there.
+
+        Raises:
+            RunError: there is something already, or git cannot copy the repository.
+            SettingError: what `pass_env` names is not in the environment, a readable folder would
+                open this machine, or the notes are at a place that no worker may write to.
+        """
+        if (self.folder / TEAM).exists():
+            raise RunError(
+                f"{self.folder} holds a run already, with the plan it was started with: continue "
+                f"it with counterpoint resume {quote(str(self.folder))}, or name another folder "
+                "with --out"
+            )
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise RunError(f"{self.folder} is not empty; name another folder with --out")
+        plan, secrets = without_secrets(self.plan)
+        os.environ.update(secrets)
+        passed(plan)
+        for folder in plan.readable_folders:
+            require_readable(folder)
+        make_folder(self.folder)
+        try:
+            Repository.copy(self.plan.source, self.folder / REPOSITORY)
+            self._require_notes()
+            self.queue.put("base", self.repository.head())
+            facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
+                     if f.name not in ("folder", "plan")}  # fmt: skip
+            document = {"schema": SCHEMA, "version": __version__, **facts,
+                        "seal": seal(self.folder), "plan": dataclasses.asdict(plan)}  # fmt: skip
+            write_atomically(self.folder / TEAM, json.dumps(document, indent=2))
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)  # it was empty
+            raise
+
+    def _require_notes(self) -> None:
+        """Return where workers can write the plan's notes."""
+        content = self.repository.content(self.repository.head())
+        path = content.prefix + self.plan.notes
+        known = content.entries.get(path)
+        why = Gate(self.plan, content).why_not(path, File(b"")) if self.plan.notes else ""
+        if why or (known and known.mode == LINK):
+            raise SettingError(f"got notes {self.plan.notes!r}: {why or 'it is a link'}; wanted a "
+                               "file that workers may write")  # fmt: skip
+
+    @classmethod
+    def load(cls, folder: Path) -> TeamState:
+        """The team that lives in a folder.
+
+        Raises:
+            RunError: there is none, or what it says is damaged.
+        """
+        require_plain(folder)
+        try:
+            told: dict[str, Any] = json.loads((folder / TEAM).read_bytes())
+            plan = plan_from(told.pop("plan"), str(folder / TEAM))
+            if told.pop("schema") != SCHEMA:
+                raise RunError(f"{folder} holds a run of another version")
+            told.pop("version")
+            kinds = get_type_hints(cls)
+            for name, value in told.items():
+                msgspec.convert(value, kinds[name])
+            return cls(folder=folder, plan=plan, **told)
+        except RunError:
+            raise
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+                msgspec.MsgspecError) as error:  # fmt: skip
+            raise RunError(
+                f"{shown(str(folder))} holds no run of a team, or it is damaged "
+                f"({shown(str(error))})"
+            ) from error
+
+    @property
+    def budget(self) -> Budget:
+        """What all may spend together."""
+        return Budget(self.tries, self.seconds, self.tokens, self.runs, self.dollars)
+
+    @cached_property
+    def queue(self) -> Queue:
+        """Its queue."""
+        return Queue(self.folder / QUEUE)
+
+    @cached_property
+    def repository(self) -> Repository:
+        """Its repository."""
+        return Repository(self.folder / REPOSITORY, self.plan.author)

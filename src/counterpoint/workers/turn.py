@@ -1,0 +1,309 @@
+"""One turn of one member, in a process of its own that starts from nothing but the files of a run.
+
+    python -m counterpoint.workers.turn RUN ROLE MEMBER PARENT
+
+Whatever kills it, the others go on: what it held is given back, and what it had not finished is
+done anew. `plan` lists what is to be done, `work` does one task, `merge` merges what was handed up,
+`judge` decides whether to go on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from counterpoint.errors import (
+    BusyError,
+    CounterpointError,
+    MissingPackageError,
+    OutputError,
+    SettingError,
+    WorkerError,
+)
+from counterpoint.workers.gate.checks import Results, check_fails, run_tests
+from counterpoint.workers.gate.gate import counted, held
+from counterpoint.workers.gate.standing import standing, tasks_of, tested
+from counterpoint.workers.members import IGNORED, do_task, left_out
+from counterpoint.workers.memory import AttemptLog, keep_notes, told_again, with_notes
+from counterpoint.workers.queue.attempts import BREAKS
+from counterpoint.workers.queue.choice import apart, by_payoff
+from counterpoint.workers.queue.queue import Claim, Task
+from counterpoint.workers.repository.content import Content
+from counterpoint.workers.repository.paths import shown
+from counterpoint.workers.repository.repository import Repository
+from counterpoint.workers.searching import locate
+from counterpoint.workers.state import TeamState
+from counterpoint.workers.usage import ABSENT, Usage
+
+NOTHING = 3
+"""Exit status of a worker that found no open task."""
+IN_VAIN = 4
+"""Exit status of a turn that would fail again for the same reason: the loop stops."""
+POLL_SECONDS = 0.02
+
+
+def main(words: Sequence[str]) -> int:
+    """The exit status of one turn."""
+    folder, role, member, parent = words
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: no orphan works on
+    if os.getppid() != int(parent):
+        return 1
+    state = TeamState.load(Path(folder))
+    try:
+        return {"plan": plan, "work": work, "merge": merge, "judge": judge}[role](state, member)
+    except BusyError as lost:
+        state.queue.say(member, "action", f"gives up: {lost}")
+        return 0
+    except (CounterpointError, OSError) as error:
+        sys.stderr.write(f"{member}: {error}\n")
+        state.queue.say(member, "action", f"fails: {error}", error=str(error))
+        if isinstance(error, WorkerError | SettingError | MissingPackageError):
+            state.queue.put("stopped", str(error))
+            return IN_VAIN
+        return 1
+
+
+def plan(state: TeamState, member: str) -> int:
+    """List what is to be done: the plan's tasks, or each test that fails.
+
+    Raises:
+        WorkerError: the tests do not run, and never did.
+    """
+    queue, told, head = state.queue, state.plan, state.repository.head()
+    content = state.repository.content(head)
+    results = tested(state, head)
+    if results.problem:
+        if queue.fact("first") is None:
+            raise WorkerError(f"the tests do not run: {results.problem}")
+        return _no_tests(state, member, results)
+    queue.put("planned", head)
+    if queue.fact("first") is None:
+        queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
+    tasks = [Task(t.id, t.text or t.title or t.id, t.test, t.files, 1, t.priority, t.title,
+                  t.depends_on, t.check) for t in told.task
+             if t.check or not (t.test and t.test in results.passed)]  # fmt: skip
+    if told.from_tests or not told.task:
+        tasks += _tasks_of_tests(state, member, content, results)
+    new = queue.add(tasks, told.attempts)
+    again = queue.reopen([t.id for t in tasks], told.attempts)
+    queue.say(member, "message", f"{len(tasks)} tasks, {new} of them new, {again} opened again",
+              "workers", tasks=[t.id for t in tasks])  # fmt: skip
+    return 0
+
+
+def _tasks_of_tests(
+    state: TeamState, member: str, content: Content, results: Results
+) -> list[Task]:
+    """A task for each failing test that no task of the plan names."""
+    failed = sorted(results.failed - {task.test for task in state.plan.task})
+    where = _located(state, member, content, failed)
+    return [Task(test, f"Make the test {test} pass.", test, *where.get(test, ((), 1)))
+            for test in failed]  # fmt: skip
+
+
+def _located(
+    state: TeamState, member: str, content: Content, tests: Sequence[str]
+) -> dict[str, tuple[tuple[str, ...], int]]:
+    """What new tasks of `search` run; those that it cannot take are said."""
+    known = {row["id"] for row in state.queue.tasks()}
+    new = [test for test in tests if test not in known]
+    where = locate(state.plan, content, new) if state.plan.worker.kind == "search" else {}
+    cannot = [shown(test) for test, (files, _) in where.items() if not files]
+    if cannot:
+        state.queue.say(member, "action", f"search cannot take {len(cannot)} of {len(new)} new "
+                        f"tasks: {', '.join(cannot)[:300]}", tasks=cannot)  # fmt: skip
+    return where
+
+
+def _no_tests(state: TeamState, member: str, results: Results) -> int:
+    """Tests that ran before do not run now: the turn fails, and is taken again."""
+    why = f"the tests do not run: {results.problem}"
+    state.queue.say(member, "action", why, error=results.problem)
+    sys.stderr.write(f"{why}\n")
+    return 1
+
+
+def work(state: TeamState, member: str) -> int:
+    """Take one task, do it in a sandbox, and land it or hand it up."""
+    queue, told = state.queue, state.plan
+    choose = by_payoff if told.worker.choose == "payoff" else None
+    if state.topology == "planner_workers":
+        choose = apart
+    reserve = 1 if told.worker.kind == "command" else told.worker.tries
+    claim = queue.claim(member, lease_seconds=told.lease, reserve=reserve,
+                        budget=state.budget, choose=choose)  # fmt: skip
+    if claim is None:
+        return NOTHING
+    if state.topology == "flat_locks":
+        _take_locks(state, claim)
+    base, passed = standing(state)
+    if claim.task.test and claim.task.test in passed and not claim.task.check:
+        queue.needless(claim)
+        return 0
+    keep = tuple(sorted(passed))
+    claim = told_again(state, claim)
+    repository = state.repository
+    content = with_notes(state, member, repository.content(base))
+    made = do_task(told, claim.task, content, keep, claim.reserved,
+                   state.seed * 100_003 + claim.attempt,
+                   hear=AttemptLog(state, claim.attempt).hear)  # fmt: skip
+    made = keep_notes(state, member, made, content)
+    note = "; ".join(filter(None, [left_out(made, without=IGNORED), made.note]))[:500]
+    queue.note(claim, base=base, cost=made.cost, note=note,
+               tokens=made.usage.tokens, dollars=made.usage.dollars)  # fmt: skip
+    _say_unknown(state, member, made.usage)
+    if made.refused:
+        queue.say(member, "action", left_out(made),
+                  refused=[shown(path) for path in sorted(made.refused)])  # fmt: skip
+    if not made.files and not made.removed:
+        queue.failed(claim, "failed", note or "the attempt changed nothing")
+        return 0
+    tree = repository.changed_tree(base, {**dict.fromkeys(made.removed), **made.files})
+    if tree == repository.tree(base):
+        queue.failed(claim, "failed", note or "the attempt changed nothing")
+        return 0
+    commit = repository.commit(tree, (base,), _message(state, claim), member)
+    changed = [shown(path) for path in repository.changed(base, commit)]
+    queue.note(claim, made=commit, files=changed)
+    queue.say(member, "action", f"edits {', '.join(changed)[:500]}", task=claim.task.id,
+              name="edit", note=made.note[:200])  # fmt: skip
+    if state.topology == "planner_workers":
+        queue.hand_over(claim, commit)
+        queue.say(member, "message", f"{claim.task.id} is done", "planner")
+    else:
+        land(state, claim, commit, base)
+    return 0
+
+
+def merge(state: TeamState, member: str) -> int:
+    """Merge everything that was handed up, one after the other."""
+    for claim, row in state.queue.handed():
+        begun = time.monotonic()
+        land(state, claim, row["made"], row["base"])
+        state.queue.count("merge_seconds", time.monotonic() - begun)
+    return 0
+
+
+def judge(state: TeamState, member: str) -> int:
+    """Run all tests on the head, and decide whether to go on."""
+    queue = state.queue
+    results = tested(state, state.repository.head())
+    if results.problem:
+        return _no_tests(state, member, results)
+    queue.settle(results.passed)
+    tasks = queue.tasks()
+    wanted = {row["test"] for row in tasks if row["test"]}
+    undone = {row["id"] for row in tasks if row["status"] != "done"
+              and (row["checked"] or not row["test"])}  # fmt: skip
+    failing = sorted((wanted - results.passed) | undone)
+    before = queue.fact("failing")
+    queue.put("failing", failing)
+    iteration = queue.fact("iteration", 0) + 1
+    used_up = state.budget.used_up(queue.spent())
+    if not failing:
+        verdict = "done"
+    elif used_up:
+        verdict = f"the budget of {used_up} is used up"
+    elif before is not None and len(failing) >= len(before):
+        verdict = "the last iteration gained nothing"
+    elif iteration >= state.plan.iterations:
+        verdict = "the plan allows no more iterations"
+    else:
+        verdict = ""
+    queue.put("iteration", iteration)
+    queue.put("verdict", verdict)
+    told = verdict or "go on"
+    queue.say(member, "message", f"{len(failing)} tasks left: {told}", "planner", verdict=verdict)
+    return 0
+
+
+def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
+    """Make a commit part of the head: merged, tested, and only if the head is still the same."""
+    queue, repository = state.queue, state.repository
+    while True:
+        head, required = standing(state)
+        new = commit
+        if head != base:
+            clash = _clash(repository, state.topology, base, head, commit)
+            if clash:
+                queue.failed(claim, "conflict", f"another worker changed {', '.join(clash)}")
+                return
+            merged = repository.merge(head, commit)
+            if merged.tree is None:
+                queue.failed(
+                    claim,
+                    "conflict",
+                    f"another worker changed the same lines of {', '.join(merged.conflicts)}",
+                )
+                return
+            tree = held(state.plan, repository, head, merged.tree)
+            new = repository.commit(tree, (head,), _message(state, claim), "merge")
+        content = counted(state.plan, repository.content(new), queue.fact("planned", base))
+        results = run_tests(state.plan, content, files=tasks_of(state))
+        broken = sorted(required - results.passed)
+        why = results.problem
+        if broken or (claim.task.test and claim.task.test not in results.passed):
+            why = why or f"{BREAKS} {', '.join(broken) or claim.task.test}"
+        if why := why or check_fails(state.plan, claim.task.check, content):
+            queue.failed(claim, "failed" if head == base else "conflict", why[:500])
+            return
+        queue.renew(claim, state.plan.lease)
+        queue.passes(new, results.passed)  # before anybody can see it as the head
+        queue.merging(claim, new, head)
+        if repository.advance(new, head):
+            queue.merged(claim)
+            queue.forget_passing(head)
+            return
+        queue.forget_passing(new)
+
+
+def _clash(repository: Repository, topology: str, base: str, head: str, commit: str) -> list[str]:
+    """Under optimistic concurrency: files that were changed here and by somebody else."""
+    if topology != "flat_optimistic":
+        return []
+    return sorted(set(repository.changed(base, head)) & set(repository.changed(base, commit)))
+
+
+def _take_locks(state: TeamState, claim: Claim) -> None:
+    """Wait until nobody else has the files; those of the whole repository where none are known."""
+    begun = time.monotonic()
+    paths = claim.task.files or ("*",)
+    while not state.queue.lock(claim, paths):
+        time.sleep(POLL_SECONDS)
+        state.queue.renew(claim, state.plan.lease)
+    waited = time.monotonic() - begun
+    state.queue.note(claim, waited=waited)
+    if waited > 2 * POLL_SECONDS:
+        state.queue.say("locks", "action", f"{claim.task.id} waited {waited:.2f} s", seconds=waited)
+
+
+def _say_unknown(state: TeamState, member: str, usage: Usage) -> None:
+    """Say what an attempt does not know of what it used, where a budget limits it, and say that its
+    file of usage is malformed. A command that has no such file is only counted."""
+    unknown = [name for name in ("tokens", "dollars") if getattr(usage, name) is None]
+    limited = [name for name in unknown if getattr(state, name) is not None]
+    if limited or (unknown and usage.problem not in ("", ABSENT)):
+        why = f"unknown {' and '.join(unknown)}: {usage.problem or 'the plan names no price'}"
+        state.queue.say(member, "action", why, unknown=unknown)
+
+
+def _message(state: TeamState, claim: Claim) -> str:
+    """The message of a commit, as the plan words it."""
+    task = claim.task
+    if state.plan.message:
+        named = {"{title}": task.title or task.id, "{task}": task.id}
+        return re.sub(r"\{(?:title|task)\}", lambda found: named[found[0]], state.plan.message)
+    return f"{claim.task.id}\n\nTask: {claim.task.id}\nAttempt: {claim.attempt}"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OutputError as full:
+        sys.exit(str(full))

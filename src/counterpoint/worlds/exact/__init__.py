@@ -1,0 +1,1 @@
+"""Worlds of one or a few steps in NumPy, evaluated exactly. Start in `world`."""

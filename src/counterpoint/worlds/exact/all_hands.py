@@ -1,0 +1,98 @@
+"""`all_hands`: the team is paid only if everybody is right, so most groups of rollouts are dead.
+
+With success p each, a rollout succeeds with q = p^n, and a group of G rollouts has no variance, so
+no signal, with probability q^G + (1 - q)^G: nearly always in a large team that is untrained. The
+success bits of the agents are there as components; they are more information than the reward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterpoint.arrays import Arrays, Floats
+from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllHandsSettings(Settings):
+    """Settings of `all_hands`."""
+
+    updates: int = 400
+    """Policy updates, each from one batch of prompts x rollouts."""
+    lr: float = 0.1
+    """Learning rate."""
+    agents: int = 6
+    """Team size."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("agents", 2, 32)
+
+
+class AllHands(World):
+    """Reward 1 if all agents are right, else 0. A batch has 16 prompts x 8 rollouts.
+
+    A prompt has one of 16 contexts for everybody; each agent has 3 actions, one of them right.
+    `reward` is the team's reward alone, and that is what a scheme that sums first is given; the
+    `components` are the agents' success bits, for schemes that normalize first, and an agent's own
+    bit is its `own_component`. The number of actions and the learning rate were chosen so that the
+    updates to a return of 90% are those that were measured.
+    """
+
+    name = "all_hands"
+    summary = "the team is paid only if everybody is right: most groups have no variance"
+    source = "ours; the components are those of GDPO, arXiv 2601.05242"
+    contexts, actions, prompts = 16, 3, 16
+    baselines = ("counterfactual", "difference", "own_component")
+    optimal = 1.0
+    settings: AllHandsSettings
+
+    def __init__(self, settings: AllHandsSettings | None = None) -> None:
+        super().__init__(settings or AllHandsSettings())
+        self.agents = tuple(f"agent_{k}" for k in range(self.settings.agents))
+        self.slots = tuple((agent, 0) for agent in range(len(self.agents)))
+        self.components = tuple(f"{agent}_is_right" for agent in self.agents)
+        self.random = self.actions ** -float(len(self.agents))
+
+    def tasks(self, rng: np.random.Generator) -> Arrays:
+        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
+
+    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+        shape = (self.prompts, self.rollouts, len(self.slots))
+        context = rng.integers(self.contexts, size=(self.prompts, 1, 1))
+        return {"context": np.broadcast_to(context, shape), "uniforms": rng.random(shape)}
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        context, agent = chance["context"], np.arange(len(self.agents))
+        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        bits = answers.right.astype(np.float64)
+        missed = len(self.agents) - bits.sum(axis=-1, keepdims=True)
+        rest = (missed - (1 - bits) == 0).astype(np.float64)  # all the others are right
+        success = (missed == 0).astype(np.float64)
+        return Play(
+            context=context,
+            action=answers.action,
+            active=np.ones(bits.shape, dtype=bool),
+            reward=np.broadcast_to(success, bits.shape),
+            outcome=success[..., 0],
+            components=np.broadcast_to(bits[..., None, :], (*bits.shape, bits.shape[-1])),
+            signals={
+                "counterfactual": rest * answers.chance,
+                "difference": rest * bits,
+                "own_component": bits,
+            },
+        )
+
+    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+        right = chosen(probs, tasks["target"])  # [S, A, C]
+        returns = right.prod(axis=1).mean(axis=-1)
+        agents = range(len(self.agents))
+        perfect = [np.delete(right, k, axis=1).prod(axis=1).mean(axis=-1) for k in agents]
+        regret = np.stack(perfect, axis=-1) - returns[:, None]
+        return Evaluation(returns, returns, accuracies(tasks, probs), regret)
+
+    def solution(self, tasks: Arrays) -> Floats:
+        return always_right(tasks, self.actions)

@@ -1,0 +1,199 @@
+"""`gathering`: work costs effort, what is gathered is shared, and a rest can be announced.
+
+Two agents gather side by side for some turns. Work pays more than it costs, for the team; but
+whoever is paid a share of what the team gathers, and carries its own effort alone, earns by
+resting. So idling grows from learning, without anybody having planted it. What one did is heard by
+the other before its next turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from counterpoint.arrays import Arrays, Floats, Ints
+from counterpoint.errors import SettingError
+from counterpoint.records import Episode, Event
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, sample
+
+WORK, REST, SAY = 0, 1, 2
+"""Actions: work; rest, without a word; rest, and say so."""
+SILENCE, WORKED, RESTED = 0, 1, 2
+"""What an agent knows of the other's last turn: nothing, that it worked, that it says it rests."""
+HEARD = np.array([WORKED, SILENCE, RESTED])
+"""By action, what the other knows of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatheringSettings(Settings):
+    """Settings of `gathering`."""
+
+    parameters: Literal["shared", "separate"] = "separate"
+    """One linear policy on random features of (agent, context) for all, or a table for each."""
+    paid: Literal["shared", "team", "own"] = "shared"
+    """What an agent is paid: an even share of what the team gathered less its own effort; all that
+    the team gathered less all effort; or what its work added less its own effort."""
+    cost: float = 0.6
+    """Effort of a turn of work."""
+    alone: float = 1.0
+    """What a turn of work gathers."""
+    together: float = 0.2
+    """What a turn gathers in addition where both work."""
+    noise: float = 0.5
+    """Standard deviation of what a rollout's team gathers."""
+    turns: int = 4
+    """Turns of each agent."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("cost", 0.0, 1e3)
+        self.require("alone", 1e-6, 1e3)
+        self.require("together", 0.0, 1e3)
+        self.require("noise", 0.0, 1e3)
+        self.require("turns", 2, 64)
+        if self.cost >= self.alone:
+            raise SettingError(
+                f"got cost={self.cost} and alone={self.alone}; wanted work to be worth its cost"
+            )
+
+
+class Gathering(World):
+    """Two agents who work or rest, side by side.
+
+    A turn gathers `alone` for each who works, and `together` more where both do. A batch has 8 x 8
+    rollouts of `turns` turns; each agent sees what it heard of the other's last turn. The return is
+    the share of the best net gain, in which all efforts count; an agent is right where it works,
+    and its regret is what its own rests lose, the other's turns as they are.
+    """
+
+    name = "gathering"
+    summary = "work costs effort and its fruits are shared: idling grows from learning"
+    source = "ours, after free riding in teams (Holmstrom 1982)"
+    contexts, actions = 3, 3
+    agents = ("ann", "bob")
+    control: ClassVar[Mapping[str, Any]] = {"cost": 0.0}
+
+    def __init__(self, settings: GatheringSettings | None = None) -> None:
+        self.settings: GatheringSettings = settings or GatheringSettings()
+        told = self.settings
+        self.slots = tuple((agent, turn) for turn in range(told.turns) for agent in range(2))
+        self.best = told.turns * (2 * (told.alone - told.cost) + told.together)
+        self.optimal = 1.0
+        self.random = float(self._gain(self.uniform(1))[0] / self.best)
+
+    def tasks(self, rng: np.random.Generator) -> Arrays:
+        return {"nothing": np.zeros(1)}
+
+    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+        shape = (self.prompts, self.rollouts)
+        return {
+            "noise": rng.standard_normal(shape),
+            "uniforms": rng.random((*shape, len(self.slots))),
+        }
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        told = self.settings
+        context, action = self._course(chance["uniforms"], probs)
+        works = (action == WORK).astype(float).reshape(*action.shape[:-1], told.turns, 2)
+        efforts = told.cost * works.sum(axis=-2)  # [S, P, G, A]
+        both = works.prod(axis=-1).sum(axis=-1)
+        gathered = told.alone * works.sum(axis=(-1, -2)) + told.together * both
+        noisy = gathered + told.noise * chance["noise"]
+        if told.paid == "shared":
+            paid = noisy[..., None] / 2 - efforts
+        elif told.paid == "team":
+            paid = np.repeat((noisy - efforts.sum(axis=-1))[..., None], 2, axis=-1)
+        else:
+            added = told.alone * works.sum(axis=-2) + told.together * both[..., None]
+            paid = added + (told.noise * chance["noise"])[..., None] / 2 - efforts
+        agent = np.array([agent for agent, _ in self.slots])
+        return Play(
+            context=context,
+            action=action,
+            active=np.ones(action.shape, dtype=bool),
+            reward=paid[..., agent],
+            outcome=(gathered - efforts.sum(axis=-1)) / self.best,
+        )
+
+    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+        returns, regret = self._gain(probs) / self.best, np.zeros((len(probs), 2))
+        for joint in self._turns(probs):
+            idle = 1 - np.stack([joint[:, WORK].sum(axis=-1), joint[:, :, WORK].sum(axis=-1)], -1)
+            left = np.stack([joint[:, 1:, WORK].sum(axis=-1), joint[:, WORK, 1:].sum(axis=-1)], -1)
+            regret += (self.settings.alone - self.settings.cost) * idle
+            regret += self.settings.together * left
+        return Evaluation(returns, returns, probs[..., WORK].mean(axis=-1), regret / self.best)
+
+    def solution(self, tasks: Arrays) -> Floats:
+        probs = np.zeros((len(tasks["nothing"]), 2, self.contexts, self.actions))
+        probs[..., WORK] = 1
+        return probs
+
+    def contagion(self, probs: Floats) -> Floats:
+        """[S] P(rest | the other says that it rests) - P(rest | the other worked), mean of both."""
+        rest = 1 - probs[..., WORK]
+        found: Floats = (rest[:, :, RESTED] - rest[:, :, WORKED]).mean(axis=-1)
+        return found
+
+    def _course(self, uniforms: Floats, probs: Floats) -> tuple[Ints, Ints]:
+        """[S, P, G, L] what each slot's agent heard, and what it did."""
+        context = np.zeros(uniforms.shape, dtype=np.int64)
+        action = np.zeros(uniforms.shape, dtype=np.int64)
+        for turn in range(self.settings.turns):
+            for agent in range(2):
+                slot = 2 * turn + agent
+                if turn:
+                    context[..., slot] = HEARD[action[..., 2 * turn - 1 - agent]]
+                here = context[..., slot]
+                action[..., slot] = sample(probs, np.asarray(agent), here, uniforms[..., slot])
+        return context, action
+
+    def _gain(self, probs: Floats) -> Floats:
+        """[S] expected net gain of the team: exact."""
+        told, gain = self.settings, np.zeros(len(probs))
+        for joint in self._turns(probs):
+            works = joint[:, WORK].sum(axis=-1) + joint[:, :, WORK].sum(axis=-1)
+            gain += (told.alone - told.cost) * works + told.together * joint[:, WORK, WORK]
+        return gain
+
+    def _turns(self, probs: Floats) -> Iterator[Floats]:
+        """[S, M, M] of each turn: how likely the two do what, whatever they heard before."""
+        state = np.zeros((len(probs), 3, 3))  # what the first heard, what the second heard
+        state[:, SILENCE, SILENCE] = 1
+        heard = np.zeros((3, 3))
+        heard[np.arange(3), HEARD] = 1
+        for _ in range(self.settings.turns):
+            joint = np.einsum("sxy,sxa,syb->sab", state, probs[:, 0], probs[:, 1])
+            yield joint
+            state = np.einsum("sab,bx,ay->sxy", joint, heard, heard)
+
+
+def episodes_of(world: Gathering, play: Play, seed: int, count: int) -> list[Episode]:
+    """The first rollouts of a seed's batch as a log: work, rest messages, rewards.
+
+    Args:
+        world: that was played.
+        play: a batch.
+        seed: index along S.
+        count: episodes.
+    """
+    found = []
+    actions = play.action[seed].reshape(-1, len(world.slots))[:count]
+    for number, row in enumerate(actions):
+        events = [
+            Event(t, world.agents[agent], "action" if act == WORK else "message",
+                  "work" if act == WORK else REST_WORDS if act == SAY else "",
+                  work=float(act == WORK))
+            for t, ((agent, _), act) in enumerate(zip(world.slots, row.tolist(), strict=True))
+        ]  # fmt: skip
+        found.append(
+            Episode(str(number), tuple(events), world.agents, meta={"format": "gathering"})
+        )
+    return found
+
+
+REST_WORDS = "Let's take a break."
+"""What is said with a rest."""

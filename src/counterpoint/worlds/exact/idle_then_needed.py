@@ -1,0 +1,111 @@
+"""`idle_then_needed`: what decoupling costs. A reserve whose choices do not matter, until they do.
+
+While it is idle the reserve's rollouts pay nearly the same whatever it does. A deviation of its
+own turns that whisper of noise into advantages of size 1, and the reserve learns superstitions
+with full force, which it has to unlearn when it is needed. Pooled with the regulars' rewards the
+noise stays small, and the entropy bonus keeps the reserve open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from counterpoint.arrays import Arrays, Floats
+from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+
+NOISE = 0.1
+"""Standard deviation of the reward noise in rollouts where the choices matter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdleThenNeededSettings(Settings):
+    """Settings of `idle_then_needed`."""
+
+    parameters: Literal["shared", "separate"] = "separate"
+    """One linear policy on random features of (agent, context) for all, or a table for each."""
+    idle: float = 0.5
+    """Share of the updates, from the first on, in which the reserve's choices do not matter."""
+    quiet: float = 0.01
+    """Standard deviation of the reserve's reward while it is idle."""
+    level: float = 1.0
+    """Mean of the reserve's reward while it is idle."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("idle", 0.0, 0.99)
+        self.require("quiet", 0.0, 1e6)
+        self.require("level", -1e6, 1e6)
+
+
+class IdleThenNeeded(World):
+    """Two regulars act in half of the prompts, the reserve in the other half.
+
+    A prompt has one of 8 contexts; each agent has 4 actions, one right. The reward is the share of
+    acting agents that are right, + .1 e; while the reserve is idle its rollouts pay level + quiet e
+    instead, e ~ N(0, 1). The return is the expected share of right decisions with equal weights for
+    both kinds of prompts, as if the reserve were needed already; the reward-weighted return is
+    the same number.
+    """
+
+    name = "idle_then_needed"
+    summary = "decoupling hurts: a reserve is idle at a near-constant reward, then needed"
+    source = "ours"
+    contexts, actions = 8, 4
+    agents = ("regular_0", "regular_1", "reserve")
+    slots = ((0, 0), (1, 0), (2, 0))
+    baselines = ("counterfactual", "difference")
+    random, optimal = 0.25, 1.0
+    settings: IdleThenNeededSettings
+
+    def __init__(self, settings: IdleThenNeededSettings | None = None) -> None:
+        super().__init__(settings or IdleThenNeededSettings())
+
+    def tasks(self, rng: np.random.Generator) -> Arrays:
+        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
+
+    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+        p, rollouts = self.prompts, (self.prompts, self.rollouts)
+        shape = (*rollouts, len(self.slots))
+        return {
+            "needed": np.array(update >= int(self.settings.idle * self.settings.updates)),
+            "reserve": np.broadcast_to(rng.random((p, 1)) < 0.5, rollouts),
+            "context": np.broadcast_to(rng.integers(self.contexts, size=(p, 1, 1)), shape),
+            "noise": rng.standard_normal(rollouts),
+            "uniforms": rng.random(shape),
+        }
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        context, reserve, noise = chance["context"], chance["reserve"], chance["noise"]
+        agent = np.arange(len(self.agents))
+        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        active = reserve[..., None] == (agent == len(self.agents) - 1)
+        share = (active * answers.right).sum(axis=-1) / active.sum(axis=-1)
+        idle = reserve & ~chance["needed"][:, None, None]
+        paid = np.where(
+            idle, self.settings.level + self.settings.quiet * noise, share + NOISE * noise
+        )
+        reward = np.broadcast_to(paid[..., None], active.shape)
+        weight = active * ~idle[..., None] / active.sum(axis=-1, keepdims=True)
+        return Play(
+            context=context,
+            action=answers.action,
+            active=active,
+            reward=reward,
+            outcome=share,
+            signals={
+                "counterfactual": reward - weight * (answers.right - answers.chance),
+                "difference": weight * answers.right,
+            },
+        )
+
+    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+        accuracy, weight = accuracies(tasks, probs), np.array([0.25, 0.25, 0.5])
+        returns = accuracy @ weight
+        return Evaluation(returns, returns, accuracy, (1 - accuracy) * weight)
+
+    def solution(self, tasks: Arrays) -> Floats:
+        return always_right(tasks, self.actions)

@@ -1,0 +1,117 @@
+"""`on_call`: a specialist who is rarely called, and then to rollouts of another reward.
+
+Three regulars act in every rollout. The specialist joins a few of them, and those pay an `offset`
+more, or `scale` times as much. Among everybody's rewards the specialist's are far from the mean,
+so that pooled statistics push all that it does the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterpoint.arrays import Arrays, Floats
+from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+
+NOISE = 0.1
+"""Standard deviation of a rollout's reward noise, before its scale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnCallSettings(Settings):
+    """Settings of `on_call`."""
+
+    rate: float = 0.1
+    """Share of rollouts to which the specialist is called."""
+    offset: float = 3.0
+    """What those rollouts pay more, whatever anybody does."""
+    scale: float = 1.0
+    """How many times larger rewards and noise are there."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("rate", 1e-4, 1 - 1e-4)
+        self.require("offset", -1e6, 1e6)
+        self.require("scale", 1e-6, 1e6)
+
+
+class OnCall(World):
+    """Three regulars and a specialist; 32 prompts x 8 rollouts, so that rare calls happen at all.
+
+    Every agent sees one of 4 contexts of its own in every rollout, and has 2 actions, one right.
+    With c the share of acting agents that are right the reward is c + .1 e, and in rollouts with
+    the specialist scale (c + .1 e) + offset, e ~ N(0, 1).
+
+    The return is the share of right decisions with equal weights for rollouts with and without
+    the specialist; the reward-weighted return weights them as they come and by their scale,
+    the offset left out. Team size, actions and offset were chosen so that the specialist's
+    accuracies are in the range that was measured.
+    """
+
+    name = "on_call"
+    summary = "a specialist acts in few rollouts, which pay another reward"
+    source = "ours"
+    contexts, actions, prompts = 4, 2, 32
+    agents = ("regular_0", "regular_1", "regular_2", "specialist")
+    slots = ((0, 0), (1, 0), (2, 0), (3, 0))
+    baselines = ("counterfactual", "difference")
+    random, optimal = 0.5, 1.0
+    settings: OnCallSettings
+
+    def __init__(self, settings: OnCallSettings | None = None) -> None:
+        super().__init__(settings or OnCallSettings())
+
+    def tasks(self, rng: np.random.Generator) -> Arrays:
+        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
+
+    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+        rollouts = (self.prompts, self.rollouts)
+        shape = (*rollouts, len(self.slots))
+        return {
+            "called": rng.random(rollouts) < self.settings.rate,
+            "context": rng.integers(self.contexts, size=shape),
+            "noise": rng.standard_normal(rollouts),
+            "uniforms": rng.random(shape),
+        }
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        context, called = chance["context"], chance["called"]
+        agent = np.arange(len(self.agents))
+        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        active = np.ones_like(answers.right)
+        active[..., -1] = called
+        weight = active / active.sum(axis=-1, keepdims=True)
+        share = (weight * answers.right).sum(axis=-1)
+        scale = np.where(called, self.settings.scale, 1.0)
+        total = scale * (share + NOISE * chance["noise"]) + called * self.settings.offset
+        reward = np.broadcast_to(total[..., None], active.shape)
+        part, rate = scale[..., None] * weight, self.settings.rate
+        return Play(
+            context=context,
+            action=answers.action,
+            active=active,
+            reward=reward,
+            outcome=share * np.where(called, 0.5 / rate, 0.5 / (1 - rate)),
+            signals={
+                "counterfactual": reward - part * (answers.right - answers.chance),
+                "difference": part * answers.right,
+            },
+        )
+
+    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+        accuracy = accuracies(tasks, probs)
+        without, joined = accuracy[:, :-1].mean(axis=-1), accuracy.mean(axis=-1)
+        loud = self.settings.rate * self.settings.scale
+        quiet = 1 - self.settings.rate
+        weight = np.array([0.5 / 3 + 0.5 / 4] * 3 + [0.5 / 4])
+        return Evaluation(
+            returns=(without + joined) / 2,
+            weighted_returns=(quiet * without + loud * joined) / (quiet + loud),
+            accuracy=accuracy,
+            regret=(1 - accuracy) * weight,
+        )
+
+    def solution(self, tasks: Arrays) -> Floats:
+        return always_right(tasks, self.actions)

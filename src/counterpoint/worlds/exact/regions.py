@@ -1,0 +1,136 @@
+"""`regions`: a quiet pair of agents and a loud one share a reward but never an episode.
+
+Every rollout happens in a stable or in a volatile region. The stable pair acts in the one, the
+volatile pair in the other, and each rollout has one team reward. The volatile region's rewards and
+noise are `scale` times larger, so statistics pooled over both pairs are the volatile pair's: what
+is left of the quiet pair's signal is 1 / scale of it, under an offset that it did not earn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from counterpoint.arrays import Arrays, Bools, Floats
+from counterpoint.errors import SettingError
+from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+
+NOISE = {"stable": 0.1, "volatile": 1.0}
+"""Standard deviation of a rollout's reward noise, before the region's scale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionsSettings(Settings):
+    """Settings of `regions`."""
+
+    scale: float = 10.0
+    """How many times larger rewards and noise are in the volatile region."""
+    participation: Literal["by_region", "everyone"] = "by_region"
+    """Who acts: the region's own agents, or everybody in every rollout (the null control)."""
+    drawn: Literal["per_prompt", "in_rollout"] = "per_prompt"
+    """Whether the rollouts of a prompt share a region, or each draws its own."""
+    agents: int = 4
+    """Team size, an even number: half of them stable, half volatile."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("scale", 1e-6, 1e6)
+        self.require("agents", 2, 64)
+        if self.agents % 2:
+            raise SettingError(f"got agents={self.agents}; wanted an even number: half per region")
+
+
+class Regions(World):
+    """Stable and volatile agents, one team reward.
+
+    A batch has 8 prompts x 8 rollouts. A prompt has one of 8 contexts, seen by the whole team, and
+    a region by a fair coin. Each agent has 4 actions, one of them right; which one depends on the
+    agent, the context and the seed. With c the share of acting agents that are right, the reward
+    is c + .1 e in the stable region and scale (c + e) in the volatile one, e ~ N(0, 1).
+
+    With everybody present the region decides only how noisy a rollout is: the reward is c + .1 e
+    or c + scale e. Every agent then acts in every rollout and receives the same rewards, so that
+    statistics by agent and statistics of all agents are the same numbers.
+
+    The return is the share of the optimum, with equal weights for the regions; the reward-weighted
+    return weights the regions by their rewards, as the sum of rewards does.
+    """
+
+    name = "regions"
+    summary = "quiet agents share one reward, and no episode, with agents of a volatile region"
+    source = "ours, after the published observation that pooled statistics drown a quiet agent"
+    contexts, actions = 8, 4
+    baselines = ("counterfactual", "difference")
+    control: ClassVar[Mapping[str, Any]] = {"participation": "everyone"}
+    random, optimal = 0.25, 1.0
+
+    def __init__(self, settings: RegionsSettings | None = None) -> None:
+        self.settings: RegionsSettings = settings or RegionsSettings()
+        half = self.settings.agents // 2
+        pairs = [(region, i) for region in ("stable", "volatile") for i in range(half)]
+        self.agents = tuple(f"{region}_{i}" for region, i in pairs)
+        self.slots = tuple((agent, 0) for agent in range(len(self.agents)))
+        self.volatile = np.array([region == "volatile" for region, _ in pairs])
+
+    def tasks(self, rng: np.random.Generator) -> Arrays:
+        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
+
+    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+        p, g, slots = self.prompts, self.rollouts, len(self.slots)
+        regions = (p, 1) if self.settings.drawn == "per_prompt" else (p, g)
+        return {
+            "volatile": np.broadcast_to(rng.random(regions) < 0.5, (p, g)),
+            "context": np.broadcast_to(rng.integers(self.contexts, size=(p, 1, 1)), (p, g, slots)),
+            "noise": rng.standard_normal((p, g)),
+            "uniforms": rng.random((p, g, slots)),
+        }
+
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        context, volatile = chance["context"], chance["volatile"]
+        agent = np.arange(len(self.agents))
+        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        scale, noise = self._loudness(volatile)
+        active = np.ones_like(answers.right)
+        if self.settings.participation == "by_region":
+            active = volatile[..., None] == self.volatile
+        weight = scale[..., None] * active / active.sum(axis=-1, keepdims=True)
+        reward = (weight * answers.right).sum(axis=-1) + noise * chance["noise"]
+        shared = np.broadcast_to(reward[..., None], active.shape)
+        return Play(
+            context=context,
+            action=answers.action,
+            active=active,
+            reward=shared,
+            outcome=reward / scale,
+            signals={
+                "counterfactual": shared - weight * (answers.right - answers.chance),
+                "difference": weight * answers.right,
+            },
+        )
+
+    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+        accuracy = accuracies(tasks, probs)
+        stable = accuracy[:, ~self.volatile].mean(axis=-1)
+        volatile = accuracy[:, self.volatile].mean(axis=-1)
+        loud = 1.0 if self.settings.participation == "everyone" else self.settings.scale
+        return Evaluation(
+            returns=(stable + volatile) / 2,
+            weighted_returns=(stable + loud * volatile) / (1 + loud),
+            accuracy=accuracy,
+            regret=(1 - accuracy) / len(self.agents),
+        )
+
+    def solution(self, tasks: Arrays) -> Floats:
+        return always_right(tasks, self.actions)
+
+    def _loudness(self, volatile: Bools) -> tuple[Floats, Floats]:
+        """Scale of the reward and deviation of the noise in each rollout [S, P, G]."""
+        loud = self.settings.scale
+        noise = np.where(volatile, loud * NOISE["volatile"], NOISE["stable"])
+        if self.settings.participation == "everyone":
+            return np.ones(volatile.shape), noise
+        return np.where(volatile, loud, 1.0), noise

@@ -1,0 +1,209 @@
+"""`World`: a team task in NumPy, with many seeds side by side in one set of arrays.
+
+Start with `World`, then read `regions.py`, the headline world. Axis letters: S seeds, P prompts of
+one batch, G rollouts of a prompt, L slots, A agents, C contexts, M actions, K reward components.
+A slot is one possible decision of a rollout: an agent and a turn. Slots that a rollout does not
+use are masked. Chance comes from one generator a seed, and is drawn before any action is known:
+seed s plays the same problems under every scheme, in whatever company, in whatever process.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Arrays, Bools, Floats, Ints
+from counterpoint.settings import require
+
+TASK, FEATURES, CHANCE = 0, 1, 2
+"""Streams of a seed: what the problem is, what a policy sees of it, what happens in the batches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every world can be told: how the team is parameterized and trained.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    parameters: Literal["shared", "separate"] = "shared"
+    """One linear policy on random features of (agent, context) for all, or a table for each."""
+    updates: int = 200
+    """Policy updates, each from one batch of prompts x rollouts."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """How a gradient becomes a step."""
+    lr: float = 0.2
+    """Learning rate."""
+    entropy: float = 0.01
+    """Weight of the entropy bonus, in nats, averaged over decisions."""
+    clip: float = 1.0
+    """Largest global norm of the gradient, all agents together."""
+
+    def __post_init__(self) -> None:
+        self.require("updates", 1, 1_000_000)
+        self.require("lr", 0.0, 1e6)
+        self.require("entropy", 0.0, 1e6)
+        self.require("clip", 0.0, np.inf)
+
+    def require(self, name: str, low: float, high: float) -> None:
+        """Raises SettingError unless the setting called `name` lies in [low, high]."""
+        require(name, getattr(self, name), low, high)
+
+
+@dataclass(frozen=True)
+class Play:
+    """One batch, as it was played. Entries of inactive slots mean nothing."""
+
+    context: Ints
+    """[S, P, G, L] what the agent of the slot saw."""
+    action: Ints
+    """[S, P, G, L] what it did."""
+    active: Bools
+    """[S, P, G, L] whether the slot was used at all."""
+    reward: Floats
+    """[S, P, G, L] the team's reward, as the agent of the slot received it."""
+    outcome: Floats
+    """[S, P, G] the rollout's unbiased sample of the return, in the return's unit."""
+    components: Floats | None = None
+    """[S, P, G, L, K] parts of the reward, for schemes that normalize first; None: one part."""
+    signals: Mapping[str, Floats] = field(default_factory=dict)
+    """Baseline name to [S, P, G, L]: `counterfactual` is what to subtract from the reward (its
+    expectation over the agent's own action), `difference` and `own_component` replace it."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a joint policy is, exactly: expectations, without sampling."""
+
+    returns: Floats
+    """[S] the team's return, in the world's own unit."""
+    weighted_returns: Floats
+    """[S] the return with each part weighted by the reward paid for it, as a share of the best."""
+    accuracy: Floats
+    """[S, A] probability that the agent does the right thing, averaged over its contexts."""
+    regret: Floats
+    """[S, A] return that the team would gain if this agent alone were perfect."""
+
+
+class World(ABC):
+    """A contextual team task of one or a few steps, batched over seeds.
+
+    `tasks` and `draw` make one seed's problem and one update's chance; `play` and `evaluate` take
+    those of all seeds, stacked along a first axis. Neither touches a generator.
+    """
+
+    name: ClassVar[str]
+    """The name in the catalogue."""
+    summary: ClassVar[str]
+    """One line: what happens here, and to whom."""
+    source: ClassVar[str] = "ours"
+    """Where the idea comes from."""
+
+    agents: tuple[str, ...]
+    """[A] names."""
+    roles: tuple[str, ...] | None = None
+    """[A] role of each agent, or None where each agent is its own."""
+    slots: tuple[tuple[int, int], ...]
+    """[L] agent index and turn of each possible decision."""
+    contexts: int
+    """C, how many different things an agent can see."""
+    actions: int
+    """M, how many actions the agent with most has."""
+    prompts: int = 8
+    """P, prompts in a batch."""
+    rollouts: int = 8
+    """G, rollouts of each prompt."""
+    components: tuple[str, ...] = ("reward",)
+    """[K] names of the reward's parts."""
+    baselines: tuple[str, ...] = ()
+    """The baselines that `play` answers."""
+    control: ClassVar[Mapping[str, Any] | None] = None
+    """Settings under which everybody always acts, so that decoupling by agent is a no-op."""
+    random: float
+    """Return of a team that chooses uniformly among legal actions."""
+    optimal: float
+    """The best return there is."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @property
+    def legal(self) -> Bools:
+        """[A, C, M] which actions an agent has in which context; all of them unless overridden."""
+        return np.ones((len(self.agents), self.contexts, self.actions), dtype=bool)
+
+    @abstractmethod
+    def tasks(self, rng: np.random.Generator) -> Arrays:
+        """One seed's problem: what stays the same through all updates."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+        """One seed's chance for one update: prompts, noise and the uniforms behind each action."""
+
+    @abstractmethod
+    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+        """Play a batch for all seeds.
+
+        Args:
+            tasks: what `tasks` returned, stacked over seeds.
+            chance: what `draw` returned, stacked over seeds.
+            probs: [S, A, C, M] the joint policy; 0 where an action is not legal.
+        """
+
+    @abstractmethod
+    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+        """The exact worth of a joint policy `probs` [S, A, C, M]."""
+
+    @abstractmethod
+    def solution(self, tasks: Arrays) -> Floats:
+        """[S, A, C, M] a joint policy that reaches `optimal`."""
+
+    def uniform(self, seeds: int) -> Floats:
+        """[S, A, C, M] the policy that chooses uniformly among legal actions."""
+        legal = self.legal
+        return np.repeat((legal / legal.sum(axis=-1, keepdims=True))[None], seeds, axis=0)
+
+
+def stack(parts: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
+    """One seed's arrays each to arrays of all seeds: a new first axis S under every name."""
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+
+def sample(probs: Floats, agent: Ints, context: Ints, uniforms: Floats) -> Ints:
+    """Actions by inverse distribution function: the same uniform, the same quantile.
+
+    Args:
+        probs: [S, A, C, M].
+        agent: agent indices that broadcast against `context`.
+        context: [S, ...] contexts.
+        uniforms: [S, ...] numbers in [0, 1), one for each decision.
+
+    Returns:
+        [S, ...] action indices; an action of probability 0 is never among them.
+    """
+    total = probs.cumsum(axis=-1)
+    at = total[by_seed(context), agent, context]
+    action: Ints = (at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1)
+    return action
+
+
+def by_seed(array: NDArray[Any]) -> Ints:
+    """[S, 1, ...] seed indices that broadcast against `array` [S, ...]."""
+    return np.arange(len(array)).reshape(-1, *(1,) * (array.ndim - 1))
+
+
+def chosen(table: NDArray[Any], index: Ints) -> NDArray[Any]:
+    """`table` [..., M] at `index` [...] along the last axis."""
+    return np.take_along_axis(table, index[..., None], axis=-1)[..., 0]
+
+
+def one_hot(index: Ints, size: int) -> Floats:
+    """[..., size] with 1 at `index` [...]: the policy that always takes that action."""
+    policy: Floats = (index[..., None] == np.arange(size)).astype(np.float64)
+    return policy

@@ -1,0 +1,255 @@
+"""One copy of a foreign environment: parallel, turn-based, or of tuples. Start with `Player`.
+
+Each dialect drives one environment and writes what happens into rows of the world's arrays:
+`foreign.py` holds those. Everything that can be looked up beforehand is, since stepping is what
+costs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Set
+from typing import Any, ClassVar, NamedTuple
+
+from counterpoint.arrays import Bools
+from counterpoint.errors import WorldError
+from counterpoint.worlds.foreign.spaces import Writer, masked, writer
+from counterpoint.worlds.sequential.world import Actions, Singles
+
+
+class Rows(NamedTuple):
+    """The part of the world's arrays that one copy writes into."""
+
+    seen: Singles
+    """[A, D]."""
+    active: Bools
+    """[A]."""
+    terminated: Bools
+    """[A]."""
+    legal: Bools
+    """[A, M]."""
+
+
+class Team(NamedTuple):
+    """What is the same for all copies of an environment."""
+
+    agents: tuple[str, ...]
+    """[A] names."""
+    spaces: tuple[Any, ...]
+    """[A] observation spaces."""
+    sizes: tuple[int, ...]
+    """[A] how many numbers each agent sees."""
+    actions: tuple[Actions, ...]
+    """[A] what each agent can do."""
+    converters: tuple[Callable[[Any], Any] | None, ...]
+    """[A] how our actions become the environment's; None: they are the same."""
+    horizon: int | None
+    """Most steps of an episode, where the environment says so."""
+
+
+class Player(ABC):
+    """Plays one environment."""
+
+    over: bool
+    """Whether the episode ended."""
+    time: int
+    """Steps of the episode so far."""
+    informs = False
+    """Whether masks of legal actions come with the infos."""
+    timed: ClassVar[bool] = True
+    """Whether our steps are the environment's steps, so that its limit is our horizon."""
+
+    def __init__(self, env: Any, team: Team, rows: Rows) -> None:
+        self.env, self.agents, self.rows, self.horizon = env, team.agents, rows, team.horizon
+        self.nothing = (0.0,) * len(team.agents)
+        self.index = {name: k for k, name in enumerate(team.agents)}
+        self.converters = team.converters if any(team.converters) else None
+        self.writers: dict[str, Writer] = {}
+        for k, (name, space) in enumerate(zip(team.agents, team.spaces, strict=True)):
+            legal = rows.legal[k, : team.actions[k].size]
+            self.writers[name] = writer(space, rows.seen[k, : team.sizes[k]], legal)
+        self.masks = any(masked(space) for space in team.spaces)
+        self.sizes = tuple(a.size for a in team.actions)
+        self.has_all = rows.legal.copy()
+
+    def start(self, seed: int) -> None:
+        """Begin an episode."""
+        self.rows.seen[...] = 0.0
+        self.rows.terminated[...] = False
+        self.rows.active[...] = True
+        if self.masks or self.informs:
+            self.rows.legal[...] = self.has_all
+        self.over, self.time = False, 0
+        self.begin(seed)
+
+    @abstractmethod
+    def begin(self, seed: int) -> None:
+        """Reset the environment, and write what is seen."""
+
+    @abstractmethod
+    def act(self, actions: list[Any]) -> Any:
+        """Play one step with our `actions` [A]; each agent's reward [A]."""
+
+    def converted(self, actions: list[Any]) -> list[Any]:
+        """[A] actions as the environment takes them."""
+        if self.converters is None:
+            return actions
+        return [a if to is None else to(a) for to, a in zip(self.converters, actions, strict=True)]
+
+    def note_masks(self, infos: Any) -> bool:
+        """Write the masks in `infos`; whether there are any."""
+        found = False
+        for name, info in infos.items():
+            if name in self.index and "action_mask" in info:
+                k = self.index[name]
+                self.rows.legal[k, : self.sizes[k]] = info["action_mask"]
+                found = True
+        return found
+
+    def refuse_unpaid(self, names: Set[str]) -> None:
+        """Raises WorldError: these agents were there in a step, and are not told what it paid."""
+        raise WorldError(
+            f"got no reward for {', '.join(sorted(names))} in step {self.time} of an episode; "
+            "wanted a number for every agent that was there (0 for nothing)"
+        )
+
+    def finish(self, terminated: Any, truncated: Any, agents: Any) -> None:
+        """Write who is through: `terminated` and `truncated` by name; `agents` who go on."""
+        active, done = self.rows.active, self.rows.terminated
+        for k, name in enumerate(self.agents):
+            done[k] |= bool(terminated.get(name, False))
+            out = done[k] or bool(truncated.get(name, False)) or name not in agents
+            active[k] = not out
+        self.over = not active.any()
+
+
+class Parallel(Player):
+    """PettingZoo's parallel environments: all agents act at once."""
+
+    def begin(self, seed: int) -> None:
+        seen, infos = self.env.reset(seed=seed)
+        self.living = len(self.agents)
+        for name, what in seen.items():
+            self.writers[name](what)
+        self.informs = self.note_masks(infos)
+        if len(self.env.agents) != self.living:
+            self._leave({}, {})
+
+    def act(self, actions: list[Any]) -> Any:
+        env, writers = self.env, self.writers
+        given = dict(zip(self.agents, self.converted(actions), strict=True))
+        if self.living != len(given):
+            given = {name: given[name] for name in env.agents}
+        self.time += 1
+        seen, rewards, terminated, truncated, infos = env.step(given)
+        if not given.keys() <= rewards.keys():
+            self.refuse_unpaid(given.keys() - rewards.keys())
+        for name, what in seen.items():
+            writers[name](what)
+        if self.informs:
+            self.note_masks(infos)
+        if any(terminated.values()) or any(truncated.values()) or len(env.agents) != self.living:
+            self._leave(terminated, truncated)
+        return tuple(map(rewards.get, self.agents, self.nothing))
+
+    def _leave(self, terminated: Any, truncated: Any) -> None:
+        self.finish(terminated, truncated, self.env.agents)
+        self.living = len(self.env.agents)
+
+
+class Turns(Player):
+    """PettingZoo's turn-based (AEC) environments: one agent acts a step.
+
+    Rewards are handed on in the step in which the environment gives them, to whomever.
+    """
+
+    timed = False
+
+    def begin(self, seed: int) -> None:
+        self.env.reset(seed=seed)
+        self.informs = self.note_masks(self.env.infos)
+        self.rows.active[...] = False
+        self.turn = 0
+        self._look()
+
+    def act(self, actions: list[Any]) -> Any:
+        env = self.env
+        self.time += 1
+        env.step(self.converted(actions)[self.turn])
+        if not env.rewards.keys() >= {self.agents[self.turn], *env.agents}:
+            self.refuse_unpaid({self.agents[self.turn], *env.agents} - env.rewards.keys())
+        rewards = tuple(map(env.rewards.get, self.agents, self.nothing))
+        if any(env.terminations.values()) or any(env.truncations.values()):
+            for name in env.agents:
+                self.writers[name](env.observe(name))
+            self.finish(env.terminations, env.truncations, env.agents)
+            while env.agents and self._through(env.agent_selection):
+                env.step(None)
+            self.rows.active[...] = False
+            self.over = not env.agents
+        if not self.over:
+            self._look()
+        return rewards
+
+    def _through(self, name: str) -> bool:
+        return bool(self.env.terminations[name] or self.env.truncations[name])
+
+    def _look(self) -> None:
+        """Show the agent whose turn it is what it sees."""
+        env = self.env
+        name = env.agent_selection
+        self.rows.active[self.turn] = False
+        self.turn = self.index[name]
+        self.rows.active[self.turn] = True
+        self.writers[name](env.observe(name))
+        if self.informs:
+            self.note_masks(env.infos)
+
+
+class Tuples(Player):
+    """gymnasium environments whose observations, actions and rewards are one for each agent.
+
+    They do not say apart whether time ran out; an end at the horizon counts as a cut-off.
+    """
+
+    def begin(self, seed: int) -> None:
+        for player in getattr(self.env.unwrapped, "players", ()):
+            player.position = None  # lbforaging keeps clear of where agents stood an episode ago
+        seen, _ = self.env.reset(seed=seed)
+        for write, what in zip(self.writers.values(), seen, strict=True):
+            write(what)
+
+    def act(self, actions: list[Any]) -> Any:
+        self.time += 1
+        seen, rewards, terminated, truncated, _ = self.env.step(self.converted(actions))
+        for write, what in zip(self.writers.values(), seen, strict=True):
+            write(what)
+        if _all(terminated) or _all(truncated):
+            self.over = True
+            self.rows.active[...] = False
+            self.rows.terminated[...] = _all(terminated) and self.time != self.horizon
+        return rewards
+
+
+def _all(flag: Any) -> bool:
+    return all(flag) if isinstance(flag, list | tuple) else bool(flag)
+
+
+def dialect(env: Any, name: str) -> type[Player]:
+    """Which of the dialects `env` speaks.
+
+    Raises:
+        WorldError: none of them.
+    """
+    if all(hasattr(env, part) for part in ("agent_iter", "last", "observe", "step", "reset")):
+        return Turns
+    if all(hasattr(env, part) for part in ("step", "reset", "action_space")):
+        if hasattr(getattr(env, "action_space", None), "spaces"):
+            return Tuples
+        if callable(env.action_space):
+            return Parallel
+    raise WorldError(
+        f"got world '{name}', which makes a value of type {type(env).__name__}; wanted a "
+        "PettingZoo ParallelEnv or AECEnv, or a gymnasium environment with a Tuple of spaces, one "
+        "for each agent"
+    )

@@ -1,0 +1,263 @@
+"""`ForeignWorld`: E copies of somebody else's environment, stepped one by one in Python.
+
+Foreign environments cannot be written down, so that a captured state is the seed of each running
+episode and the actions taken in it; to restore is to reset with that seed and to play them again.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Ints
+from counterpoint.errors import SettingError, StateError, WorldError
+from counterpoint.settings import from_text
+from counterpoint.worlds.foreign.dialects import Player, Rows, Team, Tuples, dialect
+from counterpoint.worlds.foreign.known import scores
+from counterpoint.worlds.foreign.names import construct, foreign_code
+from counterpoint.worlds.foreign.spaces import actions, seen_size
+from counterpoint.worlds.sequential.world import (
+    Captured,
+    Singles,
+    Step,
+    StepSettings,
+    StepWorld,
+    View,
+    paid,
+    uniform_actions,
+)
+
+LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
+"""What environments call their most steps of an episode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignSettings(StepSettings):
+    """Settings of a foreign world."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the environment's constructor."""
+
+
+class ForeignWorld(StepWorld):
+    """E copies of a PettingZoo environment (parallel or turn-based), or of one of tuples.
+
+    Args:
+        make: makes one environment.
+        name: what it is called.
+        settings: the reward; `arguments` are for the record, `make` knows them.
+        copies: E.
+        seed: of the generator that draws a seed for each episode.
+
+    Raises:
+        WorldError: not an environment, or with spaces that cannot be taken.
+    """
+
+    python: ClassVar[bool] = True
+    source = "foreign: settings other than reward and stakes are arguments of its constructor"
+    settings: ForeignSettings
+
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        *,
+        name: str = "foreign",
+        settings: ForeignSettings | None = None,
+        copies: int = 1,
+        seed: int = 0,
+    ) -> None:
+        if copies < 1:
+            raise SettingError(f"got copies={copies}; wanted at least 1")
+        self.name, self.summary = name, f"{name}, stepped one by one in Python"
+        self.settings, self.copies = settings or ForeignSettings(), copies
+        self.rng = np.random.default_rng(seed)
+        envs = [make() for _ in range(copies)]
+        speaks = dialect(envs[0], name)
+        team = _team(envs[0], name, speaks)
+        self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
+        self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
+        self.roles = tuple(re.sub(r"_?(?<!\d)\d++$", "", agent) or agent for agent in self.agents)
+        self.horizon, self.limit = team.horizon, _limit(envs[0])
+        self.references = scores(name, self.settings.arguments)
+        shape = (copies, len(self.agents))
+        self._seen = np.zeros((*shape, max(self.seen_sizes)), dtype=np.float32)
+        self._active, self._terminated = np.zeros((2, *shape), dtype=bool)
+        self._legal = np.zeros((*shape, max(a.size for a in self.actions)), dtype=bool)
+        for k, a in enumerate(self.actions):
+            self._legal[:, k, : a.size] = True
+        self._players = [
+            speaks(env, team, Rows(*rows))
+            for env, *rows in zip(
+                envs, self._seen, self._active, self._terminated, self._legal, strict=True
+            )
+        ]
+        self._continuous = self.actions[0].continuous
+        self._log: list[NDArray[Any]] = []
+        self._seeds, self._started = np.zeros((2, copies), dtype=np.int64)
+        self._masks = self._stateful = False
+        self.reset()
+        self._masks = any(player.masks or player.informs for player in self._players)
+        self._stateful = self._has_state()
+        self.state_size = self.reset(seed).state.shape[1]
+
+    def reset(self, seed: int | None = None) -> View:
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
+        self._log.clear()
+        with foreign_code(self.name, "reset"):
+            self._begin(np.arange(self.copies))
+            return self._view()
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        with foreign_code(self.name, "step"):
+            return self._step(actions)
+
+    def _step(self, actions: NDArray[Any]) -> Step:
+        given = np.array(actions, dtype=np.float64 if self._continuous else np.int64)
+        self._log.append(given)
+        rows = given if self._continuous else given.tolist()
+        rewards = [player.act(row) for player, row in zip(self._players, rows, strict=True)]
+        own = np.array(rewards, dtype=np.float64).reshape(self._active.shape)
+        ended = np.array([player.over for player in self._players])
+        last = view = self._view()
+        terminated = self._terminated.copy()
+        if ended.any():
+            self._begin(np.flatnonzero(ended))
+            view = self._view()
+        return Step(view, paid(own, self), own, terminated, ended, last)
+
+    def capture(self) -> Captured:
+        """Seeds and actions; `seen` is there to tell whether they lead to the same place again."""
+        first = int(self._started.min())
+        width = (max(a.size for a in self.actions),) if self._continuous else ()
+        empty = np.zeros((0, *self._active.shape, *width), dtype=np.int64)
+        arrays = {
+            "seeds": self._seeds.copy(),
+            "started": self._started - first,
+            "actions": np.stack(self._log[first:]) if self._log[first:] else empty,
+            "seen": self._seen.copy(),
+        }
+        return arrays, {"generator": self.rng.bit_generator.state, "world": self.name}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+        """Reset with the captured seeds, and play the captured actions again.
+
+        Raises:
+            StateError: the captured state is that of another world.
+            WorldError: the environment did something else than before.
+        """
+        wanted = {"seeds", "started", "actions", "seen"}
+        if set(arrays) != wanted or facts.get("world") != self.name:
+            raise StateError(
+                f"got a captured state of '{facts.get('world')}' with {', '.join(arrays)}; "
+                f"wanted one of '{self.name}' with {', '.join(sorted(wanted))}"
+            )
+        if arrays["seen"].shape != self._seen.shape:
+            raise StateError(
+                f"got a captured state of shape [E, A, D] = {arrays['seen'].shape}; "
+                f"wanted {self._seen.shape}: the same settings and number of copies"
+            )
+        self.rng.bit_generator.state = facts["generator"]
+        self._seeds[:], self._started[:] = arrays["seeds"], arrays["started"]
+        self._log[:] = list(arrays["actions"])
+        for e, player in enumerate(self._players):
+            player.start(int(self._seeds[e]))
+            for given in self._log[self._started[e] :]:
+                if not player.over:
+                    player.act(given[e] if self._continuous else given[e].tolist())
+            if player.over or not np.array_equal(self._seen[e], arrays["seen"][e]):
+                raise WorldError(
+                    f"got another episode from '{self.name}' with seed {self._seeds[e]} and the "
+                    "same actions; wanted the same: it does not obey its seed, and cannot be "
+                    "resumed (draw all chance from a generator that reset(seed=...) seeds)"
+                )
+        return self._view()
+
+    def close(self) -> None:
+        for player in self._players:
+            player.env.close()
+
+    def _begin(self, copies: Ints) -> None:
+        """Start an episode in the copies of these indices, and forget actions of no use."""
+        self._seeds[copies] = self.rng.integers(2**31, size=len(copies))
+        self._started[copies] = len(self._log)
+        first = int(self._started.min())
+        if first == len(self._log) or first > 1000:
+            del self._log[:first]
+            self._started -= first
+        for e in copies:
+            self._players[e].start(int(self._seeds[e]))
+
+    def _view(self) -> View:
+        seen = self._seen.copy()
+        legal = self._legal.copy() if self._masks else None
+        if self._stateful:
+            state = np.stack([np.ravel(player.env.state()) for player in self._players])
+            return View(seen, state.astype(np.float32), self._active.copy(), legal)
+        return View(seen, self._joined(seen, self._order), self._active.copy(), legal)
+
+    def _joined(self, seen: Singles, order: Sequence[int]) -> Singles:
+        """[E, Z] all observations, one behind the other, of agents in this order."""
+        parts = [seen[:, k, : self.seen_sizes[k]] for k in order]
+        return np.concatenate(parts, axis=1)
+
+    def _has_state(self) -> bool:
+        """Whether environments have a state that is more than all observations together."""
+        rng, view, as_listed = np.random.default_rng(0), self._view(), range(len(self.agents))
+        for _ in range(4):
+            try:
+                state = np.ravel(self._players[0].env.state()).astype(np.float32)
+            except Exception:  # whatever foreign code raises: there is none that works
+                return False
+            if not np.array_equal(state, self._joined(view.seen, as_listed)[0]):
+                return True
+            view = self.step(uniform_actions(self, view, rng)).view
+        return False
+
+
+def make_foreign(
+    name: str, settings: Mapping[str, Any] | None = None, copies: int = 1, seed: int = 0
+) -> ForeignWorld:
+    """The foreign world called `name`; see `counterpoint.worlds.make_steps`."""
+    given = {key: from_text(value) for key, value in (settings or {}).items()}
+    ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
+    told = ForeignSettings(**ours, arguments=given)
+    make = construct(name, given)
+    return ForeignWorld(make, name=name, settings=told, copies=copies, seed=seed)
+
+
+def _limit(env: Any) -> str:
+    """The constructor's argument for the most steps of an episode, or nothing."""
+    takes = inspect.signature(type(getattr(env, "unwrapped", env)).__init__).parameters
+    return next((name for limit in LIMITS if (name := limit.lstrip("_")) in takes), "")
+
+
+def _team(env: Any, name: str, speaks: type[Player]) -> Team:
+    """What is the same for all copies of `env`."""
+    if speaks is Tuples:
+        spaces, choices = env.observation_space.spaces, env.action_space.spaces
+        agents = tuple(f"agent_{k}" for k in range(len(choices)))
+    else:
+        if not getattr(env, "possible_agents", None):
+            raise WorldError(f"got world '{name}' without possible_agents; wanted all their names")
+        agents = tuple(map(str, env.possible_agents))
+        spaces = tuple(env.observation_space(agent) for agent in env.possible_agents)
+        choices = tuple(env.action_space(agent) for agent in env.possible_agents)
+    sizes = tuple(seen_size(space, agent) for space, agent in zip(spaces, agents, strict=True))
+    can = [actions(space, agent) for space, agent in zip(choices, agents, strict=True)]
+    if len({does.continuous for does, _ in can}) > 1:
+        raise WorldError(
+            f"got world '{name}' where some agents choose and others give numbers; "
+            "wanted all discrete, or all continuous: wrap the environment"
+        )
+    inner = getattr(env, "unwrapped", env)
+    limits = [getattr(inner, limit, None) for limit in LIMITS] if speaks.timed else []
+    horizon = next((n for n in limits if isinstance(n, int) and n > 0), None)
+    whats, converters = zip(*can, strict=True)
+    return Team(agents, tuple(spaces), sizes, whats, converters, horizon)

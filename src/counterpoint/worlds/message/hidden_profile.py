@@ -1,0 +1,220 @@
+"""`hidden_profile`: what all know points to the wrong option, what each knows alone to the right.
+
+The team is right only if what members know alone is told, and gets to whoever decides, within the
+bits that a message has. Start with `HiddenProfile.draw`; the members are in
+`hidden_profile_members.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, log2
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.settings import require
+from counterpoint.worlds.message.hidden_profile_members import (
+    HIGHEST,
+    LOWEST,
+    PROMPTS,
+    Clues,
+    Teller,
+)
+from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
+
+OPTIONS = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gwen", "Hugo")
+TRAITS = (
+    ("is on time", "is late"), ("keeps promises", "breaks promises"), ("listens", "interrupts"),
+    ("writes clearly", "writes badly"), ("learns fast", "learns slowly"),
+    ("stays calm", "panics"), ("plans ahead", "forgets plans"), ("shares credit", "takes credit"),
+    ("checks facts", "guesses"), ("is patient", "is impatient"), ("is honest", "lies"),
+    ("helps others", "ignores others"), ("finishes work", "leaves work undone"),
+    ("asks questions", "never asks"), ("is careful", "is careless"), ("is polite", "is rude"),
+    ("is well read", "is ill informed"), ("saves money", "wastes money"),
+    ("admits mistakes", "hides mistakes"), ("is tidy", "is messy"),
+)  # fmt: skip
+"""What a clue says of an option: for it, or against it."""
+
+TRIES = 200
+"""Batches drawn before settings are given up whose profiles hardly ever come out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenProfileSettings(MessageSettings):
+    """Who knows what, and how much a message holds."""
+
+    options: int = 3
+    """Among how many the team chooses, 2 to 8."""
+    shared: int = 5
+    """Clues that all have."""
+    private: int = 3
+    """Clues that each member has alone."""
+    expert: float = 2.0
+    """How many times as many the first member has alone."""
+    bias: float = 0.7
+    """Share of the clues that point where they should: the shared ones away from the right option,
+    the private ones to it. The others point anywhere."""
+    misread: float = 0.05
+    """Chance that a member reads a clue as its opposite."""
+    bits: int = 24
+    """What a message holds. A clue takes the bits that tell it from all others, and one more; an
+    opinion those that tell the options apart."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("options", self.options, 2, len(OPTIONS))
+        require("shared", self.shared, 1, 100)
+        require("private", self.private, 0, 50)
+        require("expert", self.expert, 0.0, 10.0)
+        require("bias", self.bias, 0.0, 1.0)
+        require("misread", self.misread, 0.0, 0.5)
+        require("bits", self.bits, 0, 10_000)
+
+
+@dataclass(frozen=True)
+class Profiles(Clues):
+    """B items: clues, who has them, and the right option."""
+
+    right: Ints
+    """[B] the option with most for it and least against it."""
+    flips: Ints
+    """[B, A + 1, N] -1 where a member reads the opposite of what is written, else 1."""
+    has: Bools
+    """[A + 1, N] who has which clue; the last row is a judge's, who has the shared ones."""
+    sign: Ints
+    """[B, N] what is written: 1 for the option, -1 against it."""
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    def read(self, member: int) -> Ints:
+        """[B, N] the member's own clues as it reads them, 0 where it has none."""
+        row = min(member, len(self.has) - 1)
+        read: Ints = self.sign * self.flips[:, row] * self.has[row]
+        return read
+
+
+class HiddenProfile(MessageWorld[Profiles]):
+    """The team chooses an option; every clue speaks for one option or against it."""
+
+    name = "hidden_profile"
+    summary = "what all know points to the wrong option; what each knows alone, to the right one"
+    source = "Stasser and Titus, J. Pers. Soc. Psychol. 48 (1985); HiddenBench, arXiv 2505.11556"
+    settings_type = HiddenProfileSettings
+    prompts: ClassVar = {name: ways.about for name, ways in PROMPTS.items()}
+    scale = "share of items in which the right option is chosen"
+    ways_range = (LOWEST, HIGHEST)
+
+    def __init__(self, settings: HiddenProfileSettings | None = None) -> None:
+        self.given = settings or HiddenProfileSettings()
+        super().__init__(self.given)
+        given = self.given
+        counts = [round(given.private * given.expert)] + [given.private] * (given.members - 1)
+        owner = np.repeat(np.arange(-1, given.members), [given.shared, *counts])
+        self.has = (owner == np.arange(given.members + 1)[:, None]) | (owner == -1)
+        self.private = owner >= 0
+        self.clue_bits = ceil(log2(len(owner))) + 1 if len(owner) > 1 else 1
+        self.opinion_bits = ceil(log2(given.options))
+
+    def draw(self, rng: np.random.Generator, count: int) -> Profiles:
+        size, options = len(self.private), self.given.options
+        kept: list[tuple[Ints, Ints, Ints]] = []
+        for _ in range(TRIES):
+            right = rng.integers(options, size=(4 * count, 1))
+            decoy = (right + rng.integers(1, options, size=right.shape)) % options
+            towards = np.where(self.private, right, decoy)
+            away = np.where(self.private, decoy, right)
+            sign = rng.choice((-1, 1), size=(4 * count, size))
+            meant = rng.random(sign.shape) < self.given.bias
+            anywhere = rng.integers(options, size=sign.shape)
+            option = np.where(meant, np.where(sign > 0, towards, away), anywhere)
+            fits = _only_best(tally(option, sign, options), right[:, 0])
+            fits &= _only_best(tally(option, sign * ~self.private, options), decoy[:, 0])
+            kept.append((option[fits], sign[fits], right[fits, 0]))
+            if sum(len(one[2]) for one in kept) >= count:
+                break
+        else:
+            raise SettingError(
+                "got settings under which what all know hardly ever misleads; wanted more private "
+                "clues, fewer shared ones, or a bias nearer to 1"
+            )
+        option, sign, right = (np.concatenate(part)[:count] for part in zip(*kept, strict=True))
+        shape = (count, self.given.members + 1, size)
+        flips = np.where(rng.random(shape) < self.given.misread, -1, 1)
+        return Profiles(option, self.private, options, right, flips, self.has, sign)
+
+    def ways(self, prompt: str) -> tuple[float, ...]:
+        if prompt not in PROMPTS:
+            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(PROMPTS)}")
+        return PROMPTS[prompt].values
+
+    def member_of(self, ways: tuple[float, ...]) -> Teller:
+        return Teller(ways, self.given.bits, self.clue_bits, self.opinion_bits)
+
+    def score(self, items: Profiles, answers: NDArray[Any]) -> Floats:
+        right: Floats = (np.asarray(answers) == items.right).astype(np.float64)
+        return right
+
+    def single(
+        self, items: Profiles, prompt: str, turns: int, rng: np.random.Generator
+    ) -> NDArray[Any]:
+        """[B] one agent reads all clues, anew at each turn, and takes the majority of its readings.
+
+        It misreads like any member, but nothing has to be told.
+        """
+        votes = np.zeros((len(items.right), items.options))
+        for _ in range(turns):
+            flips = np.where(rng.random(items.sign.shape) < self.given.misread, -1, 1)
+            worth = tally(items.option, items.sign * flips, items.options)
+            best = np.argmax(worth + rng.random(worth.shape) / 2, axis=1)
+            votes[np.arange(len(best)), best] += 1
+        return np.asarray(np.argmax(votes + rng.random(votes.shape) / 2, axis=1))
+
+    def misled(self, items: Profiles, member: int) -> Profiles:
+        """The same items, but all that `member` has alone is written as its opposite."""
+        alone = self.has[member] & self.private
+        return replace(items, sign=np.where(alone, -items.sign, items.sign))
+
+    def told(self, items: Profiles, said: NDArray[Any], index: int) -> str:
+        clues = [
+            self._sentence(items, index, int(n), int(said[index, n]))
+            for n in np.flatnonzero(said[index, :-1])
+        ]
+        opinion = int(said[index, -1])
+        return " ".join([*clues, f"I favour {OPTIONS[opinion - 1]}."] if opinion else clues)
+
+    def answer_told(self, items: Profiles, answer: Any) -> str:
+        return OPTIONS[int(answer)]
+
+    def brief(self, items: Profiles, index: int, member: int) -> Brief:
+        known = items.sign[index] if member < 0 else items.read(member)[index]
+        clues = tuple(
+            self._sentence(items, index, int(n), int(known[n])) for n in np.flatnonzero(known)
+        )
+        options = OPTIONS[: items.options]
+        task = (
+            f"Your team hires one of {', '.join(options)}: the one with most good points and "
+            "fewest bad ones. Each of you knows something that the others do not."
+        )
+        return Brief(task, " ".join(clues), options, clues)
+
+    def _sentence(self, items: Profiles, index: int, clue: int, sign: int) -> str:
+        good, bad = TRAITS[clue % len(TRAITS)]
+        return f"{OPTIONS[items.option[index, clue]]} {good if sign > 0 else bad}."
+
+
+def tally(option: Ints, sign: Ints, options: int) -> Floats:
+    """[B, O] what speaks for each option, less what speaks against it."""
+    return np.stack([(sign * (option == o)).sum(axis=1) for o in range(options)], axis=1) * 1.0
+
+
+def _only_best(worth: Floats, which: Ints) -> Bools:
+    others = worth.copy()
+    rows = np.arange(len(which))
+    others[rows, which] = -np.inf
+    found: Bools = worth[rows, which] > others.max(axis=1)
+    return found

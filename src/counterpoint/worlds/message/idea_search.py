@@ -1,0 +1,203 @@
+"""`idea_search`: a landscape with many peaks, and a team that looks for the highest.
+
+Where members search alone and the best idea is taken at the end, a team finds more than its best
+member does. Where they hear of each other's finds all the time they all climb the same peak. A
+single agent with the whole budget, who starts anew when it is stuck, is the one to beat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Floats, Ints
+from counterpoint.errors import UnknownNameError
+from counterpoint.settings import require
+from counterpoint.worlds.message.world import MessageSettings, MessageWorld, Seen
+
+PROMPTS: dict[str, tuple[tuple[float, float, float], str]] = {
+    "follow": ((1.0, 0.0, 0.0), "goes to the best find that it hears of, whenever it is better"),
+    "sceptic": ((0.3, 0.0, 0.0), "goes there in three of ten cases"),
+    "own": ((0.0, 0.0, 0.0), "never goes there"),
+    "restart": ((0.0, 0.04, 0.0), "never goes there, and starts anew when nothing gets better"),
+}
+"""Name to the ways of a searcher: the chance to go to a better find of somebody else's; the chance,
+after each step that made nothing better, to start anew anywhere; the share of steps that change
+two things at once. And one line."""
+
+LOWEST, HIGHEST = np.zeros(3), np.array([1.0, 0.2, 1.0])
+"""[3] the range in which ways are searched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdeaSearchSettings(MessageSettings):
+    """How rugged the landscape is, and how much the team may look at."""
+
+    bits: int = 12
+    """An idea is so many yes-or-no choices, 2 to 14."""
+    ruggedness: int = 5
+    """How many other choices decide what a choice is worth: 0 has one peak, more have many."""
+    budget: int = 160
+    """How many ideas the whole team may look at."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("bits", self.bits, 2, 14)
+        require("ruggedness", self.ruggedness, 0, self.bits - 1)
+        require("budget", self.budget, 1, 100_000)
+
+
+@dataclass(frozen=True)
+class Landscapes:
+    """B items."""
+
+    value: Floats
+    """[B, 2**bits] what each idea is worth, 0 to 1; 1 is the best there is."""
+    start: Ints
+    """[B, A + 1] where each member begins; the last is a judge's."""
+    bits: int
+    """Choices of an idea."""
+    budget: int
+    """Ideas that the whole team may look at."""
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+class IdeaSearch(MessageWorld[Landscapes]):
+    """NK landscapes: each choice is worth a random number that depends on some other choices."""
+
+    name = "idea_search"
+    summary = "a landscape of many peaks: where talk helps a team that searches, and where it harms"
+    source = "Kauffman and Levin, J. Theor. Biol. 128 (1987); Lazer and Friedman, ASQ 52 (2007)"
+    settings_type = IdeaSearchSettings
+    prompts: ClassVar = {name: about for name, (_, about) in PROMPTS.items()}
+    scale = "value of the best idea found, of the best there is"
+    ways_range = (LOWEST, HIGHEST)
+
+    def __init__(self, settings: IdeaSearchSettings | None = None) -> None:
+        self.given = settings or IdeaSearchSettings()
+        super().__init__(self.given)
+
+    def draw(self, rng: np.random.Generator, count: int) -> Landscapes:
+        bits, depends = self.given.bits, self.given.ruggedness
+        ideas = np.arange(2**bits)
+        on = (ideas[:, None] >> np.arange(bits)) & 1
+        value = np.zeros((count, len(ideas)))
+        table = rng.random((count, bits, 2 ** (depends + 1)))
+        for i in range(bits):
+            others = (i + 1 + rng.permutation(bits - 1)[:depends]) % bits
+            index = on[:, [i, *others]] @ (1 << np.arange(depends + 1))
+            value += table[:, i, :][:, index]
+        low, high = value.min(axis=1, keepdims=True), value.max(axis=1, keepdims=True)
+        start = rng.integers(len(ideas), size=(count, self.given.members + 1))
+        return Landscapes((value - low) / (high - low), start, bits, self.given.budget)
+
+    def ways(self, prompt: str) -> tuple[float, ...]:
+        if prompt not in PROMPTS:
+            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(PROMPTS)}")
+        return PROMPTS[prompt][0]
+
+    def member_of(self, ways: tuple[float, ...]) -> Searcher:
+        return Searcher(ways)
+
+    def score(self, items: Landscapes, answers: NDArray[Any]) -> Floats:
+        found: Floats = items.value[np.arange(len(items)), np.asarray(answers, dtype=np.int64)]
+        return found
+
+    def single(
+        self, items: Landscapes, prompt: str, turns: int, rng: np.random.Generator
+    ) -> NDArray[Any]:
+        """[B] one searcher with the budget of all, who starts anew when it is stuck."""
+        ways = (0.0, PROMPTS["restart"][0][1], self.ways(prompt)[2])
+        alone = Seen(0, 0, share=1.0)
+        return Searcher(ways).answer_after(items, alone, rng)
+
+    def told(self, items: Landscapes, said: NDArray[Any], index: int) -> str:
+        best = int(said[index, 0])
+        return f"The best that I found is {best:0{items.bits}b}, worth {said[index, 1]:.3f}."
+
+    def answer_told(self, items: Landscapes, answer: Any) -> str:
+        return f"{int(answer):0{items.bits}b}"
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """A member that climbs: it changes one choice, and keeps what is better.
+
+    A message is [B, 4]: the best idea that it found and its value, and where it stands now.
+    """
+
+    ways: tuple[float, ...]
+    """As in `PROMPTS`."""
+
+    def speak(self, items: Landscapes, seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
+        steps = int(items.budget * seen.share)
+        rows = np.arange(len(items))
+        if seen.own:
+            best, at = seen.own[-1][:, 0].astype(int), seen.own[-1][:, 2].astype(int)
+        else:
+            at = items.start[:, min(seen.member, items.start.shape[1] - 1)].copy()
+            best, steps = at.copy(), steps - 1  # it has looked at where it begins
+        follows, restart, leap = self.ways
+        others, worth = best_heard(seen, len(items))
+        goes = (worth > items.value[rows, best]) & (rng.random(len(items)) < follows)
+        at, best = np.where(goes, others, at), np.where(goes, others, best)
+        for _ in range(steps):
+            flip = 1 << rng.integers(items.bits, size=len(items))
+            twice = rng.random(len(items)) < leap
+            flip ^= twice * (1 << rng.integers(items.bits, size=len(items)))
+            new = at ^ flip
+            better = items.value[rows, new] > items.value[rows, at]
+            anywhere = ~better & (rng.random(len(items)) < restart)
+            at = np.where(better, new, at)
+            best = np.where(items.value[rows, at] > items.value[rows, best], at, best)
+            at = np.where(anywhere, rng.integers(items.value.shape[1], size=len(items)), at)
+        return np.stack([best, items.value[rows, best], at, items.value[rows, at]], axis=1)
+
+    def answer(
+        self, items: Landscapes, seen: Seen, rng: np.random.Generator
+    ) -> tuple[NDArray[Any], Floats]:
+        rows = np.arange(len(items))
+        own = (
+            seen.own[-1][:, 0].astype(int)
+            if seen.own
+            else items.start[:, min(seen.member, items.start.shape[1] - 1)]
+        )
+        others, worth = best_heard(seen, len(items))
+        answers = np.where(worth > items.value[rows, own], others, own)
+        return answers, items.value[rows, answers]
+
+    def answer_after(self, items: Landscapes, seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
+        """[B] its answers after one turn."""
+        return self.speak(items, seen, rng)[:, 0].astype(int)
+
+
+def best_heard(seen: Seen, count: int) -> tuple[Ints, Floats]:
+    """[B] the best idea that was heard of, and its value; -inf where nothing was."""
+    best, worth = np.zeros(count, dtype=int), np.full(count, -np.inf)
+    for heard in seen.heard:
+        better = heard.said[:, 1] > worth
+        best = np.where(better, heard.said[:, 0].astype(int), best)
+        worth = np.where(better, heard.said[:, 1], worth)
+    return best, worth
+
+
+def diversity(said: NDArray[Any], bits: int) -> Floats:
+    """[B] mean share of choices in which two members differ, where they stand.
+
+    Args:
+        said: [A, B, 4] the last message of each member.
+        bits: choices of an idea.
+    """
+    at = said[:, :, 2].astype(int)
+    on = (at[..., None] >> np.arange(bits)) & 1
+    share = on.mean(axis=0)
+    members = len(said)
+    if members < 2:
+        return np.zeros(said.shape[1])
+    differ: Floats = (2 * share * (1 - share)).mean(axis=1) * members / (members - 1)
+    return differ

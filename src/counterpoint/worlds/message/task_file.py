@@ -1,0 +1,146 @@
+"""`tasks:PATH`: hidden profiles that somebody wrote, in words, as HiddenBench files have them.
+
+A JSON list, or JSON lines, of objects with `description`, `shared_information` (a list of texts),
+`hidden_information` (a list: one text a member), `possible_answers` and the right one as
+`correct_answer`; `name` or `id` names a task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Floats
+from counterpoint.errors import LogError, SettingError
+from counterpoint.worlds.message.hidden_profile_members import PROMPTS
+from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
+
+MOST_BYTES = 64_000_000
+"""Files longer than this are no files of tasks."""
+RIGHT = ("correct_answer", "answer", "gold")
+"""Keys under which the right answer may stand."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One hidden profile in words."""
+
+    name: str
+    """What it is called."""
+    description: str
+    """What the team is to do."""
+    shared: tuple[str, ...]
+    """What all know."""
+    hidden: tuple[str, ...]
+    """[A] what each member knows alone."""
+    options: tuple[str, ...]
+    """The answers to choose among."""
+    right: int
+    """Which of them is right."""
+
+
+class TaskFile(MessageWorld[Sequence[Task]]):
+    """Tasks of a file; teams are as large as the tasks have pieces of hidden information.
+
+    Raises:
+        LogError: the file cannot be read, or a task lacks something; the message says which.
+        SettingError: its tasks are for teams of different sizes.
+    """
+
+    name = "tasks"
+    summary = "hidden profiles in words, from a file"
+    source = "the format of HiddenBench, Li et al., arXiv 2505.11556"
+    prompts: ClassVar = {name: ways.about for name, ways in PROMPTS.items()}
+    scale = "share of tasks answered rightly"
+
+    def __init__(self, path: str, settings: MessageSettings | None = None) -> None:
+        self.all = read_tasks(path)
+        sizes = {len(task.hidden) for task in self.all}
+        if len(sizes) > 1:
+            raise SettingError(f"got tasks for teams of {sorted(sizes)}; wanted teams of one size")
+        size = sizes.pop()
+        super().__init__(replace(settings or MessageSettings(), members=size))
+
+    def draw(self, rng: np.random.Generator, count: int) -> list[Task]:
+        """`count` tasks, each as often as can be, with who knows what in random order."""
+        order = [
+            i for _ in range(-(-count // len(self.all))) for i in rng.permutation(len(self.all))
+        ]
+        drawn = [self.all[i] for i in order[:count]]
+        return [
+            replace(task, hidden=tuple(task.hidden[i] for i in rng.permutation(len(task.hidden))))
+            for task in drawn
+        ]
+
+    def score(self, items: Sequence[Task], answers: NDArray[Any]) -> Floats:
+        return np.array(
+            [float(task.right == answer) for task, answer in zip(items, answers, strict=True)]
+        )
+
+    def answer_told(self, items: Sequence[Task], answer: Any) -> str:
+        return f"option {int(answer) + 1}"
+
+    def brief(self, items: Sequence[Task], index: int, member: int) -> Brief:
+        task = items[index]
+        own = task.hidden[member : member + 1] if member >= 0 else task.hidden
+        return Brief(task.description, "\n".join([*task.shared, *own]), task.options)
+
+
+def read_tasks(path: str) -> list[Task]:
+    """The tasks of a file.
+
+    Raises:
+        LogError: it cannot be read, or a task lacks something; the message says which.
+    """
+    try:
+        if Path(path).stat().st_size > MOST_BYTES:
+            raise LogError(f"{path} has more than {MOST_BYTES:,} bytes; wanted a file of tasks")
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LogError(f"could not read {path} ({error})") from error
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except (ValueError, RecursionError) as error:
+            raise LogError(f"{path} is neither JSON nor JSON lines ({error})") from None
+    if isinstance(rows, Mapping):
+        rows = next((value for value in rows.values() if isinstance(value, list)), [])
+    if not isinstance(rows, list) or not rows:
+        raise LogError(f"got no task in {path}; wanted a list of them")
+    return [_task(row, f"{path}, task {i + 1}") for i, row in enumerate(rows)]
+
+
+def _task(row: Any, where: str) -> Task:
+    if not isinstance(row, Mapping):
+        raise LogError(f"got {type(row).__name__} in {where}; wanted an object")
+    lists = {}
+    for key, least in (
+        ("shared_information", 0),
+        ("hidden_information", 1),
+        ("possible_answers", 2),
+    ):
+        value = row.get(key)
+        if (
+            not isinstance(value, list)
+            or len(value) < least
+            or not all(isinstance(one, str) for one in value)
+        ):
+            raise LogError(f"got {key} = {value!r} in {where}; wanted a list of texts")
+        lists[key] = tuple(" ".join(one.split()) for one in value)
+    options = lists["possible_answers"]
+    right = next((row[key] for key in RIGHT if key in row), None)
+    right = " ".join(right.split()) if isinstance(right, str) else right
+    if right not in options or len(set(options)) < len(options):
+        raise LogError(f"got right answer {right!r} in {where}; wanted one of {options}, each once")
+    return Task(
+        str(row.get("name") or row.get("id") or where), str(row.get("description") or ""),
+        lists["shared_information"], lists["hidden_information"], options, options.index(right),
+    )  # fmt: skip

@@ -1,0 +1,189 @@
+"""`MessageWorld`: a task for a team of any size, whose members know different things and talk.
+
+Who hears whom is none of the world's business: a runtime plays it under any topology. A world says
+what there is to know, and what an answer is worth; a `Member` says what somebody tells and answers.
+Everything is a batch: B items are played side by side. Axis letters: B items, A members.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Floats
+from counterpoint.errors import SettingError
+from counterpoint.settings import require
+
+Items = TypeVar("Items")
+Items_contra = TypeVar("Items_contra", contravariant=True)
+Said = NDArray[Any]
+"""[B, ...] what was said in each item, as the world writes it down."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What somebody said, as another heard it."""
+
+    member: int
+    """Who spoke."""
+    round: int
+    """In which round, from 0."""
+    said: Said
+    """[B, ...] what it said."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that a member has before it when it speaks or answers."""
+
+    member: int
+    """Who it is, from 0; a number behind the last member is a judge, who knows nothing of its
+    own."""
+    round: int
+    """In which round, from 0."""
+    heard: tuple[Heard, ...] = ()
+    """What it heard, in order."""
+    own: tuple[Said, ...] = ()
+    """[turns][B, ...] what it said before."""
+    share: float = 1.0
+    """This turn's share of all that the team may spend."""
+    dissents: bool = False
+    """Whether it sits in the seat of the dissenter, who argues for what others do not favour."""
+    nudged: bool = False
+    """Whether it is asked again, because it said nothing."""
+    hearers: int = 1
+    """How many hear what it says now."""
+
+
+class Member(Protocol[Items_contra]):
+    """Somebody who tells and answers."""
+
+    def speak(self, items: Items_contra, seen: Seen, rng: np.random.Generator) -> Said:
+        """[B, ...] what it tells those who hear it."""
+        ...
+
+    def answer(
+        self, items: Items_contra, seen: Seen, rng: np.random.Generator
+    ) -> tuple[NDArray[Any], Floats]:
+        """[B] its answers, and [B] how sure it is of each, in any unit."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageSettings:
+    """What every message world can be told.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    members: int = 4
+    """Size of the team."""
+
+    def __post_init__(self) -> None:
+        require("members", self.members, 1, 32)
+
+
+@dataclass(frozen=True)
+class Brief:
+    """An item in words, as one member is shown it."""
+
+    task: str
+    """What the team is to do, the same for all."""
+    known: str
+    """What this member knows."""
+    options: tuple[str, ...]
+    """The answers among which it chooses; empty where it writes freely."""
+    tellings: tuple[str, ...] = ()
+    """What it may tell, where it is to choose; empty where it writes freely."""
+
+
+class MessageWorld(ABC, Generic[Items]):
+    """A task for a team that talks."""
+
+    name: ClassVar[str]
+    """The name in the catalogue."""
+    summary: ClassVar[str]
+    """One line: what happens here."""
+    source: ClassVar[str] = "ours"
+    """Where the idea comes from."""
+    settings_type: ClassVar[type[MessageSettings]] = MessageSettings
+    """What it can be told: a frozen dataclass, each field with a docstring under it."""
+    prompts: ClassVar[Mapping[str, str]]
+    """Name to one line of each way in which members can be told to behave."""
+    scale: ClassVar[str]
+    """The unit of the score."""
+    ways_range: ClassVar[tuple[Floats, Floats] | None] = None
+    """Least and most of the numbers that a member's ways are; None where they are none."""
+
+    def __init__(self, settings: MessageSettings | None = None) -> None:
+        self.settings = self.settings_type() if settings is None else settings
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, count: int) -> Items:
+        """A batch of `count` items."""
+
+    def member(self, prompt: str) -> Member[Items]:
+        """A member without a model that behaves as `prompt` says.
+
+        Raises:
+            UnknownNameError: no prompt has that name.
+            SettingError: the world has no members of its own.
+        """
+        return self.member_of(self.ways(prompt))
+
+    def member_of(self, ways: tuple[float, ...]) -> Member[Items]:
+        """A member whose ways are numbers within `ways_range`.
+
+        Raises:
+            SettingError: the world has no members of its own.
+        """
+        raise SettingError(f"{self.name} has no members of its own; wanted somebody who reads")
+
+    @abstractmethod
+    def score(self, items: Items, answers: NDArray[Any]) -> Floats:
+        """[B] what each answer is worth, 0 to 1."""
+
+    def ways(self, prompt: str) -> tuple[float, ...]:
+        """The ways of the members that behave as `prompt` says.
+
+        Raises:
+            SettingError: the world has no members of its own.
+        """
+        raise SettingError(f"{self.name} has no members of its own; wanted somebody who reads")
+
+    def single(
+        self, items: Items, prompt: str, turns: int, rng: np.random.Generator
+    ) -> NDArray[Any]:
+        """[B] answers of one agent that has before it all that the team has, and all its turns.
+
+        Raises:
+            UnknownNameError, SettingError: as `member`.
+        """
+        raise SettingError(f"{self.name} has no members of its own; wanted somebody who reads")
+
+    def told(self, items: Items, said: Said, index: int) -> str:
+        """What was said in one item, in words; empty where nothing was."""
+        return str(said[index])
+
+    def answer_from(self, items: Items, index: int, text: str) -> Any | None:
+        """The answer that a text gives, as `score` takes it; None where it gives none."""
+        brief = self.brief(items, index, 0)
+        options = brief.options if brief else ()
+        return options.index(text) if text in options else None
+
+    def answer_told(self, items: Items, answer: Any) -> str:
+        """An answer in words."""
+        return str(answer)
+
+    def brief(self, items: Items, index: int, member: int) -> Brief | None:
+        """One item in words for one member; None where the world has no words.
+
+        A member of -1 is shown all that the team has.
+        """
+        return None

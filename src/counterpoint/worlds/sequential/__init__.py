@@ -1,0 +1,1 @@
+"""Worlds of many steps in NumPy. Start in `world`."""

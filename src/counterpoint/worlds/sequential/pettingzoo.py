@@ -1,0 +1,115 @@
+"""`to_parallel_env`: our worlds of many steps for everybody who speaks PettingZoo.
+
+The way back is `foreign.py`. This is the one file that imports pettingzoo and gymnasium.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.worlds.foreign.names import INSTALL
+from counterpoint.worlds.sequential.world import Actions, StepWorld, View
+
+if TYPE_CHECKING:
+    from pettingzoo import ParallelEnv
+
+
+def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
+    """A PettingZoo `ParallelEnv` that plays `world`: the same observations, rewards and ends.
+
+    Rewards are `Step.reward`, as `settings.reward` says. Masks of legal actions, where there are
+    any, are in the infos, as `action_mask`. The world is the environment's from then on.
+
+    Raises:
+        MissingPackageError: pettingzoo is not installed.
+        SettingError: more than one copy, or a world in which not all agents act in each step.
+    """
+    try:
+        from gymnasium import spaces
+        from pettingzoo import ParallelEnv
+    except ImportError as error:
+        raise MissingPackageError(f"got no pettingzoo; do {INSTALL}") from error
+    if world.copies != 1:
+        raise SettingError(f"got a world with {world.copies} copies; wanted copies=1")
+
+    def choice(can: Actions) -> Any:
+        if not can.continuous:
+            return spaces.Discrete(can.size)
+        low, high = (np.array(bound, dtype=np.float32) for bound in (can.low, can.high))
+        return spaces.Box(low, high)
+
+    class Played(ParallelEnv[str, Any, Any]):  # type: ignore[misc]  # untyped base
+        metadata = {"name": world.name, "render_modes": [], "is_parallelizable": True}  # noqa: RUF012
+        render_mode = None
+
+        def __init__(self) -> None:
+            self.possible_agents = list(world.agents)
+            self.agents: list[str] = []
+            self.observation_spaces = {
+                name: spaces.Box(-np.inf, np.inf, (size,), np.float32)
+                for name, size in zip(world.agents, world.seen_sizes, strict=True)
+            }
+            self.action_spaces = {
+                name: choice(can) for name, can in zip(world.agents, world.actions, strict=True)
+            }
+            self.state_space = spaces.Box(-np.inf, np.inf, (world.state_size,), np.float32)
+
+        def observation_space(self, agent: str) -> Any:
+            return self.observation_spaces[agent]
+
+        def action_space(self, agent: str) -> Any:
+            return self.action_spaces[agent]
+
+        def reset(self, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+            self.agents = list(world.agents)
+            return self._show(world.reset(seed))
+
+        def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
+            if not self.agents:
+                raise SettingError("got a step after the end of the episode; wanted a reset first")
+            step = world.step(_stacked([actions[name] for name in self.agents], world))
+            seen, infos = self._show(step.last)
+            ended = bool(step.ended[0])
+            over = {name: bool(o) for name, o in zip(self.agents, step.terminated[0], strict=True)}
+            cut = {name: ended and not o for name, o in over.items()}
+            rewards = dict(zip(self.agents, step.reward[0].tolist(), strict=True))
+            if ended:
+                self.agents = []
+            return seen, rewards, over, cut, infos
+
+        def state(self) -> Any:
+            return self._state
+
+        def close(self) -> None:
+            world.close()
+
+        def _show(self, view: View) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+            if not (view.active.all() or not view.active.any()):
+                raise SettingError(
+                    f"got '{world.name}', where agents take turns or leave early; "
+                    "wanted a world in which all act in each step"
+                )
+            self._state = view.state[0]
+            seen: dict[str, Any] = {}
+            infos: dict[str, dict[str, Any]] = {}
+            for k, (name, size) in enumerate(zip(world.agents, world.seen_sizes, strict=True)):
+                seen[name], infos[name] = view.seen[0, k, :size], {}
+                if view.legal is not None:
+                    mask = view.legal[0, k, : world.actions[k].size]
+                    infos[name] = {"action_mask": mask.astype(np.int8)}
+            return seen, infos
+
+    return Played()
+
+
+def _stacked(actions: list[Any], world: StepWorld) -> Any:
+    """[1, A] or [1, A, U] of each agent's action."""
+    if not world.actions[0].continuous:
+        return np.array([actions], dtype=np.int64)
+    given = np.zeros((1, len(actions), max(a.size for a in world.actions)))
+    for k, action in enumerate(actions):
+        given[0, k, : world.actions[k].size] = action
+    return given

@@ -1,0 +1,168 @@
+"""`Twin`: what NumPy re-implementations of published worlds share. `spread.py` is one to read.
+
+A twin keeps its whole state in arrays whose last axis is E, so that each operation runs over all
+copies at once, and says how a step changes them. Episodes, time, auto-reset, capture and restore
+are here. Given the state of the original, a twin does what the original does.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.errors import SettingError, StateError
+from counterpoint.worlds.exact.world import one_hot
+from counterpoint.worlds.sequential.measure import returns
+from counterpoint.worlds.sequential.world import (
+    Captured,
+    References,
+    Step,
+    StepSettings,
+    StepWorld,
+    View,
+    paid,
+    uniform_actions,
+)
+
+
+class Twin(StepWorld):
+    """A world whose state is arrays [..., E] by name, and one generator."""
+
+    horizon: int
+    limit = "horizon"
+    scale: ClassVar[str]
+    """Which scale returns are on."""
+    measured: ClassVar[tuple[float, float]]
+    """Returns of a random and of the scripted team with default settings."""
+    held: dict[str, NDArray[Any]]
+    """Name to array [..., E]: the state, `time` among it."""
+
+    @abstractmethod
+    def __init__(
+        self, settings: StepSettings | None = None, *, copies: int = 1, seed: int = 0
+    ) -> None: ...
+
+    def hold(self, settings: StepSettings, copies: int, seed: int) -> None:
+        """Keep what every twin needs.
+
+        Raises:
+            SettingError: fewer than one copy.
+        """
+        if copies < 1:
+            raise SettingError(f"got copies={copies}; wanted at least 1")
+        self.settings, self.copies = settings, copies
+        self.rng = np.random.default_rng(seed)
+        self.held = {"time": np.zeros(copies, dtype=np.int64)}
+
+    @abstractmethod
+    def begin(self, copies: Ints) -> None:
+        """Draw a new episode in the copies of these indices."""
+
+    @abstractmethod
+    def advance(self, actions: NDArray[Any]) -> tuple[Floats, Bools]:
+        """Change the state by one step: each agent's own reward [E, A], and [E] whether the
+        episode is over for good."""
+
+    @abstractmethod
+    def view(self) -> View:
+        """What is seen in the present state."""
+
+    @abstractmethod
+    def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
+        """[E, A] what a good team does in the present state, as choices: see `scripted_team`."""
+
+    @cached_property
+    def references(self) -> References:  # type: ignore[override]  # measured when asked for
+        """`measured` for default settings; for others, 2,048 episodes of either team are played."""
+        plain = replace(self.settings, reward="own", stakes="")  # neither moves the return
+        if plain == type(self.settings)():
+            return References(*self.measured, self.scale)
+        return References(*_measured(type(self), plain), self.scale)
+
+    def reset(self, seed: int | None = None) -> View:
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
+        self.held["time"][:] = 0
+        self.begin(np.arange(self.copies))
+        return self.view()
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        own, over = self.advance(actions)
+        time = self.held["time"]
+        time += 1
+        ended = over | (time >= self.horizon)
+        last = view = self.view()
+        if ended.any():
+            which = np.flatnonzero(ended)
+            time[which] = 0
+            self.begin(which)
+            view = self.view()
+        terminated = np.repeat(over[:, None], len(self.agents), axis=1)
+        return Step(view, paid(own, self), own, terminated, ended, last)
+
+    def load(self, **state: NDArray[Any]) -> View:
+        """Put every copy into a given state; what is seen there.
+
+        Args:
+            state: some of `held`, by name, with axes in reverse: E first.
+
+        Raises:
+            StateError: a name or a shape that is not the world's.
+        """
+        for name, given in state.items():
+            self._put(name, np.asarray(given).T)
+        return self.view()
+
+    def capture(self) -> Captured:
+        arrays = {name: array.copy() for name, array in self.held.items()}
+        return arrays, {"generator": self.rng.bit_generator.state}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+        if set(arrays) != set(self.held) or "generator" not in facts:
+            raise StateError(
+                f"got a captured state with {', '.join([*arrays, *facts])}; "
+                f"wanted {', '.join([*self.held, 'generator'])}: that of another world?"
+            )
+        for name, array in arrays.items():
+            self._put(name, array)
+        self.rng.bit_generator.state = facts["generator"]
+        return self.view()
+
+    def _put(self, name: str, array: NDArray[Any]) -> None:
+        if name not in self.held:
+            raise StateError(f"got state '{name}'; wanted one of {', '.join(self.held)}")
+        held = self.held[name]
+        if array.shape != held.shape:
+            raise StateError(
+                f"got {name} of shape {array.shape}; wanted {held.shape}, axes with E last"
+            )
+        held[...] = array
+
+
+def scripted_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
+    """Actions of the team behind `References.reference`; a choice is one strength in full.
+
+    It looks into the state of the twin that it plays in.
+    """
+    assert isinstance(world, Twin)
+    moves = world.scripted(rng)
+    if not world.actions[0].continuous:
+        return moves
+    return one_hot(moves, max(can.size for can in world.actions))
+
+
+@lru_cache(maxsize=64)
+def _measured(twin: type[Twin], settings: StepSettings) -> tuple[float, float]:
+    """Mean returns of a random and of the scripted team, the same in every process."""
+    scores = []
+    for seed, team in enumerate((uniform_actions, scripted_team)):
+        world = twin(settings, copies=256, seed=seed)
+        scores.append(float(returns(world, team, 2048, most_steps=10**8).mean()))
+    return scores[0], scores[1]

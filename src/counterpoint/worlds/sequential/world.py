@@ -1,0 +1,250 @@
+"""`StepWorld`: a world of many steps, with E copies of it side by side.
+
+Start with `StepWorld`; `spread.py` is the one to read next. Axis letters: E copies, A agents, D
+numbers that an agent sees, M discrete actions, U dimensions of a continuous action, K reward
+components. Copies start anew by themselves when their episode ends. A world holds its own state
+and its own generator, and `capture` writes both down: what a restored world does next is what the
+captured one would have done, bit for bit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.errors import SettingError
+from counterpoint.settings import require
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSettings:
+    """What every world of many steps can be told.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    reward: Literal["own", "common"] = "own"
+    """What an agent is paid: the world's own reward for it, or the sum of all agents' rewards."""
+    stakes: str = ""
+    """How many times more is paid to some: names of agents or roles with factors, such as
+    `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
+
+    def __post_init__(self) -> None:
+        if self.reward not in ("own", "common"):
+            raise SettingError(f"got reward={self.reward!r}; wanted own or common")
+
+    def require(self, name: str, low: float, high: float) -> None:
+        """Raises SettingError unless the setting called `name` lies in [low, high]."""
+        require(name, getattr(self, name), low, high)
+
+
+class Actions(NamedTuple):
+    """What one agent can do: choose one of `size` actions, or `size` numbers within bounds."""
+
+    size: int
+    """M discrete actions, or U dimensions."""
+    low: tuple[float, ...] = ()
+    """[U] least value of each dimension; empty where actions are discrete."""
+    high: tuple[float, ...] = ()
+    """[U] largest value of each dimension; empty where actions are discrete."""
+
+    @property
+    def continuous(self) -> bool:
+        """Whether an action is numbers rather than a choice."""
+        return bool(self.low)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the teams see before they act. Arrays are the reader's to keep: no step changes them."""
+
+    seen: Singles
+    """[E, A, D] each agent's observation, zeros behind its own `seen_sizes[a]` numbers."""
+    state: Singles
+    """[E, Z] what a centralized critic may see: everything there is."""
+    active: Bools
+    """[E, A] whether the agent decides in this step; actions of the others are ignored."""
+    legal: Bools | None = None
+    """[E, A, M] which actions an agent has now; None where that never changes. An active agent
+    has at least one."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did. Rows of copies that started anew show the new episode in `view`."""
+
+    view: View
+    """What is seen next."""
+    reward: Floats
+    """[E, A] what each agent is paid, as `settings.reward` says."""
+    own: Floats
+    """[E, A] the world's own reward for each agent, in the world's own unit."""
+    terminated: Bools
+    """[E, A] whether the agent's episode ended, here or before, for good: nothing it could still be
+    paid. An agent that is cut off while others go on keeps its last observation in `view`, and is
+    inactive and not terminated until the episode ends."""
+    ended: Bools
+    """[E] whether the episode ended with this step, for good or for want of time."""
+    last: View
+    """What the ended copies saw last, before they started anew; as `view` in the others. The
+    value of an agent that was cut off (ended, not terminated) is that of this view."""
+    components: Floats | None = None
+    """[E, A, K] parts that add up to `reward`; None where there is one."""
+
+
+@dataclass(frozen=True)
+class References:
+    """Two returns that make scores comparable: (return - random) / (reference - random)."""
+
+    random: float | None
+    """Return of a team that chooses uniformly among legal actions."""
+    reference: float | None
+    """Return of a good team."""
+    scale: str
+    """Which of the scales in the wild the returns are on, and whose `reference` it is."""
+
+    def normalized(self, returns: Floats) -> Floats | None:
+        """Scores [...] of `returns` [...]: 0 is random, 1 the reference; None if not known."""
+        if self.random is None or self.reference is None:
+            return None
+        return (returns - self.random) / (self.reference - self.random)
+
+
+Captured = tuple[dict[str, NDArray[Any]], dict[str, Any]]
+"""Arrays by name, and facts that JSON can hold (integers of any size among them)."""
+
+
+class StepWorld(ABC):
+    """A team task of many steps, E copies side by side.
+
+    The return of an episode is the sum of `Step.own` over its agents and steps, whatever
+    `settings.reward` says.
+    """
+
+    name: str
+    """What the command line calls it."""
+    summary: str
+    """One line: what happens here, and to whom."""
+    source: str
+    """Where the world comes from."""
+    settings: StepSettings
+    """What it was told."""
+
+    copies: int
+    """E."""
+    agents: tuple[str, ...]
+    """[A] names."""
+    roles: tuple[str, ...]
+    """[A] role of each agent: agents of one role see and do the same kind of thing."""
+    seen_sizes: tuple[int, ...]
+    """[A] how many numbers each agent sees; D is the largest."""
+    actions: tuple[Actions, ...]
+    """[A] what each agent can do: all discrete, or all continuous."""
+    state_size: int
+    """Z."""
+    horizon: int | None
+    """Most steps of an episode; None where there is no limit."""
+    limit: str = ""
+    """The setting that says so; empty where there is none."""
+    components: tuple[str, ...] = ("reward",)
+    """[K] names of the reward's parts."""
+    references: References
+    """Returns of a random and of a good team."""
+    python: ClassVar[bool] = False
+    """Whether copies are stepped one by one in Python, so that stepping them is what costs."""
+
+    @abstractmethod
+    def reset(self, seed: int | None = None) -> View:
+        """Start a new episode in every copy; with a seed, as a new world of that seed does."""
+
+    @abstractmethod
+    def step(self, actions: NDArray[Any]) -> Step:
+        """Play one step in every copy.
+
+        Args:
+            actions: [E, A] integers, or [E, A, U] numbers within the bounds where actions are
+                continuous (U is the largest; surplus ones are ignored).
+        """
+
+    @abstractmethod
+    def capture(self) -> Captured:
+        """Everything that decides what happens next, the generator included."""
+
+    @abstractmethod
+    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+        """Go on where `capture` was called; what is seen there."""
+
+    def close(self) -> None:  # noqa: B027  (most worlds hold nothing)
+        """Let go of windows, files and processes, if there are any."""
+
+
+def endless(world: StepWorld) -> str:
+    """What to do about a world whose episodes do not end."""
+    if world.limit:
+        return f"set {world.limit}, the most steps of an episode (now {world.horizon})"
+    return "let the environment truncate its episodes after a number of steps"
+
+
+def paid(own: Floats, world: StepWorld) -> Floats:
+    """[E, A] what agents are paid for the world's own rewards `own` [E, A]."""
+    settings = world.settings
+    if settings.reward == "common":
+        own = np.repeat(own.sum(axis=-1, keepdims=True), own.shape[-1], axis=-1)
+    return own * stakes_of(settings.stakes, world.agents, world.roles) if settings.stakes else own
+
+
+@lru_cache
+def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> Floats:
+    """[A] what each agent's reward is multiplied by; an agent's own entry goes before its role's.
+
+    Raises:
+        SettingError: no `name:factor` pairs, a name that nobody has, or a factor that is no
+            positive number.
+    """
+    told: dict[str, float] = {}
+    for pair in filter(None, (part.strip() for part in stakes.split(","))):
+        name, _, factor = (part.strip() for part in pair.rpartition(":"))
+        try:
+            told[name] = float(factor)
+        except ValueError:
+            told[name] = np.nan
+        if not name or not (0 < told[name] < np.inf):
+            raise SettingError(
+                f"got stakes={stakes!r}; wanted name:factor with positive factors, such as "
+                f"{agents[0]}:10"
+            )
+    unknown = sorted(set(told) - set(agents) - set(roles))
+    if unknown:
+        known = ", ".join(dict.fromkeys((*agents, *roles)))
+        raise SettingError(f"got stakes for {', '.join(unknown)}; wanted names out of {known}")
+    return np.array(
+        [told.get(a, told.get(role, 1.0)) for a, role in zip(agents, roles, strict=True)]
+    )
+
+
+def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
+    """Actions [E, A] or [E, A, U] of a team that chooses uniformly among legal ones."""
+    shape = (world.copies, len(world.agents))
+    if world.actions[0].continuous:
+        size = max(a.size for a in world.actions)
+        low, high = np.zeros((2, len(world.agents), size))
+        for k, a in enumerate(world.actions):
+            low[k, : a.size], high[k, : a.size] = a.low, a.high
+        return low + (high - low) * rng.random((*shape, size))
+    most = max(a.size for a in world.actions)
+    legal = np.arange(most) < np.array([a.size for a in world.actions])[:, None]
+    allowed = np.broadcast_to(legal, (*shape, most)) if view.legal is None else view.legal & legal
+    count = np.maximum(allowed.sum(axis=-1), 1)
+    nth = (rng.random(shape) * count).astype(np.int64)
+    found: Ints = (allowed.cumsum(axis=-1) > nth[..., None]).argmax(axis=-1)
+    return found

@@ -1,0 +1,1 @@
+"""Worlds whose agents speak. Start in `world`."""

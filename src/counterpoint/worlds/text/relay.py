@@ -1,0 +1,91 @@
+"""`relay`: one agent plans what is needed and writes a note; another reads it and answers.
+
+Both write freely. The answer is worth the share of the words that it holds, and what is written
+beyond that is paid for, so a team learns to say what is needed and no more.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterpoint.settings import require
+from counterpoint.worlds.sequential.world import References
+from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextSettings, TextWorld, shared
+
+THINGS = (
+    "apple", "river", "tiger", "piano", "bread", "candle", "ladder", "garden",
+    "pepper", "window", "rocket", "island", "hammer", "violin", "button", "carpet",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaySettings(TextSettings):
+    """A message passed on."""
+
+    things: int = 2
+    """Words to pass on, 1 to 4."""
+    most_tokens: int = 12
+    """Tokens that each agent may write."""
+    waste: float = 0.02
+    """Price of each word of the answer that was not asked for, in the reward's unit."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("things", self.things, 1, 4)
+        require("most_tokens", self.most_tokens, 1, 1024)
+        require("waste", self.waste, 0.0, 1e6)
+
+
+class Relay(TextWorld):
+    """The planner sees the words, the answerer sees the note alone."""
+
+    name = "relay"
+    summary = "a planner writes a note about words that only it sees; an answerer lists them"
+    agents = ("planner", "answerer")
+    roles = agents
+    speaker = "planner"
+    free = True
+    settings_type = RelaySettings
+
+    def __init__(self, settings: RelaySettings | None = None) -> None:
+        self.told = settings or RelaySettings()
+        super().__init__(self.told)
+        self.references = References(0.0, 1.0, "share of the words passed on")
+        self.longest = 2
+
+    def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
+        drawn = [rng.choice(len(THINGS), self.told.things, replace=False) for _ in range(count)]
+        return [tuple(THINGS[i] for i in chosen) for chosen in drawn]
+
+    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
+        if not said:
+            return (
+                Ask(
+                    "planner",
+                    "You write short notes.",
+                    f"Write a note that says we need {' and '.join(task)}.",
+                    most_tokens=self.told.most_tokens,
+                ),
+            )
+        if len(said) == 1:
+            return (
+                Ask(
+                    "answerer",
+                    "You answer with a few words.",
+                    f"{said[0].text.strip()}\nWhat do we need?",
+                    most_tokens=self.told.most_tokens,
+                ),
+            )
+        return ()
+
+    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
+        answer = re.findall(r"[a-z]+", said[1].text.lower())
+        success = len(set(task) & set(answer)) / len(task)
+        wasted = sum(word not in task for word in answer)
+        return Ending(success, shared(success - self.told.waste * wasted, said))
+
+    def heard(self, task: Task, said: tuple[Said, ...], ask: Ask, text: str) -> Said:
+        return Said(ask.agent, text, to="" if said else "answerer")

@@ -1,0 +1,92 @@
+"""`schelling`: two agents agree on a colour without talking, each shown the colours in its order.
+
+Source: Schelling 1960, The Strategy of Conflict, chapter 3 (focal points).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterpoint.settings import require
+from counterpoint.worlds.sequential.world import References
+from counterpoint.worlds.text.world import (
+    Ask,
+    Ending,
+    Said,
+    Task,
+    TextSettings,
+    TextWorld,
+    cycled,
+    shared,
+)
+
+COLOURS = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple")
+PLACES = (
+    "a park",
+    "a shop",
+    "a museum",
+    "a station",
+    "a school",
+    "a farm",
+    "a harbour",
+    "a forest",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchellingSettings(TextSettings):
+    """Schelling's game."""
+
+    colours: int = 4
+    """Colours to choose from, 2 to 8."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("colours", self.colours, 2, len(COLOURS))
+
+
+class Schelling(TextWorld):
+    """Both choose at once; the team is paid 1 where they chose the same."""
+
+    name = "schelling"
+    summary = "two agents choose a colour without talking; paid where they chose the same"
+    source = "Schelling 1960, The Strategy of Conflict, ch. 3"
+    agents = ("speaker", "partner")
+    roles = agents
+    speaker = "speaker"
+    settings_type = SchellingSettings
+
+    def __init__(self, settings: SchellingSettings | None = None) -> None:
+        self.told = settings or SchellingSettings()
+        super().__init__(self.told)
+        self.words = COLOURS[: self.told.colours]
+        self.references = References(1 / len(self.words), 1.0, "share of episodes that agree")
+
+    def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
+        return cycled(rng, [(place,) for place in PLACES], count)
+
+    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
+        if said:
+            return ()
+        return tuple(
+            Ask(
+                agent,
+                "You and a partner who cannot talk must choose the same colour. "
+                "Answer with one word.",
+                f"You are at {task[0]}. The colours are {', '.join(self._order(agent))}. "
+                "Which colour do you choose?",
+                self.words,
+            )
+            for agent in self.agents
+        )
+
+    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
+        success = float(len({one.text for one in said}) == 1)
+        return Ending(success, shared(success, said))
+
+    def _order(self, agent: str) -> tuple[str, ...]:
+        """So that the first colour of one is not the first of the other."""
+        half = len(self.words) // 2 if agent == "partner" else 0
+        return self.words[half:] + self.words[:half]
