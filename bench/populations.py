@@ -15,11 +15,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nashpy
 import numpy as np
 
 from counterpoint.games import Game, equilibria, make_game
-from counterpoint.games.analysis import learning_document
+from counterpoint.games.analysis import learn_game
 from counterpoint.games.equilibria import is_degenerate, is_equilibrium
 from counterpoint.games.game import bimatrix
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
@@ -95,15 +96,14 @@ def exactly(count: int = 200) -> dict[str, Any]:
 
 def learned(name: str, remedies: tuple[str, ...], seeds: int, schemes: tuple[str, ...] = (),
             **settings: Any) -> dict[str, Any]:  # fmt: skip
-    """Where learners land, a line an arm."""
+    """Returns where learners end, and prints a line an arm."""
     game: Game = make_game(name)
-    told = learning_document(game, schemes, remedies, seeds, settings)
-    for arm, one in told["arms"].items():
-        paid = one["payoff"]
-        where = {key: round(share, 2) for key, share in one["equilibria"].items()}
-        print(f"{name} {settings or ''} {arm}: {paid['value']:.3f} [{paid['low']:.3f}, "
-              f"{paid['high']:.3f}], {where}, cross-play {one['cross_play']}")  # fmt: skip
-    return told
+    result = learn_game(game, schemes, remedies, seeds, settings)
+    for arm, one in result.arms.items():
+        where = {key: round(share, 2) for key, share in one.equilibria.items()}
+        print(f"{name} {settings or ''} {arm}: {one.payoff.value:.3f} [{one.payoff.low:.3f}, "
+              f"{one.payoff.high:.3f}], {where}, cross-play {one.cross_play}")  # fmt: skip
+    return msgspec.to_builtins(result)
 
 
 def repetition(seeds: int = 200) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
 from counterpoint.games import Game, equilibria, make_game, read_game
-from counterpoint.games.analysis import game_document, learning_document
+from counterpoint.games.analysis import analyze_game, learn_game
 from counterpoint.games.basins import basins
 from counterpoint.games.bayesian import BayesianGame
 from counterpoint.games.game import bimatrix
@@ -119,27 +119,29 @@ def test_a_game_without_choices_and_one_that_is_too_wide(tmp_path, capsys):
 
 
 def test_who_takes_turns_is_at_both_and_gains_nothing():
-    told = learning_document(make_game("battle_of_the_sexes"), ("happo_per_agent",), ("device",),
-                             20, {"updates": 300})["arms"]["happo_per_agent, device"]  # fmt: skip
-    assert told["deviation_gain"]["value"] < 0.01
-    assert "0+2" in told["equilibria"]
-    assert "none" not in told["equilibria"]
+    learned = learn_game(
+        make_game("battle_of_the_sexes"), ("happo_per_agent",), ("device",), 20, {"updates": 300}
+    )
+    arm = learned.arms["happo_per_agent, device"]
+    assert arm.deviation_gain.value < 0.01
+    assert "0+2" in arm.equilibria
+    assert "none" not in arm.equilibria
 
 
 def test_numbers_of_equilibria_are_those_that_are_told():
     payoff = np.diag(np.arange(1.0, 8.0))
     game = bimatrix(payoff, payoff)
-    listed = game_document(game)["equilibria"]
-    told = learning_document(game, ("happo_per_agent",), ("none",), 6, {"updates": 200})
-    for key in told["arms"]["happo_per_agent"]["equilibria"]:
-        assert max(listed[int(key)]["strategies"][0]) == 1.0  # teams land at pure ones
+    listed = analyze_game(game).equilibria
+    learned = learn_game(game, ("happo_per_agent",), ("none",), 6, {"updates": 200})
+    for key in learned.arms["happo_per_agent"].equilibria:
+        assert max(listed[int(key)].strategies[0]) == 1.0  # teams land at pure ones
     three = np.zeros((2, 2, 2, 3))
     three[..., 0] = (np.eye(2) * 2 - 1)[:, :, None]
     three[..., 1], three[..., 2] = -three[..., 0], np.array([1.0, 0.0])
-    mixed = learning_document(Game(three), ("happo_per_agent",), ("none",), 3,
-                              {"updates": 1, "start": 0.0, "lr": 0.0})  # fmt: skip
-    assert len(game_document(Game(three))["equilibria"]) == 1
-    assert set(mixed["arms"]) == {"happo_per_agent"}
+    mixed = learn_game(Game(three), ("happo_per_agent",), ("none",), 3,
+                       {"updates": 1, "start": 0.0, "lr": 0.0})  # fmt: skip
+    assert len(analyze_game(Game(three)).equilibria) == 1
+    assert set(mixed.arms) == {"happo_per_agent"}
 
 
 def test_partners_of_a_population_keep_their_running_statistics(monkeypatch):
@@ -194,9 +196,9 @@ def test_the_search_finds_what_is_exact_of_two():
 
 
 def test_document_of_a_game_of_three():
-    told = game_document(make_game("public_goods"))
-    assert told["equilibria_are"] == "all pure ones, mixed ones by search"
-    assert all(one["is_exact"] for one in told["equilibria"])
+    game = analyze_game(make_game("public_goods"))
+    assert game.equilibria_are == "all pure ones, mixed ones by search"
+    assert all(one.is_exact for one in game.equilibria)
 
 
 @given(st.integers(0, 10**6))
@@ -257,15 +259,15 @@ def test_who_foresees_how_the_other_learns_defects_less():
     assert (naive < 0.1).mean() > 0.8
     assert (shaping < 0.1).mean() < 0.3
     with pytest.raises(SettingError, match="2 x 2"):
-        learning_document(make_game("climbing"), remedies=("shaping",))
+        learn_game(make_game("climbing"), remedies=("shaping",))
 
 
 @pytest.mark.slow
 def test_shaping_stands_beside_what_it_remedies():
-    told = learning_document(make_game("prisoners_dilemma"), ("happo_per_agent",),
-                             ("none", "shaping"), 8, {"updates": 50})  # fmt: skip
-    assert set(told["arms"]) == {"happo_per_agent"}
-    assert {"random", "random, shaping"} <= set(told["repeated"])
+    learned = learn_game(make_game("prisoners_dilemma"), ("happo_per_agent",),
+                         ("none", "shaping"), 8, {"updates": 50})  # fmt: skip
+    assert set(learned.arms) == {"happo_per_agent"}
+    assert {"random", "random, shaping"} <= set(learned.repeated)
 
 
 def test_the_page_draws_basins(tmp_path, capsys):

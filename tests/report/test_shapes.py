@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from report_samples import audited, comparison, diagnosis, topologies, training
 
 from counterpoint.cli.main import main
 from counterpoint.errors import CounterpointError, LogError
-from counterpoint.games.analysis import game_document, learning_document
+from counterpoint.games.analysis import analyze_game, learn_game
 from counterpoint.games.catalogue import make_game
 from counterpoint.population import Plan, compare_populations
 from counterpoint.report import render
+from counterpoint.results import document_of
 
 OTHERS = (None, "x", 7, -1.5, True, [], {}, [None], {"a": 1})
 KINDS = ("game", "learned", "population", "topology", "audit")
@@ -35,11 +37,13 @@ def saved(kind: str) -> dict[str, Any]:
     """A saved result, as its JSON file has it."""
     game = make_game("prisoners_dilemma", {})
     made: Any = {
-        "game": lambda: game_document(game),
-        "learned": lambda: {
-            **game_document(game),
-            "learned": learning_document(game, ("grpo",), seeds=3, settings={"updates": 3}),
-        },
+        "game": lambda: document_of(analyze_game(game)),
+        "learned": lambda: document_of(
+            replace(
+                analyze_game(game),
+                learned=learn_game(game, ("grpo",), seeds=3, settings={"updates": 3}),
+            )
+        ),
         "population": lambda: compare_populations(
             Plan("matching_pennies", (1, 2), budget=60, repeats=3, workers=1)
         ),

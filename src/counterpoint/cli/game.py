@@ -7,23 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.box import SIMPLE_HEAD
+from msgspec.structs import replace
 from rich.table import Table
-from rich.text import Text
 
 from counterpoint.cli.compare import read_names, read_settings
-from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result, progress
-from counterpoint.cli.results import prepare, save
+from counterpoint.cli.results import finish, prepare
 from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
 from counterpoint.games import catalogue, make_game, read_game
-from counterpoint.games.analysis import SCHEMES, game_document, learning_document
+from counterpoint.games.analysis import SCHEMES, analyze_game, learn_game
 from counterpoint.games.game import Game
-from counterpoint.report.pages.game import mix, sentences
-
-SHOWN = 20
-"""Equilibria that the terminal shows."""
+from counterpoint.report.terminal.game import game_parts
 
 
 @dataclass(frozen=True)
@@ -82,20 +77,18 @@ class GameCommand:
         game = self.made(told)
         if self.out:
             prepare(self.out)
-        document = game_document(game)
+        result = analyze_game(game)
         if self.learn:
             schemes = split_names(self.schemes)
             remedies = read_names(self.remedies)
             with progress(f"learning {game.name}") as report:
-                document["learned"] = learning_document(
+                learned = learn_game(
                     game, schemes or SCHEMES, remedies, self.seeds,
                     {key: LEARNER[key](value) for key, value in own.items()}, report,
                 )  # fmt: skip
-        document["config"] = {"game": self.game, "settings": {**told, **own}, "seeds": self.seeds}
-        saved = save(document, self.out) if self.out else None
-        print_json(document) if self.json else print_result(*tables(document))
-        if saved:
-            say(f"report: {saved}")
+            result = replace(result, learned=learned)
+        config = {"game": self.game, "settings": {**told, **own}, "seeds": self.seeds}
+        finish(replace(result, config=config), game_parts, self.out, self.json)
         return 0
 
     def made(self, options: dict[str, str]) -> Game:
@@ -164,62 +157,3 @@ LEARNER: dict[str, Any] = {
     "lr": _number, "entropy": _number, "start": _number, "paid": str,
 }  # fmt: skip
 """Settings of learners to what reads them."""
-
-
-def tables(document: dict[str, Any]) -> list[Any]:
-    """What is known, in words and tables."""
-    parts: list[Any] = [Text(line) for line in sentences(document)]
-    table = Table("", *document["players"], "payoffs", box=SIMPLE_HEAD)
-    for number, one in enumerate(document["equilibria"][:SHOWN]):
-        mixes = [
-            Text(mix(names, strategy))
-            for names, strategy in zip(document["actions"], one["exact"], strict=True)
-        ]
-        table.add_row(str(number), *mixes, ", ".join(f"{v:.4g}" for v in one["payoffs"]))
-    if document["equilibria"]:
-        parts.append(table)
-    more = len(document["equilibria"]) - SHOWN
-    if more > 0:
-        parts.append(f"and {more} more (--json has them all)")
-    if document["feasible_rational"]:
-        corners = ", ".join(f"({a:.4g}, {b:.4g})" for a, b in document["feasible_rational"])
-        parts.append(f"feasible and rational: {corners}")
-    sums = [f"{k.replace('_', ' ')} {v:.4g}" for k, v in document["sums"].items() if v is not None]
-    if sums:
-        parts.append(f"sums of payoffs in correlated equilibria: {', '.join(sums)}")
-    parts += [Text(f"{k.replace('_', ' ')}: {told}") for k, told in document["why"].items()]
-    learned = document.get("learned")
-    return [*parts, *_learned(learned)] if learned else parts
-
-
-def _learned(learned: dict[str, Any]) -> list[Any]:
-    table = Table("learners", "payoff", "95% interval", "where they land", "entropy, bits",
-                  "efficiency", "cross-play", "deviation gains", box=SIMPLE_HEAD)  # fmt: skip
-    for name, arm in learned["arms"].items():
-        where = ", ".join(f"{key}: {share:.0%}" for key, share in arm["equilibria"].items())
-        paid, efficiency = arm["payoff"], arm["selection_efficiency"]
-        table.add_row(
-            Text(name), f"{paid['value']:.4g}", f"{paid['low']:.4g} to {paid['high']:.4g}",
-            Text(where[:120]), f"{arm['entropy_bits']:.2f}",
-            "" if efficiency is None else f"{efficiency:.3f}",
-            "" if arm["cross_play"] is None else f"{arm['cross_play']:.3f}",
-            f"{arm['deviation_gain']['value']:.3g}",
-        )  # fmt: skip
-    parts: list[Any] = [f"{learned['seeds']} teams of each:", table]
-    if learned["repeated"]:
-        told = Table("repeated, begins", "both first action", "both second", "punish", "payoff",
-                     box=SIMPLE_HEAD)  # fmt: skip
-        for start, r in learned["repeated"].items():
-            cells = [
-                f"{r[key]['value']:.1%} [{r[key]['low']:.1%}, {r[key]['high']:.1%}]"
-                for key in ("first_action", "second_action", "punishes")
-            ]
-            told.add_row(start, *cells, f"{r['payoff']['value']:.3f}")
-        parts.append(told)
-    if learned["basins"]:
-        shares = ", ".join(
-            f"{'none' if key == '-1' else key}: {share:.0%}"
-            for key, share in learned["basins"]["shares"].items()
-        )
-        parts.append(f"basins, share of starts that end at each equilibrium: {shares}")
-    return parts

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from rich.console import RenderableType
 
+from counterpoint.cli.messages import say
+from counterpoint.cli.output import print_json, print_result
 from counterpoint.errors import LogError, OutputError, RunError
 from counterpoint.report import write_report
+from counterpoint.results import Result, document_of
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.status import RUN, read_run
 
+R = TypeVar("R", bound=Result)
 RESULTS = "results.json"
 PAGE = "report.html"
 
@@ -50,6 +55,30 @@ def save(document: Mapping[str, Any], folder: Path) -> Path:
     write_atomically(folder / RUN, msgspec.json.format(msgspec.json.encode(facts)))
     write_atomically(folder / RESULTS, msgspec.json.encode(document))
     return page
+
+
+def finish(
+    result: R,
+    parts: Callable[[R], Iterable[RenderableType]],
+    out: Path | None,
+    json: bool,
+) -> None:
+    """Saves a result where `--out` says so, and prints it.
+
+    Args:
+        result: what a command has found.
+        parts: what a terminal shows of it.
+        out: folder for the page, the result and what is needed to do it again.
+        json: print the result as JSON alone.
+
+    Raises:
+        OutputError: something could not be written.
+    """
+    document = document_of(result)
+    saved = save(document, out) if out else None
+    print_json(document) if json else print_result(*parts(result))
+    if saved:
+        say(f"report: {saved}")
 
 
 def _spare_a_run(folder: Path) -> None:

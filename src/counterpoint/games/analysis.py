@@ -1,12 +1,11 @@
-"""What is known of a game, and where learners land in it, as documents ready for JSON."""
+"""What is known of a game, and where learners end in it. Start with `analyze_game`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,7 +27,18 @@ from counterpoint.games.repeated import (
 )
 from counterpoint.games.search import search_mixed
 from counterpoint.games.strangers import cross_play
+from counterpoint.results.game import (
+    Basins,
+    EquilibriumPart,
+    GameResult,
+    LearnedArm,
+    RepeatedArm,
+)
+from counterpoint.results.game import Learned as LearnedPart
 from counterpoint.stats import bootstrap_interval, means, wilson_interval
+from counterpoint.stats.estimate import Estimate
+
+T = TypeVar("T")
 
 HEARD = 0.05
 """Signals that a team meets more seldom are not looked at where it lands."""
@@ -45,8 +55,8 @@ SHAPED = 3.0
 """Its strength: see `Repeated.shaping`."""
 
 
-def game_document(game: Game) -> dict[str, Any]:
-    """Everything about one game, of schema `counterpoint.game/1`.
+def analyze_game(game: Game) -> GameResult:
+    """Returns everything that is known about one game.
 
     What takes too long or needs a package that is missing is None, and `why` says so.
 
@@ -55,14 +65,14 @@ def game_document(game: Game) -> dict[str, Any]:
     """
     why: dict[str, str] = {}
 
-    def attempt(name: str, compute: Callable[[], Any]) -> Any:
+    def attempt(name: str, compute: Callable[[], T]) -> T | None:
         try:
             return compute()
         except (SettingError, MissingPackageError) as error:
             why[name] = str(error)
             return None
 
-    found, kind, lacking = _found(game)
+    known, kind, lacking = _known_equilibria(game)
     if lacking:
         why["equilibria"] = lacking
     sustained = attempt("critical_discount", lambda: critical_discount(game))
@@ -79,42 +89,43 @@ def game_document(game: Game) -> dict[str, Any]:
             for best in (True, False):
                 name = f"{concept}_{'best' if best else 'worst'}"
                 sums[name] = attempt(name, _sum_of(game, concept, best))
-    return {
-        "schema": "counterpoint.game/1",
-        "version": __version__,
-        "name": game.name,
-        "source": game.source,
-        "players": list(game.players),
-        "actions": [list(names) for names in game.actions],
-        "payoffs": game.payoffs.tolist() if game.payoffs.size <= 4000 else None,
-        "minmax": least,
-        "equilibria": [_told(one) for one in found],
-        "equilibria_are": kind,
-        "degenerate": bool(found) and kind == "all extreme ones" and is_degenerate(game),
-        "critical_discount": sustained.discount if sustained else None,
-        "sustained": asdict(sustained) if sustained else None,
-        "feasible_rational": rational,
-        "price_of_anarchy": anarchy.get("anarchy"),
-        "price_of_stability": anarchy.get("stability"),
-        "optimum": anarchy.get("optimum"),
-        "sums": sums,
-        "why": why,
-    }
+    return GameResult(
+        version=__version__,
+        name=game.name,
+        source=game.source,
+        players=list(game.players),
+        actions=[list(names) for names in game.actions],
+        payoffs=game.payoffs.tolist() if game.payoffs.size <= 4000 else None,
+        minmax=least,
+        equilibria=[_equilibrium_part(one) for one in known],
+        equilibria_are=kind,
+        degenerate=bool(known) and kind == "all extreme ones" and is_degenerate(game),
+        critical_discount=sustained.discount if sustained else None,
+        sustained=sustained,
+        feasible_rational=rational,
+        price_of_anarchy=anarchy.get("anarchy"),
+        price_of_stability=anarchy.get("stability"),
+        optimum=anarchy.get("optimum"),
+        sums=sums,
+        why=why,
+    )
 
 
 def _sum_of(game: Game, kind: Any, best: bool) -> Callable[[], float]:
     return lambda: correlated_equilibrium(game, kind, best=best)[1]
 
 
-def learning_document(
+def learn_game(
     game: Game,
     schemes: Sequence[str] = (),
     remedies: Sequence[str] = ("none",),
     seeds: int = 100,
     settings: dict[str, Any] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Where learners land: for each scheme x remedy, and in 2 x 2 games with a memory of one round.
+) -> LearnedPart:
+    """Returns where learners end: for each scheme and remedy, and in repeated 2 x 2 games.
+
+    Learners of repeated games have a memory of one round.
 
     Args:
         game: what is played.
@@ -122,7 +133,7 @@ def learning_document(
         remedies: of `REMEDIES`.
         seeds: teams of each.
         settings: of `Learning`.
-        on_progress: told what is done, and of how much.
+        on_progress: called with what is done, and of how much.
 
     Raises:
         UnknownNameError, SchemeError, SettingError: as `learn`.
@@ -138,50 +149,48 @@ def learning_document(
         raise SettingError(f"got remedy {SHAPING} in a game of {game.sizes} actions; wanted 2 x 2")
     cells = [(scheme, remedy) for remedy in remedies if remedy != SHAPING
              for scheme in schemes or SCHEMES]  # fmt: skip
-    known = _found(game)[0]
+    known = _known_equilibria(game)[0]
     strengths = (0.0, SHAPED) if SHAPING in remedies else (0.0,)
     pairs = [(start, shaping) for shaping in strengths for start in STARTS] if repeated else []
     total = len(cells) + len(pairs)
-    arms: dict[str, Any] = {}
+
+    arms: dict[str, LearnedArm] = {}
     for done, (scheme, remedy) in enumerate(cells):
         how = Learning(scheme=scheme, remedy=remedy, **(settings or {}))  # type: ignore[arg-type]
-        arms[scheme if remedy == "none" else f"{scheme}, {remedy}"] = {
-            "scheme": scheme, "remedy": remedy,
-            **_landed(game, learn(game, how, seeds), known),
-        }  # fmt: skip
+        name = scheme if remedy == "none" else f"{scheme}, {remedy}"
+        arms[name] = _learned_arm(game, how, seeds, known)
         if on_progress:
             on_progress(done + 1, total)
-    told: dict[str, Any] = {"seeds": seeds, "arms": arms, "repeated": None, "basins": None}
-    if repeated:
-        told["repeated"] = {}
-        for done, (start, shaping) in enumerate(pairs):
-            name = f"{start}, shaping" if shaping else start
-            told["repeated"][name] = _habits(game, Repeated(start=start, shaping=shaping), seeds)
-            if on_progress:
-                on_progress(len(cells) + done + 1, total)
-        found = basins(game, known)
-        told["basins"] = {"starts": found.starts.tolist(), "ends": found.ends.tolist(),
-                          "shares": {str(i): found.share(i) for i in range(-1, len(known))
-                                     if found.share(i) > 0}}  # fmt: skip
-    return told
+    if not repeated:
+        return LearnedPart(seeds=seeds, arms=arms, repeated=None)
+
+    rounds: dict[str, RepeatedArm] = {}
+    for done, (start, shaping) in enumerate(pairs):
+        name = f"{start}, shaping" if shaping else start
+        rounds[name] = _repeated_arm(game, Repeated(start=start, shaping=shaping), seeds)
+        if on_progress:
+            on_progress(len(cells) + done + 1, total)
+    reached = basins(game, known)
+    shares = {str(i): reached.share(i) for i in range(-1, len(known)) if reached.share(i) > 0}
+    drawn = Basins(starts=reached.starts.tolist(), ends=reached.ends.tolist(), shares=shares)
+    return LearnedPart(seeds=seeds, arms=arms, repeated=rounds, basins=drawn)
 
 
-def _habits(game: Game, how: Repeated, seeds: int) -> dict[str, Any]:
-    """What pairs with a memory of one round come to from one kind of start."""
-    habits = learn_repeated(game, how, seeds)
-    both = habits.first.mean(axis=1)
-    counts = {"first": int((both > 0.9).sum()), "second": int((both < 0.1).sum())}
-    return {
-        "discount": how.discount,
-        "first_action": asdict(wilson_interval(counts["first"], seeds)),
-        "second_action": asdict(wilson_interval(counts["second"], seeds)),
-        "punishes": asdict(wilson_interval(int(habits.punishes.all(axis=1).sum()), seeds)),
-        "payoff": asdict(_mean_of(habits.payoffs.mean(axis=1))),
-    }
+def _repeated_arm(game: Game, how: Repeated, seeds: int) -> RepeatedArm:
+    """Returns where pairs with a memory of one round end, from one kind of start."""
+    pairs = learn_repeated(game, how, seeds)
+    both = pairs.first.mean(axis=1)
+    return RepeatedArm(
+        discount=how.discount,
+        first_action=wilson_interval(int((both > 0.9).sum()), seeds),
+        second_action=wilson_interval(int((both < 0.1).sum()), seeds),
+        punishes=wilson_interval(int(pairs.punishes.all(axis=1).sum()), seeds),
+        payoff=_mean_of(pairs.payoffs.mean(axis=1)),
+    )
 
 
-def _landed(game: Game, learned: Learned, known: Sequence[Equilibrium]) -> dict[str, Any]:
-    seeds = len(learned.payoffs)
+def _learned_arm(game: Game, how: Learning, seeds: int, known: Sequence[Equilibrium]) -> LearnedArm:
+    learned = learn(game, how, seeds)
     at = [_nearest(learned, s, known) for s in range(seeds)]
     counts = Counter(at)
     shares = np.array(list(counts.values())) / seeds
@@ -190,22 +199,24 @@ def _landed(game: Game, learned: Learned, known: Sequence[Equilibrium]) -> dict[
     worst = min((float(sum(one.payoffs)) / game.count for one in known), default=float("nan"))
     pairs = cross_play(game, learned) if game.count == 2 else (float(team.mean()), None)
     gains = [_gain(game, learned, s) for s in range(seeds)]
-    return {
-        "payoff": asdict(_mean_of(team)),
-        "by_player": [asdict(_mean_of(column)) for column in learned.payoffs.T],
-        "equilibria": {str(key): n / seeds for key, n in sorted(counts.items(), key=str)},
-        "entropy_bits": float(-(shares * np.log2(shares)).sum()) + 0.0,
-        "selection_efficiency": (
+    return LearnedArm(
+        scheme=how.scheme,
+        remedy=how.remedy,
+        payoff=_mean_of(team),
+        by_player=[_mean_of(column) for column in learned.payoffs.T],
+        equilibria={str(key): n / seeds for key, n in sorted(counts.items(), key=str)},
+        entropy_bits=float(-(shares * np.log2(shares)).sum()) + 0.0,
+        selection_efficiency=(
             float((team.mean() - worst) / (best - worst)) if best > worst else None
         ),
-        "self_play": pairs[0],
-        "cross_play": pairs[1],
-        "deviation_gain": asdict(_mean_of(np.array(gains))),
-    }
+        self_play=pairs[0],
+        cross_play=pairs[1],
+        deviation_gain=_mean_of(np.array(gains)),
+    )
 
 
 @lru_cache(maxsize=8)
-def _found(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
+def _known_equilibria(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
     """The equilibria that are told, in the order of their numbers, which they are, and why not all
     are."""
     try:
@@ -241,21 +252,21 @@ def _gain(game: Game, learned: Learned, seed: int) -> float:
     return float(gains.max())
 
 
-def _mean_of(samples: Floats) -> Any:
+def _mean_of(samples: Floats) -> Estimate:
     return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=means)
 
 
-def _told(one: Equilibrium) -> dict[str, Any]:
-    return {
-        "strategies": [[float(p) for p in strategy] for strategy in one.strategies],
-        "exact": [
+def _equilibrium_part(one: Equilibrium) -> EquilibriumPart:
+    return EquilibriumPart(
+        strategies=[[float(p) for p in strategy] for strategy in one.strategies],
+        exact=[
             [str(p) if one.exact else f"{float(p):.6g}" for p in strategy]
             for strategy in one.strategies
         ],
-        "payoffs": [float(value) for value in one.payoffs],
-        "is_exact": one.exact,
-    }
+        payoffs=[float(value) for value in one.payoffs],
+        is_exact=one.exact,
+    )
 
 
-def _points(points: Sequence[Any]) -> list[list[float]]:
-    return [[float(a), float(b)] for a, b in points]
+def _points(points: Sequence[Any]) -> list[tuple[float, float]]:
+    return [(float(a), float(b)) for a, b in points]

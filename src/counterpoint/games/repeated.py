@@ -6,7 +6,6 @@ Source: Friedman, Rev. Econ. Stud. 38 (1971); Fudenberg and Maskin, Econometrica
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -16,25 +15,11 @@ from numpy.typing import NDArray
 from counterpoint.errors import MissingPackageError
 from counterpoint.games.equilibria import equilibria
 from counterpoint.games.game import Game
+from counterpoint.results.game import Sustained
 
 Point = tuple[Fraction, Fraction]
 DENOMINATOR = 10**6
 """Values of linear programs become the nearest fraction with at most this denominator."""
-
-
-@dataclass(frozen=True)
-class Sustained:
-    """A profile that repetition can sustain, and how patient players have to be."""
-
-    profile: tuple[int, ...]
-    """What is played."""
-    payoffs: tuple[float, ...]
-    """What it pays, each round."""
-    discount: float | None
-    """The least discount factor at which grim reversion to the worst equilibrium of the stage game
-    sustains it; None where no patience is enough."""
-    player: int | None
-    """Who is the most tempted."""
 
 
 def minmax(game: Game) -> NDArray[np.float64]:
@@ -162,6 +147,7 @@ def critical_discount(game: Game, profile: Sequence[int] | None = None) -> Susta
         profile = tuple(int(i) for i in np.unravel_index(int(total.argmax()), total.shape))
     profile = tuple(profile)
     paid = game.exact[profile]
+    payoffs = tuple(map(float, paid))
     bad = (
         [min(one.payoffs[i] for one in found) for i in range(game.count)]
         if (found := equilibria(game))
@@ -176,11 +162,11 @@ def critical_discount(game: Game, profile: Sequence[int] | None = None) -> Susta
         if best == paid[player]:
             continue
         if bad is None or bad[player] >= paid[player]:
-            return Sustained(profile, tuple(map(float, paid)), None, player)
+            return Sustained(profile=profile, payoffs=payoffs, discount=None, player=player)
         needed = (best - paid[player]) / (best - bad[player])
         if needed > worst:
             worst, who = needed, player
-    return Sustained(profile, tuple(map(float, paid)), float(worst), who)
+    return Sustained(profile=profile, payoffs=payoffs, discount=float(worst), player=who)
 
 
 def price_of_anarchy(game: Game) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ and `diagnose --json` print it: this room knows no world and no experiment.
 """
 
 from counterpoint.report.page import render, render_comparison, render_diagnosis, write_report
-from counterpoint.report.terminal import comparison_table, diagnosis_table
+from counterpoint.report.terminal.credit import comparison_table, diagnosis_table
 
 __all__ = [
     "comparison_table",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -36,7 +36,6 @@ from counterpoint.report.toolkit.document import (
     AUDIT,
     COMPARISON,
     DIAGNOSIS,
-    GAME,
     POPULATION,
     TEAM,
     TOPOLOGY,
@@ -44,36 +43,60 @@ from counterpoint.report.toolkit.document import (
     Document,
     open_document,
 )
+from counterpoint.results import GameResult, Result, document_of, read_result
+from counterpoint.results.saved import KINDS
 from counterpoint.runs.files import write_atomically
 
 
-def render(document: Document) -> str:
-    """The page for a document of any schema, as self-contained HTML.
+def render(result: Result | Document) -> str:
+    """Returns the page of a result, as self-contained HTML.
+
+    Args:
+        result: the result, or the document that it was saved as.
 
     Raises:
-        UnknownNameError: the schema is none of those that we write.
+        UnknownNameError: the schema of the document is none of those that we write.
         LogError: there is nothing in it to show, or a part that its page needs is missing or of
-            another type.
+            another type; the message has its path.
     """
-    opened = open_document(document)
+    opened = open_document(document_of(result) if isinstance(result, Result) else result)
     schema = opened["schema"]
+    if schema in KINDS:
+        shown = read_result(opened)
+        page = PAGES[type(shown)]
+        return _fill(page.template, page.fill(shown, f"counterpoint-{slug(page.subject(shown))}"))
     if schema in DRAWN:
         opened = require_shape(opened)
-        template, page, name = DRAWN[schema]
+        template, fill, name = DRAWN[schema]
         called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
-        return _fill(template, page(opened, f"counterpoint-{slug(called)}"))
+        return _fill(template, fill(opened, f"counterpoint-{slug(called)}"))
     draw = {
         COMPARISON: render_comparison,
         DIAGNOSIS: render_diagnosis,
         TRAINING: render_training,
     }
-    return draw[schema](document)
+    return draw[schema](opened)
+
+
+class Page(NamedTuple):
+    """How the page of one kind of result is drawn."""
+
+    template: str
+    fill: Callable[[Any, str], dict[str, Any]]
+    """Takes the result and what the names of its files begin with; returns what fills the
+    template."""
+    subject: Callable[[Any], str]
+    """Takes the result and returns what it is about, for the names of its files."""
+
+
+PAGES: Mapping[type[Result], Page] = {
+    GameResult: Page("game.html", game_page, lambda game: game.name),
+}
 
 
 DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
     AUDIT: ("audit.html", audit_page, "source"),
     TOPOLOGY: ("topology.html", topology_page, "world"),
-    GAME: ("game.html", game_page, "name"),
     POPULATION: ("population.html", population_page, "world"),
     TEAM: ("team.html", team_page, "name"),
 }
@@ -115,7 +138,7 @@ def render_training(document: Document) -> str:
     return _fill("training.html", training_page(run, f"counterpoint-{slug(run.world)}"))
 
 
-def write_report(document: Document, directory: str | os.PathLike[str]) -> Path:
+def write_report(document: Result | Document, directory: str | os.PathLike[str]) -> Path:
     """Writes `report.html` into the directory, whole or not at all, and returns its path.
 
     Raises:

@@ -6,21 +6,20 @@ what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from counterpoint.errors import LogError
-from counterpoint.report.shapes import AuditShape, GameShape, PopulationShape, TopologyShape
+from counterpoint.report.shapes import AuditShape, PopulationShape, TopologyShape
 from counterpoint.report.team_shape import TeamShape
-from counterpoint.report.toolkit.document import AUDIT, GAME, POPULATION, TEAM, TOPOLOGY, Document
+from counterpoint.report.toolkit.document import AUDIT, POPULATION, TEAM, TOPOLOGY, Document
 
 SOURCES = ("topology", "prompt", "order", "interaction")
 """What scores of topologies vary with."""
 SHAPES: Mapping[str, type[Struct]] = {
-    GAME: GameShape,
     POPULATION: PopulationShape,
     TOPOLOGY: TopologyShape,
     AUDIT: AuditShape,
@@ -44,9 +43,7 @@ def require_shape(document: Document) -> Document:
         shape = msgspec.convert(document, SHAPES[schema])
     except msgspec.ValidationError as error:
         raise _refused(schema, str(error)) from None
-    if isinstance(shape, GameShape):
-        _require_game(shape)
-    elif isinstance(shape, TopologyShape):
+    if isinstance(shape, TopologyShape):
         _require_topologies(shape)
     elif isinstance(shape, PopulationShape):
         _require_population(shape)
@@ -73,37 +70,6 @@ def _refused(schema: str, why: str) -> LogError:
 def _wanted(holds: bool, schema: str, path: str, wanted: str) -> None:
     if not holds:
         raise _refused(schema, f"Expected {wanted} - at `$.{path}`")
-
-
-def _require_game(game: GameShape) -> None:
-    players = len(game.players)
-    sizes = [len(names) for names in game.actions]
-    _wanted(len(sizes) == players, GAME, "actions", "a list for each player")
-    _wanted(all(sizes), GAME, "actions", "at least one action for each player")
-    _wanted(game.minmax is None or len(game.minmax) == players, GAME, "minmax", "one a player")
-    for i, one in enumerate(game.equilibria):
-        path = f"equilibria[{i}]"
-        _wanted([len(s) for s in one.exact] == sizes, GAME, f"{path}.exact", "one p an action")
-        _wanted(all(any(p != "0" for p in s) for s in one.exact), GAME, f"{path}.exact", "a p")
-        _wanted([len(s) for s in one.strategies] == sizes, GAME, f"{path}.strategies", "the same")
-        _wanted(len(one.payoffs) == players, GAME, f"{path}.payoffs", "one a player")
-    if game.sustained is not None:
-        profile = game.sustained.profile
-        inside = len(profile) == players and all(
-            0 <= action < size for action, size in zip(profile, sizes, strict=True)
-        )
-        _wanted(inside, GAME, "sustained.profile", "an action of each player")
-    if game.price_of_anarchy is not None:
-        known = game.optimum is not None and game.price_of_stability is not None
-        _wanted(known, GAME, "optimum", "a number, as for price_of_stability")
-    if game.payoffs is not None and players == 2:
-        pairs = _convertible(game.payoffs, list[list[tuple[float, float]]])
-        shaped = pairs and [len(row) for row in game.payoffs] == [sizes[1]] * sizes[0]
-        _wanted(bool(shaped), GAME, "payoffs", f"{sizes[0]} x {sizes[1]} pairs of numbers")
-    basins = game.learned.basins if game.learned else None
-    if basins is not None:
-        square = {len(basins.starts)} == {len(row) for row in basins.ends} | {len(basins.ends)}
-        _wanted(square and len(basins.starts) > 0, GAME, "learned.basins.ends", "a square")
 
 
 def _require_topologies(topologies: TopologyShape) -> None:
@@ -135,11 +101,3 @@ def _require_population(population: PopulationShape) -> None:
         _wanted(square, POPULATION, f"{path}.against", "a square")
         rated = arm.elo is None or len(arm.elo) == len(met)
         _wanted(rated, POPULATION, f"{path}.elo", "one for each member of $.against")
-
-
-def _convertible(value: Sequence[Any], kind: Any) -> bool:
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        return False
-    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,74 +10,81 @@ from markupsafe import Markup
 
 from counterpoint.report.pages.definitions import Definition
 from counterpoint.report.pages.verdicts import Fact, Verdict
-from counterpoint.report.toolkit.document import Document
 from counterpoint.report.toolkit.scales import across, tick_text
 from counterpoint.report.toolkit.settings import flatten, short_first
 from counterpoint.report.toolkit.svg import area, element, label, line, picture
 from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
+from counterpoint.results.game import Basins, GameResult, Learned, Sustained
 
 WIDTH, HEIGHT, EDGE = 420.0, 320.0, 40.0
 
 
-def game_page(document: Document, prefix: str) -> dict[str, Any]:
+def game_page(game: GameResult, prefix: str) -> dict[str, Any]:
     """What the template `game.html` is filled with."""
-    learned = document.get("learned")
+    learned = game.learned
     return {
-        "title": f"{document['name']}: a game",
+        "title": f"{game.name}: a game",
         "kind": "Game",
-        "subject": str(document["name"]),
-        "details": [str(document["source"])],
-        "version": str(document.get("version", "")),
-        "verdict": _verdict(document),
-        "drawing": _drawing(document),
-        "equilibria": _equilibria(document, prefix),
-        "learned": _learned(learned, prefix) if learned else None,
-        "repeated": _repeated(learned, prefix) if learned and learned["repeated"] else None,
-        "basins": _basins(learned["basins"]) if learned and learned.get("basins") else None,
-        "why": [f"{key.replace('_', ' ')}: {told}" for key, told in document["why"].items()],
+        "subject": game.name,
+        "details": [game.source],
+        "version": game.version,
+        "verdict": _verdict(game),
+        "drawing": _drawing(game),
+        "equilibria": equilibrium_table(game, prefix),
+        "learned": learned_table(learned, prefix) if learned else None,
+        "repeated": repeated_table(learned, prefix) if learned and learned.repeated else None,
+        "basins": _basins(learned.basins) if learned and learned.basins else None,
+        "why": reasons(game),
         "definitions": DEFINITIONS,
-        "settings": short_first(list(flatten(document.get("config", {})).items())),
+        "settings": short_first(list(flatten(game.config).items())),
     }
 
 
-def sentences(document: Mapping[str, Any]) -> list[str]:
-    """What is known of a game, in words."""
-    found, players = document["equilibria"], document["players"]
-    pure = sum(all(max(s) == 1 for s in one["strategies"]) for one in found)
-    which = " (degenerate: there are more between them)" if document["degenerate"] else ""
-    told = [f"{len(found)} equilibria, {document['equilibria_are']}, {pure} of them pure{which}."]
-    if document["minmax"]:
-        held = ", ".join(
-            f"{name} to {value:.4g}"
-            for name, value in zip(players, document["minmax"], strict=True)
-        )
-        told.append(f"The others can hold {held}.")
-    sustained = document["sustained"]
-    if sustained:
-        profile = ", ".join(
-            document["actions"][i][action] for i, action in enumerate(sustained["profile"])
-        )
-        delta = sustained["discount"]
-        told.append(
-            f"({profile}) pays most in all. "
-            + ("Repetition cannot sustain it by reversion to an equilibrium." if delta is None
-               else "It is an equilibrium of one round." if delta == 0
-               else f"Repetition sustains it from a discount factor of {delta:.4g} on.")
-        )  # fmt: skip
-    if document["price_of_anarchy"] is not None:
-        told.append(
-            f"The best sum is {document['optimum']:.4g}: {document['price_of_anarchy']:.4g} times "
-            f"that of the worst equilibrium, {document['price_of_stability']:.4g} times that of "
+def reasons(game: GameResult) -> list[str]:
+    """Returns a line for each quantity that is not known, with the reason."""
+    return [f"{name.replace('_', ' ')}: {reason}" for name, reason in game.why.items()]
+
+
+def sentences(game: GameResult) -> list[str]:
+    """Returns what is known of a game, in words."""
+    count = len(game.equilibria)
+    pure = sum(all(max(s) == 1 for s in one.strategies) for one in game.equilibria)
+    more = " (degenerate: there are more between them)" if game.degenerate else ""
+    noun = "equilibrium" if count == 1 else "equilibria"
+    lines = [f"{count} {noun}, {game.equilibria_are}, {pure} of them pure{more}."]
+    if game.minmax:
+        pairs = zip(game.players, game.minmax, strict=True)
+        held = ", ".join(f"{name} to {value:.4g}" for name, value in pairs)
+        lines.append(f"The others can hold {held}.")
+    if game.sustained:
+        lines.append(_sustained(game, game.sustained))
+    if game.price_of_anarchy is not None:
+        lines.append(
+            f"The best sum is {game.optimum:.4g}: {game.price_of_anarchy:.4g} times "
+            f"that of the worst equilibrium, {game.price_of_stability:.4g} times that of "
             "the best."
         )
-    return told
+    return lines
 
 
-def _verdict(document: Document) -> Verdict:
-    first, *more = sentences(document)
-    if document.get("learned"):
-        more.append(_landed(document))
-    sums = {key: value for key, value in document["sums"].items() if value is not None}
+def _sustained(game: GameResult, sustained: Sustained) -> str:
+    """Returns whether repetition sustains the profile that pays most in all."""
+    names = [game.actions[i][action] for i, action in enumerate(sustained.profile)]
+    delta = sustained.discount
+    if delta is None:
+        how = "Repetition cannot sustain it by reversion to an equilibrium."
+    elif delta == 0:
+        how = "It is an equilibrium of one round."
+    else:
+        how = f"Repetition sustains it from a discount factor of {delta:.4g} on."
+    return f"({', '.join(names)}) pays most in all. {how}"
+
+
+def _verdict(game: GameResult) -> Verdict:
+    first, *more = sentences(game)
+    if game.learned:
+        more.append(_first_arm(game.learned))
+    sums = {key: value for key, value in game.sums.items() if value is not None}
     facts = tuple(
         Fact(key.replace("_", " ").capitalize(), f"{value:.4g}", "sum of payoffs")
         for key, value in sums.items()
@@ -85,24 +92,24 @@ def _verdict(document: Document) -> Verdict:
     return Verdict(first, " ".join(more), facts)
 
 
-def _landed(document: Document) -> str:
-    """Where the first learners land, in a sentence."""
-    name, arm = next(iter(document["learned"]["arms"].items()), ("", None))
+def _first_arm(learned: Learned) -> str:
+    """Returns where the learners of the first arm end, in a sentence."""
+    name, arm = next(iter(learned.arms.items()), ("", None))
     if arm is None:
         return ""
     where = ", ".join(
         f"{share:.0%} at {'none of them' if key == 'none' else f'equilibrium {key}'}"
-        for key, share in sorted(arm["equilibria"].items(), key=lambda one: -one[1])[:3]
+        for key, share in sorted(arm.equilibria.items(), key=lambda one: -one[1])[:3]
     )
-    return f"Of {document['learned']['seeds']} teams under {name}, {where}."
+    return f"Of {learned.seeds} teams under {name}, {where}."
 
 
-def _drawing(document: Document) -> Markup | None:
+def _drawing(game: GameResult) -> Markup | None:
     """Payoffs of two players: profiles, what is feasible and rational, equilibria."""
-    if document["payoffs"] is None or len(document["players"]) != 2:
+    if game.payoffs is None or len(game.players) != 2:
         return None
-    points = [(float(p[0]), float(p[1])) for row in document["payoffs"] for p in row]
-    rational = [(float(a), float(b)) for a, b in document["feasible_rational"] or ()]
+    points = [(float(p[0]), float(p[1])) for row in game.payoffs for p in row]
+    rational = [(float(a), float(b)) for a, b in game.feasible_rational or ()]
     x = across(min(p[0] for p in points), max(p[0] for p in points), EDGE, WIDTH - 12)
     y = across(min(p[1] for p in points), max(p[1] for p in points), HEIGHT - EDGE, 12)
     parts: list[Markup] = []
@@ -116,7 +123,7 @@ def _drawing(document: Document) -> Markup | None:
             place = (at, HEIGHT - EDGE + 14) if upright else (EDGE - 6, at + 4)
             anchor = "middle" if upright else "end"
             parts.append(label(tick_text(value, ticks), *place, "tick", anchor))
-    first, second = (str(name) for name in document["players"])
+    first, second = game.players
     parts += [label(first, WIDTH - 12, HEIGHT - 6, "axis", "end"), label(second, 2, 10, "axis")]
     if len(rational) > 1:
         shown = [(x(a), y(b)) for a, b in [*rational, rational[0]]]
@@ -124,18 +131,18 @@ def _drawing(document: Document) -> Markup | None:
         parts += [line(a, b, "rule") for a, b in pairwise(shown)]
     parts += [element("circle", cx=x(a), cy=y(b), r=4.0, class_="dot s6") for a, b in points]
     parts += [
-        element("circle", element("title", f"equilibrium {i}"), cx=x(one["payoffs"][0]),
-                cy=y(one["payoffs"][1]), r=6.5, class_="s0", fill="none", stroke="var(--c)",
+        element("circle", element("title", f"equilibrium {i}"), cx=x(one.payoffs[0]),
+                cy=y(one.payoffs[1]), r=6.5, class_="s0", fill="none", stroke="var(--c)",
                 stroke_width=2)
-        for i, one in enumerate(document["equilibria"][:200])
+        for i, one in enumerate(game.equilibria[:200])
     ]  # fmt: skip
     told = "Payoffs of profiles, the feasible and rational ones shaded, equilibria ringed."
     return picture("payoffs", (WIDTH, HEIGHT), "Payoffs", told, *parts)
 
 
-def _basins(told: Mapping[str, Any]) -> Markup:
+def _basins(basins: Basins) -> Markup:
     """A square for each start: row player's probability of the first action upwards."""
-    starts, ends = told["starts"], told["ends"]
+    starts, ends = basins.starts, basins.ends
     side = (HEIGHT - 2 * EDGE) / len(starts)
     parts: list[Markup] = []
     for i, row in enumerate(ends):
@@ -157,19 +164,19 @@ def _basins(told: Mapping[str, Any]) -> Markup:
     return picture("basins", (WIDTH, HEIGHT), "Basins", summary, *parts)
 
 
-def _equilibria(document: Document, prefix: str) -> Table | None:
+def equilibrium_table(game: GameResult, prefix: str) -> Table | None:
     rows = [
         Row((
             Cell(str(i), (i,)),
             *(Cell(mix(names, strategy), (mix(names, strategy),))
-              for names, strategy in zip(document["actions"], one["exact"], strict=True)),
-            Cell(", ".join(f"{value:.4g}" for value in one["payoffs"]), tuple(one["payoffs"])),
+              for names, strategy in zip(game.actions, one.exact, strict=True)),
+            Cell(", ".join(f"{value:.4g}" for value in one.payoffs), tuple(one.payoffs)),
         ))
-        for i, one in enumerate(document["equilibria"][:200])
+        for i, one in enumerate(game.equilibria[:200])
     ]  # fmt: skip
     if not rows:
         return None
-    players = [str(name) for name in document["players"]]
+    players = game.players
     columns = (
         Column("Number", ("number",)),
         *(Column(name, (name,), numeric=False) for name in players),
@@ -177,10 +184,10 @@ def _equilibria(document: Document, prefix: str) -> Table | None:
     )
     found = (
         "exact"
-        if document["equilibria_are"] != "all pure ones, mixed ones by search"
+        if game.equilibria_are != "all pure ones, mixed ones by search"
         else ("those in fractions exact, those in decimals found to nine digits")
     )
-    caption = f"Equilibria, {document['equilibria_are']}; {found}."
+    caption = f"Equilibria, {game.equilibria_are}; {found}."
     return Table("equilibria", caption, columns, tuple(rows), f"{prefix}-equilibria.csv")
 
 
@@ -194,7 +201,7 @@ def mix(names: Sequence[str], strategy: Sequence[str]) -> str:
     return ", ".join(f"{p} {name}" for p, name in played)
 
 
-def _learned(learned: Mapping[str, Any], prefix: str) -> Table:
+def learned_table(learned: Learned, prefix: str) -> Table:
     columns = (
         Column("Learners", ("learners",), numeric=False),
         Column("Payoff", ("payoff", "low", "high")),
@@ -205,27 +212,26 @@ def _learned(learned: Mapping[str, Any], prefix: str) -> Table:
         Column("Deviation gains", ("gain",)),
     )
     rows = []
-    for name, arm in learned["arms"].items():
-        where = ", ".join(f"{key}: {share:.0%}" for key, share in arm["equilibria"].items())
-        efficiency, cross, paid = arm["selection_efficiency"], arm["cross_play"], arm["payoff"]
+    for name, arm in learned.arms.items():
+        where = ", ".join(f"{key}: {share:.0%}" for key, share in arm.equilibria.items())
+        efficiency, cross, paid = arm.selection_efficiency, arm.cross_play, arm.payoff
         rows.append(
             Row((
-                Cell(str(name), (str(name),)),
-                Cell(f"{paid['value']:.4g}", (paid["value"], paid["low"], paid["high"]),
-                     below=f"{paid['low']:.4g} to {paid['high']:.4g}"),
+                Cell(name, (name,)),
+                Cell(f"{paid.value:.4g}", (paid.value, paid.low, paid.high),
+                     below=f"{paid.low:.4g} to {paid.high:.4g}"),
                 Cell(where, (where,)),
-                Cell(f"{arm['entropy_bits']:.2f}", (arm["entropy_bits"],)),
+                Cell(f"{arm.entropy_bits:.2f}", (arm.entropy_bits,)),
                 Cell("–" if efficiency is None else f"{efficiency:.3f}", (efficiency,)),
                 Cell("–" if cross is None else f"{cross:.3f}", (cross,)),
-                Cell(f"{arm['deviation_gain']['value']:.3g}", (arm["deviation_gain"]["value"],)),
+                Cell(f"{arm.deviation_gain.value:.3g}", (arm.deviation_gain.value,)),
             ))
         )  # fmt: skip
-    caption = f"{learned['seeds']} teams each; numbers are those of the equilibria above."
+    caption = f"{learned.seeds} teams each; numbers are those of the equilibria above."
     return Table("learned", caption, columns, tuple(rows), f"{prefix}-learned.csv")
 
 
-def _repeated(learned: Mapping[str, Any], prefix: str) -> Table:
-    names = ("first_action", "second_action", "punishes")
+def repeated_table(learned: Learned, prefix: str) -> Table:
     columns = (
         Column("Start", ("start",), numeric=False),
         Column("First action", ("first", "first_low", "first_high")),
@@ -235,12 +241,12 @@ def _repeated(learned: Mapping[str, Any], prefix: str) -> Table:
     )
     rows = [
         Row((
-            Cell(str(start), (str(start),)),
-            *(Cell(f"{r[n]['value']:.1%}", (r[n]["value"], r[n]["low"], r[n]["high"]),
-                   below=f"{r[n]['low']:.1%} to {r[n]['high']:.1%}") for n in names),
-            Cell(f"{r['payoff']['value']:.3f}", (r["payoff"]["value"],)),
+            Cell(start, (start,)),
+            *(Cell(f"{e.value:.1%}", (e.value, e.low, e.high), f"{e.low:.1%} to {e.high:.1%}")
+              for e in (arm.first_action, arm.second_action, arm.punishes)),
+            Cell(f"{arm.payoff.value:.3f}", (arm.payoff.value,)),
         ))
-        for start, r in learned["repeated"].items()
+        for start, arm in (learned.repeated or {}).items()
     ]  # fmt: skip
     caption = "Repeated, memory of one round: shares of pairs that end there, by how they began."
     return Table("repeated", caption, columns, tuple(rows), f"{prefix}-repeated.csv")

@@ -1,0 +1,12 @@
+"""Results as frozen values: one for each kind, with its JSON as its encoding.
+
+`read_result` turns a saved document back into a value, and `document_of` a value into a document
+of plain mappings, lists, numbers and text. A damaged document is refused with the path of the
+field that is wrong.
+"""
+
+from counterpoint.results.game import GameResult
+from counterpoint.results.parts import Result
+from counterpoint.results.saved import document_of, encode, read_result
+
+__all__ = ["GameResult", "Result", "document_of", "encode", "read_result"]

@@ -1,0 +1,34 @@
+"""What results are built from.
+
+A result is a frozen value. Its JSON is its encoding: the keys are the names of its fields, and
+`schema` says which kind of result it is. `counterpoint.results.read_result` is the way back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+Settings = dict[str, Any]
+"""Settings by name, as somebody gave them: the one part of a result that has no fixed shape."""
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """A part of a result."""
+
+
+class Result(Part, frozen=True, kw_only=True, tag_field="schema"):
+    """A whole result, with the name and the version of its kind under `schema`."""
+
+    version: str = ""
+    """Version of the program that made it."""
+
+
+def require(holds: bool, path: str, wanted: str) -> None:
+    """Raises ValueError, with the path of a field, unless a field is as its neighbours need it.
+
+    Call it in `__post_init__`: a saved file with such a field is then refused in one line.
+    """
+    if not holds:
+        raise ValueError(f"Expected {wanted} - at `$.{path}`")

@@ -1,0 +1,51 @@
+"""From a result to its JSON, and back with every field checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.results.game import GameResult
+from counterpoint.results.parts import Result
+
+KINDS: Mapping[str, type[Result]] = {
+    str(kind.__struct_config__.tag): kind for kind in (GameResult,)
+}
+"""Schema of a document to the kind of result that it holds."""
+
+
+def document_of(result: Result) -> dict[str, Any]:
+    """Returns the result as plain mappings, lists, numbers, text and None."""
+    document: dict[str, Any] = msgspec.to_builtins(result)
+    return document
+
+
+def encode(result: Result) -> bytes:
+    """Returns the result as JSON."""
+    return msgspec.json.encode(result)
+
+
+def read_result(document: Mapping[str, Any]) -> Result:
+    """Returns the result in a document, as `compare --json` and its like print it.
+
+    Raises:
+        UnknownNameError: its schema is none of `KINDS`.
+        LogError: a field is missing, or is of another type or length; the message has its path.
+    """
+    schema = document.get("schema")
+    kind = KINDS.get(schema) if isinstance(schema, str) else None
+    if kind is None:
+        raise UnknownNameError(
+            f"got a document of schema {schema!r}; wanted {' or '.join(KINDS)}: "
+            "render a results.json of this version"
+        )
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise LogError(
+            f"got a document of schema {schema} with a part missing or of another type: {error}; "
+            "wanted a results.json as it was written"
+        ) from None
