@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from counterpoint.audits import audit
-from counterpoint.records import FOUND, read
+from counterpoint.readers import read_logs
+from counterpoint.records import FOUND
 from counterpoint.stats import wilson_interval
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "audits"))
@@ -42,7 +43,7 @@ STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 
 def found(path: Path) -> set[str]:
     """What is found in a log."""
-    return {f"{f.audit}.{f.name}" for f in audit(read(path)).findings if f.verdict == FOUND}
+    return {f"{f.audit}.{f.name}" for f in audit(read_logs(path)).findings if f.verdict == FOUND}
 
 
 def power(folder: Path, logs: int) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def alarms(folder: Path, logs: int) -> dict[str, Any]:
 def real(folder: Path) -> dict[str, Any]:
     """Whom `stuck` and `idleness` point at in real transcripts, beside whom people blame."""
     out: dict[str, Any] = {}
-    episodes = list(read(folder))
+    episodes = list(read_logs(folder))
     for name in ("stuck", "idleness"):
         told = [(e, [p for f in audit([e], (), (name,)).findings for p in f.evidence])
                 for e in episodes]  # fmt: skip

@@ -29,7 +29,7 @@ import pytest
 from counterpoint.stats import wilson_interval
 from counterpoint.workers.gate.checks import run_tests
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.repository.content import File
+from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox.sandbox import Limits, require_ready
 

@@ -27,7 +27,8 @@ from counterpoint.judge import (
 )
 from counterpoint.judge.learning import Bandit, Opinions, judged, learn, ranked, scored
 from counterpoint.records import Episode, Event
-from counterpoint.runs.executor import Advance, run_tasks
+from counterpoint.runs.executor import run_tasks
+from counterpoint.runs.task import Advance
 from counterpoint.stats import bootstrap_interval
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.lora.plan import LanguagePlan

@@ -20,7 +20,8 @@ import numpy as np
 
 from counterpoint.credit import Scheme
 from counterpoint.lm.model import open_model
-from counterpoint.runs.executor import Advance, run_tasks
+from counterpoint.runs.executor import run_tasks
+from counterpoint.runs.task import Advance
 from counterpoint.stats import bootstrap_interval
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.lora.learner import LanguageLearner

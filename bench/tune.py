@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpoint.runs.executor import Advance, run_tasks
+from counterpoint.runs.executor import run_tasks
+from counterpoint.runs.task import Advance
 
 BUDGETS = {"spread": 150_000, "speaker_listener": 150_000, "foraging": 200_000}
 RATES = (3e-4, 1e-3, 3e-3)

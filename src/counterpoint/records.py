@@ -7,8 +7,7 @@ a table of results, and a `Finding` is what an audit says of them. All are plain
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -181,20 +180,3 @@ class Finding:
     """Where it can be seen: `episode`, `t`, `agent` and `quote`, or numbers, ready for JSON."""
     p: float | None = None
     """How often chance alone gives as much, where there is a test."""
-
-
-def read(path: str | os.PathLike[str], names: Any = None) -> Iterator[Episode]:
-    """Every episode of a log or a folder of logs, whatever format it is in.
-
-    The same as `counterpoint.readers.logs.read_logs`, by the name that people look for.
-
-    Args:
-        path: of the file or folder.
-        names: a `counterpoint.readers.mapping.Names`: who is a member and who is none.
-
-    Raises:
-        LogError: there is nothing, or a log is broken; file, line and field are named.
-    """
-    from counterpoint.readers.logs import read_logs
-
-    return read_logs(path, names)

@@ -8,7 +8,8 @@ from planted_episodes import make
 from planted_logs import FORMATS, write
 
 from counterpoint.audits import audit
-from counterpoint.records import CLEAR, FOUND, read
+from counterpoint.readers import read_logs
+from counterpoint.records import CLEAR, FOUND
 
 PLANTED = {
     "idle": ("idleness", "idle_member"),
@@ -24,7 +25,7 @@ PLANTED = {
 
 
 def found_in(path):
-    return {(f.audit, f.name): f for f in audit(read(path)).findings}
+    return {(f.audit, f.name): f for f in audit(read_logs(path)).findings}
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -52,7 +53,7 @@ def test_the_power_at_full_strength_is_nine_in_ten(tmp_path):
 def test_clean_logs_are_seldom_blamed(tmp_path, kind):
     blamed = 0
     for seed in range(25):
-        found = audit(read(write(tmp_path / "log.jsonl", kind, seed))).findings
+        found = audit(read_logs(write(tmp_path / "log.jsonl", kind, seed))).findings
         blamed += any(f.verdict == FOUND for f in found)
     assert blamed <= 3  # of 25; a hundred over all formats, of which 5 may be
 

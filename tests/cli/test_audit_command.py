@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from counterpoint.cli.main import main
-from counterpoint.records import read
+from counterpoint.readers import read_logs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "audits"))
 from planted_logs import write
@@ -117,7 +117,7 @@ def test_what_is_imported_is_what_was_read(tmp_path, capsys):
     told = json.loads(said)
     assert told["episodes"] == 12
     assert told["formats"] == {"who_and_when": 12}
-    ours, theirs = list(read(out)), list(read(REAL))
+    ours, theirs = list(read_logs(out)), list(read_logs(REAL))
     assert [e.events for e in ours] == [e.events for e in theirs]
     assert [e.agents for e in ours] == [e.agents for e in theirs]
     first = json.loads(ask(capsys, "audit", out, "--json")[1])

@@ -18,10 +18,9 @@ from counterpoint.games import (
 )
 from counterpoint.games.correlated import correlated_equilibrium
 from counterpoint.games.game import bimatrix
-from counterpoint.games.learners import Learning, learn
+from counterpoint.games.learners import Learning, alike, cross_play, learn
 from counterpoint.games.memory_one import Repeated, learn_repeated, values
 from counterpoint.games.repeated import convex_hull, price_of_anarchy
-from counterpoint.games.strangers import alike, cross_play
 
 
 def test_the_prisoners_dilemma_by_hand():

@@ -17,11 +17,10 @@ from counterpoint.games.analysis import analyze_game, learn_game
 from counterpoint.games.basins import basins
 from counterpoint.games.bayesian import BayesianGame
 from counterpoint.games.game import bimatrix
-from counterpoint.games.learners import learn
+from counterpoint.games.learners import cross_play, learn
 from counterpoint.games.learning import Learning
 from counterpoint.games.memory_one import Repeated, learn_repeated
 from counterpoint.games.search import search_mixed
-from counterpoint.games.strangers import cross_play
 
 
 def test_the_unsure_battle_by_hand():

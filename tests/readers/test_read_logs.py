@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import LogError
+from counterpoint.readers import read_logs
 from counterpoint.readers.episodes import decode, encode
 from counterpoint.readers.lines import TornLogWarning
-from counterpoint.readers.logs import read_logs
 from counterpoint.readers.mapping import Names, read_mapping
-from counterpoint.records import Episode, Event, read
+from counterpoint.records import Episode, Event
 
 DATA = Path(__file__).parents[1] / "data" / "who_and_when"
 LEAD, W = "Orchestrator", "WebSurfer"
@@ -51,7 +51,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_real_transcripts_are_read_as_a_person_reads_them(name):
-    (found,) = read(DATA / f"{name}.json")
+    (found,) = read_logs(DATA / f"{name}.json")
     events, members, others, blamed, step = GOLDEN[name]
     assert len(found.events) == events
     assert set(found.agents) == members
@@ -62,7 +62,7 @@ def test_real_transcripts_are_read_as_a_person_reads_them(name):
 
 
 def test_addressees_and_thoughts_of_an_orchestrator():
-    (found,) = read(DATA / "hand-crafted" / "29.json")
+    (found,) = read_logs(DATA / "hand-crafted" / "29.json")
     assert found.events[0].agent == "human"
     assert found.events[1].meta["note"] == "thought"
     assert found.events[3].agent == "Orchestrator"
@@ -96,7 +96,7 @@ AUTOGEN = [
 
 
 def test_autogen(tmp_path):
-    (found,) = read(write(tmp_path, {"messages": AUTOGEN, "stop_reason": "TERMINATE"}))
+    (found,) = read_logs(write(tmp_path, {"messages": AUTOGEN, "stop_reason": "TERMINATE"}))
     assert found.agents == ("solver", "critic")
     assert found.tools == ("user", "tool")
     kinds = [(e.agent, e.kind, e.text) for e in found.events]
@@ -105,7 +105,7 @@ def test_autogen(tmp_path):
     assert found.events[1].tokens == 4
     assert found.events[4].to == ("solver",)
     assert found.meta["stop_reason"] == "TERMINATE"
-    (again,) = read(write(tmp_path, AUTOGEN, "bare.json"))
+    (again,) = read_logs(write(tmp_path, AUTOGEN, "bare.json"))
     assert again.events == found.events
 
 
@@ -116,7 +116,7 @@ def test_langgraph_plain_and_serialized(tmp_path):
              {"type": "tool", "name": "search", "content": "found", "tool_call_id": "1"},
              {"type": "ai", "name": "writer",
               "content": [{"type": "text", "text": "done"}]}]  # fmt: skip
-    (found,) = read(write(tmp_path, {"messages": plain}))
+    (found,) = read_logs(write(tmp_path, {"messages": plain}))
     assert found.agents == ("planner", "writer")
     assert [(e.agent, e.kind) for e in found.events] == [
         ("user", "message"), ("planner", "action"), ("search", "message"), ("writer", "message"),
@@ -128,7 +128,7 @@ def test_langgraph_plain_and_serialized(tmp_path):
          "id": ["langchain", "schema", "messages", names[m["type"]]],
          "kwargs": {k: v for k, v in m.items() if k != "type"}} for m in plain
     ]  # fmt: skip
-    (again,) = read(write(tmp_path, serialized, "s.json"))
+    (again,) = read_logs(write(tmp_path, serialized, "s.json"))
     assert again.events == found.events
 
 
@@ -152,43 +152,43 @@ def state_of(updates):
 
 
 def test_updates_of_langgraph_name_the_nodes(tmp_path):
-    (found,) = read(write(tmp_path, said_by_nodes(*NODES)))
+    (found,) = read_logs(write(tmp_path, said_by_nodes(*NODES)))
     assert found.agents == ("researcher", "writer")
     assert [e.agent for e in found.events] == list(NODES)
     assert "unnamed_messages" not in found.meta
     one_message = [{"researcher": {"messages": said_by_nodes("x")[0]["x"]["messages"][0]}},
                    {"tools": None}]  # fmt: skip
-    (single,) = read(write(tmp_path, one_message, "one.json"))
+    (single,) = read_logs(write(tmp_path, one_message, "one.json"))
     assert single.agents == ("researcher",)
 
 
 def test_messages_without_names_are_counted_and_said(tmp_path):
-    (found,) = read(write(tmp_path, state_of(said_by_nodes(*NODES))))
+    (found,) = read_logs(write(tmp_path, state_of(said_by_nodes(*NODES))))
     assert found.agents == ("assistant",)
     assert found.meta["unnamed_messages"] == 4
-    (twin,) = read(write(tmp_path, state_of(said_by_nodes(*NODES, named=True)), "named.json"))
+    (twin,) = read_logs(write(tmp_path, state_of(said_by_nodes(*NODES, named=True)), "named.json"))
     assert twin.agents == ("researcher", "writer")
     assert "unnamed_messages" not in twin.meta
 
 
 def test_a_conversation_with_one_assistant_is_not_accused_of_missing_names(tmp_path):
     turn = [{"role": "user", "content": "go"}, {"role": "assistant", "content": "yes"}]
-    (plain,) = read(write(tmp_path, {"messages": turn * 3}))
+    (plain,) = read_logs(write(tmp_path, {"messages": turn * 3}))
     assert "unnamed_messages" not in plain.meta
     call = {"id": "1", "function": {"name": "search", "arguments": "{}"}}
     tools = [{"role": "assistant", "content": None, "tool_calls": [call]},
              {"role": "tool", "content": "x", "tool_call_id": "1"}]  # fmt: skip
-    (busy,) = read(write(tmp_path, {"messages": [*turn, *tools, turn[1]]}, "tools.json"))
+    (busy,) = read_logs(write(tmp_path, {"messages": [*turn, *tools, turn[1]]}, "tools.json"))
     assert "unnamed_messages" not in busy.meta
     both = [turn[0], turn[1], {"role": "assistant", "content": "no"}]
-    (merged,) = read(write(tmp_path, {"messages": both}, "merged.json"))
+    (merged,) = read_logs(write(tmp_path, {"messages": both}, "merged.json"))
     assert merged.meta["unnamed_messages"] == 2
 
 
 def test_crewai(tmp_path):
     tasks = [{"agent": "Researcher ", "description": "find", "raw": "found it"},
              {"agent": "Writer", "description": "write", "raw": "written"}]  # fmt: skip
-    (found,) = read(write(tmp_path, {"raw": "written", "tasks_output": tasks}))
+    (found,) = read_logs(write(tmp_path, {"raw": "written", "tasks_output": tasks}))
     assert found.agents == ("Researcher", "Writer")
     assert found.task == "find"
     assert found.events[1].text == "written"
@@ -205,7 +205,7 @@ def test_inspect_json_and_archive(tmp_path):
         "scores": {"match": {"value": "C"}},
     }  # fmt: skip
     log = {"version": 2, "status": "success", "eval": {"task": "sum"}, "samples": [sample]}
-    (found,) = read(write(tmp_path, log))
+    (found,) = read_logs(write(tmp_path, log))
     assert found.success == 1
     assert found.meta["gold"] == "5"
     assert [(e.agent, e.kind) for e in found.events] == [
@@ -215,7 +215,7 @@ def test_inspect_json_and_archive(tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("header.json", json.dumps({"version": 2}))
         archive.writestr("samples/a_epoch_1.json", json.dumps(sample))
-    (again,) = read(path)
+    (again,) = read_logs(path)
     assert again.events == found.events
 
 
@@ -232,7 +232,7 @@ def test_an_archive_packed_with_zstandard(tmp_path):
     raw[at + 10 : at + 12] = (93).to_bytes(2, "little")  # and in the directory
     path = tmp_path / "log.eval"
     path.write_bytes(bytes(raw))
-    (found,) = read(path)
+    (found,) = read_logs(path)
     assert found.events[0].text == "x"
     raw[60] ^= 0xFF
     path.write_bytes(bytes(raw))
@@ -252,7 +252,7 @@ def test_cooperbench_folder(tmp_path):
     write(run, {"repo": "r", "task_id": 7, "features": [1, 2], "setting": "coop", "run_id": "x",
                 "agents": {"agent1": {}, "agent2": {}}}, "result.json")  # fmt: skip
     write(run, {"both_passed": False, "merge": {"status": "conflicts"}}, "eval.json")
-    (found,) = read(tmp_path)
+    (found,) = read_logs(tmp_path)
     assert found.agents == ("agent1", "agent2")
     assert [(e.agent, e.kind) for e in found.events] == [
         ("agent1", "action"), ("agent1", "message"), ("agent2", "action"),
@@ -276,7 +276,7 @@ def test_spans_of_generative_ai(tmp_path):
              span("cid", "other", "2026-01-01T00:00:03Z", "t2"),
              {"name": "http", "trace_id": "t1", "attributes": {"http.method": "GET"}}]  # fmt: skip
     path = write(tmp_path, "".join(json.dumps(line) + "\n" for line in lines), "spans.jsonl")
-    first, second = read(path)
+    first, second = read_logs(path)
     assert [(e.agent, e.text, e.tokens) for e in first.events] == [
         ("ann", "first", 5),
         ("bob", "second", 5),
@@ -288,14 +288,14 @@ def test_spans_of_generative_ai(tmp_path):
             {"key": "gen_ai.agent.name", "value": {"stringValue": "ann"}},
             {"key": "gen_ai.operation.name", "value": {"stringValue": "execute_tool"}},
             {"key": "gen_ai.tool.name", "value": {"stringValue": "search"}}]}]}]}]}  # fmt: skip
-    (found,) = read(write(tmp_path, otlp))
+    (found,) = read_logs(write(tmp_path, otlp))
     assert found.events[0].kind == "action"
     assert found.events[0].meta == {"name": "search", "seconds": 1e-9}
 
 
 def test_mast_rows_are_one_text(tmp_path):
     row = {"mas_name": "ChatDev", "trace": {"trajectory": "a: b"}, "mast_annotation": {"1.1": 1}}
-    (found,) = read(write(tmp_path, row))
+    (found,) = read_logs(write(tmp_path, row))
     assert found.events[0].text == "a: b"
     assert found.meta["labels"] == {"1.1": 1}
 
@@ -327,7 +327,7 @@ def test_a_line_of_a_trainer_is_as_many_episodes_as_it_counts(tmp_path):
     told = {"task": ["key"], "count": 3, "success": 1.0,
             "events": [{"t": 0, "agent": "speaker", "to": "listener", "text": "zug"}]}  # fmt: skip
     path = write(tmp_path, json.dumps({"step": 1, "episodes": [told]}) + "\n", "episodes.jsonl")
-    found = list(read(path))
+    found = list(read_logs(path))
     assert len(found) == 3
     assert found[0].events[0].to == ("listener",)
     assert found[0].success == 1
@@ -395,7 +395,7 @@ def test_what_is_no_log_is_an_error_with_its_place(tmp_path, content, said):
 
 def test_lines_with_nan_are_read_and_foreign_ones_in_a_folder_skipped(tmp_path):
     said = '{"messages": [{"role": "user", "content": "x"}], "score": NaN}'
-    (found,) = read(write(tmp_path, said + "\n", "a.jsonl"))
+    (found,) = read_logs(write(tmp_path, said + "\n", "a.jsonl"))
     assert found.success is None
     folder = tmp_path / "mixed"
     folder.mkdir()

@@ -13,7 +13,7 @@ from disjoint import disjoint_plan, make_disjoint
 from counterpoint.workers import turn
 from counterpoint.workers.gate.standing import standing
 from counterpoint.workers.loop import run_team
-from counterpoint.workers.repository.content import File
+from counterpoint.workers.repository.files import File
 from counterpoint.workers.sandbox.sandbox import ready
 from counterpoint.workers.state import TeamState
 

@@ -18,7 +18,7 @@ from counterpoint.workers.deliver import require_branch
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.queue.ledger import Ledger
 from counterpoint.workers.queue.queue import Queue, Task
-from counterpoint.workers.repository.content import File
+from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.git import git
 from counterpoint.workers.sandbox.sandbox import ready
 from counterpoint.workers.state import TeamState

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from counterpoint.workers.gate.gate import Gate, counted, fits, held, is_protected
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.repository.content import LINK, File
+from counterpoint.workers.repository.files import LINK, File
 from counterpoint.workers.repository.repository import Repository
 
 PLAN = WorkPlan(repository=".", tests="sh run.sh && python3 -m tools.check --config=cfg/own.ini")

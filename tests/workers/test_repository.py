@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from counterpoint.errors import RunError
-from counterpoint.workers.repository.content import File
+from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.git import CONFIG
 from counterpoint.workers.repository.layout import Layout
 from counterpoint.workers.repository.paths import refused, refused_link

@@ -21,7 +21,7 @@ import pytest
 from processes import alive, until, zombies
 
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.workers.repository.content import File
+from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox import sandbox
 from counterpoint.workers.sandbox.cgroups import not_enforced

@@ -16,7 +16,8 @@ from counterpoint.comparison.pairs import Pair
 from counterpoint.comparison.probe import probe
 from counterpoint.credit import Scheme
 from counterpoint.errors import SettingError
-from counterpoint.runs.executor import Advance, available_workers, run_tasks
+from counterpoint.runs.executor import available_workers, run_tasks
+from counterpoint.runs.task import Advance
 from counterpoint.train.arms import arm
 from counterpoint.train.tabular.learner import Training, joined, train
 from counterpoint.worlds import make

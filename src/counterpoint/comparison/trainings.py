@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from counterpoint.comparison.outcome import Outcome, from_policies
 from counterpoint.errors import RunError
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.executor import Advance, run_tasks
+from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.names import run_folder
 from counterpoint.runs.status import METRICS, RUN, read_run
+from counterpoint.runs.task import Advance
 from counterpoint.train.loop import Row, Trainable, Trained, lost_updates, train_to_end
 from counterpoint.train.plans import plan_from
 

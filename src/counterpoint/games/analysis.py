@@ -16,7 +16,7 @@ from counterpoint.games.basins import basins
 from counterpoint.games.correlated import MOST_VARIABLES, correlated_equilibrium
 from counterpoint.games.equilibria import Equilibrium, equilibria, is_degenerate, pure_equilibria
 from counterpoint.games.game import Game
-from counterpoint.games.learners import Learned, learn
+from counterpoint.games.learners import Learned, cross_play, learn
 from counterpoint.games.learning import REMEDIES, Learning
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
 from counterpoint.games.repeated import (
@@ -26,7 +26,6 @@ from counterpoint.games.repeated import (
     price_of_anarchy,
 )
 from counterpoint.games.search import search_mixed
-from counterpoint.games.strangers import cross_play
 from counterpoint.results.game import (
     Basins,
     EquilibriumPart,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.credit import AnyScheme
-from counterpoint.integrations.torchrl import bring
+from counterpoint.integrations.entry import bring
 
 if TYPE_CHECKING:
     from counterpoint.integrations.benchmarl_credit import CreditCallback, IppoCredit, MappoCredit

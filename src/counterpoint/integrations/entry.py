@@ -40,3 +40,17 @@ def imported(module: str, install: str) -> Any:
         raise MissingPackageError(
             f"got no {module} ({error}); install it with {install}"
         ) from error
+
+
+def bring(name: str, module: str, install: str) -> Any:
+    """Something out of a file that needs a package of a peer.
+
+    Raises:
+        MissingPackageError: the package, or one that it needs, is not installed.
+    """
+    try:
+        return getattr(import_module(f"counterpoint.integrations.{module}"), name)
+    except ImportError as error:
+        if (error.name or "").startswith("counterpoint"):
+            raise
+        raise MissingPackageError(f"{name}: {error}; do {install}") from error

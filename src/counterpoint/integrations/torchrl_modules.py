@@ -16,7 +16,7 @@ from torchrl.envs.transforms import Transform
 from counterpoint.credit import AnyScheme
 from counterpoint.errors import SettingError
 from counterpoint.integrations.team_credit import TeamCredit
-from counterpoint.integrations.torchrl import AgentAdvantages
+from counterpoint.integrations.torchrl_rows import AgentAdvantages
 
 
 class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]

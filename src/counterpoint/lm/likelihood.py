@@ -8,15 +8,13 @@ several copies of those of all, which took most of a learning pass's memory.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from counterpoint.lm.memory import Memory
-
-if TYPE_CHECKING:
-    from counterpoint.lm.model import LanguageModel
+from counterpoint.lm.model import LanguageModel
 
 TOGETHER = 64
 """Tokens whose logits exist at the same time."""

@@ -18,8 +18,9 @@ import numpy as np
 from counterpoint import __version__
 from counterpoint.errors import SettingError
 from counterpoint.population.arms import Spending
-from counterpoint.runs.executor import Advance, ExecutorName, run_tasks
+from counterpoint.runs.executor import ExecutorName, run_tasks
 from counterpoint.runs.files import write_atomically
+from counterpoint.runs.task import Advance
 
 
 class Arms(Protocol):

@@ -1,6 +1,16 @@
-"""Foreign logs to records. Start at `read_decisions`; `example_log` is a log to try it on."""
+"""Foreign logs to records. Start at `read_decisions` for rewards, and at `read_logs`
+for episodes of a team; `example_log` is a log of rewards to try.
+"""
 
 from counterpoint.readers.decisions import example_log, read_decisions
 from counterpoint.readers.lines import LogNotice, LogWarning, TornLogWarning
+from counterpoint.readers.logs import read_logs
 
-__all__ = ["LogNotice", "LogWarning", "TornLogWarning", "example_log", "read_decisions"]
+__all__ = [
+    "LogNotice",
+    "LogWarning",
+    "TornLogWarning",
+    "example_log",
+    "read_decisions",
+    "read_logs",
+]

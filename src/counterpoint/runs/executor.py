@@ -10,37 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
+from counterpoint.runs.processes import processes
+from counterpoint.runs.ray_executor import on_ray
+from counterpoint.runs.task import Advance, Result, Task
 from counterpoint.runs.watch import Watch
-
-Result = TypeVar("Result")
-Result_co = TypeVar("Result_co", covariant=True)
-
-
-class Advance(Protocol):
-    """Called by a task after each unit of its work."""
-
-    def __call__(self, message: Mapping[str, Any] | None = None, /) -> None:
-        """Count a unit, and perhaps tell the caller something small, such as a point of a curve."""
-
-
-class Task(Protocol[Result_co]):
-    """A picklable callable: a module-level function, or a frozen dataclass with `__call__`."""
-
-    def __call__(self, advance: Advance, /) -> Result_co:
-        """Do the work; the result."""
-
-
-class Executor(Protocol):
-    """Runs all tasks, tells `watch` what it hears of them, and returns their results in order."""
-
-    def __call__(
-        self, tasks: Sequence[Task[Result]], workers: int | None, watch: Watch, /
-    ) -> list[Result]:
-        """The results. Raises the first error of a task, or WorkerError."""
-
 
 ExecutorName = Literal["processes", "serial", "ray"]
 EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
@@ -80,14 +56,10 @@ def run_tasks(
     require_executor(executor, workers)
     watch = Watch(len(tasks), on_progress, on_message)
     if executor == "ray" and tasks:
-        from counterpoint.runs.ray_executor import on_ray
-
         return on_ray(tasks, workers, watch)
     workers = available_workers() if workers is None else workers
     if executor == "serial" or workers == 1 or len(tasks) < 2:
         return serial(tasks, workers, watch)
-    from counterpoint.runs.processes import processes
-
     return processes(tasks, workers, watch)
 
 

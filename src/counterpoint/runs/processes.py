@@ -20,14 +20,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
+from counterpoint.runs.task import Result, Task
 from counterpoint.runs.watch import Message, Told, Watch, ending, portable
-
-if TYPE_CHECKING:
-    from counterpoint.runs.executor import Task
-
-Result = TypeVar("Result")
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _GRACE_SECONDS = 8.0

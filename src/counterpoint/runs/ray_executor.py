@@ -11,15 +11,11 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from counterpoint.errors import WorkerError
+from counterpoint.runs.task import Result, Task
 from counterpoint.runs.watch import Message, Told, Watch, portable
-
-if TYPE_CHECKING:
-    from counterpoint.runs.executor import Task
-
-Result = TypeVar("Result")
 
 _DEATHS = (
     *("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError"),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.runs.executor import Advance, run_tasks
+from counterpoint.runs.executor import run_tasks
+from counterpoint.runs.task import Advance
 from counterpoint.topology.catalogue import independent, make_topology
 from counterpoint.topology.guards import Guards
 from counterpoint.topology.measures import measures

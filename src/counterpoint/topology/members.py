@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
-from counterpoint.runs.executor import Advance, run_tasks
+from counterpoint.runs.executor import run_tasks
+from counterpoint.runs.task import Advance
 from counterpoint.speakers.named import open_speaker
 from counterpoint.speakers.speaker import Speaker
 from counterpoint.topology.catalogue import make_topology

@@ -19,9 +19,10 @@ from counterpoint.workers.gate.gate import is_protected as is_protected
 from counterpoint.workers.keys import Blotter, blotted, holds, passed
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.queue.queue import Task
-from counterpoint.workers.repository.content import FILE, PROGRAM, Content, File
+from counterpoint.workers.repository.files import FILE, PROGRAM, File
 from counterpoint.workers.repository.layout import Layout
 from counterpoint.workers.repository.paths import shown as printed
+from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.process import Hear
 from counterpoint.workers.sandbox.sandbox import RESULTS, Ended, run
 from counterpoint.workers.searching import search

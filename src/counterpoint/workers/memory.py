@@ -12,7 +12,8 @@ from pathlib import Path
 
 from counterpoint.workers.members import Made
 from counterpoint.workers.queue.attempts import BREAKS, Claim
-from counterpoint.workers.repository.content import Content, File
+from counterpoint.workers.repository.files import File
+from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.state import TeamState
 
 LOGS, NOTES = "logs", "notes"

@@ -17,7 +17,8 @@ from typing import Any
 from counterpoint.workers.gate.gate import Gate
 from counterpoint.workers.gate.guarded import way_in
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.repository.content import Content, File
+from counterpoint.workers.repository.files import File
+from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.sandbox import Ended, Limits, run
 
 FOLDER, PACKAGE = "/given", "counterpoint_search"

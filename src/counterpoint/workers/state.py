@@ -30,7 +30,7 @@ from counterpoint.workers.keys import passed, without_secrets
 from counterpoint.workers.plan import TOPOLOGIES, WorkPlan, plan_from
 from counterpoint.workers.queue.budget import Budget
 from counterpoint.workers.queue.queue import Queue
-from counterpoint.workers.repository.content import LINK, File
+from counterpoint.workers.repository.files import LINK, File
 from counterpoint.workers.repository.paths import shown
 from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox.readable import require_readable

@@ -34,9 +34,8 @@ from counterpoint.workers.memory import AttemptLog, keep_notes, told_again, with
 from counterpoint.workers.queue.attempts import BREAKS
 from counterpoint.workers.queue.choice import apart, by_payoff
 from counterpoint.workers.queue.queue import Claim, Task
-from counterpoint.workers.repository.content import Content
 from counterpoint.workers.repository.paths import shown
-from counterpoint.workers.repository.repository import Repository
+from counterpoint.workers.repository.repository import Content, Repository
 from counterpoint.workers.searching import locate
 from counterpoint.workers.state import TeamState
 from counterpoint.workers.usage import ABSENT, Usage

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 
 from counterpoint.workers.gate.guarded import believed, way_in
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.repository.content import Content, File
+from counterpoint.workers.repository.files import File
+from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.sandbox import RESULTS, Ended, run
 
 DEEPEST = 64

@@ -18,10 +18,10 @@ from typing import cast
 
 from counterpoint.workers.gate.runners import RUNNER, named_in, says_the_same
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.repository.content import SUBMODULE, Content, Entry, File, Mode
+from counterpoint.workers.repository.files import SUBMODULE, Entry, File, Mode
 from counterpoint.workers.repository.layout import Layout
 from counterpoint.workers.repository.paths import normal
-from counterpoint.workers.repository.repository import Repository
+from counterpoint.workers.repository.repository import Content, Repository
 
 OURS = ("pytest", "_pytest", "pluggy", "iniconfig", "counterpoint_gate")
 """Modules of pytest and of the gate, which a test run imports wherever they are."""

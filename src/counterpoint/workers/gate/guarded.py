@@ -13,7 +13,8 @@ from importlib.resources import files as resources
 from typing import Any
 
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.repository.content import Content, File
+from counterpoint.workers.repository.files import File
+from counterpoint.workers.repository.repository import Content
 
 FOLDER, PLUGIN = "/given/gate", "-p counterpoint_gate"
 WORST = ("failed", "skipped", "passed", "collected")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from counterpoint.workers.repository.content import LINK, SUBMODULE, Entry, File
+from counterpoint.workers.repository.files import LINK, SUBMODULE, Entry, File
 from counterpoint.workers.repository.paths import refused, refused_link
 
 

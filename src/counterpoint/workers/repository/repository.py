@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -18,7 +18,7 @@ from typing import Any
 
 from counterpoint.errors import MissingPackageError, RunError
 from counterpoint.runs.files import write_atomically
-from counterpoint.workers.repository.content import FILE, PROGRAM, Content, Entry, File
+from counterpoint.workers.repository.files import FILE, LINK, PROGRAM, Entry, File
 from counterpoint.workers.repository.git import (
     OID,
     attempt,
@@ -301,3 +301,70 @@ def _name(text: str) -> str:
     if OID.fullmatch(text) is None:
         raise RunError(f"got {shown(text)!r}; wanted the whole name of a commit or tree")
     return text
+
+
+@dataclass(frozen=True, eq=False)
+class Content(Mapping[str, bytes]):
+    """Path to bytes of every file below the work folder of a commit; links are no files here.
+
+    Paths are relative to the work folder, which is the top unless the plan names a subfolder of a
+    repository. The content is read when it is first asked for.
+    """
+
+    repository: Repository
+    """Where it is read."""
+    commit: str
+    """Which commit, or tree."""
+    changes: Mapping[str, File | None] = field(default_factory=dict)
+    """Path from the top to a file that is not in the commit; None where it is gone."""
+
+    @property
+    def prefix(self) -> str:
+        """The work folder, with "/" at its end, or ""."""
+        return self.repository.prefix
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """Path from the top to what the commit has there."""
+        return self.repository.entries(self.commit)
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all files together, before the changes."""
+        return sum(entry.size for entry in self.entries.values())
+
+    def edited(self, changes: Mapping[str, File | None]) -> Content:
+        """The same with these changes on top; paths are from the top."""
+        return Content(self.repository, self.commit, {**self.changes, **changes})
+
+    def pack(self) -> bytes:
+        """The commit alone, without its history, as git's own pack of objects."""
+        return self.repository.pack(self.commit)
+
+    @cached_property
+    def _files(self) -> dict[str, bytes | str]:
+        """Path to content, or to the name of the object that has it."""
+        found: dict[str, bytes | str] = {
+            path: entry.oid for path, entry in self.entries.items()
+            if entry.mode in (FILE, PROGRAM)
+        }  # fmt: skip
+        for path, file in self.changes.items():
+            found.pop(path, None)
+            if file is not None and file.mode != LINK:
+                found[path] = file.data
+        start = len(self.prefix)
+        return {path[start:]: what for path, what in found.items() if path.startswith(self.prefix)}
+
+    @cached_property
+    def _read(self) -> dict[str, bytes]:
+        return self.repository.blobs(what for what in self._files.values() if isinstance(what, str))
+
+    def __getitem__(self, path: str) -> bytes:
+        what = self._files[path]
+        return what if isinstance(what, bytes) else self._read[what]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)

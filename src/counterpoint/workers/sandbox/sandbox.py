@@ -19,7 +19,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from counterpoint.errors import MissingPackageError
-from counterpoint.workers.repository.content import Content, File
+from counterpoint.workers.repository.files import File
+from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.cgroups import not_enforced
 from counterpoint.workers.sandbox.limits import Limits as Limits
 from counterpoint.workers.sandbox.process import PYTHON as PYTHON

@@ -13,8 +13,9 @@ from stat import S_ISLNK
 from typing import Any
 
 from counterpoint.errors import SettingError
-from counterpoint.workers.repository.content import FILE, LINK, PROGRAM, Content, File, Mode
+from counterpoint.workers.repository.files import FILE, LINK, PROGRAM, File, Mode
 from counterpoint.workers.repository.paths import refused, refused_link
+from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.limits import Limits
 
 
