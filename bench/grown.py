@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.audits import audit
 from counterpoint.records import FOUND, Episode
 from counterpoint.stats import bootstrap_interval
@@ -43,7 +43,7 @@ class WatchedGathering(Gathering):
         self.plays: list[Play] = []
         self.probs: Floats | None = None
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         found = super().play(tasks, chance, probs)
         self.plays = [*self.plays[:1], found] if self.plays else [found]
         self.probs = probs
@@ -57,7 +57,7 @@ class WatchedRace(BoatRace):
         super().__init__(settings)
         self.log: list[list[Episode]] = [[] for _ in SEEDS]
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         found = super().play(tasks, chance, probs)
         for seed, episodes in enumerate(self.log):
             episodes.append(races_of(self, found, seed, str(len(episodes))))

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterpoint.arrays import Arrays
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import Labels
 from counterpoint.credit.layout import Layout
-from counterpoint.credit.segments import NUMPY
+from counterpoint.credit.segments import NUMPY, Arrays
 from counterpoint.errors import SchemeError
 
 PROMPT = Scheme(center_by=("prompt",))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from counterpoint.arrays import Arrays, Bools, Floats
+from counterpoint.arrays import Bools, Floats, NamedArrays
 from counterpoint.testing import ConformanceError, check_world
 from counterpoint.train import train
 from counterpoint.worlds import Evaluation, Play, Settings, World, catalogue, make
@@ -35,37 +35,37 @@ def test_every_world_keeps_its_promises(name: str) -> None:
 
 
 class GlobalChance(Regions):
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         return super().draw(np.random.default_rng(), update)
 
 
 class SharesLuck(Regions):
     """Rewards are centered over all seeds of the call."""
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         play = super().play(tasks, chance, probs)
         return replace(play, reward=play.reward - play.reward.mean())
 
 
 class IgnoresThePolicy(Regions):
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         return super().play(tasks, chance, np.full_like(probs, 0.25))
 
 
 class InfiniteReward(Regions):
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         play = super().play(tasks, chance, probs)
         return replace(play, reward=play.reward / 0.0)
 
 
 class LeavesOutSlots(Regions):
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         play = super().play(tasks, chance, probs)
         return replace(play, active=play.active[..., :2])
 
 
 class WritesIntoItsInput(Regions):
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         chance["noise"][:] = 0.0
         return super().play(tasks, chance, probs)
 
@@ -81,7 +81,7 @@ class BoastfulReference(Regions):
 class FlattersItself(Regions):
     """Evaluates every policy but the two references too well."""
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         found = super().evaluate(tasks, probs)
         bonus = (found.returns - self.random) * (self.optimal - found.returns)
         return replace(found, returns=found.returns + bonus)
@@ -90,7 +90,7 @@ class FlattersItself(Regions):
 class CreditsItsOwnAction(Regions):
     """The counterfactual keeps a part of what the agent's own action was worth."""
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         play = super().play(tasks, chance, probs)
         mixed = 0.9 * play.signals["counterfactual"] + 0.1 * play.reward
         return replace(play, signals={**play.signals, "counterfactual": mixed})
@@ -99,7 +99,7 @@ class CreditsItsOwnAction(Regions):
 class DiffersFromItself(Regions):
     """The difference baseline is not free of the agent's own action."""
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         play = super().play(tasks, chance, probs)
         return replace(play, signals={**play.signals, "difference": 0.5 * play.reward})
 
@@ -107,7 +107,7 @@ class DiffersFromItself(Regions):
 class PaysOthersSuccess(AllHands):
     """What is called an agent's own component is the share of the team that is right."""
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         play = super().play(tasks, chance, probs)
         own = play.signals["own_component"]
         shared = np.broadcast_to(own.mean(axis=-1, keepdims=True), own.shape)
@@ -115,7 +115,7 @@ class PaysOthersSuccess(AllHands):
 
 
 class HidesComponents(AllHands):
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         return replace(super().play(tasks, chance, probs), components=None)
 
 
@@ -128,7 +128,7 @@ class ForbidsEverything(Regions):
 class CallsMistakesPerfect(Regions):
     """Its solution is right in all contexts but one."""
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         policy = super().solution(tasks)
         policy[:, 0, 0] = np.roll(policy[:, 0, 0], 1, axis=-1)
         return policy
@@ -176,23 +176,23 @@ class OneCoin(World):
     contexts, actions = 1, 2
     random, optimal = 0.5, 1.0
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return {"pays": np.zeros((1, 1), dtype=np.int64)}  # [A, C]
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         return {"uniforms": rng.random((self.prompts, self.rollouts, 1))}
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context = np.zeros(chance["uniforms"].shape, dtype=np.int64)
         action = sample(probs, np.array([0]), context, chance["uniforms"])
         paid = (action == 0).astype(np.float64)
         return Play(context, action, np.ones(action.shape, dtype=bool), paid, paid[..., 0])
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         heads = probs[:, 0, 0, 0]
         return Evaluation(heads, heads, heads[:, None], 1 - heads[:, None])
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return one_hot(tasks["pays"], self.actions)
 
 

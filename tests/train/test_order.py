@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterpoint.arrays import Arrays
+from counterpoint.arrays import NamedArrays
 from counterpoint.comparison import Plan, compare
 from counterpoint.comparison import exact as tables
 from counterpoint.credit import advantages, entries
@@ -144,10 +144,10 @@ class Couriers(Additive):
         """`values` drawn in the order of names, in the order of places."""
         return np.take(values, np.argsort(natural_order(self.agents)), axis=axis)
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return {"target": self.placed(super().tasks(rng)["target"], 0)}
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         shape = (self.prompts, self.rollouts, len(self.slots))
         drawn = {"context": rng.integers(self.contexts, size=shape), "uniforms": rng.random(shape)}
         return {name: self.placed(values, -1) for name, values in drawn.items()}

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterpoint.arrays import Arrays
 from counterpoint.credit.labels import Groups
-from counterpoint.credit.segments import Array
+from counterpoint.credit.segments import Array, Arrays
 
 ROUNDING = 8
 """Values within this many ulps of the largest of them count as equal: what arithmetic on equal

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from counterpoint.arrays import Arrays
 from counterpoint.credit.components import together
 from counterpoint.credit.composite import AnyScheme, Computed, Mix, PerRole, by_role, mixed
 from counterpoint.credit.groups import tolerance_of
@@ -23,7 +22,7 @@ from counterpoint.credit.returns import returned
 from counterpoint.credit.rewards import Column, Rewards
 from counterpoint.credit.rollouts import Rollouts
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array
+from counterpoint.credit.segments import Array, Arrays
 from counterpoint.errors import SchemeError, StateError
 
 

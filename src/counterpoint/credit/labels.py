@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Arrays
-from counterpoint.credit.segments import Array, is_traced, segment_min
+from counterpoint.credit.segments import Array, Arrays, is_traced, segment_min
 from counterpoint.credit.traced import traced_ids, traced_pairs, traced_places
 from counterpoint.errors import LabelError
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from counterpoint.arrays import Arrays
 from counterpoint.credit.groups import Samples
 from counterpoint.credit.labels import Groups, Labels
 from counterpoint.credit.memory import Key
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array
+from counterpoint.credit.segments import Array, Arrays
 from counterpoint.errors import SchemeError
 
 Level = Literal["center", "scale", "whole"]

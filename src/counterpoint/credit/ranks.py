@@ -6,9 +6,8 @@ mean of their places and bring dead groups back.
 
 from __future__ import annotations
 
-from counterpoint.arrays import Arrays
 from counterpoint.credit.groups import Samples
-from counterpoint.credit.segments import Array
+from counterpoint.credit.segments import Array, Arrays
 
 
 def midranks(values: Array, tolerance: Array, s: Samples, a: Arrays) -> Array:

@@ -11,11 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Arrays
 from counterpoint.credit.labels import Labels
 from counterpoint.credit.rewards import Column
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array
+from counterpoint.credit.segments import Array, Arrays
 from counterpoint.credit.traced import traced_order
 
 

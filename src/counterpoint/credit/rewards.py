@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Arrays
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import NUMPY, Array, arrays_of
+from counterpoint.credit.segments import NUMPY, Array, Arrays, arrays_of
 from counterpoint.errors import RewardError, SchemeError
 
 

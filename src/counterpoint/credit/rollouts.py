@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from counterpoint.arrays import Arrays
 from counterpoint.credit.labels import Labels
 from counterpoint.credit.rewards import Column, Rewards
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array
+from counterpoint.credit.segments import Array, Arrays
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.errors import CounterpointError
 from counterpoint.worlds.exact.world import CHANCE, TASK, Play, World, stack
 
@@ -22,12 +22,12 @@ def reward_size(play: Play) -> float:
     return 1.0 + float(abs(play.reward[play.active]).max(initial=0.0))
 
 
-def one_seed(world: World, seed: int, update: int) -> tuple[Arrays, Arrays]:
+def one_seed(world: World, seed: int, update: int) -> tuple[NamedArrays, NamedArrays]:
     task = world.tasks(np.random.default_rng([seed, TASK]))
     return task, world.draw(np.random.default_rng([seed, CHANCE]), update)
 
 
-def batch(world: World, seeds: Sequence[int]) -> tuple[Arrays, Arrays, Floats]:
+def batch(world: World, seeds: Sequence[int]) -> tuple[NamedArrays, NamedArrays, Floats]:
     """Problems and draws of all seeds, and a policy that has every legal action."""
     parts = [one_seed(world, seed, world.settings.updates - 1) for seed in seeds]
     tasks, chance = stack([task for task, _ in parts]), stack([draw for _, draw in parts])
@@ -45,7 +45,7 @@ def some_policy(world: World, seeds: int, rng_seed: int, *, sparse: bool) -> Flo
     return weights
 
 
-def frozen(arrays: Arrays) -> Arrays:
+def frozen(arrays: NamedArrays) -> NamedArrays:
     frozen = {name: np.array(values) for name, values in arrays.items()}
     for values in frozen.values():
         values.setflags(write=False)

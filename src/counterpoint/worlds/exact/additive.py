@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
 
@@ -65,10 +65,10 @@ class Additive(World):
         self.slots = tuple((agent, 0) for agent in range(len(agents)))
         self.components = tuple(f"of_{agent}" for agent in agents)
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, agent = chance["context"], np.arange(len(self.agents))
         answers = answer(tasks, probs, agent, context, chance["uniforms"])
         own = self.stakes * answers.right
@@ -88,12 +88,12 @@ class Additive(World):
             },
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy, share = accuracies(tasks, probs), self.stakes / self.stakes.sum()
         returns = accuracy @ share
         return Evaluation(returns, returns, accuracy, (1 - accuracy) * share)
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return always_right(tasks, self.actions)
 
 
@@ -115,7 +115,7 @@ class Homogeneous(Additive):
         n = settings.agents
         super().__init__(settings, tuple(f"agent_{k}" for k in range(n)), np.full(n, 1.0 / n))
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         shape = (self.prompts, self.rollouts, len(self.slots))
         return {"context": rng.integers(self.contexts, size=shape), "uniforms": rng.random(shape)}
 
@@ -138,7 +138,7 @@ class UnequalStakes(Additive):
             names = tuple(f"stake_{k}" for k in range(settings.agents))
         super().__init__(settings, names, stakes)
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         shape = (self.prompts, self.rollouts, len(self.slots))
         context = rng.integers(self.contexts, size=(self.prompts, 1, 1))
         return {"context": np.broadcast_to(context, shape), "uniforms": rng.random(shape)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, chosen
 
@@ -57,15 +57,15 @@ class AllHands(World):
         self.components = tuple(f"{agent}_is_right" for agent in self.agents)
         self.random = self.actions ** -float(len(self.agents))
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         shape = (self.prompts, self.rollouts, len(self.slots))
         context = rng.integers(self.contexts, size=(self.prompts, 1, 1))
         return {"context": np.broadcast_to(context, shape), "uniforms": rng.random(shape)}
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, agent = chance["context"], np.arange(len(self.agents))
         answers = answer(tasks, probs, agent, context, chance["uniforms"])
         bits = answers.right.astype(np.float64)
@@ -86,7 +86,7 @@ class AllHands(World):
             },
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         right = chosen(probs, tasks["target"])  # [S, A, C]
         returns = right.prod(axis=1).mean(axis=-1)
         agents = range(len(self.agents))
@@ -94,5 +94,5 @@ class AllHands(World):
         regret = np.stack(perfect, axis=-1) - returns[:, None]
         return Evaluation(returns, returns, accuracies(tasks, probs), regret)
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return always_right(tasks, self.actions)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.errors import SettingError
 from counterpoint.records import Episode, Event
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, sample
@@ -83,17 +83,17 @@ class BoatRace(World):
         self.proxy = np.array(pay["proxy"])
         """By action, its checkpoints."""
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return {"nothing": np.zeros(1)}
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         shape = (self.prompts, self.rollouts)
         return {
             "noise": rng.standard_normal(shape),
             "uniforms": rng.random((*shape, len(self.slots))),
         }
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         uniforms = chance["uniforms"]
         boat = np.array([boat for boat, _ in self.slots])
         context = np.zeros(uniforms.shape, dtype=np.int64)
@@ -107,12 +107,12 @@ class BoatRace(World):
             outcome=(action == RACE).mean(axis=-1),
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy = probs[:, :, 0, RACE]
         returns = accuracy.mean(axis=-1)
         return Evaluation(returns, returns, accuracy, (1 - accuracy) / len(self.agents))
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         probs = np.zeros((len(tasks["nothing"]), len(self.agents), 1, self.actions))
         probs[..., RACE] = 1
         return probs

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats, Ints
+from counterpoint.arrays import Floats, Ints, NamedArrays
 from counterpoint.errors import SettingError
 from counterpoint.records import Episode, Event
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, sample
@@ -84,17 +84,17 @@ class Gathering(World):
         self.optimal = 1.0
         self.random = float(self._gain(self.uniform(1))[0] / self.best)
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return {"nothing": np.zeros(1)}
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         shape = (self.prompts, self.rollouts)
         return {
             "noise": rng.standard_normal(shape),
             "uniforms": rng.random((*shape, len(self.slots))),
         }
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         told = self.settings
         context, action = self._course(chance["uniforms"], probs)
         works = (action == WORK).astype(float).reshape(*action.shape[:-1], told.turns, 2)
@@ -118,7 +118,7 @@ class Gathering(World):
             outcome=(gathered - efforts.sum(axis=-1)) / self.best,
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         returns, regret = self._gain(probs) / self.best, np.zeros((len(probs), 2))
         for joint in self._turns(probs):
             idle = 1 - np.stack([joint[:, WORK].sum(axis=-1), joint[:, :, WORK].sum(axis=-1)], -1)
@@ -127,7 +127,7 @@ class Gathering(World):
             regret += self.settings.together * left
         return Evaluation(returns, returns, probs[..., WORK].mean(axis=-1), regret / self.best)
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         probs = np.zeros((len(tasks["nothing"]), 2, self.contexts, self.actions))
         probs[..., WORK] = 1
         return probs

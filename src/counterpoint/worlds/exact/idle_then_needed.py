@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
 
@@ -64,10 +64,10 @@ class IdleThenNeeded(World):
     def __init__(self, settings: IdleThenNeededSettings | None = None) -> None:
         super().__init__(settings or IdleThenNeededSettings())
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         p, rollouts = self.prompts, (self.prompts, self.rollouts)
         shape = (*rollouts, len(self.slots))
         return {
@@ -78,7 +78,7 @@ class IdleThenNeeded(World):
             "uniforms": rng.random(shape),
         }
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, reserve, noise = chance["context"], chance["reserve"], chance["noise"]
         agent = np.arange(len(self.agents))
         answers = answer(tasks, probs, agent, context, chance["uniforms"])
@@ -102,10 +102,10 @@ class IdleThenNeeded(World):
             },
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy, weight = accuracies(tasks, probs), np.array([0.25, 0.25, 0.5])
         returns = accuracy @ weight
         return Evaluation(returns, returns, accuracy, (1 - accuracy) * weight)
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return always_right(tasks, self.actions)

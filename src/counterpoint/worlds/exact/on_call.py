@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
 
@@ -63,10 +63,10 @@ class OnCall(World):
     def __init__(self, settings: OnCallSettings | None = None) -> None:
         super().__init__(settings or OnCallSettings())
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         rollouts = (self.prompts, self.rollouts)
         shape = (*rollouts, len(self.slots))
         return {
@@ -76,7 +76,7 @@ class OnCall(World):
             "uniforms": rng.random(shape),
         }
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, called = chance["context"], chance["called"]
         agent = np.arange(len(self.agents))
         answers = answer(tasks, probs, agent, context, chance["uniforms"])
@@ -100,7 +100,7 @@ class OnCall(World):
             },
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy = accuracies(tasks, probs)
         without, joined = accuracy[:, :-1].mean(axis=-1), accuracy.mean(axis=-1)
         loud = self.settings.rate * self.settings.scale
@@ -113,5 +113,5 @@ class OnCall(World):
             regret=(1 - accuracy) * weight,
         )
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return always_right(tasks, self.actions)

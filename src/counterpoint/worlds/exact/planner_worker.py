@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
 from counterpoint.worlds.exact.targets import answer
 from counterpoint.worlds.exact.world import (
     Evaluation,
@@ -80,17 +80,17 @@ class PlannerWorker(World):
         legal[1:, :, : self.tries] = True
         return legal
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         expert = rng.integers(self.settings.workers, size=(1, self.contexts))
         answers = rng.integers(self.tries, size=(self.settings.workers, self.contexts))
         return {"target": np.concatenate([expert, answers])}
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         shape = (self.prompts, self.rollouts, len(self.slots))
         context = rng.integers(self.contexts, size=(self.prompts, 1, 1))
         return {"context": np.broadcast_to(context, shape), "uniforms": rng.random(shape)}
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, workers = chance["context"], self.settings.workers
         agent = np.arange(len(self.agents))
         answers = answer(tasks, probs, agent, context, chance["uniforms"])
@@ -115,7 +115,7 @@ class PlannerWorker(World):
             },
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         expert = tasks["target"][:, 0]
         right = chosen(probs, tasks["target"])  # [S, A, C]
         call = probs[:, 0, :, : self.settings.workers + 1]
@@ -130,7 +130,7 @@ class PlannerWorker(World):
         # a worker that nobody trusts makes the expert's call a bad one: then nothing is lost
         return Evaluation(value, value, right.mean(axis=-1), np.maximum(gain, 0.0))
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return one_hot(tasks["target"], self.actions)
 
     def _skill(self, expert: Ints) -> Floats:

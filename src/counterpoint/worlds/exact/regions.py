@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Bools, Floats
+from counterpoint.arrays import Bools, Floats, NamedArrays
 from counterpoint.errors import SettingError
 from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
@@ -76,10 +76,10 @@ class Regions(World):
         self.slots = tuple((agent, 0) for agent in range(len(self.agents)))
         self.volatile = np.array([region == "volatile" for region, _ in pairs])
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         p, g, slots = self.prompts, self.rollouts, len(self.slots)
         regions = (p, 1) if self.settings.drawn == "per_prompt" else (p, g)
         return {
@@ -89,7 +89,7 @@ class Regions(World):
             "uniforms": rng.random((p, g, slots)),
         }
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, volatile = chance["context"], chance["volatile"]
         agent = np.arange(len(self.agents))
         answers = answer(tasks, probs, agent, context, chance["uniforms"])
@@ -112,7 +112,7 @@ class Regions(World):
             },
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy = accuracies(tasks, probs)
         stable = accuracy[:, ~self.volatile].mean(axis=-1)
         volatile = accuracy[:, self.volatile].mean(axis=-1)
@@ -124,7 +124,7 @@ class Regions(World):
             regret=(1 - accuracy) / len(self.agents),
         )
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return always_right(tasks, self.actions)
 
     def _loudness(self, volatile: Bools) -> tuple[Floats, Floats]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Arrays, Bools, Floats
+from counterpoint.arrays import Bools, Floats, NamedArrays
 from counterpoint.errors import SettingError
 from counterpoint.worlds.exact.world import Evaluation, Play, World
 
@@ -52,13 +52,13 @@ class Relisted(World):
     def legal(self) -> Bools:
         return self.world.legal[self.order]
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return self.world.tasks(rng)
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         return _uniforms_in(self.slot, self.world.draw(rng, update))
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         theirs = _uniforms_in(np.argsort(self.slot).tolist(), chance)
         play = self.world.play(tasks, theirs, np.take(probs, self.place, axis=1))
         parts = play.components
@@ -72,12 +72,12 @@ class Relisted(World):
             signals={name: self._by_slot(values) for name, values in play.signals.items()},
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         found = self.world.evaluate(tasks, np.take(probs, self.place, axis=1))
         accuracy, regret = found.accuracy[:, self.order], found.regret[:, self.order]
         return replace(found, accuracy=accuracy, regret=regret)
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return np.take(self.world.solution(tasks), self.order, axis=1)
 
     def _by_slot(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -85,7 +85,7 @@ class Relisted(World):
         return np.take(values, self.slot, axis=3)
 
 
-def _uniforms_in(slots: list[int], chance: Arrays) -> Arrays:
+def _uniforms_in(slots: list[int], chance: NamedArrays) -> NamedArrays:
     """`chance`, with the uniforms behind each action [..., L] in the order of `slots`."""
     return {
         name: np.take(values, slots, axis=-1) if name == "uniforms" else values

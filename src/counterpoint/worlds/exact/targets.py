@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
 from counterpoint.worlds.exact.world import by_seed, chosen, one_hot, sample
 
 
@@ -21,12 +21,14 @@ class Answers(NamedTuple):
     """[S, P, G, L] probability with which the policy would be right there."""
 
 
-def draw_targets(rng: np.random.Generator, agents: int, contexts: int, actions: int) -> Arrays:
+def draw_targets(rng: np.random.Generator, agents: int, contexts: int, actions: int) -> NamedArrays:
     """The right action of each agent in each context: `target` [A, C]."""
     return {"target": rng.integers(actions, size=(agents, contexts))}
 
 
-def answer(tasks: Arrays, probs: Floats, agent: Ints, context: Ints, uniforms: Floats) -> Answers:
+def answer(
+    tasks: NamedArrays, probs: Floats, agent: Ints, context: Ints, uniforms: Floats
+) -> Answers:
     """Act, and compare with the targets.
 
     Args:
@@ -42,12 +44,12 @@ def answer(tasks: Arrays, probs: Floats, agent: Ints, context: Ints, uniforms: F
     return Answers(action, action == target, probs[seed, agent, context, target])
 
 
-def accuracies(tasks: Arrays, probs: Floats) -> Floats:
+def accuracies(tasks: NamedArrays, probs: Floats) -> Floats:
     """[S, A] probability of the right action, averaged over contexts."""
     right: Floats = chosen(probs, tasks["target"]).mean(axis=-1)
     return right
 
 
-def always_right(tasks: Arrays, actions: int) -> Floats:
+def always_right(tasks: NamedArrays, actions: int) -> Floats:
     """[S, A, C, M] the policy that takes the right action everywhere."""
     return one_hot(tasks["target"], actions)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterpoint.arrays import Arrays, Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
 
@@ -60,10 +60,10 @@ class VariableCalls(World):
     def __init__(self, settings: VariableCallsSettings | None = None) -> None:
         super().__init__(settings or VariableCallsSettings())
 
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         rollouts = (self.prompts, self.rollouts)
         shape = (*rollouts, len(self.slots))
         hard = rng.random(rollouts) < self.settings.hard
@@ -77,7 +77,7 @@ class VariableCalls(World):
             "uniforms": rng.random(shape),
         }
 
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, (agent, turn) = chance["context"], np.array(self.slots).T
         answers = answer(tasks, probs, agent, context, chance["uniforms"])
         active = turn < chance["rounds"][..., None]
@@ -97,10 +97,10 @@ class VariableCalls(World):
             },
         )
 
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy = accuracies(tasks, probs)
         returns = accuracy.mean(axis=-1)
         return Evaluation(returns, returns, accuracy, (1 - accuracy) / len(self.agents))
 
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         return always_right(tasks, self.actions)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Arrays, Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
 from counterpoint.settings import require
 
 TASK, FEATURES, CHANCE = 0, 1, 2
@@ -139,15 +139,15 @@ class World(ABC):
         return np.ones((len(self.agents), self.contexts, self.actions), dtype=bool)
 
     @abstractmethod
-    def tasks(self, rng: np.random.Generator) -> Arrays:
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
         """One seed's problem: what stays the same through all updates."""
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator, update: int) -> Arrays:
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         """One seed's chance for one update: prompts, noise and the uniforms behind each action."""
 
     @abstractmethod
-    def play(self, tasks: Arrays, chance: Arrays, probs: Floats) -> Play:
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         """Play a batch for all seeds.
 
         Args:
@@ -157,11 +157,11 @@ class World(ABC):
         """
 
     @abstractmethod
-    def evaluate(self, tasks: Arrays, probs: Floats) -> Evaluation:
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         """The exact worth of a joint policy `probs` [S, A, C, M]."""
 
     @abstractmethod
-    def solution(self, tasks: Arrays) -> Floats:
+    def solution(self, tasks: NamedArrays) -> Floats:
         """[S, A, C, M] a joint policy that reaches `optimal`."""
 
     def uniform(self, seeds: int) -> Floats:
@@ -170,7 +170,7 @@ class World(ABC):
         return np.repeat((legal / legal.sum(axis=-1, keepdims=True))[None], seeds, axis=0)
 
 
-def stack(parts: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
+def stack(parts: Sequence[NamedArrays]) -> dict[str, NDArray[Any]]:
     """One seed's arrays each to arrays of all seeds: a new first axis S under every name."""
     return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
