@@ -37,7 +37,7 @@ from battery_files import Columns, log_of, mapping, styles_for, write
 from battery_kinds import ADVICE_ONLY, cases, under_other_schemes
 from battery_world import final, train
 from counterpoint.credit import Scheme, catalogue, scheme_named
-from counterpoint.diagnose import diagnose
+from counterpoint.diagnose import DiagnosisResult, diagnose
 from counterpoint.readers import LogNotice, read_decisions
 from counterpoint.stats import wilson_interval
 
@@ -164,45 +164,45 @@ def saved(case: Case, folder: Path, name: str) -> tuple[Path, str, int]:
     return write(log, style, folder, name), style, len(log)
 
 
-def document(path: Path, scheme: str, style: str = "") -> dict[str, Any]:
+def diagnosed(path: Path, scheme: str, style: str = "") -> DiagnosisResult:
     """The diagnosis of a file."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", LogNotice)
         log = read_decisions(path, mapping(path, style))
-    return diagnose(log, resolve(scheme), rng=np.random.default_rng(0)).to_json()
+    return diagnose(log, resolve(scheme), rng=np.random.default_rng(0))
 
 
 def judged(case: Case, path: Path, style: str, rows: int) -> Result:
     """The diagnosis of a file beside the truth of its case."""
     result = Result(case.kind, case.scheme, style, case.seed, rows, case.healthy)
     try:
-        found = document(path, case.scheme, style)
+        diagnosis = diagnosed(path, case.scheme, style)
     except Exception as error:  # whatever is raised is a wrong answer, to be listed
         result.error = f"{type(error).__name__}: {error}"[:200]
         return result
     truth, planted = case.truth, case.truth.causes
     names = {"agent": case.world.agents[0]} if style in ("trl", "verl") else {}
-    agents = {names.get(name, name): agent for name, agent in found["agents"].items()}
+    agents = {names.get(name, name): agent for name, agent in diagnosis.agents.items()}
     for name in case.world.agents:
-        given = agents.get(name, {}).get("cause")
+        given = agents[name].cause if name in agents else None
         accepted = planted.get(name, truth.others)
         if given not in accepted:
             result.wrong_causes[name] = (given, list(accepted))
         result.accused |= given is not None
-    result.verdict = found["decoupling"]["verdict"]
+    result.verdict = diagnosis.decoupling.verdict
     result.wrong_verdict = bool(truth.verdicts) and result.verdict not in truth.verdicts
-    result.wrong_fault = _wrong_fault(case, found)
-    better = found["recommended"]
-    result.recommended = None if better in (None, case.scheme, found["scheme"]) else better
+    result.wrong_fault = _wrong_fault(case, diagnosis)
+    better = diagnosis.recommended
+    result.recommended = None if better in (None, case.scheme, diagnosis.scheme) else better
     result.contradiction = result.recommended is not None and result.verdict != "matters"
     result.wrong_advice = truth.silent and result.recommended is not None
     return result
 
 
-def _wrong_fault(case: Case, found: dict[str, Any]) -> str:
+def _wrong_fault(case: Case, diagnosis: DiagnosisResult) -> str:
     """What is wrong with the list of the log's faults, or nothing."""
-    codes = {fault["code"] for fault in found.get("log_faults", ())}
+    codes = {fault.code for fault in diagnosis.log_faults}
     if case.truth.fault:
         wanted = FAULT_CODES.get(case.truth.fault, ())
         return "" if codes & set(wanted) else f"{case.truth.fault} is not named"
@@ -230,7 +230,7 @@ def followed(case: Case, path: Path, result: Result) -> Advice:
         interval(hits[:, sick].mean(1)),
         interval(hits[:, able].mean(1)),
         interval(early[:, able].mean(1)),
-        document(path, name, result.style)["recommended"] == case.scheme,
+        diagnosed(path, name, result.style).recommended == case.scheme,
     )
 
 
@@ -266,10 +266,10 @@ def agrees_on_the_command_line(path: Path, result: Result) -> bool:
     )
     if done.returncode:
         return False
-    found = json.loads(done.stdout)
-    same = document(path, result.scheme, result.style)
+    printed = json.loads(done.stdout)
+    same = diagnosed(path, result.scheme, result.style)
     return all(
-        found["agents"][name]["cause"] == agent["cause"] for name, agent in same["agents"].items()
+        printed["agents"][name]["cause"] == agent.cause for name, agent in same.agents.items()
     )
 
 

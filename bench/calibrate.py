@@ -194,7 +194,7 @@ def conditions(share: float) -> list[Table]:
 
 def _conditions(case: Case, shape: tuple[int, int, int], seed: list[int]) -> set[str]:
     rng = np.random.default_rng([*seed, *shape])
-    return set(diagnose(case.draw(rng, *shape), "mappo_pooled", rng=rng).conditions)
+    return set(diagnose(case.draw(rng, *shape), "mappo_pooled", rng=rng).decoupling.conditions)
 
 
 def cosine(share: float) -> list[Table]:
@@ -404,12 +404,12 @@ def _named(count: int) -> Table:
     for cause, name, scheme, draw in cases:
         hits = others = 0
         for i in range(count):
-            found = diagnose(
+            diagnosis = diagnose(
                 draw(np.random.default_rng([3, i])), scheme, rng=np.random.default_rng(i)
             )
-            given = [CAUSES[c] for c in found.causes]
+            given = [agent.cause for agent in diagnosis.agents.values()]
             hits += bool(cause) and given[0] == cause
-            others += any(c not in ("", cause) for c in given)
+            others += any(c not in (None, cause) for c in given)
         table.rows.append({
             "planted": cause or "nothing", "log": name, "scheme": scheme,
             "found": hits / count if cause else None, "another": others / count,

@@ -223,9 +223,14 @@ def test_the_import_gate_sees_what_is_brought_in() -> None:
     assert brought_in("import sqlite3, msgspec") == {"sqlite3", "msgspec"}
 
 
-@pytest.mark.parametrize("room", ["credit", "stats", "diagnose", "records"])
+@pytest.mark.parametrize("room", ["credit", "stats", "records"])
 def test_rooms_that_compute_need_numpy_alone(room: str) -> None:
     assert brought_in(f"import counterpoint.{room}") == set()
+
+
+@pytest.mark.parametrize("room", ["results", "diagnose"])
+def test_results_and_the_diagnosis_need_msgspec_too(room: str) -> None:
+    assert brought_in(f"import counterpoint.{room}") == {"msgspec"}
 
 
 # --- sizes --------------------------------------------------------------------------------------

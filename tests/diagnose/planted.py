@@ -7,6 +7,7 @@ import numpy as np
 
 from counterpoint.diagnose import diagnose
 from counterpoint.records import Decisions
+from counterpoint.results import document_of
 
 EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "60"))
 """Examples of each law of a diagnosis."""
@@ -79,6 +80,21 @@ def cube(*sizes):
 
 def judged(decisions, scheme="mappo_pooled"):
     """The diagnosis, after it was seen to be a JSON document."""
-    found = diagnose(decisions, scheme, rng=np.random.default_rng(0))
-    json.dumps(found.to_json(), allow_nan=False)
-    return found
+    diagnosis = diagnose(decisions, scheme, rng=np.random.default_rng(0))
+    json.dumps(document_of(diagnosis), allow_nan=False)
+    return diagnosis
+
+
+def numbers(diagnosis, name):
+    """[A] one number of each agent; NaN where it is undefined."""
+    return by_agent({a: getattr(agent, name) for a, agent in diagnosis.agents.items()})
+
+
+def by_agent(values):
+    """[A] the values of a mapping from agents; NaN where they are undefined."""
+    return np.array(list(values.values()), dtype=float)
+
+
+def causes(diagnosis):
+    """[A] the cause of each agent; an empty text for none."""
+    return [agent.cause or "" for agent in diagnosis.agents.values()]

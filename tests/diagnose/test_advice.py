@@ -6,19 +6,25 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from planted import EXAMPLES, by_prompt, cube, judged, log, made, sometimes
+from planted import (
+    EXAMPLES,
+    by_agent,
+    by_prompt,
+    causes,
+    cube,
+    judged,
+    log,
+    made,
+    numbers,
+    sometimes,
+)
 
 from counterpoint.credit import Scheme, advantages, catalogue, entries
-from counterpoint.diagnose import CAUSES
 from counterpoint.diagnose.diagnosis import FIXABLE
 from counterpoint.records import Decisions
 from counterpoint.worlds import make
 
 SCHEMES = tuple(name for name, entry in entries().items() if not entry.needs)
-
-
-def causes(found):
-    return [CAUSES[c] for c in found.causes]
 
 
 def any_log(seed):
@@ -51,13 +57,13 @@ def assert_better(after, before):
     """The recommended scheme, judged on the log itself: no agent is more dead, and more is kept on
     average, of one agent half as much again. Of an agent that loses enough remains, and the reader
     is told."""
-    kept, had = np.nan_to_num(after.now.kept), np.nan_to_num(before.now.kept)
-    assert (after.numbers.dead_rate <= before.numbers.dead_rate + 1e-9).all()
+    kept, had = (np.nan_to_num(numbers(d, "signal_kept")) for d in (after, before))
+    assert (numbers(after, "dead_rate") <= numbers(before, "dead_rate") + 1e-9).all()
     assert kept.mean() > had.mean()
     assert ((kept >= 1.5 * had) & (kept > had)).any()
     assert (kept >= np.minimum(0.3, had / 1.5)).all()
     assert (" falls from " in before.why) == (kept < np.exp(-0.1) * had).any()
-    ill = np.isin(before.causes, [CAUSES.index(c) for c in FIXABLE])
+    ill = np.isin(causes(before), FIXABLE)
     assert (kept >= had)[ill].all()
 
 
@@ -66,31 +72,31 @@ def assert_better(after, before):
 @example(74, "agent_mean")  # one agent keeps 1 instead of nothing, the other .37 instead of 1
 def test_advice_is_better_on_the_same_log_and_never_goes_in_a_circle(seed, scheme):
     decisions, seen = any_log(seed), [scheme]
-    found = judged(decisions, scheme)
-    while found.recommended is not None:
-        after = judged(decisions, found.recommended)
+    diagnosis = judged(decisions, scheme)
+    while diagnosis.recommended is not None:
+        after = judged(decisions, diagnosis.recommended)
         assert after.recommended not in seen
-        assert_better(after, found)
-        assert after.now.kept == pytest.approx(found.advice.kept, nan_ok=True)
-        assert after.now.dead == pytest.approx(found.advice.dead)
-        assert after.numbers.dead_rate == pytest.approx(found.advice.dead)
-        seen.append(found.recommended)
-        found = after
+        assert_better(after, diagnosis)
+        kept, dead = diagnosis.recommendation.signal_kept, diagnosis.recommendation.dead_rate
+        assert numbers(after, "signal_kept") == pytest.approx(by_agent(kept), nan_ok=True)
+        assert numbers(after, "dead_rate") == pytest.approx(by_agent(dead))
+        seen.append(diagnosis.recommended)
+        diagnosis = after
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_kept_is_a_share_of_the_best_grouping(seed):
-    found = judged(any_log(seed), "mappo_pooled")
-    if not found.groupings:
+    diagnosis = judged(any_log(seed), "mappo_pooled")
+    if not diagnosis.groupings:
         return
-    kept = np.stack([g.kept for g in found.groupings.values()])
+    kept = np.stack([by_agent(g.signal_kept) for g in diagnosis.groupings.values()])
     known = np.isfinite(kept).all(axis=0)
     assert (np.isfinite(kept).any(axis=0) == known).all()
     assert kept[:, known].max(axis=0) == pytest.approx(np.ones(known.sum()))
     assert (kept[:, known] >= 0).all()
-    pooled = found.groupings["pooled"]
-    assert found.now.kept == pytest.approx(pooled.kept, nan_ok=True)
+    pooled = by_agent(diagnosis.groupings["pooled"].signal_kept)
+    assert numbers(diagnosis, "signal_kept") == pytest.approx(pooled, nan_ok=True)
 
 
 def dead_shared():
@@ -104,9 +110,9 @@ def dead_shared():
 
 @pytest.mark.parametrize("scheme", ["agent_wise", "grpo"])
 def test_dead_groups_of_one_shared_reward_get_no_scheme_that_is_the_same_numbers(scheme):
-    found = judged(dead_shared(), scheme)
-    assert causes(found) == ["DEAD", "DEAD"]
-    assert (found.verdict, found.recommended) == ("no-op", None)
+    diagnosis = judged(dead_shared(), scheme)
+    assert causes(diagnosis) == ["DEAD", "DEAD"]
+    assert (diagnosis.decoupling.verdict, diagnosis.recommended) == ("no-op", None)
 
 
 def own_and_rare(seed=0, contexts=1):
@@ -121,15 +127,17 @@ def own_and_rare(seed=0, contexts=1):
 
 @pytest.mark.parametrize("scheme", ["agent_wise", "grpo"])
 def test_an_agent_that_is_dead_in_its_own_reward_is_not_pooled_with_its_partner(scheme):
-    found = judged(own_and_rare(), scheme)
-    assert causes(found)[0] == "DEAD"
-    assert found.numbers.dead_rate[0] > 0.8
-    assert found.recommended == "happo_per_agent"
-    assert found.advice.dead[0] < 0.5
-    assert f"The signal of b falls from {found.now.kept[1]:.2f} to 0.32." in found.why
+    diagnosis = judged(own_and_rare(), scheme)
+    assert causes(diagnosis)[0] == "DEAD"
+    assert diagnosis.agents["a"].dead_rate > 0.8
+    assert diagnosis.recommended == "happo_per_agent"
+    assert diagnosis.recommendation.dead_rate["a"] < 0.5
+    before = diagnosis.agents["b"].signal_kept
+    assert f"The signal of b falls from {before:.2f} to 0.32." in diagnosis.why
     # What the partner's reward gives it is no signal of its own: as dead under grpo.
     grpo = judged(own_and_rare(), "grpo")
-    assert grpo.numbers.dead_rate[0] == judged(own_and_rare(), "agent_wise").numbers.dead_rate[0]
+    apart = judged(own_and_rare(), "agent_wise")
+    assert grpo.agents["a"].dead_rate == apart.agents["a"].dead_rate
 
 
 def learns(scheme, seed):
@@ -175,10 +183,10 @@ def test_planner_and_worker_are_told_of_the_constant_reward_and_sent_in_no_circl
     }
     decisions = made(rewards, labels, step)
     for scheme in ("agent_wise", "grpo"):
-        found = judged(decisions, scheme)
-        assert [(f.code, f.agent) for f in found.faults] == [("agent_constant", "worker")]
-        assert found.recommended is None
-        assert causes(found) == ["", "DEAD"]
+        diagnosis = judged(decisions, scheme)
+        assert [(f.code, f.agent) for f in diagnosis.log_faults] == [("agent_constant", "worker")]
+        assert diagnosis.recommended is None
+        assert causes(diagnosis) == ["", "DEAD"]
     pooled = judged(decisions, "mappo_pooled")
     assert causes(pooled) == ["OFFSET", "DEAD"]
     assert pooled.recommended == "happo_per_agent"
@@ -202,35 +210,36 @@ def from_regions(participation, drawn="per_prompt", updates=30, scale=10.0):
 
 def test_all_groupings_are_looked_at_where_decoupling_changes_nothing():
     """Everybody present: pooled ends at .45, grpo at .95: loud prompts drown quiet ones."""
-    found = judged(from_regions("everyone"), "mappo_pooled")
-    assert found.verdict == "no-op"
-    assert found.best_grouping == "by prompt"
-    assert found.recommended == "grpo"
-    assert (found.now.kept < 0.75).all()
-    assert (found.advice.kept > 0.95).all()
+    diagnosis = judged(from_regions("everyone"), "mappo_pooled")
+    assert diagnosis.decoupling.verdict == "no-op"
+    assert diagnosis.best_grouping == "by prompt"
+    assert diagnosis.recommended == "grpo"
+    assert (numbers(diagnosis, "signal_kept") < 0.75).all()
+    assert (by_agent(diagnosis.recommendation.signal_kept) > 0.95).all()
     calm = judged(from_regions("everyone", scale=0.1), "mappo_pooled")
     assert calm.recommended is None
-    assert (calm.now.kept > 0.85).all()
+    assert (numbers(calm, "signal_kept") > 0.85).all()
 
 
 def test_quiet_agents_that_never_meet_the_loud_ones():
-    found = judged(from_regions("by_region"), "mappo_pooled")
-    assert causes(found) == ["DROWNED", "DROWNED", "", ""]
-    assert (found.now.kept[:2] < 0.02).all()
-    assert (found.now.kept[2:] > 0.9).all()
-    assert found.recommended == "happo_per_agent"
-    assert (found.advice.kept > 0.9).all()
-    assert found.best_grouping == "by agent"
+    diagnosis = judged(from_regions("by_region"), "mappo_pooled")
+    assert causes(diagnosis) == ["DROWNED", "DROWNED", "", ""]
+    assert (numbers(diagnosis, "signal_kept")[:2] < 0.02).all()
+    assert (numbers(diagnosis, "signal_kept")[2:] > 0.9).all()
+    assert diagnosis.recommended == "happo_per_agent"
+    assert (by_agent(diagnosis.recommendation.signal_kept) > 0.9).all()
+    assert diagnosis.best_grouping == "by agent"
 
 
 def test_rows_with_own_rewards_under_grpo_are_said_to_be_averaged():
     step, prompt, rollout, agent = cube(20, 4, 8, 2)
     rewards = np.random.default_rng(0).normal(size=len(step))
     labels = {"prompt": prompt, "rollout": rollout, "agent": agent}
-    found = judged(made(rewards, labels, step), "grpo")
-    assert "averages a rollout over its agents first" in found.why
-    assert "grpo_rows" in found.why
-    assert found.now.kept == pytest.approx([0.5, 0.5], abs=0.1)  # half of it is the partner's
+    diagnosis = judged(made(rewards, labels, step), "grpo")
+    assert "averages a rollout over its agents first" in diagnosis.why
+    assert "grpo_rows" in diagnosis.why
+    kept = numbers(diagnosis, "signal_kept")
+    assert kept == pytest.approx([0.5, 0.5], abs=0.1)  # half of it is the partner's
     assert "averages" not in judged(log(0), "grpo").why
 
 
@@ -255,12 +264,12 @@ def of_many(contributors, noise=0.05):
 
 
 def test_an_agent_that_always_does_the_same_is_lazy():
-    found = judged(with_actions(), "grpo")
-    assert causes(found) == ["", "LAZY"]
-    assert found.recommended is None
-    agents = found.to_json()["agents"]
-    assert agents["sleeper"]["entropy"] == 0
-    assert "entropy of 0.000 nats" in agents["sleeper"]["evidence"]
+    diagnosis = judged(with_actions(), "grpo")
+    assert causes(diagnosis) == ["", "LAZY"]
+    assert diagnosis.recommended is None
+    sleeper = diagnosis.agents["sleeper"]
+    assert sleeper.entropy == 0
+    assert "entropy of 0.000 nats" in sleeper.evidence
     log_without = with_actions()
     without = made(log_without.rewards, log_without.labels, log_without.step)
     assert causes(judged(without, "grpo")) == ["", ""]
@@ -277,9 +286,9 @@ def test_a_team_that_has_learned_is_not_lazy():
 
 @pytest.mark.parametrize(("contributors", "cause"), [(16, "DILUTED"), (4, ""), (2, "")])
 def test_one_of_sixteen_is_diluted_and_one_of_four_is_not(contributors, cause):
-    found = judged(of_many(contributors), "mappo_pooled")
-    assert set(causes(found)) == {cause}
-    assert found.recommended is None
+    diagnosis = judged(of_many(contributors), "mappo_pooled")
+    assert set(causes(diagnosis)) == {cause}
+    assert diagnosis.recommended is None
 
 
 def test_a_reward_that_is_mostly_noise_dilutes_as_many_hands_do():
@@ -300,19 +309,19 @@ def test_rare_successes_are_no_spikes(scheme, success):
     rng = np.random.default_rng(0)
     step, rollout, agent = cube(40, 64, 2)
     won = (rng.random((40, 64)) < success)[step, rollout]
-    found = judged(made(won, {"rollout": rollout, "agent": agent}, step), scheme)
-    assert "SPIKY" not in causes(found)
-    assert (found.numbers.spike_rate == 0).all()
+    diagnosis = judged(made(won, {"rollout": rollout, "agent": agent}, step), scheme)
+    assert "SPIKY" not in causes(diagnosis)
+    assert (numbers(diagnosis, "spike_rate") == 0).all()
 
 
 def test_components_of_a_weight_of_zero_are_only_logged():
     decisions = log(0)
     odd = np.full(len(decisions), np.nan)
     both = Decisions(np.c_[decisions.rewards, odd], ("x", "y"), decisions.labels, decisions.step)
-    found = judged(both, Scheme(weights=(1.0, 0.0)))
+    diagnosis = judged(both, Scheme(weights=(1.0, 0.0)))
     plain = judged(decisions, Scheme())
-    assert found.numbers.dead_rate.tolist() == plain.numbers.dead_rate.tolist()
-    assert found.now.kept == pytest.approx(plain.now.kept)
+    assert numbers(diagnosis, "dead_rate").tolist() == numbers(plain, "dead_rate").tolist()
+    assert numbers(diagnosis, "signal_kept") == pytest.approx(numbers(plain, "signal_kept"))
 
 
 HEALTHY = {
@@ -330,6 +339,6 @@ HEALTHY = {
 @pytest.mark.parametrize("scheme", ["mappo_pooled", "happo_per_agent", "grpo", "agent_wise"])
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_logs_are_left_alone(name, scheme):
-    found = judged(log(3, **HEALTHY[name]), scheme)
-    assert set(causes(found)) == {""}
-    assert (found.recommended, found.faults) == (None, ())
+    diagnosis = judged(log(3, **HEALTHY[name]), scheme)
+    assert set(causes(diagnosis)) == {""}
+    assert (diagnosis.recommended, diagnosis.log_faults) == (None, [])

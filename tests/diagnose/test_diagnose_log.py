@@ -11,12 +11,13 @@ from counterpoint.credit import Scheme, entries
 from counterpoint.diagnose import diagnose
 from counterpoint.errors import LabelError, RewardError, UnknownNameError
 from counterpoint.records import Decisions
+from counterpoint.results import encode
 
 PLAIN = [name for name, entry in entries().items() if not entry.needs]
 
 
 def document(decisions, scheme="mappo_pooled"):
-    return json.loads(json.dumps(judged(decisions, scheme).to_json()))
+    return json.loads(encode(judged(decisions, scheme)))
 
 
 def rows(rewards, agent, rollout, step=None, action=None, **more):
@@ -47,8 +48,8 @@ def quiet_beside_loud(scale):
 
 def test_numbers_by_hand():
     # Pooled over one step: a has {1, 3}, b {6, 6}: mean 4, sigma^2 = (9 + 1 + 4 + 4) / 4 = 4.5.
-    found = document(rows([1, 3, 6, 6], ["a", "a", "b", "b"], [0, 1, 0, 1]))
-    a, b = found["agents"]["a"], found["agents"]["b"]
+    diagnosis = document(rows([1, 3, 6, 6], ["a", "a", "b", "b"], [0, 1, 0, 1]))
+    a, b = diagnosis["agents"]["a"], diagnosis["agents"]["b"]
     assert a["mean"] == 2
     assert a["deviation"] == 1
     assert a["signal_share"] == pytest.approx(1 / 4.5)
@@ -62,17 +63,17 @@ def test_numbers_by_hand():
     assert b["inflation"] is None  # constant rewards have no signal to lose
     assert b["signal_share"] == 0
     assert a["influence"] is None
-    assert found["rows"] == 4
-    assert found["updates"] == 1
+    assert diagnosis["rows"] == 4
+    assert diagnosis["updates"] == 1
 
 
 def test_dead_decisions_are_those_without_a_signal_not_those_at_the_mean():
     # Prompt 0 is constant, prompt 1 a singleton, prompt 2 {0, 1, 2}: its middle is at the mean,
     # and alive. One reward is missing: 4 of 7 decisions are dead.
-    found = document(
+    diagnosis = document(
         rows([5, 5, 1, 0, 1, 2, np.nan], ["a"] * 7, range(7), prompt=[0, 0, 1, 2, 2, 2, 2]), "grpo"
     )
-    assert found["agents"]["a"]["dead_rate"] == pytest.approx(4 / 7)
+    assert diagnosis["agents"]["a"]["dead_rate"] == pytest.approx(4 / 7)
 
 
 def test_dead_groups_name_the_cause_and_no_scheme_where_none_helps():
@@ -81,11 +82,11 @@ def test_dead_groups_name_the_cause_and_no_scheme_where_none_helps():
     everybody = np.repeat(bits.all(axis=1), 4).astype(float)
     labels = {"prompt": np.repeat(np.arange(40), 32), "rollout": np.repeat(np.arange(320), 4)}
     dead = rows(everybody * (labels["rollout"] % 5 == 0), list("abcd") * 320, **labels)
-    found = document(dead, "grpo")
-    assert {a["cause"] for a in found["agents"].values()} == {"DEAD"}
-    assert found["recommended"] is None
-    assert "partial credit" in found["agents"]["a"]["remedy"]
-    assert "No scheme of the catalogue revives" in found["why"]
+    diagnosis = document(dead, "grpo")
+    assert {a["cause"] for a in diagnosis["agents"].values()} == {"DEAD"}
+    assert diagnosis["recommended"] is None
+    assert "partial credit" in diagnosis["agents"]["a"]["remedy"]
+    assert "No scheme of the catalogue revives" in diagnosis["why"]
 
 
 def test_a_team_that_has_finished_learning_is_dead_and_has_no_cause():
@@ -95,8 +96,8 @@ def test_a_team_that_has_finished_learning_is_dead_and_has_no_cause():
     mixed = labels["rollout"] % 2
     solved = document(rows(np.where(open_group, mixed, 1), ["a", "b"] * 320, **labels), "grpo")
     failed = document(rows(np.where(open_group, mixed, 0), ["a", "b"] * 320, **labels), "grpo")
-    for found in (solved, failed):
-        assert found["agents"]["a"]["dead_rate"] == pytest.approx(0.9)
+    for diagnosis in (solved, failed):
+        assert diagnosis["agents"]["a"]["dead_rate"] == pytest.approx(0.9)
     assert solved["agents"]["a"]["stuck_rate"] == 0
     assert solved["agents"]["a"]["cause"] is None
     assert failed["agents"]["a"]["stuck_rate"] == pytest.approx(0.9)
@@ -104,13 +105,13 @@ def test_a_team_that_has_finished_learning_is_dead_and_has_no_cause():
 
 
 def test_a_quiet_agent_beside_a_loud_one_is_drowned_and_its_clean_twin_is_not():
-    found = document(quiet_beside_loud(20))
-    assert found["decoupling"]["verdict"] == "matters"
-    assert found["decoupling"]["conditions"] == ["C1"]
-    assert found["agents"]["a0"]["cause"] == "DROWNED"
-    assert found["agents"]["a1"]["cause"] is None
-    assert found["recommended"] == "happo_per_agent"
-    assert "The cost" in found["why"]
+    diagnosis = document(quiet_beside_loud(20))
+    assert diagnosis["decoupling"]["verdict"] == "matters"
+    assert diagnosis["decoupling"]["conditions"] == ["C1"]
+    assert diagnosis["agents"]["a0"]["cause"] == "DROWNED"
+    assert diagnosis["agents"]["a1"]["cause"] is None
+    assert diagnosis["recommended"] == "happo_per_agent"
+    assert "The cost" in diagnosis["why"]
     clean = document(quiet_beside_loud(1))
     assert clean["decoupling"]["verdict"] == "no-op"
     assert {a["cause"] for a in clean["agents"].values()} == {None}
@@ -129,8 +130,8 @@ def test_a_seldom_called_agent_in_small_groups_is_no_cause():
         return rng.random((len(step), 3)) < 0.08
 
     for scheme in ("grpo", "mappo_pooled", "dr_grpo"):
-        found = document(log(1, steps=60, acts=seldom), scheme)
-        assert {a["cause"] for a in found["agents"].values()} == {None}
+        diagnosis = document(log(1, steps=60, acts=seldom), scheme)
+        assert {a["cause"] for a in diagnosis["agents"].values()} == {None}
 
 
 def test_running_statistics_that_lag_are_spiky():
@@ -138,10 +139,10 @@ def test_running_statistics_that_lag_are_spiky():
     calm[20:] = 200 + calm[20:]
     labels = {"agent": ["a", "b"] * 960, "rollout": np.repeat(np.arange(960), 2)}
     jump = rows(np.repeat(calm.ravel()[::2], 2), **labels, step=np.repeat(np.arange(30), 64))
-    found = document(jump, "group_reward_decoupled")
-    assert {a["cause"] for a in found["agents"].values()} == {"SPIKY"}
-    assert found["recommended"] == "happo_per_agent"
-    assert found["agents"]["a"]["spike_rate"] > 0.005
+    diagnosis = document(jump, "group_reward_decoupled")
+    assert {a["cause"] for a in diagnosis["agents"].values()} == {"SPIKY"}
+    assert diagnosis["recommended"] == "happo_per_agent"
+    assert diagnosis["agents"]["a"]["spike_rate"] > 0.005
     assert document(jump, "happo_per_agent")["agents"]["a"]["spike_rate"] == 0
     assert document(jump, "dr_grpo")["agents"]["a"]["spike_rate"] is None
 
@@ -172,11 +173,11 @@ def test_roles_bear_on_schemes_that_are_keyed_by_role():
 @pytest.mark.parametrize("agents", range(2, 9))
 @pytest.mark.parametrize("scheme", ["mappo_pooled", "grpo", "gdpo", "group_reward_decoupled"])
 def test_everybody_present_with_one_reward_is_a_no_op(agents, scheme):
-    found = document(log(agents, steps=5, agents=agents), scheme)
-    assert found["decoupling"]["verdict"] == "no-op"
-    assert found["decoupling"]["conditions"] == []
-    assert found["decoupling"]["max_difference"] < 1e-12
-    for agent in found["agents"].values():
+    diagnosis = document(log(agents, steps=5, agents=agents), scheme)
+    assert diagnosis["decoupling"]["verdict"] == "no-op"
+    assert diagnosis["decoupling"]["conditions"] == []
+    assert diagnosis["decoupling"]["max_difference"] < 1e-12
+    for agent in diagnosis["agents"].values():
         assert agent["cause"] is None
         assert agent["inflation"] == pytest.approx(1)
         assert agent["signal_share"] == pytest.approx(1)
@@ -187,11 +188,11 @@ def test_every_scheme_gives_a_document_of_finite_numbers(scheme):
     decisions = log(2, steps=6, acts=sometimes)
     rewards = np.column_stack([decisions.rewards[:, 0], decisions.rewards[:, 0] > 1])
     rewards[::11, 0] = np.nan
-    found = document(Decisions(rewards, ("x", "y"), decisions.labels, decisions.step), scheme)
-    assert found["schema"] == "counterpoint.diagnosis/1"
-    assert len(found["timeline"]["agents"]["a0"]["dead_rate"]) == 6
-    assert found["recommended"] in {None, *PLAIN}
-    assert found["log_faults"] == []
+    diagnosis = document(Decisions(rewards, ("x", "y"), decisions.labels, decisions.step), scheme)
+    assert diagnosis["schema"] == "counterpoint.diagnosis/1"
+    assert len(diagnosis["timeline"]["agents"]["a0"]["dead_rate"]) == 6
+    assert diagnosis["recommended"] in {None, *PLAIN}
+    assert diagnosis["log_faults"] == []
 
 
 def test_influence_and_entropy_of_logged_actions():
@@ -200,29 +201,29 @@ def test_influence_and_entropy_of_logged_actions():
     choice = rng.integers(0, 2, (400, 2))
     labels = {"agent": ["a", "b"] * 400, "rollout": np.repeat(np.arange(400), 2)}
     reward = np.repeat(choice[:, 0], 2).astype(float)
-    found = document(rows(reward, **labels, action=choice.ravel()))["agents"]
-    assert found["a"]["influence"] == pytest.approx(1)
-    assert found["b"]["influence"] < 0.02
-    assert found["a"]["entropy"] == pytest.approx(np.log(2), abs=0.01)
+    diagnosis = document(rows(reward, **labels, action=choice.ravel()))["agents"]
+    assert diagnosis["a"]["influence"] == pytest.approx(1)
+    assert diagnosis["b"]["influence"] < 0.02
+    assert diagnosis["a"]["entropy"] == pytest.approx(np.log(2), abs=0.01)
     essays = np.array([f"essay {i}" for i in range(800)])
-    found = document(rows(reward, **labels, action=essays))["agents"]
-    assert found["a"]["influence"] is None
+    diagnosis = document(rows(reward, **labels, action=essays))["agents"]
+    assert diagnosis["a"]["influence"] is None
 
 
 def test_a_scheme_object_and_names_of_agents_that_are_numbers():
-    found = diagnose(
+    diagnosis = diagnose(
         rows([1, 2, 3, 4], [7, 3, 7, 3], [0, 0, 1, 1]),
         Scheme(center_by=("prompt",), floor=0.5),
         rng=np.random.default_rng(0),
     )
-    assert found.scheme == "grpo_rows,floor=0.5"
-    assert found.agents == ("7", "3")
+    assert diagnosis.scheme == "grpo_rows,floor=0.5"
+    assert list(diagnosis.agents) == ["7", "3"]
 
 
 def test_rewards_that_are_all_missing_say_nothing():
-    found = document(rows([np.nan, np.nan], ["a", "b"], [0, 0]))
-    assert found["agents"]["a"]["dead_rate"] == 1
-    assert found["agents"]["a"]["inflation"] is None
+    diagnosis = document(rows([np.nan, np.nan], ["a", "b"], [0, 0]))
+    assert diagnosis["agents"]["a"]["dead_rate"] == 1
+    assert diagnosis["agents"]["a"]["inflation"] is None
 
 
 def test_steps_that_come_mixed_are_the_same_as_in_order():
@@ -272,9 +273,9 @@ def test_any_small_log_has_a_diagnosis(seed, scheme):
     if rng.random() < 0.5:
         labels |= {name: rng.integers(0, 2, n) for name in ("role", "turn", "context")}
     names = tuple(f"c{k}" for k in range(rewards.shape[1]))
-    found = document(Decisions(rewards, names, labels, rng.integers(0, 3, n)), scheme)
-    assert found["decoupling"]["verdict"] in ("matters", "no-op", "cannot tell")
-    assert all(fault["count"] > 0 for fault in found["log_faults"])
+    diagnosis = document(Decisions(rewards, names, labels, rng.integers(0, 3, n)), scheme)
+    assert diagnosis["decoupling"]["verdict"] in ("matters", "no-op", "cannot tell")
+    assert all(fault["count"] > 0 for fault in diagnosis["log_faults"])
 
 
 def test_what_cannot_be_diagnosed_is_refused():
@@ -296,18 +297,18 @@ def test_a_component_that_an_agent_never_has_is_no_part_of_its_reward(absent):
     """A bonus that only the speaker has: the same verdict whether the listener's is 0 or absent."""
     team = np.random.default_rng(5).integers(2, size=64).astype(float)
     rewards = np.stack([np.repeat(team, 2), np.tile([5.0, absent], 64)], axis=1)
-    found = document(rows(rewards, ["speaker", "listener"] * 64, np.repeat(np.arange(64), 2)))
-    assert found["decoupling"]["conditions"] == ["C3"]
-    assert {agent["cause"] for agent in found["agents"].values()} == {"OFFSET"}
-    assert found["agents"]["listener"]["missing_rate"] == 0
+    diagnosis = document(rows(rewards, ["speaker", "listener"] * 64, np.repeat(np.arange(64), 2)))
+    assert diagnosis["decoupling"]["conditions"] == ["C3"]
+    assert {agent["cause"] for agent in diagnosis["agents"].values()} == {"OFFSET"}
+    assert diagnosis["agents"]["listener"]["missing_rate"] == 0
 
 
 def test_missing_rewards_are_told_and_are_no_cause():
     rewards = [[1.0, 2.0], [0.0, 2.0], *[[np.nan, np.nan]] * 6] * 20
-    found = document(rows(rewards, ["a"] * 160, range(160)))["agents"]["a"]
-    assert found["missing_rate"] == 0.75
-    assert found["dead_rate"] == 0.75
-    assert found["cause"] is None
+    diagnosis = document(rows(rewards, ["a"] * 160, range(160)))["agents"]["a"]
+    assert diagnosis["missing_rate"] == 0.75
+    assert diagnosis["dead_rate"] == 0.75
+    assert diagnosis["cause"] is None
 
 
 def test_a_quiet_reward_of_ones_own_beside_a_loud_one_is_drowned_in_rollouts_too():
@@ -318,7 +319,7 @@ def test_a_quiet_reward_of_ones_own_beside_a_loud_one_is_drowned_in_rollouts_too
     step, prompt, rollout = (a.ravel() for a in np.indices((20, 4, 8)))
     columns = {"prompt": np.repeat(prompt, 2), "step": np.repeat(step, 2)}
     decisions = rows(rewards, ["a", "b"] * n, np.repeat(rollout, 2), **columns)
-    found = document(decisions, "grpo")
-    assert found["agents"]["a"]["cause"] == "DROWNED"
-    assert found["agents"]["b"]["cause"] is None
-    assert found["recommended"] == "agent_wise"
+    diagnosis = document(decisions, "grpo")
+    assert diagnosis["agents"]["a"]["cause"] == "DROWNED"
+    assert diagnosis["agents"]["b"]["cause"] is None
+    assert diagnosis["recommended"] == "agent_wise"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import cube, judged, log, made, sometimes
+from planted import causes, cube, judged, log, made, numbers, sometimes
 
 from counterpoint.credit import Scheme
-from counterpoint.diagnose import CAUSES
 from counterpoint.diagnose.faults import FEWEST, log_faults
-from counterpoint.diagnose.log import FATAL, Log
+from counterpoint.diagnose.log import Log
 from counterpoint.records import Decisions
+from counterpoint.results.diagnosis import FATAL
 
 
 def codes(decisions):
@@ -26,20 +26,20 @@ def test_a_clean_log_has_no_fault(plant):
 def test_a_log_without_any_reward_is_a_line(scheme):
     step, prompt = cube(30, 40)
     labels = {"prompt": prompt, "rollout": 0 * prompt, "agent": np.array(["a"] * 1200)}
-    found = judged(made(np.full(1200, np.nan), labels, step), scheme)
-    assert [(f.code, f.count) for f in found.faults] == [("all_missing", 1200)]
-    assert (found.verdict, found.recommended) == ("cannot tell", None)
-    assert found.why.startswith("All 1,200 rewards are missing")
+    diagnosis = judged(made(np.full(1200, np.nan), labels, step), scheme)
+    assert [(f.code, f.count) for f in diagnosis.log_faults] == [("all_missing", 1200)]
+    assert (diagnosis.decoupling.verdict, diagnosis.recommended) == ("cannot tell", None)
+    assert diagnosis.why.startswith("All 1,200 rewards are missing")
 
 
 def test_a_reward_that_never_varies_teaches_nobody():
     step, prompt, rollout, agent = cube(5, 4, 4, 2)
     labels = {"prompt": prompt, "rollout": rollout, "agent": np.array(["a", "b"])[agent]}
-    found = judged(made(np.ones(160), labels, step))
-    assert [(f.code, f.count) for f in found.faults] == [("constant", 160)]
-    assert (found.verdict, found.recommended) == ("cannot tell", None)
-    assert [CAUSES[c] for c in found.causes] == ["DEAD", "DEAD"]
-    assert found.why.startswith("The reward never varies: all 160 rewards are 1.")
+    diagnosis = judged(made(np.ones(160), labels, step))
+    assert [(f.code, f.count) for f in diagnosis.log_faults] == [("constant", 160)]
+    assert (diagnosis.decoupling.verdict, diagnosis.recommended) == ("cannot tell", None)
+    assert causes(diagnosis) == ["DEAD", "DEAD"]
+    assert diagnosis.why.startswith("The reward never varies: all 160 rewards are 1.")
 
 
 @pytest.mark.parametrize("scheme", ["grpo", "gdpo", "mappo_pooled", "agent_x_component"])
@@ -47,23 +47,23 @@ def test_components_that_cancel_are_said_and_no_scheme_is_recommended(scheme):
     rng, i = np.random.default_rng(0), np.arange(1440)
     x = (rng.random(1440) < 0.5) * 1.0
     labels = {"prompt": i // 8 % 6, "rollout": i % 8, "agent": np.array(["w"] * 1440)}
-    found = judged(made(np.c_[x, 1 - x], labels, i // 48), scheme)
-    assert [f.code for f in found.faults] == ["components_cancel"]
-    assert found.numbers.dead_rate[0] == 1
-    assert [CAUSES[c] for c in found.causes] == ["DEAD"]
-    assert found.recommended is None
+    diagnosis = judged(made(np.c_[x, 1 - x], labels, i // 48), scheme)
+    assert [f.code for f in diagnosis.log_faults] == ["components_cancel"]
+    assert numbers(diagnosis, "dead_rate")[0] == 1
+    assert causes(diagnosis) == ["DEAD"]
+    assert diagnosis.recommended is None
 
 
 def test_an_agent_whose_own_reward_never_varies_is_beyond_any_scheme():
     decisions = log(0, agents=2)
     still = decisions.labels["agent"] == "a0"
     decisions.rewards[still] = 0.0
-    found = judged(decisions, "agent_wise")
-    (fault,) = found.faults
+    diagnosis = judged(decisions, "agent_wise")
+    (fault,) = diagnosis.log_faults
     assert (fault.code, fault.agent, fault.count) == ("agent_constant", "a0", 640)
     assert "never varies, so no scheme can help this agent" in fault.sentence
-    assert (CAUSES[found.causes[0]], found.recommended) == ("DEAD", None)
-    assert np.isnan(found.now.kept[0])
+    assert (diagnosis.agents["a0"].cause, diagnosis.recommended) == ("DEAD", None)
+    assert diagnosis.agents["a0"].signal_kept is None
 
 
 def test_an_agent_that_is_called_thrice_and_fails_thrice_is_no_constant_one():
@@ -88,13 +88,14 @@ def test_two_runs_in_one_file(scheme):
     values = np.r_[rng.normal(size=640), 50 + rng.normal(size=640)]
     i = np.r_[one, one]
     labels = {"prompt": i // 8 % 4, "rollout": i % 8, "agent": np.array(["a"] * 1280)}
-    found = judged(made(values, labels, i // 32), scheme)
-    assert [(f.code, f.count) for f in found.faults] == [("two_runs", 640)]
-    assert (found.verdict, found.recommended, found.conditions) == ("cannot tell", None, ())
-    assert not found.causes.any()
-    assert found.why.startswith("640 keys (step, prompt, rollout, agent) occur twice or more")
+    diagnosis = judged(made(values, labels, i // 32), scheme)
+    assert [(f.code, f.count) for f in diagnosis.log_faults] == [("two_runs", 640)]
+    assert (diagnosis.decoupling.verdict, diagnosis.recommended) == ("cannot tell", None)
+    assert diagnosis.decoupling.conditions == []
+    assert not any(causes(diagnosis))
+    assert diagnosis.why.startswith("640 keys (step, prompt, rollout, agent) occur twice or more")
     half = made(values[:640], {n: c[:640] for n, c in labels.items()}, (i // 32)[:640])
-    assert judged(half, scheme).faults == ()
+    assert judged(half, scheme).log_faults == []
 
 
 def test_a_run_that_was_resumed_from_an_earlier_step():
@@ -113,11 +114,11 @@ def test_prompts_that_repeat_without_a_step():
     update, prompt, rollout = cube(4, 8, 8)
     labels = {"prompt": prompt, "rollout": rollout, "agent": np.array(["a"] * 256)}
     rewards = np.random.default_rng(0).normal(size=256)
-    found = judged(made(rewards, labels), "grpo")
-    assert [(f.code, f.count) for f in found.faults] == [("repeated_keys", 64)]
-    assert "has no 'step'" in found.why
-    assert (found.verdict, found.recommended) == ("cannot tell", None)
-    assert judged(made(rewards, labels, update), "grpo").faults == ()
+    diagnosis = judged(made(rewards, labels), "grpo")
+    assert [(f.code, f.count) for f in diagnosis.log_faults] == [("repeated_keys", 64)]
+    assert "has no 'step'" in diagnosis.why
+    assert (diagnosis.decoupling.verdict, diagnosis.recommended) == ("cannot tell", None)
+    assert judged(made(rewards, labels, update), "grpo").log_faults == []
 
 
 def test_a_turn_that_comes_twice_with_another_reward():
@@ -126,9 +127,9 @@ def test_a_turn_that_comes_twice_with_another_reward():
     rewards = np.random.default_rng(0).normal(size=320)
     assert codes(made(rewards, labels, step)) == []
     labels["turn"] = 0 * turn
-    found = judged(made(rewards, labels, step), "grpo")
-    assert [(f.code, f.count) for f in found.faults] == [("repeated_keys", 160)]
-    assert found.verdict == "cannot tell"
+    diagnosis = judged(made(rewards, labels, step), "grpo")
+    assert [(f.code, f.count) for f in diagnosis.log_faults] == [("repeated_keys", 160)]
+    assert diagnosis.decoupling.verdict == "cannot tell"
 
 
 @pytest.mark.parametrize(
@@ -146,9 +147,9 @@ def test_rows_that_state_different_components_of_one_key(scheme, fault):
     labels = {"prompt": prompt, "rollout": rollout, "turn": 0 * part, "agent": np.full(320, 7)}
     drawn = np.random.default_rng(0).normal(size=(320, 2))
     halves = np.where(np.c_[part == 0, part == 1], drawn, np.nan)
-    found = judged(made(halves, labels, step), scheme)
-    assert [(f.code, f.count) for f in found.faults] == [(fault, 160)]
-    assert (found.verdict == "cannot tell") == (fault == "repeated_keys")
+    diagnosis = judged(made(halves, labels, step), scheme)
+    assert [(f.code, f.count) for f in diagnosis.log_faults] == [(fault, 160)]
+    assert (diagnosis.decoupling.verdict == "cannot tell") == (fault == "repeated_keys")
 
 
 def test_one_key_of_a_file_whose_steps_go_back_is_counted():
@@ -160,8 +161,10 @@ def test_one_key_of_a_file_whose_steps_go_back_is_counted():
         order = np.r_[96:192, 0:6, np.array(again, int), 6:96]
         columns = {name: column[order] for name, column in labels.items()}
         paid = rewards[order] + (np.arange(len(order)) == 102)
-        found = judged(made(paid, columns, step[order]), "grpo")
-        assert [(f.code, f.count) for f in found.faults] == [("repeated_keys", 1)] * len(again)
+        diagnosis = judged(made(paid, columns, step[order]), "grpo")
+        assert [(f.code, f.count) for f in diagnosis.log_faults] == [("repeated_keys", 1)] * len(
+            again
+        )
 
 
 @pytest.mark.parametrize("scheme", ["grpo", "mappo_pooled"])
@@ -171,17 +174,17 @@ def test_what_credit_takes_for_another_reward_the_diagnosis_does(scheme, apart, 
     step, rollout, again = cube(5, 16, 2)
     labels = {"rollout": rollout, "turn": 0 * again, "agent": np.full(160, 7)}
     rewards = (rollout % 2) * (1 + apart * again)
-    found = judged(made(rewards, labels, step), scheme)
-    assert [f.code for f in found.faults] == [fault]
+    diagnosis = judged(made(rewards, labels, step), scheme)
+    assert [f.code for f in diagnosis.log_faults] == [fault]
 
 
 def test_a_reward_that_is_only_logged_is_no_reward():
     decisions = log(0)
     both = np.c_[np.full(len(decisions), np.nan), decisions.rewards[:, 0]]
     both = Decisions(both, ("paid", "logged"), decisions.labels, decisions.step)
-    found = judged(both, Scheme(weights=(1.0, 0.0)))
-    assert [(f.code, f.count) for f in found.faults] == [("all_missing", len(decisions))]
-    assert found.verdict == "cannot tell"
+    diagnosis = judged(both, Scheme(weights=(1.0, 0.0)))
+    assert [(f.code, f.count) for f in diagnosis.log_faults] == [("all_missing", len(decisions))]
+    assert diagnosis.decoupling.verdict == "cannot tell"
 
 
 def test_turns_without_a_column_are_turns():
@@ -197,9 +200,9 @@ def test_rows_that_are_logged_twice(with_turn):
     if with_turn:
         labels["turn"] = np.zeros(len(decisions) * 2, int)
     doubled = made(np.repeat(decisions.rewards[:, 0], 2), labels, np.repeat(decisions.step, 2))
-    found = judged(doubled)
-    assert [(f.code, f.count) for f in found.faults] == [("logged_twice", 1280)]
-    assert found.verdict == "no-op"  # copies change no z-score
+    diagnosis = judged(doubled)
+    assert [(f.code, f.count) for f in diagnosis.log_faults] == [("logged_twice", 1280)]
+    assert diagnosis.decoupling.verdict == "no-op"  # copies change no z-score
 
 
 def test_a_file_that_was_written_twice():
@@ -208,7 +211,7 @@ def test_a_file_that_was_written_twice():
     for step in (np.r_[decisions.step, decisions.step], None):
         names = labels if step is not None else {**labels, "prompt": np.tile(decisions.step, 2)}
         doubled = made(np.tile(decisions.rewards[:, 0], 2), names, step)
-        assert [(f.code, f.count) for f in judged(doubled).faults] == [("logged_twice", 1280)]
+        assert [(f.code, f.count) for f in judged(doubled).log_faults] == [("logged_twice", 1280)]
 
 
 @pytest.mark.parametrize("actions", ["none", "copied", "chosen"])
@@ -226,7 +229,7 @@ def test_rows_that_are_logged_twice_in_a_shuffled_file(actions):
     action = None if twice is None else twice[order]
     shuffled = made(decisions.rewards[rows, 0], labels, decisions.step[rows], action)
     wanted = [] if actions == "chosen" else [("logged_twice", 1280)]
-    assert [(f.code, f.count) for f in judged(shuffled).faults] == wanted
+    assert [(f.code, f.count) for f in judged(shuffled).log_faults] == wanted
 
 
 @pytest.mark.parametrize("by", ["rollout", "turn"])
@@ -246,11 +249,11 @@ def test_two_turns_in_the_order_of_the_file_are_not_logged_twice(by):
 @pytest.mark.parametrize(("rollouts", "few"), [(FEWEST - 1, True), (FEWEST, False)])
 def test_too_few_rollouts_ask_for_more_in_numbers(rollouts, few):
     labels = {"rollout": np.arange(rollouts), "agent": np.array(["a"] * rollouts)}
-    found = judged(made(np.random.default_rng(0).normal(size=rollouts), labels))
-    assert [f.code for f in found.faults] == (["too_few"] if few else [])
+    diagnosis = judged(made(np.random.default_rng(0).normal(size=rollouts), labels))
+    assert [f.code for f in diagnosis.log_faults] == (["too_few"] if few else [])
     if few:
-        assert found.verdict == "cannot tell"
-        assert found.why == (
+        assert diagnosis.decoupling.verdict == "cannot tell"
+        assert diagnosis.why == (
             "The log has 29 rollouts with a reward; a verdict needs at least 30. Collect 1 more, "
             "best with 4 or more rollouts a prompt."
         )
@@ -261,10 +264,13 @@ def test_four_rows_and_two_rows_give_no_verdict():
     two = made([1, 0], {"prompt": [0, 0], "rollout": [0, 0], "agent": ["a", "b"]})
     for decisions, count in ((four, 2), (two, 1)):
         for scheme in ("mappo_pooled", "grpo"):
-            found = judged(decisions, scheme)
-            assert (found.faults[0].code, found.faults[0].count) == ("too_few", count)
-            assert (found.verdict, found.recommended) == ("cannot tell", None)
-            assert not found.causes.any()
+            diagnosis = judged(decisions, scheme)
+            assert (diagnosis.log_faults[0].code, diagnosis.log_faults[0].count) == (
+                "too_few",
+                count,
+            )
+            assert (diagnosis.decoupling.verdict, diagnosis.recommended) == ("cannot tell", None)
+            assert not any(causes(diagnosis))
 
 
 def test_few_long_rollouts_with_a_reward_a_row_are_many_samples():
@@ -280,10 +286,10 @@ def test_prompts_with_one_rollout_each():
     singles = log(0, rollouts=1)
     (fault,) = log_faults(Log.of(singles), Scheme())
     assert (fault.code, fault.count) == ("groups_of_one", 80)
-    found = judged(singles, "grpo")
-    assert found.verdict == "no-op"
-    assert (found.numbers.dead_rate == 1).all()
-    assert found.recommended == "mappo_pooled"
+    diagnosis = judged(singles, "grpo")
+    assert diagnosis.decoupling.verdict == "no-op"
+    assert (numbers(diagnosis, "dead_rate") == 1).all()
+    assert diagnosis.recommended == "mappo_pooled"
     assert judged(singles).recommended is None
 
 
@@ -322,12 +328,12 @@ def test_an_agent_whose_actions_are_not_logged_is_not_called_lazy(empty):
     rewards = np.repeat((rng.random(320) < 0.5).astype(float), 2)
     action = np.where(agent == 0, rewards, 1.0).astype(object)
     labels = {"prompt": prompt, "rollout": rollout, "agent": agent}
-    lazy = judged(made(rewards, labels, step, action)).to_json()["agents"]
-    assert (lazy["0"]["cause"], lazy["1"]["cause"]) == (None, "LAZY")
+    lazy = judged(made(rewards, labels, step, action))
+    assert causes(lazy) == ["", "LAZY"]
     action[agent == 1] = empty
-    silent = judged(made(rewards, labels, step, action)).to_json()["agents"]
-    assert (silent["0"]["cause"], silent["1"]["cause"]) == (None, None)
-    assert silent["1"]["entropy"] is None
+    silent = judged(made(rewards, labels, step, action))
+    assert causes(silent) == ["", ""]
+    assert silent.agents["1"].entropy is None
 
 
 def paid_at_the_end(steps=20, rollouts=16, turns=30, seed=0, agents="ab", noise=0.0):
@@ -342,12 +348,12 @@ def paid_at_the_end(steps=20, rollouts=16, turns=30, seed=0, agents="ab", noise=
 
 @pytest.mark.parametrize("scheme", ["mappo_pooled", "grpo", "happo_per_agent", "spiral_rae"])
 def test_a_sparse_reward_at_the_end_is_the_return_and_no_cause(scheme):
-    found = judged(paid_at_the_end(), scheme)
-    assert [f.code for f in found.faults] == ["last_row"]
-    assert found.conditions == ()
-    assert not found.causes.any()
-    assert found.recommended is None
-    assert found.numbers.mean == pytest.approx([0.5, 0.5], abs=0.1)
+    diagnosis = judged(paid_at_the_end(), scheme)
+    assert [f.code for f in diagnosis.log_faults] == ["last_row"]
+    assert diagnosis.decoupling.conditions == []
+    assert not any(causes(diagnosis))
+    assert diagnosis.recommended is None
+    assert numbers(diagnosis, "mean") == pytest.approx([0.5, 0.5], abs=0.1)
 
 
 def test_a_reward_on_every_row_is_no_pay_at_the_end():
@@ -365,11 +371,11 @@ def test_episodes_of_uneven_length_that_are_paid_last_have_no_conditions():
     agent = np.concatenate([np.tile(["a", "b"], n) for n in length])
     decisions = made(rewards, {"prompt": rollout // 8 % 8, "rollout": rollout, "agent": agent},
                      rollout // 64)  # fmt: skip
-    found = judged(decisions, "grpo")
-    assert [f.code for f in found.faults] == ["last_row"]
-    assert set(found.conditions) <= {"C2"}  # lengths do go with the return here
-    assert "C3" not in found.conditions
-    assert not found.causes.any()
+    diagnosis = judged(decisions, "grpo")
+    assert [f.code for f in diagnosis.log_faults] == ["last_row"]
+    assert set(diagnosis.decoupling.conditions) <= {"C2"}  # lengths do go with the return here
+    assert "C3" not in diagnosis.decoupling.conditions
+    assert not any(causes(diagnosis))
 
 
 def test_every_fatal_code_leaves_nothing_to_tell():
@@ -383,5 +389,5 @@ def test_a_large_log_in_which_few_rewards_are_there(known, verdict):
     shared = np.repeat((np.random.default_rng(0).random(len(step) // 2) < 0.4).astype(float), 2)
     shared[: len(step) - known] = np.nan
     labels = {"prompt": prompt, "rollout": rollout, "agent": agent}
-    found = judged(made(shared, labels, step), "grpo")
-    assert (found.verdict, found.recommended) == (verdict, None)
+    diagnosis = judged(made(shared, labels, step), "grpo")
+    assert (diagnosis.decoupling.verdict, diagnosis.recommended) == (verdict, None)

@@ -8,45 +8,51 @@ import pytest
 
 from counterpoint.diagnose import diagnose
 from counterpoint.readers import example_log, read_decisions
+from counterpoint.results import encode
 
 LOGS = Path(__file__).parent.parent / "data" / "lewis_smollm2"
 
 
 def document(name, scheme):
-    found = diagnose(read_decisions(LOGS / f"{name}.jsonl"), scheme, rng=np.random.default_rng(0))
-    return json.loads(json.dumps(found.to_json(), allow_nan=False))
+    diagnosis = diagnose(
+        read_decisions(LOGS / f"{name}.jsonl"), scheme, rng=np.random.default_rng(0)
+    )
+    return json.loads(encode(diagnosis))
 
 
 @pytest.mark.parametrize("name", ["collapsed_pooled", "learned_per_agent"])
 def test_own_reward_terms_under_pooled_statistics(name):
-    found = document(name, "mappo_pooled")
-    assert found["decoupling"]["verdict"] == "matters"
-    assert found["decoupling"]["conditions"] == ["C3"]
-    assert [found["agents"][a]["cause"] for a in ("speaker", "listener")] == ["OFFSET", "OFFSET"]
-    assert found["recommended"] == "agent_wise"
-    kept = {name: g["signal_kept"]["listener"] for name, g in found["groupings"].items()}
+    diagnosis = document(name, "mappo_pooled")
+    assert diagnosis["decoupling"]["verdict"] == "matters"
+    assert diagnosis["decoupling"]["conditions"] == ["C3"]
+    assert [diagnosis["agents"][a]["cause"] for a in ("speaker", "listener")] == [
+        "OFFSET",
+        "OFFSET",
+    ]
+    assert diagnosis["recommended"] == "agent_wise"
+    kept = {name: g["signal_kept"]["listener"] for name, g in diagnosis["groupings"].items()}
     assert kept["pooled"] < 0.03 < 0.4 < kept["by agent"] < 0.7 < kept["by prompt and agent"]
     # The speaker's 5 extra points push all its samples up and all the listener's down.
-    assert found["agents"]["speaker"]["net_mass"] > 0.9
-    assert found["agents"]["listener"]["net_mass"] < -0.9
-    assert found["agents"]["speaker"]["norm_inflation"] == pytest.approx(1)
+    assert diagnosis["agents"]["speaker"]["net_mass"] > 0.9
+    assert diagnosis["agents"]["listener"]["net_mass"] < -0.9
+    assert diagnosis["agents"]["speaker"]["norm_inflation"] == pytest.approx(1)
 
 
 def test_the_same_log_under_statistics_of_its_own_has_no_cause():
-    found = document("learned_per_agent", "happo_per_agent")
-    assert [agent["cause"] for agent in found["agents"].values()] == [None, None]
-    assert found["recommended"] is None
-    assert found["agents"]["listener"]["inflation"] == pytest.approx(1)
+    diagnosis = document("learned_per_agent", "happo_per_agent")
+    assert [agent["cause"] for agent in diagnosis["agents"].values()] == [None, None]
+    assert diagnosis["recommended"] is None
+    assert diagnosis["agents"]["listener"]["inflation"] == pytest.approx(1)
 
 
 def test_one_reward_for_everybody_is_a_no_op():
-    found = document("same_reward", "mappo_pooled")
-    assert found["decoupling"]["verdict"] == "no-op"
-    assert found["decoupling"]["conditions"] == []
-    assert found["decoupling"]["max_difference"] < 1e-12
-    assert [agent["cause"] for agent in found["agents"].values()] == [None, None]
-    assert found["recommended"] is None
-    assert set(found["decoupling"]["not_readable"]) == {"C4", "C7"}
+    diagnosis = document("same_reward", "mappo_pooled")
+    assert diagnosis["decoupling"]["verdict"] == "no-op"
+    assert diagnosis["decoupling"]["conditions"] == []
+    assert diagnosis["decoupling"]["max_difference"] < 1e-12
+    assert [agent["cause"] for agent in diagnosis["agents"].values()] == [None, None]
+    assert diagnosis["recommended"] is None
+    assert set(diagnosis["decoupling"]["not_readable"]) == {"C4", "C7"}
 
 
 def test_inflation_is_the_average_over_updates_by_hand():
@@ -58,13 +64,13 @@ def test_inflation_is_the_average_over_updates_by_hand():
         own = rewards[here & (agent == "speaker")]
         if own.std() > 0:
             by_hand.append(1 + (own.mean() - rewards[here].mean()) ** 2 / own.var())
-    found = document("collapsed_pooled", "mappo_pooled")
-    assert found["agents"]["speaker"]["inflation"] == pytest.approx(np.mean(by_hand))
-    assert len(found["timeline"]["step"]) == 20
+    diagnosis = document("collapsed_pooled", "mappo_pooled")
+    assert diagnosis["agents"]["speaker"]["inflation"] == pytest.approx(np.mean(by_hand))
+    assert len(diagnosis["timeline"]["step"]) == 20
     # In the last three updates all rewards of a prompt are equal: the offset is all that is left.
-    causes = found["timeline"]["agents"]["listener"]["cause"]
+    causes = diagnosis["timeline"]["agents"]["listener"]["cause"]
     assert causes == ["OFFSET"] * 17 + ["DEAD"] * 3
-    last = decisions.step >= found["timeline"]["step"][-3]
+    last = decisions.step >= diagnosis["timeline"]["step"][-3]
     for prompt in np.unique(decisions.labels["prompt"]):
         here = last & (agent == "listener") & (decisions.labels["prompt"] == prompt)
         assert all(

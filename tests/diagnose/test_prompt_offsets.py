@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from planted import EXAMPLES
+from planted import EXAMPLES, by_agent, causes, numbers
 
 from counterpoint.credit import catalogue
-from counterpoint.diagnose import CAUSES, diagnose
+from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.recommend import changed
 from counterpoint.records import Decisions
 
@@ -38,24 +38,24 @@ def flat(won):
 @pytest.mark.parametrize("scheme", POOLED)
 def test_offsets_of_prompts_hide_one_shared_reward_and_grpo_finds_it(scheme):
     decisions, dead = shared(0.3, 100.0)
-    found = judged(decisions, scheme)
-    assert found.recommended == "grpo"
-    assert (found.now.kept < 1e-4).all()
-    assert found.advice.kept == pytest.approx([1.0] * 3)
+    diagnosis = judged(decisions, scheme)
+    assert diagnosis.recommended == "grpo"
+    assert (numbers(diagnosis, "signal_kept") < 1e-4).all()
+    assert by_agent(diagnosis.recommendation.signal_kept) == pytest.approx([1.0] * 3)
     # 6 of 40 groups have equal rewards: they are dead under both, whatever numbers pooling gives.
     assert dead == pytest.approx(0.15)
-    assert found.numbers.dead_rate == pytest.approx([dead] * 3)
-    assert found.advice.dead == pytest.approx([dead] * 3)
+    assert numbers(diagnosis, "dead_rate") == pytest.approx([dead] * 3)
+    assert by_agent(diagnosis.recommendation.dead_rate) == pytest.approx([dead] * 3)
     assert judged(decisions, "grpo").recommended is None
 
 
 @pytest.mark.parametrize("scheme", POOLED)
 def test_without_offsets_the_clean_twin_keeps_its_scheme(scheme):
     decisions, dead = shared(0.3, 0.0)
-    found = judged(decisions, scheme)
-    assert found.recommended is None
-    assert (found.now.kept > 0.75).all()
-    assert found.numbers.dead_rate == pytest.approx([dead] * 3)
+    diagnosis = judged(decisions, scheme)
+    assert diagnosis.recommended is None
+    assert (numbers(diagnosis, "signal_kept") > 0.75).all()
+    assert numbers(diagnosis, "dead_rate") == pytest.approx([dead] * 3)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -70,14 +70,15 @@ def test_whatever_the_success_rate_advice_brings_the_signal_back(
 ):
     decisions, dead = shared(success, 100.0, seed, steps=30, prompts=prompts, group=group)
     assume(dead < 1.0)
-    found = judged(decisions, scheme)
-    assert found.numbers.dead_rate == pytest.approx([dead] * 3)
+    diagnosis = judged(decisions, scheme)
+    assert numbers(diagnosis, "dead_rate") == pytest.approx([dead] * 3)
     if 30 * prompts * group < 64:  # fewer rollouts are too few for advice without a cause
         return
-    assert found.recommended is not None
-    assert (found.advice.kept >= 0.99).all()
-    assert found.advice.dead == pytest.approx(found.now.dead)
-    assert judged(decisions, found.recommended).recommended is None
+    assert diagnosis.recommended is not None
+    assert (by_agent(diagnosis.recommendation.signal_kept) >= 0.99).all()
+    dead_then = by_agent(diagnosis.recommendation.dead_rate)
+    assert dead_then == pytest.approx(numbers(diagnosis, "dead_rate"))
+    assert judged(decisions, diagnosis.recommended).recommended is None
 
 
 def test_dead_groups_are_named_under_pooled_statistics_too():
@@ -85,13 +86,13 @@ def test_dead_groups_are_named_under_pooled_statistics_too():
     decisions, dead = shared(0.02, 100.0, steps=60)
     assert dead > 0.8
     for scheme in ("mappo_pooled", "grpo"):
-        found = judged(decisions, scheme)
-        assert {CAUSES[c] for c in found.causes} == {"DEAD"}
-        assert found.numbers.stuck_rate == pytest.approx([dead] * 3)
+        diagnosis = judged(decisions, scheme)
+        assert set(causes(diagnosis)) == {"DEAD"}
+        assert numbers(diagnosis, "stuck_rate") == pytest.approx([dead] * 3)
     solved, dead = shared(0.98, 0.0, steps=60)  # the twin: nothing is left to learn
     assert dead > 0.8
     for scheme in ("mappo_pooled", "grpo"):
-        assert {CAUSES[c] for c in judged(solved, scheme).causes} == {""}
+        assert set(causes(judged(solved, scheme))) == {""}
 
 
 def test_own_rewards_of_one_task_in_many_prompts_are_not_dead_where_they_are_pooled():
@@ -102,20 +103,22 @@ def test_own_rewards_of_one_task_in_many_prompts_are_not_dead_where_they_are_poo
     labels = {"prompt": prompt, "rollout": rollout, "agent": agent}
     decisions = Decisions(rare[:, None], ("reward",), labels, step)
     apart = Decisions((rare + 100.0 * prompt)[:, None], ("reward",), labels, step)
-    one_task, many = (judged(d, "happo_per_agent").numbers.dead_rate for d in (decisions, apart))
+    one_task, many = (
+        numbers(judged(d, "happo_per_agent"), "dead_rate") for d in (decisions, apart)
+    )
     assert (one_task < 0.3).all()
     assert (many > 0.8).all()
 
 
 def test_a_no_op_beside_advice_says_what_changes_nothing_and_what_does():
     decisions, _ = shared(0.3, 100.0)
-    found = judged(decisions, "mappo_pooled")
-    assert found.verdict == "no-op"
-    assert found.why.startswith(
+    diagnosis = judged(decisions, "mappo_pooled")
+    assert diagnosis.decoupling.verdict == "no-op"
+    assert diagnosis.why.startswith(
         "Splitting statistics by agent alone changes nothing here; splitting by prompt does."
     )
-    assert "Use grpo: it keeps 1.00" in found.why
-    assert found.to_json()["recommendation"]["change"] == "splitting by prompt"
+    assert "Use grpo: it keeps 1.00" in diagnosis.why
+    assert diagnosis.recommendation.change == "splitting by prompt"
     clean, _ = shared(0.3, 0.0)
     assert judged(clean, "mappo_pooled").why.startswith("Decoupling is a no-op: ")
 

@@ -56,22 +56,33 @@ PAYLOADS = (
     "\x00\x08<scr\x00ipt>\u202ealert(1)\u2028\ud800</scr\x00ipt>",
 )
 
-NAMED = {"schemes", "agents", "differences", "config", "not_readable", "world", "training", "said"}
+NAMED = {
+    *("schemes", "agents", "differences", "config", "not_readable", "groupings", "world"),
+    *("training", "said"),
+}
 """Mappings whose keys are names that somebody chose."""
 
 
-def hostile(value: Any, payload: str, parent: str = "") -> Any:
+FIXED = {("", "schema"), ("decoupling", "verdict")}
+"""Parent and key of strings that can have no other values: others are refused."""
+
+
+def hostile(document: dict[str, Any], payload: str) -> dict[str, Any]:
     """The document with the payload before every string, and before every chosen key."""
+    changed: dict[str, Any] = _hostile(document, payload, {*document.get("agents", ())}, "")
+    return changed
+
+
+def _hostile(value: Any, payload: str, agents: set[str], parent: str) -> Any:
     if isinstance(value, str):
         return payload + value
     if isinstance(value, list):
-        return [hostile(item, payload, parent) for item in value]
+        return [_hostile(item, payload, agents, parent) for item in value]
     if isinstance(value, dict):
-        chosen = parent in NAMED
         return {
-            payload + key if chosen else key: item
-            if key == "schema" and not parent
-            else hostile(item, payload, key)
+            payload + key if parent in NAMED or key in agents else key: item
+            if (parent, key) in FIXED
+            else _hostile(item, payload, agents, key)
             for key, item in value.items()
         }
     return value

@@ -184,7 +184,9 @@ def diagnosis(updates: int = 60) -> dict[str, Any]:
         agents[name] = {
             "signal_kept": kept[name], "norm_inflation": norm, "inflation": inflated,
             "signal_share": share, "dead_rate": dead, "net_mass": net, "participation": 1.0,
-            "resolution": 0.25, "mean": 0.5 + net, "deviation": 0.08, "cause": cause,
+            "resolution": 0.25, "decisions": 1920.0, "mean": 0.5 + net, "deviation": 0.08,
+            "scale_ratio": 1.0, "spike_rate": 0.0, "influence": None, "entropy": None,
+            "cause": cause,
             "remedy": "Subtract a mean of its own.",
             "evidence": f"inflation {inflated:g} over {updates} updates, threshold 4",
         }  # fmt: skip

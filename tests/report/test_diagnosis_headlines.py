@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from report_samples import diagnosis
 
-from counterpoint.diagnose.log import FATAL
-from counterpoint.report.pages.diagnosis.result import read_diagnosis
 from counterpoint.report.pages.diagnosis.verdict import diagnosis_verdict
 from counterpoint.report.pages.verdicts import Fact, Verdict
-from counterpoint.report.toolkit.document import open_document
+from counterpoint.results import DiagnosisResult, read_result
+from counterpoint.results.diagnosis import FATAL
 
 
 def diagnosed(**parts: Any) -> Verdict:
-    return diagnosis_verdict(read_diagnosis(open_document({**diagnosis(4), **parts})))
+    result = read_result({**diagnosis(4), **parts})
+    assert isinstance(result, DiagnosisResult)
+    return diagnosis_verdict(result)
 
 
 def with_causes(*causes: str | None, **measures: float | None) -> dict[str, Any]:
@@ -137,8 +138,12 @@ def test_a_healthy_log_keeps_its_scheme() -> None:
             "no-op": decoupled("no-op"),
         }[name]
         assert diagnosed(decoupling=parts, **healthy).sentence == said
-    one = {"describer": healthy["agents"]["describer"]}
-    assert diagnosed(**{**healthy, "agents": one}).sentence == (
+    timeline = diagnosis(4)["timeline"]
+    one = {
+        "agents": {"describer": agents["describer"]}, "groupings": {}, "best_grouping": None,
+        "timeline": {**timeline, "agents": {"describer": timeline["agents"]["describer"]}},
+    }  # fmt: skip
+    assert diagnosed(**{**healthy, **one}).sentence == (
         "The agent loses no signal to its statistics; keep mappo_pooled."
     )
 

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+import json
 
 import pytest
 from report_samples import comparison, diagnosis
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from counterpoint.cli.output import print_result
 from counterpoint.errors import UnknownNameError
-from counterpoint.report import comparison_table, diagnosis_table
+from counterpoint.report import comparison_table
+from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.results import DiagnosisResult, read_result
 
 
-def printed(table: RenderableType, width: int = 80) -> str:
+def printed(*parts: RenderableType, width: int = 80) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None).print(table)
+    Console(file=out, width=width, color_system=None).print(*parts, sep="\n")
     return out.getvalue()
+
+
+def diagnosed(updates: int, *names: str) -> DiagnosisResult:
+    """The sample of a diagnosis, with other names of its two agents."""
+    text = json.dumps(diagnosis(updates))
+    for old, new in zip(("describer", "guesser"), names, strict=False):
+        text = text.replace(json.dumps(old), json.dumps(new))
+    result = read_result(json.loads(text))
+    assert isinstance(result, DiagnosisResult)
+    return result
 
 
 def test_a_comparison_fits_and_shows_its_numbers() -> None:
@@ -43,23 +57,29 @@ def test_weighted_return_and_control_stand_under_the_verdict() -> None:
 
 
 def test_a_diagnosis_fits_and_shows_its_numbers() -> None:
-    said = printed(diagnosis_table(diagnosis(20)))
-    assert max(map(len, said.splitlines())) <= 80
-    row = next(line for line in said.splitlines() if "guesser   " in line)
-    assert row.split() == ["guesser", "0.0100", "214", "0.00470", "0.310", "0.420", "OFFSET"]
-    assert "C3 yes (q < 0.001)" in said
-    assert "C4 not" in said
-    assert "OFFSET: Subtract a mean of its own." in said
+    text = printed(*diagnosis_parts(diagnosed(20)))
+    assert max(map(len, text.splitlines())) <= 80
+    row = next(line for line in text.splitlines() if "guesser   " in line)
+    assert row.split() == ["guesser", "OFFSET", "0.0100", "214", "0.00470", "0.310", "0.420"]
+    assert "C3 yes (q < 0.001)" in text
+    assert "C4 not" in text
+    assert "OFFSET: Subtract a mean of its own." in text
 
 
-def test_names_are_neither_markup_nor_escapes() -> None:
-    document: dict[str, Any] = diagnosis(4)
-    document["agents"] = {"[red]x[/red]": {}, "\x1b[31mred": {}, "報酬" * 30: {}}
-    said = printed(diagnosis_table(document))
-    assert "[red]x[/red]" in said
-    assert "\\x1b[31mred" in said
-    assert "\x1b" not in said
-    assert "…" in said
+def test_names_are_neither_markup_nor_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    print_result(*diagnosis_parts(diagnosed(4, "[red]x[/red]", "\x1b[31mred")))
+    text = capsys.readouterr().out
+    assert "[red]x[/red]" in text
+    assert "␛[31mred" in text
+    assert "\x1b" not in text
+
+
+def test_a_long_name_is_folded_and_never_cut() -> None:
+    text = printed(*diagnosis_parts(diagnosed(4, "報酬" * 30)))
+    assert max(map(cell_len, text.splitlines())) <= 80
+    table = text[text.index("Agent") : text.index("Conditions:")]
+    assert table.count("報") == table.count("酬") == 30
+    assert "…" not in text
 
 
 def test_absent_parts_are_dashes() -> None:
@@ -69,8 +89,6 @@ def test_absent_parts_are_dashes() -> None:
     assert "not run for this comparison" in said
 
 
-def test_each_table_takes_its_own_schema_only() -> None:
+def test_the_table_takes_its_own_schema_only() -> None:
     with pytest.raises(UnknownNameError):
         comparison_table(diagnosis(4))
-    with pytest.raises(UnknownNameError):
-        diagnosis_table(comparison(2, 4))

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from report_samples import audited, comparison, diagnosis, topologies, training
+from report_samples import audited, comparison, topologies, training
 
 from counterpoint.cli.main import main
 from counterpoint.errors import CounterpointError, LogError
@@ -112,8 +112,8 @@ def test_each_value_of_another_type_gives_a_page_or_one_line(data: st.DataObject
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_the_same_of_comparisons_diagnoses_and_trainings(data: st.DataObject) -> None:
-    made = {"comparison": comparison(6, 3), "diagnosis": diagnosis(3), "training": training(4)}
+def test_the_same_of_comparisons_and_trainings(data: st.DataObject) -> None:
+    made = {"comparison": comparison(6, 3), "training": training(4)}
     document = made[data.draw(st.sampled_from(sorted(made)))]
     at = data.draw(st.sampled_from([p for p in places(document) if p[0] != "schema"]))
     if data.draw(st.booleans()):

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from rich.rule import Rule
 
-from counterpoint.cli.diagnose import diagnosis_document
+from counterpoint.cli.diagnose import diagnosis_of
 from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.comparison import Plan, compare
 from counterpoint.readers import example_log
-from counterpoint.report import comparison_table, diagnosis_table
+from counterpoint.report import comparison_table
+from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.results import document_of
 from counterpoint.runs.executor import require_executor
 
 
@@ -42,16 +44,17 @@ class Demo:
         prepare(self.out)
         with progress("comparing on regions") as report:
             comparison = compare(plan, workers=self.workers, on_progress=report)
-        diagnosis = diagnosis_document(example_log(), "mappo_pooled")
-        pages = save(comparison, self.out / "regions"), save(diagnosis, self.out / "example-log")
+        diagnosis = diagnosis_of(example_log(), "mappo_pooled")
+        document = document_of(diagnosis)
+        pages = save(comparison, self.out / "regions"), save(document, self.out / "example-log")
         if self.json:
-            print_json({"comparison": comparison, "diagnosis": diagnosis})
+            print_json({"comparison": comparison, "diagnosis": document})
         else:
             print_result(
                 Rule("1. A team of four in two regions", align="left"),
                 comparison_table(comparison),
                 Rule("2. The reward log of two language models", align="left"),
-                diagnosis_table(diagnosis),
+                *diagnosis_parts(diagnosis),
             )
         for page in pages:
             say(f"report: {page}")

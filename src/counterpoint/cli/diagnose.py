@@ -5,19 +5,19 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import tyro
+from msgspec.structs import replace
 
-from counterpoint import __version__
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result
-from counterpoint.cli.results import save
+from counterpoint.cli.results import finish
 from counterpoint.diagnose import diagnose
 from counterpoint.readers import LogNotice, LogWarning, read_decisions
 from counterpoint.readers.names import parse_columns
-from counterpoint.report import diagnosis_table
+from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.results import DiagnosisResult
 
 
 @dataclass(frozen=True)
@@ -56,26 +56,19 @@ class Diagnose:
 
     def run(self) -> int:
         """Read, diagnose, save, print."""
-        document = diagnosis_document(self.file, self.scheme, self.columns)
-        saved = save(document, self.out) if self.out else None
-        if self.json:
-            print_json(document)
-        else:
-            print_result(diagnosis_table(document))
-        if saved:
-            say(f"report: {saved}")
+        result = diagnosis_of(self.file, self.scheme, self.columns)
+        finish(result, diagnosis_parts, self.out, self.json)
         return 0
 
 
-def diagnosis_document(source: str | Path, scheme: str, columns: str = "") -> dict[str, Any]:
-    """The diagnosis of a log, as `--json` prints it."""
+def diagnosis_of(source: str | Path, scheme: str, columns: str = "") -> DiagnosisResult:
+    """Returns the diagnosis of a log; how the log was read goes to standard error."""
     with warnings.catch_warnings(record=True) as met:
         warnings.simplefilter("always", LogWarning)
         decisions = read_decisions(source, parse_columns(columns) if columns else None)
     torn = [str(w.message) for w in met if not issubclass(w.category, LogNotice)]
     for message in (*torn, *decisions.notices):
         say(f"counterpoint: {message}")
-    found = diagnose(decisions, scheme, rng=np.random.default_rng(0)).to_json()
+    result = diagnose(decisions, scheme, rng=np.random.default_rng(0))
     name = "standard input" if source == "-" else Path(source).name
-    config = {"source": name, "scheme": scheme}
-    return {**found, "version": __version__, "source": name, "config": config}
+    return replace(result, source=name, config={"source": name, "scheme": scheme})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from counterpoint.credit import Scheme
@@ -24,8 +25,8 @@ def probe(world: World, scheme: Scheme, *, seed: int = 0) -> dict[str, Any]:
         The `decoupling` mapping of `diagnose`: verdict, conditions, tests, error rate.
     """
     decisions = untrained_log(world, seed=seed)
-    found: dict[str, Any] = diagnose(decisions, scheme, rng=np.random.default_rng(seed)).to_json()
-    decoupling: dict[str, Any] = found["decoupling"]
+    diagnosis = diagnose(decisions, scheme, rng=np.random.default_rng(seed))
+    decoupling: dict[str, Any] = msgspec.to_builtins(diagnosis.decoupling)
     return decoupling
 
 

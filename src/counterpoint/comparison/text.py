@@ -110,10 +110,10 @@ class Language:
         difference = largest_difference(played, pair.schemes)
         same = difference <= ROUNDING
         log = self._log(played)
-        told = diagnose(log, pair.reference, rng=np.random.default_rng(0)).conditions
+        diagnosis = diagnose(log, pair.reference, rng=np.random.default_rng(0))
         return {
             "verdict": "no-op" if same else "matters",
-            "conditions": [] if same else sorted(told),
+            "conditions": [] if same else sorted(diagnosis.decoupling.conditions),
             "max_difference": difference,
         }
 

@@ -108,8 +108,8 @@ def conditions(plan: TrainPlan, scheme: Scheme, played: list[Played]) -> list[st
     if not all(_acts(batch).all() for batch, _ in played):
         log = reward_log(plan, [batch for batch, _ in played])
         if log is not None:
-            told = diagnose(log, scheme, rng=np.random.default_rng(plan.seed)).conditions
-            found |= set(told) & {"C1", "C2", "C5"}
+            diagnosis = diagnose(log, scheme, rng=np.random.default_rng(plan.seed))
+            found |= set(diagnosis.decoupling.conditions) & {"C1", "C2", "C5"}
     return sorted(found)
 
 

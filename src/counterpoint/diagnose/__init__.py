@@ -9,18 +9,18 @@ from counterpoint.credit import scheme_name
 from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
 from counterpoint.diagnose.collapse import collapsed_updates, kept_in_windows
 from counterpoint.diagnose.credit import credit_correlations
-from counterpoint.diagnose.diagnosis import Diagnosis, diagnose
+from counterpoint.diagnose.diagnosis import diagnose
 from counterpoint.diagnose.faults import FEWEST as FEWEST_ROLLOUTS
 from counterpoint.diagnose.gradients import GradientStatistics, gradient_statistics
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
 from counterpoint.diagnose.kept import signal_kept, task_noise
-from counterpoint.diagnose.log import LogFault
+from counterpoint.results.diagnosis import DiagnosisResult, LogFault
 
 __all__ = [
     "CAUSES",
     "FEWEST_ROLLOUTS",
     "REMEDIES",
-    "Diagnosis",
+    "DiagnosisResult",
     "GradientStatistics",
     "LogFault",
     "ThreeNumbers",

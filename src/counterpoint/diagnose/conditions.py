@@ -16,15 +16,17 @@ All p-values of a log go through Benjamini-Hochberg together. Start at `find_con
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from counterpoint.arrays import Floats
 from counterpoint.credit.scheme import Scheme
 from counterpoint.diagnose.association import associations
-from counterpoint.diagnose.log import Ids, Log, dense
+from counterpoint.diagnose.log import Ids, Log, dense, finite
 from counterpoint.diagnose.rollouts import Rollouts, rollouts_of
+from counterpoint.results.diagnosis import ConditionTest
 from counterpoint.stats import benjamini_hochberg
 
 ERROR_RATE = 0.01
@@ -46,30 +48,6 @@ FEWEST_DRAWS, MOST_DRAWS = 999, 4999
 
 MOST_STEPS = 400
 """Steps whose order is tested for drift; the means of more are averaged into as many."""
-
-
-@dataclass(frozen=True)
-class ConditionTest:
-    """One test of one condition for one agent."""
-
-    condition: str
-    """`C1`, `C2`, `C3`, `C5` or `C6`."""
-    agent: str | None = None
-    """The agent, or None where the test is about all of them."""
-    p: float | None = None
-    """Permutation p-value, or None where nothing is left to chance."""
-    q: float | None = None
-    """p among all tests of the log (Benjamini-Hochberg)."""
-    effect: float | None = None
-    """Correlation with the reward (or its square); for C3 the share of rollouts that differ."""
-    detected: bool = False
-    """Whether the condition holds, at the error rate."""
-    level: str = ""
-    """What was shuffled: `rollouts`, `prompts` or `steps`."""
-    about: str = ""
-    """Whether the mean or the spread of the reward showed it more."""
-    label: str = ""
-    """The label, for C5."""
 
 
 def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[ConditionTest]:
@@ -104,10 +82,10 @@ def _settled(r: Rollouts) -> list[ConditionTest]:
     acts = r.count > 0
     often = np.where(acts, r.count, np.nan)
     labelled = [np.where(acts[..., None], share, np.nan) for share in r.shares.values()]
-    asked = {"C1": [acts * 1.0], "C2": [often], "C5": labelled}
+    questions = {"C1": [acts * 1.0], "C2": [often], "C5": labelled}
     return [
-        ConditionTest(condition, effect=0.0)
-        for condition, columns in asked.items()
+        ConditionTest(condition=condition, effect=0.0)
+        for condition, columns in questions.items()
         if columns and not any(_varies(column) for column in columns)
     ]
 
@@ -133,19 +111,20 @@ class _Job:
 def _jobs(log: Log, r: Rollouts) -> list[_Job]:
     """C1 for all agents together; C2 and C5 for each agent, over the rollouts where it acts."""
     agents, acts = log.agents, (r.count > 0).astype(np.float64)
-    first = [(ConditionTest("C1", a), acts[:, [k]]) for k, a in enumerate(agents)]
+    first = [(ConditionTest(condition="C1", agent=a), acts[:, [k]]) for k, a in enumerate(agents)]
     jobs = _levels(first, r.team, r.block, r.step)
     for k, name in enumerate(agents):
         here = acts[:, k] > 0
-        asked = [(ConditionTest("C2", name), r.count[here][:, [k]])]
+        questions = [(ConditionTest(condition="C2", agent=name), r.count[here][:, [k]])]
         for label, share in r.shares.items():
-            asked.append((ConditionTest("C5", name, label=label), share[here, k]))
-        jobs += _levels(asked, r.own[here, k], r.block[here], r.step[here])
+            role = ConditionTest(condition="C5", agent=name, label=label)
+            questions.append((role, share[here, k]))
+        jobs += _levels(questions, r.own[here, k], r.block[here], r.step[here])
     return [job for job in jobs if job.tests]
 
 
 def _levels(
-    asked: list[tuple[ConditionTest, Floats]], reward: Floats, block: Ids, step: Ids
+    questions: list[tuple[ConditionTest, Floats]], reward: Floats, block: Ids, step: Ids
 ) -> list[_Job]:
     """The same questions about rollouts within their prompt, and about prompts in their step."""
     if not len(reward):
@@ -154,22 +133,22 @@ def _levels(
     mean = _block_mean(reward[:, None], ids)
     inside = reward - mean[ids, 0]
     prompts = np.column_stack([mean, _block_mean(reward[:, None] ** 2, ids)])
-    averaged = [(test, _block_mean(feature, ids)) for test, feature in asked]
+    averaged = [(test, _block_mean(feature, ids)) for test, feature in questions]
     return [
-        _job("rollouts", asked, np.column_stack([inside, inside**2]), ids, uneven=False),
+        _job("rollouts", questions, np.column_stack([inside, inside**2]), ids, uneven=False),
         _job("prompts", averaged, prompts, step[first], uneven=bool(np.ptp(np.bincount(ids)))),
     ]
 
 
 def _job(
     level: str,
-    asked: list[tuple[ConditionTest, Floats]],
+    questions: list[tuple[ConditionTest, Floats]],
     scores: Floats,
     strata: Ids,
     *,
     uneven: bool,
 ) -> _Job:
-    kept = [(replace(t, level=level), x) for t, x in asked if _varies_within(x, strata)]
+    kept = [(replace(t, level=level), x) for t, x in questions if _varies_within(x, strata)]
     return _Job([test for test, _ in kept], [x for _, x in kept], scores, strata, uneven)
 
 
@@ -186,10 +165,10 @@ def _block_mean(columns: Floats, ids: Ids) -> Floats:
 
 
 def _run(job: _Job, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
-    found = associations(job.features, job.scores, job.strata, draws, rng, studentized=job.uneven)
+    tested = associations(job.features, job.scores, job.strata, draws, rng, studentized=job.uneven)
     return [
-        replace(test, p=one.p, effect=one.effect, about=("mean", "spread")[one.score])
-        for test, one in zip(job.tests, found, strict=True)
+        replace(test, p=one.p, effect=finite(one.effect), about=("mean", "spread")[one.score])
+        for test, one in zip(job.tests, tested, strict=True)
         if not math.isnan(one.p)
     ]
 
@@ -215,7 +194,8 @@ def find_own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
         size = np.maximum(abs(low), abs(high))
         differs |= np.isfinite(low) & (high - low > SAME * size)
     share = float(differs.mean())
-    return ConditionTest("C3", effect=share, detected=bool(differs.any()), level="rollouts")
+    detected = bool(differs.any())
+    return ConditionTest(condition="C3", effect=share, detected=detected, level="rollouts")
 
 
 def bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> bool:
@@ -235,16 +215,18 @@ def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> 
     present[log.step[ok], log.agent[ok]] = True
     used = present.any(axis=1)
     if (present[used] == present[used][:, :1]).all():
-        return [ConditionTest("C6", effect=0.0)]
+        return [ConditionTest(condition="C6", effect=0.0)]
     if used.sum() < 3:
         return []
     count = np.maximum(np.bincount(log.step[ok], minlength=steps), 1)
     mean = (np.bincount(log.step[ok], weights=rewards[ok], minlength=steps) / count)[used]
     binned = [part.mean() for part in np.array_split(mean, min(len(mean), MOST_STEPS))]
-    found = _drift(np.array(binned), draws, rng)
-    if found is None:
+    drift = _drift(np.array(binned), draws, rng)
+    if drift is None:
         return []
-    return [ConditionTest("C6", p=found[0], effect=found[1], level="steps", about="mean")]
+    p, trend = drift
+    tested = ConditionTest(condition="C6", p=p, effect=finite(trend), level="steps", about="mean")
+    return [tested]
 
 
 def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, float] | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
 from counterpoint.diagnose.agents import AgentNumbers, agent_numbers, dead_rows
@@ -19,7 +17,6 @@ from counterpoint.diagnose.choices import Choices, choices_of
 from counterpoint.diagnose.conditions import (
     ERROR_RATE,
     NOT_READABLE,
-    ConditionTest,
     bears_on,
     find_conditions,
     find_own_terms,
@@ -27,14 +24,21 @@ from counterpoint.diagnose.conditions import (
 from counterpoint.diagnose.faults import log_faults
 from counterpoint.diagnose.judge import NEAR, Judge, Judged, better, sick_agents
 from counterpoint.diagnose.keys import apart
-from counterpoint.diagnose.log import Log, LogFault
+from counterpoint.diagnose.log import Log, finite
 from counterpoint.diagnose.naming import causes_of, evidence_of
 from counterpoint.diagnose.recommend import Findings, changed, reasons
 from counterpoint.diagnose.twins import ROUNDING, largest_difference, logged_advantages
 from counterpoint.records import Decisions
-
-SCHEMA = "counterpoint.diagnosis/1"
-"""Name and version of the document that `Diagnosis.to_json` writes."""
+from counterpoint.results.diagnosis import (
+    AgentDiagnosis,
+    AgentTimeline,
+    Decoupling,
+    DiagnosisResult,
+    Kept,
+    LogFault,
+    Recommendation,
+    Timeline,
+)
 
 BOUND = (
     "signal_kept is an upper bound from rewards alone: how well the agent's advantages carry the "
@@ -47,148 +51,9 @@ FEWEST_SAMPLES = 12
 """Rollouts with a reward below which an agent gets no cause."""
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """What a log of rewards says about a team under one scheme."""
-
-    scheme: str
-    """Name of the scheme under judgement."""
-    rows: int
-    """Decisions in the log."""
-    steps: NDArray[np.int64]
-    """[T] the training updates."""
-    agents: tuple[str, ...]
-    """[A] names."""
-    verdict: str
-    """`matters`, `no-op` or `cannot tell`: whether decoupling by agent can change what this scheme
-    learns."""
-    conditions: tuple[str, ...]
-    """Which of C1, C2, C3, C5, C6 hold in the log."""
-    tests: tuple[ConditionTest, ...]
-    """The evidence for the conditions."""
-    max_difference: float
-    """Largest difference of the advantages with and without own statistics, relative to them."""
-    numbers: AgentNumbers
-    """What the log says of each agent."""
-    choices: Choices
-    """What its actions say, where the log has them."""
-    causes: NDArray[np.int8]
-    """[A] index into `CAUSES`."""
-    timeline_causes: NDArray[np.int8]
-    """[T, A] the same at each step."""
-    faults: tuple[LogFault, ...]
-    """What is wrong with the log, or changes how it is read; the worst first."""
-    now: Judged | None
-    """What the scheme keeps of each agent's signal; None where the log is at fault."""
-    groupings: Mapping[str, Judged]
-    """The same of the four groupings; empty where the log is at fault."""
-    advice: Judged | None
-    """The scheme to use instead, with its numbers on this log; None where none is better."""
-    why: str
-    """Why, in words."""
-
-    @property
-    def recommended(self) -> str | None:
-        """Name of the scheme to use instead; None where none is better, or the log cannot tell."""
-        return None if self.advice is None else self.advice.name
-
-    def to_json(self) -> dict[str, Any]:
-        """The document: plain values, with None for whatever is undefined."""
-        timeline: dict[str, NDArray[Any]] = {
-            **self.numbers.timeline,
-            "cause": self.timeline_causes,
-        }
-        return {
-            "schema": SCHEMA,
-            "scheme": self.scheme,
-            "log_faults": [asdict(fault) for fault in self.faults],
-            "rows": self.rows,
-            "updates": len(self.steps),
-            "decoupling": {
-                "verdict": self.verdict,
-                "conditions": list(self.conditions),
-                "tests": [_plain(asdict(test)) for test in self.tests],
-                "error_rate": ERROR_RATE,
-                "not_readable": dict(NOT_READABLE),
-                "max_difference": self.max_difference,
-            },
-            "agents": {name: self._agent(k) for k, name in enumerate(self.agents)},
-            "timeline": {
-                "step": self.steps.tolist(),
-                "agents": {
-                    name: {key: _series(column[:, k]) for key, column in timeline.items()}
-                    for k, name in enumerate(self.agents)
-                },
-            },
-            "groupings": {name: self._judged(judged) for name, judged in self.groupings.items()},
-            "best_grouping": self.best_grouping,
-            "signal_kept": BOUND,
-            "recommended": self.recommended,
-            "recommendation": self._recommendation(),
-            "why": self.why,
-        }
-
-    @property
-    def best_grouping(self) -> str | None:
-        """The grouping that keeps most of the agents' signal, the coarsest of equal ones."""
-        if not self.groupings:
-            return None
-        top = max(judged.score for judged in self.groupings.values())
-        return next(n for n, judged in self.groupings.items() if judged.score >= top - NEAR)
-
-    def _kept(self) -> Floats:
-        """[A] share of the signal that the scheme keeps; NaN where it is unknown."""
-        return np.full(len(self.agents), np.nan) if self.now is None else self.now.kept
-
-    def _recommendation(self) -> dict[str, Any] | None:
-        """The advice with its numbers, and what it does differently in words."""
-        if self.advice is None or self.now is None:
-            return None
-        change = changed(self.now.scheme, self.advice.scheme)
-        return {**self._judged(self.advice), "change": change}
-
-    def _judged(self, judged: Judged) -> dict[str, Any]:
-        """A scheme's numbers by agent."""
-        columns = {"signal_kept": judged.kept, "dead_rate": judged.dead}
-        return {
-            "scheme": judged.name,
-            **{key: dict(zip(self.agents, _series(c), strict=True)) for key, c in columns.items()},
-        }
-
-    def _agent(self, k: int) -> dict[str, Any]:
-        n, cause = self.numbers, CAUSES[self.causes[k]]
-        columns = {
-            "norm_inflation": n.numbers.norm_inflation[0],
-            "inflation": n.numbers.inflation[0],
-            "signal_share": n.numbers.signal_share[0],
-            "missing_rate": n.missing_rate,
-            "signal_kept": self._kept(),
-            "dead_rate": n.dead_rate,
-            "stuck_rate": n.stuck_rate,
-            "net_mass": n.net_mass,
-            "participation": n.participation,
-            "resolution": n.resolution,
-            "decisions": n.decisions,
-            "mean": n.mean,
-            "deviation": n.deviation,
-            "scale_ratio": n.deviation / np.nanmax(n.deviation, initial=np.finfo(float).tiny),
-            "spike_rate": n.spike_rate,
-            "influence": self.choices.influence,
-            "entropy": self.choices.entropy,
-        }
-        found = _plain({key: float(column[k]) for key, column in columns.items()})
-        evidence = evidence_of(cause, n, self.choices, k)
-        return {
-            **found,
-            "cause": cause or None,
-            "remedy": REMEDIES.get(cause),
-            "evidence": evidence,
-        }
-
-
 def diagnose(
     decisions: Decisions, scheme: str | Scheme = "mappo_pooled", *, rng: np.random.Generator
-) -> Diagnosis:
+) -> DiagnosisResult:
     """Judge a log under a scheme: does decoupling matter, which agents lose their signal, and why.
 
     The log itself comes first: what is wrong with it is listed, and where that makes numbers
@@ -225,7 +90,7 @@ def diagnose(
     values = logged_advantages(log, judged)
     difference = largest_difference(log, judged)
     tests = [] if _is_mixture(faults) else find_conditions(log, judged, rng)
-    conditions = tuple(dict.fromkeys(test.condition for test in tests if test.detected))
+    conditions = list(dict.fromkeys(test.condition for test in tests if test.detected))
     same = difference <= ROUNDING
     bearing = () if same else tuple(c for c in conditions if bears_on(judged, c, tests))
     plain = Scheme(weights=judged.weights)
@@ -243,32 +108,37 @@ def diagnose(
         fixable = np.isin(causes, [CAUSES.index(c) for c in FIXABLE])
         sick = sick_agents(judge, now, fixable)
         advice = better(judge, now, sick, causes == CAUSES.index("DEAD"), bool(bearing))
-    named = {a: CAUSES[c] for a, c in zip(log.agents, causes, strict=True) if c}
+    named = {a: cause for a, cause in zip(log.agents, _named(causes), strict=True) if cause}
     grouped = {} if judge is None else judge.grouped()
-    return Diagnosis(
-        scheme=name,
-        rows=len(decisions),
-        steps=log.steps,
-        agents=log.agents,
-        verdict="cannot tell" if fatal else "matters" if bearing else "no-op",
-        conditions=conditions,
-        tests=tuple(tests),
-        max_difference=difference,
-        numbers=numbers,
-        choices=choices,
-        causes=causes,
-        timeline_causes=over_time,
-        faults=faults,
-        now=now,
-        groupings=grouped,
-        advice=advice,
-        why=reasons(
-            Findings(
-                faults, log.agents, judged, bearing, difference, same, named, now, grouped, advice,
-                numbers.deviation, own_terms, log.n_blocks,
-            )
-        ),
+    why = reasons(
+        Findings(
+            faults, log.agents, judged, bearing, difference, same, named, now, grouped, advice,
+            numbers.deviation, own_terms, log.n_blocks,
+        )
     )  # fmt: skip
+    return DiagnosisResult(
+        version=__version__,
+        scheme=name,
+        log_faults=list(faults),
+        rows=len(decisions),
+        updates=len(log.steps),
+        decoupling=Decoupling(
+            verdict="cannot tell" if fatal else "matters" if bearing else "no-op",
+            conditions=conditions,
+            tests=tests,
+            error_rate=ERROR_RATE,
+            not_readable=dict(NOT_READABLE),
+            max_difference=difference,
+        ),
+        agents=_agents(log.agents, numbers, choices, causes, now),
+        timeline=_timeline(log, numbers, over_time),
+        groupings={grouping: _kept(log.agents, g) for grouping, g in grouped.items()},
+        best_grouping=_best_grouping(grouped),
+        signal_kept=BOUND,
+        recommended=None if advice is None else advice.name,
+        recommendation=_recommendation(log.agents, now, advice),
+        why=why,
+    )
 
 
 FIXABLE = ("DEAD", "DROWNED", "OFFSET", "SPIKY")
@@ -291,16 +161,102 @@ def _known(
     return np.where(samples < FEWEST_SAMPLES, np.int8(0), causes)
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for JSON: None instead of what is not finite."""
+def _agents(
+    names: Sequence[str],
+    n: AgentNumbers,
+    choices: Choices,
+    causes: NDArray[np.int8],
+    now: Judged | None,
+) -> dict[str, AgentDiagnosis]:
+    """Each agent's numbers, its cause, and what to do about it."""
+    kept = np.full(len(names), np.nan) if now is None else now.kept
+    widest = np.nanmax(n.deviation, initial=np.finfo(float).tiny)
     return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in values.items()
+        name: AgentDiagnosis(
+            norm_inflation=_at(n.numbers.norm_inflation[0], k),
+            inflation=_at(n.numbers.inflation[0], k),
+            signal_share=_at(n.numbers.signal_share[0], k),
+            missing_rate=_at(n.missing_rate, k),
+            signal_kept=_at(kept, k),
+            dead_rate=_at(n.dead_rate, k),
+            stuck_rate=_at(n.stuck_rate, k),
+            net_mass=_at(n.net_mass, k),
+            participation=_at(n.participation, k),
+            resolution=_at(n.resolution, k),
+            decisions=float(n.decisions[k]),
+            mean=_at(n.mean, k),
+            deviation=_at(n.deviation, k),
+            scale_ratio=_at(n.deviation / widest, k),
+            spike_rate=_at(n.spike_rate, k),
+            influence=_at(choices.influence, k),
+            entropy=_at(choices.entropy, k),
+            cause=cause or None,
+            remedy=REMEDIES.get(cause),
+            evidence=evidence_of(cause, n, choices, k),
+        )
+        for k, (name, cause) in enumerate(zip(names, _named(causes), strict=True))
     }
 
 
-def _series(column: Floats | NDArray[np.int8]) -> list[Any]:
-    """A column for JSON; causes by name."""
-    if column.dtype == np.int8:
-        return [CAUSES[i] or None for i in column.tolist()]
-    return [value if math.isfinite(value) else None for value in column.tolist()]
+def _timeline(log: Log, numbers: AgentNumbers, causes: NDArray[np.int8]) -> Timeline:
+    """The numbers and causes [T, A] at each step, by agent."""
+    tables = numbers.timeline
+    agents = {
+        name: AgentTimeline(
+            inflation=_series(tables["inflation"][:, k]),
+            signal_share=_series(tables["signal_share"][:, k]),
+            dead_rate=_series(tables["dead_rate"][:, k]),
+            stuck_rate=_series(tables["stuck_rate"][:, k]),
+            net_mass=_series(tables["net_mass"][:, k]),
+            cause=[cause or None for cause in _named(causes[:, k])],
+        )
+        for k, name in enumerate(log.agents)
+    }
+    return Timeline(step=log.steps.tolist(), agents=agents)
+
+
+def _kept(names: Sequence[str], judged: Judged) -> Kept:
+    """A scheme's numbers by agent."""
+    return Kept(
+        scheme=judged.name,
+        signal_kept=dict(zip(names, _series(judged.kept), strict=True)),
+        dead_rate=dict(zip(names, _series(judged.dead), strict=True)),
+    )
+
+
+def _recommendation(
+    names: Sequence[str], now: Judged | None, advice: Judged | None
+) -> Recommendation | None:
+    """The advice with its numbers, and what it does differently in words."""
+    if advice is None or now is None:
+        return None
+    kept = _kept(names, advice)
+    return Recommendation(
+        scheme=kept.scheme,
+        signal_kept=kept.signal_kept,
+        dead_rate=kept.dead_rate,
+        change=changed(now.scheme, advice.scheme),
+    )
+
+
+def _best_grouping(groupings: Mapping[str, Judged]) -> str | None:
+    """The grouping that keeps most of the agents' signal, the coarsest of equal ones."""
+    if not groupings:
+        return None
+    top = max(judged.score for judged in groupings.values())
+    return next(name for name, judged in groupings.items() if judged.score >= top - NEAR)
+
+
+def _named(causes: NDArray[np.int8]) -> list[str]:
+    """The names of causes; an empty one for none."""
+    return [CAUSES[index] for index in causes.tolist()]
+
+
+def _at(column: Floats, k: int) -> float | None:
+    """One value of a column as a plain number; None where it is undefined."""
+    return finite(float(column[k]))
+
+
+def _series(column: Floats) -> list[float | None]:
+    """A column as plain numbers; None where it is undefined."""
+    return [finite(value) for value in column.tolist()]

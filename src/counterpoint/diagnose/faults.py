@@ -30,7 +30,6 @@ from counterpoint.diagnose.keys import repeated_keys
 from counterpoint.diagnose.log import (
     Ids,
     Log,
-    LogFault,
     counted,
     dense,
     distinct,
@@ -38,6 +37,7 @@ from counterpoint.diagnose.log import (
     varies,
 )
 from counterpoint.diagnose.pay import CHANCE
+from counterpoint.results.diagnosis import LogFault
 
 FEWEST = 30
 """Rollouts (or single rewards, where they differ within rollouts) that a verdict needs at least:
@@ -66,7 +66,8 @@ def log_faults(log: Log, scheme: Scheme) -> tuple[LogFault, ...]:
     reward = present_sum(values, _weights(values, weights))
     if read.missing is not None and read.missing.all():
         sentence = f"All {len(reward):,} rewards are missing, so there is nothing to learn from."
-        return (LogFault("all_missing", len(reward), sentence + " Check the reward functions."),)
+        sentence += " Check the reward functions."
+        return (LogFault(code="all_missing", count=len(reward), sentence=sentence),)
     faults = [*repeated_keys(log, read), *_constant(log, values, reward)]
     if not any(fault.fatal for fault in faults):
         faults += _few(log, reward)
@@ -88,14 +89,14 @@ def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
     one_value = not varies(reward, np.zeros_like(log.agent), 1)[0]
     if flat.all() and one_value:
         yield LogFault(
-            "constant", len(reward),
+            code="constant", count=len(reward), sentence=
             f"The reward never varies: all {int(ok.sum()):,} rewards are "
             f"{_number(reward[ok][0])}. No agent can learn from it under any scheme.",
         )  # fmt: skip
         return
     if one_value:
         yield LogFault(
-            "components_cancel", len(reward),
+            code="components_cancel", count=len(reward), sentence=
             f"The components vary, but their sum does not: all {int(ok.sum()):,} sums are "
             f"{_number(reward[ok][0])}. A scheme that sums them first cannot learn from them.",
         )  # fmt: skip
@@ -103,15 +104,15 @@ def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
     unlikely = _surely_constant(log, reward, given)
     for k in np.flatnonzero(flat & unlikely):
         yield LogFault(
-            "agent_constant", int(given[k]),
+            code="agent_constant", count=int(given[k]), sentence=
             f"The reward of {log.agents[k]} never varies, so no scheme can help this agent. Give "
             "it a reward that depends on what it does.",
-            log.agents[k],
+            agent=log.agents[k],
         )  # fmt: skip
     for k in np.flatnonzero(given == 0):
         count = int((log.agent == k).sum())
         sentence = f"All {count:,} rewards of {log.agents[k]} are missing."
-        yield LogFault("agent_missing", count, sentence, log.agents[k])
+        yield LogFault(code="agent_missing", count=count, sentence=sentence, agent=log.agents[k])
 
 
 def _surely_constant(log: Log, reward: Floats, given: Ids) -> NDArray[np.bool_]:
@@ -141,7 +142,7 @@ def _few(log: Log, reward: Floats) -> Iterator[LogFault]:
     if count >= FEWEST:
         return
     yield LogFault(
-        "too_few", count,
+        code="too_few", count=count, sentence=
         f"The log has {counted(count, 'rollout')} with a reward; a verdict needs at least "
         f"{FEWEST}. Collect {FEWEST - count} more, best with 4 or more rollouts a prompt.",
     )  # fmt: skip
@@ -161,7 +162,7 @@ def samples(log: Log, reward: Floats) -> int:
 def _paid_last(log: Log) -> Iterator[LogFault]:
     if log.returns is not None:
         yield LogFault(
-            "last_row", log.n_rollouts,
+            code="last_row", count=log.n_rollouts, sentence=
             f"Only the last row of each episode has the reward, in all {log.n_rollouts:,} "
             "rollouts. Each row counts with the return of its episode, since a mean over the rows "
             "would divide the return by the length.",
@@ -176,7 +177,7 @@ def _singles(log: Log, reward: Floats) -> Iterator[LogFault]:
     singles, filled = int((size == 1).sum()), int((size > 0).sum())
     if 2 * singles > filled:
         yield LogFault(
-            "groups_of_one", singles,
+            code="groups_of_one", count=singles, sentence=
             f"{singles:,} of {filled:,} groups of one prompt and update have a single rollout, and "
             "statistics per prompt give them no advantage. Draw several rollouts a prompt.",
         )  # fmt: skip
@@ -196,7 +197,7 @@ def _one_component(
     top = int(share.argmax())
     if share[top] >= ONE_CARRIES:
         yield LogFault(
-            "one_component", 1,
+            code="one_component", count=1, sentence=
             f"{log.decisions.components[top]} carries {share[top]:.1%} of the variance of "
             f"{len(var)} reward components, so the sum contains almost nothing of the others.",
         )  # fmt: skip

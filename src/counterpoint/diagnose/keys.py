@@ -16,8 +16,9 @@ from counterpoint.credit.identities import conflicting_rows
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.segments import segment_max, segment_min
-from counterpoint.diagnose.log import Ids, Log, LogFault, counted, distinct, occurrence
+from counterpoint.diagnose.log import Ids, Log, counted, distinct, occurrence
 from counterpoint.records import Decisions
+from counterpoint.results.diagnosis import LogFault
 
 MOST_PASSES = 10
 """A log in which steps go back more often than this was shuffled: its order means nothing."""
@@ -38,18 +39,19 @@ def repeated_keys(log: Log, read: Rewards) -> Iterator[LogFault]:
     labelled = "turn" in log.decisions.labels
     if where is not None and differing and crossing:
         yield LogFault(
-            "two_runs", crossing,
+            code="two_runs", count=crossing, sentence=
             f"{counted(crossing, 'key')} (step, prompt, rollout, agent) {_occur(crossing)} twice "
             f"or more, again after the steps went back. The log holds {int(where.max()) + 1} runs, "
             "or one run that was resumed from an earlier step. Diagnose each run separately.",
         )  # fmt: skip
     elif differing and (labelled or not _contiguous(log)):
-        yield LogFault("repeated_keys", differing, _merged(log, differing, labelled))
+        sentence = _merged(log, differing, labelled)
+        yield LogFault(code="repeated_keys", count=differing, sentence=sentence)
     elif not differing and (labelled or crossing):
         keys = len(distinct(key[again]))
-        yield LogFault("logged_twice", keys, _twice(keys))
+        yield LogFault(code="logged_twice", count=keys, sentence=_twice(keys))
     elif copies := _copies(log, key):
-        yield LogFault("logged_twice", copies, _twice(copies))
+        yield LogFault(code="logged_twice", count=copies, sentence=_twice(copies))
 
 
 def _merged(log: Log, keys: int, labelled: bool) -> str:

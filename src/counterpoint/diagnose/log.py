@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,27 +184,9 @@ def _ids(labels: Labels, *by: str) -> tuple[Ids, int]:
     return np.asarray(groups.ids), groups.n
 
 
-FATAL = frozenset({"all_missing", "constant", "two_runs", "repeated_keys", "too_few"})
-"""Faults that make every number of a diagnosis meaningless, or too uncertain for a verdict."""
-
-
-@dataclass(frozen=True)
-class LogFault:
-    """One thing that is wrong with a log, or that changes how it must be read."""
-
-    code: str
-    """One of the codes in the table of `counterpoint.diagnose.faults`."""
-    count: int
-    """Of rows, keys, rollouts, prompts or components, as the sentence says."""
-    sentence: str
-    """What it is and what to do, in words."""
-    agent: str | None = None
-    """The agent that it is about; None where it is about the whole log."""
-
-    @property
-    def fatal(self) -> bool:
-        """Whether no verdict can be given."""
-        return self.code in FATAL
+def finite(value: float) -> float | None:
+    """Returns the number, or None where it is infinite or undefined."""
+    return value if math.isfinite(value) else None
 
 
 def counted(n: int, noun: str) -> str:

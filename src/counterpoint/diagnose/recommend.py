@@ -10,8 +10,8 @@ import numpy as np
 from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, scheme_name
 from counterpoint.diagnose.judge import NEAR, Judged
-from counterpoint.diagnose.log import LogFault
 from counterpoint.diagnose.naming import averages_agents
+from counterpoint.results.diagnosis import LogFault
 
 LOUDER = 3.0
 """Deviations of two agents' rewards that differ by this factor make equal scales a choice."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.credit import AnyScheme, Scheme, scheme_name
-from counterpoint.diagnose import CAUSES, REMEDIES, Diagnosis, diagnose
+from counterpoint.diagnose import DiagnosisResult, diagnose
 from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.recorder import plain
@@ -48,11 +48,12 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
     sentences = {
         f"{fault.code} {fault.agent or ''}".strip():
         f"{fault.code.replace('_', ' ')}: {fault.sentence} {rows}"
-        for fault in diagnosis.faults
+        for fault in diagnosis.log_faults
         if fault.code not in ELSEWHERE
     }  # fmt: skip
     alone = len(diagnosis.agents) < 2
-    if not alone and diagnosis.verdict != "cannot tell" and diagnosis.max_difference <= SAME:
+    decoupling = diagnosis.decoupling
+    if not alone and decoupling.verdict != "cannot tell" and decoupling.max_difference <= SAME:
         sentences["no-op"] = (
             f"no-op: in the latest {diagnosis.rows} rows, per-agent statistics change no advantage "
             f"under {diagnosis.scheme}. Decoupling does nothing here."
@@ -63,26 +64,26 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
             "them. Put the rows of one task into one batch (in TRL: one after the other, with "
             "shuffle_dataset=False)."
         )
-    for k, cause in enumerate(diagnosis.causes):
-        if label := CAUSES[cause]:
-            name = diagnosis.agents[k]
-            sentences[f"{label} {name}"] = (
-                f"{label}: agent '{name}' loses its learning signal under {diagnosis.scheme} "
-                f"({CAUSE_WORDS[label]}). "
-                f"{REMEDIES[label]} {_advice(diagnosis, k)}(For details, run counterpoint diagnose "
+    for name, agent in diagnosis.agents.items():
+        if cause := agent.cause:
+            sentences[f"{cause} {name}"] = (
+                f"{cause}: agent '{name}' loses its learning signal under {diagnosis.scheme} "
+                f"({CAUSE_WORDS[cause]}). "
+                f"{agent.remedy} {_advice(diagnosis, name)}(For details, run counterpoint diagnose "
                 "on a recorded log.)"
             )
     return sentences
 
 
-def _advice(diagnosis: Diagnosis, k: int) -> str:
-    """What agent k keeps of its signal under the scheme that is better on these rows, if any."""
-    now, advice = diagnosis.now, diagnosis.advice
-    if now is None or advice is None or not advice.kept[k] > now.kept[k]:
+def _advice(diagnosis: DiagnosisResult, agent: str) -> str:
+    """What an agent keeps of its signal under the scheme that is better on these rows, if any."""
+    advice, now = diagnosis.recommendation, diagnosis.agents[agent].signal_kept
+    new = None if advice is None else advice.signal_kept[agent]
+    if advice is None or now is None or new is None or new <= now:
         return ""
     return (
-        f"On these rows {advice.name} keeps at most {advice.kept[k]:.0%} of its signal, and "
-        f"{diagnosis.scheme} {now.kept[k]:.0%}. "
+        f"On these rows {advice.scheme} keeps at most {new:.0%} of its signal, and "
+        f"{diagnosis.scheme} {now:.0%}. "
     )
 
 

@@ -24,7 +24,6 @@ from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.comparison.result import read_comparison
 from counterpoint.report.pages.diagnosis.page import diagnosis_page
-from counterpoint.report.pages.diagnosis.result import read_diagnosis
 from counterpoint.report.pages.game import game_page
 from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
@@ -35,7 +34,6 @@ from counterpoint.report.shape_checks import require_shape
 from counterpoint.report.toolkit.document import (
     AUDIT,
     COMPARISON,
-    DIAGNOSIS,
     POPULATION,
     TEAM,
     TOPOLOGY,
@@ -43,7 +41,7 @@ from counterpoint.report.toolkit.document import (
     Document,
     open_document,
 )
-from counterpoint.results import GameResult, Result, document_of, read_result
+from counterpoint.results import DiagnosisResult, GameResult, Result, document_of, read_result
 from counterpoint.results.saved import KINDS
 from counterpoint.runs.files import write_atomically
 
@@ -70,11 +68,7 @@ def render(result: Result | Document) -> str:
         template, fill, name = DRAWN[schema]
         called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
         return _fill(template, fill(opened, f"counterpoint-{slug(called)}"))
-    draw = {
-        COMPARISON: render_comparison,
-        DIAGNOSIS: render_diagnosis,
-        TRAINING: render_training,
-    }
+    draw = {COMPARISON: render_comparison, TRAINING: render_training}
     return draw[schema](opened)
 
 
@@ -90,6 +84,7 @@ class Page(NamedTuple):
 
 
 PAGES: Mapping[type[Result], Page] = {
+    DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
     GameResult: Page("game.html", game_page, lambda game: game.name),
 }
 
@@ -113,18 +108,6 @@ def render_comparison(document: Document) -> str:
     result = read_comparison(open_document(document, COMPARISON))
     page = comparison_page(result, f"counterpoint-{slug(result.world)}")
     return _fill("comparison.html", page)
-
-
-def render_diagnosis(document: Document) -> str:
-    """The page of a diagnosis.
-
-    Raises:
-        UnknownNameError: the schema is another.
-        LogError: no agent is in it.
-    """
-    result = read_diagnosis(open_document(document, DIAGNOSIS))
-    page = diagnosis_page(result, f"counterpoint-{slug(Path(result.source).stem)}")
-    return _fill("diagnosis.html", page)
 
 
 def render_training(document: Document) -> str:

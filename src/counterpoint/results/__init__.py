@@ -5,8 +5,16 @@ of plain mappings, lists, numbers and text. A damaged document is refused with t
 field that is wrong.
 """
 
+from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
 from counterpoint.results.saved import document_of, encode, read_result
 
-__all__ = ["GameResult", "Result", "document_of", "encode", "read_result"]
+__all__ = [
+    "DiagnosisResult",
+    "GameResult",
+    "Result",
+    "document_of",
+    "encode",
+    "read_result",
+]

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
 
 KINDS: Mapping[str, type[Result]] = {
-    str(kind.__struct_config__.tag): kind for kind in (GameResult,)
+    str(kind.__struct_config__.tag): kind for kind in (DiagnosisResult, GameResult)
 }
 """Schema of a document to the kind of result that it holds."""
 

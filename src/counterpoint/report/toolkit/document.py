@@ -44,6 +44,8 @@ _INVISIBLE = frozenset("\u200b\u200e\u200f\u2028\u2029\u2060\ufeff\ufffe\uffff")
 def open_document(document: Document, schema: str | None = None) -> Document:
     """The document with every string, keys included, made safe to show.
 
+    A number that is infinite or undefined is None, as in its JSON file.
+
     Args:
         document: plain mappings, lists, numbers, strings and None, as in its JSON file.
         schema: the only schema to accept; None accepts every one in `PARTS`.
@@ -95,6 +97,8 @@ def _clean(value: Any) -> Any:
         return {visible(str(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [_clean(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from counterpoint.report.pages.diagnosis.result import TIMELINE, Diagnosis
 from counterpoint.report.toolkit.charts import Chart, Line, panel_chart, style_of
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
 from counterpoint.report.toolkit.scales import spans_decades
 from counterpoint.report.toolkit.tables import Figure
+from counterpoint.results.diagnosis import AgentTimeline, DiagnosisResult
 
+TIMELINE = ("inflation", "signal_share", "dead_rate", "net_mass")
+"""The measures that are drawn over the updates."""
 HEADINGS = {
     "inflation": ("Inflation", "factor lost in signal-to-noise (1 = none)"),
     "signal_share": ("Signal share", "own variance / variance of the scale"),
@@ -20,9 +22,10 @@ LINES = 7
 """Agents in one panel; more of them get panels of their own."""
 
 
-def timeline_figure(result: Diagnosis, prefix: str) -> Figure | None:
+def timeline_figure(result: DiagnosisResult, prefix: str) -> Figure | None:
     """Each measure over the steps, one line an agent; None where the log is one batch."""
-    if len(result.steps) < 2:
+    steps, agents = result.timeline.step, result.timeline.agents
+    if len(steps) < 2:
         return None
     names = list(result.agents)
     parts = [names[i : i + LINES] for i in range(0, len(names), LINES)]
@@ -38,19 +41,30 @@ def timeline_figure(result: Diagnosis, prefix: str) -> Figure | None:
         file=f"{prefix}-timeline.csv",
         header=("agent", "step", *TIMELINE, "cause"),
         rows=[
-            (name, step, *(health.timeline[m][i] for m in TIMELINE), health.causes[i])
-            for name, health in result.agents.items()
-            for i, step in enumerate(result.steps)
+            (name, step, *(_column(agents[name], m)[i] for m in TIMELINE), agents[name].cause[i])
+            for name in names
+            for i, step in enumerate(steps)
         ],
         panels=tuple(panel_chart(c) for c in drawn),
         keys=tuple((style_of(i % LINES), name) for i, name in enumerate(names)),
     )
 
 
-def _chart(result: Diagnosis, measure: str, agents: list[str], part: int) -> Chart:
+def _column(agent: AgentTimeline, measure: str) -> list[float | None]:
+    """One of `TIMELINE` over the updates."""
+    column: list[float | None] = getattr(agent, measure)
+    return column
+
+
+def _chart(result: DiagnosisResult, measure: str, agents: list[str], part: int) -> Chart:
     heading, unit = HEADINGS[measure]
     lines = tuple(
-        Line(name, result.steps, result.agents[name].timeline[measure], style_of(i))
+        Line(
+            name,
+            result.timeline.step,
+            _column(result.timeline.agents[name], measure),
+            style_of(i),
+        )
         for i, name in enumerate(agents)
     )
     log = spans_decades(v for line in lines for v in line.y)
@@ -67,15 +81,16 @@ def _chart(result: Diagnosis, measure: str, agents: list[str], part: int) -> Cha
     )
 
 
-def causes_figure(result: Diagnosis, prefix: str) -> Figure | None:
+def causes_figure(result: DiagnosisResult, prefix: str) -> Figure | None:
     """The cause of each agent at each step; None where none was named at any step."""
-    seen = {c for health in result.agents.values() for c in health.causes if c}
-    steps = [s for s in result.steps if s is not None]
+    steps = result.timeline.step
+    causes = {name: result.timeline.agents[name].cause for name in result.agents}
+    seen = {cause for column in causes.values() for cause in column if cause}
     if not seen or len(steps) < 2:
         return None
     strips = [
-        Strip(name, [float(c is not None) for c in health.causes], health.causes)
-        for name, health in result.agents.items()
+        Strip(name, [float(c is not None) for c in column], column)
+        for name, column in causes.items()
     ]
     known = [c for c in CODES if c in seen] + sorted(c for c in seen if c not in CODES)
     width = max(stop - start for start, stop in columns_of(len(steps)))
@@ -87,8 +102,8 @@ def causes_figure(result: Diagnosis, prefix: str) -> Figure | None:
         header=("agent", "step", "cause"),
         rows=[
             (name, step, cause)
-            for name, health in result.agents.items()
-            for step, cause in zip(result.steps, health.causes, strict=True)
+            for name, column in causes.items()
+            for step, cause in zip(steps, column, strict=True)
         ],
         panels=(heat_map("causes-map", "Causes over updates", "update", steps, strips),),
         codes=tuple(code_of(cause) for cause in known),

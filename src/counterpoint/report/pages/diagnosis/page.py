@@ -7,7 +7,6 @@ from typing import Any
 from counterpoint.diagnose import REMEDIES
 from counterpoint.report.pages.definitions import DIAGNOSIS
 from counterpoint.report.pages.diagnosis.figures import causes_figure, timeline_figure
-from counterpoint.report.pages.diagnosis.result import Diagnosis
 from counterpoint.report.pages.diagnosis.tables import (
     condition_table,
     grouping_table,
@@ -18,18 +17,17 @@ from counterpoint.report.pages.diagnosis.verdict import diagnosis_verdict
 from counterpoint.report.toolkit.heatmap import code_of
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.report.toolkit.tables import Cure
+from counterpoint.results.diagnosis import DiagnosisResult
 
 
-def diagnosis_page(result: Diagnosis, prefix: str) -> dict[str, Any]:
+def diagnosis_page(result: DiagnosisResult, prefix: str) -> dict[str, Any]:
     """What the template `diagnosis.html` is filled with."""
-    rows = "" if result.rows is None else f"{result.rows:,}"
-    updates = "" if result.updates is None else f"{result.updates:,}"
     settings = [
         ("source", result.source),
-        ("decisions", rows),
-        ("updates", updates),
+        ("decisions", f"{result.rows:,}"),
+        ("updates", f"{result.updates:,}"),
         ("judged under", result.scheme),
-        ("error rate", "" if result.error_rate is None else f"{result.error_rate:g}"),
+        ("error rate", f"{result.decoupling.error_rate:g}"),
         ("version", result.version),
     ]
     counts = ((result.rows, "decision"), (result.updates, "update"), (len(result.agents), "agent"))
@@ -37,14 +35,14 @@ def diagnosis_page(result: Diagnosis, prefix: str) -> dict[str, Any]:
         "title": f"{result.source}: what is lost in this log, and why?",
         "kind": "Diagnosis",
         "subject": result.source,
-        "details": [counted(n, noun) for n, noun in counts if n is not None],
+        "details": [counted(n, noun) for n, noun in counts],
         "version": result.version,
         "verdict": diagnosis_verdict(result),
         "conditions": condition_table(result, prefix),
         "tests": test_table(result, prefix),
         "agents": health_table(result, prefix),
         "groupings": grouping_table(result, prefix),
-        "faults": [fault.sentence for fault in result.faults],
+        "faults": [fault.sentence for fault in result.log_faults],
         "timeline": timeline_figure(result, prefix),
         "causes": causes_figure(result, prefix),
         "cures": cures(result),
@@ -55,13 +53,12 @@ def diagnosis_page(result: Diagnosis, prefix: str) -> dict[str, Any]:
     }
 
 
-def cures(result: Diagnosis) -> list[Cure]:
-    """Each cause found, whom it struck and by what evidence, and what to do about it."""
-    causes = dict.fromkeys(h.cause for h in result.agents.values() if h.cause)
-    found = []
-    for cause in causes:
-        sick = {name: h for name, h in result.agents.items() if h.cause == cause}
-        remedy = next((h.remedy for h in sick.values() if h.remedy), REMEDIES.get(cause, ""))
-        struck = tuple(f"{name}: {h.evidence}" if h.evidence else name for name, h in sick.items())
-        found.append(Cure(code_of(cause), remedy, struck))
-    return found
+def cures(result: DiagnosisResult) -> list[Cure]:
+    """Each cause, whom it struck and by what evidence, and what to do about it."""
+    listed = []
+    for cause in dict.fromkeys(agent.cause for agent in result.agents.values() if agent.cause):
+        sick = {name: agent for name, agent in result.agents.items() if agent.cause == cause}
+        remedy = next((a.remedy for a in sick.values() if a.remedy), REMEDIES.get(cause, ""))
+        struck = tuple(f"{name}: {a.evidence}" if a.evidence else name for name, a in sick.items())
+        listed.append(Cure(code_of(cause), remedy, struck))
+    return listed

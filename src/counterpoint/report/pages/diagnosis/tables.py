@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from counterpoint.report.pages.definitions import CONDITIONS
-from counterpoint.report.pages.diagnosis.result import (
-    MEASURES,
-    AgentHealth,
-    ConditionTest,
-    Diagnosis,
-)
 from counterpoint.report.toolkit.heatmap import code_of
-from counterpoint.report.toolkit.numerals import ABSENT, percent, probability, significant
+from counterpoint.report.toolkit.numerals import percent, probability, significant
 from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
+from counterpoint.results.diagnosis import (
+    AgentDiagnosis,
+    ConditionTest,
+    Decoupling,
+    DiagnosisResult,
+)
 
 HEADS = {
     "signal_kept": "Signal kept",
@@ -25,12 +27,12 @@ HEADS = {
     "mean": "Mean reward",
     "deviation": "Deviation",
 }
-
+"""Measures of an agent to their heads."""
 
 NO_CHANCE = "nothing is left to chance: either nothing varies, or it can be read off the log"
 
 
-def condition_table(result: Diagnosis, prefix: str) -> Table:
+def condition_table(result: DiagnosisResult, prefix: str) -> Table:
     """One row a condition: detected or not, how sure, or why it cannot be read."""
     columns = (
         Column("Condition", ("condition", "meaning"), numeric=False, define="conditions"),
@@ -40,35 +42,35 @@ def condition_table(result: Diagnosis, prefix: str) -> Table:
         Column("its effect", ("effect",), missing="nothing varies that could be tested"),
         Column("Agent", ("agent",), numeric=False),
     )
-    tested = {t.condition for t in result.tests}
-    unknown = sorted((tested | set(result.conditions)) - set(CONDITIONS))
-    rows = tuple(_condition_row(result, name) for name in (*CONDITIONS, *unknown))
-    rate = f" at an error rate of {percent(result.error_rate)}" if result.error_rate else ""
+    decoupling = result.decoupling
+    tested = {t.condition for t in decoupling.tests}
+    unknown = sorted((tested | set(decoupling.conditions)) - set(CONDITIONS))
+    rows = tuple(_condition_row(decoupling, name) for name in (*CONDITIONS, *unknown))
     caption = (
-        f"When decoupling by agent can matter{rate}. Of several tests of one condition the one "
-        "with the smallest q is shown."
+        f"When decoupling by agent can matter at an error rate of {percent(decoupling.error_rate)}."
+        " Of several tests of one condition the one with the smallest q is shown."
     )
     return Table("conditions", caption, columns, rows, f"{prefix}-conditions.csv")
 
 
-def _condition_row(result: Diagnosis, name: str) -> Row:
+def _condition_row(decoupling: Decoupling, name: str) -> Row:
     meaning = CONDITIONS.get(name, "")
     head = Cell(name, (name, meaning), meaning)
-    tests = [t for t in result.tests if t.condition == name]
-    if name in result.not_readable:
-        reason = result.not_readable[name]
+    tests = [t for t in decoupling.tests if t.condition == name]
+    if name in decoupling.not_readable:
+        reason = decoupling.not_readable[name]
         empty = (Cell("", ("",)) for _ in range(4))
         return Row((head, Cell("not readable", ("not readable",), reason), *empty), "quiet")
-    found = name in result.conditions or any(t.detected for t in tests)
-    best = min(tests, key=_strength, default=ConditionTest(name, "", None, None, None, False))
+    holds = name in decoupling.conditions or any(t.detected for t in tests)
+    best = min(tests, key=_strength, default=ConditionTest(condition=name))
     cells = (
-        Cell("", ("found",), mark="found") if found else Cell("not found", ("not found",)),
+        Cell("", ("found",), mark="found") if holds else Cell("not found", ("not found",)),
         Cell(probability(best.q), (best.q,)),
         Cell(probability(best.p), (best.p,)),
         Cell(significant(best.effect), (best.effect,)),
-        Cell(best.agent, (best.agent,)),
+        Cell(best.agent or "", (best.agent or "",)),
     )
-    return Row((head, *cells), "best" if found else "")
+    return Row((head, *cells), "best" if holds else "")
 
 
 def _strength(test: ConditionTest) -> tuple[float, float, float]:
@@ -77,9 +79,9 @@ def _strength(test: ConditionTest) -> tuple[float, float, float]:
     return q, p, -abs(test.effect or 0.0)
 
 
-def test_table(result: Diagnosis, prefix: str) -> Table | None:
+def test_table(result: DiagnosisResult, prefix: str) -> Table | None:
     """Every test that was made; None where there was none."""
-    if not result.tests:
+    if not result.decoupling.tests:
         return None
     columns = (
         Column("Condition", ("condition",), numeric=False),
@@ -91,7 +93,7 @@ def test_table(result: Diagnosis, prefix: str) -> Table | None:
         Column("Shown by", ("about", "label"), numeric=False),
         Column("Detected", ("detected",), numeric=False),
     )
-    rows = tuple(_test_row(test) for test in result.tests)
+    rows = tuple(_test_row(test) for test in result.decoupling.tests)
     caption = "Every test. q is p corrected for the number of tests."
     return Table("tests", caption, columns, rows, f"{prefix}-tests.csv")
 
@@ -100,7 +102,7 @@ def _test_row(test: ConditionTest) -> Row:
     verdict, shown_by = "yes" if test.detected else "no", (test.about, test.label)
     cells = (
         Cell(test.condition, (test.condition,)),
-        Cell(test.agent or "all", (test.agent,)),
+        Cell(test.agent or "all", (test.agent or "",)),
         Cell(probability(test.p), (test.p,)),
         Cell(probability(test.q), (test.q,)),
         Cell(significant(test.effect), (test.effect,)),
@@ -111,21 +113,28 @@ def _test_row(test: ConditionTest) -> Row:
     return Row(cells, "best" if test.detected else "")
 
 
-def health_table(result: Diagnosis, prefix: str) -> Table:
-    """One row an agent: its cause and the numbers behind it."""
+def health_table(
+    result: DiagnosisResult, prefix: str, measures: Sequence[str] = tuple(HEADS)
+) -> Table:
+    """One row an agent: its cause and the numbers behind it.
+
+    Args:
+        result: the diagnosis.
+        prefix: what the name of its file begins with.
+        measures: the numbers to show, of `HEADS`.
+    """
     columns = (
         Column("Agent", ("agent",), numeric=False),
         Column("Cause", ("cause", "evidence", "remedy"), numeric=False, define="cause"),
         *(Column(HEADS[k], (k,), define=_definition(k), missing="cannot be computed from this log")
-          for k in MEASURES),
+          for k in measures),
     )  # fmt: skip
-    rows = tuple(_health_row(name, health) for name, health in result.agents.items())
-    judged = f" Causes are judged under {result.scheme}." if result.scheme else ""
-    caption = f"Over all updates of the log.{judged}"
+    rows = tuple(_health_row(name, agent, measures) for name, agent in result.agents.items())
+    caption = f"Over all updates of the log. Causes are judged under {result.scheme}."
     return Table("agents", caption, columns, rows, f"{prefix}-agents.csv")
 
 
-def grouping_table(result: Diagnosis, prefix: str) -> Table | None:
+def grouping_table(result: DiagnosisResult, prefix: str) -> Table | None:
     """One row an agent: what each grouping of the statistics keeps of its signal."""
     if not result.groupings:
         return None
@@ -143,10 +152,9 @@ def grouping_table(result: Diagnosis, prefix: str) -> Table | None:
     return Table("groupings", caption, columns, rows, f"{prefix}-groupings.csv")
 
 
-def _grouping_row(name: str, result: Diagnosis) -> Row:
-    values = [judged.kept.get(name) for judged in result.groupings.values()]
-    shown = (ABSENT if value is None else significant(value) for value in values)
-    cells = (Cell(text, (value,)) for text, value in zip(shown, values, strict=True))
+def _grouping_row(name: str, result: DiagnosisResult) -> Row:
+    values = [kept.signal_kept[name] for kept in result.groupings.values()]
+    cells = (Cell(significant(value), (value,)) for value in values)
     return Row((Cell(name, (name,)), *cells))
 
 
@@ -154,11 +162,9 @@ def _definition(measure: str) -> str:
     return "reward" if measure in {"mean", "deviation"} else measure
 
 
-def _health_row(name: str, health: AgentHealth) -> Row:
-    exact = (health.cause or "", health.evidence, health.remedy)
-    codes = (code_of(health.cause),) if health.cause else ()
-    cells = [Cell(name, (name,)), Cell("" if health.cause else "none", exact, codes=codes)]
-    for measure in MEASURES:
-        value = health.measures[measure]
-        cells.append(Cell(ABSENT if value is None else significant(value), (value,)))
-    return Row(tuple(cells))
+def _health_row(name: str, agent: AgentDiagnosis, measures: Sequence[str]) -> Row:
+    exact = (agent.cause or "", agent.evidence, agent.remedy or "")
+    codes = (code_of(agent.cause),) if agent.cause else ()
+    cells = [Cell(name, (name,)), Cell("" if agent.cause else "none", exact, codes=codes)]
+    values: list[float | None] = [getattr(agent, measure) for measure in measures]
+    return Row((*cells, *(Cell(significant(value), (value,)) for value in values)))

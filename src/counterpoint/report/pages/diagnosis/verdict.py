@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from counterpoint.diagnose import FEWEST_ROLLOUTS
 from counterpoint.diagnose.causes import CAUSE_WORDS
-from counterpoint.report.pages.diagnosis.result import Diagnosis, Fault
 from counterpoint.report.pages.verdicts import Fact, Verdict
 from counterpoint.report.toolkit.numerals import ABSENT, percent, significant
+from counterpoint.results.diagnosis import Decoupling, DiagnosisResult, LogFault
 
 SAME = 1e-9
 """Advantages that differ by less, relative to the largest, differ by rounding."""
@@ -30,29 +30,28 @@ _FAULTS = {
 """The headline of each fault that prevents a verdict."""
 
 
-def diagnosis_verdict(result: Diagnosis) -> Verdict:
+def diagnosis_verdict(result: DiagnosisResult) -> Verdict:
     """What is wrong with the log or its agents, why, and what to use."""
-    rate = f" at an error rate of {percent(result.error_rate)}" if result.error_rate else ""
     facts = (
         _causes_fact(result),
         _kept_fact(result),
-        _conditions_fact(result, rate),
-        _advantage_fact(result),
+        _conditions_fact(result.decoupling),
+        _advantage_fact(result.decoupling),
     )
     return Verdict(headline(result), result.why, facts)
 
 
-def headline(result: Diagnosis) -> str:
+def headline(result: DiagnosisResult) -> str:
     """One sentence of at most 15 words."""
-    fatal = next((f for f in result.faults if f.code in _FAULTS), None)
-    if result.verdict == "cannot tell":
+    fatal = next((f for f in result.log_faults if f.code in _FAULTS), None)
+    if result.decoupling.verdict == "cannot tell":
         return _of_fault(fatal)
     use = f"use {result.recommended}" if result.recommended else ""
-    constant = [f.agent for f in result.faults if f.code == "agent_constant" and f.agent]
+    constant = [f.agent for f in result.log_faults if f.code == "agent_constant" and f.agent]
     sick = {
-        name: health.cause
-        for name, health in result.agents.items()
-        if health.cause and name not in constant
+        name: agent.cause
+        for name, agent in result.agents.items()
+        if agent.cause and name not in constant
     }
     if constant:
         return _of_constant(constant, len(result.agents), use)
@@ -63,7 +62,7 @@ def headline(result: Diagnosis) -> str:
     return _of_health(result)
 
 
-def _of_fault(fault: Fault | None) -> str:
+def _of_fault(fault: LogFault | None) -> str:
     if fault is None:
         return "This log does not allow a verdict."
     text = _FAULTS[fault.code].format(count=f"{fault.count:,}", fewest=FEWEST_ROLLOUTS)
@@ -89,77 +88,75 @@ def _of_causes(sick: dict[str, str], agents: int, use: str) -> str:
     return f"{who} {lose} {what}; {use or 'no scheme is better'}."
 
 
-def _of_groupings(result: Diagnosis) -> str:
+def _of_groupings(result: DiagnosisResult) -> str:
     """`mappo_pooled keeps 0.64 of the signal where grpo keeps 1.00; use grpo.`
 
     Beside a no-op: `Splitting by prompt helps, splitting by agent does not: use grpo (kept ...).`
     """
-    kept = [(a, h.measures["signal_kept"], result.advised.get(a)) for a, h in result.agents.items()]
-    known = [(new - old, old, new) for _, old, new in kept if old is not None and new is not None]
+    advice = result.recommendation
+    advised, change = ({}, "") if advice is None else (advice.signal_kept, advice.change)
+    kept = [(agent.signal_kept, advised.get(name)) for name, agent in result.agents.items()]
+    known = [(new - old, old, new) for old, new in kept if old is not None and new is not None]
     if not known:
         return f"Another scheme keeps more of the signal; use {result.recommended}."
     _, old, new = max(known)
-    regroups = bool(result.change) and not result.change.endswith((" by agent", " and agent"))
-    if result.verdict == "no-op" and regroups and len(result.agents) > 1:
+    regroups = bool(change) and not change.endswith((" by agent", " and agent"))
+    if result.decoupling.verdict == "no-op" and regroups and len(result.agents) > 1:
         return (
-            f"{result.change.capitalize()} helps, splitting by agent does not: use "
+            f"{change.capitalize()} helps, splitting by agent does not: use "
             f"{result.recommended} (kept {old:.2f} to {new:.2f})."
         )
-    name = result.scheme or "The scheme"
     return (
-        f"{name} keeps {old:.2f} of the signal where {result.recommended} keeps {new:.2f}; "
-        f"use {result.recommended}."
+        f"{result.scheme} keeps {old:.2f} of the signal where {result.recommended} keeps "
+        f"{new:.2f}; use {result.recommended}."
     )
 
 
-def _of_health(result: Diagnosis) -> str:
-    keep = f"; keep {result.scheme}" if result.scheme else ""
-    kept = [health.measures["signal_kept"] for health in result.agents.values()]
+def _of_health(result: DiagnosisResult) -> str:
+    keep = f"; keep {result.scheme}"
+    kept = [agent.signal_kept for agent in result.agents.values()]
     least = min((share for share in kept if share is not None), default=1.0)
     if least < MOST:
-        scheme = result.scheme or "the scheme"
         owner = "an agent's" if len(result.agents) > 1 else "the agent's"
-        return f"No cause is named, but {scheme} keeps only {least:.2f} of {owner} signal."
+        return f"No cause is named, but {result.scheme} keeps only {least:.2f} of {owner} signal."
     if len(result.agents) < 2:
         return f"The agent loses no signal to its statistics{keep}."
-    if result.verdict != "no-op":
-        codes = ", ".join(result.conditions)
+    if result.decoupling.verdict != "no-op":
+        codes = ", ".join(result.decoupling.conditions)
         return f"Decoupling could matter ({codes}), but no agent loses its signal{keep}."
-    if (result.max_difference or 0.0) <= SAME:
+    if result.decoupling.max_difference <= SAME:
         return f"Decoupling by agent changes nothing here, and no agent loses its signal{keep}."
     return f"No agent loses its signal, and no reason for decoupling was detected{keep}."
 
 
-def _causes_fact(result: Diagnosis) -> Fact:
-    sick = [h.cause for h in result.agents.values() if h.cause]
-    judged = f"judged under {result.scheme}" if result.scheme else ""
-    parts = [*dict.fromkeys(sick), judged]
-    shown = f"{len(sick)} of {len(result.agents)}"
-    return Fact("Agents with a cause", shown, ", ".join(part for part in parts if part))
+def _causes_fact(result: DiagnosisResult) -> Fact:
+    sick = [agent.cause for agent in result.agents.values() if agent.cause]
+    parts = [*dict.fromkeys(sick), f"judged under {result.scheme}"]
+    return Fact("Agents with a cause", f"{len(sick)} of {len(result.agents)}", ", ".join(parts))
 
 
-def _kept_fact(result: Diagnosis) -> Fact:
+def _kept_fact(result: DiagnosisResult) -> Fact:
     """The agent that keeps least of its signal, and what it keeps under the advice."""
     title = "Least signal kept"
-    kept = {a: h.measures["signal_kept"] for a, h in result.agents.items()}
-    known = {a: value for a, value in kept.items() if value is not None}
+    kept = {name: agent.signal_kept for name, agent in result.agents.items()}
+    known = {name: value for name, value in kept.items() if value is not None}
     if not known:
         return Fact(title, ABSENT, "not computable from this log")
     name = min(known, key=lambda a: known[a])
-    new = result.advised.get(name)
-    note = "" if new is None else f"{new:.2f} under {result.recommended}."
+    advice = result.recommendation
+    new = None if advice is None else advice.signal_kept[name]
+    note = "" if advice is None or new is None else f"{new:.2f} under {advice.scheme}."
     return Fact(title, f"{known[name]:.2f}", f"by {name}; a bound from rewards alone", note)
 
 
-def _conditions_fact(result: Diagnosis, rate: str) -> Fact:
-    shown = ", ".join(result.conditions) or "none"
-    blocked = ", ".join(result.not_readable)
+def _conditions_fact(decoupling: Decoupling) -> Fact:
+    shown = ", ".join(decoupling.conditions) or "none"
+    blocked = ", ".join(decoupling.not_readable)
     note = f"{blocked} cannot be read from rewards." if blocked else ""
-    return Fact("Conditions detected", shown, f"of C1 to C6{rate}", note)
+    below = f"of C1 to C6 at an error rate of {percent(decoupling.error_rate)}"
+    return Fact("Conditions detected", shown, below, note)
 
 
-def _advantage_fact(result: Diagnosis) -> Fact:
-    title = "Largest change of an advantage"
-    if result.max_difference is None:
-        return Fact(title, ABSENT, "not computed")
-    return Fact(title, significant(result.max_difference), "pooled against per agent")
+def _advantage_fact(decoupling: Decoupling) -> Fact:
+    shown = significant(decoupling.max_difference)
+    return Fact("Largest change of an advantage", shown, "pooled against per agent")
