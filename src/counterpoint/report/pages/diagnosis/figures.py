@@ -58,13 +58,9 @@ def _column(agent: AgentTimeline, measure: str) -> list[float | None]:
 
 def _chart(result: DiagnosisResult, measure: str, agents: list[str], part: int) -> Chart:
     heading, unit = HEADINGS[measure]
+    timeline = result.timeline
     lines = tuple(
-        Line(
-            name,
-            result.timeline.step,
-            _column(result.timeline.agents[name], measure),
-            style_of(i),
-        )
+        Line(name, timeline.step, _column(timeline.agents[name], measure), style_of(i))
         for i, name in enumerate(agents)
     )
     log = spans_decades(v for line in lines for v in line.y)
