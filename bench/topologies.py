@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.results import document_of
 from counterpoint.stats import bootstrap_interval
 from counterpoint.stats.estimate import Estimate
 from counterpoint.topology import make_topology
@@ -58,18 +59,19 @@ def lever() -> dict[str, Any]:
     }
     print("| setting | topology | prompt | order | interaction | residual | best | vs one agent |")
     print("|---|---|---|---|---|---|---|---|")
-    found = {}
+    measured = {}
     for name, plan in plans.items():
-        document = compare_topologies(plan)
-        shares, best, gap = document["shares"], document["best"], document["gap"]["single_agent"]
-        cells = [f"{s['value']:.3f} [{s['low']:.3f}, {s['high']:.3f}]" for s in shares.values()]
+        result = compare_topologies(plan)
+        best, gap = result.best, result.gap["single_agent"]
+        cells = [f"{s.value:.3f} [{s.low:.3f}, {s.high:.3f}]"
+                 for s in (result.shares or {}).values()]  # fmt: skip
         print(
-            f"| {name} | {' | '.join(cells)} | {best['topology']}, {best['prompt']}: "
-            f"{best['value']:.3f} | {gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] |"
+            f"| {name} | {' | '.join(cells)} | {best.topology}, {best.prompt}: "
+            f"{best.value:.3f} | {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] |"
         )
-        found[name] = {"shares": shares, "best": best, "gap": document["gap"],
-                       "scores": document["scores"]}  # fmt: skip
-    return found
+        document = document_of(result)
+        measured[name] = {key: document[key] for key in ("shares", "best", "gap", "scores")}
+    return measured
 
 
 def amplification() -> dict[str, Any]:
@@ -180,15 +182,16 @@ def talk() -> dict[str, Any]:
 def spoken(model: str) -> dict[str, Any]:
     """The same design in words, small."""
     begun = time.process_time()
-    document = compare_topologies(
+    result = compare_topologies(
         Plan("hidden_profile", ("independent", "star", "debate"), ("naive", "facts"), 5, 20, 1,
              model=model)
     )  # fmt: skip
     print(f"\n{model}, 5 seeds of 20 items, {time.process_time() - begun:.0f} CPU-seconds")
-    for name, s in document["scores"].items():
-        print(f"| {name} | {s['iqm']:.3f} [{s['low']:.3f}, {s['high']:.3f}] |")
-    print({name: round(s["value"], 3) for name, s in document["shares"].items()})
-    print({name: round(s["iqm"], 3) for name, s in document["references"].items()})
+    for name, s in result.scores.items():
+        print(f"| {name} | {s.value:.3f} [{s.low:.3f}, {s.high:.3f}] |")
+    print({name: round(s.value, 3) for name, s in (result.shares or {}).items()})
+    print({name: round(s.value, 3) for name, s in result.references.items()})
+    document = document_of(result)
     return {"scores": document["scores"], "shares": document["shares"]}
 
 

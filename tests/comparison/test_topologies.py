@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.topology.design import Batch, Plan, compare_topologies
+from counterpoint.topology import make_topology
+from counterpoint.topology.design import Plan, compare_topologies
 from counterpoint.topology.guards import Guards
 from counterpoint.topology.search import search_topologies
-from counterpoint.topology.summary import references, summarize
+from counterpoint.topology.summary import Batch, references, summarize
 
 
 def small(**more):
@@ -18,28 +19,28 @@ def small(**more):
 
 
 def test_who_hears_whom_matters_where_messages_hold_much_and_members_tell_facts():
-    told = compare_topologies(
+    result = compare_topologies(
         small(prompts=("facts", "optimal"), settings={"bits": 200}), workers=1
     )
-    shares = told["shares"]
-    assert shares["topology"]["low"] > 0.8
-    assert shares["prompt"]["high"] < 0.05
-    assert sum(one["value"] for one in shares.values()) == pytest.approx(1)
+    shares = result.shares
+    assert shares["topology"].low > 0.8
+    assert shares["prompt"].high < 0.05
+    assert sum(one.value for one in shares.values()) == pytest.approx(1)
 
 
 def test_how_members_behave_matters_where_all_hear_all():
-    told = compare_topologies(
+    result = compare_topologies(
         small(topologies=("star", "complete", "blackboard"), settings={"bits": 200}), workers=1
     )
-    assert told["shares"]["prompt"]["low"] > told["shares"]["topology"]["high"] + 0.3
+    assert result.shares["prompt"].low > result.shares["topology"].high + 0.3
 
 
 def test_the_same_topology_by_two_names_explains_nothing():
-    told = compare_topologies(
+    result = compare_topologies(
         small(topologies=("complete", "complete:rounds=1"), prompts=("naive",)), workers=1
     )
-    assert told["shares"]["topology"]["value"] < 0.2
-    assert told["shares"]["topology"]["low"] < 0.05
+    assert result.shares["topology"].value < 0.2
+    assert result.shares["topology"].low < 0.05
 
 
 def test_serial_and_processes_say_the_same():
@@ -48,31 +49,31 @@ def test_serial_and_processes_say_the_same():
 
 
 def test_a_team_that_hears_nobody_is_no_better_than_its_members_and_one_that_talks_is():
-    told = compare_topologies(small(), workers=1)
-    alone, star = told["scores"]["independent"]["gap"], told["scores"]["star"]["gap"]
-    assert alone["mean"]["high"] < 0.1
-    assert star["mean"]["low"] > 0.1
-    assert told["best"]["prompt"] == "optimal"
-    assert told["gap"]["oracle"]["low"] > 0  # talk brings what nobody knows alone
-    assert told["gap"]["single_agent"]["high"] < 0.05
-    assert told["scores"]["star"]["orders"] == 4
-    assert len(told["scores"]["star"]["order_scores"]) == 4
+    result = compare_topologies(small(), workers=1)
+    alone, star = result.scores["independent"].gap, result.scores["star"].gap
+    assert alone["mean"].high < 0.1
+    assert star["mean"].low > 0.1
+    assert result.best.prompt == "optimal"
+    assert result.gap["oracle"].low > 0  # talk brings what nobody knows alone
+    assert result.gap["single_agent"].high < 0.05
+    assert result.scores["star"].orders == 4
+    assert len(result.scores["star"].order_scores) == 4
 
 
 def test_trained_members_are_at_least_as_good_as_named_ones():
-    told = compare_topologies(
+    result = compare_topologies(
         small(topologies=("blackboard",), prompts=("naive", "trained"), orders=1), workers=1
     )
-    found = told["scores"]["blackboard"]["by_prompt"]
-    assert found["trained"]["low"] > found["naive"]["high"]
-    assert len(told["ways"]["blackboard"]) == 5
+    by_prompt = result.scores["blackboard"].by_prompt
+    assert by_prompt["trained"].low > by_prompt["naive"].high
+    assert len(result.ways["blackboard"]) == 5
 
 
 def test_guards_hold_in_all_cells():
-    told = compare_topologies(
+    result = compare_topologies(
         small(topologies=("debate",), prompts=("naive",), guards=Guards(most_rounds=1)), workers=1
     )
-    assert told["scores"]["debate"]["calls"] == 8  # four turns and four answers
+    assert result.scores["debate"].calls == 8  # four turns and four answers
 
 
 def test_the_best_member_is_chosen_on_other_items():
@@ -81,46 +82,46 @@ def test_the_best_member_is_chosen_on_other_items():
     members = np.zeros((1, 2, 4))
     members[0, 0, :2] = members[0, 1, 2:] = 1
     batch = Batch({"t": np.ones((1, 1))}, members, np.array([0.5]), {"t": 1.0})
-    found = references([batch, batch])
-    assert found["best_member"].tolist() == [[0], [0]]
-    assert found["oracle"].tolist() == [[1], [1]]
-    assert found["mean"].tolist() == [[0.5], [0.5]]
-    told = summarize(["t"], ["p"], [batch, batch], {"t": {}}, {"t": 1})
-    assert told["shares"] is None
-    assert "never vary" in told["why_no_shares"]
-    assert told["gap"]["single_agent"]["value"] == 0.5
+    levels = references([batch, batch])
+    assert levels["best_member"].tolist() == [[0], [0]]
+    assert levels["oracle"].tolist() == [[1], [1]]
+    assert levels["mean"].tolist() == [[0.5], [0.5]]
+    summary = summarize({"t": make_topology("star", 2)}, ["p"], [batch, batch], {"t": 1})
+    assert summary.shares is None
+    assert "never vary" in summary.why_no_shares
+    assert summary.gap["single_agent"].value == 0.5
 
 
 def test_successive_halving_finds_the_best_and_measures_it_again():
     plan = small(seeds=5)
-    told = search_topologies(plan, 3000)
-    assert told["winner"]["prompt"] == "optimal"
-    assert told["winner"]["topology"] in ("star", "complete")
-    assert told["spent"] <= told["budget"] == 3000
-    assert told["fresh"]["n"] == 200
-    assert [one["candidates"] for one in told["rounds"]] == [12, 6, 3, 2]
+    search = search_topologies(plan, 3000)
+    assert search.winner.prompt == "optimal"
+    assert search.winner.topology in ("star", "complete")
+    assert search.spent <= search.budget == 3000
+    assert search.fresh.n == 200
+    assert [one.candidates for one in search.rounds] == [12, 6, 3, 2]
     with pytest.raises(SettingError, match="at least 48"):
         search_topologies(plan, 47)
 
 
 def test_a_search_where_scores_are_no_shares():
     plan = Plan("idea_search", ("star", "complete"), ("follow",), 2, 20)
-    fresh = search_topologies(plan, 400)["fresh"]
-    assert fresh["low"] < fresh["value"] < fresh["high"]
-    assert fresh["n"] == 40
+    fresh = search_topologies(plan, 400).fresh
+    assert fresh.low < fresh.value < fresh.high
+    assert fresh.n == 40
 
 
 def test_idea_search_loses_by_talk():
-    told = compare_topologies(
+    result = compare_topologies(
         Plan("idea_search", ("best_of_n", "complete:rounds=20"), ("follow",), 4, 60), workers=1
     )
-    scores = told["scores"]
-    assert scores["best_of_n"]["low"] > scores["complete:rounds=20"]["high"]
-    assert scores["best_of_n"]["gap"]["best_member"]["low"] > 0
+    scores = result.scores
+    assert scores["best_of_n"].low > scores["complete:rounds=20"].high
+    assert scores["best_of_n"].gap["best_member"].low > 0
 
 
 @pytest.mark.parametrize(
-    ("wrong", "error", "told"),
+    ("wrong", "error", "message"),
     [
         ({"seeds": 1}, SettingError, "seeds=1"), ({"topologies": ()}, SettingError, "no topol"),
         ({"topologies": ("star", "star")}, SettingError, "twice"),
@@ -131,6 +132,6 @@ def test_idea_search_loses_by_talk():
         ({"settings": {"bits": "many"}}, SettingError, "whole number"),
     ],
 )  # fmt: skip
-def test_plans_that_cannot_be(wrong, error, told):
-    with pytest.raises(error, match=told):
+def test_plans_that_cannot_be(wrong, error, message):
+    with pytest.raises(error, match=message):
         small(**wrong)

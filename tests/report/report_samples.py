@@ -351,8 +351,8 @@ def topologies() -> dict[str, Any]:
     """A small comparison of topologies, as its JSON file has it."""
     import json
 
+    from counterpoint.results import encode
     from counterpoint.topology.design import Plan, compare_topologies
 
     plan = Plan("hidden_profile", ("solo", "star", "tree", "debate"), ("naive", "facts"), 3, 10)
-    document = compare_topologies(plan, workers=1)
-    return json.loads(json.dumps({**document, "config": {}}))
+    return json.loads(encode(compare_topologies(plan, workers=1)))

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.box import SIMPLE_HEAD
+from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.compare import read_names, read_settings
 from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result, progress
-from counterpoint.cli.results import prepare, save
+from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
-from counterpoint.report.pages.topology import AGAINST, headline
 from counterpoint.report.pages.topology_drawing import sketch
+from counterpoint.report.terminal.topology import search_parts, topology_parts
 from counterpoint.topology import catalogue, make_topology, measures
 from counterpoint.topology.design import DEFAULT, Plan, compare_topologies
 from counterpoint.topology.guards import Guards
@@ -93,15 +93,9 @@ class TopologyCommand:
         if self.out:
             prepare(self.out)
         with progress(f"playing {plan.world}") as report:
-            document = compare_topologies(plan, workers=self.workers, on_progress=report)
-        document["config"] = {"world": plan.world, "settings": dict(plan.settings)}
-        saved = save(document, self.out) if self.out else None
-        if self.json:
-            print_json(document)
-        else:
-            print_result(*tables(document))
-        if saved:
-            say(f"report: {saved}")
+            result = compare_topologies(plan, workers=self.workers, on_progress=report)
+        config = {"world": plan.world, "settings": dict(plan.settings)}
+        finish(replace(result, config=config), topology_parts, self.out, self.json)
         if self.log:
             written = write_logs(plan, self.log)
             say(f"logs: {self.log}; counterpoint audit {written[0]}/episodes.jsonl --outcomes "
@@ -123,21 +117,8 @@ class TopologyCommand:
         if self.out:
             raise SettingError("got --out with --search, which has no page; wanted one of them")
         with progress("halving") as report:
-            found = search_topologies(plan, budget, on_progress=report)
-        document = {"schema": "counterpoint.topology_search/1", "world": plan.world, **found}
-        if self.json:
-            print_json(document)
-            return 0
-        table = Table("candidates", "items each", "best score", box=SIMPLE_HEAD)
-        for told in found["rounds"]:
-            table.add_row(str(told["candidates"]), str(told["items"]), f"{told['best']:.3f}")
-        won, fresh = found["winner"], found["fresh"]
-        print_result(
-            table,
-            f"the best is {won['topology']} with {won['prompt']}, turns {won['order']}",
-            f"{found['searched']:.3f} while it was chosen; on fresh items {fresh['value']:.3f} "
-            f"[{fresh['low']:.3f}, {fresh['high']:.3f}] ({fresh['n']} items)",
-        )
+            result = search_topologies(plan, budget, on_progress=report)
+        finish(result, search_parts, None, self.json)
         return 0
 
 
@@ -172,23 +153,23 @@ class Topologies:
         columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
                    "depth", "path", "source")  # fmt: skip
         table = Table(*columns, title=f"Topologies of {self.members} members")
-        for name, told in facts.items():
-            path = "–" if told["path"] is None else f"{told['path']:g}"
-            numbers = (f"{told['density']:.2f}", str(told["messages"]), str(told["depth"]), path)
-            table.add_row(name, told["summary"], Text(told["order"]), *numbers, told["source"])
+        for name, row in facts.items():
+            path = "–" if row["path"] is None else f"{row['path']:g}"
+            numbers = (f"{row['density']:.2f}", str(row["messages"]), str(row["depth"]), path)
+            table.add_row(name, row["summary"], Text(row["order"]), *numbers, row["source"])
         print_result(table, "depth: turns that wait for each other; path: messages from the first "
                             "member to those who decide.")  # fmt: skip
         return 0
 
 
-def read_guards(told: tuple[str, ...]) -> Guards:
-    """Guards from what somebody typed.
+def read_guards(words: tuple[str, ...]) -> Guards:
+    """Returns the guards that somebody typed.
 
     Raises:
         SettingError: there is no such guard, or a number of rounds that is none.
     """
     given: dict[str, Any] = {}
-    for word in told:
+    for word in words:
         name, _, value = word.partition("=")
         if name == "most_rounds" and value.isdecimal():
             given[name] = int(value)
@@ -198,37 +179,3 @@ def read_guards(told: tuple[str, ...]) -> Guards:
             known = ", ".join((*GUARDS, "most_rounds=N"))
             raise SettingError(f"got guard {word!r}; wanted one of {known}")
     return Guards(**given)
-
-
-def tables(document: dict[str, Any]) -> list[Any]:
-    """The verdict, the shares, and a row a topology."""
-    shares = Table("varies with", "share", "95% interval", "by chance", box=SIMPLE_HEAD)
-    for name, s in (document["shares"] or {}).items():
-        ends = f"{s['low']:.3f} to {s['high']:.3f}"
-        shares.add_row(name, f"{s['value']:.3f}", ends, f"{s['chance']:.3f}")
-    prompts = list(document["prompts"])
-    table = Table("topology", "score", "95% interval", *prompts, "orders", "calls", "depth",
-                  *(f"− {title}" for title in AGAINST.values()), box=SIMPLE_HEAD)  # fmt: skip
-    scores = document["scores"]
-    for told in sorted(scores, key=lambda one: -scores[one]["iqm"]):
-        s = scores[told]
-        table.add_row(
-            Text(told), f"{s['iqm']:.3f}", f"{s['low']:.3f} to {s['high']:.3f}",
-            *(f"{s['by_prompt'][prompt]['iqm']:.3f}" for prompt in prompts),
-            str(s["orders"]), f"{s['calls']:.3g}", str(s["shape"]["depth"]),
-            *(f"{s['gap'][name]['value']:+.3f}" for name in AGAINST),
-        )  # fmt: skip
-    best, gap = document["best"], document["gap"]
-    against = ", ".join(
-        f"{gap[name]['value']:+.3f} [{gap[name]['low']:+.3f}, {gap[name]['high']:+.3f}] {title}"
-        for name, title in AGAINST.items()
-    )
-    return [
-        headline(document),
-        shares,
-        table,
-        f"the best, {best['topology']} with {best['prompt']}, measured on seeds on which it was "
-        f"not chosen: {best['value']:.3f} [{best['low']:.3f}, {best['high']:.3f}]; "
-        f"against {against}",
-        f"score: {document['scale']}; {document['seeds']} seeds of {document['items']} items",
-    ]

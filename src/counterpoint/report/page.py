@@ -36,12 +36,18 @@ from counterpoint.report.toolkit.document import (
     COMPARISON,
     POPULATION,
     TEAM,
-    TOPOLOGY,
     TRAINING,
     Document,
     open_document,
 )
-from counterpoint.results import DiagnosisResult, GameResult, Result, document_of, read_result
+from counterpoint.results import (
+    DiagnosisResult,
+    GameResult,
+    Result,
+    TopologyResult,
+    document_of,
+    read_result,
+)
 from counterpoint.results.saved import KINDS
 from counterpoint.runs.files import write_atomically
 
@@ -86,12 +92,12 @@ class Page(NamedTuple):
 PAGES: Mapping[type[Result], Page] = {
     DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
     GameResult: Page("game.html", game_page, lambda game: game.name),
+    TopologyResult: Page("topology.html", topology_page, lambda result: result.world),
 }
 
 
 DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
     AUDIT: ("audit.html", audit_page, "source"),
-    TOPOLOGY: ("topology.html", topology_page, "world"),
     POPULATION: ("population.html", population_page, "world"),
     TEAM: ("team.html", team_page, "name"),
 }

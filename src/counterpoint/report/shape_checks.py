@@ -13,15 +13,12 @@ import msgspec
 from msgspec import Struct
 
 from counterpoint.errors import LogError
-from counterpoint.report.shapes import AuditShape, PopulationShape, TopologyShape
+from counterpoint.report.shapes import AuditShape, PopulationShape
 from counterpoint.report.team_shape import TeamShape
-from counterpoint.report.toolkit.document import AUDIT, POPULATION, TEAM, TOPOLOGY, Document
+from counterpoint.report.toolkit.document import AUDIT, POPULATION, TEAM, Document
 
-SOURCES = ("topology", "prompt", "order", "interaction")
-"""What scores of topologies vary with."""
 SHAPES: Mapping[str, type[Struct]] = {
     POPULATION: PopulationShape,
-    TOPOLOGY: TopologyShape,
     AUDIT: AuditShape,
     TEAM: TeamShape,
 }
@@ -43,9 +40,7 @@ def require_shape(document: Document) -> Document:
         shape = msgspec.convert(document, SHAPES[schema])
     except msgspec.ValidationError as error:
         raise _refused(schema, str(error)) from None
-    if isinstance(shape, TopologyShape):
-        _require_topologies(shape)
-    elif isinstance(shape, PopulationShape):
+    if isinstance(shape, PopulationShape):
         _require_population(shape)
     complete: Document = _with_defaults(document, msgspec.to_builtins(shape))
     return complete
@@ -70,23 +65,6 @@ def _refused(schema: str, why: str) -> LogError:
 def _wanted(holds: bool, schema: str, path: str, wanted: str) -> None:
     if not holds:
         raise _refused(schema, f"Expected {wanted} - at `$.{path}`")
-
-
-def _require_topologies(topologies: TopologyShape) -> None:
-    for name, score in topologies.scores.items():
-        path = f"scores.{name}"
-        _wanted(bool(score.order_scores), TOPOLOGY, f"{path}.order_scores", "at least one")
-        known = all(prompt in score.by_prompt for prompt in topologies.prompts)
-        _wanted(known, TOPOLOGY, f"{path}.by_prompt", "one for each of $.prompts")
-        drawn = score.shape.topology
-        known = drawn.decides != "member" or drawn.decider is not None
-        _wanted(known, TOPOLOGY, f"{path}.shape.topology.decider", "a member")
-    if topologies.shares is None:
-        known = topologies.why_no_shares is not None
-        _wanted(known, TOPOLOGY, "why_no_shares", "the reason why there are no shares")
-    else:
-        known = all(source in topologies.shares for source in SOURCES)
-        _wanted(known, TOPOLOGY, "shares", ", ".join(SOURCES))
 
 
 def _require_population(population: PopulationShape) -> None:

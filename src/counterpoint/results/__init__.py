@@ -9,11 +9,14 @@ from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
 from counterpoint.results.saved import document_of, encode, read_result
+from counterpoint.results.topology import TopologyResult, TopologySearchResult
 
 __all__ = [
     "DiagnosisResult",
     "GameResult",
     "Result",
+    "TopologyResult",
+    "TopologySearchResult",
     "document_of",
     "encode",
     "read_result",

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.results.topology import TopologyResult
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
 from counterpoint.topology.catalogue import independent, make_topology
 from counterpoint.topology.guards import Guards
-from counterpoint.topology.measures import measures
 from counterpoint.topology.members import TRAINED, Seats, Ways, seats_of, trained_ways
 from counterpoint.topology.orders import orders
 from counterpoint.topology.play import play
-from counterpoint.topology.summary import summarize
+from counterpoint.topology.summary import Batch, summarize
 from counterpoint.topology.topology import Topology
 from counterpoint.worlds.message.catalogue import make_message
 from counterpoint.worlds.message.world import MessageWorld
@@ -73,8 +73,8 @@ class Plan:
         if len(set(self.topologies)) < len(self.topologies):
             raise SettingError("got a topology twice; wanted each of them once")
         world = self.make()
-        for told in self.topologies:
-            make_topology(told, world.settings.members)
+        for name in self.topologies:
+            make_topology(name, world.settings.members)
         known = [*world.prompts, *([TRAINED] if world.ways_range else [])]
         for prompt in self.prompts:
             if prompt not in known:
@@ -92,24 +92,10 @@ class Plan:
         """The prompts that are compared."""
         return self.prompts or tuple(self.make().prompts)
 
-    def seatings(self, told: str) -> tuple[Topology, ...]:
+    def seatings(self, name: str) -> tuple[Topology, ...]:
         """The orders of one topology that are compared."""
-        topology = make_topology(told, self.make().settings.members)
+        topology = make_topology(name, self.make().settings.members)
         return orders(topology, self.orders, np.random.default_rng(0))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one seed gave."""
-
-    scores: dict[str, NDArray[np.float64]]
-    """Topology to [P, O] mean score."""
-    members: NDArray[np.float64]
-    """[P, A, B] score of each member who works alone with its share of the budget."""
-    single: NDArray[np.float64]
-    """[P] mean score of one agent with all that the team has."""
-    calls: dict[str, float]
-    """Topology to calls an item."""
 
 
 @dataclass(frozen=True)
@@ -126,19 +112,19 @@ class SeedTask:
         levels = plan.levels()
         seats = seats_of(world, plan.model, plan.base_url)
         scores, calls = {}, {}
-        for t, told in enumerate(plan.topologies):
-            seatings = plan.seatings(told)
+        for t, name in enumerate(plan.topologies):
+            seatings = plan.seatings(name)
             cells = np.zeros((len(levels), len(seatings)))
             for p, prompt in enumerate(levels):
                 for o, topology in enumerate(seatings):
                     rng = np.random.default_rng([self.seed, CHANCE, t, p, o])
                     played = play(topology, items, plan.items,
-                                  seats.members(prompt, self.ways.get(told)), rng,
+                                  seats.members(prompt, self.ways.get(name)), rng,
                                   guards=plan.guards)  # fmt: skip
                     won = world.score(items, played.answers) * played.answered
                     cells[p, o] = won.mean()
-                    calls[told] = played.calls / plan.items
-            scores[told] = cells
+                    calls[name] = played.calls / plan.items
+            scores[name] = cells
             advance()
         alone, single = self._references(world, items, seats, levels)
         return Batch(scores, alone, single, calls)
@@ -157,8 +143,7 @@ class SeedTask:
             for vote in votes:
                 gave = vote.sure > -np.inf
                 alone[p, vote.member] = world.score(items, vote.answers) * gave
-            told = world.score(items, seats.single(items, prompt, ways, size, rng))
-            single[p] = told.mean()
+            single[p] = world.score(items, seats.single(items, prompt, ways, size, rng)).mean()
         return alone, single
 
 
@@ -167,13 +152,13 @@ def compare_topologies(
     *,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """The whole design, played and summed up, as a document of schema `counterpoint.topology/1`.
+) -> TopologyResult:
+    """Returns the whole design, played and summed up.
 
     Args:
         plan: what to compare.
         workers: processes; None means one for each processor.
-        on_progress: told what is done, and of how much.
+        on_progress: takes what is done, and of how much.
 
     Raises:
         CounterpointError: the speaker cannot be used.
@@ -188,27 +173,29 @@ def compare_topologies(
         on_progress=None if on_progress is None else lambda done: on_progress(done, total),
     )
     world = plan.make()
-    made = {told: make_topology(told, world.settings.members) for told in plan.topologies}
-    shapes = {
-        told: {**asdict(measures(one)), "topology": asdict(one)} for told, one in made.items()
-    }
-    return {
-        "schema": "counterpoint.topology/1",
-        "version": __version__,
-        "world": plan.world,
-        "summary": world.summary,
-        "scale": world.scale,
-        "settings": asdict(world.settings),
-        "members": world.settings.members,
-        "seeds": plan.seeds,
-        "items": plan.items,
-        "model": plan.model,
-        "guards": asdict(plan.guards),
-        "prompts": {
+    topologies = {name: make_topology(name, world.settings.members) for name in plan.topologies}
+    counts = {name: len(plan.seatings(name)) for name in plan.topologies}
+    summary = summarize(topologies, plan.levels(), batches, counts)
+    return TopologyResult(
+        version=__version__,
+        world=plan.world,
+        summary=world.summary,
+        scale=world.scale,
+        settings=asdict(world.settings),
+        members=world.settings.members,
+        seeds=plan.seeds,
+        items=plan.items,
+        model=plan.model,
+        guards=asdict(plan.guards),
+        prompts={
             name: world.prompts.get(name, "ways searched for each topology on items of their own")
             for name in plan.levels()
         },
-        "ways": {name: list(found) for name, found in ways.items()},
-        **summarize(plan.topologies, plan.levels(), batches, shapes,
-                    {told: len(plan.seatings(told)) for told in plan.topologies}),
-    }  # fmt: skip
+        ways={name: list(one) for name, one in ways.items()},
+        scores=summary.scores,
+        shares=summary.shares,
+        why_no_shares=summary.why_no_shares,
+        references=summary.references,
+        best=summary.best,
+        gap=summary.gap,
+    )

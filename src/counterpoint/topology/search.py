@@ -8,14 +8,15 @@ items that nobody has seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import ceil, log2
-from typing import Any
 
 import numpy as np
 
+from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
+from counterpoint.results.topology import SearchRound, TopologySearchResult, Winner
 from counterpoint.stats import bootstrap_interval, means, wilson_interval
 from counterpoint.topology.design import Plan
 from counterpoint.topology.members import TRAINED, Ways, seats_of, trained_ways
@@ -30,8 +31,8 @@ HALVING, FRESH = 5, 6
 class Candidate:
     """One cell of the design."""
 
-    told: str
-    """The topology, as it was asked for."""
+    name: str
+    """The topology, as `make_topology` takes it."""
     topology: Topology
     """The same, with its order."""
     prompt: str
@@ -40,18 +41,14 @@ class Candidate:
 
 def search_topologies(
     plan: Plan, budget: int, *, on_progress: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
-    """The winner, what it scored while it was chosen, and on fresh items.
+) -> TopologySearchResult:
+    """Returns the winner, what it scored while it was chosen, and what it scores on fresh items.
 
     Args:
         plan: the candidates: every topology x order x prompt; the winner is measured on
             `seeds` times `items` in the end.
         budget: items that all candidates together may play.
-        on_progress: told how many rounds are over, and of how many.
-
-    Returns:
-        `winner` (topology, order, prompt), `searched` (its score in the last round), `fresh`
-        (value, low, high, n), `rounds` (how many candidates played how many items each), `spent`.
+        on_progress: takes how many rounds are over, and of how many.
 
     Raises:
         SettingError: a budget of less than one item for each candidate and round.
@@ -62,9 +59,9 @@ def search_topologies(
     if TRAINED in plan.levels():
         ways = trained_ways(plan.world, plan.settings, plan.topologies, plan.guards, None)
     alive = [
-        Candidate(told, topology, prompt)
-        for told in plan.topologies
-        for topology in plan.seatings(told)
+        Candidate(name, topology, prompt)
+        for name in plan.topologies
+        for topology in plan.seatings(name)
         for prompt in plan.levels()
     ]
     halvings = max(1, ceil(log2(len(alive))))
@@ -80,7 +77,7 @@ def search_topologies(
         scores = [_scores(plan, one, ways, [HALVING, number], count) for one in alive]
         spent += count * len(alive)
         average = np.array([one.mean() for one in scores])
-        history.append({"candidates": len(alive), "items": count, "best": float(average.max())})
+        history.append(SearchRound(candidates=len(alive), items=count, best=float(average.max())))
         keep = np.argsort(-average, kind="stable")[: max(1, ceil(len(alive) / 2))]
         alive, average = [alive[i] for i in keep], average[keep]
         if on_progress:
@@ -92,15 +89,17 @@ def search_topologies(
         if np.isin(fresh, (0, 1)).all()
         else bootstrap_interval(fresh, rng=np.random.default_rng(0), statistic=means)
     )
-    return {
-        "winner": {"topology": winner.told, "prompt": winner.prompt,
-                   "order": [list(turn) for turn in winner.topology.order]},
-        "searched": float(average[0]),
-        "fresh": asdict(estimate),
-        "rounds": history,
-        "budget": budget,
-        "spent": spent,
-    }  # fmt: skip
+    return TopologySearchResult(
+        version=__version__,
+        world=plan.world,
+        winner=Winner(topology=winner.name, prompt=winner.prompt,
+                      order=[list(turn) for turn in winner.topology.order]),
+        searched=float(average[0]),
+        fresh=estimate,
+        rounds=history,
+        budget=budget,
+        spent=spent,
+    )  # fmt: skip
 
 
 def _scores(
@@ -110,7 +109,7 @@ def _scores(
     world = plan.make()
     items = world.draw(np.random.default_rng(stream), count)
     seats = seats_of(world, plan.model, plan.base_url)
-    members = seats.members(one.prompt, ways.get(one.told))
+    members = seats.members(one.prompt, ways.get(one.name))
     rng = np.random.default_rng([*stream, 1])
     played = play(one.topology, items, count, members, rng, guards=plan.guards)
     won: Floats = world.score(items, played.answers) * played.answered

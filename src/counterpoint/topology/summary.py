@@ -3,69 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
+from counterpoint.results.topology import (
+    REFERENCES,
+    BestCell,
+    MeasuredTopology,
+    SeedEstimate,
+    TopologyPart,
+    TopologyScore,
+    VarianceShare,
+)
 from counterpoint.stats import bootstrap_interval, means, variance_shares
 from counterpoint.stats.estimate import Estimate
+from counterpoint.topology.measures import measures
+from counterpoint.topology.topology import Topology
 
-if TYPE_CHECKING:
-    from counterpoint.topology.design import Batch
 
-REFERENCES = ("mean", "best_member", "oracle", "single_agent")
-"""What a team is measured against: its members alone, on average; the best of them, chosen on other
-items; whoever of them is right, item by item, which nobody can choose; and one agent with all that
-the team has, and as many calls."""
+@dataclass(frozen=True)
+class Batch:
+    """What one seed gave."""
+
+    scores: dict[str, Floats]
+    """Topology to [P, O] mean score."""
+    members: Floats
+    """[P, A, B] score of each member who works alone with its share of the budget."""
+    single: Floats
+    """[P] mean score of one agent with all that the team has."""
+    calls: dict[str, float]
+    """Topology to calls an item."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The numbers of a comparison, as `TopologyResult` has them."""
+
+    scores: dict[str, TopologyScore]
+    shares: dict[str, VarianceShare] | None
+    why_no_shares: str | None
+    references: dict[str, SeedEstimate]
+    best: BestCell
+    gap: dict[str, SeedEstimate]
 
 
 def summarize(
-    topologies: Sequence[str],
+    topologies: Mapping[str, Topology],
     prompts: Sequence[str],
     batches: Sequence[Batch],
-    shapes: Mapping[str, Mapping[str, Any]],
     orders: Mapping[str, int],
-) -> dict[str, Any]:
-    """The numbers of the document.
+) -> Summary:
+    """Returns the numbers of a comparison.
 
     Args:
         topologies, prompts: the levels.
         batches: one a seed.
-        shapes: measures of each topology.
         orders: how many orders of each topology were played.
     """
     rng = np.random.default_rng(0)
     cells = {t: np.stack([batch.scores[t] for batch in batches], axis=2) for t in topologies}
     against = references(batches)
-    return {
-        "scores": {
-            told: {
-                **_told(bootstrap_interval(cells[told].mean(axis=(0, 1)), rng=rng)),
-                "by_prompt": {
-                    prompt: _told(bootstrap_interval(cells[told][p].mean(axis=0), rng=rng))
-                    for p, prompt in enumerate(prompts)
-                },
-                "orders": orders[told],
-                "order_scores": [float(one) for one in cells[told].mean(axis=(0, 2))],
-                "calls": batches[0].calls[told],
-                "shape": dict(shapes[told]),
-                "gap": {
-                    name: _difference(cells[told].mean(axis=1).T, against[name], rng)
-                    for name in REFERENCES
-                },
-            }
-            for told in topologies
-        },
-        **_shares([cells[told] for told in topologies], rng),
-        "references": {
-            name: _told(bootstrap_interval(against[name].mean(axis=1), rng=rng))
-            for name in REFERENCES
-        },
-        **_best(cells, prompts, against, rng),
+    scores = {}
+    for name, topology in topologies.items():
+        cell = cells[name]
+        whole = bootstrap_interval(cell.mean(axis=(0, 1)), rng=rng)
+        scores[name] = TopologyScore(
+            iqm=whole.value, value=whole.value, low=whole.low, high=whole.high, n=whole.n,
+            by_prompt={
+                prompt: _over_seeds(bootstrap_interval(cell[p].mean(axis=0), rng=rng))
+                for p, prompt in enumerate(prompts)
+            },
+            orders=orders[name],
+            order_scores=[float(one) for one in cell.mean(axis=(0, 2))],
+            calls=batches[0].calls[name],
+            shape=MeasuredTopology(**asdict(measures(topology)),
+                                   topology=TopologyPart(**asdict(topology))),
+            gap={reference: _difference(cell.mean(axis=1).T, against[reference], rng)
+                 for reference in REFERENCES},
+        )  # fmt: skip
+    shares, why = _shares(list(cells.values()), rng)
+    levels = {
+        name: _over_seeds(bootstrap_interval(against[name].mean(axis=1), rng=rng))
+        for name in REFERENCES
     }
+    best, gap = _best(cells, prompts, against, rng)
+    return Summary(scores, shares, why, levels, best, gap)
 
 
 def references(batches: Sequence[Batch]) -> dict[str, Floats]:
@@ -96,8 +121,9 @@ def _best(
     prompts: Sequence[str],
     against: Mapping[str, Floats],
     rng: np.random.Generator,
-) -> dict[str, Any]:
-    """The best cell, chosen on one half of the seeds and measured on the other, both ways."""
+) -> tuple[BestCell, dict[str, SeedEstimate]]:
+    """Returns the best cell, chosen on one half of the seeds and measured on the other, both ways,
+    and what it gains over each reference."""
     names = [(t, p) for t in cells for p in range(len(prompts))]
     scores = np.stack([cells[t][p].mean(axis=0) for t, p in names])  # [cells, S]
     seeds = scores.shape[1]
@@ -109,32 +135,32 @@ def _best(
         for name in REFERENCES:
             other[name][there] = against[name][there, names[chosen][1]]
     topology, prompt = names[int(scores.mean(axis=1).argmax())]
-    return {
-        "best": {"topology": topology, "prompt": prompts[prompt],
-                 **_told(bootstrap_interval(team, rng=rng))},
-        "gap": {name: _difference(team[:, None], other[name][:, None], rng)
-                for name in REFERENCES},
-    }  # fmt: skip
+    best = bootstrap_interval(team, rng=rng)
+    cell = BestCell(topology=topology, prompt=prompts[prompt], iqm=best.value, value=best.value,
+                    low=best.low, high=best.high, n=best.n)  # fmt: skip
+    gap = {name: _difference(team[:, None], other[name][:, None], rng) for name in REFERENCES}
+    return cell, gap
 
 
-def _difference(team: Floats, other: Floats, rng: np.random.Generator) -> dict[str, Any]:
-    return _told(bootstrap_interval((team - other).mean(axis=1), rng=rng, statistic=means))
+def _difference(team: Floats, other: Floats, rng: np.random.Generator) -> SeedEstimate:
+    return _over_seeds(bootstrap_interval((team - other).mean(axis=1), rng=rng, statistic=means))
 
 
-def _shares(cells: Sequence[Floats], rng: np.random.Generator) -> dict[str, Any]:
+def _shares(
+    cells: Sequence[Floats], rng: np.random.Generator
+) -> tuple[dict[str, VarianceShare] | None, str | None]:
+    """Returns the shares of the variance, or None and the reason."""
     try:
-        found = variance_shares(cells, rng)
+        shares = variance_shares(cells, rng)
     except StatisticsError as error:
-        return {"shares": None, "why_no_shares": str(error)}
+        return None, str(error)
     return {
-        "shares": {
-            name: {"value": one.share.value, "low": one.share.low, "high": one.share.high,
-                   "chance": one.chance}
-            for name, one in found.items()
-        }
-    }  # fmt: skip
+        name: VarianceShare(value=one.share.value, low=one.share.low, high=one.share.high,
+                            chance=one.chance)
+        for name, one in shares.items()
+    }, None  # fmt: skip
 
 
-def _told(estimate: Estimate) -> dict[str, Any]:
-    told = asdict(estimate)
-    return {"iqm": told["value"], **told}
+def _over_seeds(estimate: Estimate) -> SeedEstimate:
+    return SeedEstimate(iqm=estimate.value, value=estimate.value, low=estimate.low,
+                        high=estimate.high, n=estimate.n)  # fmt: skip

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
+from msgspec.structs import asdict
+
+from counterpoint.errors import LogError, SettingError
 from counterpoint.report.pages.definitions import Definition
 from counterpoint.report.pages.topology_drawing import topology_picture
 from counterpoint.report.pages.verdicts import Fact, Verdict
-from counterpoint.report.toolkit.document import Document
 from counterpoint.report.toolkit.intervals import Dot, interval_panel
 from counterpoint.report.toolkit.settings import flatten, short_first
 from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
-from counterpoint.topology.topology import Decision, Topology
+from counterpoint.results.topology import TopologyPart, TopologyResult, TopologyScore
+from counterpoint.topology.topology import Topology
 
 AGAINST = {
     "mean": "mean member alone",
@@ -23,81 +25,84 @@ AGAINST = {
 """What a team is measured against, as the page calls it."""
 
 
-def topology_page(document: Document, prefix: str) -> dict[str, Any]:
-    """What the template `topology.html` is filled with."""
-    scores: Mapping[str, Any] = document["scores"]
-    ranked = sorted(scores, key=lambda told: -scores[told]["iqm"])
-    dots = [
-        Dot(told, scores[told]["iqm"], scores[told]["low"], scores[told]["high"], "s1",
-            f"{scores[told]['iqm']:.3f}")
-        for told in ranked
-    ]  # fmt: skip
+def topology_page(result: TopologyResult, prefix: str) -> dict[str, Any]:
+    """Returns what the template `topology.html` is filled with."""
+    dots = [Dot(name, score.value, score.low, score.high, "s1", f"{score.value:.3f}")
+            for name, score in _ranked(result)]  # fmt: skip
     return {
-        "title": f"{document['world']}: who hears whom",
+        "title": f"{result.world}: who hears whom",
         "kind": "Topologies",
-        "subject": str(document["world"]),
-        "details": [str(document["summary"])],
-        "version": str(document.get("version", "")),
-        "verdict": _verdict(document),
-        "shares": _shares(document, prefix),
+        "subject": result.world,
+        "details": [result.summary],
+        "version": result.version,
+        "verdict": _verdict(result),
+        "shares": share_table(result, prefix),
         "drawings": [
-            (told, topology_picture(_drawn(scores[told]["shape"]["topology"]), f"topology-{i}"))
-            for i, told in enumerate(scores)
+            (name, topology_picture(_topology(score.shape.topology), f"topology-{i}"))
+            for i, (name, score) in enumerate(result.scores.items())
         ],
-        "panel": interval_panel("scores-panel", "Score by topology", str(document["scale"]), dots),
-        "scores": _scores(document, ranked, prefix),
-        "gaps": _gaps(document, ranked, prefix),
+        "panel": interval_panel("scores-panel", "Score by topology", result.scale, dots),
+        "scores": score_table(result, prefix),
+        "gaps": gap_table(result, prefix),
         "definitions": DEFINITIONS,
         "settings": short_first(
             list(
-                flatten({k: document[k] for k in ("settings", "guards", "prompts", "ways")}).items()
+                flatten({"settings": result.settings, "guards": result.guards,
+                         "prompts": result.prompts, "ways": result.ways}).items()
             )
         ),
-    }
+    }  # fmt: skip
 
 
-def _drawn(told: Mapping[str, Any]) -> Topology:
-    edges = tuple((int(a), int(b)) for a, b in told["edges"])
-    order = tuple(tuple(int(one) for one in turn) for turn in told["order"])
-    decides: Decision = next((d for d in get_args(Decision) if d == told["decides"]), "vote")
-    decider = int(told["decider"]) if decides == "member" else None
-    return Topology(
-        str(told["name"]), int(told["members"]), edges, order, int(told["rounds"]), decides, decider
-    )
+def _ranked(result: TopologyResult) -> list[tuple[str, TopologyScore]]:
+    """Returns the topologies, the best first."""
+    return sorted(result.scores.items(), key=lambda item: -item[1].value)
 
 
-def headline(document: Mapping[str, Any]) -> str:
-    """The verdict in one sentence."""
-    shares = document["shares"]
+def _topology(part: TopologyPart) -> Topology:
+    """Returns the topology of a result.
+
+    Raises:
+        LogError: its edges, turns and decision do not fit together.
+    """
+    try:
+        return Topology(**asdict(part))
+    except SettingError as error:
+        raise LogError(f"got a result with a topology that cannot be: {error}") from None
+
+
+def headline(result: TopologyResult) -> str:
+    """Returns the verdict in one sentence."""
+    shares = result.shares
     if shares is None:
-        return f"Shares are not computable because of this: {document['why_no_shares']}."
+        return f"Shares are not computable because of this: {result.why_no_shares}."
     named = {"topology": "who hears whom", "prompt": "how members behave",
              "order": "who sits where", "interaction": "the combination of the two"}  # fmt: skip
-    order = sorted(named, key=lambda name: -shares[name]["value"])
-    first, second = order[0], order[1]
+    first, second, *_ = sorted(named, key=lambda name: -shares[name].value)
     a, b = shares[first], shares[second]
-    told = f"{named[first]} explains {a['value']:.0%} of the variance"
-    sure = "more than" if a["low"] > b["high"] else "about as much as"
-    return f"{told[0].upper()}{told[1:]}, {sure} {named[second]} ({b['value']:.0%})."
+    sentence = f"{named[first]} explains {a.value:.0%} of the variance"
+    sure = "more than" if a.low > b.high else "about as much as"
+    return f"{sentence[0].upper()}{sentence[1:]}, {sure} {named[second]} ({b.value:.0%})."
 
 
-def _verdict(document: Document) -> Verdict:
-    best, gap = document["best"], document["gap"]
+def _verdict(result: TopologyResult) -> Verdict:
+    best, gap = result.best, result.gap
     facts = tuple(
-        Fact(f"Against {AGAINST[name]}", f"{gap[name]['value']:+.3f}",
-             f"{gap[name]['low']:+.3f} to {gap[name]['high']:+.3f}")
-        for name in AGAINST
+        Fact(f"Against {title}", f"{gap[name].value:+.3f}",
+             f"{gap[name].low:+.3f} to {gap[name].high:+.3f}")
+        for name, title in AGAINST.items()
     )  # fmt: skip
-    told = (
-        f"The best is {best['topology']} with {best['prompt']}: {best['value']:.3f} "
-        f"[{best['low']:.3f}, {best['high']:.3f}], chosen on one half of the seeds and measured on "
+    why = (
+        f"The best is {best.topology} with {best.prompt}: {best.value:.3f} "
+        f"[{best.low:.3f}, {best.high:.3f}], chosen on one half of the seeds and measured on "
         "the other. The share depends on which topologies and prompts are compared."
     )
-    return Verdict(headline(document), told, facts)
+    return Verdict(headline(result), why, facts)
 
 
-def _shares(document: Document, prefix: str) -> Table | None:
-    if document["shares"] is None:
+def share_table(result: TopologyResult, prefix: str) -> Table | None:
+    """Returns a row for each source of variance, or None if the shares are not computable."""
+    if result.shares is None:
         return None
     columns = (
         Column("Varies with", ("source",), numeric=False),
@@ -106,21 +111,21 @@ def _shares(document: Document, prefix: str) -> Table | None:
     )
     rows = [
         Row((Cell(name, (name,)),
-             Cell(f"{s['value']:.3f}", (s["value"], s["low"], s["high"]),
-                  below=f"{s['low']:.3f} to {s['high']:.3f}"),
-             Cell(f"{s['chance']:.3f}", (s["chance"],))))
-        for name, s in document["shares"].items()
+             Cell(f"{s.value:.3f}", (s.value, s.low, s.high),
+                  below=f"{s.low:.3f} to {s.high:.3f}"),
+             Cell(f"{s.chance:.3f}", (s.chance,))))
+        for name, s in result.shares.items()
     ]  # fmt: skip
-    caption = f"Sums of squares over their total; intervals over {document['seeds']} seeds."
+    caption = f"Sums of squares over their total; intervals over {result.seeds} seeds."
     return Table("shares", caption, columns, tuple(rows), f"{prefix}-shares.csv")
 
 
-def _scores(document: Document, ranked: list[str], prefix: str) -> Table:
-    prompts = list(document["prompts"])
+def score_table(result: TopologyResult, prefix: str) -> Table:
+    """Returns a row for each topology, the best first."""
     columns = (
         Column("Topology", ("topology",), numeric=False),
         Column("Score", ("iqm", "low", "high")),
-        *(Column(prompt, (prompt,)) for prompt in prompts),
+        *(Column(prompt, (prompt,)) for prompt in result.prompts),
         Column("Orders", ("orders",)),
         Column("Worst to best order", ("worst", "best")),
         Column("Calls", ("calls",)),
@@ -128,21 +133,20 @@ def _scores(document: Document, ranked: list[str], prefix: str) -> Table:
         Column("Path", ("path",), missing="what the first member knows cannot get to who decides"),
     )
     rows = []
-    for told in ranked:
-        s = document["scores"][told]
-        ends = min(s["order_scores"]), max(s["order_scores"])
-        path = s["shape"]["path"]
+    for name, s in _ranked(result):
+        ends = min(s.order_scores), max(s.order_scores)
+        path = s.shape.path
         rows.append(
             Row((
-                Cell(told, (told,)),
-                Cell(f"{s['iqm']:.3f}", (s["iqm"], s["low"], s["high"]),
-                     below=f"{s['low']:.3f} to {s['high']:.3f}"),
-                *(Cell(f"{s['by_prompt'][p]['iqm']:.3f}", (s["by_prompt"][p]["iqm"],))
-                  for p in prompts),
-                Cell(str(s["orders"]), (s["orders"],)),
-                Cell(f"{ends[0]:.3f} to {ends[1]:.3f}" if s["orders"] > 1 else "–", ends),
-                Cell(f"{s['calls']:.3g}", (s["calls"],)),
-                Cell(str(s["shape"]["depth"]), (s["shape"]["depth"],)),
+                Cell(name, (name,)),
+                Cell(f"{s.value:.3f}", (s.value, s.low, s.high),
+                     below=f"{s.low:.3f} to {s.high:.3f}"),
+                *(Cell(f"{s.by_prompt[p].value:.3f}", (s.by_prompt[p].value,))
+                  for p in result.prompts),
+                Cell(str(s.orders), (s.orders,)),
+                Cell(f"{ends[0]:.3f} to {ends[1]:.3f}" if s.orders > 1 else "–", ends),
+                Cell(f"{s.calls:.3g}", (s.calls,)),
+                Cell(str(s.shape.depth), (s.shape.depth,)),
                 Cell("–" if path is None else f"{path:.3g}", (path,)),
             ))
         )  # fmt: skip
@@ -154,19 +158,20 @@ def _scores(document: Document, ranked: list[str], prefix: str) -> Table:
     return Table("scores", caption, columns, tuple(rows), f"{prefix}-scores.csv")
 
 
-def _gaps(document: Document, ranked: list[str], prefix: str) -> Table:
+def gap_table(result: TopologyResult, prefix: str) -> Table:
+    """Returns a row for each topology, the best first, with what it gains over each reference."""
     columns = (
         Column("Topology", ("topology",), numeric=False),
         *(Column(title, (name, f"{name}_low", f"{name}_high")) for name, title in AGAINST.items()),
     )
     rows = [
         Row((
-            Cell(told, (told,)),
-            *(Cell(f"{g['value']:+.3f}", (g["value"], g["low"], g["high"]),
-                   below=f"{g['low']:+.3f} to {g['high']:+.3f}")
-              for name in AGAINST for g in [document["scores"][told]["gap"][name]]),
+            Cell(name, (name,)),
+            *(Cell(f"{gap.value:+.3f}", (gap.value, gap.low, gap.high),
+                   below=f"{gap.low:+.3f} to {gap.high:+.3f}")
+              for gap in (score.gap[reference] for reference in AGAINST)),
         ))
-        for told in ranked
+        for name, score in _ranked(result)
     ]  # fmt: skip
     caption = "The team less what it is measured against, on the same items; 95% over seeds."
     return Table("gaps", caption, columns, tuple(rows), f"{prefix}-gaps.csv")
