@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "team"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "workers"))
 from broken_package import make_package
 
+from counterpoint.results import document_of
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
 from counterpoint.workers.state import TeamState
@@ -48,17 +49,19 @@ def one(topology: str, workers: int, seed: int, choose: str, modules: int) -> di
         state = TeamState(Path(folder, "run"), plan, topology, workers,
                           tries=TRIES_EACH * 5 * modules, seed=seed)  # fmt: skip
         state.create()
-        told = run_team(state.folder)
-        done = {row["id"] for row in state.queue.tasks() if row["status"] == "done"}
+        result = run_team(state.folder)
+        done = {row.id for row in state.queue.tasks() if row.status == "done"}
         attempts = state.queue.attempts()
-        on_hard = sum(a["cost"] or 0 for a in attempts if a["task"] in hard)
-        told["hard"] = {"tasks": len(hard), "done": len(done & set(hard)),
-                        "tries": on_hard / max(1, told["tries"])}  # fmt: skip
-        begun = min(a["started"] for a in attempts)
-        ends = sorted(a["ended"] for a in attempts if a["status"] == "merged")
+        on_hard = sum(a.cost for a in attempts if a.task in hard)
+        begun = min(a.started for a in attempts)
+        ends = sorted(a.ended for a in attempts if a.status == "merged" and a.ended)
         half = 5 * modules // 2
-        told["seconds_to_half"] = ends[half - 1] - begun if len(ends) >= half else None
-        return told
+        return {
+            **document_of(result),
+            "hard": {"tasks": len(hard), "done": len(done & set(hard)),
+                     "tries": on_hard / max(1, result.tries)},
+            "seconds_to_half": ends[half - 1] - begun if len(ends) >= half else None,
+        }  # fmt: skip
 
 
 def main() -> None:

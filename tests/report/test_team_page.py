@@ -21,6 +21,8 @@ TEAM = {
     "schema": "counterpoint.team/1", "version": "1", "name": "demo", "topology": "flat_locks",
     "workers": 2, "seed": 0, "verdict": "the budget of runs is used up", "tasks": 3, "done": 1,
     "tries": 4, "tokens": 1234567, "dollars": 0.25, "unknown": {"tokens": 0, "dollars": 2},
+    "iterations": 1, "passing": 4, "failing": ["t2", "t3"], "given_up": 0,
+    "throughput": {"per_1000_tries": 250.0, "per_minute": 1.0}, "large": {"tasks": 0, "done": 0},
     "seconds": 61.4, "attempts": 3, "conflicts": 1, "failed": 1, "lost": 0, "repository": "r.git",
     "head": "abc", "budget": {"runs": 3, "dollars": None},
     "unfinished": [{"task": "t2", "reason": "breaks t1", "attempts": 1},

@@ -51,14 +51,14 @@ def test_a_key_reaches_the_command_alone_and_is_written_nowhere(tmp_path, monkey
     state = start(tmp_path, command, pass_env=("MY_API_KEY",))
     script = tmp_path / "repo" / "run.sh"
     assert "MY_API_KEY" not in script.read_text()
-    told = run_team(state.folder)
-    assert told["done"] == 1  # its exit status does not decide: the tests do
+    result = run_team(state.folder)
+    assert result.done == 1  # its exit status does not decide: the tests do
     told_of = everything(state.folder).replace(command.encode(), b"")
     assert KEY.encode() not in told_of.replace(b'= \\"sk-0123456789abcdef\\"', b"")
-    assert "[hidden]" in state.queue.attempts()[0]["note"]
+    assert "[hidden]" in state.queue.attempts()[0].note
     assert (state.folder / "logs" / "1.log").read_text() == "my key is [hidden]\n[hidden]\n"
-    refused = [e for e in state.queue.events() if "not taken" in e["text"]]
-    assert refused[0]["meta"]["refused"] == ["leaked.txt"]
+    refused = [e for e in state.queue.events() if "not taken" in e.text]
+    assert refused[0].meta["refused"] == ["leaked.txt"]
     monkeypatch.delenv("MY_API_KEY")
     with pytest.raises(SettingError, match="export MY_API_KEY"):
         run_team(state.folder)
@@ -123,9 +123,9 @@ def test_a_secret_in_pieces_is_blotted_and_nothing_else_is_held_back():
 
 def test_work_of_an_agent_whose_time_is_over_is_tested_all_the_same(tmp_path):
     state = start(tmp_path, "echo good > f1.txt; sleep 60", minutes=1 / 30)
-    told = run_team(state.folder)
-    assert told["done"] == 1
-    assert "stopped by a limit, seconds (2)" in state.queue.attempts()[0]["note"]
+    result = run_team(state.folder)
+    assert result.done == 1
+    assert "stopped by a limit, seconds (2)" in state.queue.attempts()[0].note
 
 
 def test_a_task_is_held_at_least_as_long_as_a_worker_may_work_at_it():
@@ -141,9 +141,9 @@ def test_setup_runs_once_and_is_there_in_every_sandbox(tmp_path):
     setup = "mkdir /setup/bin; printf '#!/bin/sh\\necho good\\n' > /setup/bin/answer; " \
             "chmod +x /setup/bin/answer; ln -s answer /setup/bin/again; echo once"  # fmt: skip
     state = start(tmp_path, "again > f$(echo {test} | tr -d t).txt", n=2, setup=setup)
-    told = run_team(state.folder)
-    assert told["done"] == 2
-    assert sum(e["text"] == "runs setup" for e in state.queue.events()) == 1
+    result = run_team(state.folder)
+    assert result.done == 2
+    assert sum(e.text == "runs setup" for e in state.queue.events()) == 1
     bad = WorkPlan(**{**vars(state.plan), "setup": "echo no; exit 3"})
     again = TeamState(tmp_path / "bad", bad, "solo", 1)
     again.create()
@@ -159,5 +159,5 @@ def test_an_agent_may_use_git_and_reads_its_task_from_standard_input(tmp_path):
         "case \"$first\" in '# t1') echo good > f1.txt;; esac; git commit -qam done; git log | cat"
     )
     state = start(tmp_path, command)
-    assert run_team(state.folder)["done"] == 1
+    assert run_team(state.folder).done == 1
     assert state.repository.content(state.repository.head())["f1.txt"] == b"good\n"

@@ -19,6 +19,7 @@ from disjoint import WRITE, disjoint_plan
 
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError, WorkerError
+from counterpoint.results.team import Unreported
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import WorkerPlan
 from counterpoint.workers.queue.budget import Budget, Spent
@@ -86,10 +87,10 @@ def test_a_server_that_refuses_is_seen_in_the_first_attempt(tmp_path, capsys, st
 @needs_sandbox
 def test_failures_that_are_alike_end_a_run_and_a_resumed_one_goes_on(tmp_path, capsys):
     state = team(tmp_path, 5, "my-agent {task}")
-    told = run_team(state.folder)
-    assert (told["attempts"], told["failed"], told["done"]) == (3, 3, 0)
-    assert told["verdict"].startswith("3 attempts in a row failed the same way: status 127: ")
-    assert "my-agent" in told["unfinished"][0]["reason"]
+    result = run_team(state.folder)
+    assert (result.attempts, result.failed, result.done) == (3, 3, 0)
+    assert result.verdict.startswith("3 attempts in a row failed the same way: status 127: ")
+    assert "my-agent" in result.unfinished[0].reason
     assert main(["team", "status", str(state.folder)]) == 0
     shown = capsys.readouterr().out
     assert "0 of 5 tasks are done: 3 attempts in a row failed the same way." in shown
@@ -106,9 +107,9 @@ def test_failures_with_work_that_lands_between_do_not_end_a_run(tmp_path):
     # t1, t2, t4, t5 fail alike and t3 lands; tasks are taken in the order of their names
     state = team(tmp_path, 5, "case {test} in t3) echo good > f3.txt;; *) exit 7;; esac",
                  more={"attempts": 1, "iterations": 1})  # fmt: skip
-    told = run_team(state.folder)
-    assert (told["attempts"], told["done"], told["given_up"]) == (5, 1, 4)
-    assert "same way" not in told["verdict"]
+    result = run_team(state.folder)
+    assert (result.attempts, result.done, result.given_up) == (5, 1, 4)
+    assert "same way" not in result.verdict
 
 
 def test_alike_by_hand(tmp_path):
@@ -172,9 +173,9 @@ def test_a_session_that_was_killed_counts_in_seconds(tmp_path):
     state.queue.close_session()
     state.queue.close_session()  # once
     assert state.queue.seconds() == pytest.approx(seen - begun)
-    told = run_team(state.folder)
-    assert told["seconds"] > seen - begun
-    assert (told["done"], told["lost"]) == (2, 1)
+    result = run_team(state.folder)
+    assert result.seconds > seen - begun
+    assert (result.done, result.lost) == (2, 1)
 
 
 def test_usage_by_hand():
@@ -196,39 +197,39 @@ def test_usage_by_hand():
 @needs_sandbox
 def test_a_command_says_what_it_used_and_budgets_are_checked_before_every_claim(tmp_path):
     state = team(tmp_path, 4, USE + WRITE, tokens=1500)
-    told = run_team(state.folder)
-    assert (told["tokens"], told["dollars"], told["unknown"]["tokens"]) == (2000, 0.5, 0)
-    assert (told["done"], told["verdict"]) == (2, "the budget of tokens is used up")
+    result = run_team(state.folder)
+    assert (result.tokens, result.dollars, result.unknown.tokens) == (2000, 0.5, 0)
+    assert (result.done, result.verdict) == (2, "the budget of tokens is used up")
     assert "usage" not in " ".join(state.repository.content(state.repository.head()))
     paid = team(tmp_path, 4, USE + WRITE, name="paid", dollars=0.7)
-    told = run_team(paid.folder)
-    assert (told["done"], told["verdict"]) == (3, "the budget of dollars is used up")
+    result = run_team(paid.folder)
+    assert (result.done, result.verdict) == (3, "the budget of dollars is used up")
     few = team(tmp_path, 4, WRITE, "flat_optimistic", 4, name="few", runs=3, tokens=5)
-    told = run_team(few.folder)
-    assert (told["attempts"], told["verdict"]) == (3, "the budget of runs is used up")
-    assert told["unknown"] == {"tokens": 3, "dollars": 3}  # and never 0 without a word
-    said = [e["text"] for e in few.queue.events() if "unknown" in e["text"]]
-    assert len(said) == 3
-    assert said[0].startswith("unknown tokens and dollars: the command wrote no file")
+    result = run_team(few.folder)
+    assert (result.attempts, result.verdict) == (3, "the budget of runs is used up")
+    assert result.unknown == Unreported(tokens=3, dollars=3)  # and never 0 without a word
+    texts = [e.text for e in few.queue.events() if "unknown" in e.text]
+    assert len(texts) == 3
+    assert texts[0].startswith("unknown tokens and dollars: the command wrote no file")
 
 
 @needs_sandbox
 def test_malformed_usage_is_said_without_a_budget_too(tmp_path):
     state = team(tmp_path, 1, "echo much > $COUNTERPOINT_USAGE; " + WRITE)
-    assert run_team(state.folder)["unknown"] == {"tokens": 1, "dollars": 1}
-    assert any("no JSON object" in event["text"] for event in state.queue.events())
+    assert run_team(state.folder).unknown == Unreported(tokens=1, dollars=1)
+    assert any("no JSON object" in event.text for event in state.queue.events())
     silent = team(tmp_path, 1, name="silent")
-    assert run_team(silent.folder)["unknown"] == {"tokens": 1, "dollars": 1}
-    assert not any("unknown" in event["text"] for event in silent.queue.events())
+    assert run_team(silent.folder).unknown == Unreported(tokens=1, dollars=1)
+    assert not any("unknown" in event.text for event in silent.queue.events())
 
 
 @needs_sandbox
 def test_commands_work_side_by_side_under_a_budget_of_tries(tmp_path):
     state = team(tmp_path, 3, f"sleep 2; {WRITE}", "flat_optimistic", 3, tries=3)
-    told = run_team(state.folder)
-    assert (told["done"], told["tries"]) == (3, 3)
+    result = run_team(state.folder)
+    assert (result.done, result.tries) == (3, 3)
     rows = state.queue.attempts()
-    assert max(a["started"] for a in rows) < min(a["ended"] for a in rows)
+    assert max(a.started for a in rows) < min(a.ended for a in rows)
 
 
 def test_budgets_by_hand():
@@ -266,8 +267,8 @@ def test_a_folder_of_an_earlier_version_is_read_and_goes_on(tmp_path):
         del document[name]
     document["plan"]["worker"] = {"kind": worker.kind, "command": worker.command}
     (state.folder / "team.json").write_text(json.dumps(document))
-    told = run_team(state.folder)
-    assert (told["done"], told["verdict"], told["tokens"]) == (2, "done", 40)
+    result = run_team(state.folder)
+    assert (result.done, result.verdict, result.tokens) == (2, "done", 40)
 
 
 def replace_tests(state, tests):
@@ -282,10 +283,10 @@ def replace_tests(state, tests):
 @needs_sandbox
 def test_the_reason_of_a_failure_names_the_changes_that_were_not_taken(tmp_path):
     state = team(tmp_path, 1, "echo 'echo ok - t1' > run.sh; echo I am done")
-    told = run_team(state.folder)
+    result = run_team(state.folder)
     reason = "changes not taken: run.sh (it is protected: it decides how tests are run); I am done"
-    assert told["unfinished"][0]["reason"] == reason
-    assert reason in told["verdict"]
+    assert result.unfinished[0].reason == reason
+    assert reason in result.verdict
 
 
 @needs_sandbox

@@ -150,8 +150,8 @@ def outcome(state, tmp_path, command):
     mine = replace(state, folder=tmp_path / "run", plan=replace(state.plan, worker=worker))
     assert turn.work(mine, "worker_1") == 0
     attempt = mine.queue.attempts()[-1]
-    refused = [e["text"] for e in mine.queue.events() if "not taken" in e["text"]]
-    return attempt["status"], attempt["note"] or "", refused
+    refused = [e.text for e in mine.queue.events() if "not taken" in e.text]
+    return attempt.status, attempt.note, refused
 
 
 def writing(files):
@@ -223,14 +223,14 @@ def test_new_tests_are_merged_and_count_from_the_next_turn_of_the_planner(begun,
     worker = WorkerPlan(kind="command", command=command)
     mine = replace(state, folder=tmp_path / "run", plan=replace(state.plan, worker=worker))
     assert turn.work(mine, "worker_1") == 0
-    assert mine.queue.attempts()[-1]["status"] == "merged"
+    assert mine.queue.attempts()[-1].status == "merged"
     head = mine.repository.head()
     assert "tests/test_new.py" in mine.repository.content(head)
     assert mine.queue.passing(head) == {TEST, TEST.replace("1", "2"),
                                         "tests/test_sums.py::test_zero"}  # fmt: skip
-    assert new not in {row["id"] for row in mine.queue.tasks()}
+    assert new not in {row.id for row in mine.queue.tasks()}
     assert turn.plan(mine, "planner") == 0
-    assert new in {row["id"] for row in mine.queue.tasks()}
+    assert new in {row.id for row in mine.queue.tasks()}
 
 
 def test_a_file_that_cannot_be_imported_is_a_task_that_can_be_done(begun, tmp_path):
@@ -240,9 +240,9 @@ def test_a_file_that_cannot_be_imported_is_a_task_that_can_be_done(begun, tmp_pa
     state = TeamState(tmp_path / "run", plan, "solo", 1)
     state.create()
     assert turn.plan(state, "planner") == 0
-    assert [row["id"] for row in state.queue.tasks()] == ["tests/test_sums.py"]
+    assert [row.id for row in state.queue.tasks()] == ["tests/test_sums.py"]
     assert turn.work(state, "worker_1") == 0
-    assert state.queue.attempts()[-1]["status"] == "merged"
+    assert state.queue.attempts()[-1].status == "merged"
     assert state.queue.passing(state.repository.head()) == {
         "tests/test_sums.py", TEST, TEST.replace("1", "2"), "tests/test_sums.py::test_zero",
     }  # fmt: skip

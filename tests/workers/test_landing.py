@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 def blamed(state):
     """Notes of attempts that are said to break something; none of them can."""
-    return [a["note"] for a in state.queue.attempts() if "breaks" in (a["note"] or "")]
+    return [a.note for a in state.queue.attempts() if "breaks" in a.note]
 
 
 def begun(tmp_path, n, topology, workers=2, seed=0):
@@ -66,7 +66,7 @@ def test_work_is_not_blamed_for_what_another_worker_landed_during_its_tests(
 
     monkeypatch.setattr(turn, "run_tests", while_another_lands)
     turn.land(state, first, made, base)
-    assert [a["status"] for a in state.queue.attempts()] == ["merged", "merged"]
+    assert [a.status for a in state.queue.attempts()] == ["merged", "merged"]
     # 1 test passes of either alone; the head has moved on, so the first is tested again: 2 pass
     assert calls == [1, 1, 2]
     assert standing(state) == (state.repository.head(), {"t1", "t2"})
@@ -113,8 +113,8 @@ def test_what_passes_is_known_for_the_head_alone(tmp_path):
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])
 def test_disjoint_tasks_are_all_done_and_nobody_is_blamed(tmp_path, topology):
     state = begun(tmp_path, 6, topology, workers=4)
-    told = run_team(state.folder)
-    assert (told["done"], told["verdict"], blamed(state)) == (6, "done", [])
+    result = run_team(state.folder)
+    assert (result.done, result.verdict, blamed(state)) == (6, "done", [])
 
 
 @pytest.mark.slow
@@ -122,8 +122,8 @@ def test_disjoint_tasks_are_all_done_and_nobody_is_blamed(tmp_path, topology):
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])
 def test_forty_disjoint_tasks_and_eight_workers(tmp_path, topology, seed):
     state = begun(tmp_path, 40, topology, workers=8, seed=seed)
-    told = run_team(state.folder)
-    assert (told["done"], told["verdict"], blamed(state)) == (40, "done", [])
+    result = run_team(state.folder)
+    assert (result.done, result.verdict, blamed(state)) == (40, "done", [])
 
 
 def test_relative_paths_in_a_folder_with_a_space(tmp_path):

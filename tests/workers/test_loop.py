@@ -65,9 +65,9 @@ def test_every_topology_makes_all_tests_pass(tmp_path, topology, workers):
     plan = package(tmp_path)
     before = {p: p.read_bytes() for p in (tmp_path / "package").rglob("*") if p.is_file()}
     state = start(tmp_path, plan, topology, workers)
-    told = run_team(state.folder)
-    assert (told["verdict"], told["done"], told["failing"]) == ("done", 4, [])
-    assert landed(state) == Counter(row["id"] for row in state.queue.tasks())
+    result = run_team(state.folder)
+    assert (result.verdict, result.done, result.failing) == ("done", 4, [])
+    assert landed(state) == Counter(row.id for row in state.queue.tasks())
     assert {p: p.read_bytes() for p in before} == before  # the source is never written to
     assert not list((state.folder / "work").glob("*"))
     checkout = tmp_path / "checkout"
@@ -82,20 +82,20 @@ def test_every_topology_makes_all_tests_pass(tmp_path, topology, workers):
     assert {"planner", "judge", "worker_1"} <= set(episode.agents)
     assert sum(e.kind == "answer" for e in episode.events) == 4
     again = run_team(state.folder)  # a run that is over stays as it is
-    assert (again["head"], again["tries"]) == (told["head"], told["tries"])
+    assert (again.head, again.tries) == (result.head, result.tries)
 
 
 @pytest.mark.slow
 def test_a_budget_ends_the_work_and_is_never_passed(tmp_path):
     state = start(tmp_path, package(tmp_path, modules=3, each=3), "planner_workers", 2, tries=30)
-    told = run_team(state.folder)
-    assert told["verdict"] == "the budget of tries is used up"
-    assert told["tries"] <= 30
-    assert told["done"] == sum(landed(state).values()) < 9
+    result = run_team(state.folder)
+    assert result.verdict == "the budget of tries is used up"
+    assert result.tries <= 30
+    assert result.done == sum(landed(state).values()) < 9
     other = replace(state, folder=tmp_path / "other", tries=None, seconds=1.0)
     other.create()
     begun = time.monotonic()
-    assert "seconds" in run_team(other.folder)["verdict"]
+    assert "seconds" in run_team(other.folder).verdict
     assert time.monotonic() - begun < 12
 
 
@@ -108,15 +108,15 @@ def test_what_breaks_a_test_that_passed_is_not_merged(tmp_path):
     )
     plan = replace(plan, worker=WorkerPlan(kind="command", command="sh wreck.sh"), attempts=1)
     state = start(tmp_path, plan)
-    told = run_team(state.folder)
+    result = run_team(state.folder)
     # the third attempt fails as the first two did: the fourth task is not tried
-    assert (told["done"], told["given_up"]) == (0, 3)
-    assert told["verdict"].startswith(
+    assert (result.done, result.given_up) == (0, 3)
+    assert result.verdict.startswith(
         "3 attempts in a row failed the same way: breaks tests/test_ok.py"
     )
-    assert [one["attempts"] for one in told["unfinished"]] == [1, 1, 1, 0]
+    assert [one.attempts for one in result.unfinished] == [1, 1, 1, 0]
     assert landed(state) == Counter()
-    assert "breaks tests/test_ok.py::test_ok" in state.queue.attempts()[0]["note"]
+    assert "breaks tests/test_ok.py::test_ok" in state.queue.attempts()[0].note
 
 
 @pytest.mark.slow
@@ -125,13 +125,13 @@ def test_protected_tests_cannot_be_rewritten(tmp_path):
     cheat = "for f in tests/test_part*.py; do sed -i 's/assert .*/pass/' $f; done"
     plan = replace(plan, worker=WorkerPlan(kind="command", command=cheat), attempts=1, iterations=1)
     state = start(tmp_path, plan)
-    told = run_team(state.folder)
-    assert told["done"] == 0
-    refused = [e for e in state.queue.events() if "protected" in e["text"]]
-    assert refused[0]["meta"]["refused"][0].startswith("tests/test_part")
+    result = run_team(state.folder)
+    assert result.done == 0
+    refused = [e for e in state.queue.events() if "protected" in e.text]
+    assert refused[0].meta["refused"][0].startswith("tests/test_part")
     open_to_all = replace(state, folder=tmp_path / "open", plan=replace(plan, protected=()))
     open_to_all.create()
-    assert run_team(open_to_all.folder)["done"] == 4  # the same cheat, and nothing to stop it
+    assert run_team(open_to_all.folder).done == 4  # the same cheat, and nothing to stop it
 
 
 def test_a_command_does_listed_tasks(tmp_path):
@@ -140,7 +140,7 @@ def test_a_command_does_listed_tasks(tmp_path):
     command = "grep -q 'write' TASK.md && echo {task} >> notes.txt"
     plan = replace(plan, task=tasks, worker=WorkerPlan(kind="command", command=command))
     state = start(tmp_path, plan)
-    assert run_team(state.folder)["done"] == 2
+    assert run_team(state.folder).done == 2
     content = state.repository.content(state.repository.head())
     assert content["notes.txt"] == b"write two\nwrite one\n"
     assert "TASK.md" not in content
@@ -156,16 +156,16 @@ def test_two_edits_of_one_line_conflict_and_the_loser_does_it_again(tmp_path):
     for topology in ("flat_optimistic", "planner_workers"):
         state = TeamState(tmp_path / topology, plan, topology, 3)
         state.create()
-        told = run_team(state.folder)
-        assert (told["done"], told["verdict"]) == (3, "done")
-        assert told["conflicts"] >= 1
+        result = run_team(state.folder)
+        assert (result.done, result.verdict) == (3, "done")
+        assert result.conflicts >= 1
         lines = state.repository.content(state.repository.head())["list.txt"].split()
         assert sorted(lines) == [b"start", b"t0", b"t1", b"t2"]
     locked = TeamState(tmp_path / "locked", plan, "flat_locks", 3)
     locked.create()
-    told = run_team(locked.folder)
-    assert (told["done"], told["conflicts"]) == (3, 0)
-    assert told["lock_wait"] > 0.2
+    result = run_team(locked.folder)
+    assert (result.done, result.conflicts) == (3, 0)
+    assert result.lock_wait > 0.2
 
 
 def test_pytest_and_its_results(tmp_path):
@@ -178,10 +178,10 @@ def test_pytest_and_its_results(tmp_path):
     env = {"PYTHONPATH": str(site), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     plan = replace(plan, tests=line, readable=(str(site),), env=env)
     try:
-        told = run_team(start(tmp_path, plan).folder)
+        result = run_team(start(tmp_path, plan).folder)
     except SettingError as error:
         pytest.skip(str(error))
-    assert (told["done"], told["verdict"]) == (2, "done")
+    assert (result.done, result.verdict) == (2, "done")
 
 
 def test_results_by_hand():
@@ -380,7 +380,7 @@ def check_nothing_lost(state):
     assert (told["verdict"], told["failing"]) == ("done", [])
     assert set(state.queue.counts()) == {"done"}
     log = landed(state)
-    assert set(log) == {row["id"] for row in state.queue.tasks()}
+    assert set(log) == {row.id for row in state.queue.tasks()}
     assert max(log.values()) == 1, log
     assert len(standing(state)[1]) == len(log)
 
@@ -413,9 +413,9 @@ def test_a_commit_that_landed_before_the_book_knew_is_not_done_again(tmp_path):
     merged = queue.attempts()[-1]
     with queue._change() as connection:  # as if killed between the two writes
         connection.execute(
-            "UPDATE attempts SET status='merging', ended=NULL WHERE id=?", (merged["id"],)
+            "UPDATE attempts SET status='merging', ended=NULL WHERE id=?", (merged.id,)
         )
-        connection.execute("UPDATE tasks SET status='taken' WHERE id=?", (merged["task"],))
+        connection.execute("UPDATE tasks SET status='taken' WHERE id=?", (merged.task,))
         connection.execute("DELETE FROM facts WHERE key='verdict'")
     head = repository.head()
     run_team(state.folder)
@@ -462,9 +462,9 @@ def test_a_model_behind_a_server_writes_files_until_the_test_passes(tmp_path):
         plan = WorkPlan(
             repository=str(source), tests=TAP, protected=("tests/*", "tap.py"), worker=worker
         )
-        told = run_team(start(tmp_path, plan).folder)
+        result = run_team(start(tmp_path, plan).folder)
         server.shutdown()
-    assert (told["done"], told["tries"], told["tokens"]) == (1, 2, 30)
+    assert (result.done, result.tries, result.tokens) == (1, 2, 30)
     assert "FILE: sums.py" in server.asked[0]
     assert "still fails. Try again." in server.asked[1]
     assert landed(TeamState.load(tmp_path / "run")) == {"tests/test_part_0.py::test_add": 1}

@@ -28,8 +28,8 @@ def test_a_retry_is_told_why_the_last_attempt_failed_and_the_end_of_its_log(tmp_
     learns = f"if grep -q 'the magic word is plum' TASK.md; then {WRITE}; else " \
              "echo the magic word is plum; exit 3; fi"  # fmt: skip
     state = team(tmp_path, 1, learns)
-    told = run_team(state.folder)
-    assert (told["done"], told["attempts"], told["failed"]) == (1, 2, 1)
+    result = run_team(state.folder)
+    assert (result.done, result.attempts, result.failed) == (1, 2, 1)
     assert log_path(state.folder, 1).read_bytes() == b"the magic word is plum\n"
     says = team(tmp_path / "second", 1, "cat TASK.md; exit 4")
     run_team(says.folder)
@@ -42,13 +42,13 @@ def test_a_retry_is_told_why_the_last_attempt_failed_and_the_end_of_its_log(tmp_
 def test_notes_survive_a_failed_attempt_and_land_only_with_work(tmp_path):
     counts = f"echo again >> NOTES.md; test $(wc -l < NOTES.md) -ge 3 && {WRITE}"
     state = team(tmp_path, 1, counts, notes="NOTES.md")
-    told = run_team(state.folder)
-    assert (told["done"], told["attempts"]) == (1, 3)
+    result = run_team(state.folder)
+    assert (result.done, result.attempts) == (1, 3)
     content = state.repository.content(state.repository.head())
     assert content["NOTES.md"] == b"again\n" * 3
-    assert len(state.repository.patch(state.queue.fact("base"), told["head"])) > 0
+    assert len(state.repository.patch(state.queue.fact("base"), result.head)) > 0
     forgets = team(tmp_path / "second", 1, counts)
-    assert run_team(forgets.folder)["done"] == 0
+    assert run_team(forgets.folder).done == 0
 
 
 @pytest.mark.slow
@@ -56,9 +56,9 @@ def test_notes_survive_a_failed_attempt_and_land_only_with_work(tmp_path):
 def test_notes_of_a_team_stay_out_of_the_history_and_never_conflict(tmp_path):
     state = team(tmp_path, 4, f"echo {{test}} >> NOTES.md; {WRITE}", "flat_optimistic", 2,
                  notes="NOTES.md")  # fmt: skip
-    told = run_team(state.folder)
-    assert (told["done"], told["conflicts"]) == (4, 0)
-    assert "NOTES.md" not in state.repository.content(told["head"])
+    result = run_team(state.folder)
+    assert (result.done, result.conflicts) == (4, 0)
+    assert "NOTES.md" not in state.repository.content(result.head)
     kept = "".join(path.read_text() for path in (state.folder / "notes").iterdir()).split()
     assert sorted(kept) == ["t1", "t2", "t3", "t4"]
 
@@ -75,12 +75,12 @@ def test_a_conflict_is_handed_to_an_agent_with_what_the_attempt_had_changed(tmp_
     (tmp_path / "repo" / "list.txt").write_text("first\n")
     state = TeamState(tmp_path / "run", plan, "flat_optimistic", 3)
     state.create()
-    told = run_team(state.folder)
-    assert told["done"] == 3
-    assert told["conflicts"] >= 1
-    lines = state.repository.content(told["head"])["list.txt"].decode().split("\n")
+    result = run_team(state.folder)
+    assert result.done == 3
+    assert result.conflicts >= 1
+    lines = state.repository.content(result.head)["list.txt"].decode().split("\n")
     assert sorted(lines) == ["", "by hand t1", "by hand t2", "by hand t3", "first"]
-    logs = {log_tail(state.folder, row["id"]) for row in state.queue.attempts()}
+    logs = {log_tail(state.folder, row.id) for row in state.queue.attempts()}
     assert logs == ({"", "handed"} if conflicts == "agent" else {""})
 
 

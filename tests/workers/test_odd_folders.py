@@ -40,7 +40,7 @@ try:
 except OutputError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-print(queue.add([Task("after", "")], 1), sorted(task["id"] for task in queue.tasks()))
+print(queue.add([Task("after", "")], 1), sorted(task.id for task in queue.tasks()))
 """
 
 
@@ -124,9 +124,9 @@ def test_a_clock_that_is_set_changes_neither_the_seconds_nor_the_budget(
     monkeypatch.setattr(
         time, "time", lambda: real() + 3600 * hours * (time.monotonic() > begun + 1)
     )
-    told = run_team(tmp_path / "run")
-    assert told["verdict"] == "done"
-    assert 1 < told["seconds"] <= time.monotonic() - begun
+    result = run_team(tmp_path / "run")
+    assert result.verdict == "done"
+    assert 1 < result.seconds <= time.monotonic() - begun
 
 
 def test_git_is_not_asked_once_for_each_of_many_files(tmp_path, monkeypatch):

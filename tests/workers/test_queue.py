@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from counterpoint.errors import BusyError, RunError
 from counterpoint.workers.queue.budget import Budget
 from counterpoint.workers.queue.choice import apart, by_payoff
 from counterpoint.workers.queue.queue import Queue, Task
+from counterpoint.workers.queue.rows import AttemptRow
 
 
 @pytest.fixture
@@ -58,8 +60,8 @@ def test_a_task_is_given_up_after_its_tries_and_conflicts_cost_none(queue):
     for status, left in (("conflict", "open"), ("failed", "open"), ("failed", "given_up")):
         claim = take(queue)
         queue.failed(claim, status, "why")
-        told = {row["id"]: row["status"] for row in queue.tasks()}
-        assert told["b"] == left
+        status = {row.id: row.status for row in queue.tasks()}
+        assert status["b"] == left
     assert queue.reopen(["a", "b"], 3) == 1
     assert queue.counts() == {"open": 2}
 
@@ -83,7 +85,7 @@ def test_a_lease_that_ended_is_taken_back_and_one_that_runs_is_not(queue):
     long = take(queue)
     time.sleep(0.05)
     assert queue.recover(no, everybody=False) == 1
-    assert {a["id"]: a["status"] for a in queue.attempts()} == {
+    assert {a.id: a.status for a in queue.attempts()} == {
         short.attempt: "lost", long.attempt: "running",
     }  # fmt: skip
 
@@ -95,8 +97,8 @@ def test_killed_between_the_head_and_the_book(queue, there, task, attempt):
     claim = take(queue)
     queue.merging(claim, "landed", "parent")
     queue.recover(lambda commit: there and commit == "landed", everybody=True)
-    assert {row["id"]: row["status"] for row in queue.tasks()}["b"] == task
-    assert queue.attempts()[0]["status"] == attempt
+    assert {row.id: row.status for row in queue.tasks()}["b"] == task
+    assert queue.attempts()[0].status == attempt
 
 
 def test_what_was_handed_up_waits_for_whoever_merges(queue):
@@ -104,17 +106,17 @@ def test_what_was_handed_up_waits_for_whoever_merges(queue):
     queue.note(claim, base="base", cost=4)
     queue.hand_over(claim, "commit")
     assert queue.recover(no, everybody=True) == 0
-    ((told, row),) = queue.handed()
-    assert (told.task.id, row["made"], row["base"], told.token) == (
+    ((handed, row),) = queue.handed()
+    assert (handed.task.id, row.made, row.base, handed.token) == (
         "b",
         "commit",
         "base",
         claim.token,
     )
-    queue.merging(told, "l", "p")
-    queue.merged(told)
+    queue.merging(handed, "l", "p")
+    queue.merged(handed)
     assert queue.counts() == {"done": 1, "open": 1}
-    assert [e["text"] for e in queue.events() if e["kind"] == "answer"] == ["b"]
+    assert [e.text for e in queue.events() if e.kind == "answer"] == ["b"]
 
 
 def test_locks_are_taken_all_or_none_and_end_with_their_attempt(queue):
@@ -125,13 +127,13 @@ def test_locks_are_taken_all_or_none_and_end_with_their_attempt(queue):
     assert queue.lock(two, ["z"])
     queue.failed(one, "failed", "")
     assert queue.lock(two, ["y"])
-    assert queue.attempts()[0]["held"] > 0
+    assert queue.attempts()[0].held > 0
 
 
 def test_release_takes_back_what_one_worker_had(queue):
     one, two = take(queue, "one"), take(queue, "two")
     queue.release("one", no)
-    assert [a["status"] for a in queue.attempts()] == ["lost", "running"]
+    assert [a.status for a in queue.attempts()] == ["lost", "running"]
     assert (one.attempt, two.attempt) == (1, 2)
 
 
@@ -161,17 +163,17 @@ def test_a_file_that_is_no_queue_is_told(tmp_path):
 def test_payoff_prefers_the_size_that_was_merged_for_less():
     tasks = [Task("small", "", size=10), Task("large", "", size=40), Task("s2", "", size=10)]
     assert by_payoff(tasks, []) == 0
-    lost = [{"size": 10, "status": "failed", "cost": 100}]
+    lost = [AttemptRow(1, "small", "w", "failed", 0.0, cost=100, size=10)]
     assert tasks[by_payoff(tasks, lost)].id == "large"
-    risky = [{"size": 40, "status": "conflict", "cost": 500}]
+    risky = [AttemptRow(2, "large", "w", "conflict", 0.0, cost=500, size=40)]
     assert tasks[by_payoff(tasks, risky)].id == "small"
 
 
 def test_apart_prefers_files_that_nobody_works_on():
     tasks = [Task("a", "", files=("x",)), Task("b", "", files=("y",))]
-    busy = [{"task": "c", "status": "running", "expected": '["x"]'}]
+    busy = [AttemptRow(1, "c", "w", "running", 0.0, expected=("x",))]
     assert apart(tasks, busy) == 1
-    assert apart(tasks, [{"task": "c", "status": "merged", "expected": '["x"]'}]) == 0
-    failed = {"task": "b", "status": "failed", "expected": '["y"]'}
+    assert apart(tasks, [replace(busy[0], status="merged")]) == 0
+    failed = AttemptRow(2, "b", "w", "failed", 0.0, expected=("y",))
     assert apart(tasks, [*busy, failed]) == 0  # what failed before waits for the others
     assert apart(tasks[:1], busy) == 0

@@ -86,11 +86,11 @@ def test_a_recipe_repairs_a_repository(agent, tmp_path, usage, monkeypatch, caps
     assert set(model.keys) == {KEY}
     attempt = state.queue.attempts()[0]
     if agent == "aider":  # counts what it sends itself, and knows the model's price by its name
-        assert attempt["tokens"] > 100
-        assert 0 < attempt["dollars"] < 1
+        assert attempt.tokens > 100
+        assert 0 < attempt.dollars < 1
     else:
-        assert attempt["tokens"] == ASKED * len(model.asked)
-        assert (attempt["dollars"] is None) == (agent == "codex")
+        assert attempt.tokens == ASKED * len(model.asked)
+        assert (attempt.dollars is None) == (agent == "codex")
 
 
 SAID = {

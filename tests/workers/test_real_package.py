@@ -50,16 +50,16 @@ def test_an_agent_tries_repairs_undoes_them_with_git_and_says_what_it_used(tmp_p
     test = "sh -c 'sh run.sh | grep -q \"^ok - $0\"' {test}"
     state = TeamState(tmp_path / "run", with_agent(plan, agent, "small.json", test), "solo", 1)
     state.create()
-    told = run_team(state.folder)
-    assert told["done"] == 2
+    result = run_team(state.folder)
+    assert result.done == 2
     content = state.repository.content(state.repository.head())
     assert {path: content[path] for path in ("f1.txt", "f2.txt")} == {
         "f1.txt": b"good\n", "f2.txt": b"good\n"}  # fmt: skip
-    attempts = {one["task"]: one for one in state.queue.attempts()}
+    attempts = {one.task: one for one in state.queue.attempts()}
     # t1: worse, the other file, good; then t2: f1 has nothing left to change, so one run
-    assert [attempts[name]["note"] for name in ("t1", "t2")] == [
+    assert [attempts[name].note for name in ("t1", "t2")] == [
         "read # t1, ran 3 times", "read # t2, ran 1 times"]  # fmt: skip
-    assert [attempts[name]["dollars"] for name in ("t1", "t2")] == [0.03, 0.01]
+    assert [attempts[name].dollars for name in ("t1", "t2")] == [0.03, 0.01]
 
 
 def run_with_kills(state: TeamState, kills: int, rng: random.Random) -> int:

@@ -110,10 +110,10 @@ def test_parameters_fixtures_classes_and_doctests_are_repaired(tmp_path, capsys)
     state = TeamState.load(tmp_path / "out")
     first = state.queue.fact("first")
     assert (first["passed"], len(first["failed"])) == (2, 6)
-    said = [e["text"] for e in state.queue.events() if "cannot take" in e["text"]]
-    assert said[0].startswith("search cannot take 1 of 6 new tasks")
-    assert "test_no_line_of_the_package" in said[0]
-    notes = {a["task"]: a["note"] for a in state.queue.attempts()}
+    texts = [e.text for e in state.queue.events() if "cannot take" in e.text]
+    assert texts[0].startswith("search cannot take 1 of 6 new tasks")
+    assert "test_no_line_of_the_package" in texts[0]
+    notes = {a.task: a.note for a in state.queue.attempts()}
     assert "runs no line that may be changed" in notes[found["failing"][0]]
     changed = state.repository.changed(state.queue.fact("planned"), state.repository.head())
     assert set(changed) <= {"src/pack/core.py"}
@@ -219,5 +219,5 @@ def test_the_python_of_setup_runs_the_search_too(tmp_path, python):
     plan = WorkPlan(repository=str(tmp_path / "repo"), tests=f"{python} run_tests.py", setup=SETUP)
     state = TeamState(tmp_path / "run", plan, "solo", 1, runs=1)
     state.create()
-    told = run_team(state.folder)
-    assert told["done"] == 1, told["unfinished"]
+    result = run_team(state.folder)
+    assert result.done == 1, result.unfinished

@@ -136,6 +136,10 @@ def other_types(p):
     attempt(p, cost="much")
 
 
+def other_files(p):
+    attempt(p, status="failed", files='{"a": 1}')
+
+
 def infinite(p):
     attempt(p, started=float("-inf"))
 
@@ -222,6 +226,7 @@ REFUSED = [
     deep_json,
     other_json,
     other_types,
+    other_files,
     infinite,
     no_database,
     journal,

@@ -98,16 +98,16 @@ def test_order_checks_and_failing_tests_as_well(tmp_path):
     )  # fmt: skip
     state = TeamState(tmp_path / "run", plan, "flat_optimistic", 2)
     state.create()
-    told = run_team(state.folder)
-    assert {row["id"]: row["status"] for row in state.queue.tasks()} == {
+    result = run_team(state.folder)
+    assert {row.id: row.status for row in state.queue.tasks()} == {
         "first": "done", "last": "done", "t1": "done", "t2": "done", "never": "given_up",
         "blocked": "open",
     }  # fmt: skip
-    assert told["failing"] == ["blocked", "never"]
-    reasons = {one["task"]: one["reason"] for one in told["unfinished"]}
+    assert result.failing == ["blocked", "never"]
+    reasons = {one.task: one.reason for one in result.unfinished}
     assert reasons["never"] == "the check fails: status 3: too short"
     assert reasons["blocked"] == "waits for never"
-    merged = [a["task"] for a in state.queue.attempts() if a["status"] == "merged"]
+    merged = [a.task for a in state.queue.attempts() if a.status == "merged"]
     assert merged.index("first") < merged.index("last")
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.messages import printable, say
@@ -22,8 +20,8 @@ from counterpoint.cli.results import PAGE
 from counterpoint.cli.team_follow import follow
 from counterpoint.errors import SettingError, WorkerError
 from counterpoint.report import write_report
-from counterpoint.report.pages.team import headline
-from counterpoint.report.toolkit.numerals import counted, significant
+from counterpoint.report.terminal.team import misses, team_parts
+from counterpoint.results import TeamResult, document_of
 from counterpoint.workers.deliver import PATCH, require_branch
 from counterpoint.workers.loop import EPISODES, Progress, run_team
 from counterpoint.workers.plan import TopologyName, read_plan
@@ -34,7 +32,6 @@ from counterpoint.workers.strangers import require_sound
 
 DEFAULT_OUT = Path("counterpoint-out", "team")
 _STATES = {"taken": "under way", "handed": "to merge", "given_up": "given up"}
-_MISSES = {"failed": "failed attempt", "conflicts": "conflict", "lost": "lost attempt"}
 _BUDGET = re.compile(r"(?:(tries|seconds|tokens|runs|dollars)=)?(\d+(?:\.\d+)?)")
 
 
@@ -93,9 +90,9 @@ class TeamCommand:
             require_sound(state.queue)
             if self.follow:
                 follow(self.where)
-            shown = result_of(state)
-            page = write_report(shown, self.where)
-            print_json(shown) if self.json else print_result(*tables(shown))
+            result = result_of(state)
+            page = write_report(result, self.where)
+            print_json(document_of(result)) if self.json else print_result(*team_parts(result))
             say(f"page: {page}")
             return 0
         workers = self.workers or (1 if self.topology == "solo" else 4)
@@ -114,7 +111,7 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
     """Let the team in a folder work, and print its result."""
     try:
         with shown_progress() as tell:
-            document = run_team(folder, tell, trust)
+            result = run_team(folder, tell, trust)
     except (KeyboardInterrupt, SystemExit):
         again = shlex.quote(str(folder))
         say(f"counterpoint: the team is stopped; counterpoint resume {again} continues it")
@@ -124,124 +121,84 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
         say(f"counterpoint: {error}")
         return 1
     if as_json:
-        print_json(document)
+        print_json(document_of(result))
     else:
-        print_result(*tables(document))
+        print_result(*team_parts(result))
         say(f"page: {folder / PAGE}")
         say(f"record: {folder / EPISODES}; counterpoint audit reads it")
         if (folder / PATCH).exists():
             say(f"patch: {folder / PATCH}; git am applies it")
-        say(f"result: git fetch {shlex.quote(document['repository'])} main")
-        if document["branch"]:
-            say(f"branch: {_branch(document, folder)}")
-    return 0 if document["verdict"] == "done" else 1
+        say(f"result: git fetch {shlex.quote(result.repository)} main")
+        if result.branch:
+            say(f"branch: {_branch(result, folder)}")
+    return 0 if result.verdict == "done" else 1
 
 
-def _branch(document: Mapping[str, Any], folder: Path) -> str:
-    """Which branch has the result, or what makes it."""
-    if document["over"]:
-        return f"{document['branch']}, in your repository; git merge takes it over"
-    return (f"{document['branch']} is made when the run is over; counterpoint resume "
+def _branch(result: TeamResult, folder: Path) -> str:
+    """Returns which branch has the result, or what makes it."""
+    if result.over:
+        return f"{result.branch}, in your repository; git merge takes it over"
+    return (f"{result.branch} is made when the run is over; counterpoint resume "
             f"{shlex.quote(str(folder))} continues it")  # fmt: skip
 
 
-def read_budget(told: str) -> dict[str, Any]:
+def read_budget(text: str) -> dict[str, Any]:
     """Returns `tries=100,seconds=5` as a mapping.
 
     Raises:
         SettingError: a part has an unknown name, or no number.
     """
-    found: dict[str, Any] = {}
-    for word in filter(None, told.split(",")):
+    limits: dict[str, Any] = {}
+    for word in filter(None, text.split(",")):
         match = _BUDGET.fullmatch(word)
         if match is None:
             raise SettingError(f"got budget {word!r}; wanted tries=N, seconds=S, tokens=T, runs=R "
                                "or dollars=D")  # fmt: skip
         name = match[1] or "tries"
-        if name in found:
+        if name in limits:
             raise SettingError(f"got two budgets of {name}; wanted each of them once")
         whole = name not in ("seconds", "dollars")
         if whole and "." in match[2]:
             raise SettingError(f"got a budget of {name}={match[2]}; wanted a whole number")
-        found[name] = int(match[2][:30]) if whole else float(match[2])
-    return found
+        limits[name] = int(match[2][:30]) if whole else float(match[2])
+    return limits
 
 
 @contextmanager
-def shown_progress() -> Iterator[Progress]:
+def shown_progress() -> Iterator[Callable[[Progress], None]]:
     """A line on standard error that is updated in place, or a line for each change if that is no
     terminal."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("begins") as line:
-            yield lambda told: line.update(Text(printable(sentence(told))))
+            yield lambda progress: line.update(Text(printable(sentence(progress))))
         return
     last, reason = "", ""
 
-    def tell(told: dict[str, Any]) -> None:
+    def tell(progress: Progress) -> None:
         nonlocal last, reason
-        if (new := f"{told.get('done', 0)} of {_tasks(told)}, {_misses(told)}") != last:
+        if (new := f"{_done(progress)}, {_misses(progress)}") != last:
             last = new
-            say(sentence({**told, "reason": told["reason"] if told["reason"] != reason else ""}))
-            reason = told["reason"]
+            known = progress.reason == reason
+            say(sentence(replace(progress, reason="") if known else progress))
+            reason = progress.reason
 
     yield tell
 
 
-def sentence(told: Mapping[str, Any]) -> str:
-    """How far a run is, in a line; counts of 0 are left out."""
-    now = [f"{told[key]} {word}" for key, word in _STATES.items() if told.get(key)]
-    parts = [", ".join([f"{told.get('done', 0)} of {_tasks(told)} tasks done", *now]),
-             _misses(told), f"tries: {told['spent']:,}", f"iteration {told['iteration'] + 1}",
-             f"last failure: {told['reason']:.200}" if told["reason"] else ""]  # fmt: skip
+def sentence(progress: Progress) -> str:
+    """Returns how far a run is, in a line; counts of 0 are left out."""
+    now = [f"{progress.tasks[key]} {word}" for key, word in _STATES.items()
+           if progress.tasks.get(key)]  # fmt: skip
+    parts = [", ".join([f"{_done(progress)} tasks done", *now]), _misses(progress),
+             f"tries: {progress.tries:,}", f"iteration {progress.iteration + 1}",
+             f"last failure: {progress.reason:.200}" if progress.reason else ""]  # fmt: skip
     return "; ".join(filter(None, parts))
 
 
-def _misses(told: Mapping[str, Any]) -> str:
-    return ", ".join(counted(told[key], noun) for key, noun in _MISSES.items() if told[key])
+def _done(progress: Progress) -> str:
+    return f"{progress.tasks.get('done', 0)} of {sum(progress.tasks.values())}"
 
 
-def _tasks(told: Mapping[str, Any]) -> int:
-    return sum(told.get(name, 0) for name in ("open", "taken", "handed", "done", "given_up"))
-
-
-def tables(document: Mapping[str, Any]) -> list[Any]:
-    """The finding in a sentence, the numbers behind it, and the reason of each task left."""
-    table = Table(show_header=False, box=SIMPLE_HEAD)
-    large, speed = document["large"], document["throughput"]
-    rows = [
-        ("team", f"{document['name']}: {document['topology']}, "
-                 f"{counted(document['workers'], 'worker')}"),
-        ("reason", document["verdict"].partition(": ")[2]),
-        ("large tasks", large["tasks"] and f"{large['done']} of {large['tasks']} are done"),
-        ("attempts", f"{document['attempts']} in all; {_misses(document) or 'none failed'}"),
-        ("tries", f"{document['tries']:,}"),
-        ("seconds", f"{document['seconds']:.1f}"),
-        ("throughput", f"{significant(speed['per_1000_tries'])} tasks for 1,000 tries, "
-                       f"{significant(speed['per_minute'])} a minute"),
-        ("wasted", _share(document["wasted"], "of the tries, by conflicts and lost attempts")),
-        ("tokens", _used(document, "tokens", ",d")),
-        ("dollars", _used(document, "dollars", ".2f")),
-        ("waiting for locks", _share(document["lock_wait"], "of the workers' time")),
-        ("churn", _share(document["churn"], "of added lines are gone in the end")),
-    ]  # fmt: skip
-    for name, told in rows:
-        if told:
-            table.add_row(name, Text(told))
-    title = headline(document["done"], document["tasks"], document["verdict"])
-    left = [Text(f"not done: {one['task']} ({counted(one['attempts'], 'attempt')}): "
-                 f"{one['reason']}") for one in document["unfinished"]]  # fmt: skip
-    return [Text(title), table, *left]
-
-
-def _used(document: Mapping[str, Any], name: str, form: str) -> str:
-    """What was used, and how many attempts did not report it."""
-    count, attempts = document["unknown"][name], document["attempts"]
-    if count and count == attempts:
-        return "not reported"
-    known = f"{document[name]:{form}}"
-    return f"{known}; {count} of {counted(attempts, 'attempt')} did not report" if count else known
-
-
-def _share(value: float | None, of: str) -> str:
-    return "not known" if value is None else f"{value:.0%} {of}"
+def _misses(progress: Progress) -> str:
+    return misses(*(progress.attempts.get(status, 0) for status in ("failed", "conflict", "lost")))

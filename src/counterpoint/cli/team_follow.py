@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -16,6 +15,7 @@ from counterpoint.cli.messages import say
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.runs.lock import is_locked
 from counterpoint.workers.memory import log_tail
+from counterpoint.workers.queue.rows import AttemptRow
 from counterpoint.workers.state import LOCK, TeamState
 
 PAUSE_SECONDS = 0.5
@@ -35,15 +35,15 @@ def follow(folder: Path) -> None:
         return
     shown: set[tuple[int, str]] = set()
     while is_locked(state.folder / LOCK):
-        for row in _under_way(state):
-            if (key := (row["id"], row["status"])) not in shown:
+        for attempt in _under_way(state):
+            if (key := (attempt.id, attempt.status)) not in shown:
                 shown.add(key)
-                say(f"{row['worker']}: {row['task']}, {row['status']}")
+                say(f"{attempt.worker}: {attempt.task}, {attempt.status}")
         time.sleep(PAUSE_SECONDS)
 
 
-def _under_way(state: TeamState) -> list[dict[str, Any]]:
-    return [row for row in state.queue.attempts() if row["status"] in _AT_WORK]
+def _under_way(state: TeamState) -> list[AttemptRow]:
+    return [attempt for attempt in state.queue.attempts() if attempt.status in _AT_WORK]
 
 
 def _cut(line: str) -> str:
@@ -56,9 +56,10 @@ def _table(state: TeamState) -> Table:
     counts = state.queue.counts()
     title = f"{counts.get('done', 0)} of {counted(sum(counts.values()), 'task')} done"
     table = Table("worker", "task", "seconds", "last line", box=SIMPLE_HEAD, title=title)
-    for row in _under_way(state):
-        said = log_tail(state.folder, row["id"], 200).splitlines()
-        since = f"{time.time() - row['started']:.0f}"
-        cells = (row["worker"], row["task"], since, _cut(said[-1]) if said else row["status"])
+    for attempt in _under_way(state):
+        lines = log_tail(state.folder, attempt.id, 200).splitlines()
+        since = f"{time.time() - attempt.started:.0f}"
+        last = _cut(lines[-1]) if lines else attempt.status
+        cells = (attempt.worker, attempt.task, since, last)
         table.add_row(*(Text(cell) for cell in cells))
     return table

@@ -35,7 +35,6 @@ from counterpoint.report.toolkit.document import (
     AUDIT,
     COMPARISON,
     POPULATION,
-    TEAM,
     TRAINING,
     Document,
     open_document,
@@ -44,6 +43,7 @@ from counterpoint.results import (
     DiagnosisResult,
     GameResult,
     Result,
+    TeamResult,
     TopologyResult,
     document_of,
     read_result,
@@ -92,6 +92,7 @@ class Page(NamedTuple):
 PAGES: Mapping[type[Result], Page] = {
     DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
     GameResult: Page("game.html", game_page, lambda game: game.name),
+    TeamResult: Page("team.html", team_page, lambda team: team.name),
     TopologyResult: Page("topology.html", topology_page, lambda result: result.world),
 }
 
@@ -99,7 +100,6 @@ PAGES: Mapping[type[Result], Page] = {
 DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
     AUDIT: ("audit.html", audit_page, "source"),
     POPULATION: ("population.html", population_page, "world"),
-    TEAM: ("team.html", team_page, "name"),
 }
 """Schema to template, what fills it from the document as it stands, and what names its files."""
 

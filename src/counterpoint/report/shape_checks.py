@@ -14,13 +14,11 @@ from msgspec import Struct
 
 from counterpoint.errors import LogError
 from counterpoint.report.shapes import AuditShape, PopulationShape
-from counterpoint.report.team_shape import TeamShape
-from counterpoint.report.toolkit.document import AUDIT, POPULATION, TEAM, Document
+from counterpoint.report.toolkit.document import AUDIT, POPULATION, Document
 
 SHAPES: Mapping[str, type[Struct]] = {
     POPULATION: PopulationShape,
     AUDIT: AuditShape,
-    TEAM: TeamShape,
 }
 
 

@@ -9,12 +9,14 @@ from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
 from counterpoint.results.saved import document_of, encode, read_result
+from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 
 __all__ = [
     "DiagnosisResult",
     "GameResult",
     "Result",
+    "TeamResult",
     "TopologyResult",
     "TopologySearchResult",
     "document_of",

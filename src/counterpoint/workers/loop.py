@@ -11,14 +11,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from counterpoint.errors import WorkerError
 from counterpoint.readers.episodes import encode
 from counterpoint.report.page import write_report
+from counterpoint.results import TeamResult, document_of
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.lock import Lock
 from counterpoint.workers.deliver import deliver
@@ -36,7 +36,21 @@ FAILURES_IN_A_ROW = 5
 
 TICK_SECONDS = 0.5
 
-Progress = Callable[[dict[str, Any]], None]
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    tasks: Mapping[str, int]
+    """Status to how many tasks have it."""
+    attempts: Mapping[str, int]
+    """Status to how many attempts have it."""
+    tries: int
+    """What all attempts have spent."""
+    iteration: int
+    """From 0."""
+    reason: str
+    """Why the last attempt failed; "" if none did."""
 
 
 @dataclass
@@ -108,15 +122,15 @@ class _Members:
 
 
 def run_team(
-    folder: Path, on_progress: Progress | None = None, trust: bool = False
-) -> dict[str, Any]:
-    """Let the team in a folder work until it is done; what came of it.
+    folder: Path, on_progress: Callable[[Progress], None] | None = None, trust: bool = False
+) -> TeamResult:
+    """Lets the team in a folder work until it is done, and returns what came of it.
 
     The same call again goes on where it was, however it ended.
 
     Args:
         folder: of the run.
-        on_progress: is told how far it is.
+        on_progress: takes how far it is, now and then.
         trust: whether a run that was not started here gets what its plan takes from this machine.
 
     Raises:
@@ -144,7 +158,7 @@ def run_team(
         queue.say("loop", "message", "begins")
         try:
             set_up(state)
-            _loop(state, members, on_progress or (lambda told: None))
+            _loop(state, members, on_progress or (lambda progress: None))
         except WorkerError as error:
             queue.put("stopped", str(error))
             raise
@@ -152,10 +166,10 @@ def run_team(
             members.stop()
             queue.tick(members.begun, members.seconds)
             queue.close_session()
-            document = write_result(state)
+            result = write_result(state)
         if queue.fact("verdict"):
             deliver(state)
-        return document
+        return result
     finally:
         lock.release()
 
@@ -179,16 +193,16 @@ def set_up(state: TeamState) -> None:
     repository.keep_setup(ended.setup)
 
 
-def write_result(state: TeamState) -> dict[str, Any]:
-    """Write down what came of a team so far, and draw its page; the document."""
-    document = result_of(state)
-    write_report(document, state.folder)
-    write_atomically(state.folder / RESULT, json.dumps(document))
+def write_result(state: TeamState) -> TeamResult:
+    """Writes down what came of a team so far, draws its page, and returns it."""
+    result = result_of(state)
+    write_report(result, state.folder)
+    write_atomically(state.folder / RESULT, json.dumps(document_of(result)))
     write_atomically(state.folder / EPISODES, encode(episode_of(state)))
-    return document
+    return result
 
 
-def _loop(state: TeamState, members: _Members, tell: Progress) -> None:
+def _loop(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:
     queue = state.queue
     if queue.fact("verdict"):
         return
@@ -197,7 +211,7 @@ def _loop(state: TeamState, members: _Members, tell: Progress) -> None:
         _work(state, members, tell)
         over, alike = _over(state, members.seconds), _alike(state, members.begun)
         _alone(members, "judge", "judge")
-        tell(_told(state))
+        tell(_progress(state))
         if over and not queue.fact("verdict"):
             queue.put("verdict", f"the budget of {over} is used up")
         if alike and queue.fact("verdict") != "done":
@@ -223,11 +237,11 @@ def _alone(members: _Members, role: str, member: str) -> None:
             return
 
 
-def _work(state: TeamState, members: _Members, tell: Progress) -> None:
+def _work(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:
     """Turns of workers, and of who merges, until nothing is open and nothing is under way."""
     queue = state.queue
     names = [f"worker_{i + 1}" for i in range(state.workers)]
-    told = 0.0
+    shown = 0.0
     while True:
         members.live()
         members.ended()
@@ -244,14 +258,14 @@ def _work(state: TeamState, members: _Members, tell: Progress) -> None:
             return
         if not may and not _merging(state):
             return  # time is up: what is under way is killed, and given back
-        if time.monotonic() - told > 0.5:
-            told = time.monotonic()
-            tell(_told(state))
+        if time.monotonic() - shown > 0.5:
+            shown = time.monotonic()
+            tell(_progress(state))
         time.sleep(POLL_SECONDS)
 
 
 def _merging(state: TeamState) -> bool:
-    return any(row["status"] == "merging" for row in state.queue.attempts())
+    return any(attempt.status == "merging" for attempt in state.queue.attempts())
 
 
 def _over(state: TeamState, session: float) -> str:
@@ -268,12 +282,10 @@ def _alike(state: TeamState, begun: float) -> str:
     return "" if state.plan.worker.kind == "search" else state.queue.alike(begun)
 
 
-def _told(state: TeamState) -> dict[str, Any]:
+def _progress(state: TeamState) -> Progress:
     queue = state.queue
-    ended = queue.outcomes()
-    return {**queue.counts(), "spent": queue.spent().tries, "iteration": queue.fact("iteration", 0),
-            "failed": ended.get("failed", 0), "conflicts": ended.get("conflict", 0),
-            "lost": ended.get("lost", 0), "reason": queue.last_reason()}  # fmt: skip
+    return Progress(queue.counts(), queue.outcomes(), queue.spent().tries,
+                    queue.fact("iteration", 0), queue.last_reason())  # fmt: skip
 
 
 def _tail(folder: Path) -> str:

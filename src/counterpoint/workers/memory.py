@@ -80,13 +80,13 @@ def told_again(state: TeamState, claim: Claim) -> Claim:
     last = state.queue.last_ended(claim.task.id)
     if last is None:
         return claim
-    attempt, reason, text = last["id"], last["note"], claim.task.text
-    if last["status"] == "failed" or reason.startswith(BREAKS):
+    attempt, reason, text = last.id, last.note, claim.task.text
+    if last.status == "failed" or reason.startswith(BREAKS):
         text += f"\n\nAttempt {attempt} at this task failed: {reason}"
         if tail := log_tail(state.folder, attempt):
             text += f"\nThe end of its log:\n{tail}"
-    elif state.plan.conflicts == "agent" and last["base"] and last["made"]:
-        patch = state.repository.patch(last["base"], last["made"]).decode(errors="replace")
+    elif state.plan.conflicts == "agent" and last.base and last.made:
+        patch = state.repository.patch(last.base, last.made).decode(errors="replace")
         text += (
             f"\n\nAttempt {attempt} worked on an older commit and was not merged: {reason}. "
             f"Combine its change with the files as they are now. Its change:\n"

@@ -25,8 +25,9 @@ from counterpoint.workers.repository.git import OID, strange_file
 from counterpoint.workers.repository.paths import shown
 from counterpoint.workers.sandbox.limits import Limits
 
-JSON_COLUMNS = {("tasks", "files"): list, ("tasks", "depends"): list, ("events", "meta"): dict,
-                ("passing", "tests"): list, ("facts", "value"): object}  # fmt: skip
+JSON_COLUMNS = {("attempts", "files"): list, ("tasks", "files"): list, ("tasks", "depends"): list,
+                ("events", "meta"): dict, ("passing", "tests"): list,
+                ("facts", "value"): object}  # fmt: skip
 """Columns that hold JSON, and what it is."""
 COMMITS = ("base", "made", "parent", "landed")
 """Columns that hold the whole name of a commit."""

@@ -110,7 +110,7 @@ def _located(
     state: TeamState, member: str, content: Content, tests: Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], int]]:
     """What new tasks of `search` run; those that it cannot take are said."""
-    known = {row["id"] for row in state.queue.tasks()}
+    known = {task.id for task in state.queue.tasks()}
     new = [test for test in tests if test not in known]
     where = locate(state.plan, content, new) if state.plan.worker.kind == "search" else {}
     cannot = [shown(test) for test, (files, _) in where.items() if not files]
@@ -182,9 +182,9 @@ def work(state: TeamState, member: str) -> int:
 
 def merge(state: TeamState, member: str) -> int:
     """Merge everything that was handed up, one after the other."""
-    for claim, row in state.queue.handed():
+    for claim, attempt in state.queue.handed():
         begun = time.monotonic()
-        land(state, claim, row["made"], row["base"])
+        land(state, claim, attempt.made, attempt.base)
         state.queue.count("merge_seconds", time.monotonic() - begun)
     return 0
 
@@ -197,9 +197,9 @@ def judge(state: TeamState, member: str) -> int:
         return _no_tests(state, member, results)
     queue.settle(results.passed)
     tasks = queue.tasks()
-    wanted = {row["test"] for row in tasks if row["test"]}
-    undone = {row["id"] for row in tasks if row["status"] != "done"
-              and (row["checked"] or not row["test"])}  # fmt: skip
+    wanted = {task.test for task in tasks if task.test}
+    undone = {task.id for task in tasks
+              if task.status != "done" and (task.check or not task.test)}  # fmt: skip
     failing = sorted((wanted - results.passed) | undone)
     before = queue.fact("failing")
     queue.put("failing", failing)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from markupsafe import Markup
+from msgspec.structs import asdict, replace
 
 from counterpoint.report.pages.definitions import Definition
 from counterpoint.report.pages.verdicts import Fact, Verdict
-from counterpoint.report.team_shape import AttemptShape, TeamShape
-from counterpoint.report.toolkit.document import Document
 from counterpoint.report.toolkit.numerals import ABSENT, counted, significant
 from counterpoint.report.toolkit.settings import flatten, short_first
 from counterpoint.report.toolkit.svg import Point, element, label, line, picture, shorten
 from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table
+from counterpoint.results.team import AttemptPart, TeamResult
 
 STYLES = {"merged": "s2", "needless": "s2", "failed": "s3", "conflict": "s1", "lost": "s4"}
 """Status of an attempt to its colour; what is under way has the first."""
@@ -27,16 +26,16 @@ MOST_LOGS = 100
 """Logs on the page: those of the newest attempts."""
 
 
-def team_page(document: Document, prefix: str) -> dict[str, Any]:
-    """What the template `team.html` is filled with."""
-    team, without = newest_logs(msgspec.convert(document, TeamShape))
+def team_page(whole: TeamResult, prefix: str) -> dict[str, Any]:
+    """Returns what the template `team.html` is filled with."""
+    team, without = newest_logs(whole)
     return {
         "title": f"{team.name}: {counted(team.workers, 'worker')}, {team.topology}",
         "kind": "Team at work",
         "subject": team.name,
         "details": [f"{team.topology}, {counted(team.workers, 'worker')}"],
         "version": team.version,
-        "verdict": Verdict(headline(team.done, team.tasks, team.verdict), _why(team), _facts(team)),
+        "verdict": Verdict(headline(team), _why(team), _facts(team)),
         "figure": _figure(team, prefix),
         "tasks": _tasks(team, prefix),
         "attempts": _attempts(team, prefix),
@@ -51,26 +50,28 @@ def team_page(document: Document, prefix: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def newest_logs(team: TeamShape) -> tuple[TeamShape, int]:
+def newest_logs(team: TeamResult) -> tuple[TeamResult, int]:
     """Returns the team with the logs of its newest attempts, and of how many the log is left out.
 
     A page with thousands of logs is too large for a browser. They are in the folder of the run.
     """
     logged = [a.id for a in team.history if a.log]
     left = set(logged[:-MOST_LOGS])
-    history = [msgspec.structs.replace(a, log=[]) if a.id in left else a for a in team.history]
-    return msgspec.structs.replace(team, history=history), len(left)
+    history = [replace(a, log=[]) if a.id in left else a for a in team.history]
+    return replace(team, history=history), len(left)
 
 
-def headline(done: int, tasks: int, verdict: str) -> str:
-    """The verdict in a sentence; the reason that follows its colon is left to the text below."""
-    share = f"{done} of {counted(tasks, 'task')} {'is' if tasks == 1 else 'are'} done"
-    if verdict in ("", "done"):
-        return f"{share}{'' if verdict else ' so far'}."
-    return f"{share}: {verdict.partition(': ')[0]}."
+def headline(team: TeamResult) -> str:
+    """Returns the verdict in a sentence, without the reason that follows its colon."""
+    share = (
+        f"{team.done} of {counted(team.tasks, 'task')} {'is' if team.tasks == 1 else 'are'} done"
+    )
+    if team.verdict in ("", "done"):
+        return f"{share}{'' if team.verdict else ' so far'}."
+    return f"{share}: {team.verdict.partition(': ')[0]}."
 
 
-def _why(team: TeamShape) -> str:
+def _why(team: TeamResult) -> str:
     lost = [counted(number, name) for number, name in (
         (team.conflicts, "conflict"), (team.failed, "failed attempt"), (team.lost, "lost attempt"),
     ) if number]  # fmt: skip
@@ -83,13 +84,13 @@ def _why(team: TeamShape) -> str:
     )
 
 
-def _budgets(team: TeamShape) -> dict[str, float | str]:
-    limits = {f"budget of {name}": value for name, value in team.budget.items() if value}
+def _budgets(team: TeamResult) -> dict[str, float | str]:
+    limits = {f"budget of {name}": value for name, value in asdict(team.budget).items() if value}
     return {**limits} if limits else {"budget": "no limit"}
 
 
-def _facts(team: TeamShape) -> tuple[Fact, ...]:
-    unknown = team.unknown.get("dollars", 0)
+def _facts(team: TeamResult) -> tuple[Fact, ...]:
+    unknown = team.unknown.dollars
     below = f"{counted(unknown, 'attempt')} did not report it" if unknown else "as reported"
     dollars = ABSENT if team.dollars is None else f"${team.dollars:.2f}"
     return (
@@ -99,7 +100,7 @@ def _facts(team: TeamShape) -> tuple[Fact, ...]:
     )
 
 
-def _figure(team: TeamShape, prefix: str) -> Figure:
+def _figure(team: TeamResult, prefix: str) -> Figure:
     """Who worked when: a row for each worker, a bar for each attempt."""
     rows = [(a.worker, a.id, a.task, a.status, a.started, a.ended) for a in team.history]
     used = list(dict.fromkeys(STYLES.get(a.status, "s0") for a in team.history))
@@ -116,7 +117,7 @@ def _figure(team: TeamShape, prefix: str) -> Figure:
     )  # fmt: skip
 
 
-def _timeline(team: TeamShape, width: float, key: str) -> Markup:
+def _timeline(team: TeamResult, width: float, key: str) -> Markup:
     workers = sorted({a.worker for a in team.history}, key=lambda name: (len(name), name))
     end = max((a.ended or a.started for a in team.history), default=0.0) or 1.0
     height = TOP + ROW * len(workers) + 30
@@ -144,7 +145,7 @@ def _timeline(team: TeamShape, width: float, key: str) -> Markup:
     return picture(f"timeline-{key}", (width, height), "Who worked when", description, *parts)
 
 
-def _tasks(team: TeamShape, prefix: str) -> Table:
+def _tasks(team: TeamResult, prefix: str) -> Table:
     reasons = {row.task: row.reason for row in team.unfinished}
     columns = (
         Column("Task", ("task",), numeric=False), Column("State", ("state",), numeric=False),
@@ -165,7 +166,7 @@ def _tasks(team: TeamShape, prefix: str) -> Table:
                  f"{prefix}-tasks.csv")  # fmt: skip
 
 
-def _attempts(team: TeamShape, prefix: str) -> Table:
+def _attempts(team: TeamResult, prefix: str) -> Table:
     columns = (
         *(Column(name, (name.lower(),), numeric=False)
           for name in ("Attempt", "Status", "Task", "Worker")),
@@ -181,7 +182,7 @@ def _attempts(team: TeamShape, prefix: str) -> Table:
     return Table("attempts", caption, columns, rows, f"{prefix}-attempts.csv")
 
 
-def _cells(a: AttemptShape) -> tuple[Cell, ...]:
+def _cells(a: AttemptPart) -> tuple[Cell, ...]:
     seconds = None if a.ended is None else a.ended - a.started
     files = ", ".join(a.files[:8]) + (f" and {len(a.files) - 8} more" if len(a.files) > 8 else "")
     return (

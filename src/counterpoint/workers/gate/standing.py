@@ -40,4 +40,4 @@ def tested(state: TeamState, commit: str) -> Results:
 
 def tasks_of(state: TeamState) -> frozenset[str]:
     """Returns the tests of all tasks; some may be files that could not be imported."""
-    return frozenset(row["test"] for row in state.queue.tasks() if row["test"])
+    return frozenset(task.test for task in state.queue.tasks() if task.test)

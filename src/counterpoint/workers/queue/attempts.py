@@ -16,30 +16,7 @@ from typing import Any
 
 from counterpoint.errors import BusyError
 from counterpoint.workers.queue.ledger import Ledger, say_in
-
-
-@dataclass(frozen=True)
-class Task:
-    """One thing to do."""
-
-    id: str
-    """Unique; adding it again changes nothing."""
-    text: str
-    """What is to be done, for whoever does it."""
-    test: str = ""
-    """The test that has to pass."""
-    files: tuple[str, ...] = ()
-    """Where the work is expected, as far as somebody knows."""
-    size: int = 1
-    """How large it looks: 1 is small."""
-    priority: int = 0
-    """The highest goes first."""
-    title: str = ""
-    """What it is called in messages of commits."""
-    depends_on: tuple[str, ...] = ()
-    """Ids of the tasks that have to be done before."""
-    check: str = ""
-    """A command that has to exit with status 0, besides the test."""
+from counterpoint.workers.queue.rows import ATTEMPTS, AttemptRow, Task, attempt_of, task_of
 
 
 @dataclass(frozen=True)
@@ -102,15 +79,13 @@ class Attempts(Ledger):
             )
             connection.execute("UPDATE tasks SET status='handed' WHERE id=?", (claim.task.id,))
 
-    def handed(self) -> list[tuple[Claim, dict[str, Any]]]:
-        """The attempts that wait to be merged, oldest first."""
+    def handed(self) -> list[tuple[Claim, AttemptRow]]:
+        """Returns the attempts that wait to be merged, oldest first."""
         with self._open() as connection:
-            rows = connection.execute(
-                "SELECT * FROM attempts WHERE status='handed' ORDER BY id"
-            ).fetchall()
+            rows = connection.execute(ATTEMPTS + "WHERE a.status='handed' ORDER BY a.id").fetchall()
             tasks = {row["id"]: task_of(row) for row in connection.execute("SELECT * FROM tasks")}
         return [
-            (Claim(row["id"], row["token"], tasks[row["task"]], row["reserved"]), dict(row))
+            (Claim(row["id"], row["token"], tasks[row["task"]], row["reserved"]), attempt_of(row))
             for row in rows
         ]
 
@@ -161,15 +136,15 @@ class Attempts(Ledger):
             _finish(connection, claim.attempt, status, why)
             _reopen(connection, claim.task.id, counts=status == "failed")
 
-    def last_ended(self, task: str) -> dict[str, Any] | None:
+    def last_ended(self, task: str) -> AttemptRow | None:
         """Returns the newest attempt at a task that failed or conflicted, or None."""
         with self._open() as connection:
             row = connection.execute(
-                "SELECT id, status, note, base, made FROM attempts WHERE task=? AND "
-                "status IN ('failed','conflict') ORDER BY id DESC LIMIT 1",
+                ATTEMPTS + "WHERE a.task=? AND a.status IN ('failed','conflict') "
+                "ORDER BY a.id DESC LIMIT 1",
                 (task,),
             ).fetchone()
-        return None if row is None else dict(row)
+        return None if row is None else attempt_of(row)
 
     def last_reason(self) -> str:
         """Returns who failed last, at what and why; nothing where nobody did."""
@@ -295,10 +270,3 @@ def _reopen(connection: sqlite3.Connection, task: str, *, counts: bool) -> None:
         "status=CASE WHEN tries_left-? > 0 THEN 'open' ELSE 'given_up' END WHERE id=?",
         (int(counts), int(counts), task),
     )
-
-
-def task_of(row: sqlite3.Row) -> Task:
-    """The task in a row of the book."""
-    return Task(row["id"], row["text"], row["test"], tuple(json.loads(row["files"])), row["size"],
-                row["priority"], row["title"] or row["id"], tuple(json.loads(row["depends"])),
-                row["checked"])  # fmt: skip

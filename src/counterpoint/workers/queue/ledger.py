@@ -15,6 +15,15 @@ from typing import Any
 
 from counterpoint.errors import OutputError, RunError
 from counterpoint.workers.queue.budget import Spent, spent_in
+from counterpoint.workers.queue.rows import (
+    ATTEMPTS,
+    AttemptRow,
+    EventRow,
+    TaskRow,
+    attempt_of,
+    event_of,
+    task_row_of,
+)
 
 WAIT_SECONDS = 30.0
 _TABLES = """
@@ -220,26 +229,23 @@ class Ledger:
         with self._change() as connection:
             say_in(connection, agent, hearer, kind, text, meta)
 
-    def events(self) -> list[dict[str, Any]]:
-        """All events, in order."""
+    def events(self) -> list[EventRow]:
+        """Returns all events, in order."""
         with self._open() as connection:
             rows = connection.execute("SELECT * FROM events ORDER BY id").fetchall()
-        return [{**dict(row), "meta": json.loads(row["meta"])} for row in rows]
+        return [event_of(row) for row in rows]
 
-    def attempts(self) -> list[dict[str, Any]]:
-        """All attempts, in order, with the size of their tasks."""
+    def attempts(self) -> list[AttemptRow]:
+        """Returns all attempts, in order."""
         with self._open() as connection:
-            rows = connection.execute(
-                "SELECT a.*, t.size AS size FROM attempts a JOIN tasks t ON t.id=a.task "
-                "ORDER BY a.id"
-            ).fetchall()
-        return [dict(row) for row in rows]
+            rows = connection.execute(ATTEMPTS + "ORDER BY a.id").fetchall()
+        return [attempt_of(row) for row in rows]
 
-    def tasks(self) -> list[dict[str, Any]]:
-        """All tasks, in order of their ids."""
+    def tasks(self) -> list[TaskRow]:
+        """Returns all tasks, in order of their ids."""
         with self._open() as connection:
             rows = connection.execute("SELECT * FROM tasks ORDER BY id").fetchall()
-        return [dict(row) for row in rows]
+        return [task_row_of(row) for row in rows]
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:

@@ -9,13 +9,13 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
-from counterpoint.workers.queue.attempts import Attempts, Claim, Task, task_of
+from counterpoint.workers.queue.attempts import Attempts, Claim
 from counterpoint.workers.queue.budget import Budget, spent_in
 from counterpoint.workers.queue.ledger import say_in
+from counterpoint.workers.queue.rows import ATTEMPTS, AttemptRow, Task, attempt_of, task_of
 
 __all__ = ["Claim", "Queue", "Task"]
 
@@ -72,7 +72,7 @@ class Queue(Attempts):
         lease_seconds: float,
         reserve: int,
         budget: Budget | None = None,
-        choose: Callable[[Sequence[Task], Sequence[Mapping[str, Any]]], int | None] | None = None,
+        choose: Callable[[Sequence[Task], Sequence[AttemptRow]], int | None] | None = None,
     ) -> Claim | None:
         """Take one open task; None where there is none, or the budget is used up.
 
@@ -95,11 +95,7 @@ class Queue(Attempts):
                 return None
             index: int | None = 0
             if choose is not None:
-                told = connection.execute(
-                    "SELECT a.*, t.size AS size, t.files AS expected FROM attempts a "
-                    "JOIN tasks t ON t.id=a.task"
-                ).fetchall()
-                index = choose(tasks, [dict(row) for row in told])
+                index = choose(tasks, [attempt_of(row) for row in connection.execute(ATTEMPTS)])
             if index is None:
                 return None
             task, token, now = tasks[index], secrets.token_hex(8), time.time()

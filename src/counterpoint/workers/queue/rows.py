@@ -1,0 +1,129 @@
+"""The rows of the ledger as values: a task, an attempt at it, an event."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to do."""
+
+    id: str
+    """Unique; adding it again changes nothing."""
+    text: str
+    """What is to be done, for whoever does it."""
+    test: str = ""
+    """The test that has to pass."""
+    files: tuple[str, ...] = ()
+    """Where the work is expected, as far as somebody knows."""
+    size: int = 1
+    """How large it looks: 1 is small."""
+    priority: int = 0
+    """The highest goes first."""
+    title: str = ""
+    """What it is called in messages of commits."""
+    depends_on: tuple[str, ...] = ()
+    """Ids of the tasks that have to be done before."""
+    check: str = ""
+    """A command that has to exit with status 0, besides the test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRow(Task):
+    """A task of the ledger."""
+
+    status: str
+    """`open`, `taken`, `handed`, `done` or `given_up`."""
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """An attempt of the ledger; "" and () stand for what it does not have yet."""
+
+    id: int
+    task: str
+    """Id of the task."""
+    worker: str
+    status: str
+    """`running`, `handed`, `merging`, or one of `attempts.ENDED`."""
+    started: float
+    """Seconds since 1970, as `ended`."""
+    ended: float | None = None
+    base: str = ""
+    """Commit that the worker began with."""
+    made: str = ""
+    """Commit with the work alone."""
+    parent: str = ""
+    """Head that the work was merged into."""
+    landed: str = ""
+    """Commit that became the head."""
+    files: tuple[str, ...] = ()
+    """Files that the work changed."""
+    cost: int = 0
+    """Tries."""
+    waited: float = 0.0
+    """Seconds until it had its locks."""
+    held: float = 0.0
+    """Seconds for which it had them."""
+    note: str = ""
+    """Why it ended as it did."""
+    tokens: int | None = None
+    dollars: float | None = None
+    size: int = 1
+    """Size of the task."""
+    expected: tuple[str, ...] = ()
+    """Files of the task."""
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """An event of the ledger."""
+
+    at: float
+    """Seconds since 1970."""
+    agent: str
+    hearer: str
+    """"" if nobody in particular."""
+    kind: str
+    text: str
+    meta: Mapping[str, Any]
+
+
+ATTEMPTS = (
+    "SELECT a.*, t.size AS size, t.files AS expected FROM attempts a JOIN tasks t ON t.id=a.task "
+)
+"""Selects what `attempt_of` reads."""
+
+
+def task_of(row: sqlite3.Row) -> Task:
+    """Returns the task in a row of `tasks`."""
+    return Task(row["id"], row["text"], row["test"], tuple(json.loads(row["files"])), row["size"],
+                row["priority"], row["title"] or row["id"], tuple(json.loads(row["depends"])),
+                row["checked"])  # fmt: skip
+
+
+def task_row_of(row: sqlite3.Row) -> TaskRow:
+    """Returns a row of `tasks`."""
+    return TaskRow(**vars(task_of(row)), status=row["status"])
+
+
+def attempt_of(row: sqlite3.Row) -> AttemptRow:
+    """Returns a row of `ATTEMPTS`."""
+    return AttemptRow(
+        row["id"], row["task"], row["worker"], row["status"], row["started"], row["ended"],
+        row["base"] or "", row["made"] or "", row["parent"] or "", row["landed"] or "",
+        tuple(json.loads(row["files"] or "[]")), row["cost"] or 0, row["waited"] or 0.0,
+        row["held"] or 0.0, row["note"] or "", row["tokens"], row["dollars"], row["size"],
+        tuple(json.loads(row["expected"])),
+    )  # fmt: skip
+
+
+def event_of(row: sqlite3.Row) -> EventRow:
+    """Returns a row of `events`."""
+    return EventRow(row["at"], row["agent"], row["hearer"], row["kind"], row["text"],
+                    json.loads(row["meta"]))  # fmt: skip
