@@ -1,14 +1,13 @@
 """A saved result with a part missing or of another type gives a page, or one line: never a trace.
 
-Every key of a saved game, population, comparison of topologies and audit is dropped once, and gets
-a value of every other type; list items too.
+Every key of a saved game, comparison of topologies and audit is dropped once, and gets a value of
+every other type; list items too.
 """
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,14 @@ from counterpoint.cli.main import main
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.games.analysis import analyze_game, learn_game
 from counterpoint.games.catalogue import make_game
-from counterpoint.population import Plan, compare_populations
 from counterpoint.report import render
 from counterpoint.results import document_of
 
-OTHERS = (None, "x", 7, -1.5, True, [], {}, [None], {"a": 1})
-KINDS = ("game", "learned", "population", "topology", "audit")
-Where = tuple[str | int, ...]
+sys.path.insert(0, str(Path(__file__).parents[1] / "results"))
+
+from mutations import OTHERS, places, with_value, without
+
+KINDS = ("game", "learned", "topology", "audit")
 
 
 @cache
@@ -44,40 +44,10 @@ def saved(kind: str) -> dict[str, Any]:
                 learned=learn_game(game, ("grpo",), seeds=3, settings={"updates": 3}),
             )
         ),
-        "population": lambda: compare_populations(
-            Plan("matching_pennies", (1, 2), budget=60, repeats=3, workers=1)
-        ),
         "topology": topologies,
         "audit": audited,
     }[kind]
     return json.loads(json.dumps(made()))
-
-
-def places(value: Any, at: Where = ()) -> Iterator[Where]:
-    """The path of every key, and of the first items of every list."""
-    inside = value.items() if isinstance(value, dict) else ()
-    inside = enumerate(value[:2]) if isinstance(value, list) else inside
-    for key, part in inside:
-        yield (*at, key)
-        yield from places(part, (*at, key))
-
-
-def without(document: dict[str, Any], at: Where) -> dict[str, Any]:
-    changed = copy.deepcopy(document)
-    del inner(changed, at[:-1])[at[-1]]
-    return changed
-
-
-def with_value(document: dict[str, Any], at: Where, value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(document)
-    inner(changed, at[:-1])[at[-1]] = value
-    return changed
-
-
-def inner(document: Any, at: Where) -> Any:
-    for key in at:
-        document = document[key]
-    return document
 
 
 def drawn_or_refused(document: dict[str, Any]) -> None:

@@ -34,14 +34,20 @@ from counterpoint.report.shape_checks import require_shape
 from counterpoint.report.toolkit.document import (
     AUDIT,
     COMPARISON,
-    POPULATION,
     TEAM,
     TOPOLOGY,
     TRAINING,
     Document,
     open_document,
 )
-from counterpoint.results import DiagnosisResult, GameResult, Result, document_of, read_result
+from counterpoint.results import (
+    DiagnosisResult,
+    GameResult,
+    PopulationResult,
+    Result,
+    document_of,
+    read_result,
+)
 from counterpoint.results.saved import KINDS
 from counterpoint.runs.files import write_atomically
 
@@ -86,13 +92,13 @@ class Page(NamedTuple):
 PAGES: Mapping[type[Result], Page] = {
     DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
     GameResult: Page("game.html", game_page, lambda game: game.name),
+    PopulationResult: Page("population.html", population_page, lambda result: result.world),
 }
 
 
 DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
     AUDIT: ("audit.html", audit_page, "source"),
     TOPOLOGY: ("topology.html", topology_page, "world"),
-    POPULATION: ("population.html", population_page, "world"),
     TEAM: ("team.html", team_page, "name"),
 }
 """Schema to template, what fills it from the document as it stands, and what names its files."""

@@ -13,14 +13,13 @@ import msgspec
 from msgspec import Struct
 
 from counterpoint.errors import LogError
-from counterpoint.report.shapes import AuditShape, PopulationShape, TopologyShape
+from counterpoint.report.shapes import AuditShape, TopologyShape
 from counterpoint.report.team_shape import TeamShape
-from counterpoint.report.toolkit.document import AUDIT, POPULATION, TEAM, TOPOLOGY, Document
+from counterpoint.report.toolkit.document import AUDIT, TEAM, TOPOLOGY, Document
 
 SOURCES = ("topology", "prompt", "order", "interaction")
 """What scores of topologies vary with."""
 SHAPES: Mapping[str, type[Struct]] = {
-    POPULATION: PopulationShape,
     TOPOLOGY: TopologyShape,
     AUDIT: AuditShape,
     TEAM: TeamShape,
@@ -45,8 +44,6 @@ def require_shape(document: Document) -> Document:
         raise _refused(schema, str(error)) from None
     if isinstance(shape, TopologyShape):
         _require_topologies(shape)
-    elif isinstance(shape, PopulationShape):
-        _require_population(shape)
     complete: Document = _with_defaults(document, msgspec.to_builtins(shape))
     return complete
 
@@ -87,17 +84,3 @@ def _require_topologies(topologies: TopologyShape) -> None:
     else:
         known = all(source in topologies.shares for source in SOURCES)
         _wanted(known, TOPOLOGY, "shares", ", ".join(SOURCES))
-
-
-def _require_population(population: PopulationShape) -> None:
-    crossing = population.crossover
-    if crossing is not None and crossing.why not in ("never", "always"):
-        _wanted(crossing.budget is not None, POPULATION, "crossover.budget", "a number")
-    for name, arm in population.arms.items():
-        path = f"arms.{name}"
-        _wanted(bool(arm.curve), POPULATION, f"{path}.curve", "at least one point")
-        met = arm.against or []
-        square = all(len(row) == len(met) for row in met)
-        _wanted(square, POPULATION, f"{path}.against", "a square")
-        rated = arm.elo is None or len(arm.elo) == len(met)
-        _wanted(rated, POPULATION, f"{path}.elo", "one for each member of $.against")

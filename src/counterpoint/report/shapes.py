@@ -1,4 +1,4 @@
-"""The parts of saved games, populations, topologies and audits, with their types.
+"""The parts of saved topologies and audits, with their types.
 
 Only what the pages read is listed here; other parts are let through. `shape_checks.require_shape`
 holds a document against them.
@@ -30,51 +30,6 @@ class Middle(Believed):
 
     low: float
     high: float
-
-
-class Spent(Middle):
-    """One point of an arm's curve."""
-
-    budget: float
-    spent: float
-
-
-class PopulationArm(Struct):
-    """A population, or one learner."""
-
-    members: int
-    champion: Middle
-    believed: Believed
-    curse: Valued
-    spent: float
-    curve: list[Spent]
-    diversity: float | None = None
-    against: list[list[float]] | None = None
-    elo: list[float] | None = None
-
-
-class Crossover(Struct):
-    """From which budget on a population is better."""
-
-    rival: str
-    why: str
-    budget: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-class PopulationShape(Struct):
-    """`counterpoint.population/1`."""
-
-    world: str
-    source: str
-    budget: float
-    repeats: int
-    settings: dict[str, Any]
-    arms: dict[str, PopulationArm]
-    optimum: float | None = None
-    crossover: Crossover | None = None
-    against_single: dict[str, Valued] = field(default_factory=dict)
 
 
 class Drawn(Struct):

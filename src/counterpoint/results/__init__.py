@@ -8,11 +8,13 @@ field that is wrong.
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
+from counterpoint.results.population import PopulationResult
 from counterpoint.results.saved import document_of, encode, read_result
 
 __all__ = [
     "DiagnosisResult",
     "GameResult",
+    "PopulationResult",
     "Result",
     "document_of",
     "encode",

@@ -11,9 +11,11 @@ from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
+from counterpoint.results.population import PopulationResult
 
 KINDS: Mapping[str, type[Result]] = {
-    str(kind.__struct_config__.tag): kind for kind in (DiagnosisResult, GameResult)
+    str(kind.__struct_config__.tag): kind
+    for kind in (DiagnosisResult, GameResult, PopulationResult)
 }
 """Schema of a document to the kind of result that it holds."""
 
