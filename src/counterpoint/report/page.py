@@ -29,14 +29,12 @@ from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training.page import training_page
-from counterpoint.report.pages.training.result import read_training
 from counterpoint.report.shape_checks import require_shape
 from counterpoint.report.toolkit.document import (
     AUDIT,
     COMPARISON,
     TEAM,
     TOPOLOGY,
-    TRAINING,
     Document,
     open_document,
 )
@@ -45,6 +43,7 @@ from counterpoint.results import (
     GameResult,
     PopulationResult,
     Result,
+    TrainingResult,
     document_of,
     read_result,
 )
@@ -74,8 +73,7 @@ def render(result: Result | Document) -> str:
         template, fill, name = DRAWN[schema]
         called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
         return _fill(template, fill(opened, f"counterpoint-{slug(called)}"))
-    draw = {COMPARISON: render_comparison, TRAINING: render_training}
-    return draw[schema](opened)
+    return render_comparison(opened)
 
 
 class Page(NamedTuple):
@@ -93,6 +91,7 @@ PAGES: Mapping[type[Result], Page] = {
     DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
     GameResult: Page("game.html", game_page, lambda game: game.name),
     PopulationResult: Page("population.html", population_page, lambda result: result.world),
+    TrainingResult: Page("training.html", training_page, lambda run: run.world or ""),
 }
 
 
@@ -114,17 +113,6 @@ def render_comparison(document: Document) -> str:
     result = read_comparison(open_document(document, COMPARISON))
     page = comparison_page(result, f"counterpoint-{slug(result.world)}")
     return _fill("comparison.html", page)
-
-
-def render_training(document: Document) -> str:
-    """The page of one training.
-
-    Raises:
-        UnknownNameError: the schema is another.
-        LogError: no curve is in it.
-    """
-    run = read_training(open_document(document, TRAINING))
-    return _fill("training.html", training_page(run, f"counterpoint-{slug(run.world)}"))
 
 
 def write_report(document: Result | Document, directory: str | os.PathLike[str]) -> Path:

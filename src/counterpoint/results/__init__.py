@@ -10,12 +10,14 @@ from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.saved import document_of, encode, read_result
+from counterpoint.results.training import TrainingResult
 
 __all__ = [
     "DiagnosisResult",
     "GameResult",
     "PopulationResult",
     "Result",
+    "TrainingResult",
     "document_of",
     "encode",
     "read_result",

@@ -12,10 +12,11 @@ from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
 from counterpoint.results.population import PopulationResult
+from counterpoint.results.training import TrainingResult
 
 KINDS: Mapping[str, type[Result]] = {
     str(kind.__struct_config__.tag): kind
-    for kind in (DiagnosisResult, GameResult, PopulationResult)
+    for kind in (DiagnosisResult, GameResult, PopulationResult, TrainingResult)
 }
 """Schema of a document to the kind of result that it holds."""
 
