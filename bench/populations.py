@@ -25,6 +25,7 @@ from counterpoint.games.equilibria import is_degenerate, is_equilibrium
 from counterpoint.games.game import bimatrix
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
 from counterpoint.population import Plan, compare_populations
+from counterpoint.results import document_of
 from counterpoint.stats import wilson_interval
 
 GAMES: tuple[tuple[str, int, dict[str, Any], tuple[int, ...]], ...] = (
@@ -50,20 +51,20 @@ def populations(plans: list[Plan]) -> list[dict[str, Any]]:
     """Champions at the whole budget, and crossovers."""
     print("| world | settings | budget | arm | champion | - single | believed | charged |")
     print("|---|---|---|---|---|---|---|---|")
-    found = []
+    documents = []
     for plan in plans:
-        told = compare_populations(plan)
-        found.append(told)
-        for name, arm in told["arms"].items():
-            c, gap = arm["champion"], told.get("against_single", {}).get(name)
-            apart = f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]" if gap else ""
+        result = compare_populations(plan)
+        documents.append(document_of(result))
+        for name, arm in result.arms.items():
+            c, gap = arm.champion, (result.against_single or {}).get(name)
+            apart = f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" if gap else ""
             print(
                 f"| {plan.world} | {dict(plan.settings)} | {plan.budget} | {name} | "
-                f"{c['iqm']:.3f} [{c['low']:.3f}, {c['high']:.3f}] | {apart} | "
-                f"{arm['believed']['iqm']:.3f} | {arm['spent']} |"
+                f"{c.iqm:.3f} [{c.low:.3f}, {c.high:.3f}] | {apart} | "
+                f"{arm.believed.iqm:.3f} | {arm.spent} |"
             )
-        print(f"crossover: {told['crossover']}", flush=True)
-    return found
+        print(f"crossover: {result.crossover}", flush=True)
+    return documents
 
 
 def exactly(count: int = 200) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("torch")
 
 from counterpoint.cli.doctor import words
-from counterpoint.cli.live import Comparison, Run, sparkline
+from counterpoint.cli.live import Comparison, Run
 from counterpoint.cli.main import main
+from counterpoint.report.terminal.sparkline import sparkline
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import read_facts

@@ -17,7 +17,7 @@ from counterpoint.errors import SettingError
 from counterpoint.games import make_game
 from counterpoint.population import Plan, Settings, compare_populations
 from counterpoint.population.arms import Spending, average, best_of, league, past_selves
-from counterpoint.population.compare import _company
+from counterpoint.population.compare import _arm
 from counterpoint.population.duels import FROZEN, Duellists, elo, is_duel
 from counterpoint.population.members import Members
 
@@ -138,10 +138,10 @@ def test_members_who_differ_in_schemes():
 def test_elo_is_in_the_unit_of_the_game():
     for small in (0.001, 0.1):
         against = np.array([[0, small], [-small, 0]])
-        one = Spending(np.ones(1), np.ones(1), 1, np.ones(1), against)
-        told = _company(one, (-1.0, 1.0))["elo"]
-        assert told[0] - told[1] == pytest.approx(400 * np.log10((1 + small) / (1 - small)))
-        assert _company(one, None)["elo"] is None
+        one = Spending(np.ones(2), np.ones(2), 1, np.ones(2), against)
+        first, second = _arm(2, {8: one}, 8, (-1.0, 1.0)).elo
+        assert first - second == pytest.approx(400 * np.log10((1 + small) / (1 - small)))
+        assert _arm(2, {8: one}, 8, None).elo is None
 
 
 def test_parts_are_joined():
@@ -184,7 +184,7 @@ def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
         Plan("climbing", (1, 4), 400, 3, {"rounds": 2, "lr": 0.02}, executor="serial"),
         folder=tmp_path,
     )
-    assert other["arms"] != first["arms"]
+    assert other.arms != first.arms
 
 
 def note_of(done, method):

@@ -77,19 +77,18 @@ def test_a_repeat_does_not_depend_on_its_company():
 
 def test_a_population_wins_where_starts_differ_and_loses_where_there_is_one_peak():
     wide = compare_populations(Plan("climbing", (1, 16), 6400, 12, {"rounds": 4}))
-    assert wide["against_single"]["best_of_16"]["low"] > 0
-    assert wide["crossover"]["budget"] is not None
-    assert wide["crossover"]["low"] <= wide["crossover"]["budget"] <= wide["crossover"]["high"]
+    assert wide.against_single["best_of_16"].low > 0
+    assert wide.crossover.low <= wide.crossover.budget <= wide.crossover.high
     smooth = compare_populations(Plan("smooth", (1, 16), 3200, 12, {"rounds": 4}))
-    assert smooth["against_single"]["best_of_16"]["high"] < 0
-    assert smooth["crossover"]["why"] == "never"
-    assert smooth["crossover"]["budget"] is None
+    assert smooth.against_single["best_of_16"].high < 0
+    assert smooth.crossover.why == "never"
+    assert smooth.crossover.budget is None
 
 
 def test_the_winner_is_believed_to_be_better_than_it_is():
-    told = compare_populations(Plan("climbing", (1, 16), 1600, 20, {"rounds": 4}))
-    assert told["arms"]["best_of_16"]["curse"]["low"] > 0
-    assert told["arms"]["single"]["curse"]["value"] == 0
+    arms = compare_populations(Plan("climbing", (1, 16), 1600, 20, {"rounds": 4})).arms
+    assert arms["best_of_16"].curse.low > 0
+    assert arms["single"].curse.value == 0
 
 
 def spending(values):
@@ -99,16 +98,15 @@ def spending(values):
 def test_the_crossover_by_hand():
     single = {100: spending([1, 1]), 10_000: spending([1, 1])}
     many = {100: spending([0, 0]), 10_000: spending([2, 2])}
-    assert crossover(single, many, "r")["budget"] == pytest.approx(1000)  # half way, on logarithms
-    assert crossover(many, single, "r")["why"] == "never"
+    assert crossover(single, many, "r").budget == pytest.approx(1000)  # half way, on logarithms
+    assert crossover(many, single, "r").why == "never"
     always = {100: spending([3, 3]), 10_000: spending([3, 3])}
-    assert crossover(single, always, "r")["why"] == "always"
+    assert crossover(single, always, "r").why == "always"
 
 
 def test_copies_make_a_population_alike():
-    told = compare_populations(Plan("climbing", (1, 16), 6400, 6, {"rounds": 8}))
-    arms = told["arms"]
-    assert arms["pbt_16"]["diversity"] < arms["best_of_16"]["diversity"]
+    arms = compare_populations(Plan("climbing", (1, 16), 6400, 6, {"rounds": 8})).arms
+    assert arms["pbt_16"].diversity < arms["best_of_16"].diversity
 
 
 def test_plans_that_cannot_be():
@@ -148,10 +146,10 @@ def test_the_command_line(tmp_path, capsys):
 def test_teams_of_networks_are_members_too(capsys):
     pytest.importorskip("torch")
     plan = Plan("spread", (1, 2), 8, 2, {"copies": 4, "steps": 200})
-    told = compare_populations(plan)
-    arms = told["arms"]
-    assert arms["single"]["spent"] == arms["best_of_2"]["spent"] == 8
-    assert np.isfinite(arms["best_of_2"]["champion"]["iqm"])
-    assert told["unit"]
+    result = compare_populations(plan)
+    arms = result.arms
+    assert arms["single"].spent == arms["best_of_2"].spent == 8
+    assert np.isfinite(arms["best_of_2"].champion.iqm)
+    assert result.unit
     with pytest.raises(SettingError, match="budget of 2"):
         Plan("spread", (1, 2), 2, 2, {"copies": 4, "steps": 200})

@@ -63,7 +63,7 @@ NAMED = {
 """Mappings whose keys are names that somebody chose."""
 
 
-FIXED = {("", "schema"), ("decoupling", "verdict")}
+FIXED = {("", "schema"), ("", "axis"), ("decoupling", "verdict")}
 """Parent and key of strings that can have no other values: others are refused."""
 
 

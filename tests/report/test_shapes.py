@@ -1,7 +1,7 @@
 """A saved result with a part missing or of another type gives a page, or one line: never a trace.
 
-Every key of a saved game, population and audit is dropped once, and gets a value of every other
-type; list items too.
+Every key of a saved game and audit is dropped once, and gets a value of every other type; list
+items too.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from counterpoint.cli.main import main
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.games.analysis import analyze_game, learn_game
 from counterpoint.games.catalogue import make_game
-from counterpoint.population import Plan, compare_populations
 from counterpoint.report import render
 from counterpoint.results import document_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "results"))
 from mutations import OTHERS, places, with_value, without
 
-KINDS = ("game", "learned", "population", "audit")
+KINDS = ("game", "learned", "audit")
 
 
 @cache
@@ -43,9 +42,6 @@ def saved(kind: str) -> dict[str, Any]:
                 analyze_game(game),
                 learned=learn_game(game, ("grpo",), seeds=3, settings={"updates": 3}),
             )
-        ),
-        "population": lambda: compare_populations(
-            Plan("matching_pennies", (1, 2), budget=60, repeats=3, workers=1)
         ),
         "audit": audited,
     }[kind]

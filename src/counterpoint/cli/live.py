@@ -9,7 +9,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -18,24 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint.cli.messages import say
-
-BARS = "▁▂▃▄▅▆▇█"
-WIDTH = 24
-"""Characters of a sparkline."""
+from counterpoint.report.terminal.sparkline import sparkline
 
 Told = Mapping[str, Any]
-
-
-def sparkline(values: Sequence[float | None], width: int = WIDTH) -> str:
-    """The course of a series in a few characters: lowest to highest, each the mean of a stretch."""
-    known = [v for v in values if v is not None]
-    if not known:
-        return ""
-    count = min(width, len(known))
-    cuts = [len(known) * i // count for i in range(count + 1)]
-    means = [sum(known[a:b]) / (b - a) for a, b in pairwise(cuts)]
-    low, span = min(means), max(means) - min(means)
-    return "".join(BARS[round((len(BARS) - 1) * (m - low) / span) if span else 3] for m in means)
 
 
 @contextmanager

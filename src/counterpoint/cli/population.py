@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import tyro
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from msgspec.structs import replace
 
 from counterpoint.cli.compare import read_settings
-from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result, progress
-from counterpoint.cli.results import prepare, save
+from counterpoint.cli.output import progress
+from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.population import Plan, compare_populations
-from counterpoint.report.pages.population import headline
+from counterpoint.report.terminal.population import population_parts
 from counterpoint.runs.executor import ExecutorName
 
 
@@ -74,69 +71,14 @@ class PopulationCommand:
         if self.out:
             prepare(self.out)
         with progress(f"populations on {plan.world}") as report:
-            document = compare_populations(plan, report, self.out)
-        document["config"] = {"world": plan.world, "settings": dict(plan.settings)}
-        saved = save(document, self.out) if self.out else None
-        print_json(document) if self.json else print_result(*tables(document))
-        if saved:
-            say(f"report: {saved}")
+            result = compare_populations(plan, report, self.out)
+        config = {"world": plan.world, "settings": dict(plan.settings)}
+        finish(replace(result, config=config), population_parts, self.out, self.json)
         return 0
 
 
-def tables(document: dict[str, Any]) -> list[Any]:
-    """The verdict, a row an arm, and champions by budget."""
-    table = Table("arm", "champion", "95% interval", "mean − single, paired", "believed", "charged",
-                  "different members", box=SIMPLE_HEAD)  # fmt: skip
-    for name, arm in document["arms"].items():
-        champion, gap = arm["champion"], document.get("against_single", {}).get(name)
-        table.add_row(
-            name, f"{champion['iqm']:.3f}", f"{champion['low']:.3f} to {champion['high']:.3f}",
-            f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]" if gap else "",
-            f"{arm['believed']['iqm']:.3f}", str(arm["spent"]),
-            "" if arm["diversity"] is None else f"{arm['diversity']:.1f}",
-        )  # fmt: skip
-    budgets = sorted(
-        {point["budget"] for arm in document["arms"].values() for point in arm["curve"]}
-    )
-    curve = Table("budget", *document["arms"], box=SIMPLE_HEAD)
-    for budget in budgets:
-        cells = []
-        for arm in document["arms"].values():
-            told = [f"{p['iqm']:.3f}" for p in arm["curve"] if p["budget"] == budget]
-            cells.append(told[0] if told else "")
-        curve.add_row(str(budget), *cells)
-    return [headline(document), table, curve, *_meetings(document), _ends(document)]
-
-
-def _meetings(document: dict[str, Any]) -> list[str]:
-    """Where members meet others of their population, what that pays beside meeting themselves."""
-    told = []
-    for name, arm in document["arms"].items():
-        if arm["against"] is not None:
-            met = np.array(arm["against"])
-            own = float(np.trace(met) / len(met))
-            others = float((met.sum() - np.trace(met)) / (len(met) * (len(met) - 1)))
-            line = f"{name}: members with themselves {own:.3f}, with others {others:.3f}"
-            if arm["elo"] is not None:
-                ratings = ", ".join(f"{value:+.0f}" for value in arm["elo"][:8])
-                order = "main first" if name.startswith("league") else "best first"
-                line = f"{name}: Elo of members, {order}: {ratings}"
-                line += " ..." if len(arm["elo"]) > 8 else ""
-            told.append(line)
-    return told
-
-
-def _ends(document: dict[str, Any]) -> str:
-    known = document["optimum"]
-    best = "not known" if known is None else f"{known:.4g}"
-    return (
-        f"champions are interquartile means of: {document['unit']}; reference {best}; "
-        f"{document['repeats']} repeats; believed is the estimate for which a champion was chosen"
-    )
-
-
-def _sizes(told: str) -> tuple[int, ...]:
+def _sizes(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(word) for word in told.split(",") if word.strip())
+        return tuple(int(word) for word in text.split(",") if word.strip())
     except ValueError:
-        raise SettingError(f"got --members {told!r}; wanted numbers with commas between") from None
+        raise SettingError(f"got --members {text!r}; wanted numbers with commas between") from None

@@ -11,9 +11,10 @@ import tyro
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.cli.results import PAGE, RESULTS, load
 from counterpoint.report import render
+from counterpoint.results import TrainingResult
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.status import RUN
-from counterpoint.train.run_document import run_document
+from counterpoint.train.result import training_result
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,18 @@ class Report:
         """Load, draw, write."""
         folder = self.results if self.results.is_dir() else self.results.parent
         target = self.out or folder / PAGE
-        write_atomically(target, render(document_of(self.results)))
+        write_atomically(target, render(load_result(self.results)))
         print_json({"report": str(target)}) if self.json else print_result(f"report: {target}")
         return 0
 
 
-def document_of(path: Path) -> dict[str, Any]:
-    """The document saved in a folder, or that of the run in it.
+def load_result(path: Path) -> TrainingResult | dict[str, Any]:
+    """Returns the training in a run directory, or else the document that a folder or a file holds.
 
     Raises:
         LogError: there is neither.
         RunError: the run's run.json is damaged.
     """
     if (path / RUN).is_file() and not (path / RESULTS).exists():
-        return run_document(path)
+        return training_result(path)
     return load(path)

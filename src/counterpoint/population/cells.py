@@ -7,7 +7,7 @@ were done and runs the others. Start with `run_cells`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,15 +23,45 @@ from counterpoint.runs.files import write_atomically
 from counterpoint.runs.task import Advance
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a game or a world before anybody learns it."""
+
+    source: str
+    """Where it comes from."""
+    optimum: float | None
+    """What the best team gets, or a good one where the best is not known."""
+    unit: str
+    """The quantity that a champion is measured in."""
+    exact: bool
+    """Whether that is computed exactly, and not measured in episodes."""
+    settings: Mapping[str, Any]
+    """How members begin and learn."""
+
+
 class Arms(Protocol):
-    """What runs one arm: of games, or of worlds of many steps."""
+    """What runs one arm: of games, or of sequential environments."""
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Shares of the budget at which arms are measured; the last is 1."""
 
     @property
     def repeats_at_once(self) -> int:
         """Repeats of one cell."""
 
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Lowest and highest payoff of a game in which one wins what the other loses, else None."""
+
+    def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
+        """Name and size of each arm."""
+
+    def facts(self) -> Facts:
+        """What the result says of the game or the world."""
+
     def split(self, name: str, members: int, budget: int) -> Any:
-        """Return where the budget can be split; raises SettingError where it cannot."""
+        """Returns if the budget can be split; raises SettingError if it cannot."""
 
     def key(self) -> dict[str, Any]:
         """What the results depend on, beside arm, budget and repeats; ready for JSON."""

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.catalogue import catalogue
 from counterpoint.population.arms import Spending
-from counterpoint.population.cells import run_cells
+from counterpoint.population.cells import Arms, run_cells
 from counterpoint.population.duels import elo
 from counterpoint.population.game_arms import SMOOTH, GameArms, game_of
 from counterpoint.population.members import Settings
+from counterpoint.results.population import (
+    BudgetPoint,
+    Crossover,
+    PopulationArm,
+    PopulationResult,
+    RepeatMean,
+)
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import settings_from
 from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
 from counterpoint.train.needs import require_torch
 from counterpoint.worlds.sequential.catalogue import step_catalogue
-
-if TYPE_CHECKING:
-    from counterpoint.population.neural import NeuralArms
-
 
 MOST_REPEATS = 10_000
 
@@ -67,15 +71,15 @@ class Plan:
         for name, size in made.arms(self.members):
             made.split(name, size, self.budget)
 
-    def made(self) -> GameArms | NeuralArms:
-        """What plays it."""
+    def made(self) -> Arms:
+        """Returns what runs its arms."""
         if self.world != SMOOTH and self.world not in catalogue() and self.is_stepwise():
             require_torch()
             from counterpoint.population.neural import NeuralArms
 
             return NeuralArms(self.world, dict(self.settings))
-        told = settings_from(self.settings, Settings, self.world)
-        return GameArms(game_of(self.world), told)
+        settings = settings_from(self.settings, Settings, self.world)
+        return GameArms(game_of(self.world), settings)
 
     def is_stepwise(self) -> bool:
         """Whether the world has many steps."""
@@ -86,12 +90,12 @@ def compare_populations(
     plan: Plan,
     on_progress: Callable[[int, int], None] | None = None,
     folder: Path | None = None,
-) -> dict[str, Any]:
-    """Every arm at every budget, as a document of schema `counterpoint.population/1`.
+) -> PopulationResult:
+    """Returns every arm at every budget, and from where on a population is better.
 
     Args:
         plan: what to compare.
-        on_progress: told what is done, and of how much.
+        on_progress: called with what is done, and of how much.
         folder: where each arm at each budget is kept once it is done, so that the same comparison
             goes on from there after it was killed.
 
@@ -101,90 +105,87 @@ def compare_populations(
     made = plan.made()
     arms = made.arms(plan.members)
     budgets = sorted({max(1, round(plan.budget * share)) for share in made.fractions})
-    found = run_cells(made, arms, budgets, plan.repeats, folder, workers=plan.workers,
+    spent = run_cells(made, arms, budgets, plan.repeats, folder, workers=plan.workers,
                       executor=plan.executor, on_progress=on_progress)  # fmt: skip
-    document: dict[str, Any] = {
-        "schema": "counterpoint.population/1",
-        "version": __version__,
-        "world": plan.world,
-        "budget": plan.budget,
-        "repeats": plan.repeats,
-        **made.facts(),
-        "arms": {
-            name: {
-                "members": size,
-                "champion": _told(_iqm(found[name][plan.budget].champion)),
-                "believed": _told(_iqm(found[name][plan.budget].believed)),
-                "curse": asdict(_mean(found[name][plan.budget].believed
-                                      - found[name][plan.budget].champion)),
-                "spent": found[name][plan.budget].spent,
-                **_company(found[name][plan.budget], made.span),
-                "curve": [
-                    {"budget": budget, "spent": one.spent, **_told(_iqm(one.champion))}
-                    for budget, one in found[name].items()
-                ],
-            }
-            for name, size in arms
-        },
-    }  # fmt: skip
-    document["crossover"] = None
+    champions = {name: spent[name][plan.budget].champion for name, _ in arms}
     several = [name for name, size in arms if size > 1]
-    if "single" in found and len(arms) > 1:
-        rival = max(several or [name for name, _ in arms if name != "single"],
-                    key=lambda name: found[name][plan.budget].champion.mean())  # fmt: skip
-        document["crossover"] = crossover(found["single"], found[rival], rival)
-        document["against_single"] = {
-            name: asdict(_mean(found[name][plan.budget].champion
-                               - found["single"][plan.budget].champion))
-            for name, _ in arms if name != "single"
-        }  # fmt: skip
-    return document
+    crossing, differences = None, None
+    if "single" in spent and len(arms) > 1:
+        rival = max(several or [name for name in champions if name != "single"],
+                    key=lambda name: champions[name].mean())  # fmt: skip
+        crossing = crossover(spent["single"], spent[rival], rival)
+        differences = {
+            name: _mean(champion - champions["single"])
+            for name, champion in champions.items()
+            if name != "single"
+        }
+    facts = made.facts()
+    return PopulationResult(
+        version=__version__,
+        world=plan.world,
+        budget=plan.budget,
+        repeats=plan.repeats,
+        source=facts.source,
+        optimum=facts.optimum,
+        unit=facts.unit,
+        exact=facts.exact,
+        settings=dict(facts.settings),
+        arms={name: _arm(size, spent[name], plan.budget, made.span) for name, size in arms},
+        crossover=crossing,
+        against_single=differences,
+    )
 
 
-def _company(one: Spending, span: tuple[float, float] | None) -> dict[str, Any]:
-    """How different members are, and what happens where they meet; Elo where a `span` from the
-    lowest to the highest payoff of a duel is given.
-    """
-    met = one.against
-    several = met is not None and len(met) > 1
-    scores = None
-    if met is not None and several and span is not None:
+def _arm(
+    members: int, spent: Mapping[int, Spending], budget: int, span: tuple[float, float] | None
+) -> PopulationArm:
+    """One arm, with Elo if the `span` from the lowest to the highest payoff of a duel is given."""
+    one = spent[budget]
+    met = one.against if one.against is not None and len(one.against) > 1 else None
+    ratings = None
+    if met is not None and span is not None:
         low, high = span
-        scores = elo((met - low) / (high - low)).tolist()
-    return {
-        "diversity": None if one.diversity is None else float(one.diversity.mean()),
-        "against": met.tolist() if met is not None and several else None,
-        "elo": scores,
-    }
+        ratings = elo((met - low) / (high - low)).tolist()
+    return PopulationArm(
+        members=members,
+        champion=_iqm(one.champion),
+        believed=_iqm(one.believed),
+        curse=_mean(one.believed - one.champion),
+        spent=one.spent,
+        diversity=None if one.diversity is None else float(one.diversity.mean()),
+        against=None if met is None else met.tolist(),
+        elo=ratings,
+        curve=[
+            BudgetPoint(budget=at, spent=point.spent, **asdict(_iqm(point.champion)))
+            for at, point in spent.items()
+        ],
+    )
 
 
 def crossover(
     single: Mapping[int, Spending], many: Mapping[int, Spending], rival: str
-) -> dict[str, Any]:
-    """The budget from which on the population is better, on a logarithmic scale between those that
-    were measured.
+) -> Crossover:
+    """Returns the budget from which on the population is better, with a bootstrap over repeats.
 
-    Returns: `rival`, `budget` with `low` and `high` (bootstrap over repeats), and `why` where there
-        is none: `never` (never better), `always` (better from the least budget on).
+    Between budgets that were measured it lies on a straight line over a logarithmic scale.
     """
     budgets = sorted(set(single) & set(many))
     gaps = np.stack([many[b].champion - single[b].champion for b in budgets])  # [budgets, R]
     rng = np.random.default_rng(0)
-    found = _crossing(budgets, gaps.mean(axis=1))
+    budget = _crossing(budgets, gaps.mean(axis=1))
     drawn = [_crossing(budgets, gaps[:, pick].mean(axis=1))
              for pick in rng.integers(gaps.shape[1], size=(500, gaps.shape[1]))]  # fmt: skip
     low, high = np.quantile(
         [np.log(max(one, 1e-9)) for one in drawn], [0.025, 0.975], method="nearest"
     )
     least, most = float(np.exp(low)), float(np.exp(high))
-    why = "never" if found == np.inf else "always" if found <= budgets[0] else ""
-    return {
-        "rival": rival,
-        "budget": found if np.isfinite(found) else None,
-        "low": least if np.isfinite(least) else None,
-        "high": most if np.isfinite(most) else None,
-        "why": why,
-    }
+    return Crossover(
+        rival=rival,
+        budget=budget if np.isfinite(budget) else None,
+        low=least if np.isfinite(least) else None,
+        high=most if np.isfinite(most) else None,
+        why="never" if budget == np.inf else "always" if budget <= budgets[0] else "",
+    )
 
 
 def _crossing(budgets: Sequence[int], gaps: Floats) -> float:
@@ -199,14 +200,10 @@ def _crossing(budgets: Sequence[int], gaps: Floats) -> float:
     return float(np.exp(np.log(budgets[i]) + share * np.log(budgets[i + 1] / budgets[i])))
 
 
-def _iqm(samples: Floats) -> Estimate:
-    return bootstrap_interval(samples, rng=np.random.default_rng(0))
+def _iqm(samples: Floats) -> RepeatMean:
+    mean = bootstrap_interval(samples, rng=np.random.default_rng(0))
+    return RepeatMean(iqm=mean.value, low=mean.low, high=mean.high, n=mean.n)
 
 
 def _mean(samples: Floats) -> Estimate:
     return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=means)
-
-
-def _told(estimate: Estimate) -> dict[str, Any]:
-    told = asdict(estimate)
-    return {"iqm": told.pop("value"), **told}

@@ -23,6 +23,7 @@ from counterpoint.population.arms import (
     split_even,
     split_rounds,
 )
+from counterpoint.population.cells import Facts
 from counterpoint.population.duels import is_duel, require_halves
 from counterpoint.population.members import Settings
 from counterpoint.settings import did_you_mean
@@ -82,18 +83,17 @@ class GameArms:
         """What results depend on."""
         return {"game": self.game.payoffs.tolist(), "settings": asdict(self.settings)}
 
-    def facts(self) -> dict[str, Any]:
-        """What the document says of the game."""
+    def facts(self) -> Facts:
+        """What the result says of the game."""
         best = self.game.payoffs.mean(axis=-1).max()  # of a duel that is half of what is shared
-        return {
-            "source": self.game.source,
-            "optimum": float(best),
-            "unit": "what it can be held to, at most the value of the game"
-            if self.duel
-            else "mean payoff",
-            "exact": True,
-            "settings": asdict(self.settings),
-        }
+        held = "what it can be held to, at most the value of the game"
+        return Facts(
+            source=self.game.source,
+            optimum=float(best),
+            unit=held if self.duel else "mean payoff",
+            exact=True,
+            settings=asdict(self.settings),
+        )
 
     def split(self, name: str, members: int, budget: int) -> None:
         """Return where the budget can be split.

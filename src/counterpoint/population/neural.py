@@ -16,6 +16,7 @@ import numpy as np
 from counterpoint.arrays import Floats
 from counterpoint.errors import RunError, SettingError
 from counterpoint.population.arms import Spending, demand
+from counterpoint.population.cells import Facts
 from counterpoint.settings import require
 from counterpoint.train.options import make_told, split_settings
 from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
@@ -96,18 +97,19 @@ class NeuralArms:
         """What results depend on."""
         return {"world": self.world, "settings": dict(self.settings)}
 
-    def facts(self) -> dict[str, Any]:
-        """What the document says of the world."""
+    def facts(self) -> Facts:
+        """What the result says of the world."""
         own, _ = self._split()
         world = make_told(self.world, own)
         world.close()
-        return {
-            "source": world.source,
-            "optimum": world.references.reference,
-            "unit": world.references.scale,
-            "exact": False,
-            "settings": {"scheme": SCHEME, "episodes": EPISODES, **dict(self.settings)},
-        }
+        best = world.references.reference
+        return Facts(
+            source=world.source,
+            optimum=None if best is None else float(best),
+            unit=world.references.scale,
+            exact=False,
+            settings={"scheme": SCHEME, "episodes": EPISODES, **self.settings},
+        )
 
     def evaluation(self) -> int:
         """What an evaluation of a member is charged, in updates."""

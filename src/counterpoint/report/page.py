@@ -29,22 +29,21 @@ from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training.page import training_page
-from counterpoint.report.pages.training.result import read_training
 from counterpoint.report.shape_checks import require_shape
 from counterpoint.report.toolkit.document import (
     AUDIT,
     COMPARISON,
-    POPULATION,
-    TRAINING,
     Document,
     open_document,
 )
 from counterpoint.results import (
     DiagnosisResult,
     GameResult,
+    PopulationResult,
     Result,
     TeamResult,
     TopologyResult,
+    TrainingResult,
     document_of,
     read_result,
 )
@@ -74,8 +73,7 @@ def render(result: Result | Document) -> str:
         template, fill, name = DRAWN[schema]
         called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
         return _fill(template, fill(opened, f"counterpoint-{slug(called)}"))
-    draw = {COMPARISON: render_comparison, TRAINING: render_training}
-    return draw[schema](opened)
+    return render_comparison(opened)
 
 
 class Page(NamedTuple):
@@ -94,12 +92,13 @@ PAGES: Mapping[type[Result], Page] = {
     GameResult: Page("game.html", game_page, lambda game: game.name),
     TeamResult: Page("team.html", team_page, lambda team: team.name),
     TopologyResult: Page("topology.html", topology_page, lambda result: result.world),
+    PopulationResult: Page("population.html", population_page, lambda result: result.world),
+    TrainingResult: Page("training.html", training_page, lambda run: run.world or ""),
 }
 
 
 DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
     AUDIT: ("audit.html", audit_page, "source"),
-    POPULATION: ("population.html", population_page, "world"),
 }
 """Schema to template, what fills it from the document as it stands, and what names its files."""
 
@@ -114,17 +113,6 @@ def render_comparison(document: Document) -> str:
     result = read_comparison(open_document(document, COMPARISON))
     page = comparison_page(result, f"counterpoint-{slug(result.world)}")
     return _fill("comparison.html", page)
-
-
-def render_training(document: Document) -> str:
-    """The page of one training.
-
-    Raises:
-        UnknownNameError: the schema is another.
-        LogError: no curve is in it.
-    """
-    run = read_training(open_document(document, TRAINING))
-    return _fill("training.html", training_page(run, f"counterpoint-{slug(run.world)}"))
 
 
 def write_report(document: Result | Document, directory: str | os.PathLike[str]) -> Path:

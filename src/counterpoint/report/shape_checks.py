@@ -13,11 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from counterpoint.errors import LogError
-from counterpoint.report.shapes import AuditShape, PopulationShape
-from counterpoint.report.toolkit.document import AUDIT, POPULATION, Document
+from counterpoint.report.shapes import AuditShape
+from counterpoint.report.toolkit.document import AUDIT, Document
 
 SHAPES: Mapping[str, type[Struct]] = {
-    POPULATION: PopulationShape,
     AUDIT: AuditShape,
 }
 
@@ -38,8 +37,6 @@ def require_shape(document: Document) -> Document:
         shape = msgspec.convert(document, SHAPES[schema])
     except msgspec.ValidationError as error:
         raise _refused(schema, str(error)) from None
-    if isinstance(shape, PopulationShape):
-        _require_population(shape)
     complete: Document = _with_defaults(document, msgspec.to_builtins(shape))
     return complete
 
@@ -63,17 +60,3 @@ def _refused(schema: str, why: str) -> LogError:
 def _wanted(holds: bool, schema: str, path: str, wanted: str) -> None:
     if not holds:
         raise _refused(schema, f"Expected {wanted} - at `$.{path}`")
-
-
-def _require_population(population: PopulationShape) -> None:
-    crossing = population.crossover
-    if crossing is not None and crossing.why not in ("never", "always"):
-        _wanted(crossing.budget is not None, POPULATION, "crossover.budget", "a number")
-    for name, arm in population.arms.items():
-        path = f"arms.{name}"
-        _wanted(bool(arm.curve), POPULATION, f"{path}.curve", "at least one point")
-        met = arm.against or []
-        square = all(len(row) == len(met) for row in met)
-        _wanted(square, POPULATION, f"{path}.against", "a square")
-        rated = arm.elo is None or len(arm.elo) == len(met)
-        _wanted(rated, POPULATION, f"{path}.elo", "one for each member of $.against")

@@ -8,17 +8,21 @@ field that is wrong.
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
+from counterpoint.results.population import PopulationResult
 from counterpoint.results.saved import document_of, encode, read_result
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
+from counterpoint.results.training import TrainingResult
 
 __all__ = [
     "DiagnosisResult",
     "GameResult",
+    "PopulationResult",
     "Result",
     "TeamResult",
     "TopologyResult",
     "TopologySearchResult",
+    "TrainingResult",
     "document_of",
     "encode",
     "read_result",

@@ -11,12 +11,22 @@ from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
+from counterpoint.results.population import PopulationResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
+from counterpoint.results.training import TrainingResult
 
 KINDS: Mapping[str, type[Result]] = {
     str(kind.__struct_config__.tag): kind
-    for kind in (DiagnosisResult, GameResult, TeamResult, TopologyResult, TopologySearchResult)
+    for kind in (
+        DiagnosisResult,
+        GameResult,
+        PopulationResult,
+        TeamResult,
+        TopologyResult,
+        TopologySearchResult,
+        TrainingResult,
+    )
 }
 """Schema of a document to the kind of result that it holds."""
 

@@ -2,111 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from counterpoint.report.pages.definitions import Definition
 from counterpoint.report.pages.verdicts import Fact, Verdict
 from counterpoint.report.toolkit.charts import Chart, Line, narrow_chart, style_of, wide_chart
-from counterpoint.report.toolkit.document import Document
+from counterpoint.report.toolkit.numerals import ABSENT, fixed, interval
 from counterpoint.report.toolkit.settings import flatten, short_first
 from counterpoint.report.toolkit.tables import Cell, Column, Figure, Row, Table
+from counterpoint.results.population import PopulationArm, PopulationResult
+
+SHOWN = 16
+"""Members that the table of meetings shows."""
 
 
-def population_page(document: Document, prefix: str) -> dict[str, Any]:
+def population_page(population: PopulationResult, prefix: str) -> dict[str, Any]:
     """What the template `population.html` is filled with."""
+    optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
+    worth = (
+        "exact, and not the estimate for which it was chosen."
+        if population.exact
+        else "measured on other episodes than those for which it was chosen."
+    )
+    members = [arm.members for arm in population.arms.values()]
+    settings = {**population.settings, "members": members, "repeats": population.repeats}
     return {
-        "title": f"{document['world']}: a population at a fixed budget",
+        "title": f"{population.world}: a population at a fixed budget",
         "kind": "Population",
-        "subject": str(document["world"]),
-        "details": [str(document["source"])],
-        "version": str(document.get("version", "")),
+        "subject": population.world,
+        "details": [population.source],
+        "version": population.version,
         "verdict": Verdict(
-            headline(document),
+            headline(population),
             "Everything is charged: updates of all members, and their evaluations. What a champion "
-            + ("is worth is exact, and not the estimate for which it was chosen."
-               if document.get("exact", True)
-               else "is worth is measured on other episodes than those for which it was chosen."),
-            (Fact("Budget", str(document["budget"]), "policy updates, all members together"),
-             Fact("Reference", _value(document["optimum"]), str(document.get("unit", ""))),
-             Fact("Repeats", str(document["repeats"]), "populations of each arm")),
+            f"is worth is {worth}",
+            (
+                Fact("Budget", str(population.budget), "policy updates, all members together"),
+                Fact("Reference", optimum, population.unit),
+                Fact("Repeats", str(population.repeats), "populations of each arm"),
+            ),
         ),
-        "figure": _figure(document, prefix),
-        "arms": _arms(document, prefix),
-        "meetings": _meetings(document, prefix),
+        "figure": _figure(population, prefix),
+        "arms": arm_table(population, prefix),
+        "meetings": _meetings(population, prefix),
         "definitions": DEFINITIONS,
-        "settings": short_first(list(flatten(
-            {**document["settings"], "members": [a["members"] for a in document["arms"].values()],
-             "repeats": document["repeats"]}).items())),
-    }  # fmt: skip
+        "settings": short_first(list(flatten(settings).items())),
+    }
 
 
-def headline(document: Mapping[str, Any]) -> str:
-    """The verdict in a sentence."""
-    arms = document["arms"]
-    best = max(arms, key=lambda name: arms[name]["champion"]["iqm"])
-    told = f"At {document['budget']} updates {best} is best: {_interval(arms[best])}"
-    crossing, several = document["crossover"], [n for n in arms if arms[n]["members"] > 1]
+def headline(population: PopulationResult) -> str:
+    """Returns the verdict in a sentence."""
+    arms, crossing = population.arms, population.crossover
+    best = _best(arms)
+    several = {name: arm for name, arm in arms.items() if arm.members > 1}
     if several and best not in several and best != "single":
-        first = max(several, key=lambda name: arms[name]["champion"]["iqm"])
+        first = _best(several)
         return (
-            f"At {document['budget']} updates no population is better than what one learner has "
+            f"At {population.budget} updates no population is better than what one learner has "
             f"for nothing, {best.replace('_', ' ')} of its selves: {_interval(arms[best])}; the "
             f"best population is {first}: {_interval(arms[first])}."
         )
+    sentence = f"At {population.budget} updates {best} is best: {_interval(arms[best])}"
     if crossing is None:
-        return f"{told}."
-    rival = crossing["rival"]
-    if crossing["why"] == "never":
-        return f"{told}; {rival} does not overtake the single learner up to there."
-    if crossing["why"] == "always":
-        return f"{told}; {rival} is ahead of the single learner at every budget that was measured."
-    ends = [f"{crossing[key]:.0f}" if crossing[key] else "?" for key in ("low", "high")]
+        return f"{sentence}."
+    if crossing.why == "never":
+        return f"{sentence}; {crossing.rival} does not overtake the single learner up to there."
+    if crossing.why == "always" or crossing.budget is None:
+        return (
+            f"{sentence}; {crossing.rival} is ahead of the single learner at every budget that was "
+            "measured."
+        )
+    low, high = (f"{end:.0f}" if end else "?" for end in (crossing.low, crossing.high))
     return (
-        f"{told}; by its mean {rival} overtakes the single learner at {crossing['budget']:.0f} "
-        f"updates [{ends[0]}, {ends[1]}]."
+        f"{sentence}; by its mean {crossing.rival} overtakes the single learner at "
+        f"{crossing.budget:.0f} updates [{low}, {high}]."
     )
 
 
-def _interval(arm: Mapping[str, Any]) -> str:
-    champion = arm["champion"]
-    return f"{champion['iqm']:.3f} [{champion['low']:.3f}, {champion['high']:.3f}]"
+def _best(arms: dict[str, PopulationArm]) -> str:
+    """Returns the name of the arm with the best champion."""
+    return max(arms, key=lambda name: arms[name].champion.iqm)
 
 
-def _value(value: Any) -> str:
-    return "not known" if value is None else f"{value:.4g}"
+def _interval(arm: PopulationArm) -> str:
+    champion = arm.champion
+    return f"{fixed(champion.iqm, 3)} {interval(champion.low, champion.high, 3)}"
 
 
-def _figure(document: Document, prefix: str) -> Figure:
+def _figure(population: PopulationResult, prefix: str) -> Figure:
     lines = tuple(
         Line(
-            str(name),
-            [float(point["budget"]) for point in arm["curve"]],
-            [point["iqm"] for point in arm["curve"]],
+            name,
+            [float(point.budget) for point in arm.curve],
+            [point.iqm for point in arm.curve],
             style_of(i),
-            [point["low"] for point in arm["curve"]],
-            [point["high"] for point in arm["curve"]],
+            [point.low for point in arm.curve],
+            [point.high for point in arm.curve],
         )
-        for i, (name, arm) in enumerate(document["arms"].items())
+        for i, (name, arm) in enumerate(population.arms.items())
     )
-    known = document["optimum"]
-    references = () if known is None else (("reference", float(known)),)
+    optimum = population.optimum
     chart = Chart(
-        "champions", "Champions by budget", headline(document), "policy updates in all",
-        str(document.get("unit", "worth of the champion")), lines, references,
-    )  # fmt: skip
-    rows = [
-        (str(name), point["budget"], point["spent"], point["iqm"], point["low"], point["high"])
-        for name, arm in document["arms"].items()
-        for point in arm["curve"]
-    ]
-    caption = "Interquartile means over repeats with 95% intervals."
-    header = ("arm", "budget", "spent", "iqm", "low", "high")
-    return Figure("champions", caption, f"{prefix}-champions.csv", header, rows,
-                  wide_chart(chart), narrow_chart(chart))  # fmt: skip
+        key="champions",
+        title="Champions by budget",
+        description=headline(population),
+        x_title="policy updates in all",
+        y_title=population.unit or "worth of the champion",
+        lines=lines,
+        references=() if optimum is None else (("reference", optimum),),
+    )
+    return Figure(
+        key="champions",
+        caption="Interquartile means over repeats with 95% intervals.",
+        file=f"{prefix}-champions.csv",
+        header=("arm", "budget", "spent", "iqm", "low", "high"),
+        rows=[
+            (name, point.budget, point.spent, point.iqm, point.low, point.high)
+            for name, arm in population.arms.items()
+            for point in arm.curve
+        ],
+        wide=wide_chart(chart),
+        narrow=narrow_chart(chart),
+        table=budget_table(population, prefix),
+    )
 
 
-def _arms(document: Document, prefix: str) -> Table:
+def budget_table(population: PopulationResult, prefix: str) -> Table:
+    """One row a budget, one column an arm: what the champion is worth."""
+    worth = [{point.budget: point.iqm for point in arm.curve} for arm in population.arms.values()]
+    columns = (
+        Column("Budget", ("budget",)),
+        *(Column(n, (n,), missing="the budget is too small") for n in population.arms),
+    )
+    rows = []
+    for budget in sorted({budget for curve in worth for budget in curve}):
+        values = [curve.get(budget) for curve in worth]
+        cells = (Cell(fixed(value, 3), (value,)) for value in values)
+        rows.append(Row((Cell(str(budget), (budget,)), *cells)))
+    caption = "What the champion of each arm is worth, by budget."
+    return Table("budgets", caption, columns, tuple(rows), f"{prefix}-budgets.csv")
+
+
+def arm_table(population: PopulationResult, prefix: str) -> Table:
+    """One row an arm: its champion, and what it was believed to be worth."""
     columns = (
         Column("Arm", ("arm",), numeric=False),
         Column("Champion", ("iqm", "low", "high")),
@@ -121,44 +159,41 @@ def _arms(document: Document, prefix: str) -> Table:
         Column("Different members", ("diversity",), missing="not known of networks"),
     )
     rows = []
-    for name, arm in document["arms"].items():
-        champion, curse = arm["champion"], arm["curse"]
-        gap = document.get("against_single", {}).get(name)
-        rows.append(
-            Row((
-                Cell(str(name), (str(name),)),
-                Cell(f"{champion['iqm']:.3f}", (champion["iqm"], champion["low"], champion["high"]),
-                     below=f"{champion['low']:.3f} to {champion['high']:.3f}"),
-                Cell("–" if gap is None else f"{gap['value']:+.3f}",
-                     (None,) * 3 if gap is None else (gap["value"], gap["low"], gap["high"]),
-                     below="" if gap is None else f"{gap['low']:+.3f} to {gap['high']:+.3f}"),
-                Cell(f"{arm['believed']['iqm']:.3f}", (arm["believed"]["iqm"],)),
-                Cell(f"{curse['value']:+.3f}", (curse["value"], curse["low"], curse["high"]),
-                     below=f"{curse['low']:+.3f} to {curse['high']:+.3f}"),
-                Cell(str(arm["spent"]), (arm["spent"],)),
-                Cell("–" if arm["diversity"] is None else f"{arm['diversity']:.2f}",
-                     (arm["diversity"],)),
-            ))
-        )  # fmt: skip
+    for name, arm in population.arms.items():
+        champion, curse = arm.champion, arm.curse
+        gap = (population.against_single or {}).get(name)
+        cells = (
+            Cell(name, (name,)),
+            _with_ends(champion.iqm, champion.low, champion.high),
+            Cell(ABSENT, (None,) * 3)
+            if gap is None
+            else _with_ends(gap.value, gap.low, gap.high, signed=True),
+            Cell(fixed(arm.believed.iqm, 3), (arm.believed.iqm,)),
+            _with_ends(curse.value, curse.low, curse.high, signed=True),
+            Cell(str(arm.spent), (arm.spent,)),
+            Cell(fixed(arm.diversity, 2), (arm.diversity,)),
+        )
+        rows.append(Row(cells))
     caption = (
-        f"At {document['budget']} updates in all; champions are interquartile means, differences "
+        f"At {population.budget} updates in all; champions are interquartile means, differences "
         "are means over the same repeats, so that they are not those of the first column."
     )
     return Table("arms", caption, columns, tuple(rows), f"{prefix}-arms.csv")
 
 
-SHOWN = 16
-"""Members that the table of meetings shows."""
+def _with_ends(value: float, low: float, high: float, *, signed: bool = False) -> Cell:
+    """A number above its interval."""
+    shown, *ends = (fixed(one, 3, signed=signed) for one in (value, low, high))
+    return Cell(shown, (value, low, high), below=" to ".join(ends))
 
 
-def _meetings(document: Document, prefix: str) -> Table | None:
+def _meetings(population: PopulationResult, prefix: str) -> Table | None:
     """Who meets whom, in the largest population in which members can."""
-    found = {name: arm for name, arm in document["arms"].items() if arm.get("against")}
-    if not found:
+    meetings = {name: arm.against for name, arm in population.arms.items() if arm.against}
+    if not meetings:
         return None
-    name = max(found, key=lambda one: len(found[one]["against"]))
-    arm = found[name]
-    met, ratings = arm["against"][:SHOWN], arm["elo"]
+    name = max(meetings, key=lambda one: len(meetings[one]))
+    met, ratings = meetings[name][:SHOWN], population.arms[name].elo
     columns = (
         Column("Member", ("member",), numeric=False),
         *([Column("Elo", ("elo",))] if ratings else []),
@@ -167,14 +202,20 @@ def _meetings(document: Document, prefix: str) -> Table | None:
     rows = tuple(
         Row((
             Cell(str(i + 1), (i + 1,)),
-            *([Cell(f"{ratings[i]:+.0f}", (ratings[i],))] if ratings else []),
-            *(Cell(f"{value:.2f}", (value,)) for value in line[:SHOWN]),
+            *([Cell(fixed(ratings[i], 0, signed=True), (ratings[i],))] if ratings else []),
+            *(Cell(fixed(value, 2), (value,)) for value in line[:SHOWN]),
         ))
         for i, line in enumerate(met)
     )  # fmt: skip
-    order = "the main first" if name.startswith("league") else "the best of each repeat first"
-    caption = f"{name}: mean pay of each member (row) where it meets each (column), {order}."
+    caption = (
+        f"{name}: mean pay of each member (row) where it meets each (column), {order_of(name)}."
+    )
     return Table("meetings", caption, columns, rows, f"{prefix}-meetings.csv")
+
+
+def order_of(arm: str) -> str:
+    """Returns in which order the members of an arm are listed."""
+    return "the main first" if arm.startswith("league") else "the best of each repeat first"
 
 
 DEFINITIONS = (

@@ -7,7 +7,6 @@ from typing import Any
 
 from counterpoint.diagnose import REMEDIES
 from counterpoint.report.pages.definitions import training_definitions
-from counterpoint.report.pages.training.result import MEASURES, AgentRun, TrainingRun
 from counterpoint.report.pages.training.talk_tables import said_table, words_table
 from counterpoint.report.pages.verdicts import Fact, Verdict
 from counterpoint.report.toolkit.charts import (
@@ -18,11 +17,11 @@ from counterpoint.report.toolkit.charts import (
     style_of,
     wide_chart,
 )
-from counterpoint.report.toolkit.estimate import Values
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, heat_map
 from counterpoint.report.toolkit.numerals import ABSENT, significant
 from counterpoint.report.toolkit.settings import flatten, short_first
 from counterpoint.report.toolkit.tables import Cell, Column, Cure, Exact, Figure, Row, Table
+from counterpoint.results.training import AgentSeries, Series, TrainingResult
 
 NAMELESS = ("c-none", "", "no cause named")
 UNMEASURED = "not measured, or undefined"
@@ -54,18 +53,23 @@ PANELS = {
     "value_loss": ("Error of the critics", "in units of the returns' variance"),
 }
 LENGTH = "gradient."
-"""What begins the name of the length of an adapter's gradient."""
+"""What the name of the length of an adapter's gradient begins with."""
+UNDRAWN = ("step", "return", "policy_loss")
+"""Curves without a panel of losses."""
+FIRST_VERDICT = 10
+"""Measurements that together give the first verdict on collapse."""
 
 
-def training_page(run: TrainingRun, prefix: str) -> dict[str, Any]:
+def training_page(run: TrainingResult, prefix: str) -> dict[str, Any]:
     """What the template `training.html` is filled with."""
+    world, scheme = run.world or "", run.scheme or ""
     seed = "" if run.seed is None else f"seed {run.seed}"
     settings = [(n, v) for n, v in flatten(run.config).items() if v and v != "null"]
     return {
-        "title": f"{run.scheme} on {run.world}: a training",
+        "title": f"{scheme} on {world}: a training",
         "kind": "Training",
-        "subject": run.world,
-        "details": [d for d in (run.scheme, seed, run.status) if d],
+        "subject": world,
+        "details": [d for d in (scheme, seed, run.status) if d],
         "version": run.version,
         "verdict": training_verdict(run),
         "axis": run.axis,
@@ -82,19 +86,18 @@ def training_page(run: TrainingRun, prefix: str) -> dict[str, Any]:
     }
 
 
-def training_verdict(run: TrainingRun) -> Verdict:
+def training_verdict(run: TrainingResult) -> Verdict:
     """What the team returns, how far it has come, and how many agents are collapsed."""
+    returned = column(run, "return")
     level = (
-        run.returned
-        if run.returned is not None
-        else _last(smoothed(run.returns, window_of(run.returns)))
+        run.returned if run.returned is not None else last(smoothed(returned, window_of(returned)))
     )
     returns = f"returns {significant(level, 4)}" if level is not None else "has no return yet"
     going = run.status != "finished" and run.budget is not None
     of = f" of {run.budget:,}" if going else ""
     states = {"finished": "after", "running": "so far, after"}
     when = states.get(run.status, f"and is {run.status} after")
-    sentence = f"Under {run.scheme} the team {returns} {when} {run.step:,}{of} {run.axis}s."
+    sentence = f"Under {run.scheme or ''} the team {returns} {when} {run.step:,}{of} {run.axis}s."
     how = "fresh episodes of the trained team" if run.returned is not None else "latest batches"
     score = f"normalized {run.normalized:.3f}" if run.normalized is not None else how
     facts = (
@@ -105,7 +108,7 @@ def training_verdict(run: TrainingRun) -> Verdict:
     return Verdict(sentence, "", facts)
 
 
-def _pace(run: TrainingRun) -> str:
+def _pace(run: TrainingResult) -> str:
     if not run.seconds or not run.step:
         return ""
     speed = run.step / run.seconds
@@ -113,50 +116,81 @@ def _pace(run: TrainingRun) -> str:
     return f"{speed:,.0f} {run.axis}s a second" if speed >= 1 else slow
 
 
-def _collapsed_fact(run: TrainingRun) -> Fact:
+def _collapsed_fact(run: TrainingResult) -> Fact:
     title = "Collapsed"
-    now = {name: agent.now for name, agent in run.agents.items()}
+    now = {name: present_state(agent) for name, agent in run.agents.items()}
     known = [state for state, _ in now.values() if state is not None]
     if not known:
         return Fact(title, ABSENT, "too few measurements for a verdict")
     who = [f"{n} ({cause})" if cause else n for n, (state, cause) in now.items() if state]
-    said = ", ".join(who) or "no agent at the last measurement"
-    return Fact(title, f"{sum(known)} of {len(now)} agents", said)
+    names = ", ".join(who) or "no agent at the last measurement"
+    return Fact(title, f"{sum(known)} of {len(now)} agents", names)
 
 
-def window_of(values: Values) -> int:
+def column(run: TrainingResult, name: str) -> Series:
+    """[U] one curve of the run."""
+    return run.curve.get(name) or [None] * len(run.curve["step"])
+
+
+def verdicts(agent: AgentSeries) -> Series:
+    """[T] 1 where the scheme collapses the agent, 0 where not, None before the first verdict."""
+    states = [None if state is None else float(state) for state in agent.collapsed]
+    unknown = FIRST_VERDICT - 1
+    return [states[i] if unknown <= i < len(states) else None for i in range(len(agent.step))]
+
+
+def causes(agent: AgentSeries) -> list[str | None]:
+    """[T] what explains the collapse."""
+    return agent.cause or [None] * len(agent.step)
+
+
+def present_state(agent: AgentSeries) -> tuple[bool | None, str | None]:
+    """Whether the agent is collapsed at the last measurement, and why."""
+    states = verdicts(agent)
+    if not states or states[-1] is None:
+        return None, None
+    return bool(states[-1]), causes(agent)[-1] if states[-1] else None
+
+
+def last(values: Series) -> float | None:
+    """The last value that is known."""
+    return next((v for v in reversed(values) if v is not None), None)
+
+
+def window_of(values: Series) -> int:
     """Over how many updates the second line is averaged."""
     return max(1, min(SMOOTHED, len(values) // SMOOTHED))
 
 
-def smoothed(values: Values, window: int) -> Values:
+def smoothed(values: Series, window: int) -> Series:
     """The mean of the last known values up to each place; None before there is one."""
-    out: Values = []
+    out: Series = []
     for i in range(len(values)):
         known = [v for v in values[max(0, i + 1 - window) : i + 1] if v is not None]
         out.append(sum(known) / len(known) if known else None)
     return out
 
 
-def curve_figure(run: TrainingRun, prefix: str) -> Figure:
+def curve_figure(run: TrainingResult, prefix: str) -> Figure:
     """Return of each batch, and the mean of the last of them."""
-    window = window_of(run.returns)
-    mean = smoothed(run.returns, window)
-    lines = [Line("each batch", run.steps, run.returns, style_of(5))]
+    steps, returned = run.curve["step"], column(run, "return")
+    window = window_of(returned)
+    mean = smoothed(returned, window)
+    lines = [Line("each batch", steps, returned, style_of(5))]
     if window > 1:
         title = f"mean of {window} updates"
-        lines.append(Line(title, run.steps, mean, style_of(0), strong=True))
-    named = (("reference team", run.reference), ("random", run.random))
+        lines.append(Line(title, steps, mean, style_of(0), strong=True))
+    named = (("reference team", run.references.reference), ("random", run.references.random))
     chart = Chart(
         key="curve",
         title=f"Learning curve: team return over {run.axis}s",
-        description=f"The return ends at {significant(_last(mean), 4)}.",
+        description=f"The return ends at {significant(last(mean), 4)}.",
         x_title=UNITS[run.axis],
         y_title="team return (unit of the world)",
         lines=tuple(lines),
         references=tuple((name, value) for name, value in named if value is not None),
     )
-    rows: list[Sequence[Exact]] = list(zip(run.steps, run.returns, mean, strict=True))
+    rows: list[Sequence[Exact]] = list(zip(steps, returned, mean, strict=True))
     return Figure(
         key="curve",
         caption="Mean team return of the episodes that ended in each batch, while it learned.",
@@ -168,10 +202,10 @@ def curve_figure(run: TrainingRun, prefix: str) -> Figure:
     )
 
 
-def collapse_figure(run: TrainingRun, prefix: str) -> Figure | None:
+def collapse_figure(run: TrainingResult, prefix: str) -> Figure | None:
     """A map of agent by measured update; None where there is no verdict."""
-    strips = [Strip(name, a.collapsed, a.causes) for name, a in run.agents.items()]
-    steps = next((a.steps for a in run.agents.values()), [])
+    strips = [Strip(name, verdicts(a), causes(a)) for name, a in run.agents.items()]
+    steps = next((a.step for a in run.agents.values()), [])
     known = [step for step in steps if step is not None]
     if not known or all(share is None for strip in strips for share in strip.shares):
         return None
@@ -192,9 +226,13 @@ def collapse_figure(run: TrainingRun, prefix: str) -> Figure | None:
     )
 
 
-def agent_table(run: TrainingRun, prefix: str) -> Table:
+def agent_table(run: TrainingResult, prefix: str) -> Table:
     """One row an agent: whether the scheme collapses it, and its last numbers."""
-    shown = [m for m in MEASURES if any(a.last(m) is not None for a in run.agents.values())]
+    shown = [
+        measure
+        for measure in HEADS
+        if any(last(getattr(agent, measure)) is not None for agent in run.agents.values())
+    ]
     columns = (
         Column("Agent", ("agent",), numeric=False),
         Column("Collapsed now", ("collapsed",), define="collapsed",
@@ -207,11 +245,11 @@ def agent_table(run: TrainingRun, prefix: str) -> Table:
     return Table("agents", caption, columns, rows, f"{prefix}-agents.csv")
 
 
-def _agent_row(name: str, agent: AgentRun, shown: Sequence[str]) -> Row:
-    state, cause = agent.now
+def _agent_row(name: str, agent: AgentSeries, shown: Sequence[str]) -> Row:
+    state, cause = present_state(agent)
     now = ABSENT if state is None else "none"
     codes = (code_of(cause),) if cause else ()
-    numbers = [agent.last(measure) for measure in shown]
+    numbers = [last(getattr(agent, measure)) for measure in shown]
     cells = (
         Cell(name, (name,)),
         Cell(
@@ -224,12 +262,14 @@ def _agent_row(name: str, agent: AgentRun, shown: Sequence[str]) -> Row:
     return Row(cells)
 
 
-def loss_figure(run: TrainingRun, prefix: str) -> Figure | None:
+def loss_figure(run: TrainingResult, prefix: str) -> Figure | None:
     """What was measured of each update, a panel each; None before there was one."""
-    if not run.steps:
+    steps = run.curve["step"]
+    if not steps:
         return None
+    losses = {name: values for name, values in run.curve.items() if name not in UNDRAWN}
     panels = []
-    for i, (name, values) in enumerate(run.losses.items()):
+    for i, (name, values) in enumerate(losses.items()):
         gradient = f"Gradient of {name.removeprefix(LENGTH)}", "length, before it is clipped"
         heading, unit = gradient if name.startswith(LENGTH) else PANELS.get(name, (name, ""))
         panels.append(
@@ -237,35 +277,31 @@ def loss_figure(run: TrainingRun, prefix: str) -> Figure | None:
                 Chart(
                     key=f"loss-{i}",
                     title=f"{heading} over {run.axis}s",
-                    description=f"It ends at {significant(_last(values))}.",
+                    description=f"It ends at {significant(last(values))}.",
                     x_title=run.axis,
                     y_title=unit,
-                    lines=(Line(heading, run.steps, values, style_of(0)),),
+                    lines=(Line(heading, steps, values, style_of(0)),),
                     heading=heading,
                 )
             )
         )
-    columns = zip(run.steps, *run.losses.values(), strict=True)
+    columns = zip(steps, *losses.values(), strict=True)
     spoken = run.axis == "update"
     return Figure(
         key="losses",
         caption="Of each update." if spoken else "Means over the passes of each update.",
         file=f"{prefix}-losses.csv",
-        header=(run.axis, *run.losses),
+        header=(run.axis, *losses),
         rows=list(columns),
         panels=tuple(panels),
     )
 
 
-def cures(run: TrainingRun) -> list[Cure]:
+def cures(run: TrainingResult) -> list[Cure]:
     """Each cause at the last measurement, whom it strikes, and what to do about it."""
     struck: dict[str, list[str]] = {}
     for name, agent in run.agents.items():
-        _, cause = agent.now
+        _, cause = present_state(agent)
         if cause:
             struck.setdefault(cause, []).append(name)
     return [Cure(code_of(c), REMEDIES.get(c, ""), tuple(who)) for c, who in struck.items()]
-
-
-def _last(values: Values) -> float | None:
-    return next((v for v in reversed(values) if v is not None), None)

@@ -1,0 +1,144 @@
+"""`TrainingResult`: one team under one scheme and one seed, as far as its training has come."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import field
+
+from counterpoint.results.parts import Part, Result, Settings, require
+
+Series = list[float | None]
+"""One number for each update; None where there is none."""
+
+
+class References(Part, frozen=True, kw_only=True):
+    """Two returns that make scores comparable; None where the world cannot be made."""
+
+    random: float | None = None
+    """Return of a team that chooses uniformly among legal actions."""
+    reference: float | None = None
+    """Return of a good team."""
+    scale: str | None = None
+    """The scale that both returns are on."""
+
+
+class AgentSeries(Part, frozen=True, kw_only=True):
+    """What was measured of one agent: [T] one value for each measured update, or an empty list."""
+
+    step: Series
+    """Steps played, or updates made."""
+    signal_kept: Series = field(default_factory=list)
+    """Share of its signal that the scheme keeps, over the last ten measurements."""
+    signal_kept_low: Series = field(default_factory=list)
+    signal_kept_high: Series = field(default_factory=list)
+    task_noise: Series = field(default_factory=list)
+    """Share of its gradient that is noise under the best statistics."""
+    snr: Series = field(default_factory=list)
+    cosine: Series = field(default_factory=list)
+    share: Series = field(default_factory=list)
+    entropy: Series = field(default_factory=list)
+    inflation: Series = field(default_factory=list)
+    signal_share: Series = field(default_factory=list)
+    dead_rate: Series = field(default_factory=list)
+    participation: Series = field(default_factory=list)
+    credit_correlation: Series = field(default_factory=list)
+    collapsed: list[bool | None] = field(default_factory=list)
+    """Whether the scheme collapses it."""
+    cause: list[str | None] = field(default_factory=list)
+    """What explains the collapse."""
+    expected: list[str | None] = field(default_factory=list)
+    """What in the rewards alone is enough to cause a collapse."""
+
+
+class Utterance(Part, frozen=True, kw_only=True):
+    """One text of an episode, cut off where it is long."""
+
+    agent: str
+    to: str = ""
+    """The agent who can read it; empty if there is none."""
+    text: str
+
+
+class EpisodeSample(Part, frozen=True, kw_only=True):
+    """One way in which episodes of a task went."""
+
+    task: str
+    count: int
+    """Episodes of the update that went so."""
+    success: float
+    events: list[Utterance]
+    of: int | None = None
+    """Episodes of the same task in the same update."""
+
+
+class Moment(Part, frozen=True, kw_only=True):
+    """One update, with its commonest episodes."""
+
+    update: int
+    episodes: int = 0
+    different: int = 0
+    """Ways in which they went."""
+    shown: list[EpisodeSample]
+
+
+class WordCounts(Part, frozen=True, kw_only=True):
+    """What an agent answered to one prompt in the last update."""
+
+    agent: str
+    shown: str
+    """The prompt."""
+    said: dict[str, int]
+    """Word to how often it was chosen, the commonest first."""
+
+
+class Talk(Part, frozen=True, kw_only=True):
+    """What was said where language models learn."""
+
+    moments: list[Moment] = field(default_factory=list)
+    """The first, a middle and the last update."""
+    words: list[WordCounts] = field(default_factory=list)
+    words_reason: str | None = None
+    """Why there are no words."""
+
+
+class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.training/1"):
+    """A training in a run directory. None stands for what is not known, or not known yet."""
+
+    axis: Literal["step", "update"] = "step"
+    """What `step` and `budget` count: `update` where language models learn."""
+    world: str | None = None
+    scheme: str | None = None
+    seed: int | None = None
+    config: Settings = field(default_factory=dict)
+    status: str = ""
+    """running, finished, stopped or failed."""
+    step: int = 0
+    """How much of the budget is spent."""
+    budget: int | None = None
+    seconds: float | None = None
+    """Time spent in training."""
+    returned: float | None = field(default=None, name="return")
+    """Mean return of fresh episodes of the trained team."""
+    normalized: float | None = None
+    """The same, with a random team at 0 and a good one at 1."""
+    references: References = field(default_factory=References)
+    damaged_rows: int = 0
+    """Lines of the series that could not be read."""
+    curve: dict[str, Series]
+    """[U] each by name, one value an update: `step`, `return`, and losses or gradient lengths."""
+    agents: dict[str, AgentSeries] = field(default_factory=dict)
+    talk: Talk | None = None
+    """None where nobody speaks."""
+
+    def __post_init__(self) -> None:
+        require("step" in self.curve, "curve", "a list `step`")
+        updates = len(self.curve["step"])
+        for name, values in self.curve.items():
+            require(len(values) == updates, f"curve.{name}", "one value for each of `step`")
+        measured = {len(agent.step) for agent in self.agents.values()}
+        require(len(measured) < 2, "agents", "lists of one length")
+        for name, agent in self.agents.items():
+            for key in agent.__struct_fields__:
+                count = len(getattr(agent, key))
+                require(count in {0, *measured}, f"agents.{name}.{key}", "one for each of `step`")
