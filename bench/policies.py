@@ -8,14 +8,14 @@ Each is a `counterpoint compare` with its document and page; `table` writes them
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from counterpoint.comparison import Plan, compare
 from counterpoint.report import write_report
+from counterpoint.results import encode
+from counterpoint.results.comparison import ComparisonResult, PairedDifference
+from counterpoint.results.parts import SeedMean
 
 FOUR = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "none")
 FIVE = (*FOUR, "counterfactual")
@@ -40,44 +40,43 @@ def main() -> None:
     asked = parser.parse_args()
     for name in [asked.only] if asked.only else PLANS:
         folder, start = asked.out / name.replace(" ", "-").replace(",", ""), time.monotonic()
-        document = compare(PLANS[name], folder=folder)
-        write_report(document, folder)
-        (folder / "results.json").write_text(json.dumps(document) + "\n", "utf-8")
-        print(f"### {name}\n\n{table(document)}\n{time.monotonic() - start:.0f} s\n", flush=True)
+        result = compare(PLANS[name], folder=folder)
+        write_report(result, folder)
+        (folder / "results.json").write_bytes(encode(result) + b"\n")
+        print(f"### {name}\n\n{table(result)}\n{time.monotonic() - start:.0f} s\n", flush=True)
 
 
-def table(document: Mapping[str, Any]) -> str:
+def table(result: ComparisonResult) -> str:
     """Returns, scores, differences and causes as Markdown, and the verdict."""
     lines = [
         "| scheme | return | normalized | difference | causes (expected early) | credit |",
         "|---" * 6 + "|",
     ]
-    for name, scheme in document["schemes"].items():
-        difference = document["differences"].get(name)
+    for name, scheme in result.schemes.items():
+        difference = result.differences.get(name)
         causes = ", ".join(
-            f"{agent}: {told['cause']} ({told['expected']})"
-            for agent, told in scheme["agents"].items()
-            if told["cause"] or told["expected"]
+            f"{agent}: {one.cause} ({one.expected})"
+            for agent, one in scheme.agents.items()
+            if one.cause or one.expected
         )
-        audit = scheme.get("credit_correlation")
         cells = (
             name,
-            shown(scheme["return"], ".2f"),
-            shown(scheme["normalized"], ".3f"),
-            shown(difference, "+.2f") if difference else "",
+            shown(scheme.returns, ".2f"),
+            shown(scheme.normalized, ".3f"),
+            shown(difference, "+.2f"),
             causes,
-            shown(audit, ".2f") if audit else "",
+            shown(scheme.credit_correlation, ".2f"),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", document["verdict"]["why"], ""])
+    return "\n".join([*lines, "", result.verdict.why, ""])
 
 
-def shown(found: Mapping[str, Any] | None, form: str) -> str:
+def shown(mean: SeedMean | PairedDifference | None, form: str) -> str:
     """A value with its interval."""
-    if found is None:
+    if mean is None:
         return ""
-    value, low, high = (found[name] for name in ("iqm", "low", "high"))
-    return f"{value:{form}}" + ("" if low is None else f" [{low:{form}}, {high:{form}}]")
+    ends = "" if mean.low is None else f" [{mean.low:{form}}, {mean.high:{form}}]"
+    return f"{mean.iqm:{form}}{ends}"
 
 
 if __name__ == "__main__":

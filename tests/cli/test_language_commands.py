@@ -13,6 +13,7 @@ from counterpoint.cli.compare import Compare
 from counterpoint.cli.live import Run, pace
 from counterpoint.cli.main import main
 from counterpoint.report.toolkit.settings import command
+from counterpoint.results.comparison import ComparisonResult, References
 from counterpoint.runs.metrics import read_rows
 from counterpoint.train.lora.settings import LanguageSettings
 
@@ -89,8 +90,19 @@ def test_a_config_file_may_name_the_model_and_flags_override_it(tmp_path, monkey
         "[set]\nspeaker_scale = 10\nentropy = 0.1\n"
     )
     told = []
-    document = {"schema": "counterpoint.comparison/1", "schemes": {"grpo": {}}}
-    monkeypatch.setattr(compare_command, "watched", lambda plan, *_: told.append(plan) or document)
+    result = ComparisonResult(
+        world="lewis",
+        kind="text",
+        axis="update",
+        references=References(),
+        config={},
+        seeds=[0],
+        agents=[],
+        schemes={},
+        differences={},
+        control=None,
+    )
+    monkeypatch.setattr(compare_command, "watched", lambda plan, *_: told.append(plan) or result)
     assert main(["compare", "--config", str(file), "--json"]) == 0
     assert main(["compare", "--config", str(file), "--budget", "5", "entropy=.5", "--json"]) == 0
     assert [(plan.model, plan.budget) for plan in told] == [("tiny", 3), ("tiny", 5)]

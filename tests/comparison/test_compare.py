@@ -1,7 +1,6 @@
-"""A comparison end to end: its document, its control, its determinism."""
+"""A comparison end to end: its result, its control, its determinism."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,22 +10,25 @@ from counterpoint.comparison import Plan, compare
 from counterpoint.comparison.probe import untrained_log
 from counterpoint.credit import advantages, catalogue
 from counterpoint.report import render
-from counterpoint.report.pages.comparison.result import read_comparison
+from counterpoint.results import document_of, read_result
 from counterpoint.worlds import make
 
 SMALL = {"updates": 30}
 
 
 @pytest.fixture(scope="module")
-def document():
+def result():
     return compare(Plan("regions", seeds=4, settings=SMALL), workers=1)
 
 
-def test_the_document_is_plain_json(document):
+def test_its_document_is_plain_json_and_gives_the_result_again(result):
+    document = document_of(result)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert read_result(document) == result
 
 
-def test_the_document_has_what_others_rely_on(document):
+def test_the_document_has_what_others_rely_on(result):
+    document = document_of(result)
     schemes = ["mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo"]
     assert list(document["schemes"]) == [*schemes, "counterfactual"]
     assert document["agents"] == ["stable_0", "stable_1", "volatile_0", "volatile_1"]
@@ -53,8 +55,8 @@ def test_the_document_has_what_others_rely_on(document):
     assert document["config"]["settings"]["updates"] == 30
 
 
-def test_any_number_of_workers_gives_the_same_document(document):
-    assert compare(Plan("regions", seeds=4, settings=SMALL), workers=2) == document
+def test_any_number_of_workers_gives_the_same_result(result):
+    assert compare(Plan("regions", seeds=4, settings=SMALL), workers=2) == result
 
 
 def test_more_workers_than_arms_split_the_seeds():
@@ -62,12 +64,12 @@ def test_more_workers_than_arms_split_the_seeds():
     assert compare(plan, workers=3) == compare(plan, workers=1)
 
 
-def test_a_seed_gives_the_same_result_in_any_company(document):
+def test_a_seed_gives_the_same_result_in_any_company(result):
     alone = compare(Plan("regions", ("grpo",), 1, SMALL, control=False), workers=1)
     both = compare(Plan("regions", ("grpo",), 4, SMALL, control=False), workers=1)
-    assert alone["schemes"]["grpo"]["return"]["n"] == 1
-    assert alone["schemes"]["grpo"]["return"]["low"] is None
-    assert both["schemes"]["grpo"]["return"] == document["schemes"]["grpo"]["return"]
+    assert alone.schemes["grpo"].returns.n == 1
+    assert alone.schemes["grpo"].returns.low is None
+    assert both.schemes["grpo"].returns == result.schemes["grpo"].returns
 
 
 def test_progress_reaches_the_end():
@@ -80,40 +82,40 @@ def test_progress_reaches_the_end():
     assert seen[-1] == (90, 90)  # one arm and two of the control, 30 updates each
 
 
-def test_every_reader_of_a_real_comparison_says_the_same(document):
+def test_every_reader_of_a_real_comparison_says_the_same(result):
     """4 seeds: too few, in the headline, in `--json`, on the page and in its badges."""
-    verdict = document["verdict"]
-    assert verdict["headline"].startswith("Four seeds are too few to choose a scheme; ")
-    assert len(verdict["headline"].split()) <= 15
-    assert verdict["recommended"] is None
-    assert verdict["decision"]["seeds_needed"] >= 5
-    assert verdict["decision"] == asdict(read_comparison(document).decision)
-    page = render(document)
-    assert verdict["headline"] in page
+    verdict = result.verdict
+    assert verdict.headline.startswith("Four seeds are too few to choose a scheme; ")
+    assert len(verdict.headline.split()) <= 15
+    assert verdict.recommended is None
+    assert verdict.decision.seeds_needed >= 5
+    assert verdict.decision == result.decision
+    page = render(result)
+    assert verdict.headline in page
     assert "use this" not in page
 
 
 def test_without_a_shared_scheme_the_first_is_the_reference():
     plan = Plan("regions", ("happo_per_agent", "group_reward_decoupled"), 5, SMALL, control=False)
     found = compare(plan, workers=1)
-    assert found["differences"]["group_reward_decoupled"]["versus"] == "happo_per_agent"
-    assert found["verdict"]["effect"] is None
-    assert found["verdict"]["decision"]["compared"] == 1
+    assert found.differences["group_reward_decoupled"].versus == "happo_per_agent"
+    assert found.verdict.effect is None
+    assert found.verdict.decision.compared == 1
 
 
 def test_the_headline_in_small():
     """At scale 100 the quiet pair stays near chance when pooled, and learns with its own scale."""
     plan = Plan("regions", ("mappo_pooled", "happo_per_agent"), 5, {"scale": 100, "updates": 120})
     found = compare(plan, workers=1)
-    assert found["verdict"]["decoupling"] == "matters"
-    assert found["verdict"]["conditions"] == ["C1"]
-    assert found["verdict"]["effect"] == "helps"
-    assert found["verdict"]["recommended"] == "happo_per_agent"
-    pooled, own = (found["schemes"][name]["agents"] for name in plan.schemes)
+    assert found.verdict.decoupling == "matters"
+    assert found.verdict.conditions == ["C1"]
+    assert found.verdict.effect == "helps"
+    assert found.verdict.recommended == "happo_per_agent"
+    pooled, own = (found.schemes[name].agents for name in plan.schemes)
     for agent in ("stable_0", "stable_1"):
-        assert pooled[agent]["cause"] == "DROWNED"
-        assert own[agent]["cause"] != "DROWNED"
-        assert own[agent]["accuracy"] > pooled[agent]["accuracy"] + 0.3
+        assert pooled[agent].cause == "DROWNED"
+        assert own[agent].cause != "DROWNED"
+        assert own[agent].accuracy > pooled[agent].accuracy + 0.3
 
 
 @pytest.mark.parametrize("agents", [2, 4, 6, 8])
@@ -121,14 +123,14 @@ def test_with_everybody_present_decoupling_is_a_no_op(agents):
     settings = {"participation": "everyone", "agents": agents, "updates": 40}
     plan = Plan("regions", ("mappo_pooled", "happo_per_agent"), 3, settings)
     found = compare(plan, workers=1)
-    assert found["verdict"]["decoupling"] == "no-op"
-    assert found["verdict"]["conditions"] == []
-    assert found["verdict"]["effect"] == "tie"
-    assert found["verdict"]["recommended"] == "mappo_pooled"
-    assert found["control"]["decoupling"] == "no-op"
-    assert found["control"]["max_advantage_difference"] < 1e-12
-    assert found["control"]["max_curve_difference"] < 1e-9
-    pooled, own = (found["schemes"][name]["curves"]["return"]["iqm"] for name in plan.schemes)
+    assert found.verdict.decoupling == "no-op"
+    assert found.verdict.conditions == []
+    assert found.verdict.effect == "tie"
+    assert found.verdict.recommended == "mappo_pooled"
+    assert found.control.decoupling == "no-op"
+    assert found.control.max_advantage_difference < 1e-12
+    assert found.control.max_curve_difference < 1e-9
+    pooled, own = (found.schemes[name].curves.returns.iqm for name in plan.schemes)
     np.testing.assert_allclose(pooled, own, rtol=0, atol=1e-9)
 
 
@@ -149,8 +151,8 @@ def test_both_commands_say_no_op_where_everybody_contributes(agents, tmp_path, c
     settings = {"agents": agents, "updates": 25}
     plan = Plan("homogeneous", ("mappo_pooled", "happo_per_agent"), 2, settings)
     found = compare(plan, workers=1)
-    assert found["verdict"]["decoupling"] == "no-op"
-    pooled, own = (found["schemes"][name]["curves"]["return"]["iqm"] for name in plan.schemes)
+    assert found.verdict.decoupling == "no-op"
+    pooled, own = (found.schemes[name].curves.returns.iqm for name in plan.schemes)
     np.testing.assert_allclose(pooled, own, rtol=0, atol=1e-9)
 
     log = untrained_log(make("homogeneous", settings))

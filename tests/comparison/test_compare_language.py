@@ -1,4 +1,4 @@
-"""A comparison in a text world: the same document as elsewhere, resumable, its control exact."""
+"""A comparison in a text world: the same result as elsewhere, resumable, its control exact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from counterpoint.comparison.pairs import pair_of
 from counterpoint.comparison.run import stage_of
 from counterpoint.comparison.text import any_word
 from counterpoint.errors import RunError, SchemeError, SettingError, UnknownNameError
-from counterpoint.report import comparison_table, render
+from counterpoint.report import render
+from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.results import document_of, read_result
 from counterpoint.worlds.text.world import Ask
 
 SMALL = {"prompts": "2", "rollouts": "8"}
@@ -28,21 +30,25 @@ def small(world="schelling", schemes=SCHEMES, seeds=2, budget=3, **changes):
 
 
 @pytest.fixture(scope="module")
-def document():
+def result():
     return compare(small(), workers=1)
 
 
-def test_the_document_is_plain_json_and_can_be_drawn(document):
+def test_its_document_is_plain_json_and_gives_the_result_again(result):
+    document = document_of(result)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert render(document)
-    assert comparison_table(document)
+    assert read_result(document) == result
+    assert render(result)
+    assert comparison_parts(result)
 
 
-def test_the_document_has_what_others_rely_on(document):
+def test_the_document_has_what_others_rely_on(result):
+    document = document_of(result)
     assert (document["world"], document["axis"]) == ("schelling", "update")
     assert document["agents"] == ["partner", "speaker"]
     assert document["references"] == {
-        "random": 0.25, "reference": 1.0, "scale": "share of episodes that agree",
+        "random": 0.25, "optimal": None, "reference": 1.0,
+        "scale": "share of episodes that agree",
     }  # fmt: skip
     config = document["config"]
     assert (config["policy"], config["budget"], config["seconds"]) == ("tiny", 3, None)
@@ -58,26 +64,26 @@ def test_the_document_has_what_others_rely_on(document):
     assert document["differences"]["happo_per_agent"]["versus"] == "mappo_pooled"
 
 
-def test_under_the_same_reward_it_says_that_nothing_can_matter(document):
-    verdict, control = document["verdict"], document["control"]
-    assert control["max_advantage_difference"] <= 1e-12
-    assert control["decoupling"] == "no-op"
-    assert (verdict["decoupling"], verdict["conditions"], verdict["effect"]) == ("no-op", [], "tie")
-    pooled, own = (document["schemes"][name]["curves"]["return"]["iqm"] for name in SCHEMES)
+def test_under_the_same_reward_it_says_that_nothing_can_matter(result):
+    verdict, control = result.verdict, result.control
+    assert control.max_advantage_difference <= 1e-12
+    assert control.decoupling == "no-op"
+    assert (verdict.decoupling, verdict.conditions, verdict.effect) == ("no-op", [], "tie")
+    pooled, own = (result.schemes[name].curves.returns.iqm for name in SCHEMES)
     assert pooled == own  # bit for bit
 
 
-def test_any_number_of_workers_gives_the_same_document(document):
-    assert compare(small(), workers=2) == document
+def test_any_number_of_workers_gives_the_same_result(result):
+    assert compare(small(), workers=2) == result
 
 
-def test_a_comparison_goes_on_where_it_was(document, tmp_path):
+def test_a_comparison_goes_on_where_it_was(result, tmp_path):
     told = []
-    assert compare(small(), workers=1, folder=tmp_path) == document
+    assert compare(small(), workers=1, folder=tmp_path) == result
     runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert runs == [f"{scheme}-{seed}" for scheme in sorted(SCHEMES) for seed in (0, 1)]
     again = compare(small(), workers=1, folder=tmp_path, on_row=lambda *row: told.append(row))
-    assert again == document
+    assert again == result
     assert told == []  # nothing was trained again
     with pytest.raises(RunError, match="another plan"):
         compare(small(settings={"lr": "0.1"}), workers=1, folder=tmp_path)
@@ -100,8 +106,8 @@ def test_progress_is_told_by_scheme_and_seed():
 def test_success_not_pay_is_compared():
     """A speaker that is paid a hundred more makes no team better."""
     paid = compare(small(budget=1, settings={"speaker_offset": "100"}), workers=1)
-    for scheme in paid["schemes"].values():
-        assert 0 <= scheme["return"]["iqm"] <= 1
+    for scheme in paid.schemes.values():
+        assert 0 <= scheme.returns.iqm <= 1
 
 
 # what can be known before anything is trained
@@ -116,8 +122,8 @@ def probed(world, schemes=SCHEMES, **settings):
 @pytest.mark.parametrize("world", ["schelling", "lewis", "relay"])
 def test_all_paid_alike_is_a_no_op_and_a_control(world):
     probe, control = probed(world)
-    assert (probe["verdict"], probe["conditions"]) == ("no-op", [])
-    assert control["decoupling"] == "no-op"
+    assert (probe.verdict, probe.conditions) == ("no-op", ())
+    assert control.decoupling == "no-op"
 
 
 @pytest.mark.parametrize("world", ["schelling", "lewis", "relay"])
@@ -127,16 +133,16 @@ def test_all_paid_alike_is_a_no_op_and_a_control(world):
 def test_a_speaker_paid_in_another_way_matters_and_the_control_has_none(world, setting):
     """In free text too, though the untrained team is asked before any model is there."""
     probe, control = probed(world, **setting)
-    assert probe["verdict"] == "matters"
-    assert probe["max_difference"] > 1e-3
-    assert probe["conditions"]
-    assert control["decoupling"] == "no-op"
+    assert probe.verdict == "matters"
+    assert probe.max_difference > 1e-3
+    assert probe.conditions
+    assert control.decoupling == "no-op"
 
 
 def test_where_agents_do_not_speak_equally_often_there_is_no_control():
     probe, control = probed("solver_verifier")
     assert control is None
-    assert probe["verdict"] == "matters"
+    assert probe.verdict == "matters"
 
 
 def test_an_untrained_team_says_something_where_it_writes_freely():
@@ -156,10 +162,11 @@ def test_the_other_worlds_can_be_compared_too(world):
     settings = {"most_tokens": "2", "things": "1"} if world == "relay" else {}
     schemes = SCHEMES[: 1 if world == "relay" else 2]
     found = compare(small(world, schemes, seeds=1, budget=1, settings=settings), workers=1)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    document = document_of(found)
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert render(found)
-    known = found["references"]["random"] is not None
-    assert (found["schemes"]["mappo_pooled"]["normalized"] is not None) is known
+    known = found.references.random is not None
+    assert (found.schemes["mappo_pooled"].normalized is not None) is known
 
 
 def test_without_schemes_four_are_compared_on_five_seeds():

@@ -1,4 +1,4 @@
-"""A comparison in a world of many steps: the same document as in small worlds, and resumable."""
+"""A comparison in a world of many steps: the same result as in small worlds, and resumable."""
 
 import json
 import subprocess
@@ -11,7 +11,10 @@ pytest.importorskip("torch")
 
 from counterpoint.comparison import Plan, compare
 from counterpoint.errors import RunError, SchemeError, SettingError, UnknownNameError
-from counterpoint.report import comparison_table, render
+from counterpoint.report import render
+from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.results import document_of, read_result
+from counterpoint.results.comparison import Band
 
 TINY = {"copies": "8", "steps": "5", "hidden": "8", "horizon": "5", "diagnose_every": "1"}
 SCHEMES = ("mappo_pooled", "happo_per_agent")
@@ -23,15 +26,18 @@ def tiny(**changes):
 
 
 @pytest.fixture(scope="module")
-def document():
+def result():
     return compare(tiny(), workers=1)
 
 
-def test_the_document_is_plain_json(document):
+def test_its_document_is_plain_json_and_gives_the_result_again(result):
+    document = document_of(result)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert read_result(document) == result
 
 
-def test_the_document_has_what_others_rely_on(document):
+def test_the_document_has_what_others_rely_on(result):
+    document = document_of(result)
     assert document["world"] == "spread"
     assert document["axis"] == "step"
     assert document["config"]["budget"] == 80
@@ -51,28 +57,28 @@ def test_the_document_has_what_others_rely_on(document):
     assert document["differences"]["happo_per_agent"]["weighted_return"] is None
 
 
-def test_a_return_without_references_is_not_normalized(document):
-    for scheme in document["schemes"].values():
-        assert scheme["normalized"]["n"] == 2
+def test_a_return_without_references_is_not_normalized(result):
+    for scheme in result.schemes.values():
+        assert scheme.normalized.n == 2
     pytest.importorskip("mpe2")
     settings = {"copies": 2, "steps": 4, "hidden": 4, "max_cycles": 4}
     found = compare(Plan("mpe2:simple_tag_v3", ("none",), 1, settings, budget=8), workers=1)
-    assert found["schemes"]["none"]["normalized"] is None
-    assert "measured" in found["schemes"]["none"]["normalized_reason"]
+    assert found.schemes["none"].normalized is None
+    assert "measured" in found.schemes["none"].normalized_reason
     assert render(found)
 
 
-def test_any_number_of_workers_gives_the_same_document(document):
-    assert compare(tiny(), workers=2) == document
+def test_any_number_of_workers_gives_the_same_result(result):
+    assert compare(tiny(), workers=2) == result
 
 
-def test_a_comparison_goes_on_where_it_was(document, tmp_path):
+def test_a_comparison_goes_on_where_it_was(result, tmp_path):
     told = []
-    assert compare(tiny(), workers=1, folder=tmp_path) == document
+    assert compare(tiny(), workers=1, folder=tmp_path) == result
     runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert runs == [f"{scheme}-{seed}" for scheme in sorted(SCHEMES) for seed in (0, 1)]
     again = compare(tiny(), workers=1, folder=tmp_path, on_row=lambda *row: told.append(row))
-    assert again == document
+    assert again == result
     assert told == []  # nothing was trained again
 
 
@@ -96,41 +102,41 @@ def test_progress_is_told_by_scheme_and_seed():
     assert units[-1] == (8, 8)
 
 
-def test_the_control_is_a_no_op_by_arithmetic(document):
-    assert document["control"]["decoupling"] == "no-op"
-    assert document["control"]["max_advantage_difference"] < 1e-12
+def test_the_control_is_a_no_op_by_arithmetic(result):
+    assert result.control.decoupling == "no-op"
+    assert result.control.max_advantage_difference < 1e-12
 
 
 def test_with_one_reward_normalized_first_decoupling_is_a_no_op():
     plan = tiny(settings={"reward": "common", "level": "reward"})
     found = compare(plan, workers=1)
-    assert found["verdict"]["decoupling"] == "no-op"
-    assert found["verdict"]["effect"] == "tie"
-    assert found["verdict"]["recommended"] == "mappo_pooled"
-    pooled, own = (found["schemes"][name]["curves"]["return"]["iqm"] for name in SCHEMES)
+    assert found.verdict.decoupling == "no-op"
+    assert found.verdict.effect == "tie"
+    assert found.verdict.recommended == "mappo_pooled"
+    pooled, own = (found.schemes[name].curves.returns.iqm for name in SCHEMES)
     np.testing.assert_allclose(pooled, own, rtol=0, atol=1e-9)
 
 
-def test_own_rewards_and_own_estimates_are_conditions(document):
-    assert document["verdict"]["decoupling"] == "matters"
-    assert document["verdict"]["conditions"] == ["C3", "C4"]
+def test_own_rewards_and_own_estimates_are_conditions(result):
+    assert result.verdict.decoupling == "matters"
+    assert result.verdict.conditions == ["C3", "C4"]
     common = compare(tiny(settings={"reward": "common"}), workers=1)
-    assert common["verdict"]["conditions"] == ["C4"]
+    assert common.verdict.conditions == ["C4"]
 
 
-def test_credit_is_audited_under_a_common_reward(document):
-    assert document["schemes"]["mappo_pooled"]["credit_correlation"] is None
+def test_credit_is_audited_under_a_common_reward(result):
+    assert result.schemes["mappo_pooled"].credit_correlation is None
     found = compare(tiny(settings={"reward": "common"}), workers=1)
-    for scheme in found["schemes"].values():
-        assert -1 <= scheme["credit_correlation"]["iqm"] <= 1
-        assert scheme["credit_correlation"]["n"] == 2
+    for scheme in found.schemes.values():
+        assert -1 <= scheme.credit_correlation.iqm <= 1
+        assert scheme.credit_correlation.n == 2
 
 
-def test_pages_and_tables_show_it(document):
-    page = render(document)
+def test_pages_and_tables_show_it(result):
+    page = render(result)
     assert "steps played" in page
     assert "Worst agent" not in page
-    assert comparison_table(document)
+    assert comparison_parts(result)
 
 
 @pytest.mark.parametrize(
@@ -161,34 +167,35 @@ def test_small_worlds_do_without_torch():
 
 def test_stakes_have_a_weighted_return_and_returns_by_agent_add_up():
     found = compare(tiny(settings={"stakes": "agent_0:100"}), workers=1)
-    for scheme in found["schemes"].values():
-        parts = [agent["return"]["iqm"] for agent in scheme["agents"].values()]
-        assert sum(parts) == pytest.approx(scheme["return"]["iqm"])  # two seeds: iqm is the mean
+    for scheme in found.schemes.values():
+        parts = [agent.returns.iqm for agent in scheme.agents.values()]
+        assert sum(parts) == pytest.approx(scheme.returns.iqm)  # two seeds: iqm is the mean
         weights = np.array([100.0, 1.0, 1.0])
-        assert scheme["weighted_return"]["iqm"] == pytest.approx(weights @ parts / weights.mean())
-    assert found["differences"]["happo_per_agent"]["weighted_return"]["iqm"] is not None
+        assert scheme.weighted_return.iqm == pytest.approx(weights @ parts / weights.mean())
+    assert found.differences["happo_per_agent"].weighted_return is not None
     assert "Reward-weighted is the return" in render(found)
-    assert found["control"]["decoupling"] == "no-op"
+    assert found.control.decoupling == "no-op"
     common = compare(tiny(settings={"stakes": "agent_0:100", "reward": "common"}), workers=1)
-    assert common["schemes"]["mappo_pooled"]["weighted_return"] is None
+    assert common.schemes["mappo_pooled"].weighted_return is None
 
 
 def test_a_curve_is_unknown_until_every_seed_has_finished_an_episode():
     found = compare(tiny(settings={"horizon": "8"}), workers=1)
-    curve = found["schemes"]["mappo_pooled"]["curves"]
-    assert curve["step"] == [40, 80]
-    assert curve["return"]["iqm"][0] is None
-    assert curve["return"]["low"][1] <= curve["return"]["iqm"][1] <= curve["return"]["high"][1]
+    curves = found.schemes["mappo_pooled"].curves
+    band = curves.returns
+    assert curves.step == curves.at == [40, 80]
+    assert band.iqm[0] is None
+    assert band.low[1] <= band.iqm[1] <= band.high[1]
     assert render(found)
     never = compare(tiny(settings={"horizon": "25"}), workers=1)  # 2 updates are 10 steps
-    nothing = {"iqm": [None, None], "low": None, "high": None}
-    assert never["schemes"]["mappo_pooled"]["curves"]["return"] == nothing
+    nothing = Band(iqm=[None, None], low=None, high=None)
+    assert never.schemes["mappo_pooled"].curves.returns == nothing
     assert render(never)
-    assert comparison_table(never)
+    assert comparison_parts(never)
 
 
 @pytest.mark.slow
-def test_processes_ray_and_serial_give_the_same_document(document):
-    assert compare(tiny(), workers=2, executor="processes") == document
+def test_processes_ray_and_serial_give_the_same_result(result):
+    assert compare(tiny(), workers=2, executor="processes") == result
     pytest.importorskip("ray")
-    assert compare(tiny(), workers=2, executor="ray") == document
+    assert compare(tiny(), workers=2, executor="ray") == result

@@ -1,4 +1,4 @@
-"""A comparison in a text world: one document, wherever trainings run, and what only it says."""
+"""A comparison in a text world: one result, wherever trainings run, and what only it says."""
 
 import json
 from dataclasses import asdict, replace
@@ -17,7 +17,9 @@ from counterpoint.errors import (
     SettingError,
     UnknownNameError,
 )
-from counterpoint.report import comparison_table, render
+from counterpoint.report import render
+from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.results import document_of
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.text.lewis import LewisSettings
 
@@ -31,11 +33,12 @@ def small(world="lewis", schemes=SCHEMES, **changes):
 
 
 @pytest.fixture(scope="module")
-def document():
+def result():
     return compare(small(), workers=1)
 
 
-def test_the_document_is_plain_json_and_complete(document):
+def test_the_document_is_plain_json_and_complete(result):
+    document = document_of(result)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert (document["kind"], document["axis"]) == ("text", "update")
     assert document["agents"] == ["listener", "speaker"]
@@ -52,13 +55,13 @@ def test_the_document_is_plain_json_and_complete(document):
         assert scheme["weighted_return"] is None
         assert scheme["normalized"]["n"] == 2
         assert list(scheme["agents"]) == document["agents"]
-    assert render(document)
-    assert comparison_table(document)
+    assert render(result)
+    assert comparison_parts(result)
 
 
 @pytest.mark.parametrize("how", [{"workers": 2}, {"executor": "serial"}])
-def test_any_executor_gives_the_same_document(how, document):
-    assert compare(small(), **how) == document
+def test_any_executor_gives_the_same_result(how, result):
+    assert compare(small(), **how) == result
 
 
 OTHERS = ("relay", pytest.param("schelling", marks=pytest.mark.slow),
@@ -72,19 +75,19 @@ def test_so_it_is_in_the_other_worlds(world):
     plan = replace(small(world, settings=settings), budget=2)
     found = compare(plan, executor="serial")
     assert compare(plan, workers=2) == found
-    assert found["schemes"]["mappo_pooled"]["return"]["n"] == 2
+    assert found.schemes["mappo_pooled"].returns.n == 2
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of Ray's own making
-def test_ray_gives_the_same_document(document):
+def test_ray_gives_the_same_result(result):
     pytest.importorskip("ray")
-    assert compare(small(), workers=2, executor="ray") == document
+    assert compare(small(), workers=2, executor="ray") == result
 
 
-def test_it_goes_on_where_it_was(document, tmp_path):
+def test_it_goes_on_where_it_was(result, tmp_path):
     told = []
-    assert compare(small(), workers=1, folder=tmp_path) == document
+    assert compare(small(), workers=1, folder=tmp_path) == result
     for run in (tmp_path / "runs").iterdir():
         assert (run / "adapters" / "speaker" / "adapter_config.json").exists()
     run = tmp_path / "runs" / "mappo_pooled-1"
@@ -93,7 +96,7 @@ def test_it_goes_on_where_it_was(document, tmp_path):
         path.unlink()
     (run / "checkpoints" / "11").rmdir()
     again = compare(small(), workers=1, folder=tmp_path, on_row=lambda *row: told.append(row))
-    assert again == document
+    assert again == result
     assert [(scheme, seed, row["step"]) for scheme, seed, row in told] == [("mappo_pooled", 1, 11)]
     with pytest.raises(RunError, match="another plan"):
         compare(small(settings={"lr": "0.1"}), workers=1, folder=tmp_path)
@@ -113,21 +116,21 @@ def test_progress_is_told_in_updates():
     assert units[-1] == (22, 22)
 
 
-def test_decoupling_is_a_no_op_where_all_are_paid_alike_and_speak_alike(document):
-    assert document["control"]["decoupling"] == "no-op"
-    assert document["control"]["max_advantage_difference"] < 1e-12
-    assert document["verdict"]["decoupling"] == "matters"
-    assert "C3" in document["verdict"]["conditions"]
+def test_decoupling_is_a_no_op_where_all_are_paid_alike_and_speak_alike(result):
+    assert result.control.decoupling == "no-op"
+    assert result.control.max_advantage_difference < 1e-12
+    assert result.verdict.decoupling == "matters"
+    assert "C3" in result.verdict.conditions
     found = compare(small(schemes=("mappo_pooled", "happo_per_agent"), settings={}), workers=1)
-    assert found["verdict"]["decoupling"] == "no-op"
-    assert found["verdict"]["effect"] == "tie"
-    pooled, own = (s["curves"]["return"]["iqm"] for s in found["schemes"].values())
+    assert found.verdict.decoupling == "no-op"
+    assert found.verdict.effect == "tie"
+    pooled, own = (s.curves.returns.iqm for s in found.schemes.values())
     np.testing.assert_allclose(pooled, own, rtol=0, atol=1e-9)
 
 
 def test_where_agents_do_not_speak_equally_often_there_is_no_control():
     found = compare(small("solver_verifier", ("grpo",), settings={}), workers=1)
-    assert found["control"] is None
+    assert found.control is None
     assert "not run for this comparison" in render(found)
 
 

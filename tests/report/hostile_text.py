@@ -63,13 +63,16 @@ NAMED = {
 """Mappings whose keys are names that somebody chose."""
 
 
-FIXED = {("", "schema"), ("", "axis"), ("decoupling", "verdict")}
-"""Parent and key of strings that can have no other values: others are refused."""
+FIXED = {("", "schema"), ("decoupling", "verdict"), ("verdict", "decision")}
+"""Parent and key of parts whose strings can have no other values: others are refused."""
+FIXED_ANYWHERE = {"kind", "axis"}
 
 
 def hostile(document: dict[str, Any], payload: str) -> dict[str, Any]:
     """The document with the payload before every string, and before every chosen key."""
-    changed: dict[str, Any] = _hostile(document, payload, {*document.get("agents", ())}, "")
+    agents = document.get("agents")
+    names = {*agents} if isinstance(agents, dict | list) else set()
+    changed: dict[str, Any] = _hostile(document, payload, names, "")
     return changed
 
 
@@ -81,7 +84,7 @@ def _hostile(value: Any, payload: str, agents: set[str], parent: str) -> Any:
     if isinstance(value, dict):
         return {
             payload + key if parent in NAMED or key in agents else key: item
-            if (parent, key) in FIXED
+            if (parent, key) in FIXED or key in FIXED_ANYWHERE
             else _hostile(item, payload, agents, key)
             for key, item in value.items()
         }

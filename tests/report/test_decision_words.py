@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from report_samples import comparison
+from rich.console import Console
 
-from counterpoint.report import comparison_table, render
+from counterpoint.report import render
 from counterpoint.report.pages.comparison.decision_words import (
     MOST_WORDS,
     decision_sentences,
@@ -17,7 +17,18 @@ from counterpoint.report.pages.comparison.decision_words import (
     levels,
     listed,
 )
-from counterpoint.report.pages.comparison.result import Comparison, read_comparison
+from counterpoint.report.pages.verdicts import comparison_verdict
+from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.results import ComparisonResult, read_result
+from counterpoint.results.comparison import (
+    AgentResult,
+    Band,
+    Curves,
+    Difference,
+    References,
+    SchemeResult,
+)
+from counterpoint.results.parts import SeedMean
 
 NAMES = ("mappo_pooled", "happo_per_agent", "grpo_rows,floor=0.05", "counterfactual")
 values = st.one_of(st.just(0.0), st.floats(-2e3, 2e3), st.sampled_from((0.9951, 0.9952, 1e-12)))
@@ -25,49 +36,75 @@ numbers = st.one_of(st.none(), values)
 causes = st.sampled_from((None, "DEAD", "OFFSET", "DROWNED", "DILUTED", "SPIKY", "LAZY"))
 
 
+UNTRAINED = Curves(update=[], returns=Band(iqm=[], low=None, high=None))
+
+
+def compared(
+    schemes: dict[str, SchemeResult], differences: dict[str, Difference], seeds: int
+) -> ComparisonResult:
+    """A comparison with these numbers and nothing beside them."""
+    return ComparisonResult(
+        world="a world",
+        kind="exact",
+        axis="update",
+        references=References(),
+        config={},
+        seeds=list(range(seeds)),
+        agents=list(next(iter(schemes.values())).agents) if schemes else [],
+        schemes=schemes,
+        differences=differences,
+        control=None,
+    )
+
+
 @st.composite
-def documents(draw: st.DrawFn) -> dict[str, Any]:
+def results(draw: st.DrawFn) -> ComparisonResult:
     """A comparison of one to four arms, over 1 to 2,000 seeds, of teams of 1 to 12."""
     names = NAMES[: draw(st.integers(1, 4))]
     team = [f"agent_{i}" for i in range(draw(st.integers(1, 12)))]
     schemes = {
-        name: {
-            "kind": "baseline" if name == "counterfactual" else "scheme",
-            "return": {"iqm": draw(numbers)},
-            "agents": {agent: {"cause": draw(causes)} for agent in team},
-        }
+        name: SchemeResult(
+            kind="baseline" if name == "counterfactual" else "scheme",
+            returns=SeedMean(iqm=draw(numbers), low=None, high=None),
+            agents={agent: AgentResult(cause=draw(causes)) for agent in team},
+            curves=UNTRAINED,
+        )
         for name in names
     }
     differences = {name: draw(difference()) for name in names[1:]}
-    seeds = list(range(draw(st.sampled_from((1, 2, 4, 5, 10, 32, 2000)))))
-    return {"schemes": schemes, "differences": differences, "seeds": seeds}
+    return compared(schemes, differences, draw(st.sampled_from((1, 2, 4, 5, 10, 32, 2000))))
 
 
 @st.composite
-def difference(draw: st.DrawFn) -> dict[str, Any]:
+def difference(draw: st.DrawFn) -> Difference:
     middle, half = draw(values), abs(draw(values)) / 10
     ends = draw(st.booleans())
-    return {
-        "versus": "mappo_pooled",
-        "iqm": middle,
-        "low": middle - half if ends else None,
-        "high": middle + half if ends else None,
-        "p": draw(st.one_of(st.none(), st.floats(0, 1), st.just(1e-6))),
-        "mean": draw(st.sampled_from((middle, None))),
-        "deviation": draw(st.one_of(st.none(), st.floats(0, 1e3))),
-    }
+    return Difference(
+        versus="mappo_pooled",
+        iqm=middle,
+        low=middle - half if ends else None,
+        high=middle + half if ends else None,
+        p=draw(st.one_of(st.none(), st.floats(0, 1), st.just(1e-6))),
+        mean=draw(st.sampled_from((middle, None))),
+        deviation=draw(st.one_of(st.none(), st.floats(0, 1e3))),
+    )
+
+
+def read(document: dict[str, Any]) -> ComparisonResult:
+    result = read_result(document)
+    assert isinstance(result, ComparisonResult)
+    return result
 
 
 @settings(max_examples=300)
-@given(documents())
-@example({"schemes": {}, "differences": {}, "seeds": []})
-def test_a_headline_is_one_short_sentence_about_the_decision(document: dict[str, Any]) -> None:
-    result = read_comparison(document)
+@given(results())
+@example(compared({}, {}, 0))
+def test_a_headline_is_one_short_sentence_about_the_decision(result: ComparisonResult) -> None:
     said = headline(result)
     assert len(said.split()) <= MOST_WORDS, said
     assert said.endswith(".")
     assert "None" not in said
-    assert "–" not in said or any(s.returns.value is None for s in result.schemes.values())
+    assert "–" not in said or any(s.returns.iqm is None for s in result.schemes.values())
     if result.decision.recommended:
         assert result.decision.recommended in said
     else:
@@ -76,9 +113,8 @@ def test_a_headline_is_one_short_sentence_about_the_decision(document: dict[str,
 
 
 @settings(max_examples=200)
-@given(documents())
-def test_the_sentences_hold_the_numbers_of_the_rule(document: dict[str, Any]) -> None:
-    result = read_comparison(document)
+@given(results())
+def test_the_sentences_hold_the_numbers_of_the_rule(result: ComparisonResult) -> None:
     decision, said = result.decision, " ".join(decision_sentences(result))
     for name in decision.standings:
         assert name in said or decision.seeds < 5
@@ -90,29 +126,29 @@ def test_the_sentences_hold_the_numbers_of_the_rule(document: dict[str, Any]) ->
 
 
 def test_the_page_and_the_terminal_say_the_same_headline(capsys: Any) -> None:
-    from rich.console import Console
-
     document = comparison(6, 4)
-    said = headline(read_comparison(document))
+    said = headline(read(document))
     assert said in render(document)
-    Console(width=200).print(comparison_table(document))
+    Console(width=200).print(*comparison_parts(read(document)), sep="\n")
     assert capsys.readouterr().out.startswith(said)
 
 
 def test_the_decision_does_not_depend_on_a_saved_verdict() -> None:
     document = comparison(6, 4)
-    new = read_comparison(document)
-    document["verdict"].update(recommended="mappo_pooled", effect="hurts", decision={"arm": 3})
-    assert asdict(read_comparison(document).decision) == asdict(new.decision)
-    del document["verdict"]["decision"]
-    assert read_comparison(document).why == ""  # its prose followed another rule
+    new, verdict = read(document), document["verdict"]
+    verdict.update(recommended="mappo_pooled", effect="hurts")
+    verdict["decision"].update(verdict="keep", recommended="mappo_pooled", seeds_needed=3)
+    assert read(document).decision == new.decision
+    assert comparison_verdict(read(document)).why == verdict["why"]
+    del verdict["decision"]  # its prose followed another rule
+    assert comparison_verdict(read(document)).why == " ".join(decision_sentences(new))
 
 
 def test_returns_that_differ_are_shown_apart() -> None:
     document = comparison(6, 4)
     document["schemes"]["grpo"]["return"]["iqm"] = 0.99512
     document["schemes"]["mappo_pooled"]["return"]["iqm"] = 0.99508
-    schemes = read_comparison(document).schemes
+    schemes = read(document).schemes
     assert levels(schemes["grpo"], schemes["mappo_pooled"]) == ("0.99512", "0.99508")
 
 
@@ -120,12 +156,12 @@ def test_names_are_listed() -> None:
     assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")
 
 
-def result_of(document: dict[str, Any], causes: dict[str, list[str | None]]) -> Comparison:
+def result_of(document: dict[str, Any], causes: dict[str, list[str | None]]) -> ComparisonResult:
     for name, found in causes.items():
         agents = document["schemes"][name]["agents"]
         for agent, cause in zip(agents.values(), found, strict=True):
             agent["cause"] = cause
-    return read_comparison(document)
+    return read(document)
 
 
 def test_only_causes_that_a_scheme_makes_count_as_stopped() -> None:

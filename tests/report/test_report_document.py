@@ -8,9 +8,10 @@ import pytest
 from report_samples import comparison, diagnosis
 
 from counterpoint.errors import LogError, OutputError, UnknownNameError
-from counterpoint.report import render, render_comparison, write_report
+from counterpoint.report import render, write_report
 from counterpoint.report.page import slug
 from counterpoint.report.toolkit.document import mapping, number, open_document, series, visible
+from counterpoint.results import ComparisonResult, DiagnosisResult, read_result
 
 
 @pytest.mark.parametrize("schema", [None, "counterpoint.comparison/2", 7, ["x"]])
@@ -30,9 +31,9 @@ def test_what_is_no_mapping_is_refused() -> None:
         render([])  # type: ignore[arg-type]
 
 
-def test_the_page_takes_its_own_schema_only() -> None:
-    with pytest.raises(UnknownNameError, match="comparison/1"):
-        render_comparison(diagnosis(4))
+def test_each_document_is_read_as_its_own_kind() -> None:
+    assert isinstance(read_result(comparison(2, 4)), ComparisonResult)
+    assert isinstance(read_result(diagnosis(4)), DiagnosisResult)
 
 
 def test_rendering_leaves_the_document_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import pytest
 from report_samples import comparison, diagnosis
@@ -11,10 +12,9 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from counterpoint.cli.output import print_result
-from counterpoint.errors import UnknownNameError
-from counterpoint.report import comparison_table
+from counterpoint.report.terminal.comparison import comparison_parts
 from counterpoint.report.terminal.diagnosis import diagnosis_parts
-from counterpoint.results import DiagnosisResult, read_result
+from counterpoint.results import ComparisonResult, DiagnosisResult, read_result
 
 
 def printed(*parts: RenderableType, width: int = 80) -> str:
@@ -33,9 +33,15 @@ def diagnosed(updates: int, *names: str) -> DiagnosisResult:
     return result
 
 
+def compared(document: dict[str, Any]) -> str:
+    result = read_result(document)
+    assert isinstance(result, ComparisonResult)
+    return printed(*comparison_parts(result))
+
+
 def test_a_comparison_fits_and_shows_its_numbers() -> None:
     document = comparison(10, 20)
-    lines = printed(comparison_table(document)).splitlines()
+    lines = compared(document).splitlines()
     assert max(map(len, lines)) <= 80
     row = next(line for line in lines if "happo_per_agent   " in line)
     found = document["schemes"]["happo_per_agent"]
@@ -48,7 +54,7 @@ def test_a_comparison_fits_and_shows_its_numbers() -> None:
 
 
 def test_weighted_return_and_control_stand_under_the_verdict() -> None:
-    said = printed(comparison_table(comparison(10, 20)))
+    said = compared(comparison(10, 20))
     assert said.startswith("Two of four agents stop learning under mappo_pooled;")
     assert (
         said.index("Reward-weighted return") < said.index("Control") < said.index("mappo_pooled   ")
@@ -83,12 +89,16 @@ def test_a_long_name_is_folded_and_never_cut() -> None:
 
 
 def test_absent_parts_are_dashes() -> None:
-    said = printed(comparison_table({"schema": "counterpoint.comparison/1", "schemes": {"a": {}}}))
+    scheme = {
+        "return": {"iqm": None, "low": None, "high": None},
+        "agents": {"b": {}},
+        "curves": {"update": [], "return": {"iqm": [], "low": None, "high": None}},
+    }
+    said = compared({
+        "schema": "counterpoint.comparison/1", "world": "w", "config": {}, "seeds": [0],
+        "agents": ["b"], "references": {}, "schemes": {"a": scheme}, "differences": {},
+        "control": None,
+    })  # fmt: skip
     row = next(line for line in said.splitlines() if line.strip().startswith("a "))
     assert row.split() == ["a", "–", "–", "–", "–", "–"]
     assert "not run for this comparison" in said
-
-
-def test_the_table_takes_its_own_schema_only() -> None:
-    with pytest.raises(UnknownNameError):
-        comparison_table(diagnosis(4))

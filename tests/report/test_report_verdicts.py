@@ -6,13 +6,14 @@ from typing import Any
 
 from report_samples import comparison
 
-from counterpoint.report.pages.comparison.result import read_comparison
 from counterpoint.report.pages.verdicts import Fact, Verdict, comparison_verdict
-from counterpoint.report.toolkit.document import open_document
+from counterpoint.results import ComparisonResult, read_result
 
 
 def judged(document: dict[str, Any]) -> Verdict:
-    return comparison_verdict(read_comparison(open_document(document)))
+    result = read_result(document)
+    assert isinstance(result, ComparisonResult)
+    return comparison_verdict(result)
 
 
 def compared() -> Verdict:
@@ -84,10 +85,10 @@ def test_win_weighted_return_and_control_always_stand_together() -> None:
 def test_a_document_that_says_price_shows_the_same() -> None:
     """Saved by earlier versions: `price` was the reward-weighted return."""
     document = comparison(5, 4)
-    new = comparison_verdict(read_comparison(open_document(document)))
+    new = judged(document)
     for entry in (*document["schemes"].values(), *document["differences"].values()):
         entry["price"] = entry.pop("weighted_return")
-    assert comparison_verdict(read_comparison(open_document(document))) == new
+    assert judged(document) == new
     assert new.facts[1].value != "–"
 
 

@@ -19,6 +19,7 @@ from counterpoint.comparison import Plan, compare
 from counterpoint.comparison import exact as tables
 from counterpoint.credit import advantages, entries
 from counterpoint.errors import SettingError
+from counterpoint.results import document_of
 from counterpoint.testing import check_world
 from counterpoint.testing.batches import batch
 from counterpoint.train import Training, train
@@ -210,10 +211,10 @@ def test_slots_are_put_in_order_too() -> None:
 
 def test_a_comparison_says_the_same_of_the_same_agents(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan("regions", seeds=2, settings={"updates": UPDATES})
-    plain = compare(plan, executor="serial")
+    plain = document_of(compare(plan, executor="serial"))
     backwards = [3, 1, 2, 0]
     monkeypatch.setattr(tables, "make", lambda *given: Relisted(make(*given), backwards))
-    found = compare(plan, executor="serial")
+    found = document_of(compare(plan, executor="serial"))
     assert found["agents"] == [plain["agents"][k] for k in backwards]
     for document in (plain, found):  # lists of names are all that follows the listing
         document["agents"] = sorted(document["agents"])

@@ -12,13 +12,14 @@ import tyro
 
 from counterpoint.cli.live import Comparison, watching
 from counterpoint.cli.messages import say, say_batch
-from counterpoint.cli.output import print_json, print_result, progress
-from counterpoint.cli.results import prepare, save
+from counterpoint.cli.output import progress
+from counterpoint.cli.results import finish, prepare
 from counterpoint.comparison import Plan, compare
 from counterpoint.comparison.run import kind_of, stage_of
 from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError
-from counterpoint.report import comparison_table
+from counterpoint.report.terminal.comparison import comparison_parts
+from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.train.options import POLICY
 from counterpoint.train.plans import LANGUAGE
@@ -87,14 +88,8 @@ class Compare:
         require_executor(self.executor, self.workers)
         if self.out:
             prepare(self.out)
-        document = watched(plan, self.workers, self.out, self.executor)
-        saved = save(document, self.out) if self.out else None
-        if self.json:
-            print_json(document)
-        else:
-            print_result(comparison_table(document))
-        if saved:
-            say(f"report: {saved}")
+        result = watched(plan, self.workers, self.out, self.executor)
+        finish(result, comparison_parts, self.out, self.json)
         return 0
 
     def plan(self) -> Plan:
@@ -119,7 +114,7 @@ class Compare:
 
 def watched(
     plan: Plan, workers: int | None, out: Path | None, executor: ExecutorName
-) -> dict[str, Any]:
+) -> ComparisonResult:
     """The comparison of a plan, shown on standard error while it runs."""
     if kind_of(plan.world) == "exact":
         with progress(f"comparing on {plan.world}") as report:

@@ -13,7 +13,7 @@ from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import prepare, save
 from counterpoint.comparison import Plan, compare
 from counterpoint.readers import example_log
-from counterpoint.report import comparison_table
+from counterpoint.report.terminal.comparison import comparison_parts
 from counterpoint.report.terminal.diagnosis import diagnosis_parts
 from counterpoint.results import document_of
 from counterpoint.runs.executor import require_executor
@@ -45,14 +45,14 @@ class Demo:
         with progress("comparing on regions") as report:
             comparison = compare(plan, workers=self.workers, on_progress=report)
         diagnosis = diagnosis_of(example_log(), "mappo_pooled")
-        document = document_of(diagnosis)
-        pages = save(comparison, self.out / "regions"), save(document, self.out / "example-log")
+        compared, diagnosed = document_of(comparison), document_of(diagnosis)
+        pages = save(compared, self.out / "regions"), save(diagnosed, self.out / "example-log")
         if self.json:
-            print_json({"comparison": comparison, "diagnosis": document})
+            print_json({"comparison": compared, "diagnosis": diagnosed})
         else:
             print_result(
                 Rule("1. A team of four in two regions", align="left"),
-                comparison_table(comparison),
+                *comparison_parts(comparison),
                 Rule("2. The reward log of two language models", align="left"),
                 *diagnosis_parts(diagnosis),
             )

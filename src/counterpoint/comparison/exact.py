@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.comparison.control import control_document
+from counterpoint.comparison.control import trained_control
 from counterpoint.comparison.outcome import Outcome, from_tables
 from counterpoint.comparison.pairs import Pair
-from counterpoint.comparison.probe import probe
+from counterpoint.comparison.probe import Probe, probe
 from counterpoint.credit import Scheme
 from counterpoint.errors import SettingError
+from counterpoint.results.comparison import Control
 from counterpoint.runs.executor import available_workers, run_tasks
 from counterpoint.runs.task import Advance
 from counterpoint.train.arms import arm
@@ -88,7 +89,7 @@ class Tables:
         """What the document says of what was asked for, beside schemes and seeds."""
         return {"settings": asdict(self.world.settings)}
 
-    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], dict[str, Any] | None]:
+    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], Control | None]:
         """Every scheme trained, and the control."""
         plan, world, seeds = self.plan, self.world, range(self.plan.seeds or self.default_seeds)
         arms = [Arm(plan.world, plan.settings, name, seeds) for name in self.schemes]
@@ -100,11 +101,11 @@ class Tables:
         trained = zip(self.schemes, trainings, strict=False)
         return (
             {name: from_tables(world, done) for name, done in trained},
-            control_document(make(plan.world, apart), pair, control) if control else None,
+            trained_control(make(plan.world, apart), pair, control) if control else None,
         )
 
-    def probe(self, pair: Pair) -> dict[str, Any]:
-        """Whether decoupling can matter: verdict and conditions."""
+    def probe(self, pair: Pair) -> Probe:
+        """Returns whether decoupling can matter."""
         return probe(self.world, pair.reference)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from counterpoint.credit import Scheme
@@ -18,16 +17,24 @@ BATCHES = 40
 """How many batches of the untrained team a probe looks at, spread over the run."""
 
 
-def probe(world: World, scheme: Scheme, *, seed: int = 0) -> dict[str, Any]:
-    """The decoupling part of a diagnosis of `scheme` on batches of the untrained team.
+@dataclass(frozen=True)
+class Probe:
+    """Whether decoupling can matter, from what the untrained team does."""
 
-    Returns:
-        The `decoupling` mapping of `diagnose`: verdict, conditions, tests, error rate.
-    """
-    decisions = untrained_log(world, seed=seed)
-    diagnosis = diagnose(decisions, scheme, rng=np.random.default_rng(seed))
-    decoupling: dict[str, Any] = msgspec.to_builtins(diagnosis.decoupling)
-    return decoupling
+    verdict: str
+    """`matters`, `no-op` or `cannot tell`."""
+    conditions: tuple[str, ...]
+    """Conditions under which it matters: C1 to C6."""
+    max_difference: float | None = None
+    """Largest difference of an advantage between the reference and its decoupled twin on the very
+    same batches, relative to the largest; None where statistical tests gave the verdict."""
+
+
+def probe(world: World, scheme: Scheme, *, seed: int = 0) -> Probe:
+    """Returns what a diagnosis of `scheme` says on batches of the untrained team."""
+    rng = np.random.default_rng(seed)
+    decoupling = diagnose(untrained_log(world, seed=seed), scheme, rng=rng).decoupling
+    return Probe(decoupling.verdict, tuple(decoupling.conditions))
 
 
 def untrained_log(world: World, *, seed: int = 0) -> Decisions:

@@ -1,8 +1,8 @@
 """`compare`: any schemes x seeds on a world, paired seeds, a control, and the verdict.
 
-Read `compare` top to bottom. It returns the document that the terminal prints, `--json` writes and
-the report draws; `summary.py` says what its numbers are, `verdict.py` what follows from them. How
-the arms are trained is a matter of the world's kind: `tables.py`, `policies.py`, `language.py`.
+Read `compare` top to bottom. It returns the result that the terminal prints, `--json` writes
+and the report draws; `summary.py` says what its numbers are, `verdict.py` what follows from them.
+How the arms are trained is a matter of the world's kind: `exact.py`, `sequential.py`, `text.py`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from msgspec.structs import replace
+
 from counterpoint import __version__
 from counterpoint.comparison.exact import Tables
 from counterpoint.comparison.outcome import Outcome
 from counterpoint.comparison.pairs import Pair, pair_of
-from counterpoint.comparison.summary import differences, scheme_document
+from counterpoint.comparison.probe import Probe
+from counterpoint.comparison.summary import differences, scheme_result
 from counterpoint.comparison.verdict import verdict
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.lm.needs import require_language
+from counterpoint.results.comparison import ComparisonResult, Control, References
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import did_you_mean
 from counterpoint.train.needs import require_torch
@@ -27,8 +31,6 @@ from counterpoint.train.plans import no_model
 from counterpoint.worlds import catalogue
 from counterpoint.worlds.sequential.catalogue import step_catalogue
 from counterpoint.worlds.text.catalogue import text_catalogue, text_entry
-
-SCHEMA = "counterpoint.comparison/1"
 
 MOST_SEEDS = 10_000
 
@@ -112,11 +114,11 @@ class Stage(Protocol):
     def config(self) -> dict[str, Any]:
         """What the document says of what was asked for, beside schemes and seeds."""
 
-    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], dict[str, Any] | None]:
-        """Every scheme trained, and what the document says of the control."""
+    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], Control | None]:
+        """Every scheme trained, and the control."""
 
-    def probe(self, pair: Pair) -> dict[str, Any]:
-        """Whether decoupling can matter: verdict and conditions."""
+    def probe(self, pair: Pair) -> Probe:
+        """Whether decoupling can matter."""
 
 
 def stage_of(plan: Plan) -> Stage:
@@ -168,10 +170,10 @@ def compare(
     on_row: Heard | None = None,
     folder: Path | None = None,
     executor: ExecutorName = "processes",
-) -> dict[str, Any]:
+) -> ComparisonResult:
     """Train a team under each scheme and say which agent collapsed, why, and what to use.
 
-    The same plan gives the same document, whatever the executor and the number of workers.
+    The same plan gives the same result, whatever the executor and the number of workers.
 
     Args:
         plan: what to compare.
@@ -182,9 +184,6 @@ def compare(
             that are there go on where they were, and finished ones are not repeated.
         executor: where trainings run: `processes` here, `serial`, or `ray` (an extra).
 
-    Returns:
-        The comparison document (schema `counterpoint.comparison/1`): plain values, ready for JSON.
-
     Raises:
         SettingError: fewer than one worker.
         RunError, BusyError: a run directory belongs to another comparison, or is in use.
@@ -193,25 +192,26 @@ def compare(
     work = Work(workers, folder, on_progress, on_row, executor)
     stage = stage_of(plan)
     seeds, pair = plan.seeds or stage.default_seeds, pair_of(stage.schemes)
-    found, control = stage.train(pair, work)
-    documents = {name: scheme_document(name, out) for name, out in found.items()}
-    compared = differences(found, pair)
+    outcomes, control = stage.train(pair, work)
     facts = stage.facts()
-    document = {
-        "schema": SCHEMA,
-        "version": __version__,
-        **facts,
-        "config": {
+    result = ComparisonResult(
+        version=__version__,
+        world=facts["world"],
+        summary=facts["summary"],
+        kind=facts["kind"],
+        axis=facts["axis"],
+        references=References(**facts["references"]),
+        config={
             "world": facts["world"],
             "schemes": list(stage.schemes),
             "seeds": seeds,
             "control": plan.control,
             **stage.config(),
         },
-        "seeds": list(range(seeds)),
-        "agents": list(stage.agents),
-        "schemes": documents,
-        "differences": compared,
-        "control": control,
-    }
-    return {**document, "verdict": verdict(document, pair, stage.probe(pair))}
+        seeds=list(range(seeds)),
+        agents=list(stage.agents),
+        schemes={name: scheme_result(name, out) for name, out in outcomes.items()},
+        differences=differences(outcomes, pair),
+        control=control,
+    )
+    return replace(result, verdict=verdict(result, pair, stage.probe(pair)))

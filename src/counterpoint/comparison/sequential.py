@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoint.comparison.outcome import Outcome
 from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.trainings import train_arms
-from counterpoint.comparison.untrained import control_facts, untrained_probe
+from counterpoint.comparison.untrained import sequential_control, untrained_probe
+from counterpoint.results.comparison import Control
 from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
 from counterpoint.train.ppo.levels import Crediting
 from counterpoint.train.ppo.plan import TrainPlan
@@ -84,14 +86,14 @@ class Policies:
             "settings": {**world, **asdict(self.policy)},
         }
 
-    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], dict[str, Any] | None]:
+    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], Control | None]:
         """Every scheme trained, and the control."""
         seeds = range(self.plan.seeds or self.default_seeds)
         plans = {(n, s): self.training(n, s) for s in seeds for n in self.schemes}
         found = train_arms(plans, -(-self.budget // (self.policy.copies * self.policy.steps)), work)
-        control = control_facts(self.training(self.schemes[0], 0), pair)
+        control = sequential_control(self.training(self.schemes[0], 0), pair)
         return found, control if self.plan.control else None
 
-    def probe(self, pair: Pair) -> dict[str, Any]:
-        """Whether decoupling can matter: verdict, conditions, largest change of an advantage."""
+    def probe(self, pair: Pair) -> Probe:
+        """Returns whether decoupling can matter."""
         return untrained_probe(self.training(self.schemes[0], 0), pair)

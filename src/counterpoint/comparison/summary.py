@@ -1,16 +1,16 @@
-"""From trainings to the numbers of a comparison document: medians of nothing, IQMs of seeds.
+"""From trainings to the numbers of a comparison: medians of nothing, IQMs of seeds.
 
 Every number of a scheme is an interquartile mean over its seeds with a bootstrap interval; of one
-seed there is no interval (null). Every resampling starts from the same fixed seed, so that the
+seed there is no interval (None). Every resampling starts from the same fixed seed, so that the
 same training gives the same interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
@@ -20,6 +20,17 @@ from counterpoint.credit import baselines, entries
 from counterpoint.diagnose import CAUSES, REMEDIES
 from counterpoint.diagnose.causes import EXPLAINS
 from counterpoint.diagnose.kept import LOW, Part
+from counterpoint.results.comparison import (
+    UNKNOWN,
+    AgentCurves,
+    AgentResult,
+    Band,
+    Curves,
+    Difference,
+    PairedDifference,
+    SchemeResult,
+)
+from counterpoint.results.parts import SeedMean
 from counterpoint.stats import (
     bootstrap_band,
     bootstrap_interval,
@@ -36,14 +47,16 @@ FINISHED = 0.95
 """An agent that ends at this accuracy has learned: it needs no remedy, whatever it went through.
 Where there is no accuracy, a team that ends at this normalized return."""
 
-UNKNOWN = "nobody has measured what a random and a good team get in this world with these settings"
+NO_REFERENCE = (
+    "nobody has measured what a random and a good team get in this world with these settings"
+)
 """Why a return is not normalized."""
 
 
-def scheme_document(name: str, out: Outcome) -> dict[str, Any]:
-    """What a comparison document says of one scheme or baseline.
+def scheme_result(name: str, out: Outcome) -> SchemeResult:
+    """Returns what a comparison holds of one scheme or baseline.
 
-    What a kind of world does not have is null: `weighted_return` where the return is the reward
+    What a kind of world does not have is None: `weighted_return` where the return is the reward
     that is paid, `accuracy` where nobody knows the right action.
     """
     entry, baseline = entries().get(name), baselines().get(name)
@@ -51,137 +64,136 @@ def scheme_document(name: str, out: Outcome) -> dict[str, Any]:
     last = len(out.at) - 1
     at = np.unique(np.linspace(0, last, POINTS).astype(int)) if last >= 0 else np.zeros(0, int)
     normalized = None if out.normalized is None else interval(out.normalized)
-    agents = range(len(out.agents))
-    return {
-        "title": about.title if about else "",
-        "citation": about.citation if about else "",
-        "kind": "baseline" if baseline else "scheme",
-        "return": interval(out.final),
-        "normalized": normalized,
-        "normalized_reason": None if normalized else UNKNOWN,
-        "weighted_return": _weighted(out),
-        "credit_correlation": _over_seeds(out, "credit_correlation"),
-        "agents": {out.agents[k]: _agent(out, k, normalized) for k in agents},
-        "curves": {
-            out.axis: out.at[at].tolist(),
-            "return": band(out.curve[:, at]),
-            "agents": {out.agents[k]: _agent_curves(out, k, at) for k in agents},
-        },
-        "tally": dict(out.tally),
-    }
+    points: list[int] = out.at[at].tolist()
+    return SchemeResult(
+        title=about.title if about else "",
+        citation=about.citation if about else "",
+        kind="baseline" if baseline else "scheme",
+        returns=interval(out.final),
+        normalized=normalized,
+        normalized_reason=None if normalized else NO_REFERENCE,
+        weighted_return=None if out.weighted_returns is None else interval(out.weighted_returns),
+        credit_correlation=_over_seeds(out, "credit_correlation"),
+        agents={agent: _agent(out, k, normalized) for k, agent in enumerate(out.agents)},
+        curves=Curves(
+            update=points if out.axis == "update" else None,
+            step=points if out.axis == "step" else None,
+            returns=band(out.curve[:, at]),
+            agents={agent: _agent_curves(out, k, at) for k, agent in enumerate(out.agents)},
+        ),
+        tally=dict(out.tally),
+    )
 
 
-def differences(found: Mapping[str, Outcome], pair: Pair) -> dict[str, Any]:
-    """Each scheme's final returns, plain and reward-weighted, minus the reference's, by seed.
+def differences(outcomes: Mapping[str, Outcome], pair: Pair) -> dict[str, Difference]:
+    """Returns each scheme's final returns, plain and reward-weighted, minus the reference's.
 
-    The reference is that of the pair where it takes part, otherwise the first scheme.
+    The reference is that of the pair if it takes part, otherwise the first scheme.
     """
-    versus = pair.name if pair.name in found else next(iter(found))
-    reference = found[versus]
+    versus = pair.name if pair.name in outcomes else next(iter(outcomes))
+    reference = outcomes[versus]
     return {
-        name: {
-            "versus": versus,
-            **_difference(out.final, reference.final),
-            "weighted_return": _weighted_difference(out, reference),
-        }
-        for name, out in found.items()
+        name: Difference(
+            versus=versus,
+            **asdict(_paired(out.final, reference.final)),
+            weighted_return=_weighted_difference(out, reference),
+        )
+        for name, out in outcomes.items()
         if name != versus
     }
 
 
-def _weighted(out: Outcome) -> dict[str, Any] | None:
-    return None if out.weighted_returns is None else interval(out.weighted_returns)
-
-
-def _weighted_difference(out: Outcome, reference: Outcome) -> dict[str, Any] | None:
+def _weighted_difference(out: Outcome, reference: Outcome) -> PairedDifference | None:
     if out.weighted_returns is None or reference.weighted_returns is None:
         return None
-    return _difference(out.weighted_returns, reference.weighted_returns)
+    return _paired(out.weighted_returns, reference.weighted_returns)
 
 
-def interval(samples: Floats) -> dict[str, Any]:
-    """IQM of one number a seed, with its interval; null ends where there is one seed."""
-    if len(samples) < 2:
-        return {"iqm": interquartile_mean(samples), "low": None, "high": None, "n": len(samples)}
-    found = bootstrap_interval(samples, rng=np.random.default_rng(0))
-    return {"iqm": found.value, "low": found.low, "high": found.high, "n": found.n}
+def interval(samples: Floats) -> SeedMean:
+    """Returns the IQM of one number a seed; with one seed it has no interval."""
+    n = len(samples)
+    if n < 2:
+        return SeedMean(iqm=interquartile_mean(samples), low=None, high=None, n=n)
+    mean = bootstrap_interval(samples, rng=np.random.default_rng(0))
+    return SeedMean(iqm=mean.value, low=mean.low, high=mean.high, n=mean.n)
 
 
-def band(curves: Floats) -> dict[str, Any]:
-    """IQM of curves [S, T] at each point, with pointwise intervals; null where a seed has none."""
+def band(curves: Floats) -> Band:
+    """Returns the IQM of curves [S, T] at each point, with pointwise intervals.
+
+    A point at which a seed has no value is None.
+    """
     known: NDArray[np.bool_] = np.asarray(np.isfinite(curves).all(axis=0))
     if len(curves) < 2 or not known.any():
-        return {"iqm": _filled(curves[0], known), "low": None, "high": None}
-    found = bootstrap_band(curves[:, known], rng=np.random.default_rng(0), resamples=500)
-    named = {"iqm": found.value, "low": found.low, "high": found.high}
-    return {name: _filled(values, known) for name, values in named.items()}
+        return Band(iqm=_filled(curves[0], known), low=None, high=None)
+    means = bootstrap_band(curves[:, known], rng=np.random.default_rng(0), resamples=500)
+    iqm, low, high = (_filled(values, known) for values in (means.value, means.low, means.high))
+    return Band(iqm=iqm, low=low, high=high)
 
 
 def _filled(values: Floats, known: NDArray[np.bool_]) -> list[float | None]:
-    """`values` (all, or those of known places) at the known places, None at the others."""
+    """Returns `values` (all, or those of known places) at the known places, None at the others."""
     there = iter(values.tolist() if len(values) != len(known) else values[known].tolist())
     return [next(there) if place else None for place in known.tolist()]
 
 
-def _difference(x: Floats, y: Floats) -> dict[str, Any]:
+def _paired(x: Floats, y: Floats) -> PairedDifference:
+    """Returns x minus y [S]."""
     if len(x) < 2:
-        nothing = dict.fromkeys(("low", "high", "p", "mean", "deviation", "p_improvement"))
-        return {"iqm": float(x[0] - y[0]), **nothing}
-    found = paired_difference(x, y, rng=np.random.default_rng(0))
-    better = probability_of_improvement(x, y, paired=True)
-    return {
-        "iqm": found.value,
-        "low": found.low,
-        "high": found.high,
-        "p": paired_t_test(x - y),
-        "mean": float((x - y).mean()),
-        "deviation": float((x - y).std(ddof=1)),
-        "p_improvement": better.value,
-    }
+        return PairedDifference(iqm=float(x[0] - y[0]), low=None, high=None)
+    change = paired_difference(x, y, rng=np.random.default_rng(0))
+    return PairedDifference(
+        iqm=change.value,
+        low=change.low,
+        high=change.high,
+        p=paired_t_test(x - y),
+        mean=float((x - y).mean()),
+        deviation=float((x - y).std(ddof=1)),
+        p_improvement=probability_of_improvement(x, y, paired=True).value,
+    )
 
 
-def _agent(out: Outcome, k: int, normalized: Mapping[str, Any] | None) -> dict[str, Any]:
-    nothing = dict.fromkeys(("iqm", "low", "high"))
-    accuracy = nothing if out.accuracy is None else interval(out.accuracy[:, -1, k])
-    level = accuracy["iqm"] if out.accuracy is not None else (normalized or nothing)["iqm"]
-    finished = level is not None and level >= FINISHED
+def _agent(out: Outcome, k: int, normalized: SeedMean | None) -> AgentResult:
+    accuracy = UNKNOWN if out.accuracy is None else interval(out.accuracy[:, -1, k])
+    level = accuracy if out.accuracy is not None else normalized or UNKNOWN
+    finished = level.iqm is not None and level.iqm >= FINISHED
     high = out.kept.high[k]
     collapsed = None if not np.isfinite(high) else bool(high < LOW) and not finished
     cause = _commonest(out.causes[:, :, k].ravel()) if collapsed else None
-    return {
-        "accuracy": accuracy["iqm"],
-        "accuracy_low": accuracy["low"],
-        "accuracy_high": accuracy["high"],
-        "signal_kept": _part(out.kept, k),
-        "task_noise": _part(out.noise, k),
-        "collapsed": collapsed,
-        "cause": cause,
-        "remedy": REMEDIES[cause] if cause else None,
-        "difficulty": None if finished else _difficulty(out, k),
-        "expected": None if out.expected is None else _usual(out.expected[:, k]),
-        "return": None if out.by_agent is None else interval(out.by_agent[:, k]),
+    return AgentResult(
+        accuracy=accuracy.iqm,
+        accuracy_low=accuracy.low,
+        accuracy_high=accuracy.high,
+        signal_kept=_part(out.kept, k),
+        task_noise=_part(out.noise, k),
+        collapsed=collapsed,
+        cause=cause,
+        remedy=REMEDIES[cause] if cause else None,
+        difficulty=None if finished else _difficulty(out, k),
+        expected=None if out.expected is None else _usual(out.expected[:, k]),
+        returns=None if out.by_agent is None else interval(out.by_agent[:, k]),
         **{
             name: (_median if name == "snr" else _mean)(values[:, :, k])
             for name, values in out.measures.items()
         },
-    }
+    )
 
 
-def _agent_curves(out: Outcome, k: int, at: NDArray[np.int64]) -> dict[str, Any]:
+def _agent_curves(out: Outcome, k: int, at: NDArray[np.int64]) -> AgentCurves:
     latest = out.measured[at]
     known = [i if i >= 0 and out.collapsed.size else None for i in latest.tolist()]
-    found = out.accuracy
-    return {
-        "accuracy": None if found is None else interquartile_means(found[:, at, k].T).tolist(),
-        "signal_kept": [None if i is None else _plain(out.kept_lately[i, k]) for i in known],
-        "collapsed": [None if i is None else float(out.collapsed[:, i, k].mean()) for i in known],
-        "cause": [None if i is None else _commonest(out.causes[:, i, k]) for i in known],
-    }
+    right = out.accuracy
+    return AgentCurves(
+        accuracy=None if right is None else interquartile_means(right[:, at, k].T).tolist(),
+        signal_kept=[None if i is None else _plain(out.kept_lately[i, k]) for i in known],
+        collapsed=[None if i is None else float(out.collapsed[:, i, k].mean()) for i in known],
+        cause=[None if i is None else _commonest(out.causes[:, i, k]) for i in known],
+    )
 
 
-def _part(part: Part, k: int) -> dict[str, float | None]:
-    ends = (part.value[k], part.low[k], part.high[k])
-    return dict(zip(("iqm", "low", "high"), map(_plain, ends), strict=True))
+def _part(part: Part, k: int) -> SeedMean:
+    iqm, low, high = (_plain(values[k]) for values in (part.value, part.low, part.high))
+    return SeedMean(iqm=iqm, low=low, high=high)
 
 
 def _plain(value: float) -> float | None:
@@ -194,8 +206,8 @@ def _difficulty(out: Outcome, k: int) -> str | None:
     return "DILUTED" if influence is not None and influence < EXPLAINS.influence else None
 
 
-def _over_seeds(out: Outcome, name: str) -> dict[str, Any] | None:
-    """The interval of a measure's mean over agents and updates; None where it is not known."""
+def _over_seeds(out: Outcome, name: str) -> SeedMean | None:
+    """Returns a measure's mean over agents and updates; None where it is not known."""
     values = out.measures.get(name)
     if values is None or not np.isfinite(values).any(axis=(1, 2)).all():
         return None

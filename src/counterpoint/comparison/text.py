@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from counterpoint.arrays import Floats
+from counterpoint.comparison.control import untrained_control
 from counterpoint.comparison.outcome import Outcome
 from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.trainings import train_arms
 from counterpoint.credit import Scheme, advantages
 from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.twins import ROUNDING
 from counterpoint.records import Decisions
+from counterpoint.results.comparison import Control
 from counterpoint.train.lora.episodes import Played, any_word, play
 from counterpoint.train.lora.learner import credited_by
 from counterpoint.train.lora.plan import LanguagePlan
@@ -79,43 +82,34 @@ class Language:
             "settings": {**asdict(self.world.settings), **asdict(self.first.language)},
         }
 
-    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], dict[str, Any] | None]:
+    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], Control | None]:
         """Every scheme trained, and the control."""
         seeds = range(self.plan.seeds or self.default_seeds)
         plans = {(name, seed): self.training(name, seed) for seed in seeds for name in self.schemes}
         found = train_arms(plans, self.first.budget, work)
         return found, self.control(pair) if self.plan.control else None
 
-    def control(self, pair: Pair) -> dict[str, Any] | None:
-        """The same reward for all: decoupling must change no advantage, by arithmetic.
+    def control(self, pair: Pair) -> Control | None:
+        """Returns the control: with the same reward for all, decoupling must change no advantage.
 
-        None where agents do not all speak equally often: nothing says so then.
+        None where agents do not all speak equally often: arithmetic does not say so then.
         """
         apart = make_text(self.plan.world, {**self.first.world_settings, **PLAIN})
         played = self._untrained(apart)
         if not all(_equally_often(batch, len(self.agents)) for batch in played):
             return None
-        difference = largest_difference(played, pair.schemes)
-        return {
-            "setting": "speaker_scale=1, speaker_offset=0, speaker_noise=0",
-            "schemes": {},
-            "max_advantage_difference": difference,
-            "max_curve_difference": None,
-            "decoupling": "no-op" if difference <= ROUNDING else "matters",
-        }
+        setting = "speaker_scale=1, speaker_offset=0, speaker_noise=0"
+        return untrained_control(setting, largest_difference(played, pair.schemes))
 
-    def probe(self, pair: Pair) -> dict[str, Any]:
-        """Whether decoupling can matter: verdict, conditions, largest change of an advantage."""
+    def probe(self, pair: Pair) -> Probe:
+        """Returns whether decoupling can matter."""
         played = self._untrained(self.world)
         difference = largest_difference(played, pair.schemes)
-        same = difference <= ROUNDING
+        if difference <= ROUNDING:
+            return Probe("no-op", (), difference)
         log = self._log(played)
         diagnosis = diagnose(log, pair.reference, rng=np.random.default_rng(0))
-        return {
-            "verdict": "no-op" if same else "matters",
-            "conditions": [] if same else sorted(diagnosis.decoupling.conditions),
-            "max_difference": difference,
-        }
+        return Probe("matters", tuple(sorted(diagnosis.decoupling.conditions)), difference)
 
     def _untrained(self, world: TextWorld) -> list[Played]:
         rng, told = np.random.default_rng(0), self.first.language

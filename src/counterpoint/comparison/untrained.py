@@ -9,16 +9,18 @@ between agents that have critics or observations of their own (C4): no log of re
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats
+from counterpoint.comparison.control import untrained_control
 from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.probe import Probe
 from counterpoint.credit import Scheme
 from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.twins import ROUNDING
 from counterpoint.records import Decisions
+from counterpoint.results.comparison import Control
 from counterpoint.train.ppo.learner import Estimate, Learner
 from counterpoint.train.ppo.levels import Crediting, labels
 from counterpoint.train.ppo.plan import TrainPlan
@@ -32,26 +34,20 @@ COMMON = {"reward": "common", "stakes": ""}
 Played = tuple[Batch, Estimate]
 
 
-def untrained_probe(plan: TrainPlan, pair: Pair) -> dict[str, Any]:
-    """What the first batches say of decoupling the pair's reference.
+def untrained_probe(plan: TrainPlan, pair: Pair) -> Probe:
+    """Returns what the first batches say of decoupling the pair's reference.
 
-    Returns:
-        `verdict`: `no-op` where no advantage differs between the twins beyond rounding, else
-        `matters`; `conditions` under which they differ; `max_difference` of an advantage,
-        relative to the largest.
+    It is a no-op if no advantage differs between the twins beyond rounding.
     """
     coupled, decoupled = (untrained(plan, scheme) for scheme in pair.schemes)
     difference = largest_difference(coupled, decoupled)
-    same = difference <= ROUNDING
-    return {
-        "verdict": "no-op" if same else "matters",
-        "conditions": [] if same else conditions(plan, pair.reference, coupled),
-        "max_difference": difference,
-    }
+    if difference <= ROUNDING:
+        return Probe("no-op", (), difference)
+    return Probe("matters", tuple(conditions(plan, pair.reference, coupled)), difference)
 
 
-def control_facts(plan: TrainPlan, pair: Pair) -> dict[str, Any] | None:
-    """The control: one common reward, normalized before any value is estimated.
+def sequential_control(plan: TrainPlan, pair: Pair) -> Control | None:
+    """Returns the control: one common reward, normalized before any value is estimated.
 
     Decoupling must change no advantage there, by arithmetic, since every agent is given the same
     numbers. None where agents do not all act at every step: nothing says so then.
@@ -65,13 +61,8 @@ def control_facts(plan: TrainPlan, pair: Pair) -> dict[str, Any] | None:
     if not all(batch.active.all() for batch, _ in coupled):
         return None
     difference, staked = largest_difference(coupled, decoupled), plan.world_settings.get("stakes")
-    return {
-        "setting": f"reward=common, {'equal stakes, ' if staked else ''}level=reward",
-        "schemes": {},
-        "max_advantage_difference": difference,
-        "max_curve_difference": None,
-        "decoupling": "no-op" if difference <= ROUNDING else "matters",
-    }
+    setting = f"reward=common, {'equal stakes, ' if staked else ''}level=reward"
+    return untrained_control(setting, difference)
 
 
 def untrained(plan: TrainPlan, scheme: Scheme) -> list[Played]:

@@ -1,17 +1,16 @@
 """What follows from a comparison, in words: can decoupling matter, did it help, what to use.
 
-What to use is decided by `stats.decide`, on the numbers of the document and on nothing else, so
-that the page, the terminal and `--json` cannot differ.
+What to use is decided by `stats.decide`, on the numbers of the result and on nothing else, so that
+the page, the terminal and `--json` cannot differ.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.probe import Probe
 from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.diagnose.recommend import MEANING
 from counterpoint.report.pages.comparison.decision_words import (
@@ -20,81 +19,69 @@ from counterpoint.report.pages.comparison.decision_words import (
     numbers,
     reading,
 )
-from counterpoint.report.pages.comparison.result import Comparison, read_comparison
+from counterpoint.report.toolkit.estimate import estimate_of
+from counterpoint.results.comparison import ComparisonResult, ComparisonVerdict, SchemeResult
 
 EFFECTS = {"better": "helps", "worse": "hurts", "same": "tie", "unclear": "cannot tell"}
 """Standing of the decoupled scheme against its reference, to the effect of decoupling."""
 
 
-def verdict(
-    document: Mapping[str, Any], pair: Pair, decoupling: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The verdict of a comparison document.
+def verdict(result: ComparisonResult, pair: Pair, probe: Probe) -> ComparisonVerdict:
+    """Returns what follows from a comparison.
 
     Args:
-        document: with its `schemes`, `differences` and `seeds`; a verdict in it is not read.
+        result: the comparison; a verdict in it is not read.
         pair: the reference and its decoupled counterpart.
-        decoupling: what the probe of rewards said: verdict and conditions.
-
-    Returns:
-        `headline` (at most 15 words), `why` (the numbers and the rule), `recommended` (null where
-        nothing can be said) and `decision` (the fields of `stats.Decision`); `decoupling` (no-op,
-        matters or cannot tell), `conditions`, `decoupled` (the scheme that decouples the
-        reference) and `effect` (helps, hurts, tie where both are equal on every seed, or cannot
-        tell: the same rule on that scheme; null where they were not both compared).
+        probe: whether decoupling can matter, as the untrained team shows it.
     """
-    facts = {
-        "decoupling": decoupling["verdict"],
-        "conditions": list(decoupling["conditions"]),
-        "decoupled": pair.decoupled_name,
-    }
-    result = read_comparison({**document, "verdict": facts})
-    effect = effect_of(result, pair)
+    decision, effect = result.decision, effect_of(result, pair)
     sentences = [
         *decision_sentences(result),
         _better_baselines(result),
-        _decoupling_sentence(decoupling, pair),
+        _decoupling_sentence(probe, pair),
         _effect_sentence(result, pair, effect),
-        *_collapse_sentences(document["schemes"]),
+        *_collapse_sentences(result.schemes),
     ]
-    return {
-        **facts,
-        "effect": effect,
-        "recommended": result.decision.recommended,
-        "headline": headline(result),
-        "why": " ".join(sentence for sentence in sentences if sentence),
-        "decision": asdict(result.decision),
-    }
+    return ComparisonVerdict(
+        decoupling=probe.verdict,
+        conditions=list(probe.conditions),
+        decoupled=pair.decoupled_name,
+        effect=effect,
+        recommended=decision.recommended,
+        headline=headline(result),
+        why=" ".join(sentence for sentence in sentences if sentence),
+        decision=decision,
+    )
 
 
-def effect_of(result: Comparison, pair: Pair) -> str | None:
-    """What decoupling did to the return; None where it was not measured."""
-    known = result.decision.standings.get(pair.decoupled_name or "")
-    if known is None or result.decision.reference != pair.name:
+def effect_of(result: ComparisonResult, pair: Pair) -> str | None:
+    """Returns what decoupling did to the return; None where it was not measured."""
+    standing = result.decision.standings.get(pair.decoupled_name or "")
+    if standing is None or result.versus != pair.name:
         return None
-    return EFFECTS[known]
+    return EFFECTS[standing]
 
 
-def _decoupling_sentence(decoupling: Mapping[str, Any], pair: Pair) -> str:
-    if decoupling["verdict"] == "no-op":
+def _decoupling_sentence(probe: Probe, pair: Pair) -> str:
+    if probe.verdict == "no-op":
         return (
             f"Decoupling by agent is a no-op here: under {pair.name} it changes no advantage, "
             "or no condition under which it could matter was detected."
         )
-    if decoupling["verdict"] == "cannot tell":
+    if probe.verdict == "cannot tell":
         return "The untrained team's rewards cannot tell whether decoupling by agent can matter."
-    meanings = [f"{name}: {MEANING.get(name, name)}" for name in decoupling["conditions"]]
+    meanings = [f"{name}: {MEANING.get(name, name)}" for name in probe.conditions]
     because = "; ".join(meanings) or "advantages differ"
     sentence = f"Decoupling by agent can matter here ({because})."
-    if decoupling.get("max_difference") is not None and "error_rate" not in decoupling:
+    if probe.max_difference is not None:
         sentence += (
             f" On the untrained team's batches it changes advantages by up to "
-            f"{decoupling['max_difference']:.2g} of the largest."
+            f"{probe.max_difference:.2g} of the largest."
         )
     return sentence
 
 
-def _effect_sentence(result: Comparison, pair: Pair, effect: str | None) -> str:
+def _effect_sentence(result: ComparisonResult, pair: Pair, effect: str | None) -> str:
     if effect is None:
         return (
             "Its effect was not measured: compare a scheme with and without per-agent statistics."
@@ -102,17 +89,17 @@ def _effect_sentence(result: Comparison, pair: Pair, effect: str | None) -> str:
     name = pair.decoupled_name or ""
     if name == result.decision.arm:
         return ""  # the evidence has the same numbers
-    change = result.differences[name].returns
+    change = result.differences[name].contrast
     meaning = reading(change, result.decision)
     return f"{name} minus {pair.name} is {numbers(change)} in return: {meaning}."
 
 
-def _collapse_sentences(schemes: Mapping[str, Any]) -> list[str]:
-    """One sentence a cause: which agents, under which schemes."""
+def _collapse_sentences(schemes: Mapping[str, SchemeResult]) -> list[str]:
+    """Returns one sentence a cause: which agents, under which schemes."""
     causes: dict[str, dict[tuple[str, ...], list[str]]] = {}
     for name, scheme in schemes.items():
-        for cause in sorted({agent["cause"] or "" for agent in scheme["agents"].values()} - {""}):
-            struck = tuple(a for a, facts in scheme["agents"].items() if facts["cause"] == cause)
+        for cause in sorted({agent.cause or "" for agent in scheme.agents.values()} - {""}):
+            struck = tuple(a for a, agent in scheme.agents.items() if agent.cause == cause)
             causes.setdefault(cause, {}).setdefault(struck, []).append(name)
     return [
         f"{cause} ({CAUSE_WORDS[cause]}): "
@@ -122,14 +109,14 @@ def _collapse_sentences(schemes: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _better_baselines(result: Comparison) -> str:
-    """Baselines above the recommended scheme, which query the world."""
-    best = result.schemes.get(result.recommended)
-    if best is None or best.returns.value is None:
+def _better_baselines(result: ComparisonResult) -> str:
+    """Returns the baselines above the recommended scheme, which query the world."""
+    best = result.schemes.get(result.decision.recommended or "")
+    if best is None or best.returns.iqm is None:
         return ""
     better = [
-        f"{s.name} ({s.returns.shown(3)})"
-        for s in result.schemes.values()
-        if s.kind == "baseline" and (s.returns.value or -math.inf) > best.returns.value
+        f"{name} ({estimate_of(scheme.returns).shown(3)})"
+        for name, scheme in result.schemes.items()
+        if scheme.kind == "baseline" and (scheme.returns.iqm or -math.inf) > best.returns.iqm
     ]
     return f"Higher, with queries to the world: {', '.join(better)}." if better else ""

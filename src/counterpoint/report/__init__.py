@@ -6,12 +6,9 @@ terminal, at the files of `counterpoint.report.terminal`. A result is a value of
 experiment.
 """
 
-from counterpoint.report.page import render, render_comparison, write_report
-from counterpoint.report.terminal.credit import comparison_table
+from counterpoint.report.page import render, write_report
 
 __all__ = [
-    "comparison_table",
     "render",
-    "render_comparison",
     "write_report",
 ]

@@ -22,7 +22,6 @@ from markupsafe import Markup, escape
 
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
-from counterpoint.report.pages.comparison.result import read_comparison
 from counterpoint.report.pages.diagnosis.page import diagnosis_page
 from counterpoint.report.pages.game import game_page
 from counterpoint.report.pages.population import population_page
@@ -32,11 +31,11 @@ from counterpoint.report.pages.training.page import training_page
 from counterpoint.report.shape_checks import require_shape
 from counterpoint.report.toolkit.document import (
     AUDIT,
-    COMPARISON,
     Document,
     open_document,
 )
 from counterpoint.results import (
+    ComparisonResult,
     DiagnosisResult,
     GameResult,
     PopulationResult,
@@ -68,12 +67,10 @@ def render(result: Result | Document) -> str:
         shown = read_result(opened)
         page = PAGES[type(shown)]
         return _fill(page.template, page.fill(shown, f"counterpoint-{slug(page.subject(shown))}"))
-    if schema in DRAWN:
-        opened = require_shape(opened)
-        template, fill, name = DRAWN[schema]
-        called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
-        return _fill(template, fill(opened, f"counterpoint-{slug(called)}"))
-    return render_comparison(opened)
+    opened = require_shape(opened)
+    template, fill, name = DRAWN[schema]
+    called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
+    return _fill(template, fill(opened, f"counterpoint-{slug(called)}"))
 
 
 class Page(NamedTuple):
@@ -88,6 +85,7 @@ class Page(NamedTuple):
 
 
 PAGES: Mapping[type[Result], Page] = {
+    ComparisonResult: Page("comparison.html", comparison_page, lambda result: result.world),
     DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
     GameResult: Page("game.html", game_page, lambda game: game.name),
     TeamResult: Page("team.html", team_page, lambda team: team.name),
@@ -101,18 +99,6 @@ DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] 
     AUDIT: ("audit.html", audit_page, "source"),
 }
 """Schema to template, what fills it from the document as it stands, and what names its files."""
-
-
-def render_comparison(document: Document) -> str:
-    """The page of a comparison.
-
-    Raises:
-        UnknownNameError: the schema is another.
-        LogError: no scheme is in it.
-    """
-    result = read_comparison(open_document(document, COMPARISON))
-    page = comparison_page(result, f"counterpoint-{slug(result.world)}")
-    return _fill("comparison.html", page)
 
 
 def write_report(document: Result | Document, directory: str | os.PathLike[str]) -> Path:

@@ -5,6 +5,7 @@ of plain mappings, lists, numbers and text. A damaged document is refused with t
 field that is wrong.
 """
 
+from counterpoint.results.comparison import ComparisonResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
@@ -15,6 +16,7 @@ from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import TrainingResult
 
 __all__ = [
+    "ComparisonResult",
     "DiagnosisResult",
     "GameResult",
     "PopulationResult",

@@ -18,6 +18,18 @@ class Part(Struct, frozen=True, kw_only=True):
     """A part of a result."""
 
 
+class SeedMean(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """An interquartile mean with its 95% interval; None is not known."""
+
+    iqm: float | None
+    low: float | None
+    """Lower end of the interval; None with one seed."""
+    high: float | None
+    """Upper end of the interval; None with one seed."""
+    n: int | None = None
+    """How many seeds stand behind it."""
+
+
 class Result(Part, frozen=True, kw_only=True, tag_field="schema"):
     """A whole result, with the name and the version of its kind under `schema`."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
@@ -19,6 +20,7 @@ from counterpoint.results.training import TrainingResult
 KINDS: Mapping[str, type[Result]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
+        ComparisonResult,
         DiagnosisResult,
         GameResult,
         PopulationResult,
@@ -29,6 +31,11 @@ KINDS: Mapping[str, type[Result]] = {
     )
 }
 """Schema of a document to the kind of result that it holds."""
+
+EARLIER: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "counterpoint.comparison/1": earlier_comparison,
+}
+"""Schema to a function that gives documents of earlier versions the names of today."""
 
 
 def document_of(result: Result) -> dict[str, Any]:
@@ -57,7 +64,7 @@ def read_result(document: Mapping[str, Any]) -> Result:
             "render a results.json of this version"
         )
     try:
-        return msgspec.convert(document, kind)
+        return msgspec.convert(EARLIER.get(str(schema), dict)(document), kind)
     except msgspec.ValidationError as error:
         raise LogError(
             f"got a document of schema {schema} with a part missing or of another type: {error}; "

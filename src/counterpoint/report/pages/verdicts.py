@@ -15,9 +15,9 @@ from counterpoint.report.pages.comparison.decision_words import (
     p_value,
     reading,
 )
-from counterpoint.report.pages.comparison.result import Comparison
-from counterpoint.report.toolkit.estimate import Estimate
+from counterpoint.report.toolkit.estimate import Estimate, estimate_of
 from counterpoint.report.toolkit.numerals import ABSENT, counted, decimals_for, percent, significant
+from counterpoint.results.comparison import ComparisonResult
 from counterpoint.stats.decision import Contrast, Decision
 
 WEIGHTED = "Reward-weighted return"
@@ -42,37 +42,39 @@ class Verdict:
     facts: tuple[Fact, ...]
 
 
-def comparison_verdict(result: Comparison) -> Verdict:
+def comparison_verdict(result: ComparisonResult) -> Verdict:
     """The scheme to use, its effect and its cost, and the result of the control."""
-    why = result.why or " ".join(decision_sentences(result))
+    saved = result.verdict
+    why = saved.why if saved.decision else " ".join(decision_sentences(result))
     return Verdict(headline(result), why, (_gain(result), _weighted(result), _control(result)))
 
 
-def _gain(result: Comparison) -> Fact:
+def _gain(result: ComparisonResult) -> Fact:
     contest, decision = result.contest, result.decision
     if contest is None:
         return Fact("Return", ABSENT, "nothing to compare with")
-    change = contest.difference
-    p = change.p_improvement
+    p = contest.p_improvement
     ahead = f"Ahead in {percent(p)} of the seeds." if p is not None else ""
-    levels = (contest.ours.returns, contest.theirs.returns)
-    return _change("Return", change.returns, levels, contest.theirs.name, decision, ahead)
+    ours, theirs = (estimate_of(result.schemes[n].returns) for n in (contest.ours, contest.theirs))
+    return _change("Return", contest.returns, (ours, theirs), contest.theirs, decision, ahead)
 
 
-def _weighted(result: Comparison) -> Fact:
+def _weighted(result: ComparisonResult) -> Fact:
     contest = result.contest
     if contest is None:
         return Fact(WEIGHTED, ABSENT, "nothing to compare with")
-    if contest.ours.weighted_returns.value is None and result.kind == "text":
+    ours, theirs = (
+        estimate_of(result.schemes[name].weighted_return) for name in (contest.ours, contest.theirs)
+    )
+    if ours.value is None and result.kind == "text":
         return Fact(WEIGHTED, "none", "the return is the team’s success, not what agents are paid")
-    if contest.ours.weighted_returns.value is None and result.sampled:
+    if ours.value is None and result.sampled:
         return Fact(WEIGHTED, "none", "the return is the reward actually paid")
-    levels = (contest.ours.weighted_returns, contest.theirs.weighted_returns)
-    change = contest.difference.weighted_returns
-    return _change(WEIGHTED, change, levels, contest.theirs.name, result.decision)
+    change = contest.weighted_returns
+    return _change(WEIGHTED, change, (ours, theirs), contest.theirs, result.decision)
 
 
-def _control(result: Comparison) -> Fact:
+def _control(result: ComparisonResult) -> Fact:
     title, control = "Control", result.control
     if control is None:
         return Fact(title, ABSENT, "not run for this comparison")

@@ -1,13 +1,11 @@
-"""An estimate with its interval, and the same along a training; the words both reports share."""
+"""An estimate with its interval, as the page and the terminal write it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterpoint.report.toolkit.document import Document, mapping, number, series
 from counterpoint.report.toolkit.numerals import decimals_for, fixed, interval
-
-Values = list[float | None]
+from counterpoint.results.parts import SeedMean
 
 
 @dataclass(frozen=True)
@@ -39,33 +37,6 @@ class Estimate:
         return "one seed: no interval" if self.n == 1 else "no interval"
 
 
-@dataclass(frozen=True)
-class Band:
-    """An estimate along a training: lists as long as `at`, None where nothing is known."""
-
-    at: Values
-    """Updates or steps."""
-    iqm: Values
-    low: Values
-    high: Values
-
-
-def read_estimate(document: Document, *path: str) -> Estimate:
-    """The estimate at this path: `{"iqm", "low", "high", "n"}`, all of them optional."""
-    found = mapping(document, *path)
-    n = number(found.get("n"))
-    value, low, high = (number(found.get(k)) for k in ("iqm", "low", "high"))
-    return Estimate(value, low, high, None if n is None else int(n))
-
-
-def read_band(curves: Document, axis: str = "update") -> Band:
-    """The return over updates or steps, with an interval or as a bare list."""
-    at = series(curves, axis)
-    iqm = series(curves, "return", "iqm") or series(curves, "return")
-    low, high = series(curves, "return", "low"), series(curves, "return", "high")
-    return Band(at, *(padded(values, len(at)) for values in (iqm, low, high)))
-
-
-def padded(values: Values, count: int) -> Values:
-    """Exactly so many values, so that a short column is a gap and not a shift."""
-    return (values + [None] * count)[:count]
+def estimate_of(mean: SeedMean | None) -> Estimate:
+    """Returns a mean over seeds as a number to show; nothing is known of None."""
+    return Estimate(mean.iqm, mean.low, mean.high, mean.n) if mean else Estimate()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from counterpoint.report.pages.comparison.result import AgentResult, Comparison, SchemeResult
 from counterpoint.report.pages.comparison.tables import estimates_column
+from counterpoint.report.toolkit.estimate import estimate_of
 from counterpoint.report.toolkit.heatmap import code_of
 from counterpoint.report.toolkit.numerals import significant
 from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, estimate_cell
+from counterpoint.results.comparison import ComparisonResult, SchemeResult
 
 
-def collapse_table(result: Comparison, prefix: str) -> Table:
+def collapse_table(result: ComparisonResult, prefix: str) -> Table:
     """One row a scheme and agent: signal kept, task noise, collapsed from when, and why."""
     columns = (
         Column("Scheme", ("scheme",), numeric=False),
@@ -25,10 +26,9 @@ def collapse_table(result: Comparison, prefix: str) -> Table:
         Column("Difficulty", ("difficulty",), numeric=False, define="difficulty"),
     )
     rows = [
-        _collapse_row(scheme, name, scheme.agents[name])
-        for scheme in result.ranked
-        for name in result.agents
-        if name in scheme.agents
+        _collapse_row(scheme_name, scheme, agent)
+        for scheme_name, scheme in result.ranked.items()
+        for agent in result.agents
     ]
     caption = (
         "How much of each agent's signal the scheme keeps, how much noise the best statistics "
@@ -38,14 +38,16 @@ def collapse_table(result: Comparison, prefix: str) -> Table:
     return Table("collapse-summary", caption, columns, tuple(rows), file)
 
 
-def _collapse_row(scheme: SchemeResult, name: str, agent: AgentResult) -> Row:
-    pairs = zip(scheme.curve.at, agent.collapsed, strict=True)
+def _collapse_row(scheme_name: str, scheme: SchemeResult, name: str) -> Row:
+    agent, curves = scheme.agents[name], scheme.curves
+    shares = curves.agents[name].collapsed if name in curves.agents else []
+    pairs = zip(curves.at, shares, strict=False)
     first = next((update for update, share in pairs if share is not None and share >= 0.5), None)
     return Row((
-        Cell(scheme.name, (scheme.name,)),
+        Cell(scheme_name, (scheme_name,)),
         Cell(name, (name,)),
-        estimate_cell(agent.kept, 2),
-        estimate_cell(agent.noise, 2),
+        estimate_cell(estimate_of(agent.signal_kept), 2),
+        estimate_cell(estimate_of(agent.task_noise), 2),
         Cell(significant(first), (first,)),
         _coded(agent.cause),
         _coded(agent.difficulty),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from counterpoint.report.pages.comparison.result import Comparison, Contest, SchemeResult
 from counterpoint.report.toolkit.numerals import counted, decimals_for, fixed, interval, significant
+from counterpoint.results.comparison import ComparisonResult, Contest, SchemeResult
 from counterpoint.stats.decision import ENOUGH, LEVEL, Contrast, Decision, Standing, standing
 
 MOST_WORDS = 15
@@ -20,35 +20,35 @@ NOT_THE_SCHEMES = ("DILUTED", "LAZY")
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def headline(result: Comparison) -> str:
+def headline(result: ComparisonResult) -> str:
     """The finding in at most `MOST_WORDS` words, if names of schemes are one word each."""
     decision, contest = result.decision, result.contest
     if contest is None:
         return "Nothing was compared, so no scheme can be recommended."
     ours, theirs = contest.ours, contest.theirs
     if decision.verdict == "use":
-        return _use(contest)
+        return _use(result, ours, theirs)
     if decision.verdict == "keep":
-        low, high = levels(theirs, ours)
-        return f"{theirs.name} returns {low}, {ours.name} {high}: keep {ours.name}."
+        low, high = levels(result.schemes[theirs], result.schemes[ours])
+        return f"{theirs} returns {low}, {ours} {high}: keep {ours}."
     if decision.verdict == "same":
-        return f"Every scheme returns the same on every seed; keep {ours.name}."
+        return f"Every scheme returns the same on every seed; keep {ours}."
     return _cannot_tell(result, decision, contest)
 
 
-def _use(contest: Contest) -> str:
-    ours, theirs = contest.ours, contest.theirs
-    before, after = stopped(theirs), stopped(ours)
-    low, high = levels(theirs, ours)
+def _use(result: ComparisonResult, ours: str, theirs: str) -> str:
+    best, reference = result.schemes[ours], result.schemes[theirs]
+    before, after = stopped(reference), stopped(best)
+    low, high = levels(reference, best)
     if not before or after >= before:
-        return f"{ours.name} returns {high} against {low} for {theirs.name}: use {ours.name}."
-    struck = f"{_of_agents(before, len(theirs.agents))} under {theirs.name}"
+        return f"{ours} returns {high} against {low} for {theirs}: use {ours}."
+    struck = f"{_of_agents(before, len(reference.agents))} under {theirs}"
     if after:
-        return f"{struck}, {_number(after)} under {ours.name}: {low} to {high}."
-    return f"{struck}; {ours.name} fixes it: {low} to {high}."
+        return f"{struck}, {_number(after)} under {ours}: {low} to {high}."
+    return f"{struck}; {ours} fixes it: {low} to {high}."
 
 
-def _cannot_tell(result: Comparison, decision: Decision, contest: Contest) -> str:
+def _cannot_tell(result: ComparisonResult, decision: Decision, contest: Contest) -> str:
     needed = decision.seeds_needed
     if decision.seeds < ENOUGH:
         count = f"{_number(decision.seeds).capitalize()} {_plural('seed', decision.seeds)}"
@@ -60,21 +60,21 @@ def _cannot_tell(result: Comparison, decision: Decision, contest: Contest) -> st
         large, reference = result.schemes[decision.largest], result.schemes[decision.reference]
         value, other = levels(large, reference)
         return (
-            f"{large.name} returns {value}, {reference.name} {other}; "
+            f"{decision.largest} returns {value}, {decision.reference} {other}; "
             f"{decision.seeds:,} seeds cannot rank the others."
         )
     if needed is None or needed > MOST_SEEDS:
         seeds = f"{decision.seeds:,} seeds"
         return f"No scheme differs significantly from {decision.reference} with {seeds}."
     return (
-        f"{decision.seeds:,} seeds cannot distinguish {contest.ours.name} from "
-        f"{contest.theirs.name}; about {needed:,} would do."
+        f"{decision.seeds:,} seeds cannot distinguish {contest.ours} from {contest.theirs}; "
+        f"about {needed:,} would do."
     )
 
 
-def _is_larger(result: Comparison, decision: Decision) -> bool:
+def _is_larger(result: ComparisonResult, decision: Decision) -> bool:
     """Whether the largest significant difference is larger than the one that is undecided."""
-    largest = result.differences[decision.largest or ""].returns.value or 0.0
+    largest = result.differences[decision.largest or ""].iqm
     return abs(largest) > abs(decision.contrast.value or 0.0)
 
 
@@ -85,7 +85,7 @@ def stopped(scheme: SchemeResult) -> int:
 
 def levels(one: SchemeResult, other: SchemeResult) -> tuple[str, str]:
     """The returns of two schemes, with as many decimals as it takes to distinguish them."""
-    a, b = one.returns.value, other.returns.value
+    a, b = one.returns.iqm, other.returns.iqm
     for places in range(2, 9):
         shown = fixed(a, places), fixed(b, places)
         if shown[0] != shown[1] or a == b:
@@ -93,7 +93,7 @@ def levels(one: SchemeResult, other: SchemeResult) -> tuple[str, str]:
     return significant(a, 12), significant(b, 12)
 
 
-def decision_sentences(result: Comparison) -> tuple[str, ...]:
+def decision_sentences(result: ComparisonResult) -> tuple[str, ...]:
     """The rule, its numbers for the arm in question, the other arms, and how many seeds to take."""
     decision = result.decision
     if decision.arm is None:
@@ -200,20 +200,21 @@ def _advice(decision: Decision) -> str:
     )
 
 
-def _cost(result: Comparison) -> str:
+def _cost(result: ComparisonResult) -> str:
     """What the recommended scheme loses of the reward-weighted return, as a positive number."""
     decision = result.decision
     change = result.differences.get(decision.recommended or "")
     if change is None or decision.verdict != "use":
         return ""
-    cost = change.weighted_returns.reversed
+    weighted = change.weighted_contrast
+    cost = weighted.reversed
     if cost.value is None or cost.value <= 0:
         return ""
     places = decimals_for([cost.value, cost.low, cost.high])
     ends = interval(cost.low, cost.high, places)
     return (
         f"The cost: its reward-weighted return is lower by {fixed(cost.value, places)} "
-        f"{ends or '(no interval)'}, {reading(change.weighted_returns, decision)}."
+        f"{ends or '(no interval)'}, {reading(weighted, decision)}."
     )
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from counterpoint.report.pages.comparison.collapse_table import collapse_table
-from counterpoint.report.pages.comparison.result import Comparison, Control, SchemeResult
 from counterpoint.report.pages.comparison.tables import (
     control_table,
     curve_table,
     interval_note,
+    reference_levels,
+    seed_count,
 )
 from counterpoint.report.toolkit.charts import (
     Chart,
@@ -21,9 +22,11 @@ from counterpoint.report.toolkit.charts import (
     style_of,
     wide_chart,
 )
+from counterpoint.report.toolkit.estimate import estimate_of
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
 from counterpoint.report.toolkit.intervals import Dot, interval_panel
 from counterpoint.report.toolkit.tables import Exact, Figure
+from counterpoint.results.comparison import ComparisonResult, Control, Curves
 
 RETURN = "team return (unit of the world)"
 WEIGHTED = "Reward-weighted return"
@@ -31,16 +34,22 @@ PANELS = 9
 """More agents than this are not all drawn: those that the schemes move most are."""
 
 
-def styles(result: Comparison) -> dict[str, str]:
+def styles(result: ComparisonResult) -> dict[str, str]:
     """Scheme to its colour and dash, the same in every picture."""
     return {name: style_of(i) for i, name in enumerate(result.schemes)}
 
 
-def curves_figure(result: Comparison, prefix: str) -> Figure:
+def curves_figure(result: ComparisonResult, prefix: str) -> Figure:
     """Team return along the training, one line a scheme with its interval."""
     style = styles(result)
-    lines = tuple(_return_line(s, style[name], result) for name, s in result.schemes.items())
-    ends = "; ".join(f"{s.name} ends at {s.returns.shown(3)}" for s in result.ranked)
+    best = result.decision.recommended
+    lines = tuple(
+        _return_line(name, s.curves, style[name], strong=name == best)
+        for name, s in result.schemes.items()
+    )
+    ends = "; ".join(
+        f"{name} ends at {estimate_of(s.returns).shown(3)}" for name, s in result.ranked.items()
+    )
     chart = Chart(
         key="curves",
         title=f"Learning curves: team return over {result.axis}s",
@@ -48,14 +57,14 @@ def curves_figure(result: Comparison, prefix: str) -> Figure:
         x_title=axis_title(result),
         y_title=RETURN,
         lines=lines,
-        references=tuple((_short(name), value) for name, value in result.references.items()),
+        references=tuple((_short(name), value) for name, value in reference_levels(result).items()),
     )
     return Figure(
         key="curves",
         caption=f"{measured_when(result)} {interval_note(result)}",
         file=f"{prefix}-curves.csv",
         header=("scheme", result.axis, "iqm", "low", "high"),
-        rows=[row for s in result.schemes.values() for row in _curve_rows(s)],
+        rows=[row for name, s in result.schemes.items() for row in _curve_rows(name, s.curves)],
         wide=wide_chart(chart),
         narrow=narrow_chart(chart),
         table=curve_table(result, prefix),
@@ -66,12 +75,12 @@ def _short(reference: str) -> str:
     return reference.removesuffix(" actions").removesuffix(" words")
 
 
-def axis_title(result: Comparison) -> str:
+def axis_title(result: ComparisonResult) -> str:
     """What stands under an x axis."""
     return "steps played, all copies together" if result.kind == "steps" else "update"
 
 
-def measured_when(result: Comparison) -> str:
+def measured_when(result: ComparisonResult) -> str:
     """What a point of a learning curve is, for a caption."""
     if result.kind == "text":
         return "The team’s success, mean of the episodes of each batch, as it learned."
@@ -80,18 +89,19 @@ def measured_when(result: Comparison) -> str:
     return "Team return before each update."
 
 
-def _return_line(scheme: SchemeResult, style: str, result: Comparison) -> Line:
-    curve, strong = scheme.curve, scheme.name == result.recommended
-    return Line(scheme.name, curve.at, curve.iqm, style, curve.low, curve.high, strong)
+def _return_line(name: str, curves: Curves, style: str, *, strong: bool = False) -> Line:
+    band = curves.returns
+    return Line(name, curves.at, band.iqm, style, band.low or (), band.high or (), strong)
 
 
-def _curve_rows(scheme: SchemeResult) -> Iterator[Sequence[Exact]]:
-    curve = scheme.curve
-    for values in zip(curve.at, curve.iqm, curve.low, curve.high, strict=True):
-        yield (scheme.name, *values)
+def _curve_rows(name: str, curves: Curves) -> Iterator[Sequence[Exact]]:
+    band, unknown = curves.returns, [None] * len(curves.at)
+    ends = band.low or unknown, band.high or unknown
+    for values in zip(curves.at, band.iqm, *ends, strict=True):
+        yield (name, *values)
 
 
-def agents_figure(result: Comparison, prefix: str) -> Figure | None:
+def agents_figure(result: ComparisonResult, prefix: str) -> Figure | None:
     """Accuracy of each agent over the updates; None where the world has no accuracy."""
     style, drawn = styles(result), most_moved(result)
     charts = [_agent_chart(result, agent, f"agent-{i}", style) for i, agent in enumerate(drawn)]
@@ -100,28 +110,29 @@ def agents_figure(result: Comparison, prefix: str) -> Figure | None:
         return None
     fewer = len(drawn) < len(result.agents)
     some = f" Drawn are the {len(drawn)} of {len(result.agents)} agents that the schemes move most."
-    caption = f"Accuracy of each agent before each update, over {result.seed_count}."
+    caption = f"Accuracy of each agent before each update, over {seed_count(result)}."
     return Figure(
         key="agent-curves",
         caption=caption + some * fewer,
         file=f"{prefix}-agent-curves.csv",
         header=("scheme", "agent", "update", "accuracy"),
         rows=[
-            (s.name, agent, update, accuracy)
-            for s in result.schemes.values()
-            for agent, found in s.agents.items()
-            for update, accuracy in zip(s.curve.at, found.accuracies, strict=True)
+            (name, agent, update, accuracy)
+            for name, s in result.schemes.items()
+            for agent, one in s.curves.agents.items()
+            for update, accuracy in zip(s.curves.at, one.accuracy or (), strict=False)
         ],
         panels=tuple(panels),
-        keys=tuple((style[s.name], s.name) for s in result.ranked),
+        keys=tuple((style[name], name) for name in result.ranked),
     )
 
 
-def _agent_chart(result: Comparison, agent: str, key: str, style: dict[str, str]) -> Chart:
+def _agent_chart(result: ComparisonResult, agent: str, key: str, style: dict[str, str]) -> Chart:
     lines = tuple(
-        Line(s.name, s.curve.at, s.agents[agent].accuracies, style[s.name])
-        for s in result.schemes.values() if agent in s.agents
-    )  # fmt: skip
+        Line(name, s.curves.at, s.curves.agents[agent].accuracy or (), style[name])
+        for name, s in result.schemes.items()
+        if agent in s.curves.agents
+    )
     return Chart(
         key=key,
         title=f"Accuracy of {agent} over updates",
@@ -134,14 +145,12 @@ def _agent_chart(result: Comparison, agent: str, key: str, style: dict[str, str]
     )
 
 
-def most_moved(result: Comparison) -> list[str]:
+def most_moved(result: ComparisonResult) -> list[str]:
     """The agents to draw: those whose accuracy differs most between schemes, in their order."""
     moved = {}
     for agent in result.agents:
-        found = [
-            s.agents[agent].accuracy.value for s in result.schemes.values() if agent in s.agents
-        ]
-        known = [value for value in found if value is not None]
+        values = [s.agents[agent].accuracy for s in result.schemes.values()]
+        known = [value for value in values if value is not None]
         moved[agent] = max(known) - min(known) if known else 0.0
     chosen = set(sorted(result.agents, key=lambda agent: -moved[agent])[:PANELS])
     return [agent for agent in result.agents if agent in chosen]
@@ -151,11 +160,11 @@ def _drawable(chart: Chart) -> bool:
     return any(v is not None for line in chart.lines for v in line.y)
 
 
-def returns_figure(result: Comparison, prefix: str) -> Figure:
+def returns_figure(result: ComparisonResult, prefix: str) -> Figure:
     """Final return, reward-weighted return and control side by side, the schemes in one order."""
     panels = [_dots(result, "return", "Return", RETURN)]
     shown = "The return"
-    if any(s.weighted_returns.value is not None for s in result.schemes.values()):
+    if any(s.weighted_return is not None for s in result.schemes.values()):
         panels.append(_dots(result, "weighted_return", WEIGHTED, "higher is better"))
         shown += " and the reward-weighted return"
     control = _control_chart(result, result.control) if result.control else None
@@ -163,12 +172,13 @@ def returns_figure(result: Comparison, prefix: str) -> Figure:
         panels.append(panel_chart(control))
         shown += ", and the control"
     rows: list[Sequence[Exact]] = []
-    for s in result.ranked:
-        rows.append((s.name, "return", None, *s.returns.exact))
+    for name, s in result.ranked.items():
+        rows.append((name, "return", None, *estimate_of(s.returns).exact))
         if len(panels) > 1 or not result.sampled:
-            rows.append((s.name, "weighted_return", None, *s.weighted_returns.exact))
-    for s in result.control.schemes.values() if result.control else ():
-        rows += [(s.name, "control", *row[1:]) for row in _curve_rows(s)]
+            weighted = estimate_of(s.weighted_return)
+            rows.append((name, "weighted_return", None, *weighted.exact))
+    for name, apart in result.control.schemes.items() if result.control else ():
+        rows += [(name, "control", *row[1:]) for row in _curve_rows(name, apart.curves)]
     return Figure(
         key="returns",
         caption=f"{shown}. {interval_note(result)}",
@@ -180,24 +190,21 @@ def returns_figure(result: Comparison, prefix: str) -> Figure:
     )
 
 
-def _dots(result: Comparison, quantity: str, heading: str, axis: str) -> Markup:
-    style = styles(result)
+def _dots(result: ComparisonResult, quantity: str, heading: str, axis: str) -> Markup:
+    style, best = styles(result), result.decision.recommended
     dots = []
-    for scheme in result.ranked:
-        estimate = scheme.returns if quantity == "return" else scheme.weighted_returns
-        strong = scheme.name == result.recommended
-        dots.append(
-            Dot(scheme.name, *estimate.exact, style[scheme.name], estimate.shown(3), strong)
-        )
+    for name, s in result.ranked.items():
+        estimate = estimate_of(s.returns if quantity == "return" else s.weighted_return)
+        dots.append(Dot(name, *estimate.exact, style[name], estimate.shown(3), name == best))
     return interval_panel(f"dots-{quantity}", heading, axis, dots)
 
 
-def _control_chart(result: Comparison, control: Control) -> Chart:
+def _control_chart(result: ComparisonResult, control: Control) -> Chart:
     style = styles(result)
-    lines = []
-    for i, (name, scheme) in enumerate(control.schemes.items()):
-        c, drawn = scheme.curve, style.get(name, style_of(i))
-        lines.append(Line(name, c.at, c.iqm, drawn, c.low, c.high))
+    lines = [
+        _return_line(name, scheme.curves, style.get(name, style_of(i)))
+        for i, (name, scheme) in enumerate(control.schemes.items())
+    ]
     return Chart(
         key="control-curves",
         title=f"Control: team return with {control.setting or 'everybody present'}",
@@ -209,21 +216,21 @@ def _control_chart(result: Comparison, control: Control) -> Chart:
     )
 
 
-def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
+def collapse_figure(result: ComparisonResult, prefix: str) -> Figure | None:
     """A map of agent by update (or step) for each scheme; None where collapse was not measured."""
     panels, rows, seen, span = [], list[Sequence[Exact]](), list[str](), 1.0
-    for i, scheme in enumerate(result.ranked):
-        strips = [Strip(n, a.collapsed, a.causes) for n, a in scheme.agents.items()]
-        updates = [at for at in scheme.curve.at if at is not None]
-        if not updates or all(share is None for strip in strips for share in strip.shares):
+    for i, (name, scheme) in enumerate(result.ranked.items()):
+        curves, updates = scheme.curves.agents, scheme.curves.at
+        strips = [Strip(agent, one.collapsed, one.cause) for agent, one in curves.items()]
+        if all(share is None for strip in strips for share in strip.shares):
             continue
-        panels.append(heat_map(f"map-{i}", scheme.name, result.axis, updates, strips))
+        panels.append(heat_map(f"map-{i}", name, result.axis, updates, strips))
         span = (updates[-1] - updates[0] + 1) / len(columns_of(len(updates)))
         for strip in strips:
             seen += [c for c in strip.causes if c]
-            kept = scheme.agents[strip.agent].kept_lately
-            columns = zip(scheme.curve.at, strip.shares, kept, strip.causes, strict=True)
-            rows += [(scheme.name, strip.agent, *values) for values in columns]
+            kept = curves[strip.agent].signal_kept or [None] * len(updates)
+            columns = zip(updates, strip.shares, kept, strip.causes, strict=True)
+            rows += [(name, strip.agent, *values) for values in columns]
     if not panels:
         return None
     known = [c for c in CODES if c in seen] + sorted({c for c in seen if c not in CODES})
@@ -240,12 +247,12 @@ def collapse_figure(result: Comparison, prefix: str) -> Figure | None:
     )
 
 
-def _collapse_caption(result: Comparison, span: float) -> str:
+def _collapse_caption(result: ComparisonResult, span: float) -> str:
     joined = f" One column stands for about {span:,.0f} {result.axis}s." if span > 1 else ""
     if result.sampled:
         joined += " The first ten measurements together give the first verdict."
     return (
         f"Which agents a scheme collapses at which {result.axis}, because it keeps less than a "
         "quarter of a signal that other statistics keep: the stronger the colour, the more of "
-        f"the {result.seed_count}; colour and letters are the cause named most often.{joined}"
+        f"the {seed_count(result)}; colour and letters are the cause named most often.{joined}"
     )

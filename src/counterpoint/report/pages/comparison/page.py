@@ -11,17 +11,22 @@ from counterpoint.report.pages.comparison.figures import (
     curves_figure,
     returns_figure,
 )
-from counterpoint.report.pages.comparison.result import Comparison
-from counterpoint.report.pages.comparison.tables import agent_table, scheme_table, source_table
+from counterpoint.report.pages.comparison.tables import (
+    agent_table,
+    scheme_table,
+    seed_count,
+    source_table,
+)
 from counterpoint.report.pages.definitions import comparison_definitions
 from counterpoint.report.pages.verdicts import comparison_verdict
 from counterpoint.report.toolkit.heatmap import code_of
 from counterpoint.report.toolkit.numerals import counted, ranges
 from counterpoint.report.toolkit.settings import command, flatten, short_first
 from counterpoint.report.toolkit.tables import Cure
+from counterpoint.results.comparison import ComparisonResult
 
 
-def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
+def comparison_page(result: ComparisonResult, prefix: str) -> dict[str, Any]:
     """What the template `comparison.html` is filled with."""
     seeds = f"{len(result.seeds)} ({ranges(result.seeds)})" if result.seeds else ""
     config = {k: v for k, v in result.config.items() if k != "seconds" or v is not None}
@@ -36,7 +41,7 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
         "title": f"{result.world}: which credit scheme this team needs",
         "kind": "Comparison",
         "subject": result.world,
-        "details": [result.seed_count, *counts],
+        "details": [seed_count(result), *counts],
         "version": result.version,
         "summary": result.summary,
         "verdict": comparison_verdict(result),
@@ -56,9 +61,9 @@ def comparison_page(result: Comparison, prefix: str) -> dict[str, Any]:
     }
 
 
-def nothing_to_cure(result: Comparison) -> str:
+def nothing_to_cure(result: ComparisonResult) -> str:
     """What stands where no cause is named: that nothing collapsed, or that nothing explains it."""
-    states = [a.is_collapsed for s in result.schemes.values() for a in s.agents.values()]
+    states = [a.collapsed for s in result.schemes.values() for a in s.agents.values()]
     if any(states):
         return (
             "A scheme keeps little of the signal of some agents, but nothing that was measured "
@@ -69,14 +74,14 @@ def nothing_to_cure(result: Comparison) -> str:
     return "No agent was collapsed by any scheme, so there is nothing to remedy."
 
 
-def cures(result: Comparison) -> list[Cure]:
+def cures(result: ComparisonResult) -> list[Cure]:
     """Each cause found, whom it struck under which scheme, and what to do about it."""
     struck: dict[str, dict[str, list[str]]] = {}
     remedies: dict[str, str] = {}
-    for scheme in result.ranked:
+    for scheme_name, scheme in result.ranked.items():
         for name, agent in scheme.agents.items():
             if agent.cause:
-                struck.setdefault(agent.cause, {}).setdefault(scheme.name, []).append(name)
+                struck.setdefault(agent.cause, {}).setdefault(scheme_name, []).append(name)
                 remedies.setdefault(agent.cause, agent.remedy or REMEDIES.get(agent.cause, ""))
     return [
         Cure(

@@ -6,20 +6,17 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from counterpoint.report.pages.comparison.decision_words import reading
-from counterpoint.report.pages.comparison.result import (
-    MEASURES,
-    AgentResult,
-    Comparison,
-    SchemeResult,
-)
-from counterpoint.report.toolkit.estimate import Estimate
+from counterpoint.report.toolkit.estimate import Estimate, estimate_of
 from counterpoint.report.toolkit.heatmap import code_of
-from counterpoint.report.toolkit.numerals import ABSENT, decimals_for, fixed, significant
+from counterpoint.report.toolkit.numerals import ABSENT, counted, decimals_for, fixed, significant
 from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, estimate_cell
+from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.stats.decision import Contrast
 
 Part = TypeVar("Part")
 
+MEASURES = ("inflation", "signal_share", "dead_rate", "snr", "credit_correlation")
+"""Numbers of an agent that the file has beside those that are shown."""
 SAMPLES = 11
 """Rows of the folded table that stands for a curve."""
 
@@ -35,7 +32,7 @@ REASONS = {
 }
 
 
-def scheme_table(result: Comparison, prefix: str) -> Table:
+def scheme_table(result: ComparisonResult, prefix: str) -> Table:
     """One row a scheme: return, reward-weighted return, difference, worst agent, collapse, causes.
 
     Where networks were trained there is no accuracy, and a reward-weighted return
@@ -60,11 +57,8 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
                missing=REASONS["collapsed"]),
         Column("Cause", ("causes",), numeric=False, define="cause"),
     )  # fmt: skip
-    ranked = result.ranked
-    places = decimals_for(
-        v for s in ranked for e in (s.returns, s.weighted_returns) for v in e.exact
-    )
-    rows = [_scheme_row(result, scheme, places) for scheme in ranked]
+    places = return_decimals(result)
+    rows = [_scheme_row(result, name, scheme, places) for name, scheme in result.ranked.items()]
     rows += _reference_rows(result, places)
     weighted = "Reward-weighted is the return weighted by the reward paid. "
     when = "Fresh episodes of the trained teams" if result.sampled else "After the last update"
@@ -77,12 +71,12 @@ def scheme_table(result: Comparison, prefix: str) -> Table:
     return Table("schemes", caption, tuple(_only(columns, shown)), tuple(kept), file)
 
 
-def _shown(result: Comparison) -> tuple[bool, ...]:
+def _shown(result: ComparisonResult) -> tuple[bool, ...]:
     """Which of the columns of `scheme_table` this kind of world has."""
-    exact, found = not result.sampled, result.schemes.values()
-    weighted = exact or any(s.weighted_returns.value is not None for s in found)
-    scored = result.sampled and any(s.normalized.value is not None for s in found)
-    credited = any(s.credit.value is not None for s in found)
+    exact, schemes = not result.sampled, result.schemes.values()
+    weighted = exact or any(s.weighted_return is not None for s in schemes)
+    scored = result.sampled and any(s.normalized is not None for s in schemes)
+    credited = any(s.credit_correlation is not None for s in schemes)
     return (True, True, scored, weighted, True, exact, credited, True, True, True)
 
 
@@ -90,11 +84,32 @@ def _only(parts: Iterable[Part], shown: tuple[bool, ...]) -> list[Part]:
     return [part for part, wanted in zip(parts, shown, strict=True) if wanted]
 
 
-def interval_note(result: Comparison) -> str:
+def return_decimals(result: ComparisonResult) -> int:
+    """Returns the decimals of returns and reward-weighted returns, all in one unit."""
+    means = [m for s in result.schemes.values() for m in (s.returns, s.weighted_return)]
+    return decimals_for(value for mean in means for value in estimate_of(mean).exact)
+
+
+def reference_levels(result: ComparisonResult) -> dict[str, float]:
+    """Returns the returns to compare with by their titles, best first."""
+    known = result.references
+    random = "random words" if result.kind == "text" else "random actions"
+    levels = {
+        "best possible": known.optimal, "reference team": known.reference, random: known.random
+    }  # fmt: skip
+    return {title: value for title, value in levels.items() if value is not None}
+
+
+def seed_count(result: ComparisonResult) -> str:
+    """Returns how many seeds there are: `10 seeds`."""
+    return counted(len(result.seeds), "seed")
+
+
+def interval_note(result: ComparisonResult) -> str:
     """What value and interval are, for a caption."""
     if len(result.seeds) == 1:
         return "One seed, so there is no interval."
-    return f"Interquartile mean over {result.seed_count} with its 95% bootstrap interval."
+    return f"Interquartile mean over {seed_count(result)} with its 95% bootstrap interval."
 
 
 def estimates_column(title: str, field: str, define: str) -> Column:
@@ -102,22 +117,22 @@ def estimates_column(title: str, field: str, define: str) -> Column:
     return Column(title, fields, define=define, missing=REASONS.get(define, "not measured"))
 
 
-def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
-    best = scheme.name == result.recommended
+def _scheme_row(result: ComparisonResult, name: str, scheme: SchemeResult, places: int) -> Row:
+    best = name == result.decision.recommended
     plain = scheme.kind != "baseline" or "baseline" in scheme.title.lower()
     below = scheme.title if plain else f"{scheme.title} (baseline)"
-    exact = (scheme.name, scheme.title, scheme.kind)
-    difference = result.differences.get(scheme.name)
-    change = difference.returns if difference else Contrast()
+    exact = (name, scheme.title, scheme.kind)
+    difference = result.differences.get(name)
+    change = difference.contrast if difference else Contrast()
     shown = Estimate(change.value, change.low, change.high, scheme.returns.n)
     cells = (
-        Cell(scheme.name, exact, below, "use this" if best else ""),
-        estimate_cell(scheme.returns, places),
-        estimate_cell(scheme.normalized, 3),
-        estimate_cell(scheme.weighted_returns, places),
+        Cell(name, exact, below, "use this" if best else ""),
+        estimate_cell(estimate_of(scheme.returns), places),
+        estimate_cell(estimate_of(scheme.normalized), 3),
+        estimate_cell(estimate_of(scheme.weighted_return), places),
         estimate_cell(shown, places, signed=True, mark=_mark(change, result)),
         _worst(scheme.agents),
-        estimate_cell(scheme.credit, 3),
+        estimate_cell(estimate_of(scheme.credit_correlation), 3),
         _lowest_kept(scheme.agents),
         _collapsed(scheme.agents.values()),
         _causes(scheme.agents.values()),
@@ -125,7 +140,7 @@ def _scheme_row(result: Comparison, scheme: SchemeResult, places: int) -> Row:
     return Row(cells, "best" if best else "")
 
 
-def _mark(change: Contrast, result: Comparison) -> str:
+def _mark(change: Contrast, result: ComparisonResult) -> str:
     """`higher`, `lower`, or why the difference is undecided."""
     if change.value is None:
         return ""
@@ -133,7 +148,7 @@ def _mark(change: Contrast, result: Comparison) -> str:
 
 
 def _worst(agents: dict[str, AgentResult]) -> Cell:
-    known = {n: a.accuracy.value for n, a in agents.items() if a.accuracy.value is not None}
+    known = {n: a.accuracy for n, a in agents.items() if a.accuracy is not None}
     if not known:
         return Cell(ABSENT, (None, None))
     worst = min(known, key=lambda name: known[name])
@@ -141,15 +156,16 @@ def _worst(agents: dict[str, AgentResult]) -> Cell:
 
 
 def _lowest_kept(agents: dict[str, AgentResult]) -> Cell:
-    known = {n: a.kept for n, a in agents.items() if a.kept.value is not None}
+    kept = {name: estimate_of(agent.signal_kept) for name, agent in agents.items()}
+    known = {name: share for name, share in kept.items() if share.value is not None}
     if not known:
         return Cell(ABSENT, (None,) * 4)
-    name, kept = min(known.items(), key=lambda pair: pair[1].value or 0.0)
-    return Cell(kept.shown(2), (*kept.exact, name), kept.bounds(2), name)
+    name, least = min(known.items(), key=lambda pair: pair[1].value or 0.0)
+    return Cell(least.shown(2), (*least.exact, name), least.bounds(2), name)
 
 
 def _collapsed(agents: Iterable[AgentResult]) -> Cell:
-    every = [a.is_collapsed for a in agents]
+    every = [a.collapsed for a in agents]
     known = [state for state in every if state is not None]
     if not known:
         return Cell(ABSENT, (None,))
@@ -164,29 +180,32 @@ def _causes(agents: Iterable[AgentResult]) -> Cell:
     return Cell("" if causes else "none", (" ".join(causes),), codes=codes)
 
 
-def _reference_rows(result: Comparison, places: int) -> list[Row]:
+def _reference_rows(result: ComparisonResult, places: int) -> list[Row]:
     rows = []
-    for name, value in result.references.items():
+    for name, value in reference_levels(result).items():
         level = Cell(fixed(value, places), (value, None, None))
         rest = tuple(Cell("", ("",) * n) for n in (3, 3, 3, 2, 3, 4, 1, 1))
         rows.append(Row((Cell(name, (name, "", "reference")), level, *rest), "quiet"))
     return rows
 
 
-def agent_table(result: Comparison, prefix: str) -> Table:
+def agent_table(result: ComparisonResult, prefix: str) -> Table:
     """One row an agent, one column a scheme: accuracy (if there is one), signal kept, task noise,
     and the cause of a collapse."""
     known = () if result.sampled else ("accuracy", "accuracy_low", "accuracy_high")
     fields = (*known, *PARTS, "cause", "difficulty", *MEASURES)
     columns, ranked = [Column("Agent", ("agent",), numeric=False)], result.ranked
     missing = REASONS["kept" if result.sampled else "accuracy"]
-    for scheme in ranked:
-        named = tuple(f"{scheme.name}.{field}" for field in fields)
-        columns.append(Column(scheme.name, named, missing=missing))
+    for name in ranked:
+        named = tuple(f"{name}.{field}" for field in fields)
+        columns.append(Column(name, named, missing=missing))
     rows = [
-        Row((Cell(name, (name,)), *(_agent_cell(result, s.agents.get(name)) for s in ranked)))
+        Row((
+            Cell(name, (name,)),
+            *(_agent_cell(result, s.agents[name]) for s in ranked.values()),
+        ))
         for name in result.agents
-    ]
+    ]  # fmt: skip
     rest = "inflation, signal share, dead rate and gradient signal-to-noise"
     caption = (
         "Accuracy of each agent after the last update; below it its interval, the share of its "
@@ -202,20 +221,20 @@ def agent_table(result: Comparison, prefix: str) -> Table:
     return Table("agents", caption, tuple(columns), tuple(rows), f"{prefix}-agents.csv")
 
 
-def _agent_cell(result: Comparison, agent: AgentResult | None) -> Cell:
-    if agent is None:
-        return Cell(ABSENT, (None,) * ((8 if result.sampled else 11) + len(MEASURES)))
+def _agent_cell(result: ComparisonResult, agent: AgentResult) -> Cell:
     codes = tuple(code_of(code) for code in (agent.cause, agent.difficulty) if code)
-    named = (agent.cause, agent.difficulty)
-    rest = (*agent.kept.exact, *agent.noise.exact, *named, *agent.measures.values())
-    noise = f"noise {agent.noise.shown(2)}" if agent.noise.value is not None else ""
+    share, noisy = estimate_of(agent.signal_kept), estimate_of(agent.task_noise)
+    measures = [getattr(agent, name) for name in MEASURES]
+    rest = (*share.exact, *noisy.exact, agent.cause, agent.difficulty, *measures)
+    noise = f"noise {noisy.shown(2)}" if noisy.value is not None else ""
     if result.sampled:
-        return Cell(agent.kept.shown(2), rest, agent.kept.bounds(2), noise, codes)
-    kept = f"kept {agent.kept.shown(2)}" if agent.kept.value is not None else ""
+        return Cell(share.shown(2), rest, share.bounds(2), noise, codes)
+    kept = f"kept {share.shown(2)}" if share.value is not None else ""
+    accuracy = Estimate(agent.accuracy, agent.accuracy_low, agent.accuracy_high)
     return Cell(
-        agent.accuracy.shown(3),
-        (*agent.accuracy.exact, *rest),
-        agent.accuracy.bounds(3),
+        accuracy.shown(3),
+        (*accuracy.exact, *rest),
+        accuracy.bounds(3),
         ", ".join(part for part in (kept, noise) if part),
         codes,
     )
@@ -227,17 +246,18 @@ PARTS = tuple(
 """Columns of a file for the two numbers of an agent."""
 
 
-def curve_table(result: Comparison, prefix: str) -> Table:
+def curve_table(result: ComparisonResult, prefix: str) -> Table:
     """The return of every scheme at a few points of its curve."""
+    ranked = result.ranked
     columns = [Column(result.axis.capitalize(), (result.axis,))]
-    columns += [estimates_column(s.name, s.name, "return") for s in result.ranked]
-    longest = max((s.curve.at for s in result.schemes.values()), key=len)
+    columns += [estimates_column(name, name, "return") for name in ranked]
+    longest = max((s.curves.at for s in ranked.values()), key=len)
     last = len(longest) - 1
     picked = sorted({round(i * last / (SAMPLES - 1)) for i in range(SAMPLES)}) if last > 0 else []
     rows = [
         Row((
             Cell(significant(longest[i]), (longest[i],)),
-            *(estimate_cell(_at(s, i), 3) for s in result.ranked),
+            *(estimate_cell(_at(s, i), 3) for s in ranked.values()),
         ))
         for i in picked
     ]  # fmt: skip
@@ -247,13 +267,14 @@ def curve_table(result: Comparison, prefix: str) -> Table:
 
 
 def _at(scheme: SchemeResult, i: int) -> Estimate:
-    curve = scheme.curve
-    if i >= len(curve.at):
+    band = scheme.curves.returns
+    if i >= len(band.iqm):
         return Estimate()
-    return Estimate(curve.iqm[i], curve.low[i], curve.high[i], scheme.returns.n)
+    low, high = (ends[i] if ends else None for ends in (band.low, band.high))
+    return Estimate(band.iqm[i], low, high, scheme.returns.n)
 
 
-def control_table(result: Comparison, prefix: str) -> Table | None:
+def control_table(result: ComparisonResult, prefix: str) -> Table | None:
     """The returns of the control beside those of the comparison; None where there is none."""
     if result.control is None or not result.control.schemes:
         return None
@@ -264,15 +285,15 @@ def control_table(result: Comparison, prefix: str) -> Table | None:
     )
     rows = []
     for name, scheme in result.control.schemes.items():
-        compared = result.schemes[name].returns if name in result.schemes else Estimate()
-        cells = (estimate_cell(scheme.returns, 3), estimate_cell(compared, 3))
-        rows.append(Row((Cell(name, (name,)), *cells)))
+        compared = result.schemes[name].returns if name in result.schemes else None
+        means = (scheme.returns, compared)
+        rows.append(Row((Cell(name, (name,)), *(estimate_cell(estimate_of(m), 3) for m in means))))
     setting = f" ({result.control.setting})" if result.control.setting else ""
     caption = f"Team return in the control{setting} and in the comparison."
     return Table("control", caption, columns, tuple(rows), f"{prefix}-control.csv")
 
 
-def source_table(result: Comparison, prefix: str) -> Table:
+def source_table(result: ComparisonResult, prefix: str) -> Table:
     """What was compared: each scheme's title and source."""
     columns = (
         Column("Scheme", ("scheme",), numeric=False),
@@ -280,7 +301,7 @@ def source_table(result: Comparison, prefix: str) -> Table:
         Column("Source", ("citation",), numeric=False),
     )
     rows = []
-    for s in result.schemes.values():
+    for name, s in result.schemes.items():
         what = Cell(s.title, (s.title, s.kind), s.kind)
-        rows.append(Row((Cell(s.name, (s.name,)), what, Cell(s.citation, (s.citation,)))))
+        rows.append(Row((Cell(name, (name,)), what, Cell(s.citation, (s.citation,)))))
     return Table("sources", "What was compared.", columns, tuple(rows), f"{prefix}-sources.csv")

@@ -1,0 +1,327 @@
+"""`ComparisonResult`: what teams return under each scheme, and which scheme to use.
+
+What to use follows from the numbers alone: `ComparisonResult.decision` computes it by
+`stats.decide`, so that a verdict that was saved can never contradict them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from msgspec import field
+
+from counterpoint.results.parts import Part, Result, SeedMean, Settings, require
+from counterpoint.stats.decision import Contrast, Decision, decide
+
+UNKNOWN = SeedMean(iqm=None, low=None, high=None)
+
+
+class Band(Part, frozen=True, kw_only=True):
+    """[X] a return along a training; None where a seed has no return yet."""
+
+    iqm: list[float | None]
+    low: list[float | None] | None
+    """[X] lower ends; None with one seed."""
+    high: list[float | None] | None
+    """[X] upper ends; None with one seed."""
+
+
+class AgentCurves(Part, frozen=True, kw_only=True):
+    """[X] one agent along a training; None where too little was measured."""
+
+    accuracy: list[float | None] | None
+    """[X] probability of the right action; None if the world has no right action."""
+    signal_kept: list[float | None] | None = None
+    """[X] share of its signal that the scheme kept in the last measurements."""
+    collapsed: list[float | None]
+    """[X] share of the seeds in which the scheme collapses it."""
+    cause: list[str | None]
+    """[X] the cause that most seeds name."""
+
+
+class Curves(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """A training at X points, along updates or along steps."""
+
+    update: list[int] | None = None
+    """[X]"""
+    step: list[int] | None = None
+    """[X]"""
+    returns: Band = field(name="return")
+    agents: dict[str, AgentCurves] = field(default_factory=dict)
+
+    @property
+    def at(self) -> list[int]:
+        """[X] the updates or the steps."""
+        return self.update or self.step or []
+
+    def __post_init__(self) -> None:
+        known = (self.update is None) != (self.step is None)
+        require(known, "update", "update or step, one of them")
+        band = self.returns
+        self._require_points("return", (band.iqm, band.low, band.high))
+        for name, one in self.agents.items():
+            columns = (one.accuracy, one.signal_kept, one.collapsed, one.cause)
+            self._require_points(f"agents.{name}", columns)
+
+    def _require_points(
+        self, path: str, columns: tuple[list[float | None] | list[str | None] | None, ...]
+    ) -> None:
+        sizes = {len(column) for column in columns if column is not None}
+        require(sizes == {len(self.at)}, path, f"{len(self.at)} values, one a point")
+
+
+class AgentResult(Part, frozen=True, kw_only=True):
+    """One agent under one scheme; None is not known."""
+
+    accuracy: float | None = None
+    """Probability of the right action at the end."""
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    signal_kept: SeedMean = UNKNOWN
+    """Share of its signal that the scheme keeps."""
+    task_noise: SeedMean = UNKNOWN
+    """Share of its gradient that is noise under the best statistics."""
+    collapsed: bool | None = None
+    """Whether the scheme collapses it; None where too little was measured."""
+    cause: str | None = None
+    """One of `counterpoint.diagnose.CAUSES`, or None."""
+    remedy: str | None = None
+    difficulty: str | None = None
+    """What makes its task hard under every normalization: DILUTED, or None."""
+    expected: str | None = None
+    """The cause that the first tenth of the training was enough to expect."""
+    returns: SeedMean | None = field(name="return", default=None)
+    """Its part of the team's return; None where the return has no parts."""
+    inflation: float | None = None
+    signal_share: float | None = None
+    dead_rate: float | None = None
+    participation: float | None = None
+    influence: float | None = None
+    """Share of the reward's variance that its choices explain."""
+    snr: float | None = None
+    """Signal-to-noise ratio of its gradient."""
+    credit_correlation: float | None = None
+
+
+class SchemeResult(Part, frozen=True, kw_only=True):
+    """One scheme or baseline."""
+
+    title: str = ""
+    citation: str = ""
+    kind: Literal["scheme", "baseline"] = "scheme"
+    returns: SeedMean = field(name="return")
+    normalized: SeedMean | None = None
+    """The return on a scale on which 0 is a random team and 1 the reference team."""
+    normalized_reason: str | None = None
+    """Why the return is not normalized."""
+    weighted_return: SeedMean | None = None
+    """The return weighted by the reward paid; None where the return itself is that."""
+    credit_correlation: SeedMean | None = None
+    """How far credit goes with the agents' own rewards, under a common reward."""
+    agents: dict[str, AgentResult]
+    curves: Curves
+    tally: dict[str, int] = field(default_factory=dict)
+    """Edge cases of normalization to how often they were met, over updates and seeds."""
+
+    def __post_init__(self) -> None:
+        known = set(self.curves.agents) <= set(self.agents)
+        require(known, "curves.agents", "names of the scheme's agents")
+
+
+class PairedDifference(Part, frozen=True, kw_only=True):
+    """A return minus that of the reference over paired seeds; one seed has no more than `iqm`."""
+
+    iqm: float
+    """Difference of the two interquartile means."""
+    low: float | None
+    high: float | None
+    p: float | None = None
+    """Two-sided p of the paired t-test."""
+    mean: float | None = None
+    """Mean of the paired differences."""
+    deviation: float | None = None
+    """Sample standard deviation of the paired differences."""
+    p_improvement: float | None = None
+    """Share of the seeds in which the scheme is ahead; ties count half."""
+
+    @property
+    def contrast(self) -> Contrast:
+        """The numbers from which a decision follows."""
+        return Contrast(self.iqm, self.low, self.high, self.p, self.mean, self.deviation)
+
+
+class Difference(PairedDifference, frozen=True, kw_only=True):
+    """A scheme minus the reference of the comparison, in return and in reward-weighted return."""
+
+    versus: str
+    """Name of the reference."""
+    weighted_return: PairedDifference | None = None
+
+    @property
+    def weighted_contrast(self) -> Contrast:
+        """The same numbers of the reward-weighted return."""
+        return self.weighted_return.contrast if self.weighted_return else Contrast()
+
+
+class ControlScheme(Part, frozen=True, kw_only=True):
+    """One scheme of the control."""
+
+    returns: SeedMean = field(name="return")
+    curves: Curves
+
+
+class Control(Part, frozen=True, kw_only=True):
+    """The same world with everybody present or paid alike: decoupling must change nothing there."""
+
+    setting: str
+    schemes: dict[str, ControlScheme]
+    """Empty where nothing is trained: advantages are compared then."""
+    max_advantage_difference: float | None
+    max_curve_difference: float | None
+    decoupling: str
+    """`no-op`, `matters` or `cannot tell`."""
+
+
+class References(Part, frozen=True, kw_only=True):
+    """Returns to compare with; None is not known."""
+
+    random: float | None = None
+    """Return of a team that chooses uniformly."""
+    optimal: float | None = None
+    """The best possible return, in an exact world."""
+    reference: float | None = None
+    """Return of a good team, in any other world."""
+    scale: str | None = None
+    """Which scale the returns are on, and whose the reference is."""
+
+
+class ComparisonVerdict(Part, frozen=True, kw_only=True):
+    """What follows from a comparison, in words."""
+
+    decoupling: str = ""
+    """`matters`, `no-op` or `cannot tell`: whether per-agent statistics can change anything."""
+    conditions: list[str] = field(default_factory=list)
+    """Conditions under which they can: C1 to C7."""
+    decoupled: str | None = None
+    """The scheme that decouples the reference."""
+    effect: str | None = None
+    """What decoupling did to the return: `helps`, `hurts`, `tie` where both schemes are equal on
+    every seed, or `cannot tell`; None where they were not both compared."""
+    recommended: str | None = None
+    headline: str = ""
+    """At most 15 words."""
+    why: str = ""
+    """The numbers and the rule."""
+    decision: Decision | None = None
+    """`ComparisonResult.decision` when it was saved; None in files that followed another rule."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The two schemes that the decision is about, and the first minus the second.
+
+    The first is the recommended scheme; where none is, the one that differs most from the
+    reference.
+    """
+
+    ours: str
+    theirs: str
+    returns: Contrast
+    weighted_returns: Contrast
+    p_improvement: float | None
+
+
+class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comparison/1"):
+    """Schemes over the same seeds on one world; schemes in the order in which they were given."""
+
+    world: str
+    summary: str = ""
+    kind: Literal["exact", "steps", "text"]
+    """Of the world: exactly evaluated, sequential, or a text environment."""
+    axis: Literal["update", "step"]
+    """What curves run along."""
+    references: References
+    config: Settings
+    seeds: list[int]
+    agents: list[str]
+    schemes: dict[str, SchemeResult]
+    differences: dict[str, Difference]
+    """Scheme to its difference from the one reference."""
+    control: Control | None
+    verdict: ComparisonVerdict = field(default_factory=ComparisonVerdict)
+
+    def __post_init__(self) -> None:
+        for name, scheme in self.schemes.items():
+            known = set(scheme.agents) == set(self.agents)
+            require(known, f"schemes.{name}.agents", "one for each of $.agents")
+        for name, difference in self.differences.items():
+            path = f"differences.{name}"
+            require(name in self.schemes, path, "a name of $.schemes")
+            one = difference.versus == self.versus and self.versus in self.schemes
+            require(one, f"{path}.versus", "one reference, a name of $.schemes")
+
+    @property
+    def sampled(self) -> bool:
+        """Whether teams were evaluated by sampled episodes; returns are exact otherwise."""
+        return self.kind != "exact"
+
+    @property
+    def ranked(self) -> dict[str, SchemeResult]:
+        """The schemes, highest return first; those without a return last."""
+        values = {name: scheme.returns.iqm for name, scheme in self.schemes.items()}
+        order = sorted(values, key=lambda name: (values[name] is None, -(values[name] or 0.0)))
+        return {name: self.schemes[name] for name in order}
+
+    @property
+    def versus(self) -> str:
+        """The reference of all differences; empty where there is no difference."""
+        return next((one.versus for one in self.differences.values()), "")
+
+    @property
+    def decision(self) -> Decision:
+        """What to use: `stats.decide` on the differences and the returns.
+
+        A baseline that needs the world is recommended only where nothing else was compared.
+        """
+        levels = {n: s.returns.iqm for n, s in self.schemes.items() if s.returns.iqm is not None}
+        contrasts = {n: d.contrast for n, d in self.differences.items() if n != self.versus}
+        candidates = [name for name, s in self.schemes.items() if s.kind != "baseline"]
+        return decide(levels, contrasts, self.versus, len(self.seeds), candidates)
+
+    @property
+    def contest(self) -> Contest | None:
+        """The two schemes of the decision; None where nothing was compared."""
+        decision = self.decision
+        if decision.arm is None:
+            return None
+        difference, reference = self.differences[decision.arm], decision.reference
+        returns, weighted = difference.contrast, difference.weighted_contrast
+        ahead = difference.p_improvement
+        if decision.recommended != reference:
+            return Contest(decision.arm, reference, returns, weighted, ahead)
+        behind = None if ahead is None else 1 - ahead
+        return Contest(reference, decision.arm, returns.reversed, weighted.reversed, behind)
+
+
+def earlier_comparison(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a document of an earlier version with the names that its parts have today.
+
+    The reward-weighted return was called `price`. Curves without an `axis` run along updates, and
+    without a `kind` of the world the axis tells which kind it is.
+    """
+    axis = document.get("axis", "update")
+    kind = "steps" if axis == "step" else "exact"
+    renamed = {
+        part: {name: _weighted(entry) for name, entry in document[part].items()}
+        for part in ("schemes", "differences")
+        if isinstance(document.get(part), Mapping)
+    }
+    return {"kind": kind, "axis": axis, **document, **renamed}
+
+
+def _weighted(entry: Any) -> Any:
+    if not isinstance(entry, Mapping) or "price" not in entry:
+        return entry
+    return {"weighted_return": entry["price"], **entry}
