@@ -63,13 +63,15 @@ NAMED = {
 """Mappings whose keys are names that somebody chose."""
 
 
-FIXED = {("", "schema"), ("decoupling", "verdict")}
+FIXED = {("", "schema"), ("decoupling", "verdict"), ("findings", "verdict")}
 """Parent and key of strings that can have no other values: others are refused."""
 
 
 def hostile(document: dict[str, Any], payload: str) -> dict[str, Any]:
     """The document with the payload before every string, and before every chosen key."""
-    changed: dict[str, Any] = _hostile(document, payload, {*document.get("agents", ())}, "")
+    agents = document.get("agents")  # an audit has their number alone
+    names = {*agents} if isinstance(agents, dict) else set()
+    changed: dict[str, Any] = _hostile(document, payload, names, "")
     return changed
 
 

@@ -1,7 +1,7 @@
 """A saved result with a part missing or of another type gives a page, or one line: never a trace.
 
-Every key of a saved game, population, comparison of topologies and audit is dropped once, and gets
-a value of every other type; list items too.
+Every key of a saved game, population and comparison of topologies is dropped once, and gets a value
+of every other type; list items too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from report_samples import audited, comparison, topologies, training
+from report_samples import comparison, topologies, training
 
 from counterpoint.cli.main import main
 from counterpoint.errors import CounterpointError, LogError
@@ -28,7 +28,7 @@ from counterpoint.report import render
 from counterpoint.results import document_of
 
 OTHERS = (None, "x", 7, -1.5, True, [], {}, [None], {"a": 1})
-KINDS = ("game", "learned", "population", "topology", "audit")
+KINDS = ("game", "learned", "population", "topology")
 Where = tuple[str | int, ...]
 
 
@@ -48,7 +48,6 @@ def saved(kind: str) -> dict[str, Any]:
             Plan("matching_pennies", (1, 2), budget=60, repeats=3, workers=1)
         ),
         "topology": topologies,
-        "audit": audited,
     }[kind]
     return json.loads(json.dumps(made()))
 

@@ -32,7 +32,6 @@ from counterpoint.report.pages.training.page import training_page
 from counterpoint.report.pages.training.result import read_training
 from counterpoint.report.shape_checks import require_shape
 from counterpoint.report.toolkit.document import (
-    AUDIT,
     COMPARISON,
     POPULATION,
     TEAM,
@@ -41,7 +40,14 @@ from counterpoint.report.toolkit.document import (
     Document,
     open_document,
 )
-from counterpoint.results import DiagnosisResult, GameResult, Result, document_of, read_result
+from counterpoint.results import (
+    AuditResult,
+    DiagnosisResult,
+    GameResult,
+    Result,
+    document_of,
+    read_result,
+)
 from counterpoint.results.saved import KINDS
 from counterpoint.runs.files import write_atomically
 
@@ -85,12 +91,12 @@ class Page(NamedTuple):
 
 PAGES: Mapping[type[Result], Page] = {
     DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
+    AuditResult: Page("audit.html", audit_page, lambda audit: Path(audit.source).stem),
     GameResult: Page("game.html", game_page, lambda game: game.name),
 }
 
 
 DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
-    AUDIT: ("audit.html", audit_page, "source"),
     TOPOLOGY: ("topology.html", topology_page, "world"),
     POPULATION: ("population.html", population_page, "world"),
     TEAM: ("team.html", team_page, "name"),

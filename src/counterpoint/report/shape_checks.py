@@ -13,16 +13,15 @@ import msgspec
 from msgspec import Struct
 
 from counterpoint.errors import LogError
-from counterpoint.report.shapes import AuditShape, PopulationShape, TopologyShape
+from counterpoint.report.shapes import PopulationShape, TopologyShape
 from counterpoint.report.team_shape import TeamShape
-from counterpoint.report.toolkit.document import AUDIT, POPULATION, TEAM, TOPOLOGY, Document
+from counterpoint.report.toolkit.document import POPULATION, TEAM, TOPOLOGY, Document
 
 SOURCES = ("topology", "prompt", "order", "interaction")
 """What scores of topologies vary with."""
 SHAPES: Mapping[str, type[Struct]] = {
     POPULATION: PopulationShape,
     TOPOLOGY: TopologyShape,
-    AUDIT: AuditShape,
     TEAM: TeamShape,
 }
 

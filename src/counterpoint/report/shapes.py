@@ -1,4 +1,4 @@
-"""The parts of saved games, populations, topologies and audits, with their types.
+"""The parts of saved populations and topologies, with their types.
 
 Only what the pages read is listed here; other parts are let through. `shape_checks.require_shape`
 holds a document against them.
@@ -146,54 +146,3 @@ class TopologyShape(Struct):
     gap: Gaps
     shares: dict[str, Share] | None = None
     why_no_shares: str | None = None
-
-
-class FindingShape(Struct):
-    """One finding of an audit."""
-
-    audit: str
-    name: str
-    verdict: str
-    reason: str
-    n: int | None
-    evidence: list[dict[str, Any]]
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    null: float | None = None
-
-
-class Mark(Struct):
-    """One event of a timeline."""
-
-    t: int
-    agent: str
-    what: str
-    quote: str
-
-
-class Count(Struct):
-    """How many messages went from one to another."""
-
-    sender: str = field(name="from")
-    receiver: str = field(name="to")
-    count: int
-
-
-class TimelineShape(Struct):
-    """One episode."""
-
-    episode: str
-    agents: list[str]
-    events: list[Mark]
-    messages: list[Count]
-
-
-class AuditShape(Struct):
-    """`counterpoint.audit/1`."""
-
-    findings: list[FindingShape]
-    warning: str | None = None
-    timelines: list[TimelineShape] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    config: dict[str, Any] = field(default_factory=dict)

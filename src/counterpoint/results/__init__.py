@@ -5,12 +5,14 @@ of plain mappings, lists, numbers and text. A damaged document is refused with t
 field that is wrong.
 """
 
+from counterpoint.results.audit import AuditResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.parts import Result
 from counterpoint.results.saved import document_of, encode, read_result
 
 __all__ = [
+    "AuditResult",
     "DiagnosisResult",
     "GameResult",
     "Result",
