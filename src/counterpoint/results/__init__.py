@@ -8,6 +8,7 @@ field that is wrong.
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
+from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
 from counterpoint.results.saved import document_of, encode, read_result
 
@@ -15,6 +16,7 @@ __all__ = [
     "AuditResult",
     "DiagnosisResult",
     "GameResult",
+    "JudgeCheckResult",
     "Result",
     "document_of",
     "encode",

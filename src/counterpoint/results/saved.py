@@ -12,6 +12,7 @@ from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.results.audit import AuditResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
+from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
 
 KINDS: Mapping[str, type[Result]] = {
@@ -20,6 +21,7 @@ KINDS: Mapping[str, type[Result]] = {
         AuditResult,
         DiagnosisResult,
         GameResult,
+        JudgeCheckResult,
     )
 }
 """Schema of a document to the kind of result that it holds."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.results.saved import KINDS
 
 COMPARISON = "counterpoint.comparison/1"
 DIAGNOSIS = "counterpoint.diagnosis/1"
@@ -61,6 +62,8 @@ def open_document(document: Document, schema: str | None = None) -> Document:
         )
     found = document.get("schema")
     wanted = list(PARTS) if schema is None else [schema]
+    if isinstance(found, str) and found in KINDS and found not in PARTS:
+        raise UnknownNameError(f"got a document of schema {found!r}, which has no page")
     if found not in wanted:
         raise UnknownNameError(
             f"got a document of schema {found!r}; wanted {' or '.join(wanted)}: "
