@@ -10,6 +10,7 @@ from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
+from counterpoint.results.ranking import RankingResult
 from counterpoint.results.saved import document_of, encode, read_result
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "DiagnosisResult",
     "GameResult",
     "JudgeCheckResult",
+    "RankingResult",
     "Result",
     "document_of",
     "encode",

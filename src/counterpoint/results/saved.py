@@ -14,6 +14,7 @@ from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
+from counterpoint.results.ranking import RankingResult
 
 KINDS: Mapping[str, type[Result]] = {
     str(kind.__struct_config__.tag): kind
@@ -22,6 +23,7 @@ KINDS: Mapping[str, type[Result]] = {
         DiagnosisResult,
         GameResult,
         JudgeCheckResult,
+        RankingResult,
     )
 }
 """Schema of a document to the kind of result that it holds."""
