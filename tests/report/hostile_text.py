@@ -63,14 +63,19 @@ NAMED = {
 """Mappings whose keys are names that somebody chose."""
 
 
-FIXED = {("", "schema"), ("decoupling", "verdict"), ("verdict", "decision")}
+FIXED = {
+    ("", "schema"),
+    ("decoupling", "verdict"),
+    ("verdict", "decision"),
+    ("findings", "verdict"),
+}
 """Parent and key of parts whose strings can have no other values: others are refused."""
 FIXED_ANYWHERE = {"kind", "axis"}
 
 
 def hostile(document: dict[str, Any], payload: str) -> dict[str, Any]:
     """The document with the payload before every string, and before every chosen key."""
-    agents = document.get("agents")
+    agents = document.get("agents")  # an audit has their number alone
     names = {*agents} if isinstance(agents, dict | list) else set()
     changed: dict[str, Any] = _hostile(document, payload, names, "")
     return changed

@@ -23,7 +23,7 @@ from report_samples import (
 )
 
 from counterpoint.report import render
-from counterpoint.report.toolkit.document import visible
+from counterpoint.report.toolkit.safe_text import visible
 
 pytestmark = pytest.mark.browser
 

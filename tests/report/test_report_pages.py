@@ -24,7 +24,6 @@ from report_samples import (
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
-from counterpoint.report.toolkit.document import PARTS
 from counterpoint.results.saved import KINDS
 
 SAMPLES = {
@@ -340,8 +339,7 @@ def small(name: str) -> dict[str, Any]:
 
 
 def optional_paths(name: str) -> list[tuple[Any, ...]]:
-    part = PARTS[SMALL[name]["schema"]]
-    return [path for path in paths(small(name)) if path not in {("schema",), (part,)}]
+    return [path for path in paths(small(name)) if path != ("schema",)]
 
 
 def colours(theme: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from report_samples import language_training, training
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
-from counterpoint.report.toolkit.document import visible
+from counterpoint.report.toolkit.safe_text import visible
 
 
 def test_it_says_where_the_run_stands():

@@ -57,7 +57,7 @@ def test_the_terminal_has_the_verdict_two_tables_and_how_members_meet() -> None:
 @pytest.mark.parametrize(
     ("at", "value", "message"),
     [
-        (("arms",), {}, "without 'arms'"),
+        (("arms",), {}, r"at least one arm - at `\$.arms`"),
         (("arms", "best_of_4", "curve"), [], r"at least one point - at `\$.arms.best_of_4.curve`"),
         (("arms", "pbt_4", "against"), [[1.0], []], r"a square - at `\$.arms.pbt_4.against`"),
         (("arms", "pbt_4", "elo"), [1.0], r"one for each member of `against`"),

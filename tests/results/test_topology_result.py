@@ -63,7 +63,7 @@ def test_a_search_has_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("at", "value", "path"),
     [
-        (("scores",), {}, "'scores'"),
+        (("scores",), {}, r"at least one topology - at `\$.scores`"),
         (("scores", "tree", "order_scores"), [], r"\$.scores.tree.order_scores"),
         (("scores", "tree", "by_prompt"), {}, r"one for each of naive, facts - at"),
         (("scores", "tree", "gap"), {}, r"\$.scores.tree.gap"),

@@ -15,7 +15,7 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.lm.needs import require_language
-from counterpoint.report.toolkit.document import visible
+from counterpoint.report.toolkit.safe_text import visible
 
 if TYPE_CHECKING:
     from counterpoint.train.lora.talking import Team

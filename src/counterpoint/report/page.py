@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.report.pages.audit import audit_page
 from counterpoint.report.pages.comparison.page import comparison_page
 from counterpoint.report.pages.diagnosis.page import diagnosis_page
@@ -28,13 +29,9 @@ from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training.page import training_page
-from counterpoint.report.shape_checks import require_shape
-from counterpoint.report.toolkit.document import (
-    AUDIT,
-    Document,
-    open_document,
-)
+from counterpoint.report.toolkit.safe_text import safe
 from counterpoint.results import (
+    AuditResult,
     ComparisonResult,
     DiagnosisResult,
     GameResult,
@@ -46,31 +43,32 @@ from counterpoint.results import (
     document_of,
     read_result,
 )
-from counterpoint.results.saved import KINDS
 from counterpoint.runs.files import write_atomically
 
 
-def render(result: Result | Document) -> str:
+def render(result: Result | Mapping[str, Any]) -> str:
     """Returns the page of a result, as self-contained HTML.
 
     Args:
         result: the result, or the document that it was saved as.
 
     Raises:
-        UnknownNameError: the schema of the document is none of those that we write.
-        LogError: there is nothing in it to show, or a part that its page needs is missing or of
-            another type; the message has its path.
+        UnknownNameError: its schema is none of those that we write, or this kind has no page.
+        LogError: there is nothing in it to show, or a field is missing or of another type; the
+            message has its path.
     """
-    opened = open_document(document_of(result) if isinstance(result, Result) else result)
-    schema = opened["schema"]
-    if schema in KINDS:
-        shown = read_result(opened)
-        page = PAGES[type(shown)]
-        return _fill(page.template, page.fill(shown, f"counterpoint-{slug(page.subject(shown))}"))
-    opened = require_shape(opened)
-    template, fill, name = DRAWN[schema]
-    called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
-    return _fill(template, fill(opened, f"counterpoint-{slug(called)}"))
+    document = document_of(result) if isinstance(result, Result) else result
+    if not isinstance(document, Mapping):
+        raise LogError(
+            f"got a document of type {type(document).__name__}; wanted the mapping that "
+            "'compare --json' or 'diagnose --json' prints"
+        )
+    shown = read_result(safe(document))
+    page = PAGES.get(type(shown))
+    if page is None:
+        schema = document["schema"]
+        raise UnknownNameError(f"got a document of schema {schema!r}, which has no page")
+    return _fill(page.template, page.fill(shown, f"counterpoint-{slug(page.subject(shown))}"))
 
 
 class Page(NamedTuple):
@@ -85,23 +83,18 @@ class Page(NamedTuple):
 
 
 PAGES: Mapping[type[Result], Page] = {
-    ComparisonResult: Page("comparison.html", comparison_page, lambda result: result.world),
+    AuditResult: Page("audit.html", audit_page, lambda one: Path(one.source).stem),
+    ComparisonResult: Page("comparison.html", comparison_page, lambda one: one.world),
     DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
-    GameResult: Page("game.html", game_page, lambda game: game.name),
-    TeamResult: Page("team.html", team_page, lambda team: team.name),
-    TopologyResult: Page("topology.html", topology_page, lambda result: result.world),
-    PopulationResult: Page("population.html", population_page, lambda result: result.world),
-    TrainingResult: Page("training.html", training_page, lambda run: run.world or ""),
+    GameResult: Page("game.html", game_page, lambda one: one.name),
+    PopulationResult: Page("population.html", population_page, lambda one: one.world),
+    TeamResult: Page("team.html", team_page, lambda one: one.name),
+    TopologyResult: Page("topology.html", topology_page, lambda one: one.world),
+    TrainingResult: Page("training.html", training_page, lambda one: one.world or ""),
 }
 
 
-DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
-    AUDIT: ("audit.html", audit_page, "source"),
-}
-"""Schema to template, what fills it from the document as it stands, and what names its files."""
-
-
-def write_report(document: Result | Document, directory: str | os.PathLike[str]) -> Path:
+def write_report(result: Result | Mapping[str, Any], directory: str | os.PathLike[str]) -> Path:
     """Writes `report.html` into the directory, whole or not at all, and returns its path.
 
     Raises:
@@ -109,7 +102,7 @@ def write_report(document: Result | Document, directory: str | os.PathLike[str])
         OutputError: it cannot be written; an earlier report stays as it was.
     """
     target = Path(directory) / "report.html"
-    write_atomically(target, render(document))
+    write_atomically(target, render(result))
     return target
 
 

@@ -253,6 +253,7 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
     verdict: ComparisonVerdict = field(default_factory=ComparisonVerdict)
 
     def __post_init__(self) -> None:
+        require(bool(self.schemes), "schemes", "at least one scheme")
         for name, scheme in self.schemes.items():
             known = set(scheme.agents) == set(self.agents)
             require(known, f"schemes.{name}.agents", "one for each of $.agents")
