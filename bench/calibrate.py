@@ -38,7 +38,7 @@ from counterpoint.records import Decisions
 from counterpoint.stats import wilson_interval
 from counterpoint.train import train
 from counterpoint.train.tabular.telemetry import improvable_at
-from counterpoint.worlds import make
+from counterpoint.worlds import find_world
 
 Array = NDArray[Any]
 Rng = np.random.Generator
@@ -263,7 +263,7 @@ def kept(share: float) -> list[Table]:
     )
     total = called = 0
     for name, scheme in HEALTHY.items():
-        done = train(make(name, {}), scheme, seeds)
+        done = train(find_world(name).make({}), scheme, seeds)
         improvable = improvable_at(done.accuracy)
         each = kept_in_each(done.evidence, improvable)
         over = signal_kept(done.evidence, improvable).value
@@ -326,7 +326,7 @@ def causes(share: float) -> list[Table]:
     runs: dict[str, list[tuple[Array, Array, Array]]] = {"shared": [], "separate": []}
     for parameters in runs:
         for scale in (1, 1.5, 2, 3, 4, 6, 10, 30, 100):
-            world = make("regions", {"scale": scale, "parameters": parameters})
+            world = find_world("regions").make({"scale": scale, "parameters": parameters})
             pooled, own = (
                 train(world, name, seeds) for name in ("mappo_pooled", "happo_per_agent")
             )

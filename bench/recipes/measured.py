@@ -22,7 +22,7 @@ from counterpoint import __version__
 from counterpoint.credit import Scheme
 from counterpoint.stats import bootstrap_interval, time_to_threshold
 from counterpoint.train import Training, train
-from counterpoint.worlds import make
+from counterpoint.worlds import find_world
 
 NEVER = "never"
 
@@ -60,7 +60,7 @@ def trained(
     world: str, scheme: str | Scheme, seeds: int, settings: Mapping[str, object] | None = None
 ) -> Training:
     """Train one arm on seeds 0 to `seeds` - 1."""
-    return train(make(world, settings), scheme, range(seeds))
+    return train(find_world(world).make(settings), scheme, range(seeds))
 
 
 def iqm(row: str, column: str, samples: NDArray[np.float64], earlier: str = "") -> Cell:

@@ -15,7 +15,7 @@ from measured import Page, final_accuracy, iqm, number, recipe, trained
 from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.train import Training
 from counterpoint.train.arms import labels
-from counterpoint.worlds import make
+from counterpoint.worlds import find_world
 from counterpoint.worlds.exact.world import CHANCE, TASK, stack
 
 ARMS: dict[str, str | Scheme] = {
@@ -157,7 +157,7 @@ def _first_gradients(scale: float, batches: int) -> list[tuple[float, float]]:
     g = A (1[a] - 1/4): by symmetry E g has (4/3) m^2 with m = E[A (1[right] - 1/4)], and E |g|^2 is
     3/4 E[A^2].
     """
-    world = make("regions", {"scale": scale})
+    world = find_world("regions").make({"scale": scale})
     tasks = stack([world.tasks(np.random.default_rng([s, TASK])) for s in range(batches)])
     chance = stack([world.draw(np.random.default_rng([s, CHANCE]), 0) for s in range(batches)])
     play = world.play(tasks, chance, world.uniform(batches))

@@ -119,7 +119,7 @@ def test_the_command_on_the_page_asks_for_the_same_comparison(monkeypatch, capsy
     told = []
     monkeypatch.setattr(Compare, "run", lambda self: told.append(self.plan()) or 0)
     assert main(words[1:]) == 0
-    again = compare_command.stage_of(told[0])
+    again = compare_command.backend_of(told[0])
     assert again.config() == {key: config[key] for key in again.config()}
     assert (list(told[0].schemes), told[0].seeds) == (config["schemes"], config["seeds"])
 

@@ -11,7 +11,7 @@ from counterpoint.comparison.probe import untrained_log
 from counterpoint.credit import advantages, catalogue
 from counterpoint.report import render
 from counterpoint.results import document_of, read_result
-from counterpoint.worlds import make
+from counterpoint.worlds import find_world
 
 SMALL = {"updates": 30}
 
@@ -155,7 +155,7 @@ def test_both_commands_say_no_op_where_everybody_contributes(agents, tmp_path, c
     pooled, own = (found.schemes[name].curves.returns.iqm for name in plan.schemes)
     np.testing.assert_allclose(pooled, own, rtol=0, atol=1e-9)
 
-    log = untrained_log(make("homogeneous", settings))
+    log = untrained_log(find_world("homogeneous").make(settings))
     lines = [
         json.dumps({"step": step, "prompt": prompt, "rollout": rollout, "agent": who, "reward": r})
         for step, prompt, rollout, who, r in zip(
@@ -173,7 +173,7 @@ def test_both_commands_say_no_op_where_everybody_contributes(agents, tmp_path, c
 
 
 def test_an_untrained_log_is_what_the_world_pays():
-    log = untrained_log(make("regions", {"updates": 100}))
+    log = untrained_log(find_world("regions").make({"updates": 100}))
     assert len(np.unique(log.step)) == 40
     assert set(log.labels["agent"]) == {"stable_0", "stable_1", "volatile_0", "volatile_1"}
     volatile = np.char.startswith(log.labels["agent"].astype(str), "volatile")

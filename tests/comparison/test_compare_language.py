@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 from counterpoint.comparison import Plan, compare
 from counterpoint.comparison.pairs import pair_of
-from counterpoint.comparison.run import stage_of
+from counterpoint.comparison.run import backend_of
 from counterpoint.comparison.text import any_word
 from counterpoint.errors import RunError, SchemeError, SettingError, UnknownNameError
 from counterpoint.report import render
@@ -115,8 +115,8 @@ def test_success_not_pay_is_compared():
 
 def probed(world, schemes=SCHEMES, **settings):
     plan = Plan(world, schemes, 1, {"rollouts": 16, **settings}, budget=1)
-    stage, pair = stage_of(plan), pair_of(schemes)
-    return stage.probe(pair), stage.control(pair)
+    backend, pair = backend_of(plan), pair_of(schemes)
+    return backend.probe(pair), backend.control(pair)
 
 
 @pytest.mark.parametrize("world", ["schelling", "lewis", "relay"])
@@ -170,9 +170,9 @@ def test_the_other_worlds_can_be_compared_too(world):
 
 
 def test_without_schemes_four_are_compared_on_five_seeds():
-    stage = stage_of(Plan("lewis"))
-    assert stage.default_seeds == 5
-    assert list(stage.schemes) == [
+    backend = backend_of(Plan("lewis"))
+    assert backend.default_seeds == 5
+    assert list(backend.schemes) == [
         "mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean",
     ]  # fmt: skip
 
@@ -190,9 +190,9 @@ def test_without_schemes_four_are_compared_on_five_seeds():
 )
 def test_what_cannot_be_compared_is_refused_before_anything_runs(told, error, complaint):
     with pytest.raises(error, match=complaint):
-        small(**told)
+        compare(small(**told), workers=1)
 
 
 def test_a_language_model_is_for_worlds_of_words():
     with pytest.raises(SettingError, match="policy 'tiny' for world 'spread'"):
-        Plan("spread", model="tiny")
+        compare(Plan("spread", model="tiny"), workers=1)

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from counterpoint.comparison import Plan, compare
-from counterpoint.comparison.run import stage_of
+from counterpoint.comparison.run import backend_of
 from counterpoint.errors import (
     ModelError,
     RunError,
@@ -135,10 +135,10 @@ def test_where_agents_do_not_speak_equally_often_there_is_no_control():
 
 
 def test_defaults_are_those_of_the_model():
-    stage = stage_of(Plan("lewis"))
-    assert (stage.first.model, stage.first.budget, stage.default_seeds) == ("tiny", 150, 5)
-    assert stage.schemes[0] == "mappo_pooled"
-    assert stage.training("agent_mean", 3).seed == 3
+    backend = backend_of(Plan("lewis"))
+    assert (backend.first.model, backend.first.budget, backend.default_seeds) == ("tiny", 150, 5)
+    assert backend.schemes[0] == "mappo_pooled"
+    assert backend.training("agent_mean", 3).seed == 3
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_defaults_are_those_of_the_model():
 )
 def test_bad_plans_are_refused_before_anything_is_trained(plan, error, said):
     with pytest.raises(error, match=said):
-        Plan(**plan)
+        compare(Plan(**plan), workers=1)

@@ -22,7 +22,7 @@ from planted import (
 from counterpoint.credit import Scheme, advantages, catalogue, entries
 from counterpoint.diagnose.diagnosis import FIXABLE
 from counterpoint.records import Decisions
-from counterpoint.worlds import make
+from counterpoint.worlds import find_world
 
 SCHEMES = tuple(name for name, entry in entries().items() if not entry.needs)
 
@@ -195,7 +195,9 @@ def test_planner_and_worker_are_told_of_the_constant_reward_and_sent_in_no_circl
 
 def from_regions(participation, drawn="per_prompt", updates=30, scale=10.0):
     """The log of a team in the regions world that chooses uniformly."""
-    world = make("regions", {"participation": participation, "drawn": drawn, "scale": scale})
+    world = find_world("regions").make(
+        {"participation": participation, "drawn": drawn, "scale": scale}
+    )
     rng, rows = np.random.default_rng(0), []
     tasks = {name: np.asarray(value)[None] for name, value in world.tasks(rng).items()}
     for update in range(updates):

@@ -7,11 +7,11 @@ from peer_python import told_by
 
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.integrations.openenv import Play, text_environment
-from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds import find_world
 
 
 def relayed(seed=1, **settings):
-    play = Play(make_text("relay", settings), seed)
+    play = Play(find_world("relay").make(settings), seed)
     play.answer("planner", " and ".join(play.task))
     assert play.asked.agent == "answerer"
     play.answer("", " ".join(play.task))
@@ -35,20 +35,20 @@ def test_the_speakers_pay_is_what_the_settings_say():
 
 
 def test_those_asked_together_do_not_hear_each_other():
-    play = Play(make_text("schelling"), 0)
+    play = Play(find_world("schelling").make(), 0)
     agents, shown = [], []
     while play.asked:
         agents.append(play.asked.agent)
         shown.append(play.asked.user)
         play.answer("", play.asked.words[0])
     assert agents == sorted(agents)
-    world = make_text("schelling")
+    world = find_world("schelling").make()
     assert sorted(ask.user for ask in world.asks(play.task, ())) == sorted(shown)
     assert set(play.paid()[1]) == set(world.agents)
 
 
 def test_answers_that_are_none():
-    play = Play(make_text("schelling"), 0)
+    play = Play(find_world("schelling").make(), 0)
     with pytest.raises(SettingError, match="wanted one of 'partner'"):
         play.answer("speaker", "red")
     with pytest.raises(SettingError, match="mauve"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from counterpoint.testing import ConformanceError, check_step_world
-from counterpoint.worlds import Reordered, make_steps
+from counterpoint.worlds import Reordered, find_world
 from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
 from counterpoint.worlds.sequential.spread import Spread, SpreadSettings
 from counterpoint.worlds.sequential.world import Actions, References, StepWorld
@@ -29,12 +29,14 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("name", "settings"), VARIANTS)
 def test_every_twin_keeps_its_promises(name, settings):
-    check_step_world(lambda copies, seed: make_steps(name, settings, copies, seed))
+    check_step_world(lambda copies, seed: find_world(name).make(settings, copies, seed))
 
 
 def test_a_reordered_world_keeps_them_too():
     check_step_world(
-        lambda copies, seed: Reordered(make_steps("speaker_listener", {}, copies, seed), [1, 0])
+        lambda copies, seed: Reordered(
+            find_world("speaker_listener").make({}, copies, seed), [1, 0]
+        )
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from counterpoint.testing import ConformanceError, check_text_world
+from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.catalogue import make_text, text_catalogue
 from counterpoint.worlds.text.lewis import Lewis
 from counterpoint.worlds.text.relay import Relay
 from counterpoint.worlds.text.schelling import Schelling
@@ -28,10 +28,10 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("name", list(text_catalogue()))
+@pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.TEXT)])
 def test_every_text_world_keeps_its_promises(name):
     for settings in ({}, *VARIANTS[name]):
-        check_text_world(lambda settings=settings: make_text(name, settings), episodes=400)
+        check_text_world(lambda settings=settings: find_world(name).make(settings), episodes=400)
 
 
 class TasksOfTheWorldAtLarge(Lewis):

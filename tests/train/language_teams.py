@@ -8,7 +8,7 @@ from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainee
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.watch import Watch
-from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds import find_world
 
 SMALL = {
     "prompts": 2,
@@ -30,7 +30,7 @@ def settings(world, **changes):
 
 def make_short(name, **given):
     """A world whose episodes are short."""
-    return make_text(name, {**SHORT.get(name, {}), **given})
+    return find_world(name).make({**SHORT.get(name, {}), **given})
 
 
 def small_learner(world, scheme="happo_per_agent", seed=1, budget=10, **changes):

@@ -7,8 +7,8 @@ import pytest
 
 from counterpoint.errors import WorldError
 from counterpoint.train.lora.episodes import Answer, play
+from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.catalogue import make_text, text_catalogue
 from counterpoint.worlds.text.schelling import Schelling
 from counterpoint.worlds.text.world import Ask, Ending, Said, TextSettings, TextWorld
 
@@ -157,17 +157,17 @@ def test_noise_is_the_speakers_alone_and_has_its_size():
     np.testing.assert_array_equal(found.success, plain.success)
 
 
-@pytest.mark.parametrize("name", list(text_catalogue()))
+@pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.TEXT)])
 @pytest.mark.parametrize("setting", ["speaker_scale", "speaker_offset", "speaker_noise"])
 def test_in_every_world_the_speaker_alone_is_paid_in_another_way(name, setting):
     def any_word(asks, rng):
         return [Answer(str(rng.choice(ask.words)) if ask.words else "apple") for ask in asks]
 
     plain, paid = (
-        play(make_text(name, given), any_word, np.random.default_rng(2), 8, 8)
+        play(find_world(name).make(given), any_word, np.random.default_rng(2), 8, 8)
         for given in ({}, {setting: 4.0})
     )
-    world = make_text(name)
+    world = find_world(name).make()
     speaks = plain.columns["agent"] == sorted(world.agents).index(world.speaker)
     assert plain.said == paid.said
     np.testing.assert_array_equal(plain.rewards[~speaks], paid.rewards[~speaks])
@@ -185,7 +185,7 @@ def test_who_takes_part_depends_on_what_is_said():
             for ask in asks
         ]
 
-    found = play(make_text("solver_verifier"), respond, np.random.default_rng(0), 1, 4)
+    found = play(find_world("solver_verifier").make(), respond, np.random.default_rng(0), 1, 4)
     assert [len(said) for said in found.said] == [1, 3, 3, 1]
     assert found.columns["agent"].tolist() == [0, 0, 1, 0, 0, 1, 0, 0]
     assert found.columns["turn"].tolist() == [0, 0, 0, 1, 0, 0, 1, 0]
@@ -215,7 +215,13 @@ def test_chance_follows_the_generator():
         return [Answer(str(rng.choice(ask.words))) for ask in asks]
 
     one, two, three = (
-        play(make_text("lewis", {"speaker_noise": 1.0}), any_word, np.random.default_rng(s), 4, 4)
+        play(
+            find_world("lewis").make({"speaker_noise": 1.0}),
+            any_word,
+            np.random.default_rng(s),
+            4,
+            4,
+        )
         for s in (0, 0, 1)
     )
     assert one.said == two.said

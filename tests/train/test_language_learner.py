@@ -17,7 +17,7 @@ from counterpoint.speakers.speaker import Message, Request
 from counterpoint.train.lora.learner import met_by_chance
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.plans import plan_of
-from counterpoint.worlds.text.catalogue import text_catalogue
+from counterpoint.worlds import Kind, worlds
 from counterpoint.worlds.text.lewis import Lewis
 from counterpoint.worlds.text.world import Ending, shared
 
@@ -33,7 +33,7 @@ MOVED_BY_AN_OFFSET = {
 """Where rollouts, not decisions, are the samples, an offset of one agent is one of all rollouts."""
 
 
-@pytest.mark.parametrize("name", list(text_catalogue()))
+@pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.TEXT)])
 def test_the_same_seed_gives_the_same_bits(name):
     few = {"prompts": 1} if name == "relay" else {}
     found = [trained(small_learner(name, seed=seed, **few), 2) for seed in (4, 4, 5)]
@@ -69,7 +69,7 @@ def weights_after(world, scheme, updates, **changes):
     return weights(learner)
 
 
-@pytest.mark.parametrize("world", list(text_catalogue()))
+@pytest.mark.parametrize("world", [entry.name for entry in worlds(Kind.TEXT)])
 @pytest.mark.parametrize("scheme", PLAIN)
 def test_every_scheme_trains_in_every_world(world, scheme):
     given = {"speaker_offset": 1.0, "speaker_noise": 0.5}  # so that there is something to learn

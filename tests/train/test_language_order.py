@@ -6,8 +6,8 @@ import pytest
 from language_teams import make_short, small_learner, trained
 
 from counterpoint.train.lora import episodes
+from counterpoint.worlds import Kind, worlds
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.catalogue import text_catalogue
 from counterpoint.worlds.text.schelling import Schelling
 from counterpoint.worlds.text.world import Ask, Ending, TextSettings, TextWorld, shared
 
@@ -60,7 +60,7 @@ class Majority(TextWorld):
         return Ending(success, shared(success, said))
 
 
-@pytest.mark.parametrize("name", list(text_catalogue()))
+@pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.TEXT)])
 @pytest.mark.parametrize(("scheme", "changes"), TEAMS)
 def test_a_relisted_world_gives_the_same_training_bit_for_bit(name, scheme, changes):
     found = []

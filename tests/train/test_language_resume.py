@@ -282,4 +282,4 @@ def test_a_plan_is_plain_data():
     with pytest.raises(SettingError, match="rank"):
         plan_from({**config, "language": {**config["language"], "rank": 0}})
     with pytest.raises(SettingError, match="lr_of"):
-        plan_from({**config, "language": {"lr_of": "nobody:1"}})
+        plan_from({**config, "language": {"lr_of": "nobody:1"}}).learner()

@@ -14,7 +14,7 @@ from counterpoint.train.lora import writing
 from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.lora.writing import WritingTeam
-from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds import find_world
 from counterpoint.worlds.text.world import Ask
 
 ANSWERS = {
@@ -226,7 +226,7 @@ def learner(**changes):
     given = {"prompts": 2, "rollouts": 4, "rows": 5, "diagnose_every": 0, **changes}
     settings = LanguageSettings(**{"temperature": 1.0, **given}).filled(tiny=True, free=True)
     return LanguageLearner(
-        tiny(), make_text("relay", {**RELAY, "waste": 0.3}), "mappo_pooled", settings, 3, 10
+        tiny(), find_world("relay").make({**RELAY, "waste": 0.3}), "mappo_pooled", settings, 3, 10
     )
 
 

@@ -11,12 +11,11 @@ from counterpoint.errors import SchemeError, SettingError, UnknownNameError
 from counterpoint.train import Training, joined, train
 from counterpoint.train.tabular.learner import single_precision
 from counterpoint.train.tabular.telemetry import improvable_at
-from counterpoint.worlds import catalogue as worlds
-from counterpoint.worlds import make
+from counterpoint.worlds import Kind, find_world, worlds
 
 
 def short(scheme: str | Scheme, seeds: tuple[int, ...] = (0, 1), **settings: str) -> Training:
-    return train(make("regions", {"updates": "12", **settings}), scheme, seeds)
+    return train(find_world("regions").make({"updates": "12", **settings}), scheme, seeds)
 
 
 def test_the_arrays_have_the_shapes_that_they_promise() -> None:
@@ -85,14 +84,14 @@ def test_with_everybody_present_decoupling_is_a_no_op(agents: str, parameters: s
 @pytest.mark.parametrize("agents", [3, 5, 7, 8])
 def test_curves_agree_to_the_end_where_rounding_would_be_amplified(world: str, agents: int) -> None:
     """Shared parameters and rewards without noise: in double precision these end up 1e-3 apart."""
-    everyone = make(world, {"agents": agents, "updates": 200})
+    everyone = find_world(world).make({"agents": agents, "updates": 200})
     pooled, own = (train(everyone, name, (0, 1)) for name in ("mappo_pooled", "happo_per_agent"))
     assert (pooled.returns[:, -1] > 0.5).all()
     np.testing.assert_allclose(pooled.returns, own.returns, atol=1e-9)
 
 
 def test_pooling_drowns_the_quiet_pair_and_an_own_scale_does_not() -> None:
-    world, seeds = make("regions"), range(6)
+    world, seeds = find_world("regions").make(), range(6)
     pooled, own = (train(world, name, seeds) for name in ("mappo_pooled", "happo_per_agent"))
     quiet = slice(0, 2)
     assert pooled.accuracy[:, -1, quiet].mean() < 0.7
@@ -141,10 +140,10 @@ def test_gradients_of_separate_tables_are_orthogonal() -> None:
     np.testing.assert_allclose(found.gradients["effective_rank"], np.exp(entropy))
 
 
-@pytest.mark.parametrize("name", list(worlds()))
+@pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.EXACT)])
 @pytest.mark.parametrize("parameters", ["shared", "separate"])
 def test_every_world_trains_under_every_scheme(name: str, parameters: str) -> None:
-    world = make(name, {"updates": "2", "parameters": parameters})
+    world = find_world(name).make({"updates": "2", "parameters": parameters})
     plain = [name for name, entry in entries().items() if not entry.needs]
     for scheme in [*plain, *world.baselines]:
         found = train(world, scheme, (0,))
@@ -155,7 +154,7 @@ def test_every_world_trains_under_every_scheme(name: str, parameters: str) -> No
 
 def test_decoupling_hurts_a_reserve_that_idled() -> None:
     """The losing case: a deviation of its own blows the idle noise up to superstition."""
-    world, seeds = make("idle_then_needed"), range(6)
+    world, seeds = find_world("idle_then_needed").make(), range(6)
     reserve = {
         scheme: train(world, scheme, seeds).accuracy[:, -1, 2].mean()
         for scheme in ("mappo_pooled", "happo_per_agent")
@@ -165,7 +164,7 @@ def test_decoupling_hurts_a_reserve_that_idled() -> None:
 
 
 def test_statistics_by_agent_and_group_hurt_workers_who_are_called() -> None:
-    world, seeds = make("planner_worker"), range(4)
+    world, seeds = find_world("planner_worker").make(), range(4)
     wide, narrow = (train(world, name, seeds) for name in ("happo_per_agent", "agent_wise"))
     assert wide.returns[:, -1].mean() > 0.97
     assert narrow.returns[:, -1].mean() < 0.9
@@ -173,14 +172,20 @@ def test_statistics_by_agent_and_group_hurt_workers_who_are_called() -> None:
 
 
 def test_components_save_the_small_stakes() -> None:
-    world, seeds = make("unequal_stakes", {"parameters": "separate", "updates": "100"}), range(4)
+    world, seeds = (
+        find_world("unequal_stakes").make({"parameters": "separate", "updates": "100"}),
+        range(4),
+    )
     summed, each = (train(world, name, seeds) for name in ("mappo_pooled", "gdpo"))
     assert summed.accuracy[:, -1, 0].mean() < 0.85
     assert each.accuracy[:, -1, 0].mean() > 0.95
 
 
 def test_counterfactuals_are_not_diluted() -> None:
-    world, seeds = make("homogeneous", {"parameters": "separate", "updates": "12"}), range(4)
+    world, seeds = (
+        find_world("homogeneous").make({"parameters": "separate", "updates": "12"}),
+        range(4),
+    )
     pooled, coma = (train(world, name, seeds) for name in ("mappo_pooled", "counterfactual"))
     assert pooled.returns[:, -1].mean() < 0.85
     assert coma.returns[:, -1].mean() > 0.93
@@ -193,7 +198,7 @@ def test_a_scheme_object_is_named_if_the_catalogue_knows_it() -> None:
 
 def test_progress_is_reported_after_each_update() -> None:
     seen: list[int] = []
-    train(make("regions", {"updates": "3"}), "grpo", (0,), on_update=seen.append)
+    train(find_world("regions").make({"updates": "3"}), "grpo", (0,), on_update=seen.append)
     assert seen == [1, 2, 3]
 
 

@@ -10,28 +10,33 @@ from counterpoint.train import needs
 from counterpoint.train.options import (
     POLICY,
     budget_or_default,
-    make_told,
+    make_with_hints,
     measured_often,
     split_settings,
 )
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.worlds.sequential.catalogue import step_catalogue
+from counterpoint.worlds import Kind, find_world, worlds
+from counterpoint.worlds.foreign.entry import ForeignEntry
+
+SPREAD = find_world("spread", Kind.SEQUENTIAL)
 
 
-@pytest.mark.parametrize("name", list(step_catalogue()))
-def test_no_setting_of_a_world_is_called_like_one_of_the_policies(name):
-    own = {spec.name for spec in fields(step_catalogue()[name].settings)}
+@pytest.mark.parametrize("entry", worlds(Kind.SEQUENTIAL), ids=lambda entry: entry.name)
+def test_no_setting_of_a_world_is_called_like_one_of_the_policies(entry):
+    own = {spec.name for spec in fields(entry.settings_type)}
     assert own & set(POLICY) == set()
 
 
 def test_settings_are_split_and_converted():
-    own, policy = split_settings("spread", {"agents": "4", "hidden": "8", "lr": 0.1})
+    own, policy = split_settings(SPREAD, {"agents": "4", "hidden": "8", "lr": 0.1})
     assert own == {"agents": "4"}
     assert policy == PolicySettings(hidden=8, lr=0.1)
 
 
 def test_other_names_of_foreign_worlds_are_their_constructors():
-    own, policy = split_settings("package.module:Class", {"anything": "1", "hidden": "8"})
+    own, policy = split_settings(
+        ForeignEntry("package.module:Class"), {"anything": "1", "hidden": "8"}
+    )
     assert own == {"anything": "1"}
     assert policy.hidden == 8
 
@@ -47,13 +52,13 @@ def test_other_names_of_foreign_worlds_are_their_constructors():
 )
 def test_what_cannot_be_is_said(given, error, said):
     with pytest.raises(error, match=said):
-        split_settings("spread", given)
+        split_settings(SPREAD, given)
 
 
 def test_what_a_foreign_world_refuses_may_be_meant_for_the_policies():
     pytest.importorskip("mpe2")
     with pytest.raises(SettingError, match="did you mean hidden"):
-        make_told("mpe2:simple_spread_v3", {"hiden": 3})
+        make_with_hints(ForeignEntry("mpe2:simple_spread_v3"), {"hiden": 3})
 
 
 def test_a_pass_has_no_more_parts_than_sequences():

@@ -16,7 +16,6 @@ import pytest
 
 from counterpoint.arrays import NamedArrays
 from counterpoint.comparison import Plan, compare
-from counterpoint.comparison import exact as tables
 from counterpoint.credit import advantages, entries
 from counterpoint.errors import SettingError
 from counterpoint.results import document_of
@@ -26,12 +25,14 @@ from counterpoint.train import Training, train
 from counterpoint.train.arms import arm, labels
 from counterpoint.train.tabular import learner as linear
 from counterpoint.train.tabular.policies import SharedLinear
-from counterpoint.worlds import Relisted, Settings, World, catalogue, make
+from counterpoint.worlds import Kind, Relisted, Settings, World, find_world, worlds
 from counterpoint.worlds.exact.additive import Additive
+from counterpoint.worlds.exact.entry import ExactEntry
 from counterpoint.worlds.exact.relisted import in_natural_order, natural_order
 
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo", "agent_wise")
-CASES = [(name, parameters) for name in catalogue() for parameters in ("shared", "separate")]
+EXACT = [entry.name for entry in worlds(Kind.EXACT)]
+CASES = [(name, parameters) for name in EXACT for parameters in ("shared", "separate")]
 UPDATES = 12  # enough to collapse, and to name causes
 
 
@@ -74,7 +75,7 @@ def close(actual: Any, desired: Any, err_msg: str) -> None:
 
 @pytest.mark.parametrize(("name", "parameters"), CASES)
 def test_a_relisted_world_gives_the_same_results_bit_for_bit(name: str, parameters: str) -> None:
-    world = make(name, {"parameters": parameters, "updates": UPDATES})
+    world = find_world(name).make({"parameters": parameters, "updates": UPDATES})
     arms = (*SCHEMES, *world.baselines)
     for scheme, order in zip(arms, some_orders(len(world.agents), len(arms)), strict=True):
         plain, moved = train(world, scheme, (0, 1)), train(Relisted(world, order), scheme, (0, 1))
@@ -83,10 +84,10 @@ def test_a_relisted_world_gives_the_same_results_bit_for_bit(name: str, paramete
         same_by_name(plain, moved)
 
 
-@pytest.mark.parametrize("name", list(catalogue()))
+@pytest.mark.parametrize("name", EXACT)
 def test_permuted_agents_have_permuted_advantages(name: str) -> None:
     """Before any order is put in: the rows come in another order, so equal up to rounding."""
-    world = make(name)
+    world = find_world(name).make()
     order = some_orders(len(world.agents), 1)[0]
     tasks, chance, probs = batch(world, (0, 1))
     probs = (probs + world.solution(tasks)) / 2  # so that all_hands is paid at all
@@ -113,7 +114,7 @@ def test_a_trainer_that_goes_by_place_is_found_out(
     name: str, parameters: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the order of names, features belong to places; tables know no place but rounding."""
-    world = make(name, {"parameters": parameters, "updates": UPDATES})
+    world = find_world(name).make({"parameters": parameters, "updates": UPDATES})
     moved = Relisted(world, some_orders(len(world.agents), 1)[0])
     plain = train(world, "happo_per_agent", (0, 1))
     monkeypatch.setattr(linear, "in_natural_order", lambda world: world)
@@ -176,13 +177,13 @@ def test_a_user_s_own_world_may_list_its_agents_in_any_order(scheme: str) -> Non
         same_by_name(one, train(CouriersByPlace(other, settings), scheme, (0, 1)), close)
 
 
-@pytest.mark.parametrize("name", list(catalogue()))
+@pytest.mark.parametrize("name", EXACT)
 def test_shipped_worlds_are_in_natural_order_whatever_their_size(name: str) -> None:
-    known = {spec.name for spec in fields(catalogue()[name].settings)}
+    known = {spec.name for spec in fields(find_world(name).settings_type)}
     teams = [{size: 12} for size in ("agents", "workers") if size in known]
     ratios = [{"ratio": r} for r in (1, 1.01, 1.5, 1e3, 1e9) if "ratio" in known]
     for settings in ({}, *teams, *ratios):
-        world = make(name, settings)
+        world = find_world(name).make(settings)
         assert in_natural_order(world) is world
         backwards = Relisted(world, range(len(world.agents))[::-1])
         assert in_natural_order(backwards).agents == world.agents
@@ -201,8 +202,8 @@ def test_names_are_compared_by_text_and_their_first_number() -> None:
 
 def test_slots_are_put_in_order_too() -> None:
     """By turn, then by agent, as all shipped worlds list them."""
-    world = make("variable_calls")
-    agent_by_agent = make("variable_calls")
+    world = find_world("variable_calls").make()
+    agent_by_agent = find_world("variable_calls").make()
     agent_by_agent.slots = tuple((agent, turn) for agent in range(2) for turn in range(4))
     assert in_natural_order(agent_by_agent).slots == world.slots
     with pytest.raises(SettingError, match="wanted each of 0 to 1 once"):
@@ -213,7 +214,8 @@ def test_a_comparison_says_the_same_of_the_same_agents(monkeypatch: pytest.Monke
     plan = Plan("regions", seeds=2, settings={"updates": UPDATES})
     plain = document_of(compare(plan, executor="serial"))
     backwards = [3, 1, 2, 0]
-    monkeypatch.setattr(tables, "make", lambda *given: Relisted(make(*given), backwards))
+    make = ExactEntry.make
+    monkeypatch.setattr(ExactEntry, "make", lambda *given: Relisted(make(*given), backwards))
     found = document_of(compare(plan, executor="serial"))
     assert found["agents"] == [plain["agents"][k] for k in backwards]
     for document in (plain, found):  # lists of names are all that follows the listing

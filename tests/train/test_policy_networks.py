@@ -17,7 +17,7 @@ from counterpoint.train.ppo.networks import (
     sets_of,
     unfolded,
 )
-from counterpoint.worlds import make_steps
+from counterpoint.worlds import find_world
 
 NAMES = ("scout_0", "porter_0", "scout_1")
 
@@ -199,7 +199,7 @@ def test_unfolding_undoes_folding(memory):
 
 
 def test_agents_that_see_and_do_different_things_share_a_network():
-    world = make_steps("speaker_listener", copies=2)
+    world = find_world("speaker_listener").make(copies=2)
     team = TeamNetworks(world, small(parameters="shared", critic="central"), 1, 0)
     (policy,) = team.actors
     assert isinstance(policy, Policy)

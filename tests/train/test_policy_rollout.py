@@ -10,7 +10,7 @@ from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, played, random_tape,
 from counterpoint.errors import WorldError
 from counterpoint.train.ppo.networks import TeamNetworks
 from counterpoint.train.ppo.rollout import Player
-from counterpoint.worlds import make_steps
+from counterpoint.worlds import find_world
 
 
 @pytest.mark.parametrize("memory", ["none", "gru"])
@@ -121,7 +121,7 @@ def test_the_same_seed_plays_the_same_batch(given):
     settings = small(**given)
     found = []
     for seed in (0, 0, 1):
-        world = make_steps("foraging", copies=8, seed=3)
+        world = find_world("foraging").make(copies=8, seed=3)
         found.append(played(world, TeamNetworks(world, settings, 1, 0), settings, seed))
     np.testing.assert_array_equal(found[0].action, found[1].action)
     np.testing.assert_array_equal(found[0].seen, found[1].seen)

@@ -15,14 +15,14 @@ from counterpoint.train.tabular.policies import (
     masked_softmax,
     policy_for,
 )
-from counterpoint.worlds import make
+from counterpoint.worlds import find_world
 from counterpoint.worlds.exact.world import CHANCE, TASK, Settings, stack
 
 SEEDS = (3, 5)
 
 
 def a_policy(parameters: str) -> Policy:
-    return policy_for(make("regions", {"parameters": parameters}), SEEDS)
+    return policy_for(find_world("regions").make({"parameters": parameters}), SEEDS)
 
 
 @pytest.mark.parametrize("parameters", ["shared", "separate"])
@@ -38,7 +38,7 @@ def test_a_masked_action_has_probability_zero() -> None:
 
 
 def test_shared_features_belong_to_the_seed_and_have_length_one() -> None:
-    world = make("regions")
+    world = find_world("regions").make()
     both, alone = SharedLinear.random(world, (3, 5)), SharedLinear.random(world, (5,))
     np.testing.assert_array_equal(both.features[1], alone.features[0])
     np.testing.assert_allclose((both.features**2).sum(axis=-1), 1.0)
@@ -47,7 +47,7 @@ def test_shared_features_belong_to_the_seed_and_have_length_one() -> None:
 @pytest.mark.parametrize("parameters", ["shared", "separate"])
 def test_the_gradient_is_that_of_the_objective(parameters: str) -> None:
     """Finite differences of sum_i A_i log pi_i / N + entropy bonus, along a random direction."""
-    world, policy = make("regions", {"parameters": parameters}), a_policy(parameters)
+    world, policy = find_world("regions").make({"parameters": parameters}), a_policy(parameters)
     rng = np.random.default_rng(0)
     theta = policy.start(2) + rng.normal(size=policy.start(2).shape)
     probs = policy.probs(theta)

@@ -11,7 +11,7 @@ from counterpoint.diagnose.collapse import WINDOW
 from counterpoint.diagnose.evidence import Evidence
 from counterpoint.train import train
 from counterpoint.train.tabular.telemetry import EVERY, Telemetry
-from counterpoint.worlds import make
+from counterpoint.worlds import find_world
 from counterpoint.worlds.exact.world import Evaluation
 
 
@@ -56,7 +56,9 @@ def test_a_spike_is_what_a_group_of_that_size_cannot_give() -> None:
 
 
 def test_an_agent_that_is_rarely_there_is_not_measured_rather_than_collapsed() -> None:
-    found = train(make("on_call", {"rate": "0.002", "updates": "40"}), "mappo_pooled", (0, 1))
+    found = train(
+        find_world("on_call").make({"rate": "0.002", "updates": "40"}), "mappo_pooled", (0, 1)
+    )
     assert found.rewards["participation"][..., 3].max() < 0.05
     assert np.isnan(found.gradients["cosine"][..., 3]).all()
     assert np.isfinite(found.gradients["cosine"][..., :3]).all()

@@ -38,7 +38,7 @@ except SystemExit as end:
     [
         "import counterpoint.credit",
         "import counterpoint.diagnose, counterpoint.stats, counterpoint.worlds, counterpoint.runs",
-        "from counterpoint.worlds import make_steps; make_steps('spread')",
+        "from counterpoint.worlds import find_world; find_world('spread').make()",
         "from counterpoint.train import train; from counterpoint.train.ppo.settings import *",
         "import counterpoint.lm.fetch, counterpoint.lm.load, counterpoint.lm.tiny",
         command("--help"),

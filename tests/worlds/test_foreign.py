@@ -20,7 +20,7 @@ from counterpoint.errors import (
     WorldError,
 )
 from counterpoint.testing import check_step_world
-from counterpoint.worlds import make_steps
+from counterpoint.worlds import find_world
 from counterpoint.worlds.foreign.world import ForeignWorld
 from counterpoint.worlds.sequential.reordered import by_name
 from counterpoint.worlds.sequential.world import endless, uniform_actions
@@ -47,7 +47,7 @@ def test_real_environments_keep_the_promises_of_worlds(name: str):
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     check_step_world(
-        lambda copies, seed: make_steps(name, REAL[name], copies, seed),
+        lambda copies, seed: find_world(name).make(REAL[name], copies, seed),
         steps=30,
         episodes=60,
         most_steps=3000,
@@ -59,13 +59,13 @@ def test_real_environments_keep_the_promises_of_worlds(name: str):
 )
 def test_a_restored_world_goes_on_bit_for_bit_over_many_episodes(name: str):
     pytest.importorskip(name.partition(":")[0])
-    world, rng = make_steps(name, copies=3, seed=1), np.random.default_rng(0)
+    world, rng = find_world(name).make(copies=3, seed=1), np.random.default_rng(0)
     view = world.reset()
     for _ in range(70):
         view = world.step(uniform_actions(world, view, rng)).view
     arrays, facts = world.capture()
     assert len(arrays["actions"]) < 71
-    other = make_steps(name, copies=3, seed=2)
+    other = find_world(name).make(copies=3, seed=2)
     there = other.restore(arrays, json.loads(json.dumps(facts)))
     assert np.array_equal(there.state, view.state)
     for _ in range(70):
@@ -80,7 +80,7 @@ def test_a_restored_world_goes_on_bit_for_bit_over_many_episodes(name: str):
 
 def test_steps_are_those_of_the_environment_itself():
     module = pytest.importorskip("mpe2.simple_tag_v3")
-    world, rng = make_steps("mpe2:simple_tag_v3", copies=2, seed=4), np.random.default_rng(0)
+    world, rng = find_world("mpe2:simple_tag_v3").make(copies=2, seed=4), np.random.default_rng(0)
     envs = [module.parallel_env(), module.parallel_env()]
     starts = [env.reset(seed=int(s))[0] for env, s in zip(envs, world._seeds, strict=True)]
     view = world.restore(*world.capture())
@@ -102,7 +102,7 @@ def test_steps_are_those_of_the_environment_itself():
 
 
 def test_agents_that_leave_one_by_one():
-    world = make_steps("foreign_envs:LeavesOneByOne", {"prize": "2.5"})
+    world = find_world("foreign_envs:LeavesOneByOne").make({"prize": "2.5"})
     assert world.agents == ("walker_0", "walker_1", "walker_2")
     assert world.roles == ("walker",) * 3
     assert world.horizon == 3
@@ -120,11 +120,13 @@ def test_agents_that_leave_one_by_one():
     assert [step.ended.item() for step in (one, two, three)] == [False, False, True]
     assert three.view.active.all()
     assert three.view.seen[0, :, 1].tolist() == [0.0, 0.0, 0.0]
-    check_step_world(lambda e, s: make_steps("foreign_envs:LeavesOneByOne", {"agents": 4}, e, s))
+    check_step_world(
+        lambda e, s: find_world("foreign_envs:LeavesOneByOne").make({"agents": 4}, e, s)
+    )
 
 
 def play(name: str, settings: dict[str, Any], steps: int):
-    world = make_steps(name, settings)
+    world = find_world(name).make(settings)
     for _ in range(steps):
         world.step(np.zeros((1, len(world.agents)), dtype=np.int64))
 
@@ -143,16 +145,16 @@ def test_an_agent_that_has_left_is_told_nothing():
 
 
 def test_the_setting_that_ends_episodes_is_known():
-    assert make_steps("spread").limit == "horizon"
-    assert make_steps("foreign_envs:NeverEnds").limit == "max_cycles"
-    assert make_steps("foreign_envs:LeavesOneByOne").limit == ""
-    assert by_name(make_steps("spread")).limit == "horizon"
-    assert "set horizon" in endless(make_steps("spread"))
-    assert "truncate its episodes" in endless(make_steps("foreign_envs:LeavesOneByOne"))
+    assert find_world("spread").make().limit == "horizon"
+    assert find_world("foreign_envs:NeverEnds").make().limit == "max_cycles"
+    assert find_world("foreign_envs:LeavesOneByOne").make().limit == ""
+    assert by_name(find_world("spread").make()).limit == "horizon"
+    assert "set horizon" in endless(find_world("spread").make())
+    assert "truncate its episodes" in endless(find_world("foreign_envs:LeavesOneByOne").make())
 
 
 def test_turns_and_rewards_that_come_in_between():
-    world = make_steps("foreign_envs:PassesAHat")
+    world = find_world("foreign_envs:PassesAHat").make()
     view = world.reset()
     own, order = [], []
     for turn in range(6):
@@ -172,14 +174,14 @@ def test_turns_and_rewards_that_come_in_between():
     assert world._players[0].env.heard == []  # a new episode
     world.step(np.array([[2, 0, 0]]))
     assert world._players[0].env.heard == [("a", 3)]  # actions of that space start at 1
-    check_step_world(lambda e, s: make_steps("foreign_envs:PassesAHat", {}, e, s))
+    check_step_world(lambda e, s: find_world("foreign_envs:PassesAHat").make({}, e, s))
 
 
 @pytest.mark.parametrize(
     ("sees", "size"), [("box", 6), ("dict", 6), ("one", 4), ("several", 5), ("bits", 3)]
 )
 def test_observations_of_all_kinds(sees: str, size: int):
-    world = make_steps("foreign_envs:ActsInManyWays", {"sees": sees}, seed=3)
+    world = find_world("foreign_envs:ActsInManyWays").make({"sees": sees}, seed=3)
     assert world.seen_sizes == (size,)
     step = world.step(np.array([[1]]))
     row, shown = step.view.seen[0, 0], world._players[0].env.shown
@@ -198,14 +200,14 @@ def test_observations_of_all_kinds(sees: str, size: int):
 
 
 def test_actions_of_all_kinds():
-    world = make_steps("foreign_envs:ActsInManyWays", {"does": "many"})
+    world = find_world("foreign_envs:ActsInManyWays").make({"does": "many"})
     got = []
     for k in range(world.actions[0].size):
         world.step(np.array([[k]]))
         got.append(world._players[0].env.got.tolist())
     assert got == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
-    assert make_steps("foreign_envs:ActsInManyWays", {"does": "bits"}).actions[0].size == 4
-    world = make_steps("foreign_envs:ActsInManyWays", {"does": "numbers"})
+    assert find_world("foreign_envs:ActsInManyWays").make({"does": "bits"}).actions[0].size == 4
+    world = find_world("foreign_envs:ActsInManyWays").make({"does": "numbers"})
     assert world.actions[0].low == (-1.0,) * 4
     assert world.actions[0].high == (2.0,) * 4
     assert world.step(np.array([[[0.5, 1.0, 0.0, -1.0]]])).own.tolist() == [[0.5]]
@@ -214,14 +216,14 @@ def test_actions_of_all_kinds():
 
 
 def test_what_cannot_be_resumed_says_so():
-    world = make_steps("foreign_envs:ForgetsItsSeed")
+    world = find_world("foreign_envs:ForgetsItsSeed").make()
     world.step(np.zeros((1, 3), dtype=np.int64))
     with pytest.raises(WorldError, match="does not obey its seed"):
         world.restore(*world.capture())
-    other = make_steps("foreign_envs:LeavesOneByOne")
+    other = find_world("foreign_envs:LeavesOneByOne").make()
     with pytest.raises(StateError, match=r"ForgetsItsSeed.*wanted one of.*LeavesOneByOne"):
         other.restore(*world.capture())
-    two = make_steps("foreign_envs:LeavesOneByOne", copies=2)
+    two = find_world("foreign_envs:LeavesOneByOne").make(copies=2)
     with pytest.raises(StateError, match="the same settings and number of copies"):
         two.restore(*other.capture())
 
@@ -258,7 +260,7 @@ def test_what_is_refused_and_how(name: str, settings: Any, error: Any, complaint
         if name.startswith(package):
             pytest.importorskip(package)
     with pytest.raises(error, match=complaint):
-        make_steps(name, settings)
+        find_world(name).make(settings)
 
 
 def test_a_module_of_the_current_folder_says_how_to_import_it(tmp_path, monkeypatch):
@@ -266,7 +268,7 @@ def test_a_module_of_the_current_folder_says_how_to_import_it(tmp_path, monkeypa
     (tmp_path / "my_own_env.py").write_text("class Tug: ...", "utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError, match=r"put PYTHONPATH=\. before the command"):
-        make_steps("my_own_env:Tug", {})
+        find_world("my_own_env:Tug").make({})
 
 
 @pytest.mark.parametrize("name", ["mpe2:simple_tag_v3", "lbforaging:X", "rware:X"])
@@ -284,11 +286,11 @@ def test_a_package_that_is_missing_says_how_to_install_it(name: str, monkeypatch
         importlib.util, "find_spec", lambda n, *r: None if n == package else find(n, *r)
     )
     with pytest.raises(MissingPackageError, match=r"pip install 'counterpoint-rl\[worlds\]'"):
-        make_steps(name)
+        find_world(name).make()
 
 
 def test_text_becomes_the_constructors_arguments():
-    world = make_steps("foreign_envs:LeavesOneByOne", {"agents": "5", "reward": "common"})
+    world = find_world("foreign_envs:LeavesOneByOne").make({"agents": "5", "reward": "common"})
     assert world.settings.arguments == {"agents": 5}
     step = world.step(np.zeros((1, 5), dtype=np.int64))
     assert step.own.tolist() == [[1.0] * 5]

@@ -9,7 +9,7 @@ from counterpoint.audits import audit
 from counterpoint.errors import SettingError
 from counterpoint.records import FOUND
 from counterpoint.train.tabular.learner import train
-from counterpoint.worlds import make
+from counterpoint.worlds import find_world
 from counterpoint.worlds.exact.boat_race import CIRCLE, RACE, races_of
 from counterpoint.worlds.exact.gathering import (
     REST,
@@ -25,7 +25,7 @@ from counterpoint.worlds.exact.world import one_hot
 
 def played(name, settings, policy):
     """One rollout of a policy [A, C] of certain actions, without noise."""
-    world = make(name, settings)
+    world = find_world(name).make(settings)
     world.prompts = world.rollouts = 1
     probs = one_hot(np.array(policy)[None], world.actions)
     chance = {"noise": np.zeros((1, 1, 1)), "uniforms": np.full((1, 1, 1, len(world.slots)), 0.5)}
@@ -63,12 +63,14 @@ def test_three_kinds_of_pay(paid, ann, bob):
 
 
 def test_idling_grows_under_a_shared_reward_and_nowhere_else():
-    shared = train(make("gathering", {}), "happo_per_agent", range(4))
+    shared = train(find_world("gathering").make({}), "happo_per_agent", range(4))
     assert shared.returns[:, 0].min() > 0.25
     assert shared.returns[:, -1].max() < 0.05
     for settings in ({"paid": "team"}, {"paid": "own"}, {"cost": "0"}):
         assert (
-            train(make("gathering", settings), "happo_per_agent", range(4)).returns[:, -1].min()
+            train(find_world("gathering").make(settings), "happo_per_agent", range(4))
+            .returns[:, -1]
+            .min()
             > 0.95
         )
 
@@ -84,7 +86,7 @@ def test_a_team_that_has_stopped_is_found_and_one_that_works_is_not():
 
 def test_work_that_is_not_worth_it_is_refused():
     with pytest.raises(SettingError, match="worth its cost"):
-        make("gathering", {"cost": "1"})
+        find_world("gathering").make({"cost": "1"})
 
 
 def test_a_race_by_hand():
@@ -100,9 +102,9 @@ def test_a_race_by_hand():
 
 
 def test_the_truth_falls_where_the_proxy_is_paid():
-    proxy = train(make("boat_race", {}), "mappo_pooled", range(4)).returns
+    proxy = train(find_world("boat_race").make({}), "mappo_pooled", range(4)).returns
     assert proxy.max(axis=1).mean() > proxy[:, 0].mean() + 0.01  # it rises first, in most seeds
     assert proxy[:, -1].max() < 0.1
     for paid in ("shaped", "true"):
-        done = train(make("boat_race", {"paid": paid}), "mappo_pooled", range(4)).returns
+        done = train(find_world("boat_race").make({"paid": paid}), "mappo_pooled", range(4)).returns
         assert done[:, -1].min() > 0.9

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from counterpoint.errors import LogError, SettingError, UnknownNameError
 from counterpoint.topology import make_topology
 from counterpoint.topology.play import play
-from counterpoint.worlds.message.catalogue import make_message, message_catalogue
+from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.message.hidden_profile import HiddenProfile, HiddenProfileSettings, tally
 from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings, diversity
 from counterpoint.worlds.message.task_file import TaskFile, read_tasks
@@ -184,7 +184,7 @@ def test_a_file_of_tasks(tmp_path):
                  json.dumps({"tasks": [TASK]})):  # fmt: skip
         path = tmp_path / "tasks.json"
         path.write_text(text)
-        world = make_message(f"tasks:{path}")
+        world = find_world(f"tasks:{path}").make()
         items = world.draw(rng(), 3)
         assert world.settings.members == 2
         assert world.score(items, np.array([0, 0, 1])).tolist() == [1, 1, 0]
@@ -228,8 +228,8 @@ def _told(path):
 
 
 def test_names():
-    assert list(message_catalogue()) == ["hidden_profile", "idea_search"]
+    assert [entry.name for entry in worlds(Kind.MESSAGE)] == ["hidden_profile", "idea_search"]
     with pytest.raises(UnknownNameError, match="did you mean hidden_profile"):
-        make_message("hidden_profil")
+        find_world("hidden_profil").make()
     with pytest.raises(SettingError, match="wanted a whole number"):
-        make_message("hidden_profile", {"bits": "many"})
+        find_world("hidden_profile").make({"bits": "many"})

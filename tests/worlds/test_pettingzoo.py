@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.worlds import Reordered, make_steps, to_parallel_env
+from counterpoint.worlds import Reordered, find_world, to_parallel_env
 from counterpoint.worlds.sequential.spread import Spread
 
 WORLDS = [
@@ -27,14 +27,17 @@ def test_pettingzoos_own_tests_pass(name, settings):
     with warnings.catch_warnings():  # what pettingzoo's tests import is deprecated by pettingzoo
         warnings.simplefilter("ignore", DeprecationWarning)
         from pettingzoo.test import parallel_api_test, parallel_seed_test
-    parallel_api_test(to_parallel_env(make_steps(name, settings)), num_cycles=120)
-    parallel_seed_test(lambda: to_parallel_env(make_steps(name, settings)), num_cycles=120)
+    parallel_api_test(to_parallel_env(find_world(name).make(settings)), num_cycles=120)
+    parallel_seed_test(lambda: to_parallel_env(find_world(name).make(settings)), num_cycles=120)
 
 
 @pytest.mark.parametrize(("name", "settings"), [*WORLDS, ("spread", {"reward": "common"})])
 def test_the_environment_does_what_the_world_does(name, settings):
     pytest.importorskip("pettingzoo", reason="needs pettingzoo")
-    world, env = make_steps(name, settings, seed=5), to_parallel_env(make_steps(name, settings))
+    world, env = (
+        find_world(name).make(settings, seed=5),
+        to_parallel_env(find_world(name).make(settings)),
+    )
     view, (seen, _) = world.reset(5), env.reset(seed=5)
     assert env.possible_agents == list(world.agents)
     for agent in env.agents:
@@ -69,17 +72,17 @@ def test_masks_are_in_the_infos_and_turns_are_refused():
 
     _, infos = to_parallel_env(Masked()).reset()
     assert infos["agent_1"]["action_mask"].tolist() == [1, 1, 0, 1, 1]
-    turns = to_parallel_env(make_steps("foreign_envs:PassesAHat"))
+    turns = to_parallel_env(find_world("foreign_envs:PassesAHat").make())
     with pytest.raises(SettingError, match="agents take turns"):
         turns.reset()
 
 
 def test_what_cannot_be_is_refused(monkeypatch):
     with pytest.raises(SettingError, match="wanted each of 0 to 2 once"):
-        Reordered(make_steps("spread"), [0, 1, 1])
+        Reordered(find_world("spread").make(), [0, 1, 1])
     pytest.importorskip("pettingzoo", reason="needs pettingzoo")
     with pytest.raises(SettingError, match="wanted copies=1"):
-        to_parallel_env(make_steps("spread", copies=2))
+        to_parallel_env(find_world("spread").make(copies=2))
     monkeypatch.setitem(sys.modules, "pettingzoo", None)
     with pytest.raises(MissingPackageError, match="pip install"):
-        to_parallel_env(make_steps("spread"))
+        to_parallel_env(find_world("spread").make())

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import StatisticsError
-from counterpoint.worlds import Reordered, make_steps, random_return, returns, step_catalogue
+from counterpoint.worlds import (
+    FAMILIES,
+    Kind,
+    Reordered,
+    find_world,
+    random_return,
+    returns,
+    worlds,
+)
 from counterpoint.worlds.sequential.measure import Team
 from counterpoint.worlds.sequential.particles import head_for
 from counterpoint.worlds.sequential.spread import shortest_matching
@@ -26,10 +34,10 @@ def agrees(world: StepWorld, team: Team, wanted: float | None, episodes: int) ->
     return abs(found.mean() - wanted) < 4 * found.std(ddof=1) / np.sqrt(len(found)) + 1e-9
 
 
-@pytest.mark.parametrize("name", list(step_catalogue()))
+@pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.SEQUENTIAL)])
 def test_stated_references_are_what_the_teams_get(name: str):
     for team, which in ((uniform_actions, "random"), (scripted_team, "reference")):
-        world = make_steps(name, copies=500, seed=31)
+        world = find_world(name).make(copies=500, seed=31)
         assert agrees(world, team, getattr(world.references, which), 2000)
 
 
@@ -43,18 +51,21 @@ def test_stated_references_are_what_the_teams_get(name: str):
     ],
 )
 def test_references_of_other_settings_are_measured_when_asked_for(name, settings):
-    world = make_steps(name, settings, copies=200, seed=8)
+    world = find_world(name).make(settings, copies=200, seed=8)
     scores = world.references
     assert scores.random < scores.reference
     assert agrees(world, uniform_actions, scores.random, 600)
-    assert make_steps(name, {**settings, "reward": "common"}, seed=1).references == scores
+    assert find_world(name).make({**settings, "reward": "common"}, seed=1).references == scores
     score = scores.normalized(np.array([scores.random, scores.reference]))
     assert score is not None
     assert score.tolist() == [0.0, 1.0]
 
 
 def test_the_common_reward_does_not_change_the_references():
-    assert make_steps("spread", {"reward": "common"}).references == make_steps("spread").references
+    assert (
+        find_world("spread").make({"reward": "common"}).references
+        == find_world("spread").make().references
+    )
 
 
 def test_a_team_that_speaks_reaches_the_stated_reference_of_simple_reference():
@@ -69,33 +80,33 @@ def test_a_team_that_speaks_reaches_the_stated_reference_of_simple_reference():
         away, speed = np.moveaxis(target, -1, 0), np.moveaxis(view.seen[:, :, :2], -1, 0)
         return head_for(away, np.zeros_like(away), speed) + 5 * view.seen[:, :, 8:11].argmax(-1)
 
-    world = make_steps("mpe2:simple_reference_v3", copies=2, seed=9)
+    world = find_world("mpe2:simple_reference_v3").make(copies=2, seed=9)
     assert agrees(world, team, world.references.reference, 150)
     assert agrees(world, uniform_actions, world.references.random, 150)
 
 
 def test_episodes_count_whole_and_copies_alike():
-    world = make_steps("foraging", {"horizon": 30}, copies=7, seed=1)
+    world = find_world("foraging").make({"horizon": 30}, copies=7, seed=1)
     found = returns(world, scripted_team, 10)
     assert found.shape == (10,)
     assert (found <= 1 + 1e-9).all()
-    mean, error = random_return(make_steps("spread", copies=50), 200)
+    mean, error = random_return(find_world("spread").make(copies=50), 200)
     assert mean == pytest.approx(-79.3, abs=5 * error)
     with pytest.raises(StatisticsError, match="in 20 steps"):
-        returns(make_steps("spread"), uniform_actions, 1, most_steps=20)
+        returns(find_world("spread").make(), uniform_actions, 1, most_steps=20)
 
 
 def test_scores_that_are_not_known_are_not_made_up():
     assert References(None, 1.0, "x").normalized(np.zeros(3)) is None
     pytest.importorskip("pettingzoo", reason="needs pettingzoo")
-    assert make_steps("foreign_envs:LeavesOneByOne").references.reference is None
+    assert find_world("foreign_envs:LeavesOneByOne").make().references.reference is None
 
 
 @pytest.mark.parametrize("name", ["spread", "foraging"])
 def test_twins_do_not_care_in_which_order_agents_are_listed(name: str):
     """The same state with agents renamed: what happens to each is the same."""
     order = [2, 0, 1]
-    plain, turned = (make_steps(name, {"agents": 3}, copies=64, seed=4) for _ in range(2))
+    plain, turned = (find_world(name).make({"agents": 3}, copies=64, seed=4) for _ in range(2))
     held = {key: array.copy() for key, array in plain.held.items()}
     for key in ("position", "velocity", "agents"):
         if key in held:
@@ -110,7 +121,7 @@ def test_twins_do_not_care_in_which_order_agents_are_listed(name: str):
 
 
 def test_a_reordered_world_shows_and_pays_in_the_other_order():
-    plain, inner = (make_steps("speaker_listener", {}, copies=3, seed=4) for _ in range(2))
+    plain, inner = (find_world("speaker_listener").make({}, copies=3, seed=4) for _ in range(2))
     mixed = Reordered(inner, [1, 0])
     assert mixed.agents == ("listener_0", "speaker_0")
     assert mixed.roles == ("listener", "speaker")
@@ -135,16 +146,13 @@ def test_matchings_are_shortest_for_few_and_each_landmark_is_taken_once():
 
 
 def test_settings_of_worlds_are_frozen_and_documented():
-    from counterpoint.worlds import describe
-    from counterpoint.worlds.describe import families
-
-    for name, entry in step_catalogue().items():
-        facts = describe(name)
-        assert issubclass(entry.settings, StepSettings)
+    for entry in worlds(Kind.SEQUENTIAL):
+        facts = entry.describe()
+        assert issubclass(entry.settings_type, StepSettings)
         assert facts["random"] < facts["reference"]
         assert "team sum" in facts["scale"]
         for setting, known in facts["settings"].items():
             assert known["about"].endswith("."), setting
-    assert len(families()) == 4
+    assert len(FAMILIES) == 4
     pytest.importorskip("pettingzoo", reason="needs pettingzoo")
-    assert describe("foreign_envs:LeavesOneByOne")["horizon"] == 3
+    assert find_world("foreign_envs:LeavesOneByOne").describe()["horizon"] == 3

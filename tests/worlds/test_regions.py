@@ -8,7 +8,7 @@ import pytest
 from counterpoint.credit import advantages, catalogue
 from counterpoint.diagnose import three_numbers
 from counterpoint.errors import SettingError
-from counterpoint.worlds import Play, make
+from counterpoint.worlds import Play, find_world
 from counterpoint.worlds.exact.regions import Regions, RegionsSettings
 from counterpoint.worlds.exact.world import CHANCE, TASK, stack
 
@@ -21,7 +21,7 @@ def played(world: Regions, seeds: range, update: int = 0) -> Play:
 
 def one_rollout(participation: str, volatile: bool, noise: float) -> Play:
     """Four agents that see context 0; targets are 0, 1, 2, 3 and everybody takes action 0 or 1."""
-    world = make("regions", {"participation": participation, "scale": "10"})
+    world = find_world("regions").make({"participation": participation, "scale": "10"})
     world.prompts = world.rollouts = 1
     targets = np.repeat(np.arange(4)[:, None], 8, axis=1)[None]
     probs = np.zeros((1, 4, 8, 4))
@@ -59,7 +59,7 @@ def test_with_everybody_present_the_region_only_sets_the_noise() -> None:
 
 
 def test_half_of_a_team_of_eight_is_stable() -> None:
-    world = make("regions", {"agents": "8"})
+    world = find_world("regions").make({"agents": "8"})
     assert world.agents[3:5] == ("stable_3", "volatile_0")
     assert len(world.slots) == 8
 

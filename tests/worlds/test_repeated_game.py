@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.worlds import make_steps
+from counterpoint.worlds import find_world
 
 
 def test_a_round_by_hand():
-    world = make_steps("repeated_game", {"rounds": 3}, copies=2, seed=0)
+    world = find_world("repeated_game").make({"rounds": 3}, copies=2, seed=0)
     view = world.reset()
     assert view.seen[0].tolist() == [[1, 0, 0, 0, 0]] * 2
     step = world.step(np.array([[0, 1], [1, 1]]))  # cooperate, defect; defect, defect
@@ -27,9 +27,9 @@ def test_a_round_by_hand():
 
 
 def test_players_of_different_actions_and_more_than_two():
-    world = make_steps("repeated_game", {"game": "unsure_battle", "rounds": 2}, copies=3)
+    world = find_world("repeated_game").make({"game": "unsure_battle", "rounds": 2}, copies=3)
     assert [can.size for can in world.actions] == [2, 4]
-    three = make_steps("repeated_game", {"game": "public_goods"}, copies=1)
+    three = find_world("repeated_game").make({"game": "public_goods"}, copies=1)
     three.reset()
     step = three.step(np.array([[0, 1, 1]]))
     assert step.own[0] == pytest.approx([1.6 / 3 - 1, 1.6 / 3, 1.6 / 3])
@@ -38,6 +38,6 @@ def test_players_of_different_actions_and_more_than_two():
 
 def test_names_and_numbers_that_are_wrong():
     with pytest.raises(UnknownNameError, match="stag_hunt"):
-        make_steps("repeated_game", {"game": "stag_hunts"})
+        find_world("repeated_game").make({"game": "stag_hunts"})
     with pytest.raises(SettingError, match="rounds"):
-        make_steps("repeated_game", {"rounds": 0})
+        find_world("repeated_game").make({"rounds": 0})

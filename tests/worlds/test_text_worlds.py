@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.worlds.text.catalogue import make_text, text_catalogue
+from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.text.relay import THINGS
 from counterpoint.worlds.text.solver_verifier import NUMBERS, UNSURE
 from counterpoint.worlds.text.world import Said, TextSettings, cycled, shared
@@ -28,14 +28,14 @@ def said_in(world, task, *texts):
 # tasks
 
 
-@pytest.mark.parametrize("name", list(text_catalogue()))
+@pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.TEXT)])
 def test_tasks_follow_the_generator_alone(name):
-    world = make_text(name)
+    world = find_world(name).make()
     random.seed(1)
     first = world.tasks(np.random.default_rng(3), 12)
     random.seed(2)
     np.random.default_rng().random()
-    assert make_text(name).tasks(np.random.default_rng(3), 12) == first
+    assert find_world(name).make().tasks(np.random.default_rng(3), 12) == first
     assert world.tasks(np.random.default_rng(4), 12) != first
 
 
@@ -58,7 +58,7 @@ def test_everybody_is_paid_the_same():
 
 
 def test_both_choose_at_once_each_in_an_order_of_its_own():
-    world = make_text("schelling")
+    world = find_world("schelling").make()
     speaker, partner = world.asks(("a park",), ())
     assert (speaker.agent, partner.agent) == ("speaker", "partner")
     assert speaker.words == partner.words == ("red", "blue", "green", "yellow")
@@ -74,13 +74,13 @@ def test_both_choose_at_once_each_in_an_order_of_its_own():
 
 @pytest.mark.parametrize(("colours", "wanted"), [(2, "blue, red"), (3, "blue, green, red")])
 def test_the_partner_is_shown_the_second_half_first(colours, wanted):
-    _, partner = make_text("schelling", {"colours": colours}).asks(("a shop",), ())
+    _, partner = find_world("schelling").make({"colours": colours}).asks(("a shop",), ())
     assert f"The colours are {wanted}. " in partner.user
 
 
 @pytest.mark.parametrize(("one", "two", "paid"), [("red", "red", 1.0), ("red", "blue", 0.0)])
 def test_paid_where_both_chose_the_same(one, two, paid):
-    world, task = make_text("schelling"), ("a park",)
+    world, task = find_world("schelling").make(), ("a park",)
     speaker, partner = world.asks(task, ())
     said = (world.heard(task, (), speaker, one), world.heard(task, (), partner, two))
     assert [each.to for each in said] == ["", ""]
@@ -91,15 +91,15 @@ def test_paid_where_both_chose_the_same(one, two, paid):
 
 
 def test_chance_agrees_once_in_so_many_colours():
-    assert make_text("schelling", {"colours": 5}).references.random == pytest.approx(1 / 5)
-    assert make_text("lewis", {"objects": 8}).references.random == pytest.approx(1 / 8)
+    assert find_world("schelling").make({"colours": 5}).references.random == pytest.approx(1 / 5)
+    assert find_world("lewis").make({"objects": 8}).references.random == pytest.approx(1 / 8)
 
 
 # lewis
 
 
 def test_a_signal_is_sent_heard_and_read():
-    world, task = make_text("lewis", {"objects": 3}), ("key",)
+    world, task = find_world("lewis").make({"objects": 3}), ("key",)
     (first,) = world.asks(task, ())
     assert first.agent == "speaker"
     assert first.user == "You see a key. Which word do you send: red, blue, green?"
@@ -120,7 +120,7 @@ def test_a_signal_is_sent_heard_and_read():
 
 
 def test_the_objects_of_a_batch_come_equally_often():
-    world = make_text("lewis")
+    world = find_world("lewis").make()
     seen = Counter(world.tasks(np.random.default_rng(1), 8))
     assert seen == {(thing,): 2 for thing in ("ball", "key", "cup", "hat")}
 
@@ -129,7 +129,7 @@ def test_the_objects_of_a_batch_come_equally_often():
 
 
 def test_a_plain_sum_is_answered_at_once():
-    world, task = make_text("solver_verifier"), ("one", "two", "plain")
+    world, task = find_world("solver_verifier").make(), ("one", "two", "plain")
     (ask,) = world.asks(task, ())
     assert ask.agent == "solver"
     assert ask.user == "What is one plus two?"
@@ -144,7 +144,7 @@ def test_a_plain_sum_is_answered_at_once():
 
 
 def test_a_hidden_sum_shows_the_verifier_alone_what_is_hidden():
-    world, task = make_text("solver_verifier"), ("one", "two", "hidden")
+    world, task = find_world("solver_verifier").make(), ("one", "two", "hidden")
     (solver,) = world.asks(task, ())
     assert solver.user == "What is one plus something?"
     said = said_in(world, task, UNSURE)
@@ -161,7 +161,7 @@ def test_a_hidden_sum_shows_the_verifier_alone_what_is_hidden():
 
 @pytest.mark.parametrize("calls", [1, 2, 4])
 def test_after_its_last_call_the_solver_must_answer(calls):
-    world, task = make_text("solver_verifier", {"calls": calls}), ("one", "two", "plain")
+    world, task = find_world("solver_verifier").make({"calls": calls}), ("one", "two", "plain")
     said = said_in(world, task, *[UNSURE, "four"] * calls)
     (last,) = world.asks(task, said)
     assert UNSURE not in last.words
@@ -179,21 +179,21 @@ def test_after_its_last_call_the_solver_must_answer(calls):
     [("team", (0.8, 0.8, 0.8, 0.8, 0.8)), ("local", (0.9, 1.0, 0.9, 1.0, 1.0))],
 )
 def test_calls_are_paid_for_by_all_or_by_the_one_who_called(penalty, wanted):
-    world, task = make_text("solver_verifier", {"penalty": penalty}), ("one", "two", "plain")
+    world, task = find_world("solver_verifier").make({"penalty": penalty}), ("one", "two", "plain")
     end = world.ending(task, said_in(world, task, UNSURE, "four", UNSURE, "three", "three"))
     assert end.success == 1.0  # the price is no part of success
     np.testing.assert_allclose([row[0] for row in end.rewards], wanted)
 
 
 def test_a_call_in_vain_costs_all_the_same():
-    world, task = make_text("solver_verifier", {"price": 0.25}), ("three", "three", "hidden")
+    world, task = find_world("solver_verifier").make({"price": 0.25}), ("three", "three", "hidden")
     end = world.ending(task, said_in(world, task, UNSURE, "six", "five"))
     assert (end.success, end.rewards) == (0.0, ((-0.25,),) * 3)
 
 
 @pytest.mark.parametrize(("hidden", "share"), [(0.0, 0.0), (1.0, 1.0), (0.25, 0.25)])
 def test_so_many_sums_are_hidden(hidden, share):
-    world = make_text("solver_verifier", {"hidden": hidden})
+    world = find_world("solver_verifier").make({"hidden": hidden})
     tasks = world.tasks(np.random.default_rng(0), 2000)
     found = np.mean([task[2] == "hidden" for task in tasks])
     assert abs(found - share) <= (0.05 if 0 < share < 1 else 0)  # sd = sqrt(.19 / 2000) = .01
@@ -201,7 +201,7 @@ def test_so_many_sums_are_hidden(hidden, share):
 
 
 def test_what_is_hidden_is_drawn_without_a_look_at_the_sum():
-    tasks = make_text("solver_verifier").tasks(np.random.default_rng(1), 1600)
+    tasks = find_world("solver_verifier").make().tasks(np.random.default_rng(1), 1600)
     each = Counter(task[:2] for task in tasks if task[2] == "hidden")
     assert set(Counter(task[:2] for task in tasks).values()) == {100}
     assert min(each.values()) > 20
@@ -212,7 +212,7 @@ def test_what_is_hidden_is_drawn_without_a_look_at_the_sum():
 
 
 def test_a_note_is_written_passed_on_and_answered():
-    world, task = make_text("relay", {"most_tokens": 5}), ("tiger", "piano")
+    world, task = find_world("relay").make({"most_tokens": 5}), ("tiger", "piano")
     (planner,) = world.asks(task, ())
     assert planner.agent == "planner"
     assert planner.user == "Write a note that says we need tiger and piano."
@@ -244,14 +244,14 @@ def test_a_note_is_written_passed_on_and_answered():
     ],
 )
 def test_the_answer_is_worth_the_words_it_holds_less_what_was_not_asked(answer, success, wasted):
-    world, task = make_text("relay", {"waste": 0.1}), ("tiger", "piano")
+    world, task = find_world("relay").make({"waste": 0.1}), ("tiger", "piano")
     end = world.ending(task, said_in(world, task, "whatever", answer))
     assert end.success == success
     np.testing.assert_allclose(end.rewards, [[success - 0.1 * wasted]] * 2)
 
 
 def test_words_to_pass_on_are_different_ones():
-    world = make_text("relay", {"things": 4})
+    world = find_world("relay").make({"things": 4})
     tasks = world.tasks(np.random.default_rng(0), 50)
     assert all(len(set(task)) == 4 and set(task) <= set(THINGS) for task in tasks)
     assert len(set(tasks)) > 40
@@ -261,19 +261,19 @@ def test_words_to_pass_on_are_different_ones():
 
 
 def test_the_catalogue_tells_what_worlds_are():
-    for name, entry in text_catalogue().items():
-        assert entry.world.name == name
-        assert issubclass(entry.settings, TextSettings)
+    for entry in worlds(Kind.TEXT):
+        assert entry.world.name == entry.name
+        assert issubclass(entry.settings_type, TextSettings)
         assert entry.summary == entry.world.summary
         assert entry.source
-        assert make_text(name).settings == entry.settings()
+        assert find_world(entry.name).make().settings == entry.settings_type()
         assert {spec.name for spec in fields(TextSettings)} < {
-            spec.name for spec in fields(entry.settings)
+            spec.name for spec in fields(entry.settings_type)
         }
 
 
 def test_text_is_converted_to_settings():
-    world = make_text("solver_verifier", {"penalty": "local", "calls": "3", "price": ".5"})
+    world = find_world("solver_verifier").make({"penalty": "local", "calls": "3", "price": ".5"})
     assert (world.told.penalty, world.told.calls, world.told.price) == ("local", 3, 0.5)
 
 
@@ -298,11 +298,11 @@ def test_text_is_converted_to_settings():
 )
 def test_settings_out_of_range_are_refused(name, settings, complaint):
     with pytest.raises(SettingError, match=f"{complaint}.*wanted"):
-        make_text(name, settings)
+        find_world(name).make(settings)
 
 
 def test_names_that_are_not_known_are_refused():
     with pytest.raises(UnknownNameError, match="did you mean lewis"):
-        make_text("lewi")
+        find_world("lewi").make()
     with pytest.raises(UnknownNameError, match="did you mean objects"):
-        make_text("lewis", {"object": 3})
+        find_world("lewis").make({"object": 3})

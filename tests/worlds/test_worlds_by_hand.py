@@ -8,7 +8,7 @@ import pytest
 from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.errors import SettingError
 from counterpoint.train.arms import labels
-from counterpoint.worlds import Play, World, make
+from counterpoint.worlds import Play, World, find_world
 from counterpoint.worlds.exact.world import CHANCE, TASK, one_hot, stack
 
 
@@ -16,7 +16,7 @@ def one_rollout(
     name: str, actions: list[int], settings: dict[str, str] | None = None, **chance: object
 ) -> Play:
     """One rollout in which everybody sees context 0, agent k takes `actions[k]`, and 0 is right."""
-    world = make(name, settings)
+    world = find_world(name).make(settings)
     world.prompts = world.rollouts = 1
     agents, slots = len(world.agents), len(world.slots)
     tasks = {"target": np.zeros((1, agents, world.contexts), dtype=np.int64)}
@@ -54,7 +54,7 @@ def test_all_hands_pays_only_if_everybody_is_right() -> None:
 
 
 def test_all_hands_counterfactual_is_what_the_others_make_possible() -> None:
-    world = make("all_hands", {"agents": "2"})
+    world = find_world("all_hands").make({"agents": "2"})
     world.prompts = world.rollouts = 1
     probs = np.full((1, 2, 16, 3), 1 / 3)
     tasks = {"target": np.zeros((1, 2, 16), dtype=np.int64)}
@@ -72,7 +72,7 @@ def test_dead_groups_of_all_hands_are_as_many_as_the_formula_says() -> None:
     """q = 3^-n; a group of 8 rollouts is dead with probability q^8 + (1 - q)^8."""
     for agents in (2, 3, 4):
         q = 3.0**-agents
-        world = make("all_hands", {"agents": str(agents)})
+        world = find_world("all_hands").make({"agents": str(agents)})
         columns, rewards = batch(world, 60)
         found = advantages(rewards, columns, catalogue()["grpo"])
         dead = (found.values == 0).mean()
@@ -87,8 +87,12 @@ def test_unequal_stakes_by_hand() -> None:
     np.testing.assert_allclose(play.components[0, 0, 0, 2], [1, 0, 100])
     np.testing.assert_allclose(play.signals["own_component"], [[[[1, 0, 100]]]])
     np.testing.assert_allclose(play.outcome, 101 / 111)
-    assert make("unequal_stakes", {"agents": "3"}).agents == ("stake_1", "stake_10", "stake_100")
-    assert len(set(make("unequal_stakes", {"ratio": "1"}).agents)) == 8
+    assert find_world("unequal_stakes").make({"agents": "3"}).agents == (
+        "stake_1",
+        "stake_10",
+        "stake_100",
+    )
+    assert len(set(find_world("unequal_stakes").make({"ratio": "1"}).agents)) == 8
 
 
 def test_homogeneous_agents_have_equal_parts() -> None:
@@ -120,7 +124,7 @@ def test_variable_calls_by_hand() -> None:
 
 
 def test_counting_rollouts_leaves_mass_on_the_steps_and_counting_steps_does_not() -> None:
-    world = make("variable_calls")
+    world = find_world("variable_calls").make()
     columns, rewards = batch(world, 60)
     verifier = columns["agent"] == 1
     by_rollout = advantages(rewards, columns, catalogue()["reinforce_plus_plus"]).values
@@ -144,7 +148,7 @@ def test_a_reserve_is_idle_first_and_needed_later() -> None:
     )
     assert regular.active.tolist() == [[[[True, True, False]]]]
     np.testing.assert_allclose(regular.reward, 0.5)
-    world = make("idle_then_needed", {"updates": "10", "idle": "0.3"})
+    world = find_world("idle_then_needed").make({"updates": "10", "idle": "0.3"})
     drawn = [world.draw(np.random.default_rng(0), update)["needed"] for update in range(5)]
     assert [bool(needed) for needed in drawn] == [False, False, False, True, True]
 
@@ -160,7 +164,7 @@ def test_the_planner_decides_who_acts_and_what_a_right_answer_is_worth() -> None
     alone = one_rollout("planner_worker", [3, 0, 0, 0], {"alone": "0.7"})
     assert alone.active.tolist() == [[[[True, False, False, False]]]]
     assert alone.outcome.tolist() == [[[0.7]]]
-    assert make("planner_worker").roles == ("planner", "worker", "worker", "worker")
+    assert find_world("planner_worker").make().roles == ("planner", "worker", "worker", "worker")
 
 
 @pytest.mark.parametrize(
@@ -177,4 +181,4 @@ def test_the_planner_decides_who_acts_and_what_a_right_answer_is_worth() -> None
 )
 def test_settings_out_of_range_are_refused(world: str, setting: str, value: str) -> None:
     with pytest.raises(SettingError, match=f"got {setting}={value}"):
-        make(world, {setting: value})
+        find_world(world).make({setting: value})

@@ -19,14 +19,7 @@ from counterpoint.credit import (
     scheme_named,
 )
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.worlds import catalogue as worlds
-from counterpoint.worlds import (
-    describe,
-    families,
-    message_catalogue,
-    step_catalogue,
-    text_catalogue,
-)
+from counterpoint.worlds import FAMILIES, Kind, WorldEntry, find_world, worlds
 from counterpoint.worlds.describe import settings_facts
 
 
@@ -80,23 +73,23 @@ class Worlds:
     def run(self) -> int:
         """List them, or show one."""
         if self.name is not None:
-            _show(facts_of(self.name), self.json)
+            _show(facts_of(find_world(self.name)), self.json)
             return 0
-        known = {name: describe(name) for name in worlds()}
-        stepwise = {name: describe(name) for name in step_catalogue()}
-        texts = {name: facts_of(name) for name in text_catalogue()}
-        messages = {name: describe(name) for name in message_catalogue()}
+        known = {kind: {entry.name: facts_of(entry) for entry in worlds(kind)} for kind in Kind}
         if self.json:
-            foreign = {facts["pattern"]: facts for facts in families()}
-            print_json({**known, **stepwise, **texts, **messages, **foreign})
+            ours = {name: facts for several in known.values() for name, facts in several.items()}
+            print_json({**ours, **{family.pattern: family._asdict() for family in FAMILIES}})
             return 0
-        table = Table("world", "what happens there", "agents", "source", title="Worlds")
-        for name, facts in known.items():
-            table.add_row(name, facts["summary"], str(len(facts["agents"])), facts["source"])
         hint = "counterpoint worlds NAME shows its settings."
-        tables = (table, _steps_table(stepwise), _texts_table(texts), _messages_table(messages))
-        print_result(*tables, hint)
+        print_result(*(TABLES[kind](facts) for kind, facts in known.items()), hint)
         return 0
+
+
+def _exact_table(exact: dict[str, dict[str, Any]]) -> Table:
+    table = Table("world", "what happens there", "agents", "source", title="Worlds")
+    for name, facts in exact.items():
+        table.add_row(name, facts["summary"], str(len(facts["agents"])), facts["source"])
+    return table
 
 
 def _steps_table(stepwise: dict[str, dict[str, Any]]) -> Table:
@@ -106,8 +99,8 @@ def _steps_table(stepwise: dict[str, dict[str, Any]]) -> Table:
         scores = f"{facts['random']:.4g}, {facts['reference']:.4g}"
         what = f"{facts['summary']}\n(return: {facts['scale']})"
         table.add_row(name, what, str(len(facts["agents"])), scores, facts["source"])
-    for family in families():
-        table.add_row(family["pattern"], family["summary"], "", "", family["source"])
+    for family in FAMILIES:
+        table.add_row(family.pattern, family.summary, "", "", family.source)
     return table
 
 
@@ -136,14 +129,25 @@ def _score(value: float | None) -> str:
     return "not known" if value is None else f"{value:.4g}"
 
 
-def facts_of(name: str) -> dict[str, Any]:
-    """What is known of a world, ready for JSON: `describe`, and what agents that speak can be told.
+TABLES = {
+    Kind.EXACT: _exact_table,
+    Kind.SEQUENTIAL: _steps_table,
+    Kind.TEXT: _texts_table,
+    Kind.MESSAGE: _messages_table,
+}
+"""The table of each kind of world."""
+
+
+def facts_of(entry: WorldEntry[Any]) -> dict[str, Any]:
+    """Returns the facts of a world, ready for JSON; with the settings of agents that speak.
 
     Raises:
-        CounterpointError: as `describe`.
+        CounterpointError: as `WorldEntry.describe`.
     """
-    facts = describe(name)
-    return {**facts, "language": settings_facts(LanguageSettings)} if "answers" in facts else facts
+    facts = entry.describe()
+    if entry.kind is Kind.TEXT:
+        facts["language"] = settings_facts(LanguageSettings)
+    return facts
 
 
 def scheme_facts() -> dict[str, dict[str, Any]]:

@@ -15,14 +15,14 @@ from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.output import progress
 from counterpoint.cli.results import finish, prepare
 from counterpoint.comparison import Plan, compare
-from counterpoint.comparison.run import kind_of, stage_of
+from counterpoint.comparison.run import Backend, backend_of
 from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError
 from counterpoint.report.terminal.comparison import comparison_parts
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.train.lora.settings import LANGUAGE
 from counterpoint.train.options import POLICY
-from counterpoint.train.plans import LANGUAGE
 
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Of the world: "
@@ -86,9 +86,10 @@ class Compare:
         """Compare, save, print."""
         plan = self.plan()
         require_executor(self.executor, self.workers)
+        backend = backend_of(plan)
         if self.out:
             prepare(self.out)
-        result = watched(plan, self.workers, self.out, self.executor)
+        result = watched(plan, backend, self.workers, self.out, self.executor)
         finish(result, comparison_parts, self.out, self.json)
         return 0
 
@@ -113,21 +114,27 @@ class Compare:
 
 
 def watched(
-    plan: Plan, workers: int | None, out: Path | None, executor: ExecutorName
+    plan: Plan, backend: Backend, workers: int | None, out: Path | None, executor: ExecutorName
 ) -> ComparisonResult:
     """The comparison of a plan, shown on standard error while it runs."""
-    if kind_of(plan.world) == "exact":
+    if backend.budget is None:
         with progress(f"comparing on {plan.world}") as report:
-            return compare(plan, workers=workers, on_progress=report, executor=executor)
-    asked = stage_of(plan)
-    seeds = plan.seeds or asked.default_seeds
-    config = asked.config()
-    axis = asked.facts()["axis"]
-    say_batch(config["budget"], asked.batch_steps, axis)
-    shown = Comparison(plan.world, asked.schemes, seeds, config["budget"], axis)
+            return compare(
+                plan, workers=workers, on_progress=report, executor=executor, backend=backend
+            )
+    say_batch(backend.budget, backend.batch_steps, backend.axis)
+    seeds = plan.seeds or backend.default_seeds
+    shown = Comparison(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
     try:
         with watching(shown):
-            return compare(plan, workers=workers, on_row=shown.heard, folder=out, executor=executor)
+            return compare(
+                plan,
+                workers=workers,
+                on_row=shown.heard,
+                folder=out,
+                executor=executor,
+                backend=backend,
+            )
     except (KeyboardInterrupt, SystemExit):
         if out:
             say("what was trained is kept: give the same command again to go on")

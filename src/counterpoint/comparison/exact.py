@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from counterpoint.comparison.control import trained_control
 from counterpoint.comparison.outcome import Outcome, from_tables
 from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.plan import ExecutionOptions, Plan
 from counterpoint.comparison.probe import Probe, probe
 from counterpoint.credit import Scheme
 from counterpoint.errors import SettingError
@@ -20,11 +21,10 @@ from counterpoint.results.comparison import Control
 from counterpoint.runs.executor import available_workers, run_tasks
 from counterpoint.runs.task import Advance
 from counterpoint.train.arms import arm
+from counterpoint.train.options import refuse_model
 from counterpoint.train.tabular.learner import Training, joined, train
-from counterpoint.worlds import make
-
-if TYPE_CHECKING:
-    from counterpoint.comparison.run import Plan, Work
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 
 DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo")
 """Pooled, decoupled, decoupled with memory, grouped; a counterfactual joins where there is one."""
@@ -40,7 +40,7 @@ class Arm:
     seeds: range
 
     def __call__(self, advance: Advance) -> Training:
-        world = make(self.world, self.settings)
+        world = find_world(self.world, Kind.EXACT).make(self.settings)
         return train(world, self.scheme, self.seeds, on_update=lambda update: advance())
 
     def parts(self, count: int) -> list[Arm]:
@@ -51,18 +51,22 @@ class Arm:
 
 
 class Tables:
-    """What a comparison needs of an exactly evaluated world.
+    """A comparison in an exact world.
 
     Raises:
-        UnknownNameError, SettingError, SchemeError: as `Plan`.
+        UnknownNameError, SettingError, SchemeError: as `backend_of`.
     """
 
     default_seeds = 10
     batch_steps = 1
+    axis = "update"
+    budget = None
 
     def __init__(self, plan: Plan) -> None:
+        refuse_model(plan.world, plan.model)
         self.plan = plan
-        self.world = world = make(plan.world, plan.settings)
+        self.entry = find_world(plan.world, Kind.EXACT)
+        self.world = world = self.entry.make(plan.settings)
         for name, value in (("budget", plan.budget), ("seconds", plan.seconds)):
             if value is not None:
                 raise SettingError(
@@ -81,7 +85,7 @@ class Tables:
             "world": self.world.name,
             "summary": self.world.summary,
             "kind": "exact",
-            "axis": "update",
+            "axis": self.axis,
             "references": {"random": self.world.random, "optimal": self.world.optimal},
         }
 
@@ -89,7 +93,9 @@ class Tables:
         """What the document says of what was asked for, beside schemes and seeds."""
         return {"settings": asdict(self.world.settings)}
 
-    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], Control | None]:
+    def train(
+        self, pair: Pair, work: ExecutionOptions
+    ) -> tuple[dict[str, Outcome], Control | None]:
         """Every scheme trained, and the control."""
         plan, world, seeds = self.plan, self.world, range(self.plan.seeds or self.default_seeds)
         arms = [Arm(plan.world, plan.settings, name, seeds) for name in self.schemes]
@@ -101,7 +107,7 @@ class Tables:
         trained = zip(self.schemes, trainings, strict=False)
         return (
             {name: from_tables(world, done) for name, done in trained},
-            trained_control(make(plan.world, apart), pair, control) if control else None,
+            trained_control(self.entry.make(apart), pair, control) if control else None,
         )
 
     def probe(self, pair: Pair) -> Probe:
@@ -109,7 +115,7 @@ class Tables:
         return probe(self.world, pair.reference)
 
 
-def _train_all(arms: Sequence[Arm], work: Work, updates: int) -> list[Training]:
+def _train_all(arms: Sequence[Arm], work: ExecutionOptions, updates: int) -> list[Training]:
     """Every arm trained; seeds are split where there are more workers than arms."""
     workers = available_workers() if work.workers is None else work.workers
     split = [arm.parts(-(-workers // len(arms))) for arm in arms]

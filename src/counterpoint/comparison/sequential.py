@@ -1,4 +1,4 @@
-"""The arms of a comparison in a world of many steps: networks trained by PPO, a task each.
+"""The arms of a comparison in a sequential environment: networks trained by PPO, a task each.
 
 Every scheme x seed is a `TrainPlan` of its own, so that any executor can train it, and a run
 directory can take it up again. The same seed gives every scheme the same networks, worlds and
@@ -9,38 +9,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from counterpoint.comparison.outcome import Outcome
 from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.plan import ExecutionOptions, Plan
 from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.trainings import train_arms
 from counterpoint.comparison.untrained import sequential_control, untrained_probe
 from counterpoint.results.comparison import Control
-from counterpoint.train.options import budget_or_default, make_told, measured_often, split_settings
+from counterpoint.train.options import (
+    budget_or_default,
+    make_with_hints,
+    measured_often,
+    refuse_model,
+    split_settings,
+)
 from counterpoint.train.ppo.levels import Crediting
 from counterpoint.train.ppo.plan import TrainPlan
-
-if TYPE_CHECKING:
-    from counterpoint.comparison.run import Plan, Work
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 
 DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "none")
 """Pooled, decoupled, decoupled with memory on rewards, and no normalization at all."""
 
 
 class Policies:
-    """What a comparison needs of a world of many steps.
+    """A comparison in a sequential environment.
 
     Raises:
-        UnknownNameError, SettingError, SchemeError, MissingPackageError: as `Plan`.
+        UnknownNameError, SettingError, SchemeError, MissingPackageError: as `backend_of`.
     """
 
     default_seeds = 5
+    axis = TrainPlan.axis
 
     def __init__(self, plan: Plan) -> None:
+        refuse_model(plan.world, plan.model)
         self.plan = plan
-        self.own, self.policy = split_settings(plan.world, plan.settings)
-        self.world = make_told(plan.world, self.own)
+        entry = find_world(plan.world, Kind.SEQUENTIAL)
+        self.own, self.policy = split_settings(entry, plan.settings)
+        self.world = make_with_hints(entry, self.own)
         self.world.close()
         self.schemes = plan.schemes or DEFAULT_SCHEMES
         self.agents = self.world.agents
@@ -71,7 +80,7 @@ class Policies:
             "world": self.plan.world,
             "summary": self.world.summary,
             "kind": "steps",
-            "axis": "step",
+            "axis": self.axis,
             "references": asdict(self.world.references),
         }
 
@@ -86,7 +95,9 @@ class Policies:
             "settings": {**world, **asdict(self.policy)},
         }
 
-    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], Control | None]:
+    def train(
+        self, pair: Pair, work: ExecutionOptions
+    ) -> tuple[dict[str, Outcome], Control | None]:
         """Every scheme trained, and the control."""
         seeds = range(self.plan.seeds or self.default_seeds)
         plans = {(n, s): self.training(n, s) for s in seeds for n in self.schemes}

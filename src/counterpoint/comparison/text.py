@@ -1,4 +1,4 @@
-"""The arms of a comparison in a text world: language-model agents, a task each.
+"""The arms of a comparison in a text environment: language-model agents, a task each.
 
 What can be known before anything is trained is asked of a team that takes every word alike, and
 where it writes freely repeats some of what it is shown: that needs no model.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from counterpoint.arrays import Floats
 from counterpoint.comparison.control import untrained_control
 from counterpoint.comparison.outcome import Outcome
 from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.plan import ExecutionOptions, Plan
 from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.trainings import train_arms
 from counterpoint.credit import Scheme, advantages
@@ -26,12 +27,9 @@ from counterpoint.results.comparison import Control
 from counterpoint.train.lora.episodes import Played, any_word, play
 from counterpoint.train.lora.learner import credited_by
 from counterpoint.train.lora.plan import LanguagePlan
-from counterpoint.train.plans import language_plan
-from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.text.world import PLAIN, TextWorld
-
-if TYPE_CHECKING:
-    from counterpoint.comparison.run import Plan, Work
 
 DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
 """Pooled, per agent, per agent with memory, and each agent's own mean alone."""
@@ -40,22 +38,31 @@ BATCHES = 3
 
 
 class Language:
-    """What a comparison needs of a text world.
+    """A comparison in a text environment.
 
     Raises:
-        UnknownNameError, SettingError, SchemeError, MissingPackageError: as `Plan`.
+        UnknownNameError, SettingError, SchemeError, MissingPackageError: as `backend_of`.
     """
 
     default_seeds = 5
     batch_steps = 1
+    axis = LanguagePlan.axis
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.schemes = plan.schemes or DEFAULT_SCHEMES
         for name in self.schemes:
             credited_by(name)
-        told = plan.budget, plan.seconds, plan.settings, plan.model
-        self.first = language_plan(plan.world, self.schemes[0], 0, *told)
+        self.first = LanguagePlan.of(
+            plan.world,
+            self.schemes[0],
+            seed=0,
+            budget=plan.budget,
+            seconds=plan.seconds,
+            given=plan.settings,
+            model=plan.model,
+        )
+        self.budget = self.first.budget
         self.world = self.first.make_world()
         self.agents = tuple(sorted(self.world.agents))
 
@@ -69,7 +76,7 @@ class Language:
             "world": self.plan.world,
             "summary": self.world.summary,
             "kind": "text",
-            "axis": "update",
+            "axis": self.axis,
             "references": asdict(self.world.references),
         }
 
@@ -77,16 +84,18 @@ class Language:
         """What the document says of what was asked for, beside schemes and seeds."""
         return {
             "policy": self.first.model,
-            "budget": self.first.budget,
+            "budget": self.budget,
             "seconds": self.plan.seconds,
             "settings": {**asdict(self.world.settings), **asdict(self.first.language)},
         }
 
-    def train(self, pair: Pair, work: Work) -> tuple[dict[str, Outcome], Control | None]:
+    def train(
+        self, pair: Pair, work: ExecutionOptions
+    ) -> tuple[dict[str, Outcome], Control | None]:
         """Every scheme trained, and the control."""
         seeds = range(self.plan.seeds or self.default_seeds)
         plans = {(name, seed): self.training(name, seed) for seed in seeds for name in self.schemes}
-        found = train_arms(plans, self.first.budget, work)
+        found = train_arms(plans, self.budget, work)
         return found, self.control(pair) if self.plan.control else None
 
     def control(self, pair: Pair) -> Control | None:
@@ -94,7 +103,8 @@ class Language:
 
         None where agents do not all speak equally often: arithmetic does not say so then.
         """
-        apart = make_text(self.plan.world, {**self.first.world_settings, **PLAIN})
+        entry = find_world(self.plan.world, Kind.TEXT)
+        apart = entry.make({**self.first.world_settings, **PLAIN})
         played = self._untrained(apart)
         if not all(_equally_often(batch, len(self.agents)) for batch in played):
             return None

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from counterpoint.comparison.outcome import Outcome, from_policies
+from counterpoint.comparison.plan import ExecutionOptions
 from counterpoint.errors import RunError
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.executor import run_tasks
@@ -20,12 +21,9 @@ from counterpoint.runs.task import Advance
 from counterpoint.train.loop import Row, Trainable, Trained, lost_updates, train_to_end
 from counterpoint.train.plans import plan_from
 
-if TYPE_CHECKING:
-    from counterpoint.comparison.run import Work
-
 
 def train_arms(
-    plans: Mapping[tuple[str, int], Trainable], updates: int, work: Work
+    plans: Mapping[tuple[str, int], Trainable], updates: int, work: ExecutionOptions
 ) -> dict[str, Outcome]:
     """Every plan trained; the outcome of each scheme over its seeds.
 
@@ -92,5 +90,5 @@ def told_of(row: Row) -> dict[str, Any]:
     return told
 
 
-def _folder(work: Work, scheme: str, seed: int) -> Path | None:
+def _folder(work: ExecutionOptions, scheme: str, seed: int) -> Path | None:
     return None if work.folder is None else run_folder(work.folder / "runs", scheme, seed)

@@ -67,7 +67,7 @@ def world_task(name: str, settings: Mapping[str, Any] | None = None) -> WorldTas
     """One of our worlds as a task: `Experiment(task=world_task("spread", {"horizon": 50}), ...)`.
 
     Args:
-        name: a world of many steps, as `make_steps` takes it: `spread`, `mpe2:simple_spread_v3`.
+        name: a sequential environment: `spread`, `mpe2:simple_spread_v3`.
         settings: its settings, such as `stakes`.
 
     Raises:

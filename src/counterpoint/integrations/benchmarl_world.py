@@ -1,4 +1,4 @@
-"""`WorldTask`: a world of many steps as a BenchMARL task. Needs BenchMARL."""
+"""`WorldTask`: a sequential environment as a BenchMARL task. Needs BenchMARL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torchrl.data import Composite
 
 from counterpoint.errors import SettingError
 from counterpoint.integrations.torchrl_world import WorldEnv, world_env
-from counterpoint.worlds.sequential.catalogue import make_steps
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.world import endless
 
 
@@ -25,7 +26,7 @@ class WorldTask(TaskClass):  # type: ignore[misc]
 
     def __init__(self, name: str, config: dict[str, Any]) -> None:
         super().__init__(name, config)
-        world = make_steps(name, config)
+        world = find_world(name, Kind.SEQUENTIAL).make(config)
         self.continuous, self.horizon = world.actions[0].continuous, world.horizon
         world.close()
         if self.horizon is None:

@@ -16,7 +16,8 @@ import numpy as np
 
 from counterpoint.errors import SettingError
 from counterpoint.integrations.entry import imported
-from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.text.world import Ask, Said, TextWorld
 
 INSTALL = "pip install openenv-core"
@@ -42,11 +43,13 @@ def text_environment(name: str, settings: Mapping[str, Any] | None = None) -> Pa
 
     Raises:
         MissingPackageError: openenv-core is not installed.
-        UnknownNameError, SettingError, WorldError: as `make_text`.
+        UnknownNameError: no text environment has that name.
+        SettingError, WorldError: as `TextEntry.make`.
     """
     environment, action, observation = _classes()
-    make_text(name, settings)  # what is wrong with it is said here, not at the first request
-    return Parts(lambda: environment(make_text(name, settings)), action, observation)
+    entry = find_world(name, Kind.TEXT)
+    entry.make(settings)  # what is wrong with it is said here, not at the first request
+    return Parts(lambda: environment(entry.make(settings)), action, observation)
 
 
 class Play:

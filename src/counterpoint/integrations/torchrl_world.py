@@ -16,7 +16,8 @@ from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from counterpoint.errors import WorldError
-from counterpoint.worlds.sequential.catalogue import make_steps
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.world import StepWorld, View
 
 ENDS = ("done", "terminated", "truncated")
@@ -177,12 +178,13 @@ def world_env(
     seed: int = 0,
     device: Any = "cpu",
 ) -> WorldEnv:
-    """The world called `name` as an environment.
+    """Returns the sequential environment called `name` as one of TorchRL.
 
     Raises:
-        UnknownNameError, SettingError, MissingPackageError, WorldError: as `make_steps`.
+        UnknownNameError: no sequential environment has that name.
+        SettingError, MissingPackageError, WorldError: as `SequentialEntry.make`.
     """
-    return WorldEnv(make_steps(name, settings, copies=copies, seed=seed), device)
+    return WorldEnv(find_world(name, Kind.SEQUENTIAL).make(settings, copies, seed), device)
 
 
 def _flag(*shape: int) -> Categorical:

@@ -31,7 +31,8 @@ from counterpoint.settings import settings_from
 from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
 from counterpoint.train.needs import require_torch
-from counterpoint.worlds.sequential.catalogue import step_catalogue
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 
 MOST_REPEATS = 10_000
 
@@ -45,7 +46,7 @@ class Plan:
     """
 
     world: str
-    """A game of `counterpoint games`, `smooth`, or a world of many steps."""
+    """A game of `counterpoint games`, `smooth`, or a sequential environment."""
     members: tuple[int, ...] = (1, 4, 16)
     """Sizes of populations; 1 is the single learner."""
     budget: int = 6400
@@ -53,7 +54,7 @@ class Plan:
     repeats: int = 30
     """Independent populations of each arm."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of `Settings`; in a world of many steps of the world and its policies."""
+    """Of `Settings`; in a sequential environment of the environment and its policies."""
     workers: int | None = None
     """Processes; None means one for each processor."""
     executor: ExecutorName = "processes"
@@ -73,17 +74,14 @@ class Plan:
 
     def made(self) -> Arms:
         """Returns what runs its arms."""
-        if self.world != SMOOTH and self.world not in catalogue() and self.is_stepwise():
-            require_torch()
-            from counterpoint.population.neural import NeuralArms
+        games = (SMOOTH, *catalogue())
+        if self.world in games:
+            return GameArms(game_of(self.world), settings_from(self.settings, Settings, self.world))
+        find_world(self.world, Kind.SEQUENTIAL, also=games)
+        require_torch()
+        from counterpoint.population.neural import NeuralArms
 
-            return NeuralArms(self.world, dict(self.settings))
-        settings = settings_from(self.settings, Settings, self.world)
-        return GameArms(game_of(self.world), settings)
-
-    def is_stepwise(self) -> bool:
-        """Whether the world has many steps."""
-        return self.world in step_catalogue() or ":" in self.world
+        return NeuralArms(self.world, dict(self.settings))
 
 
 def compare_populations(

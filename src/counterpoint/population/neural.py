@@ -18,8 +18,12 @@ from counterpoint.errors import RunError, SettingError
 from counterpoint.population.arms import Spending, demand
 from counterpoint.population.cells import Facts
 from counterpoint.settings import require
-from counterpoint.train.options import make_told, split_settings
+from counterpoint.train.options import make_with_hints, split_settings
 from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.sequential.entry import SequentialEntry
+from counterpoint.worlds.sequential.world import StepWorld
 
 EPISODES = 20
 """Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""
@@ -33,14 +37,14 @@ DIVERSE = ("start", "hyper", "scheme")
 
 @dataclass(frozen=True)
 class NeuralArms:
-    """What a comparison needs of a world of many steps.
+    """What a comparison needs of a sequential environment.
 
     Raises:
         UnknownNameError, SettingError, MissingPackageError: as `TrainPlan`.
     """
 
     world: str
-    """Of many steps."""
+    """Name of a sequential environment."""
     settings: Mapping[str, Any]
     """Of the world and of the policies, and of the population: `pbt_rounds`, `diverse`."""
 
@@ -77,9 +81,20 @@ class NeuralArms:
                 found.append((f"pbt_{size}", size))
         return found
 
+    @property
+    def entry(self) -> SequentialEntry:
+        """The environment in the registry."""
+        return find_world(self.world, Kind.SEQUENTIAL)
+
+    def _made(self) -> StepWorld:
+        """The environment, closed: for what it says of itself."""
+        world = make_with_hints(self.entry, self._split()[0])
+        world.close()
+        return world
+
     def _split(self) -> tuple[dict[str, Any], Any]:
         own = {k: v for k, v in self.settings.items() if k not in ("pbt_rounds", "diverse")}
-        return split_settings(self.world, own)
+        return split_settings(self.entry, own)
 
     def plan(self, repeat: int, member: int, updates: int) -> TrainPlan:
         """The training of one member; it has the same chance, whatever the population is."""
@@ -99,9 +114,7 @@ class NeuralArms:
 
     def facts(self) -> Facts:
         """What the result says of the world."""
-        own, _ = self._split()
-        world = make_told(self.world, own)
-        world.close()
+        world = self._made()
         best = world.references.reference
         return Facts(
             source=world.source,
@@ -113,9 +126,7 @@ class NeuralArms:
 
     def evaluation(self) -> int:
         """What an evaluation of a member is charged, in updates."""
-        own, _ = self._split()
-        world = make_told(self.world, own)
-        world.close()
+        world = self._made()
         steps = EPISODES * (world.horizon or 1)
         return -(-steps // self.plan(0, 0, 1).batch_steps)
 

@@ -25,8 +25,9 @@ from counterpoint.topology.orders import orders
 from counterpoint.topology.play import play
 from counterpoint.topology.summary import Batch, summarize
 from counterpoint.topology.topology import Topology
-from counterpoint.worlds.message.catalogue import make_message
+from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.message.world import MessageWorld
+from counterpoint.worlds.registry import find_world
 
 DEFAULT = ("solo", "independent", "best_of_n", "chain", "ring", "star", "tree", "complete",
            "debate", "blackboard", "planner_workers")  # fmt: skip
@@ -43,7 +44,7 @@ class Plan:
     """
 
     world: str
-    """Of `message_catalogue()`, or `tasks:PATH`."""
+    """Name of a message environment: see `find_world`."""
     topologies: tuple[str, ...] = DEFAULT
     """As `make_topology` takes them."""
     prompts: tuple[str, ...] = ()
@@ -86,7 +87,7 @@ class Plan:
 
     def make(self) -> MessageWorld[Any]:
         """The world."""
-        return make_message(self.world, self.settings)
+        return find_world(self.world, Kind.MESSAGE).make(self.settings)
 
     def levels(self) -> tuple[str, ...]:
         """The prompts that are compared."""

@@ -22,8 +22,9 @@ from counterpoint.topology.guards import Guards
 from counterpoint.topology.play import Answers, decide, play
 from counterpoint.topology.speaker import Meter, SpokenMember
 from counterpoint.topology.topology import Topology
-from counterpoint.worlds.message.catalogue import make_message
+from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.message.world import Member, MessageWorld, Seen
+from counterpoint.worlds.registry import find_world
 
 TRAINED = "trained"
 """The prompt that is searched for each topology."""
@@ -105,7 +106,7 @@ class Search:
     guards: Guards
 
     def __call__(self, advance: Advance) -> Ways:
-        world = make_message(self.world, self.settings)
+        world = find_world(self.world, Kind.MESSAGE).make(self.settings)
         if world.ways_range is None:
             raise SettingError(f"{world.name} has no ways to search; wanted named prompts")
         low, high = world.ways_range

@@ -9,7 +9,9 @@ from typing import Any
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.worlds.sequential.catalogue import make_steps, step_catalogue
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import worlds
+from counterpoint.worlds.sequential.entry import SequentialEntry
 from counterpoint.worlds.sequential.world import StepSettings, StepWorld
 
 BUDGET, PYTHON_BUDGET = 100_000, 20_000
@@ -21,46 +23,55 @@ with the tenth."""
 POLICY = tuple(spec.name for spec in fields(PolicySettings))
 
 
-def split_settings(world: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], PolicySettings]:
-    """The settings of a world of many steps, and those of the policies that learn in it.
+def split_settings(
+    entry: SequentialEntry, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], PolicySettings]:
+    """Returns the settings of a sequential environment, and those of the policies that learn in it.
 
-    No field of a world of ours is called like a field of `PolicySettings`. Of a foreign world every
-    other name is an argument of its constructor, which says itself what it does not know.
+    No field of an environment of ours is called like a field of `PolicySettings`. Of a foreign one
+    every other name is an argument of its constructor, which says itself what it does not know.
 
     Args:
-        world: name of the world, as for `make_steps`.
+        entry: the environment.
         given: name to value; text is converted to the type of the policy's field.
 
     Raises:
-        UnknownNameError: neither the world nor the policies have a setting of that name.
+        UnknownNameError: neither the environment nor the policies have a setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
     policy = {name: value for name, value in given.items() if name in POLICY}
     rest = {name: value for name, value in given.items() if name not in POLICY}
-    entry = step_catalogue().get(world)
-    if entry is not None:
-        own = [spec.name for spec in fields(entry.settings)]
-        unknown = sorted(set(rest) - set(own))
-        if unknown:
-            raise UnknownNameError(
-                f"got setting {', '.join(unknown)}; world '{world}' has {', '.join(own)}, and its "
-                f"policies {', '.join(POLICY)}{did_you_mean(unknown[0], [*own, *POLICY])}"
-            )
-    return rest, settings_from(policy, PolicySettings, world)
+    own = [spec.name for spec in fields(entry.settings_type)]
+    unknown = sorted(set(rest) - set(own))
+    if unknown and not entry.takes_arguments:
+        raise UnknownNameError(
+            f"got setting {', '.join(unknown)}; world '{entry.name}' has {', '.join(own)}, and its "
+            f"policies {', '.join(POLICY)}{did_you_mean(unknown[0], [*own, *POLICY])}"
+        )
+    return rest, settings_from(policy, PolicySettings, entry.name)
 
 
-def make_told(world: str, own: Mapping[str, Any]) -> StepWorld:
-    """The world with its settings; what a foreign one refuses may be meant for the policies.
+def make_with_hints(entry: SequentialEntry, own: Mapping[str, Any]) -> StepWorld:
+    """Returns the environment; a setting that a foreign one refuses may be one of the policies.
 
     Raises:
-        CounterpointError: as `make_steps`.
+        CounterpointError: as `SequentialEntry.make`.
     """
     try:
-        return make_steps(world, own)
+        return entry.make(own)
     except SettingError as error:
         ours = {spec.name for spec in fields(StepSettings)}
         hints = [did_you_mean(name, POLICY) for name in own if name not in ours]
         raise SettingError(f"{error}{next(filter(None, hints), '')}") from error
+
+
+def refuse_model(world: str, model: str | None) -> None:
+    """Raises SettingError if a language model is named for a world whose agents do not speak."""
+    if model is not None:
+        raise SettingError(
+            f"got policy '{model}' for world '{world}', whose agents do not speak; wanted one of "
+            f"{', '.join(entry.name for entry in worlds(Kind.TEXT))}, or no --policy"
+        )
 
 
 def budget_or_default(budget: int | None, *, python: bool) -> int:

@@ -11,10 +11,11 @@ from counterpoint.errors import CounterpointError
 from counterpoint.results.training import AgentSeries, References, Series, TrainingResult
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import METRICS, read_facts, read_run
+from counterpoint.train.plans import kind_of_run
 from counterpoint.train.transcripts import read_talk
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential import world as sequential
-from counterpoint.worlds.sequential.catalogue import make_steps
-from counterpoint.worlds.text.catalogue import make_text
 from counterpoint.worlds.text.world import TextWorld
 
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
@@ -26,7 +27,7 @@ NUMBERS = tuple(name for name in AgentSeries.__struct_fields__ if name not in ("
 """What `train.ppo.probe`, `train.lora.probe` and `train.watch` measure of each agent."""
 
 Row = dict[str, Any]
-Kind = TypeVar("Kind")
+Value = TypeVar("Value")
 
 
 def training_result(path: Path) -> TrainingResult:
@@ -38,15 +39,16 @@ def training_result(path: Path) -> TrainingResult:
         RunError: there is no run.
     """
     run, facts, (rows, damaged) = read_run(path), read_facts(path), read_rows(path / METRICS)
-    spoken, settings = facts.axis == "update", run["config"].get("world_settings")
+    spoken = kind_of_run(run["config"]) is Kind.TEXT
+    settings = run["config"].get("world_settings")
     world: TextWorld | None = None
     references = References()
     with contextlib.suppress(CounterpointError):  # its package may be missing where it is read
         if spoken:
-            world = make_text(facts.world or "", settings)
+            world = find_world(facts.world or "", Kind.TEXT).make(settings)
             references = _references(world.references)
         else:
-            steps = make_steps(facts.world or "", settings)
+            steps = find_world(facts.world or "", Kind.SEQUENTIAL).make(settings)
             references = _references(steps.references)
             steps.close()
     lengths = sorted({name for row in rows for name in row if name.startswith(LENGTH)})
@@ -102,5 +104,5 @@ def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _only(kind: type[Kind], value: object) -> Kind | None:
+def _only(kind: type[Value], value: object) -> Value | None:
     return value if isinstance(value, kind) else None

@@ -30,7 +30,7 @@ from counterpoint.integrations.torchrl import (  # noqa: E402
     NormalizeOnExtend,
     WorldEnv,
 )
-from counterpoint.worlds.sequential.catalogue import make_steps  # noqa: E402
+from counterpoint.worlds import find_world  # noqa: E402
 
 WORLDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("spread", {}),
@@ -183,7 +183,7 @@ def minibatches() -> dict[str, float]:
 
 def world(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Specifications hold, and copies start anew within a rollout."""
-    env = WorldEnv(make_steps(name, settings, copies=4, seed=0))
+    env = WorldEnv(find_world(name).make(settings, copies=4, seed=0))
     check_env_specs(env, seed=0)
     summed = TransformedEnv(env, RewardSum(reset_keys=["_reset"] * len(env.group_map)))
     steps = 2 * (env.world.horizon or 50) + 3
@@ -199,8 +199,8 @@ def world(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def trajectory() -> dict[str, Any]:
     """The environment shows the world's own observations and rewards, restarts included."""
-    env = WorldEnv(make_steps("spread", {}, copies=4, seed=3))
-    twin = make_steps("spread", {}, copies=4, seed=3)
+    env = WorldEnv(find_world("spread").make({}, copies=4, seed=3))
+    twin = find_world("spread").make({}, copies=4, seed=3)
     env.set_seed(3)
     twin.reset(3)
     seen, same = twin.reset().seen, True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,21 +17,32 @@ import torch
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import Credit, Tally
-from counterpoint.errors import CounterpointError, RunError, SettingError
+from counterpoint.errors import CounterpointError, RunError, SettingError, UnknownNameError
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.model import TINY, open_model
+from counterpoint.lm.models import find_model
+from counterpoint.lm.sources import SOURCES
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
+from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.train.loop import Row
-from counterpoint.train.lora.episodes import Played
-from counterpoint.train.lora.learner import FRESH, LanguageLearner
+from counterpoint.train.lora.episodes import Played, any_word, play
+from counterpoint.train.lora.learner import FRESH, LanguageLearner, credited_by
 from counterpoint.train.lora.probe import agent_numbers
-from counterpoint.train.lora.settings import LanguageSettings
+from counterpoint.train.lora.settings import LANGUAGE, LanguageSettings
 from counterpoint.train.lora.snapshot import capture, restore
-from counterpoint.worlds.text.catalogue import make_text
+from counterpoint.worlds.foreign.names import foreign_code
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
+from counterpoint.worlds.text.entry import KEEPS
 from counterpoint.worlds.text.world import TextWorld
+
+UPDATES, OTHER_UPDATES = 150, 100
+"""Updates of a training of the tiny model, and of any other."""
+TRIES = 8
+"""Batches of four tasks, twice each, in which an environment of somebody's own is played."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class LanguagePlan:
     """
 
     world: str
-    """Name of a text world: see `make_text`."""
+    """Name of a text environment: see `find_world`."""
     scheme: str
     """Name of a scheme."""
     model: str
@@ -64,9 +75,8 @@ class LanguagePlan:
     batch_steps: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        world = self.make_world()
-        filled = self.language.filled(tiny=self.model == TINY, free=world.free)
-        filled.rates(tuple(sorted(world.agents)))
+        free = find_world(self.world, Kind.TEXT).world.free
+        filled = self.language.filled(tiny=self.model == TINY, free=free)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
         for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
             if getattr(self, name) < low:
@@ -77,6 +87,51 @@ class LanguagePlan:
     def config(self) -> dict[str, Any]:
         """The plan ready for JSON."""
         return asdict(self)
+
+    @classmethod
+    def of(
+        cls,
+        world: str,
+        scheme: str,
+        *,
+        seed: int,
+        budget: int | None,
+        seconds: float | None,
+        given: Mapping[str, Any],
+        model: str | None,
+    ) -> LanguagePlan:
+        """Returns the plan with defaults in place of what is not given: see `plan_of`.
+
+        The environment is made, and one of somebody's own is played, so that settings and
+        environments that cannot be trained are refused now.
+        """
+        entry = find_world(world, Kind.TEXT)
+        own = {name: value for name, value in given.items() if name not in LANGUAGE}
+        known = [spec.name for spec in fields(entry.settings_type)]
+        if twice := sorted(set(known) & set(LANGUAGE)):
+            raise SettingError(
+                f"got world '{world}' with a setting {', '.join(twice)}, as its agents have; "
+                "wanted another name for it"
+            )
+        unknown = sorted(set(own) - set(known))
+        if unknown:
+            raise UnknownNameError(
+                f"got setting {', '.join(unknown)}; world '{world}' has {', '.join(known)}, and "
+                f"its agents {', '.join(LANGUAGE)}"
+                f"{did_you_mean(unknown[0], [*known, *LANGUAGE])}"
+            )
+        made = entry.make(own)
+        if entry.is_own:
+            play_by_chance(made, world)
+        credited_by(scheme)
+        agents = {name: value for name, value in given.items() if name in LANGUAGE}
+        language = settings_from(agents, LanguageSettings, world)
+        name = model_location(model or TINY)
+        updates = UPDATES if name == TINY else OTHER_UPDATES
+        language.rates(tuple(sorted(made.agents)))
+        return cls(
+            world, scheme, name, seed, updates if budget is None else budget, seconds, own, language
+        )
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LanguagePlan:
@@ -94,7 +149,7 @@ class LanguagePlan:
 
     def make_world(self) -> TextWorld:
         """The world."""
-        return make_text(self.world, self.world_settings)
+        return find_world(self.world, Kind.TEXT).make(self.world_settings)
 
     def learner(self) -> LanguageLearner:
         """The untrained team."""
@@ -200,6 +255,30 @@ WORD_UPDATES = 10
 """Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
 
 
+def model_location(model: str) -> str:
+    """Returns the name of a language model that is here; of a folder, its whole path.
+
+    Raises:
+        ModelError: it is not here, and cannot be had.
+    """
+    if model == TINY:
+        return model
+    folder = find_model(model)
+    is_named = model in SOURCES or not Path(model).expanduser().is_dir()
+    return model if is_named else str(folder.resolve())
+
+
+def play_by_chance(world: TextWorld, name: str) -> None:
+    """Plays a few episodes, so that an environment that cannot be played is refused now.
+
+    Raises:
+        WorldError: it cannot be played; the message has the place in its code.
+    """
+    with foreign_code(name, "an episode played by chance", KEEPS):
+        for seed in range(TRIES):
+            play(world, any_word, np.random.default_rng(seed), 4, 2)
+
+
 def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
     """The plan of a run, its team at the newest intact checkpoint, and the updates made by then.
 
@@ -208,7 +287,7 @@ def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
         CounterpointError: what it needs is not here.
     """
     config = read_run(path)["config"]
-    if axis_of(config) != "update":
+    if axis_of(config) != LanguagePlan.axis:
         raise RunError(f"got {path}, whose agents do not speak; wanted a run in a text world")
     found = latest(path / CHECKPOINTS)
     if found.snapshot is None:

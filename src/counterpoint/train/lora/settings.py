@@ -7,7 +7,7 @@ docs/discussion/language-results.md. Settings of the world stand in the world's 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from counterpoint.errors import SettingError
@@ -128,6 +128,8 @@ class LanguageSettings:
         return found
 
 
+LANGUAGE = tuple(spec.name for spec in fields(LanguageSettings))
+"""Names of these settings."""
 TINY_LAYERS = 2
 """Layers of the tiny model that have adapters: what the first one makes of a prompt is kept."""
 CHOICES = {"parameters": ("separate", "shared"), "targets": ("default", "attention", "all")}

@@ -18,14 +18,24 @@ from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import Snapshot
 from counterpoint.train.loop import Row
+from counterpoint.train.options import (
+    budget_or_default,
+    make_with_hints,
+    measured_often,
+    refuse_model,
+    split_settings,
+)
 from counterpoint.train.ppo.credit_audit import credit_audit
 from counterpoint.train.ppo.improve import Part
 from counterpoint.train.ppo.learner import Estimate, Learner
+from counterpoint.train.ppo.levels import Crediting
 from counterpoint.train.ppo.probe import agent_numbers
 from counterpoint.train.ppo.rollout import Batch, Player
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.train.ppo.snapshot import capture, restore
-from counterpoint.worlds.sequential.catalogue import make_steps
+from counterpoint.worlds.foreign.names import is_foreign
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.reordered import by_name
 from counterpoint.worlds.sequential.world import StepWorld, endless, stakes_of
 
@@ -46,7 +56,7 @@ class TrainPlan:
     """
 
     world: str
-    """Name of a world of many steps: see `make_steps`."""
+    """Name of a sequential environment: see `find_world`."""
     scheme: str
     """Name of a scheme, or `counterfactual`."""
     seed: int = 0
@@ -64,7 +74,9 @@ class TrainPlan:
     axis: ClassVar[str] = "step"
 
     def __post_init__(self) -> None:
-        filled = self.policy.filled(python=":" in self.world)  # so that a run keeps its numbers
+        filled = self.policy.filled(
+            python=is_foreign(self.world)
+        )  # so that a run keeps its numbers
         object.__setattr__(self, "policy", filled)
         for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
             if getattr(self, name) < low:
@@ -80,6 +92,30 @@ class TrainPlan:
     def config(self) -> dict[str, Any]:
         """The plan ready for JSON."""
         return asdict(self)
+
+    @classmethod
+    def of(
+        cls,
+        world: str,
+        scheme: str,
+        *,
+        seed: int,
+        budget: int | None,
+        seconds: float | None,
+        given: Mapping[str, Any],
+        model: str | None,
+    ) -> TrainPlan:
+        """Returns the plan with defaults in place of what is not given: see `plan_of`."""
+        refuse_model(world, model)
+        entry = find_world(world, Kind.SEQUENTIAL)
+        own, policy = split_settings(entry, given)
+        made = make_with_hints(entry, own)
+        made.close()
+        budget = budget_or_default(budget, python=made.python)
+        if "diagnose_every" not in given:
+            policy = measured_often(policy, budget, python=made.python)
+        Crediting.of(scheme, made, policy)
+        return cls(world, scheme, seed, budget, seconds, own, policy)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TrainPlan:
@@ -98,7 +134,8 @@ class TrainPlan:
     def make_world(self, stream: int, copies: int) -> StepWorld:
         """Copies of the world with chance of their own for each `stream`; agents by name."""
         seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
-        return by_name(make_steps(self.world, self.world_settings, copies, seed))
+        entry = find_world(self.world, Kind.SEQUENTIAL)
+        return by_name(entry.make(self.world_settings, copies, seed))
 
     def learner(self) -> Learner:
         """The untrained team, with the copies that it trains in."""

@@ -105,6 +105,7 @@ class Homogeneous(Additive):
     """
 
     name = "homogeneous"
+    settings_type = HomogeneousSettings
     summary = "n equal contributors, all always present: the signal of one is diluted"
     source = "ours; the signal-to-noise of one among n additive contributors falls as 1/n"
     contexts = 16
@@ -124,6 +125,7 @@ class UnequalStakes(Additive):
     """Stakes from 1 to 100 in one summed reward. A prompt has one of 8 contexts for everybody."""
 
     name = "unequal_stakes"
+    settings_type = UnequalStakesSettings
     summary = "one summed reward in which the largest part is 100 times the smallest"
     source = "ours; the components are those of GDPO, arXiv 2601.05242"
     contexts = 8

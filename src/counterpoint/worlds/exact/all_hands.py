@@ -43,6 +43,7 @@ class AllHands(World):
     """
 
     name = "all_hands"
+    settings_type = AllHandsSettings
     summary = "the team is paid only if everybody is right: most groups have no variance"
     source = "ours; the components are those of GDPO, arXiv 2601.05242"
     contexts, actions, prompts = 16, 3, 16

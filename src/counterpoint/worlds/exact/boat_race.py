@@ -65,6 +65,7 @@ class BoatRace(World):
     """
 
     name = "boat_race"
+    settings_type = BoatRaceSettings
     summary = "checkpoints are paid, laps are meant: the proxy outgrows the truth while it learns"
     source = "ours, after the boat race of Clark and Amodei 2016"
     contexts, actions = 1, 3

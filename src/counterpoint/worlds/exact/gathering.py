@@ -70,6 +70,7 @@ class Gathering(World):
     """
 
     name = "gathering"
+    settings_type = GatheringSettings
     summary = "work costs effort and its fruits are shared: idling grows from learning"
     source = "ours, after free riding in teams (Holmstrom 1982)"
     contexts, actions = 3, 3

@@ -52,6 +52,7 @@ class IdleThenNeeded(World):
     """
 
     name = "idle_then_needed"
+    settings_type = IdleThenNeededSettings
     summary = "decoupling hurts: a reserve is idle at a near-constant reward, then needed"
     source = "ours"
     contexts, actions = 8, 4

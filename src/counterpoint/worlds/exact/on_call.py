@@ -51,6 +51,7 @@ class OnCall(World):
     """
 
     name = "on_call"
+    settings_type = OnCallSettings
     summary = "a specialist acts in few rollouts, which pay another reward"
     source = "ours"
     contexts, actions, prompts = 4, 2, 32

@@ -56,6 +56,7 @@ class PlannerWorker(World):
     """
 
     name = "planner_worker"
+    settings_type = PlannerWorkerSettings
     summary = "decoupling within groups hurts: a planner decides which worker acts"
     source = "ours"
     contexts, tries = 16, 4

@@ -61,6 +61,7 @@ class Regions(World):
     """
 
     name = "regions"
+    settings_type = RegionsSettings
     summary = "quiet agents share one reward, and no episode, with agents of a volatile region"
     source = "ours, after the published observation that pooled statistics drown a quiet agent"
     contexts, actions = 8, 4

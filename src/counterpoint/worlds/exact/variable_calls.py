@@ -48,6 +48,7 @@ class VariableCalls(World):
     """
 
     name = "variable_calls"
+    settings_type = VariableCallsSettings
     summary = "hard tasks take more steps and pay less: rollouts and steps are not the same"
     source = "ours, after the question raised in Dr. MAS, arXiv 2602.08847, issue 81"
     contexts, actions = 8, 4

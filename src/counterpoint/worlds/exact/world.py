@@ -104,6 +104,8 @@ class World(ABC):
     """One line: what happens here, and to whom."""
     source: ClassVar[str] = "ours"
     """Where the idea comes from."""
+    settings_type: ClassVar[type[Settings]] = Settings
+    """Its settings: a frozen dataclass, each field with a docstring under it."""
 
     agents: tuple[str, ...]
     """[A] names."""

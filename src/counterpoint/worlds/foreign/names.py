@@ -30,6 +30,10 @@ PACKAGES = ("mpe2", "lbforaging", "rware")
 """What stands before the colon in names of foreign worlds that are not somebody's own."""
 
 
+OWN = "PACKAGE.MODULE:CLASS"
+"""What names of somebody's own look like."""
+
+
 class Family(NamedTuple):
     """Foreign worlds that are named alike."""
 
@@ -58,7 +62,7 @@ FAMILIES = (
         "rware (Papoudakis et al. 2021, arXiv:2006.07869)",
     ),
     Family(
-        "PACKAGE.MODULE:CLASS",
+        OWN,
         "your own: a PettingZoo environment, whose arguments are its settings, or a TextWorld",
         "yours",
     ),
@@ -92,9 +96,14 @@ def construct(name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
     return make
 
 
+def is_foreign(name: str) -> bool:
+    """Whether a world's name is that of something outside: such names have a colon."""
+    return ":" in name
+
+
 def is_own(name: str) -> bool:
     """Whether a world's name is that of an object to import, `package.module:Class`."""
-    return ":" in name and name.partition(":")[0] not in PACKAGES
+    return is_foreign(name) and name.partition(":")[0] not in PACKAGES
 
 
 def imported(name: str) -> Any:

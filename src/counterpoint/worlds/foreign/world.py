@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Ints
 from counterpoint.errors import SettingError, StateError, WorldError
-from counterpoint.settings import from_text
 from counterpoint.worlds.foreign.dialects import Player, Rows, Team, Tuples, dialect
 from counterpoint.worlds.foreign.known import scores
-from counterpoint.worlds.foreign.names import construct, foreign_code
+from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.foreign.spaces import actions, seen_size
 from counterpoint.worlds.sequential.world import (
     Captured,
@@ -219,17 +218,6 @@ class ForeignWorld(StepWorld):
                 return True
             view = self.step(uniform_actions(self, view, rng)).view
         return False
-
-
-def make_foreign(
-    name: str, settings: Mapping[str, Any] | None = None, copies: int = 1, seed: int = 0
-) -> ForeignWorld:
-    """The foreign world called `name`; see `counterpoint.worlds.make_steps`."""
-    given = {key: from_text(value) for key, value in (settings or {}).items()}
-    ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
-    told = ForeignSettings(**ours, arguments=given)
-    make = construct(name, given)
-    return ForeignWorld(make, name=name, settings=told, copies=copies, seed=seed)
 
 
 def _limit(env: Any) -> str:

@@ -85,6 +85,7 @@ class Foraging(Twin):
     """
 
     name = "foraging"
+    settings_type = ForagingSettings
     summary = "agents of different strength collect food that may need several of them"
     source = "twin of lbforaging 2.0 (Papoudakis et al. 2021, arXiv:2006.07869)"
     settings: ForagingSettings

@@ -55,6 +55,7 @@ class RepeatedGame(Twin):
     """
 
     name = "repeated_game"
+    settings_type = RepeatedGameSettings
     summary = "a game round after round: which equilibrium do networks fall into?"
     source = "ours; the games name their own"
     settings: RepeatedGameSettings

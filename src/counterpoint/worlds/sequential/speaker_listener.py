@@ -47,6 +47,7 @@ class SpeakerListener(Twin):
     """
 
     name = "speaker_listener"
+    settings_type = SpeakerListenerSettings
     summary = "a speaker that cannot move names the goal to a listener that does not know it"
     source = "twin of mpe2 simple_speaker_listener_v4 (Lowe et al. 2017, arXiv:1706.02275)"
     settings: SpeakerListenerSettings

@@ -60,6 +60,7 @@ class Spread(Twin):
     """
 
     name = "spread"
+    settings_type = SpreadSettings
     summary = "agents cover as many landmarks, and pay for bumping into each other"
     source = "twin of mpe2 simple_spread_v3 (Lowe et al. 2017, arXiv:1706.02275)"
     settings: SpreadSettings

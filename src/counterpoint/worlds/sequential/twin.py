@@ -35,6 +35,8 @@ from counterpoint.worlds.sequential.world import (
 class Twin(StepWorld):
     """A world whose state is arrays [..., E] by name, and one generator."""
 
+    settings_type: ClassVar[type[StepSettings]] = StepSettings
+    """Its settings: a frozen dataclass, each field with a docstring under it."""
     horizon: int
     limit = "horizon"
     scale: ClassVar[str]

@@ -1,0 +1,93 @@
+"""What to compare (`Plan`), and how the work is done (`ExecutionOptions`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from counterpoint.credit import baselines, plain_scheme_named
+from counterpoint.errors import SettingError
+from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
+
+COMPARED = (Kind.EXACT, Kind.SEQUENTIAL, Kind.TEXT)
+"""The kinds of worlds in which teams are trained; message environments compare topologies."""
+MOST_SEEDS = 10_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare.
+
+    Names and numbers are checked here. What depends on the world itself (its settings, the
+    baselines that it answers) is checked when `compare` makes it, before anything is trained.
+
+    Raises:
+        UnknownNameError: no world, scheme or baseline has that name.
+        SettingError: a number out of range, or a scheme named twice.
+        SchemeError: a scheme that is made of several, or has a field that it cannot have.
+        MissingPackageError, WorldError: a class of your own that cannot be imported.
+    """
+
+    world: str
+    """Name of a world: see `counterpoint worlds`."""
+    schemes: tuple[str, ...] = ()
+    """Names of schemes and baselines; empty takes the defaults of the world's kind."""
+    seeds: int | None = None
+    """How many seeds, from 0 on; every scheme meets the same ones. None takes 10, or 5 where
+    networks or language models are trained."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the world, by name, and of the policies or agents where networks or language
+    models are trained; text is converted."""
+    control: bool = True
+    """Also run the world's control, in which decoupling can do nothing, where it has one."""
+    budget: int | None = None
+    """Steps of each training, all copies together, where networks are trained; None takes 100,000,
+    or 20,000 where the world is stepped in Python. In text environments: updates of each training.
+    """
+    seconds: float | None = None
+    """End each of these trainings after so many seconds, if that comes first. What comes out then
+    depends on the machine."""
+    model: str | None = None
+    """The language model whose adapters are trained in a text environment: see `open_model`."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.schemes)) < len(self.schemes):
+            raise SettingError(f"got schemes {', '.join(self.schemes)}; wanted each of them once")
+        if self.seeds is not None and not 1 <= self.seeds <= MOST_SEEDS:
+            raise SettingError(f"got {self.seeds} seeds; wanted at least 1, at most {MOST_SEEDS}")
+        if self.budget is not None and self.budget < 1:
+            raise SettingError(f"got budget={self.budget}; wanted at least 1")
+        if self.seconds is not None and not self.seconds > 0:
+            raise SettingError(f"got seconds={self.seconds}; wanted a positive number")
+        for name in self.schemes:
+            if name not in baselines():
+                plain_scheme_named(name, also=baselines())
+        find_world(self.world, *COMPARED)
+
+
+OnRow = Callable[[str, int, Mapping[str, Any]], None]
+"""Called with a scheme, a seed, and what that training has just reached: see `trainings.told_of`.
+"""
+
+
+@dataclass(frozen=True)
+class ExecutionOptions:
+    """How the work is done: nothing here changes what comes out."""
+
+    workers: int | None = None
+    """Processes; None takes one for each processor."""
+    folder: Path | None = None
+    """Where trainings of networks have their run directories, so that they can go on."""
+    on_progress: Callable[[int, int], None] | None = None
+    """Called with the policy updates done so far and in all."""
+    on_row: OnRow | None = None
+    """Called with each row of a training of networks."""
+    executor: ExecutorName = "processes"
+    """Where tasks run: `processes` here, `serial`, or `ray`."""
+
+    def __post_init__(self) -> None:
+        require_executor(self.executor, self.workers)

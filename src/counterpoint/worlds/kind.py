@@ -1,0 +1,72 @@
+"""`Kind`: how teams act in a world; `WorldEntry`: what is known of a world before it is made.
+
+Each kind has an entry class of its own, in the folder of the kind; `registry.py` lists the entries.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, TypeVar
+
+W_co = TypeVar("W_co", covariant=True)
+
+
+class Kind(StrEnum):
+    """How teams act in a world, which decides how they are trained, evaluated and compared."""
+
+    EXACT = "exact"
+    """One or a few steps; expected returns are computed, not sampled: `World`."""
+    SEQUENTIAL = "sequential"
+    """Many steps, copies side by side; foreign environments are of this kind: `StepWorld`."""
+    TEXT = "text"
+    """Agents are language models, and choose words or write: `TextWorld`."""
+    MESSAGE = "message"
+    """A topology says who hears whom: `MessageWorld`."""
+
+    @property
+    def in_words(self) -> str:
+        """The kind in words, with its article."""
+        article = "an" if self is Kind.EXACT else "a"
+        return f"{article} {self} {'world' if self is Kind.EXACT else 'environment'}"
+
+
+class WorldEntry(ABC, Generic[W_co]):
+    """A world in the registry.
+
+    Args:
+        name: the name by which the registry finds it.
+        settings_type: a frozen dataclass, with a docstring under each field.
+        summary: one line: what happens there.
+        source: where the world comes from.
+    """
+
+    kind: ClassVar[Kind]
+    """How teams act in it."""
+    command: ClassVar[str] = "compare"
+    """The command that plays it."""
+
+    def __init__(self, name: str, settings_type: type, summary: str, source: str) -> None:
+        self.name, self.settings_type = name, settings_type
+        self.summary, self.source = summary, source
+
+    @abstractmethod
+    def make(self, settings: Mapping[str, Any] | None = None) -> W_co:
+        """Returns the world.
+
+        Args:
+            settings: field name to value; text is converted to the field's type (`scale="10"`).
+
+        Raises:
+            UnknownNameError: the world has no setting of that name.
+            SettingError: a value has a wrong type or is out of range.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Returns the facts of the world with default settings, ready for JSON.
+
+        Raises:
+            CounterpointError: as `make`.
+        """

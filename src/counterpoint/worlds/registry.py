@@ -1,0 +1,131 @@
+"""All worlds by name: `find_world(name).make(settings)` makes any of them, `worlds()` lists ours.
+
+A new world is one file and one line of `WORLDS`. A name with a colon is somebody else's: an
+environment of a known package (`mpe2:simple_tag_v3`), a class of your own
+(`package.module:Class`), or a file of tasks (`tasks:PATH`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, overload
+
+from counterpoint.errors import UnknownNameError
+from counterpoint.settings import did_you_mean
+from counterpoint.worlds.exact.additive import Homogeneous, UnequalStakes
+from counterpoint.worlds.exact.all_hands import AllHands
+from counterpoint.worlds.exact.boat_race import BoatRace
+from counterpoint.worlds.exact.entry import ExactEntry
+from counterpoint.worlds.exact.gathering import Gathering
+from counterpoint.worlds.exact.idle_then_needed import IdleThenNeeded
+from counterpoint.worlds.exact.on_call import OnCall
+from counterpoint.worlds.exact.planner_worker import PlannerWorker
+from counterpoint.worlds.exact.regions import Regions
+from counterpoint.worlds.exact.variable_calls import VariableCalls
+from counterpoint.worlds.foreign.entry import ForeignEntry
+from counterpoint.worlds.foreign.names import FAMILIES, OWN, imported, is_foreign, is_own
+from counterpoint.worlds.kind import Kind, WorldEntry
+from counterpoint.worlds.message.entry import TASKS, MessageEntry, TaskFileEntry
+from counterpoint.worlds.message.hidden_profile import HiddenProfile
+from counterpoint.worlds.message.idea_search import IdeaSearch
+from counterpoint.worlds.sequential.entry import SequentialEntry, TwinEntry
+from counterpoint.worlds.sequential.foraging import Foraging
+from counterpoint.worlds.sequential.repeated_game import RepeatedGame
+from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
+from counterpoint.worlds.sequential.spread import Spread
+from counterpoint.worlds.text.entry import TextEntry, own_entry
+from counterpoint.worlds.text.lewis import Lewis
+from counterpoint.worlds.text.relay import Relay
+from counterpoint.worlds.text.schelling import Schelling
+from counterpoint.worlds.text.solver_verifier import SolverVerifier
+from counterpoint.worlds.text.world import TextWorld
+
+WORLDS: tuple[WorldEntry[Any], ...] = (
+    ExactEntry(Regions),
+    ExactEntry(AllHands),
+    ExactEntry(OnCall),
+    ExactEntry(UnequalStakes),
+    ExactEntry(VariableCalls),
+    ExactEntry(IdleThenNeeded),
+    ExactEntry(PlannerWorker),
+    ExactEntry(Homogeneous),
+    ExactEntry(Gathering),
+    ExactEntry(BoatRace),
+    TwinEntry(Spread),
+    TwinEntry(SpeakerListener),
+    TwinEntry(Foraging),
+    TwinEntry(RepeatedGame),
+    TextEntry(Schelling),
+    TextEntry(Lewis),
+    TextEntry(SolverVerifier),
+    TextEntry(Relay),
+    MessageEntry(HiddenProfile),
+    MessageEntry(IdeaSearch),
+)
+"""Our worlds, in the order in which tables list them."""
+
+
+PATTERNS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.EXACT: (),
+    Kind.SEQUENTIAL: tuple(family.pattern for family in FAMILIES),
+    Kind.TEXT: (OWN,),
+    Kind.MESSAGE: (f"{TASKS}PATH",),
+}
+"""What names of worlds that are not ours look like."""
+
+
+def worlds(kind: Kind | None = None) -> list[WorldEntry[Any]]:
+    """Returns our worlds, or those of one kind, in the order in which tables list them."""
+    return [entry for entry in WORLDS if kind in (None, entry.kind)]
+
+
+@overload
+def find_world(name: str, kind: Literal[Kind.EXACT], /) -> ExactEntry: ...
+@overload
+def find_world(name: str, kind: Literal[Kind.SEQUENTIAL], /) -> SequentialEntry: ...
+@overload
+def find_world(name: str, kind: Literal[Kind.TEXT], /) -> TextEntry: ...
+@overload
+def find_world(name: str, kind: Literal[Kind.MESSAGE], /) -> MessageEntry: ...
+@overload
+def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]: ...
+def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]:
+    """Returns the world of this name. Nothing is made, but a class of your own is imported.
+
+    Args:
+        name: one of `worlds()`, or the name of somebody else's: see the top of this file.
+        kinds: the kinds that can be used here; any of them if there are none.
+        also: names that the caller knows beside these, for the message of an unknown one.
+
+    Raises:
+        UnknownNameError: no world of these kinds has that name.
+        MissingPackageError: a class of your own needs a package that is not installed.
+        WorldError: the module of your own fails when it is imported, or the class is incomplete.
+    """
+    entry = _resolve(name)
+    if entry is not None and (not kinds or entry.kind in kinds):
+        return entry
+    wanted = kinds or tuple(Kind)
+    known = [*also, *(one.name for one in WORLDS if one.kind in wanted)]
+    patterns = [pattern for kind in wanted for pattern in PATTERNS[kind]]
+    names = ", ".join(dict.fromkeys([*known, *patterns]))
+    if entry is None:
+        raise UnknownNameError(
+            f"got world '{name}'; wanted one of {names}{did_you_mean(name, known)}"
+        )
+    raise UnknownNameError(
+        f"got world '{name}', which is {entry.kind.in_words} (counterpoint {entry.command} "
+        f"{name}); wanted one of {names}"
+    )
+
+
+def _resolve(name: str) -> WorldEntry[Any] | None:
+    if name.startswith(TASKS):
+        return TaskFileEntry(name)
+    if not is_foreign(name):
+        return next((entry for entry in WORLDS if entry.name == name), None)
+    if is_own(name):
+        target = imported(name)
+        if isinstance(target, type) and issubclass(target, TextWorld):
+            return own_entry(name, target)
+    return ForeignEntry(name)
