@@ -5,6 +5,7 @@ An audit is a file: `look` keeps a few numbers of an episode, `conclude` makes f
 them. No model runs, nothing is trained, and no finding names a cause.
 """
 
+from counterpoint.audits.base import Audit, Row
 from counterpoint.audits.run import AUDITS, Report, audit
 
-__all__ = ["AUDITS", "Report", "audit"]
+__all__ = ["AUDITS", "Audit", "Report", "Row", "audit"]
