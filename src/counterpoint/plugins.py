@@ -214,4 +214,6 @@ def _line_of(error: BaseException) -> str:
 
 
 def _shown(part: Any) -> str:
-    return f"the class {part.__name__}" if isinstance(part, type) else f"a {type(part).__name__}"
+    return (
+        f"the class {part.__name__}" if isinstance(part, type) else f"of type {type(part).__name__}"
+    )

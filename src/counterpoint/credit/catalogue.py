@@ -234,6 +234,9 @@ _ENTRIES = (
 )  # fmt: skip
 
 
+BUILT_IN: Mapping[str, AnyScheme] = MappingProxyType({e.name: e.scheme for e in _ENTRIES})
+"""Name to scheme, of our own entries alone."""
+
 _REGISTRY = Registry[Entry](
     "counterpoint.schemes",
     {entry.name: entry for entry in _ENTRIES},

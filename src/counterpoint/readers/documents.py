@@ -163,7 +163,8 @@ def autogen(value: Any, where: str, name: str) -> list[Episode]:
         who, content = message["source"], message.get("content")
         usage = message.get("models_usage") or {}
         tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-        base: dict[str, Any] = {"tokens": tokens} if isinstance(tokens, int) else {}
+        is_count = isinstance(tokens, int) and not isinstance(tokens, bool)
+        base: dict[str, Any] = {"tokens": tokens} if is_count else {}
         if target := message.get("target"):
             base["to"] = (str(target),)
         if isinstance(content, str):

@@ -113,10 +113,11 @@ def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
         demand(episode == before, f"an episode '{episode.id}' that look changed", "the same")
         demand(repr(first) == repr(second), f"{first!r}, then {second!r}", "one row always")
     rows = _rows(audit, episodes)
-    before = repr(rows)
-    first, second = audit.conclude(rows, []), audit.conclude(rows, [])
-    demand(repr(rows) == before, "rows that conclude changed", "the same rows")
-    demand(repr(first) == repr(second), f"{first}, then {second}", "the same findings always")
+    kept = repr(rows)
+    with attempt("conclude", "findings"):
+        findings, again = audit.conclude(rows, []), audit.conclude(rows, [])
+    demand(repr(rows) == kept, "rows that conclude changed", "the same rows")
+    demand(repr(findings) == repr(again), f"{findings}, then {again}", "the same findings always")
 
 
 def check_evidence(findings: Sequence[Finding], episodes: Sequence[Episode]) -> None:

@@ -57,7 +57,8 @@ def check_description(entry: Entry) -> None:
     demand(is_plain, f"the name {name!r}", "one word without a comma or an equals sign")
     taken = ALIASES.get(name, "custom" if name == "custom" else None)
     demand(taken is None, f"the name {name!r}, which stands for {taken}", "a name that is free")
-    demand(kind in (Scheme, Mix, PerRole), f"a {kind.__name__}", "a Scheme, a Mix or a PerRole")
+    is_data = kind in (Scheme, Mix, PerRole)
+    demand(is_data, f"a scheme of type {kind.__name__}", "a Scheme, a Mix or a PerRole")
     for field in ("title", "citation"):
         text = getattr(entry, field)
         is_line = isinstance(text, str) and text.strip() == text != "" and "\n" not in text
