@@ -1,10 +1,13 @@
 """Parts of other packages: found by entry points, used on the command line, refused in one line."""
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -186,6 +189,28 @@ def test_schemes_are_written_alike_whatever_is_installed(site):
     for name in ("home", "bare"):
         with pytest.raises(PluginError, match=r"wanted a counterpoint\.credit\.Entry of the same"):
             scheme_named(name)
+
+
+# --- the page about plug-ins and the example package are one --------------------------------------
+
+PAGE = (ROOT / "docs/how-to/plugins.md").read_text("utf-8")
+PACKAGE = ROOT / "tests" / "plugin_package"
+
+
+def definitions(source):
+    """Functions, classes and values of a module, without imports and calls."""
+    kinds = (ast.FunctionDef, ast.ClassDef, ast.Assign)
+    return {ast.unparse(node) for node in ast.parse(source).body if isinstance(node, kinds)}
+
+
+def test_the_page_shows_the_example_package():
+    shown = set().union(*map(definitions, re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)))
+    whole = definitions((PACKAGE / "house_rules.py").read_text("utf-8"))
+    assert whole <= shown
+    assert len(shown - whole) == 1  # the log in the example of an audit
+    (lines,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text("utf-8"))["project"]
+    assert tomllib.loads(lines)["project"]["entry-points"] == project["entry-points"]
 
 
 # --- an installed package, on the command line ---------------------------------------------------
