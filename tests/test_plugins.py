@@ -285,9 +285,9 @@ def test_a_log_is_diagnosed_under_a_scheme_of_a_package(counterpoint, rewards):
         (*words, "hose"),
     )  # fmt: skip
     assert [each[0] for each in (named, written, changed, wrong)] == [0, 0, 0, 2]
-    told, same = json.loads(named[1]), json.loads(written[1])
-    assert told["agents"] == same["agents"]
-    assert told["config"]["scheme"] == "house"
+    result, same = json.loads(named[1]), json.loads(written[1])
+    assert result["agents"] == same["agents"]
+    assert result["config"]["scheme"] == "house"
     assert json.loads(changed[1])["config"]["scheme"] == "house,floor=0.1"
     assert wrong[2].startswith("counterpoint: got scheme 'hose'; wanted one of none, center, ")
     assert wrong[2].endswith("rank, house; did you mean house?\n")
@@ -329,8 +329,8 @@ def test_a_log_of_a_format_of_a_package_is_imported_and_audited(counterpoint, tm
         ("audit", log, "--only", "shoutin"),
     )
     assert [each[0] for each in (imported, audited, alone, damaged, wrong)] == [0, 1, 0, 2, 2]
-    told = json.loads(imported[1])
-    assert (told["format"], told["episodes"], told["agents"]) == ("minutes", 12, 2)
+    result = json.loads(imported[1])
+    assert (result["format"], result["episodes"], result["agents"]) == ("minutes", 12, 2)
     findings = json.loads(audited[1])["findings"]
     (finding,) = [each for each in findings if each["audit"] == "shouting"]
     assert (finding["value"], finding["n"], finding["verdict"]) == (1.0, 12, "found")
@@ -351,9 +351,9 @@ def test_a_judge_of_a_package_ranks(counterpoint, tmp_path):
         ("judge", "check", groups, "--judge", "human"),
     )  # fmt: skip
     assert [each[0] for each in (ranked, least, wrong, person)] == [0, 0, 2, 2]
-    told = json.loads(ranked[1])
-    assert told["judge"] == {"judge": "brevity", "fewest_words": "3"}
-    assert told["groups"][0]["ranking"] == [["b"], ["a"]]
+    result = json.loads(ranked[1])
+    assert result["judge"] == {"judge": "brevity", "fewest_words": "3"}
+    assert result["groups"][0]["ranking"] == [["b"], ["a"]]
     assert json.loads(least[1])["groups"][0]["ranking"] == [["a"], ["b"]]
     assert wrong[2].endswith("human, brevity; did you mean brevity?\n")
     assert "got --judge human; wanted a judge that" in person[2]
@@ -376,6 +376,35 @@ def test_an_exporter_of_a_package_gets_the_series_of_a_run(counterpoint, tmp_pat
     assert "got exporter 'cvs'; wanted one of tensorboard, csv; did you mean csv?" in wrong[2]
     lines = (tmp_path / "run" / "csv" / "series.csv").read_text().splitlines()
     assert sorted({int(line.split(",")[0]) for line in lines}) == [40, 80]
+
+
+STOPPING = """
+import os, signal
+
+class Stopping:
+    def __init__(self, run):
+        self.file = run / "stopping" / "steps"
+
+    def log(self, row):
+        with self.file.open("a") as file:
+            file.write(f"{row['step']}\\n")
+        if row["step"] == 40:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def close(self):
+        pass
+"""
+
+
+def test_a_run_that_goes_on_is_exported_as_before(counterpoint, tmp_path):
+    pytest.importorskip("torch")
+    lines = ["stopping = stopping:Stopping"]
+    declare(tmp_path / "site", "stopping", lines, group="counterpoint.exporters", stopping=STOPPING)
+    words = ("train", "spread", "--set", "copies=8", "steps=5", "hidden=8", "diagnose_every=1",
+             "--budget", "80", "--out", "run", "--export", "stopping")  # fmt: skip
+    stopped, resumed = counterpoint(words, ("resume", "run"), site=[tmp_path / "site"])
+    assert (stopped[0], resumed[0]) == (143, 0)
+    assert (tmp_path / "run" / "stopping" / "steps").read_text() == "40\n80\n"
 
 
 def program(*words, site, cwd):
@@ -403,12 +432,12 @@ def test_broken_packages_are_named_and_the_rest_works(counterpoint, tmp_path, re
     assert "idleness" in listed.stdout
     assert listed.stderr == f"counterpoint: {seven}\n"
     words = ("diagnose", rewards, "--scheme")
-    lost, own, doctor, asked = counterpoint(
+    lost, own, doctor, chosen = counterpoint(
         (*words, "lost"), (*words, "grpo"), ("doctor", "--json"),
         ("audit", rewards, "--only", "seven"),
         site=[site],
     )  # fmt: skip
-    assert [each[0] for each in (lost, own, doctor, asked)] == [2, 0, 0, 2]
+    assert [each[0] for each in (lost, own, doctor, chosen)] == [2, 0, 0, 2]
     assert lost[2] == (
         "counterpoint: got plug-in 'lost' of late-songs 1.0 (counterpoint.schemes: nowhere:PART), "
         "which cannot be imported (ModuleNotFoundError: No module named 'nowhere')\n"
@@ -418,7 +447,7 @@ def test_broken_packages_are_named_and_the_rest_works(counterpoint, tmp_path, re
     assert "whose name is that of a built-in part" in problems["grpo"]
     assert "cannot be imported" in problems["lost"]
     assert problems["house"] == ""
-    assert asked[2] == f"counterpoint: {seven}\n"
+    assert chosen[2] == f"counterpoint: {seven}\n"
 
 
 def test_a_plug_in_that_fails_at_work_is_one_line(tmp_path):

@@ -63,8 +63,8 @@ def audit(
     Raises:
         UnknownNameError: no audit of that name.
     """
-    asked = [AUDITS.named(name) for name in only] if only else list(AUDITS.values())
-    rows: dict[str, list[Row]] = {each.name: [] for each in asked}
+    chosen = [AUDITS.named(name) for name in only] if only else list(AUDITS.values())
+    rows: dict[str, list[Row]] = {each.name: [] for each in chosen}
     formats: Counter[str] = Counter()
     agents: set[str] = set()
     events, kept, own = 0, list[Episode](), list[Outcome]()
@@ -73,7 +73,7 @@ def audit(
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
         events += len(episode.events)
-        told = {each.name: each.look(episode) for each in asked}
+        told = {each.name: each.look(episode) for each in chosen}
         for name, row in told.items():
             if row is not None:
                 rows[name].append(row)
@@ -84,7 +84,7 @@ def audit(
         if not outcomes and episode.success is not None and episode.task:
             setting = "team" if len(episode.agents) > 1 else "solo"
             own.append(Outcome(episode.task, setting, episode.agents, episode.success))
-    found = [f for each in asked for f in each.conclude(rows[each.name], outcomes or own)]
+    found = [f for each in chosen for f in each.conclude(rows[each.name], outcomes or own)]
     return Report(tuple(corrected(found)), formats.total(), len(agents), events, dict(formats),
                   tuple(kept))  # fmt: skip
 
