@@ -5,6 +5,7 @@ of plain mappings, lists, numbers and text. A damaged document is refused with t
 field that is wrong.
 """
 
+from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
@@ -16,6 +17,7 @@ from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import TrainingResult
 
 __all__ = [
+    "AuditResult",
     "ComparisonResult",
     "DiagnosisResult",
     "GameResult",
