@@ -9,6 +9,7 @@ from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
+from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.saved import document_of, encode, read_result
@@ -21,6 +22,7 @@ __all__ = [
     "ComparisonResult",
     "DiagnosisResult",
     "GameResult",
+    "JudgeCheckResult",
     "PopulationResult",
     "Result",
     "TeamResult",

@@ -13,6 +13,7 @@ from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
+from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
 from counterpoint.results.population import PopulationResult
 from counterpoint.results.team import TeamResult
@@ -26,6 +27,7 @@ KINDS: Mapping[str, type[Result]] = {
         ComparisonResult,
         DiagnosisResult,
         GameResult,
+        JudgeCheckResult,
         PopulationResult,
         TeamResult,
         TopologyResult,
