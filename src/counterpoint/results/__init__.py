@@ -12,6 +12,7 @@ from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
 from counterpoint.results.population import PopulationResult
+from counterpoint.results.ranking import RankingResult
 from counterpoint.results.saved import document_of, encode, read_result
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
@@ -24,6 +25,7 @@ __all__ = [
     "GameResult",
     "JudgeCheckResult",
     "PopulationResult",
+    "RankingResult",
     "Result",
     "TeamResult",
     "TopologyResult",

@@ -16,6 +16,7 @@ from counterpoint.results.game import GameResult
 from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
 from counterpoint.results.population import PopulationResult
+from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import TrainingResult
@@ -29,6 +30,7 @@ KINDS: Mapping[str, type[Result]] = {
         GameResult,
         JudgeCheckResult,
         PopulationResult,
+        RankingResult,
         TeamResult,
         TopologyResult,
         TopologySearchResult,
