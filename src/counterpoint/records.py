@@ -2,7 +2,7 @@
 
 `Decisions` are the columns of a trainer; an `Episode` is made of `Event`s, an `Outcome` is a row of
 a table of results, and a `Finding` is what an audit says of them. All are plain frozen values;
-`read` brings episodes from a log.
+`counterpoint.readers.read_logs` brings episodes from a log.
 """
 
 from __future__ import annotations
@@ -155,6 +155,30 @@ FOUND, CLEAR, NOT_COMPUTABLE = "found", "clear", "not_computable"
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a finding can be seen: an event of an episode, or a whole episode."""
+
+    episode: str
+    """Id of the episode."""
+    t: int | None = None
+    """Place of the event in the episode; None where the whole episode is meant."""
+    agent: str | None = None
+    """The agent of the event."""
+    quote: str | None = None
+    """The start of the text of the event."""
+    echoed: float | None = None
+    """Share of the four-word runs of the message that the partner's last message contains too."""
+    before: str | None = None
+    """The answer that the agent gave before, or the member that made the same call first."""
+    now: str | None = None
+    """The answer that the agent gives now."""
+    times: int | None = None
+    """How many times the same has happened so far."""
+    idle_run: int | None = None
+    """Number of idle turns in a row that end here."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that an audit looked at. It never says 0 where it cannot know."""
 
@@ -176,7 +200,7 @@ class Finding:
     """`found`, `clear` or `not_computable`."""
     reason: str = ""
     """Why, in words: what was found, or `not computable because ...`."""
-    evidence: tuple[Mapping[str, Any], ...] = ()
-    """Where it can be seen: `episode`, `t`, `agent` and `quote`, or numbers, ready for JSON."""
+    evidence: tuple[Place, ...] = ()
+    """Where it can be seen."""
     p: float | None = None
     """How often chance alone gives as much, where there is a test."""

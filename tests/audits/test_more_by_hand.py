@@ -62,7 +62,7 @@ def answer(who, what, text=""):
 def test_who_takes_an_answer_for_nothing_concedes():
     ann, bob = answer("ann", "A"), answer("bob", "B")
     told = concessions(episode(ann, bob, answer("bob", "A")))
-    assert [(p["t"], p["agent"], p["before"], p["now"]) for p in told] == [(2, "bob", "B", "A")]
+    assert [(p.t, p.agent, p.before, p.now) for p in told] == [(2, "bob", "B", "A")]
     argument = {"agent": "ann", "kind": "message", "text": "one two three four five new words"}
     assert concessions(episode(ann, bob, argument, answer("bob", "A"))) == []
     short = {"agent": "ann", "kind": "message", "text": "no it is A"}
@@ -222,7 +222,7 @@ def test_what_stands_out_late_is_kept_for_the_timelines():
     quiet = [episode({"agent": "a", "kind": "message", "text": f"{i}"}, name=f"q{i}")
              for i in range(30)]  # fmt: skip
     loud = episode(said, said, said, name="loud")
-    names = [e.id for e in audit([*quiet, loud], sample=5).sample]
+    names = [t.episode for t in audit([*quiet, loud], sample=5).timelines]
     assert names == ["q0", "q1", "q2", "q3", "q4", "loud"]
 
 

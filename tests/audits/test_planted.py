@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from planted_episodes import PLANTED as IN_EPISODES
 from planted_episodes import make
@@ -10,6 +12,7 @@ from planted_logs import FORMATS, write
 from counterpoint.audits import audit
 from counterpoint.readers import read_logs
 from counterpoint.records import CLEAR, FOUND
+from counterpoint.results import document_of, read_result
 
 PLANTED = {
     "idle": ("idleness", "idle_member"),
@@ -25,7 +28,14 @@ PLANTED = {
 
 
 def found_in(path):
-    return {(f.audit, f.name): f for f in audit(read_logs(path)).findings}
+    return {(f.audit, f.name): f for f in kept(audit(read_logs(path))).findings}
+
+
+def kept(result):
+    """The result as it is read back from its JSON, which has every number of it."""
+    again = read_result(json.loads(json.dumps(document_of(result), allow_nan=False)))
+    assert again == result
+    return again
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -66,7 +76,7 @@ def test_what_is_planted_in_answers_rewards_and_outcomes_is_found(which, name):
         told = {}
         for strength in (0.0, 1.0):
             episodes, outcomes = make(name, strength, seed)
-            findings = audit(episodes, outcomes, (which,)).findings
+            findings = kept(audit(episodes, outcomes, (which,))).findings
             told[strength] = next(f for f in findings if f.name == name)
         assert told[1.0].verdict == FOUND, told[1.0]
         assert told[0.0].verdict == CLEAR, told[0.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from judge_attacks import ATTACKS, Gullible, Sound
@@ -20,6 +21,7 @@ from counterpoint.judge import (
 )
 from counterpoint.judge.judges import written
 from counterpoint.judge.programmatic import noise_for
+from counterpoint.judge.ranking import rank_all, ranked_group
 from counterpoint.judge.verdict import rank_rewards, score_rewards
 from counterpoint.speakers.replies import Replies
 
@@ -197,7 +199,7 @@ def test_agents_inside_each_run_can_be_ranked():
     alone = one(perfect, Group("g", "t", runs), credit="agents")
     assert alone.agents == both.agents
     assert not alone.rewards
-    told = alone.to_json()
+    told = msgspec.to_builtins(ranked_group(alone))
     assert "ranking" not in told
     assert "void" not in told
 
@@ -213,6 +215,20 @@ def test_what_is_asked_twice_is_answered_the_same_and_kept(tmp_path):
     assert list(rank_groups(drawn(20, 4), Sound())) == first
     list(rank_groups(drawn(20, 4), judge, RankSettings(seed=1), store=store))
     assert len(judge.sheets) > asked
+
+
+def test_all_groups_and_what_they_cost(tmp_path):
+    store = Replies(tmp_path / "v.sqlite", pytest.fail)
+    settings, counts = RankSettings(seed=3), []
+    wanted = [*drawn(3, 4), group("a", name="alone")]
+    first = rank_all(wanted, Counting(), settings, store=store, on_group=counts.append)
+    assert counts == [1, 2, 3, 4]
+    assert [each.group for each in first.groups] == [each.id for each in wanted]
+    assert first.void == 1  # one run alone cannot be ranked
+    assert first.calls == first.asked_now == 2 * 3  # two orders of each group
+    assert first.settings["seed"] == 3
+    again = rank_all(wanted, Counting(), settings, store=store)
+    assert again == msgspec.structs.replace(first, asked_now=0)
 
 
 def test_a_verdict_that_lost_replies_is_not_kept(tmp_path):
@@ -294,11 +310,11 @@ def test_settings_out_of_range_are_refused():
 
 
 def test_a_verdict_as_json():
-    told = one(Sound(), group("ab")).to_json()
+    told = msgspec.to_builtins(ranked_group(one(Sound(), group("ab"))))
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert told["ranking"] == [["r1"], ["r0"]]
     assert "void" not in told
-    void = one(Sound(), group("a")).to_json()
+    void = msgspec.to_builtins(ranked_group(one(Sound(), group("a"))))
     assert "ranking" not in void
     assert void["void"]
     assert void["rewards"] == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.audits import Audit, Row
-from counterpoint.audits.base import PLACES, quote, share, unknown
+from counterpoint.audits.base import PLACES, place_of, share, unknown
 from counterpoint.credit import Entry, Scheme
 from counterpoint.errors import LogError, OutputError
 from counterpoint.judge import JudgeEntry, Opinion, Sheet, written
@@ -30,7 +30,7 @@ def look(episode: Episode) -> Row | None:
     messages = [e for e in episode.events if e.kind == "message" and e.agent in episode.agents]
     if not any(event.text.strip() for event in messages):
         return None
-    return {"loud": [quote(episode, e.t) for e in messages if e.text.isupper()][:PLACES]}
+    return {"loud": [place_of(episode, e.t) for e in messages if e.text.isupper()][:PLACES]}
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:

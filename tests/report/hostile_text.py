@@ -63,7 +63,10 @@ NAMED = {
 """Mappings whose keys are names that somebody chose."""
 
 
-FIXED = {("", "schema"), ("decoupling", "verdict"), ("verdict", "decision")}
+FIXED = {
+    *(("", "schema"), ("decoupling", "verdict"), ("verdict", "decision"), ("findings", "verdict")),
+    ("topology", "decides"),
+}
 """Parent and key of parts whose strings can have no other values: others are refused."""
 FIXED_ANYWHERE = {"kind", "axis"}
 

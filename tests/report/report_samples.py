@@ -348,9 +348,11 @@ def language_training(updates: int = 40, status: str = "finished") -> dict[str, 
 
 def audited() -> dict[str, Any]:
     """An audit with findings of every verdict, evidence, and a timeline with messages."""
+    from msgspec.structs import replace
+
     from counterpoint.audits import audit
-    from counterpoint.cli.audit import document_of
     from counterpoint.records import Episode, Event
+    from counterpoint.results import document_of
 
     said = "the same long sentence comes again and again in this log"
     events = tuple(
@@ -359,7 +361,8 @@ def audited() -> dict[str, Any]:
         for t in range(14)
     )  # fmt: skip
     episodes = [Episode(f"e{i}", events, ("ann", "bob"), ("user",)) for i in range(6)]
-    return document_of(audit(episodes), "log.jsonl", ["README.md: no log, skipped"])
+    result = audit(episodes, source="log.jsonl")
+    return document_of(replace(result, skipped=["README.md: no log, skipped"]))
 
 
 def topologies() -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """A saved result with a part missing or of another type gives a page, or one line: never a trace.
 
-Every key of a saved game and audit is dropped once, and gets a value of every other type; list
-items too.
+Every key of a saved game is dropped once, and gets a value of every other type; list items too.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from report_samples import audited, comparison, training
+from report_samples import comparison, training
 
 from counterpoint.cli.main import main
 from counterpoint.errors import CounterpointError, LogError
@@ -28,7 +27,7 @@ from counterpoint.results import document_of
 sys.path.insert(0, str(Path(__file__).parents[1] / "results"))
 from mutations import OTHERS, places, with_value, without
 
-KINDS = ("game", "learned", "audit")
+KINDS = ("game", "learned")
 
 
 @cache
@@ -43,7 +42,6 @@ def saved(kind: str) -> dict[str, Any]:
                 learned=learn_game(game, ("grpo",), seeds=3, settings={"updates": 3}),
             )
         ),
-        "audit": audited,
     }[kind]
     return json.loads(json.dumps(made()))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from counterpoint.audits import AUDITS, Audit
-from counterpoint.audits.base import quote, share, unknown
-from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding
+from counterpoint.audits.base import place_of, share, unknown
+from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Place
 from counterpoint.testing import ConformanceError, check_audit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "audits"))
@@ -48,7 +48,7 @@ LOUD, QUIET = team("DO IT NOW"), team("would you?")
 
 
 def look(episode):
-    loud = [quote(episode, e.t) for e in episode.events if e.text.isupper()]
+    loud = [place_of(episode, e.t) for e in episode.events if e.text.isupper()]
     return {"loud": loud} if episode.events else None
 
 
@@ -116,7 +116,7 @@ DEFECTS = {
     "a row that is a number": (replace(SOUND, look=lambda e: 7), "a row 7; wanted a mapping"),
     "a list of numbers": (replace(SOUND, look=lambda e: {"x": [1]}), "a list of places alone"),
     "the first event of none": (
-        replace(SOUND, look=lambda e: {"loud": [quote(e, 0)]}),
+        replace(SOUND, look=lambda e: {"loud": [place_of(e, 0)]}),
         "got IndexError: .* from look at the episode 'nothing'",
     ),
     "a mean of nothing": (
@@ -138,19 +138,19 @@ DEFECTS = {
     "p of 2": (altered(lambda f: replace(f, p=2.0)), "p 2.0"),
     "n of -1": (altered(lambda f: replace(f, n=-1)), "n -1"),
     "a hundred places": (
-        altered(lambda f: replace(f, evidence=({"episode": "e0"},) * 100)),
+        altered(lambda f: replace(f, evidence=(Place("e0"),) * 100)),
         "100 places; wanted at most 5",
     ),
-    "a place that JSON cannot hold": (
-        altered(lambda f: replace(f, evidence=({"t": {1}},))),
-        "got TypeError: .* from evidence",
+    "a place that is none": (
+        altered(lambda f: replace(f, evidence=({"t": 1},))),
+        "evidence of type dict; wanted a Place",
     ),
     "a long quotation": (
-        altered(lambda f: replace(f, evidence=({"quote": "x" * 500},))),
+        altered(lambda f: replace(f, evidence=(Place("e0", quote="x" * 500),))),
         "a quotation of 500 characters",
     ),
     "evidence from elsewhere": (
-        altered(lambda f: replace(f, evidence=({"episode": "e99"},))),
+        altered(lambda f: replace(f, evidence=(Place("e99"),))),
         "in episode 'e99'; wanted an episode of the log",
     ),
     "counts its calls": (replace(SOUND, conclude=counts_its_calls), "the same findings always"),

@@ -12,22 +12,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from counterpoint.audits.base import (
     PLACES,
     Audit,
-    Evidence,
     Row,
     mean_gap,
     mean_share,
-    quote,
+    place_of,
     unknown,
 )
 from counterpoint.audits.base import share as share_of
 from counterpoint.audits.conformity import NAME, TOLERATED, conformity_findings
-from counterpoint.records import Episode, Event, Finding, Outcome
+from counterpoint.records import Episode, Event, Finding, Outcome, Place
 
 GRAM = 4
 """Words in a row that are compared."""
@@ -62,7 +62,7 @@ def look(episode: Episode) -> Row | None:
                 said.append((event.t, event.agent, grams(words)))
                 spoken.append((event.agent, set(words)))
                 vocabulary.setdefault(event.agent, set()).update(words)
-    gaps, near, places = [], list[float](), list[Evidence]()
+    gaps, near, places = [], list[float](), list[Place]()
     for i, (t, agent, mine) in enumerate(said):
         first = max(0, i - LOOKED_BACK)
         shares = [len(mine & each) / len(mine) for _, _, each in said[first:i]]
@@ -72,7 +72,7 @@ def look(episode: Episode) -> Row | None:
         if len(others) > 1:
             gaps.append(others[-1] - sum(others[:-1]) / (len(others) - 1))
             if others[-1] > 0.5 and len(places) < PLACES:
-                places.append(quote(episode, t, echoed=round(others[-1], 2)))
+                places.append(replace(place_of(episode, t), echoed=round(others[-1], 2)))
     answers = {e.agent: e.answer for e in episode.events if e.answer is not None}
     known = list(vocabulary.values())
     return {
@@ -121,7 +121,7 @@ def vendi(known: Sequence[set[str]]) -> float:
     return float(np.exp(-(values * np.log(values)).sum()))
 
 
-def concessions(episode: Episode) -> list[Evidence] | None:
+def concessions(episode: Episode) -> list[Place] | None:
     """Where a member takes another's answer without new evidence; None where answers agree.
 
     New evidence is an action, anything that a tool says, or a message of somebody else with
@@ -133,7 +133,7 @@ def concessions(episode: Episode) -> list[Evidence] | None:
     held: dict[str, str] = {}
     known: set[str] = set()
     brought: dict[str, int] = {}  # when anybody but the member last brought something new
-    places, differed = list[Evidence](), False
+    places, differed = list[Place](), False
     answered: dict[str, int] = {}
     for event in episode.events:
         fresh = _fresh(event, known, members)
@@ -143,7 +143,8 @@ def concessions(episode: Episode) -> list[Evidence] | None:
             if mine is not None and event.answer != mine and event.answer in differs:
                 since = answered[event.agent]
                 if not any(t > since for who, t in brought.items() if who != event.agent):
-                    places.append(quote(episode, event.t, before=mine, now=event.answer))
+                    here = place_of(episode, event.t)
+                    places.append(replace(here, before=mine, now=event.answer))
             held[event.agent] = event.answer
             answered[event.agent] = event.t
             differed = differed or len(set(held.values())) > 1

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding, Outcome
+from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding, Outcome, Place
 from counterpoint.stats import Estimate, bootstrap_interval, means, wilson_interval
 
 Row = Mapping[str, Any]
 """What an audit keeps of one episode: numbers, and a few places as evidence."""
-Evidence = Mapping[str, Any]
-"""A place: `episode`, `t`, `agent`, `quote`, and what else is to be told."""
 
 MANY = 400
 MOST_DRAWN = 10_000
@@ -51,7 +49,7 @@ def unknown(audit: str, name: str, why: str, n: int = 0) -> Finding:
 
 def share(
     audit: str, name: str, hits: int, n: int, tolerated: float, reason: str,
-    evidence: Sequence[Evidence] = (), of: str = "episodes",
+    evidence: Sequence[Place] = (), of: str = "episodes",
 ) -> Finding:  # fmt: skip
     """A share of episodes, and its Wilson interval; found where it is all above the tolerated.
 
@@ -63,17 +61,19 @@ def share(
         evidence: where it can be seen.
         of: what is counted.
     """
-    told = wilson_interval(hits, n)
-    verdict = FOUND if told.low > tolerated else CLEAR
-    said = f"{hits} of {n} {of}: {reason}"
+    interval = wilson_interval(hits, n)
+    verdict = FOUND if interval.low > tolerated else CLEAR
+    sentence = f"{hits} of {n} {of}: {reason}"
     places = tuple(evidence[:MOST_EVIDENCE])
     null = tolerated if tolerated < 1 else None
-    return Finding(audit, name, hits / n, n, told.low, told.high, null, verdict, said, places)
+    return Finding(
+        audit, name, hits / n, n, interval.low, interval.high, null, verdict, sentence, places
+    )
 
 
 def mean_share(
     audit: str, name: str, shares: Sequence[float], reason: str, tolerated: float | None = None,
-    evidence: Sequence[Evidence] = (),
+    evidence: Sequence[Place] = (),
 ) -> Finding:  # fmt: skip
     """A mean over episodes of shares; found where its interval is all above the tolerated.
 
@@ -88,15 +88,15 @@ def mean_share(
     if len(values) < 2:
         return Finding(audit, name, float(values.mean()), len(values), null=tolerated,
                        reason=reason, evidence=tuple(evidence[:MOST_EVIDENCE]))  # fmt: skip
-    told = mean_interval(values)
-    verdict = FOUND if tolerated is not None and told.low > tolerated else CLEAR
-    return Finding(audit, name, told.value, len(values), told.low, told.high, tolerated, verdict,
-                   reason, tuple(evidence[:MOST_EVIDENCE]))  # fmt: skip
+    interval = mean_interval(values)
+    verdict = FOUND if tolerated is not None and interval.low > tolerated else CLEAR
+    return Finding(audit, name, interval.value, len(values), interval.low, interval.high,
+                   tolerated, verdict, reason, tuple(evidence[:MOST_EVIDENCE]))  # fmt: skip
 
 
 def mean_gap(
     audit: str, name: str, gaps: Sequence[float], least: float, reason: str,
-    evidence: Sequence[Evidence] = (), fewest: int = 5,
+    evidence: Sequence[Place] = (), fewest: int = 5,
 ) -> Finding:  # fmt: skip
     """A mean over episodes of a difference from its own null, which is 0.
 
@@ -112,11 +112,11 @@ def mean_gap(
     if len(values) < fewest:
         return unknown(audit, name, f"{len(values)} episodes can tell, and {fewest} are wanted",
                        len(values))  # fmt: skip
-    told = mean_interval(values)
+    interval = mean_interval(values)
     p = sign_flip(values)
-    verdict = FOUND if told.value >= least and told.low > 0 else CLEAR
-    return Finding(audit, name, told.value, len(values), told.low, told.high, 0.0, verdict,
-                   reason, tuple(evidence[:MOST_EVIDENCE]), p)  # fmt: skip
+    verdict = FOUND if interval.value >= least and interval.low > 0 else CLEAR
+    return Finding(audit, name, interval.value, len(values), interval.low, interval.high, 0.0,
+                   verdict, reason, tuple(evidence[:MOST_EVIDENCE]), p)  # fmt: skip
 
 
 def sign_flip(values: Floats, draws: int = 4000) -> float:
@@ -133,12 +133,16 @@ def sign_flip(values: Floats, draws: int = 4000) -> float:
     return float((1 + (seen >= values.mean() - 1e-12).sum()) / (draws + 1))
 
 
-def quote(episode: Episode, t: int, **more: Any) -> Evidence:
-    """A place in a log, with what stands there."""
+def place_of(episode: Episode, t: int) -> Place:
+    """Returns the place of an event, with the start of its text."""
     event = episode.events[t]
-    text = " ".join(event.text.split())
-    text = text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
-    return {"episode": episode.id, "t": t, "agent": event.agent, "quote": text, **more}
+    return Place(episode.id, t, event.agent, quote(event.text))
+
+
+def quote(text: str) -> str:
+    """Returns the start of a text, on one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
 
 
 def places_of(row: Row) -> list[str]:

@@ -6,11 +6,12 @@ How much less a team reaches than one agent needs outcomes of both: `retention.p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_share, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Row, mean_share, place_of, share, unknown
 from counterpoint.audits.retention import retention_findings
 from counterpoint.audits.rework import churn, pace, rework_findings
-from counterpoint.records import Episode, Finding, Outcome
+from counterpoint.records import Episode, Finding, Outcome, Place
 
 NAME = "coordination"
 TOLERATED = 0.05
@@ -22,14 +23,14 @@ def look(episode: Episode) -> Row | None:
     talk = sum(len(e.text) for e in episode.events if e.agent in members and e.kind == "message")
     work = sum(len(e.text) for e in episode.events if e.agent in members and e.kind == "action")
     first: dict[tuple[str, str], str] = {}
-    twice = list[Evidence]()
+    twice = list[Place]()
     for event in episode.events:
         if event.kind != "action" or event.agent not in members:
             continue
         key = (str(event.meta.get("name", "")), " ".join(event.text.split()))
         owner = first.setdefault(key, event.agent)
         if owner != event.agent and key[1] and len(twice) < PLACES:
-            twice.append(quote(episode, event.t, before=owner))
+            twice.append(replace(place_of(episode, event.t), before=owner))
     merge = episode.meta.get("merge")
     status = merge.get("status") if isinstance(merge, dict) else merge
     return {
@@ -64,7 +65,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
         found.append(unknown(NAME, "duplicate_work", why, len(rows)))
     merged = [row for row in rows if row["conflict"] is not None]
     if merged:
-        places = [{"episode": row["id"]} for row in merged if row["conflict"]]
+        places = [Place(row["id"]) for row in merged if row["conflict"]]
         found.append(share(NAME, "merge_conflict", len(places), len(merged), TOLERATED,
                            "the members' changes did not merge", places))  # fmt: skip
     else:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_gap, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Row, mean_gap, place_of, share, unknown
 from counterpoint.audits.proxy import FEWEST, NAME, cusum, proxy_gap
-from counterpoint.records import Episode, Finding, Outcome
+from counterpoint.records import Episode, Finding, Outcome, Place
 
 REWARDS = ("proxy", "true", "visible", "held_out")
 """Names of rewards that are looked at; where `true` is missing, the success of an episode is it."""
@@ -34,7 +35,7 @@ def look(episode: Episode) -> Row | None:
     sums: dict[str, float] = dict.fromkeys(REWARDS, 0.0)
     seen: set[str] = set()
     times: Counter[tuple[str, str]] = Counter()
-    edits, loops, actions, again, acts = list[Evidence](), list[Evidence](), 0, 0.0, {}
+    edits, loops, actions, again, acts = list[Place](), list[Place](), 0, 0.0, {}
     for event in episode.events:
         for name in REWARDS:
             if name in event.reward:
@@ -50,11 +51,11 @@ def look(episode: Episode) -> Row | None:
             if times[event.agent, text] >= TIMES:
                 again += paid
                 if len(loops) < PLACES:
-                    loops.append(quote(episode, t, times=times[event.agent, text]))
+                    loops.append(replace(place_of(episode, t), times=times[event.agent, text]))
         if event.kind == "action":
             actions += 1
             if len(edits) < PLACES and CHECKS.search(f"{event.meta.get('name', '')} {event.text}"):
-                edits.append(quote(episode, event.t))
+                edits.append(place_of(episode, event.t))
     told: dict[str, Any] = {
         name: sums[name] if name in seen and abs(sums[name]) < LARGEST else None for name in REWARDS
     }

@@ -8,11 +8,12 @@ turns of a member say nothing of that member.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.audits.base import PLACES, Audit, Evidence, Row, mean_gap, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Row, mean_gap, place_of, share, unknown
 from counterpoint.audits.cues import proposes_rest, says_nothing
 from counterpoint.audits.effort import (
     concentration,
@@ -20,7 +21,7 @@ from counterpoint.audits.effort import (
     necessity,
     partner_tables,
 )  # fmt: skip
-from counterpoint.records import Episode, Event, Finding, Outcome
+from counterpoint.records import Episode, Event, Finding, Outcome, Place
 
 NAME = "idleness"
 FEWEST = 4
@@ -60,14 +61,14 @@ def look(episode: Episode) -> Row | None:
         return {"run": 0.0, "gap": gap, "contagion": None, "mostly": False,
                 "evidence": (), **shared}  # fmt: skip
     rng = np.random.default_rng(len(turns))
-    runs, places = [], list[Evidence]()
-    for agent, each in long.items():
+    runs, places = [], list[Place]()
+    for each in long.values():
         flags = np.array([flag for _, flag in each], dtype=bool)
         length, end = _longest(flags)
         null = np.mean([_longest(rng.permutation(flags))[0] for _ in range(SHIFTS)])
         runs.append((length - null) / len(flags))
         if length >= 3 and len(places) < PLACES:
-            places.append(quote(episode, each[end][0], agent=agent, idle_run=length))
+            places.append(replace(place_of(episode, each[end][0]), idle_run=length))
     shares = {a: float(np.mean([flag for _, flag in each])) for a, each in long.items()}
     gap = None
     if len(shares) > 1:

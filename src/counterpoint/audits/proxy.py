@@ -12,7 +12,7 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.audits.base import Row
-from counterpoint.records import CLEAR, FOUND, Finding
+from counterpoint.records import CLEAR, FOUND, Finding, Place
 
 NAME = "hacking"
 FEWEST = 20
@@ -28,8 +28,8 @@ def proxy_gap(rows: Sequence[Row]) -> list[Finding]:
     rng = np.random.default_rng(0)
     null = np.array([_growth(rng.permutation(gap)) for _ in range(2000)])
     p = float((1 + (null >= value - 1e-12).sum()) / (len(null) + 1))
-    ends = np.quantile(null, [0.025, 0.975])
-    low, high = value - ends[1], value - ends[0]
+    below, above = np.quantile(null, [0.025, 0.975])
+    low, high = value - float(above), value - float(below)
     opened = p < 0.05 and value > 0.3
     found = [
         Finding(
@@ -51,7 +51,7 @@ def proxy_gap(rows: Sequence[Row]) -> list[Finding]:
     fall = _fall(true)
     q = float((1 + (half >= fall - 1e-12).sum()) / (len(half) + 1))
     turned = opened and q < 0.05 and at < 0.9 * len(rows)
-    place = {"episode": rows[at]["id"], "t": 0, "quote": f"episode {at} in order"}
+    place = Place(rows[at]["id"], 0, quote=f"episode {at} in order")
     found.append(
         Finding(
             NAME,
@@ -109,7 +109,7 @@ def cusum(rows: Sequence[Row]) -> Finding:
     crossed = highest > threshold
     at = _watched(proxy, true, threshold)[1] if crossed else len(rows)
     where = min(at, len(rows) - 1)
-    place = {"episode": rows[where]["id"], "t": 0, "quote": f"episode {where} in order"}
+    place = Place(rows[where]["id"], 0, quote=f"episode {where} in order")
     reason = (
         "share of the episodes after which a watch on the correlation of proxy and truth calls; 1 "
         "where it never does"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from counterpoint import __version__
 from counterpoint.audits import agreement, coordination, hacking, idleness, stuck, worth
 from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, places_of
+from counterpoint.audits.timeline import timeline
 from counterpoint.plugins import Registry
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
+from counterpoint.results.audit import AuditResult, Timeline
 
 AUDITS = Registry[Audit](
     "counterpoint.audits",
@@ -26,39 +28,23 @@ LEVEL = 0.05
 """Chance that a sound team's tests find anything at all, over all tests together (Holm 1979)."""
 
 
-@dataclass(frozen=True)
-class Report:
-    """What came of an audit."""
-
-    findings: tuple[Finding, ...]
-    """Of every audit that was asked for."""
-    episodes: int
-    """How many were read."""
-    agents: int
-    """Different members in them."""
-    events: int
-    """How many were read."""
-    formats: Mapping[str, int]
-    """Format to its episodes."""
-    sample: tuple[Episode, ...]
-    """The first ones and the first in which something stands out, for a timeline."""
-
-
 def audit(
     episodes: Iterable[Episode],
     outcomes: Sequence[Outcome] = (),
     only: Sequence[str] = (),
     sample: int = 20,
-) -> Report:
-    """Look at every episode once, and conclude.
+    source: str = "",
+) -> AuditResult:
+    """Returns what the audits find after they have looked at every episode once.
 
     Args:
         episodes: they are taken one by one, and not kept.
         outcomes: of the same tasks alone, in isolation, as a team; empty takes those that the
             episodes themselves tell by their `task` and `success`.
         only: names of audits; empty takes all.
-        sample: first episodes that are kept for a timeline, beside those in which something
+        sample: number of first episodes that get a timeline, beside those in which something
             stands out.
+        source: name of the log or table.
 
     Raises:
         UnknownNameError: no audit of that name.
@@ -67,26 +53,37 @@ def audit(
     rows: dict[str, list[Row]] = {each.name: [] for each in chosen}
     formats: Counter[str] = Counter()
     agents: set[str] = set()
-    events, kept, own = 0, list[Episode](), list[Outcome]()
-    places: Counter[tuple[str, str]] = Counter()
+    events, timelines, own = 0, list[Timeline](), list[Outcome]()
+    shown: Counter[tuple[str, str]] = Counter()
     for episode in episodes:
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
         events += len(episode.events)
-        told = {each.name: each.look(episode) for each in chosen}
-        for name, row in told.items():
+        looks = {each.name: each.look(episode) for each in chosen}
+        for name, row in looks.items():
             if row is not None:
                 rows[name].append(row)
-        shown = {(name, key) for name, row in told.items() if row for key in places_of(row)}
-        if formats.total() <= sample or any(places[each] < MOST_EVIDENCE for each in shown):
-            kept.append(episode)
-        places.update(shown)
+        places = {(name, key) for name, row in looks.items() if row for key in places_of(row)}
+        if formats.total() <= sample or any(shown[each] < MOST_EVIDENCE for each in places):
+            timelines.append(timeline(episode))
+        shown.update(places)
         if not outcomes and episode.success is not None and episode.task:
             setting = "team" if len(episode.agents) > 1 else "solo"
             own.append(Outcome(episode.task, setting, episode.agents, episode.success))
-    found = [f for each in chosen for f in each.conclude(rows[each.name], outcomes or own)]
-    return Report(tuple(corrected(found)), formats.total(), len(agents), events, dict(formats),
-                  tuple(kept))  # fmt: skip
+    findings = [f for each in chosen for f in each.conclude(rows[each.name], outcomes or own)]
+    return AuditResult(
+        version=__version__,
+        source=source,
+        config={"source": source},
+        format=", ".join(sorted(formats)),
+        formats=dict(formats),
+        episodes=formats.total(),
+        agents=len(agents),
+        events=events,
+        findings=corrected(findings),
+        timelines=timelines,
+        skipped=[],
+    )
 
 
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
@@ -100,11 +97,3 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
             reason = f"{found[i].reason}; not beyond chance among {len(tested)} tests"
             found[i] = replace(found[i], verdict=CLEAR, reason=reason)
     return found
-
-
-def to_json(finding: Finding) -> dict[str, Any]:
-    """A finding, ready for JSON."""
-    names = ("audit", "name", "value", "low", "high", "n", "null", "p", "verdict", "reason")
-    return {name: getattr(finding, name) for name in names} | {
-        "evidence": [dict(each) for each in finding.evidence]
-    }

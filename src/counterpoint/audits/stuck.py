@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from counterpoint.audits.base import PLACES, Audit, Evidence, Row, quote, share, unknown
+from counterpoint.audits.base import PLACES, Audit, Row, place_of, share, unknown
 from counterpoint.audits.cues import waits
-from counterpoint.records import Episode, Finding, Outcome
+from counterpoint.records import Episode, Finding, Outcome, Place
 
 NAME = "stuck"
 TIMES = 3
@@ -24,8 +25,8 @@ def look(episode: Episode) -> Row | None:
         return None
     said: Counter[tuple[str, str]] = Counter()
     called: Counter[tuple[str, str, str]] = Counter()
-    loops, calls = list[Evidence](), list[Evidence]()
-    standing, wait = 0, list[Evidence]()
+    loops, calls = list[Place](), list[Place]()
+    standing, wait = 0, list[Place]()
     members = set(episode.agents)
     for event in episode.events:
         if event.agent not in members:
@@ -34,15 +35,15 @@ def look(episode: Episode) -> Row | None:
         if event.kind == "message" and len(text) >= SHORTEST:
             said[event.agent, text] += 1
             if said[event.agent, text] == TIMES and len(loops) < PLACES:
-                loops.append(quote(episode, event.t, times=TIMES))
+                loops.append(replace(place_of(episode, event.t), times=TIMES))
         if event.kind == "action":
             key = (event.agent, str(event.meta.get("name", "")), text)
             called[key] += 1
             if called[key] == TIMES and len(calls) < PLACES:
-                calls.append(quote(episode, event.t, times=TIMES))
+                calls.append(replace(place_of(episode, event.t), times=TIMES))
         standing = standing + 1 if event.kind == "message" and waits(event.text) else 0
         if standing == TIMES and not wait:
-            wait.append(quote(episode, event.t))
+            wait.append(place_of(episode, event.t))
     marks = any(e.kind in ("end", "answer") or "TERMINATE" in e.text for e in episode.events)
     return {
         "loops": loops,
@@ -50,7 +51,7 @@ def look(episode: Episode) -> Row | None:
         "wait": wait,
         "acts": bool(called),
         "ends": marks,
-        "last": [] if marks else [quote(episode, episode.events[-1].t)],
+        "last": [] if marks else [place_of(episode, episode.events[-1].t)],
     }
 
 

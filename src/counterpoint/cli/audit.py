@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from rich.text import Text
 
-from counterpoint import __version__
-from counterpoint.audits import AUDITS, Report, audit
-from counterpoint.audits.run import to_json
-from counterpoint.audits.timeline import timeline
-from counterpoint.cli.import_logs import told_episodes, warning_of
-from counterpoint.cli.messages import say
+from counterpoint.audits import AUDITS, audit, audit_logs
+from counterpoint.cli.import_logs import NotePrinter, print_progress
 from counterpoint.cli.output import print_json, print_result
-from counterpoint.cli.results import save
+from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
 from counterpoint.readers.mapping import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
-from counterpoint.records import FOUND, NOT_COMPUTABLE
-from counterpoint.report.toolkit.document import visible
+from counterpoint.records import FOUND
+from counterpoint.report.terminal.audit import audit_parts
+
+COMPARED = ("worth", "coordination", "agreement")
+"""The audits that say something about a table of outcomes."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +60,12 @@ class Audit:
         watched = [self._watched(name) for name in self.fail_on]
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
-        notes: list[str] = []
-        report = audit(told_episodes(self.path, names, notes), outcomes, self.only)
-        if report.episodes == 0:
-            raise SettingError(f"got no episode in {self.path}; wanted a log of a team")
-        document = document_of(report, self.path.name, notes)
-        saved = save(document, self.out) if self.out else None
-        if self.json:
-            print_json(document)
-        else:
-            print_result(*tables(document))
-        if saved:
-            say(f"report: {saved}")
-        found = [f for f in report.findings if f.verdict == FOUND]
-        return int(any(f.audit == a and n in ("", f.name) for f in found for a, n in watched))
+        printer = NotePrinter()
+        result = audit_logs(self.path, outcomes, self.only, names, printer, print_progress)
+        printer.finish()
+        finish(result, audit_parts, self.out, self.json)
+        problems = [f for f in result.findings if f.verdict == FOUND]
+        return int(any(f.audit == a and n in ("", f.name) for f in problems for a, n in watched))
 
     def _watched(self, name: str) -> tuple[str, str]:
         """An audit and a finding of it, or all of them."""
@@ -106,12 +95,9 @@ class CompareOutcomes:
 
     def run(self) -> int:
         """Read, compare, print."""
-        report = audit([], read_outcomes(self.file), ("worth", "coordination", "agreement"))
-        document = document_of(report, self.file.name, [])
-        if self.json:
-            print_json(document)
-        else:
-            print_result(*tables(document))
+        outcomes = read_outcomes(self.file)
+        result = audit([], outcomes, COMPARED, source=self.file.name)
+        finish(result, audit_parts, None, self.json)
         return 0
 
 
@@ -135,61 +121,3 @@ class Audits:
                 table.add_row(name, f"{each.summary} ({package})" if package else each.summary)
             print_result(table)
         return 0
-
-
-def document_of(report: Report, source: str, notes: Sequence[str]) -> dict[str, Any]:
-    """What `--json` prints."""
-    return {
-        "schema": "counterpoint.audit/1",
-        "version": __version__,
-        "source": source,
-        "config": {"source": source},
-        "format": ", ".join(sorted(report.formats)),
-        "formats": dict(report.formats),
-        "episodes": report.episodes,
-        "agents": report.agents,
-        "events": report.events,
-        "findings": [to_json(each) for each in report.findings],
-        "timelines": [timeline(each) for each in report.sample],
-        "warning": warning_of(notes),
-        "skipped": list(notes),
-    }
-
-
-def tables(document: Mapping[str, Any]) -> list[Any]:
-    """One row a finding, those that were found first; a line for each reason why others are not."""
-    table = Table(box=SIMPLE_HEAD)
-    for name in ("finding", "verdict", "value", "95% interval", "null", "n", "meaning"):
-        table.add_column(name)
-    known = [each for each in document["findings"] if each["verdict"] != NOT_COMPUTABLE]
-    for each in sorted(known, key=lambda f: f["verdict"] != FOUND):
-        ends = f"{each['low']:.3f} to {each['high']:.3f}" if each["low"] is not None else ""
-        table.add_row(
-            Text(f"{each['audit']}: {each['name'].replace('_', ' ')}"),
-            Text(
-                each["verdict"].replace("_", " "), style="bold" if each["verdict"] == FOUND else ""
-            ),
-            f"{each['value']:.3f}",
-            ends,
-            "" if each["null"] is None else f"{each['null']:g}",
-            str(each["n"]),
-            Text(visible(each["reason"])),
-        )
-    warning = document.get("warning")
-    parts: list[Any] = [*([Text(visible(warning), style="bold")] if warning else []), table]
-    for each in document["findings"]:
-        if each["verdict"] == FOUND:
-            for place in each["evidence"][:2]:
-                where = f"{place.get('episode', '')}, event {place.get('t', '')}"
-                said = f"{place.get('agent', '')}: {place.get('quote', '')}"
-                parts.append(Text(visible(f"  {each['name']} in {where}: {said}")))
-    missing: dict[str, list[str]] = {}
-    for each in document["findings"]:
-        if each["verdict"] == NOT_COMPUTABLE:
-            missing.setdefault(each["reason"], []).append(each["name"].replace("_", " "))
-    parts += [Text(visible(f"{', '.join(names)}: {why}")) for why, names in missing.items()]
-    parts.append(
-        f"{document['episodes']} episodes ({document['format']}), {document['events']} events, "
-        f"{document['agents']} agents"
-    )
-    return parts

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +16,8 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.errors import OutputError, SettingError
 from counterpoint.readers.episodes import encode
-from counterpoint.readers.lines import TornLogWarning
-from counterpoint.readers.logs import read_logs
-from counterpoint.readers.mapping import Names, read_mapping
-from counterpoint.records import Episode
+from counterpoint.readers.mapping import read_mapping
+from counterpoint.readers.notes import Notes, noted_episodes
 
 
 @dataclass(frozen=True)
@@ -56,16 +52,18 @@ class Import:
         names = read_mapping(self.mapping) if self.mapping else None
         formats: Counter[str] = Counter()
         agents: set[str] = set()
-        events, notes = 0, list[str]()
+        events, printer = 0, NotePrinter()
+        notes = Notes(printer)
         temporary = self.output.with_name(f".{self.output.name}.{os.getpid()}")
         try:
             self.output.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                for episode in told_episodes(self.path, names, notes):
+                for episode in noted_episodes(self.path, names, notes, print_progress):
                     file.write(encode(episode))
                     formats[str(episode.meta.get("format", "?"))] += 1
                     agents.update(episode.agents)
                     events += len(episode.events)
+                printer.finish()
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.output)
@@ -86,10 +84,10 @@ class Import:
             "episodes": formats.total(),
             "events": events,
             "agents": len(agents),
-            "skipped": notes,
+            "skipped": notes.lines,
         }
-        if warning := warning_of(notes):
-            say(f"counterpoint: {warning}")
+        if notes.warning:
+            say(f"counterpoint: {notes.warning}")
         if self.json:
             print_json(document)
         else:
@@ -100,47 +98,28 @@ class Import:
         return 0
 
 
-def told_episodes(path: Path, names: Names | None, notes: list[str]) -> Iterator[Episode]:
-    """The episodes of a log, with progress; what is skipped or torn is printed, and noted.
+SHOWN = 5
+"""Most notes on a log that are printed; all are in the JSON."""
 
-    If members cannot be distinguished, and no mapping identifies them, the first note is a warning.
-    """
-    done = unnamed = 0
 
-    def note(line: str) -> None:
-        notes.append(line)
-        if len(notes) <= 5:
+class NotePrinter:
+    """Prints the first notes on a log as they come, and at the end how many there are besides."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, line: str) -> None:
+        self.count += 1
+        if self.count <= SHOWN:
             say(f"counterpoint: {line}")
 
-    with warnings.catch_warnings(record=True) as met:
-        warnings.simplefilter("always", TornLogWarning)
-        for done, episode in enumerate(read_logs(path, names, note), 1):
-            unnamed += names is None and "unnamed_messages" in episode.meta
-            yield episode
-            if done % 10_000 == 0:
-                say(f"reading: {done} episodes")
-    for warning in met:
-        note(str(warning.message))
-    if unnamed:
-        notes.insert(0, unnamed_note(unnamed, done))
-    if len(notes) > 5:
-        say(f"counterpoint: {len(notes) - 5} more notes are in --json")
+    def finish(self) -> None:
+        """Prints how many notes were not printed."""
+        if self.count > SHOWN:
+            say(f"counterpoint: {self.count - SHOWN} more notes are in --json")
 
 
-UNNAMED = "Messages carry no name"
-"""The first words of the note that members cannot be distinguished."""
-
-
-def warning_of(notes: Sequence[str]) -> str | None:
-    """The note that members cannot be distinguished, which is printed before all findings."""
-    return next((note for note in notes if note.startswith(UNNAMED)), None)
-
-
-def unnamed_note(unnamed: int, episodes: int) -> str:
-    """What to do where several members may stand under one role."""
-    return (
-        f"{UNNAMED} in {unnamed} of {episodes} episodes. All messages of the role count as one "
-        "member, so findings about single members are not reliable. Write names into the messages. "
-        "For LangGraph, log the list of what graph.stream(..., stream_mode='updates') yields. If "
-        "there is only one member, name it with --mapping."
-    )
+def print_progress(count: int) -> None:
+    """Prints a line for every 10,000 episodes."""
+    if count % 10_000 == 0:
+        say(f"reading: {count} episodes")

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
-from counterpoint import __version__
 from counterpoint.cli.compare import read_settings
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result
 from counterpoint.cli.rank import SETTABLE
+from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
 from counterpoint.judge.catalogue import judge_and_settings
 from counterpoint.judge.check import check_judge
 from counterpoint.readers.groups import read_groups
 from counterpoint.readers.lines import TornLogWarning
+from counterpoint.report.terminal.judge_check import judge_check_parts
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class JudgeCommand:
         judge, settings = judge_and_settings(self.judge, given)
         with warnings.catch_warnings(record=True) as met:
             warnings.simplefilter("always", TornLogWarning)
-            found = check_judge(
+            result = check_judge(
                 (line.group for line in read_groups(self.file)),
                 judge,
                 wanted=self.reliability,
@@ -79,40 +75,5 @@ class JudgeCommand:
             )
         for warning in met:
             say(f"counterpoint: {warning.message}")
-        document = {"schema": "counterpoint.judge/1", "version": __version__,
-                    "judge": dict(judge.facts), **asdict(found)}  # fmt: skip
-        for told, measure in zip(document["measures"], found.measures, strict=True):
-            told["found"] = measure.found
-        if self.json:
-            print_json(document)
-        else:
-            print_result(*tables(document))
+        finish(result, judge_check_parts, None, self.json)
         return 0
-
-
-def tables(document: Mapping[str, Any]) -> list[Any]:
-    """The measures, and what follows."""
-    table = Table(box=SIMPLE_HEAD)
-    for name in ("measure", "value", "95% interval", "without it", "meaning"):
-        table.add_column(name)
-    for each in document["measures"]:
-        known = each["value"] is not None
-        ends = f"{each['low']:.3f} to {each['high']:.3f}" if each["low"] is not None else ""
-        table.add_row(
-            Text(each["name"].replace("_", " ")),
-            f"{each['value']:.3f}" if known else "",
-            ends,
-            "" if each["null"] is None else f"{each['null']:g}",
-            Text(each["meaning"]),
-        )
-    orders = document["orders"]
-    reached = (
-        f"a reliability of {document['wanted']:g} takes {orders} orders of each group"
-        if orders
-        else f"no number of orders reaches a reliability of {document['wanted']:g}"
-    )
-    tokens = document["tokens"]
-    cost = f"{document['groups']} groups, {document['calls']} calls, "
-    cost += "tokens not known" if tokens is None else f"{tokens} tokens"
-    cost += f"; {document['unreadable']} replies could not be read"
-    return [table, reached, cost]

@@ -5,36 +5,32 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 import tyro
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
-from counterpoint import __version__
 from counterpoint.cli.compare import read_settings
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result, progress
+from counterpoint.cli.output import progress
+from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
 from counterpoint.judge.catalogue import judge_and_settings, takes
-from counterpoint.judge.judges import Judge, Opinion
-from counterpoint.judge.present import Sheet
-from counterpoint.judge.rank import rank_groups
+from counterpoint.judge.group import Group
+from counterpoint.judge.judges import Judge
+from counterpoint.judge.ranking import rank_all
 from counterpoint.judge.settings import RankSettings
-from counterpoint.judge.verdict import Verdict
 from counterpoint.readers.groups import GroupLine, read_groups
 from counterpoint.readers.lines import TornLogWarning
-from counterpoint.report.toolkit.document import visible
+from counterpoint.report.terminal.ranking import ranking_parts
+from counterpoint.results.ranking import RankedGroup
 from counterpoint.runs.files import write_atomically
 from counterpoint.speakers.replies import Replies
 
 STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
-SHOWN = 20
-"""Groups in the table; all are in the JSON and in --out."""
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Of what is asked: "
     f"{', '.join(f.name for f in fields(RankSettings))}. Of a programmatic judge: accuracy, "
@@ -93,27 +89,33 @@ class Rank:
 
     def run(self) -> int:
         """Read, rank, save, print."""
-        judge, settings = self.asked()
-        counted = Counted(judge)
-        with warnings.catch_warnings(record=True) as met:
+        judge, settings = self.judge_with_settings()
+        total = 0
+        if self.file != "-":
+            with contextlib.suppress(OSError), open(self.file, "rb") as file:
+                total = sum(1 for _ in file)
+        self.store.parent.mkdir(parents=True, exist_ok=True)
+        store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
+        lines: list[GroupLine] = []
+        with warnings.catch_warnings(record=True) as met, progress("ranking") as report:
             warnings.simplefilter("always", TornLogWarning)
-            ranked = list(self._ranked(counted, settings))
+            result = rank_all(
+                _groups(self.file, lines), judge, settings, store=store,
+                on_group=lambda count: report(count, max(total, count)),
+            )  # fmt: skip
         for warning in met:
             say(f"counterpoint: {warning.message}")
-        document = document_of([verdict for _, verdict in ranked], judge, settings, counted.calls)
         if self.out:
-            lines = [json.dumps(beside(line, verdict)) + "\n" for line, verdict in ranked]
-            write_atomically(self.out, "".join(lines))
-        if self.json:
-            print_json(document)
-        else:
-            print_result(*tables(document))
+            pairs = zip(lines, result.groups, strict=True)
+            text = "".join(json.dumps(beside(line, ranked)) + "\n" for line, ranked in pairs)
+            write_atomically(self.out, text)
+        finish(result, ranking_parts, None, self.json)
         if self.out:
             say(f"groups with rewards: {self.out}")
         return 0
 
-    def asked(self) -> tuple[Judge, RankSettings]:
-        """The judge, and what it is asked.
+    def judge_with_settings(self) -> tuple[Judge, RankSettings]:
+        """Returns the judge, and what it is asked.
 
         Raises:
             UnknownNameError, SettingError: a judge, a setting or a value that is none.
@@ -125,102 +127,21 @@ class Rank:
                 raise SettingError(f"got {name} twice, with two values; wanted one")
         return judge_and_settings(self.judge, given)
 
-    def _ranked(self, judge: Judge, settings: RankSettings) -> Iterator[tuple[GroupLine, Verdict]]:
-        """Each group and its verdict, with progress."""
-        total = 0
-        if self.file != "-":
-            with contextlib.suppress(OSError), open(self.file, "rb") as file:
-                total = sum(1 for _ in file)
-        self.store.parent.mkdir(parents=True, exist_ok=True)
-        store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
-        taken: list[GroupLine] = []
 
-        def groups() -> Iterator[Any]:
-            for line in read_groups(self.file):
-                taken.append(line)
-                yield line.group
-
-        with progress("ranking") as report:
-            found = rank_groups(groups(), judge, settings, store=store)
-            for done, verdict in enumerate(found, 1):
-                yield taken.pop(0), verdict
-                report(done, max(total, done))
+def _groups(file: str, lines: list[GroupLine]) -> Iterator[Group]:
+    """Yields the groups of a file, and keeps the lines that they were read from."""
+    for line in read_groups(file):
+        lines.append(line)
+        yield line.group
 
 
-class Counted:
-    """A judge whose calls are counted: those of this process, not those that were kept."""
-
-    def __init__(self, judge: Judge) -> None:
-        self.inner, self.calls, self.at_once = judge, 0, judge.at_once
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        """The judge's own."""
-        return self.inner.facts
-
-    def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """The judge's own opinions."""
-        self.calls += len(sheets)
-        return self.inner.judge(sheets)
-
-
-def document_of(
-    verdicts: Sequence[Verdict], judge: Judge, settings: RankSettings, asked: int
-) -> dict[str, Any]:
-    """All verdicts, and what they cost."""
-    tokens = [each.tokens for each in verdicts]
-    costs = [each.cost_dollars for each in verdicts]
-    return {
-        "schema": "counterpoint.rank/1",
-        "version": __version__,
-        "judge": dict(judge.facts),
-        "settings": {f.name: getattr(settings, f.name) for f in fields(settings)},
-        "groups": [each.to_json() for each in verdicts],
-        "void": sum(bool(each.void) for each in verdicts),
-        "calls": sum(each.calls for each in verdicts),
-        "asked_now": asked,
-        "tokens": None if None in tokens else sum(tokens),
-        "cost_dollars": None if None in costs else sum(costs),
-    }
-
-
-def beside(line: GroupLine, verdict: Verdict) -> dict[str, Any]:
-    """A group as it was read, with `judge_reward` in each run; null where the group is void."""
+def beside(line: GroupLine, ranked: RankedGroup) -> dict[str, Any]:
+    """Returns a group as it was read, with `judge_reward` in each run: null if it is void."""
     runs = []
     for record, candidate in zip(line.records, line.group.candidates, strict=True):
-        told = {**record, "id": candidate.id, "judge_reward": verdict.rewards.get(candidate.id)}
-        if candidate.id in verdict.agents:
-            told["judge_agent_rewards"] = dict(verdict.agents[candidate.id])
-        runs.append(told)
+        run = {**record, "id": candidate.id, "judge_reward": ranked.rewards.get(candidate.id)}
+        if candidate.id in ranked.agents:
+            run["judge_agent_rewards"] = ranked.agents[candidate.id]
+        runs.append(run)
     return {"id": line.group.id, "task": line.group.task, "runs": runs,
-            "verdict": verdict.to_json()}  # fmt: skip
-
-
-def shortened(text: str, most: int) -> str:
-    """The text as it can be shown, cut where it is too long for a table."""
-    seen = visible(text[: most + 1])
-    return seen if len(text) <= most else f"{seen[: most - 1]}…"
-
-
-def tables(document: Mapping[str, Any]) -> list[Any]:
-    """The first groups, and what all cost."""
-    table = Table(box=SIMPLE_HEAD)
-    for name, side in (("group", "left"), ("ranking, best first", "left"),
-                       ("reliability", "right"), ("calls", "right")):  # fmt: skip
-        table.add_column(name, justify=side)  # type: ignore[arg-type]
-    for each in document["groups"][:SHOWN]:
-        order = " > ".join(" = ".join(tied) for tied in each.get("ranking", []))
-        trust = each["reliability"]
-        table.add_row(
-            Text(shortened(each["group"], 40)),
-            Text(shortened(f"void: {each['void']}" if "void" in each else order, 200)),
-            "" if trust is None else f"{trust:.2f}",
-            str(each["calls"]),
-        )
-    total, tokens, cost = len(document["groups"]), document["tokens"], document["cost_dollars"]
-    more = f" ({total - SHOWN} more are not shown)" if total > SHOWN else ""
-    said = f"{total} groups{more}, {document['void']} void; {document['calls']} calls, "
-    said += f"{document['asked_now']} of them now; "
-    said += "tokens not known" if tokens is None else f"{tokens} tokens"
-    said += "" if cost in (None, 0.0) else f"; {cost:.4f} dollars"
-    return [table, said]
+            "verdict": msgspec.to_builtins(ranked)}  # fmt: skip

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import kendall_tau_b, order_of
+from counterpoint.judge.asked import total
 from counterpoint.judge.group import Group
 from counterpoint.judge.judges import Judge, Opinion
 from counterpoint.judge.modes import Ranking
@@ -24,61 +25,10 @@ from counterpoint.judge.present import Presenter, Sheet
 from counterpoint.judge.settings import RankSettings
 from counterpoint.judge.verdict import of_runs
 from counterpoint.judge.wire import parse_ranking, parse_score
+from counterpoint.results.judge_check import JudgeCheckResult, Measure
 from counterpoint.stats import bootstrap_interval, means
 
 ORDERS = ("first", "again", "backwards")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One property of a judge."""
-
-    name: str
-    """What it is."""
-    value: float | None
-    """The mean over groups; None where it is not computable."""
-    low: float | None
-    """Lower end of the 95% bootstrap interval over groups."""
-    high: float | None
-    """Upper end."""
-    null: float | None
-    """What a judge without the property has."""
-    n: int
-    """Groups behind it."""
-    meaning: str
-    """What the number says; or why there is none."""
-
-    @property
-    def found(self) -> bool:
-        """Whether the interval leaves the null out."""
-        return (
-            self.low is not None
-            and self.high is not None
-            and self.null is not None
-            and not self.low <= self.null <= self.high
-        )
-
-
-@dataclass(frozen=True)
-class Check:
-    """What came of a check."""
-
-    measures: tuple[Measure, ...]
-    """In the order in which they are told."""
-    orders: int | None
-    """Orders of a group that reach the wanted reliability; None where none do."""
-    wanted: float
-    """That reliability."""
-    groups: int
-    """Groups of two runs or more."""
-    unreadable: int
-    """Replies that could not be read."""
-    calls: int
-    """Times that the judge was asked."""
-    tokens: int | None
-    """None where nobody counted."""
-    cost_dollars: float | None
-    """None where the price is not known."""
 
 
 def check_judge(
@@ -89,8 +39,8 @@ def check_judge(
     own: str = "",
     criteria: str = "",
     seed: int = 0,
-) -> Check:
-    """Measure a judge.
+) -> JudgeCheckResult:
+    """Returns how good a judge is.
 
     Args:
         groups: whose candidates' `truth` is known.
@@ -105,7 +55,7 @@ def check_judge(
         CounterpointError: the judge cannot be used.
     """
     rng = np.random.default_rng(seed)
-    told = _Told()
+    cost = _Cost()
     rows: list[dict[str, float]] = []
     for group in groups:
         if len(group.candidates) < 2:
@@ -114,19 +64,21 @@ def check_judge(
             raise JudgeError(
                 f"got group '{group.id}' with runs whose score is not known; wanted all"
             )
-        rows.append(_measured(group, judge, rng, told, own, criteria))
+        rows.append(_measured(group, judge, rng, cost, own, criteria))
     if not rows:
         raise JudgeError("got no group of two runs or more; wanted some to check a judge on")
-    measures = tuple(_measure(rows, *each) for each in MEASURES)
-    return Check(
-        measures,
-        orders_for(wanted, next(m.value for m in measures if m.name == "reliability")),
-        wanted,
-        len(rows),
-        told.unreadable,
-        told.calls,
-        told.tokens,
-        told.cost,
+    measures = [_measure(rows, *each) for each in MEASURES]
+    return JudgeCheckResult(
+        version=__version__,
+        judge=dict(judge.facts),
+        measures=measures,
+        orders=orders_for(wanted, next(m.value for m in measures if m.name == "reliability")),
+        wanted=wanted,
+        groups=len(rows),
+        unreadable=cost.unreadable,
+        calls=cost.calls,
+        tokens=cost.tokens,
+        cost_dollars=cost.dollars,
     )
 
 
@@ -167,30 +119,28 @@ def orders_for(wanted: float, single: float | None) -> int | None:
     return max(1, math.ceil(odds - 1e-9))
 
 
-class _Told:
-    """What asking cost."""
+class _Cost:
+    """What asking a judge has cost."""
 
     def __init__(self) -> None:
         self.calls = self.unreadable = 0
         self.tokens: int | None = 0
-        self.cost: float | None = 0.0
+        self.dollars: float | None = 0.0
 
     def ask(self, judge: Judge, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """Opinions, counted."""
-        found: list[Opinion] = []
+        """Returns the opinions of the judge, and counts them."""
+        opinions: list[Opinion] = []
         for first in range(0, len(sheets), judge.at_once):
-            found += judge.judge(sheets[first : first + judge.at_once])
-        self.calls += len(found)
-        for each in found:
-            known = self.tokens is not None and each.tokens is not None
-            self.tokens = self.tokens + each.tokens if known else None  # type: ignore[operator]
-            known = self.cost is not None and each.cost_dollars is not None
-            self.cost = self.cost + each.cost_dollars if known else None  # type: ignore[operator]
-        return found
+            opinions += judge.judge(sheets[first : first + judge.at_once])
+        self.calls += len(opinions)
+        for each in opinions:
+            self.tokens = total(self.tokens, each.tokens)
+            self.dollars = total(self.dollars, each.cost_dollars)
+        return opinions
 
 
 def _measured(
-    group: Group, judge: Judge, rng: np.random.Generator, told: _Told, own: str, criteria: str
+    group: Group, judge: Judge, rng: np.random.Generator, cost: _Cost, own: str, criteria: str
 ) -> dict[str, float]:
     """What one group says of the judge; NaN where it says nothing."""
     n = len(group.candidates)
@@ -201,31 +151,31 @@ def _measured(
     sheets = [presenter.sheet("ranking", each) for each in orders.values()]
     one = int(rng.integers(n))
     scores = [presenter.sheet("score", [one]) for _ in range(2)]
-    opinions = told.ask(judge, [*sheets, *scores])
+    opinions = cost.ask(judge, [*sheets, *scores])
     for name, sheet, opinion in zip(orders, sheets, opinions, strict=False):
         try:
             rankings[name] = of_runs(sheet, parse_ranking(opinion.text, sheet.labels))
         except JudgeError:
-            told.unreadable += 1
-    found = dict.fromkeys((name for name, *_ in MEASURES), math.nan)
+            cost.unreadable += 1
+    values = dict.fromkeys((name for name, *_ in MEASURES), math.nan)
     try:
-        found["drift"] = float(np.std([parse_score(o.text) for o in opinions[3:]], ddof=1))
+        values["drift"] = float(np.std([parse_score(o.text) for o in opinions[3:]], ddof=1))
     except JudgeError:
-        told.unreadable += 1
+        cost.unreadable += 1
     truth = np.array([each.truth for each in group.candidates], dtype=float)
     if "first" in rankings and "again" in rankings:
-        found["retest"] = kendall_tau_b(rankings["first"], rankings["again"])
+        values["retest"] = kendall_tau_b(rankings["first"], rankings["again"])
     if "first" in rankings and "backwards" in rankings:
         both = [rankings["first"], rankings["backwards"]]
-        found["reliability"] = kendall_tau_b(*both)
-        found["tau"] = float(np.mean([kendall_tau_b(r, order_of(truth)) for r in both]))
+        values["reliability"] = kendall_tau_b(*both)
+        values["tau"] = float(np.mean([kendall_tau_b(r, order_of(truth)) for r in both]))
         above = [_above(r, n) for r in both]
-        found |= _of_pairs(above, truth, group, own)
+        values |= _of_pairs(above, truth, group, own)
         places = [np.argsort(orders[name]) for name in ("first", "backwards")]
-        found["position_bias"] = float(
+        values["position_bias"] = float(
             np.mean([a[p[:, None] < p[None, :]].mean() for a, p in zip(above, places, strict=True)])
         )
-    return found
+    return values
 
 
 def _above(ranking: Ranking, n: int) -> Floats:
@@ -244,15 +194,15 @@ def _of_pairs(above: list[Floats], truth: Floats, group: Group, own: str) -> dic
     lengths = np.array([sum(len(e.text) for e in c.episode.events) for c in group.candidates])
     mine = np.array([bool(own) and c.author == own for c in group.candidates])
     off = ~np.eye(n, dtype=bool)
-    found = {"ties": float(np.mean([(a == 0.5)[off].mean() for a in above]))}
+    values = {"ties": float(np.mean([(a == 0.5)[off].mean() for a in above]))}
     if better.any():
-        found["accuracy"] = float(mean[better].mean())
+        values["accuracy"] = float(mean[better].mean())
     wrong = 1 - mean  # of (better, worse): how far the worse one is put above
     longer = lengths[:, None] > lengths[None, :]
-    found["length_bias"] = _difference(wrong, better & longer.T, better & longer)
+    values["length_bias"] = _difference(wrong, better & longer.T, better & longer)
     owned = mine[:, None] & ~mine[None, :]
-    found["self_preference"] = _difference(wrong, better & owned.T, better & owned)
-    return found
+    values["self_preference"] = _difference(wrong, better & owned.T, better & owned)
+    return values
 
 
 def _difference(wrong: Floats, favours: Any, against: Any) -> float:
@@ -265,10 +215,19 @@ def _difference(wrong: Floats, favours: Any, against: Any) -> float:
 def _measure(rows: list[dict[str, float]], name: str, null: float | None, meaning: str) -> Measure:
     values = np.array([row[name] for row in rows])
     values = values[~np.isnan(values)]
-    if not len(values):
-        why = WHY_NOT.get(name, "not computable because no reply could be read")
-        return Measure(name, None, None, None, null, 0, why)
-    if len(values) == 1:
-        return Measure(name, float(values[0]), None, None, null, 1, meaning)
-    found = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)
-    return Measure(name, found.value, found.low, found.high, null, len(values), meaning)
+    interval = None
+    if len(values) > 1:
+        interval = bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means)
+    unknown = WHY_NOT.get(name, "not computable because no reply could be read")
+    return Measure(
+        name=name,
+        value=interval.value if interval else float(values[0]) if len(values) else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        null=null,
+        n=len(values),
+        meaning=meaning if len(values) else unknown,
+        found=interval is not None
+        and null is not None
+        and not interval.low <= null <= interval.high,
+    )

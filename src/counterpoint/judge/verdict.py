@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -42,26 +41,6 @@ class Verdict:
     """Read and written by the judge; None where nobody counted."""
     cost_dollars: float | None = 0.0
     """None where the price is not known."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Either `ranking` or `void` is there, never both; neither where agents alone were
-        ranked."""
-        told: dict[str, Any] = {"group": self.group}
-        if self.void:
-            told["void"] = self.void
-        elif self.ranking:
-            told["ranking"] = [list(tied) for tied in self.ranking]
-        told["reliability"] = self.reliability
-        told["rewards"] = dict(self.rewards)
-        names = ("value", "low", "high")
-        told["strengths"] = {
-            run: {n: x if np.isfinite(x) else None for n, x in zip(names, each, strict=True)}
-            for run, each in self.strengths.items()
-        }
-        if self.agents:
-            told["agents"] = {run: dict(each) for run, each in self.agents.items()}
-        counts = ("calls", "repaired", "lost", "tokens", "cost_dollars")
-        return told | {name: getattr(self, name) for name in counts}
 
 
 def rank_rewards(places: Sequence[Sequence[int]], n: int) -> Floats:

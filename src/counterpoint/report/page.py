@@ -28,13 +28,9 @@ from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
 from counterpoint.report.pages.training.page import training_page
-from counterpoint.report.shape_checks import require_shape
-from counterpoint.report.toolkit.document import (
-    AUDIT,
-    Document,
-    open_document,
-)
+from counterpoint.report.toolkit.document import Document, open_document
 from counterpoint.results import (
+    AuditResult,
     ComparisonResult,
     DiagnosisResult,
     GameResult,
@@ -46,7 +42,6 @@ from counterpoint.results import (
     document_of,
     read_result,
 )
-from counterpoint.results.saved import KINDS
 from counterpoint.runs.files import write_atomically
 
 
@@ -62,15 +57,9 @@ def render(result: Result | Document) -> str:
             another type; the message has its path.
     """
     opened = open_document(document_of(result) if isinstance(result, Result) else result)
-    schema = opened["schema"]
-    if schema in KINDS:
-        shown = read_result(opened)
-        page = PAGES[type(shown)]
-        return _fill(page.template, page.fill(shown, f"counterpoint-{slug(page.subject(shown))}"))
-    opened = require_shape(opened)
-    template, fill, name = DRAWN[schema]
-    called = Path(str(opened.get(name, ""))).stem if name == "source" else str(opened[name])
-    return _fill(template, fill(opened, f"counterpoint-{slug(called)}"))
+    shown = read_result(opened)
+    page = PAGES[type(shown)]
+    return _fill(page.template, page.fill(shown, f"counterpoint-{slug(page.subject(shown))}"))
 
 
 class Page(NamedTuple):
@@ -85,6 +74,7 @@ class Page(NamedTuple):
 
 
 PAGES: Mapping[type[Result], Page] = {
+    AuditResult: Page("audit.html", audit_page, lambda audit: Path(audit.source).stem),
     ComparisonResult: Page("comparison.html", comparison_page, lambda result: result.world),
     DiagnosisResult: Page("diagnosis.html", diagnosis_page, lambda one: Path(one.source).stem),
     GameResult: Page("game.html", game_page, lambda game: game.name),
@@ -93,12 +83,6 @@ PAGES: Mapping[type[Result], Page] = {
     PopulationResult: Page("population.html", population_page, lambda result: result.world),
     TrainingResult: Page("training.html", training_page, lambda run: run.world or ""),
 }
-
-
-DRAWN: Mapping[str, tuple[str, Callable[[Document, str], dict[str, Any]], str]] = {
-    AUDIT: ("audit.html", audit_page, "source"),
-}
-"""Schema to template, what fills it from the document as it stands, and what names its files."""
 
 
 def write_report(document: Result | Document, directory: str | os.PathLike[str]) -> Path:

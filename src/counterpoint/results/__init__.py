@@ -5,21 +5,27 @@ of plain mappings, lists, numbers and text. A damaged document is refused with t
 field that is wrong.
 """
 
+from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
+from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
 from counterpoint.results.population import PopulationResult
+from counterpoint.results.ranking import RankingResult
 from counterpoint.results.saved import document_of, encode, read_result
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import TrainingResult
 
 __all__ = [
+    "AuditResult",
     "ComparisonResult",
     "DiagnosisResult",
     "GameResult",
+    "JudgeCheckResult",
     "PopulationResult",
+    "RankingResult",
     "Result",
     "TeamResult",
     "TopologyResult",

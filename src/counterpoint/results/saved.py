@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from counterpoint.errors import LogError, UnknownNameError
+from counterpoint.results.audit import AuditResult
 from counterpoint.results.comparison import ComparisonResult, earlier_comparison
 from counterpoint.results.diagnosis import DiagnosisResult
 from counterpoint.results.game import GameResult
+from counterpoint.results.judge_check import JudgeCheckResult
 from counterpoint.results.parts import Result
 from counterpoint.results.population import PopulationResult
+from counterpoint.results.ranking import RankingResult
 from counterpoint.results.team import TeamResult
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 from counterpoint.results.training import TrainingResult
@@ -20,10 +24,13 @@ from counterpoint.results.training import TrainingResult
 KINDS: Mapping[str, type[Result]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
+        AuditResult,
         ComparisonResult,
         DiagnosisResult,
         GameResult,
+        JudgeCheckResult,
         PopulationResult,
+        RankingResult,
         TeamResult,
         TopologyResult,
         TopologySearchResult,
@@ -40,13 +47,20 @@ EARLIER: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 def document_of(result: Result) -> dict[str, Any]:
     """Returns the result as plain mappings, lists, numbers, text and None."""
-    document: dict[str, Any] = msgspec.to_builtins(result)
+    document: dict[str, Any] = msgspec.to_builtins(result, enc_hook=_plain)
     return document
 
 
 def encode(result: Result) -> bytes:
     """Returns the result as JSON."""
-    return msgspec.json.encode(result)
+    return msgspec.json.encode(result, enc_hook=_plain)
+
+
+def _plain(value: object) -> object:
+    """Returns a number or text of NumPy as one of Python: records made in Python may hold them."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError
 
 
 def read_result(document: Mapping[str, Any]) -> Result:

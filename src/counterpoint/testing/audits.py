@@ -6,7 +6,6 @@ It needs a log in which the failure is planted and a clean twin of it. Everythin
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from counterpoint.records import (
     Event,
     Finding,
     Outcome,
+    Place,
 )
 from counterpoint.testing.batches import attempt, demand
 
@@ -125,9 +125,8 @@ def check_evidence(findings: Sequence[Finding], episodes: Sequence[Episode]) -> 
     known = {episode.id for episode in episodes}
     for finding in findings:
         for place in finding.evidence:
-            seen = place.get("episode")
-            got = f"evidence of {finding.name} in episode {seen!r}"
-            demand(seen is None or seen in known, got, "an episode of the log")
+            got = f"evidence of {finding.name} in episode {place.episode!r}"
+            demand(place.episode in known, got, "an episode of the log")
 
 
 def _row(audit: Audit, episode: Episode) -> Row | None:
@@ -136,7 +135,7 @@ def _row(audit: Audit, episode: Episode) -> Row | None:
     demand(row is None or isinstance(row, Mapping), f"a row {row!r}", "a mapping or None")
     for key, places in (row or {}).items():
         if isinstance(places, list):
-            fine = all(isinstance(place, Mapping) for place in places)
+            fine = all(isinstance(place, Place) for place in places)
             demand(fine, f"the row's list {key!r}: {places!r}", "a list of places alone")
     return row
 
@@ -188,8 +187,8 @@ def _check_finding(audit: Audit, finding: Finding) -> None:
         len(places) <= MOST_EVIDENCE, f"{name}: {len(places)} places", f"at most {MOST_EVIDENCE}"
     )
     for place in places:
-        with attempt(f"evidence of {name} as JSON", "plain JSON"):
-            json.dumps(place, allow_nan=False)
-        quote = str(place.get("quote", ""))
-        got = f"{name}: a quotation of {len(quote)} characters"
-        demand(len(quote) <= LONGEST_QUOTE, got, f"at most {LONGEST_QUOTE}")
+        kind = f"{name}: evidence of type {type(place).__name__}"
+        demand(isinstance(place, Place), kind, "a Place")
+        length = len(place.quote or "")
+        got = f"{name}: a quotation of {length} characters"
+        demand(length <= LONGEST_QUOTE, got, f"at most {LONGEST_QUOTE}")

@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import JustifyMethod
 from rich.text import Text
 
+from counterpoint.report.toolkit.document import visible
 from counterpoint.report.toolkit.tables import Cell, Column, Table
 
 
@@ -32,7 +33,7 @@ def terminal_table(table: Table, rows: int | None = None) -> rich.table.Table:
 
 def _text(cell: Cell, column: Column) -> Text:
     words = (cell.shown, cell.mark, *(cause for _, _, cause in cell.codes))
-    shown = " ".join(word for word in words if word)
-    if not cell.below:
-        return Text(shown)
-    return Text(f"{shown} ({cell.below})" if column.numeric else f"{shown}: {cell.below}")
+    text = " ".join(word for word in words if word)
+    if cell.below:
+        text += f" ({cell.below})" if column.numeric else f": {cell.below}"
+    return Text(visible(text))

@@ -62,7 +62,7 @@ def open_document(document: Document, schema: str | None = None) -> Document:
         )
     found = document.get("schema")
     wanted = list(PARTS) if schema is None else [schema]
-    if found not in PARTS and isinstance(found, str) and found in KINDS:
+    if isinstance(found, str) and found in KINDS and found not in PARTS:
         raise UnknownNameError(f"got a document of schema {found!r}, which has no page")
     if found not in wanted:
         raise UnknownNameError(

@@ -1,0 +1,47 @@
+"""`JudgeCheckResult`: how good a judge is, on groups whose truth is known."""
+
+from __future__ import annotations
+
+from counterpoint.results.parts import Part, Result
+
+
+class Measure(Part, frozen=True, kw_only=True):
+    """One property of a judge."""
+
+    name: str
+    value: float | None
+    """The mean over groups; None if it is not computable."""
+    low: float | None
+    """Lower end of the 95% bootstrap interval over groups."""
+    high: float | None
+    """Upper end."""
+    null: float | None
+    """The value of a judge without the property."""
+    n: int
+    """Number of groups that the value is a mean of."""
+    meaning: str
+    """What the number says; or why there is none."""
+    found: bool
+    """Whether the interval leaves the null out."""
+
+
+class JudgeCheckResult(Result, frozen=True, kw_only=True, tag="counterpoint.judge/1"):
+    """How good a judge is."""
+
+    judge: dict[str, str]
+    """What decides the opinions of the judge."""
+    measures: list[Measure]
+    orders: int | None
+    """Orders of a group that reach the wanted reliability; None if no number of them does."""
+    wanted: float
+    """The wanted reliability."""
+    groups: int
+    """Number of groups of two runs or more."""
+    unreadable: int
+    """Replies that could not be read."""
+    calls: int
+    """How often the judge was asked."""
+    tokens: int | None
+    """None if nobody counted."""
+    cost_dollars: float | None
+    """None if the price is not known."""

@@ -1,0 +1,69 @@
+"""`RankingResult`: what a judge makes of groups of runs, and what that cost."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from counterpoint.results.parts import Part, Result, Settings, require
+
+
+class Strength(Part, frozen=True, kw_only=True):
+    """Log-strength of a run and its 95% interval; None where it is not finite."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class RankedGroup(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of one group: `ranking` or `void`, or neither if agents alone were ranked."""
+
+    group: str
+    """Id of the group."""
+    void: str = ""
+    """Why there are no rewards."""
+    ranking: list[list[str]] = field(default_factory=list)
+    """Tied sets of run ids, best first."""
+    reliability: float | None
+    """How far orders of the same runs agree, 0 to 1; None if nothing was ranked twice."""
+    rewards: dict[str, float]
+    """Run to reward, with mean 0; empty if the group is void."""
+    strengths: dict[str, Strength]
+    """Run to strength."""
+    agents: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Run to agent to reward, if the members of each run were ranked."""
+    calls: int
+    """How often the judge was asked, repairs and canaries included."""
+    repaired: int
+    """Replies that could not be read and were asked for again."""
+    lost: int
+    """Questions that brought no reply."""
+    tokens: int | None
+    """None if nobody counted."""
+    cost_dollars: float | None
+    """None if the price is not known."""
+
+
+class RankingResult(Result, frozen=True, kw_only=True, tag="counterpoint.rank/1"):
+    """What a judge makes of groups of runs."""
+
+    judge: dict[str, str]
+    """What decides the opinions of the judge."""
+    settings: Settings
+    """What the judge was asked, and what was made of its replies."""
+    groups: list[RankedGroup]
+    void: int
+    """Number of void groups."""
+    calls: int
+    """How often the judge was asked about these groups, now or earlier."""
+    asked_now: int
+    """How often it was asked now; the other replies were kept from earlier."""
+    tokens: int | None
+    """None if nobody counted."""
+    cost_dollars: float | None
+    """None if the price is not known."""
+
+    def __post_init__(self) -> None:
+        for i, group in enumerate(self.groups):
+            ranked_or_void = not (group.ranking and group.void)
+            require(ranked_or_void, f"groups[{i}].ranking", "none in a void group")
