@@ -73,5 +73,9 @@ class MissingPackageError(CounterpointError, ImportError):
     """An optional package that is not installed: the message says how to install it."""
 
 
+class PluginError(CounterpointError, ImportError):
+    """A plug-in that cannot be used: the message names its package and says why."""
+
+
 class WorldError(CounterpointError, TypeError):
     """A foreign environment that cannot be used as a world, or that breaks its own promises."""

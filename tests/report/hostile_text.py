@@ -64,10 +64,8 @@ NAMED = {
 
 
 FIXED = {
-    ("", "schema"),
-    ("decoupling", "verdict"),
-    ("verdict", "decision"),
-    ("findings", "verdict"),
+    *(("", "schema"), ("decoupling", "verdict"), ("verdict", "decision"), ("findings", "verdict")),
+    ("topology", "decides"),
 }
 """Parent and key of parts whose strings can have no other values: others are refused."""
 FIXED_ANYWHERE = {"kind", "axis"}
@@ -75,7 +73,7 @@ FIXED_ANYWHERE = {"kind", "axis"}
 
 def hostile(document: dict[str, Any], payload: str) -> dict[str, Any]:
     """The document with the payload before every string, and before every chosen key."""
-    agents = document.get("agents")  # an audit has their number alone
+    agents = document.get("agents")
     names = {*agents} if isinstance(agents, dict | list) else set()
     changed: dict[str, Any] = _hostile(document, payload, names, "")
     return changed

@@ -5,7 +5,8 @@ An audit is a file: `look` keeps a few numbers of an episode, `conclude` makes f
 them. No model runs, nothing is trained, and no finding names a cause.
 """
 
+from counterpoint.audits.base import Audit, Row
 from counterpoint.audits.logs import audit_logs
 from counterpoint.audits.run import AUDITS, audit
 
-__all__ = ["AUDITS", "audit", "audit_logs"]
+__all__ = ["AUDITS", "Audit", "Row", "audit", "audit_logs"]

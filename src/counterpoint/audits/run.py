@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from counterpoint import __version__
 from counterpoint.audits import agreement, coordination, hacking, idleness, stuck, worth
 from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, places_of
 from counterpoint.audits.timeline import timeline
-from counterpoint.errors import UnknownNameError
+from counterpoint.plugins import Registry
 from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
 from counterpoint.results.audit import AuditResult, Timeline
 
-AUDITS: Mapping[str, Audit] = {
-    each.AUDIT.name: each.AUDIT
-    for each in (agreement, idleness, coordination, hacking, worth, stuck)
-}
+AUDITS = Registry[Audit](
+    "counterpoint.audits",
+    {
+        each.AUDIT.name: each.AUDIT
+        for each in (agreement, idleness, coordination, hacking, worth, stuck)
+    },
+    "a counterpoint.audits.Audit of the same name",
+    lambda name, part: isinstance(part, Audit) and part.name == name,
+)
 """By name."""
 LEVEL = 0.05
 """Chance that a sound team's tests find anything at all, over all tests together (Holm 1979)."""
@@ -44,10 +49,7 @@ def audit(
     Raises:
         UnknownNameError: no audit of that name.
     """
-    for name in only:
-        if name not in AUDITS:
-            raise UnknownNameError(f"got audit '{name}'; wanted one of {', '.join(AUDITS)}")
-    chosen = [AUDITS[name] for name in only] if only else list(AUDITS.values())
+    chosen = [AUDITS.named(name) for name in only] if only else list(AUDITS.values())
     rows: dict[str, list[Row]] = {each.name: [] for each in chosen}
     formats: Counter[str] = Counter()
     agents: set[str] = set()

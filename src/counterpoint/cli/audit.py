@@ -117,6 +117,7 @@ class Audits:
             table.add_column("audit")
             table.add_column("what it looks for")
             for name, each in AUDITS.items():
-                table.add_row(name, each.summary)
+                package = AUDITS.package(name)
+                table.add_row(name, f"{each.summary} ({package})" if package else each.summary)
             print_result(table)
         return 0

@@ -49,7 +49,8 @@ class Schemes:
             return 0
         table = Table("scheme", "what it does", "source", title="Credit schemes and baselines")
         for name, facts in known.items():
-            table.add_row(name, facts["title"], facts["citation"])
+            package = f" ({facts['package']})" if "package" in facts else ""
+            table.add_row(name, facts["title"], f"{facts['citation']}{package}")
         print_result(table, "counterpoint schemes NAME shows one in full.")
         return 0
 
@@ -162,6 +163,8 @@ def scheme_facts() -> dict[str, dict[str, Any]]:
             "needs": entry.needs,
             "fields": _fields(entry.scheme),
         }
+        if package := entries().package(name):
+            facts[name]["package"] = package
     for name, baseline in baselines().items():
         facts[name] = {"kind": "baseline", **asdict(baseline)}
     return facts

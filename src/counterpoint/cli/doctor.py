@@ -13,11 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from counterpoint import __version__
+from counterpoint.audits import AUDITS
 from counterpoint.cli.output import print_json, print_result
+from counterpoint.credit import entries
+from counterpoint.judge.catalogue import JUDGES
 from counterpoint.lm.models import models_folder, whats_wrong
 from counterpoint.lm.needs import PACKAGES as LANGUAGE
 from counterpoint.lm.sources import SOURCES
+from counterpoint.plugins import plugins
+from counterpoint.readers.documents import FORMATS
 from counterpoint.runs.executor import available_workers
+from counterpoint.runs.exporters import EXPORTERS
+from counterpoint.speakers.named import SPEAKERS
 from counterpoint.workers.sandbox.cgroups import not_enforced
 from counterpoint.workers.sandbox.sandbox import ready as why_no_sandbox
 
@@ -64,6 +71,7 @@ class Doctor:
         """Look, and print; 2 where the core is incomplete."""
         packages = {name: _version(name) for name in (*CORE, *EXTRAS)}
         ready = all(packages[name] for name in CORE)
+        added = plugin_facts()
         facts = {
             "ready": ready,
             "counterpoint": __version__,
@@ -76,6 +84,7 @@ class Doctor:
             "sandbox_not_enforced": not_enforced(),
             "models": {name: whats_wrong(name) is None for name in SOURCES},
             "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
+            "plugins": added,
         }
         if self.json:
             print_json(facts)
@@ -100,8 +109,25 @@ class Doctor:
         totals = f"not enforced: {', '.join(loose)}; no control group" if loose else "enforced"
         table.add_row("sandbox totals", totals, "memory and processes of a sandbox together")
         table.add_row("Chromium", str(facts["chromium"] or "not found"), "tests of the report")
+        for each in added:
+            table.add_row(f"plug-in {each['name']}", Text(each["problem"] or each["package"]),
+                          each["group"])  # fmt: skip
         print_result(table, *map(Text, words(packages)))
         return 0 if ready else 2
+
+
+def plugin_facts() -> list[dict[str, str]]:
+    """Returns what installed packages add, ready for JSON; the problem of a sound one is empty."""
+    return [
+        {
+            "group": plugin.group,
+            "name": plugin.name,
+            "package": plugin.package,
+            "problem": registry.problem(plugin),
+        }
+        for registry in (entries(), AUDITS, FORMATS, JUDGES, SPEAKERS, EXPORTERS)
+        for plugin in plugins(registry.group).values()
+    ]
 
 
 def memory_gb() -> float | None:

@@ -37,8 +37,9 @@ class JudgeCommand:
     """What to do: check."""
     file: Annotated[str, tyro.conf.Positional]
     """Groups in JSON lines; `-` reads standard input."""
-    judge: Literal["programmatic", "regex", "tests", "likelihood", "openai"]
-    """Who is measured."""
+    judge: str
+    """Who is measured: `programmatic`, `regex`, `tests`, `likelihood`, `openai`, or a judge that an
+    installed package adds."""
     base_url: str | None = None
     """Of an OpenAI-compatible server."""
     model: str | None = None
@@ -55,6 +56,10 @@ class JudgeCommand:
         """Read, ask, measure, print."""
         if not 0 < self.reliability < 1:
             raise SettingError(f"got --reliability {self.reliability}; wanted between 0 and 1")
+        if self.judge == "human":
+            raise SettingError(
+                "got --judge human; wanted a judge that can be asked hundreds of times"
+            )
         given: dict[str, Any] = dict(read_settings(self.set))
         given |= {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
         judge, settings = judge_and_settings(self.judge, given)

@@ -10,25 +10,29 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from itertools import groupby
 
 from counterpoint import __version__
 from counterpoint.cli.commands import COMMANDS, Command, help_page
-from counterpoint.cli.messages import say
+from counterpoint.cli.messages import printable, say
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
+from counterpoint.plugins import PluginWarning, failure
 from counterpoint.settings import did_you_mean
 
 SWITCHES = ("--json", "--trust", "--follow", "--no-control", "--learn", "--prune", "--again")
 """Flags that take no value: what stands behind them may be a setting."""
 _PAIR = re.compile(r"[A-Za-z_][\w.-]*=")
+_format = warnings.formatwarning
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status: 143 where it was told to terminate."""
     signal.signal(signal.SIGTERM, _terminated)
+    warnings.formatwarning = _shown
     sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
 
 
@@ -60,12 +64,29 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left
         return 0
-    except OSError as error:
-        if debug:
+    except Exception as error:
+        blamed = failure(error)
+        if blamed and not debug:
+            say(f"counterpoint: {blamed}; --debug shows the traceback")
+            return 2
+        if debug or not isinstance(error, OSError):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it fails again at exit
         sys.stderr.write(f"counterpoint: could not write the output ({error.strerror or error})\n")
         return 2
+
+
+def _shown(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Returns how a warning is printed: one about a plug-in is one line, like an error."""
+    if issubclass(category, PluginWarning):
+        return f"counterpoint: {printable(str(message))}\n"
+    return _format(message, category, filename, lineno, line)
 
 
 def _terminated(number: int, frame: object) -> None:

@@ -60,9 +60,10 @@ class Rank:
 
     file: Annotated[str, tyro.conf.Positional]
     """Groups in JSON lines; `-` reads standard input."""
-    judge: Literal["programmatic", "regex", "tests", "likelihood", "openai", "human"]
-    """Who judges: one that knows each run's `score` and errs as told; a regular expression; a
-    program; the likelihood under a local model; a language server; you."""
+    judge: str
+    """Who judges: `programmatic` (it knows each run's `score`, and errs as often as its settings
+    say), `regex` (a regular expression), `tests` (a program), `likelihood` (under a local model),
+    `openai` (a language server), `human` (you), or a judge that an installed package adds."""
     base_url: str | None = None
     """Of an OpenAI-compatible server."""
     model: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -50,9 +50,9 @@ class Train:
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
     out: Path | None = None
     """The run directory; default: counterpoint-out/train/WORLD-SCHEME-SEED."""
-    export: Literal["tensorboard"] | None = None
-    """Also write the series for TensorBoard, to a folder in the run directory; `resume` goes on
-    with it."""
+    export: str | None = None
+    """Also write the series for `tensorboard`, or by the exporter of that name of an installed
+    package, to a folder in the run directory; `resume` goes on with it."""
     json: bool = False
     """Print the summary as JSON alone."""
 

@@ -2,18 +2,20 @@
 
 `catalogue()` maps names to schemes; `entries()` adds title, citation and, where paper and code
 differ, which of the two an entry is. To add one: an `Entry` in `_ENTRIES`, and a line in the
-test that works its advantages by hand.
+test that works its advantages by hand; or an `Entry` in a package of your own, which the group
+`counterpoint.schemes` of its entry points names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from counterpoint.credit.composite import AnyScheme, Mix
 from counterpoint.credit.scheme import Scheme
+from counterpoint.plugins import Registry
 
 
 @dataclass(frozen=True)
@@ -232,11 +234,40 @@ _ENTRIES = (
 )  # fmt: skip
 
 
-def entries() -> Mapping[str, Entry]:
-    """Name to entry, in the order of the documentation."""
-    return MappingProxyType({entry.name: entry for entry in _ENTRIES})
+BUILT_IN: Mapping[str, AnyScheme] = MappingProxyType({e.name: e.scheme for e in _ENTRIES})
+"""Name to scheme, of our own entries alone."""
+
+_REGISTRY = Registry[Entry](
+    "counterpoint.schemes",
+    {entry.name: entry for entry in _ENTRIES},
+    "a counterpoint.credit.Entry of the same name, with a Scheme, Mix or PerRole",
+    lambda name, part: (
+        isinstance(part, Entry) and part.name == name and isinstance(part.scheme, AnyScheme)
+    ),
+)
+
+
+class _Schemes(Mapping[str, AnyScheme]):
+    """The schemes of the entries."""
+
+    def __getitem__(self, name: str) -> AnyScheme:
+        return _REGISTRY[name].scheme
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_REGISTRY)
+
+    def __len__(self) -> int:
+        return len(_REGISTRY)
+
+
+_SCHEMES = _Schemes()
+
+
+def entries() -> Registry[Entry]:
+    """Returns name to entry: ours in the order of the documentation, then those of plug-ins."""
+    return _REGISTRY
 
 
 def catalogue() -> Mapping[str, AnyScheme]:
-    """Name to scheme (or mix of schemes), for every published estimator that the algebra covers."""
-    return MappingProxyType({entry.name: entry.scheme for entry in _ENTRIES})
+    """Returns name to scheme (or mix of schemes), for every entry."""
+    return _SCHEMES

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
-from counterpoint.credit.catalogue import ALIASES, catalogue
+from counterpoint.credit.catalogue import ALIASES, BUILT_IN, catalogue
 from counterpoint.credit.composite import AnyScheme, Mix, PerRole
 from counterpoint.credit.scheme import Scheme
 from counterpoint.errors import SchemeError, UnknownNameError
@@ -75,8 +75,11 @@ def plain(scheme: AnyScheme, name: str = "") -> Scheme:
 
 
 def scheme_name(scheme: AnyScheme) -> str:
-    """The catalogue's name of a scheme, or the entry nearest to it with the fields that differ."""
-    for name, known in catalogue().items():
+    """The catalogue's name of a scheme, or the entry nearest to it with the fields that differ.
+
+    The name is the same whatever plug-ins are installed: files and states are written with it.
+    """
+    for name, known in BUILT_IN.items():
         if known == scheme:
             return name
     if isinstance(scheme, Mix):
@@ -85,7 +88,7 @@ def scheme_name(scheme: AnyScheme) -> str:
         parts = [f"{role}: {scheme_name(part)}" for role, part in scheme.schemes]
         parts += [f"other roles: {scheme_name(scheme.default)}"] if scheme.default else []
         return "; ".join(parts)
-    bases = {n: known for n, known in catalogue().items() if isinstance(known, Scheme)}
+    bases = {n: known for n, known in BUILT_IN.items() if isinstance(known, Scheme)}
     changes = {n: _changes(known, scheme) for n, known in {"custom": Scheme(), **bases}.items()}
     nearest = min(changes, key=lambda n: (len(changes[n]), n == "custom"))
     return ",".join([nearest, *(f"{k}={_text(v)}" for k, v in changes[nearest].items())])

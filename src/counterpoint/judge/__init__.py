@@ -6,8 +6,10 @@ decides what is asked, `aggregate.py` makes one order of many, `verdict.py` make
 says why not.
 """
 
+from counterpoint.judge.catalogue import JudgeEntry
 from counterpoint.judge.group import Candidate, Group
-from counterpoint.judge.judges import Judge, Opinion
+from counterpoint.judge.judges import Judge, Opinion, written
+from counterpoint.judge.present import Sheet
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
 from counterpoint.judge.rank import rank_groups
 from counterpoint.judge.settings import RankSettings
@@ -18,12 +20,15 @@ __all__ = [
     "Candidate",
     "Group",
     "Judge",
+    "JudgeEntry",
     "Opinion",
     "Programmatic",
     "ProgrammaticSettings",
     "RankSettings",
+    "Sheet",
     "Verdict",
     "parse_ranking",
     "parse_score",
     "rank_groups",
+    "written",
 ]

@@ -1,10 +1,14 @@
-"""Judges by name: `judge_and_settings` makes one, and says what it is asked."""
+"""Judges by name: `judge_and_settings` makes one, and says what it is asked.
+
+To add one: a `JudgeEntry` in `JUDGES`, or in a package of your own, which the group
+`counterpoint.judges` of its entry points names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, NamedTuple
 
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.judge.human import Human
@@ -13,7 +17,17 @@ from counterpoint.judge.model import Likelihood, LikelihoodSettings, SpeakerJudg
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
 from counterpoint.judge.rules import Command, CommandSettings, Pattern, PatternSettings
 from counterpoint.judge.settings import RankSettings
+from counterpoint.plugins import Registry
 from counterpoint.settings import did_you_mean, settings_from
+
+
+class JudgeEntry(NamedTuple):
+    """A judge by name."""
+
+    make: Callable[[Any], Judge]
+    """Makes the judge of its settings."""
+    settings: type
+    """The dataclass of its settings: `--set key=value` fills them."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +97,31 @@ def _server(told: ServerJudgeSettings) -> Judge:
     )
 
 
-JUDGES: Mapping[str, tuple[Any, type]] = {
-    "programmatic": (Programmatic, ProgrammaticSettings),
-    "regex": (Pattern, PatternSettings),
-    "tests": (Command, CommandSettings),
-    "likelihood": (Likelihood, LikelihoodSettings),
-    "openai": (_server, ServerJudgeSettings),
-    "human": (lambda told: Human(told.name), HumanSettings),
-}
-"""Name to what makes the judge of its settings, and the settings' class."""
+JUDGES = Registry[JudgeEntry](
+    "counterpoint.judges",
+    {
+        "programmatic": JudgeEntry(Programmatic, ProgrammaticSettings),
+        "regex": JudgeEntry(Pattern, PatternSettings),
+        "tests": JudgeEntry(Command, CommandSettings),
+        "likelihood": JudgeEntry(Likelihood, LikelihoodSettings),
+        "openai": JudgeEntry(_server, ServerJudgeSettings),
+        "human": JudgeEntry(lambda settings: Human(settings.name), HumanSettings),
+    },
+    "a counterpoint.judge.JudgeEntry, whose settings are a dataclass",
+    lambda name, part: (
+        isinstance(part, JudgeEntry)
+        and isinstance(part.settings, type)
+        and is_dataclass(part.settings)
+    ),
+)
+"""By name."""
 PEOPLE = {"mode": "swiss", "canaries": "none"}
 """What a person is asked, if nothing else is said."""
 
 
 def takes(name: str) -> tuple[str, ...]:
     """The settings that a judge has."""
-    return tuple(field.name for field in fields(JUDGES[name][1]))
+    return tuple(field.name for field in fields(JUDGES[name].settings))
 
 
 def judge_and_settings(name: str, given: Mapping[str, Any]) -> tuple[Judge, RankSettings]:
@@ -110,13 +133,10 @@ def judge_and_settings(name: str, given: Mapping[str, Any]) -> tuple[Judge, Rank
 
     Raises:
         UnknownNameError: there is no judge, or no setting, of that name.
+        PluginError: the judge is a plug-in that cannot be used.
         SettingError: a value of a wrong type or out of range.
     """
-    if name not in JUDGES:
-        raise UnknownNameError(
-            f"got judge '{name}'; wanted one of {', '.join(JUDGES)}{did_you_mean(name, JUDGES)}"
-        )
-    make, kind = JUDGES[name]
+    make, kind = JUDGES.named(name)
     own = {key: value for key, value in given.items() if key in takes(name)}
     rest = {key: value for key, value in given.items() if key not in own}
     known = [*takes(name), *(field.name for field in fields(RankSettings))]

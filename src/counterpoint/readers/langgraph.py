@@ -81,12 +81,15 @@ def _turned(message: Any, where: str) -> dict[str, Any]:
     role = ROLES.get(str(message.get("type")))
     if role is None:
         raise LogError(f"{where}, type: got {message.get('type')!r}")
-    calls = [
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise LogError(f"{where}, tool_calls: got {type(calls).__name__}; wanted a list")
+    turned = [
         {"id": c.get("id"), "function": str(c.get("name")), "arguments": c.get("args", "")}
-        for c in message.get("tool_calls") or []
+        for c in calls
         if isinstance(c, dict)
     ]
-    return {**message, "role": role, "tool_calls": calls}
+    return {**message, "role": role, "tool_calls": turned}
 
 
 def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:

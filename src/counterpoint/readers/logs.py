@@ -20,7 +20,7 @@ import msgspec
 
 from counterpoint.errors import LogError, MissingPackageError
 from counterpoint.readers.cooperbench import cooperbench, is_cooperbench
-from counterpoint.readers.documents import KINDS, inspect, kind_of
+from counterpoint.readers.documents import FORMATS, format_of, inspect
 from counterpoint.readers.lines import TornLogWarning, blocks
 from counterpoint.readers.mapping import Names, mapped
 from counterpoint.readers.spans import episodes_of_spans, is_span, spans_of
@@ -114,17 +114,17 @@ def _document(path: Path, note: Note, top: bool) -> Iterator[Episode]:
     value = _load(path)
     if isinstance(value, dict) and is_span(value):
         yield from episodes_of_spans(list(spans_of(value, str(path))))
-    elif kind := kind_of(value):
-        yield from KINDS[kind][1](value, str(path), path.stem)
-    elif isinstance(value, list) and value and all(kind_of(each) for each in value):
+    elif kind := format_of(value):
+        yield from FORMATS[kind].read(value, str(path), path.stem)
+    elif isinstance(value, list) and value and all(format_of(each) for each in value):
         for i, each in enumerate(value):
-            kind = kind_of(each)
-            yield from KINDS[str(kind)][1](each, f"{path}, {i}", f"{path.stem}-{i}")
+            kind = format_of(each)
+            yield from FORMATS[str(kind)].read(each, f"{path}, {i}", f"{path.stem}-{i}")
     elif isinstance(value, list) and value and all(is_span(each) for each in value):
         yield from episodes_of_spans([span for each in value for span in spans_of(each, str(path))])
     elif top:
         raise LogError(
-            f"{path}: got JSON of no kind that is known; wanted one of {', '.join(KINDS)}, otel"
+            f"{path}: got JSON of no kind that is known; wanted one of {', '.join(FORMATS)}, otel"
         )
     else:
         note(f"{path}: JSON of no kind that is known, skipped")
@@ -151,7 +151,7 @@ def _lines(path: Path, note: Note, top: bool) -> Iterator[Episode]:
                         break
                     raise
                 if read == 0:
-                    kind = "otel" if is_span(value) else kind_of(value)
+                    kind = "otel" if is_span(value) else format_of(value)
                     if kind is None:
                         if top:
                             raise LogError(f"{where}: got JSON of no kind that is known")
@@ -163,7 +163,7 @@ def _lines(path: Path, note: Note, top: bool) -> Iterator[Episode]:
                         raise LogError(f"{where}: got no span in a file of spans")
                     spans += spans_of(value, where)
                     continue
-                fits, reader = KINDS[str(kind)]
+                fits, reader = FORMATS[str(kind)]
                 if not fits(value):
                     raise LogError(f"{where}: got something else than {kind}, as the first line is")
                 yield from reader(value, where, f"{path.stem}-{number}")

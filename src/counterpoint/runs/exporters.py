@@ -1,7 +1,8 @@
 """Sending the series of a run to other tools, besides `metrics.jsonl`.
 
 An exporter takes the rows that `RunDirectory.log` takes. To add one: a class with `log` and
-`close`, and a line in `EXPORTERS`. What it writes is a copy; the run never depends on it.
+`close`, and a line in `EXPORTERS`, or one in the group `counterpoint.exporters` of the entry points
+of your own package. What it writes is a copy; the run never depends on it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from counterpoint.errors import MissingPackageError, OutputError, UnknownNameError
+from counterpoint.errors import MissingPackageError, OutputError
+from counterpoint.plugins import Registry
 
 
 class Exporter(Protocol):
@@ -97,8 +99,14 @@ class TensorBoard:
         )
 
 
-EXPORTERS: dict[str, Callable[[Path], Exporter]] = {"tensorboard": TensorBoard}
-"""Name to what makes an exporter for a run directory."""
+EXPORTERS = Registry[Callable[[Path], Exporter]](
+    "counterpoint.exporters",
+    {TensorBoard.FOLDER: TensorBoard},
+    "a function of a run directory that makes an exporter",
+    lambda name, part: callable(part),
+)
+"""Name to what makes an exporter for a run directory. It writes to the folder of that name there:
+by this folder a run that goes on knows what it is exported to."""
 
 
 def exporter(name: str, run: Path) -> Exporter:
@@ -106,12 +114,16 @@ def exporter(name: str, run: Path) -> Exporter:
 
     Raises:
         UnknownNameError: no exporter of that name.
+        PluginError: the exporter is a plug-in that cannot be used.
         MissingPackageError: its package is not installed.
         OutputError: it cannot write.
     """
-    if name not in EXPORTERS:
-        raise UnknownNameError(f"got exporter {name!r}; wanted one of {', '.join(EXPORTERS)}")
-    return EXPORTERS[name](run)
+    make, folder = EXPORTERS.named(name), run / name
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"could not make {folder} ({error.strerror or error})") from error
+    return make(run)
 
 
 def scalars(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, float]]:

@@ -1,33 +1,62 @@
-"""Speakers by what somebody types: a model of this machine, or one behind a server."""
+"""Speakers by what somebody types: a model of this machine, one behind a server, or a plug-in.
+
+A package of your own adds a speaker by a line in the group `counterpoint.speakers` of its entry
+points: a function without arguments, or a class, that makes one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from counterpoint.errors import SettingError
+from counterpoint.lm.sources import SOURCES
+from counterpoint.plugins import Registry
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.speakers.speaker import Speaker
 
 
 def open_speaker(model: str, base_url: str | None = None) -> Speaker:
-    """Who speaks.
+    """Returns the speaker that a name stands for.
 
     Args:
-        model: of this machine: `tiny`, `smollm2`, a folder, a name on the hub; with `base_url` the
-            name that a server knows it by.
+        model: of this machine: `tiny`, `smollm2`, a folder, a name on the hub; or the name of a
+            speaker that an installed package adds; with `base_url` the name that a server knows
+            the model by.
         base_url: of an OpenAI-compatible server.
 
     Raises:
         ModelError: there is no such model.
         MissingPackageError: what is needed is not installed.
+        PluginError: the speaker is a plug-in that cannot be used.
         SettingError: no name, or an address that is none.
     """
     if not model:
         raise SettingError("got no model; wanted a name")
     if base_url is not None:
         return Server(ServerSettings(model, base_url))
+    return SPEAKERS[model]() if model in SPEAKERS else local_speaker(model)
+
+
+def local_speaker(model: str) -> Speaker:
+    """Returns a speaker that runs a model in this process.
+
+    Raises:
+        ModelError, MissingPackageError: as `open_speaker`.
+    """
     from counterpoint.lm.model import open_model
     from counterpoint.lm.needs import require_language
     from counterpoint.speakers.local import LocalSpeaker
 
     require_language()
     return LocalSpeaker(open_model(model))
+
+
+SPEAKERS = Registry[Callable[[], Speaker]](
+    "counterpoint.speakers",
+    {name: partial(local_speaker, name) for name in ("tiny", *SOURCES)},
+    "a function without arguments that makes a speaker",
+    lambda name, part: callable(part),
+)
+"""Name to what makes a speaker; any other name is a folder or one on the hub."""

@@ -1,6 +1,11 @@
 """Conformance suites that ship with the package: hold your own parts to what ours promise."""
 
+from counterpoint.testing.audits import check_audit
 from counterpoint.testing.batches import ConformanceError
+from counterpoint.testing.exporters import check_exporter
+from counterpoint.testing.judges import check_judge
+from counterpoint.testing.readers import check_reader
+from counterpoint.testing.schemes import check_scheme
 from counterpoint.testing.speakers import check_speaker
 from counterpoint.testing.steps import check_step_world
 from counterpoint.testing.texts import check_text_world
@@ -8,6 +13,11 @@ from counterpoint.testing.worlds import check_world
 
 __all__ = [
     "ConformanceError",
+    "check_audit",
+    "check_exporter",
+    "check_judge",
+    "check_reader",
+    "check_scheme",
     "check_speaker",
     "check_step_world",
     "check_text_world",

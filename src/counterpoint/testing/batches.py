@@ -1,8 +1,9 @@
-"""What the conformance checks of worlds share: batches to play, policies, and how to complain."""
+"""What the conformance checks share: how to complain; of worlds, batches to play and policies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -15,7 +16,7 @@ ROUNDING = 1e-9
 
 
 class ConformanceError(CounterpointError, AssertionError):
-    """A world or a speaker breaks a promise that the rest of Counterpoint relies on."""
+    """A part breaks a promise that the rest of Counterpoint relies on."""
 
 
 def reward_size(play: Play) -> float:
@@ -55,3 +56,17 @@ def frozen(arrays: NamedArrays) -> NamedArrays:
 def demand(kept: bool, got: str, wanted: str) -> None:
     if not kept:
         raise ConformanceError(f"got {got}; wanted {wanted}")
+
+
+@contextmanager
+def attempt(what: str, wanted: str, allowed: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turns an error that `what` raises into a ConformanceError, unless it is an allowed one."""
+    try:
+        yield
+    except ConformanceError:
+        raise
+    except allowed:
+        raise
+    except Exception as error:
+        got = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConformanceError(f"got {got} from {what}; wanted {wanted}") from error

@@ -55,11 +55,14 @@ def begin(
 
     Raises:
         RunError: there is a run already.
+        UnknownNameError, PluginError: there is no such exporter, or it cannot be used.
         MissingPackageError: the exporter's package is not installed.
         CounterpointError: as `train_to_end`; nothing is written where the team cannot be made.
     """
+    if export is not None:  # before there is anything to leave behind
+        EXPORTERS.named(export)
     if export == TensorBoard.FOLDER:
-        require_tensorboard()  # before there is anything to leave behind
+        require_tensorboard()
     require_empty(path)
     team = plan.trainee()
     with RunDirectory.create(path, plan.config(), index=Index()) as run:
@@ -83,10 +86,10 @@ def go_on(path: Path, on_row: OnRow | None = None) -> Session:
         said = f"{path} is finished, at {plan.axis} {step}; "
         said += f"`counterpoint report {path}` draws its page"
         return Session(path, plan, None, step, 0, said)
-    exported = [name for name in EXPORTERS if (path / name).is_dir()]
+    export = next((name for name in EXPORTERS if (path / name).is_dir()), None)
     team = plan.trainee()
     with RunDirectory.open(path, index=Index()) as run:
-        return _session(plan, team, run, on_row, next(iter(exported), None))
+        return _session(plan, team, run, on_row, export)
 
 
 def _session(

@@ -1,0 +1,194 @@
+"""`check_audit`: a conformance suite for audits, yours and ours.
+
+It needs a log in which the failure is planted and a clean twin of it. Everything is deterministic.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from counterpoint.audits.base import LONGEST_QUOTE, MOST_EVIDENCE, Audit, Row
+from counterpoint.records import (
+    CLEAR,
+    FOUND,
+    NOT_COMPUTABLE,
+    Episode,
+    Event,
+    Finding,
+    Outcome,
+    Place,
+)
+from counterpoint.testing.batches import attempt, demand
+
+ODD = (
+    Episode("nothing", (), ()),
+    Episode("one word", (Event(0, "ann", "message", ""),), ("ann",)),
+    Episode("tool alone", (Event(0, "shell", "message", "ok"),), (), ("shell",)),
+    Episode("silent member", (Event(0, "ann", "message", "Hello?"),), ("ann", "bob")),
+    Episode(
+        "odd text",
+        (
+            Event(0, "ann", "message", "日本 👍 \x00 ]["),
+            Event(1, "bob", "action", " \n ", meta={"name": None}),
+            Event(2, "ann", "answer", "", answer=""),
+            Event(3, "", "reward", reward={"proxy": 0.0}),
+            Event(4, "bob", "end", work=0.0, tokens=0),
+        ),
+        ("ann", "bob", ""),
+        task="?",
+        success=0.5,
+    ),
+)
+"""Episodes of which hardly anything can be said."""
+
+
+def check_audit(
+    audit: Audit,
+    planted: Sequence[Episode],
+    clean: Sequence[Episode],
+    *,
+    planted_outcomes: Sequence[Outcome] = (),
+    clean_outcomes: Sequence[Outcome] = (),
+) -> None:
+    """Holds an audit to every promise of `counterpoint.audits.Audit`.
+
+    Args:
+        audit: what is looked for.
+        planted: a log in which it must be found.
+        clean: a log in which nothing may be found.
+        planted_outcomes, clean_outcomes: tables of outcomes beside them, for an audit of outcomes.
+
+    Raises:
+        ConformanceError: the first promise that is broken.
+    """
+    check_description(audit)
+    check_nothing_is_known_of_nothing(audit)
+    check_odd_episodes(audit)
+    check_purity(audit, [*planted, *clean])
+    guilty = _findings(audit, planted, planted_outcomes, "the log with the failure")
+    hits = [finding.name for finding in guilty if finding.verdict == FOUND]
+    demand(bool(hits), "nothing found where the failure was planted", "a finding")
+    silent = _findings(audit, clean, clean_outcomes, "the clean log")
+    blamed = [finding.name for finding in silent if finding.verdict == FOUND]
+    demand(not blamed, f"{', '.join(blamed)} found in the clean log", "nothing found there")
+    names = [sorted(each.name for each in findings) for findings in (guilty, silent)]
+    demand(names[0] == names[1], f"findings {names[0]} and {names[1]}", "the same names always")
+    check_evidence(guilty, planted)
+
+
+def check_description(audit: Audit) -> None:
+    """The name can be typed behind --only and --fail-on, and the summary is one line."""
+    demand(isinstance(audit, Audit), f"{audit!r}", "a counterpoint.audits.Audit")
+    name, summary = audit.name, audit.summary
+    is_word = isinstance(name, str) and name != "" and not set(name) & set(". ,\n")
+    demand(is_word, f"the name {name!r}", "one word without a period or a comma")
+    is_line = isinstance(summary, str) and summary.strip() != "" and "\n" not in summary
+    demand(is_line, f"the summary {summary!r}", "one line of text")
+
+
+def check_nothing_is_known_of_nothing(audit: Audit) -> None:
+    """Without an episode every finding is not computable; none is 0, none is clear."""
+    findings = _findings(audit, [], [], "no episodes")
+    demand(bool(findings), "no finding for no episodes", "a finding that is not computable")
+    for finding in findings:
+        got = f"{finding.name} {finding.verdict}, value {finding.value}, from no episodes"
+        demand(finding.verdict == NOT_COMPUTABLE, got, "not computable")
+
+
+def check_odd_episodes(audit: Audit) -> None:
+    """Whatever an episode holds, looking at it gives a row or nothing, and rows give findings."""
+    for episode in ODD:
+        _findings(audit, [episode], [], f"the episode '{episode.id}'")
+    _findings(audit, ODD, [], "odd episodes together")
+
+
+def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
+    """Looking and concluding change nothing, and give the same the second time."""
+    for episode in episodes[:20]:
+        before = copy.deepcopy(episode)
+        first, second = _row(audit, episode), _row(audit, episode)
+        demand(episode == before, f"an episode '{episode.id}' that look changed", "the same")
+        demand(repr(first) == repr(second), f"{first!r}, then {second!r}", "one row always")
+    rows = _rows(audit, episodes)
+    kept = repr(rows)
+    with attempt("conclude", "findings"):
+        findings, again = audit.conclude(rows, []), audit.conclude(rows, [])
+    demand(repr(rows) == kept, "rows that conclude changed", "the same rows")
+    demand(repr(findings) == repr(again), f"{findings}, then {again}", "the same findings always")
+
+
+def check_evidence(findings: Sequence[Finding], episodes: Sequence[Episode]) -> None:
+    """Places of evidence are places of the log."""
+    known = {episode.id for episode in episodes}
+    for finding in findings:
+        for place in finding.evidence:
+            got = f"evidence of {finding.name} in episode {place.episode!r}"
+            demand(place.episode in known, got, "an episode of the log")
+
+
+def _row(audit: Audit, episode: Episode) -> Row | None:
+    with attempt(f"look at the episode '{episode.id}'", "a row or None"):
+        row = audit.look(episode)
+    demand(row is None or isinstance(row, Mapping), f"a row {row!r}", "a mapping or None")
+    for key, places in (row or {}).items():
+        if isinstance(places, list):
+            fine = all(isinstance(place, Place) for place in places)
+            demand(fine, f"the row's list {key!r}: {places!r}", "a list of places alone")
+    return row
+
+
+def _rows(audit: Audit, episodes: Sequence[Episode]) -> list[Row]:
+    return [row for episode in episodes if (row := _row(audit, episode)) is not None]
+
+
+def _findings(
+    audit: Audit, episodes: Sequence[Episode], outcomes: Sequence[Outcome], what: str
+) -> list[Finding]:
+    """The findings, each of them whole and sane."""
+    rows = _rows(audit, episodes)
+    with attempt(f"conclude from {what}", "a list of findings"):
+        findings = audit.conclude(rows, outcomes)
+    demand(isinstance(findings, list), f"{type(findings).__name__} from {what}", "a list")
+    for finding in findings:
+        _check_finding(audit, finding)
+    twice = [name for name, count in Counter(each.name for each in findings).items() if count > 1]
+    demand(not twice, f"two findings called {', '.join(twice)}", "different names")
+    return findings
+
+
+def _check_finding(audit: Audit, finding: Finding) -> None:
+    demand(isinstance(finding, Finding), f"{type(finding).__name__}", "a Finding")
+    name, value, verdict = finding.name, finding.value, finding.verdict
+    demand(finding.audit == audit.name, f"{name} of audit {finding.audit!r}", f"{audit.name!r}")
+    demand(
+        verdict in (FOUND, CLEAR, NOT_COMPUTABLE), f"{name}: verdict {verdict!r}", "one of three"
+    )
+    unknown = verdict == NOT_COMPUTABLE
+    got = f"{name}: {verdict}, value {value}, reason {finding.reason!r}"
+    demand(unknown == (value is None), got, "a value unless it is not computable")
+    because = finding.reason.startswith("not computable because ")
+    demand(unknown == because, got, "'not computable because ...' where it is not, and only there")
+    demand(bool(finding.reason), got, "a reason in words")
+    for field in ("value", "low", "high", "null", "p"):
+        number = getattr(finding, field)
+        demand(number is None or math.isfinite(number), f"{name}: {field} {number}", "a finite one")
+    low, high, p = finding.low, finding.high, finding.p
+    ends = f"{name}: interval {low} to {high} of {value}"
+    demand((low is None) == (high is None), ends, "both ends or neither")
+    if low is not None and high is not None:
+        demand(value is not None and low <= value <= high, ends, "the value between its ends")
+    demand(p is None or 0 <= p <= 1, f"{name}: p {p}", "a number from 0 to 1")
+    demand(isinstance(finding.n, int) and finding.n >= 0, f"{name}: n {finding.n!r}", "a count")
+    places = finding.evidence
+    demand(
+        len(places) <= MOST_EVIDENCE, f"{name}: {len(places)} places", f"at most {MOST_EVIDENCE}"
+    )
+    for place in places:
+        kind = f"{name}: evidence of type {type(place).__name__}"
+        demand(isinstance(place, Place), kind, "a Place")
+        length = len(place.quote or "")
+        got = f"{name}: a quotation of {length} characters"
+        demand(length <= LONGEST_QUOTE, got, f"at most {LONGEST_QUOTE}")

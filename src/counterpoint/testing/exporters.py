@@ -1,0 +1,129 @@
+"""`check_exporter`: a conformance suite for exporters of the series of runs, yours and ours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterpoint.errors import CounterpointError
+from counterpoint.runs.exporters import Exporter, scalars
+from counterpoint.testing.batches import attempt, demand
+
+Make = Callable[[Path], Exporter]
+"""An exporter of the run in a folder."""
+Read = Callable[[Path], Sequence[tuple[int, Mapping[str, float]]]]
+"""The rows that an exporter wrote for the run in a folder: step, and number by name."""
+
+RUN_FILES = {
+    "run.json": b'{"schema": 1}',
+    "status.json": b'{"status": "running"}',
+    "metrics.jsonl": b'{"step": 1, "return": 0.5}\n',
+    "episodes.jsonl": b"",
+    "checkpoints/4/state.json": b"{}",
+}
+"""What stands in a run directory, and is no business of an exporter."""
+CLOSE = 1e-6
+"""Numbers may be kept in 32 bits."""
+
+
+def check_exporter(make: Make, run: Path, read: Read | None = None) -> None:
+    """Holds an exporter to every promise of `counterpoint.runs.exporters.Exporter`.
+
+    Args:
+        make: `make(run)` is an exporter of the run in that folder.
+        run: an empty folder.
+        read: reads what was exported, in the order of the steps; None where nobody can.
+
+    Raises:
+        ConformanceError: the first promise that is broken.
+    """
+    for name, content in RUN_FILES.items():
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_bytes(content)
+    check_rows(make, run)
+    check_resumed(make, run, read)
+    check_files(run)
+    check_lost_folder(make, run)
+
+
+def check_rows(make: Make, run: Path) -> None:
+    """Any row that a run logs is taken, and none is changed; so is a session without rows."""
+    _export(make, run, [])
+    _export(make, run, [_row(step) for step in range(1, 7)])
+
+
+def check_resumed(make: Make, run: Path, read: Read | None) -> None:
+    """Rows of a run that goes on from a checkpoint take the place of those behind it."""
+    again = [{**_row(step), "return": -step} for step in range(4, 9)]
+    _export(make, run, again)
+    if read is None:
+        return
+    wanted = [_numbers(row) for row in ([_row(step) for step in range(1, 4)] + again)]
+    with attempt("read(run)", "the rows that were exported"):
+        rows = [(step, dict(values)) for step, values in read(run)]
+    steps = [step for step, _ in wanted]
+    demand([step for step, _ in rows] == steps, f"steps {[s for s, _ in rows]}", f"{steps}")
+    for (step, values), (_, numbers) in zip(rows, wanted, strict=True):
+        at = f"at step {step}"
+        demand(set(values) == set(numbers), f"{sorted(values)} {at}", f"{sorted(numbers)}")
+        for name, number in numbers.items():
+            near = math.isclose(values[name], number, rel_tol=CLOSE, abs_tol=CLOSE)
+            demand(near, f"{name} {values[name]} {at}", f"{number}")
+
+
+def check_files(run: Path) -> None:
+    """The run's files are as they were, and the exporter keeps to one folder beside them."""
+    for name, content in RUN_FILES.items():
+        fine = (run / name).is_file() and (run / name).read_bytes() == content
+        demand(fine, f"{name} changed or gone", "the run's files as they were")
+    own = sorted({path.name for path in run.iterdir()} - {name.split("/")[0] for name in RUN_FILES})
+    demand(len(own) <= 1, f"{', '.join(own)} in the run directory", "one folder at most")
+
+
+def check_lost_folder(make: Make, run: Path) -> None:
+    """Where nothing can be written, an exporter works or raises our error."""
+    lost = run / "metrics.jsonl"
+    with (
+        attempt("an exporter whose run is a file", "our errors alone"),
+        suppress(CounterpointError),
+    ):
+        exporter = make(lost)
+        exporter.log(_row(1))
+        exporter.close()
+
+
+def _row(step: int) -> dict[str, Any]:
+    """A row as runs log them: numbers by agent, arrays, text, and what is not finite."""
+    return {
+        "step": step,
+        "return": np.float64(step / 10),
+        "loss": {"ann": 1.5 * step, "bob": float("nan")},
+        "gradient": np.array([0.25, -2.0 * step]),
+        "rates": [0.5, np.float32(0.125)],
+        "done": step == 6,
+        "empty": {},
+        "note": "text with = and /",
+        "nothing": None,
+        "endless": math.inf,
+    }
+
+
+def _numbers(row: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
+    return row["step"], {name: value for name, value in scalars(row) if name != "step"}
+
+
+def _export(make: Make, run: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with attempt("making an exporter", "one: the folder is sound"):
+        exporter = make(run)
+    for row in rows:
+        before = repr(row)
+        with attempt(f"log({row})", "no error: a run logs such rows"):
+            exporter.log(row)
+        demand(repr(row) == before, f"a row that was changed to {row}", "the same row")
+    with attempt("close()", "no error"):
+        exporter.close()
