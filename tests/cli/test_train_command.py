@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+
 from forked_process import start_command
 
 pytest.importorskip("torch")

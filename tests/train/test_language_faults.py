@@ -10,6 +10,7 @@ import time
 from multiprocessing.connection import wait
 
 import pytest
+
 from forked_process import start_command
 
 pytest.importorskip("transformers")

@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-from forked_process import start
 from policy_training import be_the_training, begin_or_go_on
 
 from counterpoint.errors import SettingError
@@ -18,6 +17,7 @@ from counterpoint.runs.status import read_facts
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.plan import CHECKPOINT_STEPS, TrainPlan
 from counterpoint.train.ppo.settings import PolicySettings
+from forked_process import start
 
 UPDATES = 12
 
