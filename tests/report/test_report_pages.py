@@ -301,7 +301,10 @@ OTHERS = (..., None, "text", [], {}, -1e308, float("nan"))
 @pytest.mark.parametrize("name", list(SAMPLES))
 def test_any_part_may_be_absent_or_of_another_kind(name: str) -> None:
     """No page fails for one bad value, wherever it is: the rest is worth reading."""
+    tried = optional_paths("comparison") if name in ("stepwise", "spoken") else []
     for i, path in enumerate(optional_paths(name)):
+        if i % 4 and path in tried:  # the same page reads it: see the slow test below
+            continue
         for value in (..., OTHERS[1 + i % 6]):
             page = Page(render(changed(small(name), path, value)))
             assert page.problems == [], (path, value)
