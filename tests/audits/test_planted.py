@@ -50,13 +50,14 @@ def test_what_was_planted_is_found_in_every_format(tmp_path, failure, kind):
         assert finding.evidence
 
 
-def test_the_power_at_full_strength_is_nine_in_ten(tmp_path):
+@pytest.mark.parametrize(("seeds", "least"), [(5, 5), pytest.param(20, 18, marks=pytest.mark.slow)])
+def test_the_power_at_full_strength_is_nine_in_ten(tmp_path, seeds, least):
     for failure, which in PLANTED.items():
         hits = sum(
             found_in(write(tmp_path / "log.jsonl", "ours", seed, failure))[which].verdict == FOUND
-            for seed in range(20)
+            for seed in range(seeds)
         )
-        assert hits >= 18, failure
+        assert hits >= least, failure
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+
+from forked_process import start_command
 
 pytest.importorskip("torch")
 
@@ -29,6 +30,17 @@ def _own_index(tmp_path, monkeypatch):
 
 def train(*words):
     return main(["train", "spread", "--set", *TINY, *words])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Runs of 80, 160 and 4000 steps in folders of these names, for tests that change a copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERPOINT_HOME", str(folder / "home"))
+        for budget in ("80", "160", "4000"):
+            assert train("--budget", budget, "--out", str(folder / budget)) == 0
+    return folder
 
 
 def test_a_run_directory_comes_out(tmp_path, capsys):
@@ -101,10 +113,9 @@ def test_a_run_has_a_page(tmp_path, capsys):
     capsys.readouterr()
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, capsys):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    train("--budget", "80", "--out", str(whole))
-    train("--budget", "80", "--out", str(cut))
+def test_a_run_killed_before_its_first_checkpoint_starts_again(trained, tmp_path, capsys):
+    whole, cut = trained / "80", tmp_path / "cut"
+    shutil.copytree(whole, cut)
     for path in sorted((cut / "checkpoints").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     (cut / "status.json").write_text('{"status": "running"}')
@@ -130,19 +141,20 @@ def series(path):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
-def stopped_at_80_of_160(path):
+def stopped_at_80_of_160(trained, path):
     """A run that can go on, from its only checkpoint."""
-    train("--budget", "80", "--out", str(path))
+    shutil.copytree(trained / "80", path)
     written = (path / "run.json").read_text()
     (path / "run.json").write_text(written.replace('"budget": 80', '"budget": 160'))
     (path / "status.json").write_text('{"status": "stopped"}')
 
 
 @pytest.mark.parametrize("left", [None, 1, 0.5])
-def test_a_series_that_was_lost_or_cut_is_told_and_nothing_else_is_lost(left, tmp_path, capsys):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    train("--budget", "160", "--out", str(whole))
-    stopped_at_80_of_160(cut)
+def test_a_series_that_was_lost_or_cut_is_told_and_nothing_else_is_lost(
+    left, trained, tmp_path, capsys
+):
+    whole, cut = trained / "160", tmp_path / "cut"
+    stopped_at_80_of_160(trained, cut)
     file = cut / "metrics.jsonl"
     rows = file.read_bytes().splitlines(keepends=True)
     assert len(rows) == 2
@@ -172,8 +184,8 @@ def test_a_series_that_was_lost_or_cut_is_told_and_nothing_else_is_lost(left, tm
         ('"kind": "train"', '"kind": "x"', "no training run"),
     ],
 )
-def test_a_run_json_that_was_edited_is_one_line(was, now, said, tmp_path, capsys):
-    stopped_at_80_of_160(tmp_path / "run")
+def test_a_run_json_that_was_edited_is_one_line(was, now, said, trained, tmp_path, capsys):
+    stopped_at_80_of_160(trained, tmp_path / "run")
     file = tmp_path / "run" / "run.json"
     assert was in file.read_text()
     file.write_text(file.read_text().replace(was, now))
@@ -218,22 +230,19 @@ def test_a_second_signal_also_says_how_to_go_on(number, tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, tmp_path):
-    words = [sys.executable, "-m", "counterpoint", "train", "spread", "--budget", "4000"]
-    words += ["--set", *TINY, "--out"]
-    environment = {**os.environ, "COUNTERPOINT_HOME": str(tmp_path / "home")}
-    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    process = subprocess.Popen([*words, str(stopped)], env=environment, stderr=subprocess.PIPE)
+def test_a_signal_stops_it_and_resume_goes_on_bit_for_bit(number, trained, tmp_path):
+    stopped, errors = tmp_path / "stopped", tmp_path / "errors"
+    words = ["train", "spread", "--budget", "4000", "--set", *TINY, "--out", stopped]
+    process = start_command(*words, log=errors)
     while not (stopped / "metrics.jsonl").exists() or len(series(stopped)) < 3:
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=20)
-    assert process.returncode == 128 + number
-    assert f"counterpoint resume {stopped}" in said.decode()
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    process.join(timeout=20)
+    assert process.exitcode == 128 + number
+    assert f"counterpoint resume {stopped}" in errors.read_text()
     assert 3 <= len(series(stopped)) < 100
     assert main(["resume", str(stopped)]) == 0
-    assert main([*words[3:], str(whole)]) == 0
-    assert series(stopped) == series(whole)
+    assert series(stopped) == series(trained / "4000")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ OTHERS = ("relay", pytest.param("schelling", marks=pytest.mark.slow),
 
 @pytest.mark.parametrize("world", OTHERS)
 def test_so_it_is_in_the_other_worlds(world):
-    settings = {"prompts": 8, "rollouts": 8, "speaker_scale": "3"}
+    settings = {"speaker_scale": "3"}
     settings |= {"most_tokens": "2", "diagnose_every": "0"} if world == "relay" else {}
     plan = replace(small(world, settings=settings), budget=2)
     found = compare(plan, executor="serial")

@@ -1,8 +1,7 @@
-"""A training that can be killed at any moment: `python policy_training.py RUN BUDGET`."""
+"""A training that can be killed at any moment."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from counterpoint.runs import provenance
@@ -27,6 +26,7 @@ def begin_or_go_on(path: Path, budget: int) -> None:
         train_to_end(what, run=run)
 
 
-if __name__ == "__main__":
+def be_the_training(path: Path, budget: int) -> None:
+    """What a process of its own does."""
     provenance.git_revision = lambda: None  # would only take time
-    begin_or_go_on(Path(sys.argv[1]), int(sys.argv[2]))
+    begin_or_go_on(path, budget)

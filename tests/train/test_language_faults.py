@@ -6,12 +6,12 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
+from multiprocessing.connection import wait
 
 import pytest
+
+from forked_process import start_command
 
 pytest.importorskip("transformers")
 
@@ -30,7 +30,7 @@ LEWIS += [
     "entropy_end=.05",
 ]
 EPISODES = 8 * 16
-RELAY = ["relay", "--policy", "tiny", "--budget", "12"]
+RELAY = ["relay", "--policy", "tiny", "--budget", "6", "--set", "rollouts=4"]
 
 
 @pytest.fixture(autouse=True)
@@ -39,22 +39,10 @@ def _alone(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "git_revision", lambda: None)  # would only take time
 
 
-def start(*words):
-    """`counterpoint` in a process of its own."""
-    paths = os.pathsep.join([str(Path(__file__).parents[2] / "src"), *filter(None, sys.path)])
-    return subprocess.Popen(
-        [sys.executable, "-m", "counterpoint", *map(str, words)],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=hears_interrupts,
-    )
-
-
-def hears_interrupts():
-    """A shell that runs tests in the background has told its children to ignore SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@pytest.fixture
+def errors(tmp_path):
+    """The file of what processes write to their errors."""
+    return tmp_path / "errors"
 
 
 def lewis(out, budget):
@@ -73,7 +61,7 @@ def lines(run):
 def wait_for_rows(child, run, rows, before=0):
     """Until the run has as many new rows: what came after its last checkpoint is cut first."""
     low, until = before, time.monotonic() + 120
-    while lines(run) < low + rows and child.poll() is None and time.monotonic() < until:
+    while lines(run) < low + rows and child.exitcode is None and time.monotonic() < until:
         low = min(low, lines(run))
         time.sleep(0.002)
     assert time.monotonic() < until
@@ -101,20 +89,20 @@ def episodes_are_complete(run, budget, episodes):
 # kill -9
 
 
-def killed_until_done(run, budget, kills, seed):
+def killed_until_done(run, errors, budget, kills, seed):
     """Kill the training that often at random moments, then let it end; the updates it had made."""
     rng, seen = random.Random(seed), []
     for _ in range(kills):
         before = lines(run)
-        child = start(*begin_or_go_on(run, lewis(run, budget)))
+        child = start_command(*begin_or_go_on(run, lewis(run, budget)), log=errors)
         if rng.random() < 0.3:  # while it is being opened, or before there is anything
-            time.sleep(rng.uniform(0.0, 4.0))
+            time.sleep(rng.uniform(0.0, 1.0))
         else:
             wait_for_rows(child, run, rng.randrange(1, budget // 3), before)
             time.sleep(rng.uniform(0.0, 0.02))
         child.kill()
-        _, told = child.communicate()
-        assert child.returncode in (-9, 0), told
+        child.join()
+        assert child.exitcode in (-9, 0), errors.read_text()
         seen.append(lines(run))
         if (run / "run.json").exists():
             assert read_facts(run).status in ("stopped", "finished")
@@ -123,7 +111,7 @@ def killed_until_done(run, budget, kills, seed):
 
 
 def ends_as_if_never_killed(folder, budget, kills, seed):
-    seen = killed_until_done(folder / "killed", budget, kills, seed)
+    seen = killed_until_done(folder / "killed", folder / "errors", budget, kills, seed)
     assert main(lewis(folder / "straight", budget)) == 0
     assert left(folder / "killed") == left(folder / "straight")
     episodes_are_complete(folder / "killed", budget, EPISODES)
@@ -131,8 +119,8 @@ def ends_as_if_never_killed(folder, budget, kills, seed):
 
 
 def test_three_kills_change_nothing(tmp_path, capsys):
-    seen = ends_as_if_never_killed(tmp_path, 40, 3, seed=2)
-    assert any(0 < rows < 40 for rows in seen)
+    seen = ends_as_if_never_killed(tmp_path, 24, 3, seed=2)
+    assert any(0 < rows < 24 for rows in seen)
     capsys.readouterr()
 
 
@@ -147,17 +135,17 @@ def test_fifteen_kills_change_nothing(seed, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path, capsys):
+def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path, errors, capsys):
     run, budget = tmp_path / "run", 400
-    child = start(*lewis(run, budget))
+    child = start_command(*lewis(run, budget), log=errors)
     wait_for_rows(child, run, 3)
-    child.send_signal(number)
-    _, told = child.communicate(timeout=30)
-    assert child.returncode == 128 + number
+    os.kill(child.pid, number)
+    child.join(timeout=30)
+    assert child.exitcode == 128 + number
     made = lines(run)
     assert 3 <= made < budget
     line = f"stopped at update {made} ({number.name}); go on with: counterpoint resume {run}"
-    assert told.splitlines()[-1] == line
+    assert errors.read_text().splitlines()[-1] == line
     facts = read_facts(run)
     assert (facts.status, facts.step) == ("stopped", made)
     assert not (run / "adapters").exists()
@@ -169,23 +157,24 @@ def test_a_signal_stops_it_with_a_checkpoint_and_resume_goes_on(number, tmp_path
     capsys.readouterr()
 
 
-def test_a_second_interrupt_ends_it_at_once_and_loses_no_checkpoint(tmp_path, capsys):
+def test_a_second_interrupt_ends_it_at_once_and_loses_no_checkpoint(tmp_path, errors, capsys):
     run = tmp_path / "run"
-    child = start("train", *RELAY, "--out", run)
+    child = start_command("train", *RELAY, "--out", run, log=errors)
     wait_for_rows(child, run, 1)
     for _ in range(2):
-        child.send_signal(signal.SIGINT)
+        os.kill(child.pid, signal.SIGINT)
         time.sleep(0.05)
-    asked = time.monotonic()
-    _, told = child.communicate(timeout=30)
-    assert time.monotonic() - asked < 10
-    assert child.returncode in (130, -signal.SIGINT)  # the second may come when all is done
-    assert f"counterpoint resume {run}" in told
-    assert "Traceback" not in told
+    sent = time.monotonic()
+    child.join(timeout=30)
+    assert time.monotonic() - sent < 10
+    assert child.exitcode in (130, -signal.SIGINT)  # the second may come when all is done
+    written = errors.read_text()
+    assert f"counterpoint resume {run}" in written
+    assert "Traceback" not in written
     assert main(["resume", str(run)]) == 0
     assert main(["train", *RELAY, "--out", str(tmp_path / "straight")]) == 0
     assert left(run) == left(tmp_path / "straight")
-    episodes_are_complete(run, 12, 8 * 8)
+    episodes_are_complete(run, 6, 8 * 4)
     capsys.readouterr()
 
 
@@ -231,24 +220,22 @@ def test_stopped_while_it_is_evaluated_it_is_evaluated_again(tmp_path, monkeypat
 
 def test_of_two_processes_on_one_run_one_works_and_the_other_says_why(tmp_path, capsys):
     run = tmp_path / "run"
-    children = [start(*lewis(run, 3000)) for _ in range(2)]
-    until = time.monotonic() + 120
-    while all(child.poll() is None for child in children) and time.monotonic() < until:
-        time.sleep(0.01)
-    (loser,) = (child for child in children if child.poll() is not None)
-    (winner,) = (child for child in children if child.poll() is None)
-    _, told = loser.communicate()
-    assert loser.returncode == 2
-    assert len(told.splitlines()) == 1
-    assert "in use by" in told or "holds a run already" in told
+    logs = {start_command(*lewis(run, 3000), log=tmp_path / name): tmp_path / name for name in "ab"}
+    wait([child.sentinel for child in logs], timeout=120)
+    (loser,) = (child for child in logs if child.exitcode is not None)
+    (winner,) = (child for child in logs if child.exitcode is None)
+    complaint = logs[loser].read_text()
+    assert loser.exitcode == 2
+    assert len(complaint.splitlines()) == 1
+    assert "in use by" in complaint or "holds a run already" in complaint
     assert main(["resume", str(run)]) == 2  # a third one, while the winner works
-    told = capsys.readouterr().err
-    assert len(told.splitlines()) == 1
-    assert f"in use by process {winner.pid}" in told
+    complaint = capsys.readouterr().err
+    assert len(complaint.splitlines()) == 1
+    assert f"in use by process {winner.pid}" in complaint
     wait_for_rows(winner, run, 2)
     winner.terminate()
-    _, told = winner.communicate(timeout=30)
-    assert winner.returncode == 143
+    winner.join(timeout=30)
+    assert winner.exitcode == 143
     assert read_facts(run).status == "stopped"
     steps = [json.loads(line)["step"] for line in (run / "episodes.jsonl").read_text().splitlines()]
     assert steps == list(range(1, lines(run) + 1))

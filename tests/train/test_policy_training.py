@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from policy_training import begin_or_go_on
+from policy_training import be_the_training, begin_or_go_on
 
 from counterpoint.errors import SettingError
 from counterpoint.runs import provenance
@@ -22,8 +17,8 @@ from counterpoint.runs.status import read_facts
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.ppo.plan import CHECKPOINT_STEPS, TrainPlan
 from counterpoint.train.ppo.settings import PolicySettings
+from forked_process import start
 
-CHILD = Path(__file__).with_name("policy_training.py")
 UPDATES = 12
 
 PLANS = {
@@ -203,16 +198,6 @@ def test_a_plan_says_what_it_cannot_be():
 # kill -9
 
 
-def start(run, budget):
-    paths = os.pathsep.join([str(Path(__file__).parents[2] / "src"), *filter(None, sys.path)])
-    return subprocess.Popen(
-        [sys.executable, CHILD, run, str(budget)],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def lines(run):
     path = run / "metrics.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -220,18 +205,19 @@ def lines(run):
 
 def killed(run, budget, rows, extra=0.0):
     """Let a child begin or go on, and kill it after that many new rows and `extra` seconds."""
-    child, before = start(run, budget), lines(run)
+    errors, before = run.with_name("errors"), lines(run)
+    child = start(be_the_training, run, budget, log=errors)
     while not (run / "status.json").exists() or lines(run) == before:
-        assert child.poll() is None, child.communicate()[1]
+        assert child.exitcode is None, errors.read_text()
         time.sleep(0.005)
     low = min(lines(run), before)  # what came after the last checkpoint was cut
     deadline = time.monotonic() + 60
-    while lines(run) < low + rows and child.poll() is None and time.monotonic() < deadline:
+    while lines(run) < low + rows and child.exitcode is None and time.monotonic() < deadline:
         time.sleep(0.002)
     time.sleep(extra)
-    child.send_signal(signal.SIGKILL)
-    _, told = child.communicate()
-    assert child.returncode in (-9, 0), told
+    child.kill()
+    child.join()
+    assert child.exitcode in (-9, 0), errors.read_text()
 
 
 def ends_as_if_never_killed(folder, budget, kills, seed):

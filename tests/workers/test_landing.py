@@ -112,9 +112,9 @@ def test_what_passes_is_known_for_the_head_alone(tmp_path):
 
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])
 def test_disjoint_tasks_are_all_done_and_nobody_is_blamed(tmp_path, topology):
-    state = begun(tmp_path, 6, topology, workers=4)
+    state = begun(tmp_path, 4, topology, workers=4)
     result = run_team(state.folder)
-    assert (result.done, result.verdict, blamed(state)) == (6, "done", [])
+    assert (result.done, result.verdict, blamed(state)) == (4, "done", [])
 
 
 @pytest.mark.slow
@@ -128,7 +128,7 @@ def test_forty_disjoint_tasks_and_eight_workers(tmp_path, topology, seed):
 
 def test_relative_paths_in_a_folder_with_a_space(tmp_path):
     place = tmp_path / "my work"
-    make_disjoint(place / "repo", 3)
+    make_disjoint(place / "repo", 2)
     subprocess.run(["git", "init", "-q"], cwd=place / "repo", check=True)
     who = ["-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", *who, "add", "-A"], cwd=place / "repo", check=True)
@@ -143,7 +143,7 @@ def test_relative_paths_in_a_folder_with_a_space(tmp_path):
             [*line, *more], cwd=place, capture_output=True, text=True, check=False
         )
         assert ended.returncode == 0, ended.stderr
-        assert "3 of 3" in ended.stdout
+        assert "2 of 2" in ended.stdout
         assert Path(place, folder, "repo.git").is_dir()
     state = TeamState.load(place / "to here")
     assert state.folder.is_absolute()

@@ -31,7 +31,7 @@ def test_a_retry_is_told_why_the_last_attempt_failed_and_the_end_of_its_log(tmp_
     result = run_team(state.folder)
     assert (result.done, result.attempts, result.failed) == (1, 2, 1)
     assert log_path(state.folder, 1).read_bytes() == b"the magic word is plum\n"
-    says = team(tmp_path / "second", 1, "cat TASK.md; exit 4")
+    says = team(tmp_path / "second", 1, "cat TASK.md; exit 4", attempts=2, iterations=1)
     run_team(says.folder)
     assert "failed" not in log_tail(says.folder, 1)
     assert "Attempt 1 at this task failed: status 4" in log_tail(says.folder, 2)

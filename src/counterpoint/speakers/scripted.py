@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from counterpoint.errors import SettingError
 from counterpoint.speakers.speaker import Reply, Request
 
@@ -60,6 +58,8 @@ class RandomWord(Scripted):
     """
 
     def __init__(self, seed: int) -> None:
+        import numpy as np  # on use: see `server.py`
+
         stream = np.random.default_rng(seed)
 
         def pick(request: Request) -> str:

@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.speakers.answers import (
     NONE,
@@ -89,6 +87,8 @@ class Server:
             return aside.submit(asyncio.run, self._answer_all(openai, key, requests)).result()
 
     async def _answer_all(self, openai: Any, key: str, requests: Sequence[Request]) -> list[Reply]:
+        import numpy as np  # on use: a process that asks no server starts without it
+
         wanted = self.settings
         gate = asyncio.Semaphore(wanted.concurrency)
         async with _Line(openai, key, wanted) as line:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from counterpoint.speakers.answers import UNKNOWN, Completion, Fault, Tokens, one_line
 from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.speakers.speaker import Message, Reply, Request
 from counterpoint.speakers.words import ask_again, ask_for_a_word, legal_word
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Post = Callable[[Request, Sequence[Message]], Awaitable[Completion]]
 """One try: the request for its settings, and the messages to send. It may raise a `Fault`."""
