@@ -131,7 +131,7 @@ COMPARISON = (
     ),
 )
 
-_STEPWISE = (
+NETWORK_COMPARISON = (
     Definition(
         "return",
         "Return",
@@ -189,7 +189,7 @@ _STEPWISE = (
         "the comparison itself would be wrong.",
     ),
 )
-
+"""The definitions of a comparison in which networks were trained."""
 
 _TEXT = {
     "return": "The team’s success in fresh episodes of the trained team, with sampled answers, in "
@@ -208,12 +208,10 @@ _TEXT = {
 """What is otherwise where language models were trained."""
 
 
-def comparison_definitions(kind: str) -> tuple[Definition, ...]:
-    """What the numbers of a comparison mean, in a world of its kind."""
-    if kind == "text":
-        own = [d for d in _STEPWISE if d.key != "credit"]
-        return tuple(replace(d, text=_TEXT.get(d.key, d.text)) for d in own)
-    return _STEPWISE if kind == "steps" else COMPARISON
+LANGUAGE_COMPARISON = tuple(
+    replace(d, text=_TEXT.get(d.key, d.text)) for d in NETWORK_COMPARISON if d.key != "credit"
+)
+"""The definitions of a comparison in which language models were trained."""
 
 
 DIAGNOSIS = (
@@ -275,7 +273,11 @@ TRAINING = (
         "The sum of all agents’ own rewards over an episode, in the world’s own unit; normalized, "
         "0 is a team that chooses uniformly and 1 the reference team.",
     ),
-    *(d for d in _STEPWISE if d.key in ("kept", "collapsed", "noise", "cause", "snr", "inflation")),
+    *(
+        d
+        for d in NETWORK_COMPARISON
+        if d.key in ("kept", "collapsed", "noise", "cause", "snr", "inflation")
+    ),
     Definition(
         "cosine",
         "Cosine",
@@ -288,9 +290,9 @@ TRAINING = (
         "The agent’s part in the sum of all agents’ squared gradient norms.",
     ),
     Definition("entropy", "Entropy", "How much choice the agent’s policy leaves: 0 is none."),
-    *(d for d in _STEPWISE if d.key in ("signal_share", "dead_rate")),
+    *(d for d in NETWORK_COMPARISON if d.key in ("signal_share", "dead_rate")),
     Definition("participation", "Participation", "The share of steps in which the agent decided."),
-    *(d for d in _STEPWISE if d.key == "credit"),
+    *(d for d in NETWORK_COMPARISON if d.key == "credit"),
 )
 
 _TRAINING_TEXT = {

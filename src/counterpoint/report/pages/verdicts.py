@@ -15,6 +15,7 @@ from counterpoint.report.pages.comparison.decision_words import (
     p_value,
     reading,
 )
+from counterpoint.report.pages.comparison.kinds import WORDS
 from counterpoint.report.toolkit.estimate import Estimate, estimate_of
 from counterpoint.report.toolkit.numerals import ABSENT, counted, decimals_for, percent, significant
 from counterpoint.results.comparison import ComparisonResult
@@ -66,10 +67,9 @@ def _weighted(result: ComparisonResult) -> Fact:
     ours, theirs = (
         estimate_of(result.schemes[name].weighted_return) for name in (contest.ours, contest.theirs)
     )
-    if ours.value is None and result.kind == "text":
-        return Fact(WEIGHTED, "none", "the return is the team’s success, not what agents are paid")
-    if ours.value is None and result.sampled:
-        return Fact(WEIGHTED, "none", "the return is the reward actually paid")
+    unweighted = WORDS[result.kind].unweighted
+    if ours.value is None and unweighted:
+        return Fact(WEIGHTED, "none", unweighted)
     change = contest.weighted_returns
     return _change(WEIGHTED, change, (ours, theirs), contest.theirs, result.decision)
 

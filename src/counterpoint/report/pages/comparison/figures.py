@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from counterpoint.report.pages.comparison.collapse_table import collapse_table
+from counterpoint.report.pages.comparison.kinds import WORDS
 from counterpoint.report.pages.comparison.tables import (
     control_table,
     curve_table,
@@ -77,16 +78,12 @@ def _short(reference: str) -> str:
 
 def axis_title(result: ComparisonResult) -> str:
     """What stands under an x axis."""
-    return "steps played, all copies together" if result.kind == "steps" else "update"
+    return WORDS[result.kind].axis
 
 
 def measured_when(result: ComparisonResult) -> str:
     """What a point of a learning curve is, for a caption."""
-    if result.kind == "text":
-        return "The team’s success, mean of the episodes of each batch, as it learned."
-    if result.sampled:
-        return "Mean team return of the episodes that ended in each batch, as the team learned."
-    return "Team return before each update."
+    return WORDS[result.kind].point
 
 
 def _return_line(name: str, curves: Curves, style: str, *, strong: bool = False) -> Line:

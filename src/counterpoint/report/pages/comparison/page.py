@@ -11,13 +11,13 @@ from counterpoint.report.pages.comparison.figures import (
     curves_figure,
     returns_figure,
 )
+from counterpoint.report.pages.comparison.kinds import WORDS
 from counterpoint.report.pages.comparison.tables import (
     agent_table,
     scheme_table,
     seed_count,
     source_table,
 )
-from counterpoint.report.pages.definitions import comparison_definitions
 from counterpoint.report.pages.verdicts import comparison_verdict
 from counterpoint.report.toolkit.heatmap import code_of
 from counterpoint.report.toolkit.numerals import counted, ranges
@@ -54,7 +54,7 @@ def comparison_page(result: ComparisonResult, prefix: str) -> dict[str, Any]:
         "collapse": collapse_figure(result, prefix),
         "cures": cures(result),
         "nothing": nothing_to_cure(result),
-        "definitions": comparison_definitions(result.kind),
+        "definitions": WORDS[result.kind].definitions,
         "sources": source_table(result, prefix),
         "settings": short_first([(name, value) for name, value in settings.items() if value]),
         "command": command(result.config),

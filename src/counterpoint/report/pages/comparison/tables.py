@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from counterpoint.report.pages.comparison.decision_words import reading
+from counterpoint.report.pages.comparison.kinds import WORDS
 from counterpoint.report.toolkit.estimate import Estimate, estimate_of
 from counterpoint.report.toolkit.heatmap import code_of
 from counterpoint.report.toolkit.numerals import ABSENT, counted, decimals_for, fixed, significant
@@ -93,7 +94,7 @@ def return_decimals(result: ComparisonResult) -> int:
 def reference_levels(result: ComparisonResult) -> dict[str, float]:
     """Returns the returns to compare with by their titles, best first."""
     known = result.references
-    random = "random words" if result.kind == "text" else "random actions"
+    random = WORDS[result.kind].random
     levels = {
         "best possible": known.optimal, "reference team": known.reference, random: known.random
     }  # fmt: skip
