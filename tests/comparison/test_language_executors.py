@@ -64,11 +64,8 @@ def test_any_executor_gives_the_same_result(how, result):
     assert compare(small(), **how) == result
 
 
-OTHERS = ("relay", pytest.param("schelling", marks=pytest.mark.slow),
-          pytest.param("solver_verifier", marks=pytest.mark.slow))  # fmt: skip
-
-
-@pytest.mark.parametrize("world", OTHERS)
+@pytest.mark.slow  # each process imports torch and transformers: 4 seconds
+@pytest.mark.parametrize("world", ["relay", "schelling", "solver_verifier"])
 def test_so_it_is_in_the_other_worlds(world):
     settings = {"speaker_scale": "3"}
     settings |= {"most_tokens": "2", "diagnose_every": "0"} if world == "relay" else {}

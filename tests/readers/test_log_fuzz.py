@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import warnings
 
 from hypothesis import given, settings
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from counterpoint.errors import CounterpointError
 from counterpoint.readers import LogWarning, read_decisions
 from counterpoint.records import Decisions
+
+EXAMPLES = int(os.environ.get("COUNTERPOINT_EXAMPLES", "100"))
 
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),
@@ -52,21 +55,21 @@ def outcome(data, columns=None):
         assert len(found) > 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(texts, max_size=5), st.sampled_from(["\n", "\r\n", ""]), st.integers(0, 60))
 def test_lines_of_json(lines, end, cut):
     data = "\n".join(lines).encode(errors="surrogatepass") + end.encode()
     outcome(data[: len(data) - cut % (len(data) + 1)] if cut % 3 == 0 else data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(headers, st.lists(st.lists(cells, max_size=6), max_size=5), st.sampled_from(",;\t"))
 def test_tables(header, rows, comma):
     text = "\n".join(comma.join(row) for row in [header, *rows]) + "\n"
     outcome(text.encode(errors="replace"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"PK\x03\x04", b"{", b"prompt,"]))
 def test_bytes(data, head):
     outcome(head + data)
@@ -77,7 +80,7 @@ mappings = st.dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(records.map(json.dumps), max_size=4), mappings)
 def test_lines_under_a_mapping(lines, mapping):
     outcome("\n".join(lines).encode(), mapping)

@@ -59,7 +59,9 @@ class Refuses(BaseHTTPRequestHandler):
 
 
 @needs_sandbox
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize(
+    "status", [401, *(pytest.param(one, marks=pytest.mark.slow) for one in (403, 404))]
+)
 def test_a_server_that_refuses_is_seen_in_the_first_attempt(tmp_path, capsys, status):
     pytest.importorskip("openai")
     with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
