@@ -13,7 +13,6 @@ from counterpoint.cli.compare import Compare
 from counterpoint.cli.live import Run, pace
 from counterpoint.cli.main import main
 from counterpoint.report.toolkit.settings import command
-from counterpoint.results.comparison import ComparisonResult, References
 from counterpoint.runs.metrics import read_rows
 from counterpoint.train.lora.settings import LanguageSettings
 
@@ -89,24 +88,13 @@ def test_a_config_file_may_name_the_model_and_flags_override_it(tmp_path, monkey
         'world = "lewis"\nschemes = ["grpo"]\nseeds = 1\nbudget = 3\npolicy = "tiny"\n'
         "[set]\nspeaker_scale = 10\nentropy = 0.1\n"
     )
-    told = []
-    result = ComparisonResult(
-        world="lewis",
-        kind="text",
-        axis="update",
-        references=References(),
-        config={},
-        seeds=[0],
-        agents=[],
-        schemes={},
-        differences={},
-        control=None,
-    )
-    monkeypatch.setattr(compare_command, "watched", lambda plan, *_: told.append(plan) or result)
-    assert main(["compare", "--config", str(file), "--json"]) == 0
-    assert main(["compare", "--config", str(file), "--budget", "5", "entropy=.5", "--json"]) == 0
-    assert [(plan.model, plan.budget) for plan in told] == [("tiny", 3), ("tiny", 5)]
-    assert told[1].settings == {"speaker_scale": 10, "entropy": ".5"}
+    plans = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Compare, "run", lambda self: plans.append(self.plan()) or 0)
+        assert main(["compare", "--config", str(file)]) == 0
+        assert main(["compare", "--config", str(file), "--budget", "5", "entropy=.5"]) == 0
+    assert [(plan.model, plan.budget) for plan in plans] == [("tiny", 3), ("tiny", 5)]
+    assert plans[1].settings == {"speaker_scale": 10, "entropy": ".5"}
     file.write_text('world = "lewis"\npolicy = 3\n')
     assert main(["compare", "--config", str(file)]) == 2
 
