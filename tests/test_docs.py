@@ -16,7 +16,7 @@ import pytest
 from counterpoint.cli.main import main
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -92,7 +92,7 @@ TRIED = [
     for page in PAGES
     for shown in TRY_IT.findall(page.read_text(encoding="utf-8"))
 ]
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 
 
 @pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))

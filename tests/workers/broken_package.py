@@ -6,7 +6,7 @@ import random
 import textwrap
 from pathlib import Path
 
-from counterpoint.workers.inside.search_edits import applied, edits_of
+from counterpoint.workers.inside.edits import apply_edits, find_edits
 
 TAP = """
 import importlib.util, os, sys
@@ -172,16 +172,16 @@ def _broken(source, test, wrong, rng):
     for _ in range(1000):
         new, undo = source, []
         for _ in range(wrong):
-            edit = rng.choice(edits_of(new, lines))
-            changed = applied(new, [edit])
-            if not any(applied(changed, [back]) == new for back in edits_of(changed, lines)):
+            edit = rng.choice(find_edits(new, lines))
+            changed = apply_edits(new, [edit])
+            if not any(apply_edits(changed, [back]) == new for back in find_edits(changed, lines)):
                 break
             undo.append(new)
             new = changed
         else:
             if _passes(new, test):
                 continue
-            single = any(_passes(applied(new, [e]), test) for e in edits_of(new, lines))
+            single = any(_passes(apply_edits(new, [e]), test) for e in find_edits(new, lines))
             if single == (wrong == 1):
                 return new
     raise AssertionError(f"no way found to break {source}")

@@ -11,13 +11,13 @@ from disjoint import disjoint_plan
 
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
-from counterpoint.workers.keys import Blotter, blotted, without_secrets
+from counterpoint.workers.keys import Redactor, redacted, without_secrets
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
-from counterpoint.workers.sandbox.sandbox import Limits, ready
+from counterpoint.workers.sandbox.sandbox import Limits, why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 KEY = "sk-0123456789abcdef"
 
@@ -108,14 +108,14 @@ def test_names_of_secrets(name, hidden):
 
 
 def test_the_longest_value_is_blotted_first_and_short_ones_never():
-    assert blotted("abcdefgh abcdef a", ["abcdef", "abcdefgh", "a"]) == "[hidden] [hidden] a"
+    assert redacted("abcdefgh abcdef a", ["abcdef", "abcdefgh", "a"]) == "[hidden] [hidden] a"
 
 
 def test_a_secret_in_pieces_is_blotted_and_nothing_else_is_held_back():
     said: list[bytes] = []
-    blotter = Blotter(said.append, [KEY, "hunter2"])
+    blotter = Redactor(said.append, [KEY, "hunter2"])
     for piece in (b"a sk-01", b"23456789ab", b"cdef b sk-", b"other hunter", b"2hunt"):
-        blotter.hear(piece)
+        blotter.write(piece)
     assert b"".join(said) == b"a [hidden] b sk-other [hidden]"
     blotter.close()
     assert b"".join(said) == b"a [hidden] b sk-other [hidden]hunt"

@@ -22,13 +22,14 @@ from counterpoint.errors import SettingError, WorkerError
 from counterpoint.results.team import Unreported
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import WorkerPlan
-from counterpoint.workers.queue.budget import Budget, Spent
-from counterpoint.workers.queue.queue import Queue, Task
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.queue.budget import RunBudget, Spent
+from counterpoint.workers.queue.queue import Queue
+from counterpoint.workers.queue.rows import TeamTask
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 from counterpoint.workers.usage import Usage, read_usage
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 USE = 'echo {"tokens": 1000, "dollars": 0.25} > $COUNTERPOINT_USAGE; '.replace("{", "'{").replace(
     "}", "}'"
@@ -116,7 +117,7 @@ def test_failures_with_work_that_lands_between_do_not_end_a_run(tmp_path):
 
 def test_alike_by_hand(tmp_path):
     queue = Queue(tmp_path / "q.sqlite")
-    queue.add([Task(f"t{i}", "") for i in range(9)], 9)
+    queue.add([TeamTask(f"t{i}", "") for i in range(9)], 9)
 
     def end(how, note=""):
         claim = queue.claim("w", lease_seconds=60, reserve=1)
@@ -128,8 +129,8 @@ def test_alike_by_hand(tmp_path):
         ("failed", "x", ""), ("failed", "x", "x"),
     ):  # fmt: skip
         end(how, note)
-        assert queue.alike(0.0) == want
-    assert queue.alike(time.time() + 1) == ""  # of an earlier session
+        assert queue.repeated_failure(0.0) == want
+    assert queue.repeated_failure(time.time() + 1) == ""  # of an earlier session
 
 
 @pytest.mark.slow
@@ -236,15 +237,15 @@ def test_commands_work_side_by_side_under_a_budget_of_tries(tmp_path):
 
 def test_budgets_by_hand():
     spent = Spent(tries=5, runs=2, tokens=9, dollars=0.5)
-    assert Budget().used_up(spent) == ""
-    assert Budget(tries=6, runs=3, tokens=10, dollars=0.51).used_up(spent) == ""
+    assert RunBudget().used_up(spent) == ""
+    assert RunBudget(tries=6, runs=3, tokens=10, dollars=0.51).used_up(spent) == ""
     for name, limit in (("tries", 5), ("runs", 2), ("tokens", 9), ("dollars", 0.5)):
-        assert Budget(**{name: limit}).used_up(spent) == name
-    assert Budget(tries=5, runs=2).used_up(spent, at_once=True) == ""
-    assert Budget(tokens=9).used_up(spent, at_once=True) == "tokens"
+        assert RunBudget(**{name: limit}).used_up(spent) == name
+    assert RunBudget(tries=5, runs=2).used_up(spent, at_once=True) == ""
+    assert RunBudget(tokens=9).used_up(spent, at_once=True) == "tokens"
     for name in ("tries", "seconds", "tokens", "runs", "dollars"):
         with pytest.raises(SettingError, match=f"{name}=0"):
-            Budget(**{name: 0})
+            RunBudget(**{name: 0})
 
 
 @pytest.mark.slow

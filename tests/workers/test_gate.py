@@ -12,15 +12,14 @@ from real_pytest import JUNIT, SITE, pytest_plan, write
 
 from counterpoint.speakers.speaker import Reply
 from counterpoint.workers import turn
-from counterpoint.workers.gate.checks import run_tests
-from counterpoint.workers.gate.guarded import CHANGED, believed
+from counterpoint.workers.gate.checks import CHANGED, run_tests, trusted_outcomes
 from counterpoint.workers.members import do_task
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
-from counterpoint.workers.queue.queue import Task
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.queue.rows import TeamTask
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 TESTS = """
 import pytest
@@ -269,7 +268,7 @@ def test_no_spelling_of_a_protected_path_is_written(begun, path):
     state = begun()
     plan = replace(state.plan, worker=WorkerPlan(kind="model", model="m", base_url="http://x"))
     content = state.repository.content(state.repository.head())
-    made = do_task(plan, Task(TEST, "", TEST), content, (), 1, 0, Writes(path))
+    made = do_task(plan, TeamTask(TEST, "", TEST), content, (), 1, 0, Writes(path))
     assert (dict(made.files), made.removed) == ({}, ())
 
 
@@ -344,7 +343,7 @@ CANARIES = {"a": "passed", "b": "failed"}
 def test_which_reports_are_believed(ends, why):
     lines = [json.dumps({"begins": 1, "canaries": CANARIES})]
     lines += [] if ends is None else [json.dumps(ends)]
-    tests, said = believed("\n".join(lines).encode())
+    tests, said = trusted_outcomes("\n".join(lines).encode())
     assert (why in said) if why else said == ""
     assert (tests == {}) if why else (tests == ends["tests"])
     assert said.startswith(CHANGED) or not why

@@ -9,9 +9,9 @@ import pytest
 from hostile import ADDER, CHECK, KEYS, Place
 
 from counterpoint.workers.repository.repository import Repository
-from counterpoint.workers.sandbox.sandbox import ready, run
+from counterpoint.workers.sandbox.sandbox import run, why_no_sandbox
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 

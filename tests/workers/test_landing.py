@@ -11,13 +11,13 @@ import pytest
 from disjoint import disjoint_plan, make_disjoint
 
 from counterpoint.workers import turn
-from counterpoint.workers.gate.standing import standing
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.repository.files import File
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
+from counterpoint.workers.turn import head_and_passing
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
@@ -69,7 +69,7 @@ def test_work_is_not_blamed_for_what_another_worker_landed_during_its_tests(
     assert [a.status for a in state.queue.attempts()] == ["merged", "merged"]
     # 1 test passes of either alone; the head has moved on, so the first is tested again: 2 pass
     assert calls == [1, 1, 2]
-    assert standing(state) == (state.repository.head(), {"t1", "t2"})
+    assert head_and_passing(state) == (state.repository.head(), {"t1", "t2"})
 
 
 def test_a_test_that_another_worker_made_pass_may_not_be_broken(tmp_path, monkeypatch):
@@ -94,12 +94,12 @@ def test_a_test_that_another_worker_made_pass_may_not_be_broken(tmp_path, monkey
     monkeypatch.setattr(turn, "run_tests", while_another_lands)
     turn.land(state, first, made, base)
     assert blamed(state) == ["breaks t2"]
-    assert standing(state)[1] == {"t2"}
+    assert head_and_passing(state)[1] == {"t2"}
 
 
 def test_what_passes_is_known_for_the_head_alone(tmp_path):
     state = begun(tmp_path, 2, "flat_optimistic")
-    head, passed = standing(state)  # nobody has tested it: it is tested now
+    head, passed = head_and_passing(state)  # nobody has tested it: it is tested now
     assert (head, passed) == (state.repository.head(), frozenset())
     claim = state.queue.claim("w", lease_seconds=60, reserve=1)
     assert claim is None
@@ -107,7 +107,7 @@ def test_what_passes_is_known_for_the_head_alone(tmp_path):
     claim = state.queue.claim("w", lease_seconds=60, reserve=1)
     turn.land(state, claim, *worked(state, claim))
     assert state.queue.passing(head) is None
-    assert standing(state)[1] == {claim.task.test}
+    assert head_and_passing(state)[1] == {claim.task.test}
 
 
 @pytest.mark.parametrize("topology", ["flat_optimistic", "flat_locks"])

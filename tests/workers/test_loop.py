@@ -23,14 +23,14 @@ from counterpoint.cli.main import main
 from counterpoint.errors import BusyError, RunError, SettingError, WorkerError
 from counterpoint.readers.logs import read_logs
 from counterpoint.workers.gate.checks import from_junit, from_tap
-from counterpoint.workers.gate.standing import standing
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import TaskPlan, WorkerPlan, WorkPlan, read_plan
 from counterpoint.workers.repository.repository import Repository
-from counterpoint.workers.sandbox.sandbox import Limits, ready
+from counterpoint.workers.sandbox.sandbox import Limits, why_no_sandbox
 from counterpoint.workers.state import TeamState
+from counterpoint.workers.turn import head_and_passing
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 TAP = "python3 tap.py {tests}"
 
@@ -382,7 +382,7 @@ def check_nothing_lost(state):
     log = landed(state)
     assert set(log) == {row.id for row in state.queue.tasks()}
     assert max(log.values()) == 1, log
-    assert len(standing(state)[1]) == len(log)
+    assert len(head_and_passing(state)[1]) == len(log)
 
 
 @pytest.mark.slow

@@ -9,10 +9,10 @@ from disjoint import WRITE, disjoint_plan
 
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.memory import MOST_LOG_BYTES, AttemptLog, log_path, log_tail
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
@@ -90,11 +90,11 @@ def test_a_log_keeps_its_end_within_its_limit(tmp_path):
     (tmp_path / "run").mkdir()
     log = AttemptLog(state, 7)
     for i in range(2000):
-        log.hear(f"line {i:04d} {'x' * 1000}\n".encode())
+        log.write(f"line {i:04d} {'x' * 1000}\n".encode())
         assert log.path.stat().st_size <= 2 * MOST_LOG_BYTES
-    log.hear(b"\x1b[31mthe \xff end\n")
+    log.write(b"\x1b[31mthe \xff end\n")
     assert log.path.name == "7.log"
     assert log_tail(state.folder, 7, 20) == "xxxxx\n [31mthe � end"
-    log.hear(b"y" * (3 * MOST_LOG_BYTES))
+    log.write(b"y" * (3 * MOST_LOG_BYTES))
     assert log.path.read_bytes() == b"y" * MOST_LOG_BYTES
     assert log_tail(state.folder, 8) == ""

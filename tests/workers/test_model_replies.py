@@ -6,14 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from counterpoint.workers.members import _written
+from counterpoint.workers.members import _files_in_reply
 
 F = "```"
 HERE = SimpleNamespace(prefix="", entries={})
 
 
 def written(reply):
-    return {path: file.data.decode() for path, file in _written(reply, HERE).items()}
+    return {path: file.data.decode() for path, file in _files_in_reply(reply, HERE).items()}
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ from counterpoint.errors import OutputError, SettingError
 from counterpoint.workers.deliver import require_branch
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.queue.ledger import Ledger
-from counterpoint.workers.queue.queue import Queue, Task
+from counterpoint.workers.queue.queue import Queue
+from counterpoint.workers.queue.rows import TeamTask
 from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.git import git
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 SLOW = "sleep 2; n=$(echo {test} | tr -d t); echo good > f$n.txt"
 FULL = """
@@ -55,7 +56,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
 
 def test_a_queue_that_was_taken_away_is_not_made_anew(tmp_path):
     queue = Queue(tmp_path / "queue.sqlite")
-    queue.add([Task("a", "")], 1)
+    queue.add([TeamTask("a", "")], 1)
     (tmp_path / "queue.sqlite").rename(tmp_path / "elsewhere")
     for use in (queue.counts, lambda: queue.put("a", 1), queue.tasks):
         with pytest.raises(OutputError, match="could not use"):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from counterpoint.cli.team import read_budget
 from counterpoint.errors import RunError, SettingError
-from counterpoint.workers.plan import WorkPlan, plan_from, read_plan
-from counterpoint.workers.queue.budget import Budget
+from counterpoint.workers.plan import WorkPlan, parse_plan, read_plan
+from counterpoint.workers.queue.budget import RunBudget
 from counterpoint.workers.state import TeamState
 from counterpoint.workers.usage import read_usage
 
@@ -68,7 +68,7 @@ def test_what_is_odd_and_right_is_taken(tmp_path):
 def test_every_key_of_every_type_is_taken_or_refused(value, key):
     told = {"repository": "r", "tests": "t", key: value}
     try:
-        plan_from(told, "plan")
+        parse_plan(told, "plan")
     except SettingError:
         return
 
@@ -109,7 +109,7 @@ def test_a_line_of_json_ends_at_a_line_feed_alone(tmp_path):
 )  # fmt: skip
 def test_budgets_that_cannot_be(told):
     with pytest.raises(SettingError, match="got"):
-        Budget(**read_budget(told))
+        RunBudget(**read_budget(told))
 
 
 def test_budgets_that_can_be():

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from counterpoint.workers.sandbox.sandbox import RESULTS, Limits, ready, run
+from counterpoint.workers.sandbox.sandbox import RESULTS, Limits, run, why_no_sandbox
 from counterpoint.workers.usage import VARIABLE
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 FILES = {"a.txt": b"a\n", "sub/b.txt": b"b\n", "sub/deep/c.txt": b"c\n"}
 

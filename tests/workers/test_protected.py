@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoint.workers.gate.gate import Gate, counted, fits, held, is_protected
+from counterpoint.workers.gate.gate import (
+    Gate,
+    is_protected,
+    matches_pattern,
+    restore_protected,
+    without_new_tests,
+)
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.repository.files import LINK, File
 from counterpoint.workers.repository.repository import Repository
@@ -60,10 +66,10 @@ NAME = st.text("abT.t_*", min_size=1, max_size=4).filter(lambda name: name.strip
 def test_more_folders_above_or_below_never_unprotect(parts, above, below):
     path = "/".join(parts)
     for pattern in ("tests/*", "test_*.py", "a*", "b/t"):
-        if fits(path, pattern):
-            assert fits("/".join([*above, path]), pattern)
-            assert fits(f"{path}/{below}", pattern) or pattern == "tests/*"
-            assert fits(path.upper(), pattern)
+        if matches_pattern(path, pattern):
+            assert matches_pattern("/".join([*above, path]), pattern)
+            assert matches_pattern(f"{path}/{below}", pattern) or pattern == "tests/*"
+            assert matches_pattern(path.upper(), pattern)
 
 
 @pytest.fixture
@@ -121,10 +127,10 @@ def test_a_merged_tree_has_the_heads_tests(repository):
         "tests/test_a.py": None, "run.sh": File(b"echo ok\n", "100755"), "queue.py": File(b"evil"),
         "shop/part.py": File(b"X = 2\n"), "tests/test_new.py": File(b""),
     })  # fmt: skip
-    kept = repository.content(held(PLAN, repository, head, tree))
+    kept = repository.content(restore_protected(PLAN, repository, head, tree))
     assert repository.changed(head, kept.commit) == ("shop/part.py",)
     clean = repository.changed_tree(head, {"shop/part.py": File(b"X = 3\n")})
-    assert held(PLAN, repository, head, clean) == clean
+    assert restore_protected(PLAN, repository, head, clean) == clean
 
 
 def test_new_tests_may_be_added_and_do_not_count_yet(repository):
@@ -135,11 +141,11 @@ def test_new_tests_may_be_added_and_do_not_count_yet(repository):
     for path in ("tests/test_a.py", "tests/shop.py", "tests/conftest.py", "tests/data.json"):
         assert gate.why_not(path, File(b"")).startswith("it is protected"), path
     made = repository.commit(repository.changed_tree(head, new), (head,), "add a test")
-    assert repository.tree(made) == held(plan, repository, head, repository.tree(made))
-    assert held(PLAN, repository, head, repository.tree(made)) == repository.tree(head)
+    assert repository.tree(made) == restore_protected(plan, repository, head, repository.tree(made))
+    assert restore_protected(PLAN, repository, head, repository.tree(made)) == repository.tree(head)
     content = repository.content(made)
-    assert "tests/test_new.py" not in counted(plan, content, head)
-    assert "tests/test_new.py" in counted(plan, content, made)
+    assert "tests/test_new.py" not in without_new_tests(plan, content, head)
+    assert "tests/test_new.py" in without_new_tests(plan, content, made)
     assert subprocess.run(
         ["git", "--git-dir", str(repository.path), "cat-file", "-e", f"{made}:tests/test_new.py"],
         check=False,

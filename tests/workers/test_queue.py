@@ -9,16 +9,15 @@ from dataclasses import replace
 import pytest
 
 from counterpoint.errors import BusyError, RunError
-from counterpoint.workers.queue.budget import Budget
-from counterpoint.workers.queue.choice import apart, by_payoff
-from counterpoint.workers.queue.queue import Queue, Task
-from counterpoint.workers.queue.rows import AttemptRow
+from counterpoint.workers.queue.budget import RunBudget
+from counterpoint.workers.queue.queue import Queue, choose_apart, choose_by_payoff
+from counterpoint.workers.queue.rows import AttemptRow, TeamTask
 
 
 @pytest.fixture
 def queue(tmp_path):
     made = Queue(tmp_path / "queue.sqlite")
-    made.add([Task("a", "do a", "t::a", ("x.py",)), Task("b", "do b", priority=5)], 2)
+    made.add([TeamTask("a", "do a", "t::a", ("x.py",)), TeamTask("b", "do b", priority=5)], 2)
     return made
 
 
@@ -40,20 +39,20 @@ def test_the_highest_priority_goes_first_and_nobody_gets_it_twice(queue):
 
 def test_adding_again_changes_nothing(queue):
     take(queue)
-    assert queue.add([Task("a", "else"), Task("b", "else"), Task("c", "new")], 9) == 1
+    assert queue.add([TeamTask("a", "else"), TeamTask("b", "else"), TeamTask("c", "new")], 9) == 1
     assert queue.counts() == {"taken": 1, "open": 2}
 
 
 def test_a_budget_is_shared_and_what_is_not_used_comes_back(queue):
-    first = take(queue, budget=Budget(tries=12))
+    first = take(queue, budget=RunBudget(tries=12))
     assert first.reserved == 10
-    assert take(queue, budget=Budget(tries=12)).reserved == 2
+    assert take(queue, budget=RunBudget(tries=12)).reserved == 2
     assert queue.spent().tries == 12
     queue.note(first, cost=3)
     queue.failed(first, "failed", "no")
     assert queue.spent().tries == 5
-    assert take(queue, budget=Budget(tries=5)) is None
-    assert take(queue, budget=Budget(tries=6)).reserved == 1
+    assert take(queue, budget=RunBudget(tries=5)) is None
+    assert take(queue, budget=RunBudget(tries=6)).reserved == 1
 
 
 def test_a_task_is_given_up_after_its_tries_and_conflicts_cost_none(queue):
@@ -147,7 +146,7 @@ def claim_all(path):
 
 def test_four_processes_take_each_task_once(tmp_path):
     path = tmp_path / "q.sqlite"
-    Queue(path).add([Task(f"t{i}", "") for i in range(60)], 1)
+    Queue(path).add([TeamTask(f"t{i}", "") for i in range(60)], 1)
     with ProcessPoolExecutor(4) as pool:
         found = [name for each in pool.map(claim_all, [path] * 4) for name in each]
     assert sorted(found) == sorted(f"t{i}" for i in range(60))
@@ -161,19 +160,23 @@ def test_a_file_that_is_no_queue_is_told(tmp_path):
 
 
 def test_payoff_prefers_the_size_that_was_merged_for_less():
-    tasks = [Task("small", "", size=10), Task("large", "", size=40), Task("s2", "", size=10)]
-    assert by_payoff(tasks, []) == 0
+    tasks = [
+        TeamTask("small", "", size=10),
+        TeamTask("large", "", size=40),
+        TeamTask("s2", "", size=10),
+    ]
+    assert choose_by_payoff(tasks, []) == 0
     lost = [AttemptRow(1, "small", "w", "failed", 0.0, cost=100, size=10)]
-    assert tasks[by_payoff(tasks, lost)].id == "large"
+    assert tasks[choose_by_payoff(tasks, lost)].id == "large"
     risky = [AttemptRow(2, "large", "w", "conflict", 0.0, cost=500, size=40)]
-    assert tasks[by_payoff(tasks, risky)].id == "small"
+    assert tasks[choose_by_payoff(tasks, risky)].id == "small"
 
 
 def test_apart_prefers_files_that_nobody_works_on():
-    tasks = [Task("a", "", files=("x",)), Task("b", "", files=("y",))]
+    tasks = [TeamTask("a", "", files=("x",)), TeamTask("b", "", files=("y",))]
     busy = [AttemptRow(1, "c", "w", "running", 0.0, expected=("x",))]
-    assert apart(tasks, busy) == 1
-    assert apart(tasks, [replace(busy[0], status="merged")]) == 0
+    assert choose_apart(tasks, busy) == 1
+    assert choose_apart(tasks, [replace(busy[0], status="merged")]) == 0
     failed = AttemptRow(2, "b", "w", "failed", 0.0, expected=("y",))
-    assert apart(tasks, [*busy, failed]) == 0  # what failed before waits for the others
-    assert apart(tasks[:1], busy) == 0
+    assert choose_apart(tasks, [*busy, failed]) == 0  # what failed before waits for the others
+    assert choose_apart(tasks[:1], busy) == 0

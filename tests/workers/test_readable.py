@@ -12,10 +12,10 @@ from disjoint import disjoint_plan
 
 from counterpoint.errors import SettingError
 from counterpoint.workers.sandbox.readable import require_readable
-from counterpoint.workers.sandbox.sandbox import ready, run
+from counterpoint.workers.sandbox.sandbox import run, why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 

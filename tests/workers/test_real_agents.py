@@ -20,10 +20,10 @@ from coding_models import PROMPT_TOKENS, REPLY_TOKENS, CodingModel
 from shared import shared_folder
 
 from counterpoint.cli.main import main
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "coding-agents.md"
 AGENTS = Path(os.environ.get("COUNTERPOINT_AGENTS", "/opt/agents"))

@@ -17,10 +17,10 @@ from shared import shared_folder
 
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import TOPOLOGIES, WorkerPlan, WorkPlan
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 AGENT = Path(__file__).with_name("coding_agent.py").read_text()
 SMALL = [["f1.txt", "bad", "worse"], ["f2.txt", "bad", "good"], ["f1.txt", "bad", "good"]]

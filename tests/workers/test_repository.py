@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from counterpoint.errors import RunError
-from counterpoint.workers.repository.files import File
+from counterpoint.workers.repository.files import File, TreeLayout
 from counterpoint.workers.repository.git import CONFIG
-from counterpoint.workers.repository.layout import Layout
 from counterpoint.workers.repository.paths import refused, refused_link
 from counterpoint.workers.repository.repository import Repository
 
@@ -273,7 +272,7 @@ def test_git_takes_every_path_that_our_rules_let_through(made):
     }
     fits = Counter()
     for mode in ("100644", "120000"):
-        file, layout = File(b"x", mode), Layout({})
+        file, layout = File(b"x", mode), TreeLayout({})
         taken = {n: file for name in names for n in (name, f"d/{name}")
                  if not layout.why_not(n, file)}  # fmt: skip
         repository.changed_tree(repository.head(), taken)  # git leaves none of them out

@@ -26,9 +26,9 @@ from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox import sandbox
 from counterpoint.workers.sandbox.cgroups import not_enforced
 from counterpoint.workers.sandbox.readable import is_readable
-from counterpoint.workers.sandbox.sandbox import PYTHON, Limits, ready, run
+from counterpoint.workers.sandbox.sandbox import PYTHON, Limits, run, why_no_sandbox
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
@@ -406,7 +406,7 @@ def test_a_readable_folder_can_be_read_and_not_written():
 
 def test_without_bubblewrap_nothing_runs(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert "apt-get install bubblewrap" in str(ready())
+    assert "apt-get install bubblewrap" in str(why_no_sandbox())
     with pytest.raises(MissingPackageError, match="apt-get install bubblewrap"):
         run(["/bin/true"], {})
     with pytest.raises(MissingPackageError, match="bubblewrap only"):

@@ -14,15 +14,15 @@ from real_pytest import BUGS, pytest_plan, toolz_with_bugs, write
 
 from counterpoint.cli.main import main
 from counterpoint.workers import turn
-from counterpoint.workers.inside.search_edits import applied, edits_of
-from counterpoint.workers.inside.search_runs import pytest_options
+from counterpoint.workers.inside.edits import apply_edits, find_edits
+from counterpoint.workers.inside.search import pytest_options
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.searching import locate
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 CORE = '''
 def clamp(value, low, high):
@@ -154,7 +154,7 @@ def test_which_commands_are_plain_pytest(command, options, monkeypatch):
 def edited(source):
     """Every edited version of a source whose lines all run."""
     lines = set(range(1, source.count("\n") + 2))
-    return {applied(source, [edit]) for edit in edits_of(source, lines)}
+    return {apply_edits(source, [edit]) for edit in find_edits(source, lines)}
 
 
 def test_edits_by_hand():

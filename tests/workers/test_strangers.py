@@ -16,11 +16,11 @@ from counterpoint.errors import RunError
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
 from counterpoint.workers.repository.git import CONFIG
 from counterpoint.workers.sandbox.limits import Limits
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
-from counterpoint.workers.strangers import require_ours, require_sound, wishes
+from counterpoint.workers.strangers import machine_access, require_trusted, require_valid_queue
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 
@@ -293,20 +293,20 @@ def test_what_a_plan_takes_from_this_machine_is_asked_for_where_it_was_not_start
     state = TeamState(place.run, plan, "solo", 1)
     state.create()
     state = TeamState.load(place.run)
-    require_ours(state.folder, state.plan, state.seal, trust=False)  # it was started here
+    require_trusted(state.folder, state.plan, state.seal, trust=False)  # it was started here
     copy = tmp_path / "copy"
     shutil.copytree(place.run, copy)
-    found = wishes(state.plan)
+    found = machine_access(state.plan)
     assert len(found) == len(wanted)
     assert all(part in told for part, told in zip(wanted, found, strict=True))
-    require_ours(copy, state.plan, state.seal, trust=True)
+    require_trusted(copy, state.plan, state.seal, trust=True)
     if wanted:
         with pytest.raises(RunError, match=r"was not started here.*--trust"):
-            require_ours(copy, state.plan, state.seal, trust=False)
+            require_trusted(copy, state.plan, state.seal, trust=False)
     else:
-        require_ours(copy, state.plan, state.seal, trust=False)
+        require_trusted(copy, state.plan, state.seal, trust=False)
     os.rename(place.run, tmp_path / "moved")
-    require_ours(tmp_path / "moved", state.plan, state.seal, trust=False)
+    require_trusted(tmp_path / "moved", state.plan, state.seal, trust=False)
 
 
 def test_a_strangers_model_gets_no_key_until_it_is_trusted(tmp_path):
@@ -331,7 +331,7 @@ def test_a_run_that_another_user_copied_goes_on(place):
 
 
 def test_our_own_queue_is_sound(place):
-    require_sound(TeamState.load(place.run).queue)
+    require_valid_queue(TeamState.load(place.run).queue)
     place.call("resume", place.run)
     place.verify()
-    require_sound(TeamState.load(place.run).queue)
+    require_valid_queue(TeamState.load(place.run).queue)

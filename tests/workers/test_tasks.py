@@ -15,11 +15,12 @@ from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.plan import TaskPlan, WorkerPlan, read_plan
-from counterpoint.workers.queue.queue import Queue, Task
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.queue.queue import Queue
+from counterpoint.workers.queue.rows import TeamTask
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 WHO = ("-c", "user.name=a", "-c", "user.email=a@b")
 HEAD = 'repository = "repo"\ntests = "sh run.sh"\n'
@@ -72,7 +73,7 @@ def test_lists_that_cannot_be(tmp_path, text, why):
 
 def test_a_task_waits_for_those_that_it_depends_on(tmp_path):
     queue = Queue(tmp_path / "q.sqlite")
-    queue.add([Task("a", ""), Task("b", "", priority=9, depends_on=("a",))], 1)
+    queue.add([TeamTask("a", ""), TeamTask("b", "", priority=9, depends_on=("a",))], 1)
     assert queue.ready() == 1
     first = queue.claim("w", lease_seconds=60, reserve=1)
     assert first.task.id == "a"

@@ -17,10 +17,10 @@ import pytest
 from disjoint import disjoint_plan
 from processes import alive, until
 
-from counterpoint.workers.sandbox.sandbox import ready
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 
-WHY_NOT = ready() if shutil.which("bwrap") else "no bubblewrap"
+WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 WORK = "sleep .2; n=$(echo {test} | tr -d t); echo good > f$n.txt"
 

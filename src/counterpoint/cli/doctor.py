@@ -26,7 +26,7 @@ from counterpoint.runs.executor import available_workers
 from counterpoint.runs.exporters import EXPORTERS
 from counterpoint.speakers.named import SPEAKERS
 from counterpoint.workers.sandbox.cgroups import not_enforced
-from counterpoint.workers.sandbox.sandbox import ready as why_no_sandbox
+from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
 EXTRAS = {

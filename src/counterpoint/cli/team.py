@@ -28,7 +28,7 @@ from counterpoint.workers.plan import TopologyName, read_plan
 from counterpoint.workers.results import result_of
 from counterpoint.workers.sandbox.sandbox import require_ready
 from counterpoint.workers.state import TeamState
-from counterpoint.workers.strangers import require_sound
+from counterpoint.workers.strangers import require_valid_queue
 
 DEFAULT_OUT = Path("counterpoint-out", "team")
 _STATES = {"taken": "under way", "handed": "to merge", "given_up": "given up"}
@@ -87,7 +87,7 @@ class TeamCommand:
         """Do the work or load it, and print the result."""
         if self.action == "status":
             state = TeamState.load(self.where)
-            require_sound(state.queue)
+            require_valid_queue(state.queue)
             if self.follow:
                 follow(self.where)
             result = result_of(state)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from counterpoint.errors import RunError, SettingError
 from counterpoint.runs.files import write_atomically
-from counterpoint.workers.repository.git import attempt, git
-from counterpoint.workers.repository.sources import enclosing
+from counterpoint.workers.repository.git import enclosing_repository, git, try_git
 from counterpoint.workers.state import TeamState
 
 PATCH = "result.patch"
@@ -22,10 +21,10 @@ def require_branch(source: Path, branch: str) -> None:
     Raises:
         SettingError: the name is no name of a branch, it exists, or there is no git repository.
     """
-    place = enclosing(source)
+    place = enclosing_repository(source)
     if place is None:
         raise SettingError(f"got --branch with {source}, which is no git repository; wanted one")
-    told = attempt("check-ref-format", "--branch", branch)
+    told = try_git("check-ref-format", "--branch", branch)
     if told.returncode or told.stdout.decode(errors="replace").rstrip("\n") != branch:
         raise SettingError(f"got --branch {branch!r}; wanted a name that git takes for a branch")
     heads = git("-C", str(place[0]), "for-each-ref", "--format=%(refname)", "refs/heads").decode(
@@ -39,7 +38,7 @@ def require_branch(source: Path, branch: str) -> None:
                                f"{name}; wanted another name")  # fmt: skip
 
 
-def deliver(state: TeamState) -> None:
+def deliver_result(state: TeamState) -> None:
     """Write the patch of a run that is over, and make its branch where one is wanted.
 
     Nothing but this branch changes in the user's repository, and no hook of it runs.
@@ -53,7 +52,7 @@ def deliver(state: TeamState) -> None:
         write_atomically(state.folder / PATCH, repository.patch(base, head))
     if not state.branch:
         return
-    place = enclosing(state.plan.source)
+    place = enclosing_repository(state.plan.source)
     if place is None:
         raise RunError(f"{state.plan.source} is no git repository any more: no branch was made")
     if _commit(place[0], state.branch) == head:
@@ -67,4 +66,4 @@ def deliver(state: TeamState) -> None:
 def _commit(top: Path, branch: str) -> str:
     """The commit of a branch, or nothing where there is none."""
     line = ("-C", str(top), "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
-    return attempt(*line).stdout.decode().strip()
+    return try_git(*line).stdout.decode().strip()

@@ -18,7 +18,7 @@ from counterpoint.workers.plan import WorkPlan
 _SECRET = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:$|_)")
 SHORTEST = 6
 """Letters that a value has at least, so that blotting it out leaves other text alone."""
-BLOT = "[hidden]"
+HIDDEN = "[hidden]"
 
 
 def without_secrets(plan: WorkPlan) -> tuple[WorkPlan, dict[str, str]]:
@@ -32,7 +32,7 @@ def without_secrets(plan: WorkPlan) -> tuple[WorkPlan, dict[str, str]]:
     return replace(plan, env=env, worker=replace(plan.worker, pass_env=names)), secrets
 
 
-def passed(plan: WorkPlan, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+def passed_variables(plan: WorkPlan, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Returns what the plan's `pass_env` names, with its values.
 
     Raises:
@@ -47,15 +47,15 @@ def passed(plan: WorkPlan, environment: Mapping[str, str] = os.environ) -> dict[
     return {name: environment[name] for name in plan.worker.pass_env}
 
 
-def blotted(text: str, secrets: Iterable[str]) -> str:
+def redacted(text: str, secrets: Iterable[str]) -> str:
     """Returns the text without the values of secrets."""
     for value in sorted(secrets, key=len, reverse=True):
         if len(value) >= SHORTEST:
-            text = text.replace(value, BLOT)
+            text = text.replace(value, HIDDEN)
     return text
 
 
-class Blotter:
+class Redactor:
     """Bytes on their way to a log, without the values of secrets, whole or cut into pieces.
 
     Args:
@@ -69,11 +69,11 @@ class Blotter:
                               key=len, reverse=True)  # fmt: skip
         self._held = b""
 
-    def hear(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Pass bytes on, but for an end that may be the beginning of a secret."""
         text = self._held + data
         for value in self._values:
-            text = text.replace(value, BLOT.encode())
+            text = text.replace(value, HIDDEN.encode())
         keep = max((n for value in self._values for n in range(1, len(value))
                     if text.endswith(value[:n])), default=0)  # fmt: skip
         self._held = text[len(text) - keep :]
@@ -87,6 +87,6 @@ class Blotter:
         self._held = b""
 
 
-def holds(data: bytes, secrets: Iterable[str]) -> bool:
+def contains_secret(data: bytes, secrets: Iterable[str]) -> bool:
     """Whether bytes have the value of a secret in them."""
     return any(len(value) >= SHORTEST and value.encode() in data for value in secrets)

@@ -21,13 +21,13 @@ from counterpoint.report.page import write_report
 from counterpoint.results import TeamResult, document_of
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.lock import Lock
-from counterpoint.workers.deliver import deliver
-from counterpoint.workers.keys import passed
-from counterpoint.workers.queue.attempts import ALIKE
+from counterpoint.workers.deliver import deliver_result
+from counterpoint.workers.keys import passed_variables
+from counterpoint.workers.queue.queue import REPEATED_FAILURES
 from counterpoint.workers.results import episode_of, result_of
 from counterpoint.workers.sandbox.sandbox import require_ready, run
 from counterpoint.workers.state import LOCK, TeamState
-from counterpoint.workers.strangers import require_ours, require_sound
+from counterpoint.workers.strangers import require_trusted, require_valid_queue
 from counterpoint.workers.turn import IN_VAIN, NOTHING, POLL_SECONDS
 
 RESULT, EPISODES = "result.json", "episodes.jsonl"
@@ -100,7 +100,7 @@ class _Members:
             in_vain = str(queue.fact("stopped", how)) if status == IN_VAIN else ""
             why = in_vain or f"the process of the attempt ended with {how}"
             queue.release(member, self.state.repository.contains, why)
-            queue.say("loop", "message", f"{member} ended with {how}", status=status)
+            queue.log("loop", "message", f"{member} ended with {how}", status=status)
             if in_vain:
                 raise WorkerError(in_vain)
         if self.failed > FAILURES_IN_A_ROW * (self.state.workers + 1):
@@ -144,10 +144,10 @@ def run_team(
         OutputError: the folder of the run cannot be written to any more.
     """
     state = TeamState.load(folder)
-    require_ours(state.folder, state.plan, state.seal, trust)
-    require_sound(state.queue)
+    require_trusted(state.folder, state.plan, state.seal, trust)
+    require_valid_queue(state.queue)
     require_ready()
-    passed(state.plan)
+    passed_variables(state.plan)
     lock = Lock(folder / LOCK)
     queue, members = state.queue, _Members(state)
     try:
@@ -155,7 +155,7 @@ def run_team(
         queue.close_session()  # of a session that was killed
         queue.put("stopped", "")
         queue.tick(members.begun, members.seconds)
-        queue.say("loop", "message", "begins")
+        queue.log("loop", "message", "begins")
         try:
             set_up(state)
             _loop(state, members, on_progress or (lambda progress: None))
@@ -168,7 +168,7 @@ def run_team(
             queue.close_session()
             result = write_result(state)
         if queue.fact("verdict"):
-            deliver(state)
+            deliver_result(state)
         return result
     finally:
         lock.release()
@@ -183,7 +183,7 @@ def set_up(state: TeamState) -> None:
     plan, repository = state.plan, state.repository
     if not plan.setup or repository.setup:
         return
-    state.queue.say("loop", "message", "runs setup")
+    state.queue.log("loop", "message", "runs setup")
     ended = run(["/bin/sh", "-c", plan.setup], repository.content(repository.head()),
                 plan.worker_limits, env=plan.env, readable=plan.readable_folders,
                 network=plan.setup_network, bring=False, keep_setup=True)  # fmt: skip
@@ -207,22 +207,24 @@ def _loop(state: TeamState, members: _Members, tell: Callable[[Progress], None])
     if queue.fact("verdict"):
         return
     while True:
-        _alone(members, "plan", "planner")
+        _run_alone(members, "plan", "planner")
         _work(state, members, tell)
-        over, alike = _over(state, members.seconds), _alike(state, members.begun)
-        _alone(members, "judge", "judge")
+        over, alike = _used_up(state, members.seconds), _repeated_failure(state, members.begun)
+        _run_alone(members, "judge", "judge")
         tell(_progress(state))
         if over and not queue.fact("verdict"):
             queue.put("verdict", f"the budget of {over} is used up")
         if alike and queue.fact("verdict") != "done":
             queue.put("verdict", "")  # it is no verdict on the tasks: a resumed run goes on
-            queue.put("stopped", f"{ALIKE} attempts in a row failed the same way: {alike}")
+            queue.put(
+                "stopped", f"{REPEATED_FAILURES} attempts in a row failed the same way: {alike}"
+            )
             return
         if queue.fact("verdict"):
             return
 
 
-def _alone(members: _Members, role: str, member: str) -> None:
+def _run_alone(members: _Members, role: str, member: str) -> None:
     """One turn while nobody else works, again if it fails.
 
     Raises:
@@ -246,8 +248,8 @@ def _work(state: TeamState, members: _Members, tell: Callable[[Progress], None])
         members.live()
         members.ended()
         counts = queue.counts()
-        may = not _over(state, members.seconds)
-        spent_all = state.budget.used_up(queue.spent()) or _alike(state, members.begun)
+        may = not _used_up(state, members.seconds)
+        spent_all = state.budget.used_up(queue.spent()) or _repeated_failure(state, members.begun)
         open_now = queue.ready() if may and not spent_all else 0
         handed = counts.get("handed", 0)
         if handed and "merger" not in members.running:
@@ -268,7 +270,7 @@ def _merging(state: TeamState) -> bool:
     return any(attempt.status == "merging" for attempt in state.queue.attempts())
 
 
-def _over(state: TeamState, session: float) -> str:
+def _used_up(state: TeamState, session: float) -> str:
     """Which budget of the loop's own is used up, or nothing."""
     seconds = state.queue.fact("seconds", 0.0) + session
     if state.seconds is not None and seconds >= state.seconds:
@@ -276,10 +278,10 @@ def _over(state: TeamState, session: float) -> str:
     return state.budget.used_up(state.queue.spent(), at_once=True)
 
 
-def _alike(state: TeamState, begun: float) -> str:
+def _repeated_failure(state: TeamState, begun: float) -> str:
     """The reason for which the newest attempts all failed. A search is left out: it asks whether
     small edits are enough, and may be right to say no of one task after the other."""
-    return "" if state.plan.worker.kind == "search" else state.queue.alike(begun)
+    return "" if state.plan.worker.kind == "search" else state.queue.repeated_failure(begun)
 
 
 def _progress(state: TeamState) -> Progress:

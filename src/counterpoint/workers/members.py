@@ -15,22 +15,20 @@ from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.speakers.speaker import Message, Request, Speaker
 from counterpoint.workers.gate.checks import run_tests
 from counterpoint.workers.gate.gate import Gate
-from counterpoint.workers.gate.gate import is_protected as is_protected
-from counterpoint.workers.keys import Blotter, blotted, holds, passed
+from counterpoint.workers.keys import Redactor, contains_secret, passed_variables, redacted
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.queue.queue import Task
-from counterpoint.workers.repository.files import FILE, PROGRAM, File
-from counterpoint.workers.repository.layout import Layout
-from counterpoint.workers.repository.paths import shown as printed
+from counterpoint.workers.queue.rows import TeamTask
+from counterpoint.workers.repository.files import FILE, PROGRAM, File, TreeLayout
+from counterpoint.workers.repository.paths import printable
 from counterpoint.workers.repository.repository import Content
-from counterpoint.workers.sandbox.process import Hear
-from counterpoint.workers.sandbox.sandbox import RESULTS, Ended, run
+from counterpoint.workers.sandbox.process import OnOutput
+from counterpoint.workers.sandbox.sandbox import RESULTS, SandboxResult, run
 from counterpoint.workers.searching import search
 from counterpoint.workers.usage import VARIABLE, Usage, read_usage
 
 TASK_FILE = "TASK.md"
 SHOWN_CHARACTERS = 60_000
-TOLD = (
+SYSTEM_PROMPT = (
     "You change a program so that a test passes. Answer with whole files, each as a line "
     "`FILE: path` and a block between ``` lines, or ```` lines if ``` is in the file. Change as "
     "little as can be."
@@ -42,7 +40,7 @@ IGNORED = "it is ignored by git"
 
 
 @dataclass(frozen=True)
-class Made:
+class WorkResult:
     """The result of one attempt."""
 
     files: Mapping[str, File] = field(default_factory=dict)
@@ -60,9 +58,9 @@ class Made:
 
 
 def do_task(
-    plan: WorkPlan, task: Task, content: Content, keep: tuple[str, ...], tries: int, seed: int,
-    speaker: Speaker | None = None, hear: Hear | None = None,
-) -> Made:  # fmt: skip
+    plan: WorkPlan, task: TeamTask, content: Content, keep: tuple[str, ...], tries: int, seed: int,
+    speaker: Speaker | None = None, hear: OnOutput | None = None,
+) -> WorkResult:  # fmt: skip
     """Work at one task on the files of a commit, with nothing remembered.
 
     Args:
@@ -80,31 +78,31 @@ def do_task(
     """
     kind = plan.worker.kind
     if kind == "search":
-        return _allowed(plan, _search(plan, task, content, keep, tries, seed), content)
+        return _only_allowed(plan, _search(plan, task, content, keep, tries, seed), content)
     if kind == "command":
-        return _allowed(plan, _command(plan, task, content, hear), content)
-    return _allowed(plan, _model(plan, task, content, tries, seed, speaker, hear),
+        return _only_allowed(plan, _command(plan, task, content, hear), content)
+    return _only_allowed(plan, _model(plan, task, content, tries, seed, speaker, hear),
                     content)  # fmt: skip
 
 
 def _search(
-    plan: WorkPlan, task: Task, content: Content, keep: tuple[str, ...], tries: int, seed: int,
-) -> Made:  # fmt: skip
+    plan: WorkPlan, task: TeamTask, content: Content, keep: tuple[str, ...], tries: int, seed: int,
+) -> WorkResult:  # fmt: skip
     found = search(plan, content, task.test, keep, tries, seed)
-    return Made(found.files, (), found.tries, found.note)
+    return WorkResult(found.files, (), found.tries, found.note)
 
 
-def _command(plan: WorkPlan, task: Task, content: Content, hear: Hear | None) -> Made:
+def _command(plan: WorkPlan, task: TeamTask, content: Content, hear: OnOutput | None) -> WorkResult:
     named = {"{task}": shlex.quote(task.text), "{test}": shlex.quote(task.test)}
     line = re.sub(r"\{(?:task|test)\}", lambda found: named[found[0]], plan.worker.command)
     note = f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n"
     told = note.encode()
     command = ["/usr/bin/env", f"{VARIABLE}={RESULTS}", "/bin/sh", "-c", line]
-    keys = passed(plan)
-    heard = Blotter(hear, keys.values())
+    keys = passed_variables(plan)
+    heard = Redactor(hear, keys.values())
     ended = run(command, content, plan.worker_limits, env={**plan.env, **keys},
                 readable=plan.readable_folders, network=plan.worker.network, stdin=told,
-                beside={TASK_FILE: told}, hear=heard.hear)  # fmt: skip
+                beside={TASK_FILE: told}, hear=heard.write)  # fmt: skip
     heard.close()
     ended = without_values(ended, keys.values())
     said = " ".join((ended.output + " " + ended.errors).split())[-400:]
@@ -112,24 +110,24 @@ def _command(plan: WorkPlan, task: Task, content: Content, hear: Hear | None) ->
     note = f"status {ended.status}: {said}" if ended.status else said
     if ended.stopped:
         note = f"stopped by a limit, {ended.stopped}: {said}"
-    return Made(ended.changed, ended.removed, 1, note, _left(ended), usage)
+    return WorkResult(ended.changed, ended.removed, 1, note, _refused(ended), usage)
 
 
-def without_values(ended: Ended, secrets: Collection[str]) -> Ended:
+def without_values(ended: SandboxResult, secrets: Collection[str]) -> SandboxResult:
     """What came out of a sandbox without the values of secrets, and without files that hold one."""
     found = {path: "it holds the value of a secret" for path, file in ended.changed.items()
-             if holds(file.data, secrets)}  # fmt: skip
+             if contains_secret(file.data, secrets)}  # fmt: skip
     kept = {path: file for path, file in ended.changed.items() if path not in found}
-    return replace(ended, output=blotted(ended.output, secrets), changed=kept,
-                   errors=blotted(ended.errors, secrets),
+    return replace(ended, output=redacted(ended.output, secrets), changed=kept,
+                   errors=redacted(ended.errors, secrets),
                    refused={**ended.refused, **found})  # fmt: skip
 
 
-def _left(ended: Ended) -> dict[str, str]:
+def _refused(ended: SandboxResult) -> dict[str, str]:
     return {**ended.refused, **dict.fromkeys(ended.ignored, IGNORED)}
 
 
-def left_out(made: Made, without: str = "") -> str:
+def refused_text(made: WorkResult, without: str = "") -> str:
     """Returns which changes of an attempt were left out and why, or "" if none were.
 
     Args:
@@ -137,23 +135,23 @@ def left_out(made: Made, without: str = "") -> str:
         without: a reason whose changes are not listed.
     """
     refused = {path: why for path, why in sorted(made.refused.items()) if why != without}
-    names = ", ".join(f"{printed(path)} ({why})" for path, why in list(refused.items())[:5])
+    names = ", ".join(f"{printable(path)} ({why})" for path, why in list(refused.items())[:5])
     more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
     return f"changes not taken: {names}{more}" if refused else ""
 
 
 def _model(
-    plan: WorkPlan, task: Task, content: Content, tries: int, seed: int,
-    speaker: Speaker | None, hear: Hear | None,
-) -> Made:  # fmt: skip
+    plan: WorkPlan, task: TeamTask, content: Content, tries: int, seed: int,
+    speaker: Speaker | None, hear: OnOutput | None,
+) -> WorkResult:  # fmt: skip
     """Show a model the task and the files, and let it write files anew until the test passes."""
     if speaker is None:
         prices = plan.worker.dollars_per_million
         speaker = Server(ServerSettings(plan.worker.model, plan.worker.base_url,
                                         dollars_per_million=prices))  # fmt: skip
-    gate, shown = Gate(plan, content), _shown(task, content)
+    gate, shown = Gate(plan, content), _files_for_model(task, content)
     messages = [
-        Message("system", TOLD),
+        Message("system", SYSTEM_PROMPT),
         Message("user", f"Task: {task.text}\nTest: {task.test}\n\n{shown}"),
     ]  # fmt: skip
     cost, usage = 0, Usage()
@@ -170,11 +168,11 @@ def _model(
         if reply.refused:
             raise WorkerError(str(reply.error))
         if reply.error is not None:
-            return Made(cost=cost, note=reply.error, usage=usage)
+            return WorkResult(cost=cost, note=reply.error, usage=usage)
         if hear is not None:
             hear(reply.text.encode(errors="replace") + b"\n")
-        new = _written(reply.text, content)
-        layout = Layout(content.entries)
+        new = _files_in_reply(reply.text, content)
+        layout = TreeLayout(content.entries)
         bad = {path: why for path, file in new.items()
                if (why := gate.why_not(path, file, layout))}  # fmt: skip
         good = {path: file for path, file in new.items() if path not in bad}
@@ -185,15 +183,17 @@ def _model(
                 plan, content.edited(good), [task.test] if task.test else [], [task.test]
             )
             if task.test in results.passed or (not task.test and not results.failed):
-                return Made(good, (), cost, f"writes {', '.join(map(printed, good))}", bad, usage)
+                return WorkResult(
+                    good, (), cost, f"writes {', '.join(map(printable, good))}", bad, usage
+                )
             why = results.problem or f"{task.test} still fails"
-        refused = [f"{printed(path)} was not taken: {reason}" for path, reason in bad.items()]
+        refused = [f"{printable(path)} was not taken: {reason}" for path, reason in bad.items()]
         why = ". ".join(filter(None, [*refused, why]))
         messages += [Message("assistant", reply.text), Message("user", f"{why}. Try again.")]
-    return Made(cost=cost, note=why, usage=usage)
+    return WorkResult(cost=cost, note=why, usage=usage)
 
 
-def _written(reply: str, content: Content) -> dict[str, File]:
+def _files_in_reply(reply: str, content: Content) -> dict[str, File]:
     """Path from the top to what a reply writes there; a program stays one.
 
     A surrogate, which is no text, becomes "?".
@@ -231,7 +231,7 @@ def _blocks(reply: str) -> Iterator[tuple[str, str]]:
             path = ""  # what stands between a name and a block is no name
 
 
-def _shown(task: Task, content: Content) -> str:
+def _files_for_model(task: TeamTask, content: Content) -> str:
     """The files that a model is shown: those of the task and its test first."""
     first = [*task.files, task.test.partition("::")[0]]
     paths = [path for path in dict.fromkeys([*first, *sorted(content)]) if path in content]
@@ -245,14 +245,14 @@ def _shown(task: Task, content: Content) -> str:
     return "\n".join(shown)
 
 
-def _allowed(plan: WorkPlan, made: Made, content: Content) -> Made:
+def _only_allowed(plan: WorkPlan, made: WorkResult, content: Content) -> WorkResult:
     """The attempt without what it may not change, and without what it left as it was."""
     repository, entries = content.repository, content.entries
     gate, files, refused = Gate(plan, content), {}, dict(made.refused)
     gone = [path for path in made.removed if path in entries]
     refused |= {path: why for path in gone if (why := gate.protects(path))}
     gone = [path for path in gone if path not in refused]
-    layout = Layout(entries, gone)
+    layout = TreeLayout(entries, gone)
     for path, file in made.files.items():
         known = entries.get(path)
         if known and (known.mode, known.oid) == (file.mode, repository.name_of(file.data)):

@@ -10,8 +10,8 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
-from counterpoint.workers.members import Made
-from counterpoint.workers.queue.attempts import BREAKS, Claim
+from counterpoint.workers.members import WorkResult
+from counterpoint.workers.queue.queue import BREAKS, Claim
 from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.state import TeamState
@@ -37,7 +37,7 @@ class AttemptLog:
         self._last: deque[bytes] = deque()
         self._held = self._written = 0
 
-    def hear(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Add what was said."""
         self._last.append(data)
         self._held += len(data)
@@ -71,7 +71,7 @@ def log_tail(folder: Path, attempt: int, characters: int = TAIL_CHARACTERS) -> s
     return kept.strip()[-characters:]
 
 
-def told_again(state: TeamState, claim: Claim) -> Claim:
+def with_last_failure(state: TeamState, claim: Claim) -> Claim:
     """Returns the claim with a task that says why its last attempt failed, if one did.
 
     A conflict over files that another worker changed is no failing of the attempt. It is told, with
@@ -105,7 +105,7 @@ def with_notes(state: TeamState, member: str, content: Content) -> Content:
     return content.edited({content.prefix + state.plan.notes: File(path.read_bytes())})
 
 
-def keep_notes(state: TeamState, member: str, made: Made, content: Content) -> Made:
+def store_notes(state: TeamState, member: str, made: WorkResult, content: Content) -> WorkResult:
     """Store the notes of an attempt, whatever becomes of it; returns what else it made.
 
     Notes are a part of the work of one worker alone, next to other changes. In a team they would

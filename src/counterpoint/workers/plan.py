@@ -11,20 +11,22 @@ Paths are relative to the file. Start with `read_plan`.
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError
-from counterpoint.workers.plan_values import AUTHOR, require_usual
-from counterpoint.workers.repository.paths import refused
+from counterpoint.workers.repository.paths import printable, refused
 from counterpoint.workers.sandbox.sandbox import Limits
-from counterpoint.workers.taskfile import read_tasks, require_order
 
 TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
 """How a team is organized: one worker; workers that lock the files they change; workers that learn
@@ -32,6 +34,12 @@ of conflicts at the merge; or workers whose work one merger merges."""
 LEASE_MARGIN = 60.0
 """Seconds of a lease beyond the attempt itself: writing files, testing, merging."""
 TopologyName = Literal["solo", "flat_locks", "flat_optimistic", "planner_workers"]
+LARGEST = 1 << 53
+"""Numbers of a plan are below this, so that every part of a run can hold their sums."""
+AUTHOR = re.compile(r"[ .,:;\"'\\]*+[^<>\x00-\x20.,:;\"'\\][^<>\x00-\x1f]*+<[^<>\x00-\x20]{1,200}>")
+"""A name with something besides marks and space, which git leaves out, and an address."""
+_VARIABLE = re.compile(r"[^=]+")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,14 +238,14 @@ def read_plan(path: Path) -> WorkPlan:
         raise SettingError(f"could not read {path} ({why}); wanted a TOML file") from error
     if isinstance(named := told.pop("tasks", None), str):
         listed = told.get("task", [])
-        found = read_tasks(path.absolute().parent / named)
+        found = read_task_file(path.absolute().parent / named)
         told["task"] = [*listed, *found] if isinstance(listed, list) else listed
     elif named is not None:
         raise SettingError(f"got tasks = {named!r} in {path}; wanted the name of a file")
-    return plan_from({**told, "folder": str(path.absolute().parent)}, str(path))
+    return parse_plan({**told, "folder": str(path.absolute().parent)}, str(path))
 
 
-def plan_from(told: Mapping[str, Any], where: str) -> WorkPlan:
+def parse_plan(told: Mapping[str, Any], where: str) -> WorkPlan:
     """Returns the plan of plain values.
 
     Raises:
@@ -264,3 +272,94 @@ def _known(told: dict[str, Any], kind: type, where: str) -> dict[str, Any]:
         if isinstance(one, dict):
             _known(one, TaskPlan, f"{where}, [[task]]")
     return told
+
+
+def require_usual(plan: Any) -> None:
+    """Return where all values of a plan can be used.
+
+    Raises:
+        SettingError: a text has NUL or half of a surrogate pair in it, a number is not finite or is
+            not below 2**53 in size, or a variable of the environment has no possible name.
+    """
+    for path, value in _values(plan, ""):
+        if isinstance(value, str) and (found := _NO_TEXT.search(value)):
+            raise SettingError(f"got {found[0]!r} in {path}; wanted text without it")
+        if isinstance(value, int | float) and not abs(value) < LARGEST:  # NaN is not
+            raise SettingError(f"got {path}={value!s:.24}; wanted a finite number below 2**53")
+    for name in plan.env:
+        if not _VARIABLE.fullmatch(name):
+            raise SettingError(f"got {printable(name)!r} in env; wanted the name of a variable")
+
+
+def _values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """All that is in a plan, each with where it is: `worker.tries`, `task[3].id`."""
+    if dataclasses.is_dataclass(value):
+        for name, inner in vars(value).items():
+            yield from _values(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _values(name, path)
+            yield from _values(inner, path)
+    elif isinstance(value, tuple | list):
+        for n, inner in enumerate(value, 1):
+            yield from _values(inner, f"{path}[{n}]")
+    else:
+        yield path, value
+
+
+def read_task_file(path: Path) -> list[dict[str, Any]]:
+    """Returns the tasks in a file, each with an id: its own, its title, or `task-N` by its place.
+
+    `.toml` has `[[task]]` tables, `.json` a list of objects (or an object with such a list as
+    `task` or `tasks`), `.jsonl` an object a line.
+
+    Raises:
+        SettingError: it cannot be read, or holds something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".toml":
+            told: Any = tomllib.loads(text)
+        elif path.suffix == ".jsonl":
+            told = [json.loads(line) for line in text.split("\n") if line.strip()]
+        elif path.suffix == ".json":
+            told = json.loads(text)
+        else:
+            raise SettingError(f"got tasks in {path}; wanted a .toml, .json or .jsonl file")
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, SettingError):
+            raise
+        why = getattr(error, "strerror", None) or error
+        raise SettingError(f"could not read the tasks in {path} ({why})") from error
+    if isinstance(told, dict):
+        unknown = sorted(set(told) - {"task", "tasks"})
+        if unknown:
+            raise SettingError(f"got {', '.join(unknown)} in {path}; wanted task or tasks")
+        if len(told) > 1:
+            raise SettingError(f"got both task and tasks in {path}; wanted one list")
+        told = next(iter(told.values()), [])
+    if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
+        raise SettingError(f"got no list of tasks in {path}; wanted objects with a title")
+    if not told:
+        raise SettingError(f"got no tasks in {path}; wanted at least one")
+    return [{"id": str(one.get("title") or f"task-{n}"), **one} for n, one in enumerate(told, 1)]
+
+
+def require_order(depends: Mapping[str, Sequence[str]]) -> None:
+    """Return where every task can be done after those that it depends on.
+
+    Args:
+        depends: id of each task to the ids of those that have to be done before.
+
+    Raises:
+        SettingError: a task depends on one that there is not, or in the end on itself.
+    """
+    for name, before in depends.items():
+        unknown = sorted({one for one in before if one not in depends})
+        if unknown:
+            raise SettingError(f"got depends_on = {unknown} of task {name!r}; wanted ids of tasks")
+    try:
+        TopologicalSorter(depends).prepare()
+    except CycleError as error:
+        circle = " -> ".join(map(str, error.args[1]))
+        raise SettingError(f"got tasks that depend on each other in a circle: {circle}") from None

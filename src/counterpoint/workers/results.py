@@ -17,7 +17,7 @@ from counterpoint.results.team import (
     Unreported,
 )
 from counterpoint.workers.memory import log_tail
-from counterpoint.workers.queue.choice import LARGE
+from counterpoint.workers.queue.queue import LARGE
 from counterpoint.workers.queue.rows import AttemptRow, TaskRow
 from counterpoint.workers.state import REPOSITORY, TeamState
 

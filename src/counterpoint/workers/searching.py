@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from importlib.resources import files as resources
 from typing import Any
 
+from counterpoint.workers.gate.checks import guarded_run
 from counterpoint.workers.gate.gate import Gate
-from counterpoint.workers.gate.guarded import way_in
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.repository import Content
-from counterpoint.workers.sandbox.sandbox import Ended, Limits, run
+from counterpoint.workers.sandbox.sandbox import Limits, SandboxResult, run
 
 FOLDER, PACKAGE = "/given", "counterpoint_search"
-BEGIN = f"import sys; sys.path.append({FOLDER!r}); from {PACKAGE}.search_worker import main; main()"
-FILES = ("search_worker.py", "search_runs.py", "search_edits.py")
+PROGRAM = f"import sys; sys.path.append({FOLDER!r}); from {PACKAGE}.search import main; main()"
+FILES = ("search.py", "edits.py")
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchResult:
     """What a search came to."""
 
     files: Mapping[str, File]
@@ -47,7 +47,7 @@ def locate(
     """
     if not tests:
         return {}
-    told = _asked(plan, content, {"locate": list(tests)}, plan.limits)[0]
+    told = _run_search(plan, content, {"locate": list(tests)}, plan.limits)[0]
     found = {}
     for test in tests:
         one = told.get(test)
@@ -59,7 +59,7 @@ def locate(
 
 def search(
     plan: WorkPlan, content: Content, test: str, keep: Sequence[str], tries: int, seed: int
-) -> Searched:
+) -> SearchResult:
     """Search for edits that make a test pass, and leave those passing that do.
 
     Args:
@@ -72,32 +72,32 @@ def search(
     """
     asked = {"test": test, "keep": list(keep), "tries": tries, "seed": seed,
              "think_seconds": plan.worker.think_seconds}  # fmt: skip
-    told, ended = _asked(plan, content, asked, plan.worker_limits)
+    told, ended = _run_search(plan, content, asked, plan.worker_limits)
     cost = told.get("tries")
     cost = cost if isinstance(cost, int) and 0 <= cost <= tries else tries
     if told.get("found") is not True or not isinstance(told.get("edits"), list):
         said = str(told.get("why", "")) or " ".join(ended.errors.split())[-200:]
-        return Searched({}, cost, ended.stopped or said or "no edit makes it pass")
+        return SearchResult({}, cost, ended.stopped or said or "no edit makes it pass")
     edits = [edit for edit in told["edits"] if isinstance(edit, list) and len(edit) == 4]
     paths = {f"{content.prefix}{edit[0]}" for edit in edits}
     files = {path: file for path, file in ended.changed.items() if path in paths}
-    return Searched(
+    return SearchResult(
         files, cost, "edits " + "; ".join(f"{path}: {new!r}" for path, _, _, new in edits)
     )
 
 
-def _asked(
+def _run_search(
     plan: WorkPlan, content: Content, asked: Mapping[str, Any], limits: Limits
-) -> tuple[dict[str, Any], Ended]:
+) -> tuple[dict[str, Any], SandboxResult]:
     """The answer to a question, as the last line of what is printed, and how the run ended."""
     gate, start = Gate(plan, content), len(content.prefix)
     tests = [path[start:] for path in gate.entries
              if path.startswith(content.prefix) and gate.is_edited_by_nobody(path)]  # fmt: skip
     more = {"command": plan.tests, "tests": tests, "seconds": limits.seconds / 3}
-    source, way = resources("counterpoint.workers.inside"), way_in(plan, plan.tests, content)
+    source, way = resources("counterpoint.workers.inside"), guarded_run(plan, plan.tests, content)
     given = {f"{FOLDER}/{PACKAGE}/{name}": source.joinpath(name).read_bytes() for name in FILES}
     env = {**way.env, "PYTEST_ADDOPTS": plan.env.get("PYTEST_ADDOPTS", "")}
-    ended = run([_python(plan.tests), "-c", BEGIN], content, limits, env=env,
+    ended = run([_python(plan.tests), "-c", PROGRAM], content, limits, env=env,
                 readable=plan.readable_folders, stdin=json.dumps({**asked, **more}).encode(),
                 given={**way.given, **given, f"{FOLDER}/{PACKAGE}/__init__.py": b""})  # fmt: skip
     last = (ended.output.strip().splitlines() or [""])[-1]

@@ -10,11 +10,10 @@ lock            held while a process runs the team
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -26,15 +25,15 @@ from counterpoint import __version__
 from counterpoint.errors import RunError, SettingError
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.workers.gate.gate import Gate
-from counterpoint.workers.keys import passed, without_secrets
-from counterpoint.workers.plan import TOPOLOGIES, WorkPlan, plan_from
-from counterpoint.workers.queue.budget import Budget
+from counterpoint.workers.keys import passed_variables, without_secrets
+from counterpoint.workers.plan import TOPOLOGIES, WorkPlan, parse_plan
+from counterpoint.workers.queue.budget import RunBudget
 from counterpoint.workers.queue.queue import Queue
 from counterpoint.workers.repository.files import LINK, File
-from counterpoint.workers.repository.paths import shown
+from counterpoint.workers.repository.paths import printable
 from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox.readable import require_readable
-from counterpoint.workers.strangers import require_plain, seal
+from counterpoint.workers.strangers import folder_seal, require_plain_folder
 
 TEAM, QUEUE, REPOSITORY, LOCK = "team.json", "queue.sqlite", "repo.git", "lock"
 SCHEMA = "counterpoint.team/1"
@@ -69,7 +68,7 @@ class TeamState:
     dollars: float | None = None
     """Paid for models."""
     seal: str = ""
-    """What says that it was started in this folder; see `strangers.seal`."""
+    """What says that it was started in this folder; see `strangers.folder_seal`."""
     branch: str = ""
     """The new branch of the plan's repository that has the result in the end; "" is none."""
 
@@ -105,7 +104,7 @@ class TeamState:
             raise RunError(f"{self.folder} is not empty; name another folder with --out")
         plan, secrets = without_secrets(self.plan)
         os.environ.update(secrets)
-        passed(plan)
+        passed_variables(plan)
         for folder in plan.readable_folders:
             require_readable(folder)
         make_folder(self.folder)
@@ -113,10 +112,10 @@ class TeamState:
             Repository.copy(self.plan.source, self.folder / REPOSITORY)
             self._require_notes()
             self.queue.put("base", self.repository.head())
-            facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
+            facts = {f.name: getattr(self, f.name) for f in fields(self)
                      if f.name not in ("folder", "plan")}  # fmt: skip
-            document = {"schema": SCHEMA, "version": __version__, **facts,
-                        "seal": seal(self.folder), "plan": dataclasses.asdict(plan)}  # fmt: skip
+            document = {"schema": SCHEMA, "version": __version__, **facts, "plan": asdict(plan),
+                        "seal": folder_seal(self.folder)}  # fmt: skip
             write_atomically(self.folder / TEAM, json.dumps(document, indent=2))
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)  # it was empty
@@ -139,10 +138,10 @@ class TeamState:
         Raises:
             RunError: there is none, or what it says is damaged.
         """
-        require_plain(folder)
+        require_plain_folder(folder)
         try:
             told: dict[str, Any] = json.loads((folder / TEAM).read_bytes())
-            plan = plan_from(told.pop("plan"), str(folder / TEAM))
+            plan = parse_plan(told.pop("plan"), str(folder / TEAM))
             if told.pop("schema") != SCHEMA:
                 raise RunError(f"{folder} holds a run of another version")
             told.pop("version")
@@ -155,14 +154,14 @@ class TeamState:
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
                 msgspec.MsgspecError) as error:  # fmt: skip
             raise RunError(
-                f"{shown(str(folder))} holds no run of a team, or it is damaged "
-                f"({shown(str(error))})"
+                f"{printable(str(folder))} holds no run of a team, or it is damaged "
+                f"({printable(str(error))})"
             ) from error
 
     @property
-    def budget(self) -> Budget:
+    def budget(self) -> RunBudget:
         """What all may spend together."""
-        return Budget(self.tries, self.seconds, self.tokens, self.runs, self.dollars)
+        return RunBudget(self.tries, self.seconds, self.tokens, self.runs, self.dollars)
 
     @cached_property
     def queue(self) -> Queue:

@@ -21,8 +21,8 @@ from typing import Any
 from counterpoint.errors import RunError
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.queue.ledger import Ledger
-from counterpoint.workers.repository.git import OID, strange_file
-from counterpoint.workers.repository.paths import shown
+from counterpoint.workers.repository.git import OID, special_file
+from counterpoint.workers.repository.paths import printable
 from counterpoint.workers.sandbox.limits import Limits
 
 JSON_COLUMNS = {("attempts", "files"): list, ("tasks", "files"): list, ("tasks", "depends"): list,
@@ -44,22 +44,22 @@ KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def require_plain(folder: Path) -> None:
+def require_plain_folder(folder: Path) -> None:
     """Returns where a run consists of files and folders alone, and none of them leads elsewhere.
 
     Raises:
         RunError: there is a link, a pipe or a device in it; or a journal of SQLite, which can name
             a file anywhere that is deleted then. The queue leaves none behind.
     """
-    found = strange_file(folder) or next(folder.glob("*-journal"), None)
+    found = special_file(folder) or next(folder.glob("*-journal"), None)
     if found is not None:
         raise RunError(
-            f"{shown(str(found))} is a link, a pipe, a device or a journal; wanted a run of "
+            f"{printable(str(found))} is a link, a pipe, a device or a journal; wanted a run of "
             "files and folders of its own: it could lead anywhere, so take it away"
         )
 
 
-def seal(folder: Path) -> str:
+def folder_seal(folder: Path) -> str:
     """Returns what says that a run was started in this folder, on this machine, by this user.
 
     Nobody elsewhere can know it before the folder is here: it is made of the machine's secret name
@@ -74,16 +74,16 @@ def seal(folder: Path) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def wishes(plan: WorkPlan) -> list[str]:
+def machine_access(plan: WorkPlan) -> list[str]:
     """Returns what a plan takes from this machine, besides time in a sandbox of the usual size."""
-    found = [f"reads {shown(str(folder))}" for folder in plan.readable_folders]
+    found = [f"reads {printable(str(folder))}" for folder in plan.readable_folders]
     worker = plan.worker
     if (worker.kind == "command" and worker.network) or (plan.setup and plan.setup_network):
         found.append("uses the network of this machine")
     if worker.pass_env:
-        found.append(f"takes {shown(', '.join(worker.pass_env))} from the environment")
+        found.append(f"takes {printable(', '.join(worker.pass_env))} from the environment")
     if worker.kind == "model":
-        found.append(f"sends files, and the key of the model, to {shown(worker.base_url)}")
+        found.append(f"sends files, and the key of the model, to {printable(worker.base_url)}")
     usual = dataclasses.asdict(Limits())
     wanted = dataclasses.asdict(plan.limits).items()
     found += [f"sets {name} = {value:g}, more than {usual[name]:g}"
@@ -91,16 +91,16 @@ def wishes(plan: WorkPlan) -> list[str]:
     return found
 
 
-def require_ours(folder: Path, plan: WorkPlan, found: str, trust: bool) -> None:
+def require_trusted(folder: Path, plan: WorkPlan, found: str, trust: bool) -> None:
     """Returns where a run was started here, wants nothing of this machine, or is trusted.
 
     Raises:
         RunError: none of these; the message lists what it wants.
     """
-    wanted = wishes(plan)
-    if wanted and not trust and not (found == seal(folder) and _is_mine(folder)):
+    wanted = machine_access(plan)
+    if wanted and not trust and not (found == folder_seal(folder) and _is_mine(folder)):
         raise RunError(
-            f"{shown(str(folder))} was not started here, and its plan {'; '.join(wanted)}: to "
+            f"{printable(str(folder))} was not started here, and its plan {'; '.join(wanted)}: to "
             "allow this, run counterpoint resume with --trust"
         )
 
@@ -109,7 +109,7 @@ def _is_mine(folder: Path) -> bool:
     return os.stat(folder).st_uid == os.geteuid()
 
 
-def require_sound(ledger: Ledger) -> None:
+def require_valid_queue(ledger: Ledger) -> None:
     """Returns where a queue has our tables alone, and nothing in them that we would not write.
 
     Raises:
@@ -122,7 +122,9 @@ def require_sound(ledger: Ledger) -> None:
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             _require_sound(connection, ledger.schema())
     except (sqlite3.Error, ValueError, RecursionError) as error:
-        raise RunError(f"{shown(str(ledger.path))} is damaged ({shown(str(error))})") from error
+        raise RunError(
+            f"{printable(str(ledger.path))} is damaged ({printable(str(error))})"
+        ) from error
 
 
 def _require_sound(connection: sqlite3.Connection, ours: dict[str, list[Any]]) -> None:

@@ -26,15 +26,13 @@ from counterpoint.errors import (
     SettingError,
     WorkerError,
 )
-from counterpoint.workers.gate.checks import Results, check_fails, run_tests
-from counterpoint.workers.gate.gate import counted, held
-from counterpoint.workers.gate.standing import standing, tasks_of, tested
-from counterpoint.workers.members import IGNORED, do_task, left_out
-from counterpoint.workers.memory import AttemptLog, keep_notes, told_again, with_notes
-from counterpoint.workers.queue.attempts import BREAKS
-from counterpoint.workers.queue.choice import apart, by_payoff
-from counterpoint.workers.queue.queue import Claim, Task
-from counterpoint.workers.repository.paths import shown
+from counterpoint.workers.gate.checks import Results, check_failure, run_tests
+from counterpoint.workers.gate.gate import restore_protected, without_new_tests
+from counterpoint.workers.members import IGNORED, do_task, refused_text
+from counterpoint.workers.memory import AttemptLog, store_notes, with_last_failure, with_notes
+from counterpoint.workers.queue.queue import BREAKS, Claim, choose_apart, choose_by_payoff
+from counterpoint.workers.queue.rows import TeamTask
+from counterpoint.workers.repository.paths import printable
 from counterpoint.workers.repository.repository import Content, Repository
 from counterpoint.workers.searching import locate
 from counterpoint.workers.state import TeamState
@@ -57,11 +55,11 @@ def main(words: Sequence[str]) -> int:
     try:
         return {"plan": plan, "work": work, "merge": merge, "judge": judge}[role](state, member)
     except BusyError as lost:
-        state.queue.say(member, "action", f"gives up: {lost}")
+        state.queue.log(member, "action", f"gives up: {lost}")
         return 0
     except (CounterpointError, OSError) as error:
         sys.stderr.write(f"{member}: {error}\n")
-        state.queue.say(member, "action", f"fails: {error}", error=str(error))
+        state.queue.log(member, "action", f"fails: {error}", error=str(error))
         if isinstance(error, WorkerError | SettingError | MissingPackageError):
             state.queue.put("stopped", str(error))
             return IN_VAIN
@@ -76,7 +74,7 @@ def plan(state: TeamState, member: str) -> int:
     """
     queue, told, head = state.queue, state.plan, state.repository.head()
     content = state.repository.content(head)
-    results = tested(state, head)
+    results = record_tests(state, head)
     if results.problem:
         if queue.fact("first") is None:
             raise WorkerError(f"the tests do not run: {results.problem}")
@@ -84,38 +82,38 @@ def plan(state: TeamState, member: str) -> int:
     queue.put("planned", head)
     if queue.fact("first") is None:
         queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
-    tasks = [Task(t.id, t.text or t.title or t.id, t.test, t.files, 1, t.priority, t.title,
+    tasks = [TeamTask(t.id, t.text or t.title or t.id, t.test, t.files, 1, t.priority, t.title,
                   t.depends_on, t.check) for t in told.task
              if t.check or not (t.test and t.test in results.passed)]  # fmt: skip
     if told.from_tests or not told.task:
         tasks += _tasks_of_tests(state, member, content, results)
     new = queue.add(tasks, told.attempts)
     again = queue.reopen([t.id for t in tasks], told.attempts)
-    queue.say(member, "message", f"{len(tasks)} tasks, {new} of them new, {again} opened again",
+    queue.log(member, "message", f"{len(tasks)} tasks, {new} of them new, {again} opened again",
               "workers", tasks=[t.id for t in tasks])  # fmt: skip
     return 0
 
 
 def _tasks_of_tests(
     state: TeamState, member: str, content: Content, results: Results
-) -> list[Task]:
+) -> list[TeamTask]:
     """A task for each failing test that no task of the plan names."""
     failed = sorted(results.failed - {task.test for task in state.plan.task})
-    where = _located(state, member, content, failed)
-    return [Task(test, f"Make the test {test} pass.", test, *where.get(test, ((), 1)))
+    where = _locations(state, member, content, failed)
+    return [TeamTask(test, f"Make the test {test} pass.", test, *where.get(test, ((), 1)))
             for test in failed]  # fmt: skip
 
 
-def _located(
+def _locations(
     state: TeamState, member: str, content: Content, tests: Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], int]]:
     """What new tasks of `search` run; those that it cannot take are said."""
     known = {task.id for task in state.queue.tasks()}
     new = [test for test in tests if test not in known]
     where = locate(state.plan, content, new) if state.plan.worker.kind == "search" else {}
-    cannot = [shown(test) for test, (files, _) in where.items() if not files]
+    cannot = [printable(test) for test, (files, _) in where.items() if not files]
     if cannot:
-        state.queue.say(member, "action", f"search cannot take {len(cannot)} of {len(new)} new "
+        state.queue.log(member, "action", f"search cannot take {len(cannot)} of {len(new)} new "
                         f"tasks: {', '.join(cannot)[:300]}", tasks=cannot)  # fmt: skip
     return where
 
@@ -123,7 +121,7 @@ def _located(
 def _no_tests(state: TeamState, member: str, results: Results) -> int:
     """Tests that ran before do not run now: the turn fails, and is taken again."""
     why = f"the tests do not run: {results.problem}"
-    state.queue.say(member, "action", why, error=results.problem)
+    state.queue.log(member, "action", why, error=results.problem)
     sys.stderr.write(f"{why}\n")
     return 1
 
@@ -131,9 +129,9 @@ def _no_tests(state: TeamState, member: str, results: Results) -> int:
 def work(state: TeamState, member: str) -> int:
     """Take one task, do it in a sandbox, and land it or hand it up."""
     queue, told = state.queue, state.plan
-    choose = by_payoff if told.worker.choose == "payoff" else None
+    choose = choose_by_payoff if told.worker.choose == "payoff" else None
     if state.topology == "planner_workers":
-        choose = apart
+        choose = choose_apart
     reserve = 1 if told.worker.kind == "command" else told.worker.tries
     claim = queue.claim(member, lease_seconds=told.lease, reserve=reserve,
                         budget=state.budget, choose=choose)  # fmt: skip
@@ -141,25 +139,25 @@ def work(state: TeamState, member: str) -> int:
         return NOTHING
     if state.topology == "flat_locks":
         _take_locks(state, claim)
-    base, passed = standing(state)
+    base, passed = head_and_passing(state)
     if claim.task.test and claim.task.test in passed and not claim.task.check:
-        queue.needless(claim)
+        queue.end_needless(claim)
         return 0
     keep = tuple(sorted(passed))
-    claim = told_again(state, claim)
+    claim = with_last_failure(state, claim)
     repository = state.repository
     content = with_notes(state, member, repository.content(base))
     made = do_task(told, claim.task, content, keep, claim.reserved,
                    state.seed * 100_003 + claim.attempt,
-                   hear=AttemptLog(state, claim.attempt).hear)  # fmt: skip
-    made = keep_notes(state, member, made, content)
-    note = "; ".join(filter(None, [left_out(made, without=IGNORED), made.note]))[:500]
+                   hear=AttemptLog(state, claim.attempt).write)  # fmt: skip
+    made = store_notes(state, member, made, content)
+    note = "; ".join(filter(None, [refused_text(made, without=IGNORED), made.note]))[:500]
     queue.note(claim, base=base, cost=made.cost, note=note,
                tokens=made.usage.tokens, dollars=made.usage.dollars)  # fmt: skip
     _say_unknown(state, member, made.usage)
     if made.refused:
-        queue.say(member, "action", left_out(made),
-                  refused=[shown(path) for path in sorted(made.refused)])  # fmt: skip
+        queue.log(member, "action", refused_text(made),
+                  refused=[printable(path) for path in sorted(made.refused)])  # fmt: skip
     if not made.files and not made.removed:
         queue.failed(claim, "failed", note or "the attempt changed nothing")
         return 0
@@ -168,13 +166,13 @@ def work(state: TeamState, member: str) -> int:
         queue.failed(claim, "failed", note or "the attempt changed nothing")
         return 0
     commit = repository.commit(tree, (base,), _message(state, claim), member)
-    changed = [shown(path) for path in repository.changed(base, commit)]
+    changed = [printable(path) for path in repository.changed(base, commit)]
     queue.note(claim, made=commit, files=changed)
-    queue.say(member, "action", f"edits {', '.join(changed)[:500]}", task=claim.task.id,
+    queue.log(member, "action", f"edits {', '.join(changed)[:500]}", task=claim.task.id,
               name="edit", note=made.note[:200])  # fmt: skip
     if state.topology == "planner_workers":
         queue.hand_over(claim, commit)
-        queue.say(member, "message", f"{claim.task.id} is done", "planner")
+        queue.log(member, "message", f"{claim.task.id} is done", "planner")
     else:
         land(state, claim, commit, base)
     return 0
@@ -192,7 +190,7 @@ def merge(state: TeamState, member: str) -> int:
 def judge(state: TeamState, member: str) -> int:
     """Run all tests on the head, and decide whether to go on."""
     queue = state.queue
-    results = tested(state, state.repository.head())
+    results = record_tests(state, state.repository.head())
     if results.problem:
         return _no_tests(state, member, results)
     queue.settle(results.passed)
@@ -218,7 +216,7 @@ def judge(state: TeamState, member: str) -> int:
     queue.put("iteration", iteration)
     queue.put("verdict", verdict)
     told = verdict or "go on"
-    queue.say(member, "message", f"{len(failing)} tasks left: {told}", "planner", verdict=verdict)
+    queue.log(member, "message", f"{len(failing)} tasks left: {told}", "planner", verdict=verdict)
     return 0
 
 
@@ -226,10 +224,10 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
     """Make a commit part of the head: merged, tested, and only if the head is still the same."""
     queue, repository = state.queue, state.repository
     while True:
-        head, required = standing(state)
+        head, required = head_and_passing(state)
         new = commit
         if head != base:
-            clash = _clash(repository, state.topology, base, head, commit)
+            clash = _changed_by_both(repository, state.topology, base, head, commit)
             if clash:
                 queue.failed(claim, "conflict", f"another worker changed {', '.join(clash)}")
                 return
@@ -241,19 +239,21 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
                     f"another worker changed the same lines of {', '.join(merged.conflicts)}",
                 )
                 return
-            tree = held(state.plan, repository, head, merged.tree)
+            tree = restore_protected(state.plan, repository, head, merged.tree)
             new = repository.commit(tree, (head,), _message(state, claim), "merge")
-        content = counted(state.plan, repository.content(new), queue.fact("planned", base))
-        results = run_tests(state.plan, content, files=tasks_of(state))
+        content = without_new_tests(
+            state.plan, repository.content(new), queue.fact("planned", base)
+        )
+        results = run_tests(state.plan, content, files=tests_of_tasks(state))
         broken = sorted(required - results.passed)
         why = results.problem
         if broken or (claim.task.test and claim.task.test not in results.passed):
             why = why or f"{BREAKS} {', '.join(broken) or claim.task.test}"
-        if why := why or check_fails(state.plan, claim.task.check, content):
+        if why := why or check_failure(state.plan, claim.task.check, content):
             queue.failed(claim, "failed" if head == base else "conflict", why[:500])
             return
         queue.renew(claim, state.plan.lease)
-        queue.passes(new, results.passed)  # before anybody can see it as the head
+        queue.record_passing(new, results.passed)  # before anybody can see it as the head
         queue.merging(claim, new, head)
         if repository.advance(new, head):
             queue.merged(claim)
@@ -262,7 +262,9 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
         queue.forget_passing(new)
 
 
-def _clash(repository: Repository, topology: str, base: str, head: str, commit: str) -> list[str]:
+def _changed_by_both(
+    repository: Repository, topology: str, base: str, head: str, commit: str
+) -> list[str]:
     """Under optimistic concurrency: files that were changed here and by somebody else."""
     if topology != "flat_optimistic":
         return []
@@ -279,7 +281,7 @@ def _take_locks(state: TeamState, claim: Claim) -> None:
     waited = time.monotonic() - begun
     state.queue.note(claim, waited=waited)
     if waited > 2 * POLL_SECONDS:
-        state.queue.say("locks", "action", f"{claim.task.id} waited {waited:.2f} s", seconds=waited)
+        state.queue.log("locks", "action", f"{claim.task.id} waited {waited:.2f} s", seconds=waited)
 
 
 def _say_unknown(state: TeamState, member: str, usage: Usage) -> None:
@@ -289,7 +291,7 @@ def _say_unknown(state: TeamState, member: str, usage: Usage) -> None:
     limited = [name for name in unknown if getattr(state, name) is not None]
     if limited or (unknown and usage.problem not in ("", ABSENT)):
         why = f"unknown {' and '.join(unknown)}: {usage.problem or 'the plan names no price'}"
-        state.queue.say(member, "action", why, unknown=unknown)
+        state.queue.log(member, "action", why, unknown=unknown)
 
 
 def _message(state: TeamState, claim: Claim) -> str:
@@ -306,3 +308,35 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except OutputError as full:
         sys.exit(str(full))
+
+
+def head_and_passing(state: TeamState) -> tuple[str, frozenset[str]]:
+    """Returns the head, and the names of the tests that pass at this commit.
+
+    Raises:
+        WorkerError: nobody has tested the head yet, and its tests do not run.
+    """
+    while True:
+        head = state.repository.head()
+        passed = state.queue.passing(head)
+        if passed is not None:
+            return head, passed
+        if state.repository.head() != head:
+            continue  # another worker landed a commit in between, and the old set is gone
+        results = record_tests(state, head)
+        if results.problem:
+            raise WorkerError(f"the tests do not run: {results.problem}")
+        return head, results.passed
+
+
+def record_tests(state: TeamState, commit: str) -> Results:
+    """Runs all tests on a commit, writes down which of them pass, and returns the results."""
+    results = run_tests(state.plan, state.repository.content(commit), files=tests_of_tasks(state))
+    if not results.problem:
+        state.queue.record_passing(commit, results.passed)
+    return results
+
+
+def tests_of_tasks(state: TeamState) -> frozenset[str]:
+    """Returns the tests of all tasks; some may be files that could not be imported."""
+    return frozenset(task.test for task in state.queue.tasks() if task.test)

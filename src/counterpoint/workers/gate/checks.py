@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.resources import files as resources
+from typing import Any
 from xml.etree import ElementTree
 
-from counterpoint.workers.gate.guarded import believed, way_in
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.repository import Content
-from counterpoint.workers.sandbox.sandbox import RESULTS, Ended, run
+from counterpoint.workers.sandbox.sandbox import RESULTS, SandboxResult, run
 
 DEEPEST = 64
 """Folders in each other from which on a class name is taken for no path."""
@@ -28,6 +30,10 @@ _TAP = re.compile(r"(not )?ok\b[ \t]*+(\d*+)[ \t]*+(?:- )?")
 _TAP_PLAN = re.compile(r"1\.\.(\d{1,9})\b")
 _TAP_END = re.compile(r"(?<!\\)#(?:\s|(?=skip|todo))\s*(skip|todo)?", re.IGNORECASE)
 """Where the name of a test ends: `# SKIP no database`, `# time=5ms`; "issue #12" is a name."""
+FOLDER, PLUGIN = "/given/gate", "-p counterpoint_gate"
+WORST = ("failed", "skipped", "passed", "collected")
+"""Outcomes of a test, the last of a file: of several, the first of these counts."""
+CHANGED = "the test runner was changed"
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,11 @@ def run_tests(
         MissingPackageError, SettingError: as `sandbox.run`.
     """
     chosen = " ".join(shlex.quote(test) for test in tests)
-    way = way_in(plan, plan.tests.replace("{tests}", chosen), content)
+    way = guarded_run(plan, plan.tests.replace("{tests}", chosen), content)
     ended = run(["/bin/sh", "-c", way.line], content, plan.limits, env=way.env, given=way.given,
                 readable=plan.readable_folders, bring=False,
                 report=plan.protect_runner)  # fmt: skip
-    found, why = _found(plan, ended, content, files)
+    found, why = _outcomes(plan, ended, content, files)
     if not found:
         said = " ".join((ended.errors + " " + ended.output).split())[-300:]
         said += ELSEWHERE if _ABSENT.search(said) else ""
@@ -75,15 +81,15 @@ def run_tests(
     return Results(passed, failed, "", ended.seconds)
 
 
-def _found(
-    plan: WorkPlan, ended: Ended, content: Collection[str], files: Collection[str]
+def _outcomes(
+    plan: WorkPlan, ended: SandboxResult, content: Collection[str], files: Collection[str]
 ) -> tuple[dict[str, bool | None], str]:
     """Test to whether it passed (None: it was skipped), or why nothing that was said is believed.
 
     Where our plugin of pytest began to report, its report alone counts.
     """
     if plan.protect_runner and ended.report:
-        told, why = believed(ended.report)
+        told, why = trusted_outcomes(ended.report)
         good = {"passed": True, "failed": False, "skipped": None}
         return {name: good.get(outcome, name in files) for name, outcome in told.items()
                 if outcome != "collected" or name in files}, why  # fmt: skip
@@ -92,7 +98,7 @@ def _found(
     return from_tap(ended.output)
 
 
-def check_fails(plan: WorkPlan, check: str, content: Content) -> str:
+def check_failure(plan: WorkPlan, check: str, content: Content) -> str:
     """Returns why the check of a task fails on the files of a commit, or "" if it does not.
 
     Args:
@@ -176,3 +182,82 @@ def _path_of(classname: str, content: Collection[str]) -> str:
         if path in content:
             return "::".join([path, *parts[count:]]) + "::"
     return f"{classname}::" if classname else ""
+
+
+@dataclass(frozen=True)
+class GuardedRun:
+    """What a test run is given besides the files of a commit."""
+
+    line: str
+    """The command."""
+    env: Mapping[str, str]
+    """Its environment."""
+    given: Mapping[str, bytes] = field(default_factory=dict)
+    """Path inside to files that can only be read."""
+
+
+def guarded_run(
+    plan: WorkPlan, line: str, content: Content | Mapping[str, bytes | File]
+) -> GuardedRun:
+    """Returns a command with the gate in front of it; other runners than Python's ignore it.
+
+    Args:
+        plan: has the environment, and says whether there is a gate.
+        line: the command.
+        content: the files of the commit.
+    """
+    if not plan.protect_runner:
+        return GuardedRun(line, plan.env)
+    work = "/task/" + (content.prefix if isinstance(content, Content) else "")
+    own = "\n".join([work.rstrip("/"), f"{work}src", "", *sorted(_modules(content))])
+    source = resources("counterpoint.workers.inside")
+    given = {
+        f"{FOLDER}/sitecustomize.py": source.joinpath("safe_path.py").read_bytes(),
+        f"{FOLDER}/counterpoint_gate.py": source.joinpath("pytest_gate.py").read_bytes(),
+        f"{FOLDER}/own.txt": own.encode("utf-8", "surrogateescape"),
+    }
+    env = {
+        **plan.env, "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": ":".join(filter(None, [FOLDER, plan.env.get("PYTHONPATH")])),
+        "PYTEST_ADDOPTS": f"{PLUGIN} {plan.env.get('PYTEST_ADDOPTS', '')}".strip(),
+    }  # fmt: skip
+    line = re.sub(r"\bPYTHONPATH=", f"PYTHONPATH={FOLDER}:", line)
+    return GuardedRun(re.sub(r"\bPYTEST_ADDOPTS=", f"PYTEST_ADDOPTS='{PLUGIN} '", line), env, given)
+
+
+def _modules(content: Mapping[str, Any]) -> set[str]:
+    """Names of modules at the top of a commit, and in src."""
+    found = set()
+    for path in content:
+        parts = path.removeprefix("src/").split("/")
+        if parts[-1].endswith((".py", ".so")):
+            found.add(parts[0].partition(".")[0])
+    return {name for name in found if name.isidentifier()}
+
+
+def trusted_outcomes(report: bytes) -> tuple[dict[str, str], str]:
+    """Returns test to outcome, from the report of our plugin, and why none of it is believed.
+
+    Something passes only if each canary came out as it has to: `passed` or `failed`.
+
+    Args:
+        report: lines of JSON: what each process of pytest says as it begins and as it ends.
+    """
+    begun: dict[object, object] = {}
+    tests: dict[str, str] = {}
+    try:
+        for told in map(json.loads, report.splitlines()):
+            if "begins" in told:
+                begun[told["begins"]] = told["canaries"]
+                continue
+            wanted = begun.pop(told["ends"])
+            good = {"passed", "collected"}.intersection(told["tests"].values())
+            if good and told["canaries"] != wanted:
+                return {}, f"{CHANGED}: a test that has to fail did not, or was not run"
+            for name, outcome in told["tests"].items():
+                tests[name] = min(tests.get(name, outcome), outcome, key=WORST.index)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}, f"{CHANGED}: its report cannot be read"
+    if begun:
+        return {}, f"{CHANGED}, or it ended before it could report"
+    return tests, ""

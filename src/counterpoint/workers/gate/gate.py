@@ -6,20 +6,21 @@ A gate knows the plan and the files of one commit. Start with `Gate.why_not`.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import shlex
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from pathlib import Path
 from posixpath import basename, dirname
-from typing import cast
+from typing import Any, cast
 
-from counterpoint.workers.gate.runners import RUNNER, named_in, says_the_same
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.repository.files import SUBMODULE, Entry, File, Mode
-from counterpoint.workers.repository.layout import Layout
+from counterpoint.workers.repository.files import SUBMODULE, File, Mode, TreeEntry, TreeLayout
 from counterpoint.workers.repository.paths import normal
 from counterpoint.workers.repository.repository import Content, Repository
 
@@ -29,6 +30,34 @@ PROTECTED = "it is protected"
 SYSTEM = ("/usr", "/usr/local", "/usr/lib/python3/dist-packages")
 """Where a distribution keeps what is installed; inside, it is at the same place."""
 _MODULE = re.compile(r"([^/.]++)(?:/__init__)?\.(?:[^/]*\.)?(?:py|pyw|pyc|so|pyd)")
+RUNNER = (
+    # Python: pytest, tox, nox, coverage, what the interpreter runs by itself, plugins
+    "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini",
+    "tox.toml", "setup.cfg", "pyproject.toml", "noxfile.py", ".coveragerc", "sitecustomize.py",
+    "usercustomize.py", "sitecustomize", "usercustomize", "*.pth", "*.egg-link", "*.egg-info",
+    "*.dist-info", "pyvenv.cfg",
+    # make and its like
+    "Makefile", "GNUmakefile", "justfile", ".justfile", "Rakefile",
+    # JavaScript
+    "package.json", ".npmrc", "jest.config.*", "vitest.config.*", "vitest.workspace.*",
+    "vite.config.*", "karma.conf.*", ".mocharc*", ".babelrc*", "babel.config.*",
+    # git: what is checked out, and what is done to it there
+    ".gitmodules", ".gitattributes",
+)  # fmt: skip
+"""Patterns of paths, as in `WorkPlan.protected`; upper and lower case are the same."""
+FREE = {
+    "pyproject.toml": {"project": {
+        "version", "description", "readme", "authors", "maintainers", "keywords", "classifiers",
+        "urls", "license", "license-files", "dependencies", "optional-dependencies",
+        "requires-python",
+    }},
+    "package.json": {
+        "version", "description", "author", "contributors", "license", "keywords", "homepage",
+        "bugs", "repository", "funding", "dependencies", "peerDependencies",
+        "optionalDependencies", "files",
+    },
+}  # fmt: skip
+"""File to the keys (or table to the keys) that do not decide about tests: these can change."""
 
 
 def is_protected(plan: WorkPlan, path: str) -> bool:
@@ -45,16 +74,16 @@ def is_protected(plan: WorkPlan, path: str) -> bool:
 
 
 def _is_test(plan: WorkPlan, name: str) -> bool:
-    return any(fits(name, pattern) for pattern in plan.protected)
+    return any(matches_pattern(name, pattern) for pattern in plan.protected)
 
 
 def _is_runner(plan: WorkPlan, name: str) -> bool:
     return plan.protect_runner and (
-        any(fits(name, pattern) for pattern in RUNNER) or named_in(plan.tests, name)
+        any(matches_pattern(name, pattern) for pattern in RUNNER) or is_named_in(plan.tests, name)
     )
 
 
-def fits(path: str, pattern: str) -> bool:
+def matches_pattern(path: str, pattern: str) -> bool:
     """Returns whether a pattern means a path, or a folder above it."""
     path, pattern = path.casefold(), normal(pattern).casefold()
     parts = path.split("/")
@@ -74,11 +103,11 @@ class Gate:
     """The files of the commit; of none, every path is new."""
 
     @cached_property
-    def entries(self) -> Mapping[str, Entry]:
+    def entries(self) -> Mapping[str, TreeEntry]:
         """Path from the top to what the commit has there."""
         return self.content.entries if self.content else {}
 
-    def why_not(self, path: str, file: File, layout: Layout | None = None) -> str:
+    def why_not(self, path: str, file: File, layout: TreeLayout | None = None) -> str:
         """Returns why a file may not be written, or "" if it may.
 
         Args:
@@ -86,7 +115,7 @@ class Gate:
             file: what is to be there.
             layout: what else will be there; default the commit.
         """
-        layout = layout or Layout(self.entries)
+        layout = layout or TreeLayout(self.entries)
         return self.protects(path, file) or layout.why_not(path, file)
 
     def protects(self, path: str, file: File | None = None) -> str:
@@ -124,7 +153,7 @@ class Gate:
         if not self.plan.new_tests or path in self.entries or _is_runner(self.plan, path):
             return False
         names = [pattern for pattern in self.plan.protected if "/" not in normal(pattern)]
-        return any(fits(basename(path), pattern) for pattern in names)
+        return any(matches_pattern(basename(path), pattern) for pattern in names)
 
     def _shadowed(self, path: str) -> str:
         """The module that a new file would stand in front of, or "" if there is none."""
@@ -132,7 +161,7 @@ class Gate:
             return ""
         for folder in self._folders:
             match = _MODULE.fullmatch(path[len(folder) :]) if path.startswith(folder) else None
-            if match and match[1] in _taken(self.plan):
+            if match and match[1] in _module_names(self.plan):
                 start = folder + match[1]
                 if not any(known.startswith((f"{start}.", f"{start}/")) for known in self.entries):
                     return match[1]
@@ -156,11 +185,11 @@ class Gate:
                 found.add(_folder(folder))
         return frozenset(found)
 
-    def _says_the_same(self, path: str, known: Entry, file: File) -> bool:
-        if named_in(self.plan.tests, path) or known.mode != file.mode:
+    def _says_the_same(self, path: str, known: TreeEntry, file: File) -> bool:
+        if is_named_in(self.plan.tests, path) or known.mode != file.mode:
             return False
         before = self._repository.blobs([known.oid])[known.oid]
-        return says_the_same(basename(path).casefold(), before, file.data)
+        return same_settings(basename(path).casefold(), before, file.data)
 
     @property
     def _repository(self) -> Repository:
@@ -168,7 +197,7 @@ class Gate:
         return self.content.repository
 
 
-def held(plan: WorkPlan, repository: Repository, head: str, tree: str) -> str:
+def restore_protected(plan: WorkPlan, repository: Repository, head: str, tree: str) -> str:
     """Returns a merged tree with everything protected as the head has it.
 
     Args:
@@ -182,7 +211,7 @@ def held(plan: WorkPlan, repository: Repository, head: str, tree: str) -> str:
     data = repository.blobs({each[path].oid for path in changed for each in (gate.entries, new)
                              if path in each and each[path].mode != SUBMODULE})  # fmt: skip
 
-    def at(entries: Mapping[str, Entry], path: str) -> File | None:
+    def at(entries: Mapping[str, TreeEntry], path: str) -> File | None:
         entry = entries.get(path)
         return (
             File(data[entry.oid], cast(Mode, entry.mode)) if entry and entry.oid in data else None
@@ -193,7 +222,7 @@ def held(plan: WorkPlan, repository: Repository, head: str, tree: str) -> str:
     return repository.changed_tree(tree, back) if back else tree
 
 
-def counted(plan: WorkPlan, content: Content, planned: str) -> Content:
+def without_new_tests(plan: WorkPlan, content: Content, planned: str) -> Content:
     """Returns the files of a commit without the tests that the planner has not seen yet.
 
     Args:
@@ -216,7 +245,7 @@ def _python_path(plan: WorkPlan) -> list[str]:
     return [part for part in plan.env.get("PYTHONPATH", "").split(":") if part]
 
 
-def _taken(plan: WorkPlan) -> frozenset[str]:
+def _module_names(plan: WorkPlan) -> frozenset[str]:
     """Names of modules that are there without the repository."""
     readable = [str(folder) for folder in plan.readable_folders]
     return _installed((*_python_path(plan), *readable, *SYSTEM))
@@ -234,3 +263,62 @@ def _installed(folders: tuple[str, ...]) -> frozenset[str]:
             with contextlib.suppress(OSError):
                 found |= {path.name.partition(".")[0] for path in place.iterdir()}
     return frozenset(found)
+
+
+def is_named_in(command: str, path: str) -> bool:
+    """Returns whether a word of a command is the end of a path: the script that it runs, say.
+
+    Args:
+        command: a shell line; `-m name` means the module's file.
+        path: from the top of the repository, without "." parts.
+    """
+    return any(f"/{path}".endswith(f"/{word}") for word in _words(command))
+
+
+@cache
+def _words(command: str) -> frozenset[str]:
+    try:
+        words = shlex.split(command.replace(";", " ").replace("&", " ").replace("|", " "))
+    except ValueError:
+        words = command.split()
+    found: set[str] = set()
+    for before, word in zip(["", *words], words, strict=False):
+        if " " in word and word != command:
+            found |= _words(word)  # sh -c "..."
+        module = word if before == "-m" else word[2:] if word.startswith("-m") else ""
+        if module := module.replace(".", "/"):
+            found |= {f"{module}.py", f"{module}/__main__.py", f"{module}/__init__.py"}
+        found |= {word, word.partition("=")[2], word[2:] if word.startswith("-") else ""}
+    return frozenset(name for word in found if (name := normal(word)))
+
+
+def same_settings(name: str, before: bytes, after: bytes) -> bool:
+    """Returns whether two versions of a configuration say the same about tests.
+
+    Whole files decide, but for `pyproject.toml` and `package.json`, where keys do.
+
+    Args:
+        name: of the file, in small letters.
+        before: its content.
+        after: its new content.
+    """
+    if name not in FREE:
+        return before == after
+    try:
+        old, new = (_read(name, data) for data in (before, after))
+    except (ValueError, RecursionError):
+        return False
+    return bool(_without(old, FREE[name]) == _without(new, FREE[name]))
+
+
+def _read(name: str, data: bytes) -> Any:
+    text = data.decode()
+    return tomllib.loads(text) if name.endswith(".toml") else json.loads(text)
+
+
+def _without(told: Any, free: Any) -> Any:
+    if not isinstance(told, dict):
+        return told
+    if isinstance(free, dict):
+        return {key: _without(value, free.get(key, ())) for key, value in told.items()}
+    return {key: value for key, value in told.items() if key not in free}

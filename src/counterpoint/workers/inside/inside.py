@@ -33,7 +33,7 @@ WORK, SETUP, GIT = "/task", "/setup", "/usr/bin/git"
 PATH = "/setup/bin:/setup/venv/bin:/setup/node_modules/.bin:/usr/bin:/bin:/usr/local/bin"
 QUIET = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
          "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}  # fmt: skip
-SETTINGS = (
+GIT_CONFIG = (
     b"[user]\n\tname = worker\n\temail = worker@localhost\n[advice]\n\tdetachedHead = false\n"
 )
 AS_THEY_ARE = b"* -text !eol -ident -filter -working-tree-encoding\n"
@@ -67,7 +67,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for handle in (int(lifeline), ended, wake):
         os.close(handle)
-    work(int(result))
+    serve_request(int(result))
 
 
 def watch(worker: int, lifeline: int, ended: int, deadline: float, files: int) -> int:
@@ -108,26 +108,26 @@ def has_ended(worker: int) -> bool:
     return False
 
 
-def work(result: int) -> None:
+def serve_request(result: int) -> None:
     """Read what to do from standard input; write the result to the descriptor."""
     told = json.loads(sys.stdin.buffer.readline())
     if told["setup"]:
-        archive = cast(BinaryIO, Part(sys.stdin.buffer, told["setup"]))
+        archive = cast(BinaryIO, LimitedReader(sys.stdin.buffer, told["setup"]))
         with tarfile.open(fileobj=archive, mode="r|") as tar:
             tar.extraction_filter = getattr(tarfile, "fully_trusted_filter", None)
             tar.extractall(SETUP)
     if told["pack"]:
-        check_out(told, sys.stdin.buffer)
+        check_out_commit(told, sys.stdin.buffer)
     for path, mode, size in told["content"]:
-        write(os.path.join(WORK, path), mode, sys.stdin.buffer.read(size))
+        write_entry(os.path.join(WORK, path), mode, sys.stdin.buffer.read(size))
     given = sys.stdin.buffer.read(told["stdin"])
-    before = states() if told["bring"] else {}
+    before = file_states() if told["bring"] else {}
     time.sleep(0.01 if told["bring"] else 0)  # the clock of a file's last change moves on
-    status, late, report = run(told, given)
+    status, late, report = run_command(told, given)
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)  # what it left
-    after = states() if told["bring"] else {}
-    ignored = not_wanted(before, after) if told["pack"] and told["bring"] else []
+    after = file_states() if told["bring"] else {}
+    ignored = ignored_files(before, after) if told["pack"] and told["bring"] else []
     files = [p for p, now in sorted(after.items()) if before.get(p) != now and p not in ignored]
     sizes = {path: size for path in files if (size := size_of(path, after[path][0])) is not None}
     results = content_of_results(told["results"])
@@ -140,14 +140,14 @@ def work(result: int) -> None:
     with os.fdopen(result, "wb") as out:
         out.write(json.dumps(packed).encode() + b"\n")
         for path in sizes:
-            send(path, after[path][0], out)
+            send_file(path, after[path][0], out)
         out.write(report + results)
         if told["keep"]:
             with tarfile.open(fileobj=out, mode="w|") as tar:
                 tar.add(SETUP, ".")
 
 
-class Part:
+class LimitedReader:
     """The next bytes of a stream as a file of their own."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
@@ -160,13 +160,13 @@ class Part:
         return data
 
 
-def check_out(told: Mapping[str, Any], stream: BinaryIO) -> None:
+def check_out_commit(told: Mapping[str, Any], stream: BinaryIO) -> None:
     """Make a repository of one commit out of a pack, with its files as git's objects have them."""
-    git("init", "--quiet", "--template=", "--initial-branch=main", WORK,
+    run_git("init", "--quiet", "--template=", "--initial-branch=main", WORK,
         f"--object-format={'sha256' if len(told['commit']) == 64 else 'sha1'}")  # fmt: skip
     os.mkdir(os.path.join(WORK, ".git/info"))
     for name, data in (
-        ("config", SETTINGS), ("info/attributes", AS_THEY_ARE),
+        ("config", GIT_CONFIG), ("info/attributes", AS_THEY_ARE),
         ("info/exclude", "".join(f"/{name}\n" for name in told["hidden"]).encode()),
         ("shallow", told["commit"].encode() + b"\n"),
     ):  # fmt: skip
@@ -177,20 +177,20 @@ def check_out(told: Mapping[str, Any], stream: BinaryIO) -> None:
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     assert unpack.stdin is not None
-    shutil.copyfileobj(Part(stream, told["pack"]), unpack.stdin)
+    shutil.copyfileobj(LimitedReader(stream, told["pack"]), unpack.stdin)
     unpack.stdin.close()
     if unpack.wait() != 0:
         raise SystemExit("the pack cannot be read")
-    git("update-ref", "refs/heads/main", told["commit"])
-    git("reset", "--quiet", "--hard")
+    run_git("update-ref", "refs/heads/main", told["commit"])
+    run_git("reset", "--quiet", "--hard")
 
 
-def git(*words: str) -> None:
+def run_git(*words: str) -> None:
     """Run git on the work folder, quietly."""
     subprocess.run([GIT, *words], cwd=WORK, env=QUIET, check=True, stdin=subprocess.DEVNULL)
 
 
-def write(path: str, mode: int, data: bytes) -> None:
+def write_entry(path: str, mode: int, data: bytes) -> None:
     """Write one file or link, instead of whatever was there; no folder of it may be a link."""
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
@@ -208,7 +208,7 @@ def write(path: str, mode: int, data: bytes) -> None:
     os.chmod(path, 0o755 if mode & 0o100 else 0o644)
 
 
-def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
+def run_command(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
     """Run the command; its exit status, whether its time ended it, and what tests reported."""
     read, report = os.pipe()
     env = {
@@ -222,7 +222,7 @@ def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
     try:
         child = subprocess.Popen(
             told["command"], cwd=os.path.join(WORK, told["folder"]), env=env, stdin=source,
-            pass_fds=(report,), preexec_fn=limiter(told),
+            pass_fds=(report,), preexec_fn=limit_setter(told),
         )  # fmt: skip
     except OSError as error:
         sys.stderr.write(f"{told['command'][0]}: {error.strerror}\n")
@@ -231,7 +231,7 @@ def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
         return 127, False, b""
     os.close(report)
     most = told["output_mb"] << 20
-    listener = threading.Thread(target=lambda: heard.append(drained(read, most)), daemon=True)
+    listener = threading.Thread(target=lambda: heard.append(read_up_to(read, most)), daemon=True)
     listener.start()
     late = False
     try:
@@ -243,7 +243,7 @@ def run(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
     return status, late, b"".join(heard)
 
 
-def drained(handle: int, most: int) -> bytes:
+def read_up_to(handle: int, most: int) -> bytes:
     """All that is written to a pipe, up to a limit."""
     found = bytearray()
     while len(found) <= most and (data := os.read(handle, 1 << 16)):
@@ -251,7 +251,7 @@ def drained(handle: int, most: int) -> bytes:
     return bytes(found[:most])
 
 
-def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
+def limit_setter(told: Mapping[str, Any]) -> Callable[[], None]:
     """What sets the limits of the command, in its process, before it begins.
 
     Address space is limited only where nothing limits memory itself: programs reserve more of it
@@ -279,7 +279,7 @@ def limiter(told: Mapping[str, Any]) -> Callable[[], None]:
     return limit
 
 
-def states() -> dict[str, tuple[int, ...]]:
+def file_states() -> dict[str, tuple[int, ...]]:
     """Path to what changes when a file or link does; git's own folder is left out.
 
     An inode's last change cannot be set: no content is read.
@@ -300,7 +300,7 @@ def states() -> dict[str, tuple[int, ...]]:
     return found
 
 
-def not_wanted(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+def ignored_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
     """New files that the repository's `.gitignore` names, and that nobody added in spite of it."""
     line = [GIT, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "ls-files", "-z",
             "--others", "--ignored", "--exclude-standard"]  # fmt: skip
@@ -324,7 +324,7 @@ def size_of(path: str, mode: int) -> int | None:
     return None
 
 
-def send(path: str, mode: int, out: BinaryIO) -> None:
+def send_file(path: str, mode: int, out: BinaryIO) -> None:
     """Write the bytes of a file, or what a link points to."""
     where = os.path.join(WORK, path)
     if stat.S_ISLNK(mode):

@@ -38,7 +38,7 @@ class Channel:
         os.close(handle)
         os.register_at_fork(after_in_child=self.close)
 
-    def say(self, told: dict[str, Any]) -> None:
+    def write(self, told: dict[str, Any]) -> None:
         """Write one line of JSON."""
         data = memoryview(json.dumps(told).encode() + b"\n")
         while data:
@@ -50,7 +50,7 @@ class Channel:
             os.close(self.handle)
 
 
-def begin() -> tuple[Channel, dict[str, str]] | None:
+def open_channel() -> tuple[Channel, dict[str, str]] | None:
     """Take the channel, and say which canaries there will be and how each has to come out."""
     told = os.environ.pop(REPORT, "")
     if not told:
@@ -59,7 +59,7 @@ def begin() -> tuple[Channel, dict[str, str]] | None:
     channel = Channel(int(told))
     wanted = ["passed", "failed", "failed", "passed"]
     canaries = {f"test_{secrets.token_hex(8)}": each for each in wanted}
-    channel.say({"begins": os.getpid(), "canaries": canaries})
+    channel.write({"begins": os.getpid(), "canaries": canaries})
     return channel, canaries
 
 
@@ -72,7 +72,7 @@ def fails() -> None:
     raise AssertionError("this is a canary")
 
 
-class Gate:
+class GatePlugin:
     """The plugin proper, for one session."""
 
     def __init__(self, config: pytest.Config, channel: Channel | None, canaries: dict[str, str]):
@@ -122,7 +122,7 @@ class Gate:
         if output is not None:  # a process of pytest-xdist
             output["counterpoint"] = self.came_out
         elif self.channel is not None:
-            self.channel.say({"ends": os.getpid(), "tests": self.outcomes,
+            self.channel.write({"ends": os.getpid(), "tests": self.outcomes,
                               "canaries": self.came_out})  # fmt: skip
 
     def try_canaries(self, session: pytest.Session, names: list[str]) -> None:
@@ -158,7 +158,7 @@ class Gate:
 
 
 _begun: Iterator[tuple[Channel, dict[str, str]] | None] = iter(
-    [begin()] if __name__ == "counterpoint_gate" else []
+    [open_channel()] if __name__ == "counterpoint_gate" else []
 )
 
 
@@ -167,4 +167,4 @@ def pytest_configure(config: pytest.Config) -> None:
     told = getattr(config, "workerinput", {}).get("counterpoint")
     channel, canaries = (None, told) if told else next(_begun, None) or (None, None)
     if canaries:
-        config.pluginmanager.register(Gate(config, channel, canaries), "counterpoint-gate")
+        config.pluginmanager.register(GatePlugin(config, channel, canaries), "counterpoint-gate")

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class Own:
+class OwnModules:
     """Finds the modules that the commit has at its top or in src."""
 
     def __init__(self, names: list[str], folders: list[str]) -> None:
@@ -35,14 +35,14 @@ def script_folder(words: list[str]) -> str:
     return ""
 
 
-def begin() -> None:
+def install() -> None:
     """Append the work folder, and go on with a `sitecustomize` that would have been run."""
     with open(os.path.join(HERE, "own.txt"), encoding="utf-8") as file:
         folders, names = (part.split("\n") for part in file.read().split("\n\n"))
     found = [*filter(None, [script_folder(sys.orig_argv)]), *folders]
     sys.path += [folder for folder in found if folder not in sys.path and os.path.isdir(folder)]
     last = next((i for i, finder in enumerate(sys.meta_path) if finder is PathFinder), 0)
-    sys.meta_path.insert(last, Own(names, folders))
+    sys.meta_path.insert(last, OwnModules(names, folders))
     here = [folder for folder in sys.path if os.path.abspath(folder) == HERE]
     mine = sys.modules.pop("sitecustomize")
     try:
@@ -57,4 +57,4 @@ def begin() -> None:
 
 
 if __name__ == "sitecustomize":
-    begin()
+    install()

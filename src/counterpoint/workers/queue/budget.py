@@ -9,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass, fields
 
 from counterpoint.errors import SettingError
-from counterpoint.workers.plan_values import LARGEST
+from counterpoint.workers.plan import LARGEST
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Budget:
+class RunBudget:
     """What all attempts may spend together; None is no limit.
 
     Raises:

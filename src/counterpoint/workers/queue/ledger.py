@@ -20,8 +20,8 @@ from counterpoint.workers.queue.rows import (
     AttemptRow,
     EventRow,
     TaskRow,
-    attempt_of,
-    event_of,
+    attempt_row_of,
+    event_row_of,
     task_row_of,
 )
 
@@ -167,7 +167,7 @@ class Ledger:
             row = connection.execute("SELECT tests FROM passing WHERE head=?", (commit,)).fetchone()
         return None if row is None else frozenset(json.loads(row[0]))
 
-    def passes(self, commit: str, tests: Iterable[str]) -> None:
+    def record_passing(self, commit: str, tests: Iterable[str]) -> None:
         """Write down which tests pass at a commit."""
         with self._change() as connection:
             connection.execute(
@@ -224,22 +224,22 @@ class Ledger:
             rows = connection.execute("SELECT status, COUNT(*) FROM tasks GROUP BY status")
             return {str(status): int(n) for status, n in rows}
 
-    def say(self, agent: str, kind: str, text: str, hearer: str = "", **meta: Any) -> None:
+    def log(self, agent: str, kind: str, text: str, hearer: str = "", **meta: Any) -> None:
         """Write an event down."""
         with self._change() as connection:
-            say_in(connection, agent, hearer, kind, text, meta)
+            insert_event(connection, agent, hearer, kind, text, meta)
 
     def events(self) -> list[EventRow]:
         """Returns all events, in order."""
         with self._open() as connection:
             rows = connection.execute("SELECT * FROM events ORDER BY id").fetchall()
-        return [event_of(row) for row in rows]
+        return [event_row_of(row) for row in rows]
 
     def attempts(self) -> list[AttemptRow]:
         """Returns all attempts, in order."""
         with self._open() as connection:
             rows = connection.execute(ATTEMPTS + "ORDER BY a.id").fetchall()
-        return [attempt_of(row) for row in rows]
+        return [attempt_row_of(row) for row in rows]
 
     def tasks(self) -> list[TaskRow]:
         """Returns all tasks, in order of their ids."""
@@ -270,7 +270,7 @@ def _add_columns(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def say_in(
+def insert_event(
     connection: sqlite3.Connection, agent: str, hearer: str, kind: str, text: str,
     meta: Mapping[str, Any],
 ) -> None:  # fmt: skip

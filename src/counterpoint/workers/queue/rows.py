@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Task:
+class TeamTask:
     """One thing to do."""
 
     id: str
@@ -34,7 +34,7 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRow(Task):
+class TaskRow(TeamTask):
     """A task of the ledger."""
 
     status: str
@@ -100,11 +100,11 @@ ATTEMPTS = (
 """Selects what `attempt_of` reads."""
 
 
-def task_of(row: sqlite3.Row) -> Task:
+def task_of(row: sqlite3.Row) -> TeamTask:
     """Returns the task in a row of `tasks`."""
-    return Task(row["id"], row["text"], row["test"], tuple(json.loads(row["files"])), row["size"],
-                row["priority"], row["title"] or row["id"], tuple(json.loads(row["depends"])),
-                row["checked"])  # fmt: skip
+    return TeamTask(row["id"], row["text"], row["test"], tuple(json.loads(row["files"])),
+                    row["size"], row["priority"], row["title"] or row["id"],
+                    tuple(json.loads(row["depends"])), row["checked"])  # fmt: skip
 
 
 def task_row_of(row: sqlite3.Row) -> TaskRow:
@@ -112,7 +112,7 @@ def task_row_of(row: sqlite3.Row) -> TaskRow:
     return TaskRow(**vars(task_of(row)), status=row["status"])
 
 
-def attempt_of(row: sqlite3.Row) -> AttemptRow:
+def attempt_row_of(row: sqlite3.Row) -> AttemptRow:
     """Returns a row of `ATTEMPTS`."""
     return AttemptRow(
         row["id"], row["task"], row["worker"], row["status"], row["started"], row["ended"],
@@ -123,7 +123,7 @@ def attempt_of(row: sqlite3.Row) -> AttemptRow:
     )  # fmt: skip
 
 
-def event_of(row: sqlite3.Row) -> EventRow:
+def event_row_of(row: sqlite3.Row) -> EventRow:
     """Returns a row of `events`."""
     return EventRow(row["at"], row["agent"], row["hearer"], row["kind"], row["text"],
                     json.loads(row["meta"]))  # fmt: skip

@@ -23,7 +23,7 @@ from typing import IO
 from counterpoint.errors import RunError
 from counterpoint.runs.files import remove, write_atomically
 from counterpoint.workers.inside.inside import AS_THEY_ARE
-from counterpoint.workers.repository.paths import shown
+from counterpoint.workers.repository.paths import printable
 
 SETTINGS = (
     "core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false",
@@ -39,7 +39,7 @@ CONFIG = {
         b"[extensions]\n\tobjectformat = sha256\n",
 }  # fmt: skip
 """The whole configuration of a team's repository, by the length of its object names."""
-STRANGE = ("config.worktree", "commondir", "gitdir", "hooks", "info/grafts", "logs", "modules",
+UNWANTED = ("config.worktree", "commondir", "gitdir", "hooks", "info/grafts", "logs", "modules",
            "objects/info/alternates", "objects/info/http-alternates", "worktrees")  # fmt: skip
 """What a bare repository of ours never has, and what could lead elsewhere."""
 OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -75,7 +75,7 @@ def git(
         RunError: as `attempt`; or its exit status is not 0, and the message has the first line of
             what it said.
     """
-    ended = attempt(*words, data=data, env=env, cwd=cwd, most=most)
+    ended = try_git(*words, data=data, env=env, cwd=cwd, most=most)
     if ended.returncode != 0:
         skipped = ("-c", "-C", "--git-dir")
         command = next(word for before, word in pairwise(("git", *words))
@@ -84,7 +84,7 @@ def git(
     return ended.stdout
 
 
-def attempt(
+def try_git(
     *words: str, data: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None,
     stdin: IO[bytes] | None = None, most: int | None = None,
 ) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
@@ -111,7 +111,7 @@ def attempt(
         late = threading.Timer(SECONDS, _kill, (process,))
         late.start()
         try:
-            output = _heard(process, most)
+            output = _output_of(process, most)
         finally:
             late.cancel()
             if process.poll() is None:
@@ -123,7 +123,7 @@ def attempt(
         return subprocess.CompletedProcess(words, process.returncode, output, errors.read(1 << 20))
 
 
-def _heard(process: subprocess.Popen[bytes], most: int | None) -> bytes:
+def _output_of(process: subprocess.Popen[bytes], most: int | None) -> bytes:
     assert process.stdout is not None
     parts, size = [], 0
     with process.stdout:
@@ -141,7 +141,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def carry(source: Path, commit: str, path: Path) -> None:
+def copy_commit(source: Path, commit: str, path: Path) -> None:
     """Copies a commit and its history into a repository of ours, as one pack of objects.
 
     Git's own protocol is not spoken, so that nothing of the source's configuration is asked which
@@ -165,7 +165,7 @@ def carry(source: Path, commit: str, path: Path) -> None:
         packing = subprocess.Popen(line, stdin=given, stdout=subprocess.PIPE, stderr=errors,
                                    env=environment(), cwd="/", start_new_session=True)  # fmt: skip
         try:
-            ended = attempt("--git-dir", str(path), "index-pack", "--stdin", stdin=packing.stdout)
+            ended = try_git("--git-dir", str(path), "index-pack", "--stdin", stdin=packing.stdout)
         finally:
             _kill(packing)
             assert packing.stdout is not None
@@ -174,16 +174,16 @@ def carry(source: Path, commit: str, path: Path) -> None:
         errors.seek(0)
         said = errors.read(1 << 20) or ended.stderr
         if ended.returncode != 0:
-            raise RunError(f"git could not copy {shown(str(source))} ({first_line(said)})")
+            raise RunError(f"git could not copy {printable(str(source))} ({first_line(said)})")
 
 
 def first_line(said: bytes) -> str:
     """Returns the first line of what git said, as it can be printed."""
     lines = said.decode("utf-8", "surrogateescape").strip().splitlines()
-    return shown(lines[0]) if lines else "no reason given"
+    return printable(lines[0]) if lines else "no reason given"
 
 
-def strange_file(folder: Path, links: bool = False) -> Path | None:
+def special_file(folder: Path, links: bool = False) -> Path | None:
     """Returns a path below a folder that is no file and no folder, or None if there is none.
 
     Reading a pipe or a device would never end, and what is written through a link lands elsewhere.
@@ -204,27 +204,29 @@ def strange_file(folder: Path, links: bool = False) -> Path | None:
     return None
 
 
-def make_ours(path: Path) -> None:
+def secure_repository(path: Path) -> None:
     """Gives a bare repository our configuration and takes away what could lead elsewhere.
 
     Raises:
         RunError: it is no repository, or there is a link, a pipe or a device in it.
     """
-    found = path if path.is_symlink() else strange_file(path)
+    found = path if path.is_symlink() else special_file(path)
     if found is not None:
-        raise RunError(f"{shown(str(found))} is a link, a pipe or a device; wanted a team's own "
-                       "repository, of files and folders alone")  # fmt: skip
+        raise RunError(f"{printable(str(found))} is a link, a pipe or a device; wanted a team's "
+                       "own repository, of files and folders alone")  # fmt: skip
     if not (path / "objects").is_dir():
-        raise RunError(f"{shown(str(path))} is no repository of a team")
-    for name in STRANGE:
+        raise RunError(f"{printable(str(path))} is no repository of a team")
+    for name in UNWANTED:
         remove(path / name)
     (path / "info").mkdir(exist_ok=True)
-    _put(path / "info" / "attributes", AS_THEY_ARE)  # above all others: no filter changes a byte
-    _put(path / "config", CONFIG[_name_length(path)])
+    _write_if_changed(
+        path / "info" / "attributes", AS_THEY_ARE
+    )  # above all others: no filter changes a byte
+    _write_if_changed(path / "config", CONFIG[_name_length(path)])
 
 
 @contextmanager
-def own_index(path: Path) -> Iterator[dict[str, str]]:
+def temporary_index(path: Path) -> Iterator[dict[str, str]]:
     """The environment in which git uses an index of its own, which is gone in the end."""
     index = path / f"index-{os.getpid()}-{os.urandom(6).hex()}"
     try:
@@ -233,7 +235,7 @@ def own_index(path: Path) -> Iterator[dict[str, str]]:
         index.unlink(missing_ok=True)
 
 
-def _put(path: Path, data: bytes) -> None:
+def _write_if_changed(path: Path, data: bytes) -> None:
     """Writes a file anew unless it has this content."""
     if not path.is_file() or path.read_bytes() != data:
         remove(path)
@@ -247,3 +249,26 @@ def _name_length(path: Path) -> int:
         return 64
     head = path / "refs" / "heads" / "main"
     return 64 if head.is_file() and len(head.read_bytes().strip()) == 64 else 40
+
+
+def enclosing_repository(source: Path) -> tuple[Path, str] | None:
+    """The repository that a folder is the top of, or in whose HEAD it is, and its place there."""
+    source = source.resolve()
+    if (source / "HEAD").is_file() and (source / "objects").is_dir():
+        return source, ""
+    for top in (source, *source.parents):
+        if (top / ".git").exists():
+            if top == source:
+                return top, ""
+            prefix = source.relative_to(top).as_posix()
+            known = try_git("-C", str(top), "cat-file", "-t", f"HEAD:{prefix}")
+            return (top, prefix + "/") if known.stdout.strip() == b"tree" else None
+    return None
+
+
+def tree_of_folder(path: Path, folder: Path) -> str:
+    """The tree of the files of a folder that is no repository, byte for byte."""
+    with temporary_index(path) as own:
+        env = {**own, "GIT_WORK_TREE": str(folder), "GIT_DIR": str(path)}
+        git("add", "--all", "--", ".", env=env, cwd=folder)
+        return git("write-tree", env=env).decode().strip()

@@ -56,7 +56,7 @@ def refused_link(path: str, target: str) -> str:
     """
     if (why := refused(path)) or not target or "\0" in target:
         return why or "it points nowhere"
-    if any(_GIT_READS.fullmatch(name) for name in _taken_for(posixpath.basename(path))):
+    if any(_GIT_READS.fullmatch(name) for name in _equivalent_names(posixpath.basename(path))):
         return "git's own files are no links"
     if target.startswith("/") or "\\" in target:
         return "it points out of the repository"
@@ -76,7 +76,7 @@ def normal(path: str) -> str:
     return posixpath.normpath("/" + path).lstrip("/")
 
 
-def shown(path: str, most: int = 200) -> str:
+def printable(path: str, most: int = 200) -> str:
     """Returns a path as it can be printed and stored: what is no printable text is escaped."""
     told = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
@@ -87,10 +87,10 @@ def shown(path: str, most: int = 200) -> str:
 
 def _is_git(part: str) -> bool:
     """Whether a file system, of Windows or a Mac too, could take this name for `.git`."""
-    return not {".git", "git~1"}.isdisjoint(_taken_for(part))
+    return not {".git", "git~1"}.isdisjoint(_equivalent_names(part))
 
 
-def _taken_for(part: str) -> tuple[str, str]:
+def _equivalent_names(part: str) -> tuple[str, str]:
     """The names for which a file system of Windows, and one of a Mac, take a name."""
     name = part.translate(HFS_IGNORED).casefold()
     return name.partition(":")[0].rstrip(". "), _NO_TEXT.split(name, maxsplit=1)[0]

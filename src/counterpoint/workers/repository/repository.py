@@ -18,20 +18,20 @@ from typing import Any
 
 from counterpoint.errors import MissingPackageError, RunError
 from counterpoint.runs.files import write_atomically
-from counterpoint.workers.repository.files import FILE, LINK, PROGRAM, Entry, File
+from counterpoint.workers.repository.files import FILE, LINK, PROGRAM, File, TreeEntry, TreeLayout
 from counterpoint.workers.repository.git import (
     OID,
-    attempt,
-    carry,
+    copy_commit,
+    enclosing_repository,
     first_line,
     git,
-    make_ours,
-    own_index,
-    strange_file,
+    secure_repository,
+    special_file,
+    temporary_index,
+    tree_of_folder,
+    try_git,
 )
-from counterpoint.workers.repository.layout import Layout
-from counterpoint.workers.repository.paths import refused, shown
-from counterpoint.workers.repository.sources import enclosing, snapshot
+from counterpoint.workers.repository.paths import printable, refused
 
 BRANCH = "refs/heads/main"
 PREFIX = "work-folder"
@@ -67,7 +67,7 @@ class Repository:
     def __init__(self, path: Path, author: str = "") -> None:
         self.path = path.absolute()
         self.author = author
-        make_ours(self.path)
+        secure_repository(self.path)
         told = self.path / PREFIX
         self.prefix = told.read_text("utf-8", "surrogateescape") if told.is_file() else ""
         if self.prefix and refused(self.prefix.rstrip("/")):
@@ -90,25 +90,29 @@ class Repository:
         if not source.is_dir():
             raise RunError(f"got repository {source}; wanted a folder")
         path = path.absolute()
-        pipe = strange_file(source / ".git", links=True)
+        pipe = special_file(source / ".git", links=True)
         if pipe is not None:
-            raise RunError(f"{shown(str(pipe))} is a pipe or a device; wanted files and folders")
-        found = enclosing(source)
+            raise RunError(
+                f"{printable(str(pipe))} is a pipe or a device; wanted files and folders"
+            )
+        found = enclosing_repository(source)
         if found is None:
             git("init", "--quiet", "--bare", "--template=", str(path))
-            make_ours(path)
+            secure_repository(path)
             made = cls(path)
-            made._start(made.commit(snapshot(path, source), (), "the folder as it was found"))
+            made._start(made.commit(tree_of_folder(path, source), (), "the folder as it was found"))
             return made
         top, prefix = found
-        head = attempt("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
+        head = try_git("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
         if head.returncode != 0:
             said = first_line(head.stderr)
-            raise RunError(f"got repository {shown(str(top))} ({said}); wanted one with a commit")
+            raise RunError(
+                f"got repository {printable(str(top))} ({said}); wanted one with a commit"
+            )
         commit = head.stdout.decode().strip()
         kind = "sha256" if len(commit) == 64 else "sha1"
         git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(path))
-        carry(top, commit, path)
+        copy_commit(top, commit, path)
         git("--git-dir", str(path), "update-ref", BRANCH, commit)
         if prefix:
             write_atomically(path / PREFIX, prefix.encode("utf-8", "surrogateescape"))
@@ -120,12 +124,12 @@ class Repository:
         self._git("update-ref", BRANCH, commit)
         self._git("symbolic-ref", "HEAD", BRANCH)
         entries = self.entries(commit)
-        both = Layout(entries).folders & entries.keys()
+        both = TreeLayout(entries).folders & entries.keys()
         if both:
-            raise RunError(f"got {shown(min(both))} as a file and as a folder; wanted it once")
+            raise RunError(f"got {printable(min(both))} as a file and as a folder; wanted it once")
         for path in entries:
             if (why := refused(path)) and "control" not in why and "long" not in why:
-                raise RunError(f"got path {shown(path)} in the repository, and {why}")
+                raise RunError(f"got path {printable(path)} in the repository, and {why}")
 
     @property
     def setup(self) -> bytes:
@@ -143,25 +147,28 @@ class Repository:
 
     def advance(self, new: str, old: str) -> bool:
         """Make `new` the head if `old` still is; whether it was."""
-        return self._attempt("update-ref", BRANCH, _name(new), _name(old)).returncode == 0
+        return (
+            self._attempt("update-ref", BRANCH, _object_name(new), _object_name(old)).returncode
+            == 0
+        )
 
     def contains(self, commit: str) -> bool:
         """Whether a commit is in the head."""
-        told = self._attempt("merge-base", "--is-ancestor", _name(commit), BRANCH)
+        told = self._attempt("merge-base", "--is-ancestor", _object_name(commit), BRANCH)
         return told.returncode == 0
 
     def commit(self, tree: str, parents: Sequence[str], message: str, author: str = "team") -> str:
         """A commit of a tree."""
-        before = [word for parent in parents for word in ("-p", _name(parent))]
+        before = [word for parent in parents for word in ("-p", _object_name(parent))]
         name, _, mail = (self.author or f"{author} <{author}@localhost>").partition("<")
         who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
                for key, value in (("NAME", name.strip()), ("EMAIL", mail[:-1]))}  # fmt: skip
         text = message.encode("utf-8", "backslashreplace")
-        return self._git("commit-tree", _name(tree), *before, "-F", "-", data=text, env=who)
+        return self._git("commit-tree", _object_name(tree), *before, "-F", "-", data=text, env=who)
 
     def tree(self, commit: str) -> str:
         """The tree of a commit."""
-        return self._git("rev-parse", "--verify", f"{_name(commit)}^{{tree}}")
+        return self._git("rev-parse", "--verify", f"{_object_name(commit)}^{{tree}}")
 
     def changed_tree(self, base: str, changes: Mapping[str, File | None]) -> str:
         """The tree of a commit with changes: each is bytes and a mode, or None where it goes.
@@ -170,16 +177,16 @@ class Repository:
             RunError: a path that may not be written, or below a link or a submodule.
         """
         removed = {path for path, file in changes.items() if file is None}
-        layout = Layout(self.entries(base), removed)
+        layout = TreeLayout(self.entries(base), removed)
         for path, file in changes.items():
             if file is not None and (why := layout.why_not(path, file)):
-                raise RunError(f"{shown(path)} cannot be written: {why}")
+                raise RunError(f"{printable(path)} cannot be written: {why}")
         files = {path: file for path, file in changes.items() if file is not None}
         names = dict(zip(files, self._stored([f.data for f in files.values()]), strict=True))
         gone = [f"0 {'0' * len(base)}\t{path}\0" for path in changes if path not in files]
         new = [f"{file.mode} {names[path]}\t{path}\0" for path, file in files.items()]
         told = "".join(gone + new).encode("utf-8", "surrogateescape")
-        with own_index(self.path) as env:
+        with temporary_index(self.path) as env:
             self._git("read-tree", base, env=env)
             ended = self._attempt("update-index", "--add", "--replace", "-z", "--index-info",
                                   data=told, env=env)  # fmt: skip
@@ -205,14 +212,14 @@ class Repository:
 
     def changed(self, old: str, new: str) -> tuple[str, ...]:
         """Paths in which two commits or trees differ."""
-        told = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", _name(old),
-                         _name(new))  # fmt: skip
+        told = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", _object_name(old),
+                         _object_name(new))  # fmt: skip
         return tuple(name for name in told.split("\0") if name)
 
     def lines(self, old: str, new: str) -> tuple[int, int]:
         """Lines added and removed between two commits or trees."""
-        told = self._git("diff-tree", "-r", "-z", "--numstat", "--no-renames", _name(old),
-                         _name(new))  # fmt: skip
+        told = self._git("diff-tree", "-r", "-z", "--numstat", "--no-renames", _object_name(old),
+                         _object_name(new))  # fmt: skip
         added = removed = 0
         for row in filter(None, told.split("\0")):
             plus, minus, _ = row.split("\t", 2)
@@ -223,7 +230,7 @@ class Repository:
     def merge(self, ours: str, theirs: str) -> Merge:
         """Merge two commits from their common ancestor, in memory."""
         told = self._attempt("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages",
-                             _name(ours), _name(theirs))  # fmt: skip
+                             _object_name(ours), _object_name(theirs))  # fmt: skip
         if told.returncode not in (0, 1):
             raise RunError(f"git could not merge ({first_line(told.stderr)})")
         parts = told.stdout.decode("utf-8", "surrogateescape").split("\0")
@@ -239,25 +246,25 @@ class Repository:
         """The files of a commit or tree."""
         return Content(self, commit)
 
-    def entries(self, commit: str) -> dict[str, Entry]:
+    def entries(self, commit: str) -> dict[str, TreeEntry]:
         """Path from the top to what a commit or tree has there, submodules and links included.
 
         Raises:
             RunError: there are more names than `MOST_NAMES`, for few objects can make a tree of
                 any size; or one of them is there twice.
         """
-        found: dict[str, Entry] = {}
+        found: dict[str, TreeEntry] = {}
         told = git("--git-dir", str(self.path), "ls-tree", "-r", "-l", "-z", "--full-tree",
-                   _name(commit), most=MOST_NAMES)  # fmt: skip
+                   _object_name(commit), most=MOST_NAMES)  # fmt: skip
         for row in told.decode("utf-8", "surrogateescape").split("\0"):
             head, _, path = row.partition("\t")
             if path in found:
-                raise RunError(f"got {shown(path)} twice in the repository; wanted it once")
+                raise RunError(f"got {printable(path)} twice in the repository; wanted it once")
             if path:
                 mode, _, name, size = head.split()
                 if mode.startswith("100"):  # old versions of git wrote other bits, too
                     mode = PROGRAM if int(mode, 8) & 0o100 else FILE
-                found[path] = Entry(mode, name, int(size) if size.isdecimal() else 0)
+                found[path] = TreeEntry(mode, name, int(size) if size.isdecimal() else 0)
         return found
 
     def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
@@ -274,14 +281,14 @@ class Repository:
 
     def pack(self, commit: str) -> bytes:
         """A commit without its history, as a pack of objects."""
+        wanted = f"--shallow {_object_name(commit)}\n{commit}\n".encode()
         return self._bytes("-c", "pack.compression=1", "pack-objects", "--revs", "--shallow",
-                           "--stdout", "--quiet", "--window=0",
-                           data=f"--shallow {_name(commit)}\n{commit}\n".encode())  # fmt: skip
+                           "--stdout", "--quiet", "--window=0", data=wanted)  # fmt: skip
 
     def _attempt(
         self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None
     ) -> CompletedProcess[bytes]:
-        return attempt("--git-dir", str(self.path), *words, data=data, env=env)
+        return try_git("--git-dir", str(self.path), *words, data=data, env=env)
 
     def _bytes(self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
         return git("--git-dir", str(self.path), *words, data=data, env=env)
@@ -292,14 +299,14 @@ class Repository:
         )
 
 
-def _name(text: str) -> str:
+def _object_name(text: str) -> str:
     """The name of an object, as it is.
 
     Raises:
         RunError: it is something else: git would take some text for an option.
     """
     if OID.fullmatch(text) is None:
-        raise RunError(f"got {shown(text)!r}; wanted the whole name of a commit or tree")
+        raise RunError(f"got {printable(text)!r}; wanted the whole name of a commit or tree")
     return text
 
 
@@ -324,7 +331,7 @@ class Content(Mapping[str, bytes]):
         return self.repository.prefix
 
     @cached_property
-    def entries(self) -> Mapping[str, Entry]:
+    def entries(self) -> Mapping[str, TreeEntry]:
         """Path from the top to what the commit has there."""
         return self.repository.entries(self.commit)
 

@@ -27,7 +27,7 @@ _JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 > "$1" || exit 125; shift;
 
 
 @dataclass(frozen=True)
-class Place:
+class GroupFolder:
     """A folder in which groups can be made."""
 
     folder: Path
@@ -38,7 +38,7 @@ class Place:
     """Whether this is version 2."""
 
 
-class Group:
+class ControlGroup:
     """A control group of one sandbox; a context manager, at whose end it is gone.
 
     Raises:
@@ -47,11 +47,11 @@ class Group:
 
     def __init__(self, memory: int, processes: int) -> None:
         """Make the group: at most `memory` bytes and `processes` processes and threads in it."""
-        self._parts: list[tuple[Place, Path]] = []
+        self._parts: list[tuple[GroupFolder, Path]] = []
         try:
-            for place in places():
-                sweep(place)
-                self._parts.append((place, _made(place, memory, processes)))
+            for place in usable_folders():
+                remove_dead_groups(place)
+                self._parts.append((place, _make_group(place, memory, processes)))
         except OSError:
             self.__exit__()
             raise
@@ -81,7 +81,7 @@ class Group:
                     found += [total] if int(rows.get(key, 0)) else []
         return tuple(sorted(found))
 
-    def __enter__(self) -> Group:
+    def __enter__(self) -> ControlGroup:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,27 +91,27 @@ class Group:
 
 def not_enforced() -> tuple[str, ...]:
     """Which of `TOTALS` no control group limits on this machine."""
-    enforced = {total for place in places() for total in place.totals}
+    enforced = {total for place in usable_folders() for total in place.totals}
     return tuple(total for total in TOTALS if total not in enforced)
 
 
 @functools.cache
-def places() -> tuple[Place, ...]:
+def usable_folders() -> tuple[GroupFolder, ...]:
     """Where groups can be made, each tried once; together they limit as much as can be limited."""
-    found: list[Place] = []
+    found: list[GroupFolder] = []
     try:
         told = [Path("/proc/self", name).read_text("utf-8") for name in ("cgroup", "mountinfo")]
     except OSError:
         return ()
-    for place in candidates(*told):
+    for place in group_folders(*told):
         new = tuple(t for t in place.totals if t not in {u for p in found for u in p.totals})
-        tried = Place(place.folder, new, place.unified)
+        tried = GroupFolder(place.folder, new, place.unified)
         if new and _works(tried):
             found.append(tried)
     return tuple(found)
 
 
-def candidates(ours: str, mounts: str) -> list[Place]:
+def group_folders(ours: str, mounts: str) -> list[GroupFolder]:
     """Our own control group in each hierarchy, and in version 2 the one above it too.
 
     Args:
@@ -128,9 +128,9 @@ def candidates(ours: str, mounts: str) -> list[Place]:
         if kind == "cgroup2" and "" in own:
             folder = _below(point, root, own[""])
             # processes may not sit in a group that hands controllers on, so ours is often unfit
-            found += [Place(each, TOTALS, True) for each in (folder, folder.parent)]
+            found += [GroupFolder(each, TOTALS, True) for each in (folder, folder.parent)]
         elif kind == "cgroup":
-            found += [Place(_below(point, root, own[name]), (total,), False)
+            found += [GroupFolder(_below(point, root, own[name]), (total,), False)
                       for total, name in _CONTROLLER.items()
                       if name in options.split(",") and name in own]  # fmt: skip
     return found
@@ -142,11 +142,11 @@ def _below(point: str, root: str, path: str) -> Path:
     return Path(os.path.normpath(os.path.join(point, inside)))
 
 
-def _works(place: Place) -> bool:
+def _works(place: GroupFolder) -> bool:
     """Whether a group made here takes limits and a process."""
     try:
-        sweep(place)
-        folder = _made(place, 1 << 26, 16)
+        remove_dead_groups(place)
+        folder = _make_group(place, 1 << 26, 16)
     except OSError:
         return False
     try:
@@ -156,7 +156,7 @@ def _works(place: Place) -> bool:
         _end(folder)
 
 
-def _made(place: Place, memory: int, processes: int) -> Path:
+def _make_group(place: GroupFolder, memory: int, processes: int) -> Path:
     name = f"{NAME}.{_namespace()}.{os.getpid()}.{_started('self')}.{next(_COUNT)}"
     folder = place.folder / name
     folder.mkdir()
@@ -192,7 +192,7 @@ def _write(path: Path, value: int) -> None:
         os.close(handle)
 
 
-def sweep(place: Place) -> None:
+def remove_dead_groups(place: GroupFolder) -> None:
     """Remove the empty groups of processes of ours that were killed."""
     ours = f"{NAME}.{_namespace()}."
     with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -16,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.workers.inside.inside import FULL, STOPPED
-from counterpoint.workers.sandbox.cgroups import Group
-from counterpoint.workers.sandbox.limits import Limits
-from counterpoint.workers.sandbox.walls import private_user, walls
+from counterpoint.workers.sandbox.cgroups import ControlGroup
+from counterpoint.workers.sandbox.limits import SIDE, Limits
+from counterpoint.workers.sandbox.readable import require_readable
 
 PYTHON = "/usr/bin/python3"
 """What runs inside; it has to be in /usr."""
@@ -26,13 +27,17 @@ CHUNK = 1 << 16
 AROUND_SECONDS, AROUND_BYTES = 4.0, 1e7
 """For laying out files and packing them, beside what the command may take; and one more second
 for so many bytes that go in."""
-Hear = Callable[[bytes], None]
+OnOutput = Callable[[bytes], None]
 PATIENCE_SECONDS = 5.0
 """For a sandbox to end that has said all it had to say."""
+PRIVATE_UIDS = 61_000, 61_184
+"""User ids that Debian and systemd leave to nobody in particular: one is used as root."""
+NETWORK = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates")
+"""What of /etc is shown where the network is shared."""
 
 
 @dataclass(frozen=True)
-class Said:
+class SandboxOutput:
     """What came out of a sandbox, none of it to be trusted but for how it ended."""
 
     output: bytes
@@ -49,10 +54,10 @@ class Said:
     """The limit that it met and went on: the command may have failed because of it."""
 
 
-def converse(
+def run_bubblewrap(
     tool: str, limits: Limits, readable: Sequence[Path], network: bool, feed: bytes,
-    shown: Mapping[str, bytes], objects: int, hear: Hear | None = None,
-) -> Said:  # fmt: skip
+    shown: Mapping[str, bytes], objects: int, hear: OnOutput | None = None,
+) -> SandboxOutput:  # fmt: skip
     """Begin a sandbox, feed it, and read all it says; nothing of it runs on afterwards.
 
     The first program inside is told when it has to be over, on the clock that is the same in all
@@ -72,14 +77,14 @@ def converse(
         SettingError: as `walls`.
         OSError: this machine has no more processes, descriptors or control groups to give.
     """
-    with Group(limits.total_memory + objects, limits.total_processes) as group:
+    with ControlGroup(limits.total_memory + objects, limits.total_processes) as group:
         begun = time.monotonic()
         line = [*group.enter(), *private_user(), tool]
         room = (limits.disk_mb << 20) + objects
-        handles = {path: _in_memory(data) for path, data in shown.items()}
+        handles = {path: _memory_file(data) for path, data in shown.items()}
         try:
-            line += walls(limits.disk_mb, room, readable, network, handles)
-            process, result, lifeline = _begun(
+            line += bubblewrap_arguments(limits.disk_mb, room, readable, network, handles)
+            process, result, lifeline = _start(
                 line, limits, handles, begun + _most_seconds(limits, feed)
             )
         finally:
@@ -87,7 +92,9 @@ def converse(
                 os.close(handle)
         stopped = "the sandbox"
         try:
-            (output, errors, packed), stopped = _heard(process, feed, result, limits, begun, hear)
+            (output, errors, packed), stopped = _exchange(
+                process, feed, result, limits, begun, hear
+            )
         finally:
             os.close(result)
             status = _end(process, lifeline, patience=0.0 if stopped else PATIENCE_SECONDS)
@@ -95,7 +102,7 @@ def converse(
     stopped = stopped or STOPPED.get(status, "")
     met = "memory" if "memory" in hit else "disk" if status == FULL else ""
     met = met or ("processes" if "processes" in hit else "")
-    return Said(output, errors, packed, time.monotonic() - begun, stopped, met)
+    return SandboxOutput(output, errors, packed, time.monotonic() - begun, stopped, met)
 
 
 def _most_seconds(limits: Limits, feed: bytes) -> float:
@@ -103,7 +110,7 @@ def _most_seconds(limits: Limits, feed: bytes) -> float:
     return limits.seconds + AROUND_SECONDS + len(feed) / AROUND_BYTES
 
 
-def _begun(
+def _start(
     before: Sequence[str], limits: Limits, handles: Mapping[str, int], deadline: float
 ) -> tuple[subprocess.Popen[bytes], int, int]:
     """The process, the descriptor on which its result comes, and the one that keeps it alive."""
@@ -125,7 +132,7 @@ def _begun(
     return process, result[0], lifeline[1]
 
 
-def _in_memory(data: bytes) -> int:
+def _memory_file(data: bytes) -> int:
     """A descriptor from which these bytes can be read."""
     handle = os.memfd_create("given")
     with os.fdopen(os.dup(handle), "wb") as file:
@@ -134,13 +141,13 @@ def _in_memory(data: bytes) -> int:
     return handle
 
 
-def _heard(
+def _exchange(
     process: subprocess.Popen[bytes],
     feed: bytes,
     result: int,
     limits: Limits,
     begun: float,
-    hear: Hear | None,
+    hear: OnOutput | None,
 ) -> tuple[tuple[bytes, bytes, bytes], str]:
     """Feed it, read all it says up to the limits; what it said, and which limit was hit."""
     assert process.stdin is not None
@@ -212,3 +219,59 @@ def _end(process: subprocess.Popen[bytes], lifeline: int, patience: float) -> in
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
     return process.wait()
+
+
+def bubblewrap_arguments(
+    disk_mb: int, room: int, readable: Sequence[Path], network: bool, shown: Mapping[str, int]
+) -> list[str]:
+    """The arguments of bubblewrap, up to the command.
+
+    Bubblewrap's own `--die-with-parent` is not among them: it is set too late for a parent that
+    is killed while bubblewrap starts, and can leave a half-made sandbox behind. The first program
+    inside watches for the death of its parent instead (`inside.py`). It is process 1 there, which
+    nothing inside can stop or kill.
+
+    Args:
+        disk_mb: size of what is written, in MiB, of which /tmp and /dev/shm have a part each.
+        room: size of /task, in bytes: the same, and git's objects.
+        readable: folders that can be read inside, at the same place.
+        network: share the machine's network.
+        shown: path inside to a descriptor from which a file that can only be read is made.
+
+    Raises:
+        SettingError: as `require_readable`.
+    """
+    side = str(max((disk_mb << 20) // SIDE, 1 << 16))
+    line = [
+        "--unshare-user", "--unshare-all", "--disable-userns", "--cap-drop", "ALL",
+        "--as-pid-1", "--new-session", "--hostname", "sandbox",
+        "--ro-bind", "/usr", "/usr", "--proc", "/proc",
+        "--dev", "/dev", "--size", side, "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
+        "--size", side, "--tmpfs", "/tmp", "--size", str(room), "--tmpfs", "/task",
+        "--size", str(room), "--tmpfs", "/setup",
+    ]  # fmt: skip
+    for inside, handle in shown.items():
+        line += ["--ro-bind-data", str(handle), inside]
+    for name in ("bin", "lib", "lib64", "sbin"):
+        if Path("/", name).is_symlink():
+            line += ["--symlink", f"usr/{name}", f"/{name}"]
+        elif Path("/", name).is_dir():
+            line += ["--ro-bind", f"/{name}", f"/{name}"]
+    named = ("ld.so.cache", *(NETWORK if network else ()))
+    for path in (Path("/etc", name) for name in named):
+        if path.exists():
+            line += ["--ro-bind", str(path.resolve()), str(path)]
+    line += ["--share-net"] if network else []
+    for folder in readable:
+        line += ["--ro-bind", str(require_readable(folder)), os.path.normpath(folder.absolute())]
+    return [*line, "--remount-ro", "/", "--chdir", "/task"]
+
+
+def private_user() -> list[str]:
+    """As root, the command that gives root up; each process of ours has a user id of its own."""
+    if os.geteuid() != 0:
+        return []
+    low, high = PRIVATE_UIDS
+    uid = str(low + os.getpid() % (high - low))
+    return [str(shutil.which("setpriv")), "--reuid", uid, "--regid", uid, "--clear-groups",
+            "--no-new-privs"]  # fmt: skip

@@ -35,12 +35,12 @@ def require_readable(folder: Path) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise SettingError(f"got readable folder {folder} ({error}); wanted a folder") from None
     for each in (real, place):
-        if shows := what_it_shows(each):
+        if shows := exposed_secret(each):
             raise SettingError(
                 f"got readable folder {folder}, which shows {shows} to the sandbox; wanted a "
                 "folder with nothing but what the tests and the workers need"
             )
-    if any(_meet(place, Path(each), below=True) for each in OWN):
+    if any(_overlaps(place, Path(each), below=True) for each in OWN):
         raise SettingError(f"got readable folder {folder}; inside, the sandbox has its own there")
     if not real.is_dir() or not is_readable(real):
         raise SettingError(
@@ -50,18 +50,18 @@ def require_readable(folder: Path) -> Path:
     return real
 
 
-def what_it_shows(folder: Path) -> str:
+def exposed_secret(folder: Path) -> str:
     """Returns what of this machine a folder would show that no sandbox may see, or ""."""
     if str(folder) in WHOLE:
         return f"all of {folder}"
     for each in map(Path, KERNEL):
-        if _meet(folder, each, below=True):
+        if _overlaps(folder, each, below=True):
             return str(each)
     for home in _homes():
         if folder == home or folder in home.parents:
             return f"the home folder {home}"
         for name in SECRET:
-            if _meet(folder, home / name, below=True):
+            if _overlaps(folder, home / name, below=True):
                 return str(home / name)
     return ""
 
@@ -73,7 +73,7 @@ def is_readable(folder: Path) -> bool:
     return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
 
 
-def _meet(folder: Path, place: Path, *, below: bool) -> bool:
+def _overlaps(folder: Path, place: Path, *, below: bool) -> bool:
     """Whether a folder is a place, or above it; or, where that counts, below it."""
     return folder == place or folder in place.parents or (below and place in folder.parents)
 

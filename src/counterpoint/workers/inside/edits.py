@@ -123,14 +123,14 @@ class _Finder(ast.NodeVisitor):
             self.put(node, *(new for new in self.names if new != node.id))
 
 
-def edits_of(source: str, lines: set[int]) -> list[Edit]:
+def find_edits(source: str, lines: set[int]) -> list[Edit]:
     """Every small edit of the source on one of the lines: (start, end, new text), in order."""
     finder = _Finder(source, lines)
     finder.visit(ast.parse(source))
     return sorted(finder.found)
 
 
-def applied(source: str, edits: Sequence[Edit]) -> str | None:
+def apply_edits(source: str, edits: Sequence[Edit]) -> str | None:
     """The source with edits that do not overlap, or None where they do."""
     ordered = sorted(edits, reverse=True)
     for later, earlier in pairwise(ordered):

@@ -1,8 +1,12 @@
-"""How a search runs tests, and which lines they run: in children of one process, by fork.
+"""A worker without a model: it makes a failing test pass by trying small edits.
 
-Each run imports everything anew. Where the plan's command runs pytest, a child calls it with the
-same options, so that fixtures, classes, parameters and doctests are run as the plan runs them. Any
-other test is a function without arguments, called `path::name`. It runs inside a sandbox.
+It runs in the sandbox, on the standard library alone, with its question on standard input:
+
+    {"command": "python3 -m pytest {tests}", "test": "tests/test_x.py::test_y", "keep": [...], ...}
+
+It traces which lines of the package the test runs, changes an operator, a number, a name or an
+order of arguments there, first one thing and then two at once, and keeps what makes the test pass
+and leaves those passing that did before. It says what it did in one line of JSON, the last.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import random
 import shlex
 import signal
 import sys
@@ -19,9 +24,148 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
+# inside, these files are a package of another name
+from .edits import Edit, apply_edits, find_edits
+
+PlacedEdit = tuple[str, Edit]
+"""Path and edit."""
+PATIENCE_SECONDS = 2.0
+"""Most that a run of one test takes, if it has not taken long before."""
+NO_LINES = (
+    "search cannot take it: it runs no line that may be changed, or it is neither run by a plain "
+    "pytest command nor a function without arguments"
+)
 Lines = dict[str, list[int]]
 """Path to the lines of it that run."""
 DEEPEST = 250
+
+
+def ordered_pairs(
+    single: Sequence[PlacedEdit], gained: Mapping[int, int], rng: random.Random
+) -> Iterator[list[PlacedEdit]]:
+    """Pairs of edits: those that got a test further first, each with all others in random order."""
+    order = sorted(range(len(single)), key=lambda i: (-gained.get(i, 0), rng.random()))
+    for place, i in enumerate(order):
+        others = order[place + 1 :]
+        rng.shuffle(others)
+        for j in others:
+            yield [single[i], single[j]]
+
+
+def read_sources(lines: Lines) -> dict[str, str]:
+    """Path to source of the files that were traced."""
+    found = {}
+    for path in sorted(lines):
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                found[path] = file.read()
+        except (OSError, UnicodeDecodeError):
+            continue  # it was made while the test ran, or it is no text
+    return found
+
+
+def single_edits(sources: Mapping[str, str], lines: Lines) -> list[PlacedEdit]:
+    """Every edit of the lines, in order."""
+    return [(path, edit) for path, source in sources.items()
+            for edit in find_edits(source, set(lines[path]))]  # fmt: skip
+
+
+class EditSearch:
+    """A search for edits under way: sources, lines, tries."""
+
+    def __init__(self, told: Mapping[str, Any], runs: Functions | Pytest) -> None:
+        self.told, self.runs, self.tried = told, runs, 0
+        test = told["test"]
+        self.keep = [one for one in told.get("keep", []) if "::" in one and one != test]
+        begun = time.monotonic()
+        self.lines = traced_lines(runs, [test], told["tests"], told["seconds"]).get(test, {})
+        self.start = failure_depth(runs, [test], told["seconds"]) or 0
+        self.patience = PATIENCE_SECONDS + 3 * (time.monotonic() - begun)
+        self.sources = read_sources(self.lines)
+        self.seen: set[tuple[tuple[str, str | None], ...]] = set()
+
+    def new(self, chosen: Sequence[PlacedEdit]) -> dict[str, str] | None:
+        """Path to source with the edits, or None where they do not go together or were tried."""
+        changed: dict[str, list[Edit]] = {}
+        for path, edit in chosen:
+            changed.setdefault(path, []).append(edit)
+        new = {path: apply_edits(self.sources[path], edits) for path, edits in changed.items()}
+        key = tuple(sorted(new.items(), key=str))
+        if key in self.seen:
+            return None
+        self.seen.add(key)
+        whole = {path: text for path, text in new.items() if text is not None}
+        return whole if len(whole) == len(new) else None
+
+    def attempt(self, new: Mapping[str, str]) -> int | None:
+        """None where the edited sources pass, which then stay; else how far the test got."""
+        self.tried += 1
+        if self.told.get("think_seconds"):
+            time.sleep(self.told["think_seconds"])
+        self.write(new)
+        far = failure_depth(self.runs, [self.told["test"]], self.patience)
+        if far is None and (
+            not self.keep or failure_depth(self.runs, self.keep, self.told["seconds"]) is None
+        ):
+            return None
+        self.write({path: self.sources[path] for path in new})
+        return far or 0
+
+    def write(self, new: Mapping[str, str]) -> None:
+        """Write sources to their files."""
+        for path, text in new.items():
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+
+    def run(self) -> dict[str, Any]:
+        """Try until the test passes or the tries are used up; what came of it."""
+        rng = random.Random(self.told.get("seed", 0))
+        single = single_edits(self.sources, self.lines)
+        if not single:
+            return {"found": False, "tries": 0, "why": NO_LINES}
+        rng.shuffle(single)
+        gained: dict[int, int] = {}
+        one: Iterator[tuple[int | None, list[PlacedEdit]]] = (
+            (i, [each]) for i, each in enumerate(single)
+        )
+        two: Iterator[tuple[int | None, list[PlacedEdit]]] = (
+            (None, pair) for pair in ordered_pairs(single, gained, rng)
+        )
+        for source in (one, two):
+            for i, chosen in source:
+                if self.tried >= self.told["tries"]:
+                    return {"found": False, "tries": self.tried}
+                new = self.new(chosen)
+                if new is None:
+                    continue
+                far = self.attempt(new)
+                if far is None:
+                    return {"found": True, "tries": self.tried,
+                            "edits": [[path, *edit] for path, edit in chosen]}  # fmt: skip
+                if i is not None and far > self.start:
+                    gained[i] = far
+        return {"found": False, "tries": self.tried}
+
+
+def locations(told: Mapping[str, Any], runs: Functions | Pytest) -> dict[str, Any]:
+    """Test to the files that it runs, and in how many ways they could be edited there."""
+    found = {}
+    for test, lines in traced_lines(runs, told["locate"], told["tests"], told["seconds"]).items():
+        sources = read_sources(lines)
+        found[test] = {"files": sorted(sources), "size": len(single_edits(sources, lines))}
+    return found
+
+
+def main() -> None:
+    """Answer one question."""
+    sys.dont_write_bytecode = True
+    told = json.load(sys.stdin)
+    for folder in (os.getcwd(), os.path.join(os.getcwd(), "src")):
+        if os.path.isdir(folder) and folder not in sys.path:
+            sys.path.append(folder)
+    runs = runner_of(told)
+    answer = locations(told, runs) if "locate" in told else EditSearch(told, runs).run()
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
 
 class Functions:
@@ -30,7 +174,7 @@ class Functions:
     def run(self, tests: Sequence[str], watch: Callable[[str], Any]) -> int | None:
         """None where all tests pass; else how many lines into its test the first failure is."""
         for test in tests:
-            function = load(test)
+            function = load_test(test)
             with watch(test):
                 try:
                     function()
@@ -104,7 +248,7 @@ def pytest_options(command: str) -> list[str] | None:
     return options
 
 
-def load(test: str) -> Callable[[], Any]:
+def load_test(test: str) -> Callable[[], Any]:
     """The test function called `path::name`."""
     path, _, name = test.partition("::")
     spec = importlib.util.spec_from_file_location(f"the_tests_{hash(path) % 10**8}", path)
@@ -127,7 +271,7 @@ def depth_of(error: BaseException, code: CodeType) -> int:
 
 
 @contextmanager
-def unwatched(_: str) -> Iterator[None]:
+def no_trace(_: str) -> Iterator[None]:
     """Watch nothing."""
     yield
 
@@ -156,18 +300,18 @@ def in_child(work: Callable[[], int], seconds: float) -> int | None:
     return None
 
 
-def outcome(runs: Functions | Pytest, tests: Sequence[str], seconds: float) -> int | None:
+def failure_depth(runs: Functions | Pytest, tests: Sequence[str], seconds: float) -> int | None:
     """None where all tests pass; else how many lines into its test the first failure is."""
 
     def work() -> int:
-        far = runs.run(tests, unwatched)
+        far = runs.run(tests, no_trace)
         return 0 if far is None else 255 - min(DEEPEST, far)
 
     status = in_child(work, seconds)
     return None if status == 0 else max(0, 255 - (255 if status is None else abs(status)))
 
 
-def traced(
+def traced_lines(
     runs: Functions | Pytest, tests: Sequence[str], but: Collection[str], seconds: float
 ) -> dict[str, Lines]:
     """Test to the lines that it runs, of files below the work folder.
@@ -180,15 +324,15 @@ def traced(
         but: paths of files that are left out.
         seconds: most that a child may take.
     """
-    found = _traced(runs, tests, but, seconds)
+    found = _lines_in_child(runs, tests, but, seconds)
     missing = [test for test in tests if test not in found]
     if len(tests) > 1:
         for test in missing:
-            found |= _traced(runs, [test], but, seconds)
+            found |= _lines_in_child(runs, [test], but, seconds)
     return found
 
 
-def _traced(
+def _lines_in_child(
     runs: Functions | Pytest, tests: Sequence[str], but: Collection[str], seconds: float
 ) -> dict[str, Lines]:
     read = os.memfd_create("lines")
@@ -239,7 +383,7 @@ def _traced(
     return {test: lines for test, lines in rows if test in wanted}
 
 
-def runner(told: Mapping[str, Any]) -> Functions | Pytest:
+def runner_of(told: Mapping[str, Any]) -> Functions | Pytest:
     """How the tests of a plan are run."""
     options = pytest_options(told["command"])
     return Functions() if options is None else Pytest(options)
