@@ -17,9 +17,9 @@ from counterpoint.workers import turn
 from counterpoint.workers.inside.edits import apply_edits, find_edits
 from counterpoint.workers.inside.search import pytest_options
 from counterpoint.workers.loop import run_team
+from counterpoint.workers.members import locate
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
 from counterpoint.workers.sandbox.sandbox import why_no_sandbox
-from counterpoint.workers.searching import locate
 from counterpoint.workers.state import TeamState
 
 WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"

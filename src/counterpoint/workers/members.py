@@ -1,19 +1,25 @@
-"""Who does a task: a search for edits, any command, or a model; each starts from nothing."""
+"""Who does a task: a search for edits, any command, or a model; each starts from nothing.
+
+Start with `do_task`; `locate` tells planners what the tests run.
+"""
 
 from __future__ import annotations
 
 import io
+import json
+import os
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.resources import files as resources
 from pathlib import Path
 
 from counterpoint.errors import WorkerError
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.speakers.speaker import Message, Request, Speaker
-from counterpoint.workers.gate.checks import run_tests
+from counterpoint.workers.gate.checks import guarded, run_tests
 from counterpoint.workers.gate.gate import Gate
 from counterpoint.workers.keys import Redactor, contains_secret, passed_variables, redacted
 from counterpoint.workers.plan import WorkPlan
@@ -22,8 +28,7 @@ from counterpoint.workers.repository.files import FILE, PROGRAM, File, TreeLayou
 from counterpoint.workers.repository.paths import printable
 from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.process import OnOutput
-from counterpoint.workers.sandbox.sandbox import RESULTS, SandboxResult, run
-from counterpoint.workers.searching import search
+from counterpoint.workers.sandbox.sandbox import RESULTS, Inputs, Limits, SandboxResult, run
 from counterpoint.workers.usage import VARIABLE, Usage, read_usage
 
 TASK_FILE = "TASK.md"
@@ -35,8 +40,11 @@ SYSTEM_PROMPT = (
 )
 _NAMED = re.compile(r"[#*\s]*+FILE: *+(.+)")
 _FENCE = re.compile(r"(`{3,}+)([^`]*+)")
-
 IGNORED = "it is ignored by git"
+FOLDER, PACKAGE = "/given", "counterpoint_search"
+"""Where the programs of a search are inside, and the package that they are there."""
+START = f"import sys; sys.path.append({FOLDER!r}); from {PACKAGE}.search import main; main()"
+FILES = ("search.py", "edits.py")
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,9 @@ class WorkResult:
 
 def do_task(
     plan: WorkPlan, task: TeamTask, content: Content, keep: tuple[str, ...], tries: int, seed: int,
-    speaker: Speaker | None = None, hear: OnOutput | None = None,
+    speaker: Speaker | None = None, on_output: OnOutput | None = None,
 ) -> WorkResult:  # fmt: skip
-    """Work at one task on the files of a commit, with nothing remembered.
+    """Works at one task on the files of a commit, with nothing remembered.
 
     Args:
         plan: says who works.
@@ -71,56 +79,129 @@ def do_task(
         tries: what it may cost.
         seed: of all chance.
         speaker: who answers instead of the plan's model.
-        hear: called with what a command or a model says, as it comes.
+        on_output: called with the output of a command or a model, as it comes.
 
     Raises:
         WorkerError: the model's server refuses every request: another attempt is in vain.
     """
-    kind = plan.worker.kind
-    if kind == "search":
-        return _only_allowed(plan, _search(plan, task, content, keep, tries, seed), content)
-    if kind == "command":
-        return _only_allowed(plan, _command(plan, task, content, hear), content)
-    return _only_allowed(plan, _model(plan, task, content, tries, seed, speaker, hear),
-                    content)  # fmt: skip
+    if plan.worker.kind == "search":
+        result = _search(plan, task, content, keep, tries, seed)
+    elif plan.worker.kind == "command":
+        result = _command(plan, task, content, on_output)
+    else:
+        result = _model(plan, task, content, tries, seed, speaker, on_output)
+    return _only_allowed(plan, result, content)
+
+
+def locate(
+    plan: WorkPlan, content: Content, tests: Sequence[str]
+) -> dict[str, tuple[tuple[str, ...], int]]:
+    """Returns each test's files, and in how many ways they could be edited where the test runs.
+
+    The tests are traced in one sandbox. A test without files is one that `search` cannot take.
+    """
+    if not tests:
+        return {}
+    answer = _run_search(plan, content, {"locate": list(tests)}, plan.limits)[0]
+    locations = {}
+    for test in tests:
+        one = answer.get(test)
+        one = one if isinstance(one, dict) else {}
+        files, size = one.get("files", ()), one.get("size", 1)
+        locations[test] = (tuple(map(str, files)), size if isinstance(size, int) and size else 1)
+    return locations
 
 
 def _search(
-    plan: WorkPlan, task: TeamTask, content: Content, keep: tuple[str, ...], tries: int, seed: int,
-) -> WorkResult:  # fmt: skip
-    found = search(plan, content, task.test, keep, tries, seed)
-    return WorkResult(found.files, (), found.tries, found.note)
+    plan: WorkPlan, task: TeamTask, content: Content, keep: Sequence[str], tries: int, seed: int
+) -> WorkResult:
+    """Searches for edits that make the task's test pass and break none that has to pass."""
+    question = {"test": task.test, "keep": list(keep), "tries": tries, "seed": seed,
+                "think_seconds": plan.worker.think_seconds}  # fmt: skip
+    answer, ended = _run_search(plan, content, question, plan.worker_limits)
+    cost = answer.get("tries")
+    cost = cost if isinstance(cost, int) and 0 <= cost <= tries else tries
+    edits = answer.get("edits")
+    if answer.get("found") is not True or not isinstance(edits, list):
+        reason = str(answer.get("why", "")) or " ".join(ended.errors.split())[-200:]
+        return WorkResult(cost=cost, note=ended.stopped or reason or "no edit makes it pass")
+    edits = [edit for edit in edits if isinstance(edit, list) and len(edit) == 4]
+    paths = {f"{content.prefix}{edit[0]}" for edit in edits}
+    files = {path: file for path, file in ended.changed.items() if path in paths}
+    note = "edits " + "; ".join(f"{path}: {new!r}" for path, _, _, new in edits)
+    return WorkResult(files, cost=cost, note=note)
 
 
-def _command(plan: WorkPlan, task: TeamTask, content: Content, hear: OnOutput | None) -> WorkResult:
-    named = {"{task}": shlex.quote(task.text), "{test}": shlex.quote(task.test)}
-    line = re.sub(r"\{(?:task|test)\}", lambda found: named[found[0]], plan.worker.command)
-    note = f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n"
-    told = note.encode()
+def _run_search(
+    plan: WorkPlan, content: Content, question: Mapping[str, object], limits: Limits
+) -> tuple[dict[str, object], SandboxResult]:
+    """Returns the answer, which is the last line of the output, and how the run ended."""
+    gate, start = Gate(plan, content), len(content.prefix)
+    tests = [path[start:] for path in gate.entries
+             if path.startswith(content.prefix) and gate.is_edited_by_nobody(path)]  # fmt: skip
+    more = {"command": plan.tests, "tests": tests, "seconds": limits.seconds / 3}
+    source, inputs = resources("counterpoint.workers.inside"), guarded(plan, "", content)[1]
+    programs = {f"{FOLDER}/{PACKAGE}/{name}": source.joinpath(name).read_bytes() for name in FILES}
+    inputs = replace(
+        inputs, stdin=json.dumps({**question, **more}).encode(), report=False,
+        # the search starts pytest itself, and reads no report: the plugin would be in its way
+        env={**inputs.env, "PYTEST_ADDOPTS": plan.env.get("PYTEST_ADDOPTS", "")},
+        shown={**inputs.shown, **programs, f"{FOLDER}/{PACKAGE}/__init__.py": b""},
+    )  # fmt: skip
+    ended = run([_python(plan.tests), "-c", START], content, limits, inputs)
+    last = (ended.output.strip().splitlines() or [""])[-1]
+    try:
+        answer = json.loads(last)
+    except (ValueError, RecursionError):
+        answer = {}
+    return answer if isinstance(answer, dict) else {}, ended
+
+
+def _python(command: str) -> str:
+    """Returns the interpreter of a command, or the first `python3` in the sandbox's `PATH`."""
+    for word in shlex.split(command):
+        folder, name = os.path.split(word)
+        if re.fullmatch(r"python[\d.]*", name) and (not folder or folder.startswith("/")):
+            return word
+        if folder.startswith("/") and name in ("pytest", "py.test"):
+            return f"{folder}/python3"
+        if "=" not in word:
+            break
+    return "python3"
+
+
+def _command(
+    plan: WorkPlan, task: TeamTask, content: Content, on_output: OnOutput | None
+) -> WorkResult:
+    """Runs the plan's command on the task, with the keys that the plan passes to it."""
+    values = {"{task}": shlex.quote(task.text), "{test}": shlex.quote(task.test)}
+    line = re.sub(r"\{(?:task|test)\}", lambda match: values[match[0]], plan.worker.command)
+    text = (
+        f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n".encode()
+    )
     command = ["/usr/bin/env", f"{VARIABLE}={RESULTS}", "/bin/sh", "-c", line]
     keys = passed_variables(plan)
-    heard = Redactor(hear, keys.values())
-    ended = run(command, content, plan.worker_limits, env={**plan.env, **keys},
-                readable=plan.readable_folders, network=plan.worker.network, stdin=told,
-                beside={TASK_FILE: told}, hear=heard.write)  # fmt: skip
-    heard.close()
+    log = Redactor(on_output, keys.values())
+    inputs = Inputs(env={**plan.env, **keys}, readable=plan.readable_folders, stdin=text,
+                    network=plan.worker.network, untracked={TASK_FILE: text})  # fmt: skip
+    ended = run(command, content, plan.worker_limits, inputs, on_output=log.write)
+    log.close()
     ended = without_values(ended, keys.values())
-    said = " ".join((ended.output + " " + ended.errors).split())[-400:]
-    usage = read_usage(ended.results)
-    note = f"status {ended.status}: {said}" if ended.status else said
+    note = f"status {ended.status}: {ended.tail(400)}" if ended.status else ended.tail(400)
     if ended.stopped:
-        note = f"stopped by a limit, {ended.stopped}: {said}"
-    return WorkResult(ended.changed, ended.removed, 1, note, _refused(ended), usage)
+        note = f"stopped by a limit, {ended.stopped}: {ended.tail(400)}"
+    return WorkResult(ended.changed, ended.removed, 1, note, _refused(ended),
+                      read_usage(ended.results))  # fmt: skip
 
 
 def without_values(ended: SandboxResult, secrets: Collection[str]) -> SandboxResult:
-    """What came out of a sandbox without the values of secrets, and without files that hold one."""
-    found = {path: "it holds the value of a secret" for path, file in ended.changed.items()
+    """Returns what came out of a sandbox without secret values and without files that hold one."""
+    leaks = {path: "it holds the value of a secret" for path, file in ended.changed.items()
              if contains_secret(file.data, secrets)}  # fmt: skip
-    kept = {path: file for path, file in ended.changed.items() if path not in found}
+    kept = {path: file for path, file in ended.changed.items() if path not in leaks}
     return replace(ended, output=redacted(ended.output, secrets), changed=kept,
                    errors=redacted(ended.errors, secrets),
-                   refused={**ended.refused, **found})  # fmt: skip
+                   refused={**ended.refused, **leaks})  # fmt: skip
 
 
 def _refused(ended: SandboxResult) -> dict[str, str]:
@@ -142,9 +223,9 @@ def refused_text(made: WorkResult, without: str = "") -> str:
 
 def _model(
     plan: WorkPlan, task: TeamTask, content: Content, tries: int, seed: int,
-    speaker: Speaker | None, hear: OnOutput | None,
+    speaker: Speaker | None, on_output: OnOutput | None,
 ) -> WorkResult:  # fmt: skip
-    """Show a model the task and the files, and let it write files anew until the test passes."""
+    """Shows a model the task and the files, and lets it write files until the test passes."""
     if speaker is None:
         prices = plan.worker.dollars_per_million
         speaker = Server(ServerSettings(plan.worker.model, plan.worker.base_url,
@@ -169,8 +250,8 @@ def _model(
             raise WorkerError(str(reply.error))
         if reply.error is not None:
             return WorkResult(cost=cost, note=reply.error, usage=usage)
-        if hear is not None:
-            hear(reply.text.encode(errors="replace") + b"\n")
+        if on_output is not None:
+            on_output(reply.text.encode(errors="replace") + b"\n")
         new = _files_in_reply(reply.text, content)
         layout = TreeLayout(content.entries)
         bad = {path: why for path, file in new.items()
@@ -194,22 +275,22 @@ def _model(
 
 
 def _files_in_reply(reply: str, content: Content) -> dict[str, File]:
-    """Path from the top to what a reply writes there; a program stays one.
+    """Returns path from the top to what a reply writes there; a program stays one.
 
     A surrogate, which is no text, becomes "?".
     """
-    found = {}
+    files = {}
     for path, text in _blocks(reply):
         place = content.prefix + path
         known = content.entries.get(place)
-        found[place] = File(
+        files[place] = File(
             text.encode(errors="replace"), "100755" if known and known.mode == PROGRAM else FILE
         )
-    return found
+    return files
 
 
 def _blocks(reply: str) -> Iterator[tuple[str, str]]:
-    """Path and text of each FILE block that has an end; a fence with a word opens one inside."""
+    """Yields path and text of each FILE block that ends; a fence with a word opens one inside."""
     path = fence = ""
     depth, kept = 0, [""]
     for line in io.StringIO(reply, newline="\n"):
@@ -232,7 +313,7 @@ def _blocks(reply: str) -> Iterator[tuple[str, str]]:
 
 
 def _files_for_model(task: TeamTask, content: Content) -> str:
-    """The files that a model is shown: those of the task and its test first."""
+    """Returns the files that a model is shown: those of the task and its test first."""
     first = [*task.files, task.test.partition("::")[0]]
     paths = [path for path in dict.fromkeys([*first, *sorted(content)]) if path in content]
     shown, room = [], SHOWN_CHARACTERS
@@ -246,7 +327,7 @@ def _files_for_model(task: TeamTask, content: Content) -> str:
 
 
 def _only_allowed(plan: WorkPlan, made: WorkResult, content: Content) -> WorkResult:
-    """The attempt without what it may not change, and without what it left as it was."""
+    """Returns the result without changes that are not allowed, and without unchanged files."""
     repository, entries = content.repository, content.entries
     gate, files, refused = Gate(plan, content), {}, dict(made.refused)
     gone = [path for path in made.removed if path in entries]

@@ -28,13 +28,12 @@ from counterpoint.errors import (
 )
 from counterpoint.workers.gate.checks import Results, check_failure, run_tests
 from counterpoint.workers.gate.gate import restore_protected, without_new_tests
-from counterpoint.workers.members import IGNORED, do_task, refused_text
+from counterpoint.workers.members import IGNORED, do_task, locate, refused_text
 from counterpoint.workers.memory import AttemptLog, store_notes, with_last_failure, with_notes
 from counterpoint.workers.queue.queue import BREAKS, Claim, choose_apart, choose_by_payoff
 from counterpoint.workers.queue.rows import TeamTask
 from counterpoint.workers.repository.paths import printable
 from counterpoint.workers.repository.repository import Content, Repository
-from counterpoint.workers.searching import locate
 from counterpoint.workers.state import TeamState
 from counterpoint.workers.usage import ABSENT, Usage
 
@@ -149,7 +148,7 @@ def work(state: TeamState, member: str) -> int:
     content = with_notes(state, member, repository.content(base))
     made = do_task(told, claim.task, content, keep, claim.reserved,
                    state.seed * 100_003 + claim.attempt,
-                   hear=AttemptLog(state, claim.attempt).write)  # fmt: skip
+                   on_output=AttemptLog(state, claim.attempt).write)  # fmt: skip
     made = store_notes(state, member, made, content)
     note = "; ".join(filter(None, [refused_text(made, without=IGNORED), made.note]))[:500]
     queue.note(claim, base=base, cost=made.cost, note=note,

@@ -1,4 +1,8 @@
-"""Tests as back-pressure: run a commit's tests in the sandbox, and know which pass."""
+"""Tests as back-pressure: run a commit's tests in the sandbox, and know which pass.
+
+The code under test cannot name the results of a guarded run. Start with `run_tests`; `guarded` is
+what goes in, and `trusted_outcomes` reads the report that comes out.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,15 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files as resources
-from typing import Any
 from xml.etree import ElementTree
 
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.repository import Content
-from counterpoint.workers.sandbox.sandbox import RESULTS, SandboxResult, run
+from counterpoint.workers.sandbox.sandbox import RESULTS, Inputs, SandboxResult, run
 
 DEEPEST = 64
 """Folders in each other from which on a class name is taken for no path."""
@@ -32,7 +35,7 @@ _TAP_END = re.compile(r"(?<!\\)#(?:\s|(?=skip|todo))\s*(skip|todo)?", re.IGNOREC
 """Where the name of a test ends: `# SKIP no database`, `# time=5ms`; "issue #12" is a name."""
 FOLDER, PLUGIN = "/given/gate", "-p counterpoint_gate"
 WORST = ("failed", "skipped", "passed", "collected")
-"""Outcomes of a test, the last of a file: of several, the first of these counts."""
+"""Outcomes of a test, worst first; `collected` is that of a file. Of several, the worst counts."""
 CHANGED = "the test runner was changed"
 
 
@@ -45,7 +48,7 @@ class Results:
     failed: frozenset[str]
     """Names of those that did not. A test that was skipped is in neither."""
     problem: str = ""
-    """Why nothing is known, where nothing is: the end of what the command said."""
+    """Why no outcome is known: the end of the command's output. It is "" if one is known."""
     seconds: float = 0.0
     """Wall clock."""
 
@@ -54,7 +57,7 @@ def run_tests(
     plan: WorkPlan, content: Content | Mapping[str, bytes | File], tests: Sequence[str] = (),
     files: Collection[str] = (),
 ) -> Results:  # fmt: skip
-    """Run the plan's tests on the files of a commit.
+    """Runs the plan's tests on the files of a commit, and returns which pass.
 
     Args:
         plan: has the command.
@@ -66,17 +69,15 @@ def run_tests(
         MissingPackageError, SettingError: as `sandbox.run`.
     """
     chosen = " ".join(shlex.quote(test) for test in tests)
-    way = guarded_run(plan, plan.tests.replace("{tests}", chosen), content)
-    ended = run(["/bin/sh", "-c", way.line], content, plan.limits, env=way.env, given=way.given,
-                readable=plan.readable_folders, bring=False,
-                report=plan.protect_runner)  # fmt: skip
-    found, why = _outcomes(plan, ended, content, files)
-    if not found:
-        said = " ".join((ended.errors + " " + ended.output).split())[-300:]
-        said += ELSEWHERE if _ABSENT.search(said) else ""
-        return Results(frozenset(), frozenset(), ended.stopped or why or said or "no test ran",
+    line, inputs = guarded(plan, plan.tests.replace("{tests}", chosen), content)
+    ended = run(["/bin/sh", "-c", line], content, plan.limits, inputs, collect=False)
+    outcomes, why = _outcomes(plan, ended, content, files)
+    if not outcomes:
+        text = " ".join((ended.errors + " " + ended.output).split())[-300:]
+        text += ELSEWHERE if _ABSENT.search(text) else ""
+        return Results(frozenset(), frozenset(), ended.stopped or why or text or "no test ran",
                        ended.seconds)  # fmt: skip
-    passed, failed = (frozenset(name for name, good in found.items() if good is which)
+    passed, failed = (frozenset(name for name, good in outcomes.items() if good is which)
                       for which in (True, False))  # fmt: skip
     return Results(passed, failed, "", ended.seconds)
 
@@ -84,14 +85,14 @@ def run_tests(
 def _outcomes(
     plan: WorkPlan, ended: SandboxResult, content: Collection[str], files: Collection[str]
 ) -> tuple[dict[str, bool | None], str]:
-    """Test to whether it passed (None: it was skipped), or why nothing that was said is believed.
+    """Returns test to whether it passed (None: it was skipped), or why no output is trusted.
 
-    Where our plugin of pytest began to report, its report alone counts.
+    If our pytest plugin has started to report, its report alone counts.
     """
     if plan.protect_runner and ended.report:
-        told, why = trusted_outcomes(ended.report)
+        reported, why = trusted_outcomes(ended.report)
         good = {"passed": True, "failed": False, "skipped": None}
-        return {name: good.get(outcome, name in files) for name, outcome in told.items()
+        return {name: good.get(outcome, name in files) for name, outcome in reported.items()
                 if outcome != "collected" or name in files}, why  # fmt: skip
     if RESULTS in plan.tests:
         return from_junit(ended.results, content), ""
@@ -108,12 +109,11 @@ def check_failure(plan: WorkPlan, check: str, content: Content) -> str:
     """
     if not check:
         return ""
-    ended = run(["/bin/sh", "-c", check], content, plan.limits, env=plan.env,
-                readable=plan.readable_folders, bring=False)  # fmt: skip
+    inputs = Inputs(env=plan.env, readable=plan.readable_folders)
+    ended = run(["/bin/sh", "-c", check], content, plan.limits, inputs, collect=False)
     if ended.status == 0 and not ended.stopped:
         return ""
-    said = " ".join((ended.output + " " + ended.errors).split())[-300:]
-    return f"the check fails: {ended.stopped or f'status {ended.status}'}: {said}"
+    return f"the check fails: {ended.stopped or f'status {ended.status}'}: {ended.tail(300)}"
 
 
 def from_tap(output: str) -> tuple[dict[str, bool | None], str]:
@@ -124,49 +124,49 @@ def from_tap(output: str) -> tuple[dict[str, bool | None], str]:
     Subtests, which are indented, are part of the test above them. If the tests gave up ("Bail
     out!"), or fewer ran than the plan lines say, nothing is known.
     """
-    found: dict[str, bool | None] = {}
+    outcomes: dict[str, bool | None] = {}
     planned = ran = 0
     for row in io.StringIO(output, newline=None):
         if row.startswith("Bail out!"):
             return {}, f"the tests gave up: {row.strip()}"
         if plan := _TAP_PLAN.match(row):
             planned += int(plan[1])
-        if told := _TAP.match(row):
+        if row_match := _TAP.match(row):
             ran += 1
-            end = _TAP_END.search(row, told.end())
-            name = row[told.end() : end.start() if end else None].strip()
+            end = _TAP_END.search(row, row_match.end())
+            name = row[row_match.end() : end.start() if end else None].strip()
             mark = (end[1] or "").lower() if end else ""
-            skipped = mark == "skip" or (mark == "todo" and told[1])
-            _note(found, name or told[2] or str(ran), None if skipped else not told[1])
+            skipped = mark == "skip" or (mark == "todo" and row_match[1])
+            _note(outcomes, name or row_match[2] or str(ran), None if skipped else not row_match[1])
     if ran < planned:
         return {}, f"{planned} tests were planned, and {ran} ran"
-    return found, ""
+    return outcomes, ""
 
 
-def from_junit(told: bytes, content: Collection[str]) -> dict[str, bool | None]:
-    """Test to whether it passed, from JUnit's XML, named as pytest takes them: `path::name`.
+def from_junit(xml: bytes, content: Collection[str]) -> dict[str, bool | None]:
+    """Returns test to whether it passed, from JUnit's XML, named for pytest: `path::name`.
 
     Where the class is in no file of Python, it stays as it is: `com.shop.CartTest::adds`. Of a
     repeated name the worst counts: failed, skipped (None), passed.
     """
     try:
-        root = ElementTree.fromstring(told)
+        root = ElementTree.fromstring(xml)
     except (ElementTree.ParseError, ValueError, LookupError):  # of an encoding, too
         return {}
-    found: dict[str, bool | None] = {}
+    outcomes: dict[str, bool | None] = {}
     for case in root.iter():
         name = _path_of(case.get("classname") or "", content) + (case.get("name") or "")
         if _plain(case.tag) != "testcase" or not name:
             continue
         tags = {_plain(child.tag) for child in case}
         skipped = "skipped" in tags or case.get("status") in NOT_RUN
-        _note(found, name, False if tags & {"failure", "error"} else None if skipped else True)
-    return found
+        _note(outcomes, name, False if tags & {"failure", "error"} else None if skipped else True)
+    return outcomes
 
 
-def _note(found: dict[str, bool | None], name: str, good: bool | None) -> None:
-    """Keep the worst outcome of each test: failed, skipped, passed."""
-    found[name] = min(found.get(name, True), good, key=(False, None, True).index)
+def _note(outcomes: dict[str, bool | None], name: str, good: bool | None) -> None:
+    """Keeps the worst outcome of each test: failed, skipped, passed."""
+    outcomes[name] = min(outcomes.get(name, True), good, key=(False, None, True).index)
 
 
 def _plain(tag: object) -> str:
@@ -175,7 +175,7 @@ def _plain(tag: object) -> str:
 
 
 def _path_of(classname: str, content: Collection[str]) -> str:
-    """`tests.test_x.TestY` as `tests/test_x.py::TestY::`."""
+    """Returns `tests/test_x.py::TestY::` for the class `tests.test_x.TestY`."""
     parts = classname.split(".")
     for count in range(min(len(parts), DEEPEST), 0, -1):
         path = "/".join(parts[:count]) + ".py"
@@ -184,34 +184,25 @@ def _path_of(classname: str, content: Collection[str]) -> str:
     return f"{classname}::" if classname else ""
 
 
-@dataclass(frozen=True)
-class GuardedRun:
-    """What a test run is given besides the files of a commit."""
-
-    line: str
-    """The command."""
-    env: Mapping[str, str]
-    """Its environment."""
-    given: Mapping[str, bytes] = field(default_factory=dict)
-    """Path inside to files that can only be read."""
-
-
-def guarded_run(
+def guarded(
     plan: WorkPlan, line: str, content: Content | Mapping[str, bytes | File]
-) -> GuardedRun:
-    """Returns a command with the gate in front of it; other runners than Python's ignore it.
+) -> tuple[str, Inputs]:
+    """Returns a command with the gate in front of it, and what it is given.
+
+    Runners of other languages ignore the gate.
 
     Args:
         plan: has the environment, and says whether there is a gate.
         line: the command.
         content: the files of the commit.
     """
+    inputs = Inputs(env=plan.env, readable=plan.readable_folders, report=plan.protect_runner)
     if not plan.protect_runner:
-        return GuardedRun(line, plan.env)
+        return line, inputs
     work = "/task/" + (content.prefix if isinstance(content, Content) else "")
     own = "\n".join([work.rstrip("/"), f"{work}src", "", *sorted(_modules(content))])
     source = resources("counterpoint.workers.inside")
-    given = {
+    shown = {
         f"{FOLDER}/sitecustomize.py": source.joinpath("safe_path.py").read_bytes(),
         f"{FOLDER}/counterpoint_gate.py": source.joinpath("pytest_gate.py").read_bytes(),
         f"{FOLDER}/own.txt": own.encode("utf-8", "surrogateescape"),
@@ -221,22 +212,24 @@ def guarded_run(
         "PYTHONPATH": ":".join(filter(None, [FOLDER, plan.env.get("PYTHONPATH")])),
         "PYTEST_ADDOPTS": f"{PLUGIN} {plan.env.get('PYTEST_ADDOPTS', '')}".strip(),
     }  # fmt: skip
+    # a command that sets one of the two variables itself would switch the gate off
     line = re.sub(r"\bPYTHONPATH=", f"PYTHONPATH={FOLDER}:", line)
-    return GuardedRun(re.sub(r"\bPYTEST_ADDOPTS=", f"PYTEST_ADDOPTS='{PLUGIN} '", line), env, given)
+    line = re.sub(r"\bPYTEST_ADDOPTS=", f"PYTEST_ADDOPTS='{PLUGIN} '", line)
+    return line, replace(inputs, env=env, shown=shown)
 
 
-def _modules(content: Mapping[str, Any]) -> set[str]:
-    """Names of modules at the top of a commit, and in src."""
-    found = set()
+def _modules(content: Iterable[str]) -> set[str]:
+    """Returns the names of modules at the top of a commit, and in src."""
+    names = set()
     for path in content:
         parts = path.removeprefix("src/").split("/")
         if parts[-1].endswith((".py", ".so")):
-            found.add(parts[0].partition(".")[0])
-    return {name for name in found if name.isidentifier()}
+            names.add(parts[0].partition(".")[0])
+    return {name for name in names if name.isidentifier()}
 
 
 def trusted_outcomes(report: bytes) -> tuple[dict[str, str], str]:
-    """Returns test to outcome, from the report of our plugin, and why none of it is believed.
+    """Returns test to outcome, from the report of our plugin, and why none of it is trusted.
 
     Something passes only if each canary came out as it has to: `passed` or `failed`.
 
@@ -246,15 +239,15 @@ def trusted_outcomes(report: bytes) -> tuple[dict[str, str], str]:
     begun: dict[object, object] = {}
     tests: dict[str, str] = {}
     try:
-        for told in map(json.loads, report.splitlines()):
-            if "begins" in told:
-                begun[told["begins"]] = told["canaries"]
+        for record in map(json.loads, report.splitlines()):
+            if "begins" in record:
+                begun[record["begins"]] = record["canaries"]
                 continue
-            wanted = begun.pop(told["ends"])
-            good = {"passed", "collected"}.intersection(told["tests"].values())
-            if good and told["canaries"] != wanted:
+            wanted = begun.pop(record["ends"])
+            good = {"passed", "collected"}.intersection(record["tests"].values())
+            if good and record["canaries"] != wanted:
                 return {}, f"{CHANGED}: a test that has to fail did not, or was not run"
-            for name, outcome in told["tests"].items():
+            for name, outcome in record["tests"].items():
                 tests[name] = min(tests.get(name, outcome), outcome, key=WORST.index)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}, f"{CHANGED}: its report cannot be read"

@@ -1,10 +1,10 @@
 """The first program in a sandbox: unpack, run the command under its limits, pack what it changed.
 
-Two processes. The watch is process 1, which nothing inside can stop or kill, and with which
-everything inside ends. It ends at the deadline, as soon as whoever started the sandbox is dead,
-or at too many files. The other unpacks, runs the command and packs. Standard library alone: it
-runs where nothing else is installed. The command cannot read it (no core dumps, no tracing), and
-all that it started is killed before anything is packed.
+There are two processes. The watch is process 1, which nothing inside can stop or kill, and with
+which everything inside ends. It ends at the deadline, at too many files, or as soon as the process
+that started the sandbox is dead. The other unpacks, runs the command and packs. Both use the
+standard library alone, because nothing else is installed where they run. The command cannot read
+this process (no core dumps, no tracing), and all that it started is killed before the packing.
 
 Standard input holds one line of JSON, then as many bytes of a git pack as it says, then the bytes
 of the files that it lists. The result has the same form: one line of JSON, then the files' bytes.
@@ -26,8 +26,8 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Collection
+from typing import BinaryIO, TypedDict, cast
 
 WORK, SETUP, GIT = "/task", "/setup", "/usr/bin/git"
 PATH = "/setup/bin:/setup/venv/bin:/setup/node_modules/.bin:/usr/bin:/bin:/usr/local/bin"
@@ -41,16 +41,56 @@ REPORT = "COUNTERPOINT_REPORT"
 """The variable with the descriptor to which a runner of tests can report."""
 WRITABLE = (WORK, SETUP, "/tmp", "/dev/shm")
 LATE, CROWDED, ALONE, FULL = 81, 82, 83, 84
-"""Status of the watch: the deadline is over, too many files, nobody to tell; or it ended by itself,
-and a disk is full."""
+"""Status of the watch: the deadline is over, there are too many files, its parent is gone; or it
+ended by itself, and a disk is full."""
 STOPPED = {LATE: "seconds", CROWDED: "files"}
-"""What each means for who started the sandbox."""
+"""Status to the name of the limit, for the process that started the sandbox."""
 TICK_SECONDS = 0.1
 """How often files are counted."""
 
 
+class ContentHead(TypedDict):
+    """What follows the request: the content of `/task` and `/setup`."""
+
+    pack: int
+    """Bytes of the git pack; 0 is none."""
+    setup: int
+    """Bytes of the archive for `/setup`, which comes before the pack."""
+    commit: str
+    """The commit that is in the pack."""
+    folder: str
+    """The work folder, relative to `/task`."""
+    hidden: list[str]
+    """Paths that git does not see."""
+    content: list[tuple[str, int, int]]
+    """Path, mode (-1 removes it) and bytes of each file that follows the pack."""
+
+
+class Request(ContentHead):
+    """What runs, and under which limits."""
+
+    command: list[str]
+    env: dict[str, str]
+    stdin: int
+    """Bytes of the command's standard input, which come last."""
+    bring: bool
+    """Whether changed files come out."""
+    keep: bool
+    """Whether `/setup` comes out."""
+    report: bool
+    """Whether a runner of tests can report."""
+    results: str
+    """Path of the file of results; "" is none."""
+    seconds: float
+    processes: int
+    disk_mb: int
+    output_mb: int
+    address_mb: int
+    """Limit on the address space of one process; 0 is none."""
+
+
 def main() -> None:
-    """Begin the watch, and work in a process of its own."""
+    """Starts the watch, and serves the request in a process of its own."""
     result, lifeline, deadline, files = sys.argv[1:5]
     libc = ctypes.CDLL(None)
     libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: end with bubblewrap
@@ -71,7 +111,7 @@ def main() -> None:
 
 
 def watch(worker: int, lifeline: int, ended: int, deadline: float, files: int) -> int:
-    """Wait until the sandbox has to end, and return why; nothing inside survives that.
+    """Waits until the sandbox has to end, and returns why; nothing inside survives that.
 
     Args:
         worker: the process that works.
@@ -100,7 +140,7 @@ def watch(worker: int, lifeline: int, ended: int, deadline: float, files: int) -
 
 
 def has_ended(worker: int) -> bool:
-    """Reap all children that have ended; whether this one is among them."""
+    """Reaps all children that have ended, and returns whether this one is among them."""
     with contextlib.suppress(ChildProcessError):
         while pid := os.waitpid(-1, os.WNOHANG)[0]:
             if pid == worker:
@@ -109,28 +149,28 @@ def has_ended(worker: int) -> bool:
 
 
 def serve_request(result: int) -> None:
-    """Read what to do from standard input; write the result to the descriptor."""
-    told = json.loads(sys.stdin.buffer.readline())
-    if told["setup"]:
-        archive = cast(BinaryIO, LimitedReader(sys.stdin.buffer, told["setup"]))
+    """Reads the request from standard input, and writes the result to the descriptor."""
+    request: Request = json.loads(sys.stdin.buffer.readline())
+    if request["setup"]:
+        archive = cast(BinaryIO, LimitedReader(sys.stdin.buffer, request["setup"]))
         with tarfile.open(fileobj=archive, mode="r|") as tar:
             tar.extraction_filter = getattr(tarfile, "fully_trusted_filter", None)
             tar.extractall(SETUP)
-    if told["pack"]:
-        check_out_commit(told, sys.stdin.buffer)
-    for path, mode, size in told["content"]:
-        write_entry(os.path.join(WORK, path), mode, sys.stdin.buffer.read(size))
-    given = sys.stdin.buffer.read(told["stdin"])
-    before = file_states() if told["bring"] else {}
-    time.sleep(0.01 if told["bring"] else 0)  # the clock of a file's last change moves on
-    status, late, report = run_command(told, given)
+    if request["pack"]:
+        check_out_commit(request, sys.stdin.buffer)
+    for path, mode, length in request["content"]:
+        write_entry(os.path.join(WORK, path), mode, sys.stdin.buffer.read(length))
+    given = sys.stdin.buffer.read(request["stdin"])
+    before = file_states() if request["bring"] else {}
+    time.sleep(0.01 if request["bring"] else 0)  # the clock of a file's last change moves on
+    status, late, report = run_command(request, given)
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)  # what it left
-    after = file_states() if told["bring"] else {}
-    ignored = ignored_files(before, after) if told["pack"] and told["bring"] else []
+    after = file_states() if request["bring"] else {}
+    ignored = ignored_files(before, after) if request["pack"] and request["bring"] else []
     files = [p for p, now in sorted(after.items()) if before.get(p) != now and p not in ignored]
     sizes = {path: size for path in files if (size := size_of(path, after[path][0])) is not None}
-    results = content_of_results(told["results"])
+    results = content_of_results(request["results"])
     packed = {
         "status": status, "late": late,
         "files": [[path, after[path][0], size] for path, size in sizes.items()],
@@ -142,33 +182,33 @@ def serve_request(result: int) -> None:
         for path in sizes:
             send_file(path, after[path][0], out)
         out.write(report + results)
-        if told["keep"]:
+        if request["keep"]:
             with tarfile.open(fileobj=out, mode="w|") as tar:
                 tar.add(SETUP, ".")
 
 
 class LimitedReader:
-    """The next bytes of a stream as a file of their own."""
+    """Reads the next bytes of a stream as a file of their own."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self.stream, self.left = stream, size
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes, or all."""
+        """Returns up to `size` bytes, or all that are left."""
         data = self.stream.read(self.left if size < 0 else min(size, self.left))
         self.left -= len(data)
         return data
 
 
-def check_out_commit(told: Mapping[str, Any], stream: BinaryIO) -> None:
-    """Make a repository of one commit out of a pack, with its files as git's objects have them."""
+def check_out_commit(head: ContentHead, stream: BinaryIO) -> None:
+    """Makes a repository of one commit out of a pack, with its files as git's objects have them."""
     run_git("init", "--quiet", "--template=", "--initial-branch=main", WORK,
-        f"--object-format={'sha256' if len(told['commit']) == 64 else 'sha1'}")  # fmt: skip
+        f"--object-format={'sha256' if len(head['commit']) == 64 else 'sha1'}")  # fmt: skip
     os.mkdir(os.path.join(WORK, ".git/info"))
     for name, data in (
         ("config", GIT_CONFIG), ("info/attributes", AS_THEY_ARE),
-        ("info/exclude", "".join(f"/{name}\n" for name in told["hidden"]).encode()),
-        ("shallow", told["commit"].encode() + b"\n"),
+        ("info/exclude", "".join(f"/{name}\n" for name in head["hidden"]).encode()),
+        ("shallow", head["commit"].encode() + b"\n"),
     ):  # fmt: skip
         with open(os.path.join(WORK, ".git", name), "ab") as file:
             file.write(data)
@@ -177,21 +217,21 @@ def check_out_commit(told: Mapping[str, Any], stream: BinaryIO) -> None:
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     assert unpack.stdin is not None
-    shutil.copyfileobj(LimitedReader(stream, told["pack"]), unpack.stdin)
+    shutil.copyfileobj(LimitedReader(stream, head["pack"]), unpack.stdin)
     unpack.stdin.close()
     if unpack.wait() != 0:
         raise SystemExit("the pack cannot be read")
-    run_git("update-ref", "refs/heads/main", told["commit"])
+    run_git("update-ref", "refs/heads/main", head["commit"])
     run_git("reset", "--quiet", "--hard")
 
 
 def run_git(*words: str) -> None:
-    """Run git on the work folder, quietly."""
+    """Runs git on the work folder, quietly."""
     subprocess.run([GIT, *words], cwd=WORK, env=QUIET, check=True, stdin=subprocess.DEVNULL)
 
 
 def write_entry(path: str, mode: int, data: bytes) -> None:
-    """Write one file or link, instead of whatever was there; no folder of it may be a link."""
+    """Writes one file or link in place of what was there; no folder of it may be a link."""
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     if not os.path.realpath(folder).startswith(WORK):
@@ -208,66 +248,71 @@ def write_entry(path: str, mode: int, data: bytes) -> None:
     os.chmod(path, 0o755 if mode & 0o100 else 0o644)
 
 
-def run_command(told: Mapping[str, Any], given: bytes) -> tuple[int, bool, bytes]:
-    """Run the command; its exit status, whether its time ended it, and what tests reported."""
+def run_command(request: Request, given: bytes) -> tuple[int, bool, bytes]:
+    """Runs the command.
+
+    Returns its exit status, whether its time limit ended it, and what tests reported.
+    """
     read, report = os.pipe()
     env = {
         "PATH": PATH, "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
-        **told["env"], **({REPORT: str(report)} if told["report"] else {}),
+        **request["env"], **({REPORT: str(report)} if request["report"] else {}),
     }  # fmt: skip
     source = os.memfd_create("stdin")
     os.write(source, given)
     os.lseek(source, 0, os.SEEK_SET)
-    heard: list[bytes] = []
+    report_parts: list[bytes] = []
     try:
         child = subprocess.Popen(
-            told["command"], cwd=os.path.join(WORK, told["folder"]), env=env, stdin=source,
-            pass_fds=(report,), preexec_fn=limit_setter(told),
+            request["command"], cwd=os.path.join(WORK, request["folder"]), env=env, stdin=source,
+            pass_fds=(report,), preexec_fn=limit_setter(request),
         )  # fmt: skip
     except OSError as error:
-        sys.stderr.write(f"{told['command'][0]}: {error.strerror}\n")
+        sys.stderr.write(f"{request['command'][0]}: {error.strerror}\n")
         sys.stderr.flush()
         os.close(report)
         return 127, False, b""
     os.close(report)
-    most = told["output_mb"] << 20
-    listener = threading.Thread(target=lambda: heard.append(read_up_to(read, most)), daemon=True)
+    most = request["output_mb"] << 20
+    listener = threading.Thread(
+        target=lambda: report_parts.append(read_up_to(read, most)), daemon=True
+    )
     listener.start()
     late = False
     try:
-        status = child.wait(told["seconds"])
+        status = child.wait(request["seconds"])
     except subprocess.TimeoutExpired:  # what it did still comes out
         status, late = -signal.SIGKILL, True
         child.kill()
     listener.join(1.0)  # somebody it left behind may hold the pipe; then nothing counts
-    return status, late, b"".join(heard)
+    return status, late, b"".join(report_parts)
 
 
 def read_up_to(handle: int, most: int) -> bytes:
-    """All that is written to a pipe, up to a limit."""
-    found = bytearray()
-    while len(found) <= most and (data := os.read(handle, 1 << 16)):
-        found += data
-    return bytes(found[:most])
+    """Returns all that is written to a pipe, up to a limit."""
+    data_read = bytearray()
+    while len(data_read) <= most and (data := os.read(handle, 1 << 16)):
+        data_read += data
+    return bytes(data_read[:most])
 
 
-def limit_setter(told: Mapping[str, Any]) -> Callable[[], None]:
-    """What sets the limits of the command, in its process, before it begins.
+def limit_setter(request: Request) -> Callable[[], None]:
+    """Returns a function that sets the limits of the command, in its process, before it begins.
 
     Address space is limited only where nothing limits memory itself: programs reserve more of it
     than they use. If memory is over, the command goes first.
     """
-    memory = told["address_mb"] << 20 if told["address_mb"] else resource.RLIM_INFINITY
+    memory = request["address_mb"] << 20 if request["address_mb"] else resource.RLIM_INFINITY
     libc = ctypes.CDLL(None)
 
     def limit() -> None:
         for kind, most in (
             (resource.RLIMIT_AS, memory),
             # the sandbox's own count too; a control group, which says what it refuses, is first
-            (resource.RLIMIT_NPROC, told["processes"] + 4),
-            (resource.RLIMIT_FSIZE, told["disk_mb"] << 20),
+            (resource.RLIMIT_NPROC, request["processes"] + 4),
+            (resource.RLIMIT_FSIZE, request["disk_mb"] << 20),
             (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_CPU, int(told["seconds"]) + 2),
+            (resource.RLIMIT_CPU, int(request["seconds"]) + 2),
             (resource.RLIMIT_NOFILE, 1024),
         ):
             with contextlib.suppress(ValueError):  # a lower one holds already
@@ -280,11 +325,11 @@ def limit_setter(told: Mapping[str, Any]) -> Callable[[], None]:
 
 
 def file_states() -> dict[str, tuple[int, ...]]:
-    """Path to what changes when a file or link does; git's own folder is left out.
+    """Returns path to what changes when a file or link does; git's own folder is left out.
 
     An inode's last change cannot be set: no content is read.
     """
-    found: dict[str, tuple[int, ...]] = {}
+    states: dict[str, tuple[int, ...]] = {}
     os.chmod(WORK, 0o755)
     for folder, folders, names in os.walk(WORK):
         folders[:] = [name for name in folders if name != ".git"]
@@ -296,23 +341,23 @@ def file_states() -> dict[str, tuple[int, ...]]:
                     os.chmod(path, 0o755)  # or its files would seem to be gone
                     continue
                 where, times = os.path.relpath(path, WORK), (now.st_mtime_ns, now.st_ctime_ns)
-                found[where] = now.st_mode, now.st_size, now.st_ino, *times
-    return found
+                states[where] = now.st_mode, now.st_size, now.st_ino, *times
+    return states
 
 
-def ignored_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
-    """New files that the repository's `.gitignore` names, and that nobody added in spite of it."""
+def ignored_files(before: Collection[str], after: Collection[str]) -> set[str]:
+    """Returns new files that `.gitignore` names, and that nobody added in spite of it."""
     line = [GIT, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "ls-files", "-z",
             "--others", "--ignored", "--exclude-standard"]  # fmt: skip
-    told = subprocess.run(
+    listed = subprocess.run(
         line, cwd=WORK, env=QUIET, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
-    names = {os.fsdecode(name) for name in told.stdout.split(b"\0") if name}
+    names = {os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
     return {name for name in names if name in after and name not in before}
 
 
 def size_of(path: str, mode: int) -> int | None:
-    """Bytes of a file, or of what a link points to; None of what is neither or is not readable."""
+    """Returns the bytes of a file or of a link's target, or None if it is neither or unreadable."""
     where = os.path.join(WORK, path)
     with contextlib.suppress(OSError):
         if stat.S_ISLNK(mode):
@@ -325,7 +370,7 @@ def size_of(path: str, mode: int) -> int | None:
 
 
 def send_file(path: str, mode: int, out: BinaryIO) -> None:
-    """Write the bytes of a file, or what a link points to."""
+    """Writes the bytes of a file, or what a link points to."""
     where = os.path.join(WORK, path)
     if stat.S_ISLNK(mode):
         out.write(os.fsencode(os.readlink(where)))
@@ -335,7 +380,7 @@ def send_file(path: str, mode: int, out: BinaryIO) -> None:
 
 
 def content_of_results(path: str) -> bytes:
-    """Bytes of the file of results, if it was asked for and is there."""
+    """Returns the bytes of the file of results, if the request names it and it is there."""
     if os.path.isfile(path):  # and no pipe
         with contextlib.suppress(OSError), open(path, "rb") as file:
             return file.read()

@@ -1,6 +1,6 @@
-"""One sandbox as a process: begin it, feed it, read what it says up to its limits, end it.
+"""One sandbox as a process: start it, feed it, read its output up to its limits, end it.
 
-Start with `converse`.
+Start with `run_bubblewrap`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 from counterpoint.workers.inside.inside import FULL, STOPPED
@@ -25,15 +26,38 @@ PYTHON = "/usr/bin/python3"
 """What runs inside; it has to be in /usr."""
 CHUNK = 1 << 16
 AROUND_SECONDS, AROUND_BYTES = 4.0, 1e7
-"""For laying out files and packing them, beside what the command may take; and one more second
-for so many bytes that go in."""
+"""Seconds for laying out files and packing them, beside what the command may take; and one more
+second for so many bytes that go in."""
 OnOutput = Callable[[bytes], None]
+"""What gets output and errors as they come."""
 PATIENCE_SECONDS = 5.0
-"""For a sandbox to end that has said all it had to say."""
+"""For a sandbox to end after its last output."""
 PRIVATE_UIDS = 61_000, 61_184
 """User ids that Debian and systemd leave to nobody in particular: one is used as root."""
 NETWORK = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates")
 """What of /etc is shown where the network is shared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a command in a sandbox is given besides the content of `/task`."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    """The whole environment, besides PATH, HOME and LANG."""
+    readable: Sequence[Path] = ()
+    """Folders of this machine that can be read inside, at the same place. They have to be readable
+    for everybody where this process is root."""
+    network: bool = False
+    """Whether the machine's network is shared, names and certificates included."""
+    shown: Mapping[str, bytes] = field(default_factory=dict)
+    """Path inside to files that can only be read."""
+    untracked: Mapping[str, bytes] = field(default_factory=dict)
+    """Files in the work folder that are not part of the work: they are hidden from git, where the
+    commit has none of that name, and never come out."""
+    stdin: bytes = b""
+    """What the command reads."""
+    report: bool = False
+    """Whether a runner of tests can report, to the descriptor in COUNTERPOINT_REPORT."""
 
 
 @dataclass(frozen=True)
@@ -55,46 +79,42 @@ class SandboxOutput:
 
 
 def run_bubblewrap(
-    tool: str, limits: Limits, readable: Sequence[Path], network: bool, feed: bytes,
-    shown: Mapping[str, bytes], objects: int, hear: OnOutput | None = None,
+    tool: str, limits: Limits, inputs: Inputs, feed: bytes, objects: int,
+    on_output: OnOutput | None = None,
 ) -> SandboxOutput:  # fmt: skip
-    """Begin a sandbox, feed it, and read all it says; nothing of it runs on afterwards.
+    """Starts a sandbox, feeds it, and returns all its output; nothing of it runs on afterwards.
 
-    The first program inside is told when it has to be over, on the clock that is the same in all
-    namespaces, and has the reading end of a pipe that only this process holds open for writing.
+    The first program inside gets a deadline on the clock that is the same in all namespaces. It
+    also gets the reading end of a pipe that only this process holds open for writing.
 
     Args:
         tool: bubblewrap.
         limits: what everything inside may use.
-        readable: folders that can be read inside.
-        network: whether the machine's network is shared.
-        feed: standard input of the first program.
-        shown: path inside to files that can only be read; `/inside.py` is the first program.
+        inputs: what can be read inside, and whether the machine's network is shared.
+        feed: standard input of the first program, `/inside.py`.
         objects: bytes of git's objects, which are not charged to the limits.
-        hear: called with output and errors as they come.
+        on_output: called with output and errors as they come.
 
     Raises:
-        SettingError: as `walls`.
+        SettingError: as `bubblewrap_arguments`.
         OSError: this machine has no more processes, descriptors or control groups to give.
     """
+    program = files("counterpoint.workers.inside").joinpath("inside.py").read_bytes()
     with ControlGroup(limits.total_memory + objects, limits.total_processes) as group:
         begun = time.monotonic()
-        line = [*group.enter(), *private_user(), tool]
-        room = (limits.disk_mb << 20) + objects
+        deadline = begun + limits.seconds + AROUND_SECONDS + len(feed) / AROUND_BYTES
+        shown = {"/inside.py": program, **inputs.shown}
         handles = {path: _memory_file(data) for path, data in shown.items()}
         try:
-            line += bubblewrap_arguments(limits.disk_mb, room, readable, network, handles)
-            process, result, lifeline = _start(
-                line, limits, handles, begun + _most_seconds(limits, feed)
-            )
+            line = [*group.enter(), *private_user(), tool]
+            line += bubblewrap_arguments(limits.disk_mb, objects, inputs, handles)
+            process, result, lifeline = _start(line, limits, handles, deadline)
         finally:
             for handle in handles.values():
                 os.close(handle)
         stopped = "the sandbox"
         try:
-            (output, errors, packed), stopped = _exchange(
-                process, feed, result, limits, begun, hear
-            )
+            streams, stopped = _exchange(process, feed, result, limits, deadline, on_output)
         finally:
             os.close(result)
             status = _end(process, lifeline, patience=0.0 if stopped else PATIENCE_SECONDS)
@@ -102,18 +122,13 @@ def run_bubblewrap(
     stopped = stopped or STOPPED.get(status, "")
     met = "memory" if "memory" in hit else "disk" if status == FULL else ""
     met = met or ("processes" if "processes" in hit else "")
-    return SandboxOutput(output, errors, packed, time.monotonic() - begun, stopped, met)
-
-
-def _most_seconds(limits: Limits, feed: bytes) -> float:
-    """Seconds from its start after which a sandbox is over, whatever goes on inside."""
-    return limits.seconds + AROUND_SECONDS + len(feed) / AROUND_BYTES
+    return SandboxOutput(*streams, time.monotonic() - begun, stopped, met)
 
 
 def _start(
     before: Sequence[str], limits: Limits, handles: Mapping[str, int], deadline: float
 ) -> tuple[subprocess.Popen[bytes], int, int]:
-    """The process, the descriptor on which its result comes, and the one that keeps it alive."""
+    """Returns the process, the descriptor of its result, and the one that keeps it alive."""
     result, lifeline = os.pipe(), os.pipe()
     try:
         line = [*before, PYTHON, "-I", "-S", "/inside.py", str(result[1]), str(lifeline[0]),
@@ -133,7 +148,7 @@ def _start(
 
 
 def _memory_file(data: bytes) -> int:
-    """A descriptor from which these bytes can be read."""
+    """Returns a descriptor from which these bytes can be read."""
     handle = os.memfd_create("given")
     with os.fdopen(os.dup(handle), "wb") as file:
         file.write(data)
@@ -142,33 +157,32 @@ def _memory_file(data: bytes) -> int:
 
 
 def _exchange(
-    process: subprocess.Popen[bytes],
-    feed: bytes,
-    result: int,
-    limits: Limits,
-    begun: float,
-    hear: OnOutput | None,
-) -> tuple[tuple[bytes, bytes, bytes], str]:
-    """Feed it, read all it says up to the limits; what it said, and which limit was hit."""
+    process: subprocess.Popen[bytes], feed: bytes, result: int, limits: Limits, deadline: float,
+    on_output: OnOutput | None,
+) -> tuple[tuple[bytes, bytes, bytes], str]:  # fmt: skip
+    """Feeds the process and reads its streams up to the limits.
+
+    Returns its output, its errors and its packed result, and the name of the limit that was hit.
+    """
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    said = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray(),
-            result: bytearray()}  # fmt: skip
-    order = list(said)
-    most = limits.output_mb << 20
-    most_back = (limits.disk_mb << 20) * 2 + (1 << 20)
-    pending, stopped, end = memoryview(feed), "", begun + _most_seconds(limits, feed)
+    streams = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray(),
+               result: bytearray()}  # fmt: skip
+    order = list(streams)
+    most, most_back = limits.output_mb << 20, (limits.disk_mb << 20) * 2 + (1 << 20)
+    pending, stopped = memoryview(feed), ""
+    # one loop for all ends: a sandbox that reads nothing, or fills one pipe, must not stall it
     with selectors.DefaultSelector() as watch:
-        for handle in said:
+        for handle in streams:
             os.set_blocking(handle, False)
             watch.register(handle, selectors.EVENT_READ)
         entry = process.stdin.fileno()
         os.set_blocking(entry, False)
         watch.register(entry, selectors.EVENT_WRITE)
-        open_ends = set(said)
+        open_ends = set(streams)
         while open_ends and not stopped:
-            left = end - time.monotonic()
+            left = deadline - time.monotonic()
             if left <= 0:
                 stopped = "seconds"
                 break
@@ -180,18 +194,18 @@ def _exchange(
                         process.stdin.close()
                     continue
                 data = os.read(key.fd, CHUNK)
-                said[key.fd] += data
-                if hear is not None and data and key.fd != result:
-                    hear(data)
+                streams[key.fd] += data
+                if on_output is not None and data and key.fd != result:
+                    on_output(data)
                 if not data:
                     watch.unregister(key.fd)
                     open_ends.discard(key.fd)
-            if sum(len(said[handle]) for handle in order[:2]) > most:
+            if sum(len(streams[handle]) for handle in order[:2]) > most:
                 stopped = "output"
-            elif len(said[result]) > most_back:
+            elif len(streams[result]) > most_back:
                 stopped = "disk"
-    output, errors, archive = (bytes(said[handle]) for handle in order)
-    return (output[:most], errors[:most], archive), stopped
+    output, errors, packed = (bytes(streams[handle]) for handle in order)
+    return (output[:most], errors[:most], packed), stopped
 
 
 def _write(handle: int, pending: memoryview) -> memoryview:
@@ -204,7 +218,7 @@ def _write(handle: int, pending: memoryview) -> memoryview:
 
 
 def _end(process: subprocess.Popen[bytes], lifeline: int, patience: float) -> int:
-    """Kill whatever is left, after some patience; the status of the sandbox's first program.
+    """Kills whatever is left, after some patience; returns the status of the first program.
 
     What is in a session of its own inside ends with bubblewrap, or as its lifeline is closed.
     """
@@ -222,9 +236,9 @@ def _end(process: subprocess.Popen[bytes], lifeline: int, patience: float) -> in
 
 
 def bubblewrap_arguments(
-    disk_mb: int, room: int, readable: Sequence[Path], network: bool, shown: Mapping[str, int]
+    disk_mb: int, objects: int, inputs: Inputs, handles: Mapping[str, int]
 ) -> list[str]:
-    """The arguments of bubblewrap, up to the command.
+    """Returns the arguments of bubblewrap, up to the command.
 
     Bubblewrap's own `--die-with-parent` is not among them: it is set too late for a parent that
     is killed while bubblewrap starts, and can leave a half-made sandbox behind. The first program
@@ -233,42 +247,42 @@ def bubblewrap_arguments(
 
     Args:
         disk_mb: size of what is written, in MiB, of which /tmp and /dev/shm have a part each.
-        room: size of /task, in bytes: the same, and git's objects.
-        readable: folders that can be read inside, at the same place.
-        network: share the machine's network.
-        shown: path inside to a descriptor from which a file that can only be read is made.
+        objects: bytes of git's objects, for which /task has room besides.
+        inputs: what can be read inside, and whether the machine's network is shared.
+        handles: path inside to a descriptor from which a file that can only be read is made.
 
     Raises:
         SettingError: as `require_readable`.
     """
+    room = str((disk_mb << 20) + objects)
     side = str(max((disk_mb << 20) // SIDE, 1 << 16))
     line = [
         "--unshare-user", "--unshare-all", "--disable-userns", "--cap-drop", "ALL",
         "--as-pid-1", "--new-session", "--hostname", "sandbox",
         "--ro-bind", "/usr", "/usr", "--proc", "/proc",
         "--dev", "/dev", "--size", side, "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
-        "--size", side, "--tmpfs", "/tmp", "--size", str(room), "--tmpfs", "/task",
-        "--size", str(room), "--tmpfs", "/setup",
+        "--size", side, "--tmpfs", "/tmp", "--size", room, "--tmpfs", "/task",
+        "--size", room, "--tmpfs", "/setup",
     ]  # fmt: skip
-    for inside, handle in shown.items():
+    for inside, handle in handles.items():
         line += ["--ro-bind-data", str(handle), inside]
     for name in ("bin", "lib", "lib64", "sbin"):
         if Path("/", name).is_symlink():
             line += ["--symlink", f"usr/{name}", f"/{name}"]
         elif Path("/", name).is_dir():
             line += ["--ro-bind", f"/{name}", f"/{name}"]
-    named = ("ld.so.cache", *(NETWORK if network else ()))
+    named = ("ld.so.cache", *(NETWORK if inputs.network else ()))
     for path in (Path("/etc", name) for name in named):
         if path.exists():
             line += ["--ro-bind", str(path.resolve()), str(path)]
-    line += ["--share-net"] if network else []
-    for folder in readable:
+    line += ["--share-net"] if inputs.network else []
+    for folder in inputs.readable:
         line += ["--ro-bind", str(require_readable(folder)), os.path.normpath(folder.absolute())]
     return [*line, "--remount-ro", "/", "--chdir", "/task"]
 
 
 def private_user() -> list[str]:
-    """As root, the command that gives root up; each process of ours has a user id of its own."""
+    """Returns the command that gives root up, if we are root; each process has its own user."""
     if os.geteuid() != 0:
         return []
     low, high = PRIVATE_UIDS
