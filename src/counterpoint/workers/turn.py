@@ -5,6 +5,9 @@
 Whatever kills it, the others go on: what it held is given back, and what it had not finished is
 done anew. `plan` lists what is to be done, `work` does one task, `merge` merges what was handed up,
 `judge` decides whether to go on.
+
+Workers land work side by side, so the tests that have to pass belong to a commit, never to a
+moment: `head_and_passing` reads both as one. The set is stored before its commit becomes the head.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ POLL_SECONDS = 0.02
 
 
 def main(words: Sequence[str]) -> int:
-    """The exit status of one turn."""
+    """Takes one turn, and returns its exit status."""
     folder, role, member, parent = words
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: no orphan works on
     if os.getppid() != int(parent):
@@ -66,12 +69,12 @@ def main(words: Sequence[str]) -> int:
 
 
 def plan(state: TeamState, member: str) -> int:
-    """List what is to be done: the plan's tasks, or each test that fails.
+    """Adds what is to be done to the queue: the plan's tasks, or each test that fails.
 
     Raises:
         WorkerError: the tests do not run, and never did.
     """
-    queue, told, head = state.queue, state.plan, state.repository.head()
+    queue, config, head = state.queue, state.plan, state.repository.head()
     content = state.repository.content(head)
     results = record_tests(state, head)
     if results.problem:
@@ -82,12 +85,12 @@ def plan(state: TeamState, member: str) -> int:
     if queue.fact("first") is None:
         queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
     tasks = [TeamTask(t.id, t.text or t.title or t.id, t.test, t.files, 1, t.priority, t.title,
-                  t.depends_on, t.check) for t in told.task
+                  t.depends_on, t.check) for t in config.task
              if t.check or not (t.test and t.test in results.passed)]  # fmt: skip
-    if told.from_tests or not told.task:
+    if config.from_tests or not config.task:
         tasks += _tasks_of_tests(state, member, content, results)
-    new = queue.add(tasks, told.attempts)
-    again = queue.reopen([t.id for t in tasks], told.attempts)
+    new = queue.add(tasks, config.attempts)
+    again = queue.reopen([t.id for t in tasks], config.attempts)
     queue.log(member, "message", f"{len(tasks)} tasks, {new} of them new, {again} opened again",
               "workers", tasks=[t.id for t in tasks])  # fmt: skip
     return 0
@@ -96,7 +99,7 @@ def plan(state: TeamState, member: str) -> int:
 def _tasks_of_tests(
     state: TeamState, member: str, content: Content, results: Results
 ) -> list[TeamTask]:
-    """A task for each failing test that no task of the plan names."""
+    """Returns a task for each failing test that no task of the plan names."""
     failed = sorted(results.failed - {task.test for task in state.plan.task})
     where = _locations(state, member, content, failed)
     return [TeamTask(test, f"Make the test {test} pass.", test, *where.get(test, ((), 1)))
@@ -106,7 +109,7 @@ def _tasks_of_tests(
 def _locations(
     state: TeamState, member: str, content: Content, tests: Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], int]]:
-    """What new tasks of `search` run; those that it cannot take are said."""
+    """Returns what new tasks of `search` run, and logs those that a search cannot take."""
     known = {task.id for task in state.queue.tasks()}
     new = [test for test in tests if test not in known]
     where = locate(state.plan, content, new) if state.plan.worker.kind == "search" else {}
@@ -118,7 +121,7 @@ def _locations(
 
 
 def _no_tests(state: TeamState, member: str, results: Results) -> int:
-    """Tests that ran before do not run now: the turn fails, and is taken again."""
+    """Logs that tests which ran before do not run now; the turn fails, and is taken again."""
     why = f"the tests do not run: {results.problem}"
     state.queue.log(member, "action", why, error=results.problem)
     sys.stderr.write(f"{why}\n")
@@ -126,13 +129,13 @@ def _no_tests(state: TeamState, member: str, results: Results) -> int:
 
 
 def work(state: TeamState, member: str) -> int:
-    """Take one task, do it in a sandbox, and land it or hand it up."""
-    queue, told = state.queue, state.plan
-    choose = choose_by_payoff if told.worker.choose == "payoff" else None
+    """Takes one task, does it in a sandbox, and lands it or hands it up."""
+    queue, config = state.queue, state.plan
+    choose = choose_by_payoff if config.worker.choose == "payoff" else None
     if state.topology == "planner_workers":
         choose = choose_apart
-    reserve = 1 if told.worker.kind == "command" else told.worker.tries
-    claim = queue.claim(member, lease_seconds=told.lease, reserve=reserve,
+    reserve = 1 if config.worker.kind == "command" else config.worker.tries
+    claim = queue.claim(member, lease_seconds=config.lease, reserve=reserve,
                         budget=state.budget, choose=choose)  # fmt: skip
     if claim is None:
         return NOTHING
@@ -146,7 +149,7 @@ def work(state: TeamState, member: str) -> int:
     claim = with_last_failure(state, claim)
     repository = state.repository
     content = with_notes(state, member, repository.content(base))
-    made = do_task(told, claim.task, content, keep, claim.reserved,
+    made = do_task(config, claim.task, content, keep, claim.reserved,
                    state.seed * 100_003 + claim.attempt,
                    on_output=AttemptLog(state, claim.attempt).write)  # fmt: skip
     made = store_notes(state, member, made, content)
@@ -178,7 +181,7 @@ def work(state: TeamState, member: str) -> int:
 
 
 def merge(state: TeamState, member: str) -> int:
-    """Merge everything that was handed up, one after the other."""
+    """Merges everything that was handed up, one after the other."""
     for claim, attempt in state.queue.handed():
         begun = time.monotonic()
         land(state, claim, attempt.made, attempt.base)
@@ -187,12 +190,12 @@ def merge(state: TeamState, member: str) -> int:
 
 
 def judge(state: TeamState, member: str) -> int:
-    """Run all tests on the head, and decide whether to go on."""
+    """Runs all tests on the head, and decides whether to go on."""
     queue = state.queue
     results = record_tests(state, state.repository.head())
     if results.problem:
         return _no_tests(state, member, results)
-    queue.settle(results.passed)
+    queue.mark_done(results.passed)
     tasks = queue.tasks()
     wanted = {task.test for task in tasks if task.test}
     undone = {task.id for task in tasks
@@ -214,13 +217,15 @@ def judge(state: TeamState, member: str) -> int:
         verdict = ""
     queue.put("iteration", iteration)
     queue.put("verdict", verdict)
-    told = verdict or "go on"
-    queue.log(member, "message", f"{len(failing)} tasks left: {told}", "planner", verdict=verdict)
+    decision = verdict or "go on"
+    queue.log(
+        member, "message", f"{len(failing)} tasks left: {decision}", "planner", verdict=verdict
+    )
     return 0
 
 
 def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
-    """Make a commit part of the head: merged, tested, and only if the head is still the same."""
+    """Makes a commit part of the head: merged, tested, and only if the head is still the same."""
     queue, repository = state.queue, state.repository
     while True:
         head, required = head_and_passing(state)
@@ -264,14 +269,14 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
 def _changed_by_both(
     repository: Repository, topology: str, base: str, head: str, commit: str
 ) -> list[str]:
-    """Under optimistic concurrency: files that were changed here and by somebody else."""
+    """Returns, for optimistic concurrency, files that this and another attempt changed."""
     if topology != "flat_optimistic":
         return []
     return sorted(set(repository.changed(base, head)) & set(repository.changed(base, commit)))
 
 
 def _take_locks(state: TeamState, claim: Claim) -> None:
-    """Wait until nobody else has the files; those of the whole repository where none are known."""
+    """Waits for locks on the files of a task, or on the whole repository if none are known."""
     begun = time.monotonic()
     paths = claim.task.files or ("*",)
     while not state.queue.lock(claim, paths):
@@ -284,8 +289,9 @@ def _take_locks(state: TeamState, claim: Claim) -> None:
 
 
 def _say_unknown(state: TeamState, member: str, usage: Usage) -> None:
-    """Say what an attempt does not know of what it used, where a budget limits it, and say that its
-    file of usage is malformed. A command that has no such file is only counted."""
+    """Logs an unknown usage if a budget limits it, and a malformed file of usage.
+
+    A command that has no such file is only counted."""
     unknown = [name for name in ("tokens", "dollars") if getattr(usage, name) is None]
     limited = [name for name in unknown if getattr(state, name) is not None]
     if limited or (unknown and usage.problem not in ("", ABSENT)):
@@ -294,19 +300,12 @@ def _say_unknown(state: TeamState, member: str, usage: Usage) -> None:
 
 
 def _message(state: TeamState, claim: Claim) -> str:
-    """The message of a commit, as the plan words it."""
+    """Returns the message of a commit, as the plan words it."""
     task = claim.task
     if state.plan.message:
-        named = {"{title}": task.title or task.id, "{task}": task.id}
-        return re.sub(r"\{(?:title|task)\}", lambda found: named[found[0]], state.plan.message)
+        values = {"{title}": task.title or task.id, "{task}": task.id}
+        return re.sub(r"\{(?:title|task)\}", lambda match: values[match[0]], state.plan.message)
     return f"{claim.task.id}\n\nTask: {claim.task.id}\nAttempt: {claim.attempt}"
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except OutputError as full:
-        sys.exit(str(full))
 
 
 def head_and_passing(state: TeamState) -> tuple[str, frozenset[str]]:
@@ -339,3 +338,10 @@ def record_tests(state: TeamState, commit: str) -> Results:
 def tests_of_tasks(state: TeamState) -> frozenset[str]:
     """Returns the tests of all tasks; some may be files that could not be imported."""
     return frozenset(task.test for task in state.queue.tasks() if task.test)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OutputError as full:
+        sys.exit(str(full))

@@ -79,6 +79,8 @@ class RunBudget:
 
 def spent_in(connection: sqlite3.Connection) -> Spent:
     """Returns what is spent, read within a transaction."""
+    # an attempt under way counts as what it has reserved, one that is over as what it cost; the
+    # conditions are 0 or 1, so their sums are counts, and NULL (unknown) is in no sum
     row = connection.execute(
         "SELECT COALESCE(SUM(MAX(reserved, cost)), 0), COALESCE(SUM(status!='needless'), 0), "
         "COALESCE(SUM(tokens), 0), COALESCE(SUM(dollars), 0.0), "

@@ -1,6 +1,7 @@
-"""The book of a working team: one SQLite file in WAL mode, facts, events, and who did what.
+"""The ledger of a working team: one SQLite file with tasks, attempts, locks, events and facts.
 
-`Queue` builds on it. Every method is one transaction, and no process keeps the file open.
+`Queue` builds on it. The file is in WAL mode, so that readers never wait for a writer. Every method
+is one transaction, and no process keeps the file open.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from counterpoint.workers.queue.rows import (
 )
 
 WAIT_SECONDS = 30.0
+# A task is open -> taken -> (handed ->) done, or open again, or given_up.
+# An attempt is running -> (handed ->) merging -> merged, or needless, failed, conflict or lost.
+# WITHOUT ROWID keeps small tables that are looked up by a text in one tree, with no second index.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS tasks (
   id TEXT PRIMARY KEY, text TEXT NOT NULL, test TEXT NOT NULL, files TEXT NOT NULL,
@@ -57,8 +61,6 @@ _ADDED = {
     },
 }
 """Columns that later versions added; an unknown number of tokens or dollars is NULL."""
-# tasks:    open -> taken -> (handed ->) done | open again | given_up
-# attempts: running -> (handed ->) merging -> merged | needless | failed | conflict | lost
 
 
 class _Connection(sqlite3.Connection):
@@ -82,7 +84,7 @@ def _read_text(raw: bytes) -> str:
 
 
 class Ledger:
-    """The book in one file.
+    """The ledger in one file.
 
     Raises:
         RunError: the file is none of ours.
@@ -105,7 +107,7 @@ class Ledger:
 
     @staticmethod
     def schema() -> dict[str, list[Any]]:
-        """Returns the tables of a new file: name to what SQLite tells of each column."""
+        """Returns the tables of a new file: name to SQLite's description of each column."""
         with closing(sqlite3.connect(":memory:")) as connection:
             connection.row_factory = sqlite3.Row
             connection.executescript(_TABLES)
@@ -117,7 +119,7 @@ class Ledger:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """The file, which is not made anew where somebody has taken it away."""
+        """Yields a connection to the file, which is not made anew if somebody has removed it."""
         where = f"{self.path.absolute().as_uri()}?mode=rw"
         try:
             with closing(
@@ -126,7 +128,9 @@ class Ledger:
                     factory=_Connection,
                 )
             ) as connection:  # fmt: skip
+                # a run can come from somebody else: its schema calls no function with side effects
                 connection.execute("PRAGMA trusted_schema=OFF")
+                # with WAL a crash of the machine can lose the last commits, and damages nothing
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.text_factory = _read_text
                 connection.row_factory = sqlite3.Row
@@ -139,7 +143,10 @@ class Ledger:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
+        """Yields a connection in a transaction that is taken back if the body fails."""
         with self._open() as connection:
+            # IMMEDIATE takes the write lock before the first read: two members that read the same
+            # row and then both write would otherwise fail in the middle of their transactions
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -149,38 +156,44 @@ class Ledger:
                     connection.execute("ROLLBACK")
                 raise
 
-    def fact(self, key: str, default: Any = None) -> Any:
-        """What is written down under a key."""
+    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Returns all rows of a query."""
         with self._open() as connection:
-            row = connection.execute("SELECT value FROM facts WHERE key=?", (key,)).fetchone()
-        return default if row is None else json.loads(row[0])
+            return connection.execute(query, values).fetchall()
+
+    def _run(self, statement: str, *values: object) -> None:
+        """Runs one statement that changes the file."""
+        with self._change() as connection:
+            connection.execute(statement, values)
+
+    def fact(self, key: str, default: Any = None) -> Any:
+        """Returns the value that is stored under a key."""
+        rows = self._rows("SELECT value FROM facts WHERE key=?", key)
+        return json.loads(rows[0][0]) if rows else default
 
     def put(self, key: str, value: Any) -> None:
-        """Write something down."""
-        with self._change() as connection:
-            connection.execute("REPLACE INTO facts VALUES (?,?)", (key, json.dumps(value)))
+        """Stores a value, which can be written as JSON, under a key."""
+        self._run("REPLACE INTO facts VALUES (?,?)", key, json.dumps(value))
 
     def passing(self, commit: str) -> frozenset[str] | None:
-        """The tests that pass at a commit; None where nobody has run them, or where they are
-        forgotten because the head has moved on."""
-        with self._open() as connection:
-            row = connection.execute("SELECT tests FROM passing WHERE head=?", (commit,)).fetchone()
-        return None if row is None else frozenset(json.loads(row[0]))
+        """Returns the tests that pass at a commit, or None if nobody has run them there.
+
+        The tests of an old head are forgotten.
+        """
+        rows = self._rows("SELECT tests FROM passing WHERE head=?", commit)
+        return frozenset(json.loads(rows[0][0])) if rows else None
 
     def record_passing(self, commit: str, tests: Iterable[str]) -> None:
-        """Write down which tests pass at a commit."""
-        with self._change() as connection:
-            connection.execute(
-                "REPLACE INTO passing VALUES (?,?)", (commit, json.dumps(sorted(tests)))
-            )
+        """Stores which tests pass at a commit."""
+        self._run("REPLACE INTO passing VALUES (?,?)", commit, json.dumps(sorted(tests)))
 
     def forget_passing(self, commit: str) -> None:
-        """Take out what passes at a commit that is not the head."""
-        with self._change() as connection:
-            connection.execute("DELETE FROM passing WHERE head=?", (commit,))
+        """Removes what passes at a commit that is not the head."""
+        self._run("DELETE FROM passing WHERE head=?", commit)
 
     def count(self, key: str, amount: float) -> None:
-        """Add to a number that is written down."""
+        """Adds to a number that is stored under a key."""
+        # read and write in one transaction, so that no other member's amount is lost in between
         with self._change() as connection:
             row = connection.execute("SELECT value FROM facts WHERE key=?", (key,)).fetchone()
             value = amount + (json.loads(row[0]) if row else 0)
@@ -193,9 +206,11 @@ class Ledger:
 
     def outcomes(self) -> dict[str, int]:
         """Returns how many attempts have each status."""
-        with self._open() as connection:
-            rows = connection.execute("SELECT status, COUNT(*) FROM attempts GROUP BY status")
-            return {str(status): int(n) for status, n in rows}
+        return dict(map(tuple, self._rows("SELECT status, COUNT(*) FROM attempts GROUP BY status")))
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many tasks have each status."""
+        return dict(map(tuple, self._rows("SELECT status, COUNT(*) FROM tasks GROUP BY status")))
 
     def seconds(self) -> float:
         """Returns the wall clock of all sessions; of one under way up to its last `tick`."""
@@ -203,11 +218,17 @@ class Ledger:
         return float(self.fact("seconds", 0.0)) + max(float(seen) - float(begun), 0.0)
 
     def tick(self, begun: float, seconds: float) -> None:
-        """Note for how long a session, which began then, is alive: it can be killed at any time."""
+        """Notes for how long a session is alive, because it can be killed at any time.
+
+        Args:
+            begun: when it began, in seconds since 1970.
+            seconds: how long it lasts so far.
+        """
         self.put("session", (begun, begun + seconds))
 
     def close_session(self) -> None:
-        """Add the time of the last session to the seconds, however it ended."""
+        """Adds the time of the last session to the seconds, however it ended."""
+        # the session goes in the same transaction: whoever calls this again adds nothing
         with self._change() as connection:
             row = connection.execute("SELECT value FROM facts WHERE key='session'").fetchone()
             if row is None:
@@ -218,53 +239,39 @@ class Ledger:
             connection.execute("REPLACE INTO facts VALUES ('seconds',?)", (json.dumps(total),))
             connection.execute("DELETE FROM facts WHERE key='session'")
 
-    def counts(self) -> dict[str, int]:
-        """Status to how many tasks have it."""
-        with self._open() as connection:
-            rows = connection.execute("SELECT status, COUNT(*) FROM tasks GROUP BY status")
-            return {str(status): int(n) for status, n in rows}
-
     def log(self, agent: str, kind: str, text: str, hearer: str = "", **meta: Any) -> None:
-        """Write an event down."""
+        """Stores an event."""
         with self._change() as connection:
             insert_event(connection, agent, hearer, kind, text, meta)
 
     def events(self) -> list[EventRow]:
         """Returns all events, in order."""
-        with self._open() as connection:
-            rows = connection.execute("SELECT * FROM events ORDER BY id").fetchall()
-        return [event_row_of(row) for row in rows]
+        return list(map(event_row_of, self._rows("SELECT * FROM events ORDER BY id")))
 
     def attempts(self) -> list[AttemptRow]:
         """Returns all attempts, in order."""
-        with self._open() as connection:
-            rows = connection.execute(ATTEMPTS + "ORDER BY a.id").fetchall()
-        return [attempt_row_of(row) for row in rows]
+        return list(map(attempt_row_of, self._rows(ATTEMPTS + "ORDER BY a.id")))
 
     def tasks(self) -> list[TaskRow]:
         """Returns all tasks, in order of their ids."""
-        with self._open() as connection:
-            rows = connection.execute("SELECT * FROM tasks ORDER BY id").fetchall()
-        return [task_row_of(row) for row in rows]
+        return list(map(task_row_of, self._rows("SELECT * FROM tasks ORDER BY id")))
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:
-    """Add the columns that a file of an earlier version does not have."""
+    """Adds the columns that a file of an earlier version does not have."""
 
     def missing() -> list[str]:
-        return [
-            f"ALTER TABLE {table} ADD COLUMN {name} {kind}"
-            for table, columns in _ADDED.items()
-            for known in [
-                {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
-            ]
-            for name, kind in columns.items()
-            if name not in known
-        ]
+        lines = []
+        for table, columns in _ADDED.items():
+            known = {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
+            lines += [f"ALTER TABLE {table} ADD COLUMN {name} {kind}"
+                      for name, kind in columns.items() if name not in known]  # fmt: skip
+        return lines
 
     if not missing():
         return
-    connection.execute("BEGIN IMMEDIATE")  # two members may open an old file at the same time
+    # two members may open an old file at the same time: the second looks again, under the lock
+    connection.execute("BEGIN IMMEDIATE")
     for line in missing():
         connection.execute(line)
     connection.execute("COMMIT")
@@ -274,7 +281,7 @@ def insert_event(
     connection: sqlite3.Connection, agent: str, hearer: str, kind: str, text: str,
     meta: Mapping[str, Any],
 ) -> None:  # fmt: skip
-    """Write an event down, within a transaction."""
+    """Stores an event, within a transaction."""
     connection.execute(
         "INSERT INTO events (at, agent, hearer, kind, text, meta) VALUES (?,?,?,?,?,?)",
         (time.time(), agent, hearer, kind, text, json.dumps(meta)),

@@ -1,6 +1,7 @@
-"""The queue of a working team: which tasks there are, and who takes which.
+"""The queue of a working team: which tasks there are, who takes which, and how attempts end.
 
-Start with `Queue.claim`; what can be done with a claim is in attempts.py.
+A claim is a lease with a token. A worker whose lease has expired cannot change its attempt any
+more, so nobody commits work that another worker has taken over. Start with `Queue.claim`.
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ class Queue(Ledger):
 
     Raises:
         RunError: the file is none of ours.
+        BusyError: in every method with a claim: it is not held any more.
     """
 
     def add(self, tasks: Iterable[TeamTask], tries: int) -> int:
-        """Add tasks that are not there yet, each for so many tries; how many are new."""
+        """Adds tasks that are not there yet, each for so many tries; returns how many are new."""
         with self._change() as connection:
             before = connection.total_changes
             connection.executemany(
@@ -67,7 +69,7 @@ class Queue(Ledger):
             return connection.total_changes - before
 
     def reopen(self, ids: Iterable[str], tries: int) -> int:
-        """Open tasks again that were done and are not, or given up; how many."""
+        """Opens tasks again that are done or given up, and returns how many."""
         with self._change() as connection:
             before = connection.total_changes
             connection.executemany(
@@ -82,8 +84,8 @@ class Queue(Ledger):
         with self._open() as connection:
             return len(list(islice(_ready(connection), most)))
 
-    def settle(self, passed: Iterable[str]) -> None:
-        """Tasks are done whose test passes and that have no further check."""
+    def mark_done(self, passed: Iterable[str]) -> None:
+        """Marks the tasks as done whose test passes and that have no further check."""
         with self._change() as connection:
             connection.executemany(
                 "UPDATE tasks SET status='done' WHERE test=? AND checked='' "
@@ -100,7 +102,7 @@ class Queue(Ledger):
         budget: RunBudget | None = None,
         choose: Callable[[Sequence[TeamTask], Sequence[AttemptRow]], int | None] | None = None,
     ) -> Claim | None:
-        """Take one open task; None where there is none, or the budget is used up.
+        """Takes one open task; returns None if there is none, or the budget is used up.
 
         Args:
             worker: who takes it.
@@ -110,6 +112,8 @@ class Queue(Ledger):
             choose: given the open tasks, highest priority first, and all attempts so far, the index
                 of one, or None to take none; without it the first. What failed before comes last.
         """
+        # the budget is read, a task is chosen and its tries are reserved in one transaction, so two
+        # workers never take one task, or together more than is left
         with self._change() as connection:
             spent = spent_in(connection)
             if budget is not None and budget.used_up(spent):
@@ -135,34 +139,16 @@ class Queue(Ledger):
             return Claim(int(cursor.lastrowid or 0), token, task, reserve)
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:
-        """Keep a claim for longer.
-
-        Raises:
-            BusyError: it is not held any more.
-        """
-        with self._holding(claim) as connection:
-            connection.execute(
-                "UPDATE attempts SET lease=? WHERE id=?",
-                (time.time() + lease_seconds, claim.attempt),
-            )
+        """Keeps a claim for longer."""
+        self._update(claim, "lease=?", time.time() + lease_seconds)
 
     def note(self, claim: Claim, **columns: Any) -> None:
-        """Write columns of an attempt: `base`, `made`, `files`, `cost`, `waited`, `held`, `note`.
-
-        Raises:
-            BusyError: it is not held any more.
-        """
-        with self._holding(claim) as connection:
-            names = ", ".join(f"{name}=?" for name in columns)
-            values = [json.dumps(v) if isinstance(v, list | tuple) else v for v in columns.values()]
-            connection.execute(f"UPDATE attempts SET {names} WHERE id=?", (*values, claim.attempt))
+        """Sets columns of an attempt: `base`, `made`, `files`, `cost`, `waited`, `held`, `note`."""
+        values = [json.dumps(v) if isinstance(v, list | tuple) else v for v in columns.values()]
+        self._update(claim, ", ".join(f"{name}=?" for name in columns), *values)
 
     def hand_over(self, claim: Claim, made: str) -> None:
-        """Give a finished commit to whoever merges.
-
-        Raises:
-            BusyError: it is not held any more.
-        """
+        """Gives a finished commit to the merger."""
         with self._holding(claim) as connection:
             connection.execute(
                 "UPDATE attempts SET status='handed', made=?, reserved=cost WHERE id=?",
@@ -175,56 +161,31 @@ class Queue(Ledger):
         with self._open() as connection:
             rows = connection.execute(ATTEMPTS + "WHERE a.status='handed' ORDER BY a.id").fetchall()
             tasks = {row["id"]: task_of(row) for row in connection.execute("SELECT * FROM tasks")}
-        return [
-            (
-                Claim(row["id"], row["token"], tasks[row["task"]], row["reserved"]),
-                attempt_row_of(row),
-            )
-            for row in rows
-        ]
+        claims = [Claim(r["id"], r["token"], tasks[r["task"]], r["reserved"]) for r in rows]
+        return list(zip(claims, map(attempt_row_of, rows), strict=True))
 
     def merging(self, claim: Claim, landed: str, parent: str) -> None:
-        """Say which commit is about to become the head, before it does.
+        """Stores which commit is about to become the head, before it does.
 
-        Raises:
-            BusyError: it is not held any more.
+        If the process dies in between, `recover` looks for the commit in the head.
         """
-        with self._holding(claim) as connection:
-            connection.execute(
-                "UPDATE attempts SET status='merging', landed=?, parent=? WHERE id=?",
-                (landed, parent, claim.attempt),
-            )
+        self._update(claim, "status='merging', landed=?, parent=?", landed, parent)
 
     def merged(self, claim: Claim) -> None:
-        """Say that it is the head, or was.
-
-        Raises:
-            BusyError: it is not held any more.
-        """
+        """Ends an attempt whose commit is the head, or was."""
         with self._holding(claim) as connection:
-            _finish(connection, claim.attempt, "merged", "")
-            connection.execute("UPDATE tasks SET status='done' WHERE id=?", (claim.task.id,))
-            worker = connection.execute(
-                "SELECT worker FROM attempts WHERE id=?", (claim.attempt,)
-            ).fetchone()[0]
-            insert_event(connection, worker, "", "answer", claim.task.id, {"task": claim.task.id})
+            _finish_merged(connection, claim.attempt, "")
 
     def end_needless(self, claim: Claim) -> None:
-        """End an attempt whose task somebody else has done on the way.
-
-        Raises:
-            BusyError: it is not held any more.
-        """
+        """Ends an attempt whose task somebody else has done on the way."""
         with self._holding(claim) as connection:
             _finish(connection, claim.attempt, "needless", "its test passes already")
             connection.execute("UPDATE tasks SET status='done' WHERE id=?", (claim.task.id,))
 
     def failed(self, claim: Claim, status: str, why: str) -> None:
-        """End an attempt that came to nothing: `failed`, or `conflict`. The task is open again as
-        long as it has tries left.
+        """Ends an attempt that came to nothing: `failed`, or `conflict`.
 
-        Raises:
-            BusyError: it is not held any more.
+        The task is open again as long as it has tries left.
         """
         with self._holding(claim) as connection:
             _finish(connection, claim.attempt, status, why)
@@ -232,37 +193,30 @@ class Queue(Ledger):
 
     def last_ended(self, task: str) -> AttemptRow | None:
         """Returns the newest attempt at a task that failed or conflicted, or None."""
-        with self._open() as connection:
-            row = connection.execute(
-                ATTEMPTS + "WHERE a.task=? AND a.status IN ('failed','conflict') "
-                "ORDER BY a.id DESC LIMIT 1",
-                (task,),
-            ).fetchone()
-        return None if row is None else attempt_row_of(row)
+        query = "WHERE a.task=? AND a.status IN ('failed','conflict') ORDER BY a.id DESC LIMIT 1"
+        return next(map(attempt_row_of, self._rows(ATTEMPTS + query, task)), None)
 
     def last_reason(self) -> str:
-        """Returns who failed last, at what and why; nothing where nobody did."""
-        with self._open() as connection:
-            row = connection.execute(
-                "SELECT worker, task, status, note FROM attempts "
-                "WHERE status IN ('failed','conflict','lost') ORDER BY ended DESC, id DESC LIMIT 1"
-            ).fetchone()
-        return "" if row is None else f"{row['worker']} at {row['task']}: {row['note']}"
+        """Returns who failed last, at what and why; "" if nobody did."""
+        rows = self._rows(
+            "SELECT worker, task, status, note FROM attempts "
+            "WHERE status IN ('failed','conflict','lost') ORDER BY ended DESC, id DESC LIMIT 1"
+        )
+        return "".join(f"{row['worker']} at {row['task']}: {row['note']}" for row in rows)
 
     def repeated_failure(self, since: float) -> str:
-        """Returns the reason if the newest attempts all failed for the same one.
+        """Returns the reason if the newest attempts all failed for the same one, or "".
 
         Attempts that were merged end a row of failures; conflicts and lost attempts do not count.
 
         Args:
             since: attempts that began earlier do not count either, in seconds since 1970.
         """
-        with self._open() as connection:
-            rows = connection.execute(
-                "SELECT status, note FROM attempts WHERE started>=? AND "
-                "status IN ('failed','merged','needless') ORDER BY ended DESC, id DESC LIMIT ?",
-                (since, REPEATED_FAILURES),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT status, note FROM attempts WHERE started>=? AND "
+            "status IN ('failed','merged','needless') ORDER BY ended DESC, id DESC LIMIT ?",
+            since, REPEATED_FAILURES,
+        )  # fmt: skip
         kinds = {(row["status"], row["note"]) for row in rows}
         if len(rows) < REPEATED_FAILURES or len(kinds) > 1 or rows[0]["status"] != "failed":
             return ""
@@ -270,24 +224,28 @@ class Queue(Ledger):
 
     @contextmanager
     def _holding(self, claim: Claim) -> Iterator[sqlite3.Connection]:
-        """A transaction in which the claim is known to be held.
-
-        Raises:
-            BusyError: it is not held any more.
-        """
+        """Yields a transaction in which the claim is known to be held."""
         with self._change() as connection:
             row = connection.execute(
                 "SELECT token, status FROM attempts WHERE id=?", (claim.attempt,)
             ).fetchone()
+            # the token proves who claimed the attempt; the status says whether `recover` has ended
+            # it since then, and has given the task to others
             if row is None or row["token"] != claim.token or row["status"] in ENDED:
                 raise BusyError(f"attempt {claim.attempt} at {claim.task.id} has lost its lease")
             yield connection
 
-    def lock(self, claim: Claim, paths: Iterable[str]) -> bool:
-        """Take locks on all of the files, or on none of them; whether they are held now.
+    def _update(self, claim: Claim, assignments: str, *values: object) -> None:
+        """Sets columns of the attempt of a claim."""
+        with self._holding(claim) as connection:
+            connection.execute(
+                f"UPDATE attempts SET {assignments} WHERE id=?", (*values, claim.attempt)
+            )
 
-        Raises:
-            BusyError: the claim is not held any more.
+    def lock(self, claim: Claim, paths: Iterable[str]) -> bool:
+        """Takes locks on all of the files or on none, and returns whether they are held now.
+
+        All or none in one transaction: two attempts never wait for each other's files.
         """
         with self._holding(claim) as connection:
             for path in paths:
@@ -303,10 +261,10 @@ class Queue(Ledger):
             return True
 
     def recover(self, landed: Callable[[str], bool], *, everybody: bool, why: str = LOST) -> int:
-        """Bring back what nobody works on any more: leases that ended, or all of them.
+        """Brings back what nobody works on any more: leases that ended, or all of them.
 
         An attempt that was about to become the head is done if its commit is there, and undone if
-        it is not.
+        it is not. Returns how many attempts were brought back.
 
         Args:
             landed: whether a commit is in the head.
@@ -323,38 +281,64 @@ class Queue(Ledger):
                     continue
                 count += 1
                 if row["status"] == "merging" and landed(row["landed"]):
-                    _finish(connection, row["id"], "merged", "found in the head")
-                    connection.execute("UPDATE tasks SET status='done' WHERE id=?", (row["task"],))
-                    insert_event(
-                        connection, row["worker"], "", "answer", row["task"], {"task": row["task"]}
-                    )
+                    _finish_merged(connection, row["id"], "found in the head")
                     continue
-                connection.execute("UPDATE attempts SET reserved=cost WHERE id=?", (row["id"],))
                 _finish(connection, row["id"], "lost", why)
                 _reopen(connection, row["task"], counts=False)
         return count
 
     def release(self, worker: str, landed: Callable[[str], bool], why: str = LOST) -> None:
-        """Bring back what one worker had when its process ended."""
-        with self._change() as connection:
-            connection.execute(
-                "UPDATE attempts SET lease=0 WHERE worker=? AND status IN ('running','merging')",
-                (worker,),
-            )
+        """Brings back what one worker had when its process ended."""
+        self._run(
+            "UPDATE attempts SET lease=0 WHERE worker=? AND status IN ('running','merging')", worker
+        )
         self.recover(landed, everybody=False, why=why)
 
 
 def _ready(connection: sqlite3.Connection) -> Iterator[TeamTask]:
-    """The open tasks that wait for no other one, in the order in which they are taken."""
+    """Returns the open tasks that wait for no other one, in the order in which they are taken."""
     left = {row[0] for row in connection.execute("SELECT id FROM tasks WHERE status!='done'")}
+    # a task that failed before has fewer tries left, and comes after its equals
     rows = connection.execute(
         "SELECT * FROM tasks WHERE status='open' ORDER BY priority DESC, tries_left DESC, added, id"
     )
     return (task for task in map(task_of, rows) if left.isdisjoint(task.depends_on))
 
 
+def _finish(connection: sqlite3.Connection, attempt: int, status: str, why: str) -> None:
+    """Ends an attempt and gives its locks back."""
+    now = time.time()
+    # what was reserved beyond the cost is free again; an empty reason keeps the note of the worker;
+    # the locks were all taken at one time, so the oldest says for how long they were held
+    connection.execute(
+        "UPDATE attempts SET status=?, ended=?, reserved=cost, "
+        "note=CASE WHEN ?='' THEN note ELSE ? END, "
+        "held=held+COALESCE((SELECT ? - MIN(since) FROM locks WHERE attempt=?), 0) WHERE id=?",
+        (status, now, why, why, now, attempt, attempt),
+    )
+    connection.execute("DELETE FROM locks WHERE attempt=?", (attempt,))
+
+
+def _finish_merged(connection: sqlite3.Connection, attempt: int, why: str) -> None:
+    """Ends a merged attempt and its task, and logs the answer."""
+    _finish(connection, attempt, "merged", why)
+    row = connection.execute("SELECT worker, task FROM attempts WHERE id=?", (attempt,)).fetchone()
+    connection.execute("UPDATE tasks SET status='done' WHERE id=?", (row["task"],))
+    insert_event(connection, row["worker"], "", "answer", row["task"], {"task": row["task"]})
+
+
+def _reopen(connection: sqlite3.Connection, task: str, *, counts: bool) -> None:
+    """Opens a task again, with one try less if the attempt counts, or gives it up without tries."""
+    # SQLite computes both columns from the old row, so the try is taken off twice
+    connection.execute(
+        "UPDATE tasks SET tries_left=tries_left-?, "
+        "status=CASE WHEN tries_left-? > 0 THEN 'open' ELSE 'given_up' END WHERE id=?",
+        (int(counts), int(counts), task),
+    )
+
+
 def choose_by_payoff(tasks: Sequence[TeamTask], attempts: Sequence[AttemptRow]) -> int:
-    """The first task of the size, small or large, at which most was merged for its cost so far.
+    """Returns the first task of the size, small or large, that had the most merges for its cost.
 
     Nobody has to be told to avoid risks: where large tasks meet conflicts they pay less, and are
     left to others.
@@ -363,47 +347,24 @@ def choose_by_payoff(tasks: Sequence[TeamTask], attempts: Sequence[AttemptRow]) 
     edge = LARGE * sizes[(len(sizes) - 1) // 2]
 
     def payoff(large: bool) -> float:
-        of = [a for a in attempts if (a.size > edge) == large]
-        merged = sum(a.status == "merged" for a in of)
-        cost = sum(a.cost for a in of)
-        return (merged + 1.0) / (cost + 50.0)
+        of_size = [a for a in attempts if (a.size > edge) == large]
+        merged = sum(a.status == "merged" for a in of_size)
+        # one merge for 50 tries is assumed before anything is known
+        return (merged + 1.0) / (sum(a.cost for a in of_size) + 50.0)
 
     prefers = payoff(True) > payoff(False)
     return next((i for i, task in enumerate(tasks) if (task.size > edge) == prefers), 0)
 
 
 def choose_apart(tasks: Sequence[TeamTask], attempts: Sequence[AttemptRow]) -> int:
-    """The first task whose files nobody works on now, among those that failed no more often than
-    the first of all; else the first of all.
+    """Returns the first task whose files nobody works on now, or 0 if there is none.
+
+    It must not have failed more often than the first task.
     """
     failures = Counter(a.task for a in attempts if a.status == "failed")
-    busy: set[str] = set()
-    for attempt in attempts:
-        if attempt.status in ("running", "handed", "merging"):
-            busy.update(attempt.expected)
-    return next(
-        (
-            i
-            for i, task in enumerate(tasks)
-            if not busy & set(task.files) and failures[task.id] <= failures[tasks[0].id]
-        ),
-        0,
-    )
-
-
-def _finish(connection: sqlite3.Connection, attempt: int, status: str, why: str) -> None:
-    connection.execute(
-        "UPDATE attempts SET status=?, ended=?, reserved=cost, "
-        "note=CASE WHEN ?='' THEN note ELSE ? END, "
-        "held=held+COALESCE((SELECT ? - MIN(since) FROM locks WHERE attempt=?), 0) WHERE id=?",
-        (status, time.time(), why, why, time.time(), attempt, attempt),
-    )
-    connection.execute("DELETE FROM locks WHERE attempt=?", (attempt,))
-
-
-def _reopen(connection: sqlite3.Connection, task: str, *, counts: bool) -> None:
-    connection.execute(
-        "UPDATE tasks SET tries_left=tries_left-?, "
-        "status=CASE WHEN tries_left-? > 0 THEN 'open' ELSE 'given_up' END WHERE id=?",
-        (int(counts), int(counts), task),
-    )
+    busy = {path for a in attempts if a.status in ("running", "handed", "merging")
+            for path in a.expected}  # fmt: skip
+    for i, task in enumerate(tasks):
+        if busy.isdisjoint(task.files) and failures[task.id] <= failures[tasks[0].id]:
+            return i
+    return 0

@@ -50,7 +50,7 @@ class AttemptRow:
     """Id of the task."""
     worker: str
     status: str
-    """`running`, `handed`, `merging`, or one of `attempts.ENDED`."""
+    """`running`, `handed`, `merging`, or one of `queue.ENDED`."""
     started: float
     """Seconds since 1970, as `ended`."""
     ended: float | None = None
@@ -97,7 +97,7 @@ class EventRow:
 ATTEMPTS = (
     "SELECT a.*, t.size AS size, t.files AS expected FROM attempts a JOIN tasks t ON t.id=a.task "
 )
-"""Selects what `attempt_of` reads."""
+"""Selects what `attempt_row_of` reads: an attempt, and size and files of its task."""
 
 
 def task_of(row: sqlite3.Row) -> TeamTask:
