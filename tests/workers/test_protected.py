@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from counterpoint.workers.gate.gate import (
     Gate,
-    is_protected,
     matches_pattern,
     restore_protected,
     without_new_tests,
@@ -38,7 +37,7 @@ PYPROJECT = b'[project]\nname = "x"\nversion = "1"\n[tool.pytest.ini_options]\na
     ],
 )  # fmt: skip
 def test_what_is_protected(path):
-    assert is_protected(PLAN, path)
+    assert Gate(PLAN).protects(path)
 
 
 @pytest.mark.parametrize(
@@ -47,15 +46,15 @@ def test_what_is_protected(path):
      "latest_a.py", "json/data.txt", "src/package/unittest.py", "attests/x.py", "own.ini"],
 )  # fmt: skip
 def test_what_is_not(path):
-    assert not is_protected(PLAN, path)
+    assert not Gate(PLAN).protects(path)
 
 
 def test_a_plan_of_its_own_and_one_without_the_runner():
     own = replace(PLAN, protected=("secret/*",))
-    assert [p for p in ("tests/a.py", "a/secret/b", "Makefile", "json.py") if is_protected(own, p)
+    assert [p for p in ("tests/a.py", "a/secret/b", "Makefile", "json.py") if Gate(own).protects(p)
             ] == ["a/secret/b", "Makefile", "json.py"]  # fmt: skip
     bare = replace(own, protect_runner=False)
-    assert [p for p in ("a/secret/b", "Makefile", "json.py", "run.sh") if is_protected(bare, p)
+    assert [p for p in ("a/secret/b", "Makefile", "json.py", "run.sh") if Gate(bare).protects(p)
             ] == ["a/secret/b"]  # fmt: skip
 
 

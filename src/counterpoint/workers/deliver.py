@@ -1,6 +1,6 @@
-"""The result of a team, brought home: a patch, and a new branch in the user's own repository.
+"""The result of a team: a patch, and a new branch in the user's own repository.
 
-Start with `require_branch` before a run, and `deliver` after it.
+Start with `require_branch` before a run, and `deliver_result` after it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PATCH = "result.patch"
 
 
 def require_branch(source: Path, branch: str) -> None:
-    """Return where a branch of this name can be made in the repository of a plan.
+    """Returns where a branch of this name can be made in the repository of a plan.
 
     Raises:
         SettingError: the name is no name of a branch, it exists, or there is no git repository.
@@ -24,8 +24,8 @@ def require_branch(source: Path, branch: str) -> None:
     place = enclosing_repository(source)
     if place is None:
         raise SettingError(f"got --branch with {source}, which is no git repository; wanted one")
-    told = try_git("check-ref-format", "--branch", branch)
-    if told.returncode or told.stdout.decode(errors="replace").rstrip("\n") != branch:
+    checked = try_git("check-ref-format", "--branch", branch)
+    if checked.returncode or checked.stdout.decode(errors="replace").rstrip("\n") != branch:
         raise SettingError(f"got --branch {branch!r}; wanted a name that git takes for a branch")
     heads = git("-C", str(place[0]), "for-each-ref", "--format=%(refname)", "refs/heads").decode(
         errors="replace"
@@ -39,7 +39,7 @@ def require_branch(source: Path, branch: str) -> None:
 
 
 def deliver_result(state: TeamState) -> None:
-    """Write the patch of a run that is over, and make its branch where one is wanted.
+    """Writes the patch of a run that is over, and makes its branch if the user wants one.
 
     Nothing but this branch changes in the user's repository, and no hook of it runs.
 
@@ -64,6 +64,6 @@ def deliver_result(state: TeamState) -> None:
 
 
 def _commit(top: Path, branch: str) -> str:
-    """The commit of a branch, or nothing where there is none."""
+    """Returns the commit of a branch, or "" if there is none."""
     line = ("-C", str(top), "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
     return try_git(*line).stdout.decode().strip()

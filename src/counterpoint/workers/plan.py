@@ -232,46 +232,46 @@ def read_plan(path: Path) -> WorkPlan:
         SettingError: it cannot be read, is no TOML, or has a key or value that does not fit.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read {path} ({why}); wanted a TOML file") from error
-    if isinstance(named := told.pop("tasks", None), str):
-        listed = told.get("task", [])
-        found = read_task_file(path.absolute().parent / named)
-        told["task"] = [*listed, *found] if isinstance(listed, list) else listed
+    if isinstance(named := document.pop("tasks", None), str):
+        listed = document.get("task", [])
+        tasks = read_task_file(path.absolute().parent / named)
+        document["task"] = [*listed, *tasks] if isinstance(listed, list) else listed
     elif named is not None:
         raise SettingError(f"got tasks = {named!r} in {path}; wanted the name of a file")
-    return parse_plan({**told, "folder": str(path.absolute().parent)}, str(path))
+    return parse_plan({**document, "folder": str(path.absolute().parent)}, str(path))
 
 
-def parse_plan(told: Mapping[str, Any], where: str) -> WorkPlan:
+def parse_plan(document: Mapping[str, Any], where: str) -> WorkPlan:
     """Returns the plan of plain values.
 
     Raises:
         SettingError: a key is unknown, or a value does not fit; the message names it.
     """
     try:
-        return msgspec.convert(_known(dict(told), WorkPlan, where), WorkPlan, strict=True)
+        return msgspec.convert(_known(dict(document), WorkPlan, where), WorkPlan, strict=True)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
         raise SettingError(f"{where}: {error}") from None
 
 
-def _known(told: dict[str, Any], kind: type, where: str) -> dict[str, Any]:
+def _known(table: dict[str, Any], kind: type, where: str) -> dict[str, Any]:
     names = [spec.name for spec in fields(kind)]
-    unknown = sorted(set(told) - set(names))
+    unknown = sorted(set(table) - set(names))
     if unknown:
         raise SettingError(f"got {', '.join(unknown)} in {where}; wanted one of {', '.join(names)}")
     for name, inner in (("worker", WorkerPlan), ("limits", Limits)):
-        if kind is WorkPlan and isinstance(told.get(name), dict):
-            _known(told[name], inner, f"{where}, [{name}]")
-    listed = told.get("task") if kind is WorkPlan else None
+        if kind is WorkPlan and isinstance(table.get(name), dict):
+            _known(table[name], inner, f"{where}, [{name}]")
+    listed = table.get("task") if kind is WorkPlan else None
     for one in listed if isinstance(listed, list | tuple) else ():
         if isinstance(one, dict):
             _known(one, TaskPlan, f"{where}, [[task]]")
-    return told
+    return table
 
 
 def require_usual(plan: Any) -> None:
@@ -282,8 +282,8 @@ def require_usual(plan: Any) -> None:
             not below 2**53 in size, or a variable of the environment has no possible name.
     """
     for path, value in _values(plan, ""):
-        if isinstance(value, str) and (found := _NO_TEXT.search(value)):
-            raise SettingError(f"got {found[0]!r} in {path}; wanted text without it")
+        if isinstance(value, str) and (match := _NO_TEXT.search(value)):
+            raise SettingError(f"got {match[0]!r} in {path}; wanted text without it")
         if isinstance(value, int | float) and not abs(value) < LARGEST:  # NaN is not
             raise SettingError(f"got {path}={value!s:.24}; wanted a finite number below 2**53")
     for name in plan.env:
@@ -319,11 +319,11 @@ def read_task_file(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".toml":
-            told: Any = tomllib.loads(text)
+            document: Any = tomllib.loads(text)
         elif path.suffix == ".jsonl":
-            told = [json.loads(line) for line in text.split("\n") if line.strip()]
+            document = [json.loads(line) for line in text.split("\n") if line.strip()]
         elif path.suffix == ".json":
-            told = json.loads(text)
+            document = json.loads(text)
         else:
             raise SettingError(f"got tasks in {path}; wanted a .toml, .json or .jsonl file")
     except (OSError, ValueError, RecursionError) as error:
@@ -331,18 +331,20 @@ def read_task_file(path: Path) -> list[dict[str, Any]]:
             raise
         why = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read the tasks in {path} ({why})") from error
-    if isinstance(told, dict):
-        unknown = sorted(set(told) - {"task", "tasks"})
+    if isinstance(document, dict):
+        unknown = sorted(set(document) - {"task", "tasks"})
         if unknown:
             raise SettingError(f"got {', '.join(unknown)} in {path}; wanted task or tasks")
-        if len(told) > 1:
+        if len(document) > 1:
             raise SettingError(f"got both task and tasks in {path}; wanted one list")
-        told = next(iter(told.values()), [])
-    if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
+        document = next(iter(document.values()), [])
+    if not isinstance(document, list) or not all(isinstance(one, dict) for one in document):
         raise SettingError(f"got no list of tasks in {path}; wanted objects with a title")
-    if not told:
+    if not document:
         raise SettingError(f"got no tasks in {path}; wanted at least one")
-    return [{"id": str(one.get("title") or f"task-{n}"), **one} for n, one in enumerate(told, 1)]
+    return [
+        {"id": str(one.get("title") or f"task-{n}"), **one} for n, one in enumerate(document, 1)
+    ]
 
 
 def require_order(depends: Mapping[str, Sequence[str]]) -> None:

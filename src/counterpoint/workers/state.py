@@ -140,15 +140,15 @@ class TeamState:
         """
         require_plain_folder(folder)
         try:
-            told: dict[str, Any] = json.loads((folder / TEAM).read_bytes())
-            plan = parse_plan(told.pop("plan"), str(folder / TEAM))
-            if told.pop("schema") != SCHEMA:
+            document: dict[str, Any] = json.loads((folder / TEAM).read_bytes())
+            plan = parse_plan(document.pop("plan"), str(folder / TEAM))
+            if document.pop("schema") != SCHEMA:
                 raise RunError(f"{folder} holds a run of another version")
-            told.pop("version")
+            document.pop("version")
             kinds = get_type_hints(cls)
-            for name, value in told.items():
+            for name, value in document.items():
                 msgspec.convert(value, kinds[name])
-            return cls(folder=folder, plan=plan, **told)
+            return cls(folder=folder, plan=plan, **document)
         except RunError:
             raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,

@@ -51,10 +51,10 @@ def require_plain_folder(folder: Path) -> None:
         RunError: there is a link, a pipe or a device in it; or a journal of SQLite, which can name
             a file anywhere that is deleted then. The queue leaves none behind.
     """
-    found = special_file(folder) or next(folder.glob("*-journal"), None)
-    if found is not None:
+    odd = special_file(folder) or next(folder.glob("*-journal"), None)
+    if odd is not None:
         raise RunError(
-            f"{printable(str(found))} is a link, a pipe, a device or a journal; wanted a run of "
+            f"{printable(str(odd))} is a link, a pipe, a device or a journal; wanted a run of "
             "files and folders of its own: it could lead anywhere, so take it away"
         )
 
@@ -76,29 +76,29 @@ def folder_seal(folder: Path) -> str:
 
 def machine_access(plan: WorkPlan) -> list[str]:
     """Returns what a plan takes from this machine, besides time in a sandbox of the usual size."""
-    found = [f"reads {printable(str(folder))}" for folder in plan.readable_folders]
+    wants = [f"reads {printable(str(folder))}" for folder in plan.readable_folders]
     worker = plan.worker
     if (worker.kind == "command" and worker.network) or (plan.setup and plan.setup_network):
-        found.append("uses the network of this machine")
+        wants.append("uses the network of this machine")
     if worker.pass_env:
-        found.append(f"takes {printable(', '.join(worker.pass_env))} from the environment")
+        wants.append(f"takes {printable(', '.join(worker.pass_env))} from the environment")
     if worker.kind == "model":
-        found.append(f"sends files, and the key of the model, to {printable(worker.base_url)}")
+        wants.append(f"sends files, and the key of the model, to {printable(worker.base_url)}")
     usual = dataclasses.asdict(Limits())
     wanted = dataclasses.asdict(plan.limits).items()
-    found += [f"sets {name} = {value:g}, more than {usual[name]:g}"
+    wants += [f"sets {name} = {value:g}, more than {usual[name]:g}"
               for name, value in wanted if value > usual[name]]  # fmt: skip
-    return found
+    return wants
 
 
-def require_trusted(folder: Path, plan: WorkPlan, found: str, trust: bool) -> None:
+def require_trusted(folder: Path, plan: WorkPlan, seal: str, trust: bool) -> None:
     """Returns where a run was started here, wants nothing of this machine, or is trusted.
 
     Raises:
         RunError: none of these; the message lists what it wants.
     """
     wanted = machine_access(plan)
-    if wanted and not trust and not (found == folder_seal(folder) and _is_mine(folder)):
+    if wanted and not trust and not (seal == folder_seal(folder) and _is_mine(folder)):
         raise RunError(
             f"{printable(str(folder))} was not started here, and its plan {'; '.join(wanted)}: to "
             "allow this, run counterpoint resume with --trust"

@@ -50,10 +50,10 @@ def read_usage(data: bytes) -> Usage:
     try:
         if len(data) > _MOST_BYTES:
             raise ValueError(f"got {len(data)} bytes, wanted at most {_MOST_BYTES}")
-        told = msgspec.json.decode(data, type=dict[str, object])
+        table = msgspec.json.decode(data, type=dict[str, object])
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Usage(None, None, f"the file at {VARIABLE} is no JSON object ({error})")
-    tokens, dollars = _amount(told.get("tokens")), _amount(told.get("dollars"))
+    tokens, dollars = _amount(table.get("tokens")), _amount(table.get("dollars"))
     names = (("tokens", tokens), ("dollars", dollars))
     missing = [name for name, value in names if value is None]
     problem = f"the file at {VARIABLE} has no number of {' and '.join(missing)}" if missing else ""

@@ -1,6 +1,7 @@
 """What a worker may not change: tests, and whatever decides how tests are run.
 
-A gate knows the plan and the files of one commit. Start with `Gate.why_not`.
+A gate knows the plan and the files of one commit. By the names of files it knows the configuration
+and the plugins of test runners. Start with `Gate.why_not`.
 """
 
 from __future__ import annotations
@@ -60,19 +61,6 @@ FREE = {
 """File to the keys (or table to the keys) that do not decide about tests: these can change."""
 
 
-def is_protected(plan: WorkPlan, path: str) -> bool:
-    """Returns whether a worker may not add a file at a path, in whichever way it is spelled.
-
-    A pattern without "/" is that of a name: of the file, or of a folder above it. One with "/"
-    holds below any folder. Upper and lower case are the same.
-
-    Args:
-        plan: has the patterns, and the command whose words are protected too.
-        path: from the top of the repository.
-    """
-    return Gate(plan).protects(path) != ""
-
-
 def _is_test(plan: WorkPlan, name: str) -> bool:
     return any(matches_pattern(name, pattern) for pattern in plan.protected)
 
@@ -84,7 +72,11 @@ def _is_runner(plan: WorkPlan, name: str) -> bool:
 
 
 def matches_pattern(path: str, pattern: str) -> bool:
-    """Returns whether a pattern means a path, or a folder above it."""
+    """Returns whether a pattern means a path, or a folder above it.
+
+    A pattern without "/" is that of a name: of the file, or of a folder above it. One with "/"
+    holds below any folder. Upper and lower case are the same.
+    """
     path, pattern = path.casefold(), normal(pattern).casefold()
     parts = path.split("/")
     if "/" not in pattern:
@@ -128,7 +120,7 @@ class Gate:
         name = normal(path)
         known = self.entries.get(name)
         if _is_runner(self.plan, name):
-            same = known and file and self._says_the_same(name, known, file)
+            same = known and file and self._same_settings(name, known, file)
             return "" if same else f"{PROTECTED}: it decides how tests are run"
         if _is_test(self.plan, name):
             return "" if self.is_new_test(name) else PROTECTED
@@ -156,7 +148,7 @@ class Gate:
         return any(matches_pattern(basename(path), pattern) for pattern in names)
 
     def _shadowed(self, path: str) -> str:
-        """The module that a new file would stand in front of, or "" if there is none."""
+        """Returns the module that a new file would hide from the tests, or "" if there is none."""
         if not self.plan.protect_runner:
             return ""
         for folder in self._folders:
@@ -173,19 +165,19 @@ class Gate:
 
     @cached_property
     def _folders(self) -> frozenset[str]:
-        """Where Python can look for modules: each folder is "" or ends with "/"."""
+        """Returns where Python can look for modules: each folder is "" or ends with "/"."""
         prefix = self.content.prefix if self.content else ""
         own = [part for part in _python_path(self.plan) if not part.startswith("/")]
-        found = {"", *(_folder(prefix + part) for part in ("", "src", *own))}
+        folders = {"", *(_folder(prefix + part) for part in ("", "src", *own))}
         for path in self._tests:
             if path.endswith(".py"):
                 folder = dirname(path)
                 while folder and f"{folder}/__init__.py" in self.entries:
                     folder = dirname(folder)
-                found.add(_folder(folder))
-        return frozenset(found)
+                folders.add(_folder(folder))
+        return frozenset(folders)
 
-    def _says_the_same(self, path: str, known: TreeEntry, file: File) -> bool:
+    def _same_settings(self, path: str, known: TreeEntry, file: File) -> bool:
         if is_named_in(self.plan.tests, path) or known.mode != file.mode:
             return False
         before = self._repository.blobs([known.oid])[known.oid]
@@ -204,7 +196,7 @@ def restore_protected(plan: WorkPlan, repository: Repository, head: str, tree: s
         plan: has the patterns.
         repository: has both.
         head: the commit whose tests and runner count.
-        tree: what came of merging.
+        tree: the merged tree.
     """
     gate, new = Gate(plan, repository.content(head)), repository.entries(tree)
     changed = repository.changed(head, tree)
@@ -246,23 +238,23 @@ def _python_path(plan: WorkPlan) -> list[str]:
 
 
 def _module_names(plan: WorkPlan) -> frozenset[str]:
-    """Names of modules that are there without the repository."""
+    """Returns the names of modules that are there without the repository."""
     readable = [str(folder) for folder in plan.readable_folders]
     return _installed((*_python_path(plan), *readable, *SYSTEM))
 
 
 @cache
 def _installed(folders: tuple[str, ...]) -> frozenset[str]:
-    """Names of the standard library and of what is installed in or below some folders."""
-    found = {*sys.stdlib_module_names, *OURS}
+    """Returns the modules of the standard library and of what is installed in some folders."""
+    names = {*sys.stdlib_module_names, *OURS}
     for folder in map(Path, folders):
         if not folder.is_absolute():
             continue
         for place in (folder, *folder.glob("lib/python3*/site-packages"),
                       *folder.glob("lib/python3*/dist-packages")):  # fmt: skip
             with contextlib.suppress(OSError):
-                found |= {path.name.partition(".")[0] for path in place.iterdir()}
-    return frozenset(found)
+                names |= {path.name.partition(".")[0] for path in place.iterdir()}
+    return frozenset(names)
 
 
 def is_named_in(command: str, path: str) -> bool:
@@ -281,15 +273,15 @@ def _words(command: str) -> frozenset[str]:
         words = shlex.split(command.replace(";", " ").replace("&", " ").replace("|", " "))
     except ValueError:
         words = command.split()
-    found: set[str] = set()
+    endings: set[str] = set()
     for before, word in zip(["", *words], words, strict=False):
         if " " in word and word != command:
-            found |= _words(word)  # sh -c "..."
+            endings |= _words(word)  # sh -c "..."
         module = word if before == "-m" else word[2:] if word.startswith("-m") else ""
         if module := module.replace(".", "/"):
-            found |= {f"{module}.py", f"{module}/__main__.py", f"{module}/__init__.py"}
-        found |= {word, word.partition("=")[2], word[2:] if word.startswith("-") else ""}
-    return frozenset(name for word in found if (name := normal(word)))
+            endings |= {f"{module}.py", f"{module}/__main__.py", f"{module}/__init__.py"}
+        endings |= {word, word.partition("=")[2], word[2:] if word.startswith("-") else ""}
+    return frozenset(name for word in endings if (name := normal(word)))
 
 
 def same_settings(name: str, before: bytes, after: bytes) -> bool:
@@ -316,9 +308,10 @@ def _read(name: str, data: bytes) -> Any:
     return tomllib.loads(text) if name.endswith(".toml") else json.loads(text)
 
 
-def _without(told: Any, free: Any) -> Any:
-    if not isinstance(told, dict):
-        return told
+def _without(value: Any, free: Any) -> Any:
+    """Returns a value without its free keys, at any depth for which `free` has a table."""
+    if not isinstance(value, dict):
+        return value
     if isinstance(free, dict):
-        return {key: _without(value, free.get(key, ())) for key, value in told.items()}
-    return {key: value for key, value in told.items() if key not in free}
+        return {key: _without(inner, free.get(key, ())) for key, inner in value.items()}
+    return {key: inner for key, inner in value.items() if key not in free}

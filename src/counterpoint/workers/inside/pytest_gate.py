@@ -1,4 +1,4 @@
-"""A pytest plugin that reports outcomes to whoever started the sandbox, past the code under test.
+"""A pytest plugin that reports outcomes to the starter of the sandbox, past the code under test.
 
 It runs inside, as `counterpoint_gate`, on pytest and the standard library alone. Before any code of
 the repository is imported it takes the descriptor of its report out of the environment, and names
@@ -26,11 +26,11 @@ from _pytest.runner import runtestprotocol
 
 REPORT, OPTIONS, OURS = "COUNTERPOINT_REPORT", "PYTEST_ADDOPTS", "-p counterpoint_gate"
 WORST = ("failed", "skipped", "passed", "collected")
-"""Outcomes: of several for one test, the first of these counts."""
+"""Outcomes, worst first: of several for one test, the worst counts."""
 
 
 class Channel:
-    """The pipe to which the report goes."""
+    """The pipe for the report."""
 
     def __init__(self, handle: int) -> None:
         place = 100 + secrets.randbelow(800)
@@ -38,25 +38,25 @@ class Channel:
         os.close(handle)
         os.register_at_fork(after_in_child=self.close)
 
-    def write(self, told: dict[str, Any]) -> None:
-        """Write one line of JSON."""
-        data = memoryview(json.dumps(told).encode() + b"\n")
+    def write(self, record: dict[str, Any]) -> None:
+        """Writes one line of JSON."""
+        data = memoryview(json.dumps(record).encode() + b"\n")
         while data:
             data = data[os.write(self.handle, data) :]
 
     def close(self) -> None:
-        """Leave the report to others."""
+        """Closes the pipe in a child process, which does not report."""
         with contextlib.suppress(OSError):
             os.close(self.handle)
 
 
 def open_channel() -> tuple[Channel, dict[str, str]] | None:
-    """Take the channel, and say which canaries there will be and how each has to come out."""
-    told = os.environ.pop(REPORT, "")
-    if not told:
+    """Opens the channel, and reports which canaries there will be and the outcome of each."""
+    handle = os.environ.pop(REPORT, "")
+    if not handle:
         return None
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: no other process looks in here
-    channel = Channel(int(told))
+    channel = Channel(int(handle))
     wanted = ["passed", "failed", "failed", "passed"]
     canaries = {f"test_{secrets.token_hex(8)}": each for each in wanted}
     channel.write({"begins": os.getpid(), "canaries": canaries})
@@ -73,7 +73,7 @@ def fails() -> None:
 
 
 class GatePlugin:
-    """The plugin proper, for one session."""
+    """The plugin of one session of pytest."""
 
     def __init__(self, config: pytest.Config, channel: Channel | None, canaries: dict[str, str]):
         self.config, self.channel, self.canaries = config, channel, canaries
@@ -82,18 +82,18 @@ class GatePlugin:
         self.start = Path(config.invocation_params.dir)
 
     def name_of(self, nodeid: str) -> str:
-        """The name of a test as the command takes it: relative to where the command runs."""
+        """Returns the name of a test for the command: relative to where the command runs."""
         path, mark, rest = nodeid.partition("::")
         return os.path.relpath(self.config.rootpath / path, self.start) + mark + rest
 
     def note(self, name: str, outcome: str) -> None:
-        """Keep the worst outcome of each test."""
-        told = (outcome, self.outcomes.get(name, outcome))
-        self.outcomes[name] = next((each for each in WORST if each in told), "failed")
+        """Keeps the worst outcome of each test."""
+        outcomes = (outcome, self.outcomes.get(name, outcome))
+        self.outcomes[name] = next((each for each in WORST if each in outcomes), "failed")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note how one phase of a test came out; a test that begins anew is noted anew."""
+        """Notes the outcome of one phase of a test; a test that begins anew is noted anew."""
         name = self.name_of(report.nodeid)
         if report.when == "setup":
             self.outcomes.pop(name, None)
@@ -102,13 +102,13 @@ class GatePlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note what cannot be collected, and which files can."""
+        """Notes what cannot be collected, and which files can."""
         if report.failed or (report.passed and report.nodeid.endswith(".py")):
             self.note(self.name_of(report.nodeid), "failed" if report.failed else "collected")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Try the first canaries, before any test."""
+        """Runs the first canaries, before any test."""
         if getattr(self.config.option, "dist", "no") == "no":  # pytest-xdist starts others later
             options = os.environ.get(OPTIONS, "").replace(OURS, "", 1)
             os.environ[OPTIONS] = options.strip()  # a pytest that a test starts is left alone
@@ -116,7 +116,7 @@ class GatePlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Try the last canaries, after all tests, and report."""
+        """Runs the last canaries, after all tests, and reports."""
         self.try_canaries(session, list(self.canaries)[2:])
         output = getattr(self.config, "workeroutput", None)
         if output is not None:  # a process of pytest-xdist
@@ -126,7 +126,7 @@ class GatePlugin:
                               "canaries": self.came_out})  # fmt: skip
 
     def try_canaries(self, session: pytest.Session, names: list[str]) -> None:
-        """Run canaries through all that runs tests, and note how they came out."""
+        """Runs canaries as pytest runs tests, and notes their outcomes."""
         module = pytest.Module.from_parent(session, path=Path(__file__))
         for name in names:
             body: Callable[[], None] = passes if self.canaries[name] == "passed" else fails
@@ -137,24 +137,24 @@ class GatePlugin:
             outcomes = {report.outcome for report in reports}
             ran = any(report.when == "call" for report in reports)
             worst = next((each for each in WORST if each in outcomes), "")
-            self.settle(name, worst if ran else "")
+            self.note_canary(name, worst if ran else "")
 
-    def settle(self, name: str, outcome: str) -> None:
-        """Note how a canary came out; once it was wrong, it stays so."""
+    def note_canary(self, name: str, outcome: str) -> None:
+        """Notes the outcome of a canary; once it was wrong, it stays so."""
         if self.came_out.get(name, self.canaries.get(name)) == self.canaries.get(name):
             self.came_out[name] = outcome
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a process of pytest-xdist its canaries."""
+        """Gives a process of pytest-xdist its canaries."""
         node.workerinput["counterpoint"] = self.canaries
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
-        """Hear how canaries came out in a process of pytest-xdist."""
-        told = getattr(node, "workeroutput", {}).get("counterpoint", {})
+        """Notes the outcomes of canaries in a process of pytest-xdist."""
+        outcomes = getattr(node, "workeroutput", {}).get("counterpoint", {})
         for name in self.canaries:
-            self.settle(name, str(told.get(name, "")))
+            self.note_canary(name, str(outcomes.get(name, "")))
 
 
 _begun: Iterator[tuple[Channel, dict[str, str]] | None] = iter(
@@ -163,8 +163,10 @@ _begun: Iterator[tuple[Channel, dict[str, str]] | None] = iter(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Report the first session of this process; those that tests start in it are their own."""
-    told = getattr(config, "workerinput", {}).get("counterpoint")
-    channel, canaries = (None, told) if told else next(_begun, None) or (None, None)
+    """Registers the plugin for the first session of this process, not for sessions of tests."""
+    canaries_of_worker = getattr(config, "workerinput", {}).get("counterpoint")
+    channel, canaries = (
+        (None, canaries_of_worker) if canaries_of_worker else next(_begun, None) or (None, None)
+    )
     if canaries:
         config.pluginmanager.register(GatePlugin(config, channel, canaries), "counterpoint-gate")

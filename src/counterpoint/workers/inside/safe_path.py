@@ -1,4 +1,4 @@
-"""What a Python in a test run does first: it looks for modules in the work folder last.
+"""The first code of each Python in a test run: it makes the work folder the last to look in.
 
 It runs inside, as `sitecustomize`, with `PYTHONSAFEPATH` on. No file that appears in the work
 folder stands in front of the standard library or of what is installed. Modules that the commit
@@ -21,12 +21,12 @@ class OwnModules:
         self.names, self.folders = frozenset(names), folders
 
     def find_spec(self, name: str, path: object = None, _: object = None) -> ModuleSpec | None:
-        """The module of that name in the work folder, if it is one of the commit's."""
+        """Returns the module of that name in the work folder, if it is one of the commit's."""
         return PathFinder.find_spec(name, self.folders) if name in self.names else None
 
 
 def script_folder(words: list[str]) -> str:
-    """The folder of the script that the interpreter was called with, or ""."""
+    """Returns the folder of the script that the interpreter runs, or ""."""
     for word in words[1:]:
         if word in ("-m", "-c") or word.startswith(("-m", "-c")):
             return ""
@@ -36,11 +36,13 @@ def script_folder(words: list[str]) -> str:
 
 
 def install() -> None:
-    """Append the work folder, and go on with a `sitecustomize` that would have been run."""
+    """Appends the work folder, and runs the `sitecustomize` that this file hides."""
     with open(os.path.join(HERE, "own.txt"), encoding="utf-8") as file:
         folders, names = (part.split("\n") for part in file.read().split("\n\n"))
-    found = [*filter(None, [script_folder(sys.orig_argv)]), *folders]
-    sys.path += [folder for folder in found if folder not in sys.path and os.path.isdir(folder)]
+    last_folders = [*filter(None, [script_folder(sys.orig_argv)]), *folders]
+    sys.path += [
+        folder for folder in last_folders if folder not in sys.path and os.path.isdir(folder)
+    ]
     last = next((i for i, finder in enumerate(sys.meta_path) if finder is PathFinder), 0)
     sys.meta_path.insert(last, OwnModules(names, folders))
     here = [folder for folder in sys.path if os.path.abspath(folder) == HERE]

@@ -54,14 +54,14 @@ def ordered_pairs(
 
 def read_sources(lines: Lines) -> dict[str, str]:
     """Path to source of the files that were traced."""
-    found = {}
+    sources = {}
     for path in sorted(lines):
         try:
             with open(path, encoding="utf-8", newline="") as file:
-                found[path] = file.read()
+                sources[path] = file.read()
         except (OSError, UnicodeDecodeError):
             continue  # it was made while the test ran, or it is no text
-    return found
+    return sources
 
 
 def single_edits(sources: Mapping[str, str], lines: Lines) -> list[PlacedEdit]:
@@ -73,13 +73,15 @@ def single_edits(sources: Mapping[str, str], lines: Lines) -> list[PlacedEdit]:
 class EditSearch:
     """A search for edits under way: sources, lines, tries."""
 
-    def __init__(self, told: Mapping[str, Any], runs: Functions | Pytest) -> None:
-        self.told, self.runs, self.tried = told, runs, 0
-        test = told["test"]
-        self.keep = [one for one in told.get("keep", []) if "::" in one and one != test]
+    def __init__(self, question: Mapping[str, Any], runs: Functions | Pytest) -> None:
+        self.question, self.runs, self.tried = question, runs, 0
+        test = question["test"]
+        self.keep = [one for one in question.get("keep", []) if "::" in one and one != test]
         begun = time.monotonic()
-        self.lines = traced_lines(runs, [test], told["tests"], told["seconds"]).get(test, {})
-        self.start = failure_depth(runs, [test], told["seconds"]) or 0
+        self.lines = traced_lines(runs, [test], question["tests"], question["seconds"]).get(
+            test, {}
+        )
+        self.start = failure_depth(runs, [test], question["seconds"]) or 0
         self.patience = PATIENCE_SECONDS + 3 * (time.monotonic() - begun)
         self.sources = read_sources(self.lines)
         self.seen: set[tuple[tuple[str, str | None], ...]] = set()
@@ -100,12 +102,12 @@ class EditSearch:
     def attempt(self, new: Mapping[str, str]) -> int | None:
         """None where the edited sources pass, which then stay; else how far the test got."""
         self.tried += 1
-        if self.told.get("think_seconds"):
-            time.sleep(self.told["think_seconds"])
+        if self.question.get("think_seconds"):
+            time.sleep(self.question["think_seconds"])
         self.write(new)
-        far = failure_depth(self.runs, [self.told["test"]], self.patience)
+        far = failure_depth(self.runs, [self.question["test"]], self.patience)
         if far is None and (
-            not self.keep or failure_depth(self.runs, self.keep, self.told["seconds"]) is None
+            not self.keep or failure_depth(self.runs, self.keep, self.question["seconds"]) is None
         ):
             return None
         self.write({path: self.sources[path] for path in new})
@@ -119,7 +121,7 @@ class EditSearch:
 
     def run(self) -> dict[str, Any]:
         """Try until the test passes or the tries are used up; what came of it."""
-        rng = random.Random(self.told.get("seed", 0))
+        rng = random.Random(self.question.get("seed", 0))
         single = single_edits(self.sources, self.lines)
         if not single:
             return {"found": False, "tries": 0, "why": NO_LINES}
@@ -133,7 +135,7 @@ class EditSearch:
         )
         for source in (one, two):
             for i, chosen in source:
-                if self.tried >= self.told["tries"]:
+                if self.tried >= self.question["tries"]:
                     return {"found": False, "tries": self.tried}
                 new = self.new(chosen)
                 if new is None:
@@ -147,24 +149,26 @@ class EditSearch:
         return {"found": False, "tries": self.tried}
 
 
-def locations(told: Mapping[str, Any], runs: Functions | Pytest) -> dict[str, Any]:
+def locations(question: Mapping[str, Any], runs: Functions | Pytest) -> dict[str, Any]:
     """Test to the files that it runs, and in how many ways they could be edited there."""
-    found = {}
-    for test, lines in traced_lines(runs, told["locate"], told["tests"], told["seconds"]).items():
+    of_tests = {}
+    for test, lines in traced_lines(
+        runs, question["locate"], question["tests"], question["seconds"]
+    ).items():
         sources = read_sources(lines)
-        found[test] = {"files": sorted(sources), "size": len(single_edits(sources, lines))}
-    return found
+        of_tests[test] = {"files": sorted(sources), "size": len(single_edits(sources, lines))}
+    return of_tests
 
 
 def main() -> None:
     """Answer one question."""
     sys.dont_write_bytecode = True
-    told = json.load(sys.stdin)
+    question = json.load(sys.stdin)
     for folder in (os.getcwd(), os.path.join(os.getcwd(), "src")):
         if os.path.isdir(folder) and folder not in sys.path:
             sys.path.append(folder)
-    runs = runner_of(told)
-    answer = locations(told, runs) if "locate" in told else EditSearch(told, runs).run()
+    runs = runner_of(question)
+    answer = locations(question, runs) if "locate" in question else EditSearch(question, runs).run()
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
 
@@ -256,8 +260,8 @@ def load_test(test: str) -> Callable[[], Any]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: Callable[[], Any] = getattr(module, name)
-    return found
+    function: Callable[[], Any] = getattr(module, name)
+    return function
 
 
 def depth_of(error: BaseException, code: CodeType) -> int:
@@ -324,12 +328,12 @@ def traced_lines(
         but: paths of files that are left out.
         seconds: most that a child may take.
     """
-    found = _lines_in_child(runs, tests, but, seconds)
-    missing = [test for test in tests if test not in found]
+    lines_of = _lines_in_child(runs, tests, but, seconds)
+    missing = [test for test in tests if test not in lines_of]
     if len(tests) > 1:
         for test in missing:
-            found |= _lines_in_child(runs, [test], but, seconds)
-    return found
+            lines_of |= _lines_in_child(runs, [test], but, seconds)
+    return lines_of
 
 
 def _lines_in_child(
@@ -361,8 +365,8 @@ def _lines_in_child(
             yield
         finally:
             sys.settrace(None)
-            told = {path: sorted(rows) for path, rows in lines.items()}
-            os.write(read, json.dumps([test, told]).encode() + b"\n")
+            rows_of = {path: sorted(rows) for path, rows in lines.items()}
+            os.write(read, json.dumps([test, rows_of]).encode() + b"\n")
 
     def work() -> int:
         if isinstance(runs, Pytest):
@@ -383,7 +387,7 @@ def _lines_in_child(
     return {test: lines for test, lines in rows if test in wanted}
 
 
-def runner_of(told: Mapping[str, Any]) -> Functions | Pytest:
+def runner_of(question: Mapping[str, Any]) -> Functions | Pytest:
     """How the tests of a plan are run."""
-    options = pytest_options(told["command"])
+    options = pytest_options(question["command"])
     return Functions() if options is None else Pytest(options)

@@ -151,8 +151,8 @@ def copy_commit(source: Path, commit: str, path: Path) -> None:
     Raises:
         RunError: git cannot read the objects.
     """
-    found = git("-C", str(source), "rev-parse", "--git-path", "shallow").decode().strip()
-    shallow = source / found
+    name = git("-C", str(source), "rev-parse", "--git-path", "shallow").decode().strip()
+    shallow = source / name
     if shallow.is_file():
         names = shallow.read_bytes()[:MOST_SHALLOW].split()
         ours = [name for name in names if OID.fullmatch(name.decode("ascii", "replace"))]
@@ -172,14 +172,16 @@ def copy_commit(source: Path, commit: str, path: Path) -> None:
             packing.stdout.close()
             packing.wait()
         errors.seek(0)
-        said = errors.read(1 << 20) or ended.stderr
+        errors_text = errors.read(1 << 20) or ended.stderr
         if ended.returncode != 0:
-            raise RunError(f"git could not copy {printable(str(source))} ({first_line(said)})")
+            raise RunError(
+                f"git could not copy {printable(str(source))} ({first_line(errors_text)})"
+            )
 
 
-def first_line(said: bytes) -> str:
-    """Returns the first line of what git said, as it can be printed."""
-    lines = said.decode("utf-8", "surrogateescape").strip().splitlines()
+def first_line(errors: bytes) -> str:
+    """Returns the first line of what git errors, as it can be printed."""
+    lines = errors.decode("utf-8", "surrogateescape").strip().splitlines()
     return printable(lines[0]) if lines else "no reason given"
 
 
@@ -210,9 +212,9 @@ def secure_repository(path: Path) -> None:
     Raises:
         RunError: it is no repository, or there is a link, a pipe or a device in it.
     """
-    found = path if path.is_symlink() else special_file(path)
-    if found is not None:
-        raise RunError(f"{printable(str(found))} is a link, a pipe or a device; wanted a team's "
+    link = path if path.is_symlink() else special_file(path)
+    if link is not None:
+        raise RunError(f"{printable(str(link))} is a link, a pipe or a device; wanted a team's "
                        "own repository, of files and folders alone")  # fmt: skip
     if not (path / "objects").is_dir():
         raise RunError(f"{printable(str(path))} is no repository of a team")

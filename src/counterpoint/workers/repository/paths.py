@@ -78,11 +78,11 @@ def normal(path: str) -> str:
 
 def printable(path: str, most: int = 200) -> str:
     """Returns a path as it can be printed and stored: what is no printable text is escaped."""
-    told = "".join(
+    text = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
         for c in path
     )
-    return told if len(told) <= most else told[: most - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _is_git(part: str) -> bool:

@@ -68,10 +68,10 @@ class Repository:
         self.path = path.absolute()
         self.author = author
         secure_repository(self.path)
-        told = self.path / PREFIX
-        self.prefix = told.read_text("utf-8", "surrogateescape") if told.is_file() else ""
+        place = self.path / PREFIX
+        self.prefix = place.read_text("utf-8", "surrogateescape") if place.is_file() else ""
         if self.prefix and refused(self.prefix.rstrip("/")):
-            raise RunError(f"{told} names no folder of the repository")
+            raise RunError(f"{place} names no folder of the repository")
 
     @classmethod
     def copy(cls, source: Path, path: Path) -> Repository:
@@ -95,19 +95,21 @@ class Repository:
             raise RunError(
                 f"{printable(str(pipe))} is a pipe or a device; wanted files and folders"
             )
-        found = enclosing_repository(source)
-        if found is None:
+        enclosing = enclosing_repository(source)
+        if enclosing is None:
             git("init", "--quiet", "--bare", "--template=", str(path))
             secure_repository(path)
             made = cls(path)
-            made._start(made.commit(tree_of_folder(path, source), (), "the folder as it was found"))
+            made._start(
+                made.commit(tree_of_folder(path, source), (), "the folder as it was enclosing")
+            )
             return made
-        top, prefix = found
+        top, prefix = enclosing
         head = try_git("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
         if head.returncode != 0:
-            said = first_line(head.stderr)
+            reason = first_line(head.stderr)
             raise RunError(
-                f"got repository {printable(str(top))} ({said}); wanted one with a commit"
+                f"got repository {printable(str(top))} ({reason}); wanted one with a commit"
             )
         commit = head.stdout.decode().strip()
         kind = "sha256" if len(commit) == 64 else "sha1"
@@ -154,8 +156,8 @@ class Repository:
 
     def contains(self, commit: str) -> bool:
         """Whether a commit is in the head."""
-        told = self._attempt("merge-base", "--is-ancestor", _object_name(commit), BRANCH)
-        return told.returncode == 0
+        ended = self._attempt("merge-base", "--is-ancestor", _object_name(commit), BRANCH)
+        return ended.returncode == 0
 
     def commit(self, tree: str, parents: Sequence[str], message: str, author: str = "team") -> str:
         """A commit of a tree."""
@@ -185,20 +187,20 @@ class Repository:
         names = dict(zip(files, self._stored([f.data for f in files.values()]), strict=True))
         gone = [f"0 {'0' * len(base)}\t{path}\0" for path in changes if path not in files]
         new = [f"{file.mode} {names[path]}\t{path}\0" for path, file in files.items()]
-        told = "".join(gone + new).encode("utf-8", "surrogateescape")
+        index_rows = "".join(gone + new).encode("utf-8", "surrogateescape")
         with temporary_index(self.path) as env:
             self._git("read-tree", base, env=env)
             ended = self._attempt("update-index", "--add", "--replace", "-z", "--index-info",
-                                  data=told, env=env)  # fmt: skip
+                                  data=index_rows, env=env)  # fmt: skip
             if ended.returncode != 0 or ended.stderr:  # git leaves a path out, and goes on
                 raise RunError(f"git update-index failed ({first_line(ended.stderr)})")
             return self._git("write-tree", env=env)
 
     def _stored(self, datas: Sequence[bytes]) -> list[str]:
         """Write blobs, and return their names; no filter sees them."""
-        told = b"".join(b"blob\ndata %d\n%b\n" % (len(data), data) for data in datas)
-        if told:
-            self._git("fast-import", "--quiet", data=told)
+        commands = b"".join(b"blob\ndata %d\n%b\n" % (len(data), data) for data in datas)
+        if commands:
+            self._git("fast-import", "--quiet", data=commands)
         return [self.name_of(data) for data in datas]
 
     def name_of(self, data: bytes) -> str:
@@ -212,16 +214,16 @@ class Repository:
 
     def changed(self, old: str, new: str) -> tuple[str, ...]:
         """Paths in which two commits or trees differ."""
-        told = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", _object_name(old),
+        names = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", _object_name(old),
                          _object_name(new))  # fmt: skip
-        return tuple(name for name in told.split("\0") if name)
+        return tuple(name for name in names.split("\0") if name)
 
     def lines(self, old: str, new: str) -> tuple[int, int]:
         """Lines added and removed between two commits or trees."""
-        told = self._git("diff-tree", "-r", "-z", "--numstat", "--no-renames", _object_name(old),
+        rows = self._git("diff-tree", "-r", "-z", "--numstat", "--no-renames", _object_name(old),
                          _object_name(new))  # fmt: skip
         added = removed = 0
-        for row in filter(None, told.split("\0")):
+        for row in filter(None, rows.split("\0")):
             plus, minus, _ = row.split("\t", 2)
             added += int(plus) if plus.isdecimal() else 0
             removed += int(minus) if minus.isdecimal() else 0
@@ -229,13 +231,13 @@ class Repository:
 
     def merge(self, ours: str, theirs: str) -> Merge:
         """Merge two commits from their common ancestor, in memory."""
-        told = self._attempt("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages",
+        ended = self._attempt("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages",
                              _object_name(ours), _object_name(theirs))  # fmt: skip
-        if told.returncode not in (0, 1):
-            raise RunError(f"git could not merge ({first_line(told.stderr)})")
-        parts = told.stdout.decode("utf-8", "surrogateescape").split("\0")
+        if ended.returncode not in (0, 1):
+            raise RunError(f"git could not merge ({first_line(ended.stderr)})")
+        parts = ended.stdout.decode("utf-8", "surrogateescape").split("\0")
         tree, *names = [part for part in parts if part]
-        return Merge(tree) if told.returncode == 0 else Merge(None, tuple(dict.fromkeys(names)))
+        return Merge(tree) if ended.returncode == 0 else Merge(None, tuple(dict.fromkeys(names)))
 
     def patch(self, base: str, head: str) -> bytes:
         """The commits from one to the other, as `git am` takes them."""
@@ -253,31 +255,31 @@ class Repository:
             RunError: there are more names than `MOST_NAMES`, for few objects can make a tree of
                 any size; or one of them is there twice.
         """
-        found: dict[str, TreeEntry] = {}
-        told = git("--git-dir", str(self.path), "ls-tree", "-r", "-l", "-z", "--full-tree",
+        entries: dict[str, TreeEntry] = {}
+        listing = git("--git-dir", str(self.path), "ls-tree", "-r", "-l", "-z", "--full-tree",
                    _object_name(commit), most=MOST_NAMES)  # fmt: skip
-        for row in told.decode("utf-8", "surrogateescape").split("\0"):
+        for row in listing.decode("utf-8", "surrogateescape").split("\0"):
             head, _, path = row.partition("\t")
-            if path in found:
+            if path in entries:
                 raise RunError(f"got {printable(path)} twice in the repository; wanted it once")
             if path:
                 mode, _, name, size = head.split()
                 if mode.startswith("100"):  # old versions of git wrote other bits, too
                     mode = PROGRAM if int(mode, 8) & 0o100 else FILE
-                found[path] = TreeEntry(mode, name, int(size) if size.isdecimal() else 0)
-        return found
+                entries[path] = TreeEntry(mode, name, int(size) if size.isdecimal() else 0)
+        return entries
 
     def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
         """Name to content of objects."""
-        asked = sorted(names)
-        told = self._bytes("cat-file", "--batch", data="".join(f"{n}\n" for n in asked).encode())
-        found, place = {}, 0
-        for name in asked:
-            end = told.index(b"\n", place)
-            size = int(told[place:end].split()[2])
-            found[name] = told[end + 1 : end + 1 + size]
+        ordered = sorted(names)
+        batch = self._bytes("cat-file", "--batch", data="".join(f"{n}\n" for n in ordered).encode())
+        contents, place = {}, 0
+        for name in ordered:
+            end = batch.index(b"\n", place)
+            size = int(batch[place:end].split()[2])
+            contents[name] = batch[end + 1 : end + 1 + size]
             place = end + 2 + size
-        return found
+        return contents
 
     def pack(self, commit: str) -> bytes:
         """A commit without its history, as a pack of objects."""
@@ -351,16 +353,16 @@ class Content(Mapping[str, bytes]):
     @cached_property
     def _files(self) -> dict[str, bytes | str]:
         """Path to content, or to the name of the object that has it."""
-        found: dict[str, bytes | str] = {
+        files: dict[str, bytes | str] = {
             path: entry.oid for path, entry in self.entries.items()
             if entry.mode in (FILE, PROGRAM)
         }  # fmt: skip
         for path, file in self.changes.items():
-            found.pop(path, None)
+            files.pop(path, None)
             if file is not None and file.mode != LINK:
-                found[path] = file.data
+                files[path] = file.data
         start = len(self.prefix)
-        return {path[start:]: what for path, what in found.items() if path.startswith(self.prefix)}
+        return {path[start:]: what for path, what in files.items() if path.startswith(self.prefix)}
 
     @cached_property
     def _read(self) -> dict[str, bytes]:

@@ -72,14 +72,14 @@ class ControlGroup:
             ("processes", False): ("pids.events", "max"),
             ("processes", True): ("pids.events", "max"),
         }
-        found = []
+        totals = []
         for place, folder in self._parts:
             for total in place.totals:
                 name, key = files[total, place.unified]
                 with contextlib.suppress(OSError):
                     rows = dict(row.split() for row in (folder / name).read_text().splitlines())
-                    found += [total] if int(rows.get(key, 0)) else []
-        return tuple(sorted(found))
+                    totals += [total] if int(rows.get(key, 0)) else []
+        return tuple(sorted(totals))
 
     def __enter__(self) -> ControlGroup:
         return self
@@ -98,17 +98,17 @@ def not_enforced() -> tuple[str, ...]:
 @functools.cache
 def usable_folders() -> tuple[GroupFolder, ...]:
     """Where groups can be made, each tried once; together they limit as much as can be limited."""
-    found: list[GroupFolder] = []
+    usable: list[GroupFolder] = []
     try:
-        told = [Path("/proc/self", name).read_text("utf-8") for name in ("cgroup", "mountinfo")]
+        tables = [Path("/proc/self", name).read_text("utf-8") for name in ("cgroup", "mountinfo")]
     except OSError:
         return ()
-    for place in group_folders(*told):
-        new = tuple(t for t in place.totals if t not in {u for p in found for u in p.totals})
+    for place in group_folders(*tables):
+        new = tuple(t for t in place.totals if t not in {u for p in usable for u in p.totals})
         tried = GroupFolder(place.folder, new, place.unified)
         if new and _works(tried):
-            found.append(tried)
-    return tuple(found)
+            usable.append(tried)
+    return tuple(usable)
 
 
 def group_folders(ours: str, mounts: str) -> list[GroupFolder]:
@@ -120,7 +120,7 @@ def group_folders(ours: str, mounts: str) -> list[GroupFolder]:
     """
     rows = [row.split(":", 2) for row in ours.splitlines()]
     own = {name: path for _, names, path in rows for name in names.split(",")}
-    found = []
+    folders = []
     for row in mounts.splitlines():
         left, _, right = row.partition(" - ")
         root, point = left.split()[3:5]
@@ -128,12 +128,12 @@ def group_folders(ours: str, mounts: str) -> list[GroupFolder]:
         if kind == "cgroup2" and "" in own:
             folder = _below(point, root, own[""])
             # processes may not sit in a group that hands controllers on, so ours is often unfit
-            found += [GroupFolder(each, TOTALS, True) for each in (folder, folder.parent)]
+            folders += [GroupFolder(each, TOTALS, True) for each in (folder, folder.parent)]
         elif kind == "cgroup":
-            found += [GroupFolder(_below(point, root, own[name]), (total,), False)
+            folders += [GroupFolder(_below(point, root, own[name]), (total,), False)
                       for total, name in _CONTROLLER.items()
                       if name in options.split(",") and name in own]  # fmt: skip
-    return found
+    return folders
 
 
 def _below(point: str, root: str, path: str) -> Path:
@@ -228,7 +228,7 @@ def _namespace() -> int:
 def _started(pid: str) -> str:
     """When a process began, in ticks: with its id, what tells it from every other; or nothing."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return told.rpartition(")")[2].split()[19]
+    return fields.rpartition(")")[2].split()[19]

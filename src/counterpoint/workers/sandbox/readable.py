@@ -80,6 +80,6 @@ def _overlaps(folder: Path, place: Path, *, below: bool) -> bool:
 
 def _homes() -> Iterable[Path]:
     """Home folders of people: of this user, of root, and of users with a number from 1000."""
-    found = {Path.home(), Path("/root")}
-    found |= {Path(each.pw_dir) for each in pwd.getpwall() if 1000 <= each.pw_uid < 60_000}
-    return sorted(home.resolve() for home in found if len(home.parts) > 1)
+    homes = {Path.home(), Path("/root")}
+    homes |= {Path(each.pw_dir) for each in pwd.getpwall() if 1000 <= each.pw_uid < 60_000}
+    return sorted(home.resolve() for home in homes if len(home.parts) > 1)
