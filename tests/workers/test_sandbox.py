@@ -476,7 +476,7 @@ def parent(marker: Path, code: str, seconds: float):
     context.set_forkserver_preload(["counterpoint.workers.sandbox.sandbox"])
     process = context.Process(
         target=run, args=([PYTHON, "-c", code], {}, Limits(seconds=seconds)),
-        kwargs={"readable": [marker]},
+        kwargs={"inputs": Inputs(readable=[marker])},
     )  # fmt: skip
     process.start()
     return process

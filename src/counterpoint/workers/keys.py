@@ -70,7 +70,7 @@ class Redactor:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Pass bytes on, but for an end that may be the beginning of a secret."""
+        """Passes bytes on, but for an end that may be the beginning of a secret."""
         text = self._held + data
         for value in self._values:
             text = text.replace(value, HIDDEN.encode())
@@ -81,12 +81,12 @@ class Redactor:
             self._hear(text[: len(text) - keep])
 
     def close(self) -> None:
-        """Pass on what was held back: it was no secret."""
+        """Passes on what was held back: it was no secret."""
         if self._hear and self._held:
             self._hear(self._held)
         self._held = b""
 
 
 def contains_secret(data: bytes, secrets: Iterable[str]) -> bool:
-    """Whether bytes have the value of a secret in them."""
+    """Returns whether bytes have the value of a secret in them."""
     return any(len(value) >= SHORTEST and value.encode() in data for value in secrets)

@@ -67,7 +67,7 @@ class _Members:
     noted: float = -TICK_SECONDS
 
     def live(self) -> None:
-        """Note once in half a second that this session is alive: if it is killed, this counts."""
+        """Notes once in half a second that this session is alive: if it is killed, this counts."""
         if self.seconds - self.noted > TICK_SECONDS:
             self.noted = self.seconds
             self.state.queue.tick(self.begun, self.seconds)
@@ -87,7 +87,7 @@ class _Members:
             )
 
     def ended(self) -> list[tuple[str, int]]:
-        """Who has ended since the last time, with the exit status; what they held is given back."""
+        """Returns which members have ended, with the exit status, and gives back what they held."""
         gone = [(m, p.returncode) for m, p in self.running.items() if p.poll() is not None]
         for member, status in gone:
             del self.running[member]
@@ -124,7 +124,7 @@ class _Members:
 def run_team(
     folder: Path, on_progress: Callable[[Progress], None] | None = None, trust: bool = False
 ) -> TeamResult:
-    """Lets the team in a folder work until it is done, and returns what came of it.
+    """Lets the team in a folder work until it is done, and returns its result.
 
     The same call again goes on where it was, however it ended.
 
@@ -175,7 +175,7 @@ def run_team(
 
 
 def set_up(state: TeamState) -> None:
-    """Run the plan's `setup` if it has one and that was not done yet.
+    """Runs the plan's `setup` if it has one and that was not done yet.
 
     Raises:
         WorkerError: it fails.
@@ -194,7 +194,7 @@ def set_up(state: TeamState) -> None:
 
 
 def write_result(state: TeamState) -> TeamResult:
-    """Writes down what came of a team so far, draws its page, and returns it."""
+    """Stores the result of a team so far, draws its page, and returns it."""
     result = result_of(state)
     write_report(result, state.folder)
     write_atomically(state.folder / RESULT, json.dumps(document_of(result)))
@@ -225,7 +225,7 @@ def _loop(state: TeamState, members: _Members, tell: Callable[[Progress], None])
 
 
 def _run_alone(members: _Members, role: str, member: str) -> None:
-    """One turn while nobody else works, again if it fails.
+    """Runs one turn while nobody else works, again if it fails.
 
     Raises:
         WorkerError: it fails again and again, or is in vain.
@@ -240,7 +240,7 @@ def _run_alone(members: _Members, role: str, member: str) -> None:
 
 
 def _work(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:
-    """Turns of workers, and of who merges, until nothing is open and nothing is under way."""
+    """Runs turns of workers and of the merger until nothing is open and nothing is under way."""
     queue = state.queue
     names = [f"worker_{i + 1}" for i in range(state.workers)]
     shown = 0.0
@@ -271,7 +271,7 @@ def _merging(state: TeamState) -> bool:
 
 
 def _used_up(state: TeamState, session: float) -> str:
-    """Which budget of the loop's own is used up, or nothing."""
+    """Returns the name of a budget that is used up, or ""."""
     seconds = state.queue.fact("seconds", 0.0) + session
     if state.seconds is not None and seconds >= state.seconds:
         return "seconds"
@@ -279,8 +279,11 @@ def _used_up(state: TeamState, session: float) -> str:
 
 
 def _repeated_failure(state: TeamState, begun: float) -> str:
-    """The reason for which the newest attempts all failed. A search is left out: it asks whether
-    small edits are enough, and may be right to say no of one task after the other."""
+    """Returns the reason for which the newest attempts all failed, or "".
+
+    A search is left out: it asks whether small edits are enough, and may be right to say no of one
+    task after the other.
+    """
     return "" if state.plan.worker.kind == "search" else state.queue.repeated_failure(begun)
 
 

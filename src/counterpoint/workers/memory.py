@@ -24,7 +24,7 @@ MOST_PATCH_CHARACTERS = 20_000
 
 
 class AttemptLog:
-    """The log of an attempt: its last 256 KiB, written while it says something.
+    """The log of an attempt: its last 256 KiB of output, written as they come.
 
     Args:
         state: whose attempt it is.
@@ -38,7 +38,7 @@ class AttemptLog:
         self._held = self._written = 0
 
     def write(self, data: bytes) -> None:
-        """Add what was said."""
+        """Adds output to the log."""
         self._last.append(data)
         self._held += len(data)
         while self._held - len(self._last[0]) >= MOST_LOG_BYTES:
@@ -106,7 +106,7 @@ def with_notes(state: TeamState, member: str, content: Content) -> Content:
 
 
 def store_notes(state: TeamState, member: str, made: WorkResult, content: Content) -> WorkResult:
-    """Store the notes of an attempt, whatever becomes of it; returns what else it made.
+    """Stores the notes of an attempt, whatever becomes of it, and returns what else it made.
 
     Notes are a part of the work of one worker alone, next to other changes. In a team they would
     conflict at every merge, so each member has its own, and none enters the history.

@@ -205,23 +205,23 @@ class WorkPlan:
 
     @property
     def source(self) -> Path:
-        """The repository."""
+        """Returns the repository."""
         return (Path(self.folder) / self.repository).resolve()
 
     @property
     def worker_limits(self) -> Limits:
-        """What a worker may use: the limits, with its own time."""
+        """Returns what a worker may use: the limits, with its own time."""
         minutes = self.worker.minutes
         return self.limits if minutes is None else replace(self.limits, seconds=60 * minutes)
 
     @property
     def lease(self) -> float:
-        """Seconds that a task is a worker's own: at least as long as it may work at it."""
+        """Returns the seconds of a lease: at least as long as a worker may work at a task."""
         return max(self.lease_seconds, self.worker_limits.seconds + LEASE_MARGIN)
 
     @property
     def readable_folders(self) -> tuple[Path, ...]:
-        """The folders that can be read in the sandbox."""
+        """Returns the folders that can be read in the sandbox."""
         return tuple((Path(self.folder) / each).absolute() for each in self.readable)
 
 
@@ -275,7 +275,7 @@ def _known(table: dict[str, Any], kind: type, where: str) -> dict[str, Any]:
 
 
 def require_usual(plan: Any) -> None:
-    """Return where all values of a plan can be used.
+    """Returns where all values of a plan can be used.
 
     Raises:
         SettingError: a text has NUL or half of a surrogate pair in it, a number is not finite or is
@@ -292,7 +292,7 @@ def require_usual(plan: Any) -> None:
 
 
 def _values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """All that is in a plan, each with where it is: `worker.tries`, `task[3].id`."""
+    """Yields each value of a plan with its place: `worker.tries`, `task[3].id`."""
     if dataclasses.is_dataclass(value):
         for name, inner in vars(value).items():
             yield from _values(inner, f"{path}.{name}" if path else name)
@@ -348,7 +348,7 @@ def read_task_file(path: Path) -> list[dict[str, Any]]:
 
 
 def require_order(depends: Mapping[str, Sequence[str]]) -> None:
-    """Return where every task can be done after those that it depends on.
+    """Returns where every task can be done after those that it depends on.
 
     Args:
         depends: id of each task to the ids of those that have to be done before.

@@ -23,7 +23,7 @@ from counterpoint.workers.state import REPOSITORY, TeamState
 
 
 def result_of(state: TeamState) -> TeamResult:
-    """Returns what came of a team so far."""
+    """Returns the result of a team so far."""
     queue, repository = state.queue, state.repository
     attempts, tasks = queue.attempts(), queue.tasks()
     done = [task for task in tasks if task.status == "done"]
@@ -112,13 +112,13 @@ def unfinished(tasks: Sequence[TaskRow], attempts: Sequence[AttemptRow]) -> list
 
 
 def _passing(state: TeamState) -> Collection[str]:
-    """The tests that pass at the head; folders of earlier versions hold one list of the run."""
+    """Returns the tests that pass at the head; folders of earlier versions hold one list."""
     passed = state.queue.passing(state.repository.head())
     return state.queue.fact("passing", []) if passed is None else passed
 
 
 def _serial(state: TeamState, attempts: Sequence[AttemptRow], worked: float) -> float | None:
-    """The share of the work that waits for one lock, or for the one who merges."""
+    """Returns the share of the work that waits for one lock, or for the merger."""
     if state.topology == "planner_workers":
         merging = float(state.queue.fact("merge_seconds", 0.0))
         return merging / (worked + merging) if worked else None
@@ -133,7 +133,7 @@ def _serial(state: TeamState, attempts: Sequence[AttemptRow], worked: float) -> 
 
 
 def episode_of(state: TeamState) -> Episode:
-    """Everything that happened, as one episode for the audits."""
+    """Returns everything that happened, as one episode for the audits."""
     rows = state.queue.events()
     begun = rows[0].at if rows else 0.0
     events = []

@@ -84,7 +84,7 @@ class TeamState:
         self.budget  # noqa: B018  (it checks its limits)
 
     def create(self) -> None:
-        """Write it down for the first time, with a copy of the repository.
+        """Stores the team for the first time, with a copy of the repository.
 
         The values of secrets in the plan are not written: they go into the environment of this
         process, where its workers find them, and `resume` needs them there.
@@ -122,7 +122,7 @@ class TeamState:
             raise
 
     def _require_notes(self) -> None:
-        """Return where workers can write the plan's notes."""
+        """Returns where workers can write the plan's notes."""
         content = self.repository.content(self.repository.head())
         path = content.prefix + self.plan.notes
         known = content.entries.get(path)
@@ -133,7 +133,7 @@ class TeamState:
 
     @classmethod
     def load(cls, folder: Path) -> TeamState:
-        """The team that lives in a folder.
+        """Returns the team that lives in a folder.
 
         Raises:
             RunError: there is none, or what it says is damaged.
@@ -160,15 +160,15 @@ class TeamState:
 
     @property
     def budget(self) -> RunBudget:
-        """What all may spend together."""
+        """Returns what all may spend together."""
         return RunBudget(self.tries, self.seconds, self.tokens, self.runs, self.dollars)
 
     @cached_property
     def queue(self) -> Queue:
-        """Its queue."""
+        """Returns the queue of the team."""
         return Queue(self.folder / QUEUE)
 
     @cached_property
     def repository(self) -> Repository:
-        """Its repository."""
+        """Returns the repository of the team."""
         return Repository(self.folder / REPOSITORY, self.plan.author)

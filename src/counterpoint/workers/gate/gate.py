@@ -96,7 +96,7 @@ class Gate:
 
     @cached_property
     def entries(self) -> Mapping[str, TreeEntry]:
-        """Path from the top to what the commit has there."""
+        """Returns path from the top to what the commit has there."""
         return self.content.entries if self.content else {}
 
     def why_not(self, path: str, file: File, layout: TreeLayout | None = None) -> str:

@@ -48,21 +48,21 @@ class _Finder(ast.NodeVisitor):
         self.found: set[Edit] = set()
 
     def at(self, row: Any, column: Any) -> int:
-        """Where a row and a column, in bytes of UTF-8, are in the source."""
+        """Returns the place in the source of a row and a column, which is in bytes of UTF-8."""
         before: str = self.rows[row - 1].encode()[:column].decode()
         return int(self.starts[row - 1]) + len(before)
 
     def span(self, node: Any) -> tuple[int, int]:
-        """From where to where a node is."""
+        """Returns where a node begins and ends in the source."""
         return (self.at(node.lineno, node.col_offset),
                 self.at(node.end_lineno, node.end_col_offset))  # fmt: skip
 
     def put(self, node: Any, *new: str) -> None:
-        """Edits that write something else in place of a node."""
+        """Adds edits that write something else in place of a node."""
         self.found |= {(*self.span(node), each) for each in new}
 
     def swap(self, left: Any, right: Any, operator: str, sign: str = "") -> None:
-        """Edits that exchange an operator between two nodes."""
+        """Adds edits that exchange an operator between two nodes."""
         old, *others = SWAPS.get(operator, ("",))
         start, end = self.span(left)[1], self.span(right)[0]
         place = self.source.find(old + sign, start, end) if others else -1
@@ -70,12 +70,12 @@ class _Finder(ast.NodeVisitor):
             self.found |= {(place, place + len(old), new) for new in others}
 
     def text(self, node: Any) -> str:
-        """The source of a node."""
+        """Returns the source of a node."""
         start, end = self.span(node)
         return self.source[start:end]
 
     def visit(self, node: ast.AST) -> None:
-        """Find the edits of a node, if it is on one of the lines, and of all below it."""
+        """Finds the edits of a node, if it is on one of the lines, and of all below it."""
         if isinstance(node, ast.JoinedStr):
             return  # places within it are not to be relied on before Python 3.12
         outer = self.names
@@ -89,7 +89,7 @@ class _Finder(ast.NodeVisitor):
         self.names = outer
 
     def operators(self, node: ast.AST) -> None:
-        """Edits of what stands between nodes, and of conditions."""
+        """Adds edits of operators between nodes, and of conditions."""
         if isinstance(node, ast.Compare):
             for left, right, operator in zip(
                 [node.left, *node.comparators], node.comparators, node.ops, strict=False
@@ -107,7 +107,7 @@ class _Finder(ast.NodeVisitor):
             self.put(node.test, f"not ({self.text(node.test)})")
 
     def values(self, node: ast.AST) -> None:
-        """Edits of numbers, names and arguments."""
+        """Adds edits of numbers, names and arguments."""
         if isinstance(node, ast.Constant) and type(node.value) is int:
             near = {node.value + 1, node.value - 1, 0} - {node.value}
             self.put(node, *map(str, near))
@@ -124,14 +124,14 @@ class _Finder(ast.NodeVisitor):
 
 
 def find_edits(source: str, lines: set[int]) -> list[Edit]:
-    """Every small edit of the source on one of the lines: (start, end, new text), in order."""
+    """Returns every small edit of the source on the lines, in order: (start, end, new text)."""
     finder = _Finder(source, lines)
     finder.visit(ast.parse(source))
     return sorted(finder.found)
 
 
 def apply_edits(source: str, edits: Sequence[Edit]) -> str | None:
-    """The source with edits that do not overlap, or None where they do."""
+    """Returns the source with the edits, or None if they overlap."""
     ordered = sorted(edits, reverse=True)
     for later, earlier in pairwise(ordered):
         if earlier[1] > later[0]:

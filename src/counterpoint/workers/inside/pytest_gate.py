@@ -64,11 +64,11 @@ def open_channel() -> tuple[Channel, dict[str, str]] | None:
 
 
 def passes() -> None:
-    """A test that has to pass."""
+    """Is a test that has to pass."""
 
 
 def fails() -> None:
-    """A test that has to fail."""
+    """Is a test that has to fail."""
     raise AssertionError("this is a canary")
 
 

@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import CodeType, FrameType
 from typing import Any
 
@@ -30,7 +30,7 @@ from .edits import Edit, apply_edits, find_edits
 PlacedEdit = tuple[str, Edit]
 """Path and edit."""
 PATIENCE_SECONDS = 2.0
-"""Most that a run of one test takes, if it has not taken long before."""
+"""Maximum of one test run, if it was not slow before the edits."""
 NO_LINES = (
     "search cannot take it: it runs no line that may be changed, or it is neither run by a plain "
     "pytest command nor a function without arguments"
@@ -43,7 +43,7 @@ DEEPEST = 250
 def ordered_pairs(
     single: Sequence[PlacedEdit], gained: Mapping[int, int], rng: random.Random
 ) -> Iterator[list[PlacedEdit]]:
-    """Pairs of edits: those that got a test further first, each with all others in random order."""
+    """Yields pairs of edits: those that got a test further first, with all others at random."""
     order = sorted(range(len(single)), key=lambda i: (-gained.get(i, 0), rng.random()))
     for place, i in enumerate(order):
         others = order[place + 1 :]
@@ -53,7 +53,7 @@ def ordered_pairs(
 
 
 def read_sources(lines: Lines) -> dict[str, str]:
-    """Path to source of the files that were traced."""
+    """Returns path to source of the files that were traced."""
     sources = {}
     for path in sorted(lines):
         try:
@@ -65,13 +65,13 @@ def read_sources(lines: Lines) -> dict[str, str]:
 
 
 def single_edits(sources: Mapping[str, str], lines: Lines) -> list[PlacedEdit]:
-    """Every edit of the lines, in order."""
+    """Returns every edit of the lines, in order."""
     return [(path, edit) for path, source in sources.items()
             for edit in find_edits(source, set(lines[path]))]  # fmt: skip
 
 
 class EditSearch:
-    """A search for edits under way: sources, lines, tries."""
+    """One search for edits: its sources, lines and tries."""
 
     def __init__(self, question: Mapping[str, Any], runs: Functions | Pytest) -> None:
         self.question, self.runs, self.tried = question, runs, 0
@@ -87,7 +87,7 @@ class EditSearch:
         self.seen: set[tuple[tuple[str, str | None], ...]] = set()
 
     def new(self, chosen: Sequence[PlacedEdit]) -> dict[str, str] | None:
-        """Path to source with the edits, or None where they do not go together or were tried."""
+        """Returns path to source with the edits, or None if they overlap or were tried."""
         changed: dict[str, list[Edit]] = {}
         for path, edit in chosen:
             changed.setdefault(path, []).append(edit)
@@ -100,7 +100,7 @@ class EditSearch:
         return whole if len(whole) == len(new) else None
 
     def attempt(self, new: Mapping[str, str]) -> int | None:
-        """None where the edited sources pass, which then stay; else how far the test got."""
+        """Returns None if the edited sources pass, which then stay, else how far the test got."""
         self.tried += 1
         if self.question.get("think_seconds"):
             time.sleep(self.question["think_seconds"])
@@ -114,13 +114,13 @@ class EditSearch:
         return far or 0
 
     def write(self, new: Mapping[str, str]) -> None:
-        """Write sources to their files."""
+        """Writes sources to their files."""
         for path, text in new.items():
             with open(path, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
 
     def run(self) -> dict[str, Any]:
-        """Try until the test passes or the tries are used up; what came of it."""
+        """Tries edits until the test passes or the tries are used up, and returns the answer."""
         rng = random.Random(self.question.get("seed", 0))
         single = single_edits(self.sources, self.lines)
         if not single:
@@ -150,7 +150,7 @@ class EditSearch:
 
 
 def locations(question: Mapping[str, Any], runs: Functions | Pytest) -> dict[str, Any]:
-    """Test to the files that it runs, and in how many ways they could be edited there."""
+    """Returns test to the files that it runs, and in how many ways they could be edited there."""
     of_tests = {}
     for test, lines in traced_lines(
         runs, question["locate"], question["tests"], question["seconds"]
@@ -161,7 +161,7 @@ def locations(question: Mapping[str, Any], runs: Functions | Pytest) -> dict[str
 
 
 def main() -> None:
-    """Answer one question."""
+    """Answers one question."""
     sys.dont_write_bytecode = True
     question = json.load(sys.stdin)
     for folder in (os.getcwd(), os.path.join(os.getcwd(), "src")):
@@ -176,7 +176,7 @@ class Functions:
     """Tests that are functions without arguments."""
 
     def run(self, tests: Sequence[str], watch: Callable[[str], Any]) -> int | None:
-        """None where all tests pass; else how many lines into its test the first failure is."""
+        """Returns None if all tests pass, else the line of its test at which the first failure is."""
         for test in tests:
             function = load_test(test)
             with watch(test):
@@ -197,7 +197,7 @@ class Pytest:
         self.options = [*options, "-p", "no:cacheprovider"]
 
     def run(self, tests: Sequence[str], watch: Callable[[str], Any]) -> int | None:
-        """None where all tests pass; else how many lines into its test the first failure is."""
+        """Returns None if all tests pass, else the line of its test at which the first failure is."""
         notes: dict[str, Any] = {"depth": 0, "passed": 0}
         hook = self.hook
 
@@ -225,7 +225,7 @@ class Pytest:
 
 
 def pytest_options(command: str) -> list[str] | None:
-    """The options of pytest in a shell line, or None where it does not simply run pytest.
+    """Returns the options of pytest in a shell line, or None if it does not simply run pytest.
 
     Args:
         command: the plan's, with `{tests}` and `{results}` in it.
@@ -253,7 +253,7 @@ def pytest_options(command: str) -> list[str] | None:
 
 
 def load_test(test: str) -> Callable[[], Any]:
-    """The test function called `path::name`."""
+    """Returns the test function called `path::name`."""
     path, _, name = test.partition("::")
     spec = importlib.util.spec_from_file_location(f"the_tests_{hash(path) % 10**8}", path)
     assert spec is not None
@@ -265,7 +265,7 @@ def load_test(test: str) -> Callable[[], Any]:
 
 
 def depth_of(error: BaseException, code: CodeType) -> int:
-    """How many lines into a function an exception passed through it."""
+    """Returns how many lines into a function an exception passed through it."""
     place, deepest = error.__traceback__, 0
     while place is not None:
         if place.tb_frame.f_code is code:
@@ -274,14 +274,8 @@ def depth_of(error: BaseException, code: CodeType) -> int:
     return deepest
 
 
-@contextmanager
-def no_trace(_: str) -> Iterator[None]:
-    """Watch nothing."""
-    yield
-
-
 def in_child(work: Callable[[], int], seconds: float) -> int | None:
-    """The status of a child that does some work, with nothing printed; None where it is late."""
+    """Returns the status of a child that does some work without output, or None if it is late."""
     child = os.fork()
     if child == 0:
         status = 255
@@ -305,10 +299,10 @@ def in_child(work: Callable[[], int], seconds: float) -> int | None:
 
 
 def failure_depth(runs: Functions | Pytest, tests: Sequence[str], seconds: float) -> int | None:
-    """None where all tests pass; else how many lines into its test the first failure is."""
+    """Returns None if all tests pass, else the line of its test at which the first failure is."""
 
     def work() -> int:
-        far = runs.run(tests, no_trace)
+        far = runs.run(tests, nullcontext)
         return 0 if far is None else 255 - min(DEEPEST, far)
 
     status = in_child(work, seconds)
@@ -318,7 +312,7 @@ def failure_depth(runs: Functions | Pytest, tests: Sequence[str], seconds: float
 def traced_lines(
     runs: Functions | Pytest, tests: Sequence[str], but: Collection[str], seconds: float
 ) -> dict[str, Lines]:
-    """Test to the lines that it runs, of files below the work folder.
+    """Returns test to the lines that it runs, of files below the work folder.
 
     All tests run in one child; those that it did not get to run in one each.
 
@@ -388,6 +382,6 @@ def _lines_in_child(
 
 
 def runner_of(question: Mapping[str, Any]) -> Functions | Pytest:
-    """How the tests of a plan are run."""
+    """Returns what runs the tests of a plan."""
     options = pytest_options(question["command"])
     return Functions() if options is None else Pytest(options)

@@ -73,6 +73,6 @@ class TreeLayout:
 
 
 def _above(path: str) -> list[str]:
-    """All folders of a path."""
+    """Returns all folders of a path."""
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]

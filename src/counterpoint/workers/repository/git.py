@@ -69,7 +69,7 @@ def git(
     *words: str, data: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None,
     most: int | None = None,
 ) -> bytes:  # fmt: skip
-    """Runs git and returns what it wrote to standard output.
+    """Runs git and returns its standard output.
 
     Raises:
         RunError: as `attempt`; or its exit status is not 0, and the message has the first line of
@@ -229,7 +229,7 @@ def secure_repository(path: Path) -> None:
 
 @contextmanager
 def temporary_index(path: Path) -> Iterator[dict[str, str]]:
-    """The environment in which git uses an index of its own, which is gone in the end."""
+    """Yields the environment of git with an index of its own, which is removed in the end."""
     index = path / f"index-{os.getpid()}-{os.urandom(6).hex()}"
     try:
         yield {"GIT_INDEX_FILE": str(index)}
@@ -245,7 +245,7 @@ def _write_if_changed(path: Path, data: bytes) -> None:
 
 
 def _name_length(path: Path) -> int:
-    """How many letters an object's name has: 64 in a repository of SHA-256."""
+    """Returns how many letters an object's name has: 64 in a repository of SHA-256."""
     config = path / "config"
     if config.is_file() and config.read_bytes() == CONFIG[64]:
         return 64
@@ -254,7 +254,7 @@ def _name_length(path: Path) -> int:
 
 
 def enclosing_repository(source: Path) -> tuple[Path, str] | None:
-    """The repository that a folder is the top of, or in whose HEAD it is, and its place there."""
+    """Returns the repository whose top, or a part of whose HEAD, a folder is, and its place."""
     source = source.resolve()
     if (source / "HEAD").is_file() and (source / "objects").is_dir():
         return source, ""
@@ -269,7 +269,7 @@ def enclosing_repository(source: Path) -> tuple[Path, str] | None:
 
 
 def tree_of_folder(path: Path, folder: Path) -> str:
-    """The tree of the files of a folder that is no repository, byte for byte."""
+    """Returns the tree of the files of a folder that is no repository, byte for byte."""
     with temporary_index(path) as own:
         env = {**own, "GIT_WORK_TREE": str(folder), "GIT_DIR": str(path)}
         git("add", "--all", "--", ".", env=env, cwd=folder)

@@ -86,11 +86,11 @@ def printable(path: str, most: int = 200) -> str:
 
 
 def _is_git(part: str) -> bool:
-    """Whether a file system, of Windows or a Mac too, could take this name for `.git`."""
+    """Returns whether a file system, of Windows or a Mac too, could take this name for `.git`."""
     return not {".git", "git~1"}.isdisjoint(_equivalent_names(part))
 
 
 def _equivalent_names(part: str) -> tuple[str, str]:
-    """The names for which a file system of Windows, and one of a Mac, take a name."""
+    """Returns the names for which a file system of Windows, and one of a Mac, take a name."""
     name = part.translate(HFS_IGNORED).casefold()
     return name.partition(":")[0].rstrip(". "), _NO_TEXT.split(name, maxsplit=1)[0]

@@ -45,7 +45,7 @@ SETUP = "setup.tar"
 
 @dataclass(frozen=True)
 class Merge:
-    """What merging two commits comes to."""
+    """The result of merging two commits."""
 
     tree: str | None
     """The merged tree, or None where they conflict."""
@@ -75,7 +75,7 @@ class Repository:
 
     @classmethod
     def copy(cls, source: Path, path: Path) -> Repository:
-        """A copy of somebody's repository at its HEAD, or of a folder that is in none.
+        """Returns a copy of somebody's repository at its HEAD, or of a folder that is in none.
 
         Of a folder inside a repository the whole repository is copied, and work is done in that
         folder. Of a folder that is in no repository, or that its repository does not know, what
@@ -135,32 +135,32 @@ class Repository:
 
     @property
     def setup(self) -> bytes:
-        """What the plan's `setup` left, as an archive; nothing before that was done."""
+        """Returns what the plan's `setup` left, as an archive; it is empty before that was done."""
         path = self.path / SETUP
         return path.read_bytes() if path.is_file() and not path.is_symlink() else b""
 
     def keep_setup(self, archive: bytes) -> None:
-        """Keep what `setup` left."""
+        """Stores what `setup` left."""
         write_atomically(self.path / SETUP, archive)
 
     def head(self) -> str:
-        """The commit of the main branch."""
+        """Returns the commit of the main branch."""
         return self._git("rev-parse", "--verify", BRANCH)
 
     def advance(self, new: str, old: str) -> bool:
-        """Make `new` the head if `old` still is; whether it was."""
+        """Makes `new` the head if `old` still is, and returns whether it was."""
         return (
             self._attempt("update-ref", BRANCH, _object_name(new), _object_name(old)).returncode
             == 0
         )
 
     def contains(self, commit: str) -> bool:
-        """Whether a commit is in the head."""
+        """Returns whether a commit is in the head."""
         ended = self._attempt("merge-base", "--is-ancestor", _object_name(commit), BRANCH)
         return ended.returncode == 0
 
     def commit(self, tree: str, parents: Sequence[str], message: str, author: str = "team") -> str:
-        """A commit of a tree."""
+        """Makes a commit of a tree, and returns its name."""
         before = [word for parent in parents for word in ("-p", _object_name(parent))]
         name, _, mail = (self.author or f"{author} <{author}@localhost>").partition("<")
         who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
@@ -169,11 +169,11 @@ class Repository:
         return self._git("commit-tree", _object_name(tree), *before, "-F", "-", data=text, env=who)
 
     def tree(self, commit: str) -> str:
-        """The tree of a commit."""
+        """Returns the tree of a commit."""
         return self._git("rev-parse", "--verify", f"{_object_name(commit)}^{{tree}}")
 
     def changed_tree(self, base: str, changes: Mapping[str, File | None]) -> str:
-        """The tree of a commit with changes: each is bytes and a mode, or None where it goes.
+        """Returns the tree of a commit with changes; a path whose file is None is removed.
 
         Raises:
             RunError: a path that may not be written, or below a link or a submodule.
@@ -197,29 +197,29 @@ class Repository:
             return self._git("write-tree", env=env)
 
     def _stored(self, datas: Sequence[bytes]) -> list[str]:
-        """Write blobs, and return their names; no filter sees them."""
+        """Writes blobs, and returns their names; no filter sees them."""
         commands = b"".join(b"blob\ndata %d\n%b\n" % (len(data), data) for data in datas)
         if commands:
             self._git("fast-import", "--quiet", data=commands)
         return [self.name_of(data) for data in datas]
 
     def name_of(self, data: bytes) -> str:
-        """The name of an object with this content."""
+        """Returns the name of an object with this content."""
         return str(self._hash(b"blob %d\0" % len(data) + data).hexdigest())
 
     @cached_property
     def _hash(self) -> Callable[[bytes], Any]:
-        """What names objects here: asked once, for a commit can have many thousand files."""
+        """Returns the hash that names objects; it is cached, for a commit can have many files."""
         return hashlib.sha256 if len(self.head()) == 64 else hashlib.sha1
 
     def changed(self, old: str, new: str) -> tuple[str, ...]:
-        """Paths in which two commits or trees differ."""
+        """Returns the paths in which two commits or trees differ."""
         names = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", _object_name(old),
                          _object_name(new))  # fmt: skip
         return tuple(name for name in names.split("\0") if name)
 
     def lines(self, old: str, new: str) -> tuple[int, int]:
-        """Lines added and removed between two commits or trees."""
+        """Returns the lines added and removed between two commits or trees."""
         rows = self._git("diff-tree", "-r", "-z", "--numstat", "--no-renames", _object_name(old),
                          _object_name(new))  # fmt: skip
         added = removed = 0
@@ -230,7 +230,7 @@ class Repository:
         return added, removed
 
     def merge(self, ours: str, theirs: str) -> Merge:
-        """Merge two commits from their common ancestor, in memory."""
+        """Merges two commits from their common ancestor, in memory."""
         ended = self._attempt("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages",
                              _object_name(ours), _object_name(theirs))  # fmt: skip
         if ended.returncode not in (0, 1):
@@ -240,16 +240,16 @@ class Repository:
         return Merge(tree) if ended.returncode == 0 else Merge(None, tuple(dict.fromkeys(names)))
 
     def patch(self, base: str, head: str) -> bytes:
-        """The commits from one to the other, as `git am` takes them."""
+        """Returns the commits from one to the other, as `git am` takes them."""
         return self._bytes("format-patch", "--stdout", "--binary", "--no-signature",
                            f"{base}..{head}")  # fmt: skip
 
     def content(self, commit: str) -> Content:
-        """The files of a commit or tree."""
+        """Returns the files of a commit or tree."""
         return Content(self, commit)
 
     def entries(self, commit: str) -> dict[str, TreeEntry]:
-        """Path from the top to what a commit or tree has there, submodules and links included.
+        """Returns path from the top to each entry of a commit or tree, submodules and links too.
 
         Raises:
             RunError: there are more names than `MOST_NAMES`, for few objects can make a tree of
@@ -270,7 +270,7 @@ class Repository:
         return entries
 
     def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Name to content of objects."""
+        """Returns name to content of objects."""
         ordered = sorted(names)
         batch = self._bytes("cat-file", "--batch", data="".join(f"{n}\n" for n in ordered).encode())
         contents, place = {}, 0
@@ -282,7 +282,7 @@ class Repository:
         return contents
 
     def pack(self, commit: str) -> bytes:
-        """A commit without its history, as a pack of objects."""
+        """Returns a commit without its history, as a pack of objects."""
         wanted = f"--shallow {_object_name(commit)}\n{commit}\n".encode()
         return self._bytes("-c", "pack.compression=1", "pack-objects", "--revs", "--shallow",
                            "--stdout", "--quiet", "--window=0", data=wanted)  # fmt: skip
@@ -302,7 +302,7 @@ class Repository:
 
 
 def _object_name(text: str) -> str:
-    """The name of an object, as it is.
+    """Returns the name of an object, as it is.
 
     Raises:
         RunError: it is something else: git would take some text for an option.
@@ -329,12 +329,12 @@ class Content(Mapping[str, bytes]):
 
     @property
     def prefix(self) -> str:
-        """The work folder, with "/" at its end, or ""."""
+        """Returns the work folder, with "/" at its end, or ""."""
         return self.repository.prefix
 
     @cached_property
     def entries(self) -> Mapping[str, TreeEntry]:
-        """Path from the top to what the commit has there."""
+        """Returns path from the top to what the commit has there."""
         return self.repository.entries(self.commit)
 
     @cached_property
@@ -343,7 +343,7 @@ class Content(Mapping[str, bytes]):
         return sum(entry.size for entry in self.entries.values())
 
     def edited(self, changes: Mapping[str, File | None]) -> Content:
-        """The same with these changes on top; paths are from the top."""
+        """Returns the same with these changes on top; paths are from the top."""
         return Content(self.repository, self.commit, {**self.changes, **changes})
 
     def pack(self) -> bytes:
@@ -352,7 +352,7 @@ class Content(Mapping[str, bytes]):
 
     @cached_property
     def _files(self) -> dict[str, bytes | str]:
-        """Path to content, or to the name of the object that has it."""
+        """Returns path to content, or to the name of the object that has it."""
         files: dict[str, bytes | str] = {
             path: entry.oid for path, entry in self.entries.items()
             if entry.mode in (FILE, PROGRAM)

@@ -46,7 +46,7 @@ class ControlGroup:
     """
 
     def __init__(self, memory: int, processes: int) -> None:
-        """Make the group: at most `memory` bytes and `processes` processes and threads in it."""
+        """Makes the group: at most `memory` bytes and `processes` processes and threads in it."""
         self._parts: list[tuple[GroupFolder, Path]] = []
         try:
             for place in usable_folders():
@@ -57,15 +57,14 @@ class ControlGroup:
             raise
 
     def enter(self) -> list[str]:
-        """The beginning of a command line: it joins the group, then it becomes the command."""
+        """Returns the beginning of a command line that joins the group and becomes the command."""
         if not self._parts:
             return []
         files = [str(folder / "cgroup.procs") for _, folder in self._parts]
         return ["/bin/sh", "-c", _JOIN + '; exec "$@"', "sh", str(len(files)), *files]
 
     def hit(self) -> tuple[str, ...]:
-        """Which totals were hit: memory where something was killed for it, processes where one
-        was refused."""
+        """Returns which totals were hit: the kernel killed for memory, or refused a process."""
         files = {
             ("memory", False): ("memory.oom_control", "oom_kill"),
             ("memory", True): ("memory.events", "oom_kill"),
@@ -90,14 +89,14 @@ class ControlGroup:
 
 
 def not_enforced() -> tuple[str, ...]:
-    """Which of `TOTALS` no control group limits on this machine."""
+    """Returns which of `TOTALS` no control group limits on this machine."""
     enforced = {total for place in usable_folders() for total in place.totals}
     return tuple(total for total in TOTALS if total not in enforced)
 
 
 @functools.cache
 def usable_folders() -> tuple[GroupFolder, ...]:
-    """Where groups can be made, each tried once; together they limit as much as can be limited."""
+    """Returns where groups can be made; together they limit as much as can be limited."""
     usable: list[GroupFolder] = []
     try:
         tables = [Path("/proc/self", name).read_text("utf-8") for name in ("cgroup", "mountinfo")]
@@ -112,7 +111,7 @@ def usable_folders() -> tuple[GroupFolder, ...]:
 
 
 def group_folders(ours: str, mounts: str) -> list[GroupFolder]:
-    """Our own control group in each hierarchy, and in version 2 the one above it too.
+    """Returns our own control group in each hierarchy, and in version 2 the one above it too.
 
     Args:
         ours: /proc/self/cgroup.
@@ -137,13 +136,13 @@ def group_folders(ours: str, mounts: str) -> list[GroupFolder]:
 
 
 def _below(point: str, root: str, path: str) -> Path:
-    """The folder of a control group: its path, as seen from what is mounted."""
+    """Returns the folder of a control group: its path, as seen from what is mounted."""
     inside = os.path.relpath(path, root)
     return Path(os.path.normpath(os.path.join(point, inside)))
 
 
 def _works(place: GroupFolder) -> bool:
-    """Whether a group made here takes limits and a process."""
+    """Returns whether a group made here takes limits and a process."""
     try:
         remove_dead_groups(place)
         folder = _make_group(place, 1 << 26, 16)
@@ -170,7 +169,7 @@ def _make_group(place: GroupFolder, memory: int, processes: int) -> Path:
 
 
 def _limit(folder: Path, total: str, unified: bool, most: int) -> None:
-    """Write a limit; what is swapped out counts as memory, where the kernel counts it."""
+    """Writes a limit; what is swapped out counts as memory, where the kernel counts it."""
     if total == "processes":
         _write(folder / "pids.max", most)
     elif unified:
@@ -184,7 +183,7 @@ def _limit(folder: Path, total: str, unified: bool, most: int) -> None:
 
 
 def _write(path: Path, value: int) -> None:
-    """Write to a file of the kernel, which has to be there already."""
+    """Writes to a file of the kernel, which has to be there already."""
     handle = os.open(path, os.O_WRONLY)
     try:
         os.write(handle, str(value).encode())
@@ -193,7 +192,7 @@ def _write(path: Path, value: int) -> None:
 
 
 def remove_dead_groups(place: GroupFolder) -> None:
-    """Remove the empty groups of processes of ours that were killed."""
+    """Removes the empty groups of our processes that were killed."""
     ours = f"{NAME}.{_namespace()}."
     with contextlib.suppress(OSError):
         for name in os.listdir(place.folder):
@@ -204,7 +203,7 @@ def remove_dead_groups(place: GroupFolder) -> None:
 
 
 def _end(folder: Path) -> None:
-    """Kill what is left in the group, and remove it; what cannot be removed is swept later."""
+    """Kills what is left in the group, and removes it; a later run removes what stays."""
     until = time.monotonic() + _REMOVE_SECONDS
     while time.monotonic() < until:
         try:
@@ -221,12 +220,12 @@ def _end(folder: Path) -> None:
 
 
 def _namespace() -> int:
-    """Of process ids: those of another namespace mean nothing here."""
+    """Returns the namespace of process ids: those of another one mean nothing here."""
     return os.stat("/proc/self/ns/pid").st_ino
 
 
 def _started(pid: str) -> str:
-    """When a process began, in ticks: with its id, what tells it from every other; or nothing."""
+    """Returns when a process began, in ticks, or ""; with its id this identifies the process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -9,7 +9,7 @@ from counterpoint.settings import require
 SIDE = 8
 """/tmp and /dev/shm have this part of the size of /task each."""
 OWN_PROCESSES = 4
-"""Of the sandbox itself: bubblewrap, the watch, who unpacks and packs, and its thread or git."""
+"""Processes of the sandbox itself: bubblewrap, the watch, the packer, and its thread or git."""
 OWN_MB = 64
 """Memory of these, in MiB."""
 
@@ -48,16 +48,16 @@ class Limits:
 
     @property
     def total_memory(self) -> int:
-        """Bytes that everything in a sandbox may have together: processes, files, the sandbox."""
+        """Returns the bytes of everything in a sandbox together: processes, files, the sandbox."""
         return (self.memory_mb + self.disk_mb + 2 * self.disk_mb // SIDE + OWN_MB) << 20
 
     @property
     def total_processes(self) -> int:
-        """Processes and threads, those of the sandbox itself among them."""
+        """Returns the number of processes and threads, those of the sandbox itself among them."""
         return self.processes + OWN_PROCESSES
 
     def named(self, stopped: str) -> str:
-        """A limit with its value, as a plan sets it: `memory (memory_mb=1024)`."""
+        """Returns a limit with its value, as a plan sets it: `memory (memory_mb=1024)`."""
         return {
             "seconds": f"seconds ({self.seconds:g})",
             "memory": f"memory (memory_mb={self.memory_mb})",

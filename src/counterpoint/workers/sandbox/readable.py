@@ -67,19 +67,19 @@ def exposed_secret(folder: Path) -> str:
 
 
 def is_readable(folder: Path) -> bool:
-    """Whether the sandbox's user gets there: anybody, where this process is root."""
+    """Returns whether the sandbox's user can read a folder: any user, if this process is root."""
     if os.geteuid() != 0:
         return os.access(folder, os.R_OK | os.X_OK)
     return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
 
 
 def _overlaps(folder: Path, place: Path, *, below: bool) -> bool:
-    """Whether a folder is a place, or above it; or, where that counts, below it."""
+    """Returns whether a folder is a place, or above it; or, if that counts, below it."""
     return folder == place or folder in place.parents or (below and place in folder.parents)
 
 
 def _homes() -> Iterable[Path]:
-    """Home folders of people: of this user, of root, and of users with a number from 1000."""
+    """Returns the home folders of this user, of root, and of users with a number from 1000."""
     homes = {Path.home(), Path("/root")}
     homes |= {Path(each.pw_dir) for each in pwd.getpwall() if 1000 <= each.pw_uid < 60_000}
     return sorted(home.resolve() for home in homes if len(home.parts) > 1)
