@@ -258,16 +258,12 @@ def _work(state: TeamState, members: _Members, tell: Callable[[Progress], None])
             members.start("work", name)
         if not members.running and not open_now and not handed:
             return
-        if not may and not _merging(state):
+        if not may and all(a.status != "merging" for a in queue.attempts()):
             return  # time is up: what is under way is killed, and given back
         if time.monotonic() - shown > 0.5:
             shown = time.monotonic()
             tell(_progress(state))
         time.sleep(POLL_SECONDS)
-
-
-def _merging(state: TeamState) -> bool:
-    return any(attempt.status == "merging" for attempt in state.queue.attempts())
 
 
 def _used_up(state: TeamState, session: float) -> str:

@@ -190,8 +190,8 @@ def _command(
     note = f"status {ended.status}: {ended.tail(400)}" if ended.status else ended.tail(400)
     if ended.stopped:
         note = f"stopped by a limit, {ended.stopped}: {ended.tail(400)}"
-    return WorkResult(ended.changed, ended.removed, 1, note, _refused(ended),
-                      read_usage(ended.results))  # fmt: skip
+    refused = {**ended.refused, **dict.fromkeys(ended.ignored, IGNORED)}
+    return WorkResult(ended.changed, ended.removed, 1, note, refused, read_usage(ended.results))
 
 
 def without_values(ended: SandboxResult, secrets: Collection[str]) -> SandboxResult:
@@ -202,10 +202,6 @@ def without_values(ended: SandboxResult, secrets: Collection[str]) -> SandboxRes
     return replace(ended, output=redacted(ended.output, secrets), changed=kept,
                    errors=redacted(ended.errors, secrets),
                    refused={**ended.refused, **leaks})  # fmt: skip
-
-
-def _refused(ended: SandboxResult) -> dict[str, str]:
-    return {**ended.refused, **dict.fromkeys(ended.ignored, IGNORED)}
 
 
 def refused_text(made: WorkResult, without: str = "") -> str:

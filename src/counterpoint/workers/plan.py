@@ -245,33 +245,42 @@ def read_plan(path: Path) -> WorkPlan:
     return parse_plan({**document, "folder": str(path.absolute().parent)}, str(path))
 
 
-def parse_plan(document: Mapping[str, Any], where: str) -> WorkPlan:
+def parse_plan(document: Mapping[str, object], where: str) -> WorkPlan:
     """Returns the plan of plain values.
 
     Raises:
         SettingError: a key is unknown, or a value does not fit; the message names it.
     """
+    _require_known(document, WorkPlan, where)
     try:
-        return msgspec.convert(_known(dict(document), WorkPlan, where), WorkPlan, strict=True)
+        return msgspec.convert(dict(document), WorkPlan, strict=True)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
         raise SettingError(f"{where}: {error}") from None
 
 
-def _known(table: dict[str, Any], kind: type, where: str) -> dict[str, Any]:
+def _require_known(table: Mapping[str, object], kind: type, where: str) -> None:
+    """Returns where all keys of a table and of the tables in it are known.
+
+    Raises:
+        SettingError: one is not; the message lists those that are.
+    """
     names = [spec.name for spec in fields(kind)]
-    unknown = sorted(set(table) - set(names))
-    if unknown:
+    if unknown := sorted(set(table) - set(names)):
         raise SettingError(f"got {', '.join(unknown)} in {where}; wanted one of {', '.join(names)}")
-    for name, inner in (("worker", WorkerPlan), ("limits", Limits)):
-        if kind is WorkPlan and isinstance(table.get(name), dict):
-            _known(table[name], inner, f"{where}, [{name}]")
-    listed = table.get("task") if kind is WorkPlan else None
-    for one in listed if isinstance(listed, list | tuple) else ():
-        if isinstance(one, dict):
-            _known(one, TaskPlan, f"{where}, [[task]]")
-    return table
+    if kind is not WorkPlan:
+        return
+    listed = table.get("task")
+    inner = [
+        (table.get("worker"), WorkerPlan, "[worker]"),
+        (table.get("limits"), Limits, "[limits]"),
+    ]
+    inner += [(one, TaskPlan, "[[task]]") for one in
+              (listed if isinstance(listed, list | tuple) else ())]  # fmt: skip
+    for value, inner_kind, name in inner:
+        if isinstance(value, dict):
+            _require_known(value, inner_kind, f"{where}, {name}")
 
 
 def require_usual(plan: Any) -> None:

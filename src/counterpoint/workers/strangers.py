@@ -2,7 +2,7 @@
 
 A run can be an archive from anywhere. Its folder may have no links, its queue no program of its
 own and no value that we would not write. What its plan takes from this machine is only given to a
-run that was started here, or if whoever resumes it says so. Start with `require_ours`.
+run that was started here, or if whoever resumes it says so. Start with `require_trusted`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,15 @@ from counterpoint.workers.sandbox.limits import Limits
 JSON_COLUMNS = {("attempts", "files"): list, ("tasks", "files"): list, ("tasks", "depends"): list,
                 ("events", "meta"): dict, ("passing", "tests"): list,
                 ("facts", "value"): object}  # fmt: skip
-"""Columns that hold JSON, and what it is."""
+"""Columns that hold JSON, and the type of its value."""
 COMMITS = ("base", "made", "parent", "landed")
 """Columns that hold the whole name of a commit."""
-FACTS: dict[str, Any] = {
+FACTS: dict[str, tuple[type, ...]] = {
     "verdict": (str,), "stopped": (str,), "failing": (list,), "passing": (list,), "first": (dict,),
     "session": (list,), "seconds": (int, float), "merge_seconds": (int, float),
     "iteration": (int,), "tokens": (int,), "planned": (str,),
 }  # fmt: skip
-"""What is written down under some keys."""
-COMMITS = ("base", "made", "parent", "landed")
-"""Columns that hold the whole name of a commit."""
+"""Key of a fact to the types that its value may have."""
 KINDS: dict[str, tuple[type, ...]] = {
     "TEXT": (str,), "INTEGER": (int,), "REAL": (int, float)
 }  # fmt: skip
@@ -60,7 +58,7 @@ def require_plain_folder(folder: Path) -> None:
 
 
 def folder_seal(folder: Path) -> str:
-    """Returns what says that a run was started in this folder, on this machine, by this user.
+    """Returns the proof that a run was started in this folder, on this machine, by this user.
 
     Nobody elsewhere can know it before the folder is here: it is made of the machine's secret name
     and the number of the folder. A copy has another one.
@@ -98,15 +96,12 @@ def require_trusted(folder: Path, plan: WorkPlan, seal: str, trust: bool) -> Non
         RunError: none of these; the message lists what it wants.
     """
     wanted = machine_access(plan)
-    if wanted and not trust and not (seal == folder_seal(folder) and _is_mine(folder)):
+    is_ours = seal == folder_seal(folder) and os.stat(folder).st_uid == os.geteuid()
+    if wanted and not trust and not is_ours:
         raise RunError(
             f"{printable(str(folder))} was not started here, and its plan {'; '.join(wanted)}: to "
             "allow this, run counterpoint resume with --trust"
         )
-
-
-def _is_mine(folder: Path) -> bool:
-    return os.stat(folder).st_uid == os.geteuid()
 
 
 def require_valid_queue(ledger: Ledger) -> None:

@@ -180,13 +180,9 @@ class Gate:
     def _same_settings(self, path: str, known: TreeEntry, file: File) -> bool:
         if is_named_in(self.plan.tests, path) or known.mode != file.mode:
             return False
-        before = self._repository.blobs([known.oid])[known.oid]
+        assert self.content is not None  # or nothing would be known
+        before = self.content.repository.blobs([known.oid])[known.oid]
         return same_settings(basename(path).casefold(), before, file.data)
-
-    @property
-    def _repository(self) -> Repository:
-        assert self.content is not None
-        return self.content.repository
 
 
 def restore_protected(plan: WorkPlan, repository: Repository, head: str, tree: str) -> str:

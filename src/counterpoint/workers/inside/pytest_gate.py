@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Channel:
         os.close(handle)
         os.register_at_fork(after_in_child=self.close)
 
-    def write(self, record: dict[str, Any]) -> None:
+    def write(self, record: Mapping[str, object]) -> None:
         """Writes one line of JSON."""
         data = memoryview(json.dumps(record).encode() + b"\n")
         while data:

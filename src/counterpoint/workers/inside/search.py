@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, TypedDict
 
 # inside, these files are a package of another name
 from .edits import Edit, apply_edits, find_edits
@@ -70,10 +70,28 @@ def single_edits(sources: Mapping[str, str], lines: Lines) -> list[PlacedEdit]:
             for edit in find_edits(source, set(lines[path]))]  # fmt: skip
 
 
+class Question(TypedDict, total=False):
+    """What a search is asked: edits for `test`, or where the tests of `locate` run."""
+
+    command: str
+    """The plan's command that runs tests."""
+    tests: list[str]
+    """Paths that nobody edits."""
+    seconds: float
+    """Maximum of one run."""
+    locate: list[str]
+    test: str
+    keep: list[str]
+    """Tests that have to go on passing."""
+    tries: int
+    seed: int
+    think_seconds: float
+
+
 class EditSearch:
     """One search for edits: its sources, lines and tries."""
 
-    def __init__(self, question: Mapping[str, Any], runs: Functions | Pytest) -> None:
+    def __init__(self, question: Question, runs: Functions | Pytest) -> None:
         self.question, self.runs, self.tried = question, runs, 0
         test = question["test"]
         self.keep = [one for one in question.get("keep", []) if "::" in one and one != test]
@@ -119,7 +137,7 @@ class EditSearch:
             with open(path, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Tries edits until the test passes or the tries are used up, and returns the answer."""
         rng = random.Random(self.question.get("seed", 0))
         single = single_edits(self.sources, self.lines)
@@ -149,9 +167,9 @@ class EditSearch:
         return {"found": False, "tries": self.tried}
 
 
-def locations(question: Mapping[str, Any], runs: Functions | Pytest) -> dict[str, Any]:
+def locations(question: Question, runs: Functions | Pytest) -> dict[str, object]:
     """Returns test to the files that it runs, and in how many ways they could be edited there."""
-    of_tests = {}
+    of_tests: dict[str, object] = {}
     for test, lines in traced_lines(
         runs, question["locate"], question["tests"], question["seconds"]
     ).items():
@@ -176,7 +194,7 @@ class Functions:
     """Tests that are functions without arguments."""
 
     def run(self, tests: Sequence[str], watch: Callable[[str], Any]) -> int | None:
-        """Returns None if all tests pass, else the line of its test at which the first failure is."""
+        """Returns None if all tests pass, else the line of its test where the first failure is."""
         for test in tests:
             function = load_test(test)
             with watch(test):
@@ -197,7 +215,7 @@ class Pytest:
         self.options = [*options, "-p", "no:cacheprovider"]
 
     def run(self, tests: Sequence[str], watch: Callable[[str], Any]) -> int | None:
-        """Returns None if all tests pass, else the line of its test at which the first failure is."""
+        """Returns None if all tests pass, else the line of its test where the first failure is."""
         notes: dict[str, Any] = {"depth": 0, "passed": 0}
         hook = self.hook
 
@@ -299,7 +317,7 @@ def in_child(work: Callable[[], int], seconds: float) -> int | None:
 
 
 def failure_depth(runs: Functions | Pytest, tests: Sequence[str], seconds: float) -> int | None:
-    """Returns None if all tests pass, else the line of its test at which the first failure is."""
+    """Returns None if all tests pass, else the line of its test where the first failure is."""
 
     def work() -> int:
         far = runs.run(tests, nullcontext)
@@ -381,7 +399,7 @@ def _lines_in_child(
     return {test: lines for test, lines in rows if test in wanted}
 
 
-def runner_of(question: Mapping[str, Any]) -> Functions | Pytest:
+def runner_of(question: Question) -> Functions | Pytest:
     """Returns what runs the tests of a plan."""
     options = pytest_options(question["command"])
     return Functions() if options is None else Pytest(options)

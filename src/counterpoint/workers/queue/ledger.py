@@ -279,7 +279,7 @@ def _add_columns(connection: sqlite3.Connection) -> None:
 
 def insert_event(
     connection: sqlite3.Connection, agent: str, hearer: str, kind: str, text: str,
-    meta: Mapping[str, Any],
+    meta: Mapping[str, object],
 ) -> None:  # fmt: skip
     """Stores an event, within a transaction."""
     connection.execute(

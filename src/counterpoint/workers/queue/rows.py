@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class EventRow:
     """"" if nobody in particular."""
     kind: str
     text: str
-    meta: Mapping[str, Any]
+    meta: Mapping[str, object]
 
 
 ATTEMPTS = (

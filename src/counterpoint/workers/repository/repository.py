@@ -100,9 +100,7 @@ class Repository:
             git("init", "--quiet", "--bare", "--template=", str(path))
             secure_repository(path)
             made = cls(path)
-            made._start(
-                made.commit(tree_of_folder(path, source), (), "the folder as it was enclosing")
-            )
+            made._start(made.commit(tree_of_folder(path, source), (), "the folder as it was found"))
             return made
         top, prefix = enclosing
         head = try_git("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
@@ -337,18 +335,9 @@ class Content(Mapping[str, bytes]):
         """Returns path from the top to what the commit has there."""
         return self.repository.entries(self.commit)
 
-    @cached_property
-    def size(self) -> int:
-        """Bytes of all files together, before the changes."""
-        return sum(entry.size for entry in self.entries.values())
-
     def edited(self, changes: Mapping[str, File | None]) -> Content:
         """Returns the same with these changes on top; paths are from the top."""
         return Content(self.repository, self.commit, {**self.changes, **changes})
-
-    def pack(self) -> bytes:
-        """The commit alone, without its history, as git's own pack of objects."""
-        return self.repository.pack(self.commit)
 
     @cached_property
     def _files(self) -> dict[str, bytes | str]:

@@ -1,4 +1,4 @@
-"""What code in a sandbox may use, and how a limit is named that was hit. Start with `Limits`."""
+"""What code in a sandbox may use, and the name of a limit that was hit. Start with `Limits`."""
 
 from __future__ import annotations
 
@@ -58,11 +58,10 @@ class Limits:
 
     def named(self, stopped: str) -> str:
         """Returns a limit with its value, as a plan sets it: `memory (memory_mb=1024)`."""
-        return {
-            "seconds": f"seconds ({self.seconds:g})",
-            "memory": f"memory (memory_mb={self.memory_mb})",
-            "processes": f"processes (processes={self.processes})",
-            "disk": f"disk (disk_mb={self.disk_mb})",
-            "files": f"files (files={self.files})",
-            "output": f"output (output_mb={self.output_mb})",
-        }.get(stopped, stopped)
+        if stopped == "seconds":
+            return f"seconds ({self.seconds:g})"
+        name = {"memory": "memory_mb", "disk": "disk_mb", "output": "output_mb"}.get(
+            stopped, stopped
+        )
+        value = getattr(self, name, None)
+        return stopped if value is None else f"{stopped} ({name}={value})"

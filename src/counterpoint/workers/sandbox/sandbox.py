@@ -179,7 +179,11 @@ def pack_content(
     files: dict[str, File | None] = {}
     if isinstance(content, Content):
         _require_room(sum(e.size for e in content.entries.values()), len(content.entries), limits)
-        pack, folder, commit = content.pack(), content.prefix, content.commit
+        pack, folder, commit = (
+            content.repository.pack(content.commit),
+            content.prefix,
+            content.commit,
+        )
         setup = content.repository.setup
         files = dict(content.changes)
     else:
