@@ -21,13 +21,13 @@ from counterpoint.cli.main import main
 from counterpoint.errors import SettingError, WorkerError
 from counterpoint.results.team import Unreported
 from counterpoint.workers.loop import run_team
+from counterpoint.workers.members import Usage, read_usage
 from counterpoint.workers.plan import WorkerPlan
 from counterpoint.workers.queue.budget import RunBudget, Spent
 from counterpoint.workers.queue.queue import Queue
 from counterpoint.workers.queue.rows import TeamTask
 from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
-from counterpoint.workers.usage import Usage, read_usage
 
 WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from counterpoint.cli.team import read_budget
 from counterpoint.errors import RunError, SettingError
+from counterpoint.workers.members import read_usage
 from counterpoint.workers.plan import WorkPlan, parse_plan, read_plan
 from counterpoint.workers.queue.budget import RunBudget
 from counterpoint.workers.state import TeamState
-from counterpoint.workers.usage import read_usage
 
 HEAD = 'repository = "repo"\ntests = "sh run.sh"\n'
 HUGE = "1" + "0" * 40

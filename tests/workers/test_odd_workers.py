@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
+from counterpoint.workers.members import VARIABLE
 from counterpoint.workers.sandbox.sandbox import RESULTS, Limits, run, why_no_sandbox
-from counterpoint.workers.usage import VARIABLE
 
 WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))

@@ -59,12 +59,12 @@ class Redactor:
     """Bytes on their way to a log, without the values of secrets, whole or cut into pieces.
 
     Args:
-        hear: what gets them; None for nobody.
+        sink: called with the bytes; None drops them.
         secrets: the values.
     """
 
-    def __init__(self, hear: Callable[[bytes], None] | None, secrets: Collection[str]) -> None:
-        self._hear = hear
+    def __init__(self, sink: Callable[[bytes], None] | None, secrets: Collection[str]) -> None:
+        self._sink = sink
         self._values = sorted((value.encode() for value in secrets if len(value) >= SHORTEST),
                               key=len, reverse=True)  # fmt: skip
         self._held = b""
@@ -77,13 +77,13 @@ class Redactor:
         keep = max((n for value in self._values for n in range(1, len(value))
                     if text.endswith(value[:n])), default=0)  # fmt: skip
         self._held = text[len(text) - keep :]
-        if self._hear and len(text) > keep:
-            self._hear(text[: len(text) - keep])
+        if self._sink and len(text) > keep:
+            self._sink(text[: len(text) - keep])
 
     def close(self) -> None:
         """Passes on what was held back: it was no secret."""
-        if self._hear and self._held:
-            self._hear(self._held)
+        if self._sink and self._held:
+            self._sink(self._held)
         self._held = b""
 
 

@@ -1,7 +1,7 @@
 """What one fresh context leaves for the next: a log of each attempt, its reason, and notes.
 
 Nothing here is in the history. It lies in the folder of the run: `logs/ATTEMPT.log` and
-`notes/MEMBER`, plain bytes under names of ours. Start with `told_again`.
+`notes/MEMBER`, plain bytes under names of ours. Start with `with_last_failure`.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def log_tail(folder: Path, attempt: int, characters: int = TAIL_CHARACTERS) -> s
 def with_last_failure(state: TeamState, claim: Claim) -> Claim:
     """Returns the claim with a task that says why its last attempt failed, if one did.
 
-    A conflict over files that another worker changed is no failing of the attempt. It is told, with
-    what the attempt had changed, only where the plan hands conflicts to an agent.
+    A conflict over files that another worker changed is no failing of the attempt. The task names
+    it, with what the attempt had changed, only if the plan hands conflicts to an agent.
     """
     last = state.queue.last_ended(claim.task.id)
     if last is None:

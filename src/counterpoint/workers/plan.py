@@ -77,7 +77,7 @@ class WorkerPlan:
     merges for its cost so far."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TaskPlan:
     """One task that the plan lists."""
 
@@ -139,7 +139,7 @@ class WorkPlan:
     """The kind of worker, and its settings."""
     task: tuple[TaskPlan, ...] = ()
     """The listed tasks. If there are none, each failing test is a task. `tasks = "FILE"` in a plan
-    adds those of a file (`read_tasks`)."""
+    adds those of a file (`read_task_file`)."""
     from_tests: bool = False
     """Whether each failing test is a task besides those that are listed."""
     limits: Limits = field(default_factory=Limits)

@@ -3,7 +3,7 @@
 team.json       plan, topology, workers, budget, seed: written once
 repo.git        the repository, bare; the branch main is the result
 queue.sqlite    tasks, attempts, locks, events
-logs/           what each attempt said, and notes/, what members noted for themselves
+logs/           output of each attempt, and notes/, what members noted for themselves
 result.json     what came of it, and episodes.jsonl, the record that audits read
 lock            held while a process runs the team
 """

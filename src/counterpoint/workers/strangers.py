@@ -1,8 +1,8 @@
-"""The folder of a run that somebody else may have made: what is checked before it is used.
+"""The folder of a run from an untrusted source: what is checked before it is used.
 
 A run can be an archive from anywhere. Its folder may have no links, its queue no program of its
 own and no value that we would not write. What its plan takes from this machine is only given to a
-run that was started here, or if whoever resumes it says so. Start with `require_trusted`.
+run that was started here, or if the user who resumes it says so. Start with `require_trusted`.
 """
 
 from __future__ import annotations

@@ -31,14 +31,13 @@ from counterpoint.errors import (
 )
 from counterpoint.workers.gate.checks import Results, check_failure, run_tests
 from counterpoint.workers.gate.gate import restore_protected, without_new_tests
-from counterpoint.workers.members import IGNORED, do_task, locate, refused_text
+from counterpoint.workers.members import ABSENT, IGNORED, Usage, do_task, locate, refused_text
 from counterpoint.workers.memory import AttemptLog, store_notes, with_last_failure, with_notes
 from counterpoint.workers.queue.queue import BREAKS, Claim, choose_apart, choose_by_payoff
 from counterpoint.workers.queue.rows import TeamTask
 from counterpoint.workers.repository.paths import printable
 from counterpoint.workers.repository.repository import Content, Repository
 from counterpoint.workers.state import TeamState
-from counterpoint.workers.usage import ABSENT, Usage
 
 NOTHING = 3
 """Exit status of a worker that found no open task."""
@@ -84,8 +83,7 @@ def plan(state: TeamState, member: str) -> int:
     queue.put("planned", head)
     if queue.fact("first") is None:
         queue.put("first", {"passed": len(results.passed), "failed": sorted(results.failed)})
-    tasks = [TeamTask(t.id, t.text or t.title or t.id, t.test, t.files, 1, t.priority, t.title,
-                  t.depends_on, t.check) for t in config.task
+    tasks = [TeamTask(**{**vars(t), "text": t.text or t.title or t.id}) for t in config.task
              if t.check or not (t.test and t.test in results.passed)]  # fmt: skip
     if config.from_tests or not config.task:
         tasks += _tasks_of_tests(state, member, content, results)
@@ -102,8 +100,11 @@ def _tasks_of_tests(
     """Returns a task for each failing test that no task of the plan names."""
     failed = sorted(results.failed - {task.test for task in state.plan.task})
     where = _locations(state, member, content, failed)
-    return [TeamTask(test, f"Make the test {test} pass.", test, *where.get(test, ((), 1)))
-            for test in failed]  # fmt: skip
+    tasks = []
+    for test in failed:
+        files, size = where.get(test, ((), 1))
+        tasks.append(TeamTask(test, f"Make the test {test} pass.", test, files, size=size))
+    return tasks
 
 
 def _locations(

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from types import CodeType, FrameType
 from typing import Any, TypedDict
 
@@ -92,13 +93,12 @@ class EditSearch:
     """One search for edits: its sources, lines and tries."""
 
     def __init__(self, question: Question, runs: Functions | Pytest) -> None:
-        self.question, self.runs, self.tried = question, runs, 0
+        self.question, self.runs, self.tries = question, runs, 0
         test = question["test"]
         self.keep = [one for one in question.get("keep", []) if "::" in one and one != test]
         begun = time.monotonic()
-        self.lines = traced_lines(runs, [test], question["tests"], question["seconds"]).get(
-            test, {}
-        )
+        traced = traced_lines(runs, [test], question["tests"], question["seconds"])
+        self.lines = traced.get(test, {})
         self.start = failure_depth(runs, [test], question["seconds"]) or 0
         self.patience = PATIENCE_SECONDS + 3 * (time.monotonic() - begun)
         self.sources = read_sources(self.lines)
@@ -119,7 +119,7 @@ class EditSearch:
 
     def attempt(self, new: Mapping[str, str]) -> int | None:
         """Returns None if the edited sources pass, which then stay, else how far the test got."""
-        self.tried += 1
+        self.tries += 1
         if self.question.get("think_seconds"):
             time.sleep(self.question["think_seconds"])
         self.write(new)
@@ -145,34 +145,31 @@ class EditSearch:
             return {"found": False, "tries": 0, "why": NO_LINES}
         rng.shuffle(single)
         gained: dict[int, int] = {}
-        one: Iterator[tuple[int | None, list[PlacedEdit]]] = (
-            (i, [each]) for i, each in enumerate(single)
+        # pairs are ordered only when the first one is wanted, so by what all single edits gained
+        edits: Iterator[tuple[int | None, list[PlacedEdit]]] = chain(
+            ((i, [each]) for i, each in enumerate(single)),
+            ((None, pair) for pair in ordered_pairs(single, gained, rng)),
         )
-        two: Iterator[tuple[int | None, list[PlacedEdit]]] = (
-            (None, pair) for pair in ordered_pairs(single, gained, rng)
-        )
-        for source in (one, two):
-            for i, chosen in source:
-                if self.tried >= self.question["tries"]:
-                    return {"found": False, "tries": self.tried}
-                new = self.new(chosen)
-                if new is None:
-                    continue
-                far = self.attempt(new)
-                if far is None:
-                    return {"found": True, "tries": self.tried,
-                            "edits": [[path, *edit] for path, edit in chosen]}  # fmt: skip
-                if i is not None and far > self.start:
-                    gained[i] = far
-        return {"found": False, "tries": self.tried}
+        for i, chosen in edits:
+            if self.tries >= self.question["tries"]:
+                break
+            new = self.new(chosen)
+            if new is None:
+                continue
+            far = self.attempt(new)
+            if far is None:
+                return {"found": True, "tries": self.tries,
+                        "edits": [[path, *edit] for path, edit in chosen]}  # fmt: skip
+            if i is not None and far > self.start:
+                gained[i] = far
+        return {"found": False, "tries": self.tries}
 
 
 def locations(question: Question, runs: Functions | Pytest) -> dict[str, object]:
     """Returns test to the files that it runs, and in how many ways they could be edited there."""
     of_tests: dict[str, object] = {}
-    for test, lines in traced_lines(
-        runs, question["locate"], question["tests"], question["seconds"]
-    ).items():
+    traced = traced_lines(runs, question["locate"], question["tests"], question["seconds"])
+    for test, lines in traced.items():
         sources = read_sources(lines)
         of_tests[test] = {"files": sorted(sources), "size": len(single_edits(sources, lines))}
     return of_tests

@@ -1,6 +1,6 @@
 """What a team may spend, and what it has spent: tries, runs, tokens, dollars; and seconds.
 
-A number that nobody knows is counted as unknown and is never 0. Start with `Budget`.
+A number that nobody knows is counted as unknown and is never 0. Start with `RunBudget`.
 """
 
 from __future__ import annotations

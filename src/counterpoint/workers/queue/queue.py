@@ -35,7 +35,7 @@ ENDED = ("merged", "needless", "failed", "conflict", "lost")
 
 @dataclass(frozen=True)
 class Claim:
-    """A task that somebody has, until the lease ends."""
+    """A task that a worker holds until its lease ends."""
 
     attempt: int
     """The number of the attempt."""

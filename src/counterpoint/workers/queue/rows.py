@@ -7,29 +7,15 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from counterpoint.workers.plan import TaskPlan
+
 
 @dataclass(frozen=True)
-class TeamTask:
-    """One thing to do."""
+class TeamTask(TaskPlan):
+    """One thing to do. Adding it again, by its id, changes nothing."""
 
-    id: str
-    """Unique; adding it again changes nothing."""
-    text: str
-    """What is to be done, for whoever does it."""
-    test: str = ""
-    """The test that has to pass."""
-    files: tuple[str, ...] = ()
-    """Where the work is expected, as far as somebody knows."""
     size: int = 1
     """How large it looks: 1 is small."""
-    priority: int = 0
-    """The highest goes first."""
-    title: str = ""
-    """What it is called in messages of commits."""
-    depends_on: tuple[str, ...] = ()
-    """Ids of the tasks that have to be done before."""
-    check: str = ""
-    """A command that has to exit with status 0, besides the test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +88,8 @@ ATTEMPTS = (
 def task_of(row: sqlite3.Row) -> TeamTask:
     """Returns the task in a row of `tasks`."""
     return TeamTask(row["id"], row["text"], row["test"], tuple(json.loads(row["files"])),
-                    row["size"], row["priority"], row["title"] or row["id"],
-                    tuple(json.loads(row["depends"])), row["checked"])  # fmt: skip
+                    row["priority"], row["title"] or row["id"], tuple(json.loads(row["depends"])),
+                    row["checked"], row["size"])  # fmt: skip
 
 
 def task_row_of(row: sqlite3.Row) -> TaskRow:

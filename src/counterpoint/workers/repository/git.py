@@ -73,7 +73,7 @@ def git(
 
     Raises:
         RunError: as `attempt`; or its exit status is not 0, and the message has the first line of
-            what it said.
+            its errors.
     """
     ended = try_git(*words, data=data, env=env, cwd=cwd, most=most)
     if ended.returncode != 0:
@@ -91,7 +91,7 @@ def try_git(
     """Runs git and returns how it ended.
 
     Args:
-        words: what it is told.
+        words: its arguments.
         data: its standard input.
         env: variables besides ours.
         cwd: where it runs; default "/".
@@ -144,7 +144,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def copy_commit(source: Path, commit: str, path: Path) -> None:
     """Copies a commit and its history into a repository of ours, as one pack of objects.
 
-    Git's own protocol is not spoken, so that nothing of the source's configuration is asked which
+    Git's own protocol is not spoken, so that nothing of the source's configuration decides which
     program to run, no link among its files is followed and nothing is borrowed from it. What its
     history lacks, as in a partial or shallow clone, is lacking in the copy.
 

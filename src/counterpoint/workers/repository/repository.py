@@ -58,7 +58,7 @@ class Repository:
 
     Args:
         path: of the bare repository.
-        author: who commits, `Name <mail>`; without it whoever `commit` names.
+        author: who commits, `Name <mail>`; without it the author that `commit` names.
 
     Raises:
         RunError: something else is there.
@@ -315,7 +315,7 @@ class Content(Mapping[str, bytes]):
     """Path to bytes of every file below the work folder of a commit; links are no files here.
 
     Paths are relative to the work folder, which is the top unless the plan names a subfolder of a
-    repository. The content is read when it is first asked for.
+    repository. The content is read at its first use.
     """
 
     repository: Repository

@@ -3,7 +3,8 @@
 Groups are made below the group of this process, so that whatever limits this process limits the
 sandbox too. Both versions of Linux's control groups are known. Where no group can be made (an
 ordinary user without a delegated group, most containers), `not_enforced` says which totals nothing
-limits. Source: Linux, Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. Start with `Group`.
+limits. Source: Linux, Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
+Start with `ControlGroup`.
 """
 
 from __future__ import annotations
@@ -104,9 +105,9 @@ def usable_folders() -> tuple[GroupFolder, ...]:
         return ()
     for place in group_folders(*tables):
         new = tuple(t for t in place.totals if t not in {u for p in usable for u in p.totals})
-        tried = GroupFolder(place.folder, new, place.unified)
-        if new and _works(tried):
-            usable.append(tried)
+        candidate = GroupFolder(place.folder, new, place.unified)
+        if new and _works(candidate):
+            usable.append(candidate)
     return tuple(usable)
 
 
