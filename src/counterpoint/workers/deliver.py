@@ -16,7 +16,7 @@ PATCH = "result.patch"
 
 
 def require_branch(source: Path, branch: str) -> None:
-    """Returns where a branch of this name can be made in the repository of a plan.
+    """Checks that a branch of this name can be made in the repository of a plan.
 
     Raises:
         SettingError: the name is no name of a branch, it exists, or there is no git repository.
@@ -55,15 +55,11 @@ def deliver_result(state: TeamState) -> None:
     place = enclosing_repository(state.plan.source)
     if place is None:
         raise RunError(f"{state.plan.source} is no git repository any more: no branch was made")
-    if _commit(place[0], state.branch) == head:
+    branch = f"refs/heads/{state.branch}"
+    ended = try_git("-C", str(place[0]), "rev-parse", "--verify", "--quiet", branch)
+    if ended.stdout.decode().strip() == head:
         return
     git("-c", "protocol.file.allow=always", "-C", str(place[0]), "fetch", "--quiet",
         "--no-tags", "--no-write-fetch-head",
         "--no-auto-maintenance", "--no-recurse-submodules", str(repository.path),
-        f"refs/heads/main:refs/heads/{state.branch}")  # fmt: skip
-
-
-def _commit(top: Path, branch: str) -> str:
-    """Returns the commit of a branch, or "" if there is none."""
-    line = ("-C", str(top), "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
-    return try_git(*line).stdout.decode().strip()
+        f"refs/heads/main:{branch}")  # fmt: skip

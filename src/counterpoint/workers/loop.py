@@ -104,10 +104,10 @@ class _Members:
             if in_vain:
                 raise WorkerError(in_vain)
         if self.failed > FAILURES_IN_A_ROW * (self.state.workers + 1):
-            raise WorkerError(
-                f"{self.failed} turns failed one after the other; the last lines of "
-                f"{self.state.folder / 'members.log'} are: {_tail(self.state.folder)}"
-            )
+            log = self.state.folder / "members.log"
+            last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-2:])
+            raise WorkerError(f"{self.failed} turns failed one after the other; the last lines of "
+                              f"{log} are: {last[:300]}")  # fmt: skip
         return gone
 
     def stop(self) -> None:
@@ -287,8 +287,3 @@ def _progress(state: TeamState) -> Progress:
     queue = state.queue
     return Progress(queue.counts(), queue.outcomes(), queue.spent().tries,
                     queue.fact("iteration", 0), queue.last_reason())  # fmt: skip
-
-
-def _tail(folder: Path) -> str:
-    lines = (folder / "members.log").read_text(errors="replace").strip().splitlines()
-    return " | ".join(lines[-2:])[:300]

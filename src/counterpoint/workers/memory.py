@@ -54,7 +54,7 @@ class AttemptLog:
 
 
 def log_path(folder: Path, attempt: int) -> Path:
-    """Returns where the log of an attempt is."""
+    """Returns the path of an attempt's log."""
     return folder / LOGS / f"{attempt}.log"
 
 

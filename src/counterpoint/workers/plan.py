@@ -261,7 +261,7 @@ def parse_plan(document: Mapping[str, object], where: str) -> WorkPlan:
 
 
 def _require_known(table: Mapping[str, object], kind: type, where: str) -> None:
-    """Returns where all keys of a table and of the tables in it are known.
+    """Checks that all keys of a table and of the tables in it are known.
 
     Raises:
         SettingError: one is not; the message lists those that are.
@@ -284,7 +284,7 @@ def _require_known(table: Mapping[str, object], kind: type, where: str) -> None:
 
 
 def require_usual(plan: Any) -> None:
-    """Returns where all values of a plan can be used.
+    """Checks that all values of a plan can be used.
 
     Raises:
         SettingError: a text has NUL or half of a surrogate pair in it, a number is not finite or is
@@ -357,7 +357,7 @@ def read_task_file(path: Path) -> list[dict[str, Any]]:
 
 
 def require_order(depends: Mapping[str, Sequence[str]]) -> None:
-    """Returns where every task can be done after those that it depends on.
+    """Checks that every task can be done after those that it depends on.
 
     Args:
         depends: id of each task to the ids of those that have to be done before.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from counterpoint import __version__
@@ -25,6 +25,7 @@ from counterpoint.workers.state import REPOSITORY, TeamState
 def result_of(state: TeamState) -> TeamResult:
     """Returns the result of a team so far."""
     queue, repository = state.queue, state.repository
+    passing = queue.passing(repository.head())  # folders of earlier versions hold one list instead
     attempts, tasks = queue.attempts(), queue.tasks()
     done = [task for task in tasks if task.status == "done"]
     seconds, spent = queue.seconds(), queue.spent()
@@ -53,7 +54,7 @@ def result_of(state: TeamState) -> TeamResult:
         over=bool(queue.fact("verdict")),
         branch=state.branch,
         iterations=queue.fact("iteration", 0),
-        passing=len(_passing(state)),
+        passing=len(queue.fact("passing", []) if passing is None else passing),
         failing=queue.fact("failing", []),
         tasks=len(tasks),
         done=len(done),
@@ -109,12 +110,6 @@ def unfinished(tasks: Sequence[TaskRow], attempts: Sequence[AttemptRow]) -> list
             reason = f"waits for {', '.join(waits)}"
         rows.append(UnfinishedTask(task=task.id, reason=reason, attempts=len(of)))
     return rows
-
-
-def _passing(state: TeamState) -> Collection[str]:
-    """Returns the tests that pass at the head; folders of earlier versions hold one list."""
-    passed = state.queue.passing(state.repository.head())
-    return state.queue.fact("passing", []) if passed is None else passed
 
 
 def _serial(state: TeamState, attempts: Sequence[AttemptRow], worked: float) -> float | None:

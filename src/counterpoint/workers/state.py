@@ -122,7 +122,7 @@ class TeamState:
             raise
 
     def _require_notes(self) -> None:
-        """Returns where workers can write the plan's notes."""
+        """Checks that workers can write the plan's notes."""
         content = self.repository.content(self.repository.head())
         path = content.prefix + self.plan.notes
         known = content.entries.get(path)

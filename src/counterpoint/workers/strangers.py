@@ -43,7 +43,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 
 def require_plain_folder(folder: Path) -> None:
-    """Returns where a run consists of files and folders alone, and none of them leads elsewhere.
+    """Checks that a run consists of files and folders alone, and none of them leads elsewhere.
 
     Raises:
         RunError: there is a link, a pipe or a device in it; or a journal of SQLite, which can name
@@ -90,7 +90,7 @@ def machine_access(plan: WorkPlan) -> list[str]:
 
 
 def require_trusted(folder: Path, plan: WorkPlan, seal: str, trust: bool) -> None:
-    """Returns where a run was started here, wants nothing of this machine, or is trusted.
+    """Checks that a run was started here, takes nothing from this machine, or is trusted.
 
     Raises:
         RunError: none of these; the message lists what it wants.
@@ -105,7 +105,7 @@ def require_trusted(folder: Path, plan: WorkPlan, seal: str, trust: bool) -> Non
 
 
 def require_valid_queue(ledger: Ledger) -> None:
-    """Returns where a queue has our tables alone, and nothing in them that we would not write.
+    """Checks that a queue has our tables alone, and nothing in them that we would not write.
 
     Raises:
         RunError: it has a trigger, a view or another table, or a value of another type.

@@ -36,7 +36,7 @@ from counterpoint.workers.memory import AttemptLog, store_notes, with_last_failu
 from counterpoint.workers.queue.queue import BREAKS, Claim, choose_apart, choose_by_payoff
 from counterpoint.workers.queue.rows import TeamTask
 from counterpoint.workers.repository.paths import printable
-from counterpoint.workers.repository.repository import Content, Repository
+from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.state import TeamState
 
 NOTHING = 3
@@ -232,9 +232,13 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
         head, required = head_and_passing(state)
         new = commit
         if head != base:
-            clash = _changed_by_both(repository, state.topology, base, head, commit)
-            if clash:
-                queue.failed(claim, "conflict", f"another worker changed {', '.join(clash)}")
+            # optimistic concurrency refuses a file that both changed, not only the same lines
+            if state.topology == "flat_optimistic" and (
+                clash := {*repository.changed(base, head)} & {*repository.changed(base, commit)}
+            ):
+                queue.failed(
+                    claim, "conflict", f"another worker changed {', '.join(sorted(clash))}"
+                )
                 return
             merged = repository.merge(head, commit)
             if merged.tree is None:
@@ -265,15 +269,6 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
             queue.forget_passing(head)
             return
         queue.forget_passing(new)
-
-
-def _changed_by_both(
-    repository: Repository, topology: str, base: str, head: str, commit: str
-) -> list[str]:
-    """Returns, for optimistic concurrency, files that this and another attempt changed."""
-    if topology != "flat_optimistic":
-        return []
-    return sorted(set(repository.changed(base, head)) & set(repository.changed(base, commit)))
 
 
 def _take_locks(state: TeamState, claim: Claim) -> None:

@@ -151,9 +151,11 @@ class Gate:
         """Returns the module that a new file would hide from the tests, or "" if there is none."""
         if not self.plan.protect_runner:
             return ""
+        readable = map(str, self.plan.readable_folders)
+        installed = _installed((*_python_path(self.plan), *readable, *SYSTEM))
         for folder in self._folders:
             match = _MODULE.fullmatch(path[len(folder) :]) if path.startswith(folder) else None
-            if match and match[1] in _module_names(self.plan):
+            if match and match[1] in installed:
                 start = folder + match[1]
                 if not any(known.startswith((f"{start}.", f"{start}/")) for known in self.entries):
                     return match[1]
@@ -165,7 +167,7 @@ class Gate:
 
     @cached_property
     def _folders(self) -> frozenset[str]:
-        """Returns where Python can look for modules: each folder is "" or ends with "/"."""
+        """Returns the folders in which Python looks for modules: "", or with "/" at the end."""
         prefix = self.content.prefix if self.content else ""
         own = [part for part in _python_path(self.plan) if not part.startswith("/")]
         folders = {"", *(_folder(prefix + part) for part in ("", "src", *own))}
@@ -231,12 +233,6 @@ def _folder(path: str) -> str:
 
 def _python_path(plan: WorkPlan) -> list[str]:
     return [part for part in plan.env.get("PYTHONPATH", "").split(":") if part]
-
-
-def _module_names(plan: WorkPlan) -> frozenset[str]:
-    """Returns the names of modules that are there without the repository."""
-    readable = [str(folder) for folder in plan.readable_folders]
-    return _installed((*_python_path(plan), *readable, *SYSTEM))
 
 
 @cache

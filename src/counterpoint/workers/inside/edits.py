@@ -53,7 +53,7 @@ class _Finder(ast.NodeVisitor):
         return int(self.starts[row - 1]) + len(before)
 
     def span(self, node: Any) -> tuple[int, int]:
-        """Returns where a node begins and ends in the source."""
+        """Returns the places in the source at which a node begins and ends."""
         return (self.at(node.lineno, node.col_offset),
                 self.at(node.end_lineno, node.end_col_offset))  # fmt: skip
 

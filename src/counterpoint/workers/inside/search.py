@@ -182,7 +182,8 @@ def main() -> None:
     for folder in (os.getcwd(), os.path.join(os.getcwd(), "src")):
         if os.path.isdir(folder) and folder not in sys.path:
             sys.path.append(folder)
-    runs = runner_of(question)
+    options = pytest_options(question["command"])
+    runs = Functions() if options is None else Pytest(options)
     answer = locations(question, runs) if "locate" in question else EditSearch(question, runs).run()
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
@@ -394,9 +395,3 @@ def _lines_in_child(
         rows: list[tuple[str, Lines]] = [json.loads(row) for row in file if row.endswith("\n")]
     wanted = set(tests)
     return {test: lines for test, lines in rows if test in wanted}
-
-
-def runner_of(question: Question) -> Functions | Pytest:
-    """Returns what runs the tests of a plan."""
-    options = pytest_options(question["command"])
-    return Functions() if options is None else Pytest(options)

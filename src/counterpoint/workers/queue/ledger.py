@@ -79,10 +79,6 @@ def _written(value: Any) -> Any:
     return value
 
 
-def _read_text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
-
-
 class Ledger:
     """The ledger in one file.
 
@@ -132,7 +128,7 @@ class Ledger:
                 connection.execute("PRAGMA trusted_schema=OFF")
                 # with WAL a crash of the machine can lose the last commits, and damages nothing
                 connection.execute("PRAGMA synchronous=NORMAL")
-                connection.text_factory = _read_text
+                connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
                 connection.row_factory = sqlite3.Row
                 yield connection
         except sqlite3.OperationalError as error:

@@ -21,7 +21,7 @@ OWN = ("/task", "/setup", "/inside.py")
 
 
 def require_readable(folder: Path) -> Path:
-    """Returns where a folder really is that can be shown in a sandbox.
+    """Returns the real path of a folder that can be shown in a sandbox.
 
     Args:
         folder: as the plan names it; it may be a link.

@@ -95,7 +95,7 @@ def why_no_sandbox() -> str | None:
 
 
 def require_ready() -> None:
-    """Returns where code can run in a sandbox.
+    """Checks that code can run in a sandbox.
 
     Raises:
         MissingPackageError: it cannot; the message says what to install.
@@ -204,7 +204,7 @@ def pack_content(
 
 
 def _require_room(size: int, count: int, limits: Limits) -> None:
-    """Returns where the files fit.
+    """Checks that the files fit.
 
     Raises:
         SettingError: they do not; the message names the limit.
