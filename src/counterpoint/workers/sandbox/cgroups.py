@@ -97,7 +97,7 @@ def not_enforced() -> tuple[str, ...]:
 
 @functools.cache
 def usable_folders() -> tuple[GroupFolder, ...]:
-    """Returns the folders in which groups can be made; together they limit as much as can be limited."""
+    """Returns the folders for groups; together they limit as much as can be limited."""
     usable: list[GroupFolder] = []
     try:
         tables = [Path("/proc/self", name).read_text("utf-8") for name in ("cgroup", "mountinfo")]
