@@ -12,7 +12,7 @@ import pytest
 
 from counterpoint.errors import SettingError
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.sandbox.sandbox import Inputs, Limits, run
+from counterpoint.workers.sandbox.sandbox import Limits, SandboxInputs, run
 
 SITE = Path(pytest.__file__).parent.parent
 BUGS = (
@@ -43,7 +43,7 @@ def pytest_plan(repository: Path, tests: str = JUNIT, **more: object) -> WorkPla
     plan = WorkPlan(repository=str(repository), tests=tests, readable=(str(SITE),), env=env,
                     limits=Limits(seconds=60), **more)  # type: ignore[arg-type]  # fmt: skip
     try:
-        run(["/bin/true"], {}, inputs=Inputs(readable=plan.readable_folders))
+        run(["/bin/true"], {}, inputs=SandboxInputs(readable=plan.readable_folders))
     except SettingError as error:
         pytest.skip(str(error))
     return plan

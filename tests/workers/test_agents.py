@@ -68,11 +68,14 @@ def test_tests_do_not_see_the_key(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_API_KEY", KEY)
     state = start(tmp_path, "echo good > f1.txt", pass_env=("MY_API_KEY",),
                   env={"OTHER": "seen"})  # fmt: skip
-    from counterpoint.workers.sandbox.sandbox import Inputs, run
+    from counterpoint.workers.sandbox.sandbox import SandboxInputs, run
 
     plan = TeamState.load(state.folder).plan
-    assert run(["/usr/bin/env"], {}, inputs=Inputs(env=plan.env)).output.count("OTHER=seen") == 1
-    assert "MY_API_KEY" not in run(["/usr/bin/env"], {}, inputs=Inputs(env=plan.env)).output
+    assert (
+        run(["/usr/bin/env"], {}, inputs=SandboxInputs(env=plan.env)).output.count("OTHER=seen")
+        == 1
+    )
+    assert "MY_API_KEY" not in run(["/usr/bin/env"], {}, inputs=SandboxInputs(env=plan.env)).output
 
 
 def test_a_key_in_the_plan_is_taken_for_one_that_is_passed(tmp_path, monkeypatch, capsys):

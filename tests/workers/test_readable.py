@@ -12,7 +12,7 @@ from disjoint import disjoint_plan
 
 from counterpoint.errors import SettingError
 from counterpoint.workers.sandbox.readable import require_readable
-from counterpoint.workers.sandbox.sandbox import Inputs, run, why_no_sandbox
+from counterpoint.workers.sandbox.sandbox import SandboxInputs, run, why_no_sandbox
 from counterpoint.workers.state import TeamState
 
 WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
@@ -64,9 +64,9 @@ def test_a_folder_whose_name_begins_like_one_of_the_sandbox_is_none_of_it(tmp_pa
     with pytest.raises(SettingError, match="not there"):
         require_readable(Path("/tasks-of-nobody"))
     with pytest.raises(SettingError, match="all of /"):
-        run(["/bin/true"], {}, inputs=Inputs(readable=[Path("/usr/..")]))
+        run(["/bin/true"], {}, inputs=SandboxInputs(readable=[Path("/usr/..")]))
     dotted = Path("/usr/lib/../share")
-    assert run(["/bin/ls", "/usr/share"], {}, inputs=Inputs(readable=[dotted])).status == 0
+    assert run(["/bin/ls", "/usr/share"], {}, inputs=SandboxInputs(readable=[dotted])).status == 0
 
 
 def test_a_run_with_such_a_folder_does_not_begin(tmp_path):

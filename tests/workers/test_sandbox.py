@@ -26,7 +26,7 @@ from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox import sandbox
 from counterpoint.workers.sandbox.cgroups import not_enforced
 from counterpoint.workers.sandbox.readable import is_readable
-from counterpoint.workers.sandbox.sandbox import PYTHON, Inputs, Limits, run, why_no_sandbox
+from counterpoint.workers.sandbox.sandbox import PYTHON, Limits, SandboxInputs, run, why_no_sandbox
 
 WHY_NOT = why_no_sandbox() if shutil.which("bwrap") else "no bubblewrap"
 needs_sandbox = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
@@ -48,7 +48,7 @@ for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
 
 
 def python(code: str, limits: Limits | None = None, **more):
-    return run([PYTHON, "-c", code], {}, limits or Limits(seconds=10), Inputs(**more))
+    return run([PYTHON, "-c", code], {}, limits or Limits(seconds=10), SandboxInputs(**more))
 
 
 @pytest.fixture
@@ -342,8 +342,8 @@ def test_a_commit_goes_in_as_a_repository_and_what_git_ignores_stays(tmp_path):
     line = ("set -e; cat TASK.md; git status --short; git log --format=%s; echo 2 >> a.py; "
             "git diff --stat | tail -1; git commit -qam mine; mkdir build; echo o > build/o; "
             "echo l > x.log; git add -f x.log; echo n > new; cat")  # fmt: skip
-    ended = run(["/bin/sh", "-c", line], content,
-                inputs=Inputs(untracked={"TASK.md": b"do it\n"}, stdin=b"read me"))  # fmt: skip
+    inputs = SandboxInputs(untracked={"TASK.md": b"do it\n"}, stdin=b"read me")
+    ended = run(["/bin/sh", "-c", line], content, inputs=inputs)
     assert (ended.status, ended.errors) == (0, "")
     assert ended.output == (
         "do it\nthe folder as it was found\n 1 file changed, 1 insertion(+)\nread me"
@@ -391,7 +391,7 @@ def test_commands_that_do_not_exist_and_folders_that_cannot_be_read(tmp_path):
     ended = run(["/bin/no-such-thing"], {})
     assert (ended.status, "No such file" in ended.errors) == (127, True)
     with pytest.raises(SettingError, match="not there"):
-        run(["/bin/true"], {}, inputs=Inputs(readable=[tmp_path / "none"]))
+        run(["/bin/true"], {}, inputs=SandboxInputs(readable=[tmp_path / "none"]))
     with pytest.raises(SettingError, match="wanted a number"):
         Limits(seconds=0)
 
@@ -400,7 +400,7 @@ def test_commands_that_do_not_exist_and_folders_that_cannot_be_read(tmp_path):
 def test_a_readable_folder_can_be_read_and_not_written():
     folder = Path("/usr/share/doc")
     ended = run(["/bin/sh", "-c", f"ls {folder} | head -1; touch {folder}/x"], {},
-                inputs=Inputs(readable=[folder]))  # fmt: skip
+                inputs=SandboxInputs(readable=[folder]))  # fmt: skip
     assert ended.output
     assert ended.status != 0
 
@@ -476,7 +476,7 @@ def parent(marker: Path, code: str, seconds: float):
     context.set_forkserver_preload(["counterpoint.workers.sandbox.sandbox"])
     process = context.Process(
         target=run, args=([PYTHON, "-c", code], {}, Limits(seconds=seconds)),
-        kwargs={"inputs": Inputs(readable=[marker])},
+        kwargs={"inputs": SandboxInputs(readable=[marker])},
     )  # fmt: skip
     process.start()
     return process

@@ -25,7 +25,7 @@ from counterpoint.workers.deliver import deliver_result
 from counterpoint.workers.keys import passed_variables
 from counterpoint.workers.queue.queue import REPEATED_FAILURES
 from counterpoint.workers.results import episode_of, result_of
-from counterpoint.workers.sandbox.sandbox import Inputs, require_ready, run
+from counterpoint.workers.sandbox.sandbox import SandboxInputs, require_ready, run
 from counterpoint.workers.state import LOCK, TeamState
 from counterpoint.workers.strangers import require_trusted, require_valid_queue
 from counterpoint.workers.turn import IN_VAIN, NOTHING, POLL_SECONDS
@@ -184,7 +184,7 @@ def set_up(state: TeamState) -> None:
     if not plan.setup or repository.setup:
         return
     state.queue.log("loop", "message", "runs setup")
-    inputs = Inputs(env=plan.env, readable=plan.readable_folders, network=plan.setup_network)
+    inputs = SandboxInputs(env=plan.env, readable=plan.readable_folders, network=plan.setup_network)
     ended = run(["/bin/sh", "-c", plan.setup], repository.content(repository.head()),
                 plan.worker_limits, inputs, collect=False, keep_setup=True)  # fmt: skip
     if ended.status != 0:

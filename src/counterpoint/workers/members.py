@@ -23,16 +23,16 @@ from counterpoint.errors import WorkerError
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.speakers.speaker import Message, Reply, Request, Speaker
-from counterpoint.workers.gate.checks import guarded, run_tests
+from counterpoint.workers.gate.checks import guarded_command, run_tests
 from counterpoint.workers.gate.gate import Gate
 from counterpoint.workers.keys import Redactor, contains_secret, passed_variables, redacted
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.queue.rows import TeamTask
 from counterpoint.workers.repository.files import FILE, PROGRAM, File, TreeLayout
-from counterpoint.workers.repository.paths import printable
+from counterpoint.workers.repository.paths import escaped_path
 from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.process import OnOutput
-from counterpoint.workers.sandbox.sandbox import RESULTS, Inputs, Limits, SandboxResult, run
+from counterpoint.workers.sandbox.sandbox import RESULTS, Limits, SandboxInputs, SandboxResult, run
 
 TASK_FILE = "TASK.md"
 SHOWN_CHARACTERS = 60_000
@@ -168,7 +168,7 @@ def _run_search(
     tests = [path[start:] for path in gate.entries
              if path.startswith(content.prefix) and gate.is_edited_by_nobody(path)]  # fmt: skip
     more = {"command": plan.tests, "tests": tests, "seconds": limits.seconds / 3}
-    source, inputs = resources("counterpoint.workers.inside"), guarded(plan, "", content)[1]
+    source, inputs = resources("counterpoint.workers.inside"), guarded_command(plan, "", content)[1]
     programs = {f"{FOLDER}/{PACKAGE}/{name}": source.joinpath(name).read_bytes() for name in FILES}
     inputs = replace(
         inputs, stdin=json.dumps({**question, **more}).encode(), report=False,
@@ -210,7 +210,7 @@ def _command(
     command = ["/usr/bin/env", f"{VARIABLE}={RESULTS}", "/bin/sh", "-c", line]
     keys = passed_variables(plan)
     log = Redactor(on_output, keys.values())
-    inputs = Inputs(env={**plan.env, **keys}, readable=plan.readable_folders, stdin=text,
+    inputs = SandboxInputs(env={**plan.env, **keys}, readable=plan.readable_folders, stdin=text,
                     network=plan.worker.network, untracked={TASK_FILE: text})  # fmt: skip
     ended = run(command, content, plan.worker_limits, inputs, on_output=log.write)
     log.close()
@@ -240,7 +240,7 @@ def refused_text(made: WorkResult, without: str = "") -> str:
         without: a reason whose changes are not listed.
     """
     refused = {path: why for path, why in sorted(made.refused.items()) if why != without}
-    names = ", ".join(f"{printable(path)} ({why})" for path, why in list(refused.items())[:5])
+    names = ", ".join(f"{escaped_path(path)} ({why})" for path, why in list(refused.items())[:5])
     more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
     return f"changes not taken: {names}{more}" if refused else ""
 
@@ -289,10 +289,10 @@ def _model(
             )
             if task.test in results.passed or (not task.test and not results.failed):
                 return WorkResult(
-                    good, (), cost, f"writes {', '.join(map(printable, good))}", bad, usage
+                    good, (), cost, f"writes {', '.join(map(escaped_path, good))}", bad, usage
                 )
             why = results.problem or f"{task.test} still fails"
-        refused = [f"{printable(path)} was not taken: {reason}" for path, reason in bad.items()]
+        refused = [f"{escaped_path(path)} was not taken: {reason}" for path, reason in bad.items()]
         why = ". ".join(filter(None, [*refused, why]))
         messages += [Message("assistant", reply.text), Message("user", f"{why}. Try again.")]
     return WorkResult(cost=cost, note=why, usage=usage)

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError
-from counterpoint.workers.repository.paths import printable, refused
+from counterpoint.workers.repository.paths import escaped_path, refused
 from counterpoint.workers.sandbox.sandbox import Limits
 
 TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
@@ -297,7 +297,7 @@ def require_usual(plan: Any) -> None:
             raise SettingError(f"got {path}={value!s:.24}; wanted a finite number below 2**53")
     for name in plan.env:
         if not _VARIABLE.fullmatch(name):
-            raise SettingError(f"got {printable(name)!r} in env; wanted the name of a variable")
+            raise SettingError(f"got {escaped_path(name)!r} in env; wanted the name of a variable")
 
 
 def _values(value: Any, path: str) -> Iterator[tuple[str, Any]]:

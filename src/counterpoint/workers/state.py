@@ -30,7 +30,7 @@ from counterpoint.workers.plan import TOPOLOGIES, WorkPlan, parse_plan
 from counterpoint.workers.queue.budget import RunBudget
 from counterpoint.workers.queue.queue import Queue
 from counterpoint.workers.repository.files import LINK, File
-from counterpoint.workers.repository.paths import printable
+from counterpoint.workers.repository.paths import escaped_path
 from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox.readable import require_readable
 from counterpoint.workers.strangers import folder_seal, require_plain_folder
@@ -154,8 +154,8 @@ class TeamState:
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
                 msgspec.MsgspecError) as error:  # fmt: skip
             raise RunError(
-                f"{printable(str(folder))} holds no run of a team, or it is damaged "
-                f"({printable(str(error))})"
+                f"{escaped_path(str(folder))} holds no run of a team, or it is damaged "
+                f"({escaped_path(str(error))})"
             ) from error
 
     @property

@@ -22,7 +22,7 @@ from counterpoint.errors import RunError
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.queue.ledger import Ledger
 from counterpoint.workers.repository.git import OID, special_file
-from counterpoint.workers.repository.paths import printable
+from counterpoint.workers.repository.paths import escaped_path
 from counterpoint.workers.sandbox.limits import Limits
 
 JSON_COLUMNS = {("attempts", "files"): list, ("tasks", "files"): list, ("tasks", "depends"): list,
@@ -52,7 +52,7 @@ def require_plain_folder(folder: Path) -> None:
     odd = special_file(folder) or next(folder.glob("*-journal"), None)
     if odd is not None:
         raise RunError(
-            f"{printable(str(odd))} is a link, a pipe, a device or a journal; wanted a run of "
+            f"{escaped_path(str(odd))} is a link, a pipe, a device or a journal; wanted a run of "
             "files and folders of its own: it could lead anywhere, so take it away"
         )
 
@@ -74,14 +74,14 @@ def folder_seal(folder: Path) -> str:
 
 def machine_access(plan: WorkPlan) -> list[str]:
     """Returns what a plan takes from this machine, besides time in a sandbox of the usual size."""
-    wants = [f"reads {printable(str(folder))}" for folder in plan.readable_folders]
+    wants = [f"reads {escaped_path(str(folder))}" for folder in plan.readable_folders]
     worker = plan.worker
     if (worker.kind == "command" and worker.network) or (plan.setup and plan.setup_network):
         wants.append("uses the network of this machine")
     if worker.pass_env:
-        wants.append(f"takes {printable(', '.join(worker.pass_env))} from the environment")
+        wants.append(f"takes {escaped_path(', '.join(worker.pass_env))} from the environment")
     if worker.kind == "model":
-        wants.append(f"sends files, and the key of the model, to {printable(worker.base_url)}")
+        wants.append(f"sends files, and the key of the model, to {escaped_path(worker.base_url)}")
     usual = dataclasses.asdict(Limits())
     wanted = dataclasses.asdict(plan.limits).items()
     wants += [f"sets {name} = {value:g}, more than {usual[name]:g}"
@@ -99,8 +99,8 @@ def require_trusted(folder: Path, plan: WorkPlan, seal: str, trust: bool) -> Non
     is_ours = seal == folder_seal(folder) and os.stat(folder).st_uid == os.geteuid()
     if wanted and not trust and not is_ours:
         raise RunError(
-            f"{printable(str(folder))} was not started here, and its plan {'; '.join(wanted)}: to "
-            "allow this, run counterpoint resume with --trust"
+            f"{escaped_path(str(folder))} was not started here, and its plan {'; '.join(wanted)}: "
+            "to allow this, run counterpoint resume with --trust"
         )
 
 
@@ -118,7 +118,7 @@ def require_valid_queue(ledger: Ledger) -> None:
             _require_sound(connection, ledger.schema())
     except (sqlite3.Error, ValueError, RecursionError) as error:
         raise RunError(
-            f"{printable(str(ledger.path))} is damaged ({printable(str(error))})"
+            f"{escaped_path(str(ledger.path))} is damaged ({escaped_path(str(error))})"
         ) from error
 
 

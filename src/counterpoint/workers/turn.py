@@ -35,7 +35,7 @@ from counterpoint.workers.members import ABSENT, IGNORED, Usage, do_task, locate
 from counterpoint.workers.memory import AttemptLog, store_notes, with_last_failure, with_notes
 from counterpoint.workers.queue.queue import BREAKS, Claim, choose_apart, choose_by_payoff
 from counterpoint.workers.queue.rows import TeamTask
-from counterpoint.workers.repository.paths import printable
+from counterpoint.workers.repository.paths import escaped_path
 from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.state import TeamState
 
@@ -114,7 +114,7 @@ def _locations(
     known = {task.id for task in state.queue.tasks()}
     new = [test for test in tests if test not in known]
     where = locate(state.plan, content, new) if state.plan.worker.kind == "search" else {}
-    cannot = [printable(test) for test, (files, _) in where.items() if not files]
+    cannot = [escaped_path(test) for test, (files, _) in where.items() if not files]
     if cannot:
         state.queue.log(member, "action", f"search cannot take {len(cannot)} of {len(new)} new "
                         f"tasks: {', '.join(cannot)[:300]}", tasks=cannot)  # fmt: skip
@@ -160,7 +160,7 @@ def work(state: TeamState, member: str) -> int:
     _say_unknown(state, member, made.usage)
     if made.refused:
         queue.log(member, "action", refused_text(made),
-                  refused=[printable(path) for path in sorted(made.refused)])  # fmt: skip
+                  refused=[escaped_path(path) for path in sorted(made.refused)])  # fmt: skip
     if not made.files and not made.removed:
         queue.failed(claim, "failed", note or "the attempt changed nothing")
         return 0
@@ -169,7 +169,7 @@ def work(state: TeamState, member: str) -> int:
         queue.failed(claim, "failed", note or "the attempt changed nothing")
         return 0
     commit = repository.commit(tree, (base,), _message(state, claim), member)
-    changed = [printable(path) for path in repository.changed(base, commit)]
+    changed = [escaped_path(path) for path in repository.changed(base, commit)]
     queue.note(claim, made=commit, files=changed)
     queue.log(member, "action", f"edits {', '.join(changed)[:500]}", task=claim.task.id,
               name="edit", note=made.note[:200])  # fmt: skip

@@ -1,7 +1,7 @@
 """Tests as back-pressure: run a commit's tests in the sandbox, and know which pass.
 
-The code under test cannot name the results of a guarded run. Start with `run_tests`; `guarded` is
-what goes in, and `trusted_outcomes` reads the report that comes out.
+The code under test cannot name the results of a guarded run. Start with `run_tests`;
+`guarded_command` is what goes in, and `trusted_outcomes` reads the report that comes out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.repository import Content
-from counterpoint.workers.sandbox.sandbox import RESULTS, Inputs, SandboxResult, run
+from counterpoint.workers.sandbox.sandbox import RESULTS, SandboxInputs, SandboxResult, run
 
 DEEPEST = 64
 """Folders in each other from which on a class name is taken for no path."""
@@ -69,7 +69,7 @@ def run_tests(
         MissingPackageError, SettingError: as `sandbox.run`.
     """
     chosen = " ".join(shlex.quote(test) for test in tests)
-    line, inputs = guarded(plan, plan.tests.replace("{tests}", chosen), content)
+    line, inputs = guarded_command(plan, plan.tests.replace("{tests}", chosen), content)
     ended = run(["/bin/sh", "-c", line], content, plan.limits, inputs, collect=False)
     outcomes, why = _outcomes(plan, ended, content, files)
     if not outcomes:
@@ -109,7 +109,7 @@ def check_failure(plan: WorkPlan, check: str, content: Content) -> str:
     """
     if not check:
         return ""
-    inputs = Inputs(env=plan.env, readable=plan.readable_folders)
+    inputs = SandboxInputs(env=plan.env, readable=plan.readable_folders)
     ended = run(["/bin/sh", "-c", check], content, plan.limits, inputs, collect=False)
     if ended.status == 0 and not ended.stopped:
         return ""
@@ -184,9 +184,9 @@ def _path_of(classname: str, content: Collection[str]) -> str:
     return f"{classname}::" if classname else ""
 
 
-def guarded(
+def guarded_command(
     plan: WorkPlan, line: str, content: Content | Mapping[str, bytes | File]
-) -> tuple[str, Inputs]:
+) -> tuple[str, SandboxInputs]:
     """Returns a command with the gate in front of it, and what it is given.
 
     Runners of other languages ignore the gate.
@@ -196,7 +196,7 @@ def guarded(
         line: the command.
         content: the files of the commit.
     """
-    inputs = Inputs(env=plan.env, readable=plan.readable_folders, report=plan.protect_runner)
+    inputs = SandboxInputs(env=plan.env, readable=plan.readable_folders, report=plan.protect_runner)
     if not plan.protect_runner:
         return line, inputs
     work = "/task/" + (content.prefix if isinstance(content, Content) else "")

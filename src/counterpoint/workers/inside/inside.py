@@ -66,7 +66,7 @@ class ContentHead(TypedDict):
     """Path, mode (-1 removes it) and bytes of each file that follows the pack."""
 
 
-class Request(ContentHead):
+class CommandRequest(ContentHead):
     """What runs, and under which limits."""
 
     command: list[str]
@@ -150,7 +150,7 @@ def has_ended(worker: int) -> bool:
 
 def serve_request(result: int) -> None:
     """Reads the request from standard input, and writes the result to the descriptor."""
-    request: Request = json.loads(sys.stdin.buffer.readline())
+    request: CommandRequest = json.loads(sys.stdin.buffer.readline())
     if request["setup"]:
         archive = cast(BinaryIO, LimitedReader(sys.stdin.buffer, request["setup"]))
         with tarfile.open(fileobj=archive, mode="r|") as tar:
@@ -248,7 +248,7 @@ def write_entry(path: str, mode: int, data: bytes) -> None:
     os.chmod(path, 0o755 if mode & 0o100 else 0o644)
 
 
-def run_command(request: Request, given: bytes) -> tuple[int, bool, bytes]:
+def run_command(request: CommandRequest, given: bytes) -> tuple[int, bool, bytes]:
     """Runs the command.
 
     Returns its exit status, whether its time limit ended it, and what tests reported.
@@ -296,7 +296,7 @@ def read_up_to(handle: int, most: int) -> bytes:
     return bytes(data_read[:most])
 
 
-def limit_setter(request: Request) -> Callable[[], None]:
+def limit_setter(request: CommandRequest) -> Callable[[], None]:
     """Returns a function that sets the limits of the command, in its process, before it begins.
 
     Address space is limited only where nothing limits memory itself: programs reserve more of it

@@ -23,7 +23,7 @@ from typing import IO
 from counterpoint.errors import RunError
 from counterpoint.runs.files import remove, write_atomically
 from counterpoint.workers.inside.inside import AS_THEY_ARE
-from counterpoint.workers.repository.paths import printable
+from counterpoint.workers.repository.paths import escaped_path
 
 SETTINGS = (
     "core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false",
@@ -175,14 +175,14 @@ def copy_commit(source: Path, commit: str, path: Path) -> None:
         errors_text = errors.read(1 << 20) or ended.stderr
         if ended.returncode != 0:
             raise RunError(
-                f"git could not copy {printable(str(source))} ({first_line(errors_text)})"
+                f"git could not copy {escaped_path(str(source))} ({first_line(errors_text)})"
             )
 
 
 def first_line(errors: bytes) -> str:
     """Returns the first line of what git errors, as it can be printed."""
     lines = errors.decode("utf-8", "surrogateescape").strip().splitlines()
-    return printable(lines[0]) if lines else "no reason given"
+    return escaped_path(lines[0]) if lines else "no reason given"
 
 
 def special_file(folder: Path, links: bool = False) -> Path | None:
@@ -214,10 +214,10 @@ def secure_repository(path: Path) -> None:
     """
     link = path if path.is_symlink() else special_file(path)
     if link is not None:
-        raise RunError(f"{printable(str(link))} is a link, a pipe or a device; wanted a team's "
+        raise RunError(f"{escaped_path(str(link))} is a link, a pipe or a device; wanted a team's "
                        "own repository, of files and folders alone")  # fmt: skip
     if not (path / "objects").is_dir():
-        raise RunError(f"{printable(str(path))} is no repository of a team")
+        raise RunError(f"{escaped_path(str(path))} is no repository of a team")
     for name in UNWANTED:
         remove(path / name)
     (path / "info").mkdir(exist_ok=True)

@@ -76,7 +76,7 @@ def normal(path: str) -> str:
     return posixpath.normpath("/" + path).lstrip("/")
 
 
-def printable(path: str, most: int = 200) -> str:
+def escaped_path(path: str, most: int = 200) -> str:
     """Returns a path as it can be printed and stored: what is no printable text is escaped."""
     text = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -31,7 +31,7 @@ from counterpoint.workers.repository.git import (
     tree_of_folder,
     try_git,
 )
-from counterpoint.workers.repository.paths import printable, refused
+from counterpoint.workers.repository.paths import escaped_path, refused
 
 BRANCH = "refs/heads/main"
 PREFIX = "work-folder"
@@ -93,7 +93,7 @@ class Repository:
         pipe = special_file(source / ".git", links=True)
         if pipe is not None:
             raise RunError(
-                f"{printable(str(pipe))} is a pipe or a device; wanted files and folders"
+                f"{escaped_path(str(pipe))} is a pipe or a device; wanted files and folders"
             )
         enclosing = enclosing_repository(source)
         if enclosing is None:
@@ -107,7 +107,7 @@ class Repository:
         if head.returncode != 0:
             reason = first_line(head.stderr)
             raise RunError(
-                f"got repository {printable(str(top))} ({reason}); wanted one with a commit"
+                f"got repository {escaped_path(str(top))} ({reason}); wanted one with a commit"
             )
         commit = head.stdout.decode().strip()
         kind = "sha256" if len(commit) == 64 else "sha1"
@@ -126,10 +126,12 @@ class Repository:
         entries = self.entries(commit)
         both = TreeLayout(entries).folders & entries.keys()
         if both:
-            raise RunError(f"got {printable(min(both))} as a file and as a folder; wanted it once")
+            raise RunError(
+                f"got {escaped_path(min(both))} as a file and as a folder; wanted it once"
+            )
         for path in entries:
             if (why := refused(path)) and "control" not in why and "long" not in why:
-                raise RunError(f"got path {printable(path)} in the repository, and {why}")
+                raise RunError(f"got path {escaped_path(path)} in the repository, and {why}")
 
     @property
     def setup(self) -> bytes:
@@ -180,7 +182,7 @@ class Repository:
         layout = TreeLayout(self.entries(base), removed)
         for path, file in changes.items():
             if file is not None and (why := layout.why_not(path, file)):
-                raise RunError(f"{printable(path)} cannot be written: {why}")
+                raise RunError(f"{escaped_path(path)} cannot be written: {why}")
         files = {path: file for path, file in changes.items() if file is not None}
         names = dict(zip(files, self._stored([f.data for f in files.values()]), strict=True))
         gone = [f"0 {'0' * len(base)}\t{path}\0" for path in changes if path not in files]
@@ -259,7 +261,7 @@ class Repository:
         for row in listing.decode("utf-8", "surrogateescape").split("\0"):
             head, _, path = row.partition("\t")
             if path in entries:
-                raise RunError(f"got {printable(path)} twice in the repository; wanted it once")
+                raise RunError(f"got {escaped_path(path)} twice in the repository; wanted it once")
             if path:
                 mode, _, name, size = head.split()
                 if mode.startswith("100"):  # old versions of git wrote other bits, too
@@ -306,7 +308,7 @@ def _object_name(text: str) -> str:
         RunError: it is something else: git would take some text for an option.
     """
     if OID.fullmatch(text) is None:
-        raise RunError(f"got {printable(text)!r}; wanted the whole name of a commit or tree")
+        raise RunError(f"got {escaped_path(text)!r}; wanted the whole name of a commit or tree")
     return text
 
 

@@ -39,7 +39,7 @@ NETWORK = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
+class SandboxInputs:
     """What a command in a sandbox is given besides the content of `/task`."""
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class SandboxOutput:
 
 
 def run_bubblewrap(
-    tool: str, limits: Limits, inputs: Inputs, feed: bytes, objects: int,
+    tool: str, limits: Limits, inputs: SandboxInputs, feed: bytes, objects: int,
     on_output: OnOutput | None = None,
 ) -> SandboxOutput:  # fmt: skip
     """Starts a sandbox, feeds it, and returns all its output; nothing of it runs on afterwards.
@@ -236,7 +236,7 @@ def _end(process: subprocess.Popen[bytes], lifeline: int, patience: float) -> in
 
 
 def bubblewrap_arguments(
-    disk_mb: int, objects: int, inputs: Inputs, handles: Mapping[str, int]
+    disk_mb: int, objects: int, inputs: SandboxInputs, handles: Mapping[str, int]
 ) -> list[str]:
     """Returns the arguments of bubblewrap, up to the command.
 

@@ -21,15 +21,15 @@ from pathlib import Path
 from stat import S_ISLNK
 
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.workers.inside.inside import ContentHead, Request
+from counterpoint.workers.inside.inside import CommandRequest, ContentHead
 from counterpoint.workers.repository.files import FILE, LINK, PROGRAM, File, Mode
 from counterpoint.workers.repository.paths import refused, refused_link
 from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.cgroups import not_enforced
 from counterpoint.workers.sandbox.limits import Limits as Limits
 from counterpoint.workers.sandbox.process import PYTHON as PYTHON
-from counterpoint.workers.sandbox.process import Inputs as Inputs
 from counterpoint.workers.sandbox.process import OnOutput, run_bubblewrap
+from counterpoint.workers.sandbox.process import SandboxInputs as SandboxInputs
 
 INSTALL = "apt-get install bubblewrap"
 RESULTS = "{results}"
@@ -108,7 +108,7 @@ def run(
     command: Sequence[str],
     content: Content | Mapping[str, bytes | File],
     limits: Limits | None = None,
-    inputs: Inputs | None = None,
+    inputs: SandboxInputs | None = None,
     *,
     collect: bool = True,
     keep_setup: bool = False,
@@ -133,7 +133,7 @@ def run(
             limit on them.
         OSError: this machine has no more processes, descriptors or control groups to give.
     """
-    limits, inputs = limits or Limits(), inputs or Inputs()
+    limits, inputs = limits or Limits(), inputs or SandboxInputs()
     tool = shutil.which("bwrap")
     if tool is None:
         raise MissingPackageError(f"agents' code runs in bubblewrap only: {INSTALL}")
@@ -141,7 +141,7 @@ def run(
     # code that could guess the name of the file could write another's results
     with_results = any(RESULTS in word for word in command)
     results = f"/tmp/{secrets.token_hex(16)}.xml" if with_results else ""
-    request: Request = {
+    request: CommandRequest = {
         **head, "command": [word.replace(RESULTS, results) for word in command],
         "env": dict(inputs.env), "stdin": len(inputs.stdin), "bring": collect, "keep": keep_setup,
         "report": inputs.report, "results": results, "seconds": limits.seconds,
