@@ -96,8 +96,10 @@ def require_trusted(folder: Path, plan: WorkPlan, seal: str, trust: bool) -> Non
         RunError: none of these; the message lists what it wants.
     """
     wanted = machine_access(plan)
-    is_ours = seal == folder_seal(folder) and os.stat(folder).st_uid == os.geteuid()
-    if wanted and not trust and not is_ours:
+    if not wanted or trust:
+        return
+    # the seal shows that the folder is no copy, the owner that no other user has put it here
+    if seal != folder_seal(folder) or os.stat(folder).st_uid != os.geteuid():
         raise RunError(
             f"{escaped_path(str(folder))} was not started here, and its plan {'; '.join(wanted)}: "
             "to allow this, run counterpoint resume with --trust"
@@ -113,6 +115,7 @@ def require_valid_queue(ledger: Ledger) -> None:
     try:
         with closing(sqlite3.connect(ledger.path)) as connection:
             connection.execute("PRAGMA trusted_schema=OFF")
+            # a stored value may say that it has gigabytes, which SQLite would then make room for
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 28)
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             _require_sound(connection, ledger.schema())
@@ -123,10 +126,13 @@ def require_valid_queue(ledger: Ledger) -> None:
 
 
 def _require_sound(connection: sqlite3.Connection, ours: dict[str, list[Any]]) -> None:
+    # a trigger or a view is code that runs when we write or read; an index without text is one that
+    # SQLite makes by itself for a key
     for kind, name, code in connection.execute("SELECT type, name, sql FROM sqlite_master"):
         if not (kind == "table" and name in ours) and not (kind == "index" and code is None):
             raise ValueError(f"it has a {kind} {name}")
     for table, columns in ours.items():
+        # xinfo, unlike info, lists generated columns too, whose expressions are code
         there = connection.execute(f"PRAGMA table_xinfo({table})").fetchall()
         if sorted(row[1:] for row in there) != sorted(columns):
             raise ValueError(f"its table {table} has other columns")
