@@ -115,7 +115,7 @@ def require_valid_queue(ledger: Ledger) -> None:
     try:
         with closing(sqlite3.connect(ledger.path)) as connection:
             connection.execute("PRAGMA trusted_schema=OFF")
-            # a stored value may say that it has gigabytes, which SQLite would then make room for
+            # no value of ours is huge; larger ones are refused before there is room made for them
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 28)
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             _require_sound(connection, ledger.schema())
