@@ -211,7 +211,7 @@ def _command(
     keys = passed_variables(plan)
     log = Redactor(on_output, keys.values())
     inputs = SandboxInputs(env={**plan.env, **keys}, readable=plan.readable_folders, stdin=text,
-                    network=plan.worker.network, untracked={TASK_FILE: text})  # fmt: skip
+                           network=plan.worker.network, untracked={TASK_FILE: text})  # fmt: skip
     ended = run(command, content, plan.worker_limits, inputs, on_output=log.write)
     log.close()
     ended = without_values(ended, keys.values())

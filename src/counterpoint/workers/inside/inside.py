@@ -203,7 +203,7 @@ class LimitedReader:
 def check_out_commit(head: ContentHead, stream: BinaryIO) -> None:
     """Makes a repository of one commit out of a pack, with its files as git's objects have them."""
     run_git("init", "--quiet", "--template=", "--initial-branch=main", WORK,
-        f"--object-format={'sha256' if len(head['commit']) == 64 else 'sha1'}")  # fmt: skip
+            f"--object-format={'sha256' if len(head['commit']) == 64 else 'sha1'}")  # fmt: skip
     os.mkdir(os.path.join(WORK, ".git/info"))
     for name, data in (
         ("config", GIT_CONFIG), ("info/attributes", AS_THEY_ARE),

@@ -123,7 +123,7 @@ class GatePlugin:
             output["counterpoint"] = self.came_out
         elif self.channel is not None:
             self.channel.write({"ends": os.getpid(), "tests": self.outcomes,
-                              "canaries": self.came_out})  # fmt: skip
+                                "canaries": self.came_out})  # fmt: skip
 
     def try_canaries(self, session: pytest.Session, names: list[str]) -> None:
         """Runs canaries as pytest runs tests, and notes their outcomes."""

@@ -40,7 +40,7 @@ CONFIG = {
 }  # fmt: skip
 """The whole configuration of a team's repository, by the length of its object names."""
 UNWANTED = ("config.worktree", "commondir", "gitdir", "hooks", "info/grafts", "logs", "modules",
-           "objects/info/alternates", "objects/info/http-alternates", "worktrees")  # fmt: skip
+            "objects/info/alternates", "objects/info/http-alternates", "worktrees")  # fmt: skip
 """What a bare repository of ours never has, and what could lead elsewhere."""
 OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 """The whole name of an object. Nothing else of a record is given to git as a revision."""

@@ -188,6 +188,7 @@ class Repository:
         gone = [f"0 {'0' * len(base)}\t{path}\0" for path in changes if path not in files]
         new = [f"{file.mode} {names[path]}\t{path}\0" for path, file in files.items()]
         index_rows = "".join(gone + new).encode("utf-8", "surrogateescape")
+        # an index of its own, so that members can build trees at the same time
         with temporary_index(self.path) as env:
             self._git("read-tree", base, env=env)
             ended = self._attempt("update-index", "--add", "--replace", "-z", "--index-info",
@@ -215,7 +216,7 @@ class Repository:
     def changed(self, old: str, new: str) -> tuple[str, ...]:
         """Returns the paths in which two commits or trees differ."""
         names = self._git("diff-tree", "-r", "--name-only", "-z", "--no-renames", _object_name(old),
-                         _object_name(new))  # fmt: skip
+                          _object_name(new))  # fmt: skip
         return tuple(name for name in names.split("\0") if name)
 
     def lines(self, old: str, new: str) -> tuple[int, int]:
@@ -225,6 +226,7 @@ class Repository:
         added = removed = 0
         for row in filter(None, rows.split("\0")):
             plus, minus, _ = row.split("\t", 2)
+            # a binary file has "-" for both numbers
             added += int(plus) if plus.isdecimal() else 0
             removed += int(minus) if minus.isdecimal() else 0
         return added, removed
@@ -232,10 +234,11 @@ class Repository:
     def merge(self, ours: str, theirs: str) -> Merge:
         """Merges two commits from their common ancestor, in memory."""
         ended = self._attempt("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages",
-                             _object_name(ours), _object_name(theirs))  # fmt: skip
+                              _object_name(ours), _object_name(theirs))  # fmt: skip
         if ended.returncode not in (0, 1):
             raise RunError(f"git could not merge ({first_line(ended.stderr)})")
         parts = ended.stdout.decode("utf-8", "surrogateescape").split("\0")
+        # the tree is followed by the files in conflict, each once for every version of it
         tree, *names = [part for part in parts if part]
         return Merge(tree) if ended.returncode == 0 else Merge(None, tuple(dict.fromkeys(names)))
 
@@ -257,7 +260,7 @@ class Repository:
         """
         entries: dict[str, TreeEntry] = {}
         listing = git("--git-dir", str(self.path), "ls-tree", "-r", "-l", "-z", "--full-tree",
-                   _object_name(commit), most=MOST_NAMES)  # fmt: skip
+                      _object_name(commit), most=MOST_NAMES)  # fmt: skip
         for row in listing.decode("utf-8", "surrogateescape").split("\0"):
             head, _, path = row.partition("\t")
             if path in entries:
@@ -275,6 +278,7 @@ class Repository:
         batch = self._bytes("cat-file", "--batch", data="".join(f"{n}\n" for n in ordered).encode())
         contents, place = {}, 0
         for name in ordered:
+            # each answer is a line with name, type and size, then the content, then a line end
             end = batch.index(b"\n", place)
             size = int(batch[place:end].split()[2])
             contents[name] = batch[end + 1 : end + 1 + size]

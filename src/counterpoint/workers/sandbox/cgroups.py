@@ -131,8 +131,8 @@ def group_folders(ours: str, mounts: str) -> list[GroupFolder]:
             folders += [GroupFolder(each, TOTALS, True) for each in (folder, folder.parent)]
         elif kind == "cgroup":
             folders += [GroupFolder(_below(point, root, own[name]), (total,), False)
-                      for total, name in _CONTROLLER.items()
-                      if name in options.split(",") and name in own]  # fmt: skip
+                        for total, name in _CONTROLLER.items()
+                        if name in options.split(",") and name in own]  # fmt: skip
     return folders
 
 
