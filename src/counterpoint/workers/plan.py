@@ -6,7 +6,8 @@
     [worker]
     kind = "search"                        # search | command | model
 
-Paths are relative to the file. Start with `read_plan`.
+Paths are relative to the file. Start with `read_plan`; `read_task_file` reads tasks from a file of
+their own, and `require_usual` checks what any value has to be, whatever its key.
 """
 
 from __future__ import annotations
