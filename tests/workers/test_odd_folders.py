@@ -31,17 +31,18 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 from counterpoint.errors import OutputError
-from counterpoint.workers.queue.queue import Queue, Task
+from counterpoint.workers.queue.queue import Queue
+from counterpoint.workers.queue.rows import TeamTask
 queue = Queue(Path(sys.argv[1]))
-queue.add([Task("before", "")], 1)
+queue.add([TeamTask("before", "")], 1)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
-    queue.add([Task("large", "x" * 300_000)], 1)
+    queue.add([TeamTask("large", "x" * 300_000)], 1)
 except OutputError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-print(queue.add([Task("after", "")], 1), sorted(task.id for task in queue.tasks()))
+print(queue.add([TeamTask("after", "")], 1), sorted(task.id for task in queue.tasks()))
 """
 
 
@@ -85,7 +86,7 @@ def test_a_run_whose_folder_moves_ends_with_one_line_and_goes_on_there(tmp_path,
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("counterpoint: could not ")
     assert not (tmp_path / "run").exists()
-    assert run_team(tmp_path / "moved")["verdict"] == "done"
+    assert run_team(tmp_path / "moved").verdict == "done"
 
 
 @needs_sandbox
