@@ -23,7 +23,7 @@ from counterpoint.judge.judges import Judge, Opinion
 from counterpoint.judge.present import Sheet
 from counterpoint.judge.settings import RankSettings
 from counterpoint.judge.verdict import Verdict
-from counterpoint.speakers.replies import Replies, Said
+from counterpoint.speakers.replies import Replies, StoredReply
 
 _FORMAT = "counterpoint.verdict/1"
 
@@ -177,13 +177,13 @@ def _digest_numbers(name: str) -> list[int]:
     return [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
 
 
-def _reply(opinion: Opinion) -> Said:
+def _reply(opinion: Opinion) -> StoredReply:
     told = [opinion.text, opinion.tokens, opinion.cost_dollars]
-    return Said(json.dumps(told), None, None)
+    return StoredReply(json.dumps(told), None, None)
 
 
-def _kept(verdict: Verdict) -> Said:
-    return Said(json.dumps(asdict(verdict)), None, None)
+def _kept(verdict: Verdict) -> StoredReply:
+    return StoredReply(json.dumps(asdict(verdict)), None, None)
 
 
 def _verdict(text: str) -> Verdict:
