@@ -1,8 +1,7 @@
-"""What a judge writes: `parse_ranking` and `parse_score` read it, strictly.
+"""The reply of a judge: `parse_ranking` and `parse_score` read it, strictly.
 
-Nothing is repaired by guessing. A judge that did not say exactly what was asked for said nothing,
-and is asked again or does not count; text around the JSON, an id that was not given, an id that is
-missing or stands there twice are all refused.
+Nothing is repaired by guessing. Text around the JSON, an id that was not given, and an id that is
+missing or occurs twice are all refused: the judge is asked again, or the reply does not count.
 """
 
 from __future__ import annotations
@@ -16,34 +15,34 @@ from typing import Any
 from counterpoint.errors import JudgeError
 
 LONGEST_REPLY = 100_000
-"""Characters; a longer reply is no verdict."""
+"""The most characters of a reply."""
 DEEPEST = 3
-"""Brackets inside each other in a ranking."""
+"""The most brackets inside each other in a ranking."""
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-"""Strings; one that is not closed goes on to the end, as a parser takes it."""
+"""Matches strings; one that is not closed reaches to the end, as a parser reads it."""
 
 
 def parse_ranking(text: str, ids: Sequence[str]) -> list[list[str]]:
-    """The tied sets that `{"ranking": [["best id"], ["tied id", "tied id"], ...]}` says, best
+    """Returns the tied sets of `{"ranking": [["best id"], ["tied id", "tied id"], ...]}`, best
     first.
 
     Args:
         text: the whole reply; only white space may stand around the object.
-        ids: who was to be ranked, each once.
+        ids: the ids that were to be ranked, each once.
 
     Raises:
         JudgeError: the text is anything else, or does not name every id exactly once.
     """
     if not ids or len(set(ids)) < len(ids):
         raise JudgeError(f"got {len(ids)} ids, {len(set(ids))} different; wanted each once")
-    found = _only(text, "ranking")
+    ranking = _only(text, "ranking")
     wanted = 'wanted {"ranking": [["best id"], ["tied id", "tied id"], ...]}'
-    if not isinstance(found, list) or not found:
-        raise JudgeError(f"got a ranking of {_kind(found)}; {wanted}")
-    for tied in found:
+    if not isinstance(ranking, list) or not ranking:
+        raise JudgeError(f"got a ranking of {_kind(ranking)}; {wanted}")
+    for tied in ranking:
         if not isinstance(tied, list) or not tied or not all(isinstance(x, str) for x in tied):
             raise JudgeError(f"got a place in the ranking that is no list of ids; {wanted}")
-    named = [each for tied in found for each in tied]
+    named = [each for tied in ranking for each in tied]
     unknown = sorted(set(named) - set(ids))
     missing = sorted(set(ids) - set(named))
     if unknown:
@@ -53,26 +52,26 @@ def parse_ranking(text: str, ids: Sequence[str]) -> list[list[str]]:
     if len(named) > len(ids):
         twice = sorted({each for each in named if named.count(each) > 1})
         raise JudgeError(f"got {', '.join(twice)} more than once; wanted every given id once")
-    return found
+    return ranking
 
 
 def parse_score(text: str) -> float:
-    """The number that `{"score": 0.7}` says, from 0 to 1.
+    """Returns the number in `{"score": 0.7}`, from 0 to 1.
 
     Raises:
         JudgeError: the text is anything else.
     """
-    found = _only(text, "score")
+    score = _only(text, "score")
     wanted = 'wanted {"score": number from 0 to 1}'
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise JudgeError(f"got a score of {_kind(found)}; {wanted}")
-    if not (math.isfinite(found) and 0 <= found <= 1):
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        raise JudgeError(f"got a score of {_kind(score)}; {wanted}")
+    if not (math.isfinite(score) and 0 <= score <= 1):
         raise JudgeError(f"got a score out of range; {wanted}")
-    return float(found)
+    return float(score)
 
 
 def _only(text: str, key: str) -> Any:
-    """The value of the one key of the one object that the text is."""
+    """Returns the value of the one key of the one object that the text is."""
     if not isinstance(text, str):
         raise JudgeError(f"got {type(text).__name__} for a reply; wanted text")
     if len(text) > LONGEST_REPLY:
@@ -93,7 +92,7 @@ def _only(text: str, key: str) -> Any:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written: keys that come twice are seen."""
+    """A JSON object as a list of pairs, so that keys that occur twice are seen."""
 
 
 def _refuse(name: str) -> Any:
@@ -101,7 +100,8 @@ def _refuse(name: str) -> Any:
 
 
 def _depth(text: str) -> int:
-    """Most brackets open at once outside of strings, before any parser recurses."""
+    """Returns the most brackets that are open at once outside of strings; it is counted before any
+    parser recurses."""
     now = most = 0
     for each in _STRINGS.sub("", text):
         if each in "[{":

@@ -56,7 +56,7 @@ class Server:
     def __repr__(self) -> str:
         return f"Server({self.settings!r})"
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         if self._given is not None:
             raise SettingError(
                 "got a server with its key as an argument; wanted one that takes it from the "
@@ -158,7 +158,7 @@ class _Connection:
         Raises:
             Fault: the attempt brought no text.
         """
-        extra: dict[str, Any] = {} if request.seed is None else {"seed": request.seed}
+        extra: dict[str, object] = {} if request.seed is None else {"seed": request.seed}
         if request.json_schema is not None:
             schema = {"name": "reply", "strict": True, "schema": json.loads(request.json_schema)}
             extra["response_format"] = {"type": "json_schema", "json_schema": schema}
