@@ -1,18 +1,17 @@
 """Rewards from a judge's ranking: who judges, what a judge is shown, and what a ranking is worth.
 
 Start with `rank_groups` in `rank.py`: a `Group` of runs and a `Judge` in, a `Verdict` out.
-`present.py` makes the question, and `wire.py` reads the reply strictly. `modes.py` decides which
+`present.py` makes the question, and `judges.py` reads the reply strictly. `modes.py` decides which
 orders are asked, `aggregate.py` makes one order of many, and `verdict.py` turns it into rewards or
 says why there are none. Every judge has its own file.
 """
 
 from counterpoint.judge.catalogue import JudgeEntry
-from counterpoint.judge.judges import Judge, Opinion, written
+from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, written
 from counterpoint.judge.present import Candidate, Group, Sheet
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
 from counterpoint.judge.rank import rank_groups
 from counterpoint.judge.verdict import RankSettings, Verdict
-from counterpoint.judge.wire import parse_ranking, parse_score
 
 __all__ = [
     "Candidate",

@@ -17,8 +17,7 @@ from counterpoint.arrays import Floats
 Rankings = Sequence[Sequence[Sequence[int]]]
 
 PRIOR_SD = 3.0
-"""Standard deviation of a Gaussian prior on log-strengths, which keeps an item finite that always
-won."""
+"""Standard deviation of the Gaussian prior on log-strengths; it keeps perfect records finite."""
 Z95 = 1.959963984540054
 
 
@@ -72,8 +71,8 @@ def bradley_terry(rankings: Rankings, n: int) -> Strengths:
 
 
 def plackett_luce(rankings: Rankings, n: int) -> Strengths:
-    """Returns log-strengths under which the best of the remaining items is i with probability
-    exp(v_i) / sum.
+    """Returns log-strengths: the best of the remaining items is i with probability exp(v_i) /
+    sum.
 
     Ties follow Breslow's rule: each of a tied set is drawn from all items that remain with the set.
     The value is the mode of the posterior under the prior of `bradley_terry`, and equals that
@@ -112,8 +111,7 @@ def plackett_luce(rankings: Rankings, n: int) -> Strengths:
 
 
 def borda(rankings: Rankings, n: int) -> Strengths:
-    """Returns the mean share of the other items that an item beats, a tie being half, less a
-    half.
+    """Returns the mean share of other items that an item beats (a tie is half), less a half.
 
     Args:
         rankings: tied sets, best first.
@@ -147,8 +145,7 @@ AGGREGATES: Mapping[str, Callable[[Rankings, int], Strengths]] = {
 
 
 def tied_sets(value: Floats, same: float = 1e-6) -> list[list[int]]:
-    """Returns tied sets, best first. A value that is at most `same` below the one before it is tied
-    with it."""
+    """Returns tied sets, best first; a value at most `same` below the one before it is tied."""
     order = np.argsort(-value, kind="stable").tolist()
     sets = [[order[0]]]
     for better, worse in itertools.pairwise(order):
@@ -185,8 +182,7 @@ def _signs(ranking: Sequence[Sequence[int]], items: Sequence[int]) -> Floats:
 
 
 def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> Strengths:
-    """Returns the mode of a concave log-likelihood with the prior, by Newton's method with halved
-    steps."""
+    """Returns the mode of a concave log-likelihood with the prior, by damped Newton steps."""
     v, precision = np.zeros(n), 1 / PRIOR_SD**2
     height, gradient, curve = slopes(v)
     for _ in range(100):

@@ -17,11 +17,10 @@ from counterpoint import __version__
 from counterpoint.arrays import Bools, Floats
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
-from counterpoint.judge.judges import Judge, Opinion, sum_known
+from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, sum_known
 from counterpoint.judge.modes import Ranking
 from counterpoint.judge.present import Group, Presenter, Sheet
 from counterpoint.judge.verdict import RankSettings, without_canaries
-from counterpoint.judge.wire import parse_ranking, parse_score
 from counterpoint.results.judge_check import JudgeCheckResult, Measure
 from counterpoint.stats import bootstrap_interval, means
 
@@ -100,8 +99,8 @@ WHY_NOT = {
 
 
 def orders_for(wanted: float, single: float | None) -> int | None:
-    """Returns the number of orders for reliability `wanted`, by Spearman and Brown: w (1 - r) / (r
-    (1 - w)).
+    """Returns the orders needed for reliability `wanted`: w (1 - r) / (r (1 - w)),
+    Spearman-Brown.
 
     Args:
         wanted: between 0 and 1.
@@ -185,8 +184,7 @@ def _above(ranking: Ranking, n: int) -> Floats:
 
 
 def _of_pairs(above: list[Floats], truth: Floats, group: Group, own: str) -> dict[str, float]:
-    """Returns measures over pairs, averaged over both orders, so that a preference for the position
-    cancels."""
+    """Returns measures over pairs in both orders, so that a position preference cancels."""
     mean = np.mean(above, axis=0)
     n = len(truth)
     better = truth[:, None] > truth[None, :]

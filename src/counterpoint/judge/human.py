@@ -14,8 +14,7 @@ KEYS = "1 or 2: that one is better   =: as good as each other   q: stop, and go 
 
 
 class Human:
-    """Shows two texts and waits for a key. Answers can be stored, so that no pair is asked
-    twice.
+    """Shows two texts and waits for a key.
 
     Args:
         name: the name of the person: two people are two judges.

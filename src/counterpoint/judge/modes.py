@@ -1,5 +1,4 @@
-"""Which orders a judge is asked about: whole groups, all pairs, or informative pairs. Start with
-`MODES`.
+"""The questions to a judge: whole groups, all pairs, or informative pairs. Start with `MODES`.
 
 A mode is a generator. It yields orders of candidates to be ranked, each order a question, and is
 sent the ranking of each: tied sets best first, or None if the reply could not be read. A repeated
@@ -22,12 +21,11 @@ Ranking = tuple[tuple[int, ...], ...]
 """Tied sets of candidates, best first."""
 Questions = Generator[list[Order], Sequence[Ranking | None], None]
 Mode = Callable[[int, int, int, np.random.Generator], Questions]
-"""Takes n candidates, orders of each question, the most calls (0: as many as the mode needs), and a
-random generator."""
+"""Takes n candidates, orders of a question, the most calls (0: no limit of its own), and a
+generator."""
 
 MOST_ORDERS = 10
-"""The most orders of a group whose orders contradict each other: it is asked again, two at a
-time."""
+"""The most orders of a group whose orders contradict each other."""
 
 
 def listwise(n: int, orders: int, calls: int, rng: np.random.Generator) -> Questions:
@@ -114,8 +112,7 @@ def agreement(rankings: Sequence[Ranking | None]) -> float | None:
 
 
 def reliability(rankings: Sequence[Ranking | None], orders: int) -> float | None:
-    """Returns the reliability of all orders together, 0 to 1, from the agreement of single
-    orders.
+    """Returns the reliability, 0 to 1, of all orders together.
 
     Spearman and Brown: k r / (1 + (k - 1) r), where r is the agreement (at least 0) and k is how
         often each set was ranked.

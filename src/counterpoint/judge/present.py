@@ -243,8 +243,8 @@ def _line(event: Event) -> str:
 
 
 def clean(text: str) -> str:
-    """Returns the text without invisible characters: control and format (zero-width, direction)
-    characters, and halves of surrogate pairs."""
+    """Returns the text without control, format (zero-width, direction) and broken surrogate
+    characters."""
     kept = text.replace("\r\n", "\n").translate(LINE_ENDS)
     return "".join(
         each for each in kept if each in SHOWN_INVISIBLE or unicodedata.category(each)[0] != "C"
@@ -252,8 +252,7 @@ def clean(text: str) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """Returns the text, or its beginning and end with a mark that says how many characters are
-    missing."""
+    """Returns the text, or its two ends and a mark that says how many characters are missing."""
     if len(text) <= longest:
         return text
     half = longest // 2
@@ -261,8 +260,7 @@ def cut(text: str, longest: int) -> str:
 
 
 def _common(lines: Sequence[Sequence[str]]) -> int:
-    """Returns the number of lines with which all begin; 0 for one alone, or if that leaves one of
-    them empty."""
+    """Returns how many lines all begin with, at most so many that each keeps a line of its own."""
     if len(lines) < 2:
         return 0
     same = 0

@@ -39,8 +39,7 @@ class ProgrammaticSettings:
     length_bias: float = 0.0
     """What the longest text of a sheet gains over an empty one, in spreads."""
     drift: float = 0.0
-    """Standard deviation, in spreads, of what all texts of a sheet gain: it cancels within a
-    sheet."""
+    """Standard deviation, in spreads, of a gain that all texts of a sheet share."""
     ties: float = 0.0
     """Two runs whose noisy values are no farther apart, in spreads, are tied."""
     broken: float = 0.0

@@ -24,7 +24,7 @@ from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import JudgeError
 from counterpoint.judge.aggregate import AGGREGATES, tied_sets
-from counterpoint.judge.judges import Judge, Opinion, sum_known
+from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, sum_known
 from counterpoint.judge.modes import MODES, Ranking, reliability
 from counterpoint.judge.present import CANARIES, TWIN, Candidate, Group, Presenter, Sheet
 from counterpoint.judge.verdict import (
@@ -35,7 +35,6 @@ from counterpoint.judge.verdict import (
     score_rewards,
     without_canaries,
 )
-from counterpoint.judge.wire import parse_ranking, parse_score
 from counterpoint.results.ranking import RankedGroup, RankingResult, Strength
 from counterpoint.speakers.replies import Replies, StoredReply
 

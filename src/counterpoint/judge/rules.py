@@ -1,5 +1,4 @@
-"""Judges that are a rule: `PatternJudge` searches for a regular expression, `CommandJudge` runs a
-program."""
+"""Judges that are a rule: `PatternJudge` searches for a pattern, `CommandJudge` runs a program."""
 
 from __future__ import annotations
 
@@ -13,9 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from counterpoint.errors import JudgeError, SettingError
-from counterpoint.judge.judges import Opinion, written
+from counterpoint.judge.judges import Opinion, parse_score, written
 from counterpoint.judge.present import Sheet
-from counterpoint.judge.wire import parse_score
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,7 @@ class PatternSettings:
     pattern: str = ""
     """A regular expression of Python's: a text that matches is better than one that does not."""
     timeout_seconds: float = 10.0
-    """The limit for one text. Afterwards the search is killed, and the text counts as one without a
-    match."""
+    """Limit of the search in one text; afterwards the text counts as one without a match."""
 
     def __post_init__(self) -> None:
         _check_timeout(self.timeout_seconds)
@@ -132,8 +129,7 @@ class CommandSettings:
 
 
 class CommandJudge:
-    """Scores each run by a program of the user's, for example unit tests. The program is not
-    sandboxed.
+    """Scores each run by a program of the user's, such as unit tests, without a sandbox.
 
     Args:
         settings: the program and its limit.

@@ -24,8 +24,8 @@ class RankSettings:
     """
 
     mode: Literal["listwise", "pairwise", "swiss", "adaptive", "pointwise"] = "listwise"
-    """Asks about the whole group at once; all pairs; rounds of pairs; the least certain pairs; one
-    by one."""
+    """Questions: the whole group, all pairs, rounds of pairs, the least certain pairs, or single
+    runs."""
     orders: int = 2
     """How often each question is asked, every second time backwards."""
     calls: int = 0
@@ -100,8 +100,7 @@ class Verdict:
 
 
 def rank_rewards(places: Sequence[Sequence[int]], n: int) -> Floats:
-    """Returns [n] rewards by rank alone: evenly spaced from 1 (best) to -1 (worst); ties share
-    their mean.
+    """Returns [n] rewards by rank: evenly spaced from 1 (best) to -1; ties share their mean.
 
     Args:
         places: tied sets of all n items, best first.
@@ -115,8 +114,7 @@ def rank_rewards(places: Sequence[Sequence[int]], n: int) -> Floats:
 
 
 def score_rewards(values: Floats) -> Floats:
-    """Returns [n] rewards by strength: mean 0, standard deviation 1; all 0 if all values are
-    equal."""
+    """Returns [n] rewards by strength: mean 0, standard deviation 1; all 0 if all are equal."""
     spread = float(values.std())
     return (values - values.mean()) / spread if spread > 1e-9 else np.zeros(len(values))
 

@@ -69,8 +69,7 @@ class Adapter(nn.Module):
             self.register_parameter(f"{flat}_up", self.up[name])
 
     def change(self, name: str, x: Tensor) -> Tensor:
-        """Returns what the adapter adds to the output of one place for the input `x` [...,
-        inputs]."""
+        """Returns what the adapter adds to the output of a place for `x` [..., inputs]."""
         change: Tensor = (x @ self.down[name].T) @ self.up[name].T
         return change * self.scale
 
@@ -134,8 +133,7 @@ def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> 
 
 
 Stack = tuple[Tensor, Tensor, float]
-"""Weights of A adapters at one place: downs [A, inputs, r], ups [A, r, outputs], factor of the
-change."""
+"""Weights of A adapters at a place: downs [A, inputs, r], ups [A, r, outputs], and their factor."""
 
 
 @dataclass
@@ -143,14 +141,12 @@ class Routing:
     """The adapter of each row of a batch, for as long as one pass lasts."""
 
     now: tuple[tuple[Adapter, int, int], ...] = field(default=())
-    """(adapter, first row, row after the last), in order, without gaps; empty if no row has an
-    adapter."""
+    """(adapter, first row, row after the last), without gaps; empty if there are no adapters."""
     _kept: dict[str, Stack | None] = field(default_factory=dict)
     _kept_for: object = None
 
     def stack(self, name: str) -> Stack | None:
-        """Returns the joined weights at a place if all adapters are alike and have equally many
-        rows, else None.
+        """Returns the joined weights at a place if all adapters are alike, else None.
 
         Without gradients the weights are joined once for as long as `now` stays the same.
         """
@@ -185,8 +181,7 @@ def segments(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, int, int], ...
 
 
 class Slot(nn.Module):
-    """A linear map of the frozen model, and the changes of those adapters that have it as a
-    place.
+    """A linear map of the frozen model, and the changes of the adapters that have it as a place.
 
     Another team's adapters may sit in more places of the same model than this team's.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,8 +28,7 @@ class Text:
     log_probs: NDArray[np.float64]
     """[n] log-probability of each token as it was drawn, in nats."""
     hidden: Tensor | None = field(default=None, compare=False, repr=False)
-    """[n, D] output of the layers below `kept` for the prompt's last token and for every token but
-    the last; None if `kept` is 0."""
+    """[n, D] input of layer `kept` for the prompt's last token and all but the last; or None."""
 
 
 def generate(
@@ -52,12 +51,22 @@ def generate(
         temperature: of the distribution; 0 takes the most likely token.
         kept: if not 0, the output of the layers below it is kept in `Text.hidden`.
     """
+    below: list[Tensor] = []
     with torch.inference_mode():
-        writing = _Writing(model, prefixes, max(most_tokens), kept)
+        memory = Memory(prefixes, room=max(most_tokens))
+
+        def logits(tokens: Tensor) -> Tensor:
+            x = model.embed(tokens[:, None])
+            if kept:
+                x = model.extend(x, memory, 0, kept)
+                below.append(x)
+            return (model.extend(x, memory, kept)[:, 0] @ model.unembedding.T).float()
+
+        first = torch.tensor([prefix.last for prefix in prefixes])
         with model.adapted(adapters):
-            tokens, nats = _drawn(writing, most_tokens, uniforms, temperature)
+            tokens, nats = _drawn(logits, first, model.ends, most_tokens, uniforms, temperature)
     lengths = (tokens >= 0).sum(axis=1).tolist()
-    hidden = torch.cat(writing.below, dim=1) if kept else None
+    hidden = torch.cat(below, dim=1) if kept else None
     return [
         Text(
             prefix,
@@ -76,44 +85,21 @@ def decode_answer(model: LanguageModel, text: Text) -> str:
     return answer
 
 
-class _Writing:
-    """Rows that are written side by side; `logits` takes the last token of each row."""
-
-    def __init__(
-        self, model: LanguageModel, prefixes: Sequence[Prefix], most_tokens: int, kept: int
-    ) -> None:
-        self.model, self.kept, self.ends = model, kept, model.ends
-        self.memory = Memory(prefixes, room=most_tokens)
-        self.lasts = torch.tensor([prefix.last for prefix in prefixes])
-        self.unembedding = model.unembedding.T
-        self.below: list[Tensor] = []
-
-    def logits(self, tokens: Tensor) -> Tensor:
-        """Returns [B, vocabulary] logits after the tokens [B]."""
-        x = self.model.embed(tokens[:, None])
-        if self.kept:
-            x = self.model.extend(x, self.memory, 0, self.kept)
-            self.below.append(x)
-        hidden = self.model.extend(x, self.memory, self.kept)[:, 0]
-        logits: Tensor = (hidden @ self.unembedding).float()
-        return logits
-
-
 def _drawn(
-    writing: _Writing,
+    logits_after: Callable[[Tensor], Tensor],
+    now: Tensor,
+    ends: Tensor,
     most_tokens: Sequence[int],
     uniforms: NDArray[np.float64],
     temperature: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Returns [B, n] tokens, with -1 after the end of an answer, and the log-probability of
-    each."""
-    greedy = temperature < COLDEST
-    now, room = writing.lasts, torch.tensor(most_tokens)
+    """Returns [B, n] tokens, -1 after an answer's end, and the log-probability of each."""
+    greedy, room = temperature < COLDEST, torch.tensor(most_tokens)
     quantiles = torch.from_numpy(uniforms)
     ended = torch.zeros(len(now), dtype=torch.bool)
     tokens, probabilities = [], []
     for step in range(max(most_tokens)):
-        logits = writing.logits(now)
+        logits = logits_after(now)
         if not greedy and temperature != 1:
             logits = logits / temperature
         probs = torch.softmax(logits, dim=1)
@@ -127,7 +113,7 @@ def _drawn(
             now = now.clamp(max=probs.shape[1] - 1)
         tokens.append(torch.where(ended, -1, now))
         probabilities.append(probs.gather(1, now[:, None]))
-        ended = ended | torch.isin(now, writing.ends) | (step + 1 >= room)
+        ended = ended | torch.isin(now, ends) | (step + 1 >= room)
         if bool(ended.all()):
             break
     return torch.stack(tokens, 1).numpy(), torch.cat(probabilities, 1).log().double().numpy()

@@ -1,5 +1,4 @@
-"""The log-probability of tokens, without all logits at once. Start with `log_probs`;
-`mean_log_probability` takes a whole answer.
+"""The log-probability of tokens, without all logits at once. Start with `log_probs`.
 
 The unembedding is frozen, so the gradient of each log-probability with respect to its hidden state
 is a vector that the forward pass can compute. The logits of a few tokens exist at a time, instead
@@ -38,8 +37,7 @@ def log_probs(hidden: Tensor, unembedding: Tensor, tokens: Tensor, temperature: 
 
 
 class _LogProbs(torch.autograd.Function):
-    """Computes log p and its slope: d log p_m / d h_m = sum_v ([v = token_m] - p(v)) u_v / T, kept
-    as [M, D]."""
+    """d log p_m / d h_m = sum_v ([v = token_m] - p(v)) u_v / T is computed forward, [M, D]."""
 
     @staticmethod
     def forward(
@@ -68,8 +66,7 @@ class _LogProbs(torch.autograd.Function):
 def mean_log_probability(
     model: LanguageModel, messages: tuple[tuple[str, str], ...], text: str, most_tokens: int
 ) -> float:
-    """Returns the mean log-probability, in nats, of a text's tokens as the answer to a
-    conversation.
+    """Returns the mean log-probability, in nats, of the tokens of an answer.
 
     Args:
         model: the bare model.

@@ -18,8 +18,7 @@ from torch import Tensor
 ATTENTION = "counterpoint"
 """The name under which transformers knows our attention."""
 MOST_SCORES = 1 << 21
-"""Attention scores of one layer that may exist at once; if there are more, old and new tokens are
-joined, tile by tile."""
+"""Scores of one layer that may exist at once; beyond it, attention goes tile by tile."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ class Prefix:
 
 
 class Memory:
-    """Keys and values of the tokens before, for B rows; the model's layers use it as their
-    cache.
+    """Keys and values of B rows of earlier tokens, in the form of the layers' cache.
 
     Args:
         prefixes: one for each row.
@@ -76,8 +74,7 @@ class Memory:
         return self.start[:, None] + self.written + torch.arange(n)
 
     def bias(self, n: int, dtype: torch.dtype) -> Tensor:
-        """Returns [B, 1, n, T + n] to add to attention scores: minus infinity where a token may not
-        look."""
+        """Returns [B, 1, n, T + n] to add to scores: minus infinity where a token may not look."""
         if n == 1:
             return self._bias_of_one(dtype)[..., : self.longest + self.written + 1]
         new = torch.ones(n, self.written + n).tril(self.written).bool()
@@ -116,8 +113,7 @@ class Reading:
 
 
 def share_memory(model: Any) -> bool:
-    """Lets the layers of a model take a `memory`; returns whether they can, which needs the usual
-    attention."""
+    """Lets the layers of a model take a `memory`; returns whether their attention allows it."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.masking_utils import sdpa_mask
@@ -142,8 +138,7 @@ def share_memory(model: Any) -> bool:
 def split_attention(
     query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, bias: Tensor, by: float
 ) -> Tensor:
-    """Returns [B, n, heads, D] output of attention of n new tokens to T old ones and to each
-    other.
+    """Returns [B, n, heads, D] attention of n new tokens to T old ones and to each other.
 
     Args:
         query: [B, heads, n, D].

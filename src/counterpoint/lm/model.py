@@ -31,8 +31,7 @@ Messages = tuple[tuple[str, str], ...]
 PARTS = ("layers", "norm", "rotary_emb", "embed_tokens")
 """The parts that a decoder must have to be run layer by layer."""
 REMEMBERED = 512
-"""Prompts whose keys and values are kept. The oldest go first: an agent may never see a prompt
-again."""
+"""Prompts whose keys and values are kept; the oldest go first."""
 REMEMBERED_BYTES = 1 << 27
 """The most memory that these keys and values take."""
 
@@ -81,8 +80,7 @@ class LanguageModel:
         demand_own_logits(self)
 
     def places(self, targets: Sequence[str], layers: int) -> dict[str, LinearSize]:
-        """Returns the places where adapters can sit: the `targets` of the last `layers` layers,
-        with their sizes."""
+        """Returns where adapters can sit: the `targets` of the last `layers` layers."""
         places = {}
         for index in range(self.depth - layers, self.depth):
             for target in targets:
@@ -132,8 +130,7 @@ class LanguageModel:
         return tuple(tokens)
 
     def read(self, messages: Messages) -> Prefix:
-        """Returns a prompt, read up to its last token. The result does not depend on other
-        prompts."""
+        """Returns a prompt, read up to its last token, independently of other prompts."""
         if messages not in self._read:
             prefix = self._prefix(self.prompt(messages))
             self._bytes += prefix.nbytes
@@ -148,8 +145,7 @@ class LanguageModel:
         return embedded
 
     def extend(self, x: Tensor, memory: Memory, first: int = 0, end: int | None = None) -> Tensor:
-        """Returns [B, n, D] output of the layers from `first` up to `end` for x [B, n, D] behind
-        `memory`.
+        """Returns [B, n, D]: layers `first` to `end` applied to x [B, n, D] behind `memory`.
 
         If `end` is None, all later layers and the last norm are applied.
         """
@@ -235,8 +231,7 @@ class LanguageModel:
 
 @lru_cache(maxsize=1)
 def open_model(name: str) -> LanguageModel:
-    """Returns the model called `name`, in 32-bit floats. The last one is kept and returned
-    again.
+    """Returns the model called `name`, in 32-bit floats; the last one is kept.
 
     Args:
         name: `tiny`, or what `find_model` takes: `smollm2`, a folder, a name on the hub.
@@ -276,8 +271,7 @@ def demand_own_logits(model: LanguageModel) -> None:
 
 
 def _difference(model: LanguageModel) -> float:
-    """Returns the largest difference between logits behind `PROBE`, as a share of the largest
-    logit."""
+    """Returns the largest difference of logits behind `PROBE`, relative to the largest logit."""
     tokens, prefix = torch.tensor([model.prompt(PROBE)]), model.read(PROBE)
     with torch.no_grad():
         last = model.embed(tokens[:, -1:])

@@ -154,8 +154,7 @@ def load_model(
 
 
 def models_folder() -> Path:
-    """Returns `$COUNTERPOINT_MODELS`, or else a folder in the user's cache (XDG; Library on a
-    Mac)."""
+    """Returns `$COUNTERPOINT_MODELS`, or else a folder in the user's cache."""
     ours = os.environ.get("COUNTERPOINT_MODELS")
     if ours:
         return Path(ours)
@@ -165,8 +164,7 @@ def models_folder() -> Path:
 
 
 def find_model(name: str | Path) -> Path:
-    """Returns the folder of a model that was fetched, lies in a folder, or is on the Hugging Face
-    hub.
+    """Returns the folder of a model that was fetched, has a path, or is on the Hugging Face hub.
 
     Args:
         name: one of `SOURCES`; or a folder with a `config.json`; or a name on the hub such as
@@ -263,8 +261,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _hub_folder(name: str) -> Path:
-    """Returns the folder of a model in the cache of the Hugging Face hub, and downloads the model
-    if files are missing.
+    """Returns the folder of a model in the hub's cache, and downloads what is missing.
 
     Raises:
         ModelError: the model is neither in the cache nor within reach, or has no safetensors.

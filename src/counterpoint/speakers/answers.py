@@ -23,8 +23,7 @@ UNKNOWN: Tokens = (None, None)
 AGAIN = {408, 409, 425, 429}
 """Statuses of refusals that may be over soon, besides all from 500 on."""
 REFUSED = {401, 403, 404}
-"""Statuses that refuse the key, its rights, the address or the model: every other request would be
-refused too."""
+"""Statuses that every other request would get too: the key, the address or the model is wrong."""
 
 
 class Fault(Exception):

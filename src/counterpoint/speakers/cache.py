@@ -27,8 +27,7 @@ class IdentifiedSpeaker(Speaker, Protocol):
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Returns what decides its answers besides the requests, such as model and address; no
-        secrets."""
+        """Returns what decides its answers besides the requests: model, address; no secrets."""
 
 
 class Cached:
@@ -64,8 +63,7 @@ class Cached:
         self._replies = Replies(path, warn or _warn)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """Returns one reply for each request, in their order; equal requests of a batch are asked
-        once.
+        """Returns one reply for each request, in their order; equal requests are asked once.
 
         Raises:
             CounterpointError: the speaker raises it.
@@ -112,8 +110,8 @@ def repeats(request: Request) -> bool:
 
 
 def request_key(facts: Mapping[str, str], request: Request) -> str:
-    """Returns the SHA-256, in hex, of everything that decides the text. The agent's name does not
-    decide it."""
+    """Returns the SHA-256, in hex, of everything that decides the text, but not the agent's
+    name."""
     content = asdict(request) | {"temperature": abs(float(request.temperature))}  # no -0.0
     del content["agent"]
     whole = json.dumps([_FORMAT, dict(facts), content], sort_keys=True, allow_nan=False)

@@ -44,8 +44,7 @@ class LocalSpeaker:
         self._rng = np.random.default_rng(seed)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """Returns one reply for each request, in their order. The error of a reply says why there
-        is no text."""
+        """Returns one reply for each request, in their order; some may have an error."""
         return [self._reply(request) for request in requests]
 
     def probabilities(self, request: Request) -> NDArray[np.float64]:

@@ -1,5 +1,4 @@
-"""Speakers by the name that a user types: a model of this machine, one behind a server, or a
-plug-in.
+"""Speakers by name: a model of this machine, a model behind a server, or a plug-in.
 
 A package of your own adds a speaker by a line in the group `counterpoint.speakers` of its entry
 points: a function without arguments, or a class, that makes one.
@@ -60,5 +59,4 @@ SPEAKERS = Registry[Callable[[], Speaker]](
     "a function without arguments that makes a speaker",
     lambda name, part: callable(part),
 )
-"""Maps a name to a function that makes the speaker; any other name is a folder or one on the
-hub."""
+"""The speakers by name; any other name is a folder or a model on the hub."""

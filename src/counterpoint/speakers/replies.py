@@ -40,8 +40,7 @@ class StoredReply:
 
 
 class Replies:
-    """Reads and writes stored replies. A problem goes to `warn` and costs the stored replies, never
-    an answer."""
+    """Reads and writes stored replies; a problem goes to `warn` and never costs an answer."""
 
     def __init__(self, path: Path, warn: Callable[[str], object]) -> None:
         self.path = path
@@ -49,8 +48,7 @@ class Replies:
         self._broken = False
 
     def read(self, keys: Collection[str]) -> dict[str, StoredReply]:
-        """Returns the stored replies of those keys that are there. A reply with a wrong checksum is
-        deleted."""
+        """Returns the stored replies of these keys; a reply with a wrong checksum is deleted."""
 
         def work(database: sqlite3.Connection) -> dict[str, StoredReply]:
             stored, spoiled = {}, []
@@ -85,8 +83,7 @@ class Replies:
             self._with(work, None)
 
     def _with(self, work: Callable[[sqlite3.Connection], Result], without: Result) -> Result:
-        """Returns what `work` returns for the database, which is made if it must be; else
-        `without`."""
+        """Returns what `work` makes of the database, or `without` if the file cannot be used."""
         if self._broken:
             return without
         try:

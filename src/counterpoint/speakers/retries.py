@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Post = Callable[[Request, Sequence[Message]], Awaitable[Completion]]
-"""Makes one attempt: takes the request for its settings, and the messages to send. It may raise a
-`Fault`."""
+"""Makes one attempt: takes the request and the messages to send; it may raise a `Fault`."""
 
 _MOST_DOUBLINGS = 30
 
@@ -84,8 +83,7 @@ class PendingRequest:
         raise Fault(f"{self._last}, after {self._bounds.repairs} repairs", again=False)
 
     async def _completion(self, messages: Sequence[Message]) -> Completion:
-        """Returns the first completion that does not fail; `retries` counts over the whole
-        request."""
+        """Returns the first completion; `retries` counts over the whole request."""
         while True:
             try:
                 return await self._try(messages)
@@ -112,8 +110,7 @@ class PendingRequest:
         return completion
 
     def _pause(self, wanted_seconds: float | None) -> float:
-        """Returns the seconds before the next attempt: what the server wants, and a growing random
-        part."""
+        """Returns seconds before the next attempt: the server's wish plus a growing random part."""
         doublings = min(self._failed - 1, _MOST_DOUBLINGS)
         longest = self._bounds.pause_seconds * 2.0**doublings
         return (wanted_seconds or 0.0) + longest * float(self._rng.uniform(0.5, 1.0))

@@ -104,8 +104,7 @@ class Server:
         return [self._with_cost(key, reply) for reply in replies]
 
     def _with_cost(self, key: str, reply: Reply) -> Reply:
-        """Returns the reply with its cost, and with an error that is short and does not contain the
-        key."""
+        """Returns the reply with its cost, and with a short error without the key."""
         error = reply.error
         if error is not None:
             error = _hide(key, error)  # before it is cut

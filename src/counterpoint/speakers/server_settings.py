@@ -32,8 +32,7 @@ class ServerSettings:
     repairs: int = 2
     """How often a request with words is asked again after an answer that is none of them."""
     pause_seconds: float = 0.5
-    """The pause before the first retry. It doubles for each further one; chance takes off up to
-    half of it."""
+    """The pause before the first retry; it doubles each time, less a random part up to half."""
     pause_seed: int = 0
     """The seed of that chance."""
     concurrency: int = 8
@@ -73,8 +72,7 @@ class ServerSettings:
 
 
 def _check_address(url: Any) -> None:
-    """Accepts https anywhere, or http on this machine, without secrets. The message never repeats a
-    secret."""
+    """Accepts https anywhere, or http on this machine; no message repeats a secret."""
     wanted = "wanted https://HOST/PATH, or http:// with localhost or another loopback address"
     if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
         raise SettingError(f"got a base_url with spaces or other than printable ASCII; {wanted}")

@@ -52,8 +52,7 @@ class Request:
     temperature: float = 1.0
     """0 takes the most likely token; 1 samples from the model's own distribution."""
     seed: int | None = None
-    """The same request with the same seed gets the same text, as far as the speaker can ensure
-    it."""
+    """The same request with the same seed gets the same text, if the speaker can ensure it."""
     json_schema: str | None = None
     """A JSON schema, as text, that servers are told to follow; other speakers ignore it."""
 
@@ -94,8 +93,7 @@ class Reply:
     tries: int = 1
     """The number of attempts; 0 if no speaker was asked."""
     cached: bool = False
-    """Whether the text was stored before: nothing was paid, and the tokens are those of that
-    time."""
+    """Whether the text was stored before: nothing was paid now for its tokens."""
     error: str | None = None
     """Why there is no text."""
     refused: bool = False
