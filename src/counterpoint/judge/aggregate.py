@@ -58,7 +58,7 @@ def bradley_terry(rankings: Rankings, n: int) -> Strengths:
             if len(tied) > 1:
                 wins[np.ix_(list(tied), list(tied))] += 0.5
     np.fill_diagonal(wins, 0)
-    met = wins + wins.T
+    met = wins + wins.T  # how often each pair was compared
 
     def slopes(v: Floats) -> tuple[float, Floats, Floats]:
         gap = v[:, None] - v[None, :]
@@ -97,6 +97,7 @@ def plackett_luce(rankings: Rankings, n: int) -> Strengths:
     times = np.array([float(len(tied)) for tied, _ in stages])
 
     def slopes(v: Floats) -> tuple[float, Floats, Floats]:
+        # Softmax over the items that are left in each stage, less the largest against overflow.
         masked = np.where(left, v, -np.inf)
         top = masked.max(axis=1, keepdims=True) if len(stages) else np.zeros((0, 1))
         each = np.exp(masked - top)
@@ -191,6 +192,7 @@ def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> S
         if np.abs(step).max(initial=0.0) < 1e-9:
             break
         now, size = height - precision * (v @ v) / 2, 1.0
+        # The likelihood is concave, so a short enough step always leads up.
         while True:
             new = v + size * step
             height, gradient, curve = slopes(new)
@@ -198,6 +200,7 @@ def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> S
                 break
             size /= 2
         v = new
+    # Only differences of strengths matter: the mean is fixed at 0, in the covariance too.
     center = np.eye(n) - 1 / max(n, 1)
     covariance: Floats = center @ np.linalg.inv(curve + precision * np.eye(n)) @ center
     value, error = v - (v.mean() if n else 0.0), np.sqrt(np.diag(covariance))

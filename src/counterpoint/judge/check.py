@@ -168,6 +168,7 @@ def _measured(
         values["tau"] = float(np.mean([kendall_tau_b(r, tied_sets(truth)) for r in both]))
         above = [_above(r, n) for r in both]
         values |= _of_pairs(above, truth, group, own)
+        # A pair counts once for each order: it is shown first in one and second in the other.
         places = [np.argsort(orders[name]) for name in ("first", "backwards")]
         values["position_bias"] = float(
             np.mean([a[p[:, None] < p[None, :]].mean() for a, p in zip(above, places, strict=True)])

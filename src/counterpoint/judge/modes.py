@@ -71,6 +71,7 @@ def adaptive(n: int, orders: int, calls: int, rng: np.random.Generator) -> Quest
     left = calls or orders * n * math.ceil(math.log2(max(n, 2)))
     left = min(left, orders * n * (n - 1) // 2)
     seen: list[Ranking] = []
+    # A ring connects all candidates, so that every strength is known a little after one round.
     ring = rng.permutation(n).tolist()
     first = list(zip(ring, ring[1:] + ring[:1], strict=True)) if n > 2 else [(0, 1)]
     while left >= orders:
@@ -157,6 +158,7 @@ def _least_certain(n: int, seen: Sequence[Ranking]) -> tuple[int, int]:
     variance = np.diag(strengths.covariance)
     spread = variance[:, None] + variance[None, :] - 2 * strengths.covariance
     p = 1 / (1 + np.exp(strengths.value[None, :] - strengths.value[:, None]))
+    # The information of one comparison, as in an experiment of optimal design.
     worth = spread * p * (1 - p)
     i, j = np.unravel_index(np.argmax(np.triu(worth, 1)), worth.shape)
     return int(i), int(j)

@@ -204,7 +204,7 @@ class Presenter:
             label = self._drawn(3)
             if label not in labels:
                 labels.append(label)
-        fence = self._drawn(8)
+        fence = self._drawn(8)  # a text that contained it could end its own fence
         while any(fence in text for text in (self.task, self.common, *self.texts)):
             fence = self._drawn(8)
         return Sheet(

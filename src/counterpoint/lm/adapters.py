@@ -152,6 +152,7 @@ class Routing:
         """
         if torch.is_grad_enabled():
             return self._stack(name)
+        # The tuple itself is the key: every pass with other rows makes a new one.
         if self._kept_for is not self.now:
             self._kept, self._kept_for = {}, self.now
         if name not in self._kept:

@@ -64,6 +64,7 @@ class Memory:
         """Returns the layer's keys and values with the new ones [B, heads, n, D] appended."""
         if not self.room:
             return torch.cat([self.keys[layer], k], 2), torch.cat([self.values[layer], v], 2)
+        # In place: a sequence that grows by copying would copy all keys for every token.
         at = self.longest + self.written
         end = at + k.shape[2]
         self.keys[layer][:, :, at:end], self.values[layer][:, :, at:end] = k, v
@@ -149,6 +150,7 @@ def split_attention(
     """
     b, heads, n, d = query.shape
     t = keys.shape[2]
+    # Queries that share a key head stand side by side, so that keys are not repeated.
     q = (query * by).reshape(b, key.shape[1], -1, d)
     scores = torch.cat([q @ keys.mT, q @ key.mT], dim=3).view(b, heads, n, t + n) + bias
     weights = scores.softmax(dim=3).view(*q.shape[:3], t + n)

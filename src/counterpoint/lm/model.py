@@ -70,6 +70,7 @@ class LanguageModel:
         ends = model.generation_config.eos_token_id
         self.end_tokens = frozenset([ends] if isinstance(ends, int) else ends or [])
         """Tokens that end an answer."""
+        # A sliding window would forget tokens of the prompt, which adapters count on.
         seen = [model.config.max_position_embeddings, getattr(model.config, "sliding_window", None)]
         self.most_tokens: int = min(filter(None, seen))
         """The most tokens of prompt and answer together: each token sees all those before it."""

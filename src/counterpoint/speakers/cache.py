@@ -71,6 +71,7 @@ class Cached:
         facts = self.speaker.facts
         keys = [request_key(facts, request) if repeats(request) else None for request in requests]
         known = self._replies.read({key for key in keys if key})
+        # The first of equal requests is asked; the others of the batch get a copy of its reply.
         first: dict[str, int] = {}
         for place, key in enumerate(keys):
             if key and key not in known:

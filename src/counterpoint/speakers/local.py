@@ -107,6 +107,7 @@ class LocalSpeaker:
     def _chances(self, request: Request, prefix: Prefix) -> torch.Tensor:
         """Returns [W] log-probability of each word."""
         words = request.words or ()
+        # A trained agent decides by the first token of each word, less its prior.
         prior = self.priors.get((request.agent, words))
         if prior is not None:
             x = self.model.embed(torch.tensor([[prefix.last]]))
@@ -114,6 +115,7 @@ class LocalSpeaker:
                 hidden = self.model.extend(x, Memory([prefix]))[0, 0]
             tokens = list(self.model.first_tokens(words))
             return torch.log_softmax((self.model.unembedding[tokens] @ hidden) - prior, 0)
+        # Otherwise each word is spelled to its end, in one padded batch behind the same prefix.
         end = min(self.model.end_tokens)
         spelled = [[*self.model.spelled(word), end] for word in words]
         longest = max(map(len, spelled))

@@ -91,8 +91,7 @@ def debate(members: int) -> Topology:
 
 
 def blackboard(members: int) -> Topology:
-    """Returns a team in which one speaks after the other and each reads all; the majority
-    decides."""
+    """Returns a team whose members speak one by one, and read all; the majority decides."""
     return Topology("blackboard", members, _everybody(members), _singly(members))
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
 from counterpoint.speakers.named import open_speaker
@@ -92,8 +91,7 @@ class ParameterSearch:
 
     def __call__(self, advance: Advance) -> Parameters:
         world = find_world(self.world, Kind.MESSAGE).make(self.settings)
-        if world.ways_range is None:
-            raise SettingError(f"{world.name} has no ways to search; wanted named prompts")
+        assert world.ways_range is not None  # `lay_out` refuses the prompt elsewhere
         low, high = world.ways_range
         topology = make_topology(self.topology, world.settings.members)
         rng = np.random.default_rng([SEARCHED, 0])

@@ -44,7 +44,12 @@ def episodes(
     for i in range(len(items)):
         events: list[Event] = []
         for turn in transcript.turns:
-            text = "" if turn.content is None else world.told(items, turn.content, i)
+            if turn.content is None:
+                text = ""
+            elif turn.content.dtype.kind in "OU":  # a model's message is text already
+                text = str(turn.content[i])
+            else:
+                text = world.told(items, turn.content, i)
             meta: dict[str, object] = {"round": turn.round}
             if turn.failure:
                 meta["failure"] = turn.failure

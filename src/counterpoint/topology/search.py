@@ -28,7 +28,7 @@ HALVING, FRESH = 5, 6
 
 
 @dataclass(frozen=True)
-class Cell:
+class SearchCandidate:
     """One cell of the design."""
 
     name: str
@@ -58,7 +58,7 @@ def search_topologies(
     """
     design = lay_out(plan)
     alive = [
-        Cell(name, topology, prompt)
+        SearchCandidate(name, topology, prompt)
         for name, seatings in design.seatings.items()
         for topology in seatings
         for prompt in design.prompts
@@ -76,7 +76,7 @@ def search_topologies(
         )
     world, seats = design.world, seats_of(design.world, plan.model, plan.base_url)
 
-    def scores(cell: Cell, stream: list[int], count: int) -> Floats:
+    def scores(cell: SearchCandidate, stream: list[int], count: int) -> Floats:
         """Returns [count] scores of a cell on the items of a stream."""
         items = world.draw(np.random.default_rng(stream), count)
         members = seats.members(cell.prompt, parameters.get(cell.name))

@@ -270,6 +270,7 @@ def from_networkx(graph: Any) -> Topology:
         ends += [(b, a) for a, b in ends]
     attributes = graph.graph
     turns: dict[int, list[int]] = {}
+    # Without any mark all speak at once; with marks, an unmarked member is silent.
     marked = any("turn" in facts for _, facts in graph.nodes(data=True))
     for node, facts in graph.nodes(data=True):
         turn = facts.get("turn") if marked else 0
