@@ -3,7 +3,7 @@ cost.
 
     python bench/judge.py --out counterpoint-out/bench/judge.json
 
-A bandit learns from a judge's opinions (experiments/judged.py): final value over the best arm's,
+A bandit learns from a judge's opinions (judge_bandit.py): final value over the best arm's,
 interquartile mean over seeds with its 95% bootstrap interval. Tables are printed as Markdown.
 """
 
@@ -25,7 +25,6 @@ from counterpoint.judge import (
     RankSettings,
     rank_groups,
 )
-from counterpoint.judge.learning import Bandit, Opinions, judged, learn, ranked, scored
 from counterpoint.records import Episode, Event
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
@@ -33,6 +32,7 @@ from counterpoint.stats import bootstrap_interval
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.lora.plan import LanguagePlan
 from counterpoint.train.lora.settings import LanguageSettings
+from judge_bandit import Bandit, Opinions, judged, learn, ranked, scored
 
 NOISES = (0.0, 0.15, 0.3, 0.6)
 SEEDS = 40

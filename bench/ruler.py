@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from counterpoint.judge import Candidate, Group, RankSettings, rank_groups
-from counterpoint.judge.aggregate import kendall_tau_b, order_of
+from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
 from counterpoint.judge.model import SpeakerJudge
 from counterpoint.readers.messages import events_of
 from counterpoint.records import Episode
@@ -186,8 +186,8 @@ def taus(made: Any, rewards: list[list[float] | None]) -> np.ndarray:
     """[groups] Kendall's tau-b with the truth; NaN where there are no rewards."""
     found = []
     for group, each in zip(made, rewards, strict=True):
-        true = order_of(np.array([truth for _, truth in group]))
-        found.append(np.nan if each is None else kendall_tau_b(order_of(np.array(each)), true))
+        true = tied_sets(np.array([truth for _, truth in group]))
+        found.append(np.nan if each is None else kendall_tau_b(tied_sets(np.array(each)), true))
     return np.array(found)
 
 

@@ -22,9 +22,8 @@ from counterpoint.results import document_of
 from counterpoint.stats import bootstrap_interval
 from counterpoint.stats.estimate import Estimate
 from counterpoint.topology import make_topology
-from counterpoint.topology.design import DEFAULT, Plan, compare_topologies
-from counterpoint.topology.guards import Guards
-from counterpoint.topology.play import play
+from counterpoint.topology.design import DEFAULT, TopologyPlan, compare_topologies
+from counterpoint.topology.play import Guards, play
 from counterpoint.worlds.message.hidden_profile import HiddenProfile, HiddenProfileSettings
 from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings, diversity
 from planted_members import PLANTED, Planted
@@ -48,14 +47,16 @@ def text(e: Estimate) -> str:
 def lever() -> dict[str, Any]:
     """Shares in six settings."""
     plans = {
-        "default: 24 bits, all topologies": Plan("hidden_profile"),
-        "6 bits": Plan("hidden_profile", settings={"bits": 6}),
-        "200 bits": Plan("hidden_profile", settings={"bits": 200}),
-        "200 bits, only those that talk": Plan("hidden_profile", TALKING, settings={"bits": 200}),
-        "with prompts searched for each": Plan(
+        "default: 24 bits, all topologies": TopologyPlan("hidden_profile"),
+        "6 bits": TopologyPlan("hidden_profile", settings={"bits": 6}),
+        "200 bits": TopologyPlan("hidden_profile", settings={"bits": 200}),
+        "200 bits, only those that talk": TopologyPlan(
+            "hidden_profile", TALKING, settings={"bits": 200}
+        ),
+        "with prompts searched for each": TopologyPlan(
             "hidden_profile", prompts=("naive", "optimal", "trained")
         ),
-        "idea_search": Plan("idea_search"),
+        "idea_search": TopologyPlan("idea_search"),
     }
     print("| setting | topology | prompt | order | interaction | residual | best | vs one agent |")
     print("|---|---|---|---|---|---|---|---|")
@@ -165,7 +166,7 @@ def talk() -> dict[str, Any]:
             rng = np.random.default_rng([seed, 1])
             topology = replace(make_topology(case, 8), decides="best", decider=None)
             played = play(topology, items, ITEMS, members, rng)
-            last = {turn.member: turn.said for turn in played.turns}
+            last = {turn.member: turn.content for turn in played.turns}
             apart = diversity(np.stack(list(last.values())), world.given.bits).mean()
             alone = play(make_topology("best_of_n", 8), items, ITEMS, members, rng).votes
             each = np.array([world.score(items, vote.answers) for vote in alone])
@@ -183,8 +184,8 @@ def spoken(model: str) -> dict[str, Any]:
     """The same design in words, small."""
     begun = time.process_time()
     result = compare_topologies(
-        Plan("hidden_profile", ("independent", "star", "debate"), ("naive", "facts"), 5, 20, 1,
-             model=model)
+        TopologyPlan("hidden_profile", ("independent", "star", "debate"), ("naive", "facts"), 5,
+                     20, 1, model=model)
     )  # fmt: skip
     print(f"\n{model}, 5 seeds of 20 items, {time.process_time() - begun:.0f} CPU-seconds")
     for name, s in result.scores.items():

@@ -8,7 +8,7 @@ import pytest
 from counterpoint.cli import model as command
 from counterpoint.cli.doctor import memory_gb
 from counterpoint.cli.main import main
-from counterpoint.lm import needs
+from counterpoint.lm import models as lm_models
 from counterpoint.lm.models import write_manifest
 
 
@@ -25,7 +25,7 @@ def fetched(models):
     folder.mkdir(parents=True)
     for name in ("config.json", "model.safetensors"):
         (folder / name).write_text("{}")
-    write_manifest(folder, {"name": "smollm2"})
+    write_manifest(folder, "smollm2")
     return folder
 
 
@@ -88,7 +88,7 @@ def test_bad_input_is_one_line(capsys, monkeypatch):
     assert "wanted one of smollm2" in one_line(capsys, "fetch", "gpt")
     assert "wanted one of smollm2" in one_line(capsys, "check", "gpt")
     assert "wanted it with fetch" in one_line(capsys, "check", "--again")
-    monkeypatch.setattr(needs, "find_spec", lambda name: None)
+    monkeypatch.setattr(lm_models, "find_spec", lambda name: None)
     assert "pip install 'counterpoint-rl[language]'" in one_line(capsys, "fetch")
 
 

@@ -201,7 +201,7 @@ def test_a_rule_and_a_program_judge(tmp_path, capsys):
     ("words", "said"),
     [
         (["--judge", "programmatic", "--set", "acuracy=1"], "did you mean accuracy?"),
-        (["--judge", "programmatic", "--set", "accuracy=.2"], "from .5 to 1"),
+        (["--judge", "programmatic", "--set", "accuracy=.2"], "from 0.5 to 1"),
         (["--judge", "programmatic", "--calls", "1"], "calls=1"),
         (["--judge", "openai"], "--base-url"),
         (["--judge", "regex"], "pattern"),

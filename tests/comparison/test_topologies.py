@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.errors import LogError, SettingError, UnknownNameError
 from counterpoint.topology import make_topology
-from counterpoint.topology.design import Plan, compare_topologies
-from counterpoint.topology.guards import Guards
+from counterpoint.topology.design import TopologyPlan, compare_topologies
+from counterpoint.topology.play import Guards
 from counterpoint.topology.search import search_topologies
-from counterpoint.topology.summary import Batch, references, summarize
+from counterpoint.topology.summary import SeedScores, references, summarize
 
 
 def small(**more):
-    return Plan("hidden_profile", **{
-        "topologies": ("independent", "star", "complete"), "prompts": ("opinion", "optimal"),
+    return TopologyPlan(**{
+        "world": "hidden_profile", "topologies": ("independent", "star", "complete"),
+        "prompts": ("opinion", "optimal"),
         "seeds": 6, "items": 40, **more,
     })  # fmt: skip
 
@@ -81,12 +82,12 @@ def test_the_best_member_is_chosen_on_other_items():
     # fails in the other, so the best member is worth 0 and the oracle 1
     members = np.zeros((1, 2, 4))
     members[0, 0, :2] = members[0, 1, 2:] = 1
-    batch = Batch({"t": np.ones((1, 1))}, members, np.array([0.5]), {"t": 1.0})
+    batch = SeedScores({"t": np.ones((1, 1))}, members, np.array([0.5]), {"t": 1.0})
     levels = references([batch, batch])
     assert levels["best_member"].tolist() == [[0], [0]]
     assert levels["oracle"].tolist() == [[1], [1]]
     assert levels["mean"].tolist() == [[0.5], [0.5]]
-    summary = summarize({"t": make_topology("star", 2)}, ["p"], [batch, batch], {"t": 1})
+    summary = summarize({"t": [make_topology("star", 2)]}, ["p"], [batch, batch])
     assert summary.shares is None
     assert "never vary" in summary.why_no_shares
     assert summary.gap["single_agent"].value == 0.5
@@ -105,16 +106,15 @@ def test_successive_halving_finds_the_best_and_measures_it_again():
 
 
 def test_a_search_where_scores_are_no_shares():
-    plan = Plan("idea_search", ("star", "complete"), ("follow",), 2, 20)
+    plan = TopologyPlan("idea_search", ("star", "complete"), ("follow",), 2, 20)
     fresh = search_topologies(plan, 400).fresh
     assert fresh.low < fresh.value < fresh.high
     assert fresh.n == 40
 
 
 def test_idea_search_loses_by_talk():
-    result = compare_topologies(
-        Plan("idea_search", ("best_of_n", "complete:rounds=20"), ("follow",), 4, 60), workers=1
-    )
+    plan = TopologyPlan("idea_search", ("best_of_n", "complete:rounds=20"), ("follow",), 4, 60)
+    result = compare_topologies(plan, workers=1)
     scores = result.scores
     assert scores["best_of_n"].low > scores["complete:rounds=20"].high
     assert scores["best_of_n"].gap["best_member"].low > 0
@@ -126,12 +126,29 @@ def test_idea_search_loses_by_talk():
         ({"seeds": 1}, SettingError, "seeds=1"), ({"topologies": ()}, SettingError, "no topol"),
         ({"topologies": ("star", "star")}, SettingError, "twice"),
         ({"topologies": ("sun",)}, UnknownNameError, "'sun'"),
-        ({"prompts": ("clever",)}, UnknownNameError, "trained"),
         ({"prompts": ("trained",), "model": "tiny"}, SettingError, "one of them"),
         ({"base_url": "http://127.0.0.1:1/v1"}, SettingError, "no model"),
-        ({"settings": {"bits": "many"}}, SettingError, "whole number"),
+        ({"world": "hidden_profiles"}, UnknownNameError, "hidden_profile"),
+        ({"topologies": ("ring:reach=many",)}, SettingError, "whole number"),
     ],
 )  # fmt: skip
 def test_plans_that_cannot_be(wrong, error, message):
     with pytest.raises(error, match=message):
         small(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"prompts": ("clever",)}, UnknownNameError, "trained"),
+        ({"settings": {"bits": "many"}}, SettingError, "whole number"),
+        ({"settings": {"bitz": 3}}, UnknownNameError, "bits"),
+        ({"topologies": ("ring:reach=9",)}, SettingError, "reach=9"),
+        ({"world": "tasks:no_such_file.json"}, LogError, "no_such_file"),
+    ],
+)
+def test_what_depends_on_the_world_is_refused_before_anything_is_played(wrong, error, message):
+    plan = small(**wrong)  # a plan makes no world
+    for refuses in (lambda: compare_topologies(plan), lambda: search_topologies(plan, 3000)):
+        with pytest.raises(error, match=message):
+            refuses()

@@ -16,8 +16,8 @@ from counterpoint.judge.aggregate import (
     borda,
     bradley_terry,
     kendall_tau_b,
-    order_of,
     plackett_luce,
+    tied_sets,
 )
 
 
@@ -51,7 +51,7 @@ def test_two_items_by_hand():
     d = found.value[0] - found.value[1]
     assert 3 - 4 / (1 + math.exp(-d)) == pytest.approx(d / 2 / PRIOR_SD**2, abs=1e-8)
     assert 0.9 < d < math.log(3)  # the prior's pull is weak
-    assert order_of(found.value) == [[0], [1]]
+    assert tied_sets(found.value) == [[0], [1]]
 
 
 def test_borda_by_hand():
@@ -148,4 +148,4 @@ def test_kendall_by_hand():
 
 
 def test_order_of_equal_values_is_a_tie():
-    assert order_of(np.array([0.5, -1.0, 0.5, 0.0])) == [[0, 2], [3], [1]]
+    assert tied_sets(np.array([0.5, -1.0, 0.5, 0.0])) == [[0, 2], [3], [1]]

@@ -18,11 +18,11 @@ from counterpoint.judge import (
     rank_groups,
 )
 from counterpoint.judge.aggregate import kendall_tau_b
-from counterpoint.judge.check import check_judge, orders_for
+from counterpoint.judge.check import measure_judge, orders_for
 
 
 def measured(judge, groups, **told):
-    found = check_judge(groups, judge, **told)
+    found = measure_judge(groups, judge, **told)
     return {each.name: each for each in found.measures}, found
 
 
@@ -146,7 +146,7 @@ def test_the_projection_holds_in_simulation():
 
 
 def test_unreadable_replies_and_costs_are_counted():
-    found = check_judge(drawn(20, 3), judge(accuracy=0.9, broken=0.5))
+    found = measure_judge(drawn(20, 3), judge(accuracy=0.9, broken=0.5))
     assert found.unreadable > 10
     assert found.calls == 20 * 5
     assert found.tokens > 0
@@ -155,4 +155,4 @@ def test_unreadable_replies_and_costs_are_counted():
 def test_groups_without_truth_or_without_pairs_are_refused():
     for groups in ([], [group("a")], [group("ab", [None, 1.0])]):
         with pytest.raises(JudgeError):
-            check_judge(groups, judge(accuracy=0.9))
+            measure_judge(groups, judge(accuracy=0.9))

@@ -21,7 +21,7 @@ from counterpoint.judge import (
 )
 from counterpoint.judge.judges import written
 from counterpoint.judge.programmatic import noise_for
-from counterpoint.judge.ranking import rank_all, ranked_group
+from counterpoint.judge.rank import rank_all, ranked_group
 from counterpoint.judge.verdict import rank_rewards, score_rewards
 from counterpoint.speakers.replies import Replies
 

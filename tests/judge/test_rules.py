@@ -7,11 +7,11 @@ import time
 import pytest
 
 from counterpoint.errors import SettingError
-from counterpoint.judge.rules import Pattern, PatternSettings
+from counterpoint.judge.rules import PatternJudge, PatternSettings
 
 
 def scores(pattern: str, texts: list[str], timeout_seconds: float = 10.0) -> list[float]:
-    return Pattern(PatternSettings(pattern, timeout_seconds))._scores(texts)
+    return PatternJudge(PatternSettings(pattern, timeout_seconds))._scores(texts)
 
 
 def test_who_matches_is_better():

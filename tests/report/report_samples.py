@@ -370,7 +370,8 @@ def topologies() -> dict[str, Any]:
     import json
 
     from counterpoint.results import encode
-    from counterpoint.topology.design import Plan, compare_topologies
+    from counterpoint.topology.design import TopologyPlan, compare_topologies
 
-    plan = Plan("hidden_profile", ("solo", "star", "tree", "debate"), ("naive", "facts"), 3, 10)
+    topologies = ("solo", "star", "tree", "debate")
+    plan = TopologyPlan("hidden_profile", topologies, ("naive", "facts"), 3, 10)
     return json.loads(encode(compare_topologies(plan, workers=1)))

@@ -13,7 +13,7 @@ from mutations import is_shown, mutations, saved, with_value
 from counterpoint.cli.main import main
 from counterpoint.errors import LogError
 from counterpoint.judge import Verdict
-from counterpoint.judge.ranking import ranked_group
+from counterpoint.judge.rank import ranked_group
 from counterpoint.results import RankingResult, encode, read_result
 
 

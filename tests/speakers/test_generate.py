@@ -12,7 +12,7 @@ import torch
 
 from counterpoint.lm import model as talk_model
 from counterpoint.lm.adapters import TARGETS, Adapter
-from counterpoint.lm.generate import Text, generate, written
+from counterpoint.lm.generate import Text, decode_answer, generate
 from counterpoint.lm.model import LanguageModel, Memory
 from counterpoint.lm.tiny import tiny_model
 
@@ -87,7 +87,7 @@ def test_an_answer_ends_with_an_end_token_and_hugging_face_agrees(model):
         assert list(text.tokens) == theirs
     (text,) = greedy(model, PROMPTS[:1], [12])
     assert text.tokens == first[: first.index(end) + 1]
-    assert written(model, text) == model.tokenizer.decode(first[: first.index(end)])
+    assert decode_answer(model, text) == model.tokenizer.decode(first[: first.index(end)])
 
 
 def test_rows_end_each_where_they_end(model):
@@ -225,5 +225,5 @@ def test_the_words_of_an_answer_are_without_its_end(model):
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     text = Text(model.read(PROMPTS[0]), (*tokenizer.encode("red, blue"), end), np.zeros(4))
     assert model.end_tokens == {end}
-    assert written(model, text) == "red, blue"
-    assert written(model, Text(text.prefix, (end,), np.zeros(1))) == ""
+    assert decode_answer(model, text) == "red, blue"
+    assert decode_answer(model, Text(text.prefix, (end,), np.zeros(1))) == ""

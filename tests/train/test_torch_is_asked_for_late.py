@@ -40,7 +40,7 @@ except SystemExit as end:
         "import counterpoint.diagnose, counterpoint.stats, counterpoint.worlds, counterpoint.runs",
         "from counterpoint.worlds import find_world; find_world('spread').make()",
         "from counterpoint.train import train; from counterpoint.train.ppo.settings import *",
-        "import counterpoint.lm.fetch, counterpoint.lm.load, counterpoint.lm.tiny",
+        "import counterpoint.lm.fetch, counterpoint.lm.models, counterpoint.lm.tiny",
         command("--help"),
         command("model", "list"),
         command(

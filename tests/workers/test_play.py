@@ -7,8 +7,7 @@ import pytest
 
 from counterpoint.errors import SettingError
 from counterpoint.topology import make_topology
-from counterpoint.topology.guards import Guards
-from counterpoint.topology.play import Answers, Budget, decide, play
+from counterpoint.topology.play import Guards, MemberAnswers, TalkBudget, play, team_answers
 
 ITEMS = ("x", "y")
 
@@ -102,9 +101,9 @@ def test_only_the_last_speaker_dissents():
 
 def test_a_member_that_says_nothing_is_asked_once_more():
     members = [Quiet("q"), Parrot("p")]
-    assert run("chain", members).turns[0].said.tolist() == ["", "said"]
+    assert run("chain", members).turns[0].content.tolist() == ["", "said"]
     played = run("chain", members, guards=Guards(heartbeat=True))
-    assert played.turns[0].said.tolist() == ["woken", "said"]
+    assert played.turns[0].content.tolist() == ["woken", "said"]
     assert played.turns[0].nudged == 1
 
 
@@ -112,7 +111,7 @@ def test_a_member_that_fails_is_written_down_and_its_siblings_go_on():
     members = [Parrot("a"), Breaks("b"), Parrot("c")]
     played = run("chain", members)
     assert played.failures == ("member 1, round 0: out of order",)
-    assert played.turns[1].said is None
+    assert played.turns[1].content is None
     assert members[2].heard == [[]]
     assert played.answered.tolist() == [True, True]
 
@@ -131,7 +130,7 @@ def test_nobody_answers_where_all_fail():
     ("budget", "spoken"), [({"calls": 0}, 0), ({"calls": 3}, 2), ({"seconds": 0}, 0)]
 )
 def test_a_budget_ends_talk_and_not_the_answer(budget, spoken):
-    played = run("blackboard", team(4), budget=Budget(**budget))
+    played = run("blackboard", team(4), budget=TalkBudget(**budget))
     assert len(played.turns) == spoken
     assert played.stopped in budget
     assert played.answered.all()
@@ -146,31 +145,33 @@ def test_wrong_shapes_and_sizes_are_told():
     with pytest.raises(SettingError, match="1 members for 3 seats"):
         play(make_topology("chain", 3), ITEMS, 2, team(1), np.random.default_rng(0))
     with pytest.raises(SettingError, match="budget"):
-        Budget(calls=-1)
+        TalkBudget(calls=-1)
 
 
 def votes(*rows, sure=None):
     certain = np.zeros((len(rows), 1)) if sure is None else np.array(sure, dtype=float)[:, None]
     return [
-        Answers(i, np.array([row]), s) for i, (row, s) in enumerate(zip(rows, certain, strict=True))
+        MemberAnswers(i, np.array([row]), one)
+        for i, (row, one) in enumerate(zip(rows, certain, strict=True))
     ]
 
 
 def test_the_majority_decides_and_among_equals_the_surest():
     rng = np.random.default_rng(0)
-    assert decide(votes("a", "b", "b"), "vote", 1, rng)[0] == ["b"]
-    assert decide(votes("a", "b", sure=[2, 1]), "vote", 1, rng)[0] == ["a"]
-    assert decide(votes("a", "b", "b", sure=[9, 1, 1]), "best", 1, rng)[0] == ["a"]
+    assert team_answers(votes("a", "b", "b"), "vote", 1, rng)[0] == ["b"]
+    assert team_answers(votes("a", "b", sure=[2, 1]), "vote", 1, rng)[0] == ["a"]
+    assert team_answers(votes("a", "b", "b", sure=[9, 1, 1]), "best", 1, rng)[0] == ["a"]
 
 
 def test_no_answer_is_no_vote():
     rng = np.random.default_rng(0)
-    answers, answered = decide(votes("a", "b", "b", sure=[0, -np.inf, -np.inf]), "vote", 1, rng)
+    given = votes("a", "b", "b", sure=[0, -np.inf, -np.inf])
+    answers, answered = team_answers(given, "vote", 1, rng)
     assert (answers[0], answered[0]) == ("a", True)
-    assert not decide(votes("a", sure=[-np.inf]), "vote", 1, rng)[1][0]
+    assert not team_answers(votes("a", sure=[-np.inf]), "vote", 1, rng)[1][0]
 
 
 def test_lots_are_fair():
     rng = np.random.default_rng(0)
-    taken = [decide(votes("a", "b"), "vote", 1, rng)[0][0] == "a" for _ in range(2000)]
+    taken = [team_answers(votes("a", "b"), "vote", 1, rng)[0][0] == "a" for _ in range(2000)]
     assert 0.46 < np.mean(taken) < 0.54

@@ -7,9 +7,9 @@ from counterpoint.errors import SettingError
 from counterpoint.speakers.scripted import Fixed, RandomWord, Scripted
 from counterpoint.speakers.speaker import Message, Reply, Request
 from counterpoint.topology import make_topology
-from counterpoint.topology.guards import Guards
-from counterpoint.topology.play import play
-from counterpoint.topology.speaker import DISSENT, Meter, SpokenMember, TeamSpeaker
+from counterpoint.topology.play import Guards, Meter, play
+from counterpoint.topology.records import episodes
+from counterpoint.topology.speaker import DISSENT, SpokenMember, TeamSpeaker
 from counterpoint.worlds.message.hidden_profile import HiddenProfile
 
 ASKED = Request((Message("user", "Which is it?"),), words=("yes", "no"))
@@ -75,7 +75,11 @@ def test_members_who_read_play_a_world_in_words():
     assert played.failures == ()
     assert played.answered.all()
     assert meter.calls == 5 * 5  # three who tell the hub, which tells all, and answers
-    assert all(text.endswith(".") for turn in played.turns for text in turn.said)
+    assert all(text.endswith(".") for turn in played.turns for text in turn.content)
+    first = next(episodes(world, items, played, "run"))
+    assert [event.text for event in first.events if event.kind == "message"] == [
+        turn.content[0] for turn in played.turns
+    ]
     shown = []
     spy = SpokenMember(Scripted(lambda r: shown.append(r) or reader(r)), world, "Go.", meter)
     play(make_topology("complete:rounds=2", 4), items, 5, [spy] * 4, np.random.default_rng(0),

@@ -167,7 +167,7 @@ def test_a_team_may_look_at_no_more_than_its_budget():
     items = world.draw(rng(), 200)
     played = play(make_topology("best_of_n", 4), items, 200, [world.member("own")] * 4, rng())
     moved = items.value[np.arange(200), items.start[:, :4].T] < np.stack(
-        [turn.said[:, 1] for turn in played.turns]
+        [turn.content[:, 1] for turn in played.turns]
     )
     assert moved.mean() < 0.7  # one step each beyond where it begins
 

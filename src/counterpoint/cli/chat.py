@@ -14,7 +14,7 @@ from rich.text import Text
 from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.errors import CounterpointError, SettingError
-from counterpoint.lm.needs import require_language
+from counterpoint.lm.models import require_language
 from counterpoint.report.toolkit.safe_text import visible
 
 if TYPE_CHECKING:

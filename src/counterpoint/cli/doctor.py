@@ -17,9 +17,8 @@ from counterpoint.audits import AUDITS
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.credit import entries
 from counterpoint.judge.catalogue import JUDGES
-from counterpoint.lm.models import models_folder, whats_wrong
-from counterpoint.lm.needs import PACKAGES as LANGUAGE
-from counterpoint.lm.sources import SOURCES
+from counterpoint.lm.models import PACKAGES as LANGUAGE
+from counterpoint.lm.models import SOURCES, model_problem, models_folder
 from counterpoint.plugins import plugins
 from counterpoint.readers.documents import FORMATS
 from counterpoint.runs.executor import available_workers
@@ -82,7 +81,7 @@ class Doctor:
             "chromium": next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None),
             "sandbox": why_no_sandbox() is None,
             "sandbox_not_enforced": not_enforced(),
-            "models": {name: whats_wrong(name) is None for name in SOURCES},
+            "models": {name: model_problem(name) is None for name in SOURCES},
             "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
             "plugins": added,
         }
@@ -100,7 +99,7 @@ class Doctor:
             table.add_row(name, version or "not installed", EXTRAS.get(name, "the core"))
         table.add_row("model tiny", "made where it is needed", "teams of language models")
         for name in SOURCES:
-            problem = whats_wrong(name)
+            problem = model_problem(name)
             shown = str(models_folder() / name) if problem is None else problem
             table.add_row(f"model {name}", Text(shown), "the same, with a model that knows English")
         why_not = why_no_sandbox()

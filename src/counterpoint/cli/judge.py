@@ -14,7 +14,7 @@ from counterpoint.cli.rank import SETTABLE
 from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
 from counterpoint.judge.catalogue import judge_and_settings
-from counterpoint.judge.check import check_judge
+from counterpoint.judge.check import measure_judge
 from counterpoint.readers.groups import read_groups
 from counterpoint.readers.lines import TornLogWarning
 from counterpoint.report.terminal.judge_check import judge_check_parts
@@ -65,7 +65,7 @@ class JudgeCommand:
         judge, settings = judge_and_settings(self.judge, given)
         with warnings.catch_warnings(record=True) as met:
             warnings.simplefilter("always", TornLogWarning)
-            result = check_judge(
+            result = measure_judge(
                 (line.group for line in read_groups(self.file)),
                 judge,
                 wanted=self.reliability,

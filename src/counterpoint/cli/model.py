@@ -13,8 +13,7 @@ from rich.table import Table
 from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.errors import ModelError, SettingError
 from counterpoint.lm.fetch import Progress, fetch
-from counterpoint.lm.models import models_folder, whats_wrong
-from counterpoint.lm.sources import SOURCES, source_of
+from counterpoint.lm.models import SOURCES, model_problem, models_folder, source_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Model:
             with ExitStack() as stack:
                 fetch(self.name, again=self.again, on_progress=_bars(stack))
         else:
-            problem = whats_wrong(self.name, thoroughly=True)
+            problem = model_problem(self.name, thoroughly=True)
             if problem is not None:
                 raise ModelError(problem)
         facts = model_facts(self.name)
@@ -83,7 +82,7 @@ def model_facts(name: str) -> dict[str, Any]:
     """
     source = source_of(name)
     folder = models_folder() / name
-    whole = whats_wrong(name) is None
+    whole = model_problem(name) is None
     status = "fetched" if whole else "damaged" if folder.exists() else "missing"
     return {
         "name": name,

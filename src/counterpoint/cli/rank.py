@@ -18,11 +18,11 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.output import progress
 from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
-from counterpoint.judge.catalogue import judge_and_settings, takes
-from counterpoint.judge.group import Group
+from counterpoint.judge.catalogue import judge_and_settings, setting_names
 from counterpoint.judge.judges import Judge
-from counterpoint.judge.ranking import rank_all
-from counterpoint.judge.settings import RankSettings
+from counterpoint.judge.present import Group
+from counterpoint.judge.rank import rank_all
+from counterpoint.judge.verdict import RankSettings
 from counterpoint.readers.groups import GroupLine, read_groups
 from counterpoint.readers.lines import TornLogWarning
 from counterpoint.report.terminal.ranking import ranking_parts
@@ -36,7 +36,7 @@ SETTABLE = (
     f"{', '.join(f.name for f in fields(RankSettings))}. Of a programmatic judge: accuracy, "
     "position_bias, length_bias, drift, ties, broken. regex: pattern, timeout_seconds. tests: "
     "command, timeout_seconds. likelihood: model, most_tokens. "
-    f"openai: {', '.join(takes('openai'))}."
+    f"openai: {', '.join(setting_names('openai'))}."
 )
 
 

@@ -18,10 +18,10 @@ from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology_drawing import sketch
 from counterpoint.report.terminal.topology import search_parts, topology_parts
-from counterpoint.topology import catalogue, make_topology, measures
-from counterpoint.topology.design import DEFAULT, Plan, compare_topologies
-from counterpoint.topology.guards import Guards
-from counterpoint.topology.log import write_logs
+from counterpoint.topology import TOPOLOGIES, make_topology, measures
+from counterpoint.topology.design import DEFAULT, TopologyPlan, compare_topologies
+from counterpoint.topology.play import Guards
+from counterpoint.topology.records import write_logs
 from counterpoint.topology.search import search_topologies
 
 GUARDS = ("isolated_drafts", "dissenter", "fresh_context", "heartbeat", "outside_judge")
@@ -102,18 +102,18 @@ class TopologyCommand:
                 f"{written[0]}/outcomes.jsonl")  # fmt: skip
         return 0
 
-    def plan(self) -> Plan:
+    def plan(self) -> TopologyPlan:
         """What to compare."""
         settings: dict[str, Any] = dict(read_settings(self.set))
         if self.members is not None:
             settings["members"] = self.members
         topologies, prompts = read_names(self.topologies), read_names(self.prompts)
-        return Plan(
+        return TopologyPlan(
             self.world, topologies, prompts, self.seeds, self.items, self.orders, settings,
             read_guards(self.guard), self.model, self.base_url,
         )  # fmt: skip
 
-    def _search(self, plan: Plan, budget: int) -> int:
+    def _search(self, plan: TopologyPlan, budget: int) -> int:
         if self.out:
             raise SettingError("got --out with --search, which has no page; wanted one of them")
         with progress("halving") as report:
@@ -138,14 +138,14 @@ class Topologies:
 
     def run(self) -> int:
         """List them."""
-        made = {name: make_topology(name, self.members) for name in catalogue()}
+        made = {name: make_topology(name, self.members) for name in TOPOLOGIES}
         facts = {
             name: {
                 "summary": entry.summary, "source": entry.source,
                 "options": ["rounds", *entry.options], "order": sketch(made[name]),
                 **asdict(measures(made[name])),
             }
-            for name, entry in catalogue().items()
+            for name, entry in TOPOLOGIES.items()
         }  # fmt: skip
         if self.json:
             print_json(facts)

@@ -21,7 +21,7 @@ from counterpoint.comparison.plan import ExecutionOptions, OnRow, Plan
 from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.summary import differences, scheme_result
 from counterpoint.comparison.verdict import verdict
-from counterpoint.lm.needs import require_language
+from counterpoint.lm.models import require_language
 from counterpoint.results.comparison import ComparisonResult, Control, References
 from counterpoint.runs.executor import ExecutorName
 from counterpoint.train.needs import require_torch

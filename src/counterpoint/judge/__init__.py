@@ -1,20 +1,17 @@
-"""Rewards from a judge's ranking: who judges, what a judge is shown, and what its words are worth.
+"""Rewards from a judge's ranking: who judges, what a judge is shown, and what a ranking is worth.
 
-Start with `rank_groups` in `rank.py`: a `Group` of runs and a `Judge` in, a `Verdict` out. What a
-judge is shown is made in `present.py`, what it answers is read in `wire.py`, strictly; `modes.py`
-decides what is asked, `aggregate.py` makes one order of many, `verdict.py` makes rewards of it or
-says why not.
+Start with `rank_groups` in `rank.py`: a `Group` of runs and a `Judge` in, a `Verdict` out.
+`present.py` makes the question, and `judges.py` reads the reply strictly. `modes.py` decides which
+orders are asked, `aggregate.py` makes one order of many, and `verdict.py` turns it into rewards or
+says why there are none. Every judge has its own file.
 """
 
 from counterpoint.judge.catalogue import JudgeEntry
-from counterpoint.judge.group import Candidate, Group
-from counterpoint.judge.judges import Judge, Opinion, written
-from counterpoint.judge.present import Sheet
+from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, written
+from counterpoint.judge.present import Candidate, Group, Sheet
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
 from counterpoint.judge.rank import rank_groups
-from counterpoint.judge.settings import RankSettings
-from counterpoint.judge.verdict import Verdict
-from counterpoint.judge.wire import parse_ranking, parse_score
+from counterpoint.judge.verdict import RankSettings, Verdict
 
 __all__ = [
     "Candidate",

@@ -1,7 +1,7 @@
-"""One order of many: Bradley and Terry, Plackett and Luce, Borda. Arrays only.
+"""One order of many rankings: Bradley and Terry, Plackett and Luce, Borda. Arrays only.
 
 A ranking is a sequence of tied sets of items (indices below n), best first, over any two or more of
-the items. `AGGREGATES` names the ways; each gives `Strengths` with intervals.
+the items. `AGGREGATES` names the methods; each gives `Strengths` with intervals.
 """
 
 from __future__ import annotations
@@ -17,34 +17,35 @@ from counterpoint.arrays import Floats
 Rankings = Sequence[Sequence[Sequence[int]]]
 
 PRIOR_SD = 3.0
-"""Of log-strengths: a Gaussian prior that keeps those finite who won every time."""
+"""Standard deviation of the Gaussian prior on log-strengths; it keeps perfect records finite."""
 Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """How good each item is, as a ranking's author sees it."""
+    """How good each item is, according to the rankings."""
 
     value: Floats
     """[n] mean zero: log-strengths in nats, or for Borda the share of others beaten less a half."""
     low: Floats
-    """[n] lower end of the 95% interval; NaN where one ranking alone says nothing of it."""
+    """[n] lower end of the 95% interval; NaN if a single ranking gives none."""
     high: Floats
     """[n] upper end."""
     covariance: Floats
-    """[n, n]."""
+    """[n, n] covariance of the values."""
 
 
 def bradley_terry(rankings: Rankings, n: int) -> Strengths:
-    """Log-strengths under which i beats j with probability 1 / (1 + exp(v_j - v_i)).
+    """Returns log-strengths under which i beats j with probability 1 / (1 + exp(v_j - v_i)).
 
-    Each ranking counts as its ordered pairs, a tie as half a win for either. The mode of the
-    posterior under a Gaussian prior of standard deviation `PRIOR_SD`; intervals from its curvature,
-    which takes the pairs of one ranking as independent, and so are too narrow for long rankings.
+    Each ranking counts as its ordered pairs, a tie as half a win for either. The value is the mode
+    of the posterior under a Gaussian prior of standard deviation `PRIOR_SD`. Intervals come from
+    the curvature there; they treat the pairs of one ranking as independent, so they are too narrow
+    for long rankings.
 
     Args:
         rankings: tied sets, best first.
-        n: items; those never ranked stay at 0.
+        n: number of items; an item that is never ranked stays at 0.
 
     Source: Bradley and Terry 1952.
     """
@@ -57,7 +58,7 @@ def bradley_terry(rankings: Rankings, n: int) -> Strengths:
             if len(tied) > 1:
                 wins[np.ix_(list(tied), list(tied))] += 0.5
     np.fill_diagonal(wins, 0)
-    met = wins + wins.T
+    met = wins + wins.T  # how often each pair was compared
 
     def slopes(v: Floats) -> tuple[float, Floats, Floats]:
         gap = v[:, None] - v[None, :]
@@ -70,15 +71,16 @@ def bradley_terry(rankings: Rankings, n: int) -> Strengths:
 
 
 def plackett_luce(rankings: Rankings, n: int) -> Strengths:
-    """Log-strengths under which the best of those left is i with probability exp(v_i) / sum.
+    """Returns log-strengths: the best of the remaining items is i with probability exp(v_i) /
+    sum.
 
-    Ties by Breslow's rule: each of a tied set is drawn from all that are left with the set. The
-    mode of the posterior under the prior of `bradley_terry`, which it equals where pairs are ranked
-    without ties.
+    Ties follow Breslow's rule: each of a tied set is drawn from all items that remain with the set.
+    The value is the mode of the posterior under the prior of `bradley_terry`, and equals that
+    method if pairs are ranked without ties.
 
     Args:
         rankings: tied sets, best first.
-        n: items; those never ranked stay at 0.
+        n: number of items; an item that is never ranked stays at 0.
 
     Source: Plackett 1975; Luce 1959; Breslow 1974 for ties.
     """
@@ -95,6 +97,7 @@ def plackett_luce(rankings: Rankings, n: int) -> Strengths:
     times = np.array([float(len(tied)) for tied, _ in stages])
 
     def slopes(v: Floats) -> tuple[float, Floats, Floats]:
+        # Softmax over the items that are left in each stage, less the largest against overflow.
         masked = np.where(left, v, -np.inf)
         top = masked.max(axis=1, keepdims=True) if len(stages) else np.zeros((0, 1))
         each = np.exp(masked - top)
@@ -109,13 +112,13 @@ def plackett_luce(rankings: Rankings, n: int) -> Strengths:
 
 
 def borda(rankings: Rankings, n: int) -> Strengths:
-    """The mean share of others that an item beats, a tie being half, less a half.
+    """Returns the mean share of other items that an item beats (a tie is half), less a half.
 
     Args:
         rankings: tied sets, best first.
-        n: items; those never ranked have 0.
+        n: number of items; an item that is never ranked has 0.
 
-    Returns: intervals from the spread over rankings; NaN where an item was ranked once.
+    Returns: strengths with intervals from the spread over rankings; NaN if an item was ranked once.
 
     Source: Borda 1784.
     """
@@ -142,35 +145,35 @@ AGGREGATES: Mapping[str, Callable[[Rankings, int], Strengths]] = {
 }
 
 
-def order_of(value: Floats, same: float = 1e-6) -> list[list[int]]:
-    """Tied sets, best first; values that are no farther than `same` from the next are tied."""
+def tied_sets(value: Floats, same: float = 1e-6) -> list[list[int]]:
+    """Returns tied sets, best first; a value at most `same` below the one before it is tied."""
     order = np.argsort(-value, kind="stable").tolist()
-    found = [[order[0]]]
+    sets = [[order[0]]]
     for better, worse in itertools.pairwise(order):
         if value[better] - value[worse] <= same:
-            found[-1].append(worse)
+            sets[-1].append(worse)
         else:
-            found.append([worse])
-    return [sorted(tied) for tied in found]
+            sets.append([worse])
+    return [sorted(tied) for tied in sets]
 
 
 def kendall_tau_b(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> float:
-    """Kendall's tau-b of two rankings of the same items, -1 to 1.
+    """Returns Kendall's tau-b of two rankings of the same items, -1 to 1.
 
         (concordant - discordant) / sqrt(pairs not tied in a * pairs not tied in b)
 
-    Where both tie everything they agree: 1. Where one alone does, it says nothing of the other: 0.
+    If both rankings tie everything they agree, and tau-b is 1. If one of them does, tau-b is 0.
 
     Source: Kendall 1945.
     """
     items = sorted(i for tied in a for i in tied)
     signs = [_signs(ranking, items) for ranking in (a, b)]
-    told = [float((s * s).sum()) for s in signs]
-    if not any(told):
+    untied = [float((s * s).sum()) for s in signs]
+    if not any(untied):
         return 1.0
-    if not all(told):
+    if not all(untied):
         return 0.0
-    return float((signs[0] * signs[1]).sum() / np.sqrt(told[0] * told[1]))
+    return float((signs[0] * signs[1]).sum() / np.sqrt(untied[0] * untied[1]))
 
 
 def _signs(ranking: Sequence[Sequence[int]], items: Sequence[int]) -> Floats:
@@ -180,7 +183,7 @@ def _signs(ranking: Sequence[Sequence[int]], items: Sequence[int]) -> Floats:
 
 
 def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> Strengths:
-    """Newton's method on a concave log-likelihood with the prior, halving steps that lead down."""
+    """Returns the mode of a concave log-likelihood with the prior, by damped Newton steps."""
     v, precision = np.zeros(n), 1 / PRIOR_SD**2
     height, gradient, curve = slopes(v)
     for _ in range(100):
@@ -189,15 +192,16 @@ def _mode(slopes: Callable[[Floats], tuple[float, Floats, Floats]], n: int) -> S
         if np.abs(step).max(initial=0.0) < 1e-9:
             break
         now, size = height - precision * (v @ v) / 2, 1.0
+        # The likelihood is concave, so a short enough step always leads up.
         while True:
-            tried = v + size * step
-            height, gradient, curve = slopes(tried)
-            if height - precision * (tried @ tried) / 2 >= now - 1e-12 or size < 1e-6:
+            new = v + size * step
+            height, gradient, curve = slopes(new)
+            if height - precision * (new @ new) / 2 >= now - 1e-12 or size < 1e-6:
                 break
             size /= 2
-        v = tried
+        v = new
+    # Only differences of strengths matter: the mean is fixed at 0, in the covariance too.
     center = np.eye(n) - 1 / max(n, 1)
-    found = center @ np.linalg.inv(curve + precision * np.eye(n)) @ center
-    covariance = np.asarray(found, dtype=np.float64)
+    covariance: Floats = center @ np.linalg.inv(curve + precision * np.eye(n)) @ center
     value, error = v - (v.mean() if n else 0.0), np.sqrt(np.diag(covariance))
     return Strengths(value, value - Z95 * error, value + Z95 * error, covariance)

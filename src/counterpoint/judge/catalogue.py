@@ -1,7 +1,7 @@
-"""Judges by name: `judge_and_settings` makes one, and says what it is asked.
+"""Judges by name: `judge_and_settings` makes one, with the settings of what it is asked.
 
-To add one: a `JudgeEntry` in `JUDGES`, or in a package of your own, which the group
-`counterpoint.judges` of its entry points names.
+To add a judge, add a `JudgeEntry` to `JUDGES`, or to a package of your own under the entry-point
+group `counterpoint.judges`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from counterpoint.judge.human import Human
 from counterpoint.judge.judges import Judge
 from counterpoint.judge.model import Likelihood, LikelihoodSettings, SpeakerJudge
 from counterpoint.judge.programmatic import Programmatic, ProgrammaticSettings
-from counterpoint.judge.rules import Command, CommandSettings, Pattern, PatternSettings
-from counterpoint.judge.settings import RankSettings
+from counterpoint.judge.rules import CommandJudge, CommandSettings, PatternJudge, PatternSettings
+from counterpoint.judge.verdict import RankSettings
 from counterpoint.plugins import Registry
 from counterpoint.settings import did_you_mean, settings_from
+from counterpoint.speakers.server import Server
+from counterpoint.speakers.server_settings import ServerSettings
 
 
 class JudgeEntry(NamedTuple):
-    """A judge by name."""
+    """A judge in the catalogue."""
 
     make: Callable[[Any], Judge]
-    """Makes the judge of its settings."""
+    """Makes the judge from its settings."""
     settings: type
     """The dataclass of its settings: `--set key=value` fills them."""
 
@@ -35,25 +37,25 @@ class ServerJudgeSettings:
     """Which OpenAI-compatible server judges, and how it is asked.
 
     Raises:
-        SettingError: no address or no model.
+        SettingError: the address or the model is missing.
     """
 
     base_url: str = ""
     """`https://...`, or `http://` on this machine."""
     model: str = ""
-    """The name that the server knows the model by."""
+    """The name by which the server knows the model."""
     key_variable: str = "OPENAI_API_KEY"
     """The environment variable that holds the key."""
     deadline_seconds: float = 120.0
-    """Of a request, with all its tries."""
+    """Wall clock for a request, with all its attempts."""
     retries: int = 4
-    """So many tries of a request may fail and be made again."""
+    """Failed attempts of a request that may be repeated."""
     concurrency: int = 8
     """Requests under way at once."""
     schema: bool = True
-    """Whether the server is told the reply's JSON schema; not every server knows them."""
+    """Whether the request has the JSON schema of the reply; not every server supports schemas."""
     most_tokens: int = 1024
-    """Of a reply."""
+    """The most tokens of a reply."""
     prompt_price: float | None = None
     """Dollars for a million prompt tokens."""
     completion_price: float | None = None
@@ -69,31 +71,28 @@ class HumanSettings:
     """Who judges at the terminal."""
 
     name: str = ""
-    """Two people are two judges: what one has answered is not kept for the other."""
+    """Two names are two judges: the answers of one are not kept for the other."""
 
 
-def _server(told: ServerJudgeSettings) -> Judge:
-    from counterpoint.speakers.server import Server
-    from counterpoint.speakers.server_settings import ServerSettings
-
-    prices = (told.prompt_price, told.completion_price)
+def _server(settings: ServerJudgeSettings) -> Judge:
+    prices = (settings.prompt_price, settings.completion_price)
     server = Server(
         ServerSettings(
-            told.model,
-            told.base_url,
-            key_variable=told.key_variable,
-            deadline_seconds=told.deadline_seconds,
-            retries=told.retries,
-            concurrency=told.concurrency,
+            settings.model,
+            settings.base_url,
+            key_variable=settings.key_variable,
+            deadline_seconds=settings.deadline_seconds,
+            retries=settings.retries,
+            concurrency=settings.concurrency,
             dollars_per_million=None if None in prices else prices,  # type: ignore[arg-type]
         )
     )
     return SpeakerJudge(
         server,
         server.facts,
-        most_tokens=told.most_tokens,
-        schema=told.schema,
-        at_once=told.concurrency,
+        most_tokens=settings.most_tokens,
+        schema=settings.schema,
+        at_once=settings.concurrency,
     )
 
 
@@ -101,8 +100,8 @@ JUDGES = Registry[JudgeEntry](
     "counterpoint.judges",
     {
         "programmatic": JudgeEntry(Programmatic, ProgrammaticSettings),
-        "regex": JudgeEntry(Pattern, PatternSettings),
-        "tests": JudgeEntry(Command, CommandSettings),
+        "regex": JudgeEntry(PatternJudge, PatternSettings),
+        "tests": JudgeEntry(CommandJudge, CommandSettings),
         "likelihood": JudgeEntry(Likelihood, LikelihoodSettings),
         "openai": JudgeEntry(_server, ServerJudgeSettings),
         "human": JudgeEntry(lambda settings: Human(settings.name), HumanSettings),
@@ -114,32 +113,32 @@ JUDGES = Registry[JudgeEntry](
         and is_dataclass(part.settings)
     ),
 )
-"""By name."""
+"""The judges by name."""
 PEOPLE = {"mode": "swiss", "canaries": "none"}
-"""What a person is asked, if nothing else is said."""
+"""Settings for a person, unless they are set otherwise."""
 
 
-def takes(name: str) -> tuple[str, ...]:
-    """The settings that a judge has."""
+def setting_names(name: str) -> tuple[str, ...]:
+    """Returns the names of a judge's settings."""
     return tuple(field.name for field in fields(JUDGES[name].settings))
 
 
-def judge_and_settings(name: str, given: Mapping[str, Any]) -> tuple[Judge, RankSettings]:
-    """A judge, and what it is asked, from one list of settings.
+def judge_and_settings(name: str, given: Mapping[str, object]) -> tuple[Judge, RankSettings]:
+    """Returns a judge, and the settings of what it is asked, from one list of settings.
 
     Args:
         name: one of `JUDGES`.
         given: settings of the judge and of `RankSettings`, as text or as values.
 
     Raises:
-        UnknownNameError: there is no judge, or no setting, of that name.
+        UnknownNameError: no judge, or no setting, has that name.
         PluginError: the judge is a plug-in that cannot be used.
-        SettingError: a value of a wrong type or out of range.
+        SettingError: a value has a wrong type or is out of range.
     """
     make, kind = JUDGES.named(name)
-    own = {key: value for key, value in given.items() if key in takes(name)}
+    own = {key: value for key, value in given.items() if key in setting_names(name)}
     rest = {key: value for key, value in given.items() if key not in own}
-    known = [*takes(name), *(field.name for field in fields(RankSettings))]
+    known = [*setting_names(name), *(field.name for field in fields(RankSettings))]
     for key in rest:
         if key not in known:
             raise UnknownNameError(

@@ -1,37 +1,33 @@
-"""How good a judge is, on groups whose truth is known: `check_judge`.
+"""`measure_judge`: how good a judge is, on groups whose truth is known.
 
 Each group is ranked three times, without canaries: in an order, in the same order again (with other
-ids), and backwards. From these come accuracy, a taste for the position, for length or for one's own
-runs, agreement with itself, and how many orders would reach a wanted reliability.
+ids), and backwards. These rankings give the accuracy, a preference for the position, for length or
+for the judge's own runs, the agreement of the judge with itself, and the number of orders that
+would reach a wanted reliability.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from counterpoint import __version__
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.errors import JudgeError
-from counterpoint.judge.aggregate import kendall_tau_b, order_of
-from counterpoint.judge.asked import total
-from counterpoint.judge.group import Group
-from counterpoint.judge.judges import Judge, Opinion
+from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
+from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, sum_known
 from counterpoint.judge.modes import Ranking
-from counterpoint.judge.present import Presenter, Sheet
-from counterpoint.judge.settings import RankSettings
-from counterpoint.judge.verdict import of_runs
-from counterpoint.judge.wire import parse_ranking, parse_score
+from counterpoint.judge.present import Group, Presenter, Sheet
+from counterpoint.judge.verdict import RankSettings, without_canaries
 from counterpoint.results.judge_check import JudgeCheckResult, Measure
 from counterpoint.stats import bootstrap_interval, means
 
 ORDERS = ("first", "again", "backwards")
 
 
-def check_judge(
+def measure_judge(
     groups: Iterable[Group],
     judge: Judge,
     *,
@@ -43,15 +39,15 @@ def check_judge(
     """Returns how good a judge is.
 
     Args:
-        groups: whose candidates' `truth` is known.
-        judge: who is measured.
+        groups: groups with the `truth` of every candidate.
+        judge: the judge to measure.
         wanted: reliability to be reached, between 0 and 1.
         own: the author whose runs are the judge's own.
         criteria: what is good, for judges that read.
         seed: of orders, ids, and a judge's own chance.
 
     Raises:
-        JudgeError: a run without a truth, or no group of two runs.
+        JudgeError: a run has no truth, or no group has two runs.
         CounterpointError: the judge cannot be used.
     """
     rng = np.random.default_rng(seed)
@@ -103,13 +99,14 @@ WHY_NOT = {
 
 
 def orders_for(wanted: float, single: float | None) -> int | None:
-    """Orders after which reliability is `wanted`, by Spearman and Brown: w (1 - r) / (r (1 - w)).
+    """Returns the orders needed for reliability `wanted`: w (1 - r) / (r (1 - w)),
+    Spearman-Brown.
 
     Args:
         wanted: between 0 and 1.
         single: r, agreement between two single orders.
 
-    Returns: None where r is not above 0: no number of orders helps.
+    Returns: the number, or None if r is not above 0, when no number of orders helps.
     """
     if single is None or single <= 0:
         return None
@@ -120,7 +117,7 @@ def orders_for(wanted: float, single: float | None) -> int | None:
 
 
 class _Cost:
-    """What asking a judge has cost."""
+    """The cost of a measurement."""
 
     def __init__(self) -> None:
         self.calls = self.unreadable = 0
@@ -134,15 +131,15 @@ class _Cost:
             opinions += judge.judge(sheets[first : first + judge.at_once])
         self.calls += len(opinions)
         for each in opinions:
-            self.tokens = total(self.tokens, each.tokens)
-            self.dollars = total(self.dollars, each.cost_dollars)
+            self.tokens = sum_known(self.tokens, each.tokens)
+            self.dollars = sum_known(self.dollars, each.cost_dollars)
         return opinions
 
 
 def _measured(
     group: Group, judge: Judge, rng: np.random.Generator, cost: _Cost, own: str, criteria: str
 ) -> dict[str, float]:
-    """What one group says of the judge; NaN where it says nothing."""
+    """Returns the measures of one group; NaN if the group does not allow one."""
     n = len(group.candidates)
     presenter = Presenter(group, rng, criteria, RankSettings.longest)
     order = rng.permutation(n).tolist()
@@ -154,7 +151,7 @@ def _measured(
     opinions = cost.ask(judge, [*sheets, *scores])
     for name, sheet, opinion in zip(orders, sheets, opinions, strict=False):
         try:
-            rankings[name] = of_runs(sheet, parse_ranking(opinion.text, sheet.labels))
+            rankings[name] = without_canaries(sheet, parse_ranking(opinion.text, sheet.labels))
         except JudgeError:
             cost.unreadable += 1
     values = dict.fromkeys((name for name, *_ in MEASURES), math.nan)
@@ -168,9 +165,10 @@ def _measured(
     if "first" in rankings and "backwards" in rankings:
         both = [rankings["first"], rankings["backwards"]]
         values["reliability"] = kendall_tau_b(*both)
-        values["tau"] = float(np.mean([kendall_tau_b(r, order_of(truth)) for r in both]))
+        values["tau"] = float(np.mean([kendall_tau_b(r, tied_sets(truth)) for r in both]))
         above = [_above(r, n) for r in both]
         values |= _of_pairs(above, truth, group, own)
+        # A pair counts once for each order: it is shown first in one and second in the other.
         places = [np.argsort(orders[name]) for name in ("first", "backwards")]
         values["position_bias"] = float(
             np.mean([a[p[:, None] < p[None, :]].mean() for a, p in zip(above, places, strict=True)])
@@ -179,7 +177,7 @@ def _measured(
 
 
 def _above(ranking: Ranking, n: int) -> Floats:
-    """[n, n] 1 where i is put above j, .5 where they are tied."""
+    """Returns [n, n]: 1 where i is put above j, 0.5 where they are tied."""
     place = np.zeros(n)
     for rank, tied in enumerate(ranking):
         place[list(tied)] = rank
@@ -187,7 +185,7 @@ def _above(ranking: Ranking, n: int) -> Floats:
 
 
 def _of_pairs(above: list[Floats], truth: Floats, group: Group, own: str) -> dict[str, float]:
-    """What pairs say, over both orders, so that a taste for the position cancels."""
+    """Returns measures over pairs in both orders, so that a position preference cancels."""
     mean = np.mean(above, axis=0)
     n = len(truth)
     better = truth[:, None] > truth[None, :]
@@ -205,8 +203,8 @@ def _of_pairs(above: list[Floats], truth: Floats, group: Group, own: str) -> dic
     return values
 
 
-def _difference(wrong: Floats, favours: Any, against: Any) -> float:
-    """Mean error where an error favours a kind less mean error where it is against it."""
+def _difference(wrong: Floats, favours: Bools, against: Bools) -> float:
+    """Returns the mean error that favours a kind of run, less the mean error against that kind."""
     if not favours.any() or not against.any():
         return math.nan
     return float(wrong[favours].mean() - wrong[against].mean())

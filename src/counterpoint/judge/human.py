@@ -1,4 +1,4 @@
-"""`Human`: somebody at a terminal judges pairs, blind, with one key each."""
+"""`Human`: a person at a terminal judges pairs, blind, with one key each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ KEYS = "1 or 2: that one is better   =: as good as each other   q: stop, and go 
 
 
 class Human:
-    """Shows two texts and waits for a key. What was answered is kept, so nobody is asked twice.
+    """Shows two texts and waits for a key.
 
     Args:
-        name: of who judges: two people are two judges.
+        name: the name of the person: two people are two judges.
         key: reads one key; by default from the terminal.
         show: writes a line; by default to standard error.
     """
@@ -35,14 +35,14 @@ class Human:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Who judges."""
+        """Returns the name of the person."""
         return {"judge": "human", "name": self.name}
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """One opinion for each sheet of two.
+        """Returns one opinion for each sheet of two.
 
         Raises:
-            JudgeError: a sheet shows more than two; a person is asked about pairs.
+            JudgeError: a sheet shows more than two texts; a person is asked about pairs.
             KeyboardInterrupt: the person stops.
         """
         return [self._opinion(sheet) for sheet in sheets]
@@ -71,10 +71,10 @@ def _line(text: str) -> None:
 
 
 def _one_key() -> str:
-    """A key from the terminal without waiting for Enter; from a pipe, one character."""
+    """Returns a key from the terminal without waiting for Enter; from a pipe, one character."""
     if not sys.stdin.isatty():
-        found = sys.stdin.read(1)
-        return _one_key() if found.isspace() else found
+        key = sys.stdin.read(1)
+        return _one_key() if key.isspace() else key
     import termios
     import tty
 

@@ -1,45 +1,60 @@
-"""Who judges: the one seam, and judges that are a rule. Models and people have files of their
-own."""
+"""The protocol of a judge, and the format of its replies, which `parse_ranking` reads strictly.
+
+Nothing is repaired by guessing. Text around the JSON, an id that was not given, and an id that is
+missing or occurs twice are all refused: the judge is asked again, or the reply does not count.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+from counterpoint.errors import JudgeError
 from counterpoint.judge.present import Sheet
+
+N = TypeVar("N", int, float)
+
+LONGEST_REPLY = 100_000
+"""The most characters of a reply."""
+DEEPEST = 3
+"""The most brackets inside each other in a ranking."""
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""Matches strings; one that is not closed reaches to the end, as a parser reads it."""
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a judge replied to a sheet, unread."""
+    """The reply of a judge to a sheet, not yet parsed."""
 
     text: str
-    """In the wire format, if the judge keeps to it; empty where `error` is set."""
+    """The reply, in the wire format if the judge keeps to it; empty if `error` is set."""
     tokens: int | None = 0
-    """Read and written; None where nobody counted."""
+    """Tokens read and written; None if nobody counted."""
     cost_dollars: float | None = 0.0
-    """None where the price is not known."""
+    """The cost; None if the price is not known."""
     error: str | None = None
     """Why there is no text."""
 
 
 class Judge(Protocol):
-    """Somebody who ranks or scores what stands on a sheet."""
+    """Ranks or scores the candidates on a sheet."""
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What decides its opinions besides the sheet: two judges of the same facts are one."""
+        """Returns what decides its opinions besides the sheet; it identifies the judge."""
 
     @property
     def at_once(self) -> int:
-        """How many groups it is asked about side by side, and how many sheets it takes at a time:
-        so many opinions are lost where the process dies."""
+        """Returns how many groups it is asked about side by side, and how many sheets it takes at a
+        time: so many opinions are lost if the process dies."""
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """One opinion for each sheet, in their order.
+        """Returns one opinion for each sheet, in their order.
 
         Raises:
             CounterpointError: the judge cannot be used at all, or cannot judge such candidates.
@@ -47,12 +62,12 @@ class Judge(Protocol):
 
 
 def written(sheet: Sheet, scores: Sequence[float], width: float = 0.0) -> str:
-    """What a judge writes who thinks so of what is shown.
+    """Returns the reply of a judge that gives these scores.
 
     Args:
         sheet: the question.
-        scores: [n] of what is shown; higher is better.
-        width: scores that are no farther apart, one to the next, are tied.
+        scores: [n] scores of the texts on the sheet; higher is better.
+        width: scores that are no farther apart, one from the next, are tied.
     """
     if sheet.kind == "score":
         return json.dumps({"score": min(max(float(scores[0]), 0.0), 1.0)})
@@ -64,3 +79,103 @@ def written(sheet: Sheet, scores: Sequence[float], width: float = 0.0) -> str:
         else:
             ranking.append([sheet.labels[worse]])
     return json.dumps({"ranking": ranking})
+
+
+def sum_known(a: N | None, b: N | None) -> N | None:
+    """Returns the sum, or None if one of the numbers is not known."""
+    return None if a is None or b is None else a + b
+
+
+def parse_ranking(text: str, ids: Sequence[str]) -> list[list[str]]:
+    """Returns the tied sets, best first, of `{"ranking": [["best"], ["tied", "tied"], ...]}`.
+
+    Args:
+        text: the whole reply; only white space may stand around the object.
+        ids: the ids that were to be ranked, each once.
+
+    Raises:
+        JudgeError: the text is anything else, or does not name every id exactly once.
+    """
+    if not ids or len(set(ids)) < len(ids):
+        raise JudgeError(f"got {len(ids)} ids, {len(set(ids))} different; wanted each once")
+    ranking = _only(text, "ranking")
+    wanted = 'wanted {"ranking": [["best id"], ["tied id", "tied id"], ...]}'
+    if not isinstance(ranking, list) or not ranking:
+        raise JudgeError(f"got a ranking of {_kind(ranking)}; {wanted}")
+    for tied in ranking:
+        if not isinstance(tied, list) or not tied or not all(isinstance(x, str) for x in tied):
+            raise JudgeError(f"got a place in the ranking that is no list of ids; {wanted}")
+    named = [each for tied in ranking for each in tied]
+    unknown = sorted(set(named) - set(ids))
+    missing = sorted(set(ids) - set(named))
+    if unknown:
+        raise JudgeError(f"got {len(unknown)} ids that were not given; wanted only the given ids")
+    if missing:
+        raise JudgeError(f"got a ranking without {', '.join(missing)}; wanted every given id")
+    if len(named) > len(ids):
+        twice = sorted({each for each in named if named.count(each) > 1})
+        raise JudgeError(f"got {', '.join(twice)} more than once; wanted every given id once")
+    return ranking
+
+
+def parse_score(text: str) -> float:
+    """Returns the number in `{"score": 0.7}`, from 0 to 1.
+
+    Raises:
+        JudgeError: the text is anything else.
+    """
+    score = _only(text, "score")
+    wanted = 'wanted {"score": number from 0 to 1}'
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        raise JudgeError(f"got a score of {_kind(score)}; {wanted}")
+    if not (math.isfinite(score) and 0 <= score <= 1):
+        raise JudgeError(f"got a score out of range; {wanted}")
+    return float(score)
+
+
+def _only(text: str, key: str) -> Any:
+    """Returns the value of the one key of the one object that the text is."""
+    if not isinstance(text, str):
+        raise JudgeError(f"got {type(text).__name__} for a reply; wanted text")
+    if len(text) > LONGEST_REPLY:
+        raise JudgeError(f"got a reply of {len(text)} characters; wanted at most {LONGEST_REPLY}")
+    if _depth(text) > DEEPEST:
+        raise JudgeError(f"got brackets nested {_depth(text)} deep; wanted at most {DEEPEST}")
+    try:
+        pairs = json.loads(text, object_pairs_hook=_Pairs, parse_constant=_refuse)
+    except JudgeError:
+        raise
+    except ValueError as error:
+        raise JudgeError(f"got a reply that is no JSON ({error}); wanted one JSON object") from None
+    if not isinstance(pairs, _Pairs):
+        raise JudgeError(f"got {_kind(pairs)}; wanted a JSON object")
+    if [name for name, _ in pairs] != [key]:
+        raise JudgeError(f'got other keys than "{key}" alone; wanted an object with that one key')
+    return pairs[0][1]
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as a list of pairs, so that keys that occur twice are seen."""
+
+
+def _refuse(name: str) -> Any:
+    raise JudgeError(f"got {name} in a reply; wanted JSON, which has no such number")
+
+
+def _depth(text: str) -> int:
+    """Returns the most brackets open at once outside of strings; a deep text never reaches a
+    parser."""
+    now = most = 0
+    for each in _STRINGS.sub("", text):
+        if each in "[{":
+            now += 1
+            most = max(most, now)
+        elif each in "]}":
+            now -= 1
+    return most
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, _Pairs):
+        return "an object"
+    return {list: "a list", str: "text", type(None): "null"}.get(type(value), repr(value)[:40])

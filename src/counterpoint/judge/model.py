@@ -1,11 +1,10 @@
-"""Judges that are language models: `ServerJudge` is asked, `Likelihood` is measured."""
+"""Judges that are language models: `SpeakerJudge` asks one, `Likelihood` measures with one."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from counterpoint.errors import SettingError
 from counterpoint.judge.judges import Opinion, written
@@ -19,13 +18,14 @@ SYSTEM = (
 
 
 class SpeakerJudge:
-    """Asks a speaker, any OpenAI-compatible server say.
+    """Asks a speaker, for example any OpenAI-compatible server.
 
     Args:
-        speaker: who is asked.
-        facts: which one it is.
-        most_tokens: of a reply.
-        schema: whether the server is told the reply's JSON schema; not every server knows them.
+        speaker: answers the questions.
+        facts: identify the speaker.
+        most_tokens: the most tokens of a reply.
+        schema: whether requests have the JSON schema of the reply; not every server supports
+            schemas.
         at_once: groups and questions side by side: the server's concurrency.
     """
 
@@ -44,11 +44,11 @@ class SpeakerJudge:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Model and address, and how it is asked."""
+        """Returns model and address, and how the model is asked."""
         return self._facts
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """One opinion for each sheet, many at once.
+        """Returns one opinion for each sheet; all sheets are asked at once.
 
         Raises:
             CounterpointError: the speaker cannot be used at all.
@@ -59,25 +59,22 @@ class SpeakerJudge:
                 max_tokens=self.most_tokens,
                 temperature=0.0,
                 seed=sheet.seed,
-                json_schema=json.dumps(schema_of(sheet)) if self.schema else None,
+                json_schema=json.dumps(_schema_of(sheet)) if self.schema else None,
             )
             for sheet in sheets
         ]
         return [_opinion(reply) for reply in self.speaker.answer(requests)]
 
 
-def schema_of(sheet: Sheet) -> dict[str, Any]:
-    """The JSON schema of a reply; that every id stands there once is checked afterwards."""
+def _schema_of(sheet: Sheet) -> dict[str, object]:
+    """Returns the JSON schema of a reply. That every id occurs once is checked afterwards."""
     label = {"type": "string", "enum": list(sheet.labels)}
     tied = {"type": "array", "items": label}
-    key, value = {
-        "ranking": ("ranking", {"type": "array", "items": tied}),
-        "score": ("score", {"type": "number"}),
-    }[sheet.kind]
+    value = {"type": "number"} if sheet.kind == "score" else {"type": "array", "items": tied}
     return {
         "type": "object",
-        "properties": {key: value},
-        "required": [key],
+        "properties": {sheet.kind: value},
+        "required": [sheet.kind],
         "additionalProperties": False,
     }
 
@@ -90,16 +87,16 @@ def _opinion(reply: Reply) -> Opinion:
 
 @dataclass(frozen=True)
 class LikelihoodSettings:
-    """Which model measures.
+    """The model that measures.
 
     Raises:
-        SettingError: a value out of range.
+        SettingError: a value is out of range.
     """
 
     model: str = "smollm2"
     """`smollm2`, `tiny`, a folder, or a name on a hub."""
     most_tokens: int = 256
-    """Of a run that are read; the rest does not count."""
+    """Tokens of a run that are read; the rest does not count."""
 
     def __post_init__(self) -> None:
         require("most_tokens", self.most_tokens, 1, 1_000_000)
@@ -108,10 +105,11 @@ class LikelihoodSettings:
 
 
 class Likelihood:
-    """Scores a run by its mean log-probability a token, behind its task, under a local model.
+    """Scores a run by its mean log-probability a token, after its task, under a local model.
 
-    It knows no task. It prefers what a language model would have written, which tells text from
-    noise and little more; an empty text has the lowest score.
+    The score does not depend on whether the task is solved. It prefers what a language model would
+    have written, which separates text from noise and little more. An empty text has the lowest
+    score.
 
     Args:
         settings: which model.
@@ -120,7 +118,7 @@ class Likelihood:
     at_once = 64
 
     def __init__(self, settings: LikelihoodSettings | None = None) -> None:
-        from counterpoint.lm.model import open_model  # torch
+        from counterpoint.lm.model import open_model  # torch is imported on use
 
         self.settings = settings or LikelihoodSettings()
         self._model = open_model(self.settings.model)
@@ -128,19 +126,19 @@ class Likelihood:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """The model and its limit."""
-        told = self.settings
-        return {"judge": "likelihood", "model": told.model, "most_tokens": str(told.most_tokens)}
+        """Returns the model and its limit."""
+        most = str(self.settings.most_tokens)
+        return {"judge": "likelihood", "model": self.settings.model, "most_tokens": most}
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """One opinion for each sheet; each text is measured once."""
-        found = []
+        """Returns one opinion for each sheet; each text is measured once."""
+        opinions = []
         for sheet in sheets:
             scores = [self._score(f"{sheet.task}\n{sheet.common}", s.text) for s in sheet.shown]
             if sheet.kind == "score":  # mean probability of a token, geometric
                 scores = [float(2.718281828459045**score) for score in scores]
-            found.append(Opinion(written(sheet, scores)))
-        return found
+            opinions.append(Opinion(written(sheet, scores)))
+        return opinions
 
     def _score(self, task: str, text: str) -> float:
         key = (task, text)

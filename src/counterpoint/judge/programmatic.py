@@ -1,8 +1,7 @@
-"""`Programmatic`: a judge that knows the truth and errs as much as it is told to.
+"""`Programmatic`: a judge that knows the truth and errs as much as its settings say.
 
-It tests everything that stands between a judge's reply and a reward, and says how good a judge has
-to be. It looks at `Candidate.truth` and never at the text, so nothing that is written there moves
-it.
+It tests everything between a judge's reply and a reward, and shows how good a judge has to be. It
+reads `Candidate.truth` and never the text, so that nothing in a text can influence it.
 """
 
 from __future__ import annotations
@@ -16,40 +15,39 @@ from itertools import combinations
 import numpy as np
 
 from counterpoint.errors import JudgeError, SettingError
-from counterpoint.judge.group import Candidate
 from counterpoint.judge.judges import Opinion, written
-from counterpoint.judge.present import Sheet
+from counterpoint.judge.present import Candidate, Sheet
 
 CANARY_BELOW = 2.0
-"""How far below the worst run a canary is, in spreads of the runs' truths."""
+"""How far a canary is below the worst run, in spreads of the runs' truths."""
 MOST_NOISE = 1e3
-"""Noise is searched up to so many spreads."""
+"""The largest noise that is searched, in spreads."""
 
 
 @dataclass(frozen=True)
 class ProgrammaticSettings:
-    """How much it errs. A spread is the largest difference of truths in a group.
+    """How much the judge errs. A spread is the largest difference of truths in a group.
 
     Raises:
-        SettingError: a value out of range.
+        SettingError: a value is out of range.
     """
 
     accuracy: float = 0.9
-    """Share of pairs of runs that it puts in the right order, from .5 (chance) to 1."""
+    """Share of pairs of runs that it puts in the right order, from 0.5 (chance) to 1."""
     position_bias: float = 0.0
-    """What the first of a sheet gains over the last, in spreads; below 0 the last gains."""
+    """What the first text of a sheet gains over the last, in spreads; below 0 the last gains."""
     length_bias: float = 0.0
     """What the longest text of a sheet gains over an empty one, in spreads."""
     drift: float = 0.0
-    """Standard deviation, in spreads, of what all on one sheet gain: it cancels within a sheet."""
+    """Standard deviation, in spreads, of a gain that all texts of a sheet share."""
     ties: float = 0.0
-    """Two that it thinks no farther apart, in spreads, are tied."""
+    """Two runs whose noisy values are no farther apart, in spreads, are tied."""
     broken: float = 0.0
     """Share of the replies that are cut in half."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.accuracy <= 1:
-            raise SettingError(f"got accuracy={self.accuracy}; wanted a number from .5 to 1")
+            raise SettingError(f"got accuracy={self.accuracy}; wanted a number from 0.5 to 1")
         ranges = {"position_bias": (-1e3, 1e3), "length_bias": (-1e3, 1e3), "drift": (0.0, 1e3),
                   "ties": (0.0, 1e3), "broken": (0.0, 1.0)}  # fmt: skip
         for name, (low, high) in ranges.items():
@@ -59,7 +57,7 @@ class ProgrammaticSettings:
 
 
 class Programmatic:
-    """Judges by `Candidate.truth`, with noise of which the accuracy is told.
+    """Judges by `Candidate.truth`, with noise that gives the accuracy of its settings.
 
     Args:
         settings: how much it errs.
@@ -72,11 +70,11 @@ class Programmatic:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Its settings."""
+        """Returns its settings."""
         return {"judge": "programmatic", **{k: repr(v) for k, v in asdict(self.settings).items()}}
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """One opinion for each sheet.
+        """Returns one opinion for each sheet.
 
         Raises:
             JudgeError: a run's truth is not known.
@@ -84,23 +82,24 @@ class Programmatic:
         return [self._opinion(sheet) for sheet in sheets]
 
     def _opinion(self, sheet: Sheet) -> Opinion:
-        told, rng = self.settings, np.random.default_rng([sheet.seed, 0x5EED])
+        settings, rng = self.settings, np.random.default_rng([sheet.seed, 0x5EED])
         values = np.array([_truth(each) for each in sheet.candidates])
         spread = float(np.ptp(values)) or 1.0
         worst = float(values.min()) - CANARY_BELOW * spread
         scores = np.array([_truth(s.candidate) if s.candidate else worst for s in sheet.shown])
         lengths = np.array([len(s.text) for s in sheet.shown], dtype=float)
         places = np.linspace(1, 0, len(scores)) if len(scores) > 1 else np.ones(1)
-        scores += noise_for(tuple(values.tolist()), told.accuracy) * rng.standard_normal(
-            len(scores)
-        )
-        scores += spread * told.position_bias * places
-        scores += spread * told.length_bias * lengths / max(lengths.max(), 1.0)
-        scores += spread * told.drift * rng.standard_normal()
+        noise = noise_for(tuple(values.tolist()), settings.accuracy)
+        scores += noise * rng.standard_normal(len(scores))
+        scores += spread * settings.position_bias * places
+        scores += spread * settings.length_bias * lengths / max(lengths.max(), 1.0)
+        scores += spread * settings.drift * rng.standard_normal()
         # as a score, the worst canary is 0, and there is room above the best run
         scaled = (scores - worst) / (float(values.max()) + spread - worst)
-        text = written(sheet, scaled.tolist(), told.ties * spread / (values.max() + spread - worst))
-        if rng.random() < told.broken:
+        text = written(
+            sheet, scaled.tolist(), settings.ties * spread / (values.max() + spread - worst)
+        )
+        if rng.random() < settings.broken:
             text = text[: len(text) // 2]
         return Opinion(text, tokens=len(sheet.prompt) // 4 + len(text) // 4)
 
@@ -116,16 +115,16 @@ def _truth(candidate: Candidate) -> float:
 
 @lru_cache(maxsize=1024)
 def noise_for(truths: tuple[float, ...], accuracy: float) -> float:
-    """The standard deviation of noise on each value at which so many pairs come out right.
+    """Returns the standard deviation of noise on each value that gives the wanted accuracy.
 
         mean over pairs of Phi(|v_i - v_j| / (sqrt(2) sd)) = accuracy
 
     Args:
-        truths: [n]; pairs of equal ones do not count.
-        accuracy: from .5 to 1.
+        truths: [n] true values; pairs of equal ones do not count.
+        accuracy: from 0.5 to 1.
 
-    Returns: 0 for accuracy 1; `MOST_NOISE` spreads for chance. Where all are equal, what it would
-        be with a difference of 1.
+    Returns: the deviation: 0 for accuracy 1, and `MOST_NOISE` spreads for chance. If all truths are
+        equal, it is that for a difference of 1.
     """
     gaps = [abs(a - b) for a, b in combinations(truths, 2) if a != b] or [1.0]
     if accuracy >= 1:

@@ -1,29 +1,45 @@
 """Groups in, verdicts out: `rank_groups` asks a judge about many groups side by side. Start there.
 
-What was asked once is never asked again: replies and verdicts are kept in one SQLite file, under a
-key of everything that decides them, so that a job that was killed goes on where it stopped.
+`rank_all` does so for a whole file and counts what it cost. The questions about one group are a
+generator that yields sheets and is sent opinions, so that many groups can be asked about at once.
+Replies and verdicts are kept in one SQLite file, under a key of everything that decides them: a job
+that was killed resumes where it stopped, and nothing is asked twice.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
-from typing import Any
+from typing import TypeVar
 
+import msgspec
 import numpy as np
 
+from counterpoint import __version__
+from counterpoint.arrays import Floats
 from counterpoint.errors import JudgeError
-from counterpoint.judge.asked import Asking, ranked, total
-from counterpoint.judge.group import Candidate, Group
-from counterpoint.judge.judges import Judge, Opinion
-from counterpoint.judge.present import Sheet
-from counterpoint.judge.settings import RankSettings
-from counterpoint.judge.verdict import Verdict
-from counterpoint.speakers.replies import Replies, Said
+from counterpoint.judge.aggregate import AGGREGATES, tied_sets
+from counterpoint.judge.judges import Judge, Opinion, parse_ranking, parse_score, sum_known
+from counterpoint.judge.modes import MODES, Ranking, reliability
+from counterpoint.judge.present import CANARIES, TWIN, Candidate, Group, Presenter, Sheet
+from counterpoint.judge.verdict import (
+    RankSettings,
+    Verdict,
+    broken_canary,
+    rank_rewards,
+    score_rewards,
+    without_canaries,
+)
+from counterpoint.results.ranking import RankedGroup, RankingResult, Strength
+from counterpoint.speakers.replies import Replies, StoredReply
+
+Judging = Generator[list[Sheet], list[Opinion], Verdict]
+T = TypeVar("T")
 
 _FORMAT = "counterpoint.verdict/1"
 
@@ -35,132 +51,294 @@ def rank_groups(
     *,
     store: Replies | None = None,
 ) -> Iterator[Verdict]:
-    """A verdict for each group, in their order.
+    """Yields a verdict for each group, in their order.
 
     Args:
-        groups: what is judged; they are taken as they are needed.
-        judge: who judges.
-        settings: what it is asked.
-        store: where replies and verdicts are kept; None keeps nothing.
+        groups: taken one by one, as they are needed.
+        judge: ranks or scores the candidates.
+        settings: what the judge is asked.
+        store: keeps replies and verdicts; None keeps nothing.
 
     Raises:
-        CounterpointError: the judge cannot be used, or cannot judge such runs. What goes wrong with
-            single replies is in the verdict.
+        CounterpointError: the judge cannot be used, or cannot judge such runs. A reply that fails
+            makes a verdict without rewards instead.
     """
-    told, source = settings or RankSettings(), iter(groups)
-    line: deque[_Case] = deque()
+    settings, source = settings or RankSettings(), iter(groups)
+    line: deque[_PendingGroup] = deque()
     while True:
         new = list(islice(source, judge.at_once - len(line)))
-        keys = [_key(judge, told, group) for group in new]
-        known = store.read(set(keys)) if store else {}
+        keys = [_verdict_key(judge, settings, group) for group in new]
+        stored = store.read(set(keys)) if store else {}
         for key, group in zip(keys, new, strict=True):
-            kept = known.get(key)
-            line.append(_Case(key, _judged(group, told), _verdict(kept.text) if kept else None))
+            kept = stored.get(key)
+            verdict = msgspec.convert(json.loads(kept.text), Verdict) if kept else None
+            line.append(_PendingGroup(key, _judging(group, settings), verdict))
         if not line:
             return
-        finished = _ask(judge, [case for case in line if case.verdict is None], store)
-        if store and finished:
+        finished = _answer_round(judge, [each for each in line if each.verdict is None], store)
+        if store:
+            # A question without any reply may fail for a passing reason: such a verdict is not
+            # kept, so that the next job asks again.
             store.write(
                 {
-                    case.key: _kept(case.verdict)
-                    for case in finished
-                    if case.verdict and not case.verdict.lost
+                    each.key: _stored(asdict(each.verdict))
+                    for each in finished
+                    if each.verdict and not each.verdict.lost
                 }
             )
-        while line and line[0].verdict is not None:
-            yield line.popleft().verdict  # type: ignore[misc]
+        while line and (verdict := line[0].verdict) is not None:
+            line.popleft()
+            yield verdict
 
 
-class _Case:
-    """A group under way: `sheets` wait for opinions until there is a `verdict`."""
+class _PendingGroup:
+    """A group whose `sheets` wait for opinions until there is a `verdict`."""
 
-    def __init__(self, key: str, asking: Asking, known: Verdict | None) -> None:
-        self.key, self.asking, self.verdict = key, asking, known
+    def __init__(self, key: str, judging: Judging, verdict: Verdict | None) -> None:
+        self.key, self.judging, self.verdict = key, judging, verdict
         self.sheets: list[Sheet] = []
-        if known is None:
-            self.go(None)
+        if verdict is None:
+            self.advance(None)
 
-    def go(self, opinions: list[Opinion] | None) -> None:
-        """Take opinions on the sheets, and find the next ones or the verdict."""
+    def advance(self, opinions: list[Opinion] | None) -> None:
+        """Takes opinions on the sheets, and sets the next sheets or the verdict."""
         try:
-            self.sheets = next(self.asking) if opinions is None else self.asking.send(opinions)
+            self.sheets = next(self.judging) if opinions is None else self.judging.send(opinions)
         except StopIteration as done:
             self.sheets, self.verdict = [], done.value
 
 
-def _ask(judge: Judge, cases: Sequence[_Case], store: Replies | None) -> list[_Case]:
-    """One round: every sheet that waits is answered, from the store where it is there.
+def _answer_round(
+    judge: Judge, pending: Sequence[_PendingGroup], store: Replies | None
+) -> list[_PendingGroup]:
+    """Gets an opinion on every sheet that waits, from the store if it is there.
 
-    Returns: the cases that have a verdict now.
+    Returns: the groups that have a verdict now.
     """
-    sheets = [sheet for case in cases for sheet in case.sheets]
+    sheets = [sheet for group in pending for sheet in group.sheets]
     keys = [_digest([_FORMAT, dict(judge.facts), s.kind, s.prompt, s.seed]) for s in sheets]
-    known = store.read(set(keys)) if store else {}
-    new = [i for i, key in enumerate(keys) if key not in known]
-    found: dict[int, Opinion] = {}
+    stored = store.read(set(keys)) if store else {}
+    new = [i for i, key in enumerate(keys) if key not in stored]
+    fresh: dict[int, Opinion] = {}
     for first in range(0, len(new), judge.at_once):
-        some = new[first : first + judge.at_once]
-        said = dict(zip(some, judge.judge([sheets[i] for i in some]), strict=True))
-        found |= said
-        if store:
-            store.write({keys[i]: _reply(each) for i, each in said.items() if each.error is None})
-    told = [found[i] if i in found else Opinion(*json.loads(known[key].text))
-            for i, key in enumerate(keys)]  # fmt: skip
-    for case in cases:
-        mine, told = told[: len(case.sheets)], told[len(case.sheets) :]
-        if case.sheets:
-            case.go(mine)
-    return [case for case in cases if case.verdict is not None]
+        part = new[first : first + judge.at_once]
+        opinions = dict(zip(part, judge.judge([sheets[i] for i in part]), strict=True))
+        fresh |= opinions
+        if store:  # after each part, so that little is lost if the process dies
+            store.write(
+                {
+                    keys[i]: _stored([each.text, each.tokens, each.cost_dollars])
+                    for i, each in opinions.items()
+                    if each.error is None
+                }
+            )
+    answers = iter(
+        fresh[i] if i in fresh else Opinion(*json.loads(stored[key].text))
+        for i, key in enumerate(keys)
+    )
+    for group in pending:
+        if group.sheets:
+            group.advance(list(islice(answers, len(group.sheets))))
+    return [group for group in pending if group.verdict is not None]
 
 
-def _judged(group: Group, settings: RankSettings) -> Asking:
-    """The verdict on a group: of its runs, of the agents in each, or of both."""
+def _judging(group: Group, settings: RankSettings) -> Judging:
+    """Returns the verdict on a group: on its runs, on the agents in each run, or on both."""
     rng = np.random.default_rng([settings.seed, *_digest_numbers(group.id)])
-    found = Verdict(group.id)
+    verdict = Verdict(group.id)
     if settings.credit != "agents":
-        found = yield from ranked(group, settings, rng)
-    if settings.credit != "team" and not found.void:
+        verdict = yield from _rank_candidates(group, settings, rng)
+    if settings.credit != "team" and not verdict.void:
         agents = {}
         for run in group.candidates:
-            inner = yield from ranked(_members(group, run), settings, rng)
-            found = replace(
-                found,
-                calls=found.calls + inner.calls,
-                repaired=found.repaired + inner.repaired,
-                lost=found.lost + inner.lost,
-                tokens=total(found.tokens, inner.tokens),
-                cost_dollars=total(found.cost_dollars, inner.cost_dollars),
+            inner = yield from _rank_candidates(_agents_of(group, run), settings, rng)
+            verdict = replace(
+                verdict,
+                calls=verdict.calls + inner.calls,
+                repaired=verdict.repaired + inner.repaired,
+                lost=verdict.lost + inner.lost,
+                tokens=sum_known(verdict.tokens, inner.tokens),
+                cost_dollars=sum_known(verdict.cost_dollars, inner.cost_dollars),
             )
             if inner.void:
-                return replace(found, ranking=(), rewards={}, strengths={},
+                return replace(verdict, ranking=(), rewards={}, strengths={},
                                void=f"the agents of run '{run.id}': {inner.void}")  # fmt: skip
             agents[run.id] = inner.rewards
-        found = replace(found, agents=agents)
-    return found
+        verdict = replace(verdict, agents=agents)
+    return verdict
 
 
-def _members(group: Group, run: Candidate) -> Group:
-    """The agents of a run as candidates: what each said and did."""
+def _agents_of(group: Group, run: Candidate) -> Group:
+    """Returns the agents of a run as candidates, each with its own events."""
     episode = run.episode
-    parts = tuple(
-        Candidate(
-            agent,
-            replace(episode, events=tuple(e for e in episode.events if e.agent == agent)),
-            _number(episode.meta.get("scores", {}).get(agent)),
-        )
-        for agent in episode.agents
-    )
-    if not parts:
+    scores = episode.meta.get("scores", {})
+    agents = []
+    for agent in episode.agents:
+        events = tuple(event for event in episode.events if event.agent == agent)
+        score = scores.get(agent)
+        truth = float(score) if isinstance(score, int | float) else None
+        agents.append(Candidate(agent, replace(episode, events=events), truth))
+    if not agents:
         raise JudgeError(f"got run '{run.id}' without agents; wanted some to be ranked")
-    return Group(f"{group.id}/{run.id}", f"{group.task}\nWhat each member did for it.", parts)
+    return Group(f"{group.id}/{run.id}", f"{group.task}\nWhat each member did for it.",
+                 tuple(agents))  # fmt: skip
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+def _rank_candidates(group: Group, settings: RankSettings, rng: np.random.Generator) -> Judging:
+    """Asks about the candidates of a group, and returns the verdict."""
+    n = len(group.candidates)
+    if n < 2:
+        return Verdict(group.id, void="one run alone cannot be ranked")
+    questions = _Questions(Presenter(group, rng, settings.criteria, settings.longest), settings)
+    if settings.mode == "pointwise":
+        rankings = yield from questions.scores(n)
+    else:
+        mode = MODES[settings.mode](n, settings.orders, settings.calls, rng)
+        rankings = []
+        orders = next(mode)
+        while orders:
+            new = yield from questions.rankings(orders, settings.mode == "listwise")
+            rankings += [each for each in new if each is not None]
+            try:
+                orders = mode.send(new)
+            except StopIteration:
+                break
+        if settings.mode != "listwise" and settings.canaries != "none":
+            yield from questions.canary_pairs(n)
+    return questions.verdict(rankings)
 
 
-def _key(judge: Judge, settings: RankSettings, group: Group) -> str:
-    """Of everything that decides a verdict."""
+class _Questions:
+    """The questions about one group, and what they cost."""
+
+    def __init__(self, presenter: Presenter, settings: RankSettings) -> None:
+        self.presenter, self.settings, self.group = presenter, settings, presenter.group
+        self.calls = self.repaired = self.lost = 0
+        self.tokens: int | None = 0
+        self.cost: float | None = 0.0
+        self.betrayed = self.error = ""
+        self.means: Floats | None = None
+
+    def rankings(
+        self, orders: Sequence[Sequence[int]], canaries: bool
+    ) -> Generator[list[Sheet], list[Opinion], list[Ranking | None]]:
+        """Returns the ranking of each order; None if its reply could not be read."""
+        added = () if self.settings.canaries == "none" or not canaries else (*CANARIES, TWIN)
+        sheets = [self.presenter.sheet("ranking", order, added) for order in orders]
+        replies = yield from self._read(sheets, _read_ranking)
+        rankings: list[Ranking | None] = []
+        for sheet, reply in zip(sheets, replies, strict=True):
+            if reply is not None and added:
+                strict = self.settings.canaries == "strict"
+                self.betrayed = self.betrayed or broken_canary(sheet, reply, strict)
+            rankings.append(None if reply is None else without_canaries(sheet, reply))
+        return rankings
+
+    def canary_pairs(self, n: int) -> Generator[list[Sheet], list[Opinion], None]:
+        """Asks twice about each canary and a random run: the canary must not win both times."""
+        rng = self.presenter.rng
+        for canary in CANARIES:
+            sheets = [self.presenter.sheet("ranking", [int(rng.integers(n))], [canary])
+                      for _ in range(2)]  # fmt: skip
+            replies = yield from self._read(sheets, _read_ranking)
+            wins = ["" if reply is None else broken_canary(sheet, reply, strict=False)
+                    for sheet, reply in zip(sheets, replies, strict=True)]  # fmt: skip
+            if all(wins):
+                self.betrayed = self.betrayed or f"{wins[0]}, twice"
+
+    def scores(self, n: int) -> Generator[list[Sheet], list[Opinion], list[Ranking]]:
+        """Asks about each run alone, `orders` times; returns the rankings by score."""
+        rows = []
+        added = () if self.settings.canaries == "none" else tuple(CANARIES)
+        for _ in range(self.settings.orders):
+            sheets = [self.presenter.sheet("score", [i]) for i in range(n)]
+            sheets += [self.presenter.sheet("score", [], [canary]) for canary in added]
+            replies = yield from self._read(sheets, lambda sheet, text: parse_score(text))
+            values = [np.nan if reply is None else reply for reply in replies]
+            if np.isnan(values[:n]).any():
+                self.error = self.error or "not every run was scored"
+                continue
+            rows.append(values[:n])
+            limit = n / 2 if self.settings.canaries == "strict" else n - 0.5
+            for canary, value in zip(added, values[n:], strict=True):
+                beaten = sum(value > each for each in values[:n])
+                if beaten > limit:
+                    self.betrayed = f"the canary '{canary}' was scored above {beaten} of {n} runs"
+        self.means = np.mean(rows, axis=0) if rows else None
+        return [tuple(tuple(t) for t in tied_sets(np.array(row), 1e-12)) for row in rows]
+
+    def verdict(self, rankings: Sequence[Ranking]) -> Verdict:
+        """Returns the verdict of all rankings together."""
+        settings, n, ids = self.settings, len(self.group.candidates), self.group.ids
+        trust = reliability(rankings, settings.orders)
+        cost = Verdict(
+            self.group.id, reliability=trust, calls=self.calls, repaired=self.repaired,
+            lost=self.lost, tokens=self.tokens, cost_dollars=self.cost,
+        )  # fmt: skip
+        compared = {i for ranking in rankings for tied in ranking for i in tied}
+        if self.betrayed:
+            return replace(cost, void=f"compromised: {self.betrayed}")
+        if len(compared) < n:
+            why = self.error or f"{len(compared)} of {n} runs were compared"
+            return replace(cost, void=f"unreadable: {why}")
+        if trust is None and settings.orders > 1:
+            return replace(cost, void=f"unreadable: nothing was ranked twice ({self.error})")
+        if trust is not None and trust <= settings.least:
+            return replace(
+                cost, void=f"unreliable: reliability {trust:.2f}, at most {settings.least:g}"
+            )
+        strengths = AGGREGATES[settings.aggregate](rankings, n)
+        value = strengths.value if self.means is None else self.means
+        places = tied_sets(value)
+        rewards = rank_rewards(places, n) if settings.rewards == "ranks" else score_rewards(value)
+        rewards = rewards * (trust if settings.shrink and trust is not None else 1.0)
+        ends = zip(strengths.value, strengths.low, strengths.high, strict=True)
+        return replace(
+            cost,
+            ranking=tuple(tuple(ids[i] for i in tied) for tied in places),
+            rewards=dict(zip(ids, rewards.tolist(), strict=True)),
+            strengths={
+                run: (float(v), float(low), float(high))
+                for run, (v, low, high) in zip(ids, ends, strict=True)
+            },
+        )
+
+    def _read(
+        self, sheets: list[Sheet], parse: Callable[[Sheet, str], T]
+    ) -> Generator[list[Sheet], list[Opinion], list[T | None]]:
+        """Returns each reply as `parse` reads it; None if no repair made it readable."""
+        replies: list[T | None] = [None] * len(sheets)
+        waiting = list(range(len(sheets)))
+        for attempt in range(self.settings.repairs + 1):
+            if not waiting:
+                break
+            self.repaired += len(waiting) if attempt else 0
+            opinions = yield [sheets[i] for i in waiting]
+            again = []
+            for i, opinion in zip(waiting, opinions, strict=True):
+                self.calls += 1
+                self.tokens = sum_known(self.tokens, opinion.tokens)
+                self.cost = sum_known(self.cost, opinion.cost_dollars)
+                if opinion.error is not None:  # the judge itself has tried again already
+                    self.lost += 1
+                    self.error = f"got no reply ({opinion.error})"
+                    continue
+                try:
+                    replies[i] = parse(sheets[i], opinion.text)
+                except JudgeError as error:
+                    self.error = str(error)
+                    sheets[i] = replace(sheets[i], complaint=str(error), seed=sheets[i].seed + 1)
+                    again.append(i)
+            waiting = again
+        return replies
+
+
+def _read_ranking(sheet: Sheet, text: str) -> list[list[str]]:
+    return parse_ranking(text, sheet.labels)
+
+
+def _verdict_key(judge: Judge, settings: RankSettings, group: Group) -> str:
+    """Returns a digest of everything that decides a verdict."""
     runs = [
         [c.id, c.truth, [[e.agent, e.kind, e.text, list(e.to)] for e in c.episode.events]]
         for c in group.candidates
@@ -168,8 +346,8 @@ def _key(judge: Judge, settings: RankSettings, group: Group) -> str:
     return _digest([_FORMAT, dict(judge.facts), asdict(settings), group.id, group.task, runs])
 
 
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _digest(content: list[object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _digest_numbers(name: str) -> list[int]:
@@ -177,18 +355,83 @@ def _digest_numbers(name: str) -> list[int]:
     return [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
 
 
-def _reply(opinion: Opinion) -> Said:
-    told = [opinion.text, opinion.tokens, opinion.cost_dollars]
-    return Said(json.dumps(told), None, None)
+def _stored(content: object) -> StoredReply:
+    return StoredReply(json.dumps(content), None, None)
 
 
-def _kept(verdict: Verdict) -> Said:
-    return Said(json.dumps(asdict(verdict)), None, None)
+def rank_all(
+    groups: Iterable[Group],
+    judge: Judge,
+    settings: RankSettings,
+    *,
+    store: Replies | None = None,
+    on_group: Callable[[int], object] = lambda count: None,
+) -> RankingResult:
+    """Returns the verdicts on all groups of a file, in their order, and what they cost.
+
+    Args:
+        groups, judge, settings, store: as `rank_groups` takes them.
+        on_group: called with the number of groups that have a verdict.
+
+    Raises:
+        CounterpointError: the judge cannot be used, or cannot judge such runs.
+    """
+    counted = _CountedJudge(judge)
+    ranked: list[RankedGroup] = []
+    for verdict in rank_groups(groups, counted, settings, store=store):
+        ranked.append(ranked_group(verdict))
+        on_group(len(ranked))
+    tokens: int | None = 0
+    dollars: float | None = 0.0
+    for group in ranked:
+        tokens = sum_known(tokens, group.tokens)
+        dollars = sum_known(dollars, group.cost_dollars)
+    return RankingResult(
+        version=__version__,
+        judge=dict(judge.facts),
+        settings=asdict(settings),
+        groups=ranked,
+        void=sum(bool(group.void) for group in ranked),
+        calls=sum(group.calls for group in ranked),
+        asked_now=counted.calls,
+        tokens=tokens,
+        cost_dollars=dollars,
+    )
 
 
-def _verdict(text: str) -> Verdict:
-    """A verdict as it was kept."""
-    told = json.loads(text)
-    told["ranking"] = tuple(tuple(tied) for tied in told["ranking"])
-    told["strengths"] = {run: tuple(each) for run, each in told["strengths"].items()}
-    return Verdict(**told)
+def ranked_group(verdict: Verdict) -> RankedGroup:
+    """Returns a verdict as a part of a result, in which every number is finite or None."""
+    return RankedGroup(
+        group=verdict.group,
+        void=verdict.void,
+        ranking=[] if verdict.void else [list(tied) for tied in verdict.ranking],
+        reliability=verdict.reliability,
+        rewards=dict(verdict.rewards),
+        strengths={run: _strength(*each) for run, each in verdict.strengths.items()},
+        agents={run: dict(rewards) for run, rewards in verdict.agents.items()},
+        calls=verdict.calls,
+        repaired=verdict.repaired,
+        lost=verdict.lost,
+        tokens=verdict.tokens,
+        cost_dollars=verdict.cost_dollars,
+    )
+
+
+def _strength(*ends: float) -> Strength:
+    value, low, high = (end if math.isfinite(end) else None for end in ends)
+    return Strength(value=value, low=low, high=high)
+
+
+class _CountedJudge:
+    """A judge that counts the sheets that it is given in this process."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.inner, self.calls, self.at_once = judge, 0, judge.at_once
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return self.inner.facts
+
+    def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
+        self.calls += len(sheets)
+        return self.inner.judge(sheets)

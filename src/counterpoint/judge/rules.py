@@ -1,4 +1,4 @@
-"""Judges that are a rule: `Pattern` looks for a regular expression, `Command` runs a program."""
+"""Judges that are a rule: `PatternJudge` searches for a pattern, `CommandJudge` runs a program."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from counterpoint.errors import JudgeError, SettingError
-from counterpoint.judge.judges import Opinion, written
-from counterpoint.judge.present import Sheet, Shown
-from counterpoint.judge.wire import parse_score
+from counterpoint.judge.judges import Opinion, parse_score, written
+from counterpoint.judge.present import Sheet
 
 
 @dataclass(frozen=True)
 class PatternSettings:
-    """What is looked for.
+    """The pattern to search for.
 
     Raises:
-        SettingError: no pattern, one that is no regular expression, or a limit that is none.
+        SettingError: the pattern is missing or no regular expression, or the limit is out of range.
     """
 
     pattern: str = ""
-    """A regular expression of Python's: who matches it is better than who does not."""
+    """A regular expression of Python's: a text that matches is better than one that does not."""
     timeout_seconds: float = 10.0
-    """For one text. Afterwards the search is killed, and the text counts as one without a match."""
+    """Limit of the search in one text; afterwards the text counts as one without a match."""
 
     def __post_init__(self) -> None:
         _check_timeout(self.timeout_seconds)
@@ -47,23 +46,23 @@ def _check_timeout(seconds: float) -> None:
 
 _SEARCH = """
 import json, re, sys
-told = json.load(sys.stdin)
-sought = re.compile(told["pattern"])
-for text in told["texts"]:
+task = json.load(sys.stdin)
+sought = re.compile(task["pattern"])
+for text in task["texts"]:
     sys.stdout.write("01"[sought.search(text) is not None])
     sys.stdout.flush()
 """
-"""Says 0 or 1 for each text as soon as it knows."""
+"""Writes 0 or 1 for each text as soon as it is known."""
 
 
-class Pattern:
-    """Ranks those whose text matches above those whose text does not.
+class PatternJudge:
+    """Ranks texts that match above texts that do not.
 
-    A pattern of a user's may take any time on a text of a stranger's, and nothing can interrupt it
-    in this process: it runs in another one.
+    A pattern may take any time on a text from elsewhere, and nothing can interrupt a search in this
+        process: it runs in another process.
 
     Args:
-        settings: what is looked for.
+        settings: the pattern and its limit.
     """
 
     at_once = 64
@@ -73,55 +72,55 @@ class Pattern:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """The pattern."""
+        """Returns the pattern."""
         return {"judge": "regex", "pattern": self.settings.pattern}
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """One opinion for each sheet; each text is searched once.
+        """Returns one opinion for each sheet; each text is searched once.
 
         Raises:
-            JudgeError: the search itself broke, for want of memory say.
+            JudgeError: the search itself failed, for example for lack of memory.
         """
         texts = list(dict.fromkeys(each.text for sheet in sheets for each in sheet.shown))
         known = dict(zip(texts, self._scores(texts), strict=True))
         return [Opinion(written(s, [known[each.text] for each in s.shown])) for s in sheets]
 
     def _scores(self, texts: Sequence[str]) -> list[float]:
-        found = list[float]()
-        while len(found) < len(texts):
-            asked = json.dumps({"pattern": self.settings.pattern, "texts": texts[len(found) :]})
+        scores = list[float]()
+        while len(scores) < len(texts):
+            task = json.dumps({"pattern": self.settings.pattern, "texts": texts[len(scores) :]})
             try:
                 done = subprocess.run(
-                    [sys.executable, "-I", "-c", _SEARCH], input=asked.encode(),
+                    [sys.executable, "-I", "-c", _SEARCH], input=task.encode(),
                     capture_output=True, timeout=self.settings.timeout_seconds, check=False,
                 )  # fmt: skip
-                said = done.stdout
-                if len(said) < len(texts) - len(found):
+                output = done.stdout
+                if len(output) < len(texts) - len(scores):
                     raise JudgeError(
                         f"the search for pattern={self.settings.pattern!r} ended with status "
                         f"{done.returncode}: {done.stderr.decode(errors='replace')[-200:]}"
                     )
             except subprocess.TimeoutExpired as late:
-                said = (
-                    late.stdout or b"0"
-                )  # a text that had all of the time for itself has no match
-            found += [float(each == ord("1")) for each in said]
-        return found
+                # The texts before have their scores. If the first text alone took all of the time,
+                # it counts as one without a match.
+                output = late.stdout or b"0"
+            scores += [float(each == ord("1")) for each in output]
+        return scores
 
 
 @dataclass(frozen=True)
 class CommandSettings:
-    """Which program judges.
+    """The program that judges.
 
     Raises:
-        SettingError: no command, or a limit that is none.
+        SettingError: the command is missing, or the limit is out of range.
     """
 
     command: str = ""
     """It reads a run's text from standard input. It prints `{"score": number from 0 to 1}`, or
     nothing: then exit status 0 is 1, and any other is 0. No shell is started."""
     timeout_seconds: float = 10.0
-    """Afterwards it is killed, and the score is 0."""
+    """The limit for one text. Afterwards the program is killed, and the score is 0."""
 
     def __post_init__(self) -> None:
         if not shlex.split(self.command):
@@ -129,11 +128,11 @@ class CommandSettings:
         _check_timeout(self.timeout_seconds)
 
 
-class Command:
-    """Scores each run by a program of the user's, unit tests say. What it runs is its own affair.
+class CommandJudge:
+    """Scores each run by a program of the user's, such as unit tests, without a sandbox.
 
     Args:
-        settings: which program.
+        settings: the program and its limit.
     """
 
     at_once = 64
@@ -144,28 +143,20 @@ class Command:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """The command and its limit."""
-        told = self.settings
-        return {"judge": "tests", "command": told.command, "timeout": repr(told.timeout_seconds)}
+        """Returns the command and its limit."""
+        timeout = repr(self.settings.timeout_seconds)
+        return {"judge": "tests", "command": self.settings.command, "timeout": timeout}
 
     def judge(self, sheets: Sequence[Sheet]) -> list[Opinion]:
-        """One opinion for each sheet; each text is scored once.
+        """Returns one opinion for each sheet; each text is scored once.
 
         Raises:
-            JudgeError: the program cannot be started, or prints something else than a score.
+            JudgeError: the program cannot be started, or prints something other than a score.
         """
-        new = {
-            each.text for sheet in sheets for each in sheet.shown if each.text not in self._known
-        }
+        texts = sorted({each.text for sheet in sheets for each in sheet.shown} - set(self._known))
         with ThreadPoolExecutor(2) as pool:
-            texts = sorted(new)
             self._known |= dict(zip(texts, pool.map(self._score, texts), strict=True))
-        return [
-            Opinion(written(sheet, [self._of(each) for each in sheet.shown])) for sheet in sheets
-        ]
-
-    def _of(self, shown: Shown) -> float:
-        return self._known[shown.text]
+        return [Opinion(written(s, [self._known[each.text] for each in s.shown])) for s in sheets]
 
     def _score(self, text: str) -> float:
         try:
@@ -182,5 +173,5 @@ class Command:
             raise JudgeError(
                 f"got command={self.settings.command!r}: {error.strerror}; wanted a program"
             ) from None
-        said = done.stdout.decode("utf-8", "replace").strip()
-        return parse_score(said) if said else float(done.returncode == 0)
+        output = done.stdout.decode("utf-8", "replace").strip()
+        return parse_score(output) if output else float(done.returncode == 0)

@@ -1,54 +1,110 @@
-"""What a judge's words are worth: rewards from an order, and why there may be none. Pure
-functions."""
+"""What a ranking is worth: rewards from an order, and why there may be none. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.judge.modes import Ranking
-from counterpoint.judge.present import CANARIES, TWIN, Sheet
+from counterpoint.errors import SettingError
+from counterpoint.judge.modes import MODES, Ranking
+from counterpoint.judge.present import CANARIES, LONGEST, TWIN, Sheet
+from counterpoint.settings import require
+
+
+@dataclass(frozen=True)
+class RankSettings:
+    """What a judge is asked, and how its rankings become rewards.
+
+    Raises:
+        SettingError: a value is out of range.
+    """
+
+    mode: Literal["listwise", "pairwise", "swiss", "adaptive", "pointwise"] = "listwise"
+    """Questions: the whole group, all pairs, rounds of pairs, the least certain pairs, or single
+    runs."""
+    orders: int = 2
+    """How often each question is asked, every second time backwards."""
+    calls: int = 0
+    """The most calls for a group, without repairs and canaries; 0 allows what the mode needs."""
+    aggregate: Literal["bradley_terry", "plackett_luce", "borda"] = "bradley_terry"
+    """How many rankings become one."""
+    rewards: Literal["ranks", "scores"] = "ranks"
+    """Rewards are evenly spaced by rank, or follow the strengths."""
+    shrink: bool = False
+    """Whether rewards are multiplied by the reliability; measurements showed no faster learning."""
+    least: float = 0.0
+    """A group is void if its reliability is not above this."""
+    canaries: Literal["strict", "relaxed", "none"] = "strict"
+    """Relaxed, for weak judges: only a canary above all runs makes a group void."""
+    credit: Literal["team", "agents", "both"] = "team"
+    """Whether runs are ranked, or the agents inside each run, or both."""
+    repairs: int = 2
+    """How often a reply that cannot be read is asked for again."""
+    criteria: str = ""
+    """What is good, in words, for judges that read."""
+    longest: int = LONGEST
+    """The most characters of a run that a judge reads; more are cut out of its middle, visibly."""
+    seed: int = 0
+    """The seed of orders, ids, fences, canaries' places, and a judge's own random choices."""
+
+    def __post_init__(self) -> None:
+        require("orders", self.orders, 1, 64)
+        require("calls", self.calls, 0, 1_000_000)
+        require("least", self.least, 0.0, 1.0)
+        require("repairs", self.repairs, 0, 100)
+        require("longest", self.longest, 2, 10_000_000)
+        require("seed", self.seed, 0, 2**31 - 1)
+        if self.mode not in (*MODES, "pointwise"):
+            raise SettingError(
+                f"got mode={self.mode!r}; wanted one of {', '.join((*MODES, 'pointwise'))}"
+            )
+        if self.calls and self.calls < self.orders:
+            raise SettingError(
+                f"got calls={self.calls} and orders={self.orders}; wanted at least one question in "
+                "all its orders"
+            )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one group."""
+    """The result for one group."""
 
     group: str
     """The group's id."""
     ranking: tuple[tuple[str, ...], ...] = ()
-    """Tied sets of run ids, best first; empty where the group is void."""
+    """Tied sets of run ids, best first; empty if the group is void."""
     void: str = ""
-    """Why there are no rewards; empty where there are."""
+    """Why there are no rewards; empty if there are."""
     reliability: float | None = None
-    """How far orders of the same runs agreed, 0 to 1; None where nothing was ranked twice."""
+    """How far orders of the same runs agreed, 0 to 1; None if no set was ranked twice."""
     rewards: Mapping[str, float] = field(default_factory=dict)
-    """By run id, mean 0; empty where the group is void."""
+    """Reward by run id, with mean 0; empty if the group is void."""
     strengths: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
-    """By run id: strength and its 95% interval; see `aggregate.py`."""
+    """Strength and its 95% interval by run id; see `aggregate.py`."""
     agents: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By run id, by agent: what the judge made of each member of a run, where it was asked."""
+    """Reward by run id and agent, if the judge ranked the agents of each run."""
     calls: int = 0
-    """How often the judge was asked, repairs and canaries included."""
+    """How often the judge was asked, with repairs and canaries."""
     repaired: int = 0
     """Replies that could not be read and were asked for again."""
     lost: int = 0
-    """Questions that brought no reply at all: such a verdict is not kept for another time."""
+    """Questions without any reply: such a verdict is not stored."""
     tokens: int | None = 0
-    """Read and written by the judge; None where nobody counted."""
+    """Tokens read and written by the judge; None if nobody counted."""
     cost_dollars: float | None = 0.0
-    """None where the price is not known."""
+    """The cost; None if the price is not known."""
 
 
 def rank_rewards(places: Sequence[Sequence[int]], n: int) -> Floats:
-    """[n] rewards by rank alone: evenly spaced from 1 (best) to -1 (worst), ties share their mean.
+    """Returns [n] rewards by rank: evenly spaced from 1 (best) to -1; ties share their mean.
 
     Args:
         places: tied sets of all n items, best first.
-        n: items, at least two.
+        n: number of items, at least two.
     """
     rewards, above = np.zeros(n), 0
     for tied in places:
@@ -58,22 +114,22 @@ def rank_rewards(places: Sequence[Sequence[int]], n: int) -> Floats:
 
 
 def score_rewards(values: Floats) -> Floats:
-    """[n] rewards by strength: mean 0, standard deviation 1; all 0 where all are equal."""
+    """Returns [n] rewards by strength: mean 0, standard deviation 1; all 0 if all are equal."""
     spread = float(values.std())
     return (values - values.mean()) / spread if spread > 1e-9 else np.zeros(len(values))
 
 
-def compromised(sheet: Sheet, ranking: Sequence[Sequence[str]], strict: bool = True) -> str:
-    """Which canary betrays that a reply is not to be trusted; empty where none does.
+def broken_canary(sheet: Sheet, ranking: Sequence[Sequence[str]], strict: bool = True) -> str:
+    """Returns which canary shows that a reply cannot be trusted; empty if none does.
 
-    A canary without an answer that stands above more than half of the runs, or a twin that stands
-    at the other end than its original, with three runs or more between. Not strict: a canary above
-    all runs, alone.
+    A canary shows it if it stands above more than half of the runs, and a twin if it stands at the
+    opposite end from its original, with at least three runs between. If not strict, only a canary
+    above all runs does.
 
     Args:
         sheet: the question.
         ranking: the reply, tied sets of labels, best first.
-        strict: False for judges known to be weak.
+        strict: False for weak judges.
     """
     place = {label: rank for rank, tied in enumerate(ranking) for label in tied}
     runs = [s for s in sheet.shown if not s.canary]
@@ -92,8 +148,8 @@ def compromised(sheet: Sheet, ranking: Sequence[Sequence[str]], strict: bool = T
     return ""
 
 
-def of_runs(sheet: Sheet, ranking: Sequence[Sequence[str]]) -> Ranking:
-    """The reply without its canaries: tied sets of the group's candidates, by their place in it."""
+def without_canaries(sheet: Sheet, ranking: Sequence[Sequence[str]]) -> Ranking:
+    """Returns the reply without its canaries: tied sets of the group's candidates, as indices."""
     index = {id(each): i for i, each in enumerate(sheet.candidates)}
     labels = {s.label: index[id(s.candidate)] for s in sheet.shown if not s.canary and s.candidate}
     tied = (tuple(labels[label] for label in each if label in labels) for each in ranking)

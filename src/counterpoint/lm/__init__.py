@@ -1,4 +1,4 @@
-"""A small language model with an adapter for each agent.
+"""A small language model of this machine, with an adapter for each agent. Start in `model`.
 
-It is fetched, loaded, read, written with and adapted here. Start in `model`.
+`fetch` brings a model here and `models` finds and loads it; `tiny` makes one for tests.
 """

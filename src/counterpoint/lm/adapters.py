@@ -14,9 +14,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from counterpoint.runs.files import write_atomically
@@ -28,13 +30,13 @@ ALL = (
     "mlp.down_proj",
 )  # fmt: skip
 TARGETS = {"attention": ATTENTION, "all": ALL}
-"""Linear maps of a layer that an adapter changes, by the name of the choice."""
+"""The linear maps of a layer that an adapter changes, by the name of the choice."""
 PREFIX = "base_model.model.model."
-"""What peft puts before the name of a place."""
+"""The text that peft puts before the name of a place."""
 
 
-class Place(NamedTuple):
-    """A linear map of the model that an adapter changes."""
+class LinearSize(NamedTuple):
+    """The numbers of inputs and outputs of a linear map that an adapter changes."""
 
     inputs: int
     outputs: int
@@ -44,14 +46,14 @@ class Adapter(nn.Module):
     """`W x + (alpha / r) B A x` at every place; B starts at 0, so that nothing changes yet.
 
     Args:
-        places: name of the place in the model (`layers.3.self_attn.q_proj`) to its size.
+        places: maps the name of each place in the model (`layers.3.self_attn.q_proj`) to its size.
         rank: r.
         alpha: scale of the change.
-        generator: of the start of A.
+        generator: draws the first A.
     """
 
     def __init__(
-        self, places: Mapping[str, Place], rank: int, alpha: float, generator: torch.Generator
+        self, places: Mapping[str, LinearSize], rank: int, alpha: float, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.rank, self.alpha = rank, alpha
@@ -67,33 +69,33 @@ class Adapter(nn.Module):
             self.register_parameter(f"{flat}_up", self.up[name])
 
     def change(self, name: str, x: Tensor) -> Tensor:
-        """What the adapter adds at one of its places to what `x` [..., inputs] gives there."""
-        found: Tensor = (x @ self.down[name].T) @ self.up[name].T
-        return found * self.scale
+        """Returns what the adapter adds to the output of a place for `x` [..., inputs]."""
+        change: Tensor = (x @ self.down[name].T) @ self.up[name].T
+        return change * self.scale
 
     @property
     def scale(self) -> float:
-        """Factor of the change."""
+        """Returns the factor of the change, alpha / r."""
         return self.alpha / self.rank
 
-    def to_peft(self) -> dict[str, Any]:
-        """Names as peft writes them, to NumPy arrays."""
+    def to_peft(self) -> dict[str, NDArray[np.float32]]:
+        """Returns the weights as NumPy arrays, under the names that peft gives them."""
         return {
             f"{PREFIX}{name}.lora_{part}.weight": x[name].detach().numpy().copy()
             for part, x in (("A", self.down), ("B", self.up))
             for name in x
         }
 
-    def from_peft(self, arrays: Mapping[str, Any]) -> None:
-        """Take over weights as peft names them."""
+    def from_peft(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Copies weights that have the names that peft gives them into this adapter."""
         with torch.no_grad():
             for part, x in (("A", self.down), ("B", self.up)):
                 for name, weight in x.items():
-                    found = arrays[f"{PREFIX}{name}.lora_{part}.weight"]
-                    weight.copy_(torch.from_numpy(found))
+                    saved = arrays[f"{PREFIX}{name}.lora_{part}.weight"]
+                    weight.copy_(torch.from_numpy(saved))
 
-    def peft_config(self, base: str, last_token: int) -> dict[str, Any]:
-        """What peft's adapter_config.json says of it.
+    def peft_config(self, base: str, last_token: int) -> dict[str, object]:
+        """Returns the adapter_config.json that peft reads.
 
         Args:
             base: name or path of the frozen model.
@@ -114,16 +116,16 @@ class Adapter(nn.Module):
 
 
 def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> None:
-    """Write an adapter as peft does; `PeftModel.from_pretrained(model, folder)` loads it.
+    """Writes an adapter as peft does; `PeftModel.from_pretrained(model, folder)` loads it.
 
     Args:
-        adapter: what is written.
-        folder: made where it is missing.
+        adapter: the adapter to write.
+        folder: made if it does not exist.
         base: name or path of the frozen model.
         last_token: id of the last token of every prompt, from which the adapter acts.
 
     Raises:
-        OutputError: it could not be written.
+        OutputError: the files could not be written.
     """
     config = json.dumps(adapter.peft_config(base, last_token), indent=1, sort_keys=True)
     write_atomically(folder / "adapter_model.safetensors", arrays_to_bytes(adapter.to_peft()))
@@ -131,25 +133,26 @@ def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> 
 
 
 Stack = tuple[Tensor, Tensor, float]
-"""Of A adapters at a place: downs [A, inputs, r], ups [A, r, outputs], factor of the change."""
+"""Weights of A adapters at a place: downs [A, inputs, r], ups [A, r, outputs], and their factor."""
 
 
 @dataclass
 class Routing:
-    """Which rows of the batch go through which adapter, while a pass lasts."""
+    """The adapter of each row of a batch, for as long as one pass lasts."""
 
     now: tuple[tuple[Adapter, int, int], ...] = field(default=())
-    """(adapter, first row, row after the last), in order, without gaps; empty for none at all."""
+    """(adapter, first row, row after the last), without gaps; empty if there are no adapters."""
     _kept: dict[str, Stack | None] = field(default_factory=dict)
     _kept_for: object = None
 
     def stack(self, name: str) -> Stack | None:
-        """The adapters' weights at a place, if they are alike and have as many rows each.
+        """Returns the joined weights at a place if all adapters are alike, else None.
 
-        Without gradients they are joined once for as long as `now` stays.
+        Without gradients the weights are joined once for as long as `now` stays the same.
         """
         if torch.is_grad_enabled():
             return self._stack(name)
+        # The tuple itself is the key: every pass with other rows makes a new one.
         if self._kept_for is not self.now:
             self._kept, self._kept_for = {}, self.now
         if name not in self._kept:
@@ -168,25 +171,25 @@ class Routing:
 
 
 def segments(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, int, int], ...]:
-    """The routing of rows whose adapters stand one after the other."""
-    found: list[tuple[Adapter, int, int]] = []
+    """Returns the routing of a batch, given the adapter of each row."""
+    parts: list[tuple[Adapter, int, int]] = []
     for row, adapter in enumerate(adapters):
-        if found and found[-1][0] is adapter:
-            found[-1] = (adapter, found[-1][1], row + 1)
+        if parts and parts[-1][0] is adapter:
+            parts[-1] = (adapter, parts[-1][1], row + 1)
         else:
-            found.append((adapter, row, row + 1))
-    return tuple(found)
+            parts.append((adapter, row, row + 1))
+    return tuple(parts)
 
 
 class Slot(nn.Module):
-    """A linear map of the frozen model, and what adapters add there that have it as a place.
+    """A linear map of the frozen model, and the changes of the adapters that have it as a place.
 
-    Another team's adapters may sit in more places of the same model than this one's.
+    Another team's adapters may sit in more places of the same model than this team's.
 
     Args:
-        linear: the map.
-        name: its place.
-        routing: of the model.
+        linear: the frozen map.
+        name: the name of its place.
+        routing: the routing of the model.
     """
 
     def __init__(self, linear: nn.Module, name: str, routing: Routing) -> None:
@@ -199,7 +202,7 @@ class Slot(nn.Module):
         if not routing.now:
             return y
         stack = routing.stack(name)
-        if stack is None:
+        if stack is None:  # adapters differ in rank, in rows or in places: one after the other
             changes = [
                 adapter.change(name, x[first:end])
                 if name in adapter.down
@@ -207,6 +210,7 @@ class Slot(nn.Module):
                 for adapter, first, end in routing.now
             ]
             return y + torch.cat(changes)
+        # Alike adapters are one batched product, which costs about as much as a single adapter.
         down, up, scale = stack
         low = torch.bmm(x.reshape(len(down), -1, x.shape[-1]), down)
         return torch.baddbmm(y.view(len(up), -1, y.shape[-1]), low, up, alpha=scale).view(y.shape)

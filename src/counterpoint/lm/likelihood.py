@@ -1,9 +1,8 @@
-"""How likely the tokens of answers are, without all logits at once. Start with `log_probs`;
-`mean_log_probability` is of a whole answer.
+"""The log-probability of tokens, without all logits at once. Start with `log_probs`.
 
 The unembedding is frozen, so the gradient of each log-probability with respect to its hidden state
-is a vector that can be made on the way forward. Logits of a few tokens exist at a time, in place of
-several copies of those of all, which took most of a learning pass's memory.
+is a vector that the forward pass can compute. The logits of a few tokens exist at a time, instead
+of several copies of all of them, which took most of the memory of a learning pass.
 """
 
 from __future__ import annotations
@@ -19,42 +18,42 @@ from counterpoint.lm.model import LanguageModel
 TOGETHER = 64
 """Tokens whose logits exist at the same time."""
 EMPTY_NATS = -100.0
-"""What a text without tokens is said to have: less than any text has."""
+"""The mean log-probability that a text without tokens gets: less than any text has."""
 
 
 def log_probs(hidden: Tensor, unembedding: Tensor, tokens: Tensor, temperature: float) -> Tensor:
-    """[M] log-probability of each token, in nats; its gradient reaches `hidden` alone.
+    """Returns [M] log-probability of each token, in nats. Its gradient reaches `hidden` alone.
 
         log p_m = (u[token_m] . h_m - log sum_v exp(u_v . h_m / T) T) / T
 
     Args:
         hidden: [M, D] the last hidden state before each token.
-        unembedding: [V, D] frozen.
-        tokens: [M].
+        unembedding: [V, D] frozen weights.
+        tokens: [M] tokens.
         temperature: T, by which logits are divided.
     """
-    found: Tensor = _LogProbs.apply(hidden, unembedding, tokens, temperature)
-    return found
+    nats: Tensor = _LogProbs.apply(hidden, unembedding, tokens, temperature)
+    return nats
 
 
 class _LogProbs(torch.autograd.Function):
-    """d log p_m / d h_m = sum_v ([v = token_m] - p(v)) u_v / T, kept as [M, D]."""
+    """d log p_m / d h_m = sum_v ([v = token_m] - p(v)) u_v / T is computed forward, [M, D]."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, unembedding: Tensor, tokens: Tensor, temperature: float
     ) -> Tensor:
-        told, slopes = [], []
+        nats, slopes = [], []
         for h, token in zip(hidden.split(TOGETHER), tokens.split(TOGETHER), strict=True):
             logits = (h @ unembedding.T).float() / temperature
             each = logits.log_softmax(dim=1)
-            told.append(each.gather(1, token[:, None])[:, 0])
+            nats.append(each.gather(1, token[:, None])[:, 0])
             if ctx.needs_input_grad[0]:
                 # One less p(token) before rounding: its difference from 1 may be very small.
                 slope = each.exp_().neg_().scatter_add_(1, token[:, None], torch.ones(len(h), 1))
                 slopes.append(slope.to(unembedding.dtype) @ unembedding / temperature)
         ctx.save_for_backward(*([torch.cat(slopes)] if slopes else []))
-        return torch.cat(told)
+        return torch.cat(nats)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, None, None, None]:
@@ -67,13 +66,13 @@ class _LogProbs(torch.autograd.Function):
 def mean_log_probability(
     model: LanguageModel, messages: tuple[tuple[str, str], ...], text: str, most_tokens: int
 ) -> float:
-    """The mean log-probability of a text's tokens as the answer to a conversation, in nats.
+    """Returns the mean log-probability, in nats, of the tokens of an answer.
 
     Args:
         model: the bare model.
-        messages: role and content of what stands before.
-        text: the answer; an empty one has `EMPTY_NATS`.
-        most_tokens: of the answer that are read.
+        messages: role and content of each message before the answer.
+        text: the answer; an empty one gets `EMPTY_NATS`.
+        most_tokens: tokens of the answer that are read.
     """
     tokens = model.spelled(text)[:most_tokens]
     if not tokens:
@@ -82,5 +81,5 @@ def mean_log_probability(
     with torch.inference_mode():
         x = model.embed(torch.tensor([[prefix.last, *tokens[:-1]]]))
         hidden = model.extend(x, Memory([prefix]))[0]
-        told = log_probs(hidden, model.unembedding, torch.tensor(tokens), 1.0)
-    return float(told.double().mean())
+        nats = log_probs(hidden, model.unembedding, torch.tensor(tokens), 1.0)
+    return float(nats.double().mean())

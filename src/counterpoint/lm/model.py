@@ -1,8 +1,8 @@
-"""`LanguageModel`: a frozen causal model whose prompts are read once, for all agents and updates.
+"""`LanguageModel`: a frozen causal model that reads each prompt once, for all agents and updates.
 
-Start with `read` and `extend`. A prompt is read up to its last token by the bare model, and its
-keys and values are kept; agents' adapters act from the last token on, so whatever they learn, what
-was read stays true. A decision is then one token long, an answer as long as itself.
+Start with `read` and `extend`. The bare model reads a prompt up to its last token, and its keys and
+values are kept. The adapters of agents act from the last token on, so that these keys and values
+stay valid whatever an adapter learns. A decision then costs one token, an answer its own length.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import SettingError
-from counterpoint.lm.adapters import Adapter, Place, Routing, Slot, segments
-from counterpoint.lm.attention import fits, share_memory
-from counterpoint.lm.load import load_model
+from counterpoint.lm.adapters import Adapter, LinearSize, Routing, Slot, segments
 from counterpoint.lm.memory import Memory as Memory
 from counterpoint.lm.memory import Prefix as Prefix
-from counterpoint.lm.memory import Reading
+from counterpoint.lm.memory import Reading, scores_fit, share_memory
+from counterpoint.lm.models import load_model
 from counterpoint.lm.tiny import tiny_model
 
 TINY = "tiny"
@@ -30,11 +29,11 @@ TINY = "tiny"
 Messages = tuple[tuple[str, str], ...]
 """A conversation: role (`system`, `user`, `assistant`) and content of each message."""
 PARTS = ("layers", "norm", "rotary_emb", "embed_tokens")
-"""What a decoder must have to be run layer by layer."""
+"""The parts that a decoder must have to be run layer by layer."""
 REMEMBERED = 512
-"""Prompts whose keys and values are kept: what an agent is shown may never come again."""
+"""Prompts whose keys and values are kept; the oldest go first."""
 REMEMBERED_BYTES = 1 << 27
-"""Most memory that they take."""
+"""The most memory that these keys and values take."""
 
 
 class LanguageModel:
@@ -42,8 +41,8 @@ class LanguageModel:
 
     Args:
         model: a causal model of Hugging Face's, as Llama, Qwen, Mistral or SmolLM are built.
-        tokenizer: its own.
-        name: what the user calls it.
+        tokenizer: the tokenizer of the model.
+        name: the name by which the user knows the model.
 
     Raises:
         SettingError: the model is built in another way, gives other logits when it is run layer by
@@ -71,27 +70,30 @@ class LanguageModel:
         ends = model.generation_config.eos_token_id
         self.end_tokens = frozenset([ends] if isinstance(ends, int) else ends or [])
         """Tokens that end an answer."""
+        # A sliding window would forget tokens of the prompt, which adapters count on.
         seen = [model.config.max_position_embeddings, getattr(model.config, "sliding_window", None)]
         self.most_tokens: int = min(filter(None, seen))
-        """Tokens that prompt and answer may have together: each sees all those before it."""
+        """The most tokens of prompt and answer together: each token sees all those before it."""
         self.ends = torch.tensor(sorted(self.end_tokens), dtype=torch.long)
         self._cache_name = "cache" if "cache" in known else "past_key_values"
         self._shares = share_memory(model)
         self._heads: int = model.config.num_attention_heads
         demand_own_logits(self)
 
-    def places(self, targets: Sequence[str], layers: int) -> dict[str, Place]:
-        """Where adapters can sit: the `targets` of the last so many layers, sizes told."""
-        found = {}
+    def places(self, targets: Sequence[str], layers: int) -> dict[str, LinearSize]:
+        """Returns where adapters can sit: the `targets` of the last `layers` layers."""
+        places = {}
         for index in range(self.depth - layers, self.depth):
             for target in targets:
                 linear = self._module(index, target)
                 linear = linear.linear if isinstance(linear, Slot) else linear
-                found[f"layers.{index}.{target}"] = Place(linear.in_features, linear.out_features)
-        return found
+                places[f"layers.{index}.{target}"] = LinearSize(
+                    linear.in_features, linear.out_features
+                )
+        return places
 
     def host(self, adapter: Adapter) -> None:
-        """Make room for an adapter at each of its places."""
+        """Puts a `Slot` at each place of an adapter."""
         for name in adapter.down:
             index, target = int(name.split(".")[1]), name.split(".", 2)[2]
             linear = self._module(index, target)
@@ -99,54 +101,54 @@ class LanguageModel:
                 self.inner.layers[index].set_submodule(target, Slot(linear, name, self.routing))
 
     def prompt(self, messages: Messages) -> tuple[int, ...]:
-        """The tokens of a prompt, up to where the answer begins."""
-        found = self.tokenizer.apply_chat_template(
+        """Returns the tokens of a prompt, up to the beginning of the answer."""
+        encoded = self.tokenizer.apply_chat_template(
             [{"role": role, "content": content} for role, content in messages],
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
         )
-        return tuple(found["input_ids"])
+        return tuple(encoded["input_ids"])
 
     def spelled(self, word: str) -> list[int]:
-        """The tokens of a word at the beginning of an answer."""
-        found: list[int] = self.tokenizer.encode(word, add_special_tokens=False)
-        return found
+        """Returns the tokens of a word at the beginning of an answer."""
+        tokens: list[int] = self.tokenizer.encode(word, add_special_tokens=False)
+        return tokens
 
     def first_tokens(self, words: Sequence[str]) -> tuple[int, ...]:
-        """The token with which each word begins an answer.
+        """Returns the token with which each word begins an answer.
 
         Raises:
-            SettingError: two words begin alike.
+            SettingError: two words begin with the same token.
         """
-        found = [self.spelled(word)[0] for word in words]
-        for i, token in enumerate(found):
-            if token in found[:i]:
+        tokens = [self.spelled(word)[0] for word in words]
+        for i, token in enumerate(tokens):
+            if token in tokens[:i]:
                 raise SettingError(
-                    f"got words '{words[found.index(token)]}' and '{words[i]}', which begin with "
+                    f"got words '{words[tokens.index(token)]}' and '{words[i]}', which begin with "
                     f"the same token of {self.name}; wanted words that differ in their first one"
                 )
-        return tuple(found)
+        return tuple(tokens)
 
     def read(self, messages: Messages) -> Prefix:
-        """A prompt up to its last token, by itself: what comes out does not depend on others."""
+        """Returns a prompt, read up to its last token, independently of other prompts."""
         if messages not in self._read:
-            found = self._prefix(self.prompt(messages))
-            self._bytes += found.nbytes
+            prefix = self._prefix(self.prompt(messages))
+            self._bytes += prefix.nbytes
             while self._read and (len(self._read) >= REMEMBERED or self._bytes > REMEMBERED_BYTES):
                 self._bytes -= self._read.pop(next(iter(self._read))).nbytes
-            self._read[messages] = found
+            self._read[messages] = prefix
         return self._read[messages]
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """[B, n, D] of tokens [B, n]."""
-        found: Tensor = self.inner.embed_tokens(tokens)
-        return found
+        """Returns [B, n, D] embeddings of tokens [B, n]."""
+        embedded: Tensor = self.inner.embed_tokens(tokens)
+        return embedded
 
     def extend(self, x: Tensor, memory: Memory, first: int = 0, end: int | None = None) -> Tensor:
-        """[B, n, D] what the layers from `first` up to `end` make of x [B, n, D] behind `memory`.
+        """Returns [B, n, D]: layers `first` to `end` applied to x [B, n, D] behind `memory`.
 
-        With `end` None all that follow, and the last norm.
+        If `end` is None, all later layers and the last norm are applied.
         """
         n, end_or_depth = x.shape[1], self.depth if end is None else end
         bias, turns = memory.bias(n, x.dtype), self._turns(x, memory)
@@ -154,12 +156,12 @@ class LanguageModel:
         if end is not None:
             return out
         memory.written += n if memory.room else 0
-        found: Tensor = self.inner.norm(out)
-        return found
+        normed: Tensor = self.inner.norm(out)
+        return normed
 
     @contextmanager
     def adapted(self, adapters: Sequence[Adapter]) -> Iterator[None]:
-        """Meanwhile, row b of every batch goes through `adapters[b]`."""
+        """Sends row b of every batch through `adapters[b]` meanwhile."""
         self.routing.now = segments(adapters)
         try:
             yield
@@ -168,7 +170,7 @@ class LanguageModel:
 
     @property
     def unembedding(self) -> Tensor:
-        """[vocabulary, D] from the last hidden state to logits."""
+        """Returns [vocabulary, D] weights from the last hidden state to logits."""
         weight: Tensor = self.model.get_output_embeddings().weight
         return weight
 
@@ -189,12 +191,12 @@ class LanguageModel:
         return Prefix(tuple(reading.keys), tuple(reading.values), prompt[-1])
 
     def _turns(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Cosine and sine of the positions of x."""
+        """Returns cosine and sine of the positions of x."""
         at, n = memory.written, x.shape[1]
         if n > 1:
-            found: tuple[Tensor, Tensor] = self.inner.rotary_emb(x, memory.positions(n))
-            return found
-        if memory.turns is None:
+            turns: tuple[Tensor, Tensor] = self.inner.rotary_emb(x, memory.positions(n))
+            return turns
+        if memory.turns is None:  # tokens come one by one: all their positions at once are cheaper
             ahead = memory.start[:, None] + torch.arange(max(memory.room, 1))
             memory.turns = self.inner.rotary_emb(x, ahead)
         cosine, sine = memory.turns
@@ -209,13 +211,13 @@ class LanguageModel:
         first: int,
         end: int,
     ) -> Tensor:
-        told = {"attention_mask": bias, "position_embeddings": turns, self._cache_name: cache}
+        options = {"attention_mask": bias, "position_embeddings": turns, self._cache_name: cache}
         if self._shares and isinstance(cache, Memory) and not cache.room:
             rows, n, _ = x.shape
-            if fits(rows, self._heads, n, cache.longest):
-                told |= {"memory": cache, self._cache_name: None}
+            if scores_fit(rows, self._heads, n, cache.longest):
+                options |= {"memory": cache, self._cache_name: None}
         for block in self.inner.layers[first:end]:
-            x = block(x, **told)
+            x = block(x, **options)
         return x
 
     def _module(self, index: int, target: str) -> Any:
@@ -230,15 +232,15 @@ class LanguageModel:
 
 @lru_cache(maxsize=1)
 def open_model(name: str) -> LanguageModel:
-    """The model called `name`, in 32-bit floats; the same one again for the same name.
+    """Returns the model called `name`, in 32-bit floats; the last one is kept.
 
     Args:
         name: `tiny`, or what `find_model` takes: `smollm2`, a folder, a name on the hub.
 
     Raises:
         MissingPackageError: transformers is not installed.
-        ModelError: it is not there, or cannot be loaded.
-        SettingError: it is built in a way that cannot be trained here.
+        ModelError: the model is not there, or cannot be loaded.
+        SettingError: the model is built in a way that cannot be trained here.
     """
     model, tokenizer = tiny_model() if name == TINY else load_model(name, dtype="float32")
     return LanguageModel(model, tokenizer, name)
@@ -247,14 +249,14 @@ def open_model(name: str) -> LanguageModel:
 PROBE = (("user", "Which word do you choose: red, blue or green?"),)
 """The prompt behind which logits are compared."""
 SAME = 1e-3
-"""Logits that differ by less than this share of the largest one are the same in 32 bits."""
+"""Logits that differ by less than this share of the largest one are equal in 32 bits."""
 
 
 def demand_own_logits(model: LanguageModel) -> None:
-    """Return where the model's layers, one after the other, are the model.
+    """Returns if the layers of the model, run one after the other, give the model's own logits.
 
     Raises:
-        SettingError: they are not; it says why.
+        SettingError: the logits differ, or the layers cannot be run; the message says why.
     """
     try:
         off = _difference(model)
@@ -270,10 +272,10 @@ def demand_own_logits(model: LanguageModel) -> None:
 
 
 def _difference(model: LanguageModel) -> float:
-    """The largest between logits behind `PROBE`, as a share of the largest logit."""
+    """Returns the largest difference of logits behind `PROBE`, relative to the largest logit."""
     tokens, prefix = torch.tensor([model.prompt(PROBE)]), model.read(PROBE)
     with torch.no_grad():
         last = model.embed(tokens[:, -1:])
-        found = model.extend(last, Memory([prefix]))[0, 0] @ model.unembedding.T
-        wanted = model.model(input_ids=tokens).logits[0, -1]
-    return float((found - wanted).abs().max() / wanted.abs().max())
+        ours = model.extend(last, Memory([prefix]))[0, 0] @ model.unembedding.T
+        theirs = model.model(input_ids=tokens).logits[0, -1]
+    return float((ours - theirs).abs().max() / theirs.abs().max())

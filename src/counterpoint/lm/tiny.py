@@ -1,11 +1,11 @@
 """A language model of 0.1M parameters that needs no download: for tests, and for first steps.
 
-It is a Llama with random parameters, and says nothing sensible until it is trained. Its tokenizer
-is made here: a word of `common_words.COMMON`, a number below 64, a letter, a mark of punctuation or
-a line break is one token, whatever surrounds it, so that a choice among such words is one step of
-the model. Any other word is spelled, a token for each UTF-8 byte: no two words share a token, and
-decoding gives the text back up to case and spaces. Parameters and tokens are the same in every
-process, on every machine, and under every version of torch.
+It is a Llama with random parameters, whose text makes no sense until it is trained. Its tokenizer
+is made here: a word of `COMMON`, a number below 64, a letter, a punctuation mark or a line break is
+one token, whatever surrounds it, so that a choice among such words is one step of the model. Any
+other word is spelled with one token for each UTF-8 byte: no two words share a token, and decoding
+gives the text back up to case and spaces. Parameters and tokens are the same in every process, on
+every machine, and under every version of torch.
 """
 
 from __future__ import annotations
@@ -19,11 +19,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
-from counterpoint.lm.common_words import COMMON
-from counterpoint.lm.needs import require_language
+from counterpoint.lm.models import require_language
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+_WORDS = """
+a an the this that these those some any each every all both none no not and or but if then else
+when while where who what which why how than as of in on at to from by for with without about
+between before after into over under up down out off near far here there again also only just
+very too more most less least much many few other another same different own such so because
+until through against i you he she it we they me him her us them my your his its our their mine
+yours be is are was were been being am do does did done have has had can could will would shall
+should may might must
+say says said tell tells told ask asks asked answer answers answered choose chooses chose chosen
+pick picks picked name names named give gives gave given take takes took taken get gets got make
+makes made go goes went come comes came see sees saw seen look looks looked show shows shown
+find finds found know knows known think thinks thought want wants wanted need needs needed use
+uses used try tries tried work works worked help helps helped wait waits waited move moves moved
+keep keeps kept put send sends sent read write writes written call calls called play plays
+played win wins won lose loses lost agree agrees agreed meet meets met share shares shared
+follow lead stop stops start starts begin end ends open close turn pass hold push pull build
+solve plan check test repeat reply respond count add learn speak listen hear talk talks guess
+match point reach collect carry drop buy sell pay pays earn cost save spend offer accept reject
+vote trust cooperate defect compete hunt eat sleep run walk stay leave return let
+agent agents team teams player players partner partners speaker listener planner worker judge
+leader user assistant system human person people man woman child friend everybody everyone
+somebody nobody group member role task game round step action message word words letter letters
+number numbers line list sentence text question reward score points total goal target rule rules
+choice choices option options value values result reason fact problem idea part side place way
+time day night week year hour minute thing things object objects item items world map room door
+house home city street river road field forest tree water fire air earth sun moon star stars sky
+sea hill rock stone wall bridge box bag key lock coin gold silver money food bread apple apples
+banana pear orange lemon cherry grape berry milk tea coffee book paper pen cup glass bottle
+table chair bed lamp clock phone car boat ship train bus plane ball bell bird cat dog fish horse
+cow sheep wolf bear lion tiger fox mouse rabbit stag hare snake frog bee ant hand head eye ear
+foot heart king queen tower france paris capital
+red green blue yellow orange purple pink brown black white gray grey golden cyan magenta violet
+big small large little tall short long high low wide narrow heavy light dark bright hot cold
+warm cool new old young good bad better best worse worst great fine right wrong true false
+correct exact ready full empty closed free busy fast slow early late hard easy soft strong weak
+rich poor safe same sure happy sad kind honest private public common secret whole alone next
+last first second third fourth
+left right north south east west top bottom middle center centre front back inside outside above
+below corner edge row column ahead behind around across together apart away circle square
+triangle cross diamond line dot cube
+yes no maybe ok okay hello hi please thanks sorry none nothing something anything always never
+often one two three four five six seven eight nine ten eleven twelve zero hundred thousand half
+double pair now today tomorrow yesterday soon still already your helpful exactly according given
+following either neither instead
+"""
+
+COMMON = tuple(dict.fromkeys(_WORDS.split()))
+"""English words that are one token each; their order never changes, for it numbers the tokens."""
 
 VOCABULARY = 1024
 CONTEXT_TOKENS = 2048
@@ -31,7 +79,7 @@ WIDTH, LAYERS, HEADS, KEY_HEADS, INNER = 48, 3, 4, 2, 80
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
 _SPACE = "\u2581"
-"""What a token begins with where a space may stand before it in the text."""
+"""The beginning of a token before which a space may stand in the text."""
 _NUMBERS = 64
 _PIECE = r"\n|\w+|[^\w\s]"
 _TEMPLATE = (
@@ -45,11 +93,11 @@ _TEMPLATE = (
 def tiny_model(
     seed: int = 0, words: Iterable[str] = ()
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """A random model of 104,784 parameters in 32-bit floats, and its tokenizer.
+    """Returns a random model of 104,784 parameters in 32-bit floats, and its tokenizer.
 
     Args:
-        seed: another one gives other parameters; no global generator is read or moved.
-        words: more words to read as one token each, at most `spare()`.
+        seed: decides the parameters; no global generator is read or moved.
+        words: additional words that are one token each, at most `spare()`.
 
     Raises:
         SettingError: a word that is not one word, or more words than there is room for.
@@ -85,7 +133,7 @@ def tiny_model(
 
 
 def tiny_tokenizer(words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
-    """The tokenizer alone, with a chat template in the manner of ChatML.
+    """Returns the tokenizer alone, with a chat template like that of ChatML.
 
     Raises:
         SettingError: a word that is not one word, or more words than there is room for.
@@ -128,21 +176,22 @@ def tiny_tokenizer(words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
 
 
 def spare() -> int:
-    """How many words of one's own there is room for."""
+    """Returns how many additional words the vocabulary has room for."""
     return VOCABULARY - len(_fixed())
 
 
 def _fixed() -> list[str]:
-    """The tokens that are always there, in their order: the position is the number of a token."""
+    """Returns the tokens that every tokenizer has; the position of a token is its number."""
     always = (*string.punctuation, "\n", *string.ascii_lowercase, *map(str, range(_NUMBERS)))
     whole = dict.fromkeys(_SPACE + piece for piece in (*always, *COMMON))
     return [END_OF_TEXT, START, END, _SPACE, *map("<0x{:02X}>".format, _spelling_bytes()), *whole]
 
 
 def _spelling_bytes() -> list[int]:
-    """The bytes in which a word may have to be spelled.
+    """Returns the bytes with which a word may have to be spelled.
 
-    The others are in no UTF-8, or are capitals, spaces and punctuation, which are never spelled.
+    The other bytes never occur in UTF-8, or are capitals, spaces and punctuation, which are never
+    spelled.
     """
     never = set(map(ord, string.ascii_uppercase + string.punctuation + string.whitespace)) - {95}
     return [byte for byte in range(0xF5) if byte not in (never | {0xC0, 0xC1})]
@@ -163,10 +212,10 @@ def _tokens(words: Iterable[str]) -> Sequence[str]:
 
 
 def _drawn(seed: int, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Uniform numbers of variance 1 / fan-in, so that a layer neither swells nor fades.
+    """Returns uniform numbers of variance 1 / fan-in, so that signals keep their size.
 
-    They come from the bits of the generator by one multiplication: no library rounds them its own
-    way. Each parameter has a stream of its own, so their order does not matter.
+    One multiplication makes them from the generator's bits, so that no library rounds them
+    differently. Each parameter has its own stream, so that their order does not matter.
     """
     rng = np.random.Generator(np.random.PCG64([seed, *name.encode()]))
     edge = np.sqrt(np.float32(3 / shape[-1]))

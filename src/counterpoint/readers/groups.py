@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import CounterpointError, LogError
-from counterpoint.judge.group import Candidate, Group
+from counterpoint.judge.present import Candidate, Group
 from counterpoint.readers.lines import Block, TornLogWarning, blocks
 from counterpoint.readers.messages import events_of, members_of, roles_of
 from counterpoint.records import Episode, Event

@@ -1,6 +1,6 @@
-"""Talk: who produces text. Start with `speaker.Speaker`, the one seam, and `scripted.Scripted`.
+"""Who produces text. Start with `speaker.Speaker`, the one protocol, and `scripted.Scripted`.
 
-`server.Server` asks any OpenAI-compatible server, `cache.Cached` remembers its answers;
+`server.Server` asks any OpenAI-compatible server, and `cache.Cached` remembers its answers.
 `counterpoint.testing.check_speaker` holds a speaker of your own to what ours promise.
 """
 

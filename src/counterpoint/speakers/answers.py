@@ -1,7 +1,7 @@
-"""What a chat-completions server said: its text, its count of tokens, or what went wrong.
+"""The reply of a chat-completions server: its text, its count of tokens, or what went wrong.
 
-Bytes in, facts out; nothing here knows of connections. The format is that of OpenAI's
-`POST /chat/completions`, which vLLM, llama.cpp and Ollama speak too.
+Bytes in, facts out; nothing here depends on connections. The format is that of OpenAI's `POST
+/chat/completions`, which vLLM, llama.cpp and Ollama use too.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import Any
 import msgspec
 
 Tokens = tuple[int | None, int | None]
-"""Tokens of the prompt and of the completion; None is not known."""
+"""Tokens of the prompt and of the completion; None if the count is not known."""
 
 NONE: Tokens = (0, 0)
 UNKNOWN: Tokens = (None, None)
 
 AGAIN = {408, 409, 425, 429}
-"""Refusals that may be over soon, besides all from 500 on."""
+"""Statuses of refusals that may be over soon, besides all from 500 on."""
 REFUSED = {401, 403, 404}
-"""Refusals of the key, its rights, the address or the model: another request is in vain."""
+"""Statuses that every other request would get too: the key, the address or the model is wrong."""
 
 
 class Fault(Exception):
-    """A try that brought no text.
+    """An attempt that brought no text.
 
     Args:
-        why: one line.
-        again: whether another try may succeed.
-        tokens: what the try used.
-        wait_seconds: how long the server asks to wait before the next.
+        why: one line that says what went wrong.
+        again: whether another attempt may succeed.
+        tokens: the tokens that the attempt used.
+        wait_seconds: how long the server asks to wait before the next attempt.
         refused: whether every other request would be refused too.
     """
 
@@ -60,14 +60,14 @@ class Completion:
 
 
 def read_completion(kind: str, body: bytes) -> Completion:
-    """The text of the first choice; a message without content has the text "".
+    """Returns the text of the first choice; a message without content has the text "".
 
     Args:
         kind: the content type.
-        body: all of the answer.
+        body: the whole answer.
 
     Raises:
-        Fault: no JSON, an error in the place of an answer, or another schema.
+        Fault: the body is not JSON, is an error, or has another schema.
     """
     media = kind.partition(";")[0].strip().lower()
     if media != "application/json" and not media.endswith("+json"):
@@ -80,7 +80,7 @@ def read_completion(kind: str, body: bytes) -> Completion:
         raise Fault("the server sent JSON of another schema: no object", again=True)
     tokens = _tokens(answer.get("usage"))
     if answer.get("error"):
-        raise Fault(f"the server said: {_said(answer, body)}", again=True, tokens=tokens)
+        raise Fault(f"the server said: {_error_message(answer, body)}", again=True, tokens=tokens)
     try:
         text = answer["choices"][0]["message"]["content"]
     except (LookupError, TypeError):
@@ -95,7 +95,7 @@ def read_completion(kind: str, body: bytes) -> Completion:
 
 
 def read_refusal(status: int, after: str | None, body: bytes) -> Fault:
-    """What a status other than 200 means: refused, so that no tokens were used.
+    """Returns what a status other than 200 means. A refused request has used no tokens.
 
     Args:
         status: from 201 to 599.
@@ -111,18 +111,18 @@ def read_refusal(status: int, after: str | None, body: bytes) -> Fault:
         answer = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         answer = None
-    why = f"{why}: {_said(answer, body)}".rstrip(": ")
+    why = f"{why}: {_error_message(answer, body)}".rstrip(": ")
     wait = retry_after_seconds(after)
     refused = status in REFUSED
     return Fault(why, again=again, tokens=tokens, wait_seconds=wait, refused=refused)
 
 
 def retry_after_seconds(header: str | None, now: float | None = None) -> float | None:
-    """Seconds to wait, from 0; None where the header is missing or makes no sense.
+    """Returns the seconds to wait, at least 0; None if the header is missing or cannot be read.
 
     Args:
         header: `Retry-After`, a number of seconds or a date (RFC 9110, section 10.2.3).
-        now: seconds since 1970; None asks the clock.
+        now: seconds since 1970; None reads the clock.
     """
     if header is None:
         return None
@@ -138,16 +138,16 @@ def retry_after_seconds(header: str | None, now: float | None = None) -> float |
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and control characters."""
+    """Returns the text without line breaks and control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _said(answer: Any, body: bytes) -> str:
-    """The message of an error, wherever a server puts it."""
-    said = answer.get("error") or answer.get("message") if isinstance(answer, dict) else None
-    if isinstance(said, dict):
-        said = said.get("message")
-    return one_line(said if isinstance(said, str) else body[:1000].decode(errors="replace"))
+def _error_message(answer: Any, body: bytes) -> str:
+    """Returns the message of an error, wherever a server puts it."""
+    error = answer.get("error") or answer.get("message") if isinstance(answer, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message")
+    return one_line(error if isinstance(error, str) else body[:1000].decode(errors="replace"))
 
 
 def _tokens(usage: Any) -> Tokens:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
 from counterpoint.lm.adapters import Adapter
-from counterpoint.lm.generate import COLDEST, generate, written
+from counterpoint.lm.generate import COLDEST, decode_answer, generate
 from counterpoint.lm.model import LanguageModel, Memory, Prefix
 from counterpoint.speakers.speaker import Reply, Request
 
@@ -21,15 +21,16 @@ Priors = Mapping[tuple[str, tuple[str, ...]], torch.Tensor]
 class LocalSpeaker:
     """Answers with a model of this machine.
 
-    A choice among words takes each of them with the probability that the model gives to the whole
-    word and an end behind it; where a trained agent has chosen among the very same words, with the
-    probability that it was trained to.
+    In a choice among words, each word has the probability that the model gives to the whole word
+    and an end after it. If the agent was trained to choose among the very same words, each has the
+    probability that the training gave it.
 
     Args:
-        model: who speaks.
-        adapters: of the agents that were trained; any other agent is the bare model.
-        priors: what trained agents subtract from words: see `train.words.WordTeam.priors`.
-        seed: of answers to requests that have none.
+        model: the model that speaks.
+        adapters: one for each trained agent; any other agent is the bare model.
+        priors: what trained agents subtract from the logits of words: see
+            `train.words.WordTeam.priors`.
+        seed: of answers to requests that have no seed.
     """
 
     def __init__(
@@ -43,11 +44,11 @@ class LocalSpeaker:
         self._rng = np.random.default_rng(seed)
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply for each request, in their order; what cannot be answered says why."""
+        """Returns one reply for each request, in their order; some may have an error."""
         return [self._reply(request) for request in requests]
 
     def probabilities(self, request: Request) -> NDArray[np.float64]:
-        """[W] with which each of the request's words is said at temperature 1.
+        """Returns [W] probability of each of the request's words at temperature 1.
 
         Raises:
             SettingError: the request has no words, or is longer than the model can read.
@@ -55,8 +56,8 @@ class LocalSpeaker:
         if request.words is None:
             raise SettingError("got a request without words; wanted a choice among words")
         with torch.no_grad():
-            found = self._chances(request, self._read(request, 0)).exp().double().numpy()
-        return np.asarray(found)
+            chances = self._chances(request, self._read(request, 0)).exp().double().numpy()
+        return np.asarray(chances)
 
     def _reply(self, request: Request) -> Reply:
         start = time.monotonic()
@@ -78,7 +79,7 @@ class LocalSpeaker:
             word = min(int(np.searchsorted(weights.cumsum(), at, side="right")), len(weights) - 1)
             text, count = request.words[word], 1
         else:
-            said = generate(
+            answer = generate(
                 self.model,
                 [prefix],
                 self._adapters(request, 1),
@@ -86,7 +87,7 @@ class LocalSpeaker:
                 rng.random((1, request.max_tokens)),
                 request.temperature,
             )[0]
-            text, count = written(self.model, said), len(said.tokens)
+            text, count = decode_answer(self.model, answer), len(answer.tokens)
         return Reply(text, read, count, 0.0, time.monotonic() - start)
 
     def _read(self, request: Request, room: int) -> Prefix:
@@ -100,12 +101,13 @@ class LocalSpeaker:
         return prefix
 
     def _adapters(self, request: Request, rows: int) -> list[Adapter]:
-        found = self.adapters.get(request.agent)
-        return [] if found is None else [found] * rows
+        adapter = self.adapters.get(request.agent)
+        return [] if adapter is None else [adapter] * rows
 
     def _chances(self, request: Request, prefix: Prefix) -> torch.Tensor:
-        """[W] log-probability of each word."""
+        """Returns [W] log-probability of each word."""
         words = request.words or ()
+        # A trained agent decides by the first token of each word, less its prior.
         prior = self.priors.get((request.agent, words))
         if prior is not None:
             x = self.model.embed(torch.tensor([[prefix.last]]))
@@ -113,6 +115,7 @@ class LocalSpeaker:
                 hidden = self.model.extend(x, Memory([prefix]))[0, 0]
             tokens = list(self.model.first_tokens(words))
             return torch.log_softmax((self.model.unembedding[tokens] @ hidden) - prior, 0)
+        # Otherwise each word is spelled to its end, in one padded batch behind the same prefix.
         end = min(self.model.end_tokens)
         spelled = [[*self.model.spelled(word), end] for word in words]
         longest = max(map(len, spelled))

@@ -1,4 +1,4 @@
-"""Speakers by what somebody types: a model of this machine, one behind a server, or a plug-in.
+"""Speakers by name: a model of this machine, a model behind a server, or a plug-in.
 
 A package of your own adds a speaker by a line in the group `counterpoint.speakers` of its entry
 points: a function without arguments, or a class, that makes one.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from counterpoint.errors import SettingError
-from counterpoint.lm.sources import SOURCES
+from counterpoint.lm.models import SOURCES
 from counterpoint.plugins import Registry
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
@@ -22,15 +22,15 @@ def open_speaker(model: str, base_url: str | None = None) -> Speaker:
 
     Args:
         model: of this machine: `tiny`, `smollm2`, a folder, a name on the hub; or the name of a
-            speaker that an installed package adds; with `base_url` the name that a server knows
-            the model by.
+            speaker that an installed package adds. With `base_url`, the name by which the server
+            knows the model.
         base_url: of an OpenAI-compatible server.
 
     Raises:
-        ModelError: there is no such model.
-        MissingPackageError: what is needed is not installed.
+        ModelError: no model has that name.
+        MissingPackageError: a package that the model needs is not installed.
         PluginError: the speaker is a plug-in that cannot be used.
-        SettingError: no name, or an address that is none.
+        SettingError: the name is empty, or the address is malformed.
     """
     if not model:
         raise SettingError("got no model; wanted a name")
@@ -46,7 +46,7 @@ def local_speaker(model: str) -> Speaker:
         ModelError, MissingPackageError: as `open_speaker`.
     """
     from counterpoint.lm.model import open_model
-    from counterpoint.lm.needs import require_language
+    from counterpoint.lm.models import require_language
     from counterpoint.speakers.local import LocalSpeaker
 
     require_language()
@@ -59,4 +59,4 @@ SPEAKERS = Registry[Callable[[], Speaker]](
     "a function without arguments that makes a speaker",
     lambda name, part: callable(part),
 )
-"""Name to what makes a speaker; any other name is a folder or one on the hub."""
+"""The speakers by name; any other name is a folder or a model on the hub."""

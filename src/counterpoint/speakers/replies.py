@@ -1,7 +1,8 @@
-"""The SQLite file behind `Cached`: keys to what was said, sealed, and set aside when damaged.
+"""The SQLite file behind `Cached`: maps keys to replies, each with a checksum.
 
-Every method opens the file anew, so no process holds it. Whoever uses it holds a shared lock on a
-file beside it; whoever makes it, or sets it aside, holds that lock alone.
+Every method opens the file anew, so no process holds it. A process that uses the file holds a
+shared lock on a second file beside it; a process that makes the file, or sets it aside because it
+is damaged, holds that lock alone.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is kept of a reply."""
+class StoredReply:
+    """The part of a reply that is kept."""
 
     text: str
     prompt_tokens: int | None
@@ -39,37 +40,37 @@ class Said:
 
 
 class Replies:
-    """Reads and writes; trouble is told to `warn` and costs the memory, never an answer."""
+    """Reads and writes stored replies; a problem goes to `warn` and never costs an answer."""
 
     def __init__(self, path: Path, warn: Callable[[str], object]) -> None:
         self.path = path
         self._warn = warn
         self._broken = False
 
-    def read(self, keys: Collection[str]) -> dict[str, Said]:
-        """Those that are there; one that does not match its seal is not, and is forgotten."""
+    def read(self, keys: Collection[str]) -> dict[str, StoredReply]:
+        """Returns the stored replies of these keys; a reply with a wrong checksum is deleted."""
 
-        def work(database: sqlite3.Connection) -> dict[str, Said]:
-            found, spoiled = {}, []
+        def work(database: sqlite3.Connection) -> dict[str, StoredReply]:
+            stored, spoiled = {}, []
             for key in keys:
                 row = database.execute(
                     "SELECT said, seal FROM replies WHERE key = ?", (key,)
                 ).fetchone()
                 if row and row[1] == _seal(key, row[0]):
-                    found[key] = Said(**json.loads(row[0]))
+                    stored[key] = StoredReply(**json.loads(row[0]))
                 elif row:
                     spoiled.append((key,))
             if spoiled:
                 with database:
                     database.executemany("DELETE FROM replies WHERE key = ?", spoiled)
                 self._warn(f"{len(spoiled)} damaged answers in {self.path} are asked for again")
-            return found
+            return stored
 
         return self._with(work, {}) if keys else {}
 
-    def write(self, said: Mapping[str, Said]) -> None:
-        """Keep these; of two for one key the first stays."""
-        rows = [(key, json.dumps(asdict(what))) for key, what in said.items()]
+    def write(self, replies: Mapping[str, StoredReply]) -> None:
+        """Stores the replies; the first reply that is stored for a key stays."""
+        rows = [(key, json.dumps(asdict(reply))) for key, reply in replies.items()]
 
         def work(database: sqlite3.Connection) -> None:
             with database:
@@ -82,12 +83,13 @@ class Replies:
             self._with(work, None)
 
     def _with(self, work: Callable[[sqlite3.Connection], Result], without: Result) -> Result:
-        """What `work` does with the database, made anew where it must be, else `without`."""
+        """Returns what `work` makes of the database, or `without` if the file cannot be used."""
         if self._broken:
             return without
         try:
             for _ in range(3):
                 try:
+                    # Readers and writers share the lock; only who makes the file holds it alone.
                     with self._locked(fcntl.LOCK_SH), closing(self._open()) as database:
                         if _version(database) == VERSION:
                             return work(database)
@@ -102,7 +104,7 @@ class Replies:
             return without
 
     def _make(self) -> None:
-        """Set a damaged file aside, and make a new one where there is none."""
+        """Sets a damaged file aside, and makes a new file if there is none."""
         with self._locked(fcntl.LOCK_EX):
             if self.path.exists() and self._is_damaged():
                 aside = self._set_aside()
@@ -121,8 +123,8 @@ class Replies:
     def _is_damaged(self) -> bool:
         try:
             with closing(self._open()) as database:
-                (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-                return bool(found != "ok")
+                (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+                return bool(verdict != "ok")
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
@@ -167,5 +169,5 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
-def _seal(key: str, said: str) -> str:
-    return hashlib.sha256(f"{key} {said}".encode()).hexdigest()
+def _seal(key: str, text: str) -> str:
+    return hashlib.sha256(f"{key} {text}".encode()).hexdigest()

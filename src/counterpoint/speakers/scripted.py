@@ -10,7 +10,10 @@ from counterpoint.speakers.speaker import Reply, Request
 
 
 class Scripted:
-    """Says what a function says: `Scripted(lambda request: request.messages[-1].content)`.
+    """Returns what a function returns: `Scripted(lambda request: request.messages[-1].content)`.
+
+    If the function raises, or its text is none of the request's words, the reply has an error. No
+    tokens are read or written, and nothing is paid.
 
     An exception of the function, or a text that is none of the request's words, is the error of
     that reply. No tokens are read or written, and nothing is paid.
@@ -20,7 +23,7 @@ class Scripted:
         self._function = function
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply for each request, in their order."""
+        """Returns one reply for each request, in their order."""
         return [self._reply(request) for request in requests]
 
     def _reply(self, request: Request) -> Reply:
@@ -37,21 +40,24 @@ class Scripted:
 
 
 class Fixed(Scripted):
-    """Says the same always."""
+    """Answers every request with the same text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(lambda request: text)
 
 
 class FirstWord(Scripted):
-    """Says the first of the request's words."""
+    """Answers with the first of the request's words."""
 
     def __init__(self) -> None:
         super().__init__(lambda request: _words(request)[0])
 
 
 class RandomWord(Scripted):
-    """Says any of the request's words, each as likely as the others.
+    """Answers with one of the request's words, drawn uniformly.
+
+    The word of a request with a seed depends on that seed alone. All other words come from one
+    random stream, so that they depend on the order of the requests.
 
     A request with a seed gets the word of that seed, wherever it stands; the others draw from one
     stream, so that they depend on their order.

@@ -1,7 +1,7 @@
 """`Server`: any OpenAI-compatible chat-completions server, such as vLLM, llama.cpp or Ollama.
 
-This is the one file that imports openai. Its own retries are off: those of turn.py keep one
-deadline a request and count every try. answers.py reads what the server says.
+This is the one file that imports openai. Its own retries are off: those of retries.py keep one
+deadline for each request and count every attempt. answers.py reads what the server sends.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from counterpoint.speakers.answers import (
     read_completion,
     read_refusal,
 )
+from counterpoint.speakers.retries import PendingRequest
 from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.speakers.speaker import Message, Reply, Request
-from counterpoint.speakers.turn import Turn
 
 NO_KEY = "none"
-"""Sent to a server on this machine where no key is set."""
+"""Sent to a server on this machine if no key is set."""
 
 _SHORTEST_KEY = 8
 _LONGEST_ERROR = 300
@@ -37,15 +37,15 @@ _MOST_REFUSAL_BYTES = 10_000
 
 
 class Server:
-    """Asks a server; many requests at once, each with retries and a deadline of its own.
+    """Asks a server many requests at once, each with its own retries and its own deadline.
 
     Args:
-        settings: which server, and how patiently.
-        api_key: the key; None takes it from the environment, at each call. A server with a key
-            given here cannot be pickled, so that the key gets into no file.
+        settings: which server, and how patiently it is asked.
+        api_key: the key; None takes it from the environment at each call. A server with a key given
+            here cannot be pickled, so that the key gets into no file.
 
     Raises:
-        SettingError: no key for a server on another machine, or one that cannot be sent.
+        SettingError: the key of a server on another machine is missing, or the key cannot be sent.
     """
 
     def __init__(self, settings: ServerSettings, api_key: str | None = None) -> None:
@@ -56,7 +56,7 @@ class Server:
     def __repr__(self) -> str:
         return f"Server({self.settings!r})"
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         if self._given is not None:
             raise SettingError(
                 "got a server with its key as an argument; wanted one that takes it from the "
@@ -66,15 +66,15 @@ class Server:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What decides the answers, besides the requests."""
+        """Returns what decides the answers, besides the requests."""
         return {"model": self.settings.model, "base_url": self.settings.base_url}
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply for each request, in their order.
+        """Returns one reply for each request, in their order.
 
         Raises:
             MissingPackageError: openai is not installed.
-            SettingError: the key is gone from the environment.
+            SettingError: the key is no longer in the environment.
         """
         if not requests:
             return []
@@ -89,20 +89,22 @@ class Server:
     async def _answer_all(self, openai: Any, key: str, requests: Sequence[Request]) -> list[Reply]:
         import numpy as np  # on use: a process that asks no server starts without it
 
-        wanted = self.settings
-        gate = asyncio.Semaphore(wanted.concurrency)
-        async with _Line(openai, key, wanted) as line:
+        settings = self.settings
+        gate = asyncio.Semaphore(settings.concurrency)
+        async with _Connection(openai, key, settings) as connection:
 
-            async def take(place: int, request: Request) -> Reply:
+            async def reply_to(place: int, request: Request) -> Reply:
                 async with gate:
-                    rng = np.random.default_rng([wanted.pause_seed, place])
-                    return await Turn(request, line.post, wanted, rng).take()
+                    rng = np.random.default_rng([settings.pause_seed, place])
+                    return await PendingRequest(request, connection.post, settings, rng).reply()
 
-            taken = await asyncio.gather(*(take(i, request) for i, request in enumerate(requests)))
-        return [self._settled(key, reply) for reply in taken]
+            replies = await asyncio.gather(
+                *(reply_to(i, request) for i, request in enumerate(requests))
+            )
+        return [self._with_cost(key, reply) for reply in replies]
 
-    def _settled(self, key: str, reply: Reply) -> Reply:
-        """The reply with its cost, and with an error that is short and has no key in it."""
+    def _with_cost(self, key: str, reply: Reply) -> Reply:
+        """Returns the reply with its cost, and with a short error without the key."""
         error = reply.error
         if error is not None:
             error = _hide(key, error)  # before it is cut
@@ -126,7 +128,7 @@ class Server:
         return key or NO_KEY
 
 
-class _Line:
+class _Connection:
     """The connections to a server while a batch is under way."""
 
     def __init__(self, openai: Any, key: str, settings: ServerSettings) -> None:
@@ -143,23 +145,23 @@ class _Line:
             ),
         )
 
-    async def __aenter__(self) -> _Line:
+    async def __aenter__(self) -> _Connection:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
     async def post(self, request: Request, messages: Sequence[Message]) -> Completion:
-        """One try.
+        """Makes one attempt and returns its completion.
 
         Raises:
-            Fault: it brought no text.
+            Fault: the attempt brought no text.
         """
-        extra: dict[str, Any] = {} if request.seed is None else {"seed": request.seed}
+        extra: dict[str, object] = {} if request.seed is None else {"seed": request.seed}
         if request.json_schema is not None:
             schema = {"name": "reply", "strict": True, "schema": json.loads(request.json_schema)}
             extra["response_format"] = {"type": "json_schema", "json_schema": schema}
-        asking = self._client.chat.completions.with_streaming_response.create(
+        pending = self._client.chat.completions.with_streaming_response.create(
             model=self._settings.model,
             messages=[{"role": message.role, "content": message.content} for message in messages],
             max_tokens=request.max_tokens,
@@ -168,7 +170,7 @@ class _Line:
             **extra,
         )
         try:
-            async with asking as response:
+            async with pending as response:
                 kind = response.headers.get("content-type", "")
                 body = await _read(response.iter_bytes(), self._settings.most_bytes)
         except Exception as error:
@@ -177,7 +179,7 @@ class _Line:
         return replace(completion, text=_hide(self._key, completion.text))
 
     def _fault(self, error: Exception) -> Fault:
-        """What went wrong on the way: `_refuse` and `_read` know, or the connection failed."""
+        """Returns what went wrong: the fault of `_refuse` or `_read`, or a failed connection."""
         links: list[BaseException] = [error]
         while (cause := links[-1].__cause__) is not None:
             links.append(cause)
@@ -185,17 +187,17 @@ class _Line:
             if isinstance(link, Fault):
                 return link
         unsent = any(type(link).__name__ in ("ConnectError", "ConnectTimeout") for link in links)
-        told = next((str(link) for link in reversed(links) if str(link)), "nothing more is known")
+        detail = next((str(link) for link in reversed(links) if str(link)), "nothing more is known")
         of_http = type(error).__module__.startswith("httpx")
         return Fault(
-            f"the connection failed ({type(links[-1]).__name__}: {one_line(told)})",
+            f"the connection failed ({type(links[-1]).__name__}: {one_line(detail)})",
             again=of_http or isinstance(error, self._openai.APIError | OSError),
             tokens=NONE if unsent else UNKNOWN,
         )
 
 
 async def _refuse(response: Any) -> None:
-    """Called with each response before its body is read: raises where it is no answer."""
+    """Takes each response before its body is read, and raises a `Fault` if it is no answer."""
     if response.status_code != 200:
         body = bytearray()
         async for part in response.aiter_raw():
@@ -219,11 +221,11 @@ async def _read(parts: Any, most: int) -> bytes:
     return bytes(body)
 
 
-def _hide(key: str, said: str) -> str:
-    """What a server said, without the key, should it repeat it."""
+def _hide(key: str, text: str) -> str:
+    """Returns the text of a server without the key, in case the server repeats the key."""
     if len(key) < _SHORTEST_KEY:  # no secret, and maybe a word
-        return said
-    return said.replace(key, "[key]")
+        return text
+    return text.replace(key, "[key]")
 
 
 def _openai() -> Any:

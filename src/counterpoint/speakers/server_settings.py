@@ -1,4 +1,4 @@
-"""What is set about a server: which one, how patiently it is asked, what it costs. No key."""
+"""The settings of a server: which one it is, how patiently it is asked, what it costs. No key."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from counterpoint.errors import SettingError
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Which server, and how patiently it is asked; it can be saved with a run.
+    """Which server is asked, and how patiently; it can be saved with a run.
 
     Raises:
-        SettingError: a value out of range, or an address that no key must be sent to.
+        SettingError: a value is out of range, or the address is one to which no key may be sent.
     """
 
     model: str
-    """The name that the server knows the model by."""
+    """The name by which the server knows the model."""
     base_url: str
     """`https://...`, or `http://` on this machine, such as `http://localhost:8000/v1`."""
     key_variable: str = "OPENAI_API_KEY"
     """The environment variable that holds the key."""
     deadline_seconds: float = 120.0
-    """Wall clock of a request, with all its tries and pauses; waiting for its turn is not in it."""
+    """Wall clock for a request with all its attempts and pauses, without the wait for its turn."""
     retries: int = 4
-    """So many tries of a request may fail and be made again."""
+    """Failed attempts of a request that may be repeated."""
     repairs: int = 2
-    """So often a request with words is asked again where the answer was none of them."""
+    """How often a request with words is asked again after an answer that is none of them."""
     pause_seconds: float = 0.5
-    """Before the first retry, doubled for each further one; chance takes up to half of it off."""
+    """The pause before the first retry; it doubles each time, less a random part up to half."""
     pause_seed: int = 0
     """The seed of that chance."""
     concurrency: int = 8
     """Requests under way at once."""
     most_bytes: int = 1_000_000
-    """An answer that is longer is not read to its end, and refused."""
+    """A longer answer is not read to its end, and refused."""
     dollars_per_million: tuple[float, float] | None = None
-    """The price of prompt tokens and of completion tokens; None is not known."""
+    """The prices of prompt tokens and of completion tokens; None if they are not known."""
 
     def __post_init__(self) -> None:
         for name in ("model", "key_variable"):
@@ -67,12 +67,12 @@ class ServerSettings:
 
     @property
     def encrypted(self) -> bool:
-        """Whether the address is https, so that it may be on another machine."""
+        """Returns whether the address is https, so that the server may be on another machine."""
         return self.base_url.startswith("https://")
 
 
 def _check_address(url: Any) -> None:
-    """https anywhere, or http on this machine; nothing secret may be in it. It is not repeated."""
+    """Accepts https anywhere, or http on this machine; no message repeats a secret."""
     wanted = "wanted https://HOST/PATH, or http:// with localhost or another loopback address"
     if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
         raise SettingError(f"got a base_url with spaces or other than printable ASCII; {wanted}")

@@ -1,7 +1,7 @@
-"""The one seam between those who want text and those who produce it.
+"""The one protocol between code that wants text and code that produces it.
 
-A `Speaker` takes requests and gives one reply for each. A request that fails for good is a reply
-that says so: data, and its siblings go on. A request that makes no sense cannot be made.
+A `Speaker` takes requests and gives one reply for each. A request that fails for good gives a reply
+with an error, and the other requests go on. A request that makes no sense cannot be made.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation.
+    """One message of a conversation.
 
     Raises:
-        SettingError: an unknown role, or content that is no text or not valid Unicode.
+        SettingError: the role is unknown, or the content is no text or not valid Unicode.
     """
 
     role: Role
@@ -35,26 +35,26 @@ class Message:
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody is asked.
+    """One question to a speaker.
 
     Raises:
-        SettingError: a field of a wrong type or out of range; the message names it.
+        SettingError: a field has a wrong type or is out of range; the message names it.
     """
 
     messages: tuple[Message, ...]
     """The conversation so far, at least one message."""
     agent: str = ""
-    """Who is to speak, for speakers that are several agents; it is no part of the prompt."""
+    """The agent who speaks, for speakers that are several agents; it is no part of the prompt."""
     words: tuple[str, ...] | None = None
-    """The legal answers: the text of the reply is one of them, exactly. None: any text."""
+    """The legal answers: the reply's text is exactly one of them. None allows any text."""
     max_tokens: int = 64
-    """An answer ends after so many tokens."""
+    """The most tokens of an answer."""
     temperature: float = 1.0
-    """0 takes the likeliest token; 1 samples from the model's own distribution."""
+    """0 takes the most likely token; 1 samples from the model's own distribution."""
     seed: int | None = None
-    """The same request with the same seed gets the same text, as far as the speaker can tell."""
+    """The same request with the same seed gets the same text, if the speaker can ensure it."""
     json_schema: str | None = None
-    """A JSON schema, as text, that servers are told to keep to; other speakers do not look."""
+    """A JSON schema, as text, that servers are told to follow; other speakers ignore it."""
 
     def __post_init__(self) -> None:
         given = self.messages
@@ -78,37 +78,37 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a request. What cannot be known is None, never 0."""
+    """The answer to a request. What cannot be known is None, never 0."""
 
     text: str
-    """What was said; empty where `error` is set."""
+    """The answer; empty if `error` is set."""
     prompt_tokens: int | None = None
-    """Tokens read, over all tries; None where a try may have read some and nobody counted."""
+    """Tokens read, over all attempts; None if an attempt may have read some that nobody counted."""
     completion_tokens: int | None = None
-    """Tokens written, over all tries, also those whose text was refused; None as above."""
+    """Tokens written, over all attempts, also refused ones; None as above."""
     cost_dollars: float | None = None
-    """What this reply cost, over all tries; None where tokens or prices are not known."""
+    """The cost over all attempts; None if tokens or prices are not known."""
     seconds: float = 0.0
-    """Wall clock from the first try to the end."""
+    """Wall clock from the first attempt to the end."""
     tries: int = 1
-    """How often somebody was asked; 0 where nobody had to be."""
+    """The number of attempts; 0 if no speaker was asked."""
     cached: bool = False
-    """Whether the text was there already: nothing was paid, and the tokens are those of then."""
+    """Whether the text was stored before: nothing was paid now for its tokens."""
     error: str | None = None
     """Why there is no text."""
     refused: bool = False
-    """Whether any other request would fail too: the key, the address or the model is wrong."""
+    """Whether every other request would fail too: the key, the address or the model is wrong."""
 
 
 class Speaker(Protocol):
-    """Somebody who answers."""
+    """A source of text."""
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply for each request, in their order.
+        """Returns one reply for each request, in their order.
 
         Raises:
-            CounterpointError: the speaker cannot be used at all. What goes wrong with one request
-                is in its reply.
+            CounterpointError: the speaker cannot be used at all. If one request fails, its reply
+                says so.
         """
 
 

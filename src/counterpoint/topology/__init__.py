@@ -1,19 +1,25 @@
 """Who hears whom, in which order, and who decides: a `Topology` is a frozen value.
 
-Start with `make_topology`, which knows a dozen by name; `hops` and `measures` say what one of them
-can carry, `orders` who can sit where.
+Start with `make_topology`, which knows a dozen of them by name. `hops` and `measures` say what a
+topology can carry, `orders` who can sit where. `play` lets a team talk under a topology, and
+`design` compares topologies.
 """
 
-from counterpoint.topology.catalogue import catalogue, make_topology
-from counterpoint.topology.measures import Measures, hops, measures
-from counterpoint.topology.networks import from_networkx, to_networkx
-from counterpoint.topology.orders import orders
-from counterpoint.topology.topology import Topology
+from counterpoint.topology.catalogue import TOPOLOGIES, make_topology
+from counterpoint.topology.topology import (
+    Measures,
+    Topology,
+    from_networkx,
+    hops,
+    measures,
+    orders,
+    to_networkx,
+)
 
 __all__ = [
+    "TOPOLOGIES",
     "Measures",
     "Topology",
-    "catalogue",
     "from_networkx",
     "hops",
     "make_topology",

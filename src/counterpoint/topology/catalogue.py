@@ -1,23 +1,23 @@
-"""The topologies by name: `catalogue()` lists them, `make_topology("ring:reach=2", 6)` builds one.
+"""The topologies by name: `make_topology("ring:reach=2", 6)` builds one of `TOPOLOGIES`.
 
-Each is a function of the number of members. What stands behind the colon overrides a default:
-`rounds` of all of them, `reach` of a ring, `branches` of a tree.
+Each is a function of the number of members. Options behind colons override defaults: `rounds` of
+all topologies, `reach` of a ring, `branches` of a tree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.topology.topology import Topology
+from counterpoint.topology.topology import MOST_MEMBERS, Topology
 
 Edges = tuple[tuple[int, int], ...]
 
 
-class Entry(NamedTuple):
+class TopologyEntry(NamedTuple):
     """A topology in the catalogue."""
 
     build: Callable[..., Topology]
@@ -25,34 +25,34 @@ class Entry(NamedTuple):
     summary: str
     """One line: who hears whom."""
     source: str
-    """Where it comes from."""
+    """The paper that describes it."""
     options: tuple[str, ...] = ()
-    """What it can be told besides `rounds`, each a whole number."""
+    """Its options besides `rounds`, each a whole number."""
 
 
 def solo(members: int) -> Topology:
-    """The first member alone."""
+    """Returns a team in which the first member alone speaks."""
     return Topology("solo", members, (), ((0,),), decides="member", decider=0)
 
 
 def independent(members: int) -> Topology:
-    """All alone, then a vote."""
+    """Returns a team in which every member answers alone; the majority decides."""
     return Topology("independent", members, (), (_all(members),))
 
 
 def best_of_n(members: int) -> Topology:
-    """All alone, then whoever is surest."""
+    """Returns a team in which every member answers alone; the surest decides."""
     return Topology("best_of_n", members, (), (_all(members),), decides="best")
 
 
 def chain(members: int) -> Topology:
-    """One after the other, each hears the one before; the last decides."""
+    """Returns a team in which each member hears the one before it; the last decides."""
     line = _all(members)
     return _one_decides("chain", members, tuple(pairwise(line)), _singly(members), members - 1)
 
 
 def ring(members: int, reach: int = 1) -> Topology:
-    """All at once, each hears the `reach` members before it."""
+    """Returns a team in which all speak at once, and each hears the `reach` members before it."""
     if not 1 <= reach <= max(1, members - 1):
         raise SettingError(f"got reach={reach} in a ring of {members}; wanted 1 to {members - 1}")
     ends = {((i - k) % members, i) for i in range(members) for k in range(1, reach + 1)}
@@ -61,13 +61,13 @@ def ring(members: int, reach: int = 1) -> Topology:
 
 
 def star(members: int) -> Topology:
-    """All speak to the first, who speaks to all, and decides."""
+    """Returns a team in which all speak to the first member, who speaks to all, and decides."""
     order = (tuple(range(1, members)), (0,)) if members > 1 else ((0,),)
     return _one_decides("star", members, _both_ways(members), order, 0)
 
 
 def tree(members: int, branches: int = 2) -> Topology:
-    """From the leaves to the first member, who decides."""
+    """Returns a team in which members speak from the leaves to the first member, who decides."""
     if branches < 1:
         raise SettingError(f"got branches={branches}; wanted at least 1")
     parents = {i: (i - 1) // branches for i in range(1, members)}
@@ -81,22 +81,22 @@ def tree(members: int, branches: int = 2) -> Topology:
 
 
 def complete(members: int) -> Topology:
-    """All at once, all hear all, then a vote."""
+    """Returns a team in which all speak at once and hear all; the majority decides."""
     return Topology("complete", members, _everybody(members), (_all(members),))
 
 
 def debate(members: int) -> Topology:
-    """As `complete`, in three rounds."""
+    """Returns `complete` with three rounds."""
     return replace(complete(members), name="debate", rounds=3)
 
 
 def blackboard(members: int) -> Topology:
-    """One after the other, each reads all that was said; then a vote."""
+    """Returns a team whose members speak one by one, and read all; the majority decides."""
     return Topology("blackboard", members, _everybody(members), _singly(members))
 
 
 def planner_workers(members: int) -> Topology:
-    """The first speaks to the others, who speak to it alone; it decides."""
+    """Returns a team in which the first speaks to the others, who speak to it alone; it decides."""
     order = ((0,), tuple(range(1, members))) if members > 1 else ((0,),)
     return _one_decides("planner_workers", members, _both_ways(members), order, 0)
 
@@ -123,72 +123,62 @@ def _one_decides(
     return Topology(name, members, edges, order, decides="member", decider=decider)
 
 
-_TOPOLOGIES: dict[str, Entry] = {
-    "solo": Entry(solo, "one member alone; the others are silent", "the baseline"),
-    "independent": Entry(
+TOPOLOGIES: Mapping[str, TopologyEntry] = {
+    "solo": TopologyEntry(solo, "one member alone; the others are silent", "the baseline"),
+    "independent": TopologyEntry(
         independent, "nobody hears anybody; the majority decides",
         "self-consistency, Wang et al., arXiv 2203.11171",
     ),
-    "best_of_n": Entry(
+    "best_of_n": TopologyEntry(
         best_of_n, "nobody hears anybody; whoever is surest decides",
         "best of n, Cobbe et al., arXiv 2110.14168",
     ),
-    "chain": Entry(
+    "chain": TopologyEntry(
         chain, "each hears the one before; the last decides",
         "chain of agents, Zhang et al., arXiv 2406.02818",
     ),
-    "ring": Entry(
+    "ring": TopologyEntry(
         ring, "all at once, each hears its neighbours before it, two rounds; the majority decides",
         "sparse debate, Li et al., arXiv 2406.11776", ("reach",),
     ),
-    "star": Entry(
+    "star": TopologyEntry(
         star, "all speak to one, who decides", "wheel, Bavelas, J. Acoust. Soc. Am. 22 (1950)"
     ),
-    "tree": Entry(
+    "tree": TopologyEntry(
         tree, "from the leaves to the root, who decides",
         "hierarchy, Guetzkow and Simon, Management Science 1 (1955)", ("branches",),
     ),
-    "complete": Entry(
+    "complete": TopologyEntry(
         complete, "all at once, all hear all, once; the majority decides",
         "all-channel, Leavitt, J. Abnorm. Soc. Psychol. 46 (1951)",
     ),
-    "debate": Entry(
+    "debate": TopologyEntry(
         debate, "all at once, all hear all, three rounds; the majority decides",
         "multi-agent debate, Du et al., arXiv 2305.14325",
     ),
-    "blackboard": Entry(
+    "blackboard": TopologyEntry(
         blackboard, "one after the other, each reads all that was said; the majority decides",
         "blackboard, Hayes-Roth, Artificial Intelligence 26 (1985)",
     ),
-    "planner_workers": Entry(
+    "planner_workers": TopologyEntry(
         planner_workers, "one speaks to all, then all to it; it decides",
         "orchestrator and workers, Fourney et al., arXiv 2411.04468",
     ),
 }  # fmt: skip
+"""The topologies by name, in the order in which tables list them."""
 
 
-def catalogue() -> dict[str, Entry]:
-    """Name to `Entry`, in the order in which tables list them."""
-    return dict(_TOPOLOGIES)
-
-
-def make_topology(told: str, members: int) -> Topology:
-    """The topology that `told` names: `star`, `debate:rounds=5`, `ring:reach=2:rounds=4`.
-
-    Args:
-        told: a name of the catalogue, and options behind colons.
-        members: A.
+def parse_topology(text: str) -> tuple[TopologyEntry, dict[str, int]]:
+    """Returns the entry that a text names, and its options: `ring:reach=2:rounds=4`.
 
     Raises:
         UnknownNameError: no topology, or no option of it, has that name.
-        SettingError: an option that is no whole number, or out of range.
+        SettingError: an option is no whole number.
     """
-    name, *pairs = told.split(":")
-    if name not in _TOPOLOGIES:
-        raise UnknownNameError(f"got topology '{name}'; wanted one of {', '.join(_TOPOLOGIES)}")
-    entry = _TOPOLOGIES[name]
-    if not 1 <= members <= 256:
-        raise SettingError(f"got {members} members; wanted 1 to 256")
+    name, *pairs = text.split(":")
+    if name not in TOPOLOGIES:
+        raise UnknownNameError(f"got topology '{name}'; wanted one of {', '.join(TOPOLOGIES)}")
+    entry = TOPOLOGIES[name]
     options: dict[str, int] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
@@ -197,6 +187,23 @@ def make_topology(told: str, members: int) -> Topology:
         if not value.isdecimal():
             raise SettingError(f"got {key}={value!r} of {name}; wanted a whole number")
         options[key] = int(value)
+    return entry, options
+
+
+def make_topology(text: str, members: int) -> Topology:
+    """Returns the topology that a text names: `star`, `debate:rounds=5`, `ring:reach=2:rounds=4`.
+
+    Args:
+        text: a name in `TOPOLOGIES`, and options behind colons.
+        members: A.
+
+    Raises:
+        UnknownNameError: no topology, or no option of it, has that name.
+        SettingError: an option is no whole number, or something is out of range.
+    """
+    entry, options = parse_topology(text)
+    if not 1 <= members <= MOST_MEMBERS:
+        raise SettingError(f"got {members} members; wanted 1 to {MOST_MEMBERS}")
     rounds = options.pop("rounds", None)
-    made = replace(entry.build(members, **options), name=told)
-    return made if rounds is None else replace(made, rounds=rounds)
+    topology = replace(entry.build(members, **options), name=text)
+    return topology if rounds is None else replace(topology, rounds=rounds)

@@ -1,7 +1,7 @@
 """`compare_topologies`: who hears whom x how members behave, and which of the two matters.
 
 Every cell of the design plays the same items of every seed: topology x prompt, and every order of
-those topologies that have more than one. Start with `Plan`.
+those topologies that have more than one. Start with `TopologyPlan`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.results.topology import TopologyResult
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
-from counterpoint.topology.catalogue import independent, make_topology
-from counterpoint.topology.guards import Guards
-from counterpoint.topology.members import TRAINED, Seats, Ways, seats_of, trained_ways
-from counterpoint.topology.orders import orders
-from counterpoint.topology.play import play
-from counterpoint.topology.summary import Batch, summarize
-from counterpoint.topology.topology import Topology
+from counterpoint.topology.catalogue import independent, make_topology, parse_topology
+from counterpoint.topology.members import (
+    TRAINED,
+    Parameters,
+    Seats,
+    search_parameters,
+    seats_of,
+)
+from counterpoint.topology.play import Guards, play
+from counterpoint.topology.summary import SeedScores, summarize
+from counterpoint.topology.topology import Topology, orders
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.message.world import MessageWorld
 from counterpoint.worlds.registry import find_world
@@ -32,38 +36,41 @@ from counterpoint.worlds.registry import find_world
 DEFAULT = ("solo", "independent", "best_of_n", "chain", "ring", "star", "tree", "complete",
            "debate", "blackboard", "planner_workers")  # fmt: skip
 ITEMS, CHANCE = 0, 1
-"""Streams of a seed: what is played, and what happens."""
+"""Random streams of a seed: the items, and everything else that is random."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class TopologyPlan:
     """What to compare.
 
+    Names and numbers are checked here. What depends on the world itself (its settings, its prompts,
+    its members) is checked when the world is made, before anything is played.
+
     Raises:
-        UnknownNameError, SettingError, LogError: something in it does not exist or does not fit.
+        UnknownNameError: no message environment, topology or option has that name.
+        SettingError: a number is out of range, or two settings exclude each other.
     """
 
     world: str
     """Name of a message environment: see `find_world`."""
     topologies: tuple[str, ...] = DEFAULT
-    """As `make_topology` takes them."""
+    """Topologies as `make_topology` takes them."""
     prompts: tuple[str, ...] = ()
-    """Names of the world's prompts, and `trained`: ways that are searched for each topology. All of
-    them if empty."""
+    """Prompts of the world (empty takes all), and `trained`: searched for each topology."""
     seeds: int = 30
     """How many batches, each with items of its own."""
     items: int = 100
     """Items of a seed."""
     orders: int = 6
-    """Most orders of a topology; 1 keeps the first."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of the world."""
+    """The most orders of a topology; 1 keeps the first."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Settings of the world."""
     guards: Guards = field(default_factory=Guards)
     """Rules of talk, in all topologies."""
     model: str | None = None
-    """Who reads and speaks for the members; None for the world's own members."""
+    """The model that reads and speaks for the members; None takes the world's own members."""
     base_url: str | None = None
-    """Of the server that has the model; None for one of this machine."""
+    """The server that has the model; None takes a model of this machine."""
 
     def __post_init__(self) -> None:
         for name, least in (("seeds", 2), ("items", 1), ("orders", 1)):
@@ -73,110 +80,126 @@ class Plan:
             raise SettingError("got no topologies; wanted at least one")
         if len(set(self.topologies)) < len(self.topologies):
             raise SettingError("got a topology twice; wanted each of them once")
-        world = self.make()
-        for name in self.topologies:
-            make_topology(name, world.settings.members)
-        known = [*world.prompts, *([TRAINED] if world.ways_range else [])]
-        for prompt in self.prompts:
-            if prompt not in known:
-                raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(known)}")
         if TRAINED in self.prompts and self.model:
             raise SettingError("got trained members and a model; wanted one of them")
         if self.base_url and not self.model:
             raise SettingError("got a server and no model; wanted its name")
+        find_world(self.world, Kind.MESSAGE)
+        for name in self.topologies:
+            parse_topology(name)
 
-    def make(self) -> MessageWorld[Any]:
-        """The world."""
-        return find_world(self.world, Kind.MESSAGE).make(self.settings)
 
-    def levels(self) -> tuple[str, ...]:
-        """The prompts that are compared."""
-        return self.prompts or tuple(self.make().prompts)
+@dataclass(frozen=True)
+class Design:
+    """A world, and the cells that are played in it."""
 
-    def seatings(self, name: str) -> tuple[Topology, ...]:
-        """The orders of one topology that are compared."""
-        topology = make_topology(name, self.make().settings.members)
-        return orders(topology, self.orders, np.random.default_rng(0))
+    world: MessageWorld[Any]
+    prompts: tuple[str, ...]
+    """The prompts that are compared."""
+    seatings: Mapping[str, tuple[Topology, ...]]
+    """The orders of each topology that are compared; its own order comes first."""
+
+
+def lay_out(plan: TopologyPlan) -> Design:
+    """Returns the cells of a plan; makes its world.
+
+    Raises:
+        UnknownNameError: the world has no such setting or prompt.
+        SettingError: a setting is out of range, or a topology does not fit the number of members.
+        LogError: the file of tasks cannot be read.
+    """
+    world = find_world(plan.world, Kind.MESSAGE).make(plan.settings)
+    known = [*world.prompts, *([TRAINED] if world.ways_range else [])]
+    for prompt in plan.prompts:
+        if prompt not in known:
+            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(known)}")
+    topologies = {name: make_topology(name, world.settings.members) for name in plan.topologies}
+    seatings = {
+        name: orders(topology, plan.orders, np.random.default_rng(0))
+        for name, topology in topologies.items()
+    }
+    return Design(world, plan.prompts or tuple(world.prompts), seatings)
 
 
 @dataclass(frozen=True)
 class SeedTask:
     """All cells of one seed: a task for any executor."""
 
-    plan: Plan
+    plan: TopologyPlan
     seed: int
-    ways: Mapping[str, Ways]
+    parameters: Mapping[str, Parameters]
 
-    def __call__(self, advance: Advance) -> Batch:
-        plan, world = self.plan, self.plan.make()
+    def __call__(self, advance: Advance) -> SeedScores:
+        plan, design = self.plan, lay_out(self.plan)
+        world = design.world
         items = world.draw(np.random.default_rng([self.seed, ITEMS]), plan.items)
-        levels = plan.levels()
         seats = seats_of(world, plan.model, plan.base_url)
         scores, calls = {}, {}
-        for t, name in enumerate(plan.topologies):
-            seatings = plan.seatings(name)
-            cells = np.zeros((len(levels), len(seatings)))
-            for p, prompt in enumerate(levels):
+        for t, (name, seatings) in enumerate(design.seatings.items()):
+            cells = np.zeros((len(design.prompts), len(seatings)))
+            for p, prompt in enumerate(design.prompts):
                 for o, topology in enumerate(seatings):
+                    # A stream for each cell: no cell changes if another is left out or added.
                     rng = np.random.default_rng([self.seed, CHANCE, t, p, o])
-                    played = play(topology, items, plan.items,
-                                  seats.members(prompt, self.ways.get(name)), rng,
-                                  guards=plan.guards)  # fmt: skip
-                    won = world.score(items, played.answers) * played.answered
+                    members = seats.members(prompt, self.parameters.get(name))
+                    transcript = play(topology, items, plan.items, members, rng, guards=plan.guards)
+                    won = world.score(items, transcript.answers) * transcript.answered
                     cells[p, o] = won.mean()
-                    calls[name] = played.calls / plan.items
+                    calls[name] = transcript.calls / plan.items
             scores[name] = cells
             advance()
-        alone, single = self._references(world, items, seats, levels)
-        return Batch(scores, alone, single, calls)
+        alone, single = self._references(design, items, seats)
+        return SeedScores(scores, alone, single, calls)
 
     def _references(
-        self, world: MessageWorld[Any], items: Any, seats: Seats, levels: tuple[str, ...]
+        self, design: Design, items: Any, seats: Seats
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        count, size = self.plan.items, world.settings.members
-        alone = np.zeros((len(levels), size, count))
-        single = np.zeros(len(levels))
-        for p, prompt in enumerate(levels):
+        """Returns [P, A, B] scores of the members alone, and [P] of one agent with everything."""
+        world, count, size = design.world, self.plan.items, design.world.settings.members
+        alone = np.zeros((len(design.prompts), size, count))
+        single = np.zeros(len(design.prompts))
+        parameters = self.parameters.get("independent", next(iter(self.parameters.values()), None))
+        for p, prompt in enumerate(design.prompts):
             rng = np.random.default_rng([self.seed, CHANCE, len(self.plan.topologies), p])
-            ways = self.ways.get("independent", next(iter(self.ways.values()), None))
-            members = seats.members(prompt, ways)
-            votes = play(independent(size), items, count, members, rng).votes
-            for vote in votes:
-                gave = vote.sure > -np.inf
-                alone[p, vote.member] = world.score(items, vote.answers) * gave
-            single[p] = world.score(items, seats.single(items, prompt, ways, size, rng)).mean()
+            members = seats.members(prompt, parameters)
+            for vote in play(independent(size), items, count, members, rng).votes:
+                answered = vote.sure > -np.inf
+                alone[p, vote.member] = world.score(items, vote.answers) * answered
+            answers = seats.single(items, prompt, size, rng)
+            single[p] = world.score(items, answers).mean()
         return alone, single
 
 
 def compare_topologies(
-    plan: Plan,
+    plan: TopologyPlan,
     *,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> TopologyResult:
-    """Returns the whole design, played and summed up.
+    """Returns the scores of the whole design, and what explains them.
 
     Args:
         plan: what to compare.
-        workers: processes; None means one for each processor.
-        on_progress: takes what is done, and of how much.
+        workers: processes; None starts one for each processor.
+        on_progress: called with the number of finished cells and the total.
 
     Raises:
-        CounterpointError: the speaker cannot be used.
+        CounterpointError: the plan does not fit its world, or the speaker cannot be used.
     """
-    ways: dict[str, Ways] = {}
-    if TRAINED in plan.levels():
-        ways = trained_ways(plan.world, plan.settings, plan.topologies, plan.guards, workers)
+    design = lay_out(plan)
+    parameters: dict[str, Parameters] = {}
+    if TRAINED in design.prompts:
+        parameters = search_parameters(
+            plan.world, plan.settings, plan.topologies, plan.guards, workers
+        )
     total = plan.seeds * len(plan.topologies)
-    batches = run_tasks(
-        [SeedTask(plan, seed, ways) for seed in range(plan.seeds)],
+    seeds = run_tasks(
+        [SeedTask(plan, seed, parameters) for seed in range(plan.seeds)],
         workers=1 if plan.model else workers,
         on_progress=None if on_progress is None else lambda done: on_progress(done, total),
     )
-    world = plan.make()
-    topologies = {name: make_topology(name, world.settings.members) for name in plan.topologies}
-    counts = {name: len(plan.seatings(name)) for name in plan.topologies}
-    summary = summarize(topologies, plan.levels(), batches, counts)
+    world = design.world
+    summary = summarize(design.seatings, design.prompts, seeds)
     return TopologyResult(
         version=__version__,
         world=plan.world,
@@ -190,9 +213,9 @@ def compare_topologies(
         guards=asdict(plan.guards),
         prompts={
             name: world.prompts.get(name, "ways searched for each topology on items of their own")
-            for name in plan.levels()
+            for name in design.prompts
         },
-        ways={name: list(one) for name, one in ways.items()},
+        ways={name: list(one) for name, one in parameters.items()},
         scores=summary.scores,
         shares=summary.shares,
         why_no_shares=summary.why_no_shares,

@@ -1,47 +1,85 @@
-"""`play`: a topology, a batch of items, and members. Everything that is said is kept.
+"""`play`: a topology, a batch of items, and members. The whole transcript is kept.
 
-A round goes through the topology's order; those of one turn speak before any of them is heard.
-Then those who decide answer. A member that fails is written down, and its siblings go on.
+A round goes through the topology's order; the members of one turn speak before any of them is
+heard. Then the deciders answer. A member that fails is recorded, and the others go on. `Guards` are
+rules of talk for any topology.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats
 from counterpoint.errors import SettingError
-from counterpoint.topology.guards import Guards, guarded
+from counterpoint.speakers.speaker import Reply
 from counterpoint.topology.topology import Topology
 from counterpoint.worlds.message.world import Heard, Member, Said, Seen
 
 
-class Spending(Protocol):
-    """Somebody who counts."""
+@dataclass(frozen=True, kw_only=True)
+class Guards:
+    """Rules of talk that can be switched on one by one; none is on by default.
 
-    calls: int
-    """How often anybody was asked."""
-    tokens: int
-    """Read and written."""
+    Raises:
+        SettingError: the number of rounds is below 1.
+    """
+
+    isolated_drafts: bool = False
+    """All members speak at once before any of them has heard anything; then the topology begins."""
+    most_rounds: int | None = None
+    """Rounds after which talk ends."""
+    dissenter: bool = False
+    """The last speaker argues for what the others do not favour; it still gives its own answer."""
+    fresh_context: bool = False
+    """Members hear what was said since they last spoke, and nothing from before."""
+    heartbeat: bool = False
+    """A member that says nothing is asked once more."""
+    outside_judge: bool = False
+    """An additional member that hears all, and says nothing, decides."""
+
+    def __post_init__(self) -> None:
+        if self.most_rounds is not None and self.most_rounds < 1:
+            raise SettingError(f"got most_rounds={self.most_rounds}; wanted at least 1")
+
+
+@dataclass
+class Meter:
+    """Counts what the members of a team use."""
+
+    calls: int = 0
+    """How often a model was asked."""
+    tokens: int = 0
+    """Tokens read and written, as far as they are known."""
+    errors: list[str] = field(default_factory=list)
+    """The error of each reply that failed."""
+
+    def count(self, replies: Sequence[Reply]) -> None:
+        """Adds replies."""
+        for reply in replies:
+            self.calls += reply.tries
+            self.tokens += (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
+            if reply.error is not None:
+                self.errors.append(reply.error)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
-    """What a batch may cost. Where it is used up nobody speaks any more; those who decide answer.
+class TalkBudget:
+    """What a batch may cost. If it is used up, nobody speaks any more; the deciders answer.
 
     Raises:
-        SettingError: a budget below 0.
+        SettingError: a budget is below 0.
     """
 
     calls: int | None = None
-    """Turns in items: one member that speaks in one item is one call."""
+    """Calls: one member that speaks in one item is one call."""
     tokens: int | None = None
-    """Tokens read and written, where members count them."""
+    """Tokens read and written, if a meter counts them."""
     seconds: float | None = None
     """Wall clock."""
 
@@ -57,11 +95,11 @@ class Turn:
     """One turn of one member, in all items."""
 
     member: int
-    """Who spoke."""
+    """The member who spoke."""
     round: int
-    """In which round, from 0; -1 is a first draft that was written alone."""
-    said: Said | None
-    """[B, ...] what it said; None where it failed."""
+    """The round, from 0; -1 is a first draft that was written alone."""
+    content: Said | None
+    """[B, ...] what the member said; None if it failed."""
     failure: str = ""
     """Why it failed."""
     nudged: int = 0
@@ -69,41 +107,58 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one member answered in all items."""
+class MemberAnswers:
+    """The answers of one member in all items."""
 
     member: int
-    """Who."""
+    """The member."""
     answers: NDArray[Any]
     """[B] its answers."""
     sure: Floats
-    """[B] how sure it is; -inf where it gave no answer."""
+    """[B] how sure it is; -inf if it gave no answer."""
 
 
 @dataclass(frozen=True)
-class Played:
-    """What came of it."""
+class Transcript:
+    """What the members of a team said and answered."""
 
     topology: Topology
-    """As it was played, guards included."""
+    """The topology as it was played, guards included."""
     turns: tuple[Turn, ...]
-    """In order."""
-    votes: tuple[Answers, ...]
-    """Of those who decide."""
-    alone: tuple[Answers, ...]
-    """What each member answered before anybody had spoken, where that was asked for."""
-    together: tuple[Answers, ...]
-    """What each member answered in the end, where that was asked for."""
+    """All turns, in order."""
+    votes: tuple[MemberAnswers, ...]
+    """The answers of the deciders."""
+    alone: tuple[MemberAnswers, ...]
+    """The answers of each member before anybody had spoken, if `ask_all` is set."""
+    together: tuple[MemberAnswers, ...]
+    """The answers of each member in the end, if `ask_all` is set."""
     answers: NDArray[Any]
     """[B] the team's answers."""
     answered: Bools
-    """[B] whether anybody answered."""
+    """[B] whether any member answered."""
     calls: int
-    """How often anybody was asked to speak or to answer, items counted one by one."""
+    """How often members were asked to speak or to answer, counted for each item."""
     stopped: str = ""
-    """Which budget was used up, if one was."""
+    """The budget that was used up, if one was."""
     failures: tuple[str, ...] = field(default=())
     """What went wrong: `member 2, round 0: ...`."""
+
+
+def guarded(topology: Topology, guards: Guards) -> Topology:
+    """Returns the topology with the guards that change its edges, its rounds or its decider.
+
+    The outside judge is an additional member with the last number.
+    """
+    if guards.most_rounds is not None:
+        topology = replace(topology, rounds=min(topology.rounds, guards.most_rounds))
+    if guards.outside_judge:
+        judge = topology.members
+        hears = tuple((speaker, judge) for speaker in topology.speakers)
+        topology = replace(
+            topology, members=judge + 1, edges=topology.edges + hears, decides="member",
+            decider=judge,
+        )  # fmt: skip
+    return topology
 
 
 def play(
@@ -114,41 +169,41 @@ def play(
     rng: np.random.Generator,
     *,
     guards: Guards | None = None,
-    budget: Budget | None = None,
+    budget: TalkBudget | None = None,
     ask_all: bool = False,
-    spending: Spending | None = None,
-) -> Played:
-    """Play all items side by side.
+    meter: Meter | None = None,
+) -> Transcript:
+    """Plays all items side by side and returns the transcript.
 
     Args:
-        topology: of as many members as there are.
+        topology: for as many members as there are.
         items: a batch of a message world, or anything else that the members understand.
-        count: B, how many items that is.
-        members: who speaks. One more than the topology has is the judge outside; without it the
-            judge is of the kind of the first.
-        rng: all chance.
-        guards: which rules of talk are on.
-        budget: what it may cost.
-        ask_all: ask everybody for an answer before anybody has spoken, and in the end, for the
-            record: these answers decide nothing.
-        spending: who counts the tokens of members that cost some.
+        count: B, the number of items.
+        members: one for each seat. An additional one is the outside judge; without it the first
+            member judges too.
+        rng: draws everything random.
+        guards: the rules of talk that are on.
+        budget: what the batch may cost.
+        ask_all: whether all members answer before anybody has spoken, and in the end. These answers
+            are recorded and decide nothing.
+        meter: counts the tokens of the members.
 
     Raises:
-        SettingError: members and topology do not fit.
+        SettingError: there are fewer members than seats.
     """
     guards = guards or Guards()
-    table = guarded(topology, guards)
+    played = guarded(topology, guards)
     seats = list(members)
-    if table.members == len(seats) + 1:
+    if played.members == len(seats) + 1:
         seats.append(seats[0])
-    if len(seats) < table.members:
+    if len(seats) < played.members:
         raise SettingError(f"got {len(members)} members for {topology.members} seats")
-    return _Table(table, items, count, seats, rng, guards, budget or Budget(), spending).play(
+    return _Game(played, items, count, seats, rng, guards, budget or TalkBudget(), meter).play(
         ask_all
     )
 
 
-class _Table:
+class _Game:
     """One batch while it is played."""
 
     def __init__(
@@ -159,13 +214,13 @@ class _Table:
         members: Sequence[Member[Any]],
         rng: np.random.Generator,
         guards: Guards,
-        budget: Budget,
-        spending: Spending | None,
+        budget: TalkBudget,
+        meter: Meter | None,
     ) -> None:
         self.topology, self.items, self.count, self.members = topology, items, count, members
-        self.rng, self.guards, self.budget, self.spending = rng, guards, budget, spending
+        self.rng, self.guards, self.budget, self.meter = rng, guards, budget, meter
         self.begun, self.calls = time.monotonic(), 0
-        self.heard: dict[int, list[Heard]] = {i: [] for i in range(topology.members)}
+        self.received: dict[int, list[Heard]] = {i: [] for i in range(topology.members)}
         self.own: dict[int, list[Said]] = {i: [] for i in range(topology.members)}
         self.turns: list[Turn] = []
         self.failures: list[str] = []
@@ -175,20 +230,20 @@ class _Table:
         drafted = len(topology.speakers) * guards.isolated_drafts
         self.share = 1.0 / (topology.turns + drafted)
 
-    def play(self, ask_all: bool) -> Played:
+    def play(self, ask_all: bool) -> Transcript:
         everybody = range(self.topology.members) if ask_all else ()
         alone = self._answers(everybody, -1)
         stopped = self._talk()
         together = self._answers(everybody, self.topology.rounds)
         votes = self._answers(self.topology.deciders, self.topology.rounds)
-        answers, answered = decide(votes, self.topology.decides, self.count, self.rng)
-        return Played(
+        answers, answered = team_answers(votes, self.topology.decides, self.count, self.rng)
+        return Transcript(
             self.topology, tuple(self.turns), votes, alone, together, answers, answered, self.calls,
             stopped, tuple(self.failures),
         )  # fmt: skip
 
     def _talk(self) -> str:
-        """Why talk ended early, or nothing."""
+        """Plays all turns, and returns the budget that ended them early, if one did."""
         if self.guards.isolated_drafts and (stopped := self._turn(self.topology.speakers, -1)):
             return stopped
         for number in range(self.topology.rounds):
@@ -200,43 +255,44 @@ class _Table:
     def _turn(self, speakers: Sequence[int], number: int) -> str:
         made: list[Turn] = []
         for member in speakers:
-            if stopped := self._used_up():
+            if stopped := self._exhausted():
                 return stopped
             made.append(self._speak(member, number))
         for member in speakers if self.guards.fresh_context else ():
-            self.heard[member].clear()
+            self.received[member].clear()
         for turn in made:
             self.turns.append(turn)
-            if turn.said is None:
+            if turn.content is None:
                 continue
-            self.own[turn.member].append(turn.said)
+            self.own[turn.member].append(turn.content)
             for hearer in self.hearers[turn.member]:
-                self.heard[hearer].append(Heard(turn.member, max(number, 0), turn.said))
+                self.received[hearer].append(Heard(turn.member, max(number, 0), turn.content))
         return ""
 
     def _speak(self, member: int, number: int) -> Turn:
-        seen, again = self._seen(member, number), 0
+        again = 0
         try:
-            said = self._ask(member, seen)
-            if self.guards.heartbeat and (quiet := silent(said)).any():
+            content = self._ask(member, self._seen(member, number))
+            if self.guards.heartbeat and (quiet := silent(content)).any():
                 again = int(quiet.sum())
                 second = self._ask(member, self._seen(member, number, nudged=True))
-                said = np.where(quiet.reshape(-1, *[1] * (said.ndim - 1)), second, said)
+                content = np.where(quiet.reshape(-1, *[1] * (content.ndim - 1)), second, content)
+                # All items were asked again in one batch; only the silent ones count.
                 self.calls += again - self.count
         except Exception as error:  # whatever a member does, its siblings go on
             self.failures.append(f"member {member}, round {number}: {error}")
             return Turn(member, number, None, f"{type(error).__name__}: {error}", again)
-        return Turn(member, number, said, "", again)
+        return Turn(member, number, content, "", again)
 
     def _ask(self, member: int, seen: Seen) -> Said:
         self.calls += self.count
-        said = np.asarray(self.members[member].speak(self.items, seen, self.rng))
-        if said.shape[:1] != (self.count,):
-            raise SettingError(f"got words of shape {said.shape} for {self.count} items")
-        return said
+        content = np.asarray(self.members[member].speak(self.items, seen, self.rng))
+        if content.shape[:1] != (self.count,):
+            raise SettingError(f"got words of shape {content.shape} for {self.count} items")
+        return content
 
-    def _answers(self, who: Sequence[int], number: int) -> tuple[Answers, ...]:
-        found = []
+    def _answers(self, who: Sequence[int], number: int) -> tuple[MemberAnswers, ...]:
+        given = []
         for member in who:
             self.calls += self.count
             try:
@@ -248,20 +304,21 @@ class _Table:
             except Exception as error:  # as above
                 self.failures.append(f"member {member}, answer: {error}")
                 continue
-            found.append(Answers(member, np.asarray(answers), np.asarray(sure, dtype=np.float64)))
-        return tuple(found)
+            certain = np.asarray(sure, dtype=np.float64)
+            given.append(MemberAnswers(member, np.asarray(answers), certain))
+        return tuple(given)
 
     def _seen(self, member: int, number: int, nudged: bool = False) -> Seen:
         dissents = self.guards.dissenter and member == self.topology.speakers[-1]
         return Seen(
-            member, number, tuple(self.heard[member]), tuple(self.own[member]), self.share,
+            member, number, tuple(self.received[member]), tuple(self.own[member]), self.share,
             dissents, nudged, len(self.hearers[member]),
         )  # fmt: skip
 
-    def _used_up(self) -> str:
+    def _exhausted(self) -> str:
         spent = {
             "calls": self.calls,
-            "tokens": self.spending.tokens if self.spending else 0,
+            "tokens": self.meter.tokens if self.meter else 0,
             "seconds": time.monotonic() - self.begun,
         }
         for name, value in spent.items():
@@ -271,24 +328,24 @@ class _Table:
         return ""
 
 
-def silent(said: Said) -> Bools:
-    """[B] where nothing was said: empty text, or zeros alone."""
-    flat = said.reshape(len(said), -1)
-    said_something = np.array(flat != ("" if said.dtype.kind in "OU" else 0), dtype=bool)
-    return np.asarray(~said_something.any(axis=1))
+def silent(content: Said) -> Bools:
+    """Returns [B] whether a message is empty: no text, or zeros alone."""
+    flat = content.reshape(len(content), -1)
+    filled = np.array(flat != ("" if content.dtype.kind in "OU" else 0), dtype=bool)
+    return np.asarray(~filled.any(axis=1))
 
 
-def decide(
-    votes: Sequence[Answers], how: str, count: int, rng: np.random.Generator
+def team_answers(
+    votes: Sequence[MemberAnswers], how: str, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[Any], Bools]:
-    """The team's answers [B], and [B] whether anybody gave one.
+    """Returns [B] the team's answers, and [B] whether any member gave one.
 
     Args:
-        votes: of those who decide.
-        how: `vote`: what most say, among as many whoever is surer, then by lot. Else whoever is
-            surest.
+        votes: the answers of the deciders.
+        how: `vote` takes the most frequent answer; a tie goes to the surer voters, then to a random
+            one. Any other value takes the surest answer.
         count: B.
-        rng: the lots.
+        rng: breaks ties.
     """
     if not votes:
         return np.full(count, None, dtype=object), np.zeros(count, dtype=bool)
@@ -299,6 +356,7 @@ def decide(
     if how != "vote":
         rank = np.lexsort((lots, sure), axis=0)[-1]
         return answers[rank, np.arange(count)], np.asarray(gave.any(axis=0))
+    # Votes for each value [V, B] and the surest of its voters; random numbers break what is left.
     values, which = np.unique(answers, return_inverse=True)
     which = which.reshape(answers.shape)
     counts = np.zeros((len(values), count))

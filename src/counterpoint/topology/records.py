@@ -1,57 +1,67 @@
-"""What a team said as episodes and outcomes, so that every audit applies to it."""
+"""The transcript of a team as episodes and outcomes, so that every audit applies to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from counterpoint.readers.episodes import encode
 from counterpoint.records import Episode, Event, Outcome
-from counterpoint.topology.play import Played
+from counterpoint.runs.files import make_folder, write_atomically
+from counterpoint.topology.design import CHANCE, ITEMS, TopologyPlan, lay_out
+from counterpoint.topology.members import seats_of
+from counterpoint.topology.play import Transcript, play
 from counterpoint.worlds.message.world import MessageWorld
 
 
 def name_of(member: int) -> str:
-    """What a member is called in records, from 1."""
+    """Returns the name of a member in records, counted from 1."""
     return f"member_{member + 1}"
 
 
 def episodes(
-    world: MessageWorld[Any], items: Any, played: Played, run: str, task: str = "item"
+    world: MessageWorld[Any], items: Any, transcript: Transcript, run: str, task: str = "item"
 ) -> Iterator[Episode]:
-    """One episode an item: who said what to whom, what each answered, what it was worth.
+    """Yields one episode for each item: who said what to whom, each answer, and the score.
 
     Args:
-        world: that was played.
+        world: the world that was played.
         items: the batch.
-        played: what came of it.
-        run: the cell of a design, say.
-        task: what tasks are called: `item_0`, `item_1`, ...
+        transcript: what the team said and answered.
+        run: the name of the run, for example a cell of a design.
+        task: the prefix of task names: `item_0`, `item_1`, ...
     """
-    scores = world.score(items, played.answers) * played.answered
-    topology = played.topology
-    hears = {a: tuple(name_of(y) for x, y in topology.edges if x == a)
-             for a in range(topology.members)}  # fmt: skip
-    final = played.together or played.votes
+    scores = world.score(items, transcript.answers) * transcript.answered
+    topology = transcript.topology
+    hearers = {a: tuple(name_of(y) for x, y in topology.edges if x == a)
+               for a in range(topology.members)}  # fmt: skip
+    final = transcript.together or transcript.votes
     for i in range(len(items)):
         events: list[Event] = []
-        for turn in played.turns:
-            text = "" if turn.said is None else world.told(items, turn.said, i)
-            meta: dict[str, Any] = {"round": turn.round}
+        for turn in transcript.turns:
+            if turn.content is None:
+                text = ""
+            elif turn.content.dtype.kind in "OU":  # a model's message is text already
+                text = str(turn.content[i])
+            else:
+                text = world.told(items, turn.content, i)
+            meta: dict[str, object] = {"round": turn.round}
             if turn.failure:
                 meta["failure"] = turn.failure
             events.append(
-                Event(len(events), name_of(turn.member), "message", text, hears[turn.member],
+                Event(len(events), name_of(turn.member), "message", text, hearers[turn.member],
                       work=float(bool(text)), meta=meta)
             )  # fmt: skip
         for vote in final:
-            told = world.answer_told(items, vote.answers[i]) if vote.sure[i] > -np.inf else None
-            events.append(
-                Event(len(events), name_of(vote.member), "answer", told or "", answer=told)
-            )
-        said = world.answer_told(items, played.answers[i]) if played.answered[i] else None
-        events.append(Event(len(events), "team", "end", answer=said))
+            own = world.answer_told(items, vote.answers[i]) if vote.sure[i] > -np.inf else None
+            events.append(Event(len(events), name_of(vote.member), "answer", own or "", answer=own))
+        team = world.answer_told(items, transcript.answers[i]) if transcript.answered[i] else None
+        events.append(Event(len(events), "team", "end", answer=team))
         yield Episode(
             f"{run}/{task}_{i}", tuple(events), tuple(map(name_of, topology.speakers)), ("team",),
             run, f"{task}_{i}", float(scores[i]), {"format": "counterpoint", "world": world.name},
@@ -59,17 +69,46 @@ def episodes(
 
 
 def outcomes(
-    world: MessageWorld[Any], items: Any, played: Played, task: str = "item"
+    world: MessageWorld[Any], items: Any, transcript: Transcript, task: str = "item"
 ) -> Iterator[Outcome]:
-    """What each member answered alone, and the team, item by item; needs `ask_all`."""
-    team = world.score(items, played.answers) * played.answered
-    alone = [(vote, world.score(items, vote.answers)) for vote in played.alone]
-    names = tuple(map(name_of, played.topology.speakers))
+    """Yields the outcome of each member alone and of the team, item by item; needs `ask_all`."""
+    team = world.score(items, transcript.answers) * transcript.answered
+    alone = [(vote, world.score(items, vote.answers)) for vote in transcript.alone]
+    names = tuple(map(name_of, transcript.topology.speakers))
     for i in range(len(items)):
         for vote, scores in alone:
             if vote.sure[i] > -np.inf:
                 own = world.answer_told(items, vote.answers[i])
                 yield Outcome(f"{task}_{i}", "isolated", (name_of(vote.member),),
                               float(scores[i]), answer=own)  # fmt: skip
-        told = world.answer_told(items, played.answers[i]) if played.answered[i] else None
-        yield Outcome(f"{task}_{i}", "team", names, float(team[i]), answer=told)
+        answer = world.answer_told(items, transcript.answers[i]) if transcript.answered[i] else None
+        yield Outcome(f"{task}_{i}", "team", names, float(team[i]), answer=answer)
+
+
+def write_logs(plan: TopologyPlan, folder: Path) -> list[Path]:
+    """Writes `episodes.jsonl` and `outcomes.jsonl` of seed 0 for each topology x prompt.
+
+    `counterpoint audit` reads these files. Members also answer before and after the talk; these
+    answers decide nothing.
+
+    Raises:
+        OutputError: a file could not be written.
+    """
+    design = lay_out(plan)
+    world = design.world
+    items = world.draw(np.random.default_rng([0, ITEMS]), plan.items)
+    seats = seats_of(world, plan.model, plan.base_url)
+    written = []
+    for t, (name, seatings) in enumerate(design.seatings.items()):
+        for p, prompt in enumerate(design.prompts):
+            rng = np.random.default_rng([0, CHANCE, t, p, 0])
+            transcript = play(seatings[0], items, plan.items, seats.members(prompt, None), rng,
+                              guards=plan.guards, ask_all=True)  # fmt: skip
+            run = f"{name}.{prompt}".replace(":", "_").replace("=", "_")
+            make_folder(folder / run)
+            lines = b"".join(encode(one) for one in episodes(world, items, transcript, run))
+            write_atomically(folder / run / "episodes.jsonl", lines)
+            rows = [msgspec.json.encode(asdict(one)) for one in outcomes(world, items, transcript)]
+            write_atomically(folder / run / "outcomes.jsonl", b"\n".join(rows) + b"\n")
+            written.append(folder / run)
+    return written

@@ -1,13 +1,13 @@
 """`search_topologies`: the best topology, order and prompt at a fixed budget of items.
 
-Successive halving: all candidates play the same few items, the better half plays on with twice as
-many, until one is left. What it scored while it was chosen is too good, so it is measured again on
-items that nobody has seen.
+Successive halving: all cells play the same few items, and the better half plays twice as many,
+until one is left. The score of the winner while it was chosen is too high, so it is measured again
+on fresh items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, log2
 
@@ -18,51 +18,50 @@ from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.results.topology import SearchRound, TopologySearchResult, Winner
 from counterpoint.stats import bootstrap_interval, means, wilson_interval
-from counterpoint.topology.design import Plan
-from counterpoint.topology.members import TRAINED, Ways, seats_of, trained_ways
+from counterpoint.topology.design import TopologyPlan, lay_out
+from counterpoint.topology.members import TRAINED, Parameters, search_parameters, seats_of
 from counterpoint.topology.play import play
 from counterpoint.topology.topology import Topology
 
 HALVING, FRESH = 5, 6
-"""Streams of what a search plays, and of what its winner is measured on."""
+"""Random streams of the rounds of a search, and of the last measurement of its winner."""
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SearchCandidate:
     """One cell of the design."""
 
     name: str
     """The topology, as `make_topology` takes it."""
     topology: Topology
-    """The same, with its order."""
+    """The same topology, with its order."""
     prompt: str
     """How the members behave."""
 
 
 def search_topologies(
-    plan: Plan, budget: int, *, on_progress: Callable[[int, int], None] | None = None
+    plan: TopologyPlan, budget: int, *, on_progress: Callable[[int, int], None] | None = None
 ) -> TopologySearchResult:
-    """Returns the winner, what it scored while it was chosen, and what it scores on fresh items.
+    """Returns the winner, its score while it was chosen, and its score on fresh items.
 
     Args:
-        plan: the candidates: every topology x order x prompt; the winner is measured on
-            `seeds` times `items` in the end.
-        budget: items that all candidates together may play.
-        on_progress: takes how many rounds are over, and of how many.
+        plan: the cells: every topology x order x prompt. The winner is measured on `seeds` times
+            `items` in the end.
+        budget: items that all cells together may play.
+        on_progress: called with the number of finished rounds and the total.
 
     Raises:
-        SettingError: a budget of less than one item for each candidate and round.
+        SettingError: the budget is less than one item for each cell and round.
+        CounterpointError: the plan does not fit its world, or the speaker cannot be used.
 
     Source: Karnin, Koren and Somekh, Almost optimal exploration in multi-armed bandits (2013).
     """
-    ways: Mapping[str, Ways] = {}
-    if TRAINED in plan.levels():
-        ways = trained_ways(plan.world, plan.settings, plan.topologies, plan.guards, None)
+    design = lay_out(plan)
     alive = [
-        Candidate(name, topology, prompt)
-        for name in plan.topologies
-        for topology in plan.seatings(name)
-        for prompt in plan.levels()
+        SearchCandidate(name, topology, prompt)
+        for name, seatings in design.seatings.items()
+        for topology in seatings
+        for prompt in design.prompts
     ]
     halvings = max(1, ceil(log2(len(alive))))
     if budget < len(alive) * halvings:
@@ -70,20 +69,35 @@ def search_topologies(
             f"got a budget of {budget} items for {len(alive)} candidates and {halvings} rounds; "
             f"wanted at least {len(alive) * halvings}"
         )
+    parameters: dict[str, Parameters] = {}
+    if TRAINED in design.prompts:
+        parameters = search_parameters(
+            plan.world, plan.settings, plan.topologies, plan.guards, None
+        )
+    world, seats = design.world, seats_of(design.world, plan.model, plan.base_url)
+
+    def scores(cell: SearchCandidate, stream: list[int], count: int) -> Floats:
+        """Returns [count] scores of a cell on the items of a stream."""
+        items = world.draw(np.random.default_rng(stream), count)
+        members = seats.members(cell.prompt, parameters.get(cell.name))
+        rng = np.random.default_rng([*stream, 1])
+        transcript = play(cell.topology, items, count, members, rng, guards=plan.guards)
+        won: Floats = world.score(items, transcript.answers) * transcript.answered
+        return won
+
     spent, history = 0, []
     average = np.zeros(len(alive))
     for number in range(halvings):
         count = budget // (halvings * len(alive))
-        scores = [_scores(plan, one, ways, [HALVING, number], count) for one in alive]
+        average = np.array([scores(cell, [HALVING, number], count).mean() for cell in alive])
         spent += count * len(alive)
-        average = np.array([one.mean() for one in scores])
         history.append(SearchRound(candidates=len(alive), items=count, best=float(average.max())))
         keep = np.argsort(-average, kind="stable")[: max(1, ceil(len(alive) / 2))]
         alive, average = [alive[i] for i in keep], average[keep]
         if on_progress:
             on_progress(number + 1, halvings)
     winner = alive[0]
-    fresh = _scores(plan, winner, ways, [FRESH], plan.seeds * plan.items)
+    fresh = scores(winner, [FRESH], plan.seeds * plan.items)
     estimate = (
         wilson_interval(int(fresh.sum()), len(fresh))
         if np.isin(fresh, (0, 1)).all()
@@ -100,17 +114,3 @@ def search_topologies(
         budget=budget,
         spent=spent,
     )  # fmt: skip
-
-
-def _scores(
-    plan: Plan, one: Candidate, ways: Mapping[str, Ways], stream: list[int], count: int
-) -> Floats:
-    """[count] what a candidate scores on the items of a stream."""
-    world = plan.make()
-    items = world.draw(np.random.default_rng(stream), count)
-    seats = seats_of(world, plan.model, plan.base_url)
-    members = seats.members(one.prompt, ways.get(one.name))
-    rng = np.random.default_rng([*stream, 1])
-    played = play(one.topology, items, count, members, rng, guards=plan.guards)
-    won: Floats = world.score(items, played.answers) * played.answered
-    return won

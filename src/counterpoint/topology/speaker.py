@@ -1,13 +1,13 @@
 """A team is a speaker: `TeamSpeaker(topology, speakers)` answers wherever one agent would.
 
-So a team can sit in any text world, judge, or chat. And `SpokenMember` is one agent of a team that
-speaks through a model: an item of a message world becomes a prompt.
+So a team can take part in any text environment, judge, or chat. `SpokenMember` is one agent of a
+team that speaks through a model: an item of a message world becomes a prompt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.speakers.speaker import Message, Reply, Request, Speaker
-from counterpoint.topology.guards import Guards
-from counterpoint.topology.play import play
+from counterpoint.topology.play import Guards, Meter, play
 from counterpoint.topology.topology import Topology
 from counterpoint.worlds.message.world import MessageWorld, Seen
 
@@ -25,59 +24,42 @@ DISSENT = "Argue for what the others do not favour, as well as it can be argued 
 NUDGE = "You said nothing. Tell the others something that they need."
 
 
-@dataclass
-class Meter:
-    """What the members of a team have used."""
-
-    calls: int = 0
-    """How often a model was asked."""
-    tokens: int = 0
-    """Read and written, as far as they are known."""
-    errors: list[str] = field(default_factory=list)
-    """Of each reply that failed."""
-
-    def count(self, replies: Sequence[Reply]) -> None:
-        """Add replies."""
-        for reply in replies:
-            self.calls += reply.tries
-            self.tokens += (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
-            if reply.error is not None:
-                self.errors.append(reply.error)
-
-
 @dataclass(frozen=True)
 class SpokenMember:
-    """A member of a team at a message world, who speaks through a model.
+    """A member of a team in a message world that speaks through a model.
+
+    The model chooses among the legal messages or answers of the world; if the world lists none, it
+    writes freely. A reply that fails is silence, or no answer.
 
     What is legal to tell or to answer is chosen by the model; where the world lists nothing it
     writes freely. A reply that fails is silence, or no answer.
     """
 
     speaker: Speaker
-    """Who produces text."""
+    """Produces the text."""
     world: MessageWorld[Any]
-    """Shows its items in words."""
+    """Shows its items as text."""
     instruction: str
-    """How it is to behave: the prompt."""
+    """The prompt: how the member is to behave."""
     meter: Meter
-    """What it adds what it uses to."""
+    """Counts what the member uses."""
     tokens: int = 64
-    """Most tokens of what it writes freely."""
+    """The most tokens of free text."""
     temperature: float = 1.0
-    """0 takes the likeliest."""
+    """0 takes the most likely token."""
 
     def speak(self, items: Any, seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
-        """[B] text; nothing, and at no cost, where nobody would hear it."""
+        """Returns [B] text; empty, and at no cost, if nobody would hear it."""
         if not seen.hearers:
-            return self._texts([Reply("")] * len(items))
+            return np.full(len(items), "", dtype=object)
         ask = f"{self.instruction} Tell the others one thing."
-        return self._texts(self._ask(items, seen, rng, ask, "tellings"))
+        return _texts(self._replies(items, seen, rng, ask, "tellings"))
 
     def answer(
         self, items: Any, seen: Seen, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
-        """[B] answers as the world counts them, and 0, or -inf where there is none."""
-        replies = self._ask(items, seen, rng, f"{self.instruction} Answer now.", "options")
+        """Returns [B] answers as the world counts them, and 0, or -inf if there is no answer."""
+        replies = self._replies(items, seen, rng, f"{self.instruction} Answer now.", "options")
         numbers = [self.world.answer_from(items, i, r.text) for i, r in enumerate(replies)]
         gave = [
             number is not None and reply.error is None
@@ -86,12 +68,7 @@ class SpokenMember:
         answers = np.array([0 if number is None else number for number in numbers])
         return answers, np.where(gave, 0.0, -np.inf)
 
-    def _texts(self, replies: Sequence[Reply]) -> NDArray[Any]:
-        said = np.empty(len(replies), dtype=object)
-        said[:] = ["" if reply.error else reply.text for reply in replies]
-        return said
-
-    def _ask(
+    def _replies(
         self, items: Any, seen: Seen, rng: np.random.Generator, ask: str, choice: str
     ) -> list[Reply]:
         requests = []
@@ -99,17 +76,14 @@ class SpokenMember:
             brief = self.world.brief(items, i, seen.member)
             if brief is None:
                 raise SettingError(f"{self.world.name} has no words; wanted a world that has")
-            told = [f"Member {h.member + 1} said: {h.said[i]}" for h in seen.heard if h.said[i]]
-            own = [f"You said: {said[i]}" for said in seen.own if said[i]]
             dissents = seen.dissents and choice == "tellings"  # it answers as it thinks
-            extra = [DISSENT] * dissents + [NUDGE] * seen.nudged
-            user = "\n".join([f"You know: {brief.known}", *told, *own, *extra, ask])
-            words = getattr(brief, choice)
+            talk = _talk(seen, i, "said", dissents)
+            user = "\n".join([f"You know: {brief.known}", *talk, ask])
             requests.append(
                 Request(
                     (Message("system", brief.task), Message("user", user)),
                     agent=f"member_{seen.member}",
-                    words=words or None,
+                    words=getattr(brief, choice) or None,
                     max_tokens=self.tokens,
                     temperature=self.temperature,
                     seed=int(rng.integers(2**62)),
@@ -121,19 +95,19 @@ class SpokenMember:
 
 
 class TeamSpeaker:
-    """A team where one speaker is wanted: each request is put to all members.
+    """A team as one speaker: each request goes to all members.
 
-    They talk as the topology says, each with what it heard under the prompt, and those who decide
-    answer the request itself. Where the request has words a vote counts them; where it is free, a
-    vote would count nothing, so a member has to decide.
+    The members talk as the topology says, with the messages that each has heard below the prompt.
+    Then the deciders answer the request itself. If the request has words, a vote can decide; free
+    text needs a member that decides.
 
     Args:
         topology: who hears whom.
         speakers: one for each member.
-        guards: which rules of talk are on.
-        ask: what a member is told when it is to tell the others something.
-        tokens: most tokens of what it tells.
-        seed: of the lots.
+        guards: the rules of talk that are on.
+        ask: the instruction to tell the others something.
+        tokens: the most tokens of a message to the others.
+        seed: of random choices among tied answers.
     """
 
     def __init__(
@@ -154,36 +128,31 @@ class TeamSpeaker:
         self._members = [_Seat(one, self.meter, ask, tokens) for one in speakers]
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply for each request, in their order; tokens are those of the whole team."""
+        """Returns one reply for each request, in their order, with the whole team's tokens."""
         replies: list[Reply] = []
-        for request in requests:  # one by one, so that each knows what it cost
-            before = self.meter.calls, self.meter.tokens
+        for request in requests:  # one by one, so that the cost of each is known
+            calls, tokens = self.meter.calls, self.meter.tokens
             if request.words is None and self.topology.decides == "vote":
                 raise SettingError(
                     "got free text and a vote; wanted a topology in which one decides"
                 )
             own = request.seed
             rng = self._rng if own is None else np.random.default_rng([self._seed, own])
-            played = play(self.topology, (request,), 1, self._members, rng, guards=self.guards)
-            failed = (
-                None if played.answered[0] else "; ".join(self.meter.errors[-3:]) or "no answer"
-            )
-            tokens = self.meter.tokens - before[1]
+            transcript = play(self.topology, (request,), 1, self._members, rng, guards=self.guards)
+            error = None
+            if not transcript.answered[0]:
+                error = "; ".join(self.meter.errors[-3:]) or "no answer"
+            text = "" if error else str(transcript.answers[0])
             replies.append(
-                Reply(
-                    "" if failed else str(played.answers[0]),
-                    tokens,
-                    0,
-                    tries=self.meter.calls - before[0],
-                    error=failed,
-                )
-            )
+                Reply(text, self.meter.tokens - tokens, 0, tries=self.meter.calls - calls,
+                      error=error)
+            )  # fmt: skip
         return replies
 
 
 @dataclass(frozen=True)
 class _Seat:
-    """One speaker among others who are asked the same."""
+    """One speaker of a team whose members all get the same request."""
 
     speaker: Speaker
     meter: Meter
@@ -193,42 +162,46 @@ class _Seat:
     def speak(self, items: Sequence[Request], seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
         if not seen.hearers:
             return np.full(len(items), "", dtype=object)
-
-        def to_tell(request: Request) -> Request:
-            return replace(request, words=None, max_tokens=self.tokens, json_schema=None)
-
-        replies = self._asked(items, seen, rng, to_tell, self.ask)
-        said = np.empty(len(replies), dtype=object)
-        said[:] = ["" if reply.error else reply.text for reply in replies]
-        return said
+        free = [
+            replace(request, words=None, max_tokens=self.tokens, json_schema=None)
+            for request in items
+        ]
+        return _texts(self._replies(free, seen, rng, self.ask))
 
     def answer(
         self, items: Sequence[Request], seen: Seen, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
-        replies = self._asked(items, seen, rng, lambda request: request, "")
+        replies = self._replies(items, seen, rng, "")
         answers = np.empty(len(replies), dtype=object)
         answers[:] = [reply.text for reply in replies]
         return answers, np.array([-np.inf if reply.error else 0.0 for reply in replies])
 
-    def _asked(
-        self,
-        items: Sequence[Request],
-        seen: Seen,
-        rng: np.random.Generator,
-        change: Callable[[Request], Request],
-        ask: str,
+    def _replies(
+        self, items: Sequence[Request], seen: Seen, rng: np.random.Generator, ask: str
     ) -> list[Reply]:
         requests = []
         for i, request in enumerate(items):
             *before, last = request.messages
-            told = [f"Member {h.member + 1} says: {h.said[i]}" for h in seen.heard if h.said[i]]
-            own = [f"You said: {said[i]}" for said in seen.own if said[i]]
-            dissents = seen.dissents and bool(ask)  # it answers as it thinks
-            extra = [DISSENT] * dissents + [NUDGE] * seen.nudged
-            content = "\n".join([last.content, *told, *own, *extra, *([ask] if ask else [])])
-            asked = replace(request, messages=(*before, replace(last, content=content)),
-                            seed=int(rng.integers(2**62)))  # fmt: skip
-            requests.append(change(asked))
+            talk = _talk(seen, i, "says", seen.dissents and bool(ask))  # it answers as it thinks
+            content = "\n".join([last.content, *talk, *([ask] if ask else [])])
+            requests.append(
+                replace(request, messages=(*before, replace(last, content=content)),
+                        seed=int(rng.integers(2**62)))
+            )  # fmt: skip
         replies = self.speaker.answer(requests)
         self.meter.count(replies)
         return replies
+
+
+def _talk(seen: Seen, item: int, verb: str, dissents: bool) -> list[str]:
+    """Returns the lines of one item's prompt that say what was said so far, and how to go on."""
+    received = [f"Member {h.member + 1} {verb}: {h.said[item]}" for h in seen.heard if h.said[item]]
+    own = [f"You said: {content[item]}" for content in seen.own if content[item]]
+    return [*received, *own, *[DISSENT] * dissents, *[NUDGE] * seen.nudged]
+
+
+def _texts(replies: Sequence[Reply]) -> NDArray[Any]:
+    """Returns [B] texts of replies; a reply that failed is empty."""
+    texts = np.empty(len(replies), dtype=object)
+    texts[:] = ["" if reply.error else reply.text for reply in replies]
+    return texts

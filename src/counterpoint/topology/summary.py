@@ -1,4 +1,4 @@
-"""What a comparison of topologies comes to: scores, shares of the variance, and the synergy gap."""
+"""The numbers of a comparison of topologies: scores, variance shares, and the synergy gap."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ from counterpoint.results.topology import (
 )
 from counterpoint.stats import bootstrap_interval, means, variance_shares
 from counterpoint.stats.estimate import Estimate
-from counterpoint.topology.measures import measures
-from counterpoint.topology.topology import Topology
+from counterpoint.topology.topology import Topology, measures
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one seed gave."""
+class SeedScores:
+    """The scores of one seed."""
 
     scores: dict[str, Floats]
     """Topology to [P, O] mean score."""
     members: Floats
-    """[P, A, B] score of each member who works alone with its share of the budget."""
+    """[P, A, B] score of each member that works alone with its share of the budget."""
     single: Floats
-    """[P] mean score of one agent with all that the team has."""
+    """[P] mean score of one agent that has everything the team has."""
     calls: dict[str, float]
-    """Topology to calls an item."""
+    """Topology to calls for each item."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +50,22 @@ class Summary:
 
 
 def summarize(
-    topologies: Mapping[str, Topology],
+    seatings: Mapping[str, Sequence[Topology]],
     prompts: Sequence[str],
-    batches: Sequence[Batch],
-    orders: Mapping[str, int],
+    seeds: Sequence[SeedScores],
 ) -> Summary:
     """Returns the numbers of a comparison.
 
     Args:
-        topologies, prompts: the levels.
-        batches: one a seed.
-        orders: how many orders of each topology were played.
+        seatings: the orders of each topology that were played; its own order comes first.
+        prompts: the prompts that were played.
+        seeds: the scores of each seed.
     """
     rng = np.random.default_rng(0)
-    cells = {t: np.stack([batch.scores[t] for batch in batches], axis=2) for t in topologies}
-    against = references(batches)
+    cells = {name: np.stack([one.scores[name] for one in seeds], axis=2) for name in seatings}
+    against = references(seeds)
     scores = {}
-    for name, topology in topologies.items():
+    for name, (topology, *others) in seatings.items():
         cell = cells[name]
         whole = bootstrap_interval(cell.mean(axis=(0, 1)), rng=rng)
         scores[name] = TopologyScore(
@@ -76,9 +74,9 @@ def summarize(
                 prompt: _over_seeds(bootstrap_interval(cell[p].mean(axis=0), rng=rng))
                 for p, prompt in enumerate(prompts)
             },
-            orders=orders[name],
+            orders=1 + len(others),
             order_scores=[float(one) for one in cell.mean(axis=(0, 2))],
-            calls=batches[0].calls[name],
+            calls=seeds[0].calls[name],
             shape=MeasuredTopology(**asdict(measures(topology)),
                                    topology=TopologyPart(**asdict(topology))),
             gap={reference: _difference(cell.mean(axis=1).T, against[reference], rng)
@@ -93,9 +91,11 @@ def summarize(
     return Summary(scores, shares, why, levels, best, gap)
 
 
-def references(batches: Sequence[Batch]) -> dict[str, Floats]:
-    """Name to [S, P] what a team is measured against in each seed."""
-    alone = np.stack([batch.members for batch in batches])  # [S, P, A, B]
+def references(seeds: Sequence[SeedScores]) -> dict[str, Floats]:
+    """Returns name to [S, P]: what a team is measured against in each seed."""
+    alone = np.stack([one.members for one in seeds])  # [S, P, A, B]
+    # Who looks best on some items is best partly by chance: it is chosen on one half of the items
+    # and measured on the other.
     half = alone.shape[3] // 2
     first, second = alone[..., :half], alone[..., half:]
     if half == 0:
@@ -112,7 +112,7 @@ def references(batches: Sequence[Batch]) -> dict[str, Floats]:
         "mean": alone.mean(axis=(2, 3)),
         "best_member": best,
         "oracle": alone.max(axis=2).mean(axis=2),
-        "single_agent": np.stack([batch.single for batch in batches]),
+        "single_agent": np.stack([one.single for one in seeds]),
     }
 
 
@@ -122,8 +122,8 @@ def _best(
     against: Mapping[str, Floats],
     rng: np.random.Generator,
 ) -> tuple[BestCell, dict[str, SeedEstimate]]:
-    """Returns the best cell, chosen on one half of the seeds and measured on the other, both ways,
-    and what it gains over each reference."""
+    """Returns the best cell, chosen on half of the seeds and measured on the other, and its
+    gaps."""
     names = [(t, p) for t in cells for p in range(len(prompts))]
     scores = np.stack([cells[t][p].mean(axis=0) for t, p in names])  # [cells, S]
     seeds = scores.shape[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from counterpoint.lm.needs import require_language
+from counterpoint.lm.models import require_language
 from counterpoint.runs.status import axis_of
 from counterpoint.train.loop import Trainable
 from counterpoint.train.needs import require_torch

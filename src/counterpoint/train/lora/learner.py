@@ -28,7 +28,7 @@ from counterpoint.credit import (
 )
 from counterpoint.errors import SchemeError
 from counterpoint.lm.adapters import TARGETS, Adapter
-from counterpoint.lm.generate import Text, written
+from counterpoint.lm.generate import Text, decode_answer
 from counterpoint.lm.model import LanguageModel
 from counterpoint.train.adam import Adam
 from counterpoint.train.arms import NORMALIZED_BY
@@ -182,7 +182,7 @@ class LanguageLearner:
         if free:
             texts = self.writing.write([asks[i] for i in free], rng)
             found |= {
-                i: Answer(written(self.model, text), text)
+                i: Answer(decode_answer(self.model, text), text)
                 for i, text in zip(free, texts, strict=True)
             }
         return [found[i] for i in range(len(asks))]

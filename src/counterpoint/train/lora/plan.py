@@ -20,8 +20,7 @@ from counterpoint.credit import Credit, Tally
 from counterpoint.errors import CounterpointError, RunError, SettingError, UnknownNameError
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.model import TINY, open_model
-from counterpoint.lm.models import find_model
-from counterpoint.lm.sources import SOURCES
+from counterpoint.lm.models import SOURCES, find_model
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import Snapshot

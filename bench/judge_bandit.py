@@ -37,7 +37,7 @@ class Bandit:
 
 @dataclass(frozen=True)
 class Learned:
-    """What came of it."""
+    """The result of learning."""
 
     value: Floats
     """[S] expected value of the policy at the end, over that of the best arm."""
@@ -46,21 +46,21 @@ class Learned:
 
 
 def learn(opinions: Opinions, seeds: int, bandit: Bandit | None = None) -> Learned:
-    """Train a policy on what `opinions` say of its draws.
+    """Returns how good a policy becomes that learns from `opinions` on its draws.
 
     Args:
         opinions: where rewards come from.
         seeds: S; seed s draws its arms and actions the same whatever the opinions are.
         bandit: the task and the learner.
     """
-    told = bandit or Bandit()
-    values = np.stack([np.random.default_rng([s, 1]).random(told.arms) for s in range(seeds)])
+    bandit = bandit or Bandit()
+    values = np.stack([np.random.default_rng([s, 1]).random(bandit.arms) for s in range(seeds)])
     draws = [np.random.default_rng([s, 2]) for s in range(seeds)]
     rng = np.random.default_rng(3)
-    logits, rows, void = np.zeros((seeds, told.arms)), np.arange(seeds)[:, None], 0
-    for _ in range(told.updates):
+    logits, rows, void = np.zeros((seeds, bandit.arms)), np.arange(seeds)[:, None], 0
+    for _ in range(bandit.updates):
         policy = _softmax(logits)
-        uniform = np.stack([each.random(told.group) for each in draws])
+        uniform = np.stack([each.random(bandit.group) for each in draws])
         taken = (uniform[:, :, None] > policy.cumsum(axis=1)[:, None, :-1]).sum(axis=2)
         rewards = opinions(values[rows, taken], rng)
         lost = np.asarray(np.isnan(rewards).any(axis=1))
@@ -69,27 +69,27 @@ def learn(opinions: Opinions, seeds: int, bandit: Bandit | None = None) -> Learn
         gradient = np.zeros_like(logits)
         np.add.at(gradient, (rows, taken), rewards)
         gradient -= rewards.sum(axis=1, keepdims=True) * policy
-        logits += told.lr * gradient / told.group
+        logits += bandit.lr * gradient / bandit.group
     final = (_softmax(logits) * values).sum(axis=1) / values.max(axis=1)
-    return Learned(final, void / (seeds * told.updates))
+    return Learned(final, void / (seeds * bandit.updates))
 
 
 def normalized(rewards: Floats) -> Floats:
-    """[S, G] less the group's mean, over its standard deviation; 0 where all are equal."""
+    """Returns [S, G] rewards less the group's mean, in standard deviations; 0 if all are equal."""
     centred = rewards - rewards.mean(axis=1, keepdims=True)
     spread = rewards.std(axis=1, keepdims=True)
     return np.where(spread > 1e-9, centred / np.maximum(spread, 1e-9), 0.0)
 
 
 def ranks(scores: Floats) -> Floats:
-    """[S, G] place in the group, ties sharing their mean."""
+    """Returns [S, G] places in the group; ties share their mean."""
     below = (scores[:, None, :] < scores[:, :, None]).sum(axis=2)
     equal = (scores[:, None, :] == scores[:, :, None]).sum(axis=2)
     return np.asarray(below + (equal - 1) / 2, dtype=np.float64)
 
 
 def scored(noise: float, drift: float = 0.0) -> Opinions:
-    """A score for each draw: noise of its own, and drift, which is another in each call."""
+    """Returns scores of draws with noise of each draw, and drift that differs from call to call."""
 
     def opinions(true: Floats, rng: np.random.Generator) -> Floats:
         size = true.shape
@@ -100,7 +100,7 @@ def scored(noise: float, drift: float = 0.0) -> Opinions:
 
 
 def ranked(noise: float, position_bias: float = 0.0, order: str = "drawn") -> Opinions:
-    """One call for the group, of which only the order is kept; the first place gains most.
+    """Returns rewards by rank from one call for the group; the first place gains most.
 
     Args:
         noise: standard deviation, of each.
@@ -126,11 +126,11 @@ def ranked(noise: float, position_bias: float = 0.0, order: str = "drawn") -> Op
 
 
 def judged(judge: Judge, settings: RankSettings, factor: float = 1.0) -> Opinions:
-    """What `counterpoint rank` makes of the group, with a judge that knows the truth.
+    """Returns the rewards of `counterpoint rank` with a judge that knows the truth.
 
     Args:
-        judge: who judges.
-        settings: what it is asked.
+        judge: the judge.
+        settings: what the judge is asked.
         factor: by which all rewards are multiplied: the length of a step, and nothing else.
     """
     calls = 0
@@ -138,13 +138,13 @@ def judged(judge: Judge, settings: RankSettings, factor: float = 1.0) -> Opinion
     def opinions(true: Floats, rng: np.random.Generator) -> Floats:
         nonlocal calls
         calls += 1
-        told = replace(settings, seed=int(rng.integers(2**31)))
+        seeded = replace(settings, seed=int(rng.integers(2**31)))
         groups = [_group(f"{calls}-{s}", row) for s, row in enumerate(true)]
-        found = rank_groups(groups, judge, told)
+        verdicts = rank_groups(groups, judge, seeded)
         return np.array(
             [
                 [factor * verdict.rewards.get(str(i), np.nan) for i in range(true.shape[1])]
-                for verdict in found
+                for verdict in verdicts
             ]
         )
 
@@ -164,5 +164,5 @@ def _group(name: str, true: Sequence[float] | NDArray[np.float64]) -> Group:
 
 def _softmax(logits: Floats) -> Floats:
     each = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: Floats = each / each.sum(axis=1, keepdims=True)
-    return found
+    policy: Floats = each / each.sum(axis=1, keepdims=True)
+    return policy

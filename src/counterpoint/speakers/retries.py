@@ -1,11 +1,13 @@
-"""One request under way: its tries, the pauses between them, its deadline, and what it used.
+"""One request to a server: its attempts, the pauses between them, its deadline, and its tokens.
 
-How a try is made is an argument, so nothing here knows of HTTP.
+Start with `PendingRequest`. How an attempt is made is an argument, so nothing here depends on HTTP.
+A model that writes text also answers with one word here: `ask_for_a_word`, `legal_word`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import string
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
@@ -13,25 +15,27 @@ from typing import TYPE_CHECKING
 from counterpoint.speakers.answers import UNKNOWN, Completion, Fault, Tokens, one_line
 from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.speakers.speaker import Message, Reply, Request
-from counterpoint.speakers.words import ask_again, ask_for_a_word, legal_word
 
 if TYPE_CHECKING:
     import numpy as np
 
 Post = Callable[[Request, Sequence[Message]], Awaitable[Completion]]
-"""One try: the request for its settings, and the messages to send. It may raise a `Fault`."""
+"""Makes one attempt: takes the request and the messages to send; it may raise a `Fault`."""
 
 _MOST_DOUBLINGS = 30
 
+AROUND = string.punctuation + string.whitespace + "\u00a0\u2018\u2019\u201c\u201d\u00ab\u00bb\u3002"
+"""What may stand around a word: white space, ASCII punctuation, quotation marks."""
 
-class Turn:
-    """Takes a request to its reply.
+
+class PendingRequest:
+    """A request until its reply is there.
 
     Args:
         request: what is asked.
-        post: makes one try.
+        post: makes one attempt.
         bounds: the deadline, the retries, the repairs and the pauses.
-        rng: the chance in the pauses.
+        rng: draws the random part of the pauses.
     """
 
     def __init__(
@@ -42,8 +46,8 @@ class Turn:
         self._used: list[Tokens] = []
         self._last = "nothing came back"
 
-    async def take(self) -> Reply:
-        """The reply, whatever happens; the cost is left open. The clock starts now."""
+    async def reply(self) -> Reply:
+        """Returns the reply, whatever happens; its cost is left open. The clock starts now."""
         begun, text, error = time.monotonic(), "", None
         refused = False
         limit = self._bounds.deadline_seconds
@@ -68,18 +72,18 @@ class Turn:
         words, messages = self._request.words, self._request.messages
         if words is None:
             return (await self._completion(messages)).text
-        first = asked = ask_for_a_word(messages, words)
+        first = prompt = ask_for_a_word(messages, words)
         for _ in range(1 + self._bounds.repairs):
-            said = (await self._completion(asked)).text
-            word = legal_word(said, words)
+            text = (await self._completion(prompt)).text
+            word = legal_word(text, words)
             if word is not None:
                 return word
-            self._last = f'the answer "{one_line(said)}" is none of the words'
-            asked = ask_again(first, said, words)
+            self._last = f'the answer "{one_line(text)}" is none of the words'
+            prompt = ask_again(first, text, words)
         raise Fault(f"{self._last}, after {self._bounds.repairs} repairs", again=False)
 
     async def _completion(self, messages: Sequence[Message]) -> Completion:
-        """What the first try brings that does not fail; `retries` are for the whole turn."""
+        """Returns the first completion; `retries` counts over the whole request."""
         while True:
             try:
                 return await self._try(messages)
@@ -90,7 +94,7 @@ class Turn:
                     raise
                 pause = self._pause(fault.wait_seconds)
             if time.monotonic() + pause >= self._ends:
-                raise TimeoutError  # now rather than then
+                raise TimeoutError  # now, instead of a wait that must end in it
             await asyncio.sleep(pause)
 
     async def _try(self, messages: Sequence[Message]) -> Completion:
@@ -106,7 +110,7 @@ class Turn:
         return completion
 
     def _pause(self, wanted_seconds: float | None) -> float:
-        """Seconds before the next try: what the server wants, and a growing share of chance."""
+        """Returns seconds before the next attempt: the server's wish plus a growing random part."""
         doublings = min(self._failed - 1, _MOST_DOUBLINGS)
         longest = self._bounds.pause_seconds * 2.0**doublings
         return (wanted_seconds or 0.0) + longest * float(self._rng.uniform(0.5, 1.0))
@@ -115,3 +119,40 @@ class Turn:
 def _total(counts: Sequence[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+def ask_for_a_word(messages: Sequence[Message], words: Sequence[str]) -> tuple[Message, ...]:
+    """Returns the conversation with a line at its end that says which answers are legal.
+
+    The line goes into the user's last message, since not every chat template takes two messages in
+    a row, or a system message.
+    """
+    *before, last = messages
+    line = f"Answer with exactly one of these, and nothing else: {', '.join(words)}"
+    if last.role == "user":
+        return (*before, Message("user", f"{last.content}\n\n{line}"))
+    return (*messages, Message("user", line))
+
+
+def ask_again(prompt: Sequence[Message], refused: str, words: Sequence[str]) -> tuple[Message, ...]:
+    """Returns the conversation after an answer that was none of the words."""
+    if not refused.strip():
+        return tuple(prompt)
+    line = f"That is none of them. Write one of these, and nothing else: {', '.join(words)}"
+    return (*prompt, Message("assistant", refused), Message("user", line))
+
+
+def legal_word(text: str, words: Sequence[str]) -> str | None:
+    """Returns the word that a text is, or None if it is none of the words.
+
+    White space, case and punctuation at the ends do not count, unless two words differ in nothing
+    else: with the words `C` and `C++` the text `C++` is the second, and `c.` is none.
+    """
+    if text.strip() in words:
+        return text.strip()
+    alike = [word for word in words if _bare(word) == _bare(text)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _bare(text: str) -> str:
+    return (text.strip(AROUND) or text.strip()).casefold()

@@ -9,7 +9,7 @@ import pytest
 
 from counterpoint.speakers import Message, Request, ServerSettings
 from counterpoint.speakers.answers import NONE, UNKNOWN, Completion, Fault
-from counterpoint.speakers.turn import Turn
+from counterpoint.speakers.retries import PendingRequest
 
 RED_OR_BLUE = Request((Message("user", "Choose."),), "a", ("red", "blue"))
 FREE = Request((Message("user", "Choose."),))
@@ -27,7 +27,9 @@ def take(request, *tries, seed=0, **bounds):
         return came
 
     settings = ServerSettings("m", "http://localhost/v1", **bounds)
-    reply = asyncio.run(Turn(request, post, settings, np.random.default_rng(seed)).take())
+    reply = asyncio.run(
+        PendingRequest(request, post, settings, np.random.default_rng(seed)).reply()
+    )
     return reply, sent
 
 
