@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.worlds.message.hidden_profile_members import Teller
+from counterpoint.worlds.message.hidden_profile import Teller
 from counterpoint.worlds.message.world import Seen
 
 PLANTED = ("echo", "idle", "cautious")

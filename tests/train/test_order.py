@@ -27,8 +27,8 @@ from counterpoint.train.tabular import learner as linear
 from counterpoint.train.tabular.policies import SharedLinear
 from counterpoint.worlds import Kind, Relisted, Settings, World, find_world, worlds
 from counterpoint.worlds.exact.additive import Additive
-from counterpoint.worlds.exact.entry import ExactEntry
 from counterpoint.worlds.exact.relisted import in_natural_order, natural_order
+from counterpoint.worlds.exact.world import ExactEntry
 
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo", "agent_wise")
 EXACT = [entry.name for entry in worlds(Kind.EXACT)]

@@ -15,7 +15,6 @@ from counterpoint.worlds import (
     returns,
     worlds,
 )
-from counterpoint.worlds.sequential.measure import Team
 from counterpoint.worlds.sequential.particles import head_for
 from counterpoint.worlds.sequential.spread import shortest_matching
 from counterpoint.worlds.sequential.twin import scripted_team
@@ -23,6 +22,7 @@ from counterpoint.worlds.sequential.world import (
     References,
     StepSettings,
     StepWorld,
+    Team,
     uniform_actions,
 )
 

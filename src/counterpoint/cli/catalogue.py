@@ -20,7 +20,7 @@ from counterpoint.credit import (
 )
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds import FAMILIES, Kind, WorldEntry, find_world, worlds
-from counterpoint.worlds.describe import settings_facts
+from counterpoint.worlds.kind import settings_facts
 
 
 @dataclass(frozen=True)

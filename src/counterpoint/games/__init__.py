@@ -3,9 +3,9 @@
 `nash_equilibria(A, B)` is for those who have two matrices and no time.
 """
 
+from counterpoint.games.bayesian import read_game
 from counterpoint.games.catalogue import catalogue, make_game
 from counterpoint.games.equilibria import Equilibrium, equilibria, nash_equilibria, pure_equilibria
-from counterpoint.games.files import read_game
 from counterpoint.games.game import Game
 from counterpoint.games.repeated import critical_discount, feasible_rational, minmax
 

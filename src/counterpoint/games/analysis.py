@@ -12,12 +12,10 @@ import numpy as np
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.games.basins import basins
 from counterpoint.games.correlated import MOST_VARIABLES, correlated_equilibrium
 from counterpoint.games.equilibria import Equilibrium, equilibria, is_degenerate, pure_equilibria
 from counterpoint.games.game import Game
-from counterpoint.games.learners import Learned, cross_play, learn
-from counterpoint.games.learning import REMEDIES, Learning
+from counterpoint.games.learners import REMEDIES, Learned, Learning, cross_play, learn
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
 from counterpoint.games.repeated import (
     critical_discount,
@@ -169,10 +167,7 @@ def learn_game(
         rounds[name] = _repeated_arm(game, Repeated(start=start, shaping=shaping), seeds)
         if on_progress:
             on_progress(len(cells) + done + 1, total)
-    reached = basins(game, known)
-    shares = {str(i): reached.share(i) for i in range(-1, len(known)) if reached.share(i) > 0}
-    drawn = Basins(starts=reached.starts.tolist(), ends=reached.ends.tolist(), shares=shares)
-    return LearnedPart(seeds=seeds, arms=arms, repeated=rounds, basins=drawn)
+    return LearnedPart(seeds=seeds, arms=arms, repeated=rounds, basins=basins(game, known))
 
 
 def _repeated_arm(game: Game, how: Repeated, seeds: int) -> RepeatedArm:
@@ -269,3 +264,45 @@ def _equilibrium_part(one: Equilibrium) -> EquilibriumPart:
 
 def _points(points: Sequence[Any]) -> list[tuple[float, float]]:
     return [(float(a), float(b)) for a, b in points]
+
+
+POINTS = 19
+"""Starts of each player: probabilities of the first action from 5% to 95%."""
+STEPS, LR = 4000, 0.5
+
+
+def basins(game: Game, known: Sequence[Equilibrium], near: float = 0.1) -> Basins:
+    """Both climb their own expected payoff by its exact gradient, from every start of a grid.
+
+    Args:
+        game: of two players with two actions each.
+        known: its equilibria, whose numbers are told.
+        near: how far a player's probabilities may be from those of an equilibrium, in all.
+
+    Raises:
+        SettingError: another game.
+    """
+    if game.sizes != (2, 2):
+        raise SettingError(f"got a game of {game.sizes} actions; basins are drawn for 2 x 2")
+    starts = np.linspace(0.05, 0.95, POINTS)
+    begin = np.log(starts / (1 - starts))
+    x, y = (each.ravel() for each in np.meshgrid(begin, begin, indexing="ij"))
+    scale = max(float(np.ptp(game.payoffs)), 1e-300)
+    a, b = game.payoffs[..., 0] / scale, game.payoffs[..., 1] / scale
+    for _ in range(STEPS):
+        p, q = _sigmoid(x), _sigmoid(y)
+        rows = (a[0, 0] - a[1, 0]) * q + (a[0, 1] - a[1, 1]) * (1 - q)
+        columns = (b[0, 0] - b[0, 1]) * p + (b[1, 0] - b[1, 1]) * (1 - p)
+        x, y = x + LR * p * (1 - p) * rows, y + LR * q * (1 - q) * columns
+    p, q = _sigmoid(x), _sigmoid(y)
+    ends = np.full(len(p), -1, dtype=np.int64)
+    for number, one in enumerate(known):
+        first, second = (strategy[0] for strategy in one.floats())
+        apart = 2 * np.maximum(np.abs(p - first), np.abs(q - second))
+        ends[(apart <= near) & (ends < 0)] = number
+    shares = {str(i): float((ends == i).mean()) for i in range(-1, len(known)) if (ends == i).any()}
+    return Basins(starts=starts.tolist(), ends=ends.reshape(POINTS, POINTS).tolist(), shares=shares)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-x)))

@@ -7,15 +7,72 @@ shared), and learns from what it is paid. Start with `learn`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import RunningState, advantages, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.games.learning import MOST_SIGNALS, Learning
-from counterpoint.games.table import Table, expected
+from counterpoint.settings import require
+
+REMEDIES = ("none", "convention", "device", "cheap_talk", "other_play", "population")
+"""What can be switched on: a convention that all teams know before they begin; a public signal that
+players can condition on; a word that each says before anybody acts, at no cost; training as if
+actions that are alike had been relabelled (Other-Play, Hu et al., ICML 2020); partners drawn from a
+population."""
+Remedy = Literal["none", "convention", "device", "cheap_talk", "other_play", "population"]
+MOST_SIGNALS = 4096
+"""What players may have heard before they act: words to the power of players."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How players learn.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    scheme: str = "happo_per_agent"
+    """How rewards become advantages: a name of `counterpoint schemes`."""
+    updates: int = 400
+    """Steps, each on a batch of its own."""
+    batch: int = 64
+    """Plays of the game in a batch."""
+    lr: float = 0.1
+    """Step size of Adam on logits."""
+    entropy: float = 0.0
+    """Weight of the entropy bonus, in nats."""
+    start: float = 1.0
+    """Standard deviation of the logits in the beginning."""
+    paid: Literal["own", "team"] = "own"
+    """What a player is paid: its own payoff, or the mean of all."""
+    remedy: Remedy = "none"
+    """What is switched on against conventions that strangers do not share."""
+    signals: int = 2
+    """Of a device: how many different public signals there are; of cheap talk, words."""
+    restarts: int | None = None
+    """From how many starts each team learns, to keep what its own objective likes best; default 1,
+    of Other-Play 32."""
+    partners: int = 8
+    """Of a population: how many there are to be drawn from, for each player."""
+
+    def __post_init__(self) -> None:
+        require("updates", self.updates, 1, 1_000_000)
+        require("batch", self.batch, 2, 1_000_000)
+        require("lr", self.lr, 0.0, 100.0)
+        require("entropy", self.entropy, 0.0, 100.0)
+        require("start", self.start, 0.0, 100.0)
+        require("signals", self.signals, 1, 64)
+        require("partners", self.partners, 2, 64)
+        if self.restarts is not None:
+            require("restarts", self.restarts, 1, 1000)
+        if self.paid not in ("own", "team"):
+            raise SettingError(f"got paid={self.paid!r}; wanted own or team")
+        if self.remedy not in REMEDIES:
+            raise SettingError(f"got remedy {self.remedy!r}; wanted one of {', '.join(REMEDIES)}")
 
 
 @dataclass(frozen=True)
@@ -170,3 +227,189 @@ def alike(game: Game) -> tuple[tuple[int, ...], ...]:
         else:
             classes.append([action])
     return tuple(tuple(each) for each in classes)
+
+
+class _Adam:
+    """Steps of Adam that climb; what is no number in the gradient stays where it is."""
+
+    def __init__(self, lr: float, like: Floats) -> None:
+        self.lr, self.steps = lr, 0
+        self.moment, self.square = np.zeros_like(like), np.zeros_like(like)
+
+    def step(self, gradient: Floats) -> Floats:
+        """What to add."""
+        self.steps += 1
+        self.moment = 0.9 * self.moment + 0.1 * gradient
+        self.square = 0.999 * self.square + 0.001 * gradient**2
+        mean = self.moment / (1 - 0.9**self.steps)
+        root = np.sqrt(self.square / (1 - 0.999**self.steps)) + 1e-8
+        return np.asarray(self.lr * mean / root)
+
+
+class Table:
+    """Teams under way: logits [S, Z, A, M], padded where players have fewer actions."""
+
+    def __init__(
+        self, game: Game, learning: Learning, seeds: int, seed: int, signals: int, restarts: int = 1
+    ) -> None:
+        self.game, self.learning, self.seeds = game, learning, seeds
+        self.restarts = restarts
+        self.rngs = [np.random.default_rng([seed + s, 11]) for s in range(seeds // restarts)]
+        most = max(game.sizes)
+        shape = (signals, game.count, most)
+        self.logits = np.concatenate(
+            [learning.start * rng.standard_normal((restarts, *shape)) for rng in self.rngs]
+        )
+        self.there = np.arange(most) < np.array(game.sizes)[:, None]
+        self.logits[:, :, ~self.there] = -np.inf
+        self.adam = _Adam(learning.lr, self.logits)
+        self.said: Floats | None = None
+        """[S, A, K] logits of what each says first."""
+        if learning.remedy == "cheap_talk":
+            told = (restarts, game.count, learning.signals)
+            self.said = np.concatenate(
+                [learning.start * rng.standard_normal(told) for rng in self.rngs]
+            )
+            self.speech = _Adam(learning.lr, self.said)
+        batch, players = learning.batch, game.count
+        grid = np.indices((seeds, batch, players)).reshape(3, -1)
+        self.labels = {"prompt": grid[0], "rollout": grid[0] * batch + grid[1], "agent": grid[2],
+                       "batch": grid[0]}  # fmt: skip
+
+    def probs(self) -> Floats:
+        """[S, Z, A, M] the joint policy."""
+        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+    def strategies(self) -> tuple[Floats, ...]:
+        """[A] arrays [S, Z, M_i]."""
+        probs = self.probs()
+        return tuple(probs[:, :, i, :size] for i, size in enumerate(self.game.sizes))
+
+    def words(self) -> tuple[Floats, ...] | None:
+        """[A] arrays [S, K] of what each says first; None where nobody does."""
+        if self.said is None:
+            return None
+        raised = np.exp(self.said - self.said.max(axis=-1, keepdims=True))
+        probs = raised / raised.sum(axis=-1, keepdims=True)
+        return tuple(probs[:, i] for i in range(self.game.count))
+
+    def weights(self) -> Floats:
+        """[S, Z] chances of each signal."""
+        words = self.words()
+        if words is None:
+            signals = self.logits.shape[1]
+            return np.full((self.seeds, signals), 1 / signals)
+        joint = words[0]
+        for own in words[1:]:
+            joint = (joint[:, :, None] * own[:, None]).reshape(self.seeds, -1)
+        return joint
+
+    def payoffs(self) -> Floats:
+        """[S, A] expected payoffs, exactly."""
+        return expected(self.game, self.strategies(), self.weights())
+
+    def objective(self, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
+        """[S] what each team learned for: its mean payoff, or that with partners who relabel."""
+        strategies = list(self.strategies())
+        for player in range(1, len(strategies)) if relabel is not None else ():
+            mixed = strategies[player].copy()
+            for members in relabel or ():
+                mixed[..., members] = mixed[..., members].mean(axis=-1, keepdims=True)
+            strategies[player] = mixed
+        return np.asarray(expected(self.game, tuple(strategies), self.weights()).mean(axis=1))
+
+    def agree(self, seed: int) -> None:
+        """Everybody leans to one profile that is drawn in public, before anybody begins."""
+        rng = np.random.default_rng([seed, 12])
+        total = self.game.payoffs.sum(axis=-1)
+        best = np.argwhere(np.isclose(total, total.max()))
+        for player, action in enumerate(best[rng.integers(len(best))]):
+            self.logits[:, :, player, action] += 3.0 + 2 * self.learning.start
+
+    def play(self) -> tuple[Ints, Ints]:
+        """[S, N] signals and [S, N, A] actions of a batch."""
+        batch, players = self.learning.batch, self.game.count
+        signals = self.logits.shape[1]
+        starts = self.restarts
+        if self.said is None:
+            signal = np.concatenate(
+                [rng.integers(signals, size=(starts, batch)) for rng in self.rngs]
+            )
+        else:
+            signal = self.talk()
+        uniforms = np.concatenate([rng.random((starts, batch, players)) for rng in self.rngs])
+        total = self.probs().cumsum(axis=-1)
+        at = total[np.arange(self.seeds)[:, None], signal]  # [S, N, A, M]
+        return signal, np.asarray((at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1))
+
+    def talk(self) -> Ints:
+        """[S, N] the signal of what all say before they act; `spoken` keeps who said what."""
+        words, count = self.words(), self.learning.signals
+        assert words is not None
+        shape = (self.restarts, self.learning.batch, self.game.count)
+        uniforms = np.concatenate([rng.random(shape) for rng in self.rngs])
+        total = np.stack(words, axis=1).cumsum(axis=-1)[:, None]  # [S, 1, A, K]
+        self.spoken = (total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1)
+        signal = np.zeros(self.spoken.shape[:2], dtype=np.int64)
+        for player in range(self.game.count):
+            signal = signal * count + self.spoken[..., player]
+        return signal
+
+    def paid(self, actions: Ints, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
+        """[S, N, A] what each play paid each player."""
+        if relabel is not None:
+            batch = actions.shape[1:]
+            grouped = actions.reshape(len(self.rngs), -1, batch[-1])
+            actions = np.concatenate([
+                self._relabelled(each, relabel, rng).reshape(self.restarts, *batch)
+                for each, rng in zip(grouped, self.rngs, strict=True)
+            ])  # fmt: skip
+        paid = self.game.payoffs[tuple(np.moveaxis(actions, -1, 0))]
+        if self.learning.paid == "team":
+            paid = np.broadcast_to(paid.mean(axis=-1, keepdims=True), paid.shape)
+        return np.asarray(paid)
+
+    def _relabelled(
+        self, actions: Ints, classes: tuple[tuple[int, ...], ...], rng: np.random.Generator
+    ) -> Ints:
+        """[N, A] the actions as partners take them who call those alike by other names."""
+        moved = actions.copy()
+        size, batch = self.game.sizes[0], len(actions)
+        for player in range(1, actions.shape[1]):
+            names = np.tile(np.arange(size), (batch, 1))
+            for members in classes:
+                names[:, members] = rng.permuted(names[:, members], axis=1)
+            moved[:, player] = names[np.arange(batch), actions[:, player]]
+        return moved
+
+    def ascend(self, signal: Ints, actions: Ints, values: Floats) -> None:
+        """One step of Adam on the mean of A log pi, and the entropy bonus."""
+        probs, learning = self.probs(), self.learning
+        rows = np.arange(self.seeds)[:, None]
+        chosen = np.arange(probs.shape[-1]) == actions[..., None]
+        each = values[..., None] * (chosen - probs[rows, signal])  # [S, N, A, M]
+        gradient = np.zeros_like(probs)
+        for z in range(probs.shape[1]):
+            gradient[:, z] = (each * (signal == z)[..., None, None]).mean(axis=1)
+        if learning.entropy:
+            logs = np.where(probs > 0, np.log(np.maximum(probs, 1e-300)), 0.0)
+            mean = (probs * logs).sum(axis=-1, keepdims=True)
+            gradient -= learning.entropy * probs * (logs - mean)
+        gradient[:, :, ~self.there] = 0.0
+        self.logits = np.where(self.there, self.logits + self.adam.step(gradient), -np.inf)
+        words = self.words()
+        if self.said is not None and words is not None:
+            told = np.stack(words, axis=1)[:, None]  # [S, 1, A, K]
+            chosen = np.arange(told.shape[-1]) == self.spoken[..., None]
+            pushed = (values[..., None] * (chosen - told)).mean(axis=1)
+            self.said = self.said + self.speech.step(pushed)
+
+
+def expected(game: Game, strategies: tuple[Floats, ...], weights: Floats) -> Floats:
+    """[S, A] expected payoffs where strategies [S, Z, M_i] meet at signals of chances [S, Z]."""
+    value = np.broadcast_to(game.payoffs, (*strategies[0].shape[:2], *game.payoffs.shape))
+    for strategy in strategies:
+        shape = (*strategy.shape, *[1] * (value.ndim - strategy.ndim))
+        value = (value * strategy.reshape(shape)).sum(axis=2)
+    return np.asarray((value * weights[..., None]).sum(axis=1))

@@ -22,8 +22,7 @@ from counterpoint.train.options import make_with_hints, split_settings
 from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.entry import SequentialEntry
-from counterpoint.worlds.sequential.world import StepWorld
+from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
 
 EPISODES = 20
 """Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from counterpoint.testing.batches import ConformanceError, demand
 from counterpoint.testing.transitions import check_step, check_view, same_step, same_view
-from counterpoint.worlds.sequential.measure import returns
 from counterpoint.worlds.sequential.reordered import Reordered
-from counterpoint.worlds.sequential.world import StepWorld, View, uniform_actions
+from counterpoint.worlds.sequential.world import StepWorld, View, returns, uniform_actions
 
 Make = Callable[[int, int], StepWorld]
 """Copies and seed to a world."""

@@ -10,10 +10,15 @@ from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
 from counterpoint.worlds.foreign.names import FAMILIES
 from counterpoint.worlds.kind import Kind, WorldEntry
 from counterpoint.worlds.registry import find_world, worlds
-from counterpoint.worlds.sequential.measure import random_return, returns
 from counterpoint.worlds.sequential.pettingzoo import to_parallel_env
 from counterpoint.worlds.sequential.reordered import Reordered
-from counterpoint.worlds.sequential.world import References, StepSettings, StepWorld
+from counterpoint.worlds.sequential.world import (
+    References,
+    StepSettings,
+    StepWorld,
+    random_return,
+    returns,
+)
 from counterpoint.worlds.text.world import Ask, Ending, Said, TextSettings, TextWorld
 
 __all__ = [

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
-from counterpoint.settings import require
+from counterpoint.settings import require, settings_from
+from counterpoint.worlds.kind import Kind, WorldEntry, settings_facts
 
 TASK, FEATURES, CHANCE = 0, 1, 2
 """Streams of a seed: what the problem is, what a policy sees of it, what happens in the batches."""
@@ -209,3 +210,31 @@ def one_hot(index: Ints, size: int) -> Floats:
     """[..., size] with 1 at `index` [...]: the policy that always takes that action."""
     policy: Floats = (index[..., None] == np.arange(size)).astype(np.float64)
     return policy
+
+
+class ExactEntry(WorldEntry[World]):
+    """An exact world in the registry."""
+
+    kind = Kind.EXACT
+
+    def __init__(self, world: type[World]) -> None:
+        super().__init__(world.name, world.settings_type, world.summary, world.source)
+        self.world = world
+
+    def make(self, settings: Mapping[str, Any] | None = None) -> World:
+        return self.world(settings_from(settings, self.world.settings_type, self.name))
+
+    def describe(self) -> dict[str, Any]:
+        world = self.make()
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "source": self.source,
+            "agents": list(world.agents),
+            "components": list(world.components),
+            "baselines": list(world.baselines),
+            "random": world.random,
+            "optimal": world.optimal,
+            "control": dict(world.control) if world.control else None,
+            "settings": settings_facts(self.settings_type),
+        }

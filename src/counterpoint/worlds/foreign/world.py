@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Ints
 from counterpoint.errors import SettingError, StateError, WorldError
+from counterpoint.settings import from_text
 from counterpoint.worlds.foreign.dialects import Player, Rows, Team, Tuples, dialect
-from counterpoint.worlds.foreign.known import scores
-from counterpoint.worlds.foreign.names import foreign_code
+from counterpoint.worlds.foreign.names import construct, foreign_code
 from counterpoint.worlds.foreign.spaces import actions, seen_size
+from counterpoint.worlds.sequential.foraging import Foraging
+from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
+from counterpoint.worlds.sequential.spread import Spread
 from counterpoint.worlds.sequential.world import (
     Captured,
+    References,
+    SequentialEntry,
     Singles,
     Step,
     StepSettings,
@@ -31,6 +36,29 @@ from counterpoint.worlds.sequential.world import (
     paid,
     uniform_actions,
 )
+
+SUM = "team sum: sum over all agents and steps of each agent's own reward"
+
+_KNOWN = {
+    "mpe2:simple_spread_v3": References(*Spread.measured, Spread.scale),
+    "mpe2:simple_speaker_listener_v4": References(*SpeakerListener.measured, SpeakerListener.scale),
+    "mpe2:simple_reference_v3": References(  # 4,000 and 1,400 episodes: +- .6 and .4
+        -56.68, -15.06, f"{SUM}; reference: a team that says and hears the goals"
+    ),
+    "mpe2:simple_tag_v3": References(  # 2,000 episodes: +- 1.3
+        -3.2, None, f"{SUM}, of the two sides together; which of them is good is another question"
+    ),
+    "lbforaging:Foraging-8x8-2p-3f-v3": References(*Foraging.measured, Foraging.scale),
+    "rware:rware-tiny-2ag-v2": References(0.05, None, SUM),  # 300 episodes: +- .025
+}
+
+
+def scores(name: str, arguments: Mapping[str, Any]) -> References:
+    """What is known of the foreign world called `name`: with default arguments only."""
+    if arguments or name not in _KNOWN:
+        return References(None, None, f"{SUM}; random and reference are not known")
+    return _KNOWN[name]
+
 
 LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
 """What environments call their most steps of an episode."""
@@ -249,3 +277,24 @@ def _team(env: Any, name: str, speaks: type[Player]) -> Team:
     horizon = next((n for n in limits if isinstance(n, int) and n > 0), None)
     whats, converters = zip(*can, strict=True)
     return Team(agents, tuple(spaces), sizes, whats, converters, horizon)
+
+
+class ForeignEntry(SequentialEntry):
+    """A foreign environment; its package is imported when it is made.
+
+    Args:
+        name: such as `mpe2:simple_tag_v3`, or `package.module:Class`.
+    """
+
+    takes_arguments = True
+
+    def __init__(self, name: str) -> None:
+        summary = f"{name}, stepped one by one in Python"
+        super().__init__(name, StepSettings, summary, ForeignWorld.source)
+
+    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+        given = {key: from_text(value) for key, value in (settings or {}).items()}
+        ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
+        full = ForeignSettings(**ours, arguments=given)
+        make = construct(self.name, given)
+        return ForeignWorld(make, name=self.name, settings=full, copies=copies, seed=seed)

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import LogError, SettingError
-from counterpoint.worlds.message.hidden_profile_members import PROMPTS
+from counterpoint.settings import settings_from
+from counterpoint.worlds.kind import Kind, WorldEntry, settings_facts
+from counterpoint.worlds.message.hidden_profile import PROMPTS
 from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
 
 MOST_BYTES = 64_000_000
@@ -144,3 +146,51 @@ def _task(row: Any, where: str) -> Task:
         str(row.get("name") or row.get("id") or where), str(row.get("description") or ""),
         lists["shared_information"], lists["hidden_information"], options, options.index(right),
     )  # fmt: skip
+
+
+TASKS = "tasks:"
+"""What stands before the path of a file of tasks."""
+
+
+class MessageEntry(WorldEntry[MessageWorld[Any]]):
+    """A message environment in the registry."""
+
+    kind, command = Kind.MESSAGE, "topology"
+
+    def __init__(self, world: type[MessageWorld[Any]], name: str = "") -> None:
+        super().__init__(name or world.name, world.settings_type, world.summary, world.source)
+        self.world = world
+
+    def make(self, settings: Mapping[str, Any] | None = None) -> MessageWorld[Any]:
+        return self.world(settings_from(settings, self.world.settings_type, self.name))
+
+    def describe(self) -> dict[str, Any]:
+        world = self.make()
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "source": self.source,
+            "members": world.settings.members,
+            "prompts": dict(world.prompts),
+            "scale": world.scale,
+            "command": f"counterpoint {self.command} {self.name}",
+            "settings": settings_facts(self.settings_type),
+        }
+
+
+class TaskFileEntry(MessageEntry):
+    """`tasks:PATH`: a file of tasks, as HiddenBench writes them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(TaskFile, name)
+
+    def make(self, settings: Mapping[str, Any] | None = None) -> MessageWorld[Any]:
+        """Returns the environment.
+
+        Raises:
+            UnknownNameError: it has no setting of that name.
+            SettingError: a value has a wrong type or is out of range.
+            LogError: the file cannot be read.
+        """
+        given = settings_from(settings, TaskFile.settings_type, self.name)
+        return TaskFile(self.name.removeprefix(TASKS), given)

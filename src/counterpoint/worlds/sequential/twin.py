@@ -18,16 +18,18 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, StateError
+from counterpoint.settings import settings_from
 from counterpoint.worlds.exact.world import one_hot
-from counterpoint.worlds.sequential.measure import returns
 from counterpoint.worlds.sequential.world import (
     Captured,
     References,
+    SequentialEntry,
     Step,
     StepSettings,
     StepWorld,
     View,
     paid,
+    returns,
     uniform_actions,
 )
 
@@ -168,3 +170,15 @@ def _measured(twin: type[Twin], settings: StepSettings) -> tuple[float, float]:
         world = twin(settings, copies=256, seed=seed)
         scores.append(float(returns(world, team, 2048, most_steps=10**8).mean()))
     return scores[0], scores[1]
+
+
+class TwinEntry(SequentialEntry):
+    """One of our sequential environments."""
+
+    def __init__(self, world: type[Twin]) -> None:
+        super().__init__(world.name, world.settings_type, world.summary, world.source)
+        self.world = world
+
+    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+        given = settings_from(settings, self.world.settings_type, self.name)
+        return self.world(given, copies=copies, seed=seed)

@@ -10,7 +10,7 @@ captured one would have done, bit for bit.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, StatisticsError
 from counterpoint.settings import require
+from counterpoint.worlds.kind import Kind, WorldEntry, settings_facts
 
 Singles = NDArray[np.float32]
 
@@ -248,3 +249,104 @@ def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> N
     nth = (rng.random(shape) * count).astype(np.int64)
     found: Ints = (allowed.cumsum(axis=-1) > nth[..., None]).argmax(axis=-1)
     return found
+
+
+Team = Callable[[StepWorld, View, np.random.Generator], NDArray[Any]]
+"""World, what is seen, and chance to actions; `uniform_actions` is one."""
+
+
+def returns(
+    world: StepWorld, team: Team, episodes: int, seed: int = 0, most_steps: int = 1_000_000
+) -> Floats:
+    """Returns [episodes] of whole episodes: sums of the world's own rewards of all agents.
+
+    Every copy plays the same number of episodes, so that short ones do not crowd out long ones;
+    what is over is left out. The world is reset first.
+
+    Raises:
+        StatisticsError: the copies did not get through within `most_steps` steps, all together.
+    """
+    rng, view = np.random.default_rng(seed), world.reset()
+    each = -(-episodes // world.copies)
+    found = np.zeros((each, world.copies))
+    played = np.zeros(world.copies, dtype=np.int64)
+    running = np.zeros(world.copies)
+    for _ in range(most_steps // world.copies):
+        step = world.step(team(world, view, rng))
+        view = step.view
+        running += step.own.sum(axis=1)
+        done = np.flatnonzero(step.ended & (played < each))
+        found[played[done], done] = running[done]
+        played[step.ended] += 1
+        running[step.ended] = 0.0
+        if played.min() >= each:
+            return found.ravel()[:episodes]
+    raise StatisticsError(
+        f"got {played.sum()} episodes in {most_steps} steps; wanted {each * world.copies}: "
+        "give more steps, or a world whose episodes end"
+    )
+
+
+def random_return(world: StepWorld, episodes: int = 200, seed: int = 0) -> tuple[float, float]:
+    """Mean return of a team that chooses uniformly among legal actions, and its standard error.
+
+    For worlds that do not know it. The world is reset, and played on from there.
+
+    Raises:
+        StatisticsError: its episodes do not end.
+    """
+    found = returns(world, uniform_actions, episodes, seed)
+    return float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found)))
+
+
+class SequentialEntry(WorldEntry[StepWorld]):
+    """A sequential environment in the registry, ours or foreign."""
+
+    kind = Kind.SEQUENTIAL
+    takes_arguments: ClassVar[bool] = False
+    """Whether settings that are no fields of `settings_type` are arguments of a constructor."""
+
+    def make(
+        self, settings: Mapping[str, Any] | None = None, copies: int = 1, seed: int = 0
+    ) -> StepWorld:
+        """Returns E copies of the environment.
+
+        Args:
+            settings: field name to value; text is converted to the field's type.
+            copies: E.
+            seed: seed of the environment's generator.
+
+        Raises:
+            UnknownNameError: the environment has no setting of that name.
+            SettingError: a value has a wrong type or is out of range.
+            MissingPackageError: the package of a foreign environment is not installed.
+            WorldError: a foreign environment cannot be played here.
+        """
+        world = self.construct(settings, copies, seed)
+        stakes_of(world.settings.stakes, world.agents, world.roles)  # refused now, not at a step
+        return world
+
+    @abstractmethod
+    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+        """Returns the environment, with stakes that are not checked yet."""
+
+    def describe(self) -> dict[str, Any]:
+        world = self.make()
+        facts = {
+            "name": self.name,
+            "summary": self.summary,
+            "source": self.source,
+            "agents": list(world.agents),
+            "roles": list(world.roles),
+            "horizon": world.horizon,
+            "observations": list(world.seen_sizes),
+            "actions": [a.size for a in world.actions],
+            "continuous": world.actions[0].continuous,
+            "components": list(world.components),
+            "random": world.references.random,
+            "reference": world.references.reference,
+            "scale": world.references.scale,
+            "settings": settings_facts(self.settings_type),
+        }
+        world.close()
+        return facts
