@@ -16,7 +16,7 @@ from counterpoint.games import Game, equilibria, make_game, read_game
 from counterpoint.games.analysis import analyze_game, basins, learn_game
 from counterpoint.games.bayesian import BayesianGame
 from counterpoint.games.game import bimatrix
-from counterpoint.games.learners import Learning, cross_play, learn
+from counterpoint.games.learners import Learning, cross_play, learn_teams
 from counterpoint.games.memory_one import Repeated, learn_repeated
 from counterpoint.games.search import search_mixed
 
@@ -151,7 +151,7 @@ def test_partners_of_a_population_keep_their_running_statistics(monkeypatch):
         return plain(*told, state=state)
 
     monkeypatch.setattr(room, "advantages", noted)
-    learn(make_game("stag_hunt"), Learning(scheme="group_reward_decoupled", updates=5,
+    learn_teams(make_game("stag_hunt"), Learning(scheme="group_reward_decoupled", updates=5,
                                            remedy="population"), 2)  # fmt: skip
     assert [state is None for state in states] == [True] * 2 + [False] * 8
 
@@ -236,8 +236,8 @@ def test_basins_of_the_stag_hunt_end_where_the_boundary_says():
 
 def test_talk_helps_partners_and_not_strangers():
     game = make_game("stag_hunt")
-    silent = learn(game, Learning(updates=300), 40)
-    talking = learn(game, Learning(updates=300, remedy="cheap_talk"), 40)
+    silent = learn_teams(game, Learning(updates=300), 40)
+    talking = learn_teams(game, Learning(updates=300, remedy="cheap_talk"), 40)
     assert talking.words is not None
     assert np.allclose([own.sum(axis=1) for own in talking.words], 1)
     assert np.allclose(talking.weights.sum(axis=1), 1)
@@ -246,7 +246,7 @@ def test_talk_helps_partners_and_not_strangers():
     assert own == pytest.approx(talking.payoffs.mean(), abs=1e-9)
     assert strangers < own - 0.3
     with pytest.raises(SettingError, match="things to hear"):
-        learn(make_game("public_goods", {"players": 5}),
+        learn_teams(make_game("public_goods", {"players": 5}),
               Learning(remedy="cheap_talk", signals=10), 2)  # fmt: skip
 
 

@@ -4,7 +4,7 @@
 """
 
 from counterpoint.games.bayesian import read_game
-from counterpoint.games.catalogue import catalogue, make_game
+from counterpoint.games.catalogue import game_catalogue, make_game
 from counterpoint.games.equilibria import Equilibrium, equilibria, nash_equilibria, pure_equilibria
 from counterpoint.games.game import Game
 from counterpoint.games.repeated import critical_discount, feasible_rational, minmax
@@ -12,7 +12,7 @@ from counterpoint.games.repeated import critical_discount, feasible_rational, mi
 __all__ = [
     "Equilibrium",
     "Game",
-    "catalogue",
+    "game_catalogue",
     "critical_discount",
     "equilibria",
     "feasible_rational",

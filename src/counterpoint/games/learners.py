@@ -1,7 +1,7 @@
 """Learners in a game: policy gradient from samples under any credit scheme, many seeds at once.
 
 Each player has a table of logits, with one row for each public signal (one, unless a device is
-shared), and learns from what it is paid. Start with `learn`.
+shared), and learns from what it is paid. Start with `learn_teams`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedTeams:
     """Where learners landed."""
 
     strategies: tuple[Floats, ...]
@@ -92,8 +92,8 @@ class Learned:
     """[T + 1, A] mean over seeds of the expected payoffs before each update, and after the last."""
 
 
-def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
-    """Train a team for each seed.
+def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> LearnedTeams:
+    """Trains a team for each seed, and returns where the teams end.
 
     Args:
         game: what is played; each team plays it with itself.
@@ -110,7 +110,7 @@ def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
         return _population(game, learning, seeds, seed)
     restarts = learning.restarts or (32 if learning.remedy == "other_play" else 1)
     signals = _signals(game, learning)
-    table = Table(game, learning, seeds * restarts, seed, signals, restarts)
+    table = TabularTeams(game, learning, seeds * restarts, seed, signals, restarts)
     relabel = alike(game) if learning.remedy == "other_play" else None
     if learning.remedy == "convention":
         table.agree(seed)
@@ -126,13 +126,13 @@ def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
     kept = np.arange(seeds) * restarts + worth.argmax(axis=1)
     strategies = tuple(each[kept] for each in table.strategies())
     words = table.words()
-    said = None if words is None else tuple(each[kept] for each in words)
-    return Learned(strategies, table.payoffs()[kept], table.weights()[kept], said,
+    spoken = None if words is None else tuple(each[kept] for each in words)
+    return LearnedTeams(strategies, table.payoffs()[kept], table.weights()[kept], spoken,
                    np.array(history))  # fmt: skip
 
 
 def _signals(game: Game, learning: Learning) -> int:
-    """How many things players may have heard before they act.
+    """Returns how many signals players can meet before they act.
 
     Raises:
         SettingError: too many.
@@ -141,23 +141,22 @@ def _signals(game: Game, learning: Learning) -> int:
         return learning.signals
     if learning.remedy != "cheap_talk":
         return 1
-    heard: int = learning.signals**game.count
-    if heard > MOST_SIGNALS:
+    signals: int = learning.signals**game.count
+    if signals > MOST_SIGNALS:
         raise SettingError(
-            f"got {learning.signals} words of each of {game.count} players, {heard:,} things to "
+            f"got {learning.signals} words of each of {game.count} players, {signals:,} things to "
             f"hear; wanted at most {MOST_SIGNALS:,}: set signals"
         )
-    return heard
+    return signals
 
 
-def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learned:
-    """Each team is of two populations; in every play partners are drawn anew. What stands for a
-    seed in the end is the first of each.
-    """
+def _population(game: Game, learning: Learning, seeds: int, seed: int) -> LearnedTeams:
+    """Trains two populations for each seed; in every play partners are drawn anew. The first member
+    of each stands for the seed."""
     if game.count != 2:
         raise SettingError(f"got {game.count} players; a population of partners is of two")
     size, scheme = learning.partners, plain_scheme_named(learning.scheme)
-    tables = [Table(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
+    tables = [TabularTeams(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
     history = [np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0)]
     states: list[RunningState | None] = [None] * seeds
     for _ in range(learning.updates):
@@ -177,12 +176,12 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
         history.append(np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0))
     strategies = tuple(np.stack([t.strategies()[i][0] for t in tables]) for i in range(game.count))
     weights = np.ones((seeds, 1))
-    return Learned(strategies, expected(game, strategies, weights), weights, None,
+    return LearnedTeams(strategies, expected(game, strategies, weights), weights, None,
                    np.array(history))  # fmt: skip
 
 
-def cross_play(game: Game, learned: Learned) -> tuple[float, float]:
-    """Mean payoff, over players, of teams with themselves, and of players of different seeds; two
+def cross_play(game: Game, learned: LearnedTeams) -> tuple[float, float]:
+    """Returns the mean payoff of teams with themselves, and of players of different seeds; two
     players.
 
     Raises:
@@ -206,8 +205,10 @@ def cross_play(game: Game, learned: Learned) -> tuple[float, float]:
 
 
 def alike(game: Game) -> tuple[tuple[int, ...], ...]:
-    """The classes of actions that can be relabelled, for all players at once, without changing the
-    game: every exchange of two of a class leaves the payoffs as they are.
+    """Returns the classes of actions that can be relabelled for all players at once without
+    changing the game.
+
+    Every exchange of two actions of a class leaves the payoffs as they are.
 
     Raises:
         SettingError: players have different numbers of actions.
@@ -237,7 +238,7 @@ class _Adam:
         self.moment, self.square = np.zeros_like(like), np.zeros_like(like)
 
     def step(self, gradient: Floats) -> Floats:
-        """What to add."""
+        """Returns what to add to the parameters."""
         self.steps += 1
         self.moment = 0.9 * self.moment + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * gradient**2
@@ -246,7 +247,7 @@ class _Adam:
         return np.asarray(self.lr * mean / root)
 
 
-class Table:
+class TabularTeams:
     """Teams under way: logits [S, Z, A, M], padded where players have fewer actions."""
 
     def __init__(
@@ -266,9 +267,9 @@ class Table:
         self.said: Floats | None = None
         """[S, A, K] logits of what each says first."""
         if learning.remedy == "cheap_talk":
-            told = (restarts, game.count, learning.signals)
+            words_shape = (restarts, game.count, learning.signals)
             self.said = np.concatenate(
-                [learning.start * rng.standard_normal(told) for rng in self.rngs]
+                [learning.start * rng.standard_normal(words_shape) for rng in self.rngs]
             )
             self.speech = _Adam(learning.lr, self.said)
         batch, players = learning.batch, game.count
@@ -277,17 +278,17 @@ class Table:
                        "batch": grid[0]}  # fmt: skip
 
     def probs(self) -> Floats:
-        """[S, Z, A, M] the joint policy."""
+        """Returns the joint policy, [S, Z, A, M]."""
         raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
         return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
     def strategies(self) -> tuple[Floats, ...]:
-        """[A] arrays [S, Z, M_i]."""
+        """Returns the policies of each player, [A] arrays [S, Z, M_i]."""
         probs = self.probs()
         return tuple(probs[:, :, i, :size] for i, size in enumerate(self.game.sizes))
 
     def words(self) -> tuple[Floats, ...] | None:
-        """[A] arrays [S, K] of what each says first; None where nobody does."""
+        """Returns the chances of each player's words, [A] arrays [S, K]; None if nobody talks."""
         if self.said is None:
             return None
         raised = np.exp(self.said - self.said.max(axis=-1, keepdims=True))
@@ -295,7 +296,7 @@ class Table:
         return tuple(probs[:, i] for i in range(self.game.count))
 
     def weights(self) -> Floats:
-        """[S, Z] chances of each signal."""
+        """Returns the chances of each signal, [S, Z]."""
         words = self.words()
         if words is None:
             signals = self.logits.shape[1]
@@ -306,11 +307,12 @@ class Table:
         return joint
 
     def payoffs(self) -> Floats:
-        """[S, A] expected payoffs, exactly."""
+        """Returns the expected payoffs, exactly, [S, A]."""
         return expected(self.game, self.strategies(), self.weights())
 
     def objective(self, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
-        """[S] what each team learned for: its mean payoff, or that with partners who relabel."""
+        """Returns the objective of each team, [S]: its mean payoff, or that with partners who
+        relabel."""
         strategies = list(self.strategies())
         for player in range(1, len(strategies)) if relabel is not None else ():
             mixed = strategies[player].copy()
@@ -320,7 +322,7 @@ class Table:
         return np.asarray(expected(self.game, tuple(strategies), self.weights()).mean(axis=1))
 
     def agree(self, seed: int) -> None:
-        """Everybody leans to one profile that is drawn in public, before anybody begins."""
+        """Biases all players to one profile, which is drawn in public before anybody begins."""
         rng = np.random.default_rng([seed, 12])
         total = self.game.payoffs.sum(axis=-1)
         best = np.argwhere(np.isclose(total, total.max()))
@@ -328,7 +330,7 @@ class Table:
             self.logits[:, :, player, action] += 3.0 + 2 * self.learning.start
 
     def play(self) -> tuple[Ints, Ints]:
-        """[S, N] signals and [S, N, A] actions of a batch."""
+        """Returns signals [S, N] and actions [S, N, A] of a batch."""
         batch, players = self.learning.batch, self.game.count
         signals = self.logits.shape[1]
         starts = self.restarts
@@ -344,7 +346,8 @@ class Table:
         return signal, np.asarray((at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1))
 
     def talk(self) -> Ints:
-        """[S, N] the signal of what all say before they act; `spoken` keeps who said what."""
+        """Returns the signal of all words that are said before anybody acts, [S, N]; `spoken` keeps
+        them."""
         words, count = self.words(), self.learning.signals
         assert words is not None
         shape = (self.restarts, self.learning.batch, self.game.count)
@@ -357,7 +360,7 @@ class Table:
         return signal
 
     def paid(self, actions: Ints, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
-        """[S, N, A] what each play paid each player."""
+        """Returns what each play paid each player, [S, N, A]."""
         if relabel is not None:
             batch = actions.shape[1:]
             grouped = actions.reshape(len(self.rngs), -1, batch[-1])
@@ -373,7 +376,8 @@ class Table:
     def _relabelled(
         self, actions: Ints, classes: tuple[tuple[int, ...], ...], rng: np.random.Generator
     ) -> Ints:
-        """[N, A] the actions as partners take them who call those alike by other names."""
+        """Returns the actions [N, A] as partners take them who name the actions of a class
+        otherwise."""
         moved = actions.copy()
         size, batch = self.game.sizes[0], len(actions)
         for player in range(1, actions.shape[1]):
@@ -384,7 +388,7 @@ class Table:
         return moved
 
     def ascend(self, signal: Ints, actions: Ints, values: Floats) -> None:
-        """One step of Adam on the mean of A log pi, and the entropy bonus."""
+        """Takes one step of Adam on the mean of A log pi and on the entropy bonus."""
         probs, learning = self.probs(), self.learning
         rows = np.arange(self.seeds)[:, None]
         chosen = np.arange(probs.shape[-1]) == actions[..., None]
@@ -400,14 +404,15 @@ class Table:
         self.logits = np.where(self.there, self.logits + self.adam.step(gradient), -np.inf)
         words = self.words()
         if self.said is not None and words is not None:
-            told = np.stack(words, axis=1)[:, None]  # [S, 1, A, K]
-            chosen = np.arange(told.shape[-1]) == self.spoken[..., None]
-            pushed = (values[..., None] * (chosen - told)).mean(axis=1)
+            word_probs = np.stack(words, axis=1)[:, None]  # [S, 1, A, K]
+            chosen = np.arange(word_probs.shape[-1]) == self.spoken[..., None]
+            pushed = (values[..., None] * (chosen - word_probs)).mean(axis=1)
             self.said = self.said + self.speech.step(pushed)
 
 
 def expected(game: Game, strategies: tuple[Floats, ...], weights: Floats) -> Floats:
-    """[S, A] expected payoffs where strategies [S, Z, M_i] meet at signals of chances [S, Z]."""
+    """Returns expected payoffs [S, A] if strategies [S, Z, M_i] meet at signals of
+    chances [S, Z]."""
     value = np.broadcast_to(game.payoffs, (*strategies[0].shape[:2], *game.payoffs.shape))
     for strategy in strategies:
         shape = (*strategy.shape, *[1] * (value.ndim - strategy.ndim))

@@ -76,7 +76,7 @@ class Plan:
         world = self.make()
         for name in self.topologies:
             make_topology(name, world.settings.members)
-        known = [*world.prompts, *([TRAINED] if world.ways_range else [])]
+        known = [*world.prompts, *([TRAINED] if world.parameter_range else [])]
         for prompt in self.prompts:
             if prompt not in known:
                 raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(known)}")

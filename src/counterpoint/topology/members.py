@@ -23,7 +23,7 @@ from counterpoint.topology.play import Answers, decide, play
 from counterpoint.topology.speaker import Meter, SpokenMember
 from counterpoint.topology.topology import Topology
 from counterpoint.worlds.kind import Kind
-from counterpoint.worlds.message.world import Member, MessageWorld, Seen
+from counterpoint.worlds.message.world import Member, MessageWorld, Observation
 from counterpoint.worlds.registry import find_world
 
 TRAINED = "trained"
@@ -57,7 +57,7 @@ class Own:
 
     def members(self, prompt: str, ways: Ways | None) -> Sequence[Member[Any]]:
         searched = prompt == TRAINED and ways is not None
-        one = self.world.member_of(ways or ()) if searched else self.world.member(prompt)
+        one = self.world.member_with(ways or ()) if searched else self.world.member(prompt)
         return [one] * self.world.settings.members
 
     def single(
@@ -82,7 +82,7 @@ class Spoken:
         self, items: Any, prompt: str, ways: Ways | None, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
         """[B] answers of one that is shown everything, the majority of as many answers."""
-        member, everything = self.members(prompt, ways)[0], Seen(-1, 0)
+        member, everything = self.members(prompt, ways)[0], Observation(-1, 0)
         votes = [Answers(i, *member.answer(items, everything, rng)) for i in range(turns)]
         return decide(votes, "vote", len(items), rng)[0]
 
@@ -107,12 +107,12 @@ class Search:
 
     def __call__(self, advance: Advance) -> Ways:
         world = find_world(self.world, Kind.MESSAGE).make(self.settings)
-        if world.ways_range is None:
+        if world.parameter_range is None:
             raise SettingError(f"{world.name} has no ways to search; wanted named prompts")
-        low, high = world.ways_range
+        low, high = world.parameter_range
         topology = make_topology(self.told, world.settings.members)
         rng = np.random.default_rng([SEARCHED, 0])
-        named = np.array([world.ways(prompt) for prompt in world.prompts])
+        named = np.array([world.parameters(prompt) for prompt in world.prompts])
         mean, spread = (low + high) / 2, (high - low) / 2
         for generation in range(GENERATIONS):
             tried = np.clip(rng.normal(mean, spread, size=(POPULATION, len(low))), low, high)
@@ -132,7 +132,7 @@ class Search:
         items = world.draw(np.random.default_rng([SEARCHED, 1, batch]), count)
         won = []
         for ways in tried:
-            members = [world.member_of(tuple(ways))] * world.settings.members
+            members = [world.member_with(tuple(ways))] * world.settings.members
             chance = np.random.default_rng([SEARCHED, 2, batch])
             played = play(topology, items, count, members, chance, guards=self.guards)
             won.append(float(world.score(items, played.answers).mean()))

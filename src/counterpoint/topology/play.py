@@ -18,7 +18,7 @@ from counterpoint.arrays import Bools, Floats
 from counterpoint.errors import SettingError
 from counterpoint.topology.guards import Guards, guarded
 from counterpoint.topology.topology import Topology
-from counterpoint.worlds.message.world import Heard, Member, Said, Seen
+from counterpoint.worlds.message.world import Member, MessageContent, Observation, ReceivedMessage
 
 
 class Spending(Protocol):
@@ -60,7 +60,7 @@ class Turn:
     """Who spoke."""
     round: int
     """In which round, from 0; -1 is a first draft that was written alone."""
-    said: Said | None
+    said: MessageContent | None
     """[B, ...] what it said; None where it failed."""
     failure: str = ""
     """Why it failed."""
@@ -165,8 +165,8 @@ class _Table:
         self.topology, self.items, self.count, self.members = topology, items, count, members
         self.rng, self.guards, self.budget, self.spending = rng, guards, budget, spending
         self.begun, self.calls = time.monotonic(), 0
-        self.heard: dict[int, list[Heard]] = {i: [] for i in range(topology.members)}
-        self.own: dict[int, list[Said]] = {i: [] for i in range(topology.members)}
+        self.heard: dict[int, list[ReceivedMessage]] = {i: [] for i in range(topology.members)}
+        self.own: dict[int, list[MessageContent]] = {i: [] for i in range(topology.members)}
         self.turns: list[Turn] = []
         self.failures: list[str] = []
         self.hearers = {
@@ -211,7 +211,7 @@ class _Table:
                 continue
             self.own[turn.member].append(turn.said)
             for hearer in self.hearers[turn.member]:
-                self.heard[hearer].append(Heard(turn.member, max(number, 0), turn.said))
+                self.heard[hearer].append(ReceivedMessage(turn.member, max(number, 0), turn.said))
         return ""
 
     def _speak(self, member: int, number: int) -> Turn:
@@ -228,7 +228,7 @@ class _Table:
             return Turn(member, number, None, f"{type(error).__name__}: {error}", again)
         return Turn(member, number, said, "", again)
 
-    def _ask(self, member: int, seen: Seen) -> Said:
+    def _ask(self, member: int, seen: Observation) -> MessageContent:
         self.calls += self.count
         said = np.asarray(self.members[member].speak(self.items, seen, self.rng))
         if said.shape[:1] != (self.count,):
@@ -251,9 +251,9 @@ class _Table:
             found.append(Answers(member, np.asarray(answers), np.asarray(sure, dtype=np.float64)))
         return tuple(found)
 
-    def _seen(self, member: int, number: int, nudged: bool = False) -> Seen:
+    def _seen(self, member: int, number: int, nudged: bool = False) -> Observation:
         dissents = self.guards.dissenter and member == self.topology.speakers[-1]
-        return Seen(
+        return Observation(
             member, number, tuple(self.heard[member]), tuple(self.own[member]), self.share,
             dissents, nudged, len(self.hearers[member]),
         )  # fmt: skip
@@ -271,7 +271,7 @@ class _Table:
         return ""
 
 
-def silent(said: Said) -> Bools:
+def silent(said: MessageContent) -> Bools:
     """[B] where nothing was said: empty text, or zeros alone."""
     flat = said.reshape(len(said), -1)
     said_something = np.array(flat != ("" if said.dtype.kind in "OU" else 0), dtype=bool)

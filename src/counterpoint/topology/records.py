@@ -37,7 +37,7 @@ def episodes(
     for i in range(len(items)):
         events: list[Event] = []
         for turn in played.turns:
-            text = "" if turn.said is None else world.told(items, turn.said, i)
+            text = "" if turn.said is None else world.message_text(items, turn.said, i)
             meta: dict[str, Any] = {"round": turn.round}
             if turn.failure:
                 meta["failure"] = turn.failure
@@ -46,11 +46,11 @@ def episodes(
                       work=float(bool(text)), meta=meta)
             )  # fmt: skip
         for vote in final:
-            told = world.answer_told(items, vote.answers[i]) if vote.sure[i] > -np.inf else None
+            told = world.answer_text(items, vote.answers[i]) if vote.sure[i] > -np.inf else None
             events.append(
                 Event(len(events), name_of(vote.member), "answer", told or "", answer=told)
             )
-        said = world.answer_told(items, played.answers[i]) if played.answered[i] else None
+        said = world.answer_text(items, played.answers[i]) if played.answered[i] else None
         events.append(Event(len(events), "team", "end", answer=said))
         yield Episode(
             f"{run}/{task}_{i}", tuple(events), tuple(map(name_of, topology.speakers)), ("team",),
@@ -68,8 +68,8 @@ def outcomes(
     for i in range(len(items)):
         for vote, scores in alone:
             if vote.sure[i] > -np.inf:
-                own = world.answer_told(items, vote.answers[i])
+                own = world.answer_text(items, vote.answers[i])
                 yield Outcome(f"{task}_{i}", "isolated", (name_of(vote.member),),
                               float(scores[i]), answer=own)  # fmt: skip
-        told = world.answer_told(items, played.answers[i]) if played.answered[i] else None
+        told = world.answer_text(items, played.answers[i]) if played.answered[i] else None
         yield Outcome(f"{task}_{i}", "team", names, float(team[i]), answer=told)

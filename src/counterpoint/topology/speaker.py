@@ -19,7 +19,7 @@ from counterpoint.speakers.speaker import Message, Reply, Request, Speaker
 from counterpoint.topology.guards import Guards
 from counterpoint.topology.play import play
 from counterpoint.topology.topology import Topology
-from counterpoint.worlds.message.world import MessageWorld, Seen
+from counterpoint.worlds.message.world import MessageWorld, Observation
 
 DISSENT = "Argue for what the others do not favour, as well as it can be argued for."
 NUDGE = "You said nothing. Tell the others something that they need."
@@ -66,7 +66,7 @@ class SpokenMember:
     temperature: float = 1.0
     """0 takes the likeliest."""
 
-    def speak(self, items: Any, seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
+    def speak(self, items: Any, seen: Observation, rng: np.random.Generator) -> NDArray[Any]:
         """[B] text; nothing, and at no cost, where nobody would hear it."""
         if not seen.hearers:
             return self._texts([Reply("")] * len(items))
@@ -74,7 +74,7 @@ class SpokenMember:
         return self._texts(self._ask(items, seen, rng, ask, "tellings"))
 
     def answer(
-        self, items: Any, seen: Seen, rng: np.random.Generator
+        self, items: Any, seen: Observation, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
         """[B] answers as the world counts them, and 0, or -inf where there is none."""
         replies = self._ask(items, seen, rng, f"{self.instruction} Answer now.", "options")
@@ -92,14 +92,16 @@ class SpokenMember:
         return said
 
     def _ask(
-        self, items: Any, seen: Seen, rng: np.random.Generator, ask: str, choice: str
+        self, items: Any, seen: Observation, rng: np.random.Generator, ask: str, choice: str
     ) -> list[Reply]:
         requests = []
         for i in range(len(items)):
             brief = self.world.brief(items, i, seen.member)
             if brief is None:
                 raise SettingError(f"{self.world.name} has no words; wanted a world that has")
-            told = [f"Member {h.member + 1} said: {h.said[i]}" for h in seen.heard if h.said[i]]
+            told = [
+                f"Member {h.member + 1} said: {h.content[i]}" for h in seen.received if h.content[i]
+            ]
             own = [f"You said: {said[i]}" for said in seen.own if said[i]]
             dissents = seen.dissents and choice == "tellings"  # it answers as it thinks
             extra = [DISSENT] * dissents + [NUDGE] * seen.nudged
@@ -190,7 +192,9 @@ class _Seat:
     ask: str
     tokens: int
 
-    def speak(self, items: Sequence[Request], seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
+    def speak(
+        self, items: Sequence[Request], seen: Observation, rng: np.random.Generator
+    ) -> NDArray[Any]:
         if not seen.hearers:
             return np.full(len(items), "", dtype=object)
 
@@ -203,7 +207,7 @@ class _Seat:
         return said
 
     def answer(
-        self, items: Sequence[Request], seen: Seen, rng: np.random.Generator
+        self, items: Sequence[Request], seen: Observation, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
         replies = self._asked(items, seen, rng, lambda request: request, "")
         answers = np.empty(len(replies), dtype=object)
@@ -213,7 +217,7 @@ class _Seat:
     def _asked(
         self,
         items: Sequence[Request],
-        seen: Seen,
+        seen: Observation,
         rng: np.random.Generator,
         change: Callable[[Request], Request],
         ask: str,
@@ -221,7 +225,9 @@ class _Seat:
         requests = []
         for i, request in enumerate(items):
             *before, last = request.messages
-            told = [f"Member {h.member + 1} says: {h.said[i]}" for h in seen.heard if h.said[i]]
+            told = [
+                f"Member {h.member + 1} says: {h.content[i]}" for h in seen.received if h.content[i]
+            ]
             own = [f"You said: {said[i]}" for said in seen.own if said[i]]
             dissents = seen.dissents and bool(ask)  # it answers as it thinks
             extra = [DISSENT] * dissents + [NUDGE] * seen.nudged

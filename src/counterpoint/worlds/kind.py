@@ -15,6 +15,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
+from msgspec import Struct
+
 W_co = TypeVar("W_co", covariant=True)
 
 
@@ -32,9 +34,26 @@ class Kind(StrEnum):
 
     @property
     def in_words(self) -> str:
-        """The kind in words, with its article."""
+        """Returns the kind in words, with its article."""
         article = "an" if self is Kind.EXACT else "a"
         return f"{article} {self} {'world' if self is Kind.EXACT else 'environment'}"
+
+
+class SettingFacts(Struct, frozen=True):
+    """What is known of one setting."""
+
+    default: Any
+    """None if there is no default."""
+    about: str
+    """Its documentation."""
+
+
+class WorldFacts(Struct, frozen=True, kw_only=True):
+    """What is known of a world with default settings; each kind has a subclass."""
+
+    name: str
+    summary: str
+    source: str
 
 
 class WorldEntry(ABC, Generic[W_co]):
@@ -69,28 +88,27 @@ class WorldEntry(ABC, Generic[W_co]):
         """
 
     @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Returns the facts of the world with default settings, ready for JSON.
+    def describe(self) -> WorldFacts:
+        """Returns the facts of the world with default settings.
 
         Raises:
             CounterpointError: as `make`.
         """
 
 
-def settings_facts(settings: type) -> dict[str, Any]:
-    """Field name to its default and to what it is about."""
+def settings_facts(settings: type) -> dict[str, SettingFacts]:
+    """Returns the facts of every field of a dataclass of settings, by name."""
     about = documented_fields(settings)
     return {
-        spec.name: {
-            "default": None if spec.default is MISSING else spec.default,
-            "about": about.get(spec.name, ""),
-        }
+        spec.name: SettingFacts(
+            None if spec.default is MISSING else spec.default, about.get(spec.name, "")
+        )
         for spec in fields(settings)
     }
 
 
 def documented_fields(settings: type) -> dict[str, str]:
-    """Field name to the docstring under it, for a dataclass and those it inherits from."""
+    """Returns the docstring under every field of a dataclass, inherited ones too, by name."""
     about: dict[str, str] = {}
     for cls in reversed(settings.__mro__):
         if not is_dataclass(cls):

@@ -1,6 +1,6 @@
-"""`TextWorld`: a team task whose agents speak, one small file each. Start with `TextWorld.asks`.
+"""`TextWorld`: a team task whose agents speak, one small file each. Start with `TextWorld.prompts`.
 
-A world is a pure function of what has been said: `asks` names who speaks next and what they are
+A world is a pure function of what has been said: `prompts` names who speaks next and what they are
 shown, `ending` says what an episode was worth. It keeps no state, so episodes can be played side
 by side, repeated and recorded. Agents go by their names; their order means nothing.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from counterpoint.errors import WorldError
 from counterpoint.settings import require, settings_from
 from counterpoint.worlds.foreign.names import foreign_code
-from counterpoint.worlds.kind import Kind, WorldEntry, settings_facts
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 from counterpoint.worlds.sequential.world import References
 
 Task = tuple[str, ...]
@@ -25,7 +25,7 @@ Task = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Ask:
+class Prompt:
     """One decision asked of an agent: a choice among words, or free text."""
 
     agent: str
@@ -41,12 +41,12 @@ class Ask:
 
     @property
     def messages(self) -> tuple[tuple[Literal["system", "user"], str], ...]:
-        """The prompt as a conversation: role and content of each message."""
+        """Returns the prompt as a conversation: role and content of each message."""
         return (("system", self.system), ("user", self.user))
 
 
 @dataclass(frozen=True)
-class Said:
+class Statement:
     """One decision, as it was made."""
 
     agent: str
@@ -124,34 +124,52 @@ class TextWorld(ABC):
 
     @abstractmethod
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
-        """The tasks of one batch; the same one may come more than once."""
+        """Returns the tasks of one batch; a task may come more than once."""
 
     @abstractmethod
-    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
-        """Who speaks next, all at once where there are several; nobody where it is over."""
+    def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
+        """Returns the prompts of the agents who speak next, side by side; none if the episode is
+        over."""
 
     @abstractmethod
-    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
-        """What the whole episode was worth."""
+    def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
+        """Returns what the whole episode was worth."""
 
-    def heard(self, task: Task, said: tuple[Said, ...], ask: Ask, text: str) -> Said:
-        """An answer as it is remembered; worlds say who hears it."""
-        return Said(ask.agent, text)
+    def statement(
+        self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
+    ) -> Statement:
+        """Returns an answer as the history keeps it; worlds say who hears it."""
+        return Statement(prompt.agent, text)
 
 
-def shared(value: float, said: tuple[Said, ...]) -> tuple[tuple[float, ...], ...]:
-    """The same reward for every decision."""
-    return ((value,),) * len(said)
+def shared(value: float, history: tuple[Statement, ...]) -> tuple[tuple[float, ...], ...]:
+    """Returns the same reward for every decision."""
+    return ((value,),) * len(history)
 
 
 def cycled(rng: np.random.Generator, pool: Sequence[Task], count: int) -> list[Task]:
-    """`count` tasks, each of the pool as often as can be, in random order."""
+    """Returns `count` tasks in random order, each of the pool about equally often."""
     order = [i for _ in range(-(-count // len(pool))) for i in rng.permutation(len(pool))]
     return [pool[i] for i in order[:count]]
 
 
 KEEPS = "a TextWorld that keeps its interface"
 """What is wanted of a class of somebody's own."""
+
+
+class TextFacts(WorldFacts, frozen=True, kw_only=True):
+    """What is known of a text environment."""
+
+    agents: list[str]
+    roles: list[str]
+    speaker: str
+    answers: str
+    longest: int
+    components: list[str]
+    random: float | None
+    reference: float | None
+    scale: str
+    settings: dict[str, SettingFacts]
 
 
 class TextEntry(WorldEntry[TextWorld]):
@@ -185,23 +203,23 @@ class TextEntry(WorldEntry[TextWorld]):
         _check(world, self.name)
         return world
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> TextFacts:
         world = self.make()
-        return {
-            "name": self.name,
-            "summary": world.summary,
-            "source": world.source,
-            "agents": list(world.agents),
-            "roles": list(world.roles),
-            "speaker": world.speaker,
-            "answers": "free text" if world.free else "words",
-            "longest": world.longest,
-            "components": list(world.components),
-            "random": world.references.random,
-            "reference": world.references.reference,
-            "scale": world.references.scale,
-            "settings": settings_facts(world.settings_type),
-        }
+        return TextFacts(
+            name=self.name,
+            summary=world.summary,
+            source=world.source,
+            agents=list(world.agents),
+            roles=list(world.roles),
+            speaker=world.speaker,
+            answers="free text" if world.free else "words",
+            longest=world.longest,
+            components=list(world.components),
+            random=world.references.random,
+            reference=world.references.reference,
+            scale=world.references.scale,
+            settings=settings_facts(world.settings_type),
+        )
 
 
 def own_entry(name: str, world: type[TextWorld]) -> TextEntry:
