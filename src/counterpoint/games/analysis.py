@@ -277,7 +277,7 @@ def basins(game: Game, known: Sequence[Equilibrium], near: float = 0.1) -> Basin
 
     Args:
         game: of two players with two actions each.
-        known: its equilibria, whose numbers are told.
+        known: its equilibria, which are numbered in this order.
         near: how far a player's probabilities may be from those of an equilibrium, in all.
 
     Raises:

@@ -25,7 +25,7 @@ class GameEntry(NamedTuple):
     summary: str
     """One line."""
     options: tuple[str, ...] = ()
-    """What it can be told."""
+    """Names of its options."""
 
 
 def _two(name: str, first: Any, actions: tuple[str, ...], source: str, second: Any = None) -> Game:
@@ -172,7 +172,7 @@ def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
 
     Args:
         name: of `game_catalogue()`.
-        options: what it can be told; text is read as a number.
+        options: name to value; text is read as a number.
 
     Raises:
         UnknownNameError: no game, or no option of it, has that name.

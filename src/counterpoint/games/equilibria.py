@@ -185,6 +185,7 @@ def _vertices(matrix: Sequence[Sequence[Fraction]], size: int) -> dict[Rational,
     for block in _blocks(combinations(range(above + size), size), 4096):
         bases = np.array(block)
         systems = whole[bases]
+        # floating point discards most bases; the few that may be vertices are solved in fractions
         regular = np.abs(np.linalg.det(systems)) > 1e-12
         bases = bases[regular]
         if not len(bases):

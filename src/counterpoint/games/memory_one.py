@@ -171,6 +171,7 @@ def _gradient(payoffs: Floats, logits: Floats, how: Repeated) -> Floats:
 def _naive(payoffs: Floats, logits: Floats, discount: float) -> Floats:
     """Returns what one more of each logit adds to the player's own value, [S, 2, 5]."""
     step = 1e-5
+    # all moved copies stand in one array, so that the linear systems are solved in one call
     moved = np.repeat(logits[:, None, None, None], 2, axis=1)  # [S, player, k, sign, 2, 5]
     moved = np.repeat(np.repeat(moved, 5, axis=2), 2, axis=3)
     for player in range(2):

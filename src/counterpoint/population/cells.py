@@ -149,6 +149,7 @@ class PopulationCell:
         return {**self.made.key(), **own}
 
     def _file(self, folder: Path) -> Path:
+        # the name of the file changes with everything that the outcome depends on
         digest = hashlib.sha256(msgspec.json.encode(self._key(), order="sorted")).hexdigest()
         return folder / "cells" / f"{self.name}-{self.budget}-{self.first}-{digest[:12]}.json"
 

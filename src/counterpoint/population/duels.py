@@ -1,7 +1,7 @@
 """Games in which one wins what the other loses: self-play, past selves, a league of exploiters.
 
 A member is a pair of policies, one for each seat. What it is worth is what it can be held to: the
-mean over seats of its expected payoff against whoever answers it best, exactly. Axis letters: R
+mean over seats of its exact expected payoff against a best response. Axis letters: R
 repeats, N members, M actions.
 """
 
@@ -117,7 +117,7 @@ class Duellists(Policies):
             own = _sampled(probs[:, :, seat], uniforms[:, :, seat, 0])
             other = _sampled(met[:, :, 1 - seat], uniforms[:, :, seat, 1])
             paid = self.paid[seat][own, other]
-            credit = paid - paid.mean(axis=-1, keepdims=True)
+            credit = paid - paid.mean(axis=-1, keepdims=True)  # the baseline of the batch
             chosen = own[..., None] == np.arange(probs.shape[-1])
             step[:, :, seat] = (credit[..., None] * (chosen - probs[:, :, seat, None])).mean(axis=2)
         step = self.lr[:, who, None, None] * np.where(self.there, step, 0.0)

@@ -1,4 +1,4 @@
-"""Populations of neural teams in worlds of many steps: a training for each member.
+"""Populations of neural teams in sequential environments: a training for each member.
 
 The unit is the same: a policy update, which plays one batch. An evaluation is charged as the
 batches that its episodes would fill. The champion is measured on other episodes than those for
@@ -26,7 +26,7 @@ from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
 EPISODES = 20
 """Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""
 ROUNDS = 4
-"""Of population-based training, unless it is told otherwise."""
+"""Default rounds of population-based training."""
 SCHEME = "happo_per_agent"
 """How members normalize, unless they differ in that."""
 SCHEMES = ("happo_per_agent", "mappo_pooled", "group_reward_decoupled")

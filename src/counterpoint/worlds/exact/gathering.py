@@ -2,8 +2,8 @@
 
 Two agents gather side by side for some turns. Work pays more than it costs, for the team; but
 whoever is paid a share of what the team gathers, and carries its own effort alone, earns by
-resting. So idling grows from learning, without anybody having planted it. What one did is heard by
-the other before its next turn.
+resting. So idling grows from learning; nobody planted it. Each agent hears what the other did
+before its own next turn.
 """
 
 from __future__ import annotations

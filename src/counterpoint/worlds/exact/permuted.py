@@ -1,8 +1,8 @@
-"""`PermutedWorld`: a world of one or a few steps with its agents listed in another order.
+"""`PermutedWorld`: an exact world with its agents listed in another order.
 
 What a team learns must not depend on the order in which a world lists its agents. The trainer takes
-every world `in_natural_order`, so that an agent's place follows from its name. For worlds of many
-steps see `reordered.py`.
+every world `in_natural_order`, so that an agent's place follows from its name. For sequential
+environments see `worlds/sequential/permuted.py`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ TASK, FEATURES, CHANCE = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every world can be told: how the team is parameterized and trained.
+    """Settings of every exact world: how the team is parameterized and trained.
 
     Raises:
         SettingError: a number out of its range.
@@ -195,6 +195,7 @@ def sample(probs: Floats, agent: Ints, context: Ints, uniforms: Floats) -> Ints:
     """
     total = probs.cumsum(axis=-1)
     at = total[by_seed(context), agent, context]
+    # uniforms are scaled by the total, so that rounding never selects an action of probability 0
     action: Ints = (at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1)
     return action
 

@@ -1,7 +1,7 @@
 """`hidden_profile`: what all know points to the wrong option, what each knows alone to the right.
 
-The team is right only if what members know alone is told, and gets to whoever decides, within the
-bits that a message has. Start with `HiddenProfile.draw`. `ScriptedMember` is a member without
+The team is right only if private clues reach the member that decides, within the bits that a
+message has. Start with `HiddenProfile.draw`. `ScriptedMember` is a member without
 a model: five numbers decide what it tells of what it knows. A search over these numbers stands for
 the optimization of a prompt.
 """
@@ -87,7 +87,7 @@ class Profiles:
 
 @dataclass(frozen=True)
 class ScriptedMember:
-    """A member that knows what it has read and what it was told, and adds it up.
+    """A member that adds up its own clues and those in the messages that it received.
 
     A message is [B, N + 1]: 1 or -1 for each clue that it tells, as its author has it, and in the
     last column the option that it favours, from 1; 0 is nothing.

@@ -78,7 +78,7 @@ class Member(Protocol[Items_contra]):
 
 @dataclass(frozen=True, kw_only=True)
 class MessageSettings:
-    """What every message world can be told.
+    """Settings of every message world.
 
     Raises:
         SettingError: a number out of its range.
@@ -115,13 +115,13 @@ class MessageWorld(ABC, Generic[Items]):
     source: ClassVar[str] = "ours"
     """Where the idea comes from."""
     settings_type: ClassVar[type[MessageSettings]] = MessageSettings
-    """What it can be told: a frozen dataclass, each field with a docstring under it."""
+    """Its settings: a frozen dataclass, each field with a docstring under it."""
     prompts: ClassVar[Mapping[str, str]]
-    """Name to one line of each way in which members can be told to behave."""
+    """Name of a prompt to one line: how members behave under it."""
     scale: ClassVar[str]
     """The unit of the score."""
     parameter_range: ClassVar[tuple[Floats, Floats] | None] = None
-    """Least and most of the numbers that a member's ways are; None where they are none."""
+    """[parameters] least and largest value of each parameter of a member; None if it has none."""
 
     def __init__(self, settings: MessageSettings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings

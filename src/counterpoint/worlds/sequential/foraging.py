@@ -138,6 +138,7 @@ class Foraging(Twin):
         rows, columns = abs(food[:LEVEL, :, None] - wanted[:, None])  # [F, A, E]
         allowed &= ~(((rows + columns) == 0) & there[:, None]).any(axis=0)
         wanted = np.where(allowed, wanted, agents[:LEVEL])
+        # one number for each cell: agents whose cells are equal would collide, and stay
         cell = wanted[ROW] * s.size + wanted[COLUMN]
         alone = (cell[:, None] == cell[None]).sum(axis=0) == 1
         agents[:LEVEL] = np.where(alone, wanted, agents[:LEVEL])

@@ -1,6 +1,6 @@
-"""`to_parallel_env`: our worlds of many steps for everybody who speaks PettingZoo.
+"""`to_parallel_env`: our sequential environments as PettingZoo environments.
 
-The way back is `foreign.py`. This is the one file that imports pettingzoo and gymnasium.
+The way back is in the folder `foreign`. This file alone imports pettingzoo and gymnasium.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`StepWorld`: a world of many steps, with E copies of it side by side.
+"""`StepWorld`: a sequential environment, with E copies of it side by side.
 
 Start with `StepWorld`; `spread.py` is the one to read next. Axis letters: E copies, A agents, D
 numbers that an agent sees, M discrete actions, U dimensions of a continuous action, K reward
@@ -28,7 +28,7 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class StepSettings:
-    """What every world of many steps can be told.
+    """Settings of every sequential environment.
 
     Raises:
         SettingError: a number out of its range.
@@ -127,7 +127,7 @@ Captured = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 
 class StepWorld(ABC):
-    """A team task of many steps, E copies side by side.
+    """A sequential team task, E copies side by side.
 
     The return of an episode is the sum of `Step.own` over its agents and steps, whatever
     `settings.reward` says.
@@ -140,7 +140,7 @@ class StepWorld(ABC):
     source: str
     """Where the world comes from."""
     settings: StepSettings
-    """What it was told."""
+    """Its settings."""
 
     copies: int
     """E."""
@@ -248,6 +248,7 @@ def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> N
     legal = np.arange(most) < np.array([a.size for a in world.actions])[:, None]
     allowed = np.broadcast_to(legal, (*shape, most)) if view.legal is None else view.legal & legal
     count = np.maximum(allowed.sum(axis=-1), 1)
+    # the n-th legal action is where the count of legal ones first exceeds n
     nth = (rng.random(shape) * count).astype(np.int64)
     actions: Ints = (allowed.cumsum(axis=-1) > nth[..., None]).argmax(axis=-1)
     return actions

@@ -31,7 +31,7 @@ class Prompt:
     agent: str
     """Who is asked."""
     system: str
-    """What the agent is told of its part."""
+    """The system message: the part of the agent."""
     user: str
     """What it is shown now."""
     words: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """What every text world can be told.
+    """Settings of every text world.
 
     Raises:
         SettingError: a number out of its range.
@@ -117,7 +117,7 @@ class TextWorld(ABC):
     free: ClassVar[bool] = False
     """Whether agents write freely, rather than choose among words."""
     settings_type: ClassVar[type[TextSettings]] = TextSettings
-    """What it can be told: a frozen dataclass, each field with a docstring under it."""
+    """Its settings: a frozen dataclass, each field with a docstring under it."""
 
     def __init__(self, settings: TextSettings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
