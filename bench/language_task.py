@@ -17,7 +17,15 @@ from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.plan import LanguagePlan
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextSettings, TextWorld, shared
+from counterpoint.worlds.text.world import (
+    Ending,
+    Prompt,
+    Statement,
+    Task,
+    TextSettings,
+    TextWorld,
+    shared,
+)
 from peers.small_qwen2 import (
     COMPLETIONS,
     RATE,
@@ -89,13 +97,13 @@ class Lines(TextWorld):
         self.step += 1
         return [(str(self.step - 1),)]
 
-    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
+    def prompts(self, task: Task, said: tuple[Statement, ...]) -> tuple[Prompt, ...]:
         if said:
             return ()
         told = [message["content"] for message in messages(int(task[0]))]
-        return tuple(Ask(agent, *told, most_tokens=TOKENS) for agent in self.agents)
+        return tuple(Prompt(agent, *told, most_tokens=TOKENS) for agent in self.agents)
 
-    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
+    def ending(self, task: Task, said: tuple[Statement, ...]) -> Ending:
         value = sum(reward(one.text) for one in said) / len(said)
         return Ending(value, shared(value, said))
 

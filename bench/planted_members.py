@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.worlds.message.hidden_profile_members import Teller
-from counterpoint.worlds.message.world import Seen
+from counterpoint.worlds.message.hidden_profile import ScriptedMember
+from counterpoint.worlds.message.world import Observation
 
 PLANTED = ("echo", "idle", "cautious")
 """echo: says again what it heard last, and answers what was favoured last. idle: says nothing;
@@ -23,21 +23,21 @@ class Planted:
     """A member that is not sound."""
 
     kind: str
-    sound: Teller
+    sound: ScriptedMember
 
-    def speak(self, items: Any, seen: Seen, rng: np.random.Generator) -> Any:
+    def speak(self, items: Any, seen: Observation, rng: np.random.Generator) -> Any:
         said = self.sound.speak(items, seen, rng)
         if self.kind == "idle":
             return said * (rng.random((len(said), 1)) < 0.5) if seen.nudged else said * 0
         if self.kind == "echo":
-            return seen.heard[-1].said if seen.heard else said
+            return seen.received[-1].said if seen.received else said
         said = said.copy()
         said[:, :-1] *= ~items.private
         return said
 
-    def answer(self, items: Any, seen: Seen, rng: np.random.Generator) -> Any:
+    def answer(self, items: Any, seen: Observation, rng: np.random.Generator) -> Any:
         own, sure = self.sound.answer(items, seen, rng)
-        opinions = [h.said[:, -1] for h in seen.heard if (h.said[:, -1] > 0).any()]
+        opinions = [h.content[:, -1] for h in seen.received if (h.content[:, -1] > 0).any()]
         if not opinions or self.kind == "idle":
             return own, sure
         if self.kind == "echo":

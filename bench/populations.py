@@ -24,7 +24,7 @@ from counterpoint.games.analysis import learn_game
 from counterpoint.games.equilibria import is_degenerate, is_equilibrium
 from counterpoint.games.game import bimatrix
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
-from counterpoint.population import Plan, compare_populations
+from counterpoint.population import PopulationPlan, compare_populations
 from counterpoint.results import document_of
 from counterpoint.stats import wilson_interval
 
@@ -47,7 +47,7 @@ NETWORKS: tuple[tuple[str, int, dict[str, Any], int, tuple[int, ...]], ...] = (
 )  # fmt: skip
 
 
-def populations(plans: list[Plan]) -> list[dict[str, Any]]:
+def populations(plans: list[PopulationPlan]) -> list[dict[str, Any]]:
     """Champions at the whole budget, and crossovers."""
     print("| world | settings | budget | arm | champion | - single | believed | charged |")
     print("|---|---|---|---|---|---|---|---|")
@@ -131,7 +131,10 @@ def main() -> None:
     asked = parser.parse_args()
     begun, found = time.monotonic(), {}
     found["games"] = populations(
-        [Plan(name, sizes, budget, settings=given) for name, budget, given, sizes in GAMES]
+        [
+            PopulationPlan(name, sizes, budget, settings=given)
+            for name, budget, given, sizes in GAMES
+        ]
     )
     print(f"populations of games: {time.monotonic() - begun:.1f} s\n")
     print(found.setdefault("equilibria", exactly()), "\n")
@@ -149,7 +152,7 @@ def main() -> None:
     print(f"repetition: {time.monotonic() - at:.1f} s; all so far {time.monotonic() - begun:.1f} s")
     if asked.neural:
         found["networks"] = populations(
-            [Plan(world, sizes, budget, repeats, given)
+            [PopulationPlan(world, sizes, budget, repeats, given)
              for world, budget, given, repeats, sizes in NETWORKS]
         )  # fmt: skip
     asked.out.parent.mkdir(parents=True, exist_ok=True)

@@ -167,7 +167,7 @@ def talk() -> dict[str, Any]:
             topology = replace(make_topology(case, 8), decides="best", decider=None)
             played = play(topology, items, ITEMS, members, rng)
             last = {turn.member: turn.content for turn in played.turns}
-            apart = diversity(np.stack(list(last.values())), world.given.bits).mean()
+            apart = diversity(np.stack(list(last.values())), world.settings.bits).mean()
             alone = play(make_topology("best_of_n", 8), items, ITEMS, members, rng).votes
             each = np.array([world.score(items, vote.answers) for vote in alone])
             best = each[each[:, ::2].mean(axis=1).argmax(), 1::2].mean()

@@ -18,7 +18,7 @@ from counterpoint.cli.catalogue import scheme_facts
 from counterpoint.cli.commands import COMMANDS
 from counterpoint.cli.main import main
 from counterpoint.credit import Scheme
-from counterpoint.worlds.describe import documented_fields
+from counterpoint.worlds.kind import documented_fields
 
 ROOT = Path(__file__).parent
 HEAD = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->\n"

@@ -294,14 +294,19 @@ def test_a_log_is_diagnosed_under_a_scheme_of_a_package(counterpoint, rewards):
 
 
 def test_lists_name_the_package(counterpoint):
-    ended = counterpoint(("schemes", "--json"), ("schemes",), ("audits",), ("doctor", "--json"))
-    assert [status for status, _, _ in ended] == [0, 0, 0, 0]
+    ended = counterpoint(("schemes", "--json"), ("schemes",), ("audits",), ("doctor", "--json"),
+                         ("worlds", "--json"), ("worlds",))  # fmt: skip
+    assert [status for status, _, _ in ended] == [0] * 6
     outs = [out for _, out, _ in ended]
     schemes = json.loads(outs[0])
     assert schemes["house"]["package"] == "house-rules 1.2"
     assert "package" not in schemes["grpo"]
     assert "(house-rules 1.2)" in outs[1]
     assert "messages in capitals (house-rules 1.2)" in outs[2]
+    listed = json.loads(outs[4])
+    assert listed["night_watch"]["package"] == "house-rules 1.2"
+    assert "package" not in listed["regions"]
+    assert "guards watch side by side" in outs[5]
     parts = json.loads(outs[3])["plugins"]
     assert {(part["group"], part["name"]) for part in parts} == {
         ("counterpoint.schemes", "house"),
@@ -310,6 +315,7 @@ def test_lists_name_the_package(counterpoint):
         ("counterpoint.judges", "brevity"),
         ("counterpoint.speakers", "first"),
         ("counterpoint.exporters", "csv"),
+        ("counterpoint.worlds", "night_watch"),
     }
     assert all(p["package"] == "house-rules 1.2" and not p["problem"] for p in parts)
 
@@ -365,6 +371,19 @@ def test_a_speaker_of_a_package_plays(counterpoint):
     ((status, out, _),) = counterpoint((*words, "--model", "first", "--json"))
     assert status == 0
     assert set(json.loads(out)["scores"]) == {"star"}
+
+
+def test_a_world_of_a_package_is_compared(counterpoint):
+    words = ("compare", "night_watch", "--seeds", "2", "--workers", "1", "--json", "--schemes",
+             "mappo_pooled", "--set", "updates=3")  # fmt: skip
+    compared, more, wrong, near = counterpoint(
+        words, (*words, "guards=4"), (*words, "guards=99"), ("worlds", "night_wach")
+    )
+    assert [each[0] for each in (compared, more, wrong, near)] == [0, 0, 2, 2]
+    assert json.loads(compared[1])["agents"] == ["guard_00", "guard_01", "guard_02"]
+    assert len(json.loads(more[1])["agents"]) == 4
+    assert "got guards=99; wanted a number from 1 to 16" in wrong[2]
+    assert near[2].endswith("tasks:PATH; did you mean night_watch?\n")
 
 
 def test_an_exporter_of_a_package_gets_the_series_of_a_run(counterpoint, tmp_path):
@@ -476,6 +495,8 @@ from counterpoint.cli.main import main
 from counterpoint.credit import catalogue, scheme_name, scheme_named
 from counterpoint.readers.documents import format_of
 from counterpoint.runs.exporters import EXPORTERS
+from counterpoint.worlds import find_world
+find_world("regions")
 catalogue()["grpo"], scheme_name(scheme_named("trl,floor=0.05")), AUDITS["stuck"]
 format_of({"schema": 1, "events": []}), EXPORTERS.named("tensorboard"), main(["--help"])
 assert "house_rules" not in sys.modules

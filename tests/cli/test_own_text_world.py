@@ -104,7 +104,7 @@ def test_without_its_module_a_run_is_refused_and_its_page_lacks_what_only_the_wo
 
 
 HEAD = """
-from counterpoint.worlds import Ask, Ending, References, Said, TextSettings, TextWorld
+from counterpoint.worlds import Prompt, Ending, References, Utterance, TextSettings, TextWorld
 class Broken(TextWorld):
     name = summary = "broken"
     agents = roles = ("a", "b")
@@ -112,8 +112,8 @@ class Broken(TextWorld):
     references = References(0.5, 1.0, "share")
     def tasks(self, rng, count):
         return [("x",)] * count
-    def asks(self, task, said):
-        return () if said else (Ask("a", "s", "u", ("red", "blue")),)
+    def prompts(self, task, said):
+        return () if said else (Prompt("a", "s", "u", ("red", "blue")),)
     def ending(self, task, said):
         return Ending(1.0, ((1.0,),))
 """
@@ -127,7 +127,7 @@ class Broken(TextWorld):
         (('agents = roles = ("a", "b")', 'agents = roles = ("a", "a")'), "wanted different names"),
         (('agents = roles = ("a", "b")', 'agents, roles = ("a", "b"), ("a",)'), "a role for each"),
         (('References(0.5, 1.0, "share")', "0.5"), "wanted References"),
-        (('Ask("a", ', 'Ask("c", '), "failed in an episode played by chance: KeyError: 'c'"),
+        (('Prompt("a", ', 'Prompt("c", '), "failed in an episode played by chance: KeyError: 'c'"),
         (("((1.0,),)", "()"), "failed in an episode played by chance: ValueError"),
         (("1.0, ((1.0,),)", "1 / 0, ()"), "ZeroDivisionError: division by zero ("),
         (("() if said else ", ""), "more than 8 decisions in an episode"),

@@ -18,7 +18,7 @@ from counterpoint.errors import RunError, SchemeError, SettingError, UnknownName
 from counterpoint.report import render
 from counterpoint.report.terminal.comparison import comparison_parts
 from counterpoint.results import document_of, read_result
-from counterpoint.worlds.text.world import Ask
+from counterpoint.worlds.text.world import Prompt
 
 SMALL = {"prompts": "2", "rollouts": "8"}
 SCHEMES = ("mappo_pooled", "happo_per_agent")
@@ -148,13 +148,13 @@ def test_where_agents_do_not_speak_equally_often_there_is_no_control():
 
 def test_an_untrained_team_says_something_where_it_writes_freely():
     rng = np.random.default_rng(0)
-    asks = [Ask("a", "s", "tell apple, river", (), 4), Ask("a", "s", " ", (), 4)]
+    asks = [Prompt("a", "s", "tell apple, river", (), 4), Prompt("a", "s", " ", (), 4)]
     for _ in range(20):
         one, none = any_word(asks, rng)
         assert set(one.text.split()) <= {"tell", "apple,", "river"}
         assert one.text
         assert none.text == ""
-    words = [any_word([Ask("a", "s", "u", ("x", "y"))], rng)[0].text for _ in range(50)]
+    words = [any_word([Prompt("a", "s", "u", ("x", "y"))], rng)[0].text for _ in range(50)]
     assert set(words) == {"x", "y"}
 
 

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.games import (
-    catalogue,
     critical_discount,
     feasible_rational,
+    game_catalogue,
     make_game,
     minmax,
     read_game,
 )
 from counterpoint.games.correlated import correlated_equilibrium
 from counterpoint.games.game import bimatrix
-from counterpoint.games.learners import Learning, alike, cross_play, learn
+from counterpoint.games.learners import Learning, alike, cross_play, learn_teams
 from counterpoint.games.memory_one import Repeated, learn_repeated, values
 from counterpoint.games.repeated import convex_hull, price_of_anarchy
 
@@ -162,13 +162,13 @@ def test_how_pairs_begin_decides_where_they_end():
 
 def test_teams_that_agree_with_themselves_and_not_with_strangers():
     game = make_game("lever", {"levers": 5})
-    plain = learn(game, Learning(updates=200), 12)
+    plain = learn_teams(game, Learning(updates=200), 12)
     own, cross = cross_play(game, plain)
     assert own > 0.95
     assert cross < 0.6
-    told = learn(game, Learning(updates=200, remedy="convention"), 12)
+    told = learn_teams(game, Learning(updates=200, remedy="convention"), 12)
     assert cross_play(game, told)[1] > 0.95
-    other = learn(game, Learning(updates=200, remedy="other_play"), 12)
+    other = learn_teams(game, Learning(updates=200, remedy="other_play"), 12)
     assert cross_play(game, other)[1] > 0.8
 
 
@@ -180,28 +180,31 @@ def test_actions_that_are_alike():
 
 def test_a_shared_signal_lets_both_take_turns():
     game = make_game("battle_of_the_sexes")
-    told = learn(game, Learning(updates=300, remedy="device", start=2.0), 30)
+    told = learn_teams(game, Learning(updates=300, remedy="device", start=2.0), 30)
     assert told.strategies[0].shape == (30, 2, 2)
     assert told.payoffs.sum(axis=1).mean() > 2.6  # 3 at every signal, whichever it is
 
 
 def test_learning_is_the_same_again_and_teams_do_not_depend_on_company():
     game = make_game("stag_hunt")
-    few, many = learn(game, Learning(updates=50), 3), learn(game, Learning(updates=50), 6)
+    few, many = (
+        learn_teams(game, Learning(updates=50), 3),
+        learn_teams(game, Learning(updates=50), 6),
+    )
     for a, b in zip(few.strategies, many.strategies, strict=True):
         assert np.allclose(a, b[:3])
 
 
 def test_paid_as_a_team_nobody_defects():
     game = make_game("prisoners_dilemma")
-    own = learn(game, Learning(updates=200), 20)
-    team = learn(game, Learning(updates=200, paid="team"), 20)
+    own = learn_teams(game, Learning(updates=200), 20)
+    team = learn_teams(game, Learning(updates=200, paid="team"), 20)
     assert own.payoffs.mean() < 1.1
     assert team.payoffs.mean() > 2.9
 
 
 def test_games_by_name_and_from_files(tmp_path):
-    for name in catalogue():
+    for name in game_catalogue():
         assert make_game(name).count >= 2
     assert make_game("public_goods", {"players": "4"}).count == 4
     path = tmp_path / "g.json"

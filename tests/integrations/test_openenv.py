@@ -43,7 +43,7 @@ def test_those_asked_together_do_not_hear_each_other():
         play.answer("", play.asked.words[0])
     assert agents == sorted(agents)
     world = find_world("schelling").make()
-    assert sorted(ask.user for ask in world.asks(play.task, ())) == sorted(shown)
+    assert sorted(ask.user for ask in world.prompts(play.task, ())) == sorted(shown)
     assert set(play.paid()[1]) == set(world.agents)
 
 

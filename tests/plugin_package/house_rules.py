@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.audits import Audit, Row
 from counterpoint.audits.base import PLACES, place_of, share, unknown
 from counterpoint.credit import Entry, Scheme
@@ -16,6 +19,8 @@ from counterpoint.readers import Format, episode
 from counterpoint.records import Episode, Finding, Outcome
 from counterpoint.runs.exporters import scalars
 from counterpoint.speakers import Scripted, Speaker
+from counterpoint.worlds import Evaluation, ExactEntry, Play, Settings
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
 
 HOUSE = Entry(
     "house",
@@ -131,3 +136,60 @@ class CsvExporter:
             self.file.write_text("".join(f"{line}\n" for line in self.lines))
         except OSError as error:
             raise OutputError(f"could not write {self.file} ({error.strerror})") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightWatchSettings(Settings):
+    """Settings of `night_watch`."""
+
+    guards: int = 3
+    """Team size."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("guards", 1, 16)
+
+
+class NightWatch(TargetWorld):
+    """Every guard sees one of 4 signs; the team is paid the share of guards that act rightly."""
+
+    name = "night_watch"
+    summary = "guards watch side by side and are paid as one"
+    source = "the house rules"
+    settings_type = NightWatchSettings
+    settings: NightWatchSettings
+    contexts, actions = 4, 3
+    random, optimal = 1 / 3, 1.0
+
+    def __init__(self, settings: NightWatchSettings | None = None) -> None:
+        super().__init__(settings)
+        guards = range(self.settings.guards)
+        self.agents = tuple(f"guard_{k:02d}" for k in guards)
+        self.slots = tuple((k, 0) for k in guards)
+
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
+        """Returns the signs and the uniforms behind the actions of one update, [P, G, L]."""
+        shape = (self.prompts, self.rollouts, len(self.slots))
+        return {"context": rng.integers(self.contexts, size=shape), "uniforms": rng.random(shape)}
+
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
+        """Returns a batch of all seeds; the reward is the outcome."""
+        guards, context = np.arange(len(self.agents)), chance["context"]
+        answers = answer(tasks, probs, guards, context, chance["uniforms"])
+        share = answers.right.mean(axis=-1)
+        return Play(
+            context=context,
+            action=answers.action,
+            active=np.ones(answers.right.shape, dtype=bool),
+            reward=np.broadcast_to(share[..., None], answers.right.shape),
+            outcome=share,
+        )
+
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
+        """Returns how good a joint policy is, exactly."""
+        accuracy = accuracies(tasks, probs)
+        share = accuracy.mean(axis=-1)
+        return Evaluation(share, share, accuracy, (1 - accuracy) / len(self.agents))
+
+
+NIGHT_WATCH = ExactEntry(NightWatch)

@@ -15,8 +15,9 @@ import pytest
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
 from counterpoint.games import make_game
-from counterpoint.population import Plan, Settings, compare_populations
-from counterpoint.population.arms import Spending, average, best_of, league, past_selves
+from counterpoint.population import PopulationPlan, PopulationSettings, compare_populations
+from counterpoint.population.arms import average, best_of, league, past_selves
+from counterpoint.population.cells import ArmOutcome
 from counterpoint.population.compare import _arm
 from counterpoint.population.duels import FROZEN, Duellists, elo, is_duel
 from counterpoint.population.members import Members
@@ -31,11 +32,11 @@ def test_which_games_are_duels():
                          ("public_goods", False)):  # fmt: skip
         assert is_duel(make_game(name)) == wanted
     with pytest.raises(SettingError, match="not all that one wins"):
-        Duellists(make_game("climbing"), Settings(), 2, 1)
+        Duellists(make_game("climbing"), PopulationSettings(), 2, 1)
 
 
 def test_what_a_policy_can_be_held_to_by_hand():
-    team = Duellists(PENNIES, Settings(), 1, 1)
+    team = Duellists(PENNIES, PopulationSettings(), 1, 1)
     even, heads = [0.5, 0.5], [1.0, 0.0]
     # the first seat with even chances gets 0, the second that always shows heads loses 1
     assert team.held_to(np.array([even, even])) == pytest.approx(0)
@@ -44,7 +45,7 @@ def test_what_a_policy_can_be_held_to_by_hand():
 
 
 def test_members_against_members_by_hand():
-    team = Duellists(ROCK, Settings(), 1, 3)
+    team = Duellists(ROCK, PopulationSettings(), 1, 3)
     team.logits = np.where(np.eye(3)[None, :, None], 50.0, 0.0) * np.ones((1, 3, 2, 3))
     # rock, paper, scissors
     assert np.allclose(team.against()[0], [[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
@@ -53,7 +54,7 @@ def test_members_against_members_by_hand():
 
 
 def test_what_is_played_pays_what_it_should():
-    team = Duellists(ROCK, Settings(), 1, 4)
+    team = Duellists(ROCK, PopulationSettings(), 1, 4)
     exact = team.against()[0]
     others = (exact.sum(axis=1) - np.diag(exact)) / 3
     assert np.allclose(team.evaluate(5000)[0], others, atol=0.02)
@@ -87,24 +88,24 @@ def counted(monkeypatch):
 @pytest.mark.parametrize(("arm", "size"), [(average, 1), (past_selves, 1), (league, 4)])
 def test_all_that_a_league_does_is_charged(monkeypatch, arm, size):
     told = counted(monkeypatch)
-    found = arm(ROCK, Settings(), size, 403, 2)
+    found = arm(ROCK, PopulationSettings(), size, 403, 2)
     assert sum(told) == found.spent
     assert 0.9 * 403 <= found.spent <= 403
 
 
 def test_round_in_circles_the_average_is_better_than_the_last_self():
-    last = best_of(ROCK, Settings(lr=0.1), 1, 1600, 10).champion
-    mean = average(ROCK, Settings(lr=0.1), 1, 1600, 10).champion
+    last = best_of(ROCK, PopulationSettings(lr=0.1), 1, 1600, 10).champion
+    mean = average(ROCK, PopulationSettings(lr=0.1), 1, 1600, 10).champion
     assert (mean - last).mean() > 0.3
     straight = make_game("higher")  # the control: one action is best whatever the other does
-    last = best_of(straight, Settings(lr=0.1), 1, 1600, 10).champion
-    assert (average(straight, Settings(lr=0.1), 1, 1600, 10).champion < last).all()
+    last = best_of(straight, PopulationSettings(lr=0.1), 1, 1600, 10).champion
+    assert (average(straight, PopulationSettings(lr=0.1), 1, 1600, 10).champion < last).all()
 
 
 def test_a_league_forgets_old_selves_and_no_member_is_worth_more_than_the_game():
-    found = league(ROCK, Settings(lr=0.1, rounds=30), 4, 1600, 3)
+    found = league(ROCK, PopulationSettings(lr=0.1, rounds=30), 4, 1600, 3)
     assert (found.champion <= 1e-12).all()
-    team = Duellists(ROCK, Settings(), 1, 4)
+    team = Duellists(ROCK, PopulationSettings(), 1, 4)
     for _ in range(40):
         team.freeze(np.arange(4))
     assert team.pool.shape[1] == 4 * 40
@@ -117,14 +118,14 @@ def test_a_league_forgets_old_selves_and_no_member_is_worth_more_than_the_game()
 def test_a_duel_needs_two_plays_in_each_seat():
     for batch in (2, 3, 5):
         with pytest.raises(SettingError, match="even number of at least 4"):
-            Plan("rock_paper_scissors", (1,), 400, 2, {"batch": batch})
-    Plan("climbing", (1,), 400, 2, {"batch": 3})
+            PopulationPlan("rock_paper_scissors", (1,), 400, 2, {"batch": batch}).made()
+    PopulationPlan("climbing", (1,), 400, 2, {"batch": 3}).made()
     with pytest.raises(SettingError, match="2 to 10,000"):
-        Plan("climbing", (1,), 400, 10**9)
+        PopulationPlan("climbing", (1,), 400, 10**9)
 
 
 def test_members_who_differ_in_schemes():
-    team = Members(make_game("climbing"), Settings(diverse="scheme"), 2, 4)
+    team = Members(make_game("climbing"), PopulationSettings(diverse="scheme"), 2, 4)
     paid = np.random.default_rng(0).normal(size=(2, 4, 32)) * 7
     credit = team.credit(paid)
     centered = paid - paid.mean(axis=-1, keepdims=True)
@@ -138,22 +139,22 @@ def test_members_who_differ_in_schemes():
 def test_elo_is_in_the_unit_of_the_game():
     for small in (0.001, 0.1):
         against = np.array([[0, small], [-small, 0]])
-        one = Spending(np.ones(2), np.ones(2), 1, np.ones(2), against)
+        one = ArmOutcome(np.ones(2), np.ones(2), 1, np.ones(2), against)
         first, second = _arm(2, {8: one}, 8, (-1.0, 1.0)).elo
         assert first - second == pytest.approx(400 * np.log10((1 + small) / (1 - small)))
         assert _arm(2, {8: one}, 8, None).elo is None
 
 
 def test_parts_are_joined():
-    one = Spending(np.array([1.0]), np.array([2.0]), 5, np.array([1.0]), np.eye(2))
-    two = Spending(
+    one = ArmOutcome(np.array([1.0]), np.array([2.0]), 5, np.array([1.0]), np.eye(2))
+    two = ArmOutcome(
         np.array([3.0, 5.0]), np.array([4.0, 6.0]), 5, np.array([2.0, 2.0]), 4 * np.eye(2)
     )
-    both = Spending.joined([one, two])
+    both = ArmOutcome.joined([one, two])
     assert both.champion.tolist() == [1, 3, 5]
     assert both.against is not None
     assert both.against.tolist() == [[3, 0], [0, 3]]  # a third of 1 and two thirds of 4
-    alone = Spending.joined([Spending(np.ones(1), np.ones(1), 1)])
+    alone = ArmOutcome.joined([ArmOutcome(np.ones(1), np.ones(1), 1)])
     assert alone.diversity is None
     assert alone.against is None
 
@@ -172,7 +173,7 @@ def test_the_page_shows_who_meets_whom(tmp_path, capsys):
 
 
 def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
-    plan = Plan("climbing", (1, 4), 400, 3, {"rounds": 2}, executor="serial")
+    plan = PopulationPlan("climbing", (1, 4), 400, 3, {"rounds": 2}, executor="serial")
     first = compare_populations(plan, folder=tmp_path)
     kept = sorted((tmp_path / "cells").iterdir())
     kept[0].write_text("{")  # half a file is no result
@@ -181,7 +182,7 @@ def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
     assert compare_populations(plan, folder=tmp_path) == first
     assert len(done) == 1
     other = compare_populations(
-        Plan("climbing", (1, 4), 400, 3, {"rounds": 2, "lr": 0.02}, executor="serial"),
+        PopulationPlan("climbing", (1, 4), 400, 3, {"rounds": 2, "lr": 0.02}, executor="serial"),
         folder=tmp_path,
     )
     assert other.arms != first.arms

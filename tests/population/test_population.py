@@ -11,16 +11,18 @@ from counterpoint.cli.main import main
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.population import (
     Members,
-    Plan,
-    Settings,
+    PopulationPlan,
+    PopulationSettings,
     best_of,
     compare_populations,
     population_based,
 )
-from counterpoint.population.arms import Spending, split_best, split_rounds
-from counterpoint.population.compare import crossover, game_of
+from counterpoint.population.arms import game_of, split_best, split_rounds
+from counterpoint.population.cells import ArmOutcome
+from counterpoint.population.compare import crossover
+from counterpoint.worlds.sequential.world import SequentialEntry
 
-QUICK = Settings(rounds=4, evaluations=2)
+QUICK = PopulationSettings(rounds=4, evaluations=2)
 
 
 def counted(monkeypatch):
@@ -62,7 +64,7 @@ def test_splits_by_hand():
 
 
 def test_exact_values_by_simulation():
-    team = Members(game_of("climbing"), Settings(), 2, 3)
+    team = Members(game_of("climbing"), PopulationSettings(), 2, 3)
     simulated = team.play(40_000)[1].mean(axis=-1)
     assert np.abs(simulated - team.values()).max() < 0.5
 
@@ -76,23 +78,23 @@ def test_a_repeat_does_not_depend_on_its_company():
 
 
 def test_a_population_wins_where_starts_differ_and_loses_where_there_is_one_peak():
-    wide = compare_populations(Plan("climbing", (1, 16), 6400, 12, {"rounds": 4}))
+    wide = compare_populations(PopulationPlan("climbing", (1, 16), 6400, 12, {"rounds": 4}))
     assert wide.against_single["best_of_16"].low > 0
     assert wide.crossover.low <= wide.crossover.budget <= wide.crossover.high
-    smooth = compare_populations(Plan("smooth", (1, 16), 3200, 12, {"rounds": 4}))
+    smooth = compare_populations(PopulationPlan("smooth", (1, 16), 3200, 12, {"rounds": 4}))
     assert smooth.against_single["best_of_16"].high < 0
     assert smooth.crossover.why == "never"
     assert smooth.crossover.budget is None
 
 
 def test_the_winner_is_believed_to_be_better_than_it_is():
-    arms = compare_populations(Plan("climbing", (1, 16), 1600, 20, {"rounds": 4})).arms
+    arms = compare_populations(PopulationPlan("climbing", (1, 16), 1600, 20, {"rounds": 4})).arms
     assert arms["best_of_16"].curse.low > 0
     assert arms["single"].curse.value == 0
 
 
 def spending(values):
-    return Spending(np.array(values, dtype=float), np.array(values, dtype=float), 1, np.ones(2))
+    return ArmOutcome(np.array(values, dtype=float), np.array(values, dtype=float), 1, np.ones(2))
 
 
 def test_the_crossover_by_hand():
@@ -105,20 +107,36 @@ def test_the_crossover_by_hand():
 
 
 def test_copies_make_a_population_alike():
-    arms = compare_populations(Plan("climbing", (1, 16), 6400, 6, {"rounds": 8})).arms
+    arms = compare_populations(PopulationPlan("climbing", (1, 16), 6400, 6, {"rounds": 8})).arms
     assert arms["pbt_16"].diversity < arms["best_of_16"].diversity
 
 
 def test_plans_that_cannot_be():
     for wrong, error, why in (
         ({"members": ()}, SettingError, "members"), ({"members": (2, 2)}, SettingError, "once"),
-        ({"budget": 20}, SettingError, "budget of 20"), ({"repeats": 1}, SettingError, "repeats"),
-        ({"settings": {"start": "far"}}, SettingError, "wide"),
-        ({"settings": {"speed": 1}}, UnknownNameError, "speed"),
+        ({"budget": 0}, SettingError, "budget of 0"), ({"repeats": 1}, SettingError, "repeats"),
         ({"world": "climing"}, UnknownNameError, "did you mean climbing"),
+        ({"world": "regions"}, UnknownNameError, "regions', which is an exact world"),
     ):  # fmt: skip
         with pytest.raises(error, match=why):
-            Plan(**{"world": "climbing", **wrong})
+            PopulationPlan(**{"world": "climbing", **wrong})
+
+
+def test_what_depends_on_the_world_is_refused_before_anybody_learns():
+    for wrong, error, why in (
+        ({"budget": 20}, SettingError, "budget of 20"),
+        ({"settings": {"start": "far"}}, SettingError, "wide"),
+        ({"settings": {"speed": 1}}, UnknownNameError, "speed"),
+    ):
+        plan = PopulationPlan(**{"world": "climbing", **wrong})
+        with pytest.raises(error, match=why):
+            compare_populations(plan)
+
+
+def test_a_plan_makes_no_world(monkeypatch):
+    monkeypatch.setattr(SequentialEntry, "make", lambda *given: pytest.fail("a world was made"))
+    PopulationPlan("spread", settings={"no_such_setting": 1})
+    PopulationPlan("mpe2:no_such_world")
 
 
 def test_the_command_line(tmp_path, capsys):
@@ -145,11 +163,12 @@ def test_the_command_line(tmp_path, capsys):
 @pytest.mark.slow
 def test_teams_of_networks_are_members_too(capsys):
     pytest.importorskip("torch")
-    plan = Plan("spread", (1, 2), 8, 2, {"copies": 4, "steps": 200})
+    plan = PopulationPlan("spread", (1, 2), 8, 2, {"copies": 4, "steps": 200})
     result = compare_populations(plan)
     arms = result.arms
     assert arms["single"].spent == arms["best_of_2"].spent == 8
     assert np.isfinite(arms["best_of_2"].champion.iqm)
     assert result.unit
+    plan = PopulationPlan("spread", (1, 2), 2, 2, {"copies": 4, "steps": 200})
     with pytest.raises(SettingError, match="budget of 2"):
-        Plan("spread", (1, 2), 2, 2, {"copies": 4, "steps": 200})
+        compare_populations(plan)

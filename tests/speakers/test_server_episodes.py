@@ -11,7 +11,7 @@ from faulty_server import serving
 from test_server_faults import FAILS, RECOVERS, server_at
 
 from counterpoint.train.lora.episodes import asking, play
-from counterpoint.worlds.text.world import Ask, Ending, TextSettings, TextWorld, shared
+from counterpoint.worlds.text.world import Ending, Prompt, TextSettings, TextWorld, shared
 
 
 class Echo(TextWorld):
@@ -27,10 +27,10 @@ class Echo(TextWorld):
     def tasks(self, rng, count):
         return self.pool[:count]
 
-    def asks(self, task, said):
+    def prompts(self, task, said):
         words = (task[0], "hello")
         agents = self.agents[len(said) : len(said) + 1]
-        return tuple(Ask(who, "Echo.", words[len(said)], most_tokens=4) for who in agents)
+        return tuple(Prompt(who, "Echo.", words[len(said)], most_tokens=4) for who in agents)
 
     def ending(self, task, said):
         success = float([one.text for one in said] == [task[0], "hello"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from counterpoint.testing import ConformanceError, check_step_world
-from counterpoint.worlds import Reordered, find_world
+from counterpoint.worlds import PermutedStepWorld, find_world
 from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
 from counterpoint.worlds.sequential.spread import Spread, SpreadSettings
 from counterpoint.worlds.sequential.world import Actions, References, StepWorld
@@ -34,7 +34,7 @@ def test_every_twin_keeps_its_promises(name, settings):
 
 def test_a_reordered_world_keeps_them_too():
     check_step_world(
-        lambda copies, seed: Reordered(
+        lambda copies, seed: PermutedStepWorld(
             find_world("speaker_listener").make({}, copies, seed), [1, 0]
         )
     )

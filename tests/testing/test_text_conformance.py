@@ -15,7 +15,7 @@ from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.lewis import Lewis
 from counterpoint.worlds.text.relay import Relay
 from counterpoint.worlds.text.schelling import Schelling
-from counterpoint.worlds.text.world import Ask, Ending, Said, TextSettings, TextWorld
+from counterpoint.worlds.text.world import Ending, Prompt, Statement, TextSettings, TextWorld
 
 VARIANTS = {
     "schelling": [{"colours": 2}, {"colours": 8, "speaker_scale": 9.0}],
@@ -62,38 +62,38 @@ class TasksThatAreNoText(Lewis):
 
 
 class NeverEnds(Lewis):
-    def asks(self, task, said):
-        return super().asks(task, said[:1])
+    def prompts(self, task, said):
+        return super().prompts(task, said[:1])
 
 
 class NeverBegins(Lewis):
-    def asks(self, task, said):
+    def prompts(self, task, said):
         return ()
 
 
 class AsksAStranger(Lewis):
-    def asks(self, task, said):
-        return tuple(replace(ask, agent="judge") for ask in super().asks(task, said))
+    def prompts(self, task, said):
+        return tuple(replace(ask, agent="judge") for ask in super().prompts(task, said))
 
 
 class ShowsNothing(Lewis):
-    def asks(self, task, said):
-        return tuple(replace(ask, user="") for ask in super().asks(task, said))
+    def prompts(self, task, said):
+        return tuple(replace(ask, user="") for ask in super().prompts(task, said))
 
 
 class SaysAWordTwice(Lewis):
-    def asks(self, task, said):
-        return tuple(replace(a, words=(*a.words, a.words[0])) for a in super().asks(task, said))
+    def prompts(self, task, said):
+        return tuple(replace(a, words=(*a.words, a.words[0])) for a in super().prompts(task, said))
 
 
 class SpacesAroundWords(Lewis):
-    def asks(self, task, said):
-        return tuple(replace(a, words=(*a.words, " hm")) for a in super().asks(task, said))
+    def prompts(self, task, said):
+        return tuple(replace(a, words=(*a.words, " hm")) for a in super().prompts(task, said))
 
 
 class ForgetsTheWords(Lewis):
-    def asks(self, task, said):
-        return tuple(replace(ask, words=()) for ask in super().asks(task, said))
+    def prompts(self, task, said):
+        return tuple(replace(ask, words=()) for ask in super().prompts(task, said))
 
 
 class CountsItsAsks(Lewis):
@@ -103,9 +103,9 @@ class CountsItsAsks(Lewis):
         super().__init__()
         self.asked = itertools.count()
 
-    def asks(self, task, said):
+    def prompts(self, task, said):
         number = next(self.asked)
-        return tuple(replace(a, user=f"{a.user} ({number})") for a in super().asks(task, said))
+        return tuple(replace(a, user=f"{a.user} ({number})") for a in super().prompts(task, said))
 
 
 class EveryWorldItsOwnWords(Lewis):
@@ -115,8 +115,10 @@ class EveryWorldItsOwnWords(Lewis):
         super().__init__()
         self.number = next(self.made)
 
-    def asks(self, task, said):
-        return tuple(replace(a, user=f"{self.number} {a.user}") for a in super().asks(task, said))
+    def prompts(self, task, said):
+        return tuple(
+            replace(a, user=f"{self.number} {a.user}") for a in super().prompts(task, said)
+        )
 
 
 class PaysByMood(Lewis):
@@ -147,30 +149,30 @@ class NoNumberOfSuccess(Lewis):
 
 
 class Mishears(Lewis):
-    def heard(self, task, said, ask, text):
-        return replace(super().heard(task, said, ask, text), text=text.upper())
+    def statement(self, task, said, ask, text):
+        return replace(super().statement(task, said, ask, text), text=text.upper())
 
 
 class MixesUpWhoSpoke(Lewis):
-    def heard(self, task, said, ask, text):
-        return replace(super().heard(task, said, ask, text), agent="speaker")
+    def statement(self, task, said, ask, text):
+        return replace(super().statement(task, said, ask, text), agent="speaker")
 
 
 class HeardByWalls(Lewis):
-    def heard(self, task, said, ask, text):
-        return Said(ask.agent, text, to="walls")
+    def statement(self, task, said, ask, text):
+        return Statement(ask.agent, text, to="walls")
 
 
 class TalksToItself(Lewis):
-    def heard(self, task, said, ask, text):
-        return Said(ask.agent, text, to=ask.agent)
+    def statement(self, task, said, ask, text):
+        return Statement(ask.agent, text, to=ask.agent)
 
 
 class FirstIsFavoured(Schelling):
     """Goes by an agent's place, where it should go by its name."""
 
-    def asks(self, task, said):
-        found = super().asks(task, said)
+    def prompts(self, task, said):
+        found = super().prompts(task, said)
         first = self.agents[0]
         return tuple(replace(a, user=f"{a.user}!") if a.agent == first else a for a in found)
 
@@ -228,13 +230,13 @@ class NothingIsPaid(Lewis):
 
 
 class NoRoomToWrite(Relay):
-    def asks(self, task, said):
-        return tuple(replace(ask, most_tokens=0) for ask in super().asks(task, said))
+    def prompts(self, task, said):
+        return tuple(replace(ask, most_tokens=0) for ask in super().prompts(task, said))
 
 
 class WordsAmongText(Relay):
-    def asks(self, task, said):
-        return tuple(replace(ask, words=("yes", "no")) for ask in super().asks(task, said))
+    def prompts(self, task, said):
+        return tuple(replace(ask, words=("yes", "no")) for ask in super().prompts(task, said))
 
 
 class CannotBearSilence(Relay):
@@ -301,8 +303,8 @@ class Echo(TextWorld):
     def tasks(self, rng, count):
         return [(str(word),) for word in rng.choice(["red", "blue"], count)]
 
-    def asks(self, task, said):
-        return () if said else (Ask("parrot", "Repeat.", task[0], ("red", "blue")),)
+    def prompts(self, task, said):
+        return () if said else (Prompt("parrot", "Repeat.", task[0], ("red", "blue")),)
 
     def ending(self, task, said):
         success = float(said[0].text == task[0])

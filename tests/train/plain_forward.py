@@ -11,7 +11,7 @@ from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.model import LanguageModel
 from counterpoint.lm.tiny import tiny_model
 from counterpoint.train.lora.words import WordTeam
-from counterpoint.worlds.text.world import Ask
+from counterpoint.worlds.text.world import Prompt
 
 DEPTH = 3
 
@@ -119,7 +119,9 @@ WORDS = (("red", "blue", "green"), ("one", "two"), ("ball", "key", "cup", "hat")
 def crowded(agents):
     """Prompts of different lengths and words, several of each agent."""
     return [
-        Ask(name, f"You are {name}." + " Think." * (3 * i), f"Choose now {'again ' * j}!", WORDS[j])
+        Prompt(
+            name, f"You are {name}." + " Think." * (3 * i), f"Choose now {'again ' * j}!", WORDS[j]
+        )
         for i, name in enumerate(agents)
         for j in range(3)
     ]

@@ -10,7 +10,7 @@ from counterpoint.train.lora.episodes import Answer, play
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.schelling import Schelling
-from counterpoint.worlds.text.world import Ask, Ending, Said, TextSettings, TextWorld
+from counterpoint.worlds.text.world import Ending, Prompt, Statement, TextSettings, TextWorld
 
 
 class Court(TextWorld):
@@ -29,25 +29,25 @@ class Court(TextWorld):
     def tasks(self, rng, count):
         return [(("short", "long", "clerks")[i % 3],) for i in range(count)]
 
-    def asks(self, task, said):
+    def prompts(self, task, said):
         yes_no = ("yes", "no")
         if not said:
-            return (Ask("judge", "s", f"{task[0]} case", yes_no),)
+            return (Prompt("judge", "s", f"{task[0]} case", yes_no),)
         if task[0] == "short":
             return ()
         if len(said) == 1:
-            return tuple(Ask(a, "s", f"{task[0]} {a}", yes_no) for a in ("zeno", "abel"))
+            return tuple(Prompt(a, "s", f"{task[0]} {a}", yes_no) for a in ("zeno", "abel"))
         if len(said) == 3 and said[0].text == "yes":
-            return (Ask("mary", "s", "what did you see?", yes_no),)
+            return (Prompt("mary", "s", "what did you see?", yes_no),)
         if len(said) == 4:
-            return (Ask("judge", "s", "your last word", yes_no),)
+            return (Prompt("judge", "s", "your last word", yes_no),)
         return ()
 
     def ending(self, task, said):
         return Ending(len(said) / 10, tuple((i + 1.0, -float(len(said))) for i in range(len(said))))
 
-    def heard(self, task, said, ask, text):
-        return Said(ask.agent, text, to=f"after {len(said)}")
+    def statement(self, task, said, ask, text):
+        return Statement(ask.agent, text, to=f"after {len(said)}")
 
 
 def told(**changes):
@@ -89,14 +89,14 @@ def test_waves_go_by_agents_names_and_then_by_episodes(played):
 
 def test_what_was_said_in_a_wave_is_heard_by_those_of_the_next(played):
     found, _ = played
-    one, two = (Said("abel", "yes", "after 1"), Said("zeno", "yes", "after 1"))
+    one, two = (Statement("abel", "yes", "after 1"), Statement("zeno", "yes", "after 1"))
     assert found.tasks == [("short",), ("short",), ("long",), ("long",)]
     assert found.said == [
-        (Said("judge", "yes", "after 0"),),
-        (Said("judge", "no", "after 0"),),
-        (Said("judge", "yes", "after 0"), one, two, Said("mary", "yes", "after 3"),
-         Said("judge", "yes", "after 4")),
-        (Said("judge", "no", "after 0"), one, two),
+        (Statement("judge", "yes", "after 0"),),
+        (Statement("judge", "no", "after 0"),),
+        (Statement("judge", "yes", "after 0"), one, two, Statement("mary", "yes", "after 3"),
+         Statement("judge", "yes", "after 4")),
+        (Statement("judge", "no", "after 0"), one, two),
     ]  # fmt: skip
 
 
@@ -196,8 +196,8 @@ def test_an_episode_that_does_not_end_is_refused():
     class Endless(Schelling):
         name, longest = "endless", 4
 
-        def asks(self, task, said):
-            return super().asks(task, ())
+        def prompts(self, task, said):
+            return super().prompts(task, ())
 
     with pytest.raises(WorldError, match="more than 4 decisions in an episode of 'endless'"):
         play(

@@ -9,7 +9,7 @@ from counterpoint.train.lora import episodes
 from counterpoint.worlds import Kind, worlds
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.schelling import Schelling
-from counterpoint.worlds.text.world import Ask, Ending, TextSettings, TextWorld, shared
+from counterpoint.worlds.text.world import Ending, Prompt, TextSettings, TextWorld, shared
 
 TEAMS = [
     ("mappo_pooled", {"parameters": "shared"}),
@@ -45,14 +45,14 @@ class Majority(TextWorld):
     def tasks(self, rng, count):
         return [(str(word),) for word in rng.choice(["red", "blue"], count)]
 
-    def asks(self, task, said):
+    def prompts(self, task, said):
         words = ("red", "blue")
         if not said:
             voters = [name for name in self.agents if name != "clerk"]
-            return tuple(Ask(name, name, f"Vote {task[0]}!", words) for name in voters)
+            return tuple(Prompt(name, name, f"Vote {task[0]}!", words) for name in voters)
         if len(said) == 3:
             red = sum(one.text == "red" for one in said)
-            return (Ask("clerk", "Count.", f"{red} for red. Who won?", words),)
+            return (Prompt("clerk", "Count.", f"{red} for red. Who won?", words),)
         return ()
 
     def ending(self, task, said):

@@ -16,7 +16,7 @@ from counterpoint.train.lora import probe as language_probe
 from counterpoint.train.lora.episodes import Answer, Played
 from counterpoint.train.lora.probe import MICRO_BATCHES, agent_numbers
 from counterpoint.train.lora.words import WordTeam
-from counterpoint.worlds.text.world import Ask
+from counterpoint.worlds.text.world import Prompt
 
 PROBS = [np.array([0.75, 0.25]), np.array([0.5, 0.5])]
 
@@ -37,7 +37,7 @@ def by_hand(words, rewards, agents, rollouts=8, scheme="none"):
     paid = np.array(rewards, dtype=float).reshape(n, 1)
     played = Played(
         tasks=[("t",)] * n, said=[()] * n, success=np.zeros(n), rewards=paid,
-        asks=[Ask("a", "", "")] * n, answers=[Answer("", handle) for handle in handles],
+        asks=[Prompt("a", "", "")] * n, answers=[Answer("", handle) for handle in handles],
         columns=columns, episode=np.arange(n),
     )  # fmt: skip
     entropies = np.array([-(p * np.log(p)).sum() for p in PROBS])

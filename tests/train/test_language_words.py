@@ -21,7 +21,7 @@ from plain_forward import (
 from counterpoint.errors import SettingError
 from counterpoint.train.lora import words as words_module
 from counterpoint.train.lora.words import WordTeam, choose, weights_of
-from counterpoint.worlds.text.world import Ask
+from counterpoint.worlds.text.world import Prompt
 
 TEAMS = {1: ("solo",), 2: ("speaker", "listener"), 4: ("d", "a", "c", "b")}
 CASES = [
@@ -200,7 +200,7 @@ def test_words_that_begin_alike_are_refused(words):
     """Unknown words are spelled in bytes, and all of them begin with the mark of a new word."""
     team = word_team(tiny(), ("a",))
     with pytest.raises(SettingError, match=f"'{words[0]}' and '{words[-1]}'.*tiny.*wanted words"):
-        team.rows_of([Ask("a", "Choose.", "Now!", words)])
+        team.rows_of([Prompt("a", "Choose.", "Now!", words)])
 
 
 # sampling and sums

@@ -15,7 +15,7 @@ from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.lora.writing import WritingTeam
 from counterpoint.worlds import find_world
-from counterpoint.worlds.text.world import Ask
+from counterpoint.worlds.text.world import Prompt
 
 ANSWERS = {
     "a": ((5, 90, 700, 2), (33,), (900, 900, 7)),
@@ -39,7 +39,7 @@ def asked(team, answers=ANSWERS, most_tokens=8):
     asks, texts = [], []
     for agent, rows in answers.items():
         for i, tokens in enumerate(rows):
-            ask = Ask(agent, "You write.", f"Write! {'again ' * (4 * i)}", (), most_tokens + i)
+            ask = Prompt(agent, "You write.", f"Write! {'again ' * (4 * i)}", (), most_tokens + i)
             asks.append(ask)
             old = np.full(len(tokens), -3.0)
             texts.append(Text(team.model.read(ask.messages), tokens, old))
@@ -110,7 +110,7 @@ def test_log_probabilities_of_what_was_written_are_the_same_when_learned_from(te
 
 def one_answer(team, tokens, ratios, most_tokens=4):
     """An answer that was written with other probabilities than now: now / then = ratios."""
-    ask = Ask("a", "You write.", "Write!", (), most_tokens)
+    ask = Prompt("a", "You write.", "Write!", (), most_tokens)
     with torch.no_grad():
         now = plain_text_log_probs(stock(), ask, team.adapters["a"], tokens).double().numpy()
     return ask, Text(team.model.read(ask.messages), tokens, now - np.log(ratios))
@@ -190,7 +190,7 @@ def test_kl_by_hand():
 def test_the_third_estimator_is_one_of_the_divergence():
     """Its mean over all first tokens is KL(agent, bare) exactly."""
     team = team_of(("a",))
-    ask, plain = Ask("a", "You write.", "Write!", (), 1), stock()
+    ask, plain = Prompt("a", "You write.", "Write!", (), 1), stock()
     with torch.no_grad():
         now, bare = (
             torch.log_softmax(plain_logits(plain, ask.messages, x)[0].double(), 0)

@@ -16,7 +16,7 @@ from counterpoint.train.options import (
 )
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds import Kind, find_world, worlds
-from counterpoint.worlds.foreign.entry import ForeignEntry
+from counterpoint.worlds.foreign.world import ForeignEntry
 
 SPREAD = find_world("spread", Kind.SEQUENTIAL)
 

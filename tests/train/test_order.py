@@ -25,10 +25,10 @@ from counterpoint.train import Training, train
 from counterpoint.train.arms import arm, labels
 from counterpoint.train.tabular import learner as linear
 from counterpoint.train.tabular.policies import SharedLinear
-from counterpoint.worlds import Kind, Relisted, Settings, World, find_world, worlds
+from counterpoint.worlds import Kind, PermutedWorld, Settings, World, find_world, worlds
 from counterpoint.worlds.exact.additive import Additive
-from counterpoint.worlds.exact.entry import ExactEntry
-from counterpoint.worlds.exact.relisted import in_natural_order, natural_order
+from counterpoint.worlds.exact.permuted import in_natural_order, natural_order
+from counterpoint.worlds.exact.world import ExactEntry
 
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo", "agent_wise")
 EXACT = [entry.name for entry in worlds(Kind.EXACT)]
@@ -78,7 +78,10 @@ def test_a_relisted_world_gives_the_same_results_bit_for_bit(name: str, paramete
     world = find_world(name).make({"parameters": parameters, "updates": UPDATES})
     arms = (*SCHEMES, *world.baselines)
     for scheme, order in zip(arms, some_orders(len(world.agents), len(arms)), strict=True):
-        plain, moved = train(world, scheme, (0, 1)), train(Relisted(world, order), scheme, (0, 1))
+        plain, moved = (
+            train(world, scheme, (0, 1)),
+            train(PermutedWorld(world, order), scheme, (0, 1)),
+        )
         assert moved.agents == tuple(world.agents[k] for k in order)
         np.testing.assert_array_equal(moved.accuracy, plain.accuracy[..., order])
         same_by_name(plain, moved)
@@ -91,7 +94,7 @@ def test_permuted_agents_have_permuted_advantages(name: str) -> None:
     order = some_orders(len(world.agents), 1)[0]
     tasks, chance, probs = batch(world, (0, 1))
     probs = (probs + world.solution(tasks)) / 2  # so that all_hands is paid at all
-    moved = Relisted(world, order)
+    moved = PermutedWorld(world, order)
     _, luck, _ = batch(moved, (0, 1))
     for scheme in (*(n for n, e in entries().items() if not e.needs), *world.baselines):
         one = credited(world, scheme, world.play(tasks, chance, probs))
@@ -115,7 +118,7 @@ def test_a_trainer_that_goes_by_place_is_found_out(
 ) -> None:
     """Without the order of names, features belong to places; tables know no place but rounding."""
     world = find_world(name).make({"parameters": parameters, "updates": UPDATES})
-    moved = Relisted(world, some_orders(len(world.agents), 1)[0])
+    moved = PermutedWorld(world, some_orders(len(world.agents), 1)[0])
     plain = train(world, "happo_per_agent", (0, 1))
     monkeypatch.setattr(linear, "in_natural_order", lambda world: world)
     found = train(moved, "happo_per_agent", (0, 1))
@@ -185,10 +188,10 @@ def test_shipped_worlds_are_in_natural_order_whatever_their_size(name: str) -> N
     for settings in ({}, *teams, *ratios):
         world = find_world(name).make(settings)
         assert in_natural_order(world) is world
-        backwards = Relisted(world, range(len(world.agents))[::-1])
+        backwards = PermutedWorld(world, range(len(world.agents))[::-1])
         assert in_natural_order(backwards).agents == world.agents
         assert in_natural_order(backwards).slots == world.slots
-    assert Relisted(backwards, backwards.order).roles == world.roles
+    assert PermutedWorld(backwards, backwards.order).roles == world.roles
     check_world(backwards, updates=20)
 
 
@@ -207,7 +210,7 @@ def test_slots_are_put_in_order_too() -> None:
     agent_by_agent.slots = tuple((agent, turn) for agent in range(2) for turn in range(4))
     assert in_natural_order(agent_by_agent).slots == world.slots
     with pytest.raises(SettingError, match="wanted each of 0 to 1 once"):
-        Relisted(world, [0, 0])
+        PermutedWorld(world, [0, 0])
 
 
 def test_a_comparison_says_the_same_of_the_same_agents(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +218,7 @@ def test_a_comparison_says_the_same_of_the_same_agents(monkeypatch: pytest.Monke
     plain = document_of(compare(plan, executor="serial"))
     backwards = [3, 1, 2, 0]
     make = ExactEntry.make
-    monkeypatch.setattr(ExactEntry, "make", lambda *given: Relisted(make(*given), backwards))
+    monkeypatch.setattr(ExactEntry, "make", lambda *given: PermutedWorld(make(*given), backwards))
     found = document_of(compare(plan, executor="serial"))
     assert found["agents"] == [plain["agents"][k] for k in backwards]
     for document in (plain, found):  # lists of names are all that follows the listing

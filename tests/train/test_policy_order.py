@@ -15,8 +15,8 @@ from counterpoint.train.ppo.learner import Learner
 from counterpoint.train.ppo.levels import Crediting, apply
 from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
 from counterpoint.train.watch import Watch
-from counterpoint.worlds import Reordered, find_world
-from counterpoint.worlds.sequential.reordered import by_name
+from counterpoint.worlds import PermutedStepWorld, find_world
+from counterpoint.worlds.sequential.permuted import by_name
 
 TEAMS = [
     ("happo_per_agent", {}),
@@ -41,7 +41,9 @@ def test_a_reordered_world_gives_the_same_series_by_name(world, scheme, given):
     plain = find_world(world).make(copies=8, seed=1)
     wanted = series(plain, scheme, given)
     for order in itertools.permutations(range(len(plain.agents))):
-        found = series(Reordered(find_world(world).make(copies=8, seed=1), order), scheme, given)
+        found = series(
+            PermutedStepWorld(find_world(world).make(copies=8, seed=1), order), scheme, given
+        )
         assert found == wanted
     assert list(wanted[2]) == sorted(plain.agents)
     assert list(wanted[0][0]["agents"]) == sorted(plain.agents)

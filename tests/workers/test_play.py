@@ -20,12 +20,12 @@ class Parrot:
     heard: list = field(default_factory=list)
 
     def speak(self, items, seen, rng):
-        told = [h.said[0] for h in seen.heard]
+        told = [m.content[0] for m in seen.received]
         self.heard.append(told)
         return np.array([f"{self.name}{seen.round}"] * len(items), dtype=object)
 
     def answer(self, items, seen, rng):
-        return np.full(len(items), len(seen.heard)), np.zeros(len(items))
+        return np.full(len(items), len(seen.received)), np.zeros(len(items))
 
 
 class Breaks(Parrot):

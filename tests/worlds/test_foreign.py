@@ -22,7 +22,7 @@ from counterpoint.errors import (
 from counterpoint.testing import check_step_world
 from counterpoint.worlds import find_world
 from counterpoint.worlds.foreign.world import ForeignWorld
-from counterpoint.worlds.sequential.reordered import by_name
+from counterpoint.worlds.sequential.permuted import by_name
 from counterpoint.worlds.sequential.world import endless, uniform_actions
 
 REAL = {

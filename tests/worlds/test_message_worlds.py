@@ -13,8 +13,8 @@ from counterpoint.topology.play import play
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.message.hidden_profile import HiddenProfile, HiddenProfileSettings, tally
 from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings, diversity
-from counterpoint.worlds.message.task_file import TaskFile, read_tasks
-from counterpoint.worlds.message.world import Heard, Seen
+from counterpoint.worlds.message.task_file import TaskFile, read_task_file
+from counterpoint.worlds.message.world import Observation, ReceivedMessage
 
 
 def rng(seed=0):
@@ -40,7 +40,7 @@ def test_clues_by_hand():
 
 def test_a_message_holds_as_many_clues_as_its_bits():
     world = HiddenProfile(HiddenProfileSettings(bits=13))  # 6 a clue, 2 an opinion
-    items, seen = world.draw(rng(), 50), Seen(1, 0)
+    items, seen = world.draw(rng(), 50), Observation(1, 0)
     facts = world.member("facts").speak(items, seen, rng())
     both = world.member("naive").speak(items, seen, rng())
     assert world.clue_bits == 6
@@ -53,11 +53,11 @@ def test_a_message_holds_as_many_clues_as_its_bits():
 def test_members_tell_what_they_know_and_nothing_twice():
     world = HiddenProfile()
     items, teller = world.draw(rng(), 50), world.member("optimal")
-    first = teller.speak(items, Seen(2, 0), rng())
+    first = teller.speak(items, Observation(2, 0), rng())
     known = items.read(2)
     assert (first[:, :-1] * (first[:, :-1] != known) == 0).all()
     assert ((first[:, :-1] != 0)[:, items.private].sum(axis=1) == 3).all()  # all it has alone
-    second = teller.speak(items, Seen(2, 1, own=(first,)), rng())
+    second = teller.speak(items, Observation(2, 1, own=(first,)), rng())
     assert not ((first[:, :-1] != 0) & (second[:, :-1] != 0)).any()
 
 
@@ -67,18 +67,20 @@ def test_a_clue_heard_is_known_and_an_opinion_heard_counts_as_trust_says():
     said = np.zeros((1, len(items.private) + 1), dtype=np.int8)
     foreign = int(np.flatnonzero(items.read(1)[0] == 0)[0])
     said[0, foreign], said[0, -1] = 1, 2
-    seen = Seen(1, 1, heard=(Heard(0, 0, said),))
+    seen = Observation(1, 1, received=(ReceivedMessage(0, 0, said),))
     teller = world.member("opinion")
     assert teller.known(items, seen)[0, foreign] == 1
-    without = teller.worth(items, Seen(1, 1), teller.known(items, seen))
+    without = teller.worth(items, Observation(1, 1), teller.known(items, seen))
     assert (teller.worth(items, seen, teller.known(items, seen)) - without).tolist() == [[0, 2, 0]]
 
 
 def test_a_dissenter_favours_another_option():
     world = HiddenProfile()
     items, teller = world.draw(rng(), 50), world.member("naive")
-    plain = teller.speak(items, Seen(1, 0), rng())[:, -1]
-    assert (teller.speak(items, Seen(1, 0, dissents=True), rng())[:, -1] != plain).mean() > 0.8
+    plain = teller.speak(items, Observation(1, 0), rng())[:, -1]
+    assert (
+        teller.speak(items, Observation(1, 0, dissents=True), rng())[:, -1] != plain
+    ).mean() > 0.8
 
 
 def test_telling_all_makes_the_team_as_good_as_one_who_knows_all():
@@ -104,9 +106,9 @@ def test_what_is_written_falsely_misleads_who_reads_it():
 def test_messages_in_words():
     world = HiddenProfile()
     items = world.draw(rng(), 2)
-    said = world.member("naive").speak(items, Seen(0, 0), rng())
-    told = world.told(items, said, 0)
-    assert told.endswith("I favour " + world.answer_told(items, said[0, -1] - 1) + ".")
+    said = world.member("naive").speak(items, Observation(0, 0), rng())
+    told = world.message_text(items, said, 0)
+    assert told.endswith("I favour " + world.answer_text(items, said[0, -1] - 1) + ".")
     brief = world.brief(items, 0, 0)
     assert told.split(" I favour")[0].split(". ")[0].rstrip(".") + "." in brief.tellings
     assert len(world.brief(items, 0, -1).tellings) == len(items.private)
@@ -135,8 +137,8 @@ def test_a_landscape_without_ruggedness_has_one_peak():
 def test_a_searcher_finds_more_with_more_steps_and_tells_the_truth(prompt):
     world = IdeaSearch()
     items, member = world.draw(rng(), 60), world.member(prompt)
-    first = member.speak(items, Seen(0, 0, share=0.25), rng())
-    again = member.speak(items, Seen(0, 1, share=0.25, own=(first,)), rng())
+    first = member.speak(items, Observation(0, 0, share=0.25), rng())
+    again = member.speak(items, Observation(0, 1, share=0.25, own=(first,)), rng())
     rows = np.arange(60)
     for said in (first, again):
         assert np.array_equal(said[:, 1], items.value[rows, said[:, 0].astype(int)])
@@ -149,7 +151,7 @@ def test_who_follows_takes_a_better_find_and_who_does_not_keeps_its_own():
     items = world.draw(rng(), 30)
     best = items.value.argmax(axis=1)
     found = np.stack([best, np.ones(30), best, np.ones(30)], axis=1)
-    seen = Seen(0, 1, heard=(Heard(1, 0, found),), share=0.1)
+    seen = Observation(0, 1, received=(ReceivedMessage(1, 0, found),), share=0.1)
     assert (world.member("follow").speak(items, seen, rng())[:, 2] == best).all()
     assert (world.member("own").speak(items, seen, rng())[:, 2] == best).mean() < 0.2
     assert (world.member("own").answer(items, seen, rng())[0] == best).all()
@@ -205,16 +207,16 @@ def test_broken_tasks_are_told(tmp_path, change, told):
     path = tmp_path / "tasks.json"
     path.write_text(json.dumps([{**TASK, **change}]))
     with pytest.raises(LogError, match=told):
-        read_tasks(str(path))
+        read_task_file(str(path))
 
 
 def test_files_that_are_none(tmp_path):
     for name, text in (("a", "[]"), ("b", "{"), ("c", "[1]")):
         (tmp_path / name).write_text(text)
         with pytest.raises(LogError, match="wanted"):
-            read_tasks(str(tmp_path / name)) if name != "b" else _told(tmp_path / name)
+            read_task_file(str(tmp_path / name)) if name != "b" else _told(tmp_path / name)
     with pytest.raises(LogError, match="could not read"):
-        read_tasks(str(tmp_path / "none"))
+        read_task_file(str(tmp_path / "none"))
     (tmp_path / "d").write_text(json.dumps([TASK, {**TASK, "hidden_information": ["x"]}]))
     with pytest.raises(SettingError, match="one size"):
         TaskFile(str(tmp_path / "d"))
@@ -222,7 +224,7 @@ def test_files_that_are_none(tmp_path):
 
 def _told(path):
     try:
-        read_tasks(str(path))
+        read_task_file(str(path))
     except LogError as error:
         raise LogError(f"{error}; wanted") from None
 

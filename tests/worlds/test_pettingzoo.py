@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.worlds import Reordered, find_world, to_parallel_env
+from counterpoint.worlds import PermutedStepWorld, find_world, to_parallel_env
 from counterpoint.worlds.sequential.spread import Spread
 
 WORLDS = [
@@ -79,7 +79,7 @@ def test_masks_are_in_the_infos_and_turns_are_refused():
 
 def test_what_cannot_be_is_refused(monkeypatch):
     with pytest.raises(SettingError, match="wanted each of 0 to 2 once"):
-        Reordered(find_world("spread").make(), [0, 1, 1])
+        PermutedStepWorld(find_world("spread").make(), [0, 1, 1])
     pytest.importorskip("pettingzoo", reason="needs pettingzoo")
     with pytest.raises(SettingError, match="wanted copies=1"):
         to_parallel_env(find_world("spread").make(copies=2))

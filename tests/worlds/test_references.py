@@ -9,13 +9,12 @@ from counterpoint.errors import StatisticsError
 from counterpoint.worlds import (
     FAMILIES,
     Kind,
-    Reordered,
+    PermutedStepWorld,
     find_world,
     random_return,
     returns,
     worlds,
 )
-from counterpoint.worlds.sequential.measure import Team
 from counterpoint.worlds.sequential.particles import head_for
 from counterpoint.worlds.sequential.spread import shortest_matching
 from counterpoint.worlds.sequential.twin import scripted_team
@@ -23,6 +22,7 @@ from counterpoint.worlds.sequential.world import (
     References,
     StepSettings,
     StepWorld,
+    Team,
     uniform_actions,
 )
 
@@ -122,7 +122,7 @@ def test_twins_do_not_care_in_which_order_agents_are_listed(name: str):
 
 def test_a_reordered_world_shows_and_pays_in_the_other_order():
     plain, inner = (find_world("speaker_listener").make({}, copies=3, seed=4) for _ in range(2))
-    mixed = Reordered(inner, [1, 0])
+    mixed = PermutedStepWorld(inner, [1, 0])
     assert mixed.agents == ("listener_0", "speaker_0")
     assert mixed.roles == ("listener", "speaker")
     assert mixed.seen_sizes == (11, 3)
@@ -149,10 +149,10 @@ def test_settings_of_worlds_are_frozen_and_documented():
     for entry in worlds(Kind.SEQUENTIAL):
         facts = entry.describe()
         assert issubclass(entry.settings_type, StepSettings)
-        assert facts["random"] < facts["reference"]
-        assert "team sum" in facts["scale"]
-        for setting, known in facts["settings"].items():
-            assert known["about"].endswith("."), setting
+        assert facts.random < facts.reference
+        assert "team sum" in facts.scale
+        for setting, known in facts.settings.items():
+            assert known.about.endswith("."), setting
     assert len(FAMILIES) == 4
     pytest.importorskip("pettingzoo", reason="needs pettingzoo")
-    assert find_world("foreign_envs:LeavesOneByOne").describe()["horizon"] == 3
+    assert find_world("foreign_envs:LeavesOneByOne").describe().horizon == 3

@@ -13,15 +13,15 @@ from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.text.relay import THINGS
 from counterpoint.worlds.text.solver_verifier import NUMBERS, UNSURE
-from counterpoint.worlds.text.world import Said, TextSettings, cycled, shared
+from counterpoint.worlds.text.world import Statement, TextSettings, cycled, shared
 
 
 def said_in(world, task, *texts):
     """The episode in which agents say `texts` in turn, one asked at a time."""
     said = ()
     for text in texts:
-        (ask,) = world.asks(task, said)
-        said = (*said, world.heard(task, said, ask, text))
+        (ask,) = world.prompts(task, said)
+        said = (*said, world.statement(task, said, ask, text))
     return said
 
 
@@ -50,7 +50,7 @@ def test_a_pool_is_gone_through_before_a_task_comes_again():
 
 
 def test_everybody_is_paid_the_same():
-    assert shared(0.5, (Said("a", "x"), Said("b", "y"))) == ((0.5,), (0.5,))
+    assert shared(0.5, (Statement("a", "x"), Statement("b", "y"))) == ((0.5,), (0.5,))
     assert shared(0.5, ()) == ()
 
 
@@ -59,7 +59,7 @@ def test_everybody_is_paid_the_same():
 
 def test_both_choose_at_once_each_in_an_order_of_its_own():
     world = find_world("schelling").make()
-    speaker, partner = world.asks(("a park",), ())
+    speaker, partner = world.prompts(("a park",), ())
     assert (speaker.agent, partner.agent) == ("speaker", "partner")
     assert speaker.words == partner.words == ("red", "blue", "green", "yellow")
     assert speaker.user == (
@@ -74,17 +74,17 @@ def test_both_choose_at_once_each_in_an_order_of_its_own():
 
 @pytest.mark.parametrize(("colours", "wanted"), [(2, "blue, red"), (3, "blue, green, red")])
 def test_the_partner_is_shown_the_second_half_first(colours, wanted):
-    _, partner = find_world("schelling").make({"colours": colours}).asks(("a shop",), ())
+    _, partner = find_world("schelling").make({"colours": colours}).prompts(("a shop",), ())
     assert f"The colours are {wanted}. " in partner.user
 
 
 @pytest.mark.parametrize(("one", "two", "paid"), [("red", "red", 1.0), ("red", "blue", 0.0)])
 def test_paid_where_both_chose_the_same(one, two, paid):
     world, task = find_world("schelling").make(), ("a park",)
-    speaker, partner = world.asks(task, ())
-    said = (world.heard(task, (), speaker, one), world.heard(task, (), partner, two))
+    speaker, partner = world.prompts(task, ())
+    said = (world.statement(task, (), speaker, one), world.statement(task, (), partner, two))
     assert [each.to for each in said] == ["", ""]
-    assert world.asks(task, said) == ()
+    assert world.prompts(task, said) == ()
     assert world.ending(task, said).success == paid
     assert world.ending(task, said).rewards == ((paid,), (paid,))
     assert world.ending(task, said[::-1]).success == paid
@@ -100,21 +100,21 @@ def test_chance_agrees_once_in_so_many_colours():
 
 def test_a_signal_is_sent_heard_and_read():
     world, task = find_world("lewis").make({"objects": 3}), ("key",)
-    (first,) = world.asks(task, ())
+    (first,) = world.prompts(task, ())
     assert first.agent == "speaker"
     assert first.user == "You see a key. Which word do you send: red, blue, green?"
     assert first.words == ("red", "blue", "green")
     said = said_in(world, task, "blue")
-    assert said == (Said("speaker", "blue", to="listener"),)
-    (second,) = world.asks(task, said)
+    assert said == (Statement("speaker", "blue", to="listener"),)
+    (second,) = world.prompts(task, said)
     assert second.agent == "listener"
     assert second.user == "You hear blue. What was seen: ball, key, cup?"
     assert second.words == ("ball", "key", "cup")
     assert "key" not in second.user.partition("What was seen")[0]  # what was seen is not told
     for guess, success in (("key", 1.0), ("ball", 0.0)):
         done = said_in(world, task, "blue", guess)
-        assert done[1] == Said("listener", guess)
-        assert world.asks(task, done) == ()
+        assert done[1] == Statement("listener", guess)
+        assert world.prompts(task, done) == ()
         assert world.ending(task, done).success == success
         assert world.ending(task, done).rewards == ((success,), (success,))
 
@@ -130,14 +130,14 @@ def test_the_objects_of_a_batch_come_equally_often():
 
 def test_a_plain_sum_is_answered_at_once():
     world, task = find_world("solver_verifier").make(), ("one", "two", "plain")
-    (ask,) = world.asks(task, ())
+    (ask,) = world.prompts(task, ())
     assert ask.agent == "solver"
     assert ask.user == "What is one plus two?"
     assert ask.words == ("zero", "one", "two", "three", "four", "five", "six", "unsure")
     assert "unsure" in ask.system
     said = said_in(world, task, "three")
-    assert said == (Said("solver", "three"),)
-    assert world.asks(task, said) == ()
+    assert said == (Statement("solver", "three"),)
+    assert world.prompts(task, said) == ()
     assert world.ending(task, said).success == 1.0
     assert world.ending(task, said).rewards == ((1.0,),)
     assert world.ending(task, said_in(world, task, "four")).rewards == ((0.0,),)
@@ -145,17 +145,17 @@ def test_a_plain_sum_is_answered_at_once():
 
 def test_a_hidden_sum_shows_the_verifier_alone_what_is_hidden():
     world, task = find_world("solver_verifier").make(), ("one", "two", "hidden")
-    (solver,) = world.asks(task, ())
+    (solver,) = world.prompts(task, ())
     assert solver.user == "What is one plus something?"
     said = said_in(world, task, UNSURE)
-    assert said == (Said("solver", "unsure", to="verifier"),)
-    (verifier,) = world.asks(task, said)
+    assert said == (Statement("solver", "unsure", to="verifier"),)
+    (verifier,) = world.prompts(task, said)
     assert verifier.agent == "verifier"
     assert verifier.user == "What is one plus two?"
     assert verifier.words == NUMBERS[:7]
     said = said_in(world, task, UNSURE, "three")
-    assert said[1] == Said("verifier", "three", to="solver")
-    (again,) = world.asks(task, said)
+    assert said[1] == Statement("verifier", "three", to="solver")
+    (again,) = world.prompts(task, said)
     assert again.user == "What is one plus something? The verifier says three."
 
 
@@ -163,14 +163,14 @@ def test_a_hidden_sum_shows_the_verifier_alone_what_is_hidden():
 def test_after_its_last_call_the_solver_must_answer(calls):
     world, task = find_world("solver_verifier").make({"calls": calls}), ("one", "two", "plain")
     said = said_in(world, task, *[UNSURE, "four"] * calls)
-    (last,) = world.asks(task, said)
+    (last,) = world.prompts(task, said)
     assert UNSURE not in last.words
     assert "unsure" not in last.system
     done = said_in(world, task, *[UNSURE, "four"] * calls, "three")
     assert len(done) == world.longest == 2 * calls + 1
-    assert world.asks(task, done) == ()
+    assert world.prompts(task, done) == ()
     if calls > 1:
-        (earlier,) = world.asks(task, said[:2])
+        (earlier,) = world.prompts(task, said[:2])
         assert UNSURE in earlier.words
 
 
@@ -213,19 +213,19 @@ def test_what_is_hidden_is_drawn_without_a_look_at_the_sum():
 
 def test_a_note_is_written_passed_on_and_answered():
     world, task = find_world("relay").make({"most_tokens": 5}), ("tiger", "piano")
-    (planner,) = world.asks(task, ())
+    (planner,) = world.prompts(task, ())
     assert planner.agent == "planner"
     assert planner.user == "Write a note that says we need tiger and piano."
     assert (planner.words, planner.most_tokens) == ((), 5)
     said = said_in(world, task, "  a tiger\n")
-    assert said == (Said("planner", "  a tiger\n", to="answerer"),)
-    (answerer,) = world.asks(task, said)
+    assert said == (Statement("planner", "  a tiger\n", to="answerer"),)
+    (answerer,) = world.prompts(task, said)
     assert answerer.agent == "answerer"
     assert answerer.user == "a tiger\nWhat do we need?"
     assert "piano" not in answerer.user
     done = said_in(world, task, "a tiger", "tiger")
-    assert done[1] == Said("answerer", "tiger")
-    assert world.asks(task, done) == ()
+    assert done[1] == Statement("answerer", "tiger")
+    assert world.prompts(task, done) == ()
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_the_catalogue_tells_what_worlds_are():
 
 def test_text_is_converted_to_settings():
     world = find_world("solver_verifier").make({"penalty": "local", "calls": "3", "price": ".5"})
-    assert (world.told.penalty, world.told.calls, world.told.price) == ("local", 3, 0.5)
+    assert (world.settings.penalty, world.settings.calls, world.settings.price) == ("local", 3, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from counterpoint.comparison.plan import COMPARED, Plan
@@ -14,6 +15,7 @@ from counterpoint.comparison.run import BACKENDS
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.train.plans import PLANS
 from counterpoint.worlds import Kind, World, find_world, worlds
+from counterpoint.worlds.kind import SettingFacts
 
 TASK: dict[str, Any] = {
     "description": "Which door?",
@@ -23,7 +25,7 @@ TASK: dict[str, Any] = {
     "correct_answer": "right",
 }
 OWN = """
-from counterpoint.worlds import Ask, Ending, References, Said, TextSettings, TextWorld
+from counterpoint.worlds import Prompt, Ending, References, Statement, TextSettings, TextWorld
 
 
 class Nods(TextWorld):
@@ -40,8 +42,8 @@ class Nods(TextWorld):
     def tasks(self, rng, count):
         return [("x",)] * count
 
-    def asks(self, task, said):
-        return () if said else (Ask("a", "s", "u", ("red", "blue")),)
+    def prompts(self, task, said):
+        return () if said else (Prompt("a", "s", "u", ("red", "blue")),)
 
     def ending(self, task, said):
         return Ending(float(said[0].text == "red"), ((1.0,),))
@@ -109,7 +111,7 @@ def test_names_of_others_are_resolved_and_nothing_is_made(own: Path) -> None:
     file.write_text(json.dumps([TASK]), "utf-8")
     tasks = find_world(f"tasks:{file}")
     assert (tasks.kind, tasks.make().settings.members) == (Kind.MESSAGE, 2)
-    assert tasks.describe()["command"] == f"counterpoint topology tasks:{file}"
+    assert tasks.describe().command == f"counterpoint topology tasks:{file}"
 
 
 def test_the_plan_of_a_comparison_makes_no_world(own: Path) -> None:
@@ -152,16 +154,12 @@ def test_a_bad_value_is_named(bad: dict[str, str]) -> None:
 @pytest.mark.parametrize("entry", worlds(), ids=lambda entry: entry.name)
 def test_every_world_describes_itself_and_each_of_its_settings(entry: Any) -> None:
     facts = entry.describe()
-    assert (facts["name"], facts["summary"], facts["source"]) == (
-        entry.name,
-        entry.summary,
-        entry.source,
-    )
-    assert facts["summary"]
-    assert facts["source"]
-    for setting, known in facts["settings"].items():
-        assert known["about"].endswith("."), setting
-    assert json.loads(json.dumps(facts)) == facts
+    assert (facts.name, facts.summary, facts.source) == (entry.name, entry.summary, entry.source)
+    assert facts.summary
+    assert facts.source
+    for setting, known in facts.settings.items():
+        assert known.about.endswith("."), setting
+    assert msgspec.json.decode(msgspec.json.encode(facts), type=type(facts)) == facts
 
 
 @pytest.mark.parametrize("entry", worlds(Kind.EXACT), ids=lambda entry: entry.name)
@@ -171,6 +169,6 @@ def test_a_random_team_is_worse_than_the_best(entry: Any) -> None:
 
 
 def test_settings_of_the_base_class_are_described_too() -> None:
-    settings = find_world("regions").describe()["settings"]
-    assert settings["lr"] == {"default": 0.2, "about": "Learning rate."}
-    assert settings["scale"]["default"] == 10.0
+    settings = find_world("regions").describe().settings
+    assert settings["lr"] == SettingFacts(0.2, "Learning rate.")
+    assert settings["scale"].default == 10.0

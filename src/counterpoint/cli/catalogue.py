@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
 import tyro
+from msgspec import to_builtins
 from rich.table import Table
 
 from counterpoint.cli.output import print_json, print_result
@@ -20,7 +21,8 @@ from counterpoint.credit import (
 )
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds import FAMILIES, Kind, WorldEntry, find_world, worlds
-from counterpoint.worlds.describe import settings_facts
+from counterpoint.worlds.kind import settings_facts
+from counterpoint.worlds.registry import WORLDS
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,11 @@ def facts_of(entry: WorldEntry[Any]) -> dict[str, Any]:
     Raises:
         CounterpointError: as `WorldEntry.describe`.
     """
-    facts = entry.describe()
+    facts: dict[str, Any] = to_builtins(entry.describe())
     if entry.kind is Kind.TEXT:
-        facts["language"] = settings_facts(LanguageSettings)
+        facts["language"] = to_builtins(settings_facts(LanguageSettings))
+    if package := WORLDS.package(entry.name):
+        facts["package"] = package
     return facts
 
 

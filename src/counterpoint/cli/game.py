@@ -15,7 +15,7 @@ from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import finish, prepare
 from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
-from counterpoint.games import catalogue, make_game, read_game
+from counterpoint.games import game_catalogue, make_game, read_game
 from counterpoint.games.analysis import SCHEMES, analyze_game, learn_game
 from counterpoint.games.game import Game
 from counterpoint.report.terminal.game import game_parts
@@ -93,7 +93,7 @@ class GameCommand:
 
     def made(self, options: dict[str, str]) -> Game:
         """The game that is meant."""
-        if self.game in catalogue() or not (
+        if self.game in game_catalogue() or not (
             self.game.endswith(".json") or Path(self.game).is_file()
         ):
             return make_game(self.game, options)
@@ -115,12 +115,12 @@ class Games:
 
     def run(self) -> int:
         """List them."""
-        made = {name: make_game(name) for name in catalogue()}
+        made = {name: make_game(name) for name in game_catalogue()}
         facts: dict[str, dict[str, Any]] = {
             name: {"summary": entry.summary, "options": list(entry.options),
                    "players": made[name].count, "actions": list(made[name].sizes),
                    "source": made[name].source}
-            for name, entry in catalogue().items()
+            for name, entry in game_catalogue().items()
         }  # fmt: skip
         if self.json:
             print_json(facts)

@@ -13,7 +13,7 @@ from counterpoint.cli.compare import read_settings
 from counterpoint.cli.output import progress
 from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
-from counterpoint.population import Plan, compare_populations
+from counterpoint.population import PopulationPlan, compare_populations
 from counterpoint.report.terminal.population import population_parts
 from counterpoint.runs.executor import ExecutorName
 
@@ -66,7 +66,7 @@ class PopulationCommand:
 
     def run(self) -> int:
         """Compare, save, print."""
-        plan = Plan(self.world, _sizes(self.members), self.budget, self.repeats,
+        plan = PopulationPlan(self.world, _sizes(self.members), self.budget, self.repeats,
                     read_settings(self.set), self.workers, self.executor)  # fmt: skip
         if self.out:
             prepare(self.out)

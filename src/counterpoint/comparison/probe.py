@@ -10,7 +10,7 @@ from counterpoint.credit import Scheme
 from counterpoint.diagnose import diagnose
 from counterpoint.records import Decisions
 from counterpoint.train.arms import labels
-from counterpoint.worlds.exact.relisted import in_natural_order
+from counterpoint.worlds.exact.permuted import in_natural_order
 from counterpoint.worlds.exact.world import CHANCE, TASK, World, stack
 
 BATCHES = 40

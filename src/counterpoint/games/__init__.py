@@ -3,16 +3,16 @@
 `nash_equilibria(A, B)` is for those who have two matrices and no time.
 """
 
-from counterpoint.games.catalogue import catalogue, make_game
+from counterpoint.games.bayesian import read_game
+from counterpoint.games.catalogue import game_catalogue, make_game
 from counterpoint.games.equilibria import Equilibrium, equilibria, nash_equilibria, pure_equilibria
-from counterpoint.games.files import read_game
 from counterpoint.games.game import Game
 from counterpoint.games.repeated import critical_discount, feasible_rational, minmax
 
 __all__ = [
     "Equilibrium",
     "Game",
-    "catalogue",
+    "game_catalogue",
     "critical_discount",
     "equilibria",
     "feasible_rational",

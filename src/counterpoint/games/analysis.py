@@ -12,12 +12,10 @@ import numpy as np
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.games.basins import basins
 from counterpoint.games.correlated import MOST_VARIABLES, correlated_equilibrium
 from counterpoint.games.equilibria import Equilibrium, equilibria, is_degenerate, pure_equilibria
 from counterpoint.games.game import Game
-from counterpoint.games.learners import Learned, cross_play, learn
-from counterpoint.games.learning import REMEDIES, Learning
+from counterpoint.games.learners import REMEDIES, LearnedTeams, Learning, cross_play, learn_teams
 from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
 from counterpoint.games.repeated import (
     critical_discount,
@@ -30,10 +28,10 @@ from counterpoint.results.game import (
     Basins,
     EquilibriumPart,
     GameResult,
+    Learned,
     LearnedArm,
     RepeatedArm,
 )
-from counterpoint.results.game import Learned as LearnedPart
 from counterpoint.stats import bootstrap_interval, means, wilson_interval
 from counterpoint.stats.estimate import Estimate
 
@@ -121,7 +119,7 @@ def learn_game(
     seeds: int = 100,
     settings: dict[str, Any] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> LearnedPart:
+) -> Learned:
     """Returns where learners end: for each scheme and remedy, and in repeated 2 x 2 games.
 
     Learners of repeated games have a memory of one round.
@@ -135,7 +133,7 @@ def learn_game(
         on_progress: called with what is done, and of how much.
 
     Raises:
-        UnknownNameError, SchemeError, SettingError: as `learn`.
+        UnknownNameError, SchemeError, SettingError: as `learn_teams`.
     """
     for remedy in remedies:
         if remedy not in (*REMEDIES, SHAPING):
@@ -161,7 +159,7 @@ def learn_game(
         if on_progress:
             on_progress(done + 1, total)
     if not repeated:
-        return LearnedPart(seeds=seeds, arms=arms, repeated=None)
+        return Learned(seeds=seeds, arms=arms, repeated=None)
 
     rounds: dict[str, RepeatedArm] = {}
     for done, (start, shaping) in enumerate(pairs):
@@ -169,10 +167,7 @@ def learn_game(
         rounds[name] = _repeated_arm(game, Repeated(start=start, shaping=shaping), seeds)
         if on_progress:
             on_progress(len(cells) + done + 1, total)
-    reached = basins(game, known)
-    shares = {str(i): reached.share(i) for i in range(-1, len(known)) if reached.share(i) > 0}
-    drawn = Basins(starts=reached.starts.tolist(), ends=reached.ends.tolist(), shares=shares)
-    return LearnedPart(seeds=seeds, arms=arms, repeated=rounds, basins=drawn)
+    return Learned(seeds=seeds, arms=arms, repeated=rounds, basins=basins(game, known))
 
 
 def _repeated_arm(game: Game, how: Repeated, seeds: int) -> RepeatedArm:
@@ -189,7 +184,7 @@ def _repeated_arm(game: Game, how: Repeated, seeds: int) -> RepeatedArm:
 
 
 def _learned_arm(game: Game, how: Learning, seeds: int, known: Sequence[Equilibrium]) -> LearnedArm:
-    learned = learn(game, how, seeds)
+    learned = learn_teams(game, how, seeds)
     at = [_nearest(learned, s, known) for s in range(seeds)]
     counts = Counter(at)
     shares = np.array(list(counts.values())) / seeds
@@ -216,8 +211,7 @@ def _learned_arm(game: Game, how: Learning, seeds: int, known: Sequence[Equilibr
 
 @lru_cache(maxsize=8)
 def _known_equilibria(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
-    """The equilibria that are told, in the order of their numbers, which they are, and why not all
-    are."""
+    """Returns the numbered equilibria, which ones they are, and why not all are known."""
     try:
         if game.count == 2:
             return tuple(equilibria(game)), "all extreme ones", ""
@@ -226,9 +220,9 @@ def _known_equilibria(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
         return tuple(pure_equilibria(game)), "the pure ones", str(error)
 
 
-def _nearest(learned: Learned, seed: int, known: Sequence[Equilibrium]) -> int | str:
-    """The number of the equilibrium at which a team is, or `none`; `0+2` where it is at one after
-    some signals and at another after others."""
+def _nearest(learned: LearnedTeams, seed: int, known: Sequence[Equilibrium]) -> int | str:
+    """Returns the number of the equilibrium at which a team is, or `none`; `0+2` if it differs by
+    signal."""
     places: set[int] = set()
     for signal in np.flatnonzero(learned.weights[seed] >= HEARD):
         own = [strategy[seed, signal] for strategy in learned.strategies]
@@ -243,8 +237,9 @@ def _nearest(learned: Learned, seed: int, known: Sequence[Equilibrium]) -> int |
     return min(places) if len(places) == 1 else "+".join(map(str, sorted(places)))
 
 
-def _gain(game: Game, learned: Learned, seed: int) -> float:
-    """The most that one player could gain who deviates after each signal, knowing it."""
+def _gain(game: Game, learned: LearnedTeams, seed: int) -> float:
+    """Returns the most that one player could gain by deviating after each signal, which
+    it knows."""
     gains = np.zeros(game.count)
     for signal, weight in enumerate(learned.weights[seed]):
         gains += weight * game.gain([strategy[seed, signal] for strategy in learned.strategies])
@@ -269,3 +264,46 @@ def _equilibrium_part(one: Equilibrium) -> EquilibriumPart:
 
 def _points(points: Sequence[Any]) -> list[tuple[float, float]]:
     return [(float(a), float(b)) for a, b in points]
+
+
+POINTS = 19
+"""Starts of each player: probabilities of the first action from 5% to 95%."""
+STEPS, LR = 4000, 0.5
+
+
+def basins(game: Game, known: Sequence[Equilibrium], near: float = 0.1) -> Basins:
+    """Returns where two players end who climb their own expected payoff by its exact gradient, from
+    every start of a grid.
+
+    Args:
+        game: of two players with two actions each.
+        known: its equilibria, which are numbered in this order.
+        near: how far a player's probabilities may be from those of an equilibrium, in all.
+
+    Raises:
+        SettingError: another game.
+    """
+    if game.sizes != (2, 2):
+        raise SettingError(f"got a game of {game.sizes} actions; basins are drawn for 2 x 2")
+    starts = np.linspace(0.05, 0.95, POINTS)
+    begin = np.log(starts / (1 - starts))
+    x, y = (each.ravel() for each in np.meshgrid(begin, begin, indexing="ij"))
+    scale = max(float(np.ptp(game.payoffs)), 1e-300)
+    a, b = game.payoffs[..., 0] / scale, game.payoffs[..., 1] / scale
+    for _ in range(STEPS):
+        p, q = _sigmoid(x), _sigmoid(y)
+        rows = (a[0, 0] - a[1, 0]) * q + (a[0, 1] - a[1, 1]) * (1 - q)
+        columns = (b[0, 0] - b[0, 1]) * p + (b[1, 0] - b[1, 1]) * (1 - p)
+        x, y = x + LR * p * (1 - p) * rows, y + LR * q * (1 - q) * columns
+    p, q = _sigmoid(x), _sigmoid(y)
+    ends = np.full(len(p), -1, dtype=np.int64)
+    for number, one in enumerate(known):
+        first, second = (strategy[0] for strategy in one.floats())
+        apart = 2 * np.maximum(np.abs(p - first), np.abs(q - second))
+        ends[(apart <= near) & (ends < 0)] = number
+    shares = {str(i): float((ends == i).mean()) for i in range(-1, len(known)) if (ends == i).any()}
+    return Basins(starts=starts.tolist(), ends=ends.reshape(POINTS, POINTS).tolist(), shares=shares)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-x)))

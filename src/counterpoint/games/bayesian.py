@@ -8,10 +8,13 @@ Management Science 14 (1967-68).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import log10, prod
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,16 +88,17 @@ class BayesianGame:
         object.__setattr__(self, "actions", tuple(tuple(map(str, names)) for names in actions))
 
     def strategies(self, player: int) -> list[tuple[int, ...]]:
-        """All that a player may plan: an action for each of its types."""
+        """Returns all strategies of a player: an action for each of its types."""
         sizes = self.payoffs.shape[self.prior.ndim : -1]
         return list(product(range(sizes[player]), repeat=self.prior.shape[player]))
 
     def normal_form(self) -> Game:
-        """The game whose actions are strategies, paid as expected before types are drawn.
+        """Returns the game whose actions are strategies, with payoffs expected before types are
+        drawn.
 
-        Expectations are in fractions where there are at most 20,000 terms: those of the prior are
-        the simplest ones that are as near as can be (.333... is a third). Beyond that they are
-        rounded at the twelfth digit of the largest, so that payoffs that are the same stay so.
+        Expectations are fractions if there are at most 20,000 terms. Those of the prior are the
+        simplest ones within rounding (0.333... is a third). Beyond that, payoffs are rounded at the
+        twelfth digit of the largest, so that equal payoffs stay equal.
         """
         count = self.prior.ndim
         plans = [self.strategies(player) for player in range(count)]
@@ -118,10 +122,10 @@ class BayesianGame:
     def _expected(
         self, plans: list[list[tuple[int, ...]]]
     ) -> dict[tuple[int, ...], tuple[Fraction, ...]]:
-        """Profile of strategies to expected payoffs."""
+        """Returns the expected payoffs of each profile of strategies."""
         prior = {t: _simple(float(self.prior[t])) for t in np.ndindex(self.prior.shape)}
         whole = sum(prior.values())
-        found = {}
+        expected = {}
         for profile in product(*(range(len(own)) for own in plans)):
             paid = [Fraction(0)] * self.prior.ndim
             for types, chance in prior.items():
@@ -129,8 +133,8 @@ class BayesianGame:
                     does = tuple(plans[i][k][types[i]] for i, k in enumerate(profile))
                     for player, value in enumerate(self.payoffs[(*types, *does)]):
                         paid[player] += chance / whole * as_fraction(float(value))
-            found[profile] = tuple(paid)
-        return found
+            expected[profile] = tuple(paid)
+        return expected
 
     def _named(self, player: int, plan: tuple[int, ...]) -> str:
         actions, types = self.actions[player], self.types[player]
@@ -140,13 +144,14 @@ class BayesianGame:
 
 
 def _simple(chance: float) -> Fraction:
-    """The simplest fraction that is the same to the last digit of a float, or the decimal."""
+    """Returns the simplest fraction that equals a float to its last digit, or else its decimal."""
     near = Fraction(chance).limit_denominator(1_000_000)
     return near if abs(float(near) - chance) <= 1e-15 else as_fraction(chance)
 
 
 def unsure_battle(chance: float = 0.5) -> Game:
-    """Battle of the sexes in which one does not know whether the other wants to meet."""
+    """Returns the battle of the sexes in which one does not know whether the other
+    wants to meet."""
     if not 0 < chance < 1:
         raise SettingError(f"got chance={chance}; wanted one between 0 and 1")
     meet, avoid = [[[2, 1], [0, 0]], [[0, 0], [1, 2]]], [[[2, 0], [0, 2]], [[0, 1], [1, 0]]]
@@ -155,3 +160,67 @@ def unsure_battle(chance: float = 0.5) -> Game:
         types=(("",), ("would meet", "would avoid")), actions=(("opera", "football"),) * 2,
         source="Osborne, An Introduction to Game Theory (2004), chapter 9",
     ).normal_form()  # fmt: skip
+
+
+MOST_BYTES = 64_000_000
+
+
+def read_game(path: Path) -> Game:
+    """Returns the game in a JSON file; of a Bayesian game its normal form.
+
+    The file is `{"payoffs": [[[3, 3], [0, 5]], [[5, 0], [1, 1]]]}`, with `name`, `players` and
+    `actions` if known. The innermost list has a payoff for each player. With `prior`, the chance of
+    each profile of types, the game is Bayesian. Then payoffs have an axis for the types of each
+    player before those of actions.
+
+    Raises:
+        SettingError: it cannot be read, or is no game.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise SettingError(f"{path} has more than {MOST_BYTES:,} bytes; wanted a game")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingError(f"could not read {path} ({error}); wanted a game in JSON") from None
+    if not isinstance(document, dict) or "payoffs" not in document:
+        raise SettingError(f'got {path} without "payoffs"; wanted a game in JSON')
+    known = ("payoffs", "name", "players", "actions", "source", "prior", "types")
+    if unknown := sorted(set(document) - set(known)):
+        raise SettingError(f"got {', '.join(unknown)} in {path}; wanted {', '.join(known)}")
+    name, source = _text(document.get("name", path.stem)), _text(document.get("source", ""))
+    players, actions = _texts(document.get("players")), _lists(document.get("actions"))
+    if "prior" in document:
+        types = _lists(document.get("types"))
+        return BayesianGame(
+            document["prior"], document["payoffs"], name, players, types, actions, source
+        ).normal_form()
+    try:
+        payoffs = np.array(document["payoffs"], dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise SettingError(f"got payoffs in {path} that are no table of numbers") from None
+    return Game(payoffs, name, players, actions, source)
+
+
+def _text(value: Any) -> str:
+    """Returns a name that can be shown.
+
+    Raises:
+        SettingError: it is none.
+    """
+    if not isinstance(value, str) or not (value.isprintable() or not value):
+        raise SettingError(f"got a name {value!r}; wanted printable text")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    """Returns names, [n]; empty if there are none."""
+    if not isinstance(values, list | None):
+        raise SettingError(f"got names {values!r}; wanted a list of texts")
+    return tuple(_text(one) for one in values or ())
+
+
+def _lists(values: Any) -> tuple[tuple[str, ...], ...]:
+    """Returns names, [A][n]; empty if there are none."""
+    if not isinstance(values, list | None):
+        raise SettingError(f"got names {values!r}; wanted a list of lists of texts")
+    return tuple(_texts(one if one is not None else []) for one in values or ())

@@ -1,4 +1,4 @@
-"""The games by name: `catalogue()` lists them, `make_game("lever", {"levers": 5})` builds one."""
+"""The games by name: `game_catalogue()` lists them, `make_game("lever", {...})` makes one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REAL = ("k", "safe", "factor", "chance")
 """Options that are numbers; the others are whole ones."""
 
 
-class Entry(NamedTuple):
+class GameEntry(NamedTuple):
     """A game in the catalogue."""
 
     build: Callable[..., Game]
@@ -25,11 +25,11 @@ class Entry(NamedTuple):
     summary: str
     """One line."""
     options: tuple[str, ...] = ()
-    """What it can be told."""
+    """Names of its options."""
 
 
 def _two(name: str, first: Any, actions: tuple[str, ...], source: str, second: Any = None) -> Game:
-    """A game of two; symmetric where the second player's payoffs are not given."""
+    """Returns a game of two; it is symmetric if the second player's payoffs are not given."""
     other = np.array(first, dtype=float).T if second is None else second
     return bimatrix(first, other, name=name, actions=(actions, actions), source=source)
 
@@ -138,37 +138,41 @@ def public_goods(players: int = 3, factor: float = 1.6) -> Game:
                 "Ledyard, in Handbook of Experimental Economics (1995)")  # fmt: skip
 
 
-_GAMES: Mapping[str, Entry] = {
-    "prisoners_dilemma": Entry(prisoners_dilemma, "each is better off to defect, all to cooperate"),
-    "stag_hunt": Entry(stag_hunt, "the better of two equilibria is the riskier one"),
-    "chicken": Entry(chicken, "who gives way; both want the other to"),
-    "battle_of_the_sexes": Entry(battle_of_the_sexes, "meet, but where"),
-    "climbing": Entry(climbing, "a common payoff with a high peak beside a cliff"),
-    "penalty": Entry(penalty, "two peaks, and a penalty for missing each other", ("k",)),
-    "lever": Entry(lever, "pull the same of many equal levers", ("levers",)),
-    "refuges": Entry(refuges, "match for 1, or take less for certain", ("actions", "safe")),
-    "unsure_battle": Entry(
+_GAMES: Mapping[str, GameEntry] = {
+    "prisoners_dilemma": GameEntry(
+        prisoners_dilemma, "each is better off to defect, all to cooperate"
+    ),
+    "stag_hunt": GameEntry(stag_hunt, "the better of two equilibria is the riskier one"),
+    "chicken": GameEntry(chicken, "who gives way; both want the other to"),
+    "battle_of_the_sexes": GameEntry(battle_of_the_sexes, "meet, but where"),
+    "climbing": GameEntry(climbing, "a common payoff with a high peak beside a cliff"),
+    "penalty": GameEntry(penalty, "two peaks, and a penalty for missing each other", ("k",)),
+    "lever": GameEntry(lever, "pull the same of many equal levers", ("levers",)),
+    "refuges": GameEntry(refuges, "match for 1, or take less for certain", ("actions", "safe")),
+    "unsure_battle": GameEntry(
         unsure_battle, "meet, but does the other want to? Bayesian", ("chance",)
     ),
-    "matching_pennies": Entry(matching_pennies, "one wants alike, the other unlike"),
-    "rock_paper_scissors": Entry(rock_paper_scissors, "each beats one and is beaten by another"),
-    "blotto": Entry(blotto, "spread soldiers over fields", ("soldiers", "fields")),
-    "higher": Entry(higher, "the higher number wins: a duel without a cycle", ("numbers",)),
-    "public_goods": Entry(public_goods, "give to all, or keep", ("players", "factor")),
+    "matching_pennies": GameEntry(matching_pennies, "one wants alike, the other unlike"),
+    "rock_paper_scissors": GameEntry(
+        rock_paper_scissors, "each beats one and is beaten by another"
+    ),
+    "blotto": GameEntry(blotto, "spread soldiers over fields", ("soldiers", "fields")),
+    "higher": GameEntry(higher, "the higher number wins: a duel without a cycle", ("numbers",)),
+    "public_goods": GameEntry(public_goods, "give to all, or keep", ("players", "factor")),
 }
 
 
-def catalogue() -> dict[str, Entry]:
-    """Name to `Entry`, in the order in which tables list them."""
+def game_catalogue() -> dict[str, GameEntry]:
+    """Returns the entry of each game by name, in the order in which tables list them."""
     return dict(_GAMES)
 
 
 def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
-    """The game called `name`.
+    """Returns the game called `name`.
 
     Args:
-        name: of `catalogue()`.
-        options: what it can be told; text is read as a number.
+        name: of `game_catalogue()`.
+        options: name to value; text is read as a number.
 
     Raises:
         UnknownNameError: no game, or no option of it, has that name.
@@ -179,8 +183,8 @@ def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
             f"got game '{name}'; wanted one of {', '.join(_GAMES)}, or a JSON file"
             f"{did_you_mean(name, _GAMES)}"
         )
-    entry, told = _GAMES[name], {k: from_text(v) for k, v in (options or {}).items()}
-    for key, value in told.items():
+    entry, values = _GAMES[name], {k: from_text(v) for k, v in (options or {}).items()}
+    for key, value in values.items():
         if key not in entry.options:
             known = ", ".join(entry.options) or "nothing"
             raise UnknownNameError(f"got option {key} of game {name}; wanted {known}")
@@ -188,4 +192,4 @@ def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a number")
         if key not in REAL and not isinstance(value, int):
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a whole number")
-    return entry.build(**told)
+    return entry.build(**values)

@@ -21,8 +21,10 @@ MOST_VARIABLES = 20_000
 def correlated_equilibrium(
     game: Game, kind: Literal["correlated", "coarse"] = "correlated", *, best: bool = True
 ) -> tuple[NDArray[np.float64], float]:
-    """The distribution over profiles that pays all together most (or least), if nobody gains by
-    disobeying what it is told (`correlated`), or by not listening at all (`coarse`).
+    """Returns the equilibrium with the largest (or smallest) sum of payoffs.
+
+    It is a distribution over profiles. Nobody gains by disobeying a recommendation (`correlated`),
+    or by not listening at all (`coarse`).
 
     Args:
         game: any number of players.
@@ -44,7 +46,7 @@ def correlated_equilibrium(
     temptations = np.array(list(_temptations(game, kind))).reshape(-1, size)
     if not len(temptations):  # nobody has a choice
         return np.ones(game.sizes), float(welfare[0])
-    told = solver()(
+    solution = solver()(
         c=-welfare if best else welfare,
         A_ub=temptations,
         b_ub=np.zeros(len(temptations)),
@@ -53,13 +55,13 @@ def correlated_equilibrium(
         bounds=(0, None),
         method="highs",
     )
-    chances = np.clip(np.asarray(told.x), 0, None)
+    chances = np.clip(np.asarray(solution.x), 0, None)
     chances /= chances.sum()
     return chances.reshape(game.sizes), float(chances @ welfare)
 
 
 def _temptations(game: Game, kind: str) -> Iterator[NDArray[np.float64]]:
-    """[profiles] what a deviation gains at each profile, one row for each deviation."""
+    """Yields what a deviation gains at each profile, [profiles], one row for each deviation."""
     for player in range(game.count):
         own = np.moveaxis(game.payoffs[..., player], player, 0)
         for new in range(game.sizes[player]):
@@ -67,8 +69,8 @@ def _temptations(game: Game, kind: str) -> Iterator[NDArray[np.float64]]:
             if kind == "coarse":
                 yield np.moveaxis(gains, 0, player).ravel()
                 continue
-            for told in range(game.sizes[player]):
-                if told != new:
+            for obeyed in range(game.sizes[player]):
+                if obeyed != new:
                     row = np.zeros_like(gains)
-                    row[told] = gains[told]
+                    row[obeyed] = gains[obeyed]
                     yield np.moveaxis(row, 0, player).ravel()

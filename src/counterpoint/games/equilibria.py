@@ -44,16 +44,17 @@ class Equilibrium:
 
     @property
     def pure(self) -> bool:
-        """Whether nobody mixes."""
+        """Returns whether nobody mixes."""
         return all(max(strategy) == 1 for strategy in self.strategies)
 
     def floats(self) -> list[Floats]:
-        """[A][M_i] the probabilities as floating-point numbers."""
+        """Returns the probabilities as floating-point numbers, [A][M_i]."""
         return [np.array([float(p) for p in strategy]) for strategy in self.strategies]
 
 
 def nash_equilibria(first: Any, second: Any) -> list[tuple[Floats, Floats]]:
-    """All extreme equilibria of two matrices of payoffs, as (row strategy, column strategy).
+    """Returns all extreme equilibria of two matrices of payoffs, as (row strategy, column
+    strategy).
 
     Args:
         first: [M_1, M_2] payoffs of the row player.
@@ -66,7 +67,7 @@ def nash_equilibria(first: Any, second: Any) -> list[tuple[Floats, Floats]]:
 
 
 def equilibria(game: Game) -> list[Equilibrium]:
-    """The equilibria of a game: all extreme ones of two players, the pure ones of more.
+    """Returns the equilibria of a game: all extreme ones of two players, the pure ones of more.
 
     Raises:
         SettingError: a game of two that is too large to be looked at whole.
@@ -76,7 +77,7 @@ def equilibria(game: Game) -> list[Equilibrium]:
 
 @lru_cache(maxsize=8)
 def _extreme(game: Game) -> tuple[Equilibrium, ...]:
-    """All extreme equilibria of a game of two, which several questions about it begin with."""
+    """Returns all extreme equilibria of a game of two; several questions about a game need them."""
     rows, columns = game.sizes
     bases = comb(rows + columns, min(rows, columns))
     if bases > MOST_BASES or bases * (rows + columns) > MOST_CHECKS:
@@ -90,7 +91,7 @@ def _extreme(game: Game) -> tuple[Equilibrium, ...]:
     for y, tight in second.items():
         # Q: constraint i is the row i as a best response, then the columns that are not played
         by_labels.setdefault(tight, []).append(y)
-    found = []
+    listed = []
     for x, tight in first.items():
         # P: constraint j is the column j as a best response, then the rows that are not played
         own = (tight >> columns) | ((tight & ((1 << columns) - 1)) << rows)
@@ -98,30 +99,32 @@ def _extreme(game: Game) -> tuple[Equilibrium, ...]:
             continue
         for labels, ys in by_labels.items():
             if own | labels == everything:
-                found += [_of(game, x, y) for y in ys if any(y)]
-    order = sorted(found, key=lambda one: tuple(tuple(-p for p in s) for s in one.strategies))
+                listed += [_of(game, x, y) for y in ys if any(y)]
+    order = sorted(listed, key=lambda one: tuple(tuple(-p for p in s) for s in one.strategies))
     return tuple(order)
 
 
 def pure_equilibria(game: Game) -> list[Equilibrium]:
-    """All equilibria in which nobody mixes; any number of players."""
+    """Returns all equilibria in which nobody mixes; any number of players."""
     best = np.ones(game.sizes, dtype=bool)
     for player in range(game.count):
         own = game.payoffs[..., player]
         best &= own == own.max(axis=player, keepdims=True)
-    found = []
+    profiles = []
     for profile in zip(*np.nonzero(best), strict=True):
         strategies = tuple(
             tuple(Fraction(int(a == action)) for a in range(size))
             for action, size in zip(profile, game.sizes, strict=True)
         )
-        found.append(Equilibrium(strategies, game.exact[tuple(int(a) for a in profile)]))
-    return found
+        profiles.append(Equilibrium(strategies, game.exact[tuple(int(a) for a in profile)]))
+    return profiles
 
 
 def is_degenerate(game: Game) -> bool:
-    """Whether a mix has more best responses than actions it plays, at a vertex of a game of two:
-    then there may be a continuum of equilibria between those that are found.
+    """Returns whether a mix has more best responses than actions it plays, at a vertex of a game of
+    two.
+
+    Then there may be a continuum of equilibria between those that are listed.
     """
     rows, columns = game.sizes
     first, second = _polytopes(game)
@@ -131,7 +134,7 @@ def is_degenerate(game: Game) -> bool:
 
 
 def is_equilibrium(game: Game, strategies: Sequence[Rational]) -> bool:
-    """Whether nobody can gain anything by deviating, exactly; any number of players."""
+    """Returns whether nobody can gain anything by deviating, exactly; any number of players."""
     if any(min(own) < 0 or sum(own) != 1 for own in strategies):
         return False
     for player, own in enumerate(strategies):
@@ -150,7 +153,9 @@ def is_equilibrium(game: Game, strategies: Sequence[Rational]) -> bool:
 
 @lru_cache(maxsize=8)
 def _polytopes(game: Game) -> tuple[dict[Rational, int], dict[Rational, int]]:
-    """The vertices of both best-response polytopes, and which constraints are tight at each:
+    """Returns the vertices of both best-response polytopes, and which constraints are tight at
+    each.
+
     P = {x >= 0 : B'x <= 1} has labels of rows (x_i = 0) and columns (a best response), Q likewise.
     """
     rows, columns = game.sizes
@@ -160,7 +165,7 @@ def _polytopes(game: Game) -> tuple[dict[Rational, int], dict[Rational, int]]:
 
 
 def _matrices(game: Game) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
-    """The payoffs of both, moved so that all are at least 1: best responses stay what they are."""
+    """Returns the payoffs of both, shifted to at least 1: best responses stay what they are."""
     rows, columns = game.sizes
     moved = []
     for player in range(2):
@@ -171,16 +176,16 @@ def _matrices(game: Game) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
 
 
 def _vertices(matrix: Sequence[Sequence[Fraction]], size: int) -> dict[Rational, int]:
-    """The vertices of {z >= 0 : Mz <= 1}, and which constraints are tight at each: a bit for each
-    row of M, then one for each z_k = 0.
-    """
+    """Returns the vertices of {z >= 0 : Mz <= 1}, and the tight constraints of each as bits: one
+    for each row of M, then one for each z_k = 0."""
     above = len(matrix)
     whole = np.vstack([np.array(matrix, dtype=np.float64), -np.eye(size)])
     right = np.concatenate([np.ones(above), np.zeros(size)])
-    found: dict[Rational, int] = {}
+    vertices: dict[Rational, int] = {}
     for block in _blocks(combinations(range(above + size), size), 4096):
         bases = np.array(block)
         systems = whole[bases]
+        # floating point discards most bases; the few that may be vertices are solved in fractions
         regular = np.abs(np.linalg.det(systems)) > 1e-12
         bases = bases[regular]
         if not len(bases):
@@ -197,8 +202,8 @@ def _vertices(matrix: Sequence[Sequence[Fraction]], size: int) -> dict[Rational,
                 continue
             tight = sum(1 << i for i, value in enumerate(values) if value == 1)
             tight |= sum(1 << (above + k) for k, z in enumerate(point) if z == 0)
-            found[point] = tight
-    return found
+            vertices[point] = tight
+    return vertices
 
 
 def _blocks(items: Any, size: int) -> Any:
@@ -215,7 +220,7 @@ def _blocks(items: Any, size: int) -> Any:
 def _solve(
     matrix: Sequence[Sequence[Fraction]], size: int, basis: Sequence[int]
 ) -> Rational | None:
-    """The point at which a basis of constraints is tight, by Gauss's elimination in fractions."""
+    """Returns the point at which a basis of constraints is tight, by elimination in fractions."""
     above = len(matrix)
     zero = {i - above for i in basis if i >= above}
     free = [k for k in range(size) if k not in zero]

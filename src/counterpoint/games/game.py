@@ -73,21 +73,22 @@ class Game:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """[A] how many actions each player has."""
+        """Returns how many actions each player has, [A]."""
         return self.payoffs.shape[:-1]
 
     @property
     def count(self) -> int:
-        """A, how many players."""
+        """Returns the number of players, A."""
         return int(self.payoffs.shape[-1])
 
     def profiles(self) -> list[tuple[int, ...]]:
-        """All profiles of actions."""
+        """Returns all profiles of actions."""
         return list(product(*(range(size) for size in self.sizes)))
 
     @cached_property
     def exact(self) -> Mapping[tuple[int, ...], tuple[Fraction, ...]]:
-        """Profile to payoffs as fractions: decimals as they are written, not as they are stored."""
+        """Returns the payoffs of each profile as fractions of decimals as written, not
+        as stored."""
         if self.fractions is not None:
             return self.fractions
         return {
@@ -96,36 +97,37 @@ class Game:
         }
 
     def expected(self, strategies: Sequence[Floats]) -> Floats:
-        """[A] expected payoffs where players mix independently."""
+        """Returns expected payoffs if players mix independently, [A]."""
         value = self.payoffs
         for strategy in strategies:
             value = np.tensordot(np.asarray(strategy, dtype=np.float64), value, axes=(0, 0))
         return np.asarray(value)
 
     def deviations(self, strategies: Sequence[Floats]) -> list[Floats]:
-        """[A][M_i] what each action of each player pays against what the others do."""
-        found = []
+        """Returns what each action of each player pays against what the others do, [A][M_i]."""
+        values = []
         for player in range(self.count):
             value = np.moveaxis(self.payoffs[..., player], player, -1)
             for other, strategy in enumerate(strategies):
                 if other != player:
                     value = np.tensordot(np.asarray(strategy, dtype=float), value, axes=(0, 0))
-            found.append(np.asarray(value))
-        return found
+            values.append(np.asarray(value))
+        return values
 
     def gain(self, strategies: Sequence[Floats]) -> Floats:
-        """[A] what each player could gain by its best deviation; 0 for all is an equilibrium."""
+        """Returns what each player gains by its best deviation, [A]; all are 0 at an
+        equilibrium."""
         best = np.array([values.max() for values in self.deviations(strategies)])
         return np.asarray(np.maximum(0.0, best - self.expected(strategies)))
 
 
 def as_fraction(value: float) -> Fraction:
-    """The fraction that a decimal means: .1 is a tenth."""
+    """Returns the fraction that a decimal means: 0.1 is a tenth."""
     return Fraction(repr(value))
 
 
 def bimatrix(first: Any, second: Any, **names: Any) -> Game:
-    """The game of two matrices of payoffs [rows, columns].
+    """Returns the game of two matrices of payoffs [rows, columns].
 
     Raises:
         SettingError: they are none, or of different shapes.

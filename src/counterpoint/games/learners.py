@@ -1,25 +1,82 @@
 """Learners in a game: policy gradient from samples under any credit scheme, many seeds at once.
 
 Each player has a table of logits, with one row for each public signal (one, unless a device is
-shared), and learns from what it is paid. Start with `learn`.
+shared), and learns from what it is paid. Start with `learn_teams`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import RunningState, advantages, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.games.learning import MOST_SIGNALS, Learning
-from counterpoint.games.table import Table, expected
+from counterpoint.settings import require
+
+REMEDIES = ("none", "convention", "device", "cheap_talk", "other_play", "population")
+"""What can be switched on: a convention that all teams know before they begin; a public signal that
+players can condition on; a word that each says before anybody acts, at no cost; training as if
+actions that are alike had been relabelled (Other-Play, Hu et al., ICML 2020); partners drawn from a
+population."""
+Remedy = Literal["none", "convention", "device", "cheap_talk", "other_play", "population"]
+MOST_SIGNALS = 4096
+"""What players may have heard before they act: words to the power of players."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How players learn.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    scheme: str = "happo_per_agent"
+    """How rewards become advantages: a name of `counterpoint schemes`."""
+    updates: int = 400
+    """Steps, each on a batch of its own."""
+    batch: int = 64
+    """Plays of the game in a batch."""
+    lr: float = 0.1
+    """Step size of Adam on logits."""
+    entropy: float = 0.0
+    """Weight of the entropy bonus, in nats."""
+    start: float = 1.0
+    """Standard deviation of the logits in the beginning."""
+    paid: Literal["own", "team"] = "own"
+    """What a player is paid: its own payoff, or the mean of all."""
+    remedy: Remedy = "none"
+    """What is switched on against conventions that strangers do not share."""
+    signals: int = 2
+    """Of a device: how many different public signals there are; of cheap talk, words."""
+    restarts: int | None = None
+    """From how many starts each team learns, to keep what its own objective likes best; default 1,
+    of Other-Play 32."""
+    partners: int = 8
+    """Of a population: how many there are to be drawn from, for each player."""
+
+    def __post_init__(self) -> None:
+        require("updates", self.updates, 1, 1_000_000)
+        require("batch", self.batch, 2, 1_000_000)
+        require("lr", self.lr, 0.0, 100.0)
+        require("entropy", self.entropy, 0.0, 100.0)
+        require("start", self.start, 0.0, 100.0)
+        require("signals", self.signals, 1, 64)
+        require("partners", self.partners, 2, 64)
+        if self.restarts is not None:
+            require("restarts", self.restarts, 1, 1000)
+        if self.paid not in ("own", "team"):
+            raise SettingError(f"got paid={self.paid!r}; wanted own or team")
+        if self.remedy not in REMEDIES:
+            raise SettingError(f"got remedy {self.remedy!r}; wanted one of {', '.join(REMEDIES)}")
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedTeams:
     """Where learners landed."""
 
     strategies: tuple[Floats, ...]
@@ -35,8 +92,8 @@ class Learned:
     """[T + 1, A] mean over seeds of the expected payoffs before each update, and after the last."""
 
 
-def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
-    """Train a team for each seed.
+def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> LearnedTeams:
+    """Trains a team for each seed, and returns where the teams end.
 
     Args:
         game: what is played; each team plays it with itself.
@@ -53,7 +110,7 @@ def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
         return _population(game, learning, seeds, seed)
     restarts = learning.restarts or (32 if learning.remedy == "other_play" else 1)
     signals = _signals(game, learning)
-    table = Table(game, learning, seeds * restarts, seed, signals, restarts)
+    table = TabularTeams(game, learning, seeds * restarts, seed, signals, restarts)
     relabel = alike(game) if learning.remedy == "other_play" else None
     if learning.remedy == "convention":
         table.agree(seed)
@@ -69,13 +126,13 @@ def learn(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Learned:
     kept = np.arange(seeds) * restarts + worth.argmax(axis=1)
     strategies = tuple(each[kept] for each in table.strategies())
     words = table.words()
-    said = None if words is None else tuple(each[kept] for each in words)
-    return Learned(strategies, table.payoffs()[kept], table.weights()[kept], said,
+    spoken = None if words is None else tuple(each[kept] for each in words)
+    return LearnedTeams(strategies, table.payoffs()[kept], table.weights()[kept], spoken,
                    np.array(history))  # fmt: skip
 
 
 def _signals(game: Game, learning: Learning) -> int:
-    """How many things players may have heard before they act.
+    """Returns how many signals players can meet before they act.
 
     Raises:
         SettingError: too many.
@@ -84,23 +141,22 @@ def _signals(game: Game, learning: Learning) -> int:
         return learning.signals
     if learning.remedy != "cheap_talk":
         return 1
-    heard: int = learning.signals**game.count
-    if heard > MOST_SIGNALS:
+    signals: int = learning.signals**game.count
+    if signals > MOST_SIGNALS:
         raise SettingError(
-            f"got {learning.signals} words of each of {game.count} players, {heard:,} things to "
+            f"got {learning.signals} words of each of {game.count} players, {signals:,} things to "
             f"hear; wanted at most {MOST_SIGNALS:,}: set signals"
         )
-    return heard
+    return signals
 
 
-def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learned:
-    """Each team is of two populations; in every play partners are drawn anew. What stands for a
-    seed in the end is the first of each.
-    """
+def _population(game: Game, learning: Learning, seeds: int, seed: int) -> LearnedTeams:
+    """Trains two populations for each seed; in every play partners are drawn anew. The first member
+    of each stands for the seed."""
     if game.count != 2:
         raise SettingError(f"got {game.count} players; a population of partners is of two")
     size, scheme = learning.partners, plain_scheme_named(learning.scheme)
-    tables = [Table(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
+    tables = [TabularTeams(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
     history = [np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0)]
     states: list[RunningState | None] = [None] * seeds
     for _ in range(learning.updates):
@@ -120,12 +176,12 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
         history.append(np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0))
     strategies = tuple(np.stack([t.strategies()[i][0] for t in tables]) for i in range(game.count))
     weights = np.ones((seeds, 1))
-    return Learned(strategies, expected(game, strategies, weights), weights, None,
+    return LearnedTeams(strategies, expected(game, strategies, weights), weights, None,
                    np.array(history))  # fmt: skip
 
 
-def cross_play(game: Game, learned: Learned) -> tuple[float, float]:
-    """Mean payoff, over players, of teams with themselves, and of players of different seeds; two
+def cross_play(game: Game, learned: LearnedTeams) -> tuple[float, float]:
+    """Returns the mean payoff of teams with themselves, and of players of different seeds; two
     players.
 
     Raises:
@@ -149,8 +205,10 @@ def cross_play(game: Game, learned: Learned) -> tuple[float, float]:
 
 
 def alike(game: Game) -> tuple[tuple[int, ...], ...]:
-    """The classes of actions that can be relabelled, for all players at once, without changing the
-    game: every exchange of two of a class leaves the payoffs as they are.
+    """Returns the classes of actions that can be relabelled for all players at once without
+    changing the game.
+
+    Every exchange of two actions of a class leaves the payoffs as they are.
 
     Raises:
         SettingError: players have different numbers of actions.
@@ -170,3 +228,193 @@ def alike(game: Game) -> tuple[tuple[int, ...], ...]:
         else:
             classes.append([action])
     return tuple(tuple(each) for each in classes)
+
+
+class _Adam:
+    """Steps of Adam that climb; what is no number in the gradient stays where it is."""
+
+    def __init__(self, lr: float, like: Floats) -> None:
+        self.lr, self.steps = lr, 0
+        self.moment, self.square = np.zeros_like(like), np.zeros_like(like)
+
+    def step(self, gradient: Floats) -> Floats:
+        """Returns what to add to the parameters."""
+        self.steps += 1
+        self.moment = 0.9 * self.moment + 0.1 * gradient
+        self.square = 0.999 * self.square + 0.001 * gradient**2
+        mean = self.moment / (1 - 0.9**self.steps)
+        root = np.sqrt(self.square / (1 - 0.999**self.steps)) + 1e-8
+        return np.asarray(self.lr * mean / root)
+
+
+class TabularTeams:
+    """Teams under way: logits [S, Z, A, M], padded where players have fewer actions."""
+
+    def __init__(
+        self, game: Game, learning: Learning, seeds: int, seed: int, signals: int, restarts: int = 1
+    ) -> None:
+        self.game, self.learning, self.seeds = game, learning, seeds
+        self.restarts = restarts
+        self.rngs = [np.random.default_rng([seed + s, 11]) for s in range(seeds // restarts)]
+        most = max(game.sizes)
+        shape = (signals, game.count, most)
+        self.logits = np.concatenate(
+            [learning.start * rng.standard_normal((restarts, *shape)) for rng in self.rngs]
+        )
+        self.there = np.arange(most) < np.array(game.sizes)[:, None]
+        self.logits[:, :, ~self.there] = -np.inf
+        self.adam = _Adam(learning.lr, self.logits)
+        self.said: Floats | None = None
+        """[S, A, K] logits of what each says first."""
+        if learning.remedy == "cheap_talk":
+            words_shape = (restarts, game.count, learning.signals)
+            self.said = np.concatenate(
+                [learning.start * rng.standard_normal(words_shape) for rng in self.rngs]
+            )
+            self.speech = _Adam(learning.lr, self.said)
+        batch, players = learning.batch, game.count
+        grid = np.indices((seeds, batch, players)).reshape(3, -1)
+        self.labels = {"prompt": grid[0], "rollout": grid[0] * batch + grid[1], "agent": grid[2],
+                       "batch": grid[0]}  # fmt: skip
+
+    def probs(self) -> Floats:
+        """Returns the joint policy, [S, Z, A, M]."""
+        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
+        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+    def strategies(self) -> tuple[Floats, ...]:
+        """Returns the policies of each player, [A] arrays [S, Z, M_i]."""
+        probs = self.probs()
+        return tuple(probs[:, :, i, :size] for i, size in enumerate(self.game.sizes))
+
+    def words(self) -> tuple[Floats, ...] | None:
+        """Returns the chances of each player's words, [A] arrays [S, K]; None if nobody talks."""
+        if self.said is None:
+            return None
+        raised = np.exp(self.said - self.said.max(axis=-1, keepdims=True))
+        probs = raised / raised.sum(axis=-1, keepdims=True)
+        return tuple(probs[:, i] for i in range(self.game.count))
+
+    def weights(self) -> Floats:
+        """Returns the chances of each signal, [S, Z]."""
+        words = self.words()
+        if words is None:
+            signals = self.logits.shape[1]
+            return np.full((self.seeds, signals), 1 / signals)
+        joint = words[0]
+        for own in words[1:]:
+            joint = (joint[:, :, None] * own[:, None]).reshape(self.seeds, -1)
+        return joint
+
+    def payoffs(self) -> Floats:
+        """Returns the expected payoffs, exactly, [S, A]."""
+        return expected(self.game, self.strategies(), self.weights())
+
+    def objective(self, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
+        """Returns the objective of each team, [S]: its mean payoff, or that with partners who
+        relabel."""
+        strategies = list(self.strategies())
+        for player in range(1, len(strategies)) if relabel is not None else ():
+            mixed = strategies[player].copy()
+            for members in relabel or ():
+                mixed[..., members] = mixed[..., members].mean(axis=-1, keepdims=True)
+            strategies[player] = mixed
+        return np.asarray(expected(self.game, tuple(strategies), self.weights()).mean(axis=1))
+
+    def agree(self, seed: int) -> None:
+        """Biases all players to one profile, which is drawn in public before anybody begins."""
+        rng = np.random.default_rng([seed, 12])
+        total = self.game.payoffs.sum(axis=-1)
+        best = np.argwhere(np.isclose(total, total.max()))
+        for player, action in enumerate(best[rng.integers(len(best))]):
+            self.logits[:, :, player, action] += 3.0 + 2 * self.learning.start
+
+    def play(self) -> tuple[Ints, Ints]:
+        """Returns signals [S, N] and actions [S, N, A] of a batch."""
+        batch, players = self.learning.batch, self.game.count
+        signals = self.logits.shape[1]
+        starts = self.restarts
+        if self.said is None:
+            signal = np.concatenate(
+                [rng.integers(signals, size=(starts, batch)) for rng in self.rngs]
+            )
+        else:
+            signal = self.talk()
+        uniforms = np.concatenate([rng.random((starts, batch, players)) for rng in self.rngs])
+        total = self.probs().cumsum(axis=-1)
+        at = total[np.arange(self.seeds)[:, None], signal]  # [S, N, A, M]
+        return signal, np.asarray((at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1))
+
+    def talk(self) -> Ints:
+        """Returns the signal of all words that are said before anybody acts, [S, N]; `spoken` keeps
+        them."""
+        words, count = self.words(), self.learning.signals
+        assert words is not None
+        shape = (self.restarts, self.learning.batch, self.game.count)
+        uniforms = np.concatenate([rng.random(shape) for rng in self.rngs])
+        total = np.stack(words, axis=1).cumsum(axis=-1)[:, None]  # [S, 1, A, K]
+        self.spoken = (total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1)
+        signal = np.zeros(self.spoken.shape[:2], dtype=np.int64)
+        for player in range(self.game.count):
+            signal = signal * count + self.spoken[..., player]
+        return signal
+
+    def paid(self, actions: Ints, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
+        """Returns what each play paid each player, [S, N, A]."""
+        if relabel is not None:
+            batch = actions.shape[1:]
+            grouped = actions.reshape(len(self.rngs), -1, batch[-1])
+            actions = np.concatenate([
+                self._relabelled(each, relabel, rng).reshape(self.restarts, *batch)
+                for each, rng in zip(grouped, self.rngs, strict=True)
+            ])  # fmt: skip
+        paid = self.game.payoffs[tuple(np.moveaxis(actions, -1, 0))]
+        if self.learning.paid == "team":
+            paid = np.broadcast_to(paid.mean(axis=-1, keepdims=True), paid.shape)
+        return np.asarray(paid)
+
+    def _relabelled(
+        self, actions: Ints, classes: tuple[tuple[int, ...], ...], rng: np.random.Generator
+    ) -> Ints:
+        """Returns the actions [N, A] as partners take them who name the actions of a class
+        otherwise."""
+        moved = actions.copy()
+        size, batch = self.game.sizes[0], len(actions)
+        for player in range(1, actions.shape[1]):
+            names = np.tile(np.arange(size), (batch, 1))
+            for members in classes:
+                names[:, members] = rng.permuted(names[:, members], axis=1)
+            moved[:, player] = names[np.arange(batch), actions[:, player]]
+        return moved
+
+    def ascend(self, signal: Ints, actions: Ints, values: Floats) -> None:
+        """Takes one step of Adam on the mean of A log pi and on the entropy bonus."""
+        probs, learning = self.probs(), self.learning
+        rows = np.arange(self.seeds)[:, None]
+        chosen = np.arange(probs.shape[-1]) == actions[..., None]
+        each = values[..., None] * (chosen - probs[rows, signal])  # [S, N, A, M]
+        gradient = np.zeros_like(probs)
+        for z in range(probs.shape[1]):
+            gradient[:, z] = (each * (signal == z)[..., None, None]).mean(axis=1)
+        if learning.entropy:
+            logs = np.where(probs > 0, np.log(np.maximum(probs, 1e-300)), 0.0)
+            mean = (probs * logs).sum(axis=-1, keepdims=True)
+            gradient -= learning.entropy * probs * (logs - mean)
+        gradient[:, :, ~self.there] = 0.0
+        self.logits = np.where(self.there, self.logits + self.adam.step(gradient), -np.inf)
+        words = self.words()
+        if self.said is not None and words is not None:
+            word_probs = np.stack(words, axis=1)[:, None]  # [S, 1, A, K]
+            chosen = np.arange(word_probs.shape[-1]) == self.spoken[..., None]
+            pushed = (values[..., None] * (chosen - word_probs)).mean(axis=1)
+            self.said = self.said + self.speech.step(pushed)
+
+
+def expected(game: Game, strategies: tuple[Floats, ...], weights: Floats) -> Floats:
+    """Returns expected payoffs [S, A] if strategies [S, Z, M_i] meet at signals of
+    chances [S, Z]."""
+    value = np.broadcast_to(game.payoffs, (*strategies[0].shape[:2], *game.payoffs.shape))
+    for strategy in strategies:
+        shape = (*strategy.shape, *[1] * (value.ndim - strategy.ndim))
+        value = (value * strategy.reshape(shape)).sum(axis=2)
+    return np.asarray((value * weights[..., None]).sum(axis=1))

@@ -61,7 +61,7 @@ class Repeated:
 
 
 @dataclass(frozen=True)
-class Habits:
+class LearnedPairs:
     """Where learners landed."""
 
     logits: Floats
@@ -76,7 +76,7 @@ class Habits:
 
 
 def values(payoffs: Floats, first: Floats, second: Floats, discount: float) -> Floats:
-    """Discounted mean payoffs of a round, exactly: (1 - d) p_0 (I - d T)^-1 u.
+    """Returns discounted mean payoffs of a round, exactly: (1 - d) p_0 (I - d T)^-1 u.
 
     Args:
         payoffs: [2, 2, K] anything that is paid in a round.
@@ -93,15 +93,16 @@ def values(payoffs: Floats, first: Floats, second: Floats, discount: float) -> F
 
 
 def _chain(first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    """[..., 4] chances of the first outcome, and [..., 4, 4] of the next after each."""
+    """Returns the chances of the first outcome, [..., 4], and of the next after each,
+    [..., 4, 4]."""
     other = second[..., list(MIRRORED)]
     joint = np.stack([first * other, first * (1 - other), (1 - first) * other,
                       (1 - first) * (1 - other)], axis=-1)  # fmt: skip
     return joint[..., 0, :], joint[..., 1:, :]
 
 
-def learn_repeated(game: Game, how: Repeated, seeds: int, seed: int = 0) -> Habits:
-    """Two learners who each climb their own value, for each seed.
+def learn_repeated(game: Game, how: Repeated, seeds: int, seed: int = 0) -> LearnedPairs:
+    """Trains two learners for each seed, who each climb their own value.
 
     Args:
         game: of two players with two actions each.
@@ -123,11 +124,12 @@ def learn_repeated(game: Game, how: Repeated, seeds: int, seed: int = 0) -> Habi
     takes_first = np.array([[[1.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]])
     first = values(takes_first, *_players(logits), how.discount)
     paid = values(payoffs, *_players(logits), how.discount)
-    return Habits(logits, paid, first, punishes(payoffs, logits, how.discount))
+    return LearnedPairs(logits, paid, first, punishes(payoffs, logits, how.discount))
 
 
 def punishes(payoffs: Floats, logits: Floats, discount: float) -> NDArray[np.bool_]:
-    """[S, 2] whether each makes the other regret a single deviation from mutual first actions."""
+    """Returns whether each makes the other regret a single deviation from mutual first actions, [S,
+    2]."""
     first, second = _players(logits)
     _, chain = _chain(first, second)
     paid = payoffs.reshape(4, -1)
@@ -135,11 +137,11 @@ def punishes(payoffs: Floats, logits: Floats, discount: float) -> NDArray[np.boo
         paid, (*chain.shape[:-2], *paid.shape)))  # fmt: skip
     # worth of the game from the round in which the outcome is c, to each player
     keeps = first[:, 1] > 0.5
-    found = np.zeros((len(logits), 2), dtype=bool)
+    result = np.zeros((len(logits), 2), dtype=bool)
     for player, outcome in ((0, 1), (1, 2)):  # the row punishes the column's deviation to (0, 1)
         deviator = 1 - player
-        found[:, player] = (follow[:, outcome, deviator] < follow[:, 0, deviator]) & keeps
-    return found & (second[:, 1] > 0.5)[:, None]
+        result[:, player] = (follow[:, outcome, deviator] < follow[:, 0, deviator]) & keeps
+    return result & (second[:, 1] > 0.5)[:, None]
 
 
 def _players(logits: Floats) -> tuple[Floats, Floats]:
@@ -148,11 +150,11 @@ def _players(logits: Floats) -> tuple[Floats, Floats]:
 
 
 def _gradient(payoffs: Floats, logits: Floats, how: Repeated) -> Floats:
-    """[S, 2, 5] of each player's own value, by central differences of the exact one."""
+    """Returns the gradient of each player's own exact value, [S, 2, 5], by central differences."""
     if how.shaping == 0:
         return _naive(payoffs, logits, how.discount)
     step = 1e-4
-    found = np.zeros_like(logits)
+    gradient = np.zeros_like(logits)
     for player in range(2):
         for k in range(5):
             ends = []
@@ -162,13 +164,14 @@ def _gradient(payoffs: Floats, logits: Floats, how: Repeated) -> Floats:
                 answer = _naive(payoffs, moved, how.discount)
                 moved[:, 1 - player] += how.shaping * answer[:, 1 - player]
                 ends.append(values(payoffs, *_players(moved), how.discount)[:, player])
-            found[:, player, k] = (ends[0] - ends[1]) / (2 * step)
-    return found
+            gradient[:, player, k] = (ends[0] - ends[1]) / (2 * step)
+    return gradient
 
 
 def _naive(payoffs: Floats, logits: Floats, discount: float) -> Floats:
-    """[S, 2, 5] what one more of each logit adds to the player's own value."""
+    """Returns what one more of each logit adds to the player's own value, [S, 2, 5]."""
     step = 1e-5
+    # all moved copies stand in one array, so that the linear systems are solved in one call
     moved = np.repeat(logits[:, None, None, None], 2, axis=1)  # [S, player, k, sign, 2, 5]
     moved = np.repeat(np.repeat(moved, 5, axis=2), 2, axis=3)
     for player in range(2):

@@ -23,24 +23,27 @@ DENOMINATOR = 10**6
 
 
 def minmax(game: Game) -> NDArray[np.float64]:
-    """[A] the least to which the others can hold each player, who answers them as well as it can.
+    """Returns the least payoff to which the others can hold each player, who answers as well as it
+    can, [A].
 
-    Others of more than two players may coordinate: they mix over their joint actions.
+    If there are more than two players, the others may coordinate: they mix over their joint
+    actions.
 
     Raises:
         MissingPackageError: scipy is not installed, and somebody has more than one action.
     """
-    found = []
+    values = []
     for player in range(game.count):
         table = np.moveaxis(game.payoffs[..., player], player, 0).reshape(game.sizes[player], -1)
         pure = table.max(axis=0).min()
         low = table.min(axis=1).max()
-        found.append(pure if pure == low else zero_sum_value(table))
-    return np.array(found)
+        values.append(pure if pure == low else zero_sum_value(table))
+    return np.array(values)
 
 
 def zero_sum_value(table: NDArray[np.float64]) -> float:
-    """The value of a matrix game to the rows, who want most, against columns, who want least.
+    """Returns the value of a matrix game to the rows, who want most, against columns, who want
+    least.
 
     Raises:
         MissingPackageError: scipy is not installed.
@@ -49,7 +52,7 @@ def zero_sum_value(table: NDArray[np.float64]) -> float:
     rows, columns = table.shape
     shift = float(table.min())
     moved = table - shift
-    told = linprog(
+    solution = linprog(
         c=[*[0.0] * columns, 1.0],
         A_ub=np.hstack([moved, -np.ones((rows, 1))]),
         b_ub=np.zeros(rows),
@@ -58,11 +61,11 @@ def zero_sum_value(table: NDArray[np.float64]) -> float:
         bounds=[(0, None)] * (columns + 1),
         method="highs",
     )
-    return float(told.fun) + shift
+    return float(solution.fun) + shift
 
 
 def solver() -> Any:
-    """`scipy.optimize.linprog`.
+    """Returns `scipy.optimize.linprog`.
 
     Raises:
         MissingPackageError: scipy is not installed.
@@ -74,13 +77,16 @@ def solver() -> Any:
             "mixed punishments and correlated equilibria need scipy, which is not installed: "
             "pip install 'counterpoint-rl[games]'"
         ) from error
-    found: Any = linprog
-    return found
+    function: Any = linprog
+    return function
 
 
 def feasible_rational(game: Game) -> list[Point]:
-    """The vertices, in order, of the payoffs of two players that are feasible (means of profiles)
-    and give each of them its minmax value at least; exact but for the minmax value of mixes.
+    """Returns the vertices, in order, of the feasible and individually rational payoffs of two
+    players.
+
+    Feasible payoffs are means of profiles; rational ones give each player its minmax value at
+    least. All is exact but for the minmax value of mixes.
 
     Raises:
         MissingPackageError: as `minmax`.
@@ -93,7 +99,7 @@ def feasible_rational(game: Game) -> list[Point]:
 
 
 def convex_hull(points: Sequence[Point]) -> list[Point]:
-    """The corners of the convex hull, counterclockwise from the lowest to the left.
+    """Returns the corners of the convex hull, counterclockwise from the lowest to the left.
 
     Source: Andrew's monotone chain (1979).
     """
@@ -118,23 +124,25 @@ def _turn(o: Point, a: Point, b: Point) -> Fraction:
 
 
 def _clipped(hull: Sequence[Point], axis: int, least: Fraction) -> list[Point]:
-    """The part of a polygon where a coordinate is at least so much (Sutherland and Hodgman)."""
-    found: list[Point] = []
+    """Returns the part of a polygon where a coordinate is at least `least` (Sutherland and
+    Hodgman)."""
+    corners: list[Point] = []
     for i, here in enumerate(hull):
         before = hull[i - 1]
         if (here[axis] >= least) != (before[axis] >= least):
             share = (least - before[axis]) / (here[axis] - before[axis])
             other = before[1 - axis] + share * (here[1 - axis] - before[1 - axis])
-            found.append((least, other) if axis == 0 else (other, least))
+            corners.append((least, other) if axis == 0 else (other, least))
         if here[axis] >= least:
-            found.append(here)
-    return list(dict.fromkeys(found))
+            corners.append(here)
+    return list(dict.fromkeys(corners))
 
 
 def critical_discount(game: Game, profile: Sequence[int] | None = None) -> Sustained:
-    """How patient players have to be to keep to a profile, if a deviation ends in the worst
-    equilibrium of the stage game for ever: delta >= (deviation - reward) / (deviation - punishment)
-    of whoever is tempted most.
+    """Returns how patient players have to be to keep to a profile.
+
+    A deviation ends in the worst equilibrium of the stage game for ever: delta >= (deviation -
+    reward) / (deviation - punishment) of the player who gains most by deviating.
 
     Args:
         game: the stage game.
@@ -149,8 +157,8 @@ def critical_discount(game: Game, profile: Sequence[int] | None = None) -> Susta
     paid = game.exact[profile]
     payoffs = tuple(map(float, paid))
     bad = (
-        [min(one.payoffs[i] for one in found) for i in range(game.count)]
-        if (found := equilibria(game))
+        [min(one.payoffs[i] for one in known) for i in range(game.count)]
+        if (known := equilibria(game))
         else None
     )
     worst, who = Fraction(0), None
@@ -170,15 +178,15 @@ def critical_discount(game: Game, profile: Sequence[int] | None = None) -> Susta
 
 
 def price_of_anarchy(game: Game) -> dict[str, float | None]:
-    """What equilibria cost: the most that all can get together, over what they get in the worst
-    equilibrium (`anarchy`) and in the best (`stability`); None where that is not above 0.
+    """Returns the largest sum of payoffs over that of the worst equilibrium (`anarchy`) and of the
+    best (`stability`); None if that is not above 0.
 
     Source: Koutsoupias and Papadimitriou (1999); Anshelevich et al. (2004).
     """
-    found = equilibria(game)
+    known = equilibria(game)
     best = float(game.payoffs.sum(axis=-1).max())
-    sums = [float(sum(one.payoffs)) for one in found]
-    told: dict[str, float | None] = {"optimum": best}
+    sums = [float(sum(one.payoffs)) for one in known]
+    prices: dict[str, float | None] = {"optimum": best}
     for name, value in (("anarchy", min(sums, default=0.0)), ("stability", max(sums, default=0.0))):
-        told[name] = best / value if value > 0 and best > 0 else None
-    return told
+        prices[name] = best / value if value > 0 and best > 0 else None
+    return prices

@@ -29,7 +29,7 @@ DENOMINATOR = 10_000
 
 
 def search_mixed(game: Game, seed: int = 0) -> list[Equilibrium]:
-    """Pure equilibria, exactly, and mixed ones of any number of players by search.
+    """Returns pure equilibria, exactly, and mixed ones of any number of players by search.
 
     Args:
         game: small: at most 400 choices of which actions are played.
@@ -54,7 +54,7 @@ def search_mixed(game: Game, seed: int = 0) -> list[Equilibrium]:
             "mixed equilibria of three players need scipy, which is not installed: "
             "pip install 'counterpoint-rl[games]'"
         ) from error
-    rng, found = np.random.default_rng(seed), pure_equilibria(game)
+    rng, known = np.random.default_rng(seed), pure_equilibria(game)
     spread = max(float(np.ptp(game.payoffs)), 1e-300)
     subsets = [
         [c for k in range(1, size + 1) for c in combinations(range(size), k)] for size in game.sizes
@@ -64,19 +64,19 @@ def search_mixed(game: Game, seed: int = 0) -> list[Equilibrium]:
             continue  # where one alone mixes, there is a pure one beside it
         for _ in range(STARTS):
             start = [rng.dirichlet(np.ones(len(own))) for own in played]
-            told = root(lambda x, p=played: _gaps(game, p, x), np.concatenate(start), tol=1e-13)
-            mix = _mixed(game, played, told.x)
+            solution = root(lambda x, p=played: _gaps(game, p, x), np.concatenate(start), tol=1e-13)
+            mix = _mixed(game, played, solution.x)
             if min(min(s[list(own)]) for s, own in zip(mix, played, strict=True)) < 1e-7:
                 continue
             if float(game.gain(mix).max()) > CLOSE * spread:
                 continue
-            if all(_apart(mix, one) > 1e-5 for one in found):
-                found.append(_as_fractions(game, mix))
-    return found
+            if all(_apart(mix, one) > 1e-5 for one in known):
+                known.append(_as_fractions(game, mix))
+    return known
 
 
 def _gaps(game: Game, played: tuple[tuple[int, ...], ...], x: Floats) -> Floats:
-    """What has to be 0: differences of what played actions pay, and sums less 1."""
+    """Returns what has to be 0: differences of what played actions pay, and sums less 1."""
     mix = _mixed(game, played, x)
     gaps = []
     for own, strategy, pays in zip(played, mix, game.deviations(mix), strict=True):
@@ -100,7 +100,7 @@ def _apart(mix: list[Floats], one: Equilibrium) -> float:
 
 
 def _as_fractions(game: Game, mix: list[Floats]) -> Equilibrium:
-    """The equilibrium in simple fractions where these are one, else in those of the floats."""
+    """Returns the equilibrium in simple fractions if these are one, else in those of the floats."""
     simple = tuple(
         tuple(Fraction(float(p)).limit_denominator(DENOMINATOR) for p in own) for own in mix
     )
@@ -108,9 +108,9 @@ def _as_fractions(game: Game, mix: list[Floats]) -> Equilibrium:
         return Equilibrium(simple, tuple(map(Fraction, _paid(game, simple))))
     close = []
     for own in mix:
-        told = [Fraction(float(p)).limit_denominator(10**9) for p in own]
-        total = sum(told, Fraction(0))
-        close.append(tuple(p / total for p in told))
+        fractions = [Fraction(float(p)).limit_denominator(10**9) for p in own]
+        total = sum(fractions, Fraction(0))
+        close.append(tuple(p / total for p in fractions))
     strategies = tuple(close)
     return Equilibrium(strategies, _paid(game, strategies), exact=False)
 

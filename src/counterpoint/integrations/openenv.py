@@ -18,7 +18,7 @@ from counterpoint.errors import SettingError
 from counterpoint.integrations.entry import imported
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.text.world import Ask, Said, TextWorld
+from counterpoint.worlds.text.world import Prompt, Statement, TextWorld
 
 INSTALL = "pip install openenv-core"
 
@@ -63,13 +63,13 @@ class Play:
     def __init__(self, world: TextWorld, seed: int | None) -> None:
         self.world, self.rng = world, np.random.default_rng(seed)
         self.task = world.tasks(self.rng, 1)[0]
-        self.said: tuple[Said, ...] = ()
-        self.before: tuple[Said, ...] = ()
+        self.said: tuple[Statement, ...] = ()
+        self.before: tuple[Statement, ...] = ()
         self.waiting = self._round()
         self.steps = 0
 
     @property
-    def asked(self) -> Ask | None:
+    def asked(self) -> Prompt | None:
         """Who is to answer now; None at the end."""
         return self.waiting[0] if self.waiting else None
 
@@ -86,7 +86,7 @@ class Play:
             raise SettingError(f"got an answer of '{agent}'; wanted one of '{ask.agent}'")
         if ask.words and text not in ask.words:
             raise SettingError(f"got answer {text!r}; wanted one of {', '.join(ask.words)}")
-        self.said = (*self.said, self.world.heard(self.task, self.before, ask, text))
+        self.said = (*self.said, self.world.statement(self.task, self.before, ask, text))
         self.waiting, self.steps = self.waiting[1:], self.steps + 1
         if not self.waiting:
             self.before, self.waiting = self.said, self._round()
@@ -106,8 +106,8 @@ class Play:
             rewards[said.agent] += paid
         return float(ending.success), rewards
 
-    def _round(self) -> tuple[Ask, ...]:
-        asks = self.world.asks(self.task, self.said)
+    def _round(self) -> tuple[Prompt, ...]:
+        asks = self.world.prompts(self.task, self.said)
         return tuple(sorted(asks, key=lambda ask: ask.agent))
 
 

@@ -1,14 +1,15 @@
 """A population beside one learner, at the same total budget: start with `compare_populations`."""
 
-from counterpoint.population.arms import Spending, best_of, population_based
-from counterpoint.population.compare import Plan, compare_populations
-from counterpoint.population.members import Members, Settings
+from counterpoint.population.arms import best_of, population_based
+from counterpoint.population.cells import ArmOutcome
+from counterpoint.population.compare import PopulationPlan, compare_populations
+from counterpoint.population.members import Members, PopulationSettings
 
 __all__ = [
     "Members",
-    "Plan",
-    "Settings",
-    "Spending",
+    "PopulationPlan",
+    "PopulationSettings",
+    "ArmOutcome",
     "best_of",
     "compare_populations",
     "population_based",

@@ -7,65 +7,33 @@ chosen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError
-from counterpoint.games.game import Game
-from counterpoint.population.duels import Duellists, is_duel
-from counterpoint.population.members import Members, Settings
-
-LEAST_SPENT = 0.9
-"""The share of the budget that an arm has to be able to use."""
-
-
-@dataclass(frozen=True)
-class Spending:
-    """What came of one arm."""
-
-    champion: Floats
-    """[R] the worth of the champion: exact in a game."""
-    believed: Floats
-    """[R] the estimate for which it was chosen; where none is chosen, its worth."""
-    spent: int
-    """What one repeat was charged, in updates."""
-    diversity: Floats | None = None
-    """[R] effective number of different members in the end; None where it is not known."""
-    against: Floats | None = None
-    """[N, N] mean pay of each member (row) with or against each (column), the best member of each
-    repeat first; of a league its mains, then its exploiters. None where members do not meet."""
-
-    @classmethod
-    def joined(cls, parts: list[Spending]) -> Spending:
-        """Several repeats that ran apart, as one."""
-
-        weights = np.array([len(one.champion) for one in parts], dtype=float)
-        met = [one.against for one in parts if one.against is not None]
-        different = [one.diversity for one in parts if one.diversity is not None]
-        return cls(
-            np.concatenate([one.champion for one in parts]),
-            np.concatenate([one.believed for one in parts]),
-            parts[0].spent,
-            np.concatenate(different) if different else None,
-            np.average(np.array(met), axis=0, weights=weights) if met else None,
-        )
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.games.catalogue import game_catalogue, make_game
+from counterpoint.games.game import Game, bimatrix
+from counterpoint.population.cells import ArmOutcome, Facts, require_budget
+from counterpoint.population.duels import Duellists, is_duel, require_halves
+from counterpoint.population.members import Members, PopulationSettings
+from counterpoint.settings import did_you_mean
 
 
 def team_of(
-    game: Game, settings: Settings, repeats: int, count: int, seed: int
+    game: Game, settings: PopulationSettings, repeats: int, count: int, seed: int
 ) -> Members | Duellists:
-    """Members who learn to play together; of a game in which one wins what the other loses, against
+    """Returns members who learn to play together; in a duel, members who play against
     themselves."""
     made = Duellists if is_duel(game) else Members
     return made(game, settings, repeats, count, seed)
 
 
 def best_of(
-    game: Game, settings: Settings, members: int, budget: int, repeats: int, seed: int = 0
-) -> Spending:
-    """Members who learn alone; the one that does best in an evaluation is the champion.
+    game: Game, settings: PopulationSettings, members: int, budget: int, repeats: int, seed: int = 0
+) -> ArmOutcome:
+    """Returns the outcome of members who learn alone; the best in an evaluation is the champion.
 
     Raises:
         SettingError: the budget cannot be split so that nearly all of it is used.
@@ -78,9 +46,11 @@ def best_of(
 
 
 def population_based(
-    game: Game, settings: Settings, members: int, budget: int, repeats: int, seed: int = 0
-) -> Spending:
-    """In every round all learn and are evaluated, and the worst quarter becomes copies of the best
+    game: Game, settings: PopulationSettings, members: int, budget: int, repeats: int, seed: int = 0
+) -> ArmOutcome:
+    """Returns the outcome of population-based training.
+
+    In every round all learn and are evaluated. Then the worst quarter becomes copies of the best
     quarter, with other step sizes.
 
     Raises:
@@ -105,10 +75,12 @@ def population_based(
 
 
 def average(
-    game: Game, settings: Settings, members: int, budget: int, repeats: int, seed: int = 0
-) -> Spending:
-    """One learner of a duel that meets itself. The champion is no policy that it ever had, but the
-    even mixture of those that it had now and then: where play goes round in circles, their middle.
+    game: Game, settings: PopulationSettings, members: int, budget: int, repeats: int, seed: int = 0
+) -> ArmOutcome:
+    """Returns the outcome of one learner of a duel that meets itself.
+
+    The champion is the even mixture of the policies that the learner had over time: if play goes in
+    circles, their middle.
 
     Raises:
         SettingError: a game that is no duel.
@@ -119,9 +91,10 @@ def average(
 
 
 def past_selves(
-    game: Game, settings: Settings, members: int, budget: int, repeats: int, seed: int = 0
-) -> Spending:
-    """As `average`, but it meets a past self in half of its batches.
+    game: Game, settings: PopulationSettings, members: int, budget: int, repeats: int, seed: int = 0
+) -> ArmOutcome:
+    """Returns the outcome of a learner as in `average`, which meets a past self in half of its
+    batches.
 
     Raises:
         SettingError: a game that is no duel.
@@ -132,10 +105,12 @@ def past_selves(
 
 
 def league(
-    game: Game, settings: Settings, members: int, budget: int, repeats: int, seed: int = 0
-) -> Spending:
-    """A main learner that meets itself and all past selves; exploiters that meet the main alone,
-    and begin anew once they are frozen. The champion is the mixture of the main's selves.
+    game: Game, settings: PopulationSettings, members: int, budget: int, repeats: int, seed: int = 0
+) -> ArmOutcome:
+    """Returns the outcome of a league: a main learner and exploiters.
+
+    The main learner meets itself and all past selves. Exploiters meet the main learner alone, and
+    begin anew once they are frozen. The champion is the mixture of the main learner's selves.
 
     Raises:
         SettingError: as `best_of`, fewer than 2 members, or a game that is no duel.
@@ -148,9 +123,9 @@ def league(
 
 
 def _mixture(
-    game: Game, settings: Settings, members: int, budget: int, repeats: int, seed: int, *,
+    game: Game, settings: PopulationSettings, members: int, budget: int, repeats: int, seed: int, *,
     past: bool,
-) -> Spending:  # fmt: skip
+) -> ArmOutcome:  # fmt: skip
     each, spent = split_even(members, budget)
     often = max(1, each // (4 * settings.rounds))
     team = Duellists(game, settings, repeats, members, seed)
@@ -166,34 +141,35 @@ def _mixture(
         if members > 1:
             team.meet(np.repeat(now, members - 1, axis=1), others)
     worth = team.held_to(np.mean(selves, axis=0))
-    return Spending(worth, worth, spent, team.diversity(), team.against().mean(axis=0))
+    return ArmOutcome(worth, worth, spent, team.diversity(), team.against().mean(axis=0))
 
 
 def split_even(members: int, budget: int) -> tuple[int, int]:
-    """Updates of each member where nobody is evaluated, and what all are charged.
+    """Returns the updates of each member if nobody is evaluated, and what all are charged.
 
     Raises:
         SettingError: as `best_of`.
     """
     each = budget // members
-    demand(each, members * each, budget, f"a league of {members}", 0)
+    require_budget(each, members * each, budget, f"a league of {members}", 0)
     return each, members * each
 
 
-def split_best(settings: Settings, members: int, budget: int) -> tuple[int, int]:
-    """Updates of each member, and what all are charged.
+def split_best(settings: PopulationSettings, members: int, budget: int) -> tuple[int, int]:
+    """Returns the updates of each member, and what all are charged.
 
     Raises:
         SettingError: as `best_of`.
     """
     each = budget // members
     updates = each - (0 if members == 1 else settings.evaluations)
-    demand(updates, members * each, budget, f"best of {members}", settings.evaluations)
+    require_budget(updates, members * each, budget, f"best of {members}", settings.evaluations)
     return updates, members * each
 
 
-def split_rounds(settings: Settings, members: int, budget: int) -> tuple[int, int, int]:
-    """Updates of each member before the first round, those of each round, and what all are charged.
+def split_rounds(settings: PopulationSettings, members: int, budget: int) -> tuple[int, int, int]:
+    """Returns the updates of each member before the first round and in each round, and the total
+    charge.
 
     Raises:
         SettingError: as `population_based`.
@@ -203,33 +179,132 @@ def split_rounds(settings: Settings, members: int, budget: int) -> tuple[int, in
     left = budget // members - settings.evaluations - (settings.rounds - 1)
     each = left // settings.rounds
     spent = members * (left + settings.evaluations + settings.rounds - 1)
-    demand(each, spent, budget, f"population-based training of {members}", settings.evaluations)
+    require_budget(
+        each, spent, budget, f"population-based training of {members}", settings.evaluations
+    )
     return left - each * settings.rounds, each, spent
 
 
-def _champion(team: Members | Duellists, spent: int, alone: bool) -> Spending:
+def _champion(team: Members | Duellists, spent: int, alone: bool) -> ArmOutcome:
     values, met = team.values(), team.against()
     order = np.argsort(-values, axis=1, kind="stable")
     if met is not None:
         rows = np.arange(len(values))[:, None, None]
         met = met[rows, order[:, :, None], order[:, None]].mean(axis=0)
     if alone:
-        return Spending(values[:, 0], values[:, 0], spent, team.diversity(), met)
+        return ArmOutcome(values[:, 0], values[:, 0], spent, team.diversity(), met)
     estimates = team.evaluate(team.settings.evaluations)
     rows, chosen = np.arange(len(values)), estimates.argmax(axis=1)
-    return Spending(values[rows, chosen], estimates[rows, chosen], spent, team.diversity(), met)
+    return ArmOutcome(values[rows, chosen], estimates[rows, chosen], spent, team.diversity(), met)
 
 
-def demand(updates: int, spent: int, budget: int, arm: str, evaluations: int) -> None:
-    """Return where a budget can be split.
+SMOOTH = "smooth"
+"""A game with one peak, of the same height as climbing's: the negative control."""
+ARMS: dict[
+    str, tuple[Callable[..., ArmOutcome], Callable[[PopulationSettings, int, int], object]]
+] = {
+    "single": (best_of, split_best),
+    "average": (average, lambda _, members, budget: split_even(members, budget)),
+    "past_selves": (past_selves, lambda _, members, budget: split_even(members, budget)),
+    "best_of": (best_of, split_best),
+    "pbt": (population_based, split_rounds),
+    "league": (league, lambda _, members, budget: split_even(members, budget)),
+}
+"""Name without its size: what runs it, and what it is charged."""
+
+
+@dataclass(frozen=True)
+class GameArms:
+    """What a comparison needs of a game."""
+
+    game: Game
+    settings: PopulationSettings
+
+    fractions = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+    """Of the budget: where arms are also measured, to find where one overtakes another."""
+    repeats_at_once = 10_000
+    """All side by side, in arrays."""
+
+    @property
+    def duel(self) -> bool:
+        """Returns whether one wins what the other loses."""
+        return is_duel(self.game)
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Returns the lowest and highest payoff of a duel; None for other games."""
+        own = self.game.payoffs[..., 0]
+        return (float(own.min()), float(own.max())) if self.duel else None
+
+    def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
+        """Returns name and size of each arm."""
+        arms: list[tuple[str, int]] = []
+        for size in sorted(members):
+            if size == 1:
+                names = ["single", "average", "past_selves"] if self.duel else ["single"]
+                arms += [(name, 1) for name in names]
+                continue
+            arms.append((f"best_of_{size}", size))
+            if size >= 4:
+                arms.append((f"pbt_{size}", size))
+            if self.duel:
+                arms.append((f"league_{size}", size))
+        return arms
+
+    def key(self) -> Mapping[str, object]:
+        """Returns what results depend on."""
+        return {"game": self.game.payoffs.tolist(), "settings": asdict(self.settings)}
+
+    def facts(self) -> Facts:
+        """Returns what the result says of the game."""
+        best = self.game.payoffs.mean(axis=-1).max()  # of a duel that is half of what is shared
+        held = "what it can be held to, at most the value of the game"
+        return Facts(
+            source=self.game.source,
+            optimum=float(best),
+            unit=held if self.duel else "mean payoff",
+            exact=True,
+            settings=asdict(self.settings),
+        )
+
+    def split(self, name: str, members: int, budget: int) -> None:
+        """Checks that the budget can be split.
+
+        Raises:
+            SettingError: it cannot, or a duel with an odd batch.
+        """
+        if self.duel:
+            require_halves(self.settings)
+        ARMS[_kind(name)][1](self.settings, members, budget)
+
+    def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> ArmOutcome:
+        """Returns the outcome of one arm at one budget, for repeats from `first` on.
+
+        Raises:
+            SettingError: the budget cannot be split.
+        """
+        arm = ARMS[_kind(name)][0]
+        return arm(self.game, self.settings, members, budget, repeats, first)
+
+
+def _kind(name: str) -> str:
+    head, _, size = name.rpartition("_")
+    return head if size.isdigit() else name
+
+
+def game_of(world: str) -> Game:
+    """Returns the game called `world`.
 
     Raises:
-        SettingError: a member would have no update besides its evaluations, or less than nine
-            tenths of the budget would be used.
+        UnknownNameError: there is none.
     """
-    if updates < 1 or not LEAST_SPENT * budget <= spent <= budget:
-        raise SettingError(
-            f"got a budget of {budget} updates, of which {arm} can use {max(0, spent)}: wanted one "
-            f"that leaves each member an update besides its evaluations ({evaluations}), and of "
-            f"which {LEAST_SPENT:.0%} is used"
+    if world == SMOOTH:
+        own = np.array([5.5, 2.0, 0.0])
+        payoff = own[:, None] + own
+        return bimatrix(payoff, payoff, name=SMOOTH, source="ours: what each does adds up")
+    if world not in game_catalogue():
+        known = (SMOOTH, *game_catalogue())
+        raise UnknownNameError(
+            f"got world '{world}'; wanted one of {', '.join(known)}{did_you_mean(world, known)}"
         )
+    return make_game(world)

@@ -16,11 +16,61 @@ import msgspec
 import numpy as np
 
 from counterpoint import __version__
+from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
-from counterpoint.population.arms import Spending
 from counterpoint.runs.executor import ExecutorName, run_tasks
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.task import Advance
+
+LEAST_SPENT = 0.9
+"""The share of the budget that an arm has to be able to use."""
+
+
+@dataclass(frozen=True)
+class ArmOutcome:
+    """What came of one arm."""
+
+    champion: Floats
+    """[R] the worth of the champion: exact in a game."""
+    believed: Floats
+    """[R] the estimate for which it was chosen; where none is chosen, its worth."""
+    spent: int
+    """What one repeat was charged, in updates."""
+    diversity: Floats | None = None
+    """[R] effective number of different members in the end; None where it is not known."""
+    against: Floats | None = None
+    """[N, N] mean pay of each member (row) with or against each (column), the best member of each
+    repeat first; of a league its mains, then its exploiters. None where members do not meet."""
+
+    @classmethod
+    def joined(cls, parts: list[ArmOutcome]) -> ArmOutcome:
+        """Returns several repeats that ran apart as one."""
+
+        weights = np.array([len(one.champion) for one in parts], dtype=float)
+        met = [one.against for one in parts if one.against is not None]
+        different = [one.diversity for one in parts if one.diversity is not None]
+        return cls(
+            np.concatenate([one.champion for one in parts]),
+            np.concatenate([one.believed for one in parts]),
+            parts[0].spent,
+            np.concatenate(different) if different else None,
+            np.average(np.array(met), axis=0, weights=weights) if met else None,
+        )
+
+
+def require_budget(updates: int, spent: int, budget: int, arm: str, evaluations: int) -> None:
+    """Checks that a budget can be split.
+
+    Raises:
+        SettingError: a member would have no update besides its evaluations, or less than nine
+            tenths of the budget would be used.
+    """
+    if updates < 1 or not LEAST_SPENT * budget <= spent <= budget:
+        raise SettingError(
+            f"got a budget of {budget} updates, of which {arm} can use {max(0, spent)}: wanted one "
+            f"that leaves each member an update besides its evaluations ({evaluations}), and of "
+            f"which {LEAST_SPENT:.0%} is used"
+        )
 
 
 @dataclass(frozen=True)
@@ -44,34 +94,34 @@ class Arms(Protocol):
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """Shares of the budget at which arms are measured; the last is 1."""
+        """Returns the shares of the budget at which arms are measured; the last is 1."""
 
     @property
     def repeats_at_once(self) -> int:
-        """Repeats of one cell."""
+        """Returns the number of repeats of one cell."""
 
     @property
     def span(self) -> tuple[float, float] | None:
-        """Lowest and highest payoff of a game in which one wins what the other loses, else None."""
+        """Returns the lowest and highest payoff of a duel; None for other games."""
 
     def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
-        """Name and size of each arm."""
+        """Returns name and size of each arm."""
 
     def facts(self) -> Facts:
-        """What the result says of the game or the world."""
+        """Returns what the result says of the game or the world."""
 
     def split(self, name: str, members: int, budget: int) -> Any:
-        """Returns if the budget can be split; raises SettingError if it cannot."""
+        """Raises SettingError unless the budget can be split."""
 
-    def key(self) -> dict[str, Any]:
-        """What the results depend on, beside arm, budget and repeats; ready for JSON."""
+    def key(self) -> Mapping[str, object]:
+        """Returns what results depend on besides arm, budget and repeats, ready for JSON."""
 
-    def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> Spending:
-        """Repeats `first` and after of one arm at one budget."""
+    def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> ArmOutcome:
+        """Returns the outcome of one arm at one budget, for repeats from `first` on."""
 
 
 @dataclass(frozen=True)
-class Cell:
+class PopulationCell:
     """One arm at one budget, for some repeats: a task for any executor."""
 
     made: Arms
@@ -82,16 +132,16 @@ class Cell:
     repeats: int
     folder: Path | None
 
-    def __call__(self, advance: Advance) -> Spending:
-        """Look whether it was done before; else do it, and keep it."""
-        found = self._kept()
-        if found is None:
-            found = self.made.run(self.name, self.members, self.budget, self.first, self.repeats)
+    def __call__(self, advance: Advance) -> ArmOutcome:
+        """Returns the outcome; if it was not kept before, it is computed and kept."""
+        outcome = self._kept()
+        if outcome is None:
+            outcome = self.made.run(self.name, self.members, self.budget, self.first, self.repeats)
             if self.folder is not None:
-                told = {"key": self._key(), "found": _told(found)}
-                write_atomically(self._file(self.folder), msgspec.json.encode(told))
+                document = {"key": self._key(), "found": _told(outcome)}
+                write_atomically(self._file(self.folder), msgspec.json.encode(document))
         advance()
-        return found
+        return outcome
 
     def _key(self) -> dict[str, Any]:
         own = {"arm": self.name, "members": self.members, "budget": self.budget,
@@ -99,28 +149,29 @@ class Cell:
         return {**self.made.key(), **own}
 
     def _file(self, folder: Path) -> Path:
+        # the name of the file changes with everything that the outcome depends on
         digest = hashlib.sha256(msgspec.json.encode(self._key(), order="sorted")).hexdigest()
         return folder / "cells" / f"{self.name}-{self.budget}-{self.first}-{digest[:12]}.json"
 
-    def _kept(self) -> Spending | None:
-        """What was kept; None where nothing was, or what is there cannot be read."""
+    def _kept(self) -> ArmOutcome | None:
+        """Returns the outcome that was kept; None if there is none, or it cannot be read."""
         if self.folder is None:
             return None
         try:
-            told = msgspec.json.decode(self._file(self.folder).read_bytes())
-            if told["key"] != msgspec.json.decode(msgspec.json.encode(self._key())):
+            document = msgspec.json.decode(self._file(self.folder).read_bytes())
+            if document["key"] != msgspec.json.decode(msgspec.json.encode(self._key())):
                 return None
-            found = told["found"]
+            outcome = document["found"]
             arrays: dict[str, Any] = {
                 name: None if value is None else np.array(value, dtype=np.float64)
-                for name, value in found.items()
+                for name, value in outcome.items()
             }
-            return Spending(**arrays | {"spent": int(found["spent"])})
+            return ArmOutcome(**arrays | {"spent": int(outcome["spent"])})
         except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
             return None
 
 
-def _told(one: Spending) -> dict[str, Any]:
+def _told(one: ArmOutcome) -> dict[str, Any]:
     return {
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in vars(one).items()
@@ -137,8 +188,8 @@ def run_cells(
     workers: int | None = None,
     executor: ExecutorName = "processes",
     on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, dict[int, Spending]]:
-    """What came of each arm, by budget; those that cannot be split are left out.
+) -> dict[str, dict[int, ArmOutcome]]:
+    """Returns the outcome of each arm by budget; budgets that an arm cannot split are left out.
 
     Args:
         made: what runs them.
@@ -150,7 +201,7 @@ def run_cells(
         on_progress: told how many cells are done, and of how many.
     """
     places: list[tuple[str, int]] = []
-    cells: list[Cell] = []
+    cells: list[PopulationCell] = []
     for budget in reversed(budgets):  # the longest first, so that none is waited for in the end
         for name, size in arms:
             try:
@@ -160,15 +211,15 @@ def run_cells(
             for first in range(0, repeats, made.repeats_at_once):
                 count = min(made.repeats_at_once, repeats - first)
                 places.append((name, budget))
-                cells.append(Cell(made, name, size, budget, first, count, folder))
+                cells.append(PopulationCell(made, name, size, budget, first, count, folder))
     done = run_tasks(
         cells, workers=workers, executor=executor,
         on_progress=(lambda n: on_progress(n, len(cells))) if on_progress else None,
     )  # fmt: skip
-    parts: dict[tuple[str, int], list[Spending]] = {}
+    parts: dict[tuple[str, int], list[ArmOutcome]] = {}
     for place, spending in zip(places, done, strict=True):
         parts.setdefault(place, []).append(spending)
     return {
-        name: {b: Spending.joined(parts[name, b]) for b in budgets if (name, b) in parts}
+        name: {b: ArmOutcome.joined(parts[name, b]) for b in budgets if (name, b) in parts}
         for name, _ in arms
     }

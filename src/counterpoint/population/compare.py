@@ -13,12 +13,11 @@ from msgspec.structs import asdict
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
-from counterpoint.games.catalogue import catalogue
-from counterpoint.population.arms import Spending
-from counterpoint.population.cells import Arms, run_cells
+from counterpoint.games.catalogue import game_catalogue
+from counterpoint.population.arms import SMOOTH, GameArms, game_of
+from counterpoint.population.cells import ArmOutcome, Arms, run_cells
 from counterpoint.population.duels import elo
-from counterpoint.population.game_arms import SMOOTH, GameArms, game_of
-from counterpoint.population.members import Settings
+from counterpoint.population.members import PopulationSettings
 from counterpoint.results.population import (
     BudgetPoint,
     Crossover,
@@ -35,14 +34,17 @@ from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
 MOST_REPEATS = 10_000
+GAMES = (SMOOTH, *game_catalogue())
+"""Games that members can learn."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to compare.
+class PopulationPlan:
+    """What to compare. Constructing it checks names and numbers, and makes no world.
 
     Raises:
-        UnknownNameError, SettingError: something does not exist, or the budget cannot be split.
+        UnknownNameError: there is no such game or environment.
+        SettingError: a number is out of its range.
     """
 
     world: str
@@ -54,7 +56,7 @@ class Plan:
     repeats: int = 30
     """Independent populations of each arm."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of `Settings`; in a sequential environment of the environment and its policies."""
+    """Of `PopulationSettings`; in a sequential environment of the environment and its policies."""
     workers: int | None = None
     """Processes; None means one for each processor."""
     executor: ExecutorName = "processes"
@@ -67,17 +69,30 @@ class Plan:
             raise SettingError(f"got members {self.members}; wanted each size once")
         if not 2 <= self.repeats <= MOST_REPEATS:
             raise SettingError(f"got {self.repeats} repeats; wanted 2 to {MOST_REPEATS:,}")
+        if self.budget < 1:
+            raise SettingError(f"got a budget of {self.budget} updates; wanted at least 1")
         require_executor(self.executor, self.workers)
-        made = self.made()
-        for name, size in made.arms(self.members):
-            made.split(name, size, self.budget)
+        if self.world not in GAMES:
+            find_world(self.world, Kind.SEQUENTIAL, also=GAMES)
 
     def made(self) -> Arms:
-        """Returns what runs its arms."""
-        games = (SMOOTH, *catalogue())
-        if self.world in games:
-            return GameArms(game_of(self.world), settings_from(self.settings, Settings, self.world))
-        find_world(self.world, Kind.SEQUENTIAL, also=games)
+        """Returns what runs its arms.
+
+        Raises:
+            UnknownNameError, SettingError: there is no such setting, a setting is out of range, or
+                the budget cannot be split.
+            MissingPackageError: torch is not installed, which members of an environment need.
+        """
+        made = self._arms()
+        for name, size in made.arms(self.members):
+            made.split(name, size, self.budget)
+        return made
+
+    def _arms(self) -> Arms:
+        if self.world in GAMES:
+            return GameArms(
+                game_of(self.world), settings_from(self.settings, PopulationSettings, self.world)
+            )
         require_torch()
         from counterpoint.population.neural import NeuralArms
 
@@ -85,7 +100,7 @@ class Plan:
 
 
 def compare_populations(
-    plan: Plan,
+    plan: PopulationPlan,
     on_progress: Callable[[int, int], None] | None = None,
     folder: Path | None = None,
 ) -> PopulationResult:
@@ -98,6 +113,7 @@ def compare_populations(
             goes on from there after it was killed.
 
     Raises:
+        UnknownNameError, SettingError, MissingPackageError: as `PopulationPlan.made`.
         OutputError: the folder cannot be written to.
     """
     made = plan.made()
@@ -135,9 +151,9 @@ def compare_populations(
 
 
 def _arm(
-    members: int, spent: Mapping[int, Spending], budget: int, span: tuple[float, float] | None
+    members: int, spent: Mapping[int, ArmOutcome], budget: int, span: tuple[float, float] | None
 ) -> PopulationArm:
-    """One arm, with Elo if the `span` from the lowest to the highest payoff of a duel is given."""
+    """Returns one arm, with Elo ratings if the `span` of payoffs of a duel is given."""
     one = spent[budget]
     met = one.against if one.against is not None and len(one.against) > 1 else None
     ratings = None
@@ -161,7 +177,7 @@ def _arm(
 
 
 def crossover(
-    single: Mapping[int, Spending], many: Mapping[int, Spending], rival: str
+    single: Mapping[int, ArmOutcome], many: Mapping[int, ArmOutcome], rival: str
 ) -> Crossover:
     """Returns the budget from which on the population is better, with a bootstrap over repeats.
 
@@ -187,7 +203,8 @@ def crossover(
 
 
 def _crossing(budgets: Sequence[int], gaps: Floats) -> float:
-    """From where on the gap stays above 0; inf where it is not at the largest budget."""
+    """Returns from where on the gap stays above 0; inf if it is not above 0 at the
+    largest budget."""
     if gaps[-1] <= 0:
         return float("inf")
     below = np.flatnonzero(gaps <= 0)

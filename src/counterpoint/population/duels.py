@@ -1,7 +1,7 @@
 """Games in which one wins what the other loses: self-play, past selves, a league of exploiters.
 
 A member is a pair of policies, one for each seat. What it is worth is what it can be held to: the
-mean over seats of its expected payoff against whoever answers it best, exactly. Axis letters: R
+mean over seats of its exact expected payoff against a best response. Axis letters: R
 repeats, N members, M actions.
 """
 
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.population.members import SPREAD, Settings, effective_number
+from counterpoint.population.members import Policies, PopulationSettings
 
 FROZEN = 64
 """Times of freezing that are kept; beyond that every second one is forgotten."""
 
 
 def is_duel(game: Game) -> bool:
-    """Whether two play, and what they get adds up to the same whatever they do."""
+    """Returns whether two play, and the sum of their payoffs is always the same."""
     sums = game.payoffs.sum(axis=-1)
     return game.count == 2 and bool(np.ptp(sums) < 1e-9) and bool(np.ptp(game.payoffs[..., 0]) > 0)
 
 
-def require_halves(settings: Settings) -> None:
-    """Return where a batch can be played in both seats.
+def require_halves(settings: PopulationSettings) -> None:
+    """Checks that a batch can be played in both seats.
 
     Raises:
         SettingError: it cannot.
@@ -38,59 +38,36 @@ def require_halves(settings: Settings) -> None:
         )
 
 
-class Duellists:
-    """R x N pairs of policies under way.
-
-    Args:
-        game: of two players, what one wins the other loses.
-        settings: how they learn.
-        repeats: R, independent populations.
-        count: N, members of each.
-        seed: of the first repeat; repeat r has the generator of seed + r.
+class Duellists(Policies):
+    """R x N pairs of policies [R, N, 2, M] under way, one for each seat.
 
     Raises:
-        SettingError: another game.
+        SettingError: a game in which not all that one wins the other loses, or an odd batch.
     """
 
+    stream = 37
+
     def __init__(
-        self, game: Game, settings: Settings, repeats: int, count: int, seed: int = 0
+        self, game: Game, settings: PopulationSettings, repeats: int, count: int, seed: int = 0
     ) -> None:
         if not is_duel(game):
             raise SettingError(f"got {game.name}, in which not all that one wins the other loses")
         require_halves(settings)
-        self.game, self.settings, self.count = game, settings, count
-        self.rngs = [np.random.default_rng([seed + r, 37]) for r in range(repeats)]
+        super().__init__(game, settings, repeats, count, seed)
         self.paid = (game.payoffs[..., 0], game.payoffs[..., 1].T)
         """By seat, [own actions, the other's] what it is paid."""
-        most = max(game.sizes)
-        self.there = np.arange(most) < np.array(game.sizes)[:, None]
-        self.logits = self.fresh(count)
-        self.lr = np.full((repeats, count), settings.lr)
-        if settings.diverse == "hyper":
-            self.lr *= np.stack([3.0 ** rng.uniform(-1, 1, count) for rng in self.rngs])
         self.blocks: list[Floats] = []
         """Of each time that selves were frozen, [R, n, 2, M]."""
         self.pool = np.zeros((repeats, 0, *self.logits.shape[2:]))
         """[R, F, 2, M] policies of all past selves."""
 
-    def fresh(self, count: int) -> Floats:
-        """[R, count, 2, M] logits of beginners."""
-        spread, shape = SPREAD[self.settings.start], (count, *self.there.shape)
-        logits = np.stack([spread * rng.standard_normal(shape) for rng in self.rngs])
-        logits[..., ~self.there] = -np.inf
-        return logits
-
-    def probs(self) -> Floats:
-        """[R, N, 2, M] the policies."""
-        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
-
     def values(self) -> Floats:
-        """[R, N] what each can be held to, which no learner sees; at best the value of the game."""
+        """Returns what each can be held to, [R, N], which no learner sees; at best the value of the
+        game."""
         return self.held_to(self.probs())
 
     def held_to(self, policies: Floats) -> Floats:
-        """[...] what policies [..., 2, M] can be held to by whoever answers them best."""
+        """Returns what policies [..., 2, M] get against those who answer them best, [...]."""
         worth = [
             (policies[..., seat, : self.game.sizes[seat]] @ self.paid[seat]).min(axis=-1)
             for seat in range(2)
@@ -98,7 +75,8 @@ class Duellists:
         return np.asarray((worth[0] + worth[1]) / 2)
 
     def against(self) -> Floats:
-        """[R, N, N] expected payoff of each (row) against each (column), mean over seats."""
+        """Returns the expected payoff of each (row) against each (column), mean over seats, [R, N,
+        N]."""
         probs, met = self.probs(), []
         for seat in range(2):
             own = probs[:, :, seat, : self.game.sizes[seat]]
@@ -107,7 +85,7 @@ class Duellists:
         return np.asarray((met[0] + met[1]) / 2)
 
     def freeze(self, members: NDArray[np.int64]) -> None:
-        """These members, as they are now, become past selves.
+        """Keeps these members, as they are now, as past selves.
 
         Args:
             members: [n] their numbers.
@@ -118,12 +96,12 @@ class Duellists:
         self.pool = np.concatenate(self.blocks, axis=1)
 
     def update(self, times: int) -> None:
-        """So many updates of every member against itself."""
+        """Updates every member `times` times against itself."""
         for _ in range(times):
             self.meet(None)
 
     def meet(self, opponents: Floats | None, who: slice = slice(None)) -> None:
-        """One update of some members: a batch of plays, half of them in each seat.
+        """Updates some members once: a batch of plays, half of them in each seat.
 
         Args:
             opponents: [R, n, 2, M] policies of whom each meets; None where each meets itself.
@@ -139,15 +117,17 @@ class Duellists:
             own = _sampled(probs[:, :, seat], uniforms[:, :, seat, 0])
             other = _sampled(met[:, :, 1 - seat], uniforms[:, :, seat, 1])
             paid = self.paid[seat][own, other]
-            credit = paid - paid.mean(axis=-1, keepdims=True)
+            credit = paid - paid.mean(axis=-1, keepdims=True)  # the baseline of the batch
             chosen = own[..., None] == np.arange(probs.shape[-1])
             step[:, :, seat] = (credit[..., None] * (chosen - probs[:, :, seat, None])).mean(axis=2)
         step = self.lr[:, who, None, None] * np.where(self.there, step, 0.0)
         self.logits[:, who] = np.where(self.there, self.logits[:, who] + step, -np.inf)
 
     def evaluate(self, times: int) -> Floats:
-        """[R, N] mean pay of each against the others, a partner for each play; charged as so many
-        updates of each."""
+        """Returns the mean pay of each against the others, a partner for each play, [R, N].
+
+        It is charged as `times` updates of each member.
+        """
         probs, half = self.probs(), times * self.settings.batch // 2
         paid = np.zeros(probs.shape[:2])
         for row, rng in enumerate(self.rngs):
@@ -164,26 +144,23 @@ class Duellists:
         return paid
 
     def drawn(self) -> Floats:
-        """[R, 1, 2, M] whom the first member meets: itself as it is now, or a past self by lot."""
-        found = [
+        """Returns the opponents of the first members, [R, 1, 2, M]: itself now, or a past self by
+        lot."""
+        opponents = [
             now if rng.random() < 0.5 else pool[rng.integers(len(pool))]
             for now, pool, rng in zip(self.probs()[:, 0], self.pool, self.rngs, strict=True)
         ]
-        return np.stack(found)[:, None]
-
-    def diversity(self) -> Floats:
-        """[R] effective number of different members, by their likeliest actions."""
-        return effective_number(self.probs().argmax(axis=-1))
+        return np.stack(opponents)[:, None]
 
 
 def _sampled(probs: Floats, uniforms: Floats) -> NDArray[np.int64]:
-    """[..., plays] actions of policies [..., M] by uniforms [..., plays]."""
+    """Returns actions [..., plays] of policies [..., M] by uniforms [..., plays]."""
     total = probs.cumsum(axis=-1)[..., None, :]
     return np.asarray((total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1))
 
 
 def elo(scores: Floats, rounds: int = 200) -> Floats:
-    """[N] Elo ratings, mean 0, under which expected scores are as near to `scores` as can be.
+    """Returns Elo ratings [N], mean 0, whose expected scores are nearest to `scores`.
 
     Args:
         scores: [N, N] share of a point that each (row) takes from each (column); s and 1 - s.

@@ -7,7 +7,7 @@ plays and one step; that is the unit in which everything is charged.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ SCHEMES = ("dr_grpo", "grpo", "rank")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class PopulationSettings:
     """How members begin and learn.
 
     Raises:
@@ -60,41 +60,64 @@ class Settings:
 SPREAD = {"wide": 1.0, "narrow": 0.1}
 
 
-class Members:
-    """R x N teams under way.
+class Policies:
+    """R x N tables of logits [R, N, A, M] under way, padded where players have fewer actions.
 
     Args:
-        game: what they learn; a team is paid the mean of its players' payoffs.
-        settings: how.
+        game: what is played.
+        settings: how members begin and learn.
         repeats: R, independent populations.
         count: N, members of each.
         seed: of the first repeat; repeat r has the generator of seed + r, whatever N is.
     """
 
+    stream: ClassVar[int]
+    """Number of the stream of random numbers that this kind of member draws from."""
+
     def __init__(
-        self, game: Game, settings: Settings, repeats: int, count: int, seed: int = 0
+        self, game: Game, settings: PopulationSettings, repeats: int, count: int, seed: int = 0
     ) -> None:
-        self.common = game.payoffs.mean(axis=-1)
-        """[M_1, ..., M_A] what a team is paid."""
         self.game, self.settings, self.count = game, settings, count
-        self.rngs = [np.random.default_rng([seed + r, 31]) for r in range(repeats)]
+        self.rngs = [np.random.default_rng([seed + r, self.stream]) for r in range(repeats)]
         most = max(game.sizes)
-        shape = (count, game.count, most)
-        spread = SPREAD[settings.start]
-        self.logits = np.stack([spread * rng.standard_normal(shape) for rng in self.rngs])
         self.there = np.arange(most) < np.array(game.sizes)[:, None]
-        self.logits[..., ~self.there] = -np.inf
+        """[A, M] which actions there are."""
+        self.logits = self.fresh(count)
         self.lr = np.full((repeats, count), settings.lr)
         if settings.diverse == "hyper":
             self.lr *= np.stack([3.0 ** rng.uniform(-1, 1, count) for rng in self.rngs])
 
+    def fresh(self, count: int) -> Floats:
+        """Returns the logits of beginners, [R, count, A, M]."""
+        spread, shape = SPREAD[self.settings.start], (count, *self.there.shape)
+        logits = np.stack([spread * rng.standard_normal(shape) for rng in self.rngs])
+        logits[..., ~self.there] = -np.inf
+        return logits
+
     def probs(self) -> Floats:
-        """[R, N, A, M] the policies."""
+        """Returns the policies, [R, N, A, M]."""
         raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
         return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
+    def diversity(self) -> Floats:
+        """Returns the effective number of different members by their likeliest actions, [R]."""
+        return effective_number(self.probs().argmax(axis=-1))
+
+
+class Members(Policies):
+    """R x N teams under way; a team is paid the mean of the payoffs of its players."""
+
+    stream = 31
+
+    def __init__(
+        self, game: Game, settings: PopulationSettings, repeats: int, count: int, seed: int = 0
+    ) -> None:
+        super().__init__(game, settings, repeats, count, seed)
+        self.common = game.payoffs.mean(axis=-1)
+        """[M_1, ..., M_A] what a team is paid."""
+
     def values(self) -> Floats:
-        """[R, N] the exact worth of each team, which no learner sees."""
+        """Returns the exact worth of each team, [R, N], which no learner sees."""
         probs = self.probs()
         value = np.broadcast_to(self.common, (*probs.shape[:2], *self.common.shape))
         for player, size in enumerate(self.game.sizes):
@@ -103,7 +126,7 @@ class Members:
         return np.asarray(value)
 
     def play(self, plays: int) -> tuple[NDArray[np.int64], Floats]:
-        """[R, N, plays, A] actions and [R, N, plays] what they paid."""
+        """Returns actions [R, N, plays, A] and what they paid, [R, N, plays]."""
         shape = (self.count, plays, self.game.count)
         uniforms = np.stack([rng.random(shape) for rng in self.rngs])
         total = self.probs().cumsum(axis=-1)[:, :, None]  # [R, N, 1, A, M]
@@ -111,7 +134,7 @@ class Members:
         return actions, self.common[tuple(np.moveaxis(actions, -1, 0))]
 
     def update(self, times: int) -> None:
-        """So many updates of every member."""
+        """Updates every member `times` times."""
         arange = np.arange(self.logits.shape[-1])
         for _ in range(times):
             actions, paid = self.play(self.settings.batch)
@@ -122,31 +145,26 @@ class Members:
             self.logits = np.where(self.there, self.logits + step, -np.inf)
 
     def credit(self, paid: Floats) -> Floats:
-        """[R, N, plays] advantages of what was paid, each member under its own scheme."""
+        """Returns advantages of what was paid, [R, N, plays], each member under its own scheme."""
         if self.settings.diverse != "scheme":
             return np.asarray(paid - paid.mean(axis=-1, keepdims=True))
-        found = np.empty_like(paid)
+        values = np.empty_like(paid)
         for number, name in enumerate(SCHEMES):
             own = paid[:, number :: len(SCHEMES)]
             team, play = np.indices((own.shape[0] * own.shape[1], own.shape[2])).reshape(2, -1)
             labels = {"prompt": team, "rollout": team * own.shape[2] + play, "agent": 0 * team}
             result = advantages(own.reshape(-1), labels, plain_scheme_named(name))
-            found[:, number :: len(SCHEMES)] = result.values.reshape(own.shape)
-        return found
+            values[:, number :: len(SCHEMES)] = result.values.reshape(own.shape)
+        return values
 
     def evaluate(self, times: int) -> Floats:
-        """[R, N] mean pay of each member over `times` batches; charged as so many updates."""
+        """Returns the mean pay of each member over `times` batches, [R, N]; charged as `times`
+        updates."""
         return np.asarray(self.play(times * self.settings.batch)[1].mean(axis=-1))
 
-    def diversity(self) -> Floats:
-        """[R] effective number of different teams: the exponential of the entropy, over members, of
-        their likeliest profiles.
-        """
-        return effective_number(self.probs().argmax(axis=-1))
-
     def against(self) -> Floats | None:
-        """[R, N, N] expected pay where the first of two players is of one member (row), the second
-        of another (column); None where more play."""
+        """Returns expected pay if player 1 is of one member (row) and player 2 of another (column),
+        [R, N, N]; None if more than two play."""
         if self.game.count != 2:
             return None
         probs, (rows, columns) = self.probs(), self.game.sizes
@@ -155,14 +173,14 @@ class Members:
 
 
 def effective_number(profiles: NDArray[np.int64]) -> Floats:
-    """[R] the exponential of the entropy of which profile each of N members has.
+    """Returns the exponential of the entropy of the profiles of N members, [R].
 
     Args:
         profiles: [R, N, A].
     """
-    found = []
+    numbers = []
     for members in profiles:
         _, counts = np.unique(members, axis=0, return_counts=True)
         share = counts / counts.sum()
-        found.append(np.exp(-(share * np.log(share)).sum()))
-    return np.array(found)
+        numbers.append(np.exp(-(share * np.log(share)).sum()))
+    return np.array(numbers)

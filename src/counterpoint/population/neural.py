@@ -1,4 +1,4 @@
-"""Populations of neural teams in worlds of many steps: a training for each member.
+"""Populations of neural teams in sequential environments: a training for each member.
 
 The unit is the same: a policy update, which plays one batch. An evaluation is charged as the
 batches that its episodes would fill. The champion is measured on other episodes than those for
@@ -15,20 +15,18 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import RunError, SettingError
-from counterpoint.population.arms import Spending, demand
-from counterpoint.population.cells import Facts
+from counterpoint.population.cells import ArmOutcome, Facts, require_budget
 from counterpoint.settings import require
 from counterpoint.train.options import make_with_hints, split_settings
 from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.entry import SequentialEntry
-from counterpoint.worlds.sequential.world import StepWorld
+from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
 
 EPISODES = 20
 """Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""
 ROUNDS = 4
-"""Of population-based training, unless it is told otherwise."""
+"""Default rounds of population-based training."""
 SCHEME = "happo_per_agent"
 """How members normalize, unless they differ in that."""
 SCHEMES = ("happo_per_agent", "mappo_pooled", "group_reward_decoupled")
@@ -60,34 +58,34 @@ class NeuralArms:
 
     @property
     def rounds(self) -> int:
-        """Of population-based training."""
-        told = self.settings.get("pbt_rounds", ROUNDS)
+        """Returns the rounds of population-based training."""
+        value = self.settings.get("pbt_rounds", ROUNDS)
         try:
-            return int(told)
+            return int(value)
         except (TypeError, ValueError):
-            raise SettingError(f"got pbt_rounds={told!r}; wanted a number") from None
+            raise SettingError(f"got pbt_rounds={value!r}; wanted a number") from None
 
     @property
     def diverse(self) -> str:
-        """In what members differ besides their seeds: see `members.Settings`."""
+        """Returns in what members differ besides their seeds: see `PopulationSettings`."""
         return str(self.settings.get("diverse", "start"))
 
     def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
-        """Name and size of each arm."""
-        found: list[tuple[str, int]] = []
+        """Returns name and size of each arm."""
+        arms: list[tuple[str, int]] = []
         for size in sorted(members):
-            found.append(("single" if size == 1 else f"best_of_{size}", size))
+            arms.append(("single" if size == 1 else f"best_of_{size}", size))
             if size >= 4:
-                found.append((f"pbt_{size}", size))
-        return found
+                arms.append((f"pbt_{size}", size))
+        return arms
 
     @property
     def entry(self) -> SequentialEntry:
-        """The environment in the registry."""
+        """Returns the environment in the registry."""
         return find_world(self.world, Kind.SEQUENTIAL)
 
     def _made(self) -> StepWorld:
-        """The environment, closed: for what it says of itself."""
+        """Returns the environment, closed: callers read its description."""
         world = make_with_hints(self.entry, self._split()[0])
         world.close()
         return world
@@ -97,7 +95,7 @@ class NeuralArms:
         return split_settings(self.entry, own)
 
     def plan(self, repeat: int, member: int, updates: int) -> TrainPlan:
-        """The training of one member; it has the same chance, whatever the population is."""
+        """Returns the training of one member; its chance does not depend on the population."""
         own, policy = self._split()
         policy, scheme = replace(policy, diagnose_every=0), SCHEME
         if member and self.diverse == "hyper":
@@ -108,12 +106,12 @@ class NeuralArms:
         made = TrainPlan(self.world, scheme, 1000 * repeat + member, 1, None, own, policy, EPISODES)
         return replace(made, budget=updates * made.batch_steps)
 
-    def key(self) -> dict[str, Any]:
-        """What results depend on."""
+    def key(self) -> Mapping[str, object]:
+        """Returns what results depend on."""
         return {"world": self.world, "settings": dict(self.settings)}
 
     def facts(self) -> Facts:
-        """What the result says of the world."""
+        """Returns what the result says of the world."""
         world = self._made()
         best = world.references.reference
         return Facts(
@@ -125,14 +123,16 @@ class NeuralArms:
         )
 
     def evaluation(self) -> int:
-        """What an evaluation of a member is charged, in updates."""
+        """Returns what an evaluation of a member is charged, in updates."""
         world = self._made()
         steps = EPISODES * (world.horizon or 1)
         return -(-steps // self.plan(0, 0, 1).batch_steps)
 
     def split(self, name: str, members: int, budget: int) -> list[int]:
-        """Updates of each member in each round; after every round members are evaluated, but for a
-        single one, which nobody chooses.
+        """Returns the updates of each member in each round.
+
+        Members are evaluated after every round; a single member is never evaluated, since nobody
+        chooses.
 
         Raises:
             SettingError: the budget cannot be split so that nearly all of it is used.
@@ -141,21 +141,21 @@ class NeuralArms:
         cost = 0 if members == 1 else self.evaluation()
         each = budget // members
         updates = each - rounds * cost
-        demand(updates // rounds, members * each, budget, f"{name} with {members} members",
+        require_budget(updates // rounds, members * each, budget, f"{name} with {members} members",
                rounds * cost)  # fmt: skip
         more = updates % rounds
         return [updates // rounds + (1 if number < more else 0) for number in range(rounds)]
 
-    def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> Spending:
-        """Repeats `first` and after of one arm at one budget.
+    def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> ArmOutcome:
+        """Returns the outcome of one arm at one budget, for repeats from `first` on.
 
         Raises:
             SettingError: as `split`.
         """
         parts = [self._one(name, members, budget, first + number) for number in range(repeats)]
-        return Spending.joined(parts)
+        return ArmOutcome.joined(parts)
 
-    def _one(self, name: str, members: int, budget: int, repeat: int) -> Spending:
+    def _one(self, name: str, members: int, budget: int, repeat: int) -> ArmOutcome:
         rounds = self.split(name, members, budget)
         plans = [self.plan(repeat, member, sum(rounds)) for member in range(members)]
         team = [plan.trainee() for plan in plans]
@@ -176,27 +176,27 @@ class NeuralArms:
         believed = worth if members == 1 else estimates[best]
         for one in team:
             one.close()
-        return Spending(np.array([worth]), np.array([believed]), budget // members * members)
+        return ArmOutcome(np.array([worth]), np.array([believed]), budget // members * members)
 
 
 def measured(one: PolicyTrainee, number: int) -> Floats:
-    """[EPISODES] returns of fresh episodes, others for each number.
+    """Returns the returns of fresh episodes, [EPISODES], others for each number.
 
     Raises:
         RunError: no episode of this world ends.
     """
     seed = one.plan.seed
     one.plan = replace(one.plan, seed=seed + 1_000_003 * (number + 1))
-    found = one.evaluate(lambda: False)
+    evaluation = one.evaluate(lambda: False)
     one.plan = replace(one.plan, seed=seed)
-    if found is None or not len(found[0]):
+    if evaluation is None or not len(evaluation[0]):
         raise RunError(f"no episode ended: {one.plan.without_return()}")
-    return found[0]
+    return evaluation[0]
 
 
 def copy(good: PolicyTrainee, bad: PolicyTrainee, factor: float) -> None:
-    """What `good` has learned, for `bad`, and how it normalizes, with its step size times `factor`;
-    chance stays its own."""
+    """Copies to `bad` what `good` has learned and how it normalizes; its step size is multiplied by
+    `factor`, and its chance stays its own."""
     bad.learner.crediting = good.learner.crediting
     bad.learner.adam.restore(good.learner.adam.capture())
     bad.learner.valuer.restore(good.learner.valuer.capture())

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from counterpoint.testing.batches import ConformanceError, demand
 from counterpoint.testing.transitions import check_step, check_view, same_step, same_view
-from counterpoint.worlds.sequential.measure import returns
-from counterpoint.worlds.sequential.reordered import Reordered
-from counterpoint.worlds.sequential.world import StepWorld, View, uniform_actions
+from counterpoint.worlds.sequential.permuted import PermutedStepWorld
+from counterpoint.worlds.sequential.world import StepWorld, View, returns, uniform_actions
 
 Make = Callable[[int, int], StepWorld]
 """Copies and seed to a world."""
@@ -179,7 +178,7 @@ def check_order(make: Make, steps: int) -> None:
     """With its agents listed in another order, the same happens to the same agents."""
     plain, turned = make(2, 5), make(2, 5)
     order = [*range(1, len(plain.agents)), 0]
-    mixed = Reordered(turned, order)
+    mixed = PermutedStepWorld(turned, order)
     view, rng = plain.reset(), np.random.default_rng(5)
     mixed.reset()
     for _ in range(min(steps, 30)):

@@ -14,12 +14,12 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.testing.batches import demand
-from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextSettings, TextWorld
+from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextSettings, TextWorld
 
 Make = Callable[[], TextWorld]
 """A new world, with the settings that it is to be used with."""
 
-Ahead = Callable[[TextWorld, Task, tuple[Said, ...]], None]
+Ahead = Callable[[TextWorld, Task, tuple[Statement, ...]], None]
 """Looks at an episode before each of its waves, and at its end."""
 
 SURPRISE = 12.0
@@ -92,13 +92,17 @@ def check_asks(world: TextWorld, episodes: int) -> None:
 
 
 def check_purity(make: Make, episodes: int) -> None:
-    """The same things said, the same asks and the same ending: again, and by a new world."""
+    """The same things said, the same prompts and the same ending: again, and by a new world."""
     other = make()
 
-    def again(world: TextWorld, task: Task, said: tuple[Said, ...]) -> None:
-        asks = world.asks(task, said)
+    def again(world: TextWorld, task: Task, said: tuple[Statement, ...]) -> None:
+        asks = world.prompts(task, said)
         for one in (world, other):
-            demand(one.asks(task, said) == asks, f"other asks after {said}", "the same ones again")
+            demand(
+                one.prompts(task, said) == asks,
+                f"other prompts after {said}",
+                "the same ones again",
+            )
         if asks:
             return
         end = world.ending(task, said)
@@ -130,10 +134,10 @@ def check_order(make: Make, episodes: int) -> None:
     plain, turned = make(), make()
     turned.agents, turned.roles = plain.agents[::-1], plain.roles[::-1]
 
-    def same(world: TextWorld, task: Task, said: tuple[Said, ...]) -> None:
-        one, two = (sorted(w.asks(task, said), key=_by_text) for w in (world, turned))
+    def same(world: TextWorld, task: Task, said: tuple[Statement, ...]) -> None:
+        one, two = (sorted(w.prompts(task, said), key=_by_text) for w in (world, turned))
         wanted = "the same, whatever the order in which agents are listed"
-        demand(one == two, f"other asks after {said}", wanted)
+        demand(one == two, f"other prompts after {said}", wanted)
         if not one:
             alike = world.ending(task, said) == turned.ending(task, said)
             demand(alike, f"another ending of {said}", wanted)
@@ -162,11 +166,11 @@ def check_references(world: TextWorld, episodes: int) -> None:
     )
 
 
-def _check_wave(world: TextWorld, task: Task, said: tuple[Said, ...]) -> None:
-    asks = world.asks(task, said)
-    demand(isinstance(asks, tuple), f"asks of type {type(asks).__name__}", "a tuple")
+def _check_wave(world: TextWorld, task: Task, said: tuple[Statement, ...]) -> None:
+    asks = world.prompts(task, said)
+    demand(isinstance(asks, tuple), f"prompts of type {type(asks).__name__}", "a tuple")
     for ask in asks:
-        demand(isinstance(ask, Ask), f"{ask!r}", "an Ask")
+        demand(isinstance(ask, Prompt), f"{ask!r}", "a Prompt")
         demand(ask.agent in world.agents, f"agent {ask.agent!r}", f"one of {world.agents}")
         shown = isinstance(ask.system, str) and isinstance(ask.user, str) and ask.user
         demand(bool(shown), f"a prompt {ask.messages}", "text")
@@ -182,12 +186,12 @@ def _check_wave(world: TextWorld, task: Task, said: tuple[Said, ...]) -> None:
 
 def _episodes(
     world: TextWorld, rng: np.random.Generator, count: int, ahead: Ahead = lambda *_: None
-) -> Iterator[tuple[Task, tuple[Said, ...]]]:
+) -> Iterator[tuple[Task, tuple[Statement, ...]]]:
     """`count` episodes of a team that answers at random, each as its task and what was said."""
     for task in world.tasks(rng, count):
-        said: tuple[Said, ...] = ()
+        said: tuple[Statement, ...] = ()
         ahead(world, task, said)
-        while asks := world.asks(task, said):
+        while asks := world.prompts(task, said):
             wave = [_remembered(world, task, said, ask, _answer(ask, rng)) for ask in asks]
             said = (*said, *wave)
             few = len(said) <= world.longest
@@ -196,20 +200,22 @@ def _episodes(
         yield task, said
 
 
-def _remembered(world: TextWorld, task: Task, said: tuple[Said, ...], ask: Ask, text: str) -> Said:
+def _remembered(
+    world: TextWorld, task: Task, said: tuple[Statement, ...], ask: Prompt, text: str
+) -> Statement:
     """An answer as the world remembers it, which must be what it was."""
-    found = world.heard(task, said, ask, text)
-    demand(isinstance(found, Said), f"{found!r}", "a Said")
+    found = world.statement(task, said, ask, text)
+    demand(isinstance(found, Statement), f"{found!r}", "a Statement")
     kept = (found.agent, found.text) == (ask.agent, text)
     demand(kept, f"{found} for {text!r} of {ask.agent!r}", "the agent and the text as they were")
     there = found.to == "" or (found.to in world.agents and found.to != ask.agent)
     demand(there, f"{found.to!r}, who hears {ask.agent!r}", "another agent, or nobody")
-    same = world.heard(task, said, ask, text) == found
+    same = world.statement(task, said, ask, text) == found
     demand(same, "another memory of the same answer", "the same one again")
     return found
 
 
-def _answer(ask: Ask, rng: np.random.Generator) -> str:
+def _answer(ask: Prompt, rng: np.random.Generator) -> str:
     """One of the words; in free text some words that were shown, or something odd."""
     if ask.words:
         return str(rng.choice(ask.words))
@@ -218,7 +224,7 @@ def _answer(ask: Ask, rng: np.random.Generator) -> str:
     return some if rng.random() < 0.7 else ODDITIES[int(rng.integers(len(ODDITIES)))]
 
 
-def _by_text(ask: Ask) -> tuple[str, str, str]:
+def _by_text(ask: Prompt) -> tuple[str, str, str]:
     return ask.agent, ask.system, ask.user
 
 

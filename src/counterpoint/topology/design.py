@@ -109,7 +109,7 @@ def lay_out(plan: TopologyPlan) -> Design:
         LogError: the file of tasks cannot be read.
     """
     world = find_world(plan.world, Kind.MESSAGE).make(plan.settings)
-    known = [*world.prompts, *([TRAINED] if world.ways_range else [])]
+    known = [*world.prompts, *([TRAINED] if world.parameter_range else [])]
     for prompt in plan.prompts:
         if prompt not in known:
             raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(known)}")

@@ -23,7 +23,7 @@ from counterpoint.topology.play import Guards, MemberAnswers, Meter, play, team_
 from counterpoint.topology.speaker import SpokenMember
 from counterpoint.topology.topology import Topology
 from counterpoint.worlds.kind import Kind
-from counterpoint.worlds.message.world import Member, MessageWorld, Seen
+from counterpoint.worlds.message.world import Member, MessageWorld, Observation
 from counterpoint.worlds.registry import find_world
 
 TRAINED = "trained"
@@ -51,7 +51,7 @@ class Seats:
         if self.speaker is not None:
             one = SpokenMember(self.speaker, world, world.prompts[prompt], Meter())
         elif prompt == TRAINED and parameters is not None:
-            one = world.member_of(parameters)
+            one = world.member_with(parameters)
         else:
             one = world.member(prompt)
         return [one] * world.settings.members
@@ -61,7 +61,7 @@ class Seats:
         if self.speaker is None:
             named = next(iter(self.world.prompts)) if prompt == TRAINED else prompt
             return self.world.single(items, named, turns, rng)
-        member, everything = self.members(prompt, None)[0], Seen(-1, 0)
+        member, everything = self.members(prompt, None)[0], Observation(-1, 0)
         votes = [MemberAnswers(i, *member.answer(items, everything, rng)) for i in range(turns)]
         return team_answers(votes, "vote", len(items), rng)[0]
 
@@ -91,11 +91,11 @@ class ParameterSearch:
 
     def __call__(self, advance: Advance) -> Parameters:
         world = find_world(self.world, Kind.MESSAGE).make(self.settings)
-        assert world.ways_range is not None  # `lay_out` refuses the prompt elsewhere
-        low, high = world.ways_range
+        assert world.parameter_range is not None  # `lay_out` refuses the prompt elsewhere
+        low, high = world.parameter_range
         topology = make_topology(self.topology, world.settings.members)
         rng = np.random.default_rng([SEARCHED, 0])
-        named = np.array([world.ways(prompt) for prompt in world.prompts])
+        named = np.array([world.parameters(prompt) for prompt in world.prompts])
         mean, spread = (low + high) / 2, (high - low) / 2
         for generation in range(GENERATIONS):
             sample = np.clip(rng.normal(mean, spread, size=(POPULATION, len(low))), low, high)
@@ -117,7 +117,7 @@ class ParameterSearch:
         items = world.draw(np.random.default_rng([SEARCHED, 1, batch]), count)
         scores = []
         for parameters in sample:
-            members = [world.member_of(tuple(parameters))] * world.settings.members
+            members = [world.member_with(tuple(parameters))] * world.settings.members
             rng = np.random.default_rng([SEARCHED, 2, batch])
             transcript = play(topology, items, count, members, rng, guards=self.guards)
             scores.append(float(world.score(items, transcript.answers).mean()))

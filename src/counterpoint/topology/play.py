@@ -19,7 +19,7 @@ from counterpoint.arrays import Bools, Floats
 from counterpoint.errors import SettingError
 from counterpoint.speakers.speaker import Reply
 from counterpoint.topology.topology import Topology
-from counterpoint.worlds.message.world import Heard, Member, Said, Seen
+from counterpoint.worlds.message.world import Member, MessageContent, Observation, ReceivedMessage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Turn:
     """The member who spoke."""
     round: int
     """The round, from 0; -1 is a first draft that was written alone."""
-    content: Said | None
+    content: MessageContent | None
     """[B, ...] what the member said; None if it failed."""
     failure: str = ""
     """Why it failed."""
@@ -220,8 +220,8 @@ class _Game:
         self.topology, self.items, self.count, self.members = topology, items, count, members
         self.rng, self.guards, self.budget, self.meter = rng, guards, budget, meter
         self.begun, self.calls = time.monotonic(), 0
-        self.received: dict[int, list[Heard]] = {i: [] for i in range(topology.members)}
-        self.own: dict[int, list[Said]] = {i: [] for i in range(topology.members)}
+        self.received: dict[int, list[ReceivedMessage]] = {i: [] for i in range(topology.members)}
+        self.own: dict[int, list[MessageContent]] = {i: [] for i in range(topology.members)}
         self.turns: list[Turn] = []
         self.failures: list[str] = []
         self.hearers = {
@@ -266,7 +266,9 @@ class _Game:
                 continue
             self.own[turn.member].append(turn.content)
             for hearer in self.hearers[turn.member]:
-                self.received[hearer].append(Heard(turn.member, max(number, 0), turn.content))
+                self.received[hearer].append(
+                    ReceivedMessage(turn.member, max(number, 0), turn.content)
+                )
         return ""
 
     def _speak(self, member: int, number: int) -> Turn:
@@ -284,7 +286,7 @@ class _Game:
             return Turn(member, number, None, f"{type(error).__name__}: {error}", again)
         return Turn(member, number, content, "", again)
 
-    def _ask(self, member: int, seen: Seen) -> Said:
+    def _ask(self, member: int, seen: Observation) -> MessageContent:
         self.calls += self.count
         content = np.asarray(self.members[member].speak(self.items, seen, self.rng))
         if content.shape[:1] != (self.count,):
@@ -308,9 +310,9 @@ class _Game:
             given.append(MemberAnswers(member, np.asarray(answers), certain))
         return tuple(given)
 
-    def _seen(self, member: int, number: int, nudged: bool = False) -> Seen:
+    def _seen(self, member: int, number: int, nudged: bool = False) -> Observation:
         dissents = self.guards.dissenter and member == self.topology.speakers[-1]
-        return Seen(
+        return Observation(
             member, number, tuple(self.received[member]), tuple(self.own[member]), self.share,
             dissents, nudged, len(self.hearers[member]),
         )  # fmt: skip
@@ -328,7 +330,7 @@ class _Game:
         return ""
 
 
-def silent(content: Said) -> Bools:
+def silent(content: MessageContent) -> Bools:
     """Returns [B] whether a message is empty: no text, or zeros alone."""
     flat = content.reshape(len(content), -1)
     filled = np.array(flat != ("" if content.dtype.kind in "OU" else 0), dtype=bool)

@@ -49,7 +49,7 @@ def episodes(
             elif turn.content.dtype.kind in "OU":  # a model's message is text already
                 text = str(turn.content[i])
             else:
-                text = world.told(items, turn.content, i)
+                text = world.message_text(items, turn.content, i)
             meta: dict[str, object] = {"round": turn.round}
             if turn.failure:
                 meta["failure"] = turn.failure
@@ -58,9 +58,9 @@ def episodes(
                       work=float(bool(text)), meta=meta)
             )  # fmt: skip
         for vote in final:
-            own = world.answer_told(items, vote.answers[i]) if vote.sure[i] > -np.inf else None
+            own = world.answer_text(items, vote.answers[i]) if vote.sure[i] > -np.inf else None
             events.append(Event(len(events), name_of(vote.member), "answer", own or "", answer=own))
-        team = world.answer_told(items, transcript.answers[i]) if transcript.answered[i] else None
+        team = world.answer_text(items, transcript.answers[i]) if transcript.answered[i] else None
         events.append(Event(len(events), "team", "end", answer=team))
         yield Episode(
             f"{run}/{task}_{i}", tuple(events), tuple(map(name_of, topology.speakers)), ("team",),
@@ -78,10 +78,10 @@ def outcomes(
     for i in range(len(items)):
         for vote, scores in alone:
             if vote.sure[i] > -np.inf:
-                own = world.answer_told(items, vote.answers[i])
+                own = world.answer_text(items, vote.answers[i])
                 yield Outcome(f"{task}_{i}", "isolated", (name_of(vote.member),),
                               float(scores[i]), answer=own)  # fmt: skip
-        answer = world.answer_told(items, transcript.answers[i]) if transcript.answered[i] else None
+        answer = world.answer_text(items, transcript.answers[i]) if transcript.answered[i] else None
         yield Outcome(f"{task}_{i}", "team", names, float(team[i]), answer=answer)
 
 

@@ -18,7 +18,7 @@ from counterpoint.errors import SettingError
 from counterpoint.speakers.speaker import Message, Reply, Request, Speaker
 from counterpoint.topology.play import Guards, Meter, play
 from counterpoint.topology.topology import Topology
-from counterpoint.worlds.message.world import MessageWorld, Seen
+from counterpoint.worlds.message.world import MessageWorld, Observation
 
 DISSENT = "Argue for what the others do not favour, as well as it can be argued for."
 NUDGE = "You said nothing. Tell the others something that they need."
@@ -48,7 +48,7 @@ class SpokenMember:
     temperature: float = 1.0
     """0 takes the most likely token."""
 
-    def speak(self, items: Any, seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
+    def speak(self, items: Any, seen: Observation, rng: np.random.Generator) -> NDArray[Any]:
         """Returns [B] text; empty, and at no cost, if nobody would hear it."""
         if not seen.hearers:
             return np.full(len(items), "", dtype=object)
@@ -56,7 +56,7 @@ class SpokenMember:
         return _texts(self._replies(items, seen, rng, ask, "tellings"))
 
     def answer(
-        self, items: Any, seen: Seen, rng: np.random.Generator
+        self, items: Any, seen: Observation, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
         """Returns [B] answers as the world counts them, and 0, or -inf if there is no answer."""
         replies = self._replies(items, seen, rng, f"{self.instruction} Answer now.", "options")
@@ -69,7 +69,7 @@ class SpokenMember:
         return answers, np.where(gave, 0.0, -np.inf)
 
     def _replies(
-        self, items: Any, seen: Seen, rng: np.random.Generator, ask: str, choice: str
+        self, items: Any, seen: Observation, rng: np.random.Generator, ask: str, choice: str
     ) -> list[Reply]:
         requests = []
         for i in range(len(items)):
@@ -159,7 +159,9 @@ class _Seat:
     ask: str
     tokens: int
 
-    def speak(self, items: Sequence[Request], seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
+    def speak(
+        self, items: Sequence[Request], seen: Observation, rng: np.random.Generator
+    ) -> NDArray[Any]:
         if not seen.hearers:
             return np.full(len(items), "", dtype=object)
         free = [
@@ -169,7 +171,7 @@ class _Seat:
         return _texts(self._replies(free, seen, rng, self.ask))
 
     def answer(
-        self, items: Sequence[Request], seen: Seen, rng: np.random.Generator
+        self, items: Sequence[Request], seen: Observation, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
         replies = self._replies(items, seen, rng, "")
         answers = np.empty(len(replies), dtype=object)
@@ -177,7 +179,7 @@ class _Seat:
         return answers, np.array([-np.inf if reply.error else 0.0 for reply in replies])
 
     def _replies(
-        self, items: Sequence[Request], seen: Seen, rng: np.random.Generator, ask: str
+        self, items: Sequence[Request], seen: Observation, rng: np.random.Generator, ask: str
     ) -> list[Reply]:
         requests = []
         for i, request in enumerate(items):
@@ -193,9 +195,11 @@ class _Seat:
         return replies
 
 
-def _talk(seen: Seen, item: int, verb: str, dissents: bool) -> list[str]:
+def _talk(seen: Observation, item: int, verb: str, dissents: bool) -> list[str]:
     """Returns the lines of one item's prompt that say what was said so far, and how to go on."""
-    received = [f"Member {h.member + 1} {verb}: {h.said[item]}" for h in seen.heard if h.said[item]]
+    received = [
+        f"Member {m.member + 1} {verb}: {m.content[item]}" for m in seen.received if m.content[item]
+    ]
     own = [f"You said: {content[item]}" for content in seen.own if content[item]]
     return [*received, *own, *[DISSENT] * dissents, *[NUDGE] * seen.nudged]
 

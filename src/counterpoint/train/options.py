@@ -11,8 +11,7 @@ from counterpoint.settings import did_you_mean, settings_from
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import worlds
-from counterpoint.worlds.sequential.entry import SequentialEntry
-from counterpoint.worlds.sequential.world import StepSettings, StepWorld
+from counterpoint.worlds.sequential.world import SequentialEntry, StepSettings, StepWorld
 
 BUDGET, PYTHON_BUDGET = 100_000, 20_000
 """Steps of a training in a world in NumPy, and in one that is stepped in Python."""

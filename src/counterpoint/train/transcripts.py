@@ -17,7 +17,7 @@ from counterpoint.results.training import EpisodeSample, Moment, Talk, Utterance
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import EPISODES
 from counterpoint.worlds.foreign.names import foreign_code
-from counterpoint.worlds.text.world import Said, TextWorld
+from counterpoint.worlds.text.world import Statement, TextWorld
 
 TASKS, WAYS = 4, 2
 """Tasks that are shown of an update, and how many of the ways in which each went."""
@@ -105,9 +105,9 @@ def count_words(world: TextWorld, batch: Sequence[Episodes]) -> dict[tuple[str, 
     """Returns (agent, prompt) to how often the agent chose each word."""
     counted: dict[tuple[str, str], Counter[str]] = {}
     for one in batch:
-        past, left = tuple[Said, ...](), list(one.events)
+        past, left = tuple[Statement, ...](), list(one.events)
         while left:
-            asks = sorted(world.asks(one.task, past), key=lambda ask: ask.agent)
+            asks = sorted(world.prompts(one.task, past), key=lambda ask: ask.agent)
             if not asks:
                 break
             wave, left = left[: len(asks)], left[len(asks) :]
@@ -115,7 +115,7 @@ def count_words(world: TextWorld, batch: Sequence[Episodes]) -> dict[tuple[str, 
                 if ask.words:
                     counts = counted.setdefault((ask.agent, ask.user), Counter())
                     counts[event.text] += one.count
-            past = (*past, *(Said(event.agent, event.text, event.to) for event in wave))
+            past = (*past, *(Statement(event.agent, event.text, event.to) for event in wave))
     return counted
 
 

@@ -1,32 +1,52 @@
-"""Team tasks of four kinds, ours and other people's, in one registry.
+"""Team tasks of four kinds, ours and those of others, in one registry.
 
-Start with `find_world("regions").make()`; `worlds()` lists ours. What a world promises is in
+Start with `find_world("regions").make()`; `worlds()` lists all. What a world promises is in
 `World` (exact), `StepWorld` (sequential), `TextWorld` and `MessageWorld`; the suites in
 `counterpoint.testing` check it.
 """
 
-from counterpoint.worlds.exact.relisted import Relisted
-from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+from counterpoint.worlds.exact.permuted import PermutedWorld
+from counterpoint.worlds.exact.world import Evaluation, ExactEntry, Play, Settings, World
 from counterpoint.worlds.foreign.names import FAMILIES
 from counterpoint.worlds.kind import Kind, WorldEntry
+from counterpoint.worlds.message.task_file import MessageEntry
 from counterpoint.worlds.registry import find_world, worlds
-from counterpoint.worlds.sequential.measure import random_return, returns
+from counterpoint.worlds.sequential.permuted import PermutedStepWorld
 from counterpoint.worlds.sequential.pettingzoo import to_parallel_env
-from counterpoint.worlds.sequential.reordered import Reordered
-from counterpoint.worlds.sequential.world import References, StepSettings, StepWorld
-from counterpoint.worlds.text.world import Ask, Ending, Said, TextSettings, TextWorld
+from counterpoint.worlds.sequential.twin import TwinEntry
+from counterpoint.worlds.sequential.world import (
+    References,
+    SequentialEntry,
+    StepSettings,
+    StepWorld,
+    random_return,
+    returns,
+)
+from counterpoint.worlds.text.world import (
+    Ending,
+    Prompt,
+    Statement,
+    TextEntry,
+    TextSettings,
+    TextWorld,
+)
 
 __all__ = [
     "FAMILIES",
-    "Ask",
+    "Prompt",
     "Ending",
     "Evaluation",
+    "ExactEntry",
+    "MessageEntry",
+    "SequentialEntry",
+    "TextEntry",
+    "TwinEntry",
     "Kind",
     "Play",
     "References",
-    "Relisted",
-    "Reordered",
-    "Said",
+    "PermutedWorld",
+    "PermutedStepWorld",
+    "Statement",
     "Settings",
     "StepSettings",
     "StepWorld",

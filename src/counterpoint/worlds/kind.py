@@ -5,10 +5,17 @@ Each kind has an entry class of its own, in the folder of the kind; `registry.py
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
+
+from msgspec import Struct
 
 W_co = TypeVar("W_co", covariant=True)
 
@@ -27,9 +34,26 @@ class Kind(StrEnum):
 
     @property
     def in_words(self) -> str:
-        """The kind in words, with its article."""
+        """Returns the kind in words, with its article."""
         article = "an" if self is Kind.EXACT else "a"
         return f"{article} {self} {'world' if self is Kind.EXACT else 'environment'}"
+
+
+class SettingFacts(Struct, frozen=True):
+    """What is known of one setting."""
+
+    default: Any
+    """None if there is no default."""
+    about: str
+    """Its documentation."""
+
+
+class WorldFacts(Struct, frozen=True, kw_only=True):
+    """What is known of a world with default settings; each kind has a subclass."""
+
+    name: str
+    summary: str
+    source: str
 
 
 class WorldEntry(ABC, Generic[W_co]):
@@ -64,9 +88,40 @@ class WorldEntry(ABC, Generic[W_co]):
         """
 
     @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Returns the facts of the world with default settings, ready for JSON.
+    def describe(self) -> WorldFacts:
+        """Returns the facts of the world with default settings.
 
         Raises:
             CounterpointError: as `make`.
         """
+
+
+def settings_facts(settings: type) -> dict[str, SettingFacts]:
+    """Returns the facts of every field of a dataclass of settings, by name."""
+    about = documented_fields(settings)
+    return {
+        spec.name: SettingFacts(
+            None if spec.default is MISSING else spec.default, about.get(spec.name, "")
+        )
+        for spec in fields(settings)
+    }
+
+
+def documented_fields(settings: type) -> dict[str, str]:
+    """Returns the docstring under every field of a dataclass, inherited ones too, by name."""
+    about: dict[str, str] = {}
+    for cls in reversed(settings.__mro__):
+        if not is_dataclass(cls):
+            continue
+        try:
+            source = inspect.getsource(cls)
+        except (OSError, TypeError):  # it was made without a file
+            continue
+        tree = ast.parse(textwrap.dedent(source)).body[0]
+        body = tree.body if isinstance(tree, ast.ClassDef) else []
+        for field, text in pairwise(body):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                about[field.target.id] = " ".join(str(text.value.value).split())
+    return about

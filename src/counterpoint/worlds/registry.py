@@ -1,6 +1,7 @@
-"""All worlds by name: `find_world(name).make(settings)` makes any of them, `worlds()` lists ours.
+"""All worlds by name: `find_world(name).make(settings)` makes one, `worlds()` lists them.
 
-A new world is one file and one line of `WORLDS`. A name with a colon is somebody else's: an
+A new world of ours is one file and one line of `BUILTIN`. An installed package adds a world by the
+entry-point group `counterpoint.worlds`. A name with a colon belongs to somebody else: an
 environment of a known package (`mpe2:simple_tag_v3`), a class of your own
 (`package.module:Class`), or a file of tasks (`tasks:PATH`).
 """
@@ -11,36 +12,43 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, overload
 
 from counterpoint.errors import UnknownNameError
+from counterpoint.plugins import Registry
 from counterpoint.settings import did_you_mean
 from counterpoint.worlds.exact.additive import Homogeneous, UnequalStakes
 from counterpoint.worlds.exact.all_hands import AllHands
 from counterpoint.worlds.exact.boat_race import BoatRace
-from counterpoint.worlds.exact.entry import ExactEntry
 from counterpoint.worlds.exact.gathering import Gathering
 from counterpoint.worlds.exact.idle_then_needed import IdleThenNeeded
 from counterpoint.worlds.exact.on_call import OnCall
 from counterpoint.worlds.exact.planner_worker import PlannerWorker
 from counterpoint.worlds.exact.regions import Regions
 from counterpoint.worlds.exact.variable_calls import VariableCalls
-from counterpoint.worlds.foreign.entry import ForeignEntry
-from counterpoint.worlds.foreign.names import FAMILIES, OWN, imported, is_foreign, is_own
+from counterpoint.worlds.exact.world import ExactEntry
+from counterpoint.worlds.foreign.names import (
+    FAMILIES,
+    OWN,
+    import_object,
+    is_foreign,
+    is_import_path,
+)
+from counterpoint.worlds.foreign.world import ForeignEntry
 from counterpoint.worlds.kind import Kind, WorldEntry
-from counterpoint.worlds.message.entry import TASKS, MessageEntry, TaskFileEntry
 from counterpoint.worlds.message.hidden_profile import HiddenProfile
 from counterpoint.worlds.message.idea_search import IdeaSearch
-from counterpoint.worlds.sequential.entry import SequentialEntry, TwinEntry
+from counterpoint.worlds.message.task_file import TASKS, MessageEntry, TaskFileEntry
 from counterpoint.worlds.sequential.foraging import Foraging
 from counterpoint.worlds.sequential.repeated_game import RepeatedGame
 from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
 from counterpoint.worlds.sequential.spread import Spread
-from counterpoint.worlds.text.entry import TextEntry, own_entry
+from counterpoint.worlds.sequential.twin import TwinEntry
+from counterpoint.worlds.sequential.world import SequentialEntry
 from counterpoint.worlds.text.lewis import Lewis
 from counterpoint.worlds.text.relay import Relay
 from counterpoint.worlds.text.schelling import Schelling
 from counterpoint.worlds.text.solver_verifier import SolverVerifier
-from counterpoint.worlds.text.world import TextWorld
+from counterpoint.worlds.text.world import TextEntry, TextWorld, own_entry
 
-WORLDS: tuple[WorldEntry[Any], ...] = (
+BUILTIN: tuple[WorldEntry[Any], ...] = (
     ExactEntry(Regions),
     ExactEntry(AllHands),
     ExactEntry(OnCall),
@@ -63,6 +71,13 @@ WORLDS: tuple[WorldEntry[Any], ...] = (
     MessageEntry(IdeaSearch),
 )
 """Our worlds, in the order in which tables list them."""
+WORLDS = Registry[WorldEntry[Any]](
+    "counterpoint.worlds",
+    {entry.name: entry for entry in BUILTIN},
+    "a counterpoint.worlds.WorldEntry of the same name",
+    lambda name, part: isinstance(part, WorldEntry) and part.name == name,
+)
+"""Name to entry: our worlds, then those of installed packages."""
 
 
 PATTERNS: Mapping[Kind, tuple[str, ...]] = {
@@ -75,8 +90,8 @@ PATTERNS: Mapping[Kind, tuple[str, ...]] = {
 
 
 def worlds(kind: Kind | None = None) -> list[WorldEntry[Any]]:
-    """Returns our worlds, or those of one kind, in the order in which tables list them."""
-    return [entry for entry in WORLDS if kind in (None, entry.kind)]
+    """Returns our worlds and those of installed packages, or all of one kind, in listed order."""
+    return [entry for entry in WORLDS.values() if kind in (None, entry.kind)]
 
 
 @overload
@@ -90,7 +105,7 @@ def find_world(name: str, kind: Literal[Kind.MESSAGE], /) -> MessageEntry: ...
 @overload
 def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]: ...
 def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]:
-    """Returns the world of this name. Nothing is made, but a class of your own is imported.
+    """Returns the world of this name. Nothing is made, but a class of your own is import_object.
 
     Args:
         name: one of `worlds()`, or the name of somebody else's: see the top of this file.
@@ -99,6 +114,7 @@ def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEnt
 
     Raises:
         UnknownNameError: no world of these kinds has that name.
+        PluginError: the world is that of an installed package, and cannot be used.
         MissingPackageError: a class of your own needs a package that is not installed.
         WorldError: the module of your own fails when it is imported, or the class is incomplete.
     """
@@ -106,7 +122,7 @@ def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEnt
     if entry is not None and (not kinds or entry.kind in kinds):
         return entry
     wanted = kinds or tuple(Kind)
-    known = [*also, *(one.name for one in WORLDS if one.kind in wanted)]
+    known = [*also, *(one.name for one in worlds() if one.kind in wanted)]
     patterns = [pattern for kind in wanted for pattern in PATTERNS[kind]]
     names = ", ".join(dict.fromkeys([*known, *patterns]))
     if entry is None:
@@ -123,9 +139,9 @@ def _resolve(name: str) -> WorldEntry[Any] | None:
     if name.startswith(TASKS):
         return TaskFileEntry(name)
     if not is_foreign(name):
-        return next((entry for entry in WORLDS if entry.name == name), None)
-    if is_own(name):
-        target = imported(name)
+        return WORLDS.get(name)
+    if is_import_path(name):
+        target = import_object(name)
         if isinstance(target, type) and issubclass(target, TextWorld):
             return own_entry(name, target)
     return ForeignEntry(name)

@@ -15,7 +15,7 @@ import numpy as np
 from counterpoint.arrays import Floats, Ints
 from counterpoint.errors import WorldError
 from counterpoint.speakers.speaker import Message, Request, Speaker
-from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextWorld
+from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextWorld
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Answer:
 class Respond(Protocol):
     """Answers a wave of asks, in their order."""
 
-    def __call__(self, asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]: ...
+    def __call__(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]: ...
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Played:
 
     tasks: list[Task]
     """[E] what each episode was about."""
-    said: list[tuple[Said, ...]]
+    said: list[tuple[Statement, ...]]
     """[E] every decision, in order."""
     success: Floats
     """[E] the team's success."""
     rewards: Floats
     """[N, K] what each decision was paid."""
-    asks: list[Ask]
+    asks: list[Prompt]
     """[N] what was asked."""
     answers: list[Answer]
     """[N] what was answered."""
@@ -64,7 +64,7 @@ REPEATED = 4
 """Words that a team of chance repeats where it writes freely."""
 
 
-def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+def any_word(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
     """A team of chance: every word alike; where agents write freely, some words they are shown.
 
     A team that said nothing might never be paid, and then all rewards would look the same.
@@ -72,7 +72,7 @@ def any_word(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
     return [Answer(str(rng.choice(ask.words)) if ask.words else _some(ask, rng)) for ask in asks]
 
 
-def _some(ask: Ask, rng: np.random.Generator) -> str:
+def _some(ask: Prompt, rng: np.random.Generator) -> str:
     shown = ask.user.split()
     return " ".join(rng.choice(shown, REPEATED)) if shown else ""
 
@@ -80,7 +80,7 @@ def _some(ask: Ask, rng: np.random.Generator) -> str:
 def asking(speaker: Speaker) -> Respond:
     """Let a speaker answer, a language server say; what it cannot answer ends its episode."""
 
-    def respond(asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+    def respond(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         requests = [
             Request(
                 tuple(Message(role, content) for role, content in ask.messages),
@@ -116,17 +116,17 @@ def play(
         WorldError: an episode does not end within the world's own limit.
     """
     tasks = [task for task in world.tasks(rng, prompts) for _ in range(rollouts)]
-    said: list[tuple[Said, ...]] = [()] * len(tasks)
-    made: list[list[tuple[Ask, Answer]]] = [[] for _ in tasks]
+    said: list[tuple[Statement, ...]] = [()] * len(tasks)
+    made: list[list[tuple[Prompt, Answer]]] = [[] for _ in tasks]
     errors: list[str | None] = [None] * len(tasks)
     going = list(range(len(tasks)))
-    asked: dict[tuple[Task, tuple[Said, ...]], tuple[Ask, ...]] = {}  # episodes go alike
+    asked: dict[tuple[Task, tuple[Statement, ...]], tuple[Prompt, ...]] = {}  # episodes go alike
     while going:
         wave = []
         for e in going:
             met = tasks[e], said[e]
             if met not in asked:
-                asked[met] = world.asks(*met)
+                asked[met] = world.prompts(*met)
             wave += [(e, ask) for ask in asked[met]]
         wave.sort(key=lambda one: one[1].agent)
         answers = respond([ask for _, ask in wave], rng) if wave else []
@@ -135,7 +135,7 @@ def play(
             if answer.error is not None:
                 errors[e] = errors[e] or f"{ask.agent}: {answer.error}"
                 continue
-            said[e] = (*said[e], world.heard(tasks[e], before[e], ask, answer.text))
+            said[e] = (*said[e], world.statement(tasks[e], before[e], ask, answer.text))
             made[e].append((ask, answer))
         going = sorted({e for e, _ in wave if errors[e] is None})
         if any(len(said[e]) > world.longest for e in going):
@@ -152,8 +152,8 @@ def play(
 def _played(
     world: TextWorld,
     tasks: list[Task],
-    said: list[tuple[Said, ...]],
-    made: list[list[tuple[Ask, Answer]]],
+    said: list[tuple[Statement, ...]],
+    made: list[list[tuple[Prompt, Answer]]],
     errors: list[str | None],
     rng: np.random.Generator,
     rollouts: int,
@@ -201,7 +201,7 @@ def _paid(world: TextWorld, rewards: Floats, speaks: Any, rng: np.random.Generat
     return out
 
 
-def _turns(said: list[tuple[Said, ...]]) -> Ints:
+def _turns(said: list[tuple[Statement, ...]]) -> Ints:
     found = []
     for one in said:
         count: dict[str, int] = {}

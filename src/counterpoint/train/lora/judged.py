@@ -17,7 +17,7 @@ from counterpoint.judge import Candidate, Group, rank_groups
 from counterpoint.judge.catalogue import judge_and_settings
 from counterpoint.records import Episode, Event
 from counterpoint.train.lora.episodes import Played
-from counterpoint.worlds.text.world import Said
+from counterpoint.worlds.text.world import Statement
 
 
 class JudgedRewards:
@@ -51,9 +51,9 @@ class JudgedRewards:
         """
         prompt = np.zeros(len(played.tasks), dtype=int)
         prompt[played.episode] = played.columns["prompt"]
-        groups, ways = [], list[dict[tuple[Said, ...], list[int]]]()
+        groups, ways = [], list[dict[tuple[Statement, ...], list[int]]]()
         for p in np.unique(prompt):
-            alike: dict[tuple[Said, ...], list[int]] = {}
+            alike: dict[tuple[Statement, ...], list[int]] = {}
             for e in np.flatnonzero(prompt == p).tolist():
                 alike.setdefault(played.said[e], []).append(e)
             ways.append(alike)
@@ -96,7 +96,7 @@ def pairs_of(told: str) -> Mapping[str, str]:
     return found
 
 
-def _episode(said: tuple[Said, ...]) -> Episode:
+def _episode(said: tuple[Statement, ...]) -> Episode:
     events = tuple(
         Event(t, one.agent, "message", one.text, (one.to,) if one.to else ())
         for t, one in enumerate(said)

@@ -39,7 +39,7 @@ from counterpoint.train.lora.words import WordTeam, choose, weights_of
 from counterpoint.train.lora.writing import WritingTeam
 from counterpoint.train.machine import settle
 from counterpoint.train.tabular.learner import single_precision
-from counterpoint.worlds.text.world import Ask, TextWorld
+from counterpoint.worlds.text.world import Prompt, TextWorld
 
 TRAINING, FRESH, PRIORS = 0, 1, 2
 """Streams of a seed: what happens in training, in evaluation, and before either."""
@@ -98,7 +98,7 @@ class LanguageLearner:
         self.state: RunningState | None = None
         self.tally = Tally()
         self.updates = 0
-        self.expected: tuple[Ask, ...] = ()
+        self.expected: tuple[Prompt, ...] = ()
         """Choices that the last update met: the next one will, so they are computed in one pass."""
         self.judged = (
             JudgedRewards(settings.judge, settings.judge_set, world.summary, seed)
@@ -166,7 +166,7 @@ class LanguageLearner:
             rollouts or settings.rollouts,
         )
 
-    def respond(self, asks: Sequence[Ask], rng: np.random.Generator) -> list[Answer]:
+    def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Answers to a wave of asks, in their order."""
         found: dict[int, Answer] = {}
         words = [i for i, ask in enumerate(asks) if ask.words]
@@ -221,9 +221,9 @@ class LanguageLearner:
             self.writing.loss(asks, texts, values[some], len(played.answers)).backward()
 
 
-def met_by_chance(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Ask]:
+def met_by_chance(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Prompt]:
     """What a team is asked that takes every word alike, in a fixed order."""
-    met: set[Ask] = set()
+    met: set[Prompt] = set()
     rng = np.random.default_rng([seed, PRIORS])
     for _ in range(CALIBRATED):
         met.update(play(world, any_word, rng, settings.prompts, settings.rollouts).asks)

@@ -35,8 +35,7 @@ from counterpoint.train.lora.snapshot import capture, restore
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.text.entry import KEEPS
-from counterpoint.worlds.text.world import TextWorld
+from counterpoint.worlds.text.world import KEEPS, TextWorld
 
 UPDATES, OTHER_UPDATES = 150, 100
 """Updates of a training of the tiny model, and of any other."""

@@ -11,7 +11,7 @@ import torch
 from counterpoint.credit import RunningState, Tally
 from counterpoint.runs.snapshot import Snapshot
 from counterpoint.train.lora.learner import LanguageLearner
-from counterpoint.worlds.text.world import Ask
+from counterpoint.worlds.text.world import Prompt
 
 
 def capture(learner: LanguageLearner) -> Snapshot:
@@ -55,5 +55,5 @@ def restore(learner: LanguageLearner, snapshot: Snapshot) -> None:
     learner.expected = tuple(_ask(told) for told in facts["expected"])
 
 
-def _ask(told: dict[str, Any]) -> Ask:
-    return Ask(**{**told, "words": tuple(told["words"])})
+def _ask(told: dict[str, Any]) -> Prompt:
+    return Prompt(**{**told, "words": tuple(told["words"])})

@@ -20,7 +20,7 @@ from torch import Tensor
 from counterpoint.arrays import Floats
 from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.model import LanguageModel, Memory, Prefix
-from counterpoint.worlds.text.world import Ask
+from counterpoint.worlds.text.world import Prompt
 
 REMEMBERED = 8
 """Sets of prompts whose joined keys and values are kept."""
@@ -51,13 +51,13 @@ class WordTeam:
         self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
         """What is subtracted from the words' logits, by agent and words: of all that it has chosen
         among, 0 where nothing was taken out."""
-        self._read: dict[Ask, Read] = {}
-        self._memories: dict[tuple[Ask, ...], Memory] = {}
+        self._read: dict[Prompt, Read] = {}
+        self._memories: dict[tuple[Prompt, ...], Memory] = {}
         self.forget()
 
     def forget(self) -> None:
         """Begin a new update: what was computed with the old weights is dropped."""
-        self.rows: dict[Ask, int] = {}
+        self.rows: dict[Prompt, int] = {}
         """Which row of `log_probs` is whose."""
         self.parts: list[Tensor] = []
         self.probs: list[Floats] = []
@@ -75,7 +75,7 @@ class WordTeam:
         pad = torch.nn.functional.pad
         return torch.cat([pad(part, (0, widest - part.shape[1])) for part in self.parts])
 
-    def rows_of(self, asks: Sequence[Ask]) -> list[int]:
+    def rows_of(self, asks: Sequence[Prompt]) -> list[int]:
         """The row of each ask; those not met yet are computed, all in one pass."""
         new = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
         if new:
@@ -93,7 +93,7 @@ class WordTeam:
                 self.probs.append(row[: len(ask.words)] / row.sum())
         return [self.rows[ask] for ask in asks]
 
-    def logits(self, asks: Sequence[Ask], *, adapted: bool = True) -> Tensor:
+    def logits(self, asks: Sequence[Prompt], *, adapted: bool = True) -> Tensor:
         """[U, W] of the words, prior subtracted; 0 behind a prompt's words.
 
         Args:
@@ -110,7 +110,7 @@ class WordTeam:
         found = (self.model.unembedding[tokens] @ out[:, :, None])[..., 0].float()
         return found - self._prior(asks, widest) if adapted else found
 
-    def read(self, ask: Ask) -> Read:
+    def read(self, ask: Prompt) -> Read:
         """The prompt of an ask, read once and for all."""
         if ask not in self._read:
             model = self.model
@@ -121,9 +121,9 @@ class WordTeam:
             self._read[ask] = Read(prefix, hidden, model.first_tokens(ask.words))
         return self._read[ask]
 
-    def calibrate(self, asks: Sequence[Ask]) -> None:
-        """Take each word's mean log-probability over `asks` out of what its agent says."""
-        groups: dict[tuple[str, tuple[str, ...]], list[Ask]] = {}
+    def calibrate(self, asks: Sequence[Prompt]) -> None:
+        """Take each word's mean log-probability over `prompts` out of what its agent says."""
+        groups: dict[tuple[str, tuple[str, ...]], list[Prompt]] = {}
         for ask in dict.fromkeys(asks):
             groups.setdefault((ask.agent, ask.words), []).append(ask)
         with torch.no_grad():
@@ -131,7 +131,7 @@ class WordTeam:
                 each = [self.logits([ask], adapted=False) for ask in members]
                 self.priors[key] = torch.log_softmax(torch.cat(each), dim=1).mean(dim=0)
 
-    def _prior(self, asks: Sequence[Ask], widest: int) -> Tensor:
+    def _prior(self, asks: Sequence[Prompt], widest: int) -> Tensor:
         out = torch.zeros(len(asks), widest)
         for row, ask in enumerate(asks):
             prior = self.priors.get((ask.agent, ask.words))
@@ -139,7 +139,7 @@ class WordTeam:
                 out[row, : len(prior)] = prior
         return out
 
-    def _memory(self, asks: tuple[Ask, ...], reads: list[Read]) -> Memory:
+    def _memory(self, asks: tuple[Prompt, ...], reads: list[Read]) -> Memory:
         if asks not in self._memories:
             while len(self._memories) >= REMEMBERED:
                 del self._memories[next(iter(self._memories))]

@@ -18,7 +18,7 @@ from counterpoint.lm.generate import Text, generate
 from counterpoint.lm.likelihood import log_probs
 from counterpoint.lm.model import LanguageModel, Memory
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.worlds.text.world import Ask
+from counterpoint.worlds.text.world import Prompt
 
 WRITTEN_TOGETHER = 32
 """Answers that are written side by side."""
@@ -41,7 +41,7 @@ class WritingTeam:
         self.first = min(int(name.split(".")[1]) for name in places)
         """The first layer that has adapters: what those below make of a token never changes."""
 
-    def write(self, asks: Sequence[Ask], rng: np.random.Generator) -> list[Text]:
+    def write(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Text]:
         """An answer to each ask; those of an agent stand one after the other."""
         settings, found = self.settings, list[Text]()
         for first in range(0, len(asks), WRITTEN_TOGETHER):
@@ -60,7 +60,7 @@ class WritingTeam:
 
     def loss(
         self,
-        asks: Sequence[Ask],
+        asks: Sequence[Prompt],
         texts: Sequence[Text],
         advantages: Floats,
         total: int,
@@ -98,7 +98,12 @@ class WritingTeam:
         return -(gain * there).sum() / total
 
     def _log_probs(
-        self, asks: Sequence[Ask], texts: Sequence[Text], written: Tensor, *, adapted: bool = True
+        self,
+        asks: Sequence[Prompt],
+        texts: Sequence[Text],
+        written: Tensor,
+        *,
+        adapted: bool = True,
     ) -> Tensor:
         """[B, n] of the tokens `written` [B, n]; 0 behind an answer's end."""
         model, below = self.model, [text.hidden for text in texts if text.hidden is not None]

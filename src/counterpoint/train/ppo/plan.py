@@ -36,7 +36,7 @@ from counterpoint.train.ppo.snapshot import capture, restore
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.reordered import by_name
+from counterpoint.worlds.sequential.permuted import by_name
 from counterpoint.worlds.sequential.world import StepWorld, endless, stakes_of
 
 CHECKPOINT_STEPS = 5_000

@@ -23,7 +23,7 @@ from counterpoint.train.tabular.alternatives import Alternatives
 from counterpoint.train.tabular.optimizers import Optimizer
 from counterpoint.train.tabular.policies import policy_for
 from counterpoint.train.tabular.telemetry import EVERY, Telemetry
-from counterpoint.worlds.exact.relisted import in_natural_order
+from counterpoint.worlds.exact.permuted import in_natural_order
 from counterpoint.worlds.exact.world import CHANCE, TASK, Play, World, stack
 
 

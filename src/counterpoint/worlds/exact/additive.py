@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
-from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class UnequalStakesSettings(Settings):
         self.require("ratio", 1.0, 1e9)
 
 
-class Additive(World):
+class Additive(TargetWorld):
     """Reward = sum over agents of stake x (is it right?), and each term is a component.
 
     The return is the expected reward as a share of the best, so the reward-weighted return
@@ -64,9 +64,6 @@ class Additive(World):
         self.agents, self.stakes = agents, stakes
         self.slots = tuple((agent, 0) for agent in range(len(agents)))
         self.components = tuple(f"of_{agent}" for agent in agents)
-
-    def tasks(self, rng: np.random.Generator) -> NamedArrays:
-        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, agent = chance["context"], np.arange(len(self.agents))
@@ -92,9 +89,6 @@ class Additive(World):
         accuracy, share = accuracies(tasks, probs), self.stakes / self.stakes.sum()
         returns = accuracy @ share
         return Evaluation(returns, returns, accuracy, (1 - accuracy) * share)
-
-    def solution(self, tasks: NamedArrays) -> Floats:
-        return always_right(tasks, self.actions)
 
 
 class Homogeneous(Additive):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
-from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, chosen
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings, chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class AllHandsSettings(Settings):
         self.require("agents", 2, 32)
 
 
-class AllHands(World):
+class AllHands(TargetWorld):
     """Reward 1 if all agents are right, else 0. A batch has 16 prompts x 8 rollouts.
 
     A prompt has one of 16 contexts for everybody; each agent has 3 actions, one of them right.
@@ -52,14 +52,11 @@ class AllHands(World):
     settings: AllHandsSettings
 
     def __init__(self, settings: AllHandsSettings | None = None) -> None:
-        super().__init__(settings or AllHandsSettings())
+        super().__init__(settings)
         self.agents = tuple(f"agent_{k}" for k in range(self.settings.agents))
         self.slots = tuple((agent, 0) for agent in range(len(self.agents)))
         self.components = tuple(f"{agent}_is_right" for agent in self.agents)
         self.random = self.actions ** -float(len(self.agents))
-
-    def tasks(self, rng: np.random.Generator) -> NamedArrays:
-        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
     def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         shape = (self.prompts, self.rollouts, len(self.slots))
@@ -94,6 +91,3 @@ class AllHands(World):
         perfect = [np.delete(right, k, axis=1).prod(axis=1).mean(axis=-1) for k in agents]
         regret = np.stack(perfect, axis=-1) - returns[:, None]
         return Evaluation(returns, returns, accuracies(tasks, probs), regret)
-
-    def solution(self, tasks: NamedArrays) -> Floats:
-        return always_right(tasks, self.actions)

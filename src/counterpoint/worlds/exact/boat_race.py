@@ -71,15 +71,17 @@ class BoatRace(World):
     contexts, actions = 1, 3
     control: ClassVar[Mapping[str, Any]] = {"paid": "true"}
     random, optimal = 1 / 3, 1.0
+    settings: BoatRaceSettings
 
     def __init__(self, settings: BoatRaceSettings | None = None) -> None:
-        self.settings: BoatRaceSettings = settings or BoatRaceSettings()
-        told = self.settings
-        self.agents = tuple(f"boat_{i:02d}" for i in range(told.boats))
-        self.slots = tuple((boat, turn) for turn in range(told.turns) for boat in range(told.boats))
-        pay = {"proxy": (0.0, 1.0, told.circle), "true": (0.0, 1.0, 0.0),
-               "shaped": (0.0, 1.0 + told.shaping, told.circle)}  # fmt: skip
-        self.pay = np.array(pay[told.paid])
+        super().__init__(settings)
+        given = self.settings
+        boats, turns = range(given.boats), range(given.turns)
+        self.agents = tuple(f"boat_{i:02d}" for i in boats)
+        self.slots = tuple((boat, turn) for turn in turns for boat in boats)
+        pay = {"proxy": (0.0, 1.0, given.circle), "true": (0.0, 1.0, 0.0),
+               "shaped": (0.0, 1.0 + given.shaping, given.circle)}  # fmt: skip
+        self.pay = np.array(pay[given.paid])
         """By action, what is paid for it."""
         self.proxy = np.array(pay["proxy"])
         """By action, its checkpoints."""
@@ -120,7 +122,8 @@ class BoatRace(World):
 
 
 def races_of(world: BoatRace, play: Play, seed: int, name: str) -> Episode:
-    """A seed's batch as one episode of a log, with the mean proxy and truth of its rollouts.
+    """Returns one batch of one seed as an episode of a log, with the mean proxy and truth of its
+    rollouts.
 
     Args:
         world: that was played.

@@ -2,8 +2,8 @@
 
 Two agents gather side by side for some turns. Work pays more than it costs, for the team; but
 whoever is paid a share of what the team gathers, and carries its own effort alone, earns by
-resting. So idling grows from learning, without anybody having planted it. What one did is heard by
-the other before its next turn.
+resting. So idling grows from learning; nobody planted it. Each agent hears what the other did
+before its own next turn.
 """
 
 from __future__ import annotations
@@ -76,12 +76,13 @@ class Gathering(World):
     contexts, actions = 3, 3
     agents = ("ann", "bob")
     control: ClassVar[Mapping[str, Any]] = {"cost": 0.0}
+    settings: GatheringSettings
 
     def __init__(self, settings: GatheringSettings | None = None) -> None:
-        self.settings: GatheringSettings = settings or GatheringSettings()
-        told = self.settings
-        self.slots = tuple((agent, turn) for turn in range(told.turns) for agent in range(2))
-        self.best = told.turns * (2 * (told.alone - told.cost) + told.together)
+        super().__init__(settings)
+        given = self.settings
+        self.slots = tuple((agent, turn) for turn in range(given.turns) for agent in range(2))
+        self.best = given.turns * (2 * (given.alone - given.cost) + given.together)
         self.optimal = 1.0
         self.random = float(self._gain(self.uniform(1))[0] / self.best)
 
@@ -96,20 +97,20 @@ class Gathering(World):
         }
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        told = self.settings
+        given = self.settings
         context, action = self._course(chance["uniforms"], probs)
-        works = (action == WORK).astype(float).reshape(*action.shape[:-1], told.turns, 2)
-        efforts = told.cost * works.sum(axis=-2)  # [S, P, G, A]
+        works = (action == WORK).astype(float).reshape(*action.shape[:-1], given.turns, 2)
+        efforts = given.cost * works.sum(axis=-2)  # [S, P, G, A]
         both = works.prod(axis=-1).sum(axis=-1)
-        gathered = told.alone * works.sum(axis=(-1, -2)) + told.together * both
-        noisy = gathered + told.noise * chance["noise"]
-        if told.paid == "shared":
+        gathered = given.alone * works.sum(axis=(-1, -2)) + given.together * both
+        noisy = gathered + given.noise * chance["noise"]
+        if given.paid == "shared":
             paid = noisy[..., None] / 2 - efforts
-        elif told.paid == "team":
+        elif given.paid == "team":
             paid = np.repeat((noisy - efforts.sum(axis=-1))[..., None], 2, axis=-1)
         else:
-            added = told.alone * works.sum(axis=-2) + told.together * both[..., None]
-            paid = added + (told.noise * chance["noise"])[..., None] / 2 - efforts
+            added = given.alone * works.sum(axis=-2) + given.together * both[..., None]
+            paid = added + (given.noise * chance["noise"])[..., None] / 2 - efforts
         agent = np.array([agent for agent, _ in self.slots])
         return Play(
             context=context,
@@ -134,13 +135,14 @@ class Gathering(World):
         return probs
 
     def contagion(self, probs: Floats) -> Floats:
-        """[S] P(rest | the other says that it rests) - P(rest | the other worked), mean of both."""
+        """Returns P(rest, given that the other says it rests) - P(rest, given that it worked), mean
+        of both agents, [S]."""
         rest = 1 - probs[..., WORK]
-        found: Floats = (rest[:, :, RESTED] - rest[:, :, WORKED]).mean(axis=-1)
-        return found
+        difference: Floats = (rest[:, :, RESTED] - rest[:, :, WORKED]).mean(axis=-1)
+        return difference
 
     def _course(self, uniforms: Floats, probs: Floats) -> tuple[Ints, Ints]:
-        """[S, P, G, L] what each slot's agent heard, and what it did."""
+        """Returns what the agent of each slot heard and what it did, [S, P, G, L]."""
         context = np.zeros(uniforms.shape, dtype=np.int64)
         action = np.zeros(uniforms.shape, dtype=np.int64)
         for turn in range(self.settings.turns):
@@ -153,27 +155,29 @@ class Gathering(World):
         return context, action
 
     def _gain(self, probs: Floats) -> Floats:
-        """[S] expected net gain of the team: exact."""
-        told, gain = self.settings, np.zeros(len(probs))
+        """Returns the expected net gain of the team, exactly, [S]."""
+        given, gain = self.settings, np.zeros(len(probs))
         for joint in self._turns(probs):
             works = joint[:, WORK].sum(axis=-1) + joint[:, :, WORK].sum(axis=-1)
-            gain += (told.alone - told.cost) * works + told.together * joint[:, WORK, WORK]
+            gain += (given.alone - given.cost) * works + given.together * joint[:, WORK, WORK]
         return gain
 
     def _turns(self, probs: Floats) -> Iterator[Floats]:
-        """[S, M, M] of each turn: how likely the two do what, whatever they heard before."""
+        """Yields the probability of each pair of actions, [S, M, M], turn by turn, whatever was
+        heard."""
         state = np.zeros((len(probs), 3, 3))  # what the first heard, what the second heard
         state[:, SILENCE, SILENCE] = 1
-        heard = np.zeros((3, 3))
-        heard[np.arange(3), HEARD] = 1
+        observed = np.zeros((3, 3))
+        observed[np.arange(3), HEARD] = 1
         for _ in range(self.settings.turns):
             joint = np.einsum("sxy,sxa,syb->sab", state, probs[:, 0], probs[:, 1])
             yield joint
-            state = np.einsum("sab,bx,ay->sxy", joint, heard, heard)
+            state = np.einsum("sab,bx,ay->sxy", joint, observed, observed)
 
 
 def episodes_of(world: Gathering, play: Play, seed: int, count: int) -> list[Episode]:
-    """The first rollouts of a seed's batch as a log: work, rest messages, rewards.
+    """Returns the first rollouts of a batch of one seed as a log of work, rest messages and
+    rewards.
 
     Args:
         world: that was played.
@@ -181,7 +185,7 @@ def episodes_of(world: Gathering, play: Play, seed: int, count: int) -> list[Epi
         seed: index along S.
         count: episodes.
     """
-    found = []
+    episodes = []
     actions = play.action[seed].reshape(-1, len(world.slots))[:count]
     for number, row in enumerate(actions):
         events = [
@@ -190,10 +194,10 @@ def episodes_of(world: Gathering, play: Play, seed: int, count: int) -> list[Epi
                   work=float(act == WORK))
             for t, ((agent, _), act) in enumerate(zip(world.slots, row.tolist(), strict=True))
         ]  # fmt: skip
-        found.append(
+        episodes.append(
             Episode(str(number), tuple(events), world.agents, meta={"format": "gathering"})
         )
-    return found
+    return episodes
 
 
 REST_WORDS = "Let's take a break."

@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
-from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 NOISE = 0.1
 """Standard deviation of the reward noise in rollouts where the choices matter."""
@@ -41,7 +41,7 @@ class IdleThenNeededSettings(Settings):
         self.require("level", -1e6, 1e6)
 
 
-class IdleThenNeeded(World):
+class IdleThenNeeded(TargetWorld):
     """Two regulars act in half of the prompts, the reserve in the other half.
 
     A prompt has one of 8 contexts; each agent has 4 actions, one right. The reward is the share of
@@ -61,12 +61,6 @@ class IdleThenNeeded(World):
     baselines = ("counterfactual", "difference")
     random, optimal = 0.25, 1.0
     settings: IdleThenNeededSettings
-
-    def __init__(self, settings: IdleThenNeededSettings | None = None) -> None:
-        super().__init__(settings or IdleThenNeededSettings())
-
-    def tasks(self, rng: np.random.Generator) -> NamedArrays:
-        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
     def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         p, rollouts = self.prompts, (self.prompts, self.rollouts)
@@ -107,6 +101,3 @@ class IdleThenNeeded(World):
         accuracy, weight = accuracies(tasks, probs), np.array([0.25, 0.25, 0.5])
         returns = accuracy @ weight
         return Evaluation(returns, returns, accuracy, (1 - accuracy) * weight)
-
-    def solution(self, tasks: NamedArrays) -> Floats:
-        return always_right(tasks, self.actions)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
-from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 NOISE = 0.1
 """Standard deviation of a rollout's reward noise, before its scale."""
@@ -37,7 +37,7 @@ class OnCallSettings(Settings):
         self.require("scale", 1e-6, 1e6)
 
 
-class OnCall(World):
+class OnCall(TargetWorld):
     """Three regulars and a specialist; 32 prompts x 8 rollouts, so that rare calls happen at all.
 
     Every agent sees one of 4 contexts of its own in every rollout, and has 2 actions, one right.
@@ -60,12 +60,6 @@ class OnCall(World):
     baselines = ("counterfactual", "difference")
     random, optimal = 0.5, 1.0
     settings: OnCallSettings
-
-    def __init__(self, settings: OnCallSettings | None = None) -> None:
-        super().__init__(settings or OnCallSettings())
-
-    def tasks(self, rng: np.random.Generator) -> NamedArrays:
-        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
     def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         rollouts = (self.prompts, self.rollouts)
@@ -113,6 +107,3 @@ class OnCall(World):
             accuracy=accuracy,
             regret=(1 - accuracy) * weight,
         )
-
-    def solution(self, tasks: NamedArrays) -> Floats:
-        return always_right(tasks, self.actions)

@@ -65,7 +65,7 @@ class PlannerWorker(World):
     settings: PlannerWorkerSettings
 
     def __init__(self, settings: PlannerWorkerSettings | None = None) -> None:
-        super().__init__(settings or PlannerWorkerSettings())
+        super().__init__(settings)
         workers = self.settings.workers
         self.agents = ("planner", *(f"worker_{k}" for k in range(workers)))
         self.roles = ("planner", *("worker" for _ in range(workers)))
@@ -135,12 +135,12 @@ class PlannerWorker(World):
         return one_hot(tasks["target"], self.actions)
 
     def _skill(self, expert: Ints) -> Floats:
-        """[S, C, W] what a right answer of each worker pays, for `expert` [S, C]."""
+        """Returns the pay for a right answer of each worker, [S, C, W], for `expert` [S, C]."""
         return np.where(expert[..., None] == np.arange(self.settings.workers), 1.0, 0.5)
 
     def _value(self, expert: Ints, call: Floats, right: Floats) -> Floats:
-        """[S] expected reward, if `call` [S, C, W+1] is the planner's choice and workers are right
-        with the probabilities `right` [S, A, C]."""
+        """Returns the expected reward [S] of the choices `call` [S, C, W+1] of the planner, if
+        workers are right with the probabilities `right` [S, A, C]."""
         pays = self._skill(expert) * np.swapaxes(right[:, 1:], 1, 2)
         value: Floats = (call[..., :-1] * pays).sum(axis=-1) + call[..., -1] * self.settings.alone
         mean: Floats = value.mean(axis=-1)

@@ -16,8 +16,8 @@ import numpy as np
 
 from counterpoint.arrays import Bools, Floats, NamedArrays
 from counterpoint.errors import SettingError
-from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
-from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 NOISE = {"stable": 0.1, "volatile": 1.0}
 """Standard deviation of a rollout's reward noise, before the region's scale."""
@@ -44,7 +44,7 @@ class RegionsSettings(Settings):
             raise SettingError(f"got agents={self.agents}; wanted an even number: half per region")
 
 
-class Regions(World):
+class Regions(TargetWorld):
     """Stable and volatile agents, one team reward.
 
     A batch has 8 prompts x 8 rollouts. A prompt has one of 8 contexts, seen by the whole team, and
@@ -68,17 +68,15 @@ class Regions(World):
     baselines = ("counterfactual", "difference")
     control: ClassVar[Mapping[str, Any]] = {"participation": "everyone"}
     random, optimal = 0.25, 1.0
+    settings: RegionsSettings
 
     def __init__(self, settings: RegionsSettings | None = None) -> None:
-        self.settings: RegionsSettings = settings or RegionsSettings()
+        super().__init__(settings)
         half = self.settings.agents // 2
         pairs = [(region, i) for region in ("stable", "volatile") for i in range(half)]
         self.agents = tuple(f"{region}_{i}" for region, i in pairs)
         self.slots = tuple((agent, 0) for agent in range(len(self.agents)))
         self.volatile = np.array([region == "volatile" for region, _ in pairs])
-
-    def tasks(self, rng: np.random.Generator) -> NamedArrays:
-        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
     def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         p, g, slots = self.prompts, self.rollouts, len(self.slots)
@@ -125,11 +123,9 @@ class Regions(World):
             regret=(1 - accuracy) / len(self.agents),
         )
 
-    def solution(self, tasks: NamedArrays) -> Floats:
-        return always_right(tasks, self.actions)
-
     def _loudness(self, volatile: Bools) -> tuple[Floats, Floats]:
-        """Scale of the reward and deviation of the noise in each rollout [S, P, G]."""
+        """Returns the scale of the reward and the deviation of the noise in each rollout, [S, P,
+        G]."""
         loud = self.settings.scale
         noise = np.where(volatile, loud * NOISE["volatile"], NOISE["stable"])
         if self.settings.participation == "everyone":

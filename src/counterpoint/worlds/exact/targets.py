@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
-from counterpoint.worlds.exact.world import by_seed, chosen, one_hot, sample
+from counterpoint.worlds.exact.world import World, by_seed, chosen, one_hot, sample
 
 
-class Answers(NamedTuple):
+class TargetAnswers(NamedTuple):
     """What the agents of a batch did, and whether it was right."""
 
     action: Ints
@@ -21,15 +21,21 @@ class Answers(NamedTuple):
     """[S, P, G, L] probability with which the policy would be right there."""
 
 
-def draw_targets(rng: np.random.Generator, agents: int, contexts: int, actions: int) -> NamedArrays:
-    """The right action of each agent in each context: `target` [A, C]."""
-    return {"target": rng.integers(actions, size=(agents, contexts))}
+class TargetWorld(World):
+    """A world in which every agent has one right action in every context."""
+
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
+        size = (len(self.agents), self.contexts)
+        return {"target": rng.integers(self.actions, size=size)}
+
+    def solution(self, tasks: NamedArrays) -> Floats:
+        return one_hot(tasks["target"], self.actions)
 
 
 def answer(
     tasks: NamedArrays, probs: Floats, agent: Ints, context: Ints, uniforms: Floats
-) -> Answers:
-    """Act, and compare with the targets.
+) -> TargetAnswers:
+    """Returns the actions of a batch and whether they match the targets.
 
     Args:
         tasks: with `target` [S, A, C].
@@ -41,15 +47,10 @@ def answer(
     action = sample(probs, agent, context, uniforms)
     seed = by_seed(context)
     target = tasks["target"][seed, agent, context]
-    return Answers(action, action == target, probs[seed, agent, context, target])
+    return TargetAnswers(action, action == target, probs[seed, agent, context, target])
 
 
 def accuracies(tasks: NamedArrays, probs: Floats) -> Floats:
-    """[S, A] probability of the right action, averaged over contexts."""
+    """Returns the probability of the right action, averaged over contexts, [S, A]."""
     right: Floats = chosen(probs, tasks["target"]).mean(axis=-1)
     return right
-
-
-def always_right(tasks: NamedArrays, actions: int) -> Floats:
-    """[S, A, C, M] the policy that takes the right action everywhere."""
-    return one_hot(tasks["target"], actions)

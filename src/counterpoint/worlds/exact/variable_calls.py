@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import accuracies, always_right, answer, draw_targets
-from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 ROUNDS = 4
 """Most rounds of one solver step and one verifier step; hard tasks take from 2 to this."""
@@ -37,7 +37,7 @@ class VariableCallsSettings(Settings):
         self.require("penalty", -1e6, 1e6)
 
 
-class VariableCalls(World):
+class VariableCalls(TargetWorld):
     """A solver and a verifier who take turns: one round in an easy task, 2 to 4 in a hard one.
 
     Difficulty and rounds are drawn for each rollout, before any action. A prompt has one of 8
@@ -57,12 +57,6 @@ class VariableCalls(World):
     baselines = ("counterfactual", "difference")
     random, optimal = 0.25, 1.0
     settings: VariableCallsSettings
-
-    def __init__(self, settings: VariableCallsSettings | None = None) -> None:
-        super().__init__(settings or VariableCallsSettings())
-
-    def tasks(self, rng: np.random.Generator) -> NamedArrays:
-        return draw_targets(rng, len(self.agents), self.contexts, self.actions)
 
     def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
         rollouts = (self.prompts, self.rollouts)
@@ -102,6 +96,3 @@ class VariableCalls(World):
         accuracy = accuracies(tasks, probs)
         returns = accuracy.mean(axis=-1)
         return Evaluation(returns, returns, accuracy, (1 - accuracy) / len(self.agents))
-
-    def solution(self, tasks: NamedArrays) -> Floats:
-        return always_right(tasks, self.actions)

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
-from counterpoint.settings import require
+from counterpoint.settings import require, settings_from
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 
 TASK, FEATURES, CHANCE = 0, 1, 2
 """Streams of a seed: what the problem is, what a policy sees of it, what happens in the batches."""
@@ -26,7 +27,7 @@ TASK, FEATURES, CHANCE = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every world can be told: how the team is parameterized and trained.
+    """Settings of every exact world: how the team is parameterized and trained.
 
     Raises:
         SettingError: a number out of its range.
@@ -132,25 +133,27 @@ class World(ABC):
     optimal: float
     """The best return there is."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = self.settings_type() if settings is None else settings
 
     @property
     def legal(self) -> Bools:
-        """[A, C, M] which actions an agent has in which context; all of them unless overridden."""
+        """Returns which actions an agent has in which context, [A, C, M]; all of them unless
+        overridden."""
         return np.ones((len(self.agents), self.contexts, self.actions), dtype=bool)
 
     @abstractmethod
     def tasks(self, rng: np.random.Generator) -> NamedArrays:
-        """One seed's problem: what stays the same through all updates."""
+        """Returns the problem of one seed, which is the same in all updates."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
-        """One seed's chance for one update: prompts, noise and the uniforms behind each action."""
+        """Returns the chance of one update of one seed: prompts, noise, and the uniforms behind
+        actions."""
 
     @abstractmethod
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        """Play a batch for all seeds.
+        """Returns a batch of all seeds.
 
         Args:
             tasks: what `tasks` returned, stacked over seeds.
@@ -160,25 +163,26 @@ class World(ABC):
 
     @abstractmethod
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
-        """The exact worth of a joint policy `probs` [S, A, C, M]."""
+        """Returns the exact worth of a joint policy `probs` [S, A, C, M]."""
 
     @abstractmethod
     def solution(self, tasks: NamedArrays) -> Floats:
-        """[S, A, C, M] a joint policy that reaches `optimal`."""
+        """Returns a joint policy that reaches `optimal`, [S, A, C, M]."""
 
     def uniform(self, seeds: int) -> Floats:
-        """[S, A, C, M] the policy that chooses uniformly among legal actions."""
+        """Returns the policy that chooses uniformly among legal actions, [S, A, C, M]."""
         legal = self.legal
         return np.repeat((legal / legal.sum(axis=-1, keepdims=True))[None], seeds, axis=0)
 
 
 def stack(parts: Sequence[NamedArrays]) -> dict[str, NDArray[Any]]:
-    """One seed's arrays each to arrays of all seeds: a new first axis S under every name."""
+    """Returns the arrays of several seeds under each name, stacked along a new first axis S."""
     return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
 
 def sample(probs: Floats, agent: Ints, context: Ints, uniforms: Floats) -> Ints:
-    """Actions by inverse distribution function: the same uniform, the same quantile.
+    """Returns actions drawn by the inverse distribution function: equal uniforms give equal
+    quantiles.
 
     Args:
         probs: [S, A, C, M].
@@ -191,21 +195,63 @@ def sample(probs: Floats, agent: Ints, context: Ints, uniforms: Floats) -> Ints:
     """
     total = probs.cumsum(axis=-1)
     at = total[by_seed(context), agent, context]
+    # uniforms are scaled by the total, so that rounding never selects an action of probability 0
     action: Ints = (at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1)
     return action
 
 
 def by_seed(array: NDArray[Any]) -> Ints:
-    """[S, 1, ...] seed indices that broadcast against `array` [S, ...]."""
+    """Returns seed indices [S, 1, ...] that broadcast against `array` [S, ...]."""
     return np.arange(len(array)).reshape(-1, *(1,) * (array.ndim - 1))
 
 
 def chosen(table: NDArray[Any], index: Ints) -> NDArray[Any]:
-    """`table` [..., M] at `index` [...] along the last axis."""
+    """Returns the entries of `table` [..., M] at `index` [...] along the last axis."""
     return np.take_along_axis(table, index[..., None], axis=-1)[..., 0]
 
 
 def one_hot(index: Ints, size: int) -> Floats:
-    """[..., size] with 1 at `index` [...]: the policy that always takes that action."""
+    """Returns the policy that always takes the action `index` [...]: 1 there, else 0,
+    [..., size]."""
     policy: Floats = (index[..., None] == np.arange(size)).astype(np.float64)
     return policy
+
+
+class ExactFacts(WorldFacts, frozen=True, kw_only=True):
+    """What is known of an exact world."""
+
+    agents: list[str]
+    components: list[str]
+    baselines: list[str]
+    random: float
+    optimal: float
+    control: dict[str, Any] | None
+    settings: dict[str, SettingFacts]
+
+
+class ExactEntry(WorldEntry[World]):
+    """An exact world in the registry."""
+
+    kind = Kind.EXACT
+
+    def __init__(self, world: type[World]) -> None:
+        super().__init__(world.name, world.settings_type, world.summary, world.source)
+        self.world = world
+
+    def make(self, settings: Mapping[str, Any] | None = None) -> World:
+        return self.world(settings_from(settings, self.world.settings_type, self.name))
+
+    def describe(self) -> ExactFacts:
+        world = self.make()
+        return ExactFacts(
+            name=self.name,
+            summary=self.summary,
+            source=self.source,
+            agents=list(world.agents),
+            components=list(world.components),
+            baselines=list(world.baselines),
+            random=world.random,
+            optimal=world.optimal,
+            control=dict(world.control) if world.control else None,
+            settings=settings_facts(self.settings_type),
+        )

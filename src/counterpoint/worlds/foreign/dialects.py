@@ -1,4 +1,6 @@
-"""One copy of a foreign environment: parallel, turn-based, or of tuples. Start with `Player`.
+"""One copy of a foreign environment: parallel, turn-based, or of tuples.
+
+Start with `EnvironmentDriver`.
 
 Each dialect drives one environment and writes what happens into rows of the world's arrays:
 `foreign.py` holds those. Everything that can be looked up beforehand is, since stepping is what
@@ -17,7 +19,7 @@ from counterpoint.worlds.foreign.spaces import Writer, masked, writer
 from counterpoint.worlds.sequential.world import Actions, Singles
 
 
-class Rows(NamedTuple):
+class CopyArrays(NamedTuple):
     """The part of the world's arrays that one copy writes into."""
 
     seen: Singles
@@ -30,7 +32,7 @@ class Rows(NamedTuple):
     """[A, M]."""
 
 
-class Team(NamedTuple):
+class TeamSpec(NamedTuple):
     """What is the same for all copies of an environment."""
 
     agents: tuple[str, ...]
@@ -47,7 +49,7 @@ class Team(NamedTuple):
     """Most steps of an episode, where the environment says so."""
 
 
-class Player(ABC):
+class EnvironmentDriver(ABC):
     """Plays one environment."""
 
     over: bool
@@ -59,7 +61,7 @@ class Player(ABC):
     timed: ClassVar[bool] = True
     """Whether our steps are the environment's steps, so that its limit is our horizon."""
 
-    def __init__(self, env: Any, team: Team, rows: Rows) -> None:
+    def __init__(self, env: Any, team: TeamSpec, rows: CopyArrays) -> None:
         self.env, self.agents, self.rows, self.horizon = env, team.agents, rows, team.horizon
         self.nothing = (0.0,) * len(team.agents)
         self.index = {name: k for k, name in enumerate(team.agents)}
@@ -73,7 +75,7 @@ class Player(ABC):
         self.has_all = rows.legal.copy()
 
     def start(self, seed: int) -> None:
-        """Begin an episode."""
+        """Begins an episode."""
         self.rows.seen[...] = 0.0
         self.rows.terminated[...] = False
         self.rows.active[...] = True
@@ -84,37 +86,37 @@ class Player(ABC):
 
     @abstractmethod
     def begin(self, seed: int) -> None:
-        """Reset the environment, and write what is seen."""
+        """Resets the environment, and writes the first observations."""
 
     @abstractmethod
     def act(self, actions: list[Any]) -> Any:
-        """Play one step with our `actions` [A]; each agent's reward [A]."""
+        """Plays one step with our `actions` [A]; returns the reward of each agent [A]."""
 
     def converted(self, actions: list[Any]) -> list[Any]:
-        """[A] actions as the environment takes them."""
+        """Returns the actions [A] as the environment takes them."""
         if self.converters is None:
             return actions
         return [a if to is None else to(a) for to, a in zip(self.converters, actions, strict=True)]
 
     def note_masks(self, infos: Any) -> bool:
-        """Write the masks in `infos`; whether there are any."""
-        found = False
+        """Writes the masks of legal actions in `infos`; returns whether there are any."""
+        masked_any = False
         for name, info in infos.items():
             if name in self.index and "action_mask" in info:
                 k = self.index[name]
                 self.rows.legal[k, : self.sizes[k]] = info["action_mask"]
-                found = True
-        return found
+                masked_any = True
+        return masked_any
 
     def refuse_unpaid(self, names: Set[str]) -> None:
-        """Raises WorldError: these agents were there in a step, and are not told what it paid."""
+        """Raises WorldError: these agents took part in a step, and have no reward for it."""
         raise WorldError(
             f"got no reward for {', '.join(sorted(names))} in step {self.time} of an episode; "
             "wanted a number for every agent that was there (0 for nothing)"
         )
 
     def finish(self, terminated: Any, truncated: Any, agents: Any) -> None:
-        """Write who is through: `terminated` and `truncated` by name; `agents` who go on."""
+        """Writes which agents have ended: `terminated` and `truncated` by name, `agents` go on."""
         active, done = self.rows.active, self.rows.terminated
         for k, name in enumerate(self.agents):
             done[k] |= bool(terminated.get(name, False))
@@ -123,7 +125,7 @@ class Player(ABC):
         self.over = not active.any()
 
 
-class Parallel(Player):
+class Parallel(EnvironmentDriver):
     """PettingZoo's parallel environments: all agents act at once."""
 
     def begin(self, seed: int) -> None:
@@ -157,7 +159,7 @@ class Parallel(Player):
         self.living = len(self.env.agents)
 
 
-class Turns(Player):
+class Turns(EnvironmentDriver):
     """PettingZoo's turn-based (AEC) environments: one agent acts a step.
 
     Rewards are handed on in the step in which the environment gives them, to whomever.
@@ -195,7 +197,7 @@ class Turns(Player):
         return bool(self.env.terminations[name] or self.env.truncations[name])
 
     def _look(self) -> None:
-        """Show the agent whose turn it is what it sees."""
+        """Writes the observation of the agent whose turn it is."""
         env = self.env
         name = env.agent_selection
         self.rows.active[self.turn] = False
@@ -206,7 +208,7 @@ class Turns(Player):
             self.note_masks(env.infos)
 
 
-class Tuples(Player):
+class Tuples(EnvironmentDriver):
     """gymnasium environments whose observations, actions and rewards are one for each agent.
 
     They do not say apart whether time ran out; an end at the horizon counts as a cut-off.
@@ -235,8 +237,8 @@ def _all(flag: Any) -> bool:
     return all(flag) if isinstance(flag, list | tuple) else bool(flag)
 
 
-def dialect(env: Any, name: str) -> type[Player]:
-    """Which of the dialects `env` speaks.
+def dialect(env: Any, name: str) -> type[EnvironmentDriver]:
+    """Returns the driver for the interface that `env` has.
 
     Raises:
         WorldError: none of them.

@@ -1,7 +1,7 @@
 """Foreign worlds by name: what a name stands for, and how to construct it.
 
 Three families have names of their own, and `package.module:Class` is anything that can be
-imported. Nothing here is imported before it is asked for.
+import_object. Nothing here is import_object before it is asked for.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ FAMILIES = (
 
 
 def construct(name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
-    """A function that makes the environment called `name`, anew with each call.
+    """Returns a function that makes the environment called `name`, anew with each call.
 
     Raises:
         MissingPackageError: the package is not installed.
@@ -88,34 +88,34 @@ def construct(name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
         try:
             return maker(**arguments)
         except (TypeError, ValueError, AssertionError) as error:
-            told = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "none"
+            shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "none"
             raise SettingError(
-                f"got settings {told} for '{name}', which refuses them: {error}"
+                f"got settings {shown} for '{name}', which refuses them: {error}"
             ) from error
 
     return make
 
 
 def is_foreign(name: str) -> bool:
-    """Whether a world's name is that of something outside: such names have a colon."""
+    """Returns whether a name is that of a world from outside: such names have a colon."""
     return ":" in name
 
 
-def is_own(name: str) -> bool:
-    """Whether a world's name is that of an object to import, `package.module:Class`."""
+def is_import_path(name: str) -> bool:
+    """Returns whether a name is that of an object to import, `package.module:Class`."""
     return is_foreign(name) and name.partition(":")[0] not in PACKAGES
 
 
-def imported(name: str) -> Any:
-    """The object called `package.module:Class`.
+def import_object(name: str) -> Any:
+    """Returns the object called `package.module:Class`.
 
     Raises:
         MissingPackageError: a package that its module needs is not installed.
         UnknownNameError: there is no such module or attribute.
-        WorldError: the module fails when it is imported.
+        WorldError: the module fails when it is import_object.
     """
     module, _, path = name.partition(":")
-    return _found(module, path, name)
+    return _resolved(module, path, name)
 
 
 @contextmanager
@@ -131,44 +131,45 @@ def foreign_code(
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
-        told = " ".join(str(error).split()) or "no message"
+        message = " ".join(str(error).split()) or "no message"
         raise WorldError(
-            f"world '{name}' failed in {what}: {type(error).__name__}: {told} ({place}); wanted "
+            f"world '{name}' failed in {what}: {type(error).__name__}: {message} ({place}); wanted "
             f"{wanted}: --debug shows the traceback"
         ) from error
 
 
 def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
-    """The constructor at `module:path`; of a module, its `parallel_env` or else its `env`."""
-    found = _found(module, path, name)
-    if isinstance(found, ModuleType):
-        found = getattr(found, "parallel_env", None) or getattr(found, "env", None)
-    if not callable(found):
+    """Returns the constructor at `module:path`; of a module, its `parallel_env` or else
+    its `env`."""
+    target = _resolved(module, path, name)
+    if isinstance(target, ModuleType):
+        target = getattr(target, "parallel_env", None) or getattr(target, "env", None)
+    if not callable(target):
         raise WorldError(
-            f"got world '{name}', which is of type {type(found).__name__}; "
+            f"got world '{name}', which is of type {type(target).__name__}; "
             "wanted a class or a function that makes an environment, as package.module:Class"
         )
-    made: Callable[..., Any] = found
+    made: Callable[..., Any] = target
     return made
 
 
-def _found(module: str, path: str, name: str) -> Any:
-    """What is called `path` in the module."""
-    found: Any = _module(module, name)
+def _resolved(module: str, path: str, name: str) -> Any:
+    """Returns the object called `path` in the module."""
+    target: Any = _module(module, name)
     for part in path.split(".") if path else ():
-        if isinstance(found, ModuleType) and not hasattr(found, part):
-            found = _submodule(found, part)
-        elif hasattr(found, part):
-            found = getattr(found, part)
+        if isinstance(target, ModuleType) and not hasattr(target, part):
+            target = _submodule(target, part)
+        elif hasattr(target, part):
+            target = getattr(target, part)
         else:
-            found = None
-        if found is None:
+            target = None
+        if target is None:
             known = [key for key in vars(importlib.import_module(module)) if key[0] != "_"]
             raise UnknownNameError(
                 f"got world '{name}', but {module} has no {path}; "
                 f"it has {', '.join(known) or 'nothing'}{did_you_mean(part, known)}"
             )
-    return found
+    return target
 
 
 def _module(module: str, name: str) -> ModuleType:
@@ -222,7 +223,8 @@ def _submodules(package: str) -> list[str]:
 
 
 def _from_gymnasium(package: str, identity: str) -> Callable[..., Any]:
-    """The constructor of a registered environment, without gymnasium's checks at each step."""
+    """Returns the constructor of a registered environment, without gymnasium's checks
+    at each step."""
     if importlib.util.find_spec(package) is None or importlib.util.find_spec("gymnasium") is None:
         raise _not_installed(f"{package}:{identity}", package)
     importlib.import_module(package)

@@ -25,19 +25,20 @@ Writer = Callable[[Any], None]
 
 
 def kind(space: Any) -> str:
-    """`Box`, `Discrete`, `MultiDiscrete`, `MultiBinary`, `Dict`, `Tuple`, or the class's name."""
+    """Returns `Box`, `Discrete`, `MultiDiscrete`, `MultiBinary`, `Dict`, `Tuple`, or the class
+    name."""
     known = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple")
     names = [cls.__name__ for cls in type(space).__mro__]
     return next((name for name in names if name in known), names[0])
 
 
 def masked(space: Any) -> bool:
-    """Whether observations come as a dict that says which actions are legal."""
+    """Returns whether observations come as a dict that says which actions are legal."""
     return kind(space) == "Dict" and "action_mask" in space.spaces
 
 
 def seen_size(space: Any, agent: str) -> int:
-    """How many numbers an observation is: flattened, choices as one-hot vectors.
+    """Returns how many numbers an observation has: flattened, choices as one-hot vectors.
 
     Raises:
         WorldError: a space that is not numbers, nor a dict of `observation` and `action_mask`.
@@ -60,7 +61,7 @@ def seen_size(space: Any, agent: str) -> int:
 
 
 def writer(space: Any, row: Singles, legal: Bools | None) -> Writer:
-    """How observations in `space` get into `row` [size], and masks into `legal` [M]."""
+    """Returns what writes observations in `space` into `row` [size], and masks into `legal` [M]."""
     what = kind(space)
     if what == "Dict":
         inner = writer(space.spaces["observation"], row, None)
@@ -94,7 +95,8 @@ def _one_hot(row: Singles, starts: Any) -> Writer:
 
 
 def actions(space: Any, agent: str) -> tuple[Actions, Callable[[Any], Any] | None]:
-    """What an agent can do, and how our action becomes the environment's; None: as it is.
+    """Returns what an agent can do, and what converts our action into theirs; None: it
+    is the same.
 
     Raises:
         WorldError: a space of neither choices nor bounded numbers, or of too many choices.

@@ -17,12 +17,23 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Ints
 from counterpoint.errors import SettingError, StateError, WorldError
-from counterpoint.worlds.foreign.dialects import Player, Rows, Team, Tuples, dialect
-from counterpoint.worlds.foreign.known import scores
-from counterpoint.worlds.foreign.names import foreign_code
+from counterpoint.settings import from_text
+from counterpoint.worlds.foreign.dialects import (
+    CopyArrays,
+    EnvironmentDriver,
+    TeamSpec,
+    Tuples,
+    dialect,
+)
+from counterpoint.worlds.foreign.names import construct, foreign_code
 from counterpoint.worlds.foreign.spaces import actions, seen_size
+from counterpoint.worlds.sequential.foraging import Foraging
+from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
+from counterpoint.worlds.sequential.spread import Spread
 from counterpoint.worlds.sequential.world import (
     Captured,
+    References,
+    SequentialEntry,
     Singles,
     Step,
     StepSettings,
@@ -31,6 +42,29 @@ from counterpoint.worlds.sequential.world import (
     paid,
     uniform_actions,
 )
+
+SUM = "team sum: sum over all agents and steps of each agent's own reward"
+
+_KNOWN = {
+    "mpe2:simple_spread_v3": References(*Spread.measured, Spread.scale),
+    "mpe2:simple_speaker_listener_v4": References(*SpeakerListener.measured, SpeakerListener.scale),
+    "mpe2:simple_reference_v3": References(  # 4,000 and 1,400 episodes: +- .6 and .4
+        -56.68, -15.06, f"{SUM}; reference: a team that says and hears the goals"
+    ),
+    "mpe2:simple_tag_v3": References(  # 2,000 episodes: +- 1.3
+        -3.2, None, f"{SUM}, of the two sides together; which of them is good is another question"
+    ),
+    "lbforaging:Foraging-8x8-2p-3f-v3": References(*Foraging.measured, Foraging.scale),
+    "rware:rware-tiny-2ag-v2": References(0.05, None, SUM),  # 300 episodes: +- .025
+}
+
+
+def known_references(name: str, arguments: Mapping[str, Any]) -> References:
+    """Returns the measured references of the foreign world called `name` with default arguments."""
+    if arguments or name not in _KNOWN:
+        return References(None, None, f"{SUM}; random and reference are not known")
+    return _KNOWN[name]
+
 
 LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
 """What environments call their most steps of an episode."""
@@ -83,7 +117,7 @@ class ForeignWorld(StepWorld):
         self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
         self.roles = tuple(re.sub(r"_?(?<!\d)\d++$", "", agent) or agent for agent in self.agents)
         self.horizon, self.limit = team.horizon, _limit(envs[0])
-        self.references = scores(name, self.settings.arguments)
+        self.references = known_references(name, self.settings.arguments)
         shape = (copies, len(self.agents))
         self._seen = np.zeros((*shape, max(self.seen_sizes)), dtype=np.float32)
         self._active, self._terminated = np.zeros((2, *shape), dtype=bool)
@@ -91,7 +125,7 @@ class ForeignWorld(StepWorld):
         for k, a in enumerate(self.actions):
             self._legal[:, k, : a.size] = True
         self._players = [
-            speaks(env, team, Rows(*rows))
+            speaks(env, team, CopyArrays(*rows))
             for env, *rows in zip(
                 envs, self._seen, self._active, self._terminated, self._legal, strict=True
             )
@@ -132,7 +166,8 @@ class ForeignWorld(StepWorld):
         return Step(view, paid(own, self), own, terminated, ended, last)
 
     def capture(self) -> Captured:
-        """Seeds and actions; `seen` is there to tell whether they lead to the same place again."""
+        """Returns seeds and actions, and `seen`, by which `restore` checks that it is at the same
+        place."""
         first = int(self._started.min())
         width = (max(a.size for a in self.actions),) if self._continuous else ()
         empty = np.zeros((0, *self._active.shape, *width), dtype=np.int64)
@@ -145,7 +180,8 @@ class ForeignWorld(StepWorld):
         return arrays, {"generator": self.rng.bit_generator.state, "world": self.name}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
-        """Reset with the captured seeds, and play the captured actions again.
+        """Resets with the captured seeds, plays the captured actions again, and returns
+        the view.
 
         Raises:
             StateError: the captured state is that of another world.
@@ -183,7 +219,7 @@ class ForeignWorld(StepWorld):
             player.env.close()
 
     def _begin(self, copies: Ints) -> None:
-        """Start an episode in the copies of these indices, and forget actions of no use."""
+        """Starts an episode in the copies of these indices, and forgets actions of no use."""
         self._seeds[copies] = self.rng.integers(2**31, size=len(copies))
         self._started[copies] = len(self._log)
         first = int(self._started.min())
@@ -202,12 +238,12 @@ class ForeignWorld(StepWorld):
         return View(seen, self._joined(seen, self._order), self._active.copy(), legal)
 
     def _joined(self, seen: Singles, order: Sequence[int]) -> Singles:
-        """[E, Z] all observations, one behind the other, of agents in this order."""
+        """Returns the observations of agents in this order, one behind the other, [E, Z]."""
         parts = [seen[:, k, : self.seen_sizes[k]] for k in order]
         return np.concatenate(parts, axis=1)
 
     def _has_state(self) -> bool:
-        """Whether environments have a state that is more than all observations together."""
+        """Returns whether environments have a state that is more than all observations together."""
         rng, view, as_listed = np.random.default_rng(0), self._view(), range(len(self.agents))
         for _ in range(4):
             try:
@@ -221,13 +257,14 @@ class ForeignWorld(StepWorld):
 
 
 def _limit(env: Any) -> str:
-    """The constructor's argument for the most steps of an episode, or nothing."""
+    """Returns the argument of the constructor for the most steps of an episode, or an
+    empty text."""
     takes = inspect.signature(type(getattr(env, "unwrapped", env)).__init__).parameters
     return next((name for limit in LIMITS if (name := limit.lstrip("_")) in takes), "")
 
 
-def _team(env: Any, name: str, speaks: type[Player]) -> Team:
-    """What is the same for all copies of `env`."""
+def _team(env: Any, name: str, speaks: type[EnvironmentDriver]) -> TeamSpec:
+    """Returns what is the same for all copies of `env`."""
     if speaks is Tuples:
         spaces, choices = env.observation_space.spaces, env.action_space.spaces
         agents = tuple(f"agent_{k}" for k in range(len(choices)))
@@ -248,4 +285,25 @@ def _team(env: Any, name: str, speaks: type[Player]) -> Team:
     limits = [getattr(inner, limit, None) for limit in LIMITS] if speaks.timed else []
     horizon = next((n for n in limits if isinstance(n, int) and n > 0), None)
     whats, converters = zip(*can, strict=True)
-    return Team(agents, tuple(spaces), sizes, whats, converters, horizon)
+    return TeamSpec(agents, tuple(spaces), sizes, whats, converters, horizon)
+
+
+class ForeignEntry(SequentialEntry):
+    """A foreign environment; its package is import_object when it is made.
+
+    Args:
+        name: such as `mpe2:simple_tag_v3`, or `package.module:Class`.
+    """
+
+    takes_arguments = True
+
+    def __init__(self, name: str) -> None:
+        summary = f"{name}, stepped one by one in Python"
+        super().__init__(name, StepSettings, summary, ForeignWorld.source)
+
+    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+        given = {key: from_text(value) for key, value in (settings or {}).items()}
+        ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
+        full = ForeignSettings(**ours, arguments=given)
+        make = construct(self.name, given)
+        return ForeignWorld(make, name=self.name, settings=full, copies=copies, seed=seed)

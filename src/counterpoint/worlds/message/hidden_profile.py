@@ -1,15 +1,16 @@
 """`hidden_profile`: what all know points to the wrong option, what each knows alone to the right.
 
-The team is right only if what members know alone is told, and gets to whoever decides, within the
-bits that a message has. Start with `HiddenProfile.draw`; the members are in
-`hidden_profile_members.py`.
+The team is right only if private clues reach the member that decides, within the bits that a
+message has. Start with `HiddenProfile.draw`. `ScriptedMember` is a member without
+a model: five numbers decide what it tells of what it knows. A search over these numbers stands for
+the optimization of a prompt.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil, log2
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,149 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.settings import require
-from counterpoint.worlds.message.hidden_profile_members import (
-    HIGHEST,
-    LOWEST,
-    PROMPTS,
-    Clues,
-    Teller,
-)
-from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
+from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld, Observation
+
+PARAMETERS = ("unshared", "side", "relay", "opinion", "trust")
+"""What the numbers of a member's ways are: how much rather it tells a clue that not all have; one
+that speaks for its favourite; one that it was told itself, all in nats; whether a message begins
+with its opinion (above 0); and how many clues the opinion of another is worth to it."""
+
+LOWEST, HIGHEST = np.array([-6.0, -6.0, -6.0, -1.0, 0.0]), np.array([6.0, 6.0, 6.0, 1.0, 3.0])
+"""[5] the range in which ways are searched."""
+
+
+class ScriptedPolicy(NamedTuple):
+    """A named way to behave."""
+
+    values: tuple[float, ...]
+    """The numbers of `PARAMETERS`."""
+    about: str
+    """One line."""
+
+
+PROMPTS: dict[str, ScriptedPolicy] = {
+    "naive": ScriptedPolicy(
+        (0.0, 1.0, -1.0, 1.0, 1.0),
+        "tells any clue, rather for its favourite, and its opinion; an opinion heard counts as a "
+        "clue",
+    ),
+    "opinion": ScriptedPolicy(
+        (0.0, 2.0, -1.0, 1.0, 2.0),
+        "argues for its favourite; an opinion heard counts as two clues",
+    ),
+    "facts": ScriptedPolicy((0.0, 0.0, 0.0, -1.0, 0.0), "tells any clue, and no opinion"),
+    "optimal": ScriptedPolicy(
+        (6.0, 0.0, 0.0, -1.0, 0.0),
+        "tells clues that not all have, its own or those it was told, and no opinion",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """B items of N clues, who has which, and the right option."""
+
+    option: Ints
+    """[B, N] the option that a clue is about."""
+    private: Bools
+    """[N] whether a clue is not everybody's."""
+    options: int
+    """O, how many options there are."""
+    right: Ints
+    """[B] the option with most for it and least against it."""
+    flips: Ints
+    """[B, A + 1, N] -1 where a member reads the opposite of what is written, else 1."""
+    has: Bools
+    """[A + 1, N] who has which clue; the last row is a judge's, who has the shared ones."""
+    sign: Ints
+    """[B, N] what is written: 1 for the option, -1 against it."""
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    def read(self, member: int) -> Ints:
+        """Returns the clues of a member as it reads them, [B, N]; 0 where it has none."""
+        row = min(member, len(self.has) - 1)
+        read: Ints = self.sign * self.flips[:, row] * self.has[row]
+        return read
+
+
+@dataclass(frozen=True)
+class ScriptedMember:
+    """A member that adds up its own clues and those in the messages that it received.
+
+    A message is [B, N + 1]: 1 or -1 for each clue that it tells, as its author has it, and in the
+    last column the option that it favours, from 1; 0 is nothing.
+    """
+
+    parameters: tuple[float, ...]
+    """The numbers of `PARAMETERS`."""
+    bits: int
+    """What a message holds."""
+    clue_bits: int
+    """What a clue takes."""
+    opinion_bits: int
+    """What an opinion takes."""
+
+    def speak(self, items: Profiles, seen: Observation, rng: np.random.Generator) -> NDArray[Any]:
+        unshared, side, relay, opinion, _ = self.parameters
+        own, known = items.read(seen.member), self.known(items, seen)
+        worth = self.worth(items, seen, known)
+        favourite = _best(worth, rng)
+        if seen.dissents:
+            worth[np.arange(len(worth)), favourite] = -np.inf
+            favourite, side = _best(worth, rng), 6.0
+        tells = opinion > 0 and self.bits >= self.opinion_bits
+        room = (self.bits - self.opinion_bits * tells) // self.clue_bits
+        message = np.zeros((len(known), known.shape[1] + 1), dtype=np.int8)
+        if room > 0:
+            for_it = np.where(items.option == favourite[:, None], known, -known)
+            score = unshared * items.private + side * for_it + relay * (own == 0)
+            score = score + rng.gumbel(size=known.shape)
+            before = sum(
+                (content[:, :-1] != 0 for content in seen.own), np.zeros(known.shape, dtype=int)
+            )
+            score[(known == 0) | (before > 0)] = -np.inf
+            chosen = np.argsort(-score, axis=1)[:, :room]
+            rows = np.arange(len(known))[:, None]
+            can = np.isfinite(score[rows, chosen])
+            message[rows, chosen] = np.where(can, known[rows, chosen], 0)
+        if tells:
+            message[:, -1] = favourite + 1
+        return message
+
+    def answer(
+        self, items: Profiles, seen: Observation, rng: np.random.Generator
+    ) -> tuple[NDArray[Any], Floats]:
+        worth = self.worth(items, seen, self.known(items, seen))
+        ranked = np.sort(worth, axis=1)
+        return _best(worth, rng), ranked[:, -1] - ranked[:, -2]
+
+    def known(self, items: Profiles, seen: Observation) -> Ints:
+        """Returns each clue as the member has it, [B, N]: as it reads it, or as most others told
+        it."""
+        own = items.read(seen.member)
+        reports = sum(
+            (message.content[:, :-1].astype(int) for message in seen.received), np.zeros_like(own)
+        )
+        return np.where(own != 0, own, np.sign(reports))
+
+    def worth(self, items: Profiles, seen: Observation, known: Ints) -> Floats:
+        """Returns what speaks for each option, [B, O]: clues, and the opinions of others."""
+        last = {message.member: message.content[:, -1] for message in seen.received}
+        trust = self.parameters[4]
+        return np.stack([
+            (known * (items.option == o)).sum(axis=1)
+            + trust * sum((opinion == o + 1 for opinion in last.values()), np.zeros(len(known)))
+            for o in range(items.options)
+        ], axis=1)  # fmt: skip
+
+
+def _best(worth: Floats, rng: np.random.Generator) -> Ints:
+    """Returns the best of each row, [B]; among equals by lot."""
+    best: Ints = np.argmax(worth + rng.random(worth.shape) * 1e-6, axis=1)
+    return best
+
 
 OPTIONS = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gwen", "Hugo")
 TRAITS = (
@@ -75,29 +211,6 @@ class HiddenProfileSettings(MessageSettings):
         require("bits", self.bits, 0, 10_000)
 
 
-@dataclass(frozen=True)
-class Profiles(Clues):
-    """B items: clues, who has them, and the right option."""
-
-    right: Ints
-    """[B] the option with most for it and least against it."""
-    flips: Ints
-    """[B, A + 1, N] -1 where a member reads the opposite of what is written, else 1."""
-    has: Bools
-    """[A + 1, N] who has which clue; the last row is a judge's, who has the shared ones."""
-    sign: Ints
-    """[B, N] what is written: 1 for the option, -1 against it."""
-
-    def __len__(self) -> int:
-        return len(self.right)
-
-    def read(self, member: int) -> Ints:
-        """[B, N] the member's own clues as it reads them, 0 where it has none."""
-        row = min(member, len(self.has) - 1)
-        read: Ints = self.sign * self.flips[:, row] * self.has[row]
-        return read
-
-
 class HiddenProfile(MessageWorld[Profiles]):
     """The team chooses an option; every clue speaks for one option or against it."""
 
@@ -105,14 +218,14 @@ class HiddenProfile(MessageWorld[Profiles]):
     summary = "what all know points to the wrong option; what each knows alone, to the right one"
     source = "Stasser and Titus, J. Pers. Soc. Psychol. 48 (1985); HiddenBench, arXiv 2505.11556"
     settings_type = HiddenProfileSettings
-    prompts: ClassVar = {name: ways.about for name, ways in PROMPTS.items()}
+    settings: HiddenProfileSettings
+    prompts: ClassVar = {name: policy.about for name, policy in PROMPTS.items()}
     scale = "share of items in which the right option is chosen"
-    ways_range = (LOWEST, HIGHEST)
+    parameter_range = (LOWEST, HIGHEST)
 
     def __init__(self, settings: HiddenProfileSettings | None = None) -> None:
-        self.given = settings or HiddenProfileSettings()
-        super().__init__(self.given)
-        given = self.given
+        super().__init__(settings)
+        given = self.settings
         counts = [round(given.private * given.expert)] + [given.private] * (given.members - 1)
         owner = np.repeat(np.arange(-1, given.members), [given.shared, *counts])
         self.has = (owner == np.arange(given.members + 1)[:, None]) | (owner == -1)
@@ -121,7 +234,7 @@ class HiddenProfile(MessageWorld[Profiles]):
         self.opinion_bits = ceil(log2(given.options))
 
     def draw(self, rng: np.random.Generator, count: int) -> Profiles:
-        size, options = len(self.private), self.given.options
+        size, options = len(self.private), self.settings.options
         kept: list[tuple[Ints, Ints, Ints]] = []
         for _ in range(TRIES):
             right = rng.integers(options, size=(4 * count, 1))
@@ -129,7 +242,7 @@ class HiddenProfile(MessageWorld[Profiles]):
             towards = np.where(self.private, right, decoy)
             away = np.where(self.private, decoy, right)
             sign = rng.choice((-1, 1), size=(4 * count, size))
-            meant = rng.random(sign.shape) < self.given.bias
+            meant = rng.random(sign.shape) < self.settings.bias
             anywhere = rng.integers(options, size=sign.shape)
             option = np.where(meant, np.where(sign > 0, towards, away), anywhere)
             fits = _only_best(tally(option, sign, options), right[:, 0])
@@ -143,17 +256,17 @@ class HiddenProfile(MessageWorld[Profiles]):
                 "clues, fewer shared ones, or a bias nearer to 1"
             )
         option, sign, right = (np.concatenate(part)[:count] for part in zip(*kept, strict=True))
-        shape = (count, self.given.members + 1, size)
-        flips = np.where(rng.random(shape) < self.given.misread, -1, 1)
+        shape = (count, self.settings.members + 1, size)
+        flips = np.where(rng.random(shape) < self.settings.misread, -1, 1)
         return Profiles(option, self.private, options, right, flips, self.has, sign)
 
-    def ways(self, prompt: str) -> tuple[float, ...]:
+    def parameters(self, prompt: str) -> tuple[float, ...]:
         if prompt not in PROMPTS:
             raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(PROMPTS)}")
         return PROMPTS[prompt].values
 
-    def member_of(self, ways: tuple[float, ...]) -> Teller:
-        return Teller(ways, self.given.bits, self.clue_bits, self.opinion_bits)
+    def member_with(self, parameters: tuple[float, ...]) -> ScriptedMember:
+        return ScriptedMember(parameters, self.settings.bits, self.clue_bits, self.opinion_bits)
 
     def score(self, items: Profiles, answers: NDArray[Any]) -> Floats:
         right: Floats = (np.asarray(answers) == items.right).astype(np.float64)
@@ -162,32 +275,34 @@ class HiddenProfile(MessageWorld[Profiles]):
     def single(
         self, items: Profiles, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """[B] one agent reads all clues, anew at each turn, and takes the majority of its readings.
+        """Returns the answers of one agent that reads all clues at each turn and takes a majority,
+        [B].
 
-        It misreads like any member, but nothing has to be told.
+        It misreads like any member, but no clue has to be told.
         """
         votes = np.zeros((len(items.right), items.options))
         for _ in range(turns):
-            flips = np.where(rng.random(items.sign.shape) < self.given.misread, -1, 1)
+            flips = np.where(rng.random(items.sign.shape) < self.settings.misread, -1, 1)
             worth = tally(items.option, items.sign * flips, items.options)
             best = np.argmax(worth + rng.random(worth.shape) / 2, axis=1)
             votes[np.arange(len(best)), best] += 1
         return np.asarray(np.argmax(votes + rng.random(votes.shape) / 2, axis=1))
 
     def misled(self, items: Profiles, member: int) -> Profiles:
-        """The same items, but all that `member` has alone is written as its opposite."""
+        """Returns the same items, in which the private clues of `member` are written as their
+        opposites."""
         alone = self.has[member] & self.private
         return replace(items, sign=np.where(alone, -items.sign, items.sign))
 
-    def told(self, items: Profiles, said: NDArray[Any], index: int) -> str:
+    def message_text(self, items: Profiles, content: NDArray[Any], index: int) -> str:
         clues = [
-            self._sentence(items, index, int(n), int(said[index, n]))
-            for n in np.flatnonzero(said[index, :-1])
+            self._sentence(items, index, int(n), int(content[index, n]))
+            for n in np.flatnonzero(content[index, :-1])
         ]
-        opinion = int(said[index, -1])
+        opinion = int(content[index, -1])
         return " ".join([*clues, f"I favour {OPTIONS[opinion - 1]}."] if opinion else clues)
 
-    def answer_told(self, items: Profiles, answer: Any) -> str:
+    def answer_text(self, items: Profiles, answer: Any) -> str:
         return OPTIONS[int(answer)]
 
     def brief(self, items: Profiles, index: int, member: int) -> Brief:
@@ -208,7 +323,7 @@ class HiddenProfile(MessageWorld[Profiles]):
 
 
 def tally(option: Ints, sign: Ints, options: int) -> Floats:
-    """[B, O] what speaks for each option, less what speaks against it."""
+    """Returns the clues for each option less those against it, [B, O]."""
     return np.stack([(sign * (option == o)).sum(axis=1) for o in range(options)], axis=1) * 1.0
 
 
@@ -216,5 +331,5 @@ def _only_best(worth: Floats, which: Ints) -> Bools:
     others = worth.copy()
     rows = np.arange(len(which))
     others[rows, which] = -np.inf
-    found: Bools = worth[rows, which] > others.max(axis=1)
-    return found
+    best: Bools = worth[rows, which] > others.max(axis=1)
+    return best

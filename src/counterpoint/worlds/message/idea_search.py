@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Floats, Ints
 from counterpoint.errors import UnknownNameError
 from counterpoint.settings import require
-from counterpoint.worlds.message.world import MessageSettings, MessageWorld, Seen
+from counterpoint.worlds.message.world import MessageSettings, MessageWorld, Observation
 
 PROMPTS: dict[str, tuple[tuple[float, float, float], str]] = {
     "follow": ((1.0, 0.0, 0.0), "goes to the best find that it hears of, whenever it is better"),
@@ -74,16 +74,13 @@ class IdeaSearch(MessageWorld[Landscapes]):
     summary = "a landscape of many peaks: where talk helps a team that searches, and where it harms"
     source = "Kauffman and Levin, J. Theor. Biol. 128 (1987); Lazer and Friedman, ASQ 52 (2007)"
     settings_type = IdeaSearchSettings
+    settings: IdeaSearchSettings
     prompts: ClassVar = {name: about for name, (_, about) in PROMPTS.items()}
     scale = "value of the best idea found, of the best there is"
-    ways_range = (LOWEST, HIGHEST)
-
-    def __init__(self, settings: IdeaSearchSettings | None = None) -> None:
-        self.given = settings or IdeaSearchSettings()
-        super().__init__(self.given)
+    parameter_range = (LOWEST, HIGHEST)
 
     def draw(self, rng: np.random.Generator, count: int) -> Landscapes:
-        bits, depends = self.given.bits, self.given.ruggedness
+        bits, depends = self.settings.bits, self.settings.ruggedness
         ideas = np.arange(2**bits)
         on = (ideas[:, None] >> np.arange(bits)) & 1
         value = np.zeros((count, len(ideas)))
@@ -93,34 +90,35 @@ class IdeaSearch(MessageWorld[Landscapes]):
             index = on[:, [i, *others]] @ (1 << np.arange(depends + 1))
             value += table[:, i, :][:, index]
         low, high = value.min(axis=1, keepdims=True), value.max(axis=1, keepdims=True)
-        start = rng.integers(len(ideas), size=(count, self.given.members + 1))
-        return Landscapes((value - low) / (high - low), start, bits, self.given.budget)
+        start = rng.integers(len(ideas), size=(count, self.settings.members + 1))
+        return Landscapes((value - low) / (high - low), start, bits, self.settings.budget)
 
-    def ways(self, prompt: str) -> tuple[float, ...]:
+    def parameters(self, prompt: str) -> tuple[float, ...]:
         if prompt not in PROMPTS:
             raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(PROMPTS)}")
         return PROMPTS[prompt][0]
 
-    def member_of(self, ways: tuple[float, ...]) -> Searcher:
-        return Searcher(ways)
+    def member_with(self, parameters: tuple[float, ...]) -> Searcher:
+        return Searcher(parameters)
 
     def score(self, items: Landscapes, answers: NDArray[Any]) -> Floats:
-        found: Floats = items.value[np.arange(len(items)), np.asarray(answers, dtype=np.int64)]
-        return found
+        worth: Floats = items.value[np.arange(len(items)), np.asarray(answers, dtype=np.int64)]
+        return worth
 
     def single(
         self, items: Landscapes, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """[B] one searcher with the budget of all, who starts anew when it is stuck."""
-        ways = (0.0, PROMPTS["restart"][0][1], self.ways(prompt)[2])
-        alone = Seen(0, 0, share=1.0)
-        return Searcher(ways).answer_after(items, alone, rng)
+        """Returns the answers of one searcher with the whole budget, which restarts when stuck,
+        [B]."""
+        parameters = (0.0, PROMPTS["restart"][0][1], self.parameters(prompt)[2])
+        alone = Observation(0, 0, share=1.0)
+        return Searcher(parameters).answer_after(items, alone, rng)
 
-    def told(self, items: Landscapes, said: NDArray[Any], index: int) -> str:
-        best = int(said[index, 0])
-        return f"The best that I found is {best:0{items.bits}b}, worth {said[index, 1]:.3f}."
+    def message_text(self, items: Landscapes, content: NDArray[Any], index: int) -> str:
+        best = int(content[index, 0])
+        return f"The best that I found is {best:0{items.bits}b}, worth {content[index, 1]:.3f}."
 
-    def answer_told(self, items: Landscapes, answer: Any) -> str:
+    def answer_text(self, items: Landscapes, answer: Any) -> str:
         return f"{int(answer):0{items.bits}b}"
 
 
@@ -131,10 +129,10 @@ class Searcher:
     A message is [B, 4]: the best idea that it found and its value, and where it stands now.
     """
 
-    ways: tuple[float, ...]
+    parameters: tuple[float, ...]
     """As in `PROMPTS`."""
 
-    def speak(self, items: Landscapes, seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
+    def speak(self, items: Landscapes, seen: Observation, rng: np.random.Generator) -> NDArray[Any]:
         steps = int(items.budget * seen.share)
         rows = np.arange(len(items))
         if seen.own:
@@ -142,7 +140,7 @@ class Searcher:
         else:
             at = items.start[:, min(seen.member, items.start.shape[1] - 1)].copy()
             best, steps = at.copy(), steps - 1  # it has looked at where it begins
-        follows, restart, leap = self.ways
+        follows, restart, leap = self.parameters
         others, worth = best_heard(seen, len(items))
         goes = (worth > items.value[rows, best]) & (rng.random(len(items)) < follows)
         at, best = np.where(goes, others, at), np.where(goes, others, best)
@@ -159,7 +157,7 @@ class Searcher:
         return np.stack([best, items.value[rows, best], at, items.value[rows, at]], axis=1)
 
     def answer(
-        self, items: Landscapes, seen: Seen, rng: np.random.Generator
+        self, items: Landscapes, seen: Observation, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
         rows = np.arange(len(items))
         own = (
@@ -171,33 +169,35 @@ class Searcher:
         answers = np.where(worth > items.value[rows, own], others, own)
         return answers, items.value[rows, answers]
 
-    def answer_after(self, items: Landscapes, seen: Seen, rng: np.random.Generator) -> NDArray[Any]:
-        """[B] its answers after one turn."""
+    def answer_after(
+        self, items: Landscapes, seen: Observation, rng: np.random.Generator
+    ) -> NDArray[Any]:
+        """Returns its answers after one turn, [B]."""
         return self.speak(items, seen, rng)[:, 0].astype(int)
 
 
-def best_heard(seen: Seen, count: int) -> tuple[Ints, Floats]:
-    """[B] the best idea that was heard of, and its value; -inf where nothing was."""
+def best_heard(seen: Observation, count: int) -> tuple[Ints, Floats]:
+    """Returns the best idea in the received messages and its value, [B]; -inf if there is none."""
     best, worth = np.zeros(count, dtype=int), np.full(count, -np.inf)
-    for heard in seen.heard:
-        better = heard.said[:, 1] > worth
-        best = np.where(better, heard.said[:, 0].astype(int), best)
-        worth = np.where(better, heard.said[:, 1], worth)
+    for message in seen.received:
+        better = message.content[:, 1] > worth
+        best = np.where(better, message.content[:, 0].astype(int), best)
+        worth = np.where(better, message.content[:, 1], worth)
     return best, worth
 
 
-def diversity(said: NDArray[Any], bits: int) -> Floats:
-    """[B] mean share of choices in which two members differ, where they stand.
+def diversity(contents: NDArray[Any], bits: int) -> Floats:
+    """Returns the mean share of choices in which two members differ, where they stand, [B].
 
     Args:
         said: [A, B, 4] the last message of each member.
         bits: choices of an idea.
     """
-    at = said[:, :, 2].astype(int)
+    at = contents[:, :, 2].astype(int)
     on = (at[..., None] >> np.arange(bits)) & 1
     share = on.mean(axis=0)
-    members = len(said)
+    members = len(contents)
     if members < 2:
-        return np.zeros(said.shape[1])
+        return np.zeros(contents.shape[1])
     differ: Floats = (2 * share * (1 - share)).mean(axis=1) * members / (members - 1)
     return differ

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import LogError, SettingError
-from counterpoint.worlds.message.hidden_profile_members import PROMPTS
+from counterpoint.settings import settings_from
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.worlds.message.hidden_profile import PROMPTS
 from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
 
 MOST_BYTES = 64_000_000
@@ -28,7 +30,7 @@ RIGHT = ("correct_answer", "answer", "gold")
 
 
 @dataclass(frozen=True)
-class Task:
+class HiddenProfileTask:
     """One hidden profile in words."""
 
     name: str
@@ -45,7 +47,7 @@ class Task:
     """Which of them is right."""
 
 
-class TaskFile(MessageWorld[Sequence[Task]]):
+class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
     """Tasks of a file; teams are as large as the tasks have pieces of hidden information.
 
     Raises:
@@ -56,19 +58,20 @@ class TaskFile(MessageWorld[Sequence[Task]]):
     name = "tasks"
     summary = "hidden profiles in words, from a file"
     source = "the format of HiddenBench, Li et al., arXiv 2505.11556"
-    prompts: ClassVar = {name: ways.about for name, ways in PROMPTS.items()}
+    prompts: ClassVar = {name: policy.about for name, policy in PROMPTS.items()}
     scale = "share of tasks answered rightly"
 
     def __init__(self, path: str, settings: MessageSettings | None = None) -> None:
-        self.all = read_tasks(path)
+        self.all = read_task_file(path)
         sizes = {len(task.hidden) for task in self.all}
         if len(sizes) > 1:
             raise SettingError(f"got tasks for teams of {sorted(sizes)}; wanted teams of one size")
         size = sizes.pop()
         super().__init__(replace(settings or MessageSettings(), members=size))
 
-    def draw(self, rng: np.random.Generator, count: int) -> list[Task]:
-        """`count` tasks, each as often as can be, with who knows what in random order."""
+    def draw(self, rng: np.random.Generator, count: int) -> list[HiddenProfileTask]:
+        """Returns `count` tasks, each about equally often, whose private information is
+        shuffled."""
         order = [
             i for _ in range(-(-count // len(self.all))) for i in rng.permutation(len(self.all))
         ]
@@ -78,22 +81,22 @@ class TaskFile(MessageWorld[Sequence[Task]]):
             for task in drawn
         ]
 
-    def score(self, items: Sequence[Task], answers: NDArray[Any]) -> Floats:
+    def score(self, items: Sequence[HiddenProfileTask], answers: NDArray[Any]) -> Floats:
         return np.array(
             [float(task.right == answer) for task, answer in zip(items, answers, strict=True)]
         )
 
-    def answer_told(self, items: Sequence[Task], answer: Any) -> str:
+    def answer_text(self, items: Sequence[HiddenProfileTask], answer: Any) -> str:
         return f"option {int(answer) + 1}"
 
-    def brief(self, items: Sequence[Task], index: int, member: int) -> Brief:
+    def brief(self, items: Sequence[HiddenProfileTask], index: int, member: int) -> Brief:
         task = items[index]
         own = task.hidden[member : member + 1] if member >= 0 else task.hidden
         return Brief(task.description, "\n".join([*task.shared, *own]), task.options)
 
 
-def read_tasks(path: str) -> list[Task]:
-    """The tasks of a file.
+def read_task_file(path: str) -> list[HiddenProfileTask]:
+    """Returns the tasks of a file.
 
     Raises:
         LogError: it cannot be read, or a task lacks something; the message says which.
@@ -118,7 +121,7 @@ def read_tasks(path: str) -> list[Task]:
     return [_task(row, f"{path}, task {i + 1}") for i, row in enumerate(rows)]
 
 
-def _task(row: Any, where: str) -> Task:
+def _task(row: Any, where: str) -> HiddenProfileTask:
     if not isinstance(row, Mapping):
         raise LogError(f"got {type(row).__name__} in {where}; wanted an object")
     lists = {}
@@ -140,7 +143,65 @@ def _task(row: Any, where: str) -> Task:
     right = " ".join(right.split()) if isinstance(right, str) else right
     if right not in options or len(set(options)) < len(options):
         raise LogError(f"got right answer {right!r} in {where}; wanted one of {options}, each once")
-    return Task(
+    return HiddenProfileTask(
         str(row.get("name") or row.get("id") or where), str(row.get("description") or ""),
         lists["shared_information"], lists["hidden_information"], options, options.index(right),
     )  # fmt: skip
+
+
+TASKS = "tasks:"
+"""What stands before the path of a file of tasks."""
+
+
+class MessageFacts(WorldFacts, frozen=True, kw_only=True):
+    """What is known of a message environment."""
+
+    members: int
+    prompts: dict[str, str]
+    scale: str
+    command: str
+    settings: dict[str, SettingFacts]
+
+
+class MessageEntry(WorldEntry[MessageWorld[Any]]):
+    """A message environment in the registry."""
+
+    kind, command = Kind.MESSAGE, "topology"
+
+    def __init__(self, world: type[MessageWorld[Any]], name: str = "") -> None:
+        super().__init__(name or world.name, world.settings_type, world.summary, world.source)
+        self.world = world
+
+    def make(self, settings: Mapping[str, Any] | None = None) -> MessageWorld[Any]:
+        return self.world(settings_from(settings, self.world.settings_type, self.name))
+
+    def describe(self) -> MessageFacts:
+        world = self.make()
+        return MessageFacts(
+            name=self.name,
+            summary=self.summary,
+            source=self.source,
+            members=world.settings.members,
+            prompts=dict(world.prompts),
+            scale=world.scale,
+            command=f"counterpoint {self.command} {self.name}",
+            settings=settings_facts(self.settings_type),
+        )
+
+
+class TaskFileEntry(MessageEntry):
+    """`tasks:PATH`: a file of tasks, as HiddenBench writes them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(TaskFile, name)
+
+    def make(self, settings: Mapping[str, Any] | None = None) -> MessageWorld[Any]:
+        """Returns the environment.
+
+        Raises:
+            UnknownNameError: it has no setting of that name.
+            SettingError: a value has a wrong type or is out of range.
+            LogError: the file cannot be read.
+        """
+        given = settings_from(settings, TaskFile.settings_type, self.name)
+        return TaskFile(self.name.removeprefix(TASKS), given)

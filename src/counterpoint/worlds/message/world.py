@@ -21,24 +21,24 @@ from counterpoint.settings import require
 
 Items = TypeVar("Items")
 Items_contra = TypeVar("Items_contra", contravariant=True)
-Said = NDArray[Any]
+MessageContent = NDArray[Any]
 """[B, ...] what was said in each item, as the world writes it down."""
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedMessage:
     """What somebody said, as another heard it."""
 
     member: int
     """Who spoke."""
     round: int
     """In which round, from 0."""
-    said: Said
+    content: MessageContent
     """[B, ...] what it said."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """All that a member has before it when it speaks or answers."""
 
     member: int
@@ -46,9 +46,9 @@ class Seen:
     own."""
     round: int
     """In which round, from 0."""
-    heard: tuple[Heard, ...] = ()
+    received: tuple[ReceivedMessage, ...] = ()
     """What it heard, in order."""
-    own: tuple[Said, ...] = ()
+    own: tuple[MessageContent, ...] = ()
     """[turns][B, ...] what it said before."""
     share: float = 1.0
     """This turn's share of all that the team may spend."""
@@ -63,20 +63,22 @@ class Seen:
 class Member(Protocol[Items_contra]):
     """Somebody who tells and answers."""
 
-    def speak(self, items: Items_contra, seen: Seen, rng: np.random.Generator) -> Said:
-        """[B, ...] what it tells those who hear it."""
+    def speak(
+        self, items: Items_contra, seen: Observation, rng: np.random.Generator
+    ) -> MessageContent:
+        """Returns what the member tells those who hear it, [B, ...]."""
         ...
 
     def answer(
-        self, items: Items_contra, seen: Seen, rng: np.random.Generator
+        self, items: Items_contra, seen: Observation, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
-        """[B] its answers, and [B] how sure it is of each, in any unit."""
+        """Returns its answers [B], and how sure it is of each [B], in any unit."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class MessageSettings:
-    """What every message world can be told.
+    """Settings of every message world.
 
     Raises:
         SettingError: a number out of its range.
@@ -113,32 +115,32 @@ class MessageWorld(ABC, Generic[Items]):
     source: ClassVar[str] = "ours"
     """Where the idea comes from."""
     settings_type: ClassVar[type[MessageSettings]] = MessageSettings
-    """What it can be told: a frozen dataclass, each field with a docstring under it."""
+    """Its settings: a frozen dataclass, each field with a docstring under it."""
     prompts: ClassVar[Mapping[str, str]]
-    """Name to one line of each way in which members can be told to behave."""
+    """Name of a prompt to one line: how members behave under it."""
     scale: ClassVar[str]
     """The unit of the score."""
-    ways_range: ClassVar[tuple[Floats, Floats] | None] = None
-    """Least and most of the numbers that a member's ways are; None where they are none."""
+    parameter_range: ClassVar[tuple[Floats, Floats] | None] = None
+    """[parameters] least and largest value of each parameter of a member; None if it has none."""
 
     def __init__(self, settings: MessageSettings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, count: int) -> Items:
-        """A batch of `count` items."""
+        """Returns a batch of `count` items."""
 
     def member(self, prompt: str) -> Member[Items]:
-        """A member without a model that behaves as `prompt` says.
+        """Returns a member without a model that behaves as `prompt` says.
 
         Raises:
             UnknownNameError: no prompt has that name.
             SettingError: the world has no members of its own.
         """
-        return self.member_of(self.ways(prompt))
+        return self.member_with(self.parameters(prompt))
 
-    def member_of(self, ways: tuple[float, ...]) -> Member[Items]:
-        """A member whose ways are numbers within `ways_range`.
+    def member_with(self, parameters: tuple[float, ...]) -> Member[Items]:
+        """Returns a member without a model whose parameters lie in `parameter_range`.
 
         Raises:
             SettingError: the world has no members of its own.
@@ -147,10 +149,10 @@ class MessageWorld(ABC, Generic[Items]):
 
     @abstractmethod
     def score(self, items: Items, answers: NDArray[Any]) -> Floats:
-        """[B] what each answer is worth, 0 to 1."""
+        """Returns the worth of each answer, [B], 0 to 1."""
 
-    def ways(self, prompt: str) -> tuple[float, ...]:
-        """The ways of the members that behave as `prompt` says.
+    def parameters(self, prompt: str) -> tuple[float, ...]:
+        """Returns the parameters of members that behave as `prompt` says.
 
         Raises:
             SettingError: the world has no members of its own.
@@ -160,30 +162,31 @@ class MessageWorld(ABC, Generic[Items]):
     def single(
         self, items: Items, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """[B] answers of one agent that has before it all that the team has, and all its turns.
+        """Returns the answers [B] of one agent that has all that the team knows, and
+        all its turns.
 
         Raises:
             UnknownNameError, SettingError: as `member`.
         """
         raise SettingError(f"{self.name} has no members of its own; wanted somebody who reads")
 
-    def told(self, items: Items, said: Said, index: int) -> str:
-        """What was said in one item, in words; empty where nothing was."""
-        return str(said[index])
+    def message_text(self, items: Items, content: MessageContent, index: int) -> str:
+        """Returns a message of one item in words; empty if it says nothing."""
+        return str(content[index])
 
     def answer_from(self, items: Items, index: int, text: str) -> Any | None:
-        """The answer that a text gives, as `score` takes it; None where it gives none."""
+        """Returns the answer that a text gives, as `score` takes it; None if it gives none."""
         brief = self.brief(items, index, 0)
         options = brief.options if brief else ()
         return options.index(text) if text in options else None
 
-    def answer_told(self, items: Items, answer: Any) -> str:
-        """An answer in words."""
+    def answer_text(self, items: Items, answer: Any) -> str:
+        """Returns an answer in words."""
         return str(answer)
 
     def brief(self, items: Items, index: int, member: int) -> Brief | None:
-        """One item in words for one member; None where the world has no words.
+        """Returns one item in words for one member; None if the world has no words.
 
-        A member of -1 is shown all that the team has.
+        Member -1 is shown all that the team has.
         """
         return None

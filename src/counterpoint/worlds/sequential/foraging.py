@@ -1,7 +1,9 @@
 """`foraging`: agents of different strength collect food, some of it too heavy for one alone.
 
 A twin of lbforaging's level-based foraging: same state and actions in, the same observations,
-rewards and ends out, to the last bit. Random starts are in `foraging_start.py`.
+rewards and ends out, to the last bit. Random starts have the same distribution: the original tries
+cells until one fits; here one of those that fit is drawn. One difference: in the original the cells
+where agents stood in the episode before are not free to agents that are placed earlier.
 """
 
 from __future__ import annotations
@@ -14,12 +16,11 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError
-from counterpoint.worlds.sequential.foraging_start import fields, first_places
 from counterpoint.worlds.sequential.twin import Twin
 from counterpoint.worlds.sequential.world import Actions, StepSettings, View
 
 NOTHING, NORTH, SOUTH, WEST, EAST, LOAD = range(6)
-WAYS = np.array([[0, -1, 1, 0, 0, 0], [0, 0, 0, -1, 1, 0]])
+DIRECTIONS = np.array([[0, -1, 1, 0, 0, 0], [0, 0, 0, -1, 1, 0]])
 """[2, 6] rows and columns that each action moves by."""
 ROW, COLUMN, LEVEL = range(3)
 UNSEEN = np.array([-1, -1, 0])[:, None, None]
@@ -74,10 +75,10 @@ class ForagingSettings(StepSettings):
 class Foraging(Twin):
     """Agents and food of given levels on a square field; nobody walks through food.
 
-    Agents move at once; of those that would enter the same cell none moves. Those that load and
-    stand beside the same food carry it off if their levels reach its level in sum, and are paid in
-    proportion to their levels. The episode is over for good when no food is left. Running out of
-    time ends it too; the original calls both of them terminations, here it is a cut-off.
+    Agents move at once; if several would enter the same cell, none of them moves. Agents that
+    load beside the same food take it if the sum of their levels reaches its level, and are paid in
+    proportion to their levels. The episode terminates when no food is left. The end of time is a
+    cut-off here; the original calls it a termination too.
 
     An agent sees (row, column, level) of each piece of food in its sight, then of itself and of
     the others in its sight; rows and columns count from the corner of what it sees, and things out
@@ -132,23 +133,24 @@ class Foraging(Twin):
         food, agents, s = self.held["food"], self.held["agents"], self.settings
         chosen = np.asarray(actions).T  # [A, E]
         there = food[LEVEL] > 0
-        wanted = agents[:LEVEL] + WAYS[:, chosen]
+        wanted = agents[:LEVEL] + DIRECTIONS[:, chosen]
         allowed = ((wanted >= 0) & (wanted < s.size)).all(axis=0)
         rows, columns = abs(food[:LEVEL, :, None] - wanted[:, None])  # [F, A, E]
         allowed &= ~(((rows + columns) == 0) & there[:, None]).any(axis=0)
         wanted = np.where(allowed, wanted, agents[:LEVEL])
+        # one number for each cell: agents whose cells are equal would collide, and stay
         cell = wanted[ROW] * s.size + wanted[COLUMN]
         alone = (cell[:, None] == cell[None]).sum(axis=0) == 1
         agents[:LEVEL] = np.where(alone, wanted, agents[:LEVEL])
 
-        beside = self._beside() & (chosen == LOAD)  # [F, A, E] is loading this piece
-        party = (beside * agents[LEVEL]).sum(axis=1)  # [F, E]
-        taken = beside.any(axis=1) & (party >= food[LEVEL])
-        shared = agents[LEVEL] * food[LEVEL][:, None] * (beside & taken[:, None])
+        adjacent = self._adjacent() & (chosen == LOAD)  # [F, A, E] is loading this piece
+        party = (adjacent * agents[LEVEL]).sum(axis=1)  # [F, E]
+        taken = adjacent.any(axis=1) & (party >= food[LEVEL])
+        shared = agents[LEVEL] * food[LEVEL][:, None] * (adjacent & taken[:, None])
         whole = party * self.held["spawned"] if s.normalize else np.ones_like(party)
         own = (shared / np.maximum(whole, 1)[:, None]).sum(axis=0)
         if s.penalty:
-            own -= s.penalty * (beside & ~taken[:, None]).any(axis=0)
+            own -= s.penalty * (adjacent & ~taken[:, None]).any(axis=0)
         food[LEVEL][taken] = 0
         return np.ascontiguousarray(own.T), ~food[LEVEL].any(axis=0)
 
@@ -170,33 +172,35 @@ class Foraging(Twin):
         return View(seen, state, np.ones((e, n), dtype=bool))
 
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """All go to the piece that is nearest to all in sum, and load when they are enough."""
+        """Returns moves [E, A] to the piece with the smallest sum of distances, and loads once they
+        are enough."""
         food, agents = self.held["food"], self.held["agents"]
-        ways = abs(food[:LEVEL, :, None] - agents[:LEVEL, None]).sum(axis=0)  # [F, A, E]
-        sums = np.where(food[LEVEL] > 0, ways.sum(axis=1), np.iinfo(np.int64).max)
+        distances = abs(food[:LEVEL, :, None] - agents[:LEVEL, None]).sum(axis=0)  # [F, A, E]
+        sums = np.where(food[LEVEL] > 0, distances.sum(axis=1), np.iinfo(np.int64).max)
         goal, copy = sums.argmin(axis=0), np.arange(self.copies)
         target = food[:LEVEL, goal, copy]  # [2, E]
-        beside = self._beside()[goal, :, copy].T
-        enough = (agents[LEVEL] * beside).sum(axis=0) >= food[LEVEL, goal, copy]
+        adjacent = self._adjacent()[goal, :, copy].T
+        enough = (agents[LEVEL] * adjacent).sum(axis=0) >= food[LEVEL, goal, copy]
         moves = _steps_towards(target, agents[:LEVEL], food, rng)
-        return np.where(beside, np.where(enough, LOAD, NOTHING), moves).T
+        return np.where(adjacent, np.where(enough, LOAD, NOTHING), moves).T
 
-    def _beside(self) -> Bools:
-        """[F, A, E] whether the agent stands beside the food, and it is still there."""
+    def _adjacent(self) -> Bools:
+        """Returns whether the agent stands beside the food, and the food is still
+        there, [F, A, E]."""
         food, agents = self.held["food"], self.held["agents"]
-        ways = abs(food[:LEVEL, :, None] - agents[:LEVEL, None]).sum(axis=0)
-        beside: Bools = (ways == 1) & (food[LEVEL] > 0)[:, None]
-        return beside
+        distances = abs(food[:LEVEL, :, None] - agents[:LEVEL, None]).sum(axis=0)
+        adjacent: Bools = (distances == 1) & (food[LEVEL] > 0)[:, None]
+        return adjacent
 
 
 def _from_corner(things: Ints, corner: Ints) -> Ints:
-    """`things` [3, A, X, E] with rows and columns counted from `corner` [2, A, E]."""
+    """Returns `things` [3, A, X, E] with rows and columns counted from `corner` [2, A, E]."""
     things[:LEVEL] -= corner[:, :, None]
     return things
 
 
 def _in_front(things: Ints, seen: Bools) -> Ints:
-    """`things` [3, A, X, E] with those `seen` [A, X, E] first, and `UNSEEN` behind them."""
+    """Returns `things` [3, A, X, E] with those `seen` [A, X, E] first, and `UNSEEN` behind them."""
     if seen.all():
         return things
     order = np.argsort(~seen, axis=1, kind="stable")
@@ -206,8 +210,9 @@ def _in_front(things: Ints, seen: Bools) -> Ints:
 
 
 def _steps_towards(target: Ints, agents: Ints, food: Ints, rng: np.random.Generator) -> Ints:
-    """[A, E] moves that bring agents [2, A, E] nearer to `target` [2, E], around what is there."""
-    after = agents[:, None] + WAYS[:, 1:LOAD, None, None]  # [2, 4, A, E]
+    """Returns moves [A, E] that bring agents [2, A, E] nearer to `target` [2, E],
+    around obstacles."""
+    after = agents[:, None] + DIRECTIONS[:, 1:LOAD, None, None]  # [2, 4, A, E]
     cost = abs(after - target[:, None, None]).sum(axis=0) + rng.random(after.shape[1:]) / 2
     pieces = abs(after[:, :, None] - food[:LEVEL, None, :, None]).sum(axis=0)  # [4, F, A, E]
     cost += 1000.0 * ((pieces == 0) & (food[LEVEL] > 0)[None, :, None]).any(axis=1)
@@ -215,3 +220,53 @@ def _steps_towards(target: Ints, agents: Ints, food: Ints, rng: np.random.Genera
     cost += 1000.0 * (after < 0).any(axis=0)
     moves: Ints = NORTH + cost.argmin(axis=0)
     return moves
+
+
+def first_places(rng: np.random.Generator, copies: int, size: int, agents: int) -> Ints:
+    """Returns rows and columns of agents, [2, A, E], in different cells; all placements are equally
+    likely."""
+    chance = rng.random((copies, size * size))
+    cells = np.argpartition(chance, range(agents), axis=1)[:, :agents].T
+    return np.stack(np.divmod(cells, size))
+
+
+def fields(
+    rng: np.random.Generator, agents: Ints, size: int, food: int, most: Ints, heavy: bool
+) -> Ints:
+    """Returns row, column and level of the food, [3, F, E], sorted by cell; level 0 is no food.
+
+    Args:
+        rng: where chance comes from.
+        agents: [2, A, E] rows and columns that are taken.
+        size: rows and columns of the field.
+        food: F. Where no cell is left that fits, there is less.
+        most: [E] the highest level.
+        heavy: whether all food is of the highest level.
+    """
+    copies = agents.shape[-1]
+    copy = np.arange(copies)
+    free: Bools = np.zeros((copies, size, size), dtype=bool)
+    free[:, 1:-1, 1:-1] = True
+    free[copy, agents[0], agents[1]] = False
+    cell, level = np.zeros((2, food, copies), dtype=np.int64)
+    for piece in range(food):
+        flat = free.reshape(copies, -1).cumsum(axis=1)
+        fits = flat[:, -1] > 0
+        nth = (rng.random(copies) * flat[:, -1]).astype(np.int64)
+        cell[piece] = (flat > nth[:, None]).argmax(axis=1)
+        drawn = most if heavy else rng.integers(1, most + 1)
+        level[piece] = np.where(fits, drawn, 0)
+        row, column = np.divmod(cell[piece], size)
+        _take(free, copy[fits], row[fits], column[fits])
+    order = np.argsort(np.where(level > 0, cell, size * size), axis=0, kind="stable")
+    cell, level = (np.take_along_axis(array, order, axis=0) for array in (cell, level))
+    return np.stack([*np.divmod(cell, size), level])
+
+
+def _take(free: Bools, copy: Ints, row: Ints, column: Ints) -> None:
+    """Blocks the cells around one, and those two cells from it in its row and column, for more
+    food."""
+    near = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)] + [(-2, 0), (2, 0), (0, -2), (0, 2)]
+    last = free.shape[1] - 1
+    for r, c in near:
+        free[copy, np.clip(row + r, 0, last), np.clip(column + c, 0, last)] = False

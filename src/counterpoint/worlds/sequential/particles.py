@@ -27,10 +27,11 @@ _ACCELERATION = THRUST * np.array([[0.0, -1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, -
 
 
 def acceleration(actions: NDArray[Any], continuous: bool) -> Floats:
-    """[2, ..., E] what thrust does: `actions` [E, ...] of `MOVES`, or [E, ..., 5] of strengths.
+    """Returns what thrust does, [2, ..., E]: `actions` are [E, ...] of `MOVES`, or [E, ..., 5]
+    strengths.
 
-    Strengths lie in [0, 1] and are single precision, as in the original; opposite ones cancel
-    out, and the first one, staying, does nothing.
+    Strengths lie in [0, 1] and are single precision, as in the original. Opposite ones cancel out,
+    and the first one (stay) does nothing.
     """
     if not continuous:
         moved: Floats = _ACCELERATION[:, actions.T]
@@ -41,7 +42,8 @@ def acceleration(actions: NDArray[Any], continuous: bool) -> Floats:
 
 
 def contact_forces(apart: Floats, distance: Floats, touching: float) -> Floats:
-    """[2, P, E] force on the first disc of each pair; the second feels the opposite.
+    """Returns the force on the first disc of each pair, [2, P, E]; the second feels the
+    opposite.
 
     The force is 100 d/|d| m log(1 + exp((touching - |d|) / m)): smooth, nearly 0 from a distance,
     nearly linear in the penetration.
@@ -56,16 +58,17 @@ def contact_forces(apart: Floats, distance: Floats, touching: float) -> Floats:
 
 
 def move(position: Floats, velocity: Floats, force: Floats) -> None:
-    """One step of [2, ...] discs of mass 1, in place: first along the old velocity."""
+    """Moves discs [2, ...] of mass 1 by one step, in place: first along the old velocity."""
     position += velocity * SECONDS
     velocity *= 1 - DAMPING
     velocity += force * SECONDS
 
 
 def head_for(target: Floats, position: Floats, velocity: Floats, steps: int = 3) -> Ints:
-    """The move [...] after which a coasting disc is nearest to `target` [2, ...] `steps` later.
+    """Returns the move [...] that brings a coasting disc nearest to `target` [2, ...] in `steps`
+    steps.
 
-    A scripted team steers with it; it is no part of the worlds.
+    Scripted teams steer with it; it is no part of the worlds.
     """
     kept = 1 - DAMPING
     glide = SECONDS * (1 - kept**steps) / DAMPING  # what a unit of velocity covers meanwhile
@@ -78,12 +81,13 @@ def head_for(target: Floats, position: Floats, velocity: Floats, steps: int = 3)
 
 
 def length(vectors: Floats) -> Floats:
-    """Euclidean length [...] of vectors [2, ...]."""
-    found: Floats = np.sqrt(vectors[0] * vectors[0] + vectors[1] * vectors[1])
-    return found
+    """Returns the Euclidean length [...] of vectors [2, ...]."""
+    lengths: Floats = np.sqrt(vectors[0] * vectors[0] + vectors[1] * vectors[1])
+    return lengths
 
 
 def pairs(agents: int) -> tuple[Ints, Ints]:
-    """Indices [P] of the first and of the second agent of each pair, in the original's order."""
+    """Returns the indices [P] of the first and of the second agent of each pair, in the original
+    order."""
     first, second = np.triu_indices(agents, 1)
     return first, second

@@ -1,6 +1,6 @@
-"""`to_parallel_env`: our worlds of many steps for everybody who speaks PettingZoo.
+"""`to_parallel_env`: our sequential environments as PettingZoo environments.
 
-The way back is `foreign.py`. This is the one file that imports pettingzoo and gymnasium.
+The way back is in the folder `foreign`. This file alone imports pettingzoo and gymnasium.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
-    """A PettingZoo `ParallelEnv` that plays `world`: the same observations, rewards and ends.
+    """Returns a PettingZoo `ParallelEnv` that plays `world`: the same observations, rewards and
+    ends.
 
-    Rewards are `Step.reward`, as `settings.reward` says. Masks of legal actions, where there are
-    any, are in the infos, as `action_mask`. The world is the environment's from then on.
+    Rewards are `Step.reward`, as `settings.reward` says. Masks of legal actions are in the infos,
+    as `action_mask`. The environment owns the world from then on.
 
     Raises:
         MissingPackageError: pettingzoo is not installed.
@@ -106,7 +107,7 @@ def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
 
 
 def _stacked(actions: list[Any], world: StepWorld) -> Any:
-    """[1, A] or [1, A, U] of each agent's action."""
+    """Returns the actions of all agents, [1, A] or [1, A, U]."""
     if not world.actions[0].continuous:
         return np.array([actions], dtype=np.int64)
     given = np.zeros((1, len(actions), max(a.size for a in world.actions)))

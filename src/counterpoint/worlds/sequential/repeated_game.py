@@ -105,7 +105,7 @@ class RepeatedGame(Twin):
         return View(seen, state, np.ones((copies, len(self.agents)), dtype=bool))
 
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """Always the profile that pays most in all."""
+        """Returns the profile that pays most in sum, always, [E, A]."""
         total = self.game.payoffs.sum(axis=-1)
         best = np.unravel_index(int(total.argmax()), total.shape)
         return np.repeat(np.array(best)[None], self.copies, axis=0)

@@ -92,12 +92,12 @@ class SpeakerListener(Twin):
         position, continuous = self.held["position"], self.settings.continuous
         force = acceleration(actions[:, 1], continuous)
         move(position, self.held["velocity"], force)
-        said, words = actions[:, 0], np.arange(LANDMARKS)[:, None]
+        spoken, words = actions[:, 0], np.arange(LANDMARKS)[:, None]
         if continuous:
-            strengths = said[:, :LANDMARKS].astype(np.float32)
+            strengths = spoken[:, :LANDMARKS].astype(np.float32)
             self.held["message"][...] = np.clip(strengths, 0.0, 1.0).T
         else:
-            self.held["message"][...] = said == words
+            self.held["message"][...] = spoken == words
         away = position - self._goal()
         own = -(away[0] * away[0] + away[1] * away[1])
         return np.repeat(own[:, None], 2, axis=1), np.zeros(self.copies, dtype=bool)
@@ -115,14 +115,15 @@ class SpeakerListener(Twin):
         return View(seen, state, np.ones((e, 2), dtype=bool))
 
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """The speaker names the goal; the listener goes where the last word points, if any."""
-        heard = self.held["message"]
-        target = (self.held["landmarks"] * heard).sum(axis=1)
-        target = np.where(heard.any(axis=0), target, self.held["landmarks"].mean(axis=1))
+        """Returns the name of the goal for the speaker, and for the listener a move where the last
+        word points, [E, 2]."""
+        message = self.held["message"]
+        target = (self.held["landmarks"] * message).sum(axis=1)
+        target = np.where(message.any(axis=0), target, self.held["landmarks"].mean(axis=1))
         moves = head_for(target, self.held["position"], self.held["velocity"])
         return np.stack([self.held["goal"], moves], axis=1)
 
     def _goal(self) -> Floats:
-        """[2, E] where the listener should be."""
+        """Returns where the listener should be, [2, E]."""
         goal: Floats = self.held["landmarks"][:, self.held["goal"], np.arange(self.copies)]
         return goal

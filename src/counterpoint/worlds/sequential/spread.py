@@ -129,26 +129,29 @@ class Spread(Twin):
         return View(state.reshape(e, n, 6 * n), state, np.ones((e, n), dtype=bool))
 
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """Share the landmarks out so that ways are shortest in sum; each agent goes to its own."""
-        ways = length(self.held["position"][:, :, None] - self.held["landmarks"][:, None])
-        mine = shortest_matching(ways)  # [A, E]
+        """Returns moves towards the landmarks of the shortest matching, [E, A]."""
+        distances = length(self.held["position"][:, :, None] - self.held["landmarks"][:, None])
+        mine = shortest_matching(distances)  # [A, E]
         target = np.take_along_axis(self.held["landmarks"], mine[None], axis=1)
         return head_for(target, self.held["position"], self.held["velocity"]).T
 
 
-def shortest_matching(ways: Floats) -> Ints:
-    """[A, E] the landmark of each agent, one each, for `ways` [A, N, E] of given length.
+def shortest_matching(distances: Floats) -> Ints:
+    """Returns a different landmark for each agent, [A, E], at short distances.
 
-    With up to 6 agents the sum of ways is the least possible; with more, the shortest way that is
-    left is taken time and again.
+    With up to 6 agents the sum of the distances is minimal. With more, the shortest distance that
+    is left decides, one pair after the other.
+
+    Args:
+        distances: [A, N, E] between agents and landmarks.
     """
-    n, e = len(ways), ways.shape[-1]
+    n, e = len(distances), distances.shape[-1]
     if n <= 6:
         orders = np.array(list(permutations(range(n))))  # [n!, A]
-        sums = sum(ways[a, orders[:, a]] for a in range(n))
+        sums = sum(distances[a, orders[:, a]] for a in range(n))
         best: Ints = orders[np.argmin(sums, axis=0)].T
         return best
-    left, copy = ways.copy(), np.arange(e)
+    left, copy = distances.copy(), np.arange(e)
     mine = np.zeros((n, e), dtype=np.int64)
     for _ in range(n):
         agent, landmark = np.divmod(left.reshape(n * n, e).argmin(axis=0), n)

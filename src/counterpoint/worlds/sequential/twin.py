@@ -18,16 +18,18 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, StateError
+from counterpoint.settings import settings_from
 from counterpoint.worlds.exact.world import one_hot
-from counterpoint.worlds.sequential.measure import returns
 from counterpoint.worlds.sequential.world import (
     Captured,
     References,
+    SequentialEntry,
     Step,
     StepSettings,
     StepWorld,
     View,
     paid,
+    returns,
     uniform_actions,
 )
 
@@ -52,7 +54,7 @@ class Twin(StepWorld):
     ) -> None: ...
 
     def hold(self, settings: StepSettings, copies: int, seed: int) -> None:
-        """Keep what every twin needs.
+        """Keeps what every twin needs.
 
         Raises:
             SettingError: fewer than one copy.
@@ -65,24 +67,26 @@ class Twin(StepWorld):
 
     @abstractmethod
     def begin(self, copies: Ints) -> None:
-        """Draw a new episode in the copies of these indices."""
+        """Draws a new episode in the copies of these indices."""
 
     @abstractmethod
     def advance(self, actions: NDArray[Any]) -> tuple[Floats, Bools]:
-        """Change the state by one step: each agent's own reward [E, A], and [E] whether the
-        episode is over for good."""
+        """Changes the state by one step; returns each agent's own reward [E, A], and [E] whether
+        the episode terminates."""
 
     @abstractmethod
     def view(self) -> View:
-        """What is seen in the present state."""
+        """Returns the observations in the present state."""
 
     @abstractmethod
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """[E, A] what a good team does in the present state, as choices: see `scripted_team`."""
+        """Returns the actions [E, A] of a good team in the present state, as choices: see
+        `scripted_team`."""
 
     @cached_property
     def references(self) -> References:  # type: ignore[override]  # measured when asked for
-        """`measured` for default settings; for others, 2,048 episodes of either team are played."""
+        """Returns `measured` for default settings; for others it plays 2,048 episodes of either
+        team."""
         plain = replace(self.settings, reward="own", stakes="")  # neither moves the return
         if plain == type(self.settings)():
             return References(*self.measured, self.scale)
@@ -110,7 +114,7 @@ class Twin(StepWorld):
         return Step(view, paid(own, self), own, terminated, ended, last)
 
     def load(self, **state: NDArray[Any]) -> View:
-        """Put every copy into a given state; what is seen there.
+        """Puts every copy into a given state, and returns the view.
 
         Args:
             state: some of `held`, by name, with axes in reverse: E first.
@@ -149,9 +153,10 @@ class Twin(StepWorld):
 
 
 def scripted_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
-    """Actions of the team behind `References.reference`; a choice is one strength in full.
+    """Returns actions of the team behind `References.reference`; a choice is one
+    strength in full.
 
-    It looks into the state of the twin that it plays in.
+    It reads the state of the twin in which it plays.
     """
     assert isinstance(world, Twin)
     moves = world.scripted(rng)
@@ -162,9 +167,21 @@ def scripted_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDA
 
 @lru_cache(maxsize=64)
 def _measured(twin: type[Twin], settings: StepSettings) -> tuple[float, float]:
-    """Mean returns of a random and of the scripted team, the same in every process."""
+    """Returns the mean returns of a random and of the scripted team, the same in every process."""
     scores = []
     for seed, team in enumerate((uniform_actions, scripted_team)):
         world = twin(settings, copies=256, seed=seed)
         scores.append(float(returns(world, team, 2048, most_steps=10**8).mean()))
     return scores[0], scores[1]
+
+
+class TwinEntry(SequentialEntry):
+    """One of our sequential environments."""
+
+    def __init__(self, world: type[Twin]) -> None:
+        super().__init__(world.name, world.settings_type, world.summary, world.source)
+        self.world = world
+
+    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+        given = settings_from(settings, self.world.settings_type, self.name)
+        return self.world(given, copies=copies, seed=seed)

@@ -1,4 +1,4 @@
-"""`StepWorld`: a world of many steps, with E copies of it side by side.
+"""`StepWorld`: a sequential environment, with E copies of it side by side.
 
 Start with `StepWorld`; `spread.py` is the one to read next. Axis letters: E copies, A agents, D
 numbers that an agent sees, M discrete actions, U dimensions of a continuous action, K reward
@@ -10,7 +10,7 @@ captured one would have done, bit for bit.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, StatisticsError
 from counterpoint.settings import require
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 
 Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepSettings:
-    """What every world of many steps can be told.
+    """Settings of every sequential environment.
 
     Raises:
         SettingError: a number out of its range.
@@ -60,7 +61,7 @@ class Actions(NamedTuple):
 
     @property
     def continuous(self) -> bool:
-        """Whether an action is numbers rather than a choice."""
+        """Returns whether an action is numbers rather than a choice."""
         return bool(self.low)
 
 
@@ -114,7 +115,8 @@ class References:
     """Which of the scales in the wild the returns are on, and whose `reference` it is."""
 
     def normalized(self, returns: Floats) -> Floats | None:
-        """Scores [...] of `returns` [...]: 0 is random, 1 the reference; None if not known."""
+        """Returns scores [...] of `returns` [...]: 0 is random, 1 the reference; None
+        if not known."""
         if self.random is None or self.reference is None:
             return None
         return (returns - self.random) / (self.reference - self.random)
@@ -125,7 +127,7 @@ Captured = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 
 class StepWorld(ABC):
-    """A team task of many steps, E copies side by side.
+    """A sequential team task, E copies side by side.
 
     The return of an episode is the sum of `Step.own` over its agents and steps, whatever
     `settings.reward` says.
@@ -138,7 +140,7 @@ class StepWorld(ABC):
     source: str
     """Where the world comes from."""
     settings: StepSettings
-    """What it was told."""
+    """Its settings."""
 
     copies: int
     """E."""
@@ -165,11 +167,11 @@ class StepWorld(ABC):
 
     @abstractmethod
     def reset(self, seed: int | None = None) -> View:
-        """Start a new episode in every copy; with a seed, as a new world of that seed does."""
+        """Starts a new episode in every copy; with a seed, as a new world of that seed does."""
 
     @abstractmethod
     def step(self, actions: NDArray[Any]) -> Step:
-        """Play one step in every copy.
+        """Plays one step in every copy.
 
         Args:
             actions: [E, A] integers, or [E, A, U] numbers within the bounds where actions are
@@ -178,25 +180,25 @@ class StepWorld(ABC):
 
     @abstractmethod
     def capture(self) -> Captured:
-        """Everything that decides what happens next, the generator included."""
+        """Returns everything that decides what happens next, the generator included."""
 
     @abstractmethod
     def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
-        """Go on where `capture` was called; what is seen there."""
+        """Continues where `capture` was called, and returns the view there."""
 
     def close(self) -> None:  # noqa: B027  (most worlds hold nothing)
-        """Let go of windows, files and processes, if there are any."""
+        """Closes windows, files and processes, if there are any."""
 
 
 def endless(world: StepWorld) -> str:
-    """What to do about a world whose episodes do not end."""
+    """Returns what to do about a world whose episodes do not end."""
     if world.limit:
         return f"set {world.limit}, the most steps of an episode (now {world.horizon})"
     return "let the environment truncate its episodes after a number of steps"
 
 
 def paid(own: Floats, world: StepWorld) -> Floats:
-    """[E, A] what agents are paid for the world's own rewards `own` [E, A]."""
+    """Returns what agents are paid, [E, A], for the world's own rewards `own` [E, A]."""
     settings = world.settings
     if settings.reward == "common":
         own = np.repeat(own.sum(axis=-1, keepdims=True), own.shape[-1], axis=-1)
@@ -205,35 +207,36 @@ def paid(own: Floats, world: StepWorld) -> Floats:
 
 @lru_cache
 def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> Floats:
-    """[A] what each agent's reward is multiplied by; an agent's own entry goes before its role's.
+    """Returns the factor of each agent's reward, [A]; the agent's own entry goes before
+    its role's.
 
     Raises:
         SettingError: no `name:factor` pairs, a name that nobody has, or a factor that is no
             positive number.
     """
-    told: dict[str, float] = {}
+    factors: dict[str, float] = {}
     for pair in filter(None, (part.strip() for part in stakes.split(","))):
         name, _, factor = (part.strip() for part in pair.rpartition(":"))
         try:
-            told[name] = float(factor)
+            factors[name] = float(factor)
         except ValueError:
-            told[name] = np.nan
-        if not name or not (0 < told[name] < np.inf):
+            factors[name] = np.nan
+        if not name or not (0 < factors[name] < np.inf):
             raise SettingError(
                 f"got stakes={stakes!r}; wanted name:factor with positive factors, such as "
                 f"{agents[0]}:10"
             )
-    unknown = sorted(set(told) - set(agents) - set(roles))
+    unknown = sorted(set(factors) - set(agents) - set(roles))
     if unknown:
         known = ", ".join(dict.fromkeys((*agents, *roles)))
         raise SettingError(f"got stakes for {', '.join(unknown)}; wanted names out of {known}")
     return np.array(
-        [told.get(a, told.get(role, 1.0)) for a, role in zip(agents, roles, strict=True)]
+        [factors.get(a, factors.get(role, 1.0)) for a, role in zip(agents, roles, strict=True)]
     )
 
 
 def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
-    """Actions [E, A] or [E, A, U] of a team that chooses uniformly among legal ones."""
+    """Returns actions [E, A] or [E, A, U] of a team that chooses uniformly among legal ones."""
     shape = (world.copies, len(world.agents))
     if world.actions[0].continuous:
         size = max(a.size for a in world.actions)
@@ -245,6 +248,127 @@ def uniform_actions(world: StepWorld, view: View, rng: np.random.Generator) -> N
     legal = np.arange(most) < np.array([a.size for a in world.actions])[:, None]
     allowed = np.broadcast_to(legal, (*shape, most)) if view.legal is None else view.legal & legal
     count = np.maximum(allowed.sum(axis=-1), 1)
+    # the n-th legal action is where the count of legal ones first exceeds n
     nth = (rng.random(shape) * count).astype(np.int64)
-    found: Ints = (allowed.cumsum(axis=-1) > nth[..., None]).argmax(axis=-1)
-    return found
+    actions: Ints = (allowed.cumsum(axis=-1) > nth[..., None]).argmax(axis=-1)
+    return actions
+
+
+Team = Callable[[StepWorld, View, np.random.Generator], NDArray[Any]]
+"""World, what is seen, and chance to actions; `uniform_actions` is one."""
+
+
+def returns(
+    world: StepWorld, team: Team, episodes: int, seed: int = 0, most_steps: int = 1_000_000
+) -> Floats:
+    """Returns [episodes] of whole episodes: sums of the world's own rewards of all agents.
+
+    Every copy plays the same number of episodes, so that short ones do not crowd out long ones;
+    what is over is left out. The world is reset first.
+
+    Raises:
+        StatisticsError: the copies did not get through within `most_steps` steps, all together.
+    """
+    rng, view = np.random.default_rng(seed), world.reset()
+    each = -(-episodes // world.copies)
+    totals = np.zeros((each, world.copies))
+    played = np.zeros(world.copies, dtype=np.int64)
+    running = np.zeros(world.copies)
+    for _ in range(most_steps // world.copies):
+        step = world.step(team(world, view, rng))
+        view = step.view
+        running += step.own.sum(axis=1)
+        done = np.flatnonzero(step.ended & (played < each))
+        totals[played[done], done] = running[done]
+        played[step.ended] += 1
+        running[step.ended] = 0.0
+        if played.min() >= each:
+            return totals.ravel()[:episodes]
+    raise StatisticsError(
+        f"got {played.sum()} episodes in {most_steps} steps; wanted {each * world.copies}: "
+        "give more steps, or a world whose episodes end"
+    )
+
+
+def random_return(world: StepWorld, episodes: int = 200, seed: int = 0) -> tuple[float, float]:
+    """Returns the mean return of a team that chooses uniformly among legal actions, and its
+    standard error.
+
+    It is for worlds without known references. The world is reset first.
+
+    Raises:
+        StatisticsError: its episodes do not end.
+    """
+    samples = returns(world, uniform_actions, episodes, seed)
+    return float(samples.mean()), float(samples.std(ddof=1) / np.sqrt(len(samples)))
+
+
+class SequentialFacts(WorldFacts, frozen=True, kw_only=True):
+    """What is known of a sequential environment."""
+
+    agents: list[str]
+    roles: list[str]
+    horizon: int | None
+    observations: list[int]
+    """[A] sizes."""
+    actions: list[int]
+    """[A] numbers of actions, or of dimensions."""
+    continuous: bool
+    components: list[str]
+    random: float | None
+    reference: float | None
+    scale: str
+    settings: dict[str, SettingFacts]
+
+
+class SequentialEntry(WorldEntry[StepWorld]):
+    """A sequential environment in the registry, ours or foreign."""
+
+    kind = Kind.SEQUENTIAL
+    takes_arguments: ClassVar[bool] = False
+    """Whether settings that are no fields of `settings_type` are arguments of a constructor."""
+
+    def make(
+        self, settings: Mapping[str, Any] | None = None, copies: int = 1, seed: int = 0
+    ) -> StepWorld:
+        """Returns E copies of the environment.
+
+        Args:
+            settings: field name to value; text is converted to the field's type.
+            copies: E.
+            seed: seed of the environment's generator.
+
+        Raises:
+            UnknownNameError: the environment has no setting of that name.
+            SettingError: a value has a wrong type or is out of range.
+            MissingPackageError: the package of a foreign environment is not installed.
+            WorldError: a foreign environment cannot be played here.
+        """
+        world = self.construct(settings, copies, seed)
+        stakes_of(world.settings.stakes, world.agents, world.roles)  # refused now, not at a step
+        return world
+
+    @abstractmethod
+    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+        """Returns the environment, with stakes that are not checked yet."""
+
+    def describe(self) -> SequentialFacts:
+        world = self.make()
+        facts = SequentialFacts(
+            name=self.name,
+            summary=self.summary,
+            source=self.source,
+            agents=list(world.agents),
+            roles=list(world.roles),
+            horizon=world.horizon,
+            observations=list(world.seen_sizes),
+            actions=[a.size for a in world.actions],
+            continuous=world.actions[0].continuous,
+            components=list(world.components),
+            random=world.references.random,
+            reference=world.references.reference,
+            scale=world.references.scale,
+            settings=settings_facts(self.settings_type),
+        )
+        world.close()
+        return facts

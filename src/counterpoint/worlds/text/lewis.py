@@ -12,9 +12,9 @@ import numpy as np
 from counterpoint.settings import require
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import (
-    Ask,
     Ending,
-    Said,
+    Prompt,
+    Statement,
     Task,
     TextSettings,
     TextWorld,
@@ -48,29 +48,34 @@ class Lewis(TextWorld):
     roles = agents
     speaker = "speaker"
     settings_type = LewisSettings
+    settings: LewisSettings
 
     def __init__(self, settings: LewisSettings | None = None) -> None:
-        self.told = settings or LewisSettings()
-        super().__init__(self.told)
-        self.objects, self.signals = OBJECTS[: self.told.objects], SIGNALS[: self.told.objects]
+        super().__init__(settings)
+        self.objects, self.signals = (
+            OBJECTS[: self.settings.objects],
+            SIGNALS[: self.settings.objects],
+        )
         self.references = References(1 / len(self.objects), 1.0, "share of objects guessed")
 
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
         return cycled(rng, [(thing,) for thing in self.objects], count)
 
-    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
+    def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
         system = "You and a partner play a game of signals. Answer with one word."
-        if not said:
+        if not history:
             shown = f"You see a {task[0]}. Which word do you send: {', '.join(self.signals)}?"
-            return (Ask("speaker", system, shown, self.signals),)
-        if len(said) == 1:
-            shown = f"You hear {said[0].text}. What was seen: {', '.join(self.objects)}?"
-            return (Ask("listener", system, shown, self.objects),)
+            return (Prompt("speaker", system, shown, self.signals),)
+        if len(history) == 1:
+            shown = f"You hear {history[0].text}. What was seen: {', '.join(self.objects)}?"
+            return (Prompt("listener", system, shown, self.objects),)
         return ()
 
-    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
-        success = float(said[1].text == task[0])
-        return Ending(success, shared(success, said))
+    def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
+        success = float(history[1].text == task[0])
+        return Ending(success, shared(success, history))
 
-    def heard(self, task: Task, said: tuple[Said, ...], ask: Ask, text: str) -> Said:
-        return Said(ask.agent, text, to="" if said else "listener")
+    def statement(
+        self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
+    ) -> Statement:
+        return Statement(prompt.agent, text, to="" if history else "listener")

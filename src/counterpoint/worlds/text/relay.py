@@ -13,7 +13,15 @@ import numpy as np
 
 from counterpoint.settings import require
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextSettings, TextWorld, shared
+from counterpoint.worlds.text.world import (
+    Ending,
+    Prompt,
+    Statement,
+    Task,
+    TextSettings,
+    TextWorld,
+    shared,
+)
 
 THINGS = (
     "apple", "river", "tiger", "piano", "bread", "candle", "ladder", "garden",
@@ -49,43 +57,45 @@ class Relay(TextWorld):
     speaker = "planner"
     free = True
     settings_type = RelaySettings
+    settings: RelaySettings
 
     def __init__(self, settings: RelaySettings | None = None) -> None:
-        self.told = settings or RelaySettings()
-        super().__init__(self.told)
+        super().__init__(settings)
         self.references = References(0.0, 1.0, "share of the words passed on")
         self.longest = 2
 
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
-        drawn = [rng.choice(len(THINGS), self.told.things, replace=False) for _ in range(count)]
+        drawn = [rng.choice(len(THINGS), self.settings.things, replace=False) for _ in range(count)]
         return [tuple(THINGS[i] for i in chosen) for chosen in drawn]
 
-    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
-        if not said:
+    def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
+        if not history:
             return (
-                Ask(
+                Prompt(
                     "planner",
                     "You write short notes.",
                     f"Write a note that says we need {' and '.join(task)}.",
-                    most_tokens=self.told.most_tokens,
+                    most_tokens=self.settings.most_tokens,
                 ),
             )
-        if len(said) == 1:
+        if len(history) == 1:
             return (
-                Ask(
+                Prompt(
                     "answerer",
                     "You answer with a few words.",
-                    f"{said[0].text.strip()}\nWhat do we need?",
-                    most_tokens=self.told.most_tokens,
+                    f"{history[0].text.strip()}\nWhat do we need?",
+                    most_tokens=self.settings.most_tokens,
                 ),
             )
         return ()
 
-    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
-        answer = re.findall(r"[a-z]+", said[1].text.lower())
+    def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
+        answer = re.findall(r"[a-z]+", history[1].text.lower())
         success = len(set(task) & set(answer)) / len(task)
         wasted = sum(word not in task for word in answer)
-        return Ending(success, shared(success - self.told.waste * wasted, said))
+        return Ending(success, shared(success - self.settings.waste * wasted, history))
 
-    def heard(self, task: Task, said: tuple[Said, ...], ask: Ask, text: str) -> Said:
-        return Said(ask.agent, text, to="" if said else "answerer")
+    def statement(
+        self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
+    ) -> Statement:
+        return Statement(prompt.agent, text, to="" if history else "answerer")

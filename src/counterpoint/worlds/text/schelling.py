@@ -12,9 +12,9 @@ import numpy as np
 from counterpoint.settings import require
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import (
-    Ask,
     Ending,
-    Said,
+    Prompt,
+    Statement,
     Task,
     TextSettings,
     TextWorld,
@@ -57,21 +57,21 @@ class Schelling(TextWorld):
     roles = agents
     speaker = "speaker"
     settings_type = SchellingSettings
+    settings: SchellingSettings
 
     def __init__(self, settings: SchellingSettings | None = None) -> None:
-        self.told = settings or SchellingSettings()
-        super().__init__(self.told)
-        self.words = COLOURS[: self.told.colours]
+        super().__init__(settings)
+        self.words = COLOURS[: self.settings.colours]
         self.references = References(1 / len(self.words), 1.0, "share of episodes that agree")
 
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
         return cycled(rng, [(place,) for place in PLACES], count)
 
-    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
-        if said:
+    def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
+        if history:
             return ()
         return tuple(
-            Ask(
+            Prompt(
                 agent,
                 "You and a partner who cannot talk must choose the same colour. "
                 "Answer with one word.",
@@ -82,11 +82,11 @@ class Schelling(TextWorld):
             for agent in self.agents
         )
 
-    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
-        success = float(len({one.text for one in said}) == 1)
-        return Ending(success, shared(success, said))
+    def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
+        success = float(len({one.text for one in history}) == 1)
+        return Ending(success, shared(success, history))
 
     def _order(self, agent: str) -> tuple[str, ...]:
-        """So that the first colour of one is not the first of the other."""
+        """Returns the colours in the order of an agent; the first ones of both agents differ."""
         half = len(self.words) // 2 if agent == "partner" else 0
         return self.words[half:] + self.words[:half]

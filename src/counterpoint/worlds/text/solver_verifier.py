@@ -13,7 +13,15 @@ import numpy as np
 
 from counterpoint.settings import require
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.world import Ask, Ending, Said, Task, TextSettings, TextWorld, cycled
+from counterpoint.worlds.text.world import (
+    Ending,
+    Prompt,
+    Statement,
+    Task,
+    TextSettings,
+    TextWorld,
+    cycled,
+)
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 UNSURE = "unsure"
@@ -51,31 +59,31 @@ class SolverVerifier(TextWorld):
     roles = agents
     speaker = "solver"
     settings_type = SolverVerifierSettings
+    settings: SolverVerifierSettings
 
     def __init__(self, settings: SolverVerifierSettings | None = None) -> None:
-        self.told = settings or SolverVerifierSettings()
-        super().__init__(self.told)
-        self.numbers = NUMBERS[: 2 * self.told.largest + 1]
-        self.longest = 2 * self.told.calls + 1
+        super().__init__(settings)
+        self.numbers = NUMBERS[: 2 * self.settings.largest + 1]
+        self.longest = 2 * self.settings.calls + 1
         random = 1 / len(self.numbers)  # whenever a number is said, each is as likely
         self.references = References(random, 1.0, "share of sums that are right")
 
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
-        size = self.told.largest + 1
+        size = self.settings.largest + 1
         pool = [(NUMBERS[a], NUMBERS[b]) for a in range(size) for b in range(size)]
-        unread = rng.random(count) < self.told.hidden
+        unread = rng.random(count) < self.settings.hidden
         drawn = cycled(rng, pool, count)
         return [
             (*pair, "hidden" if no else "plain") for pair, no in zip(drawn, unread, strict=True)
         ]
 
-    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
+    def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
         first, second, kind = task
-        if len(said) % 2 == 1:
-            if said[-1].text != UNSURE:
+        if len(history) % 2 == 1:
+            if history[-1].text != UNSURE:
                 return ()
             return (
-                Ask(
+                Prompt(
                     "verifier",
                     "A solver asks you for help with a sum. Answer with one number.",
                     f"What is {first} plus {second}?",
@@ -83,26 +91,30 @@ class SolverVerifier(TextWorld):
                 ),
             )
         shown = second if kind == "plain" else "something"
-        told = f" The verifier says {said[-1].text}." if said else ""
-        may_call = len(said) < 2 * self.told.calls
+        advice = f" The verifier says {history[-1].text}." if history else ""
+        may_call = len(history) < 2 * self.settings.calls
         return (
-            Ask(
+            Prompt(
                 "solver",
                 "You solve sums. Answer with one number"
                 + (", or say unsure to ask the verifier." if may_call else "."),
-                f"What is {first} plus {shown}?{told}",
+                f"What is {first} plus {shown}?{advice}",
                 (*self.numbers, UNSURE) if may_call else self.numbers,
             ),
         )
 
-    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
+    def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
         right = NUMBERS.index(task[0]) + NUMBERS.index(task[1])
-        success = float(said[-1].text == NUMBERS[right])
-        called = [one.text == UNSURE for one in said]
-        local = self.told.penalty == "local"
-        paid = [success - self.told.price * (one if local else sum(called)) for one in called]
+        success = float(history[-1].text == NUMBERS[right])
+        called = [one.text == UNSURE for one in history]
+        local = self.settings.penalty == "local"
+        paid = [success - self.settings.price * (one if local else sum(called)) for one in called]
         return Ending(success, tuple((value,) for value in paid))
 
-    def heard(self, task: Task, said: tuple[Said, ...], ask: Ask, text: str) -> Said:
-        called = text == UNSURE or ask.agent == "verifier"
-        return Said(ask.agent, text, to=("verifier", "solver")[len(said) % 2] if called else "")
+    def statement(
+        self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
+    ) -> Statement:
+        called = text == UNSURE or prompt.agent == "verifier"
+        return Statement(
+            prompt.agent, text, to=("verifier", "solver")[len(history) % 2] if called else ""
+        )

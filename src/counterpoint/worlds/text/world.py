@@ -1,6 +1,6 @@
-"""`TextWorld`: a team task whose agents speak, one small file each. Start with `TextWorld.asks`.
+"""`TextWorld`: a team task whose agents speak, one small file each. Start with `TextWorld.prompts`.
 
-A world is a pure function of what has been said: `asks` names who speaks next and what they are
+A world is a pure function of what has been said: `prompts` names who speaks next and what they are
 shown, `ending` says what an episode was worth. It keeps no state, so episodes can be played side
 by side, repeated and recorded. Agents go by their names; their order means nothing.
 """
@@ -8,13 +8,16 @@ by side, repeated and recorded. Agents go by their names; their order means noth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from counterpoint.settings import require
+from counterpoint.errors import WorldError
+from counterpoint.settings import require, settings_from
+from counterpoint.worlds.foreign.names import foreign_code
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 from counterpoint.worlds.sequential.world import References
 
 Task = tuple[str, ...]
@@ -22,13 +25,13 @@ Task = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Ask:
+class Prompt:
     """One decision asked of an agent: a choice among words, or free text."""
 
     agent: str
     """Who is asked."""
     system: str
-    """What the agent is told of its part."""
+    """The system message: the part of the agent."""
     user: str
     """What it is shown now."""
     words: tuple[str, ...] = ()
@@ -38,12 +41,12 @@ class Ask:
 
     @property
     def messages(self) -> tuple[tuple[Literal["system", "user"], str], ...]:
-        """The prompt as a conversation: role and content of each message."""
+        """Returns the prompt as a conversation: role and content of each message."""
         return (("system", self.system), ("user", self.user))
 
 
 @dataclass(frozen=True)
-class Said:
+class Statement:
     """One decision, as it was made."""
 
     agent: str
@@ -66,7 +69,7 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """What every text world can be told.
+    """Settings of every text world.
 
     Raises:
         SettingError: a number out of its range.
@@ -114,34 +117,142 @@ class TextWorld(ABC):
     free: ClassVar[bool] = False
     """Whether agents write freely, rather than choose among words."""
     settings_type: ClassVar[type[TextSettings]] = TextSettings
-    """What it can be told: a frozen dataclass, each field with a docstring under it."""
+    """Its settings: a frozen dataclass, each field with a docstring under it."""
 
     def __init__(self, settings: TextSettings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
 
     @abstractmethod
     def tasks(self, rng: np.random.Generator, count: int) -> list[Task]:
-        """The tasks of one batch; the same one may come more than once."""
+        """Returns the tasks of one batch; a task may come more than once."""
 
     @abstractmethod
-    def asks(self, task: Task, said: tuple[Said, ...]) -> tuple[Ask, ...]:
-        """Who speaks next, all at once where there are several; nobody where it is over."""
+    def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
+        """Returns the prompts of the agents who speak next, side by side; none if the episode is
+        over."""
 
     @abstractmethod
-    def ending(self, task: Task, said: tuple[Said, ...]) -> Ending:
-        """What the whole episode was worth."""
+    def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
+        """Returns what the whole episode was worth."""
 
-    def heard(self, task: Task, said: tuple[Said, ...], ask: Ask, text: str) -> Said:
-        """An answer as it is remembered; worlds say who hears it."""
-        return Said(ask.agent, text)
+    def statement(
+        self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
+    ) -> Statement:
+        """Returns an answer as the history keeps it; worlds say who hears it."""
+        return Statement(prompt.agent, text)
 
 
-def shared(value: float, said: tuple[Said, ...]) -> tuple[tuple[float, ...], ...]:
-    """The same reward for every decision."""
-    return ((value,),) * len(said)
+def shared(value: float, history: tuple[Statement, ...]) -> tuple[tuple[float, ...], ...]:
+    """Returns the same reward for every decision."""
+    return ((value,),) * len(history)
 
 
 def cycled(rng: np.random.Generator, pool: Sequence[Task], count: int) -> list[Task]:
-    """`count` tasks, each of the pool as often as can be, in random order."""
+    """Returns `count` tasks in random order, each of the pool about equally often."""
     order = [i for _ in range(-(-count // len(pool))) for i in rng.permutation(len(pool))]
     return [pool[i] for i in order[:count]]
+
+
+KEEPS = "a TextWorld that keeps its interface"
+"""What is wanted of a class of somebody's own."""
+
+
+class TextFacts(WorldFacts, frozen=True, kw_only=True):
+    """What is known of a text environment."""
+
+    agents: list[str]
+    roles: list[str]
+    speaker: str
+    answers: str
+    longest: int
+    components: list[str]
+    random: float | None
+    reference: float | None
+    scale: str
+    settings: dict[str, SettingFacts]
+
+
+class TextEntry(WorldEntry[TextWorld]):
+    """A text environment in the registry.
+
+    Args:
+        world: its class.
+        own_name: `package.module:Class` of a class that is not ours; empty if it is.
+    """
+
+    kind = Kind.TEXT
+
+    def __init__(self, world: type[TextWorld], own_name: str = "") -> None:
+        summary = getattr(world, "summary", "")
+        super().__init__(own_name or world.name, world.settings_type, summary, world.source)
+        self.world, self.is_own = world, bool(own_name)
+
+    def make(self, settings: Mapping[str, Any] | None = None) -> TextWorld:
+        """Returns the environment.
+
+        Raises:
+            UnknownNameError: it has no setting of that name.
+            SettingError: a value has a wrong type or is out of range.
+            WorldError: the constructor of somebody's own fails, or its world is not complete.
+        """
+        given = settings_from(settings, self.world.settings_type, self.name)
+        if not self.is_own:
+            return self.world(given)
+        with foreign_code(self.name, "its constructor", KEEPS):
+            world = self.world(given)
+        _check(world, self.name)
+        return world
+
+    def describe(self) -> TextFacts:
+        world = self.make()
+        return TextFacts(
+            name=self.name,
+            summary=world.summary,
+            source=world.source,
+            agents=list(world.agents),
+            roles=list(world.roles),
+            speaker=world.speaker,
+            answers="free text" if world.free else "words",
+            longest=world.longest,
+            components=list(world.components),
+            random=world.references.random,
+            reference=world.references.reference,
+            scale=world.references.scale,
+            settings=settings_facts(world.settings_type),
+        )
+
+
+def own_entry(name: str, world: type[TextWorld]) -> TextEntry:
+    """Returns the entry of a class of somebody's own, called `package.module:Class`.
+
+    Raises:
+        WorldError: its `settings_type` is no dataclass of settings.
+    """
+    settings = world.settings_type
+    if not (is_dataclass(settings) and issubclass(settings, TextSettings)):
+        raise WorldError(
+            f"got world '{name}' whose settings_type is {settings!r}; "
+            "wanted a dataclass that derives from TextSettings"
+        )
+    return TextEntry(world, name)
+
+
+def _check(world: TextWorld, name: str) -> None:
+    """Raises WorldError unless the world has what every text world must have."""
+    wanted = ("name", "summary", "agents", "roles", "speaker", "references", "settings")
+    if missing := [what for what in wanted if not hasattr(world, what)]:
+        raise WorldError(f"got world '{name}' without {', '.join(missing)}; wanted {KEEPS}")
+    agents = tuple(world.agents)
+    names = all(isinstance(agent, str) and agent for agent in agents)
+    if not agents or not names or len(set(agents)) < len(agents):
+        raise WorldError(f"got world '{name}' with agents {agents}; wanted different names")
+    if len(world.roles) != len(agents) or world.speaker not in agents:
+        raise WorldError(
+            f"got world '{name}' with roles {tuple(world.roles)} and speaker {world.speaker!r} for "
+            f"agents {agents}; wanted a role for each agent, and one of them as the speaker"
+        )
+    if not isinstance(world.references, References) or not world.components:
+        raise WorldError(
+            f"got world '{name}' with references {world.references!r} and components "
+            f"{world.components!r}; wanted References(random, reference, scale), and their names"
+        )

@@ -1,4 +1,4 @@
-"""`Reordered`: the same world with its agents listed in another order.
+"""`PermutedStepWorld`: the same world with its agents listed in another order.
 
 What a team learns must not depend on the order in which a world lists its agents; this is what
 tests compare with.
@@ -17,7 +17,7 @@ from counterpoint.errors import SettingError
 from counterpoint.worlds.sequential.world import Captured, Step, StepWorld, View
 
 
-class Reordered(StepWorld):
+class PermutedStepWorld(StepWorld):
     """`world` with agent `order[k]` in place k; the state, and all that happens, is the same.
 
     Raises:
@@ -78,6 +78,6 @@ class Reordered(StepWorld):
 
 
 def by_name(world: StepWorld) -> StepWorld:
-    """`world` with its agents in the order of their names, so that their order tells nothing."""
+    """Returns `world` with its agents in the order of their names, which carries no information."""
     order = sorted(range(len(world.agents)), key=lambda k: world.agents[k])
-    return world if order == list(range(len(order))) else Reordered(world, order)
+    return world if order == list(range(len(order))) else PermutedStepWorld(world, order)

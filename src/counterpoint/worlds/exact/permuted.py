@@ -1,8 +1,8 @@
-"""`Relisted`: a world of one or a few steps with its agents listed in another order.
+"""`PermutedWorld`: an exact world with its agents listed in another order.
 
 What a team learns must not depend on the order in which a world lists its agents. The trainer takes
-every world `in_natural_order`, so that an agent's place follows from its name. For worlds of many
-steps see `reordered.py`.
+every world `in_natural_order`, so that an agent's place follows from its name. For sequential
+environments see `worlds/sequential/permuted.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from counterpoint.errors import SettingError
 from counterpoint.worlds.exact.world import Evaluation, Play, World
 
 
-class Relisted(World):
+class PermutedWorld(World):
     """`world` with agent `order[k]` in place k, and its slots by turn, then by place.
 
     Problems and chance are those of `world`, and so is all that happens.
@@ -73,20 +73,20 @@ class Relisted(World):
         )
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
-        found = self.world.evaluate(tasks, np.take(probs, self.place, axis=1))
-        accuracy, regret = found.accuracy[:, self.order], found.regret[:, self.order]
-        return replace(found, accuracy=accuracy, regret=regret)
+        evaluation = self.world.evaluate(tasks, np.take(probs, self.place, axis=1))
+        accuracy, regret = evaluation.accuracy[:, self.order], evaluation.regret[:, self.order]
+        return replace(evaluation, accuracy=accuracy, regret=regret)
 
     def solution(self, tasks: NamedArrays) -> Floats:
         return np.take(self.world.solution(tasks), self.order, axis=1)
 
     def _by_slot(self, values: NDArray[Any]) -> NDArray[Any]:
-        """`values` [S, P, G, L, ...] of the world inside, in the order of these slots."""
+        """Returns `values` [S, P, G, L, ...] of the inner world in the order of these slots."""
         return np.take(values, self.slot, axis=3)
 
 
 def _uniforms_in(slots: list[int], chance: NamedArrays) -> NamedArrays:
-    """`chance`, with the uniforms behind each action [..., L] in the order of `slots`."""
+    """Returns `chance` with the uniforms behind the actions, [..., L], in the order of `slots`."""
     return {
         name: np.take(values, slots, axis=-1) if name == "uniforms" else values
         for name, values in chance.items()
@@ -94,7 +94,7 @@ def _uniforms_in(slots: list[int], chance: NamedArrays) -> NamedArrays:
 
 
 def natural_order(agents: Sequence[str]) -> list[int]:
-    """Which agent comes first, second, and so on: by name, its first number by value (a2 < a10)."""
+    """Returns the indices of agents sorted by name, the first number by value (a2 before a10)."""
 
     def key(k: int) -> tuple[str, int, str, str]:
         parts = [*re.split(r"([0-9]+)", agents[k], maxsplit=1), "-1", ""]
@@ -104,15 +104,16 @@ def natural_order(agents: Sequence[str]) -> list[int]:
 
 
 def in_natural_order(world: World) -> World:
-    """`world` with its agents in the natural order of their names, and slots by turn and agent.
+    """Returns `world` with its agents in the natural order of their names, and slots by turn and
+    agent.
 
-    So nothing follows from the order in which it lists them. A world that is in that order already
-    is given back as it is.
+    Then no result depends on the order in which a world lists them. A world in that order is
+    returned unchanged.
     """
     order = natural_order(world.agents)
     if order == sorted(order) and list(world.slots) == sorted(world.slots, key=_turn_then_agent):
         return world
-    return Relisted(world, order)
+    return PermutedWorld(world, order)
 
 
 def _turn_then_agent(slot: tuple[int, int]) -> tuple[int, int]:
