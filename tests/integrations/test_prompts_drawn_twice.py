@@ -18,10 +18,10 @@ from counterpoint.credit import advantages, catalogue
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.art import credited
 from counterpoint.integrations.rllm import advantages_of
-from counterpoint.integrations.slime import labels_of as slime_labels
+from counterpoint.integrations.slime import sample_labels as slime_labels
 from counterpoint.integrations.tinker import batch_advantages
-from counterpoint.integrations.trl import COLUMNS, labels_of
-from counterpoint.integrations.verl import labels_of as verl_labels
+from counterpoint.integrations.trl import COLUMNS, row_labels
+from counterpoint.integrations.verl import batch_labels as verl_labels
 from counterpoint.integrations.verl_trainer import columns_of
 
 
@@ -52,7 +52,7 @@ def by_art(draws, scheme):
 
 def by_trl(draws, scheme):
     rows = [{"prompt": "q", "agent": "a"} for draw in draws for _ in draw]
-    return quiet(scheme)(np.concatenate(draws), labels_of(rows, COLUMNS, len(draws[0])))
+    return quiet(scheme)(np.concatenate(draws), row_labels(rows, COLUMNS, len(draws[0])))
 
 
 def by_slime(draws, scheme):  # its group_index counts draws

@@ -9,7 +9,7 @@ from peer_python import KERNEL, told_by
 from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import LabelError, MissingPackageError, RewardError
 from counterpoint.integrations import TeamCredit
-from counterpoint.integrations.verl import estimator, labels_of, register, rows_of
+from counterpoint.integrations.verl import batch_labels, estimator, register, rows_of
 from counterpoint.integrations.verl_trainer import columns_of, register_trainer
 from counterpoint.readers import read_decisions
 
@@ -125,7 +125,7 @@ def test_columns_of_agent_loops():
     assert set(columns_of([{}] * 4, keys)) == {"rollout"}
     with pytest.raises(LabelError, match="the first u_1_0"):
         columns_of([*extra[:2], {}, {}], keys)
-    kept = labels_of(["u"] * 4, columns_of(extra, keys), np.arange(3), True)
+    kept = batch_labels(["u"] * 4, columns_of(extra, keys), np.arange(3), True)
     assert kept["agent"] == ["a", "b", "a"]
     assert kept["prompt"] == ["u"] * 3
 

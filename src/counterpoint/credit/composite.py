@@ -64,12 +64,16 @@ class Mix:
         return any(scheme.groups_by_agent for scheme in self.schemes)
 
     def decoupled(self) -> Mix:
-        """The same mix with per-agent statistics in every part."""
-        return Mix(tuple((w, scheme.decoupled()) for w, scheme in self.parts))
+        """Returns the same mix with per-agent statistics in every part."""
+        return self.each(Scheme.decoupled)
 
     def coupled(self) -> Mix:
-        """The same mix with statistics that all agents share in every part."""
-        return Mix(tuple((w, scheme.coupled()) for w, scheme in self.parts))
+        """Returns the same mix with statistics that all agents share in every part."""
+        return self.each(Scheme.coupled)
+
+    def each(self, change: Callable[[Scheme], Scheme]) -> Mix:
+        """Returns a mix in which every scheme is changed by `change`."""
+        return Mix(tuple((weight, change(scheme)) for weight, scheme in self.parts))
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class PerRole:
     @property
     def keeps_state(self) -> bool:
         """Whether statistics of some role live longer than one call."""
-        return any(scheme.keeps_state for scheme in self._all())
+        return any(scheme.keeps_state for scheme in plain_schemes(self))
 
     @property
     def groups_by_agent(self) -> bool:
@@ -116,11 +120,11 @@ class PerRole:
 
     def decoupled(self) -> PerRole:
         """The same with per-agent statistics within every role."""
-        return self._each(lambda scheme: scheme.decoupled())
+        return self.each(Scheme.decoupled)
 
     def coupled(self) -> PerRole:
         """The same with statistics that all agents of a role share."""
-        return self._each(lambda scheme: scheme.coupled())
+        return self.each(Scheme.coupled)
 
     def of(self, role: Any) -> Scheme:
         """The scheme of a role.
@@ -134,16 +138,24 @@ class PerRole:
             raise SchemeError(f"got role {role!r}; wanted one of {known}, or a default scheme")
         return scheme
 
-    def _all(self) -> tuple[Scheme, ...]:
-        return (*(s for _, s in self.schemes), *((self.default,) if self.default else ()))
-
-    def _each(self, change: Callable[[Scheme], Scheme]) -> PerRole:
+    def each(self, change: Callable[[Scheme], Scheme]) -> PerRole:
+        """Returns a `PerRole` in which every scheme is changed by `change`."""
         pairs = tuple((role, change(scheme)) for role, scheme in self.schemes)
         return replace(self, schemes=pairs, default=change(self.default) if self.default else None)
 
 
 AnyScheme = Scheme | Mix | PerRole
-"""What `advantages` takes."""
+"""Every kind of scheme that `advantages` accepts."""
+
+
+def plain_schemes(scheme: AnyScheme) -> tuple[Scheme, ...]:
+    """Returns the plain schemes that a scheme consists of; a `Scheme` consists of itself."""
+    if isinstance(scheme, Mix):
+        return tuple(part for _, part in scheme.parts)
+    if isinstance(scheme, PerRole):
+        others = () if scheme.default is None else (scheme.default,)
+        return (*(part for _, part in scheme.schemes), *others)
+    return (scheme,)
 
 
 class Computed(NamedTuple):

@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,34 @@ Key = tuple[Any, ...]
 
 SCHEMA = "counterpoint.running_state/1"
 JOINT_SCHEMA = "counterpoint.joint_state/1"
+
+
+class SavedMoments(TypedDict):
+    """`Moments` as plain values: a list for each field."""
+
+    keys: list[list[Any]]
+    count: list[float]
+    mean: list[float]
+    var: list[float]
+    known: NotRequired[list[float]]
+
+
+class SavedState(TypedDict):
+    """`SchemeState` as plain values. JSON keeps the floats bit for bit."""
+
+    schema: str
+    memory: str
+    center_by: list[str]
+    scale_by: list[str]
+    center: list[SavedMoments]
+    scale: list[SavedMoments]
+
+
+class SavedJointState(TypedDict):
+    """`JointState` as plain values: pairs of place or role and saved state."""
+
+    schema: str
+    parts: list[tuple[Any, SavedState | SavedJointState]]
 
 
 @dataclass(frozen=True)
@@ -150,15 +178,15 @@ class RunningState(ABC):
     """Running statistics. Pass them back into the next call of `advantages`."""
 
     @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict; floats survive JSON bit for bit (Python prints them exactly)."""
+    def to_dict(self) -> SavedState | SavedJointState:
+        """Returns the state as plain values for JSON."""
 
     @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> RunningState:
-        """The state that `to_dict` described.
+    def from_dict(data: Any) -> RunningState:
+        """Returns the state of plain values that `to_dict` returned.
 
         Raises:
-            StateError: the dict is not one of ours, or is damaged.
+            StateError: the values are not a running state, or are damaged.
         """
         try:
             kinds = {SCHEMA: SchemeState.read, JOINT_SCHEMA: JointState.read}
@@ -204,8 +232,8 @@ class SchemeState(RunningState):
         center, scale = zip(*parts, strict=True)
         return SchemeState(self.memory, self.center_by, self.scale_by, center, scale)
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict; floats survive JSON bit for bit (Python prints them exactly)."""
+    def to_dict(self) -> SavedState:
+        """Returns the state as plain values for JSON."""
         return {
             "schema": SCHEMA,
             "memory": self.memory,
@@ -216,8 +244,8 @@ class SchemeState(RunningState):
         }
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> SchemeState:
-        """The state of a dict of its schema; see `RunningState.from_dict`."""
+    def read(cls, data: SavedState) -> SchemeState:
+        """Returns the state of plain values of its schema; see `RunningState.from_dict`."""
         center = tuple(_moments_from_dict(m) for m in data["center"])
         scale = tuple(_moments_from_dict(m) for m in data["scale"])
         if len(scale) != len(center):
@@ -242,27 +270,31 @@ class JointState(RunningState):
         new = dict(self.parts) | {key: state for key, state in states if state is not None}
         return JointState(tuple(new.items())) if new else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict; see `RunningState.to_dict`."""
-        return {
-            "schema": JOINT_SCHEMA,
-            "parts": [[key, part.to_dict()] for key, part in self.parts],
-        }
+    def to_dict(self) -> SavedJointState:
+        """Returns the state as plain values for JSON."""
+        parts = [(key, part.to_dict()) for key, part in self.parts]
+        return {"schema": JOINT_SCHEMA, "parts": parts}
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> JointState:
-        """The state of a dict of its schema; see `RunningState.from_dict`."""
+    def read(cls, data: SavedJointState) -> JointState:
+        """Returns the state of plain values of its schema; see `RunningState.from_dict`."""
         return cls(tuple((key, RunningState.from_dict(part)) for key, part in data["parts"]))
 
 
-def _moments_to_dict(moments: Moments) -> dict[str, Any]:
-    arrays = {name: getattr(moments, name).tolist() for name in ("count", "mean", "var", "known")}
-    return {"keys": [list(key) for key in moments.index], **arrays}
+def _moments_to_dict(moments: Moments) -> SavedMoments:
+    return {
+        "keys": [list(key) for key in moments.index],
+        "count": moments.count.tolist(),
+        "mean": moments.mean.tolist(),
+        "var": moments.var.tolist(),
+        "known": moments.known.tolist(),
+    }
 
 
-def _moments_from_dict(data: Mapping[str, Any]) -> Moments:
+def _moments_from_dict(data: SavedMoments) -> Moments:
     index = {tuple(key): row for row, key in enumerate(data["keys"])}
-    arrays = [np.asarray(data[name], dtype=np.float64) for name in ("count", "mean", "var")]
+    columns = (data["count"], data["mean"], data["var"])
+    arrays = [np.asarray(column, dtype=np.float64) for column in columns]
     if "known" in data:
         arrays.append(np.asarray(data["known"], dtype=np.float64))
     else:  # written before the variance had a count of its own
