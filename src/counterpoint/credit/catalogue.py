@@ -35,7 +35,7 @@ class Entry:
 
     @property
     def needs(self) -> str:
-        """What it needs beside one reward of any size for each row; empty = nothing."""
+        """Returns what it needs beside one reward of any size for each row; empty = nothing."""
         if not isinstance(self.scheme, Scheme):
             return "a caller that takes several schemes at once, as `advantages` does"
         if self.scheme.conditions:
@@ -50,7 +50,8 @@ ROLE, PROMPT_ROLE = ("role",), ("prompt", "role")
 
 
 def _rollouts(**fields: Any) -> Scheme:
-    """A scheme in which a rollout counts once, with the return that its rows state or end with."""
+    """Returns a scheme in which a rollout counts once, with the return that its rows state or end
+    with."""
     return Scheme(**{"rollout_reward": "last", "weighting": "trajectory", **fields})
 
 

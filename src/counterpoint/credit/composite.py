@@ -50,17 +50,17 @@ class Mix:
 
     @property
     def schemes(self) -> tuple[Scheme, ...]:
-        """The schemes of the parts, in order."""
+        """Returns the schemes of the parts, in order."""
         return tuple(scheme for _, scheme in self.parts)
 
     @property
     def keeps_state(self) -> bool:
-        """Whether statistics of some part live longer than one call."""
+        """Returns whether statistics of some part live longer than one call."""
         return any(scheme.keeps_state for scheme in self.schemes)
 
     @property
     def groups_by_agent(self) -> bool:
-        """Whether some part has statistics for each agent (or role)."""
+        """Returns whether some part has statistics for each agent (or role)."""
         return any(scheme.groups_by_agent for scheme in self.schemes)
 
     def decoupled(self) -> Mix:
@@ -110,24 +110,24 @@ class PerRole:
 
     @property
     def keeps_state(self) -> bool:
-        """Whether statistics of some role live longer than one call."""
+        """Returns whether statistics of some role live longer than one call."""
         return any(scheme.keeps_state for scheme in plain_schemes(self))
 
     @property
     def groups_by_agent(self) -> bool:
-        """Whether agents have statistics of their own: roles do, always."""
+        """Returns whether agents have statistics of their own: roles do, always."""
         return True
 
     def decoupled(self) -> PerRole:
-        """The same with per-agent statistics within every role."""
+        """Returns the same with per-agent statistics within every role."""
         return self.each(Scheme.decoupled)
 
     def coupled(self) -> PerRole:
-        """The same with statistics that all agents of a role share."""
+        """Returns the same with statistics that all agents of a role share."""
         return self.each(Scheme.coupled)
 
     def of(self, role: Any) -> Scheme:
-        """The scheme of a role.
+        """Returns the scheme of a role.
 
         Raises:
             SchemeError: there is none, and no default.
@@ -175,7 +175,7 @@ def mixed(
     state: RunningState | None,
     compute: Callable[..., Computed],
 ) -> Credit:
-    """The credit of a mix; see `advantages`."""
+    """Returns the credit of a mix; see `advantages`."""
     old = _joint(state)
     parts = [compute(rewards, labels, scheme, old.of(i)) for i, scheme in enumerate(mix.schemes)]
     answers = [part.credit for part in parts]
@@ -204,7 +204,7 @@ def by_role(
     state: RunningState | None,
     compute: Callable[..., Credit],
 ) -> Credit:
-    """The credit of each role by its own scheme; see `advantages`."""
+    """Returns the credit of each role by its own scheme; see `advantages`."""
     old = _joint(state)
     roles, rows_of = _roles(labels)
     plain = rewards if hasattr(rewards, "shape") else np.asarray(rewards, dtype=object)
@@ -226,7 +226,7 @@ def by_role(
 
 
 def _roles(labels: Mapping[str, Any]) -> tuple[list[Any], dict[Any, NDArray[np.int64]]]:
-    """The roles in order of appearance, and the rows of each."""
+    """Returns the roles in order of appearance, and the rows of each."""
     given = labels.get("role", labels.get("agent"))
     if given is None or is_traced(given):
         raise LabelError(
@@ -250,7 +250,8 @@ def _column(column: Any) -> NDArray[Any]:
 
 
 def _scattered(pieces: Sequence[tuple[NDArray[np.int64], Any]], like: Any) -> Any:
-    """Values of the pieces' rows in the order of the batch, in the pieces' kind of array."""
+    """Returns values of the pieces' rows in the order of the batch, in the pieces' kind of
+    array."""
     order = np.argsort(np.concatenate([rows for rows, _ in pieces]), kind="stable")
     library, first = arrays_of(like).name, pieces[0][1]
     if library == "torch":

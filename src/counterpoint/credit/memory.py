@@ -88,7 +88,7 @@ class Moments:
         tolerance: Floats,
         scheme: Scheme,
     ) -> Moments:
-        """These moments after a call in which group `keys[i]` had `mean[i]` and `var[i]`.
+        """Returns the moments after a call in which group `keys[i]` had `mean[i]` and `var[i]`.
 
         Groups of weight 0 (no sample in this call) stay as they are; means within `tolerance[i]` of
         the running one have not moved.
@@ -115,7 +115,7 @@ class Moments:
         return Moments(grown.index, count, means, variances, known)
 
     def rows(self, keys: Sequence[Key | None]) -> NDArray[np.int64]:
-        """[n] the row of each key; -1 for a group never seen."""
+        """Returns [n] the row of each key; -1 for a group never seen."""
         return np.asarray([-1 if k is None else self.index.get(k, -1) for k in keys], np.int64)
 
     def _with(self, new: Sequence[Key]) -> Moments:
@@ -128,7 +128,8 @@ class Moments:
 
 
 def _share(total: Floats, new: float | Floats, scheme: Scheme) -> Floats:
-    """Share of a call in the running moments, after calls or samples that add up to `total`."""
+    """Returns the share of a call in the running moments, after calls or samples that add up to
+    `total`."""
     if scheme.memory == "ema":
         shares: Floats = (1 - scheme.decay) / (1 - scheme.decay**total)
         return shares
@@ -159,7 +160,7 @@ def recall(
     tolerance: Floats,
     scheme: Scheme,
 ) -> Recalled:
-    """Read and advance running statistics for groups with this call's `weight`, `mean`, `var`."""
+    """Reads and advance running statistics for groups with this call's `weight`, `mean`, `var`."""
     after = memory.after(keys, weight, mean, var, tolerance, scheme)
     cold = (memory.rows(keys) < 0) & (weight > 0)
     used = after if scheme.update == "before" else memory
@@ -213,7 +214,7 @@ class SchemeState(RunningState):
 
     @classmethod
     def empty(cls, scheme: Scheme, columns: int) -> SchemeState:
-        """The state before the first call, for `columns` normalized reward columns."""
+        """Returns the state before the first call, for `columns` normalized reward columns."""
         nothing = tuple(Moments({}, *(np.zeros(0) for _ in range(4))) for _ in range(columns))
         return cls(scheme.memory, scheme.center_by, scheme.scale_by or (), nothing, nothing)
 
@@ -262,7 +263,7 @@ class JointState(RunningState):
     """Pairs of place or role and state; parts without memory have none."""
 
     def of(self, key: Any) -> RunningState | None:
-        """The state of one part, or None."""
+        """Returns the state of one part, or None."""
         return dict(self.parts).get(key)
 
     def after(self, states: Sequence[tuple[Any, RunningState | None]]) -> JointState | None:

@@ -62,7 +62,7 @@ class Credit:
 
 @cache
 def register_with_jax() -> None:
-    """Make `Credit` and `Tally` pytrees, so that a jitted function may return them."""
+    """Makes `Credit` and `Tally` pytrees, so that a jitted function may return them."""
     import jax
 
     for cls in (Credit, Tally):

@@ -15,7 +15,7 @@ from counterpoint.errors import RewardError, SchemeError
 
 
 @dataclass(frozen=True)
-class Column:
+class RewardColumn:
     """One reward column that is normalized by itself."""
 
     values: Array
@@ -51,7 +51,7 @@ class Rewards:
 
     @classmethod
     def read(cls, rewards: Any, scheme: Scheme) -> Rewards:
-        """Check `rewards` [N] or [N, K] once.
+        """Checks `rewards` [N] or [N, K] once.
 
         Raises:
             RewardError: not numeric, of a wrong rank, or infinite where a component has a weight.
@@ -83,29 +83,30 @@ class Rewards:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """Returns N."""
         return int(self.values.shape[0])
 
     @property
     def n_columns(self) -> int:
-        """How many columns are normalized by themselves."""
+        """Returns how many columns are normalized by themselves."""
         return 1 if self.scheme.components == "sum_first" else len(self.weights)
 
     @property
     def incomplete(self) -> Array | None:
-        """[N] rows of which a component that has a weight is missing; None = none."""
+        """Returns [N] rows of which a component that has a weight is missing; None = none."""
         return None if self.missing is None else self.missing.any(1)
 
     @property
     def used(self) -> Array | None:
-        """[N] rows of which some component counts; None = all."""
+        """Returns [N] rows of which some component counts; None = all."""
         if self.missing is None or self.scheme.missing == "as_zero":
             return None
         used = ~self.missing.all(1)
         return used if self.arrays.traced or not used.all() else None
 
-    def columns(self) -> Iterator[Column]:
-        """The sum of the components that are there, or each of them, as the scheme wants it."""
+    def columns(self) -> Iterator[RewardColumn]:
+        """Returns the sum of the components that are there, or each of them, as the scheme wants
+        it."""
         filled = self.values
         if self.missing is not None:
             filled = self.arrays.xp.where(self.missing, 0.0, filled)
@@ -113,7 +114,7 @@ class Rewards:
             skip = self.scheme.missing == "leave_out"
             for k, weight in enumerate(self.weights):
                 ok = ~self.missing[:, k] if skip and self.missing is not None else None
-                yield Column(filled[:, k], ok, None, weight)
+                yield RewardColumn(filled[:, k], ok, None, weight)
             return
         total, size = filled[:, 0] * self.weights[0], None
         if len(self.weights) > 1:
@@ -121,11 +122,12 @@ class Rewards:
             for k, weight in enumerate(self.weights[1:], start=1):
                 term = filled[:, k] * weight
                 total, size = total + term, size + abs(term)
-        yield Column(total, self.used, size, 1.0)
+        yield RewardColumn(total, self.used, size, 1.0)
 
 
 def _gated(values: Array, scheme: Scheme, arrays: Arrays) -> Array:
-    """[N, K] components, 0 where the one that they need is too low, missing where it is missing."""
+    """Returns [N, K] components, 0 where the one that they need is too low, missing where it is
+    missing."""
     count = int(values.shape[1])
     for k, needed, least in scheme.conditions:
         if max(k, needed) >= count:
@@ -140,7 +142,7 @@ def _gated(values: Array, scheme: Scheme, arrays: Arrays) -> Array:
 
 
 def _weighed(values: Array, scheme: Scheme) -> tuple[Array, tuple[float, ...]]:
-    """The components that have a weight [N, K], and the weights."""
+    """Returns the components that have a weight [N, K], and the weights."""
     count = int(values.shape[1])
     weights = (1.0,) * count if scheme.weights is None else scheme.weights
     if len(weights) != count:
@@ -155,14 +157,14 @@ def _weighed(values: Array, scheme: Scheme) -> tuple[Array, tuple[float, ...]]:
 
 
 def _real(rewards: Array) -> Array:
-    """The tensor itself, unless its numbers have two parts."""
+    """Returns the tensor itself, unless its numbers have two parts."""
     if "complex" in str(rewards.dtype):
         raise RewardError(f"got rewards of type {rewards.dtype}; wanted real numbers")
     return rewards
 
 
 def _numeric(rewards: Any) -> NDArray[Any]:
-    """Rewards as a NumPy array of numbers, None becoming NaN."""
+    """Returns rewards as a NumPy array of numbers, None becoming NaN."""
     try:
         if isinstance(rewards, np.ma.MaskedArray):
             rewards = np.ma.filled(rewards.astype(np.float64), np.nan)  # masked is missing

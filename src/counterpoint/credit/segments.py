@@ -60,36 +60,36 @@ class Arrays:
     """Whether values are unknown while the kernel runs (inside `jax.jit`)."""
 
     def max(self, values: Array, ids: Array, n: int) -> Array:
-        """The maximum of each segment [n]; empty segments give -inf."""
+        """Returns the maximum of each segment [n]; empty segments give -inf."""
         return -self.min(-values, ids, n)
 
     def count(self, mask: Array) -> Any:
-        """How many are true: an int, or a traced scalar inside `jax.jit`."""
+        """Returns how many are true: an int, or a traced scalar inside `jax.jit`."""
         total = mask.sum()
         return total if self.traced else int(total)
 
 
 def segment_sum(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
-    """The sum of each segment [n] of `values` [N]; empty segments give 0."""
+    """Returns the sum of each segment [n] of `values` [N]; empty segments give 0."""
     return np.bincount(ids, weights=values, minlength=n).astype(np.float64)
 
 
 def segment_min(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
-    """The minimum of each segment [n] of `values` [N]; empty segments give inf."""
+    """Returns the minimum of each segment [n] of `values` [N]; empty segments give inf."""
     out = np.full(n, np.inf)
     np.minimum.at(out, ids, np.asarray(values, np.float64))  # another type is 10 times slower
     return out
 
 
 def segment_max(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
-    """The maximum of each segment [n] of `values` [N]; empty segments give -inf."""
+    """Returns the maximum of each segment [n] of `values` [N]; empty segments give -inf."""
     out = np.full(n, -np.inf)
     np.maximum.at(out, ids, np.asarray(values, np.float64))
     return out
 
 
 def arrays_of(rewards: Any) -> Arrays:
-    """The array library that `rewards` belong to; anything unknown is NumPy's."""
+    """Returns the array library that `rewards` belong to; anything unknown is NumPy's."""
     library = type(rewards).__module__.partition(".")[0]
     if library == "torch":
         return _torch(rewards)
@@ -99,7 +99,7 @@ def arrays_of(rewards: Any) -> Arrays:
 
 
 def is_traced(array: Any) -> bool:
-    """Whether `array` is a JAX tracer: its values are unknown while Python runs."""
+    """Returns whether `array` is a JAX tracer: its values are unknown while Python runs."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(array, jax.core.Tracer)
 

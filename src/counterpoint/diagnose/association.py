@@ -29,7 +29,7 @@ Statistic = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Association:
-    """What one test found."""
+    """The result of one test."""
 
     p: float
     """Add-one permutation p-value; NaN where nothing varies, so that nothing can be tested."""
@@ -48,7 +48,7 @@ def associations(
     *,
     studentized: bool = False,
 ) -> list[Association]:
-    """One two-sided test for each of `features`, on the same shuffles.
+    """Returns one two-sided test for each of `features`, on the same shuffles.
 
     The statistic is the largest |sum of feature x score|, in its exact permutation standard
     deviations, over the columns of the feature and of the scores. Where units are averages over
@@ -88,17 +88,17 @@ def associations(
         done += len(shuffled)
         if (count[testable] >= ENOUGH).all():
             break
-    found = []
+    tested = []
     for test in range(len(features)):
         here = test_of_column == test
         strongest = np.unravel_index(int(observed[0, here].argmax()), observed[0, here].shape)
         p = (1 + count[test]) / (1 + done) if testable[test] else np.nan
-        found.append(Association(float(p), float(correlation[here][strongest]), int(strongest[1])))
-    return found
+        tested.append(Association(float(p), float(correlation[here][strongest]), int(strongest[1])))
+    return tested
 
 
 def _standardized(x: Floats, scale: Floats) -> Statistic:
-    """|sum x y| over its permutation deviation: from y [C, U, J] to [C, columns, J]."""
+    """Returns |sum x y| over its permutation deviation: from y [C, U, J] to [C, columns, J]."""
 
     def statistic(y: Floats) -> Floats:
         sums: Floats = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
@@ -108,7 +108,7 @@ def _standardized(x: Floats, scale: Floats) -> Statistic:
 
 
 def _studentized(x: Floats, scale: Floats) -> Statistic:
-    """|sum x y| / sqrt(sum (x y)^2), and 0 where nothing varies."""
+    """Returns |sum x y| / sqrt(sum (x y)^2), and 0 where nothing varies."""
 
     def statistic(y: Floats) -> Floats:
         over = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
@@ -119,7 +119,7 @@ def _studentized(x: Floats, scale: Floats) -> Statistic:
 
 
 def _by_size(strata: Ids) -> list[NDArray[np.int64]]:
-    """Positions [strata, n] of the units of the strata of each size n >= 2."""
+    """Returns positions [strata, n] of the units of the strata of each size n >= 2."""
     order = np.argsort(strata, kind="stable")
     _, start, size = np.unique(strata[order], return_index=True, return_counts=True)
     return [
@@ -135,7 +135,8 @@ def _centered(columns: Floats, strata: Ids) -> Floats:
 
 
 def _scales(x: Floats, y: Floats, strata: Ids) -> tuple[Floats, Floats]:
-    """Permutation deviation [columns, J] of sum x y (inf where nothing varies), and correlation.
+    """Returns permutation deviation [columns, J] of sum x y (inf where nothing varies), and
+    correlation.
 
     Shuffling y in a stratum of n gives the variance `sum x^2 sum y^2 / (n - 1)`.
     """
@@ -151,7 +152,7 @@ def _scales(x: Floats, y: Floats, strata: Ids) -> tuple[Floats, Floats]:
 
 
 def _largest(values: Floats, test_of_column: NDArray[np.int64]) -> Floats:
-    """[C, tests] the largest of [C, columns, J] in each test."""
+    """Returns [C, tests] the largest of [C, columns, J] in each test."""
     starts = np.flatnonzero(np.diff(test_of_column, prepend=-1))
     largest: Floats = np.maximum.reduceat(values.max(axis=2), starts, axis=1)
     return largest
@@ -160,7 +161,7 @@ def _largest(values: Floats, test_of_column: NDArray[np.int64]) -> Floats:
 def _shuffles(
     positions: list[NDArray[np.int64]], scores: Floats, draws: int, rng: np.random.Generator
 ) -> Iterator[Floats]:
-    """Chunks [C, U, J] of scores shuffled within strata, in the order of `positions`."""
+    """Returns chunks [C, U, J] of scores shuffled within strata, in the order of `positions`."""
     units = sum(p.size for p in positions)
     size = max(1, min(draws, CHUNK // (units * scores.shape[1])))
     for start in range(0, draws, size):

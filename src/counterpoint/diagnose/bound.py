@@ -65,7 +65,7 @@ class Units:
 
     @classmethod
     def of(cls, log: Log, weights: tuple[float, ...] | None, own_terms: bool) -> Units:
-        """The units of a log.
+        """Returns the units of a log.
 
         Args:
             log: the log.
@@ -103,8 +103,8 @@ class Units:
 
     @cached_property
     def orders(self) -> tuple[Ids, Ids]:
-        """The units [U] of each step cell by cell, and dealt out: the first of each cell, then
-        the second of each. The one in place of the other mixes cells of one step."""
+        """Returns the units [U] of each step cell by cell, and dealt out: the first of each cell,
+        then the second of each. The one in place of the other mixes cells of one step."""
         order = np.lexsort((self.cell, self.when))
         place = np.empty(len(order), dtype=np.int64)
         starts = np.flatnonzero(np.diff(self.cell[order], prepend=-1))
@@ -113,11 +113,11 @@ class Units:
         return order, np.lexsort((self.cell, place, self.when))
 
     def mean(self, values: Floats) -> Floats:
-        """[U] the mean of a column [N] over each unit's rows."""
+        """Returns [U] the mean of a column [N] over each unit's rows."""
         return _means(values[self.row], self.of_row, len(self.agent))
 
     def lost(self, dead: NDArray[np.bool_]) -> Floats:
-        """[N] how much of each decision is dead under a scheme, from 0 to 1.
+        """Returns [N] how much of each decision is dead under a scheme, from 0 to 1.
 
         It is counted over the same decisions under every scheme: what no statistics could use is
         dead under all of them, whatever number the scheme gives it.
@@ -131,7 +131,7 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Kept:
+class SignalFactors:
     """What a scheme leaves of each agent's signal, [A] each."""
 
     share: Floats
@@ -144,8 +144,8 @@ class Kept:
     """The first factor: share of the decisions with a signal whose advantage carries it."""
 
 
-def kept_by(units: Units, values: Floats, dead: NDArray[np.bool_]) -> Kept:
-    """The factors of one scheme.
+def kept_by(units: Units, values: Floats, dead: NDArray[np.bool_]) -> SignalFactors:
+    """Returns the factors of one scheme.
 
     Args:
         units: the samples.
@@ -172,7 +172,7 @@ def kept_by(units: Units, values: Floats, dead: NDArray[np.bool_]) -> Kept:
     alive = _alive(units, gone)
     share = alive * fidelity**2 / inflation * even
     share = share * np.minimum(1.0, loud / team if team > 0 else 0.0)
-    return Kept(share, inflation, crowded, alive)
+    return SignalFactors(share, inflation, crowded, alive)
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Spread:
 
 
 def _alive(units: Units, gone: NDArray[np.bool_]) -> Floats:
-    """[A] share of the decisions with a signal to lose whose advantage carries it."""
+    """Returns [A] the share of the decisions with a signal to lose whose advantage carries it."""
     total = _sums(units.could, units.agent, units.agents)
     lost = _sums(units.could * gone, units.agent, units.agents)
     return np.where(total > 0, 1.0 - _over(lost, total), np.nan)
@@ -203,7 +203,8 @@ def _alive(units: Units, gone: NDArray[np.bool_]) -> Floats:
 def _fidelity(
     units: Units, a: Floats, cells: _Spread, owner: Ids, used: NDArray[np.bool_]
 ) -> Floats:
-    """[A] mean correlation, within cells, of advantages with own rewards; the better target."""
+    """Returns [A] the mean correlation, within cells, of advantages with own rewards; the better
+    target."""
     best = np.zeros(units.agents)
     for target in units.targets:
         other = _Spread.of(target, units.cell)
@@ -220,7 +221,8 @@ def _fidelity(
 def _evenness(
     units: Units, a: Floats, cells: _Spread, owner: Ids, used: NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """[A] what loud prompts leave to quiet ones, and the share of decisions that they drown.
+    """Returns [A] what loud prompts leave to quiet ones, and the share of decisions that they
+    drown.
 
     Both beyond what chance does to prompts of few rollouts: the same is computed after the
     deviations have changed places among the prompts of the step.
@@ -241,7 +243,7 @@ def _evenness(
 def _quiet(
     units: Units, var: Floats, n: Floats, owner: Ids, used: NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """[A] mean of min(1, variance of the cell / of its step), and share far below that."""
+    """Returns [A] the mean of min(1, variance of the cell / of its step), and a share below it."""
     when = np.zeros(len(n), dtype=np.int64)
     when[units.cell] = units.when
     size = int(when.max(initial=0)) + 1
@@ -255,7 +257,7 @@ def _quiet(
 
 
 def _between(values: Floats, cell: Ids, when: Ids, agent: Ids, agents: int) -> Floats:
-    """[A] share of each agent's reward variance in a step that lies between its prompts."""
+    """Returns [A] the share of the reward variance of a step that lies between prompts."""
     centered = values - _Spread.of(values, when).mean[when]
     cells = _Spread.of(centered, cell)
     owner = np.zeros(len(cells.n), dtype=np.int64)
@@ -269,7 +271,7 @@ def _between(values: Floats, cell: Ids, when: Ids, agent: Ids, agents: int) -> F
 
 
 def _cells(log: Log, row: Ids, key: Ids, span: int) -> tuple[Ids, Ids, Ids]:
-    """Unit of each row, the first row of each unit, and its cell."""
+    """Returns unit of each row, the first row of each unit, and its cell."""
     ids, first = dense(key[row], span)
     n = len(log.agents)
     cell = dense((log.block * n + log.agent)[row][first], log.n_blocks * n)[0]
@@ -277,7 +279,7 @@ def _cells(log: Log, row: Ids, key: Ids, span: int) -> tuple[Ids, Ids, Ids]:
 
 
 def _filled(cell: Ids) -> float:
-    """Share of the units that share their cell with another one."""
+    """Returns the share of the units that share their cell with another one."""
     return float((np.bincount(cell)[cell] > 1).mean()) if len(cell) else 0.0
 
 

@@ -84,7 +84,7 @@ parameters with Adam bear about five times as much, which rewards cannot show.""
 
 
 def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:
-    """The cause of each agent's collapse, as an index into `CAUSES`.
+    """Returns the cause of each agent's collapse, as an index into `CAUSES`.
 
     In order: DEAD (no signal arrives), LAZY (no choice to reinforce), the larger of OFFSET and
     DROWNED, SPIKY, and last DILUTED, where nothing that normalization does explains it. Evidence
@@ -119,7 +119,7 @@ def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:
     drown = drowning(e.get("signal_share", unknown), e.get("participation"))
     offset = np.where(offset >= limit.inflation - 1.0, offset, 0.0)
     drown = np.where((drown >= limit.drowning) & np.isfinite(drown), drown, 0.0)
-    found = (
+    rules = (
         ("DEAD", e.get("dead_rate", unknown) >= limit.dead_rate),
         ("LAZY", e.get("entropy", unknown) <= limit.entropy_nats),
         ("DROWNED", drown > offset),
@@ -127,10 +127,10 @@ def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:
         ("SPIKY", e.get("spike_rate", unknown) >= limit.spike_rate),
         ("DILUTED", e.get("influence", unknown) < limit.influence),
     )
-    asked = e.get("collapsed", np.ones(shape)) == 1
+    concerned = e.get("collapsed", np.ones(shape)) == 1
     causes = np.zeros(shape, dtype=np.int8)
-    for name, holds in reversed(found):
-        causes[holds & asked] = CAUSES.index(name)
+    for name, holds in reversed(rules):
+        causes[holds & concerned] = CAUSES.index(name)
     return causes
 
 
@@ -142,7 +142,7 @@ def _inflation(e: Mapping[str, Floats], unknown: Floats) -> Floats:
 
 
 def drowning(signal_share: Floats, participation: Floats | None = None) -> Floats:
-    """The mean of the agents' own variances over agent k's: W / sigma_k^2.
+    """Returns the mean of the agents' own variances over agent k's: W / sigma_k^2.
 
     The pooled variance is W + B: W within agents, B between their means. Dividing by sigma_k^2
     leaves what the others' *noise* does to agent k, while B, the offsets, is OFFSET's affair.

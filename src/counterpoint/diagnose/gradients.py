@@ -76,7 +76,7 @@ class GradientStatistics:
 
 
 def gradient_statistics(gradients: NDArray[Any], *, intervals: bool = True) -> GradientStatistics:
-    """Signal-to-noise ratio, half-batch cosine, share and norm of each agent's gradient.
+    """Returns signal-to-noise ratio, half-batch cosine, share and norm of each agent's gradient.
 
     A gradient that is zero in every micro-batch has SNR and cosine 0 with the widest interval
     ([-1, 1] for the cosine); if all agents' are, shares, participation ratio and rank are 0.
@@ -143,7 +143,8 @@ def _checked(gradients: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _signal_to_noise(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """SNR and its interval, each [...], from inner products of micro-batches [..., M, M]."""
+    """Returns SNR and its interval, each [...], from inner products of micro-batches [..., M,
+    M]."""
     count = gram.shape[-1]
     signs, first, second = _sign_patterns(count)
     size = np.einsum("...mm->...", gram)[..., None] / count
@@ -161,7 +162,8 @@ def _signal_to_noise(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], ..
 
 
 def _plain_ratio(by_agent: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SNR [..., A] from gradients [..., A, M, D] and their means [..., A, D], without interval."""
+    """Returns SNR [..., A] from gradients [..., A, M, D] and their means [..., A, D], without
+    interval."""
     count = by_agent.shape[-2]
     size = np.einsum("...md,...md->...", by_agent, by_agent) / count
     cross = (count * np.einsum("...d,...d->...", mean, mean) - size) / (count - 1)
@@ -172,7 +174,8 @@ def _plain_ratio(by_agent: NDArray[np.float64], mean: NDArray[np.float64]) -> ND
 
 @cache
 def _sign_patterns(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Products of signs [pairs, patterns], all +1 in the first pattern, and the pairs (i, j)."""
+    """Returns products of signs [pairs, patterns], all +1 in the first pattern, and the pairs (i,
+    j)."""
     if count <= ENUMERATED_MICRO_BATCHES:
         signs = np.array([(1, *rest) for rest in itertools.product((1, -1), repeat=count - 1)])
     else:
@@ -188,7 +191,8 @@ def _cosine(snr: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _effective_rank(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp entropy of the singular values [...], from inner products of agents [..., A, A]."""
+    """Returns exp entropy of the singular values [...], from inner products of agents [..., A,
+    A]."""
     singular = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))
     total = singular.sum(axis=-1, keepdims=True)
     part = _ratio(singular, total)
@@ -197,7 +201,8 @@ def _effective_rank(gram: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def rank_of_orthogonal(norm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Effective rank [...] of gradients [..., A] that share no parameter: exp entropy of shares."""
+    """Returns the effective rank [...] of gradients [..., A] that share no parameter: exp entropy
+    of shares."""
     total = norm.sum(axis=-1, keepdims=True)
     share = norm / np.where(total > 0, total, 1.0)
     entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)

@@ -1,20 +1,25 @@
-"""Three numbers from rewards alone: what sharing statistics does to each agent's advantages.
+"""Three numbers from rewards alone: the effect of shared statistics on each agent's advantages.
 
 Write mu, sigma for the mean and deviation of a group of samples that share their statistics, and
-mu_k, sigma_k for those of agent k's samples in it. Start at `three_numbers`.
+mu_k, sigma_k for those of agent k's samples in it. Start at `three_numbers`; `pooled_numbers` gives
+them for a log. Each step of a log is a call of its own. If a scheme centers and scales by different
+labels, offsets are measured in the groups of the center, and signal shares in those of the scale.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
+from counterpoint.credit import Scheme, advantages
 from counterpoint.credit.groups import ROUNDING
+from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.segments import segment_max, segment_min, segment_sum
-from counterpoint.diagnose.log import distinct
+from counterpoint.diagnose.log import Ids, Log, distinct
 from counterpoint.errors import RewardError
 
 
@@ -59,7 +64,8 @@ def three_numbers(
     n_batches: int = 1,
     weights: NDArray[Any] | None = None,
 ) -> ThreeNumbers:
-    """Norm inflation, inflation and signal share of each agent, in two passes over the rewards.
+    """Returns the norm inflation, inflation and signal share of each agent, in two passes over the
+    rewards.
 
     Args:
         rewards: [N] scalar reward of each decision; NaN is missing and counts nowhere.
@@ -126,7 +132,8 @@ def sharing(
     n_agents: int,
     weights: NDArray[Any] | None = None,
 ) -> Sharing:
-    """Inflation and signal share as a population has them, corrected for groups of few rollouts.
+    """Returns inflation and signal share as a population has them, corrected for groups of few
+    rollouts.
 
     The mean of n_k rollouts misses that of n such rollouts by `sigma_k^2 (1/n_k - 1/n)` by chance
     alone, which is taken off the squared offset; their variance is too small by (n_k - 1) / n_k,
@@ -151,8 +158,8 @@ def sharing(
     m = _moments(values, weight, cell, shared, len(owner))
     own_n = _distinct(cell, rollout_ids, len(owner))
     all_n = _distinct(shared[cell], rollout_ids, len(owner))[shared]
-    told = (own_n > 1) & (m.var > 0)
-    weight_of = np.where(told, m.weight, 0.0)
+    known = (own_n > 1) & (m.var > 0)
+    weight_of = np.where(known, m.weight, 0.0)
     var = m.var * _divide(all_n, all_n - 1)
     own = _divide(m.own_var * _divide(own_n, own_n - 1), var)
     offset = _divide(m.offset**2, var) - own * (_divide(1.0, own_n) - _divide(1.0, all_n))
@@ -166,14 +173,14 @@ def sharing(
 
 
 def _distinct(ids: NDArray[np.int64], rollout: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """[n] how many rollouts have a row in each segment."""
+    """Returns [n] how many rollouts have a row in each segment."""
     pairs = distinct(ids * (int(rollout.max(initial=0)) + 1) + rollout)
-    found = np.bincount(pairs // (int(rollout.max(initial=0)) + 1), minlength=n)
-    return found.astype(np.float64)
+    counts = np.bincount(pairs // (int(rollout.max(initial=0)) + 1), minlength=n)
+    return counts.astype(np.float64)
 
 
 def _numbered(ids: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ids [N] out of [0, span) with few gaps, and what each stood for."""
+    """Returns ids [N] out of [0, span) with few gaps, and what each stood for."""
     if span <= 4 * len(ids) + 1024:
         return ids, np.arange(span)
     owner, numbered = np.unique(ids, return_inverse=True)
@@ -187,7 +194,8 @@ def _moments(
     shared: NDArray[np.int64],
     n_cells: int,
 ) -> _Moments:
-    """Two passes; values are shifted by the group's minimum, so that large offsets cost no digits.
+    """Returns two passes; values are shifted by the group's minimum, so that large offsets cost no
+    digits.
 
     `shared` [cells] is the group of each cell.
     """
@@ -217,7 +225,7 @@ def _checked(
     ids: tuple[NDArray[np.integer[Any]] | None, ...],
     weights: NDArray[Any] | None,
 ) -> tuple[NDArray[np.float64], list[NDArray[np.int64]], NDArray[np.float64]]:
-    """The rows that count, as float rewards, integer columns and weights."""
+    """Returns the rows that count, as float rewards, integer columns and weights."""
     values = np.asarray(rewards, dtype=np.float64)
     lengths = [len(values), *(len(c) for c in (*ids, weights) if c is not None)]
     if len(set(lengths)) > 1 or values.ndim != 1:
@@ -240,3 +248,101 @@ def _checked(
 def _divide(over: float | NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
     """over / under, and `over` where there is nothing to divide by."""
     return over / np.where(under > 0, under, 1.0)
+
+
+def pooled_numbers(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Sharing]:
+    """Returns the three numbers over the log [1, A] and at each step [T, A]; what sharing costs
+    [A]."""
+    columns = entering(log, scheme)
+    weight = _weights(log, scheme)
+    center: Ids = np.asarray(log.labels.groups(scheme.center_by).ids)
+    offsets = _Table(log, columns, center, weight)
+    if scheme.center_by == scheme.scale_by:
+        return offsets.numbers(False), offsets.numbers(True), offsets.sharing()
+    if scheme.scale_of == "centered":
+        columns = [_without_mean(values, center) for values in columns]
+    scale: Ids = np.asarray(log.labels.groups(scheme.scale_by or ()).ids)
+    scales = _Table(log, columns, scale, weight)
+    return (
+        replace(scales.numbers(False), inflation=offsets.numbers(False).inflation),
+        replace(scales.numbers(True), inflation=offsets.numbers(True).inflation),
+        replace(scales.sharing(), inflation=offsets.sharing().inflation),
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Reward columns below each other, each with groups of its own."""
+
+    log: Log
+    columns: list[Floats]
+    group: Ids
+    weight: Floats
+
+    def numbers(self, by_step: bool) -> ThreeNumbers:
+        values, group, agent, weight, groups = self._rows()
+        step = np.tile(self.log.step, len(self.columns)) if by_step else None
+        steps = len(self.log.steps) if by_step else 1
+        return three_numbers(
+            values, group, agent, groups, len(self.log.agents), step, steps, weight
+        )
+
+    def sharing(self) -> Sharing:
+        values, group, agent, weight, groups = self._rows()
+        rollout = np.tile(self.log.rollout, len(self.columns))
+        return sharing(values, group, agent, rollout, groups, len(self.log.agents), weight)
+
+    def _rows(self) -> tuple[Floats, Ids, Ids, Floats, int]:
+        k, n = len(self.columns), int(self.group.max()) + 1
+        group = np.concatenate([self.group + n * column for column in range(k)])
+        agent, weight = np.tile(self.log.agent, k), np.tile(self.weight, k)
+        return np.concatenate(self.columns), group, agent, weight, n * k
+
+
+def entering(log: Log, scheme: Scheme) -> list[Floats]:
+    """Returns the columns that the scheme normalizes: [N] the values with which rows enter their
+    groups.
+
+    A value is ranked, or the rollout's, as the scheme has it. Under trajectory weighting it is the
+    mean of the agent's own rows of the rollout: the mean of all of them would make every agent
+    look like the team, however loud another one is in it. NaN is a row that is left out.
+    """
+    read = Rewards.read(log.components(scheme), scheme)
+    given = [c.values if c.ok is None else np.where(c.ok, c.values, np.nan) for c in read.columns()]
+    if (scheme.transform, scheme.weighting, scheme.rollout_reward) == ("identity", "step", "mean"):
+        return given
+    parts = np.split(read.values, read.n_columns, axis=1)  # all that are summed, or one by one
+    own = ("agent",) if scheme.transform == "identity" else ()
+    plain = Scheme(
+        center_by=(*scheme.center_by, *own),
+        weights=read.weights if scheme.components == "sum_first" else None,
+        missing=scheme.missing,
+        transform=scheme.transform,
+        weighting=scheme.weighting,
+        rollout_reward=scheme.rollout_reward,
+        gamma=scheme.gamma,
+        center="none",
+        scale="none",
+    )
+    values = [np.asarray(advantages(part, log.columns, plain).values) for part in parts]
+    return [np.where(np.isnan(g), np.nan, v) for g, v in zip(given, values, strict=True)]
+
+
+def _weights(log: Log, scheme: Scheme) -> Floats:
+    """Returns [N] how much a row counts: 1, or 1 / the rows of its rollout in its group."""
+    if scheme.weighting == "step":
+        return np.ones(len(log.agent))
+    others = (name for name in scheme.center_by if name != "prompt")
+    group: Ids = np.asarray(log.labels.groups((*others, "prompt", "rollout")).ids)
+    given = ~np.isnan(log.rewards(scheme))
+    weight: Floats = 1.0 / np.maximum(np.bincount(group, weights=given), 1.0)
+    return weight[group]
+
+
+def _without_mean(values: Floats, ids: Ids) -> Floats:
+    ok = ~np.isnan(values)
+    n = int(ids.max()) + 1
+    count = np.maximum(np.bincount(ids[ok], minlength=n), 1)
+    mean = segment_sum(values[ok], ids[ok], n) / count
+    centered: Floats = values - mean[ids]
+    return centered

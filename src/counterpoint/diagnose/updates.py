@@ -1,4 +1,4 @@
-"""What the rewards and advantages of one update say of each agent, inside a trainer.
+"""Numbers of each agent from the rewards and advantages of one update, inside a trainer.
 
 Start with `UpdateNumbers.of`. Many seeds may lie side by side (`batch`); none sees another's.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from counterpoint.credit import Scheme
 from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose.agents import spike_limit
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
+from counterpoint.errors import StatisticsError
 
 Columns = Mapping[str, Ints]
 """Label name to column [N]; `batch` is the seed."""
@@ -33,7 +35,7 @@ class UpdateNumbers:
     """A."""
 
     def of(self, columns: Columns, rewards: Floats, values: Floats) -> dict[str, Floats]:
-        """norm_inflation, inflation, signal_share, dead_rate, net_mass and spike_rate.
+        """Returns norm_inflation, inflation, signal_share, dead_rate, net_mass and spike_rate.
 
         Args:
             columns: labels of the decisions, each [N].
@@ -48,19 +50,20 @@ class UpdateNumbers:
         }
 
     def mean(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
-        """[S, A] the mean of `values` [N] over each agent's decisions; NaN where it has none."""
+        """Returns [S, A] the mean of `values` [N] over each agent's decisions; NaN where it has
+        none."""
         count = self.total(columns, np.ones(len(values)))
         out = np.full(count.shape, np.nan)
         np.divide(self.total(columns, values), count, out=out, where=count > 0)
         return out
 
     def total(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
-        """[S, A] the sum of `values` [N] over each agent's decisions."""
+        """Returns [S, A] the sum of `values` [N] over each agent's decisions."""
         cell = columns["batch"] * self.agents + columns["agent"]
         return segment_sum(values, cell, self.seeds * self.agents).reshape(self.seeds, self.agents)
 
     def _spikes(self, columns: Columns, values: Floats) -> NDArray[np.bool_]:
-        """[N] whether an advantage is larger than the scheme's own statistics can make it.
+        """Returns [N] whether an advantage is larger than the scheme's own statistics can make it.
 
         A z-score of n samples is at most sqrt(n - 1), which a rare success does reach; running
         statistics have no bound, and are held to what normal rewards give.
@@ -99,7 +102,7 @@ class UpdateNumbers:
         )
 
     def _groups(self, by: tuple[str, ...], columns: Columns) -> tuple[Ints, int]:
-        """Group [N] of each decision, seeds apart, and how many groups there can be."""
+        """Returns group [N] of each decision, seeds apart, and how many groups there can be."""
         group, n = columns["batch"], self.seeds
         for label in by:
             column = columns.get(label, columns["agent"] if label == "role" else None)
@@ -107,3 +110,53 @@ class UpdateNumbers:
                 size = int(column.max(initial=0)) + 1
                 group, n = group * size + column, n * size
         return group, n
+
+
+def credit_correlations(
+    credit: Floats, own: Floats, agent: NDArray[Any], turn: NDArray[Any], agents: int
+) -> Floats:
+    """Returns the Pearson correlation, for each agent, of its credit with its own outcome.
+
+    Both are centered within decisions of one agent at one step of the episode, so that nothing is
+    found for late steps having less to come than early ones. 0 is what credit has that knows
+    nothing of the agent's own outcome; under a common reward, 1 would be credit as if each agent
+    had been paid for itself.
+
+    Args:
+        credit: [N] advantage of each decision.
+        own: [N] what came of it for the agent itself: its own discounted return-to-go.
+        agent: [N] index of the agent, below `agents`.
+        turn: [N] step of the episode.
+        agents: A.
+
+    Returns:
+        [A]; NaN where credit or outcome do not vary, or where an agent has fewer than 3 decisions.
+
+    Raises:
+        StatisticsError: columns of different lengths.
+
+    Source:
+        ours.
+    """
+    shapes = {np.shape(column) for column in (credit, own, agent, turn)}
+    if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+        raise StatisticsError(f"got columns of shapes {sorted(shapes)}; wanted four of one [N]")
+    out = np.full(agents, np.nan)
+    _, turns = np.unique(turn, return_inverse=True)
+    cell = np.asarray(agent) * (int(turns.max(initial=0)) + 1) + turns
+    x, y = _centered(np.asarray(credit, float), cell), _centered(np.asarray(own, float), cell)
+    for k in range(agents):
+        a, b = x[agent == k], y[agent == k]
+        size = float(np.sqrt((a**2).sum() * (b**2).sum()))
+        if len(a) >= 3 and size > 0:
+            out[k] = float((a * b).sum()) / size
+    return out
+
+
+def _centered(values: Floats, cell: NDArray[Any]) -> Floats:
+    """Returns minus the mean of each cell; what is left by rounding alone is 0."""
+    count = np.maximum(np.bincount(cell), 1)
+    mean = np.bincount(cell, weights=values) / count
+    left: Floats = values - mean[cell]
+    largest = float(abs(values).max(initial=0.0))
+    return np.where(abs(left) <= 1e-12 * largest, 0.0, left)

@@ -161,7 +161,7 @@ class IppoCredit(_Credited, IppoConfig):  # type: ignore[misc]
 
     @staticmethod
     def associated_class() -> type[CreditIppo]:
-        """The algorithm's class."""
+        """Returns the algorithm's class."""
         return CreditIppo
 
 
@@ -176,7 +176,7 @@ class MappoCredit(_Credited, MappoConfig):  # type: ignore[misc]
 
     @staticmethod
     def associated_class() -> type[CreditMappo]:
-        """The algorithm's class."""
+        """Returns the algorithm's class."""
         return CreditMappo
 
 

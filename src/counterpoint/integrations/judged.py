@@ -18,7 +18,7 @@ from counterpoint.records import Episode, Event
 Texts = Sequence[str]
 
 
-def judged(
+def rank_rewards(
     judge: Judge, groups: Sequence[tuple[str, Texts]], settings: RankSettings | None = None
 ) -> list[list[float | None]]:
     """Returns [P][n] rewards of the answers to each task, None if the group is void.
@@ -63,7 +63,7 @@ def judge_reward(
         groups = []
         for (task, _), rows in groupby(range(len(keys)), key=lambda i: keys[i]):
             groups.append((task, [text_of(completions[i]) for i in rows]))
-        return [value for group in judged(judge, groups, settings) for value in group]
+        return [value for group in rank_rewards(judge, groups, settings) for value in group]
 
     reward.__name__ = name
     return reward
@@ -87,7 +87,7 @@ def art_judge(judge: Judge, settings: RankSettings | None = None) -> Callable[[A
             "\n".join(text_of([m]) for m in messages if m.get("role") == "assistant")
             for messages in transcripts
         ]
-        (rewards,) = await asyncio.to_thread(judged, judge, [(task, texts)], settings)
+        (rewards,) = await asyncio.to_thread(rank_rewards, judge, [(task, texts)], settings)
         if any(value is None for value in rewards):
             return None
         for each, value in zip(trajectories, rewards, strict=True):

@@ -70,7 +70,7 @@ class TextEpisode:
 
     @property
     def next_request(self) -> Ask | None:
-        """The next request for an answer; None at the end."""
+        """Returns the next request for an answer; None at the end."""
         return self.waiting[0] if self.waiting else None
 
     def answer(self, agent: str, text: str) -> None:

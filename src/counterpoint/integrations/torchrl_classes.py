@@ -87,7 +87,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
     @property
     def credit(self) -> TeamCredit:
-        """The `TeamCredit` with its `metrics`, `tally` and `updates`."""
+        """Returns the `TeamCredit` with its `metrics`, `tally` and `updates`."""
         return self.rows.credit
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:

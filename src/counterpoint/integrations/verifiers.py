@@ -49,7 +49,7 @@ def assign(
         "rollout": [str(episode.id) for _, _, _, episode, _ in rows],
         "agent": [str(trace.agent.name) for *_, trace in rows],
     }
-    rewards = [reward_of(trace) for *_, trace in rows]
+    rewards = [trace_reward(trace) for *_, trace in rows]
     values = credit(rewards, with_turns(labels), learning=learning)
     for (i, k, _, _, trace), value in zip(rows, values, strict=True):
         assigned[i][k] = float(value)
@@ -65,7 +65,7 @@ def prompt_of(episode: Any) -> str:
     return str(episode.task.key if group is None else group.id)
 
 
-def reward_of(trace: Any) -> float | None:
+def trace_reward(trace: Any) -> float | None:
     """Returns the sum of the scored parts of a trace's reward, or None if there are none.
 
     A part that is None or NaN was not scored. verifiers only logs a part of weight 0.

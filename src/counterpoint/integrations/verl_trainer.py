@@ -49,7 +49,7 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
             outputs = queue.kv_batch_get(
                 keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
             )
-            columns = columns_of([_fields(one) for one in outputs["extra_fields"]], batch.keys)
+            columns = output_columns([_fields(one) for one in outputs["extra_fields"]], batch.keys)
             with rows_of(**columns):
                 credited = super()._compute_advantage(batch, metrics)
             metrics.update(credit.metrics)
@@ -73,7 +73,7 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
     return v1.register_trainer(name)(Counterpoint)
 
 
-def columns_of(extra: Sequence[Columns], keys: list[str]) -> dict[str, list[Any]]:
+def output_columns(extra: Sequence[Columns], keys: list[str]) -> dict[str, list[Any]]:
     """Returns columns [B] for `rows_of`, from the fields of agent loops [B] and verl's keys [B].
 
     Args:

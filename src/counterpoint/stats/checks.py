@@ -1,4 +1,4 @@
-"""The door of this room: samples, levels and generators are checked here, once."""
+"""Checks of samples, levels and generators, made once by every public function of this room."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoint.errors import StatisticsError
 
 
-def finite(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> NDArray[np.float64]:
-    """`values` as float64, if they are finite and of one of the wanted shapes.
+def finite_array(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> NDArray[np.float64]:
+    """Returns `values` as float64, if they are finite and of one of the wanted shapes.
 
     Args:
         name: how the caller calls them, for the message.
@@ -43,13 +43,13 @@ def finite(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> NDArra
     return array
 
 
-def scores(name: str, values: ArrayLike, least: int = 1) -> NDArray[np.float64]:
-    """`values` as finite float64 of S runs, [S] or [S, tasks].
+def score_array(name: str, values: ArrayLike, least: int = 1) -> NDArray[np.float64]:
+    """Returns `values` as finite float64 of S runs, [S] or [S, tasks].
 
     Raises:
-        StatisticsError: as `finite`.
+        StatisticsError: as `finite_array`.
     """
-    return finite(name, values, "[S]", "[S, tasks]", least=least)
+    return finite_array(name, values, "[S]", "[S, tasks]", least=least)
 
 
 def same_shape(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
@@ -78,7 +78,7 @@ def same_tasks(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
 
 
 def confidence(level: float) -> float:
-    """`level`, if it is one.
+    """Returns `level`, if it is a share between 0 and 1.
 
     Raises:
         StatisticsError: not strictly between 0 and 1.
@@ -89,7 +89,7 @@ def confidence(level: float) -> float:
 
 
 def resampling(rng: np.random.Generator, resamples: int) -> None:
-    """Chance is an argument: a generator, and how often to ask it.
+    """Checks a random generator and a number of resamples.
 
     Raises:
         StatisticsError: something else than a NumPy generator, or no resamples.

@@ -16,7 +16,7 @@ from typing import Literal
 
 ENOUGH = 5
 """With fewer seeds nothing is concluded: a bootstrap interval of 2 seeds leaves out 0 in half of
-the comparisons without any effect, one of 3 in 22% (see `stats.student`)."""
+the comparisons without any effect, one of 3 in 22% (see `stats.significance`)."""
 LEVEL = 0.05
 """The chance, over all arms together, of a verdict where there is no effect."""
 POWER = 0.8
@@ -47,7 +47,7 @@ class Contrast:
 
     @property
     def reversed(self) -> Contrast:
-        """The reference minus the arm."""
+        """Returns the reference minus the arm."""
         value, low, high, mean = (
             None if v is None else -v for v in (self.value, self.high, self.low, self.mean)
         )
@@ -91,7 +91,7 @@ def decide(
     seeds: int,
     candidates: Sequence[str] = (),
 ) -> Decision:
-    """What to use, by the rule of this module.
+    """Returns what to use, by the rule of this module.
 
     The best of the candidates that are better than the reference is recommended. Where none is
     better, the reference is kept if a candidate is worse, and no candidate has an interval above
@@ -133,7 +133,7 @@ def decide(
 
 
 def standing(contrast: Contrast, level: float, seeds: int) -> Standing:
-    """What is known of an arm against the reference: see the rule of this module."""
+    """Returns what is known of an arm against the reference: see the rule of this module."""
     numbers = (contrast.value, contrast.low, contrast.high, contrast.mean, contrast.deviation)
     known = [abs(v) for v in numbers if v is not None]
     if contrast.value is not None and max(known) <= ROUNDING:
@@ -148,7 +148,7 @@ def standing(contrast: Contrast, level: float, seeds: int) -> Standing:
 
 
 def seeds_needed(contrast: Contrast, level: float, seeds: int) -> int | None:
-    """About how many seeds would give both parts of the rule what they ask for.
+    """Returns about how many seeds would satisfy both parts of the rule.
 
     For the t-test, ((z_{1 - level / 2} + z_power) deviation / mean)^2 + z_{1 - level / 2}^2 / 2;
     for the interval, the number at which its half width, which shrinks with the root of the number
@@ -174,5 +174,5 @@ def seeds_needed(contrast: Contrast, level: float, seeds: int) -> int | None:
 
 
 def _above(contrast: Contrast) -> bool:
-    """Whether the whole interval favours the arm, whatever the test says."""
+    """Returns whether the whole interval favours the arm, whatever the test says."""
     return contrast.low is not None and contrast.low > ROUNDING

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoint.errors import StatisticsError
-from counterpoint.stats.checks import confidence, finite
+from counterpoint.stats.checks import confidence, finite_array
 from counterpoint.stats.estimate import Estimate
 
 
@@ -40,7 +40,7 @@ class TimeToThreshold:
 def time_to_threshold(
     curves: ArrayLike, threshold: float, *, stay: bool = False, level: float = 0.95
 ) -> TimeToThreshold:
-    """The first update at which each curve is at or above the threshold, and their median.
+    """Returns the first update at which each curve is at or above the threshold, and their median.
 
     The median is the smallest update by which at least half of the runs are there (the
     Kaplan-Meier median: all runs are censored at the same last update). Its interval is made of
@@ -65,7 +65,7 @@ def time_to_threshold(
     if not math.isfinite(threshold):
         raise StatisticsError(f"got threshold={threshold}; wanted a finite number")
     tail = (1 - confidence(level)) / 2
-    reached = finite("curves", curves, "[S, T]") >= threshold
+    reached = finite_array("curves", curves, "[S, T]") >= threshold
     if stay:
         reached = np.logical_and.accumulate(reached[:, ::-1], axis=1)[:, ::-1]
     updates = np.where(reached.any(axis=1), reached.argmax(axis=1), np.inf)
@@ -77,7 +77,7 @@ def time_to_threshold(
 
 
 def _depth(n: int, tail: float) -> int:
-    """The largest j with P(Binomial(n, 1/2) < j) <= tail; 0 if there is none."""
+    """Returns the largest j with P(Binomial(n, 1/2) < j) <= tail; 0 if there is none."""
     below, j = 0, 0
     while (below + math.comb(n, j)) / 2**n <= tail:
         below += math.comb(n, j)
