@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Columns, Ints
 from counterpoint.credit.memory import JointState, RunningState
 from counterpoint.credit.result import Credit, Tally
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array, arrays_of, is_traced
+from counterpoint.credit.segments import arrays_of, is_traced
 from counterpoint.errors import LabelError, SchemeError, StateError
 
 
@@ -169,8 +170,8 @@ class Computed(NamedTuple):
 
 
 def mixed(
-    rewards: Any,
-    labels: Mapping[str, Any],
+    rewards: Array,
+    labels: Columns,
     mix: Mix,
     state: RunningState | None,
     compute: Callable[..., Computed],
@@ -198,8 +199,8 @@ def _count(mask: Array) -> Any:
 
 
 def by_role(
-    rewards: Any,
-    labels: Mapping[str, Any],
+    rewards: Array,
+    labels: Columns,
     per: PerRole,
     state: RunningState | None,
     compute: Callable[..., Credit],
@@ -225,7 +226,7 @@ def by_role(
     return Credit(values, old.after(states), _summed(tallies))
 
 
-def _roles(labels: Mapping[str, Any]) -> tuple[list[Any], dict[Any, NDArray[np.int64]]]:
+def _roles(labels: Columns) -> tuple[list[Any], dict[Any, Ints]]:
     """Returns the roles in order of appearance, and the rows of each."""
     given = labels.get("role", labels.get("agent"))
     if given is None or is_traced(given):
@@ -239,7 +240,7 @@ def _roles(labels: Mapping[str, Any]) -> tuple[list[Any], dict[Any, NDArray[np.i
     return list(places), {role: np.asarray(rows) for role, rows in places.items()}
 
 
-def _column(column: Any) -> NDArray[Any]:
+def _column(column: Array) -> NDArray[Any]:
     if hasattr(column, "detach"):
         column = column.detach().cpu()
     if isinstance(column, list | tuple):
@@ -249,7 +250,7 @@ def _column(column: Any) -> NDArray[Any]:
     return np.asarray(column)
 
 
-def _scattered(pieces: Sequence[tuple[NDArray[np.int64], Any]], like: Any) -> Any:
+def _scattered(pieces: Sequence[tuple[Ints, Array]], like: Array) -> Array:
     """Returns values of the pieces' rows in the order of the batch, in the pieces' kind of
     array."""
     order = np.argsort(np.concatenate([rows for rows, _ in pieces]), kind="stable")

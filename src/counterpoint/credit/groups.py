@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from counterpoint.arrays import Array
 from counterpoint.credit.labels import Groups, Labels
 from counterpoint.credit.memory import Key
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array, Arrays
+from counterpoint.credit.segments import Arrays
 from counterpoint.errors import SchemeError
 
 ROUNDING = 8

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Bools, Ints
 from counterpoint.credit.labels import Labels
 from counterpoint.credit.rewards import RewardColumn, Rewards
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array
 from counterpoint.errors import LabelError
 
 ORDER = ("batch", "prompt", "rollout", "agent", "role", "turn", "context")
@@ -32,7 +32,10 @@ def refuse_repeated_rows(
     Raises:
         LabelError: rows with the same labels have different rewards.
     """
-    if not _takes_rollouts(scheme) or table.traced or read.arrays.traced or not table.rows:
+    by_row = scheme.weighting == "step" and scheme.rollout_reward == "mean"
+    if by_row and scheme.center != "leave_one_out":
+        return
+    if table.traced or read.arrays.traced or not table.rows:
         return
     if "rollout" not in table.columns or not (known_to_differ or _disagree(read, table)):
         return
@@ -55,12 +58,7 @@ def refuse_repeated_rows(
     )
 
 
-def _takes_rollouts(scheme: Scheme) -> bool:
-    alone = scheme.weighting == "step" and scheme.rollout_reward == "mean"
-    return not alone or scheme.center == "leave_one_out"
-
-
-def conflicting_rows(read: Rewards, key: NDArray[np.int64]) -> NDArray[np.bool_]:
+def conflicting_rows(read: Rewards, key: Ints) -> Bools:
     """Returns [N] whether a row with the same key has another reward, as the scheme reads rewards.
 
     Two rows conflict if a column that the scheme normalizes differs between them: the sum of the
@@ -122,9 +120,7 @@ def _disagree(read: Rewards, table: Labels) -> bool:
     return False
 
 
-def _differ(
-    columns: list[RewardColumn], key: NDArray[np.int64], epsilon: float
-) -> NDArray[np.bool_]:
+def _differ(columns: list[RewardColumn], key: Ints, epsilon: float) -> Bools:
     """Returns [N] whether a row with the same key has another value in some column."""
     out = np.zeros(len(key), dtype=bool)
     n = int(key.max()) + 1
@@ -145,12 +141,12 @@ def _plain(values: Array) -> NDArray[np.generic]:
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
-def _side_by_side(rollout: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _side_by_side(rollout: Ints) -> Bools:
     """Returns [N] whether the rows of a row's rollout stand side by side."""
     n = int(rollout.max()) + 1
     place = np.arange(len(rollout))
     first, last = np.full(n, len(rollout)), np.zeros(n, dtype=np.int64)
     np.minimum.at(first, rollout, place)
     np.maximum.at(last, rollout, place)
-    together: NDArray[np.bool_] = last - first + 1 == np.bincount(rollout, minlength=n)
+    together: Bools = last - first + 1 == np.bincount(rollout, minlength=n)
     return together[rollout]

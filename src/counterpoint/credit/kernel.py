@@ -6,9 +6,7 @@ same code runs on NumPy, torch and JAX through `segments.Arrays`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from counterpoint.arrays import Array, Columns
 from counterpoint.credit.composite import AnyScheme, Computed, Mix, PerRole, by_role, mixed
 from counterpoint.credit.groups import GroupLayout, tolerance_of
 from counterpoint.credit.identities import refuse_repeated_rows
@@ -19,13 +17,13 @@ from counterpoint.credit.result import Credit, Tally, register_with_jax
 from counterpoint.credit.rewards import RewardColumn, Rewards
 from counterpoint.credit.rollouts import Rollouts, returned
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array, Arrays
+from counterpoint.credit.segments import Arrays
 from counterpoint.errors import SchemeError, StateError
 
 
 def advantages(
-    rewards: Any,
-    labels: Mapping[str, Any],
+    rewards: Array,
+    labels: Columns,
     scheme: AnyScheme,
     *,
     state: RunningState | None = None,
@@ -69,9 +67,7 @@ def advantages(
     return _one(rewards, labels, scheme, state).credit
 
 
-def _one(
-    rewards: Any, labels: Mapping[str, Any], scheme: Scheme, state: RunningState | None
-) -> Computed:
+def _one(rewards: Array, labels: Columns, scheme: Scheme, state: RunningState | None) -> Computed:
     """Returns the credit of one `Scheme`, and which rows it says something of."""
     read = Rewards.read(rewards, scheme)
     table = Labels(labels, read.rows, read.arrays)

@@ -6,14 +6,15 @@ ids for any combination of labels. Ids may leave gaps: a group without rows coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit.segments import Array, Arrays, is_traced, segment_min
+from counterpoint.arrays import Array, Columns, Ints
+from counterpoint.credit.segments import Arrays, is_traced, segment_min
 from counterpoint.errors import LabelError
 
 KNOWN = ("prompt", "rollout", "agent", "role", "turn", "context", "batch")
@@ -39,11 +40,11 @@ class Labels:
             column, or (from `groups`) a label that the scheme needs and that was not given.
     """
 
-    columns: Mapping[str, Any]
+    columns: Columns
     rows: int
     arrays: Arrays
     _cache: dict[tuple[str, ...], Groups] = field(default_factory=dict)
-    _rollouts: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    _rollouts: tuple[Ints, Ints] | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.columns) - set(KNOWN))
@@ -88,7 +89,7 @@ class Labels:
         """Returns the rows that agree on exactly these labels, as NumPy ids."""
         return self._combined(names)
 
-    def rollouts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def rollouts(self) -> tuple[Ints, Ints]:
         """Returns the rollout of each row [N], without gaps, and the first row of each rollout
         [R]."""
         if self._rollouts is None:
@@ -131,7 +132,7 @@ class Labels:
             return Groups(traced_ids(column, self.rows), self.rows)
         return Groups(*factorize(column))
 
-    def _column(self, name: str) -> Any:
+    def _column(self, name: str) -> Array:
         if name == "role" and "role" not in self.columns:
             name = "agent"
         if name == "turn" and "turn" not in self.columns:
@@ -143,7 +144,7 @@ class Labels:
             )
         return self.columns[name]
 
-    def _order_in_rollout(self) -> Any:
+    def _order_in_rollout(self) -> Array:
         """Returns [N] how many rows of the same agent and rollout come before: the default turn."""
         speaker = self._combined((*self._batch, "prompt", "rollout", "agent"))
         if not self.traced:
@@ -163,7 +164,7 @@ class Labels:
         return Groups(traced_pairs(one.ids, other.ids, self.rows), self.rows)
 
 
-def factorize(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+def factorize(column: NDArray[Any]) -> tuple[Ints, int]:
     """Returns ids [N] of the distinct values of `column` [N], and how many ids there are.
 
     Integers of a small range take no sort; fixed-width text is split into integer columns.
@@ -183,7 +184,7 @@ def factorize(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     return ids, len(values)
 
 
-def _factorize_integers(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+def _factorize_integers(column: NDArray[Any]) -> tuple[Ints, int]:
     if not column.size:
         return column.astype(np.int64), 0
     low, high = int(column.min()), int(column.max())
@@ -194,7 +195,7 @@ def _factorize_integers(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     return ids, len(values)
 
 
-def _factorize_text(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+def _factorize_text(column: NDArray[Any]) -> tuple[Ints, int]:
     letters = column.view(np.uint32).reshape(len(column), -1)
     ids, n = _factorize_integers(letters[:, 0])
     for place in range(1, letters.shape[1]):
@@ -204,7 +205,7 @@ def _factorize_text(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     return ids, n
 
 
-def _without_gaps(codes: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], int]:
+def _without_gaps(codes: Ints, span: int) -> tuple[Ints, int]:
     """Returns ids without unused numbers, for codes in [0, span)."""
     if span > 2 * len(codes) + 1024:
         return _factorize_integers(codes)
@@ -217,7 +218,7 @@ def _scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _plain(name: str, column: Any) -> NDArray[Any]:
+def _plain(name: str, column: Array) -> NDArray[Any]:
     """Returns a label column as a NumPy array without missing values.
 
     A list of different types stays what it is: as an array, 1 and "1" would become one label.

@@ -24,9 +24,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit.scheme import Scheme
 from counterpoint.errors import StateError
 
@@ -114,7 +113,7 @@ class Moments:
         )
         return Moments(grown.index, count, means, variances, known)
 
-    def rows(self, keys: Sequence[Key | None]) -> NDArray[np.int64]:
+    def rows(self, keys: Sequence[Key | None]) -> Ints:
         """Returns [n] the row of each key; -1 for a group never seen."""
         return np.asarray([-1 if k is None else self.index.get(k, -1) for k in keys], np.int64)
 
@@ -131,8 +130,7 @@ def _share(total: Floats, new: float | Floats, scheme: Scheme) -> Floats:
     """Returns the share of a call in the running moments, after calls or samples that add up to
     `total`."""
     if scheme.memory == "ema":
-        shares: Floats = (1 - scheme.decay) / (1 - scheme.decay**total)
-        return shares
+        return np.asarray((1 - scheme.decay) / (1 - scheme.decay**total))
     return new / total
 
 

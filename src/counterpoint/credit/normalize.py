@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Floats
 from counterpoint.credit.groups import (
     GroupLayout,
     GroupMoments,
@@ -22,7 +22,6 @@ from counterpoint.credit.groups import (
 from counterpoint.credit.memory import Moments, Recalled, recall
 from counterpoint.credit.result import Tally
 from counterpoint.credit.rewards import RewardColumn
-from counterpoint.credit.segments import Array
 from counterpoint.errors import RewardError
 
 
@@ -223,7 +222,7 @@ def _recalled(
     return now._replace(mean=np.append(now.mean, spare), var=np.append(now.var, spare))
 
 
-def _numpy(values: Array) -> NDArray[np.float64]:
+def _numpy(values: Array) -> Floats:
     values = values.detach().cpu() if hasattr(values, "detach") else values
     return np.asarray(values, dtype=np.float64)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cache
 
+from counterpoint.arrays import Array
 from counterpoint.credit.memory import RunningState
-from counterpoint.credit.segments import Array
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Array
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import NUMPY, Array, Arrays, arrays_of
+from counterpoint.credit.segments import NUMPY, Arrays, arrays_of
 from counterpoint.errors import RewardError, SchemeError
 
 
@@ -50,7 +51,7 @@ class Rewards:
     """Machine epsilon of the arithmetic that made the rewards; see `Arrays.epsilon`."""
 
     @classmethod
-    def read(cls, rewards: Any, scheme: Scheme) -> Rewards:
+    def read(cls, rewards: Array, scheme: Scheme) -> Rewards:
         """Checks `rewards` [N] or [N, K] once.
 
         Raises:
@@ -163,7 +164,7 @@ def _real(rewards: Array) -> Array:
     return rewards
 
 
-def _numeric(rewards: Any) -> NDArray[Any]:
+def _numeric(rewards: Array) -> NDArray[Any]:
     """Returns rewards as a NumPy array of numbers, None becoming NaN."""
     try:
         if isinstance(rewards, np.ma.MaskedArray):

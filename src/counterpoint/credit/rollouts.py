@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Ints
 from counterpoint.credit.labels import Labels, traced_order
 from counterpoint.credit.rewards import RewardColumn, Rewards
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array, Arrays
+from counterpoint.credit.segments import Arrays
 
 
 @dataclass(frozen=True)
@@ -157,5 +157,5 @@ def _order(table: Labels, cell: Array, n: int, a: Arrays) -> Array:
         return traced_order(cell, turn)
     if turn is None:
         return a.beside(np.argsort(cell, kind="stable"))
-    order: NDArray[np.int64] = np.lexsort((np.asarray(turn), cell))
+    order: Ints = np.lexsort((np.asarray(turn), cell))
     return a.beside(order)

@@ -162,7 +162,7 @@ class Scheme:
 
 
 @cache  # resolving annotations takes longer than a small batch of advantages
-def _annotations() -> dict[str, Any]:
+def _annotations() -> dict[str, object]:
     return get_type_hints(Scheme)
 
 
@@ -198,7 +198,7 @@ NUMBERS = ("floor", "shrink", "min_count", "decay", "gamma", "epsilon", "clip",
 """Fields that hold a number; all but `decay` and `gamma` are at least 0."""
 
 
-def check_values(scheme: Any, kinds: Mapping[str, Any]) -> None:
+def check_values(scheme: Scheme, kinds: Mapping[str, object]) -> None:
     """Raises SchemeError where a field has a value that its annotation in `kinds` excludes."""
     for spec in fields(scheme):
         allowed, value = get_args(kinds[spec.name]), getattr(scheme, spec.name)
@@ -226,7 +226,7 @@ def check_values(scheme: Any, kinds: Mapping[str, Any]) -> None:
     _check_components(scheme)
 
 
-def _check_baseline_floor(scheme: Any) -> None:
+def _check_baseline_floor(scheme: Scheme) -> None:
     floor = scheme.baseline_floor
     if floor is None:
         return
@@ -234,7 +234,7 @@ def _check_baseline_floor(scheme: Any) -> None:
         raise SchemeError(f"got baseline_floor={floor!r}; wanted a finite number, or None")
 
 
-def _check_components(scheme: Any) -> None:
+def _check_components(scheme: Scheme) -> None:
     weights = scheme.weights
     if weights is not None and not all(math.isfinite(w) for w in weights):
         raise SchemeError(f"got weights={weights}; wanted finite numbers")
@@ -248,7 +248,7 @@ def _check_components(scheme: Any) -> None:
             )
 
 
-def check_nothing_is_cancelled(scheme: Any) -> None:
+def check_nothing_is_cancelled(scheme: Scheme) -> None:
     """Raises SchemeError where one field would undo what another promises."""
     s = scheme
     running = [f for f in ("center", "scale") if getattr(s, f).startswith("running_")]

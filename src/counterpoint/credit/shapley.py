@@ -14,12 +14,12 @@ from math import comb
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import RewardError, SettingError
 
-Masks = NDArray[np.bool_]
+Masks = Bools
 Value = Callable[[Masks], ArrayLike]
 """Coalitions [C, n] (True: the agent is in) to their values [C]."""
 
@@ -162,7 +162,7 @@ def _sampled(
     return Shapley(values, "sampled", error, low, high, evaluations, independent)
 
 
-def _added(ask: Value, place: NDArray[np.int64], nobody: float, everybody: float) -> Floats:
+def _added(ask: Value, place: Ints, nobody: float, everybody: float) -> Floats:
     """Returns [orders, n] what agent k added when it joined at `place` [orders, n]."""
     orders, agents = place.shape
     masks = place[:, None, :] <= np.arange(agents - 1)[:, None]  # [orders, joined so far, n]

@@ -17,7 +17,7 @@ from counterpoint.credit.scheme import Scheme
 from counterpoint.errors import SchemeError, UnknownNameError
 
 
-def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> AnyScheme:
+def scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] = ()) -> AnyScheme:
     """Returns the scheme that a name, a trainer's name, or a name with changed fields stands for.
 
     Args:
@@ -33,7 +33,7 @@ def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> 
     if isinstance(name, Mapping):
         given = dict(name)
         base = str(given.pop("scheme", "custom"))
-        changes = {str(field): value for field, value in given.items()}
+        changes: Mapping[str, object] = {str(field): value for field, value in given.items()}
     else:
         base, *pairs = (part.strip() for part in str(name).split(","))
         changes = _changes_of(pairs)
@@ -51,7 +51,7 @@ def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> 
     return replace(scheme, **values)
 
 
-def plain_scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> Scheme:
+def plain_scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] = ()) -> Scheme:
     """Returns the scheme of that name, where one `Scheme` is needed.
 
     Raises:
@@ -136,7 +136,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @cache
-def _kinds() -> dict[str, Any]:
+def _kinds() -> dict[str, object]:
     return {spec.name: get_type_hints(Scheme)[spec.name] for spec in fields(Scheme)}
 
 
@@ -178,7 +178,7 @@ def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _changes(base: Scheme, scheme: Scheme) -> dict[str, Any]:
+def _changes(base: Scheme, scheme: Scheme) -> dict[str, object]:
     changed = {
         spec.name: getattr(scheme, spec.name)
         for spec in fields(Scheme)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import Labels, factorize
-from counterpoint.credit.segments import NUMPY, segment_max, segment_sum
+from counterpoint.credit.segments import NUMPY, ratio, segment_max, segment_sum
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers, entering, pooled_numbers
 from counterpoint.diagnose.log import SAME, Ids, Log, dense, standardized, varies
 
@@ -94,14 +94,14 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> Age
     mean, deviation = _moments(log, scheme)
 
     def average(what: NDArray[Any], ids: Ids, n: int, ok: Floats) -> Floats:
-        return _ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
+        return ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
 
     given, all_rows = (~missing).astype(np.float64), np.ones(len(missing))
     best = at_best(log, log.rewards(scheme))
     could_gain, stuck_rows = given * (1.0 - lost * best), given * lost * ~best
 
     def stuck_of(ids: Ids, n: int) -> Floats:
-        return _ratio(segment_sum(stuck_rows, ids, n), segment_sum(could_gain, ids, n))
+        return ratio(segment_sum(stuck_rows, ids, n), segment_sum(could_gain, ids, n))
 
     stuck = stuck_of(log.agent, n_agents)
     per_step = {
@@ -139,7 +139,7 @@ def spike_limit(samples: Floats) -> Floats:
     return np.clip(np.sqrt(np.maximum(samples - 1.0, 0.0)), LEAST_SPIKE, SPIKE)
 
 
-def dead_rows(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> NDArray[np.bool_]:
+def dead_rows(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> Bools:
     """Returns [N] whether no difference of the agent's own rewards arrives at a decision.
 
     An advantage that comes from a partner's reward alone is none of the agent's: where agents have
@@ -154,7 +154,7 @@ def dead_rows(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> NDAr
     return dead
 
 
-def _own_flat(log: Log, scheme: Scheme, group: Ids) -> NDArray[np.bool_]:
+def _own_flat(log: Log, scheme: Scheme, group: Ids) -> Bools:
     """Returns [N] whether the agent's own rewards do not vary in the row's group."""
     n = len(log.agents)
     cell, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
@@ -164,7 +164,7 @@ def _own_flat(log: Log, scheme: Scheme, group: Ids) -> NDArray[np.bool_]:
     return flat[cell]
 
 
-def _flat(values: Floats, group: Ids, least: float) -> NDArray[np.bool_]:
+def _flat(values: Floats, group: Ids, least: float) -> Bools:
     """Returns [N] whether all advantages of the row's group are 0, up to rounding.
 
     Scaled advantages are of the order of 1, which is the `least` that rounding is measured by:
@@ -172,8 +172,7 @@ def _flat(values: Floats, group: Ids, least: float) -> NDArray[np.bool_]:
     """
     size = abs(values)
     largest = segment_max(size, group, int(group.max()) + 1)
-    flat: NDArray[np.bool_] = largest[group] <= SAME * max(least, float(size.max(initial=0.0)))
-    return flat
+    return np.asarray(largest[group] <= SAME * max(least, float(size.max(initial=0.0))))
 
 
 def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
@@ -185,8 +184,8 @@ def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
     ok = ~np.isnan(rewards)
     agent, count = log.agent[ok], np.bincount(log.agent[ok], minlength=n).astype(np.float64)
     low = np.where(count > 0, 1.0, np.nan) * (rewards[ok].min() if ok.any() else 0.0)
-    mean = _ratio(segment_sum(rewards[ok] - low[agent], agent, n), count) + low
-    var = _ratio(segment_sum((rewards[ok] - mean[agent]) ** 2, agent, n), count)
+    mean = ratio(segment_sum(rewards[ok] - low[agent], agent, n), count) + low
+    var = ratio(segment_sum((rewards[ok] - mean[agent]) ** 2, agent, n), count)
     return mean, np.sqrt(var)
 
 
@@ -218,7 +217,7 @@ def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
     new_cell = np.diff(ids, prepend=-1) != 0
     distinct = new_cell | (np.diff(ordered, prepend=0.0) > gap)
     owner = ids % n
-    return _ratio(segment_sum(distinct, owner, n), segment_sum(new_cell, owner, n))
+    return ratio(segment_sum(distinct, owner, n), segment_sum(new_cell, owner, n))
 
 
 def _spikes(log: Log, scheme: Scheme, values: Floats, missing: Floats) -> Floats:
@@ -232,20 +231,13 @@ def _spikes(log: Log, scheme: Scheme, values: Floats, missing: Floats) -> Floats
         return np.full(n, np.nan)
     count = np.bincount(log.agent[ok], minlength=n).astype(np.float64)
     if scheme.scale != "running_std":
-        return _ratio(np.zeros(n), count)
+        return ratio(np.zeros(n), count)
     labels = Labels(dict(log.decisions.labels), len(values), NUMPY)
     group = factorize(np.asarray(labels.groups(scheme.scale_by or ()).ids))[0]
     place = abs(standardized(log.rewards(scheme), group, int(group.max()) + 1))
     limit = np.maximum(SPIKE, OUT_OF_PLACE * np.where(ok, place, 0.0))
     spikes = segment_sum((abs(values) > limit)[ok], log.agent[ok], n)
-    return _ratio(np.where(spikes >= FEWEST_SPIKES, spikes, 0.0), count)
-
-
-def _ratio(over: Floats, under: Floats) -> Floats:
-    """over / under, NaN where there is nothing to divide by."""
-    out = np.full(np.shape(over), np.nan)
-    np.divide(over, under, out=out, where=np.asarray(under) > 0)
-    return out
+    return ratio(np.where(spikes >= FEWEST_SPIKES, spikes, 0.0), count)
 
 
 def at_best(log: Log, rewards: Floats) -> Bools:
@@ -289,8 +281,7 @@ def _mostly(ids: Ids, varying: Bools, top: Bools) -> tuple[Bools, Bools]:
 def _highest(value: Floats, ids: Ids, n: int) -> Bools:
     """Returns [N] whether a value is the highest of its segment, up to rounding."""
     high, size = segment_max(value, ids, n)[ids], segment_max(abs(value), ids, n)[ids]
-    is_high: Bools = value >= high - SAME * size
-    return is_high
+    return np.asarray(value >= high - SAME * size)
 
 
 def _equal(value: Floats) -> Ids:
@@ -318,5 +309,4 @@ def _comparable(log: Log, cell: Ids, cells: int) -> Bools:
     vary."""
     n = len(log.agents)
     first = dense(log.rollout * n + log.agent, log.n_rollouts * n)[1]
-    several: Bools = np.bincount(cell[first], minlength=cells) > 1
-    return several
+    return np.asarray(np.bincount(cell[first], minlength=cells) > 1)

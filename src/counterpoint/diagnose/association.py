@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose.log import Ids
 
@@ -118,7 +117,7 @@ def _studentized(x: Floats, scale: Floats) -> Statistic:
     return statistic
 
 
-def _by_size(strata: Ids) -> list[NDArray[np.int64]]:
+def _by_size(strata: Ids) -> list[Ints]:
     """Returns positions [strata, n] of the units of the strata of each size n >= 2."""
     order = np.argsort(strata, kind="stable")
     _, start, size = np.unique(strata[order], return_index=True, return_counts=True)
@@ -151,15 +150,14 @@ def _scales(x: Floats, y: Floats, strata: Ids) -> tuple[Floats, Floats]:
     return np.sqrt(np.where(variance > 0, variance, np.inf)), correlation
 
 
-def _largest(values: Floats, test_of_column: NDArray[np.int64]) -> Floats:
+def _largest(values: Floats, test_of_column: Ints) -> Floats:
     """Returns [C, tests] the largest of [C, columns, J] in each test."""
     starts = np.flatnonzero(np.diff(test_of_column, prepend=-1))
-    largest: Floats = np.maximum.reduceat(values.max(axis=2), starts, axis=1)
-    return largest
+    return np.asarray(np.maximum.reduceat(values.max(axis=2), starts, axis=1))
 
 
 def _shuffles(
-    positions: list[NDArray[np.int64]], scores: Floats, draws: int, rng: np.random.Generator
+    positions: list[Ints], scores: Floats, draws: int, rng: np.random.Generator
 ) -> Iterator[Floats]:
     """Returns chunks [C, U, J] of scores shuffled within strata, in the order of `positions`."""
     units = sum(p.size for p in positions)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme, catalogue, plain_scheme_named
+from counterpoint.credit.segments import ratio
 from counterpoint.diagnose.agents import dead_rows
 from counterpoint.diagnose.bound import SignalFactors, Units, kept_by
 from counterpoint.diagnose.log import Log, logged_advantages
@@ -129,17 +129,15 @@ class Evaluator:
     ) -> tuple[SignalFactors, Floats]:
         values = logged_advantages(self.log, scheme) if values is None else values
         dead = dead_rows(self.log, scheme, values, self.own_terms)
-        return kept_by(self.units, values, dead), self._rate(self.units.lost(dead))
-
-    def _rate(self, lost: Floats) -> Floats:
         n = len(self.log.agents)
-        rows = np.bincount(self.log.agent, minlength=n)
-        return np.bincount(self.log.agent, weights=lost, minlength=n) / rows
+        lost = np.bincount(self.log.agent, weights=self.units.lost(dead), minlength=n)
+        return kept_by(self.units, values, dead), lost / np.bincount(self.log.agent, minlength=n)
 
     def _relative(
         self, name: str, scheme: Scheme, kept: SignalFactors, dead: Floats
     ) -> SchemeScore:
-        share, alive = _of(kept.share, self.best), _of(kept.alive, self.most_alive)
+        share = np.minimum(ratio(kept.share, self.best), 1.0)
+        alive = np.minimum(ratio(kept.alive, self.most_alive), 1.0)
         return SchemeScore(name, scheme, share, dead, kept.crowded, alive)
 
     def candidates(self, now: SchemeScore, decouple: bool) -> Iterator[SchemeScore]:
@@ -164,12 +162,6 @@ class Evaluator:
                 continue
 
 
-def _of(part: Floats, best: Floats) -> Floats:
-    """Returns the share of the best, at most 1; NaN where the best is nothing."""
-    share: Floats = np.divide(part, best, out=np.full(len(part), np.nan), where=best > 0)
-    return np.minimum(share, 1.0)
-
-
 def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
     """Returns names of candidates: the judged groups first (with the agent, if it matters), then
     others."""
@@ -186,22 +178,20 @@ def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
     return tuple(names)
 
 
-def sick_agents(
-    evaluator: Evaluator, now: SchemeScore, fixable: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def sick_agents(evaluator: Evaluator, now: SchemeScore, fixable: Bools) -> Bools:
     """Returns [A] agents that another scheme may help: a cause, little signal kept, drowned
     prompts."""
     little = np.nan_to_num(now.kept, nan=1.0) <= LITTLE
     known = np.bincount(evaluator.units.agent, minlength=len(now.kept)) >= FEWEST
-    loses: NDArray[np.bool_] = (little | (now.crowded >= MOST_CROWDED)) & known
+    loses: Bools = (little | (now.crowded >= MOST_CROWDED)) & known
     return (loses | fixable) & np.isfinite(now.kept)
 
 
 def better(
     evaluator: Evaluator,
     now: SchemeScore,
-    sick: NDArray[np.bool_],
-    dead: NDArray[np.bool_],
+    sick: Bools,
+    dead: Bools,
     decouple: bool,
 ) -> SchemeScore | None:
     """Returns the scheme to use instead, or None where none is better.
@@ -223,9 +213,7 @@ def better(
     return next(c for c in good if c.score >= top - NEAR)
 
 
-def is_better(
-    new: SchemeScore, now: SchemeScore, sick: NDArray[np.bool_], dead: NDArray[np.bool_]
-) -> bool:
+def is_better(new: SchemeScore, now: SchemeScore, sick: Bools, dead: Bools) -> bool:
     """Returns whether a scheme helps some agent that needs it, and leaves enough to every other.
 
     The mean of what agents keep rises, no agent's dead rate does, and no agent that needs help

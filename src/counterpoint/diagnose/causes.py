@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
@@ -83,7 +82,7 @@ accuracy (x2: .04, x4: .11); they name 98% and 95% of the runs that lose more th
 parameters with Adam bear about five times as much, which rewards cannot show."""
 
 
-def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:
+def name_causes(evidence: Mapping[str, ArrayLike]) -> NDArray[np.int8]:
     """Returns the cause of each agent's collapse, as an index into `CAUSES`.
 
     In order: DEAD (no signal arrives), LAZY (no choice to reinforce), the larger of OFFSET and

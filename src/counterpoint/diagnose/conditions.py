@@ -21,9 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.scheme import Scheme
 from counterpoint.diagnose.association import associations
@@ -68,12 +67,13 @@ def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[
     tests += _clocks(log, rewards, draws, rng)
     p = [test.p for test in tests if test.p is not None]
     q = iter(benjamini_hochberg(p).tolist() if p else ())
-    tests = [_corrected(test, next(q)) if test.p is not None else test for test in tests]
+    tests = [
+        replace(test, q=(rate := next(q)), detected=rate <= ERROR_RATE)
+        if test.p is not None
+        else test
+        for test in tests
+    ]
     return sorted([own_terms, *_settled(rollouts), *tests], key=lambda test: test.condition)
-
-
-def _corrected(test: ConditionTest, q: float) -> ConditionTest:
-    return replace(test, q=q, detected=q <= ERROR_RATE)
 
 
 def _settled(r: RolloutTable) -> list[ConditionTest]:
@@ -160,8 +160,7 @@ def _varies_within(feature: Floats, strata: Ids) -> bool:
 
 def _block_mean(columns: Floats, ids: Ids) -> Floats:
     count = np.bincount(ids)
-    means: Floats = np.stack([np.bincount(ids, weights=c) / count for c in columns.T], axis=1)
-    return means
+    return np.asarray(np.stack([np.bincount(ids, weights=c) / count for c in columns.T], axis=1))
 
 
 def _run(job: _Job, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
@@ -245,8 +244,7 @@ def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, f
     def statistic(series: Floats) -> Floats:
         trend = abs(series @ time) * np.sqrt(len(mean) - 1)
         memory = (series[..., 1:] * series[..., :-1]).sum(axis=-1) / size * np.sqrt(len(mean))
-        larger: Floats = np.maximum(trend, memory + 1 / np.sqrt(len(mean)))
-        return larger
+        return np.asarray(np.maximum(trend, memory + 1 / np.sqrt(len(mean))))
 
     shuffled = rng.permuted(np.broadcast_to(centered, (draws, len(mean))), axis=1)
     far = (statistic(shuffled) >= statistic(centered) * (1 - 1e-9)).sum()
@@ -318,7 +316,7 @@ def rollouts_of(
     )
 
 
-def _sampled(log: Log, ok: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+def _sampled(log: Log, ok: Bools, rng: np.random.Generator) -> Bools:
     """Returns [rollouts] which ones the tests look at, out of those with a reward (`ok` [N])."""
     _, first = dense(log.rollout, log.n_rollouts)
     keep = np.bincount(log.rollout[ok], minlength=log.n_rollouts) > 0

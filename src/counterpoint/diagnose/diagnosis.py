@@ -98,7 +98,8 @@ def diagnose(
     fatal = any(fault.fatal for fault in faults)
     values = logged_advantages(log, resolved)
     difference = decoupling_difference(log, resolved)
-    tests = [] if _is_mixture(faults) else find_conditions(log, resolved, rng)
+    mixed = any(fault.code in ("two_runs", "repeated_keys") for fault in faults)
+    tests = [] if mixed else find_conditions(log, resolved, rng)  # several runs are no sample
     conditions = list(dict.fromkeys(test.condition for test in tests if test.detected))
     same = difference <= SAME
     bearing = () if same else tuple(c for c in conditions if bears_on(resolved, c, tests))
@@ -152,11 +153,6 @@ def diagnose(
 
 FIXABLE = ("DEAD", "DROWNED", "OFFSET", "SPIKY")
 """Causes that another scheme may take away."""
-
-
-def _is_mixture(faults: tuple[LogFault, ...]) -> bool:
-    """Returns whether the rows of several runs or rollouts would be tested as one."""
-    return any(fault.code in ("two_runs", "repeated_keys") for fault in faults)
 
 
 def _known(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import Scheme
 from counterpoint.credit.groups import ROUNDING
 from counterpoint.credit.segments import segment_sum
@@ -82,7 +82,7 @@ def family(scheme: Scheme, *, prompts: bool = True) -> tuple[By, ...]:
     )  # fmt: skip
 
 
-def z_scores(rewards: Floats, columns: Mapping[str, NDArray[np.int64]], by: By) -> Floats:
+def z_scores(rewards: Floats, columns: Mapping[str, Ints], by: By) -> Floats:
     """Returns [N] rewards minus their group's mean, over its deviation: what `Scheme(center_by=by)`
     gives.
 

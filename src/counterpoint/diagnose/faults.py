@@ -21,9 +21,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.credit.identities import conflicting_rows
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.rewards import Rewards
@@ -121,7 +120,7 @@ def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
         yield LogFault(code="agent_missing", count=count, sentence=sentence, agent=log.agents[k])
 
 
-def _surely_constant(log: Log, reward: Floats, given: Ids) -> NDArray[np.bool_]:
+def _surely_constant(log: Log, reward: Floats, given: Ids) -> Bools:
     """Returns [A] whether equal rewards of an agent are no accident of few samples.
 
     Where everybody in a rollout gets the same, the rewards of an agent are draws of the team's.
@@ -131,11 +130,10 @@ def _surely_constant(log: Log, reward: Floats, given: Ids) -> NDArray[np.bool_]:
         return given >= FEWEST_OWN
     _, counts = np.unique(reward[~np.isnan(reward)], return_counts=True)
     rollouts = np.bincount(dense_agents(log, ~np.isnan(reward)), minlength=len(given))
-    chance: NDArray[np.bool_] = rollouts * np.log(counts.max() / counts.sum()) < np.log(CHANCE)
-    return chance
+    return np.asarray(rollouts * np.log(counts.max() / counts.sum()) < np.log(CHANCE))
 
 
-def dense_agents(log: Log, ok: NDArray[np.bool_]) -> Ids:
+def dense_agents(log: Log, ok: Bools) -> Ids:
     """Returns the agent of each pair of a rollout and an agent that has a reward in it."""
     n = len(log.agents)
     own = (log.rollout * n + log.agent)[ok]
@@ -238,7 +236,7 @@ def repeated_keys(log: Log, read: Rewards) -> Iterator[LogFault]:
             f"or more, again after the steps went back. The log holds {int(where.max()) + 1} runs, "
             "or one run that was resumed from an earlier step. Diagnose each run separately.",
         )  # fmt: skip
-    elif differing and (labelled or not _contiguous(log)):
+    elif differing and (labelled or not _stand_together(log.rollout)):
         sentence = _merged(log, differing, labelled)
         yield LogFault(code="repeated_keys", count=differing, sentence=sentence)
     elif not differing and (labelled or crossing):
@@ -282,11 +280,10 @@ def _keys(log: Log) -> Ids:
     return np.asarray(factorize(key * n + turn)[0])
 
 
-def _is_again(key: Ids) -> NDArray[np.bool_]:
+def _is_again(key: Ids) -> Bools:
     """Returns [N] whether a row's key was there before."""
     first = segment_min(np.arange(len(key)), key, int(key.max()) + 1)
-    again: NDArray[np.bool_] = first[key] < np.arange(len(key))
-    return again
+    return np.asarray(first[key] < np.arange(len(key)))
 
 
 def _passes(log: Log) -> Ids | None:
@@ -295,10 +292,9 @@ def _passes(log: Log) -> Ids | None:
     return np.cumsum(back) if 0 < back.sum() <= MOST_PASSES else None
 
 
-def _steps_back(log: Log) -> NDArray[np.bool_]:
+def _steps_back(log: Log) -> Bools:
     """Returns [N] whether the step of a row is below that of the row before."""
-    back: NDArray[np.bool_] = np.diff(log.step, prepend=log.step[0]) < 0
-    return back
+    return np.asarray(np.diff(log.step, prepend=log.step[0]) < 0)
 
 
 def _crossing(key: Ids, where: Ids) -> int:
@@ -306,11 +302,6 @@ def _crossing(key: Ids, where: Ids) -> int:
     n = int(key.max()) + 1
     low, high = segment_min(where, key, n), segment_max(where, key, n)
     return int((np.isfinite(low) & (high > low)).sum())
-
-
-def _contiguous(log: Log) -> bool:
-    """Returns whether the rows of each rollout stand together."""
-    return _stand_together(log.rollout)
 
 
 def _copies(log: Log, key: Ids) -> int:

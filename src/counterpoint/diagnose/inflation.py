@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import Scheme, advantages
 from counterpoint.credit.groups import ROUNDING
 from counterpoint.credit.rewards import Rewards
@@ -30,13 +30,13 @@ class ThreeNumbers:
     In each group `norm_inflation = signal_share * inflation`.
     """
 
-    norm_inflation: NDArray[np.float64]
+    norm_inflation: Floats
     """`(sigma_k^2 + (mu_k - mu)^2) / sigma^2`: the mean squared advantage. Undefined where
     sigma = 0."""
-    inflation: NDArray[np.float64]
+    inflation: Floats
     """`1 + (mu_k - mu)^2 / sigma_k^2`: what offset noise costs in gradient signal-to-noise.
     Undefined where sigma_k = 0."""
-    signal_share: NDArray[np.float64]
+    signal_share: Floats
     """`sigma_k^2 / sigma^2`: how much of the scale is the agent's own. Undefined if sigma = 0."""
 
 
@@ -44,23 +44,23 @@ class ThreeNumbers:
 class _Moments:
     """Spread of every group and of every agent in it; a *cell* is one agent in one group."""
 
-    weight: NDArray[np.float64]
+    weight: Floats
     """[cells] summed weight of the agent's samples."""
-    var: NDArray[np.float64]
+    var: Floats
     """[cells] variance of the whole group, 0 where it is constant."""
-    own_var: NDArray[np.float64]
+    own_var: Floats
     """[cells] variance of the agent's samples, 0 where they are constant."""
-    offset: NDArray[np.float64]
+    offset: Floats
     """[cells] mean of the agent's samples minus the group's mean."""
 
 
 def three_numbers(
     rewards: NDArray[Any],
-    group: NDArray[np.integer[Any]],
-    agent: NDArray[np.integer[Any]],
+    group: Ints,
+    agent: Ints,
     n_groups: int,
     n_agents: int,
-    batch: NDArray[np.integer[Any]] | None = None,
+    batch: Ints | None = None,
     n_batches: int = 1,
     weights: NDArray[Any] | None = None,
 ) -> ThreeNumbers:
@@ -99,7 +99,7 @@ def three_numbers(
     who = owner // (n_groups * n_agents) * n_agents + owner % n_agents
     n = n_batches * n_agents
 
-    def average(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+    def average(over: Floats, under: Floats) -> Floats:
         counted = np.where(under > 0, m.weight, 0.0)
         total = segment_sum(counted, who, n)
         summed = segment_sum(counted * _divide(over, under), who, n)
@@ -117,17 +117,17 @@ def three_numbers(
 class Sharing:
     """What sharing statistics costs, without what small groups show by chance; [n_agents] each."""
 
-    inflation: NDArray[np.float64]
+    inflation: Floats
     """`1 + (mu_k - mu)^2 / sigma_k^2`, as a ratio of averages over groups; NaN = undefined."""
-    signal_share: NDArray[np.float64]
+    signal_share: Floats
     """`sigma_k^2 / sigma^2`, averaged over groups; NaN = undefined."""
 
 
 def sharing(
     rewards: NDArray[Any],
-    group: NDArray[np.integer[Any]],
-    agent: NDArray[np.integer[Any]],
-    rollout: NDArray[np.integer[Any]],
+    group: Ints,
+    agent: Ints,
+    rollout: Ints,
     n_groups: int,
     n_agents: int,
     weights: NDArray[Any] | None = None,
@@ -172,14 +172,14 @@ def sharing(
     )
 
 
-def _distinct(ids: NDArray[np.int64], rollout: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+def _distinct(ids: Ints, rollout: Ints, n: int) -> Floats:
     """Returns [n] how many rollouts have a row in each segment."""
     pairs = distinct(ids * (int(rollout.max(initial=0)) + 1) + rollout)
     counts = np.bincount(pairs // (int(rollout.max(initial=0)) + 1), minlength=n)
     return counts.astype(np.float64)
 
 
-def _numbered(ids: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _numbered(ids: Ints, span: int) -> tuple[Ints, Ints]:
     """Returns ids [N] out of [0, span) with few gaps, and what each stood for."""
     if span <= 4 * len(ids) + 1024:
         return ids, np.arange(span)
@@ -188,10 +188,10 @@ def _numbered(ids: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], NDA
 
 
 def _moments(
-    values: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    cells: NDArray[np.int64],
-    shared: NDArray[np.int64],
+    values: Floats,
+    weight: Floats,
+    cells: Ints,
+    shared: Ints,
     n_cells: int,
 ) -> _Moments:
     """Returns two passes; values are shifted by the group's minimum, so that large offsets cost no
@@ -222,9 +222,9 @@ def _moments(
 
 def _checked(
     rewards: NDArray[Any],
-    ids: tuple[NDArray[np.integer[Any]] | None, ...],
+    ids: tuple[Ints | None, ...],
     weights: NDArray[Any] | None,
-) -> tuple[NDArray[np.float64], list[NDArray[np.int64]], NDArray[np.float64]]:
+) -> tuple[Floats, list[Ints], Floats]:
     """Returns the rows that count, as float rewards, integer columns and weights."""
     values = np.asarray(rewards, dtype=np.float64)
     lengths = [len(values), *(len(c) for c in (*ids, weights) if c is not None)]
@@ -245,7 +245,7 @@ def _checked(
     return values[ok], columns, weight[ok]
 
 
-def _divide(over: float | NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+def _divide(over: float | Floats, under: Floats) -> Floats:
     """over / under, and `over` where there is nothing to divide by."""
     return over / np.where(under > 0, under, 1.0)
 
@@ -344,5 +344,4 @@ def _without_mean(values: Floats, ids: Ids) -> Floats:
     n = int(ids.max()) + 1
     count = np.maximum(np.bincount(ids[ok], minlength=n), 1)
     mean = segment_sum(values[ok], ids[ok], n) / count
-    centered: Floats = values - mean[ids]
-    return centered
+    return np.asarray(values - mean[ids])

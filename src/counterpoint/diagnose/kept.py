@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.diagnose.evidence import Evidence
 from counterpoint.stats.estimate import interquartile_means
 
@@ -138,7 +138,7 @@ def noise_level(noise: Floats, use: Bools) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), 1.0)
 
 
-def best_candidate(snr: Floats, together: bool) -> NDArray[np.int64]:
+def best_candidate(snr: Floats, together: bool) -> Ints:
     """Returns [..., T, A] the candidate with the highest mean SNR over the *other* half of the
     updates.
 
@@ -165,7 +165,7 @@ def best_candidate(snr: Floats, together: bool) -> NDArray[np.int64]:
     return choice
 
 
-def taken(values: Floats, choice: NDArray[np.int64]) -> Floats:
+def taken(values: Floats, choice: Ints) -> Floats:
     return np.take_along_axis(values, choice[..., None, :], axis=-2)[..., 0, :]
 
 
@@ -220,7 +220,7 @@ def _narrow(value: Floats, low: Floats, high: Floats) -> ShareInterval:
     return ShareInterval(*(np.where(known, x, np.nan) for x in (value, low, high)))
 
 
-def _draws(n: int) -> NDArray[np.int64]:
+def _draws(n: int) -> Ints:
     """Returns [R, n] resamples, the same ones in every call: the same training, the same
     interval."""
     return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))

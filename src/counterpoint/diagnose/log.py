@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import RunningState, Scheme, advantages
 from counterpoint.credit.labels import Labels, factorize
 from counterpoint.credit.segments import NUMPY, segment_max, segment_min
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.records import Decisions
 
-Ids = NDArray[np.int64]
+Ids = Ints
 
 SAME = 1e-9
 """Rewards, or advantages, that differ by less than this, relative to the largest, are the same."""
@@ -96,8 +96,7 @@ class Log:
         scheme adds the rows up by itself.
         """
         plain = self.returns is None or scheme_adds_rows(scheme)
-        values: Floats = self.decisions.rewards if plain or self.returns is None else self.returns
-        return values
+        return np.asarray(self.decisions.rewards if plain or self.returns is None else self.returns)
 
     def rewards(self, scheme: Scheme) -> Floats:
         """Returns [N] one reward a row, as `scheme` adds the components; NaN where it leaves the
@@ -113,8 +112,7 @@ class Log:
             return present_sum(values, weights)
         weighs = weights != 0
         if scheme.missing == "as_zero":
-            zeros: Floats = np.nan_to_num(values[:, weighs]) @ weights[weighs]
-            return zeros
+            return np.asarray(np.nan_to_num(values[:, weighs]) @ weights[weighs])
         return present_sum(values[:, weighs], weights[weighs])
 
 
@@ -127,8 +125,7 @@ def present_sum(values: Floats, weights: Floats) -> Floats:
     """Returns [N] the weighted sum of the components that are there; NaN where none is."""
     missing = np.isnan(values)
     if not missing.any():
-        total: Floats = values @ weights
-        return total
+        return np.asarray(values @ weights)
     total = np.where(missing, 0.0, values) @ weights
     return np.where(missing.all(axis=1), np.nan, total)
 
@@ -160,19 +157,18 @@ def dense(ids: Ids, n: int, order: str = "value") -> tuple[Ids, Ids]:
 def distinct(ids: Ids) -> Ids:
     """Returns the distinct ids in order: `np.unique`, whose hash table takes 50 times as long."""
     ordered: Ids = np.sort(ids)
-    is_new: NDArray[np.bool_] = np.diff(ordered, prepend=ordered[:1] - 1) != 0
+    is_new: Bools = np.diff(ordered, prepend=ordered[:1] - 1) != 0
     return ordered[is_new]
 
 
-def varies(column: Floats, ids: Ids, n: int) -> NDArray[np.bool_]:
+def varies(column: Floats, ids: Ids, n: int) -> Bools:
     """Returns [n] whether a column [N] takes two values in a segment, beyond rounding; NaN is no
     value."""
     ok = ~np.isnan(column)
     low, high = segment_min(column[ok], ids[ok], n), segment_max(column[ok], ids[ok], n)
     seen = np.isfinite(low)
     near = SAME * np.where(seen, np.maximum(abs(low), abs(high)), 0.0)
-    differs: NDArray[np.bool_] = seen & (np.where(seen, high - low, 0.0) > near)
-    return differs
+    return np.asarray(seen & (np.where(seen, high - low, 0.0) > near))
 
 
 def standardized(values: Floats, ids: Ids, n: int) -> Floats:
@@ -257,7 +253,8 @@ def paid_last(
     several = rows[own] > 1
     if not paid.any() or several.mean() <= 0.5:
         return None
-    place = _place(turn)
+    place = np.empty(len(turn), dtype=np.int64)  # rank by turn, then by place in the log
+    place[np.argsort(turn, kind="stable")] = np.arange(len(turn))
     own_last = _last(place, own)
     if (paid & ~own_last).any():
         return None
@@ -271,13 +268,5 @@ def paid_last(
     return value[unit]
 
 
-def _place(turn: NDArray[np.generic]) -> Ids:
-    """Returns [N] a rank of the rows by turn, then by place in the log."""
-    place = np.empty(len(turn), dtype=np.int64)
-    place[np.argsort(turn, kind="stable")] = np.arange(len(turn))
-    return place
-
-
-def _last(place: Ids, unit: Ids) -> NDArray[np.bool_]:
-    last: NDArray[np.bool_] = segment_max(place, unit, int(unit.max()) + 1)[unit] == place
-    return last
+def _last(place: Ids, unit: Ids) -> Bools:
+    return np.asarray(segment_max(place, unit, int(unit.max()) + 1)[unit] == place)

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import Scheme
-from counterpoint.credit.segments import segment_sum
+from counterpoint.credit.segments import ratio, segment_sum
 from counterpoint.diagnose.agents import spike_limit
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
 from counterpoint.errors import StatisticsError
 
-Columns = Mapping[str, Ints]
-"""Label name to column [N]; `batch` is the seed."""
+IdColumns = Mapping[str, Ints]
+"""Label name to ids [N]; `batch` is the seed."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class UpdateNumbers:
     agents: int
     """A."""
 
-    def of(self, columns: Columns, rewards: Floats, values: Floats) -> dict[str, Floats]:
+    def of(self, columns: IdColumns, rewards: Floats, values: Floats) -> dict[str, Floats]:
         """Returns norm_inflation, inflation, signal_share, dead_rate, net_mass and spike_rate.
 
         Args:
@@ -49,20 +49,17 @@ class UpdateNumbers:
             "spike_rate": self.mean(columns, self._spikes(columns, values)),
         }
 
-    def mean(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
+    def mean(self, columns: IdColumns, values: NDArray[np.generic]) -> Floats:
         """Returns [S, A] the mean of `values` [N] over each agent's decisions; NaN where it has
         none."""
-        count = self.total(columns, np.ones(len(values)))
-        out = np.full(count.shape, np.nan)
-        np.divide(self.total(columns, values), count, out=out, where=count > 0)
-        return out
+        return ratio(self.total(columns, values), self.total(columns, np.ones(len(values))))
 
-    def total(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
+    def total(self, columns: IdColumns, values: NDArray[np.generic]) -> Floats:
         """Returns [S, A] the sum of `values` [N] over each agent's decisions."""
         cell = columns["batch"] * self.agents + columns["agent"]
         return segment_sum(values, cell, self.seeds * self.agents).reshape(self.seeds, self.agents)
 
-    def _spikes(self, columns: Columns, values: Floats) -> NDArray[np.bool_]:
+    def _spikes(self, columns: IdColumns, values: Floats) -> Bools:
         """Returns [N] whether an advantage is larger than the scheme's own statistics can make it.
 
         A z-score of n samples is at most sqrt(n - 1), which a rare success does reach; running
@@ -74,10 +71,9 @@ class UpdateNumbers:
         size = segment_sum(np.ones(len(group)), group, n)
         bound = np.sqrt(size) if self.scheme.center_by == self.scheme.scale_by else size
         limit = spike_limit(size) if self.scheme.scale == "running_std" else bound
-        spikes: NDArray[np.bool_] = abs(values) > limit[group]
-        return spikes
+        return np.asarray(abs(values) > limit[group])
 
-    def _three_numbers(self, columns: Columns, rewards: Floats) -> dict[str, Floats]:
+    def _three_numbers(self, columns: IdColumns, rewards: Floats) -> dict[str, Floats]:
         """Offsets in the groups that share a center, the rest in those that share a scale."""
         center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
         centered = scaled = self._over(center_by, columns, rewards)
@@ -93,7 +89,7 @@ class UpdateNumbers:
             "signal_share": scaled.signal_share,
         }
 
-    def _over(self, by: tuple[str, ...], columns: Columns, rewards: Floats) -> ThreeNumbers:
+    def _over(self, by: tuple[str, ...], columns: IdColumns, rewards: Floats) -> ThreeNumbers:
         group, n = self._groups(by, columns)
         agent, batch = columns["agent"], columns["batch"]
         n_groups = n // self.seeds
@@ -101,7 +97,7 @@ class UpdateNumbers:
             rewards, group % n_groups, agent, n_groups, self.agents, batch, self.seeds
         )
 
-    def _groups(self, by: tuple[str, ...], columns: Columns) -> tuple[Ints, int]:
+    def _groups(self, by: tuple[str, ...], columns: IdColumns) -> tuple[Ints, int]:
         """Returns group [N] of each decision, seeds apart, and how many groups there can be."""
         group, n = columns["batch"], self.seeds
         for label in by:

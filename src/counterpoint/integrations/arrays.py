@@ -9,9 +9,8 @@ Source: ours; in HARL the call belongs in `harl/runners/on_policy_ma_runner.py` 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Array, Columns
+from counterpoint.arrays import Array, Bools, Columns
 from counterpoint.credit import advantages, scheme_named
 from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import RewardError, SchemeError
@@ -87,7 +86,7 @@ def _counting(active: Array, shape: tuple[int, ...]) -> Array:
     )
 
 
-def _absent(counting: Array, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _absent(counting: Array, shape: tuple[int, ...]) -> Bools:
     """Returns [T*N*A] whether no statistic counts the value."""
     there = counting.detach().cpu() if hasattr(counting, "detach") else counting
     return ~np.broadcast_to(np.asarray(there, dtype=bool), shape).reshape(-1)

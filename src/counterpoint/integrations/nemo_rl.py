@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Array, Columns
+from counterpoint.arrays import Array, Bools, Columns, Floats, Ints
 from counterpoint.errors import LabelError
 from counterpoint.integrations.recorder import plain_values
 from counterpoint.integrations.team_credit import SchemeSource, credit_of
@@ -70,7 +70,7 @@ class AdvantageEstimator:
             LabelError: the scheme needs agents, and the batch names none.
             RewardError: a reward is infinite.
         """
-        counted: NDArray[np.bool_] = np.asarray(_array(mask).astype(bool).any(-1))
+        counted: Bools = np.asarray(_array(mask).astype(bool).any(-1))
         if valid_mask is not None:
             counted &= _array(valid_mask).reshape(-1) > 0
         row, agent, paid = self._entries(
@@ -90,8 +90,8 @@ class AdvantageEstimator:
         return rewards.new_tensor(values)[:, None] * mask
 
     def _entries(
-        self, rewards: NDArray[np.float64], batch: Columns, counted: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], list[str] | None, NDArray[np.float64]]:
+        self, rewards: Floats, batch: Columns, counted: Bools
+    ) -> tuple[Ints, list[str] | None, Floats]:
         """Returns the row, the agent and the value of every reward that is not missing."""
         paid_agents = [key.removeprefix(PREFIX) for key in batch if str(key).startswith(PREFIX)]
         if lacking := [agent for agent in self.agents if agent not in paid_agents]:

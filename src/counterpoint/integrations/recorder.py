@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Array, Columns
+from counterpoint.arrays import Array, Columns, Floats
 from counterpoint.errors import LabelError, OutputError
 from counterpoint.integrations.draws import occurrences, with_turns
 from counterpoint.records import LABELS
@@ -42,7 +41,7 @@ class Recorder:
         except OSError as error:
             raise self._failed(error) from error
 
-    def add(self, step: int, rewards: NDArray[np.float64], labels: Columns) -> None:
+    def add(self, step: int, rewards: Floats, labels: Columns) -> None:
         """Writes the rows of one update.
 
         Args:
@@ -67,7 +66,7 @@ class Recorder:
         if len(paid) == 1 and not self.components:
             columns["reward"] = paid[0]
         else:
-            names = self._names(len(paid))
+            names = self.components or tuple(f"reward_{k}" for k in range(len(paid)))
             columns["rewards"] = [
                 dict(zip(names, row, strict=True)) for row in zip(*paid, strict=True)
             ]
@@ -97,9 +96,6 @@ class Recorder:
         if len(kept) < len(lines):
             write_atomically(self.path, b"".join(kept))
 
-    def _names(self, count: int) -> tuple[str, ...]:
-        return self.components or tuple(f"reward_{k}" for k in range(count))
-
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(
             f"could not write {self.path} ({error.strerror or error}); give record another file"
@@ -115,7 +111,7 @@ def _has_turns(path: Path) -> bool:
             return True
 
 
-def as_table(rewards: Array) -> NDArray[np.float64]:
+def as_table(rewards: Array) -> Floats:
     """Returns rewards of any kind as a new array [N, K] of float64; None is NaN."""
     if hasattr(rewards, "detach"):
         rewards = rewards.detach().cpu().double().numpy()

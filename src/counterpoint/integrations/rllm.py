@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.credit import AnyScheme, PerRole, Scheme
 from counterpoint.credit.composite import plain_schemes
 from counterpoint.errors import MissingPackageError, SchemeError, StateError
@@ -89,7 +89,7 @@ class RoleEstimator:
         algorithm_config: Any = None,
         traj_groups: Sequence[Any] | None = None,
         **kwargs: Any,
-    ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    ) -> tuple[list[Floats], list[Floats]]:
         """Returns the advantages of one role twice, as rLLM's advantages and returns.
 
         Each is a list with an array [n_i] for each group.
@@ -112,7 +112,8 @@ class RoleEstimator:
     def _credit(self, role: str) -> TeamCredit:
         file = None if self.record is None else Path(self.record)
         if file is not None:  # roles have updates of their own, and so a log each
-            file = file.with_name(f"{file.stem}-{_file_part(role)}{file.suffix}")
+            part = "".join(c if c.isalnum() or c in "-_" else "_" for c in role)
+            file = file.with_name(f"{file.stem}-{part}{file.suffix}")
         return TeamCredit(self.scheme, record=file)
 
     def state_dict(self) -> dict[str, SavedCredit]:
@@ -134,7 +135,7 @@ class RoleEstimator:
 
 def advantages_of(
     groups: Sequence[Any], scheme: SchemeSource = "agent_wise", *, write: bool = True
-) -> list[NDArray[np.float64]]:
+) -> list[Floats]:
     """Returns advantages [n_i] of each group, computed over the groups of all roles at once.
 
     A trajectory whose reward is None has the advantage 0.
@@ -155,11 +156,6 @@ def advantages_of(
                 for step in trajectory.steps:
                     step.advantage = float(value)
     return assigned
-
-
-def _file_part(role: str) -> str:
-    """Returns a role as a part of a file's name."""
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in role)
 
 
 def compares_agents(scheme: AnyScheme) -> bool:
@@ -227,7 +223,7 @@ def _labels(group: Any, place: int, n: int) -> dict[str, list[Any]]:
 
 def _group_advantages(
     credit: TeamCredit, rewards: Sequence[Any], columns: Sequence[Mapping[str, list[Any]]]
-) -> list[NDArray[np.float64]]:
+) -> list[Floats]:
     flat = [None if one is None else float(one) for group in rewards for one in group]
     if not flat:
         return [np.zeros(0) for _ in rewards]

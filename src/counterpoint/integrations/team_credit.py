@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Array, Columns
+from counterpoint.arrays import Array, Columns, Floats, Ints
 from counterpoint.credit import (
     AnyScheme,
     Credit,
@@ -200,7 +199,7 @@ class TeamCredit:
             rows = self(rows, kept, learning=learning)
         return _spread(rows, there, len(rewards))
 
-    def _measure(self, values: NDArray[np.float64], labels: Columns) -> None:
+    def _measure(self, values: Floats, labels: Columns) -> None:
         """Sets `metrics` for the advantages [N] of an update."""
         self.metrics = {f"counterpoint/{key}": float(n) for key, n in asdict(self.tally).items()}
         agents = labels.get("agent")
@@ -212,7 +211,7 @@ class TeamCredit:
             self.metrics[f"counterpoint/dead/{name}"] = float((own == 0).mean())
             self.metrics[f"counterpoint/advantage_rms/{name}"] = float(np.sqrt((own**2).mean()))
 
-    def _keep(self, table: NDArray[np.float64], labels: Columns) -> None:
+    def _keep(self, table: Floats, labels: Columns) -> None:
         if self.check_every:
             self._latest.append((self.updates, table, dict(labels)))
             rows = sum(len(one) for _, one, _ in self._latest)
@@ -286,12 +285,12 @@ def refuse_rollouts(scheme: AnyScheme) -> None:
         )
 
 
-def _taken(column: Array, there: NDArray[np.int64]) -> Array:
+def _taken(column: Array, there: Ints) -> Array:
     """Returns the rows `there` of a column."""
     return [column[i] for i in there] if isinstance(column, list | tuple) else column[there]
 
 
-def _spread(values: Array, there: NDArray[np.int64], count: int) -> Array:
+def _spread(values: Array, there: Ints, count: int) -> Array:
     """Returns [count] numbers: the values at `there` and 0 elsewhere."""
     values = np.asarray(values, dtype=np.float64) if isinstance(values, list) else values
     a = arrays_of(values)

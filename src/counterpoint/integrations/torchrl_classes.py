@@ -20,6 +20,7 @@ from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 from torchrl.envs.transforms import Transform
 
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, WorldError
 from counterpoint.integrations.team_credit import SavedCredit, SchemeSource, TeamCredit
 from counterpoint.integrations.torchrl import AgentAdvantages
@@ -244,7 +245,7 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
             out[group, "reward"] = self._tensor(step.reward[:, at, None].astype(np.float32))
         return self._with_ends(out, step.ended, step.terminated)
 
-    def _shown(self, view: View, own: NDArray[np.float64]) -> TensorDict:
+    def _shown(self, view: View, own: Floats) -> TensorDict:
         """Returns the observation of a view, with rewards [E, A] as information."""
         copies, device = self.world.copies, self.device
         out = TensorDict({"state": self._tensor(view.state)}, (copies,), device)
@@ -262,9 +263,7 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
             out[group] = TensorDict(shown, rows, device)
         return out
 
-    def _with_ends(
-        self, out: TensorDict, ended: NDArray[np.bool_], terminated: NDArray[np.bool_]
-    ) -> TensorDict:
+    def _with_ends(self, out: TensorDict, ended: Bools, terminated: Bools) -> TensorDict:
         """Adds the ends: all agents of a copy end together, each by termination or truncation."""
         whole = terminated.all(axis=1) & ended
         for key, value in zip(ENDS, (ended, whole, ended & ~whole), strict=True):
@@ -280,7 +279,7 @@ class WorldEnv(EnvBase):  # type: ignore[misc]
         if seed is not None:
             self._begin(self.world.reset(int(seed) % 2**63))
 
-    def _width(self, at: NDArray[np.int64]) -> int:
+    def _width(self, at: Ints) -> int:
         return max(self.world.seen_sizes[int(k)] for k in at)
 
     def _tensor(self, array: NDArray[Any]) -> torch.Tensor:

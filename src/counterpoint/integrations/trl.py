@@ -84,10 +84,13 @@ class CreditMixin:
         trainer: Any = self
         options, weights = dict(self.credit_options), trainer.reward_weights.tolist()
         if len(weights) > 1 and not options.get("components"):
-            options["components"] = _unlike(trainer.reward_func_names)
+            names = trainer.reward_func_names
+            options["components"] = tuple(
+                f"{n}_{i}" if names.count(n) > 1 else n for i, n in enumerate(names)
+            )
         if not trainer.accelerator.is_main_process:
             options.pop("record", None)
-            options |= {"check_every": 0, "warn": _silent}
+            options |= {"check_every": 0, "warn": lambda text: None}  # the main process warns
         credit = TeamCredit(self.credit_scheme, **options)
         if len(weights) > 1 or weights != [1.0]:
             credit.scheme = _with_weights(credit.scheme, tuple(weights))
@@ -233,12 +236,3 @@ def _with_weights(scheme: AnyScheme, weights: tuple[float, ...]) -> AnyScheme:
         return replace(plain, weights=weights) if plain.weights is None else plain
 
     return weighted(scheme) if isinstance(scheme, Scheme) else scheme.each(weighted)
-
-
-def _silent(text: str) -> None:
-    """Logs nothing: only the main process warns."""
-
-
-def _unlike(names: Sequence[str]) -> tuple[str, ...]:
-    """Returns the names, with a number behind each name that occurs several times."""
-    return tuple(f"{n}_{i}" if names.count(n) > 1 else n for i, n in enumerate(names))

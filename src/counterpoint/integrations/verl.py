@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Columns
+from counterpoint.arrays import Columns, Ints
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.draws import with_turns
 from counterpoint.integrations.peers import import_peer
@@ -114,7 +113,7 @@ def rows_of(**columns: Sequence[Any]) -> Iterator[None]:
 
 
 def batch_labels(
-    index: Any, columns: Columns, kept: NDArray[np.int64], needs_agent: bool
+    index: Any, columns: Columns, kept: Ints, needs_agent: bool
 ) -> dict[str, list[Any]]:
     """Returns labels [n] of the rows that are kept, from uids [B] and columns [B].
 

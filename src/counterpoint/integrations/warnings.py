@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Columns
+from counterpoint.arrays import Bools, Columns, Floats
 from counterpoint.credit import AnyScheme, Scheme, Tally, scheme_name
 from counterpoint.credit.composite import plain_schemes
 from counterpoint.diagnose import DiagnosisResult, diagnose
@@ -24,7 +23,7 @@ ELSEWHERE = ("all_missing", "constant", "too_few", "groups_of_one", "agent_missi
 """Faults that `EdgeCaseMonitor` reports in every update, or that disappear with more updates."""
 SAME = 1e-9
 """Two advantages are equal if they differ by no more, relative to the largest advantage."""
-Update = tuple[int, NDArray[np.float64], Columns]
+Update = tuple[int, Floats, Columns]
 """Number, rewards [N, K] and labels of one update."""
 
 
@@ -158,7 +157,7 @@ class EdgeCaseMonitor:
         """The number of latest consecutive updates without two different rewards in a group."""
 
     def sentences(
-        self, update: int, tally: Tally, present: NDArray[np.bool_], scheme: AnyScheme
+        self, update: int, tally: Tally, present: Bools, scheme: AnyScheme
     ) -> dict[str, str]:
         """Returns a key and a sentence for each kind of reward that the update could not use.
 
@@ -176,7 +175,7 @@ class EdgeCaseMonitor:
         return sentences | self._no_signal(tally)
 
     def _missing_components(
-        self, update: int, present: NDArray[np.bool_], parts: Sequence[Scheme]
+        self, update: int, present: Bools, parts: Sequence[Scheme]
     ) -> dict[str, str]:
         """Returns sentences for components that stopped: no row of the update has a value of them.
 
@@ -194,7 +193,7 @@ class EdgeCaseMonitor:
         weighed = [any(column) for column in zip(*weights, strict=True)]
         lost = [
             k for k in np.flatnonzero(~present.any(axis=0)).tolist()
-            if weighed[k] and any(_with(kind, k) in known for kind in new)
+            if weighed[k] and any((*kind[:k], True, *kind[k + 1 :]) in known for kind in new)
         ]  # fmt: skip
         return {
             f"component {k}": (
@@ -222,10 +221,6 @@ class EdgeCaseMonitor:
                 "counterpoint/constants counts such groups in every update."
             )
         }
-
-
-def _with(kind: tuple[bool, ...], k: int) -> tuple[bool, ...]:
-    return (*kind[:k], True, *kind[k + 1 :])
 
 
 def _missing_rows(update: int, tally: Tally) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
 
 
-def finite_array(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> NDArray[np.float64]:
+def finite_array(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> Floats:
     """Returns `values` as float64, if they are finite and of one of the wanted shapes.
 
     Args:
@@ -43,7 +44,7 @@ def finite_array(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> 
     return array
 
 
-def score_array(name: str, values: ArrayLike, least: int = 1) -> NDArray[np.float64]:
+def score_array(name: str, values: ArrayLike, least: int = 1) -> Floats:
     """Returns `values` as finite float64 of S runs, [S] or [S, tasks].
 
     Raises:
@@ -52,7 +53,7 @@ def score_array(name: str, values: ArrayLike, least: int = 1) -> NDArray[np.floa
     return finite_array(name, values, "[S]", "[S, tasks]", least=least)
 
 
-def same_shape(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+def same_shape(x: Floats, y: Floats) -> None:
     """Pairs need partners.
 
     Raises:
@@ -65,7 +66,7 @@ def same_shape(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         )
 
 
-def same_tasks(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+def same_tasks(x: Floats, y: Floats) -> None:
     """Samples on different numbers of tasks are not comparable.
 
     Raises:

@@ -118,7 +118,7 @@ def decide(
     if better:
         recommended = max(better, key=lambda name: levels.get(name, -math.inf))
         verdict, arm = "use", recommended
-    elif worse and not any(_above(contrasts[name]) for name in unclear):
+    elif worse and not any((contrasts[name].low or 0.0) > ROUNDING for name in unclear):
         verdict, recommended, arm = "keep", reference, max(worse, key=size.__getitem__)
     elif open_to and not unclear and not worse:
         verdict, recommended, arm = "same", reference, next(iter(open_to))
@@ -171,8 +171,3 @@ def seeds_needed(contrast: Contrast, level: float, seeds: int) -> int | None:
     if not math.isfinite(wanted):
         return None
     return max(math.ceil(wanted), ENOUGH, seeds + 1)
-
-
-def _above(contrast: Contrast) -> bool:
-    """Returns whether the whole interval favours the arm, whatever the test says."""
-    return contrast.low is not None and contrast.low > ROUNDING

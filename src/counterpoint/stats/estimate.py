@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from counterpoint.arrays import Floats
 from counterpoint.stats.checks import score_array
 
 
@@ -33,11 +34,11 @@ class Estimate:
 class Band:
     """An estimate at each of T points; the intervals are pointwise, not simultaneous."""
 
-    value: NDArray[np.float64]
+    value: Floats
     """[T] the estimates."""
-    low: NDArray[np.float64]
+    low: Floats
     """[T] lower ends."""
-    high: NDArray[np.float64]
+    high: Floats
     """[T] upper ends."""
     n: int
     """How many independent runs stand behind every point."""
@@ -66,7 +67,7 @@ def interquartile_mean(samples: ArrayLike) -> float:
     return float(interquartile_means(score_array("samples", samples).ravel()))
 
 
-def interquartile_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def interquartile_means(values: Floats) -> Floats:
     """Returns [...] the interquartile mean along the last axis of `values` [..., m], unchecked."""
     m = values.shape[-1]
     cut = m // 4
@@ -77,6 +78,6 @@ def interquartile_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.sum(middle * weights, axis=-1) / weights.sum())
 
 
-def means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def means(values: Floats) -> Floats:
     """Returns [...] the plain mean along the last axis of `values` [..., m], unchecked."""
     return np.asarray(values.mean(axis=-1))

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.errors import StatisticsError
 from counterpoint.stats.checks import confidence, finite_array, same_shape, same_tasks, score_array
 from counterpoint.stats.estimate import Band, Estimate
@@ -144,14 +144,14 @@ def _score_ends(wins: Floats, m: int, n: int, level: float) -> tuple[Floats, Flo
 
     others = (m + n) / 2 - 1
 
-    def inside(theta: Floats) -> NDArray[np.bool_]:
+    def inside(theta: Floats) -> Bools:
         spread = 1 + others * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return np.abs(wins - theta) <= z * np.sqrt(theta * (1 - theta) * spread / (m * n))
 
     return _border(inside, wins, np.zeros_like(wins)), _border(inside, wins, np.ones_like(wins))
 
 
-def _border(inside: Callable[[Floats], NDArray[np.bool_]], start: Floats, end: Floats) -> Floats:
+def _border(inside: Callable[[Floats], Bools], start: Floats, end: Floats) -> Floats:
     """Returns where `inside`, true at start, stops being true on the way to end, by halving."""
     for _ in range(_HALVINGS):
         middle = (start + end) / 2

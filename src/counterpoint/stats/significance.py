@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
@@ -194,7 +194,7 @@ def _integral(start: float, freedom: int) -> float:
     return float(half * (_WEIGHTS * np.cos(angles) ** (freedom - 1)).sum())
 
 
-def benjamini_hochberg(p: ArrayLike) -> NDArray[np.float64]:
+def benjamini_hochberg(p: ArrayLike) -> Floats:
     """Returns q-values: rejecting all tests with q <= alpha keeps the false discovery rate at
     alpha.
 

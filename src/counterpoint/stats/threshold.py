@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
 from counterpoint.stats.checks import confidence, finite_array
 from counterpoint.stats.estimate import Estimate
@@ -23,7 +24,7 @@ class TimeToThreshold:
 
     median: Estimate
     """First update by which half of the runs are there; `inf` means later than the last update."""
-    updates: NDArray[np.float64]
+    updates: Floats
     """[S] first update at the level, an index into the curve; `inf` where it was never reached."""
     not_reached: int
     """How many of the S runs never reached the level."""
