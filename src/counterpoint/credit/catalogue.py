@@ -50,8 +50,7 @@ ROLE, PROMPT_ROLE = ("role",), ("prompt", "role")
 
 
 def _rollouts(**fields: Any) -> Scheme:
-    """Returns a scheme in which a rollout counts once, with the return that its rows state or end
-    with."""
+    """Returns a scheme in which a rollout counts once, with its last reward."""
     return Scheme(**{"rollout_reward": "last", "weighting": "trajectory", **fields})
 
 

@@ -251,8 +251,7 @@ def _column(column: Array) -> NDArray[Any]:
 
 
 def _scattered(pieces: Sequence[tuple[Ints, Array]], like: Array) -> Array:
-    """Returns values of the pieces' rows in the order of the batch, in the pieces' kind of
-    array."""
+    """Returns the pieces' values in the order of the batch, in their kind of array."""
     order = np.argsort(np.concatenate([rows for rows, _ in pieces]), kind="stable")
     library, first = arrays_of(like).name, pieces[0][1]
     if library == "torch":

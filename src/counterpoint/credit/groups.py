@@ -236,8 +236,7 @@ class GroupLayout:
         return levels[level] or ()
 
     def samples(self, level: Level, ok: Array | None) -> Samples:
-        """Returns samples of a level's groups without the rows that are not `ok` ([N], None =
-        all)."""
+        """Returns samples of a level's groups; rows that are not `ok` are left out."""
         if ok is None and level in self._samples:
             return self._samples[level]
         if level == "scale" and self.same:

@@ -85,8 +85,7 @@ def conflicting_rows(read: Rewards, key: Ints) -> Bools:
 
 
 def _stated(read: Rewards) -> list[RewardColumn]:
-    """Returns what a row says: the columns that are normalized; for `to_go`, also whether it says
-    any."""
+    """Returns the normalized columns; for `to_go`, also whether a row has a value in each."""
     columns = list(read.columns())
     if read.scheme.rollout_reward == "to_go":
         given = [read.arrays.floats(c.ok) for c in columns if c.ok is not None]

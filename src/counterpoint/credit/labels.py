@@ -63,8 +63,7 @@ class Labels:
                 )
 
     def groups(self, by: Iterable[str]) -> Groups:
-        """Returns the rows that agree on every label in `by`, and on `batch` where that is
-        given."""
+        """Returns the groups of rows that agree on every label in `by` and on `batch`."""
         names = tuple(name for name in ("batch", *by) if name != "batch" or "batch" in self.columns)
         groups = self._combined(names)
         return Groups(groups.ids if self.traced else self.arrays.beside(groups.ids), groups.n)

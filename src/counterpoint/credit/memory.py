@@ -127,8 +127,7 @@ class Moments:
 
 
 def _share(total: Floats, new: float | Floats, scheme: Scheme) -> Floats:
-    """Returns the share of a call in the running moments, after calls or samples that add up to
-    `total`."""
+    """Returns the share of a call in the running moments; `total` includes the call."""
     if scheme.memory == "ema":
         return np.asarray((1 - scheme.decay) / (1 - scheme.decay**total))
     return new / total

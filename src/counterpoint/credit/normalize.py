@@ -271,8 +271,7 @@ def _used(parts: Sequence[ColumnCredit]) -> Array | None:
 
 
 def _by_deviation(parts: Sequence[ColumnCredit], layout: GroupLayout) -> list[Array]:
-    """Returns [N] each component's weight, `w_k sigma_k / sum of w_l sigma_l` in the row's group
-    (DVAO)."""
+    """Returns [N] the weight of each component, `w_k sigma_k / sum of w_l sigma_l` (DVAO)."""
     where = layout.arrays.xp.where
     known = (part.deviation for part in parts)
     shares = [p.weight * sigma for p, sigma in zip(parts, known, strict=True) if sigma is not None]

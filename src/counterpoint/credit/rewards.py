@@ -106,8 +106,7 @@ class Rewards:
         return used if self.arrays.traced or not used.all() else None
 
     def columns(self) -> Iterator[RewardColumn]:
-        """Returns the sum of the components that are there, or each of them, as the scheme wants
-        it."""
+        """Returns the sum of the components, or each component, as the scheme needs."""
         filled = self.values
         if self.missing is not None:
             filled = self.arrays.xp.where(self.missing, 0.0, filled)
@@ -127,8 +126,7 @@ class Rewards:
 
 
 def _gated(values: Array, scheme: Scheme, arrays: Arrays) -> Array:
-    """Returns [N, K] components, 0 where the one that they need is too low, missing where it is
-    missing."""
+    """Returns [N, K] components; a component is 0 if the one that it needs is too low."""
     count = int(values.shape[1])
     for k, needed, least in scheme.conditions:
         if max(k, needed) >= count:

@@ -119,8 +119,7 @@ def returned(column: RewardColumn, table: Labels, scheme: Scheme, a: Arrays) -> 
 def _last(
     x: Array, size: Array, known: Array, ids: Array, n: int, order: Array, a: Arrays
 ) -> tuple[Array, Array, Array]:
-    """Returns the last known value of each row's cell, its size, and whether there is one; each
-    [N]."""
+    """Returns [N] the last known value of each row's cell, its size, and whether it exists."""
     place = a.floats(a.argsort(order))  # of each row in the order of its cell
     latest = a.max(a.xp.where(known > 0, place, -1.0), ids, n)[ids]
     is_last = a.floats((known > 0) & (place == latest))

@@ -175,8 +175,7 @@ def _added(ask: Value, place: Ints, nobody: float, everybody: float) -> Floats:
 def _characteristic(
     value: Value | ArrayLike, agents: int
 ) -> tuple[Callable[[Masks], Floats], bool]:
-    """Returns a checked function of coalitions, and whether it is a table (so that asking is
-    free)."""
+    """Returns a checked function of coalitions, and whether it is a table (free to evaluate)."""
     if agents < 1:
         raise SettingError(f"got {agents} agents; wanted at least 1")
     if callable(value):

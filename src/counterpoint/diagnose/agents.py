@@ -205,8 +205,7 @@ def _groups(log: Log, scheme: Scheme) -> Floats:
 
 
 def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
-    """Returns [A] the distinct advantages in a prompt and step, averaged over those where the agent
-    acts."""
+    """Returns [A] the mean number of distinct advantages in a prompt and step."""
     ok, n = missing == 0, len(log.agents)
     if not ok.any():
         return np.full(n, np.nan)
@@ -305,8 +304,7 @@ def _prompts(log: Log) -> tuple[Ids, int]:
 
 
 def _comparable(log: Log, cell: Ids, cells: int) -> Bools:
-    """Returns [cells] whether an agent has more than one rollout in a prompt: one alone cannot
-    vary."""
+    """Returns [cells] whether an agent has more than one rollout in a prompt."""
     n = len(log.agents)
     first = dense(log.rollout * n + log.agent, log.n_rollouts * n)[1]
     return np.asarray(np.bincount(cell[first], minlength=cells) > 1)

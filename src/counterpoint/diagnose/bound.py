@@ -201,8 +201,7 @@ def _alive(units: Units, gone: Bools) -> Floats:
 
 
 def _fidelity(units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools) -> Floats:
-    """Returns [A] the mean correlation, within cells, of advantages with own rewards; the better
-    target."""
+    """Returns [A] the mean correlation in cells of advantages with the better reward target."""
     best = np.zeros(units.agents)
     for target in units.targets:
         other = _Spread.of(target, units.cell)

@@ -163,8 +163,7 @@ class Evaluator:
 
 
 def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
-    """Returns names of candidates: the judged groups first (with the agent, if it matters), then
-    others."""
+    """Returns names of candidates; those with the groups of the evaluated scheme come first."""
     wanted = {*scheme.center_by, *(scheme.scale_by or ())} & {"prompt", "agent"}
     names = ["grpo", "grpo_rows", "mappo_pooled", "happo_per_agent", "agent_wise"]
     if decouple:
@@ -179,8 +178,7 @@ def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
 
 
 def sick_agents(evaluator: Evaluator, now: SchemeScore, fixable: Bools) -> Bools:
-    """Returns [A] agents that another scheme may help: a cause, little signal kept, drowned
-    prompts."""
+    """Returns [A] agents that another scheme may help: a cause, or little signal kept."""
     little = np.nan_to_num(now.kept, nan=1.0) <= LITTLE
     known = np.bincount(evaluator.units.agent, minlength=len(now.kept)) >= FEWEST
     loses: Bools = (little | (now.crowded >= MOST_CROWDED)) & known

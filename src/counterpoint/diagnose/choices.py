@@ -106,8 +106,7 @@ def _influence(
 
 
 def _spread(reward: Floats, ids: Ids) -> tuple[Floats, Ids]:
-    """Returns deviation of each row from the mean of its segment, and the first row of each
-    segment."""
+    """Returns the deviation of each row from its segment's mean, and each segment's first row."""
     _, first = np.unique(ids, return_index=True)
     mean = np.bincount(ids, weights=reward) / np.maximum(np.bincount(ids), 1)
     return reward - mean[ids], first
@@ -128,8 +127,7 @@ def _entropy(agent: Ids, cell: Ids, option: Ids, n_agents: int) -> Floats:
 
 
 def _text(action: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Returns actions as a column without missing values: None, as "", is an action beside
-    others."""
+    """Returns actions without missing values: None becomes "", an action like others."""
     if action.dtype.kind != "O":
         return action
     plain = np.empty(len(action), dtype=object)

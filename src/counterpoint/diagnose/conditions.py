@@ -125,8 +125,7 @@ def _jobs(log: Log, r: RolloutTable) -> list[_Job]:
 def _levels(
     questions: list[tuple[ConditionTest, Floats]], reward: Floats, block: Ids, step: Ids
 ) -> list[_Job]:
-    """Returns the same questions about rollouts within their prompt, and about prompts in their
-    step."""
+    """Returns the same questions about rollouts in their prompt, and prompts in their step."""
     if not len(reward):
         return []
     ids, first = dense(block, int(block.max()) + 1)

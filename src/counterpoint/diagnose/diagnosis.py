@@ -158,8 +158,7 @@ FIXABLE = ("DEAD", "DROWNED", "OFFSET", "SPIKY")
 def _known(
     causes: NDArray[np.int8], evaluator: Evaluator | None, faults: tuple[LogFault, ...]
 ) -> NDArray[np.int8]:
-    """Returns the causes [A] that the log can tell: with a fatal fault none but a constant
-    reward's."""
+    """Returns the causes [A]; with a fatal fault there are none but those of a constant reward."""
     if evaluator is None:
         constant = any(fault.code == "constant" for fault in faults)
         return causes if constant else np.zeros_like(causes)

@@ -130,8 +130,7 @@ def signal_power(gradients: NDArray[Any]) -> Floats:
 
 
 def signal_of(whole: Floats, lengths: Floats, count: int) -> Floats:
-    """Returns the same from the squared length of the sum, and the sum of squared lengths, of
-    `count` micro-batches."""
+    """Returns the same from squared lengths: of the sum, and summed over `count` micro-batches."""
     return (whole - lengths) / (count - 1)
 
 
@@ -188,8 +187,7 @@ def to_numbers(evidence: Evidence, k: int) -> dict[str, list[float]]:
 
 
 def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Any]]]], agents: int) -> Evidence:
-    """Returns the evidence [S, T, V, A] in rows [S][T][A] of numbers; all NaN where nobody measured
-    it."""
+    """Returns the evidence [S, T, V, A] of rows [S][T][A]; NaN if nothing was measured."""
     measured = [
         n["kept.signal"] for one in rows for row in one for n in row if n.get("kept.signal")
     ]

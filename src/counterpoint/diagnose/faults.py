@@ -84,8 +84,7 @@ def _weights(values: Floats, weights: tuple[float, ...] | None) -> Floats:
 
 
 def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
-    """Returns agents without rewards, agents with a constant reward, or a whole log without
-    variance."""
+    """Yields faults of missing or constant rewards, of agents or of the whole log."""
     n, ok = len(log.agents), ~np.isnan(reward)
     flat = np.ones(n, dtype=bool)
     for column in (reward, *values.T):  # a component that varies can be learned from
@@ -153,8 +152,7 @@ def _few(log: Log, reward: Floats) -> Iterator[LogFault]:
 
 
 def samples(log: Log, reward: Floats) -> int:
-    """Returns rollouts with a reward; rewards, where those of one agent mostly differ in its
-    rollouts."""
+    """Returns the number of rollouts with a reward, or of rewards if they differ in rollouts."""
     ok = ~np.isnan(reward)
     rollouts = len(distinct(log.rollout[ok]))
     own = log.rollout * len(log.agents) + log.agent
@@ -271,8 +269,7 @@ def _occur(keys: int) -> str:
 
 
 def _keys(log: Log) -> Ids:
-    """Returns [N] a number for each (step, prompt, rollout, agent) and, where it is logged,
-    turn."""
+    """Returns [N] a number for each step, prompt, rollout, agent and logged turn."""
     key = log.rollout * len(log.agents) + log.agent
     if "turn" not in log.decisions.labels:
         return key

@@ -145,8 +145,7 @@ def _checked(gradients: NDArray[Any]) -> Floats:
 
 
 def _signal_to_noise(gram: Floats) -> tuple[Floats, ...]:
-    """Returns SNR and its interval, each [...], from inner products of micro-batches [..., M,
-    M]."""
+    """Returns SNR and its interval, each [...], from inner products [..., M, M]."""
     count = gram.shape[-1]
     signs, first, second = _sign_patterns(count)
     size = np.einsum("...mm->...", gram)[..., None] / count
@@ -164,8 +163,7 @@ def _signal_to_noise(gram: Floats) -> tuple[Floats, ...]:
 
 
 def _plain_ratio(by_agent: Floats, mean: Floats) -> Floats:
-    """Returns SNR [..., A] from gradients [..., A, M, D] and their means [..., A, D], without
-    interval."""
+    """Returns SNR [..., A] without interval, from gradients [..., A, M, D] and their means."""
     count = by_agent.shape[-2]
     size = np.einsum("...md,...md->...", by_agent, by_agent) / count
     cross = (count * np.einsum("...d,...d->...", mean, mean) - size) / (count - 1)
@@ -176,8 +174,7 @@ def _plain_ratio(by_agent: Floats, mean: Floats) -> Floats:
 
 @cache
 def _sign_patterns(count: int) -> tuple[Floats, Ints, Ints]:
-    """Returns products of signs [pairs, patterns], all +1 in the first pattern, and the pairs (i,
-    j)."""
+    """Returns products of signs [pairs, patterns], all +1 in the first pattern, and the pairs."""
     if count <= ENUMERATED_MICRO_BATCHES:
         signs = np.array([(1, *rest) for rest in itertools.product((1, -1), repeat=count - 1)])
     else:
@@ -193,8 +190,7 @@ def _cosine(snr: Floats) -> Floats:
 
 
 def _effective_rank(gram: Floats) -> Floats:
-    """Returns exp entropy of the singular values [...], from inner products of agents [..., A,
-    A]."""
+    """Returns exp entropy of the singular values [...], from inner products [..., A, A]."""
     singular = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))
     total = singular.sum(axis=-1, keepdims=True)
     part = ratio(singular, total, 0.0)
@@ -203,8 +199,7 @@ def _effective_rank(gram: Floats) -> Floats:
 
 
 def rank_of_orthogonal(norm: Floats) -> Floats:
-    """Returns the effective rank [...] of gradients [..., A] that share no parameter: exp entropy
-    of shares."""
+    """Returns the effective rank [...] of gradients [..., A] that share no parameter."""
     total = norm.sum(axis=-1, keepdims=True)
     share = norm / np.where(total > 0, total, 1.0)
     entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)

@@ -251,8 +251,7 @@ def _divide(over: float | Floats, under: Floats) -> Floats:
 
 
 def pooled_numbers(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Sharing]:
-    """Returns the three numbers over the log [1, A] and at each step [T, A]; what sharing costs
-    [A]."""
+    """Returns the three numbers of the log [1, A] and of each step [T, A], and sharing [A]."""
     columns = entering(log, scheme)
     weight = _weights(log, scheme)
     center: Ids = np.asarray(log.labels.groups(scheme.center_by).ids)

@@ -197,8 +197,7 @@ def _fieller(ours: Floats, best: Floats) -> ShareInterval:
 
 
 def _over(ours: Floats, best: Floats) -> ShareInterval:
-    """Returns the ratio of interquartile means over trainings [S, A], with percentiles of resampled
-    ones."""
+    """Returns the ratio of interquartile means over trainings [S, A], with a bootstrap interval."""
     out = np.full((3, ours.shape[-1]), np.nan)
     for k in range(ours.shape[-1]):
         known = np.isfinite(ours[:, k]) & np.isfinite(best[:, k])
@@ -221,8 +220,7 @@ def _narrow(value: Floats, low: Floats, high: Floats) -> ShareInterval:
 
 
 def _draws(n: int) -> Ints:
-    """Returns [R, n] resamples, the same ones in every call: the same training, the same
-    interval."""
+    """Returns [R, n] resamples, the same in every call: equal trainings have equal intervals."""
     return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
 
 

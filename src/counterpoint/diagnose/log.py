@@ -131,8 +131,7 @@ def present_sum(values: Floats, weights: Floats) -> Floats:
 
 
 def occurrence(speaker: Ids) -> Ids:
-    """Returns [N] how many rows of the same id come before: of a rollout and agent, the default
-    turn."""
+    """Returns [N] the number of earlier rows with the same id, which is the default turn."""
     order = np.argsort(speaker, kind="stable")
     grouped = speaker[order]
     starts = np.flatnonzero(np.diff(grouped, prepend=-1))
@@ -162,8 +161,7 @@ def distinct(ids: Ids) -> Ids:
 
 
 def varies(column: Floats, ids: Ids, n: int) -> Bools:
-    """Returns [n] whether a column [N] takes two values in a segment, beyond rounding; NaN is no
-    value."""
+    """Returns [n] whether a column [N] takes two values in a segment; NaN is no value."""
     ok = ~np.isnan(column)
     low, high = segment_min(column[ok], ids[ok], n), segment_max(column[ok], ids[ok], n)
     seen = np.isfinite(low)
@@ -213,8 +211,7 @@ def logged_advantages(log: Log, scheme: Scheme) -> Floats:
 
 
 def decoupling_difference(log: Log, scheme: Scheme) -> float:
-    """Returns the largest difference between the twins' advantages, relative to the largest
-    advantage."""
+    """Returns the largest difference between the twins' advantages, over the largest advantage."""
     one = logged_advantages(log, scheme.coupled())
     two = logged_advantages(log, scheme.decoupled())
     largest = max(float(abs(one).max()), float(abs(two).max()))

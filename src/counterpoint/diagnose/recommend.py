@@ -70,8 +70,7 @@ class Findings:
 
 
 def reason_sentences(f: Findings) -> str:
-    """Returns the reasons in sentences: the log first, then decoupling, the causes and the
-    advice."""
+    """Returns the reasons in sentences: the log, then decoupling, causes and advice."""
     words = [fault.sentence for fault in f.faults]
     if any(fault.fatal for fault in f.faults):
         return " ".join(words)
@@ -291,8 +290,7 @@ def averages_agents(scheme: Scheme) -> bool:
 
 
 def cause_evidence(cause: str, n: AgentNumbers, choices: Choices, k: int) -> str:
-    """Returns the numbers behind a cause, as a sentence; the healthy ones where there is no
-    cause."""
+    """Returns the numbers behind a cause as a sentence; the healthy ones without a cause."""
     inflation, dead = n.sharing.inflation[k], n.stuck_rate[k]
     quiet = drowning(n.sharing.signal_share, n.decisions)[k]
     spikes = n.spike_rate[k]

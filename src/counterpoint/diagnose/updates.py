@@ -50,8 +50,7 @@ class UpdateNumbers:
         }
 
     def mean(self, columns: IdColumns, values: NDArray[np.generic]) -> Floats:
-        """Returns [S, A] the mean of `values` [N] over each agent's decisions; NaN where it has
-        none."""
+        """Returns [S, A] the mean of `values` [N] over each agent's decisions; NaN without any."""
         return ratio(self.total(columns, values), self.total(columns, np.ones(len(values))))
 
     def total(self, columns: IdColumns, values: NDArray[np.generic]) -> Floats:

@@ -154,8 +154,7 @@ def _interval(
     resamples: int,
     level: float,
 ) -> Estimate:
-    """Returns the statistic of samples [tasks, S] that are all resampled by the same row
-    numbers."""
+    """Returns the statistic of samples [tasks, S] that share their resampled rows."""
     confidence(level)
     resampling(rng, resamples)
     tasks, n = samples[0].shape
