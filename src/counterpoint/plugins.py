@@ -28,7 +28,7 @@ from counterpoint.errors import PluginError, UnknownNameError
 T = TypeVar("T")
 
 PREFIX = "counterpoint."
-"""What the names of our entry-point groups begin with."""
+"""The prefix of our entry-point groups."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _packages: dict[str, str] = {}
 """Top module of each plug-in that was imported to its package."""
@@ -45,7 +45,7 @@ class Plugin:
     group: str
     """The entry-point group."""
     name: str
-    """What the part is called on the command line."""
+    """The name of the part on the command line."""
     package: str
     """Name and version of the package."""
     target: str

@@ -23,15 +23,15 @@ class Entry:
     """One published estimator."""
 
     name: str
-    """What `--schemes` and `catalogue()` call it."""
+    """The name in `--schemes` and `catalogue()`."""
     scheme: AnyScheme
     """Its point in the algebra, or a mix of points."""
     title: str
-    """What it does, in a few words."""
+    """The method in a few words."""
     citation: str
-    """Where it was published."""
+    """The publication."""
     note: str = ""
-    """Where paper and code differ, which of them this is; or what to mind."""
+    """Which of paper and code it follows if they differ, or a warning."""
 
     @property
     def needs(self) -> str:

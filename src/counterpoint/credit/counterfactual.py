@@ -104,7 +104,7 @@ class Counterfactual:
     baseline: Floats
     """[N] expected value under the agent's policy; NaN where it is missing."""
     missing: int
-    """How many rows lack the value of their action, or of one that their policy can take."""
+    """Number of rows without the value of their action, or of one that their policy can take."""
 
 
 def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
@@ -240,11 +240,11 @@ class Baseline:
     title: str
     """A few words for a table."""
     citation: str
-    """Where it was published."""
+    """The publication."""
     needs: str
-    """What a world must be able to answer."""
+    """The question that an environment must be able to answer."""
     summary: str
-    """What it does for an agent, and what it does not do."""
+    """The effect for an agent, and its limits."""
 
 
 _BASELINES = MappingProxyType(

@@ -31,7 +31,7 @@ def tolerance_of(largest: Array, epsilon: float) -> Array:
 
 @dataclass(frozen=True)
 class Samples:
-    """Which rows count in which group, and how much each weighs."""
+    """The group and the weight of every row."""
 
     ids: Array
     """[N] group of each row; rows that do not count are in a last group of weight 0."""
@@ -194,7 +194,7 @@ Level = Literal["center", "scale", "whole"]
 
 @dataclass(frozen=True)
 class GroupLayout:
-    """Who shares a statistic with whom, for one set of labels and one scheme."""
+    """The groups whose rows share a statistic, for one set of labels and one scheme."""
 
     table: Labels
     scheme: Scheme

@@ -28,7 +28,7 @@ class Groups:
     ids: Array
     """[N] group of each row."""
     n: int
-    """How many ids there are; some may have no rows."""
+    """Number of ids; some may have no rows."""
 
 
 @dataclass

@@ -134,16 +134,16 @@ def _share(total: Floats, new: float | Floats, scheme: Scheme) -> Floats:
 
 
 class Recalled(NamedTuple):
-    """What a call reads from memory, by group, and the memory after it."""
+    """The statistics that a call reads from memory, by group, and the memory after it."""
 
     mean: Floats
     """[n] mean to use: the running one, or the call's own where the group is cold."""
     var: Floats
     """[n] variance to use: the running one, or the call's own where that is not known yet."""
     cold: int
-    """How many groups of this call were never seen before."""
+    """Number of groups of this call that are new."""
     cold_scale: int
-    """How many groups of this call used its own variance, since theirs is not known yet."""
+    """Number of groups that used this call's variance, since theirs is not known yet."""
     memory: Moments
     """The memory after this call."""
 

@@ -27,7 +27,7 @@ from counterpoint.errors import RewardError
 
 @dataclass(frozen=True)
 class ColumnCredit:
-    """What one reward column contributes."""
+    """The advantages of one reward column, and its memory."""
 
     values: Array
     """[N] its advantage."""

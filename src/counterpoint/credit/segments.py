@@ -40,7 +40,7 @@ class Arrays:
     columns: Callable[[Sequence[Array]], Array]
     """Columns [N] side by side [N, K]."""
     beside: Callable[[NDArray[Any]], Array]
-    """What NumPy computed (ids, running statistics) to an array beside the rewards."""
+    """Converts a NumPy array (ids, running statistics) to the device of the rewards."""
     sum: Callable[[Array, Array, int], Array]
     """(values [N], ids [N], n) to the sum of each segment [n]; empty segments give 0."""
     min: Callable[[Array, Array, int], Array]

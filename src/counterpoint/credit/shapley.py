@@ -73,9 +73,9 @@ class Shapley:
     high: Floats
     """[n] upper end of the 95% interval (normal)."""
     evaluations: int
-    """How many coalitions were evaluated."""
+    """Number of coalitions that were evaluated."""
     samples: int
-    """How many independent orders, or pairs of an order and its reverse; 0 where exact."""
+    """Number of independent orders, or of pairs of an order and its reverse; 0 if exact."""
 
 
 def shapley(

@@ -35,7 +35,7 @@ class Association:
     effect: float
     """Correlation within strata, of the feature and score where it is strongest."""
     score: int
-    """Which score that was."""
+    """Index of that score."""
 
 
 def associations(

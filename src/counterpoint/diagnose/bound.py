@@ -132,7 +132,7 @@ class Units:
 
 @dataclass(frozen=True)
 class SignalFactors:
-    """What a scheme leaves of each agent's signal, [A] each."""
+    """The factors by which a scheme reduces each agent's signal, [A] each."""
 
     share: Floats
     """The product of all factors, from 0 to 1; NaN where the agent has no signal to lose."""

@@ -115,7 +115,7 @@ def three_numbers(
 
 @dataclass(frozen=True)
 class Sharing:
-    """What sharing statistics costs, without what small groups show by chance; [n_agents] each."""
+    """The cost of shared statistics, corrected for chance in small groups; [n_agents] each."""
 
     inflation: Floats
     """`1 + (mu_k - mu)^2 / sigma_k^2`, as a ratio of averages over groups; NaN = undefined."""

@@ -42,7 +42,7 @@ class Findings:
     """The numbers and findings from which the sentences are made."""
 
     faults: tuple[LogFault, ...]
-    """What is wrong with the log."""
+    """The faults of the log."""
     agents: tuple[str, ...]
     """[A] names."""
     scheme: Scheme
@@ -52,7 +52,7 @@ class Findings:
     difference: float
     """Largest relative difference between advantages with and without own statistics."""
     same: bool
-    """Whether that is rounding."""
+    """Whether the difference is rounding."""
     causes: Mapping[str, str]
     """Agent to cause, for agents that have one."""
     now: SchemeScore | None
@@ -66,7 +66,7 @@ class Findings:
     own_terms: bool
     """Whether agents have rewards of their own (C3)."""
     blocks: int
-    """How many groups of one prompt and step the log has."""
+    """Number of groups of one prompt and step in the log."""
 
 
 def reason_sentences(f: Findings) -> str:

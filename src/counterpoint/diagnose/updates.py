@@ -28,7 +28,7 @@ class UpdateNumbers:
     """The measures of a scheme's updates: dicts of arrays [S, A], NaN where undefined."""
 
     scheme: Scheme
-    """What normalizes."""
+    """The scheme that normalizes."""
     seeds: int
     """S."""
     agents: int

@@ -56,7 +56,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Decision:
-    """What follows from a comparison, with the numbers from which it follows."""
+    """The verdict of a comparison, with the numbers behind it."""
 
     verdict: Literal["use", "keep", "same", "cannot tell"]
     """`use` an arm that is better than the reference; `keep` the reference, since an arm is worse
@@ -70,11 +70,11 @@ class Decision:
     contrast: Contrast
     """`arm` minus `reference`."""
     compared: int
-    """How many arms were compared with the reference."""
+    """Number of arms that were compared with the reference."""
     level: float
     """`LEVEL` divided by `compared`: what each p is held against."""
     seeds: int
-    """How many seeds every arm has."""
+    """Number of seeds of every arm."""
     seeds_needed: int | None
     """About how many seeds would tell `arm` from `reference`; an estimate from the spread of the
     paired differences. None where the verdict is not `cannot tell` or nothing can be estimated."""

@@ -27,7 +27,7 @@ class Estimate:
     high: float
     """Upper end of the interval."""
     n: int
-    """How many independent runs (or trials, for a rate) stand behind it."""
+    """Number of independent runs (or trials, for a rate)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Band:
     high: Floats
     """[T] upper ends."""
     n: int
-    """How many independent runs stand behind every point."""
+    """Number of independent runs of every point."""
 
 
 def interquartile_mean(samples: ArrayLike) -> float:

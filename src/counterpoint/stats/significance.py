@@ -37,9 +37,9 @@ class Permutation:
     p: float
     """Two-sided p-value; never 0."""
     arrangements: int
-    """How many arrangements it was compared with."""
+    """Number of arrangements in the comparison."""
     exact: bool
-    """Whether these were all there are."""
+    """Whether all possible arrangements were compared."""
 
 
 def permutation_test(

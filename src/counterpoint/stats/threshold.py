@@ -27,7 +27,7 @@ class TimeToThreshold:
     updates: Floats
     """[S] first update at the level, an index into the curve; `inf` where it was never reached."""
     not_reached: int
-    """How many of the S runs never reached the level."""
+    """Number of the S runs that never reached the level."""
     last: int
     """The last update that was looked at."""
 
