@@ -1,11 +1,12 @@
-"""Credit by asking "what if": the reward had this agent done something else, or nothing.
+"""Counterfactual credit: the reward if this agent had done something else, or nothing.
 
-No normalization scheme repairs dilution (the signal of one among n falls as 1/n); these functions
-do, where the world can answer the question. Start with `difference_rewards` if the world has been
-asked already, with `replayed_difference` if it is cheap to ask, with `coma` if a critic answers
-in its place, and with `own_components` if the reward has a part for each agent.
+No normalization scheme repairs dilution (the signal of one agent among n falls as 1/n); these
+functions do, if the environment can answer the question. Start with `difference_rewards` if the
+rewards without an agent are known, with `replayed_difference` if replays are cheap, with `coma` if
+a critic estimates them, and with `own_components` if the reward has a part for each agent.
+`baselines()` lists them for tables.
 
-Rewards in, rewards out: a missing value (NaN, None) stays missing, so that `advantages` counts it.
+A missing reward (NaN, None) stays missing, so that `advantages` counts it.
 """
 
 from __future__ import annotations

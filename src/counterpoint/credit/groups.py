@@ -1,9 +1,10 @@
-"""Moments of grouped samples, exactly zero where a group is constant.
+"""Groups of rows that share a statistic (`GroupLayout`), their moments, and ranks within them.
 
-Values are shifted by the group's minimum before anything is summed, the mean is corrected by what
-its own deviations sum to, and the variance takes a pass of its own. So rewards of 1e8 + {0, 1}
-keep their digits, a constant group has deviation 0 and not 1e-17, and no threshold on the
-standard deviation is needed.
+Values are shifted by the group's minimum before they are summed, the mean is corrected by the sum
+of its deviations, and the variance is computed in a second pass. So rewards of 1e8 + {0, 1} keep
+their digits, a constant group has deviation 0 and not 1e-17, and the standard deviation needs no
+threshold. A strict ranking of G rollouts always has the same advantages and never a dead group;
+ties share the mean of their places and bring dead groups back.
 """
 
 from __future__ import annotations

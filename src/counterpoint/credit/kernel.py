@@ -1,7 +1,7 @@
-"""`advantages`: rewards and labels in, per-row advantages out, by any `Scheme`.
+"""`advantages` computes the advantage of every row from rewards and labels, by any `Scheme`.
 
-Read `advantages` top to bottom, then `normalize.normalized`, which does one reward column. The
-same code runs on NumPy, torch and JAX through `segments.Arrays`.
+Read `advantages` from top to bottom, then `normalize.column_credit` for one reward column. The same
+code runs on NumPy, torch and JAX through `segments.Arrays`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One reward column, centered and divided, with a scheme's guards and policies applied.
+"""The advantages of reward columns: start at `column_credit`, which centers and divides one column.
 
-Start at `normalized`.
+`together` adds the columns of several components and makes the last pass over their sum.
 """
 
 from __future__ import annotations

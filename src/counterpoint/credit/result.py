@@ -1,4 +1,4 @@
-"""What `advantages` returns: the values, the state after the call, and the edge-case counts."""
+"""The result of `advantages`: the values, the state after the call, and the edge-case counts."""
 
 from __future__ import annotations
 

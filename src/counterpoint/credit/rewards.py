@@ -1,4 +1,4 @@
-"""The public door for rewards: any array to checked columns that are ready to normalize."""
+"""Rewards of any array library, checked once and split into columns that can be normalized."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""One row a rollout: the advantages of trajectory weighting from fewer rows.
+"""The value of a rollout: `returned` for each row, and `Rollouts` with one row for each rollout.
 
-Under trajectory weighting a rollout counts once in its prompt, with the mean of its rows. Where
-groups are made of whole rollouts, that mean may as well be taken first: a team of eight that shares
-one reward then has one row a rollout instead of eight.
+Trainers write the return of an episode on every row of it, on the last row alone, or in parts;
+`rollout_reward` says which. Under trajectory weighting a rollout counts once in its prompt, by the
+mean of its rows. If groups consist of whole rollouts, that mean is computed first: a team of eight
+that shares one reward then has one row a rollout instead of eight.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The seam between the kernel and an array library: a handful of segment operations.
+"""The operations of an array library that the kernel needs, most of them on segments.
 
 A *segment* is the set of rows that carry the same id. The kernel is written once, against
 `Arrays`; `arrays_of` picks NumPy (the reference), torch or JAX by the type of the rewards, and

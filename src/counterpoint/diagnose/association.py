@@ -1,4 +1,4 @@
-"""Does something go with the reward? An exact permutation test within strata.
+"""Tests whether a feature is associated with the reward, by permutations within strata.
 
 Units (rollouts, or prompts) carry a feature, such as whether an agent acted, and scores, such as
 the reward and its square. Under the null the scores of the units of one stratum are exchangeable,

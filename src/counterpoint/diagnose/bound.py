@@ -1,4 +1,4 @@
-"""How much of each agent's learning signal a scheme keeps at most: a bound from rewards alone.
+"""An upper bound, from rewards alone, of the learning signal that a scheme keeps of each agent.
 
 An agent's gradient is the sum of its advantages times the score of its actions. How the score goes
 with the reward is not in a log. What is: whether the differences of the agent's own rewards arrive

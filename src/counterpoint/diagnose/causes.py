@@ -1,4 +1,4 @@
-"""Why an agent collapsed: one name, and the remedy that goes with it.
+"""The cause of an agent's collapse, by name, and its remedy.
 
 Each cause is a factor by which it divides the agent's gradient signal-to-noise (in power), so
 that their thresholds can be compared: a factor of 4 is paid back by 4 times the rollouts. Start

@@ -1,4 +1,4 @@
-"""What logged actions say: how much an agent's choice explains, and how much choice it takes."""
+"""Numbers from logged actions: the influence of an agent's choices, and their entropy."""
 
 from __future__ import annotations
 

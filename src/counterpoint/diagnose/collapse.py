@@ -1,4 +1,4 @@
-"""When a scheme collapses an agent: it keeps little of a signal that other statistics keep.
+"""Finds the updates in which a scheme collapses an agent: other statistics keep more signal.
 
 Start at `collapsed_updates`. What "keeps" means is in `kept.py`; here it applies to windows of
 updates instead of whole trainings.

@@ -1,4 +1,4 @@
-"""Which of the conditions under which decoupling can matter hold in a log.
+"""Tests the conditions under which decoupling can matter, on a log.
 
 | | holds if | read from |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""Signal and noise of every agent's gradient, under a scheme and under what it is held against.
+"""Signal and noise of every agent's gradient, under a scheme and under the alternatives.
 
 Start with `Evidence` and `family`. Gradients are linear in advantages: a trainer that has the
 gradient of each micro-batch under one scheme has it under all of them, without new rollouts.

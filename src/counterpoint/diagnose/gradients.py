@@ -1,4 +1,4 @@
-"""Does an agent's gradient differ from 0? Signal and noise from gradients of micro-batches.
+"""Tests whether an agent's gradient differs from 0, by signal and noise of micro-batches.
 
 Start at `gradient_statistics`. Write g_m for the gradient of micro-batch m of M, `mu` for its
 expectation and `Sigma` for its covariance. Everything follows from one ratio,

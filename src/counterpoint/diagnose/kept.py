@@ -1,4 +1,4 @@
-"""What a scheme leaves of an agent's gradient, and what no scheme could: signal kept, task noise.
+"""Signal kept by a scheme in an agent's gradient, and the task noise that no scheme removes.
 
 Every scheme makes advantages of the same rewards, and a gradient is linear in its advantages. So
 the samples that one scheme was trained on also show what other statistics would have made of

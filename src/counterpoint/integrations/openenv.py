@@ -63,7 +63,7 @@ class TextEpisode:
     def __init__(self, world: TextWorld, seed: int | None) -> None:
         self.world, self.rng = world, np.random.default_rng(seed)
         self.task = world.tasks(self.rng, 1)[0]
-        self.said: tuple[Said, ...] = ()
+        self.messages: tuple[Said, ...] = ()
         self.before: tuple[Said, ...] = ()
         self.waiting = self._round()
         self.steps = 0
@@ -86,28 +86,28 @@ class TextEpisode:
             raise SettingError(f"got an answer of '{agent}'; wanted one of '{ask.agent}'")
         if ask.words and text not in ask.words:
             raise SettingError(f"got answer {text!r}; wanted one of {', '.join(ask.words)}")
-        self.said = (*self.said, self.world.heard(self.task, self.before, ask, text))
+        self.messages = (*self.messages, self.world.heard(self.task, self.before, ask, text))
         self.waiting, self.steps = self.waiting[1:], self.steps + 1
         if not self.waiting:
-            self.before, self.waiting = self.said, self._round()
+            self.before, self.waiting = self.messages, self._round()
 
     def paid(self) -> tuple[float, dict[str, float]]:
         """Returns the team's success and the sum of each agent's rewards at the end of the episode.
 
         The speaker's reward is scaled, shifted and noisy, as the settings say.
         """
-        ending, settings = self.world.ending(self.task, self.said), self.world.settings
+        ending, settings = self.world.ending(self.task, self.messages), self.world.settings
         rewards = dict.fromkeys(self.world.agents, 0.0)
-        for said, parts in zip(self.said, ending.rewards, strict=True):
+        for message, parts in zip(self.messages, ending.rewards, strict=True):
             paid = float(sum(parts))
-            if said.agent == self.world.speaker:
+            if message.agent == self.world.speaker:
                 noise = settings.speaker_noise * self.rng.standard_normal()
                 paid = settings.speaker_scale * paid + settings.speaker_offset + noise
-            rewards[said.agent] += paid
+            rewards[message.agent] += paid
         return float(ending.success), rewards
 
     def _round(self) -> tuple[Ask, ...]:
-        asks = self.world.asks(self.task, self.said)
+        asks = self.world.asks(self.task, self.messages)
         return tuple(sorted(asks, key=lambda ask: ask.agent))
 
 

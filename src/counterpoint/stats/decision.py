@@ -1,4 +1,4 @@
-"""Which of several arms to use, from paired runs: the one rule behind every verdict.
+"""The rule behind every verdict: it chooses one of several arms from paired runs.
 
 Start with `decide`. Its rule can be followed by hand from numbers that stand beside a verdict: an
 arm is better or worse than the reference only with at least `ENOUGH` seeds, a 95% interval of the

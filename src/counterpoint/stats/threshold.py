@@ -1,4 +1,4 @@
-"""Time to threshold: how many updates until a learning curve is good enough.
+"""Time to threshold: the number of updates until a learning curve is good enough.
 
 A run that never gets there is censored, not missing: dropping it would make the scheme that fails
 most often look fastest. The median counts it as "later than we looked".

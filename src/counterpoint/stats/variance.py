@@ -1,4 +1,4 @@
-"""What a score varies with: sums of squares over their total, in a design of several factors."""
+"""Shares of variance: the sum of squares of each factor of a design, over their total."""
 
 from __future__ import annotations
 
