@@ -6,8 +6,8 @@ A package adds a part by one line in its pyproject.toml, under the entry-point g
     house = "house_rules:HOUSE"
 
 Start at `Registry`, which holds the built-in parts of one kind and those of installed packages.
-Nothing is searched for plug-ins before somebody asks for a list or for a name that is not built
-in, and a plug-in is imported when it is looked up.
+Installed packages are searched only for a list of parts, or for a name that is not built in, and a
+plug-in is imported when it is looked up.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Registry(Mapping[str, T]):
     """The parts of one kind by name: the built-in ones, then those of installed packages.
 
     A plug-in that cannot be used is left out of lists with a `PluginWarning`, and is a
-    `PluginError` where somebody looks it up.
+    `PluginError` when it is looked up.
 
     Args:
         group: the entry-point group; its last word is the plural of what messages call a part.

@@ -62,8 +62,8 @@ class Decisions:
 
 
 KINDS = ("message", "action", "answer", "reward", "end")
-"""What an event can be: something said, something done (a tool called, a file changed), an answer
-given to the task, a reward paid, the end of the episode."""
+"""The kinds of events: a message, an action (a tool call, a changed file), an answer to the task, a
+reward, and the end of the episode."""
 
 
 @dataclass(frozen=True)

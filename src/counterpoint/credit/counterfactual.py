@@ -153,8 +153,9 @@ def own_components(
     """Returns the component credit: each decision is paid by the components that belong to its
     agent.
 
-    r_i = sum of the components c in owners[agent_i] of r_ic. A component that is missing for
-    somebody else does not matter; with every component owned by everybody it is the summed reward.
+    r_i = sum of the components c in owners[agent_i] of r_ic. A missing
+    component of another agent does not matter. If every agent owns every component, it is the
+    summed reward.
 
     Args:
         rewards: [N, K] value of each component.

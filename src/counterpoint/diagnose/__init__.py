@@ -1,6 +1,6 @@
-"""Which agent's gradient collapses, why, and whether decoupling credit by agent matters.
+"""Finds which agent's gradient collapses, why, and whether decoupling credit by agent matters.
 
-Start at `diagnose` with somebody else's log; or, inside a trainer, at `signal_kept` (what a scheme
+Start at `diagnose` with a log; or, inside a trainer, at `signal_kept` (what a scheme
 leaves of a gradient), `collapsed_updates`, and `three_numbers` with `name_causes` (why, from
 rewards). Arrays only: no I/O, no clock, no chance of its own.
 """

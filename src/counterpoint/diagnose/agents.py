@@ -37,7 +37,7 @@ LEAST_SPIKE = 5.0
 
 @dataclass(frozen=True)
 class AgentNumbers:
-    """Numbers of each agent, [A] unless said otherwise; NaN where undefined."""
+    """Numbers of each agent, [A] if nothing else is given; NaN where undefined."""
 
     numbers: ThreeNumbers
     """[1, A] each, averaged over groups by the agent's samples."""

@@ -42,7 +42,7 @@ def bootstrap_interval(
         samples: [S] or [S, tasks] scores of S runs. With tasks, the runs of each task are
             resampled independently, and the statistic pools runs and tasks.
         rng: advanced by this call.
-        statistic: of values [..., m] along the last axis; the interquartile mean if not said.
+        statistic: of values [..., m] along the last axis; the interquartile mean by default.
         resamples: how many bootstrap samples.
         level: share that the interval aims to cover.
 
