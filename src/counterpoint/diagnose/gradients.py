@@ -34,7 +34,7 @@ from counterpoint.credit.segments import ratio
 from counterpoint.errors import StatisticsError
 
 FEWEST_MICRO_BATCHES = 7
-"""With 6, the smallest probability of a sign pattern is 1/32 > 2.5%: nothing would be significant."""
+"""With 6, the smallest probability of a sign pattern is 1/32 > 2.5%: nothing is significant."""
 
 ENUMERATED_MICRO_BATCHES = 10
 """Up to here all 2^(M-1) sign patterns are taken; above, `DRAWN_PATTERNS` of them."""
