@@ -13,3 +13,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 NamedArrays = Mapping[str, NDArray[Any]]
 """Arrays by name."""
+Array = Any
+"""An array of NumPy, torch or JAX, or a list. Which one it is, is known at run time only."""
+Columns = Mapping[str, Array]
+"""Label name to the values [N] of that label."""

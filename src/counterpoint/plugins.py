@@ -6,8 +6,8 @@ A package adds a part by one line in its pyproject.toml, under the entry-point g
     house = "house_rules:HOUSE"
 
 Start at `Registry`, which holds the built-in parts of one kind and those of installed packages.
-Nothing is searched for plug-ins before somebody asks for a list or for a name that is not built
-in, and a plug-in is imported when it is looked up.
+Installed packages are searched only for a list of parts, or for a name that is not built in, and a
+plug-in is imported when it is looked up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from counterpoint.errors import PluginError, UnknownNameError
 T = TypeVar("T")
 
 PREFIX = "counterpoint."
-"""What the names of our entry-point groups begin with."""
+"""The prefix of our entry-point groups."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _packages: dict[str, str] = {}
 """Top module of each plug-in that was imported to its package."""
@@ -45,7 +45,7 @@ class Plugin:
     group: str
     """The entry-point group."""
     name: str
-    """What the part is called on the command line."""
+    """The name of the part on the command line."""
     package: str
     """Name and version of the package."""
     target: str
@@ -99,7 +99,7 @@ class Registry(Mapping[str, T]):
     """The parts of one kind by name: the built-in ones, then those of installed packages.
 
     A plug-in that cannot be used is left out of lists with a `PluginWarning`, and is a
-    `PluginError` where somebody looks it up.
+    `PluginError` when it is looked up.
 
     Args:
         group: the entry-point group; its last word is the plural of what messages call a part.

@@ -1,8 +1,8 @@
-"""The shared words: what a trainer hands over, what a log tells, and what we conclude.
+"""The shared data types: rewards of a trainer, episodes of a log, and findings.
 
-`Decisions` are the columns of a trainer; an `Episode` is made of `Event`s, an `Outcome` is a row of
-a table of results, and a `Finding` is what an audit says of them. All are plain frozen values;
-`counterpoint.readers.read_logs` brings episodes from a log.
+`Decisions` are the columns of a trainer; an `Episode` consists of `Event`s, an `Outcome` is a row
+of a table of results, and a `Finding` is the result of an audit. All are plain frozen values;
+`counterpoint.readers.read_logs` reads episodes from a log.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LABELS = ("prompt", "rollout", "agent", "role", "turn", "context")
 
 @dataclass(frozen=True)
 class Decisions:
-    """One row a decision: who decided, in which rollout of which prompt, and what it was worth.
+    """One row for each decision: its agent, its rollout, its prompt and its rewards.
 
     Raises:
         LabelError: a column is as long as something else than the rewards.
@@ -38,7 +38,7 @@ class Decisions:
     step: NDArray[np.int64] | None = None
     """[N] training update of each row, or None where the log is one batch."""
     action: NDArray[Any] | None = None
-    """[N] what was decided, where the log says so (`action` or `answer`)."""
+    """[N] the action that was taken, if the log has it (`action` or `answer`)."""
     notices: tuple[str, ...] = ()
     """How a log was interpreted, if that is not obvious: the meaning of columns with other names,
     what is absent, and which columns were not read."""
@@ -62,13 +62,13 @@ class Decisions:
 
 
 KINDS = ("message", "action", "answer", "reward", "end")
-"""What an event can be: something said, something done (a tool called, a file changed), an answer
-given to the task, a reward paid, the end of the episode."""
+"""The kinds of events: a message, an action (a tool call, a changed file), an answer to the task, a
+reward, and the end of the episode."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that somebody said or did. A tool's result is a `message` whose agent is the tool.
+    """A message or an action of an agent. A tool's result is a `message` whose agent is the tool.
 
     Raises:
         LogError: the kind is none of `KINDS`.
@@ -77,23 +77,23 @@ class Event:
     t: int
     """Its place in the episode, from 0."""
     agent: str
-    """Who: a member of the team, or one of the episode's `tools`."""
+    """The author: a member of the team, or one of the episode's `tools`."""
     kind: str
     """One of `KINDS`."""
     text: str = ""
-    """What was said or done, as it stands in the log."""
+    """The text of the message or action, as in the log."""
     to: tuple[str, ...] = ()
-    """Whom it was said to; empty where everybody hears it."""
+    """The receivers; empty for all members."""
     answer: str | None = None
-    """The answer to the task that it contains, where the log says so."""
+    """The answer to the task in the text, if the log has it."""
     reward: Mapping[str, float] = field(default_factory=dict)
-    """What was paid: `proxy`, `true`, or the names of components."""
+    """Name to reward: `proxy`, `true`, or the names of components."""
     work: float | None = None
-    """How much work it was, where the log says so; 0 is none."""
+    """The amount of work, if the log has it; 0 is none."""
     tokens: int | None = None
-    """Tokens that it cost, where the log says so."""
+    """Number of tokens, if the log has it."""
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """What else the log says: a tool's `name` and `arguments`, a time stamp in `seconds`."""
+    """Other fields of the log: a tool's `name` and `arguments`, a time stamp in `seconds`."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -109,22 +109,22 @@ class Episode:
     events: tuple[Event, ...]
     """In order; `events[t].t == t`."""
     agents: tuple[str, ...]
-    """The members of the team, in order of their first event; tools and people are none."""
+    """The members of the team, in order of their first event, without tools and users."""
     tools: tuple[str, ...] = ()
-    """Who speaks and is no member: tools, terminals, the user."""
+    """Authors of events that are not counted as team members: tools, terminals, the user."""
     run: str = ""
     """The run, or the branch of one, that it belongs to."""
     task: str = ""
-    """What the team was to do: episodes of one task can be compared."""
+    """The task of the team: episodes of one task can be compared."""
     success: float | None = None
-    """How well it went, from 0 to 1, where the log says so."""
+    """The success from 0 to 1, if the log has it."""
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """What else the log says: its `format`, labels, the right answer as `gold`."""
+    """Other fields of the log: its `format`, labels, the right answer as `gold`."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one setting made of one task: alone, as a team, or members isolated from each other.
+    """The score of one task in one setting: alone, as a team, or isolated members.
 
     Raises:
         LogError: the setting is none of solo, team, isolated.
@@ -135,13 +135,13 @@ class Outcome:
     setting: str
     """`solo`, `team` or `isolated`."""
     members: tuple[str, ...]
-    """Who took part."""
+    """The members that took part."""
     score: float
     """From 0 to 1."""
     budget: float | None = None
-    """What it cost, in a unit that is the same for all (tokens, calls, seconds)."""
+    """The cost in a unit that is the same for all outcomes (tokens, calls, seconds)."""
     answer: str | None = None
-    """What was answered, where the table says so."""
+    """The answer, if the table has it."""
 
     def __post_init__(self) -> None:
         if self.setting not in ("solo", "team", "isolated"):
@@ -156,7 +156,7 @@ FOUND, CLEAR, NOT_COMPUTABLE = "found", "clear", "not_computable"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a finding can be seen: an event of an episode, or a whole episode."""
+    """The place of a finding: an event of an episode, or a whole episode."""
 
     episode: str
     """Id of the episode."""
@@ -173,34 +173,34 @@ class Place:
     now: str | None = None
     """The answer that the agent gives now."""
     times: int | None = None
-    """How many times the same has happened so far."""
+    """Number of times that the same has happened so far."""
     idle_run: int | None = None
     """Number of idle turns in a row that end here."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that an audit looked at. It never says 0 where it cannot know."""
+    """The result of an audit for one metric. It is never 0 if the value is not known."""
 
     audit: str
-    """The audit that looked: `idleness`, say."""
+    """The name of the audit, such as `idleness`."""
     name: str
-    """What was looked at: the metric's name."""
+    """The name of the metric."""
     value: float | None
     """The estimate, or None where it is not computable."""
     n: int
-    """How many independent samples stand behind the value."""
+    """Number of independent samples of the value."""
     low: float | None = None
     """Lower end of the 95% interval."""
     high: float | None = None
     """Upper end of the 95% interval."""
     null: float | None = None
-    """What the value would be if nothing were the matter."""
+    """The value that is expected without the fault."""
     verdict: str = CLEAR
     """`found`, `clear` or `not_computable`."""
     reason: str = ""
     """Why, in words: what was found, or `not computable because ...`."""
     evidence: tuple[Place, ...] = ()
-    """Where it can be seen."""
+    """The places of the evidence."""
     p: float | None = None
-    """How often chance alone gives as much, where there is a test."""
+    """The p-value, if there is a test."""

@@ -1,4 +1,4 @@
-"""Settings from what somebody typed: text to the types of fields, and what they may have meant."""
+"""Settings from text: conversion to the types of fields, and suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -15,43 +15,44 @@ from counterpoint.errors import CounterpointError, SettingError, UnknownNameErro
 S = TypeVar("S")
 
 
-def settings_from(given: Mapping[str, Any] | None, settings: type[S], world: str) -> S:
-    """Settings of the world called `world`; text is converted to the field's type (`scale="10"`).
+def settings_from(given: Mapping[str, object] | None, settings: type[S], world: str) -> S:
+    """Returns settings of the world called `world`; text is converted to the field's type
+    (`scale="10"`).
 
     Raises:
         UnknownNameError: there is no setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
-    told = {name: _written_out(value) for name, value in (given or {}).items()}
+    values = {name: _written_out(value) for name, value in (given or {}).items()}
     known = [field.name for field in fields(settings)]  # type: ignore[arg-type]
-    unknown = sorted(set(told) - set(known))
+    unknown = sorted(set(values) - set(known))
     if unknown:
         raise UnknownNameError(
             f"got setting {', '.join(unknown)} for world '{world}'; "
             f"wanted one of {', '.join(known)}{did_you_mean(unknown[0], known)}"
         )
     try:
-        return msgspec.convert(told, settings, strict=False)
+        return msgspec.convert(values, settings, strict=False)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
-        raise SettingError(wanted(error, told, settings, world)) from None
+        raise SettingError(wanted(error, values, settings, world)) from None
 
 
 def _written_out(value: Any) -> Any:
-    """`.5` as `0.5`: the converter wants a digit before the point."""
+    """Returns `.5` as `0.5`, since the converter needs a digit before the point."""
     return re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
-def wanted(error: Exception, told: Mapping[str, Any], settings: type, world: str) -> str:
-    """What a conversion refused, and what the field takes."""
+def wanted(error: Exception, values: Mapping[str, object], settings: type, world: str) -> str:
+    """Returns what a conversion refused, and what the field takes."""
     name = str(error).rpartition("$.")[2].rstrip("`")
-    if name not in told:
-        return f"got settings {dict(told)} for world '{world}'; {error}"
+    if name not in values:
+        return f"got settings {dict(values)} for world '{world}'; {error}"
     kind = get_type_hints(settings)[name]
     choices = [str(choice) for choice in get_args(kind)]
-    said = f"one of {', '.join(choices)}" if choices else WANTED.get(kind, str(kind))
-    return f"got {name}={told[name]!r} for world '{world}'; wanted {said}"
+    choice = f"one of {', '.join(choices)}" if choices else WANTED.get(kind, str(kind))
+    return f"got {name}={values[name]!r} for world '{world}'; wanted {choice}"
 
 
 WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -64,13 +65,14 @@ def require(name: str, value: float, low: float, high: float) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean x?` for the known name that is most like `name`, or nothing."""
+    """Returns `; did you mean x?` for the known name that is most like `name`, or nothing."""
     close = get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def from_text(value: Any) -> Any:
-    """What text says as Python would read it: `3`, `.5`, `true`, `none`; other text is itself."""
+    """Returns what text says as Python would read it: `3`, `.5`, `true`, `none`; other text is
+    itself."""
     if not isinstance(value, str):
         return value
     words: dict[str, Any] = {"true": True, "false": False, "none": None}

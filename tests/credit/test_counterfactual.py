@@ -8,8 +8,8 @@ from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.credit.baselines import baselines
 from counterpoint.credit.counterfactual import (
+    baselines,
     coma,
     difference_rewards,
     own_components,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from counterpoint.credit import Scheme
+from counterpoint.credit.groups import GroupLayout
 from counterpoint.credit.labels import Labels
-from counterpoint.credit.layout import Layout
 from counterpoint.credit.segments import NUMPY, Arrays
 from counterpoint.errors import SchemeError
 
@@ -21,8 +21,8 @@ LABELS = {"prompt": [0, 0, 1, 3, 3], "rollout": [0, 0, 0, 0, 1], "agent": list("
 """Prompt 0 has one rollout of two rows, 1 has one row, 2 has none and 3 has two rollouts."""
 
 
-def layout(scheme: Scheme, arrays: Arrays = NUMPY, **fields: Any) -> Layout:
-    return Layout(Labels(LABELS, 5, NUMPY), scheme, arrays, 2.0**-52, **fields)
+def layout(scheme: Scheme, arrays: Arrays = NUMPY, **fields: Any) -> GroupLayout:
+    return GroupLayout(Labels(LABELS, 5, NUMPY), scheme, arrays, 2.0**-52, **fields)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_memory_needs_values_that_are_known(unknown: str) -> None:
     table.traced = unknown == "labels"
     arrays = replace(NUMPY, traced=unknown == "rewards")
     with pytest.raises(SchemeError) as refused:
-        Layout(table, RUNNING, arrays, 2.0**-52)
+        GroupLayout(table, RUNNING, arrays, 2.0**-52)
     assert str(refused.value) == (
         "got memory='ema' inside jax.jit; wanted memory='batch' there: call schemes with running "
         "statistics outside of jit"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterpoint.credit.groups import Samples, group_moments
+from counterpoint.credit.groups import Samples, group_moments, midranks
 from counterpoint.credit.labels import Groups
-from counterpoint.credit.ranks import midranks
 from counterpoint.credit.segments import NUMPY
 
 GROUPS = Groups(np.array([0, 0, 1, 1, 1]), 2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from random_teams import scheme
 
 from counterpoint.credit import Mix, PerRole, Scheme, catalogue, scheme_name, scheme_named
-from counterpoint.credit.spec import plain, plain_scheme_named, split_names
+from counterpoint.credit.spec import as_plain_scheme, plain_scheme_named, split_names
 from counterpoint.errors import CounterpointError, SchemeError, UnknownNameError
 
 FIELDS = ", ".join(spec.name for spec in fields(Scheme))
@@ -152,9 +152,9 @@ def test_who_needs_one_scheme_names_the_other() -> None:
         plain_scheme_named("gigpo")
     assert str(refused.value) == f"got gigpo, {said}"
     with pytest.raises(SchemeError) as refused:
-        plain(catalogue()["gigpo"])
+        as_plain_scheme(catalogue()["gigpo"])
     assert str(refused.value) == f"got Mix, {said}"
-    assert plain(Scheme()) == Scheme()
+    assert as_plain_scheme(Scheme()) == Scheme()
 
 
 @pytest.mark.parametrize(

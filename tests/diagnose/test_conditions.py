@@ -165,7 +165,7 @@ def test_all_tests_are_corrected_together_and_repeatable():
 
 
 def test_a_large_log_is_sampled(monkeypatch):
-    monkeypatch.setattr("counterpoint.diagnose.rollouts.MOST_ROLLOUTS", 300)
+    monkeypatch.setattr("counterpoint.diagnose.conditions.MOST_ROLLOUTS", 300)
     plant = {"acts": sometimes, "reward": lambda r, a, s, b: r.normal(size=len(s)) + 2 * a[:, 0]}
     for shape in ({"steps": 40}, {"steps": 1, "prompts": 160}, {"steps": 1, "prompts": 1}):
         size = {"rollouts": 2000} if shape.get("prompts") == 1 else {}

@@ -12,9 +12,9 @@ from counterpoint.diagnose.evidence import (
     FAMILY,
     Evidence,
     bonus_noise,
+    competing_noise,
     family,
     from_numbers,
-    heard_noise,
     joined_trainings,
     sample_noise,
     signal_power,
@@ -176,8 +176,8 @@ def test_an_unmeasured_update_breaks_the_window():
 
 def test_the_noise_that_is_heard_by_hand():
     own = np.array([[1.0, 3.0], [4.0, 4.0]])
-    assert heard_noise(own, together=False).tolist() == own.tolist()
-    assert heard_noise(own, together=True).tolist() == [[2.0, 3.0], [4.0, 4.0]]
+    assert competing_noise(own, together=False).tolist() == own.tolist()
+    assert competing_noise(own, together=True).tolist() == [[2.0, 3.0], [4.0, 4.0]]
     # a bonus of .01 is as strong as advantages of .1: of size 1 it is 1% of their noise
     pull = bonus_noise(np.array([2.0, 2.0, 2.0]), np.array([1.0, 0.01, np.nan]), 0.01)
     np.testing.assert_allclose(pull, [0.02, 2.0, 0.0])
@@ -227,7 +227,7 @@ def test_evidence_goes_into_rows_and_comes_back():
     rows = [[[to_numbers(one, k) for k in range(2)]]]
     back = from_numbers(rows, 2)
     assert back.known
-    for name in ("signal", "noise", "heard", "power"):
+    for name in ("signal", "noise", "competing", "power"):
         np.testing.assert_array_equal(getattr(back, name)[0, 0], getattr(one, name))
     nobody = from_numbers([[[{}, {}]]], 2)
     assert np.isnan(nobody.signal).all()
@@ -239,4 +239,4 @@ def test_updates_and_trainings_are_joined_along_their_axes():
     series = stacked([one, one])
     assert series.signal.shape == (2, 2, 3, 4)
     assert joined_trainings([series, series]).noise.shape == (4, 2, 3, 4)
-    assert (series.of_agents([3, 1]).heard.shape, series.known) == ((2, 2, 3, 2), False)
+    assert (series.of_agents([3, 1]).competing.shape, series.known) == ((2, 2, 3, 2), False)

@@ -6,8 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from planted import EXAMPLES, causes, judged, made, numbers
 
+from counterpoint.diagnose.agents import at_best
 from counterpoint.diagnose.log import Log
-from counterpoint.diagnose.solved import at_best
 
 SHARED = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean", "grpo", "rloo")
 OWN = ("mappo_pooled", "happo_per_agent", "grpo", "grpo_rows", "agent_wise")

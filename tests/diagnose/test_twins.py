@@ -3,8 +3,7 @@ import pytest
 from planted import log, sometimes
 
 from counterpoint.credit import Scheme, advantages, catalogue, entries
-from counterpoint.diagnose.log import Log
-from counterpoint.diagnose.twins import largest_difference, logged_advantages
+from counterpoint.diagnose.log import Log, decoupling_difference, logged_advantages
 
 
 @pytest.mark.parametrize("name", [n for n, e in entries().items() if not e.needs])
@@ -61,11 +60,11 @@ def test_difference_by_hand():
     decisions.rewards[:, 0] = [0, 5, 1, 6]
     pooled = np.array([-3, 2, -2, 3]) / np.sqrt(6.5)
     own = np.array([-1, -1, 1, 1])
-    found = largest_difference(Log.of(decisions), Scheme())
+    found = decoupling_difference(Log.of(decisions), Scheme())
     assert found == pytest.approx(abs(pooled - own).max() / abs(pooled).max())
 
 
 def test_rewards_that_are_all_equal_do_not_differ():
     decisions = log(0, steps=1)
     decisions.rewards[:] = 3.0
-    assert largest_difference(Log.of(decisions), Scheme()) == 0
+    assert decoupling_difference(Log.of(decisions), Scheme()) == 0

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from counterpoint.integrations.judged import art_judge, judge_reward, judged, text_of
+from counterpoint.integrations.judged import art_judge, judge_reward, rank_rewards, text_of
 from counterpoint.judge import RankSettings
 from counterpoint.judge.judges import Opinion, written
 
@@ -30,14 +30,16 @@ PLAIN = RankSettings(canaries="none")  # this judge would like a canary that is 
 
 
 def test_longer_answers_are_paid_more():
-    (first, second) = judged(Longest(), [("t", ["a", "aaa", "aa"]), ("u", ["bb", "b"])], PLAIN)
+    (first, second) = rank_rewards(
+        Longest(), [("t", ["a", "aaa", "aa"]), ("u", ["bb", "b"])], PLAIN
+    )
     assert first[1] > first[2] > first[0]
     assert sum(first) == pytest.approx(0)
     assert second[0] > second[1]
 
 
 def test_a_group_that_cannot_be_judged_is_void():
-    (void, fine) = judged(Longest(), [("t", ["nonsense", "a"]), ("u", ["bb", "b"])], PLAIN)
+    (void, fine) = rank_rewards(Longest(), [("t", ["nonsense", "a"]), ("u", ["bb", "b"])], PLAIN)
     assert void == [None, None]
     assert None not in fine
 

@@ -6,16 +6,16 @@ import pytest
 from peer_python import told_by
 
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.integrations.openenv import Play, text_environment
+from counterpoint.integrations.openenv import TextEpisode, text_environment
 from counterpoint.worlds import find_world
 
 
 def relayed(seed=1, **settings):
-    play = Play(find_world("relay").make(settings), seed)
+    play = TextEpisode(find_world("relay").make(settings), seed)
     play.answer("planner", " and ".join(play.task))
-    assert play.asked.agent == "answerer"
+    assert play.next_request.agent == "answerer"
     play.answer("", " ".join(play.task))
-    assert play.asked is None
+    assert play.next_request is None
     return play
 
 
@@ -35,12 +35,12 @@ def test_the_speakers_pay_is_what_the_settings_say():
 
 
 def test_those_asked_together_do_not_hear_each_other():
-    play = Play(find_world("schelling").make(), 0)
+    play = TextEpisode(find_world("schelling").make(), 0)
     agents, shown = [], []
-    while play.asked:
-        agents.append(play.asked.agent)
-        shown.append(play.asked.user)
-        play.answer("", play.asked.words[0])
+    while play.next_request:
+        agents.append(play.next_request.agent)
+        shown.append(play.next_request.user)
+        play.answer("", play.next_request.words[0])
     assert agents == sorted(agents)
     world = find_world("schelling").make()
     assert sorted(ask.user for ask in world.prompts(play.task, ())) == sorted(shown)
@@ -48,7 +48,7 @@ def test_those_asked_together_do_not_hear_each_other():
 
 
 def test_answers_that_are_none():
-    play = Play(find_world("schelling").make(), 0)
+    play = TextEpisode(find_world("schelling").make(), 0)
     with pytest.raises(SettingError, match="wanted one of 'partner'"):
         play.answer("speaker", "red")
     with pytest.raises(SettingError, match="mauve"):

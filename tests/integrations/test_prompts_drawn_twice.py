@@ -18,11 +18,11 @@ from counterpoint.credit import advantages, catalogue
 from counterpoint.integrations import TeamCredit
 from counterpoint.integrations.art import credited
 from counterpoint.integrations.rllm import advantages_of
-from counterpoint.integrations.slime import labels_of as slime_labels
+from counterpoint.integrations.slime import sample_labels as slime_labels
 from counterpoint.integrations.tinker import batch_advantages
-from counterpoint.integrations.trl import COLUMNS, labels_of
-from counterpoint.integrations.verl import labels_of as verl_labels
-from counterpoint.integrations.verl_trainer import columns_of
+from counterpoint.integrations.trl import COLUMNS, row_labels
+from counterpoint.integrations.verl import batch_labels as verl_labels
+from counterpoint.integrations.verl_trainer import output_columns
 
 
 def quiet(scheme):
@@ -52,7 +52,7 @@ def by_art(draws, scheme):
 
 def by_trl(draws, scheme):
     rows = [{"prompt": "q", "agent": "a"} for draw in draws for _ in draw]
-    return quiet(scheme)(np.concatenate(draws), labels_of(rows, COLUMNS, len(draws[0])))
+    return quiet(scheme)(np.concatenate(draws), row_labels(rows, COLUMNS, len(draws[0])))
 
 
 def by_slime(draws, scheme):  # its group_index counts draws
@@ -77,7 +77,7 @@ def by_tinker(draws, scheme):
 
 def by_verl(draws, scheme):  # it gives each draw a uid of its own
     keys = [f"uid{g}_{i}_0" for g, draw in enumerate(draws) for i in range(len(draw))]
-    columns = columns_of([{"agent": "a"}] * len(keys), keys)
+    columns = output_columns([{"agent": "a"}] * len(keys), keys)
     uids = [key.split("_")[0] for key in keys]
     labels = verl_labels(uids, columns, np.arange(len(keys)), True)
     return quiet(scheme)(np.concatenate(draws), labels)
@@ -100,6 +100,6 @@ def test_each_draw_is_a_group_of_its_own(adapter, scheme, draws):
 def test_outputs_of_an_agent_in_one_session_of_verl_are_turns():
     keys = ["u_0_2", "u_0_0", "u_0_1", "u_1_0", "u_0_10"]
     extra = [{"agent": who} for who in ("a", "a", "b", "a", "a")]
-    assert columns_of(extra, keys)["turn"] == [1, 0, 0, 0, 2]
+    assert output_columns(extra, keys)["turn"] == [1, 0, 0, 0, 2]
     given_turns = [{"agent": "a", "turn": 7}] * 5
-    assert columns_of(given_turns, keys)["turn"] == [7] * 5
+    assert output_columns(given_turns, keys)["turn"] == [7] * 5

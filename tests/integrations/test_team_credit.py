@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from counterpoint.credit import Mix, PerRole, advantages, catalogue
 from counterpoint.errors import LabelError, OutputError, RewardError, SettingError, StateError
 from counterpoint.integrations import TeamCredit
-from counterpoint.integrations.recorder import plain
+from counterpoint.integrations.recorder import plain_values
 from counterpoint.readers import read_decisions
 
 
@@ -374,12 +374,12 @@ def test_metrics_for_a_logger():
 
 
 def test_columns_of_all_kinds():
-    assert plain(np.array([1, 2])) == [1, 2]
-    assert plain([np.int64(3), "x"]) == [3, "x"]
-    assert plain([True, False]) == ["True", "False"]
+    assert plain_values(np.array([1, 2])) == [1, 2]
+    assert plain_values([np.int64(3), "x"]) == [3, "x"]
+    assert plain_values([True, False]) == ["True", "False"]
     torch = pytest.importorskip("torch")
-    assert plain(torch.tensor([4, 5])) == [4, 5]
-    assert plain([torch.tensor(1)]) == [1]
+    assert plain_values(torch.tensor([4, 5])) == [4, 5]
+    assert plain_values([torch.tensor(1)]) == [1]
 
 
 def test_actions_are_recorded_and_enter_no_advantage(tmp_path):

@@ -9,7 +9,7 @@ from peer_python import told_by
 
 from counterpoint.errors import LabelError, MissingPackageError, RewardError, SettingError
 from counterpoint.integrations.comlrl import SplitRewards, attach
-from counterpoint.integrations.trl import COLUMNS, labels_of, per_agent_rewards, with_credit
+from counterpoint.integrations.trl import COLUMNS, per_agent_rewards, row_labels, with_credit
 from counterpoint.readers import read_decisions
 
 
@@ -20,28 +20,28 @@ def test_without_trl_the_error_says_what_to_do():
 
 def test_labels_from_columns_and_from_places():
     rows = [{"prompt": t, "agent": a} for t in ("x", "y") for a in "ab" for _ in range(3)]
-    found = labels_of(rows, COLUMNS, 3)
+    found = row_labels(rows, COLUMNS, 3)
     assert found["prompt"] == ["x"] * 6 + ["y"] * 6
     assert found["rollout"] == [0, 1, 2] * 4
     assert found["agent"] == (["a"] * 3 + ["b"] * 3) * 2
-    bare = labels_of([{}] * 4, COLUMNS, 2)
+    bare = row_labels([{}] * 4, COLUMNS, 2)
     assert bare == {"agent": ["policy"] * 4, "prompt": [0, 0, 1, 1], "rollout": [0, 1, 0, 1]}
     with pytest.raises(LabelError, match="1 of 2 rows"):
-        labels_of([{"agent": "a"}, {}], COLUMNS, 2)
+        row_labels([{"agent": "a"}, {}], COLUMNS, 2)
 
 
 def test_a_task_that_was_drawn_twice_is_two_prompts():
     rows = [{"prompt": "x", "agent": a} for a in "aab" for _ in range(2)]
-    found = labels_of(rows, COLUMNS, 2)
+    found = row_labels(rows, COLUMNS, 2)
     assert found["prompt"] == ["x", "x", "x (2)", "x (2)", "x", "x"]
     assert found["rollout"] == [0, 1] * 3
     turns = [{**row, "turn": i // 2} for i, row in enumerate(rows[:4])]
-    assert labels_of(turns, COLUMNS, 2)["prompt"] == ["x"] * 4  # not drawn twice: another turn
+    assert row_labels(turns, COLUMNS, 2)["prompt"] == ["x"] * 4  # not drawn twice: another turn
 
 
 def test_a_column_of_rollouts_is_the_same_for_all_answers():
     rows = [{"prompt": "x", "agent": "a", "rollout": r} for r in (3, 3, 4, 4)]
-    found = labels_of(rows, COLUMNS, 2)
+    found = row_labels(rows, COLUMNS, 2)
     assert found["prompt"] == ["x"] * 4
     assert found["rollout"] == [3, "3 (2)", 4, "4 (2)"]
 

@@ -10,7 +10,7 @@ from peer_python import KERNEL, told_by
 
 from counterpoint.errors import RewardError
 from counterpoint.integrations import TeamCredit
-from counterpoint.integrations.verifiers import assign, prompt_of, reward_of
+from counterpoint.integrations.verifiers import assign, prompt_of, trace_reward
 
 LISTENER = 1.2247448714  # 100, 102, 104: mean 102, deviation sqrt(8 / 3)
 
@@ -71,10 +71,10 @@ def test_constant_groups_singletons_and_missing_rewards_are_assigned_zero(reward
 def test_a_part_that_was_not_scored_is_absent_from_the_sum():
     half = trace("a", 7.0)
     half.rewards |= {"late": None, "lost": part(float("nan")), "logged": part(50.0, 0.0)}
-    assert reward_of(half) == 7.0
+    assert trace_reward(half) == 7.0
     only_logged = trace("a", None)
     only_logged.rewards |= {"late": None, "logged": part(50.0, 0.0)}
-    assert reward_of(only_logged) is None
+    assert trace_reward(only_logged) is None
     made = [episode("0", trace("a", 1.0)), episode("1", half), episode("2", only_logged),
             episode("3", trace("a", float("nan")))]  # fmt: skip
     assert assign(made, TeamCredit()) == [[-1], [1], [0], [0]]

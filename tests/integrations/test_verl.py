@@ -9,8 +9,8 @@ from peer_python import KERNEL, told_by
 from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import LabelError, MissingPackageError, RewardError
 from counterpoint.integrations import TeamCredit
-from counterpoint.integrations.verl import estimator, labels_of, register, rows_of
-from counterpoint.integrations.verl_trainer import columns_of, register_trainer
+from counterpoint.integrations.verl import batch_labels, estimator, register, rows_of
+from counterpoint.integrations.verl_trainer import output_columns, register_trainer
 from counterpoint.readers import read_decisions
 
 torch = pytest.importorskip("torch")
@@ -119,13 +119,13 @@ def test_a_log_without_agents_or_prompts_is_read_too(tmp_path):
 def test_columns_of_agent_loops():
     keys = ["u_0_0", "u_0_1", "u_1_0", "padff_0_0"]
     extra = [{"agent": "a", "turn": 0}, {"agent": "b", "turn": 0}, {"agent": "a", "turn": 1}, {}]
-    assert columns_of(extra, keys) == {
+    assert output_columns(extra, keys) == {
         "rollout": ["0", "0", "1", "0"], "agent": ["a", "b", "a", None], "turn": [0, 0, 1, None],
     }  # fmt: skip
-    assert set(columns_of([{}] * 4, keys)) == {"rollout"}
+    assert set(output_columns([{}] * 4, keys)) == {"rollout"}
     with pytest.raises(LabelError, match="the first u_1_0"):
-        columns_of([*extra[:2], {}, {}], keys)
-    kept = labels_of(["u"] * 4, columns_of(extra, keys), np.arange(3), True)
+        output_columns([*extra[:2], {}, {}], keys)
+    kept = batch_labels(["u"] * 4, output_columns(extra, keys), np.arange(3), True)
     assert kept["agent"] == ["a", "b", "a"]
     assert kept["prompt"] == ["u"] * 3
 

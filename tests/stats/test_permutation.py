@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import StatisticsError
-from counterpoint.stats import Permutation, permutation, permutation_test, sign_flip_test
+from counterpoint.stats import Permutation, permutation_test, sign_flip_test, significance
 
 VALUES = st.lists(st.integers(-9, 9), min_size=1, max_size=5)
 
@@ -149,13 +149,13 @@ def test_small_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch
     x, y = rng(1).normal(size=(2, 20))
     whole = permutation_test(x, y, rng=rng(), resamples=200)
     signs = sign_flip_test(x, rng=rng(), resamples=200)
-    monkeypatch.setattr(permutation, "_VALUES_PER_CHUNK", chunk)
+    monkeypatch.setattr(significance, "_VALUES_PER_CHUNK", chunk)
     assert permutation_test(x, y, rng=rng(), resamples=200) == whole
     assert sign_flip_test(x, rng=rng(), resamples=200).arrangements == signs.arrangements
 
 
 def test_chunks_add_up_to_as_many_arrangements_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permutation, "_VALUES_PER_CHUNK", 7 * 40)  # 99 = 14 * 7 + 1
+    monkeypatch.setattr(significance, "_VALUES_PER_CHUNK", 7 * 40)  # 99 = 14 * 7 + 1
     equal = np.ones(20)
     assert permutation_test(equal, equal, rng=rng(), resamples=99).p == 1.0  # each is as far
     assert sign_flip_test(np.zeros(40), rng=rng(), resamples=99).p == 1.0

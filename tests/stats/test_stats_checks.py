@@ -8,11 +8,11 @@ import pytest
 from counterpoint.errors import CounterpointError, StatisticsError
 from counterpoint.stats.checks import (
     confidence,
-    finite,
+    finite_array,
     resampling,
     same_shape,
     same_tasks,
-    scores,
+    score_array,
 )
 
 
@@ -22,38 +22,38 @@ def refused(message: str):
 
 def test_the_error_is_ours_and_a_value_error() -> None:
     with pytest.raises(ValueError, match="got x"):
-        finite("x", [], "[n]")
+        finite_array("x", [], "[n]")
     with pytest.raises(CounterpointError):
-        finite("x", [], "[n]")
+        finite_array("x", [], "[n]")
 
 
 def test_finite_returns_float64_of_the_same_values() -> None:
-    array = finite("x", [1, 2, 3], "[n]")
+    array = finite_array("x", [1, 2, 3], "[n]")
     assert array.dtype == np.float64
     np.testing.assert_array_equal(array, [1.0, 2.0, 3.0])
 
 
 def test_either_of_two_shapes_is_welcome() -> None:
-    assert finite("x", [1.0], "[S]", "[S, tasks]").shape == (1,)
-    assert finite("x", [[1.0, 2.0]], "[S]", "[S, tasks]").shape == (1, 2)
+    assert finite_array("x", [1.0], "[S]", "[S, tasks]").shape == (1,)
+    assert finite_array("x", [[1.0, 2.0]], "[S]", "[S, tasks]").shape == (1, 2)
 
 
 def test_the_number_of_axes_is_checked() -> None:
     with refused("got curves of shape (2,); wanted [S, T]"):
-        finite("curves", [1.0, 2.0], "[S, T]")
+        finite_array("curves", [1.0, 2.0], "[S, T]")
     with refused("got x of shape (1, 1, 1); wanted [S] or [S, tasks]"):
-        finite("x", [[[1.0]]], "[S]", "[S, tasks]")
+        finite_array("x", [[[1.0]]], "[S]", "[S, tasks]")
     with refused("got x of shape (); wanted [n]"):
-        finite("x", 1.0, "[n]")
+        finite_array("x", 1.0, "[n]")
 
 
 def test_scores_are_of_runs_with_or_without_tasks() -> None:
-    assert scores("x", [1.0]).shape == (1,)
-    assert scores("x", [[1.0, 2.0]]).shape == (1, 2)
+    assert score_array("x", [1.0]).shape == (1,)
+    assert score_array("x", [[1.0, 2.0]]).shape == (1, 2)
     with refused("got x of shape (); wanted [S] or [S, tasks]"):
-        scores("x", 1.0)
+        score_array("x", 1.0)
     with refused("got x of shape (1,); wanted [S] or [S, tasks] with at least 2"):
-        scores("x", [1.0], least=2)
+        score_array("x", [1.0], least=2)
 
 
 def test_too_few_and_empty_are_refused_with_a_way_out() -> None:
@@ -61,12 +61,12 @@ def test_too_few_and_empty_are_refused_with_a_way_out() -> None:
         "got x of shape (1,); wanted [n] with at least 2 on the first axis and no empty axis: "
         "run more seeds, or leave this statistic out"
     ):
-        finite("x", [1.0], "[n]", least=2)
-    assert finite("x", [1.0, 2.0], "[n]", least=2).shape == (2,)
+        finite_array("x", [1.0], "[n]", least=2)
+    assert finite_array("x", [1.0, 2.0], "[n]", least=2).shape == (2,)
     with refused("got x of shape (0,); wanted [n] with at least 1"):
-        finite("x", [], "[n]")
+        finite_array("x", [], "[n]")
     with refused("got x of shape (3, 0); wanted [S, T] with at least 1"):
-        finite("x", np.ones((3, 0)), "[S, T]")
+        finite_array("x", np.ones((3, 0)), "[S, T]")
 
 
 def test_missing_and_infinite_values_are_counted() -> None:
@@ -74,9 +74,9 @@ def test_missing_and_infinite_values_are_counted() -> None:
         "got x with 2 of 3 values NaN or infinite; wanted finite numbers: decide what a missing "
         "run means before asking for statistics"
     ):
-        finite("x", [np.nan, 1.0, -np.inf], "[n]")
+        finite_array("x", [np.nan, 1.0, -np.inf], "[n]")
     with refused("got x with 1 of 2 values NaN"):
-        finite("x", [None, 1.0], "[n]")
+        finite_array("x", [None, 1.0], "[n]")
 
 
 @pytest.mark.parametrize("values", [["many"], [[1.0], [1.0, 2.0]], [object()]])
@@ -85,7 +85,7 @@ def test_what_is_not_numbers_is_refused(values: object) -> None:
         StatisticsError,
         match=r"^got x that are not numbers \(.+\); wanted an array \[n\] or \[n, m\] of floats$",
     ):
-        finite("x", values, "[n]", "[n, m]")
+        finite_array("x", values, "[n]", "[n, m]")
 
 
 def test_pairs_need_the_same_shape() -> None:

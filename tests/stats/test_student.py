@@ -7,7 +7,7 @@ import pytest
 
 from counterpoint.errors import StatisticsError
 from counterpoint.stats import paired_t_test
-from counterpoint.stats.student import student_t_tails
+from counterpoint.stats.significance import student_t_tails
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_quiet_agent_keeps_nothing_beside_a_loud_one_in_the_same_parameters():
 
 
 def parts(evidence):
-    return evidence.signal, evidence.noise, evidence.heard, evidence.power
+    return evidence.signal, evidence.noise, evidence.competing, evidence.power
 
 
 def test_an_entropy_bonus_drowns_small_advantages_in_parameters_of_ones_own():
@@ -84,9 +84,9 @@ def test_an_entropy_bonus_drowns_small_advantages_in_parameters_of_ones_own():
     given = own(rng.normal(size=score.shape[:-1])) * np.array([1.0, 100.0])[:, None, None]
     free, _ = measured(given, score, pooled)
     bound, _ = measured(given, score, pooled, entropy=0.01)
-    share = (free.signal / free.heard)[0] / (free.signal / free.heard)[2]
+    share = (free.signal / free.competing)[0] / (free.signal / free.competing)[2]
     assert share == pytest.approx([1, 1], rel=0.1)
-    share = (bound.signal / bound.heard)[0] / (bound.signal / bound.heard)[2]
+    share = (bound.signal / bound.competing)[0] / (bound.signal / bound.competing)[2]
     assert share[0] < 0.05
     assert share[1] > 0.95
 

@@ -10,7 +10,7 @@ from counterpoint.comparison.pairs import Pair
 from counterpoint.comparison.probe import probe, untrained_log
 from counterpoint.comparison.summary import band, interval
 from counterpoint.credit import advantages
-from counterpoint.diagnose.twins import ROUNDING
+from counterpoint.diagnose.log import SAME
 from counterpoint.results.comparison import Control, ControlScheme, Curves
 from counterpoint.train.tabular.learner import Training
 from counterpoint.worlds.exact.world import World
@@ -58,5 +58,5 @@ def untrained_control(setting: str, max_difference: float) -> Control:
         schemes={},
         max_advantage_difference=max_difference,
         max_curve_difference=None,
-        decoupling="no-op" if max_difference <= ROUNDING else "matters",
+        decoupling="no-op" if max_difference <= SAME else "matters",
     )

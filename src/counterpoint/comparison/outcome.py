@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.diagnose import CAUSES, kept_in_windows, signal_kept, task_noise
-from counterpoint.diagnose.kept import Part
+from counterpoint.diagnose.kept import ShareInterval
 from counterpoint.errors import WorldError
 from counterpoint.train.tabular.learner import Training
 from counterpoint.train.tabular.telemetry import EVERY, improvable_at
@@ -52,9 +52,9 @@ class Outcome:
     """[S, A] each agent's part of the return at the end; None where it has no parts."""
     accuracy: Floats | None
     """[S, X, A] probability of the right action; None where nobody knows which that is."""
-    kept: Part
+    kept: ShareInterval
     """[A] the share of each agent's signal that the scheme keeps, over all seeds and updates."""
-    noise: Part
+    noise: ShareInterval
     """[A] the share of its gradient that is noise under the best statistics."""
     kept_lately: Floats
     """[T, A] signal kept in the window that ends at each measurement, over all seeds; NaN where it

@@ -19,7 +19,7 @@ from counterpoint.comparison.pairs import Pair
 from counterpoint.credit import baselines, entries
 from counterpoint.diagnose import CAUSES, REMEDIES
 from counterpoint.diagnose.causes import EXPLAINS
-from counterpoint.diagnose.kept import LOW, Part
+from counterpoint.diagnose.kept import LOW, ShareInterval
 from counterpoint.results.comparison import (
     UNKNOWN,
     AgentCurves,
@@ -191,7 +191,7 @@ def _agent_curves(out: Outcome, k: int, at: NDArray[np.int64]) -> AgentCurves:
     )
 
 
-def _part(part: Part, k: int) -> SeedMean:
+def _part(part: ShareInterval, k: int) -> SeedMean:
     iqm, low, high = (_plain(values[k]) for values in (part.value, part.low, part.high))
     return SeedMean(iqm=iqm, low=low, high=high)
 

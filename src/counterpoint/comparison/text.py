@@ -21,7 +21,7 @@ from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.trainings import train_arms
 from counterpoint.credit import Scheme, advantages
 from counterpoint.diagnose import diagnose
-from counterpoint.diagnose.twins import ROUNDING
+from counterpoint.diagnose.log import SAME
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control
 from counterpoint.train.lora.episodes import Played, any_word, play
@@ -115,7 +115,7 @@ class Language:
         """Returns whether decoupling can matter."""
         played = self._untrained(self.world)
         difference = largest_difference(played, pair.schemes)
-        if difference <= ROUNDING:
+        if difference <= SAME:
             return Probe("no-op", (), difference)
         log = self._log(played)
         diagnosis = diagnose(log, pair.reference, rng=np.random.default_rng(0))

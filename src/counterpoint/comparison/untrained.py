@@ -18,7 +18,7 @@ from counterpoint.comparison.pairs import Pair
 from counterpoint.comparison.probe import Probe
 from counterpoint.credit import Scheme
 from counterpoint.diagnose import diagnose
-from counterpoint.diagnose.twins import ROUNDING
+from counterpoint.diagnose.log import SAME
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control
 from counterpoint.train.ppo.learner import Estimate, Learner
@@ -41,7 +41,7 @@ def untrained_probe(plan: TrainPlan, pair: Pair) -> Probe:
     """
     coupled, decoupled = (untrained(plan, scheme) for scheme in pair.schemes)
     difference = largest_difference(coupled, decoupled)
-    if difference <= ROUNDING:
+    if difference <= SAME:
         return Probe("no-op", (), difference)
     return Probe("matters", tuple(conditions(plan, pair.reference, coupled)), difference)
 
@@ -151,4 +151,4 @@ def _differ(values: Floats, acts: Bools) -> bool:
     low = np.where(acts, values, np.inf).min(axis=0)
     high = np.where(acts, values, -np.inf).max(axis=0)
     size = np.maximum(abs(low), abs(high))
-    return bool((np.isfinite(low) & (high - low > ROUNDING * size)).any())
+    return bool((np.isfinite(low) & (high - low > SAME * size)).any())

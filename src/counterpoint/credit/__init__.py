@@ -5,11 +5,12 @@ rearrangement of rewards can do stands beside it: difference rewards, COMA's cou
 baseline, leave-one-out, Shapley values, own components.
 """
 
-from counterpoint.credit.baselines import Baseline, baselines
 from counterpoint.credit.catalogue import Entry, catalogue, entries
 from counterpoint.credit.composite import AnyScheme, Mix, PerRole
 from counterpoint.credit.counterfactual import (
+    Baseline,
     Counterfactual,
+    baselines,
     coma,
     difference_rewards,
     own_components,

@@ -23,19 +23,19 @@ class Entry:
     """One published estimator."""
 
     name: str
-    """What `--schemes` and `catalogue()` call it."""
+    """The name in `--schemes` and `catalogue()`."""
     scheme: AnyScheme
     """Its point in the algebra, or a mix of points."""
     title: str
-    """What it does, in a few words."""
+    """The method in a few words."""
     citation: str
-    """Where it was published."""
+    """The publication."""
     note: str = ""
-    """Where paper and code differ, which of them this is; or what to mind."""
+    """Which of paper and code it follows if they differ, or a warning."""
 
     @property
     def needs(self) -> str:
-        """What it needs beside one reward of any size for each row; empty = nothing."""
+        """Returns what it needs beside one reward of any size for each row; empty = nothing."""
         if not isinstance(self.scheme, Scheme):
             return "a caller that takes several schemes at once, as `advantages` does"
         if self.scheme.conditions:
@@ -50,7 +50,7 @@ ROLE, PROMPT_ROLE = ("role",), ("prompt", "role")
 
 
 def _rollouts(**fields: Any) -> Scheme:
-    """A scheme in which a rollout counts once, with the return that its rows state or end with."""
+    """Returns a scheme in which a rollout counts once, with its last reward."""
     return Scheme(**{"rollout_reward": "last", "weighting": "trajectory", **fields})
 
 

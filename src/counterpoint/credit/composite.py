@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Columns, Ints
 from counterpoint.credit.memory import JointState, RunningState
 from counterpoint.credit.result import Credit, Tally
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array, arrays_of, is_traced
+from counterpoint.credit.segments import arrays_of, is_traced
 from counterpoint.errors import LabelError, SchemeError, StateError
 
 
@@ -50,26 +51,30 @@ class Mix:
 
     @property
     def schemes(self) -> tuple[Scheme, ...]:
-        """The schemes of the parts, in order."""
+        """Returns the schemes of the parts, in order."""
         return tuple(scheme for _, scheme in self.parts)
 
     @property
     def keeps_state(self) -> bool:
-        """Whether statistics of some part live longer than one call."""
+        """Returns whether statistics of some part live longer than one call."""
         return any(scheme.keeps_state for scheme in self.schemes)
 
     @property
     def groups_by_agent(self) -> bool:
-        """Whether some part has statistics for each agent (or role)."""
+        """Returns whether some part has statistics for each agent (or role)."""
         return any(scheme.groups_by_agent for scheme in self.schemes)
 
     def decoupled(self) -> Mix:
-        """The same mix with per-agent statistics in every part."""
-        return Mix(tuple((w, scheme.decoupled()) for w, scheme in self.parts))
+        """Returns the same mix with per-agent statistics in every part."""
+        return self.each(Scheme.decoupled)
 
     def coupled(self) -> Mix:
-        """The same mix with statistics that all agents share in every part."""
-        return Mix(tuple((w, scheme.coupled()) for w, scheme in self.parts))
+        """Returns the same mix with statistics that all agents share in every part."""
+        return self.each(Scheme.coupled)
+
+    def each(self, change: Callable[[Scheme], Scheme]) -> Mix:
+        """Returns a mix in which every scheme is changed by `change`."""
+        return Mix(tuple((weight, change(scheme)) for weight, scheme in self.parts))
 
 
 @dataclass(frozen=True)
@@ -106,24 +111,24 @@ class PerRole:
 
     @property
     def keeps_state(self) -> bool:
-        """Whether statistics of some role live longer than one call."""
-        return any(scheme.keeps_state for scheme in self._all())
+        """Returns whether statistics of some role live longer than one call."""
+        return any(scheme.keeps_state for scheme in plain_schemes(self))
 
     @property
     def groups_by_agent(self) -> bool:
-        """Whether agents have statistics of their own: roles do, always."""
+        """Returns whether agents have statistics of their own: roles do, always."""
         return True
 
     def decoupled(self) -> PerRole:
-        """The same with per-agent statistics within every role."""
-        return self._each(lambda scheme: scheme.decoupled())
+        """Returns the same with per-agent statistics within every role."""
+        return self.each(Scheme.decoupled)
 
     def coupled(self) -> PerRole:
-        """The same with statistics that all agents of a role share."""
-        return self._each(lambda scheme: scheme.coupled())
+        """Returns the same with statistics that all agents of a role share."""
+        return self.each(Scheme.coupled)
 
     def of(self, role: Any) -> Scheme:
-        """The scheme of a role.
+        """Returns the scheme of a role.
 
         Raises:
             SchemeError: there is none, and no default.
@@ -134,16 +139,24 @@ class PerRole:
             raise SchemeError(f"got role {role!r}; wanted one of {known}, or a default scheme")
         return scheme
 
-    def _all(self) -> tuple[Scheme, ...]:
-        return (*(s for _, s in self.schemes), *((self.default,) if self.default else ()))
-
-    def _each(self, change: Callable[[Scheme], Scheme]) -> PerRole:
+    def each(self, change: Callable[[Scheme], Scheme]) -> PerRole:
+        """Returns a `PerRole` in which every scheme is changed by `change`."""
         pairs = tuple((role, change(scheme)) for role, scheme in self.schemes)
         return replace(self, schemes=pairs, default=change(self.default) if self.default else None)
 
 
 AnyScheme = Scheme | Mix | PerRole
-"""What `advantages` takes."""
+"""Every kind of scheme that `advantages` accepts."""
+
+
+def plain_schemes(scheme: AnyScheme) -> tuple[Scheme, ...]:
+    """Returns the plain schemes that a scheme consists of; a `Scheme` consists of itself."""
+    if isinstance(scheme, Mix):
+        return tuple(part for _, part in scheme.parts)
+    if isinstance(scheme, PerRole):
+        others = () if scheme.default is None else (scheme.default,)
+        return (*(part for _, part in scheme.schemes), *others)
+    return (scheme,)
 
 
 class Computed(NamedTuple):
@@ -157,13 +170,13 @@ class Computed(NamedTuple):
 
 
 def mixed(
-    rewards: Any,
-    labels: Mapping[str, Any],
+    rewards: Array,
+    labels: Columns,
     mix: Mix,
     state: RunningState | None,
     compute: Callable[..., Computed],
 ) -> Credit:
-    """The credit of a mix; see `advantages`."""
+    """Returns the credit of a mix; see `advantages`."""
     old = _joint(state)
     parts = [compute(rewards, labels, scheme, old.of(i)) for i, scheme in enumerate(mix.schemes)]
     answers = [part.credit for part in parts]
@@ -186,13 +199,13 @@ def _count(mask: Array) -> Any:
 
 
 def by_role(
-    rewards: Any,
-    labels: Mapping[str, Any],
+    rewards: Array,
+    labels: Columns,
     per: PerRole,
     state: RunningState | None,
     compute: Callable[..., Credit],
 ) -> Credit:
-    """The credit of each role by its own scheme; see `advantages`."""
+    """Returns the credit of each role by its own scheme; see `advantages`."""
     old = _joint(state)
     roles, rows_of = _roles(labels)
     plain = rewards if hasattr(rewards, "shape") else np.asarray(rewards, dtype=object)
@@ -213,8 +226,8 @@ def by_role(
     return Credit(values, old.after(states), _summed(tallies))
 
 
-def _roles(labels: Mapping[str, Any]) -> tuple[list[Any], dict[Any, NDArray[np.int64]]]:
-    """The roles in order of appearance, and the rows of each."""
+def _roles(labels: Columns) -> tuple[list[Any], dict[Any, Ints]]:
+    """Returns the roles in order of appearance, and the rows of each."""
     given = labels.get("role", labels.get("agent"))
     if given is None or is_traced(given):
         raise LabelError(
@@ -227,7 +240,7 @@ def _roles(labels: Mapping[str, Any]) -> tuple[list[Any], dict[Any, NDArray[np.i
     return list(places), {role: np.asarray(rows) for role, rows in places.items()}
 
 
-def _column(column: Any) -> NDArray[Any]:
+def _column(column: Array) -> NDArray[Any]:
     if hasattr(column, "detach"):
         column = column.detach().cpu()
     if isinstance(column, list | tuple):
@@ -237,8 +250,8 @@ def _column(column: Any) -> NDArray[Any]:
     return np.asarray(column)
 
 
-def _scattered(pieces: Sequence[tuple[NDArray[np.int64], Any]], like: Any) -> Any:
-    """Values of the pieces' rows in the order of the batch, in the pieces' kind of array."""
+def _scattered(pieces: Sequence[tuple[Ints, Array]], like: Array) -> Array:
+    """Returns the pieces' values in the order of the batch, in their kind of array."""
     order = np.argsort(np.concatenate([rows for rows, _ in pieces]), kind="stable")
     library, first = arrays_of(like).name, pieces[0][1]
     if library == "torch":

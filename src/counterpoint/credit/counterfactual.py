@@ -1,17 +1,19 @@
-"""Credit by asking "what if": the reward had this agent done something else, or nothing.
+"""Counterfactual credit: the reward if this agent had done something else, or nothing.
 
-No normalization scheme repairs dilution (the signal of one among n falls as 1/n); these functions
-do, where the world can answer the question. Start with `difference_rewards` if the world has been
-asked already, with `replayed_difference` if it is cheap to ask, with `coma` if a critic answers
-in its place, and with `own_components` if the reward has a part for each agent.
+No normalization scheme repairs dilution (the signal of one agent among n falls as 1/n); these
+functions do, if the environment can answer the question. Start with `difference_rewards` if the
+rewards without an agent are known, with `replayed_difference` if replays are cheap, with `coma` if
+a critic estimates them, and with `own_components` if the reward has a part for each agent.
+`baselines()` lists them for tables.
 
-Rewards in, rewards out: a missing value (NaN, None) stays missing, so that `advantages` counts it.
+A missing reward (NaN, None) stays missing, so that `advantages` counts it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from counterpoint.errors import LabelError, RewardError
 
 
 def difference_rewards(team: ArrayLike, without: ArrayLike) -> Floats:
-    """What an agent adds to the team: D_k = G(z) - G(z_-k).
+    """Returns what an agent adds to the team: D_k = G(z) - G(z_-k).
 
     The second term does not depend on what agent k did, so D_k favours the same actions as G and
     is free of the noise that the other agents put into both.
@@ -52,7 +54,7 @@ def difference_rewards(team: ArrayLike, without: ArrayLike) -> Floats:
 def replayed_difference(
     value: Callable[[NDArray[Any]], ArrayLike], actions: ArrayLike, default: ArrayLike
 ) -> Floats:
-    """Difference rewards of every agent in one call to a world that is cheap to ask.
+    """Returns difference rewards of every agent in one call to a world that is cheap to ask.
 
     Args:
         value: joint actions [B, A] to team rewards [B]; deterministic, or the difference is noisy.
@@ -83,12 +85,12 @@ def replayed_difference(
     worlds = np.repeat(joint[None], agents + 1, axis=0)  # [A + 1, N, A]; the first is what happened
     for k in range(agents):
         worlds[k + 1, :, k] = replaced[:, k]
-    asked = worlds.reshape((agents + 1) * n, agents)
-    rewards = _rewards("the rewards that `value` returned", value(asked))
-    if rewards.shape != (len(asked),):
+    replays = worlds.reshape((agents + 1) * n, agents)
+    rewards = _rewards("the rewards that `value` returned", value(replays))
+    if rewards.shape != (len(replays),):
         raise RewardError(
             f"got rewards of shape {rewards.shape} from `value` for joint actions of shape "
-            f"{asked.shape}; wanted [{len(asked)}]"
+            f"{replays.shape}; wanted [{len(replays)}]"
         )
     happened, *otherwise = rewards.reshape(agents + 1, n)
     return _difference(happened[:, None], np.stack(otherwise, axis=1))
@@ -103,11 +105,11 @@ class Counterfactual:
     baseline: Floats
     """[N] expected value under the agent's policy; NaN where it is missing."""
     missing: int
-    """How many rows lack the value of their action, or of one that their policy can take."""
+    """Number of rows without the value of their action, or of one that their policy can take."""
 
 
 def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
-    """The counterfactual baseline: what this action adds to the agent's average action.
+    """Returns the counterfactual baseline: what this action adds to the agent's average action.
 
     A = Q(s, a) - sum_a' pi(a' | s) Q(s, (a_-k, a')): the other agents' actions are held fixed,
     so that neither their luck nor their noise is credited to agent k. With a policy that always
@@ -148,10 +150,12 @@ def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
 def own_components(
     rewards: ArrayLike, agent: ArrayLike, owners: Mapping[Hashable, Sequence[int]]
 ) -> Floats:
-    """Component credit: each decision is paid by the components that belong to its agent.
+    """Returns the component credit: each decision is paid by the components that belong to its
+    agent.
 
-    r_i = sum of the components c in owners[agent_i] of r_ic. A component that is missing for
-    somebody else does not matter; with every component owned by everybody it is the summed reward.
+    r_i = sum of the components c in owners[agent_i] of r_ic. A missing
+    component of another agent does not matter. If every agent owns every component, it is the
+    summed reward.
 
     Args:
         rewards: [N, K] value of each component.
@@ -215,7 +219,7 @@ def _difference(team: Floats, without: Floats) -> Floats:
 
 
 def _rewards(name: str, values: ArrayLike) -> Floats:
-    """Numbers, or missing; the only door through which rewards come in here."""
+    """Returns rewards as floats, NaN where missing; every public function of this file calls it."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -229,3 +233,55 @@ def _finite(name: str, values: Floats) -> Floats:
             f"got an infinite value in {name}; wanted finite numbers, or NaN for a missing one"
         )
     return values
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One way to credit an agent that no rearrangement of its rewards can replace."""
+
+    title: str
+    """A few words for a table."""
+    citation: str
+    """The publication."""
+    needs: str
+    """The question that an environment must be able to answer."""
+    summary: str
+    """The effect for an agent, and its limits."""
+
+
+_BASELINES = MappingProxyType(
+    {
+        "counterfactual": Baseline(
+            title="Counterfactual baseline (COMA)",
+            citation="Foerster et al. 2018, Counterfactual multi-agent policy gradients",
+            needs="The expected reward over the agent's own policy with the others' actions fixed.",
+            summary=(
+                "Reward minus what the agent's average action would have got beside the same "
+                "partners: undoes dilution and leaves the unit, so a quiet agent stays quiet."
+            ),
+        ),
+        "difference": Baseline(
+            title="Difference reward",
+            citation=("Wolpert & Tumer 2001, Optimal payoff functions for members of collectives"),
+            needs="The reward with the agent's action replaced by a default one, or without it.",
+            summary=(
+                "Reward minus the reward without the agent: aligned with the team's reward and "
+                "free of the others' noise as far as the reward is a sum."
+            ),
+        ),
+        "own_component": Baseline(
+            title="Own component",
+            citation="Ours: the difference reward of a reward with one part for each agent",
+            needs="A reward with a component for each agent.",
+            summary=(
+                "Each agent is paid by its own part alone: more information than the team's "
+                "scalar, and blind to what it does for the others."
+            ),
+        ),
+    }
+)
+
+
+def baselines() -> Mapping[str, Baseline]:
+    """Returns name to `Baseline`, in the order in which tables list them."""
+    return _BASELINES

@@ -1,17 +1,23 @@
-"""Moments of grouped samples, exactly zero where a group is constant.
+"""Groups of rows that share a statistic (`GroupLayout`), their moments, and ranks within them.
 
-Values are shifted by the group's minimum before anything is summed, the mean is corrected by what
-its own deviations sum to, and the variance takes a pass of its own. So rewards of 1e8 + {0, 1}
-keep their digits, a constant group has deviation 0 and not 1e-17, and no threshold on the
-standard deviation is needed.
+Values are shifted by the group's minimum before they are summed, the mean is corrected by the sum
+of its deviations, and the variance is computed in a second pass. So rewards of 1e8 + {0, 1} keep
+their digits, a constant group has deviation 0 and not 1e-17, and the standard deviation needs no
+threshold. A strict ranking of G rollouts always has the same advantages and never a dead group;
+ties share the mean of their places and bring dead groups back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from counterpoint.credit.labels import Groups
-from counterpoint.credit.segments import Array, Arrays
+from counterpoint.arrays import Array
+from counterpoint.credit.labels import Groups, Labels
+from counterpoint.credit.memory import Key
+from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.segments import Arrays
+from counterpoint.errors import SchemeError
 
 ROUNDING = 8
 """Values within this many ulps of the largest of them count as equal: what arithmetic on equal
@@ -20,13 +26,13 @@ deviation, which among many samples can be far smaller than a real difference.""
 
 
 def tolerance_of(largest: Array, epsilon: float) -> Array:
-    """How far values of that magnitude may lie apart and still be equal."""
+    """Returns how far values of that magnitude may lie apart and still be equal."""
     return ROUNDING * epsilon * largest
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Which rows count in which group, and how much each weighs."""
+    """The group and the weight of every row."""
 
     ids: Array
     """[N] group of each row; rows that do not count are in a last group of weight 0."""
@@ -49,7 +55,7 @@ class Samples:
     def of(
         cls, groups: Groups, rollouts: Groups | None, ok: Array | None, by_rollout: bool, a: Arrays
     ) -> Samples:
-        """Samples of `groups`, without the rows that are not `ok` ([N], None = all are)."""
+        """Returns samples of `groups`, without the rows that are not `ok` ([N], None = all are)."""
         ids, n = _without(groups, ok, a)
         one = a.ones(len(ids)) if ok is None else a.floats(ok)
         rollout = rollout_rows = None
@@ -64,12 +70,12 @@ class Samples:
         return cls(ids, n, rollout, n_rollouts, rollout_rows, weight, total, by_rollout)
 
     def rollout_sum(self, values: Array, a: Arrays) -> Array:
-        """[N] the sum of `values` over the rows of the row's own rollout in its group."""
+        """Returns [N] the sum of `values` over the rows of the row's own rollout in its group."""
         assert self.rollout is not None
         return a.sum(values, self.rollout, self.n_rollouts)[self.rollout]
 
     def rollout_count(self, a: Arrays) -> Array:
-        """[n] how many rollouts each group has."""
+        """Returns [n] how many rollouts each group has."""
         assert self.rollout_rows is not None
         counted = a.xp.where(self.weight > 0, 1.0 / self.rollout_rows, 0.0)
         return a.sum(counted, self.ids, self.n)
@@ -103,7 +109,7 @@ def group_moments(
     epsilon: float,
     rest: Array | None = None,
 ) -> GroupMoments:
-    """Mean and population variance of `x` (plus `rest`) [N] in each group of `s`.
+    """Returns mean and population variance of `x` (plus `rest`) [N] in each group of `s`.
 
     Args:
         x: [N] values; those of rows that do not count must be finite.
@@ -138,7 +144,134 @@ def group_moments(
 
 
 def _without(groups: Groups, ok: Array | None, a: Arrays) -> tuple[Array, int]:
-    """Ids in which rows that are not ok form a group of their own at the end."""
+    """Returns ids in which rows that are not ok form a group of their own at the end."""
     if ok is None:
         return groups.ids, groups.n
     return a.xp.where(ok, groups.ids, groups.n), groups.n + 1
+
+
+def midranks(values: Array, tolerance: Array, s: Samples, a: Arrays) -> Array:
+    """Returns [N] the rank of each row's value in its group, from 1 (lowest); ties share their mean
+    place.
+
+    Where w counts each sample once (the first row of a rollout under trajectory weighting), the
+    rank is `sum of w below + (sum of w tied + 1) / 2`. All sums are of integers, so that ranks are
+    exact and do not depend on what else is in the batch.
+
+    Args:
+        values: [N] what to rank; rows of one rollout carry one value (trajectory weighting).
+        tolerance: [n] neighbours that differ by no more are tied.
+        s: the groups and weights.
+        a: the array library.
+    """
+    counted = a.floats(s.weight > 0)
+    if s.by_rollout:
+        places = a.floats(a.places(len(values)))
+        first = a.min(places, s.rollout, s.n_rollouts)[s.rollout]
+        counted = counted * a.floats(places == first)
+    total = a.sum(counted, s.ids, s.n)
+    order = a.argsort(values)
+    order = order[a.argsort(s.ids[order])]  # by group, then by value
+    ids, sorted_values, weight = s.ids[order], values[order], counted[order]
+    starts = a.xp.where(sorted_values - _previous(sorted_values, a) > tolerance[ids], 1, 0)
+    starts = a.xp.where(ids != _previous(ids, a), 1, starts)
+    block = a.xp.cumsum(starts) - starts[:1].sum()
+    tied = a.sum(weight, block, len(values))
+    below = (a.xp.cumsum(tied) - tied)[block] - (a.xp.cumsum(total) - total)[ids]
+    rank_sorted = below + (tied[block] + 1) / 2
+    back = a.argsort(order)
+    return rank_sorted[back]
+
+
+def _previous(values: Array, a: Arrays) -> Array:
+    """Returns [N] each value's left neighbour; the first is its own."""
+    places = a.places(len(values))
+    return values[a.xp.where(places > 0, places - 1, places)]
+
+
+Level = Literal["center", "scale", "whole"]
+"""The groups that share a center, those that share a scale, or the whole batch as one."""
+
+
+@dataclass(frozen=True)
+class GroupLayout:
+    """The groups whose rows share a statistic, for one set of labels and one scheme."""
+
+    table: Labels
+    scheme: Scheme
+    arrays: Arrays
+    epsilon: float
+    """Machine epsilon of the rewards as given."""
+    given_rows: Array | None = None
+    """[N] how many of the caller's rows each row stands for; None = itself."""
+    _samples: dict[Level, Samples] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.scheme.keeps_state and (self.arrays.traced or self.table.traced):
+            raise SchemeError(
+                f"got memory={self.scheme.memory!r} inside jax.jit; wanted memory='batch' there: "
+                "call schemes with running statistics outside of jit"
+            )
+        for level in ("center", "scale"):  # a label that is missing is an error at once
+            self.samples(level, None)
+
+    @property
+    def same(self) -> bool:
+        """Returns whether center and scale share their groups."""
+        return self.scheme.center_by == self.scheme.scale_by
+
+    @property
+    def by_rollout(self) -> bool:
+        """Returns whether a rollout counts once, with the mean of its rows."""
+        return self.scheme.weighting == "trajectory"
+
+    def count_rows(self, mask: Array) -> Any:
+        """Returns how many of the caller's rows a mask [N] holds."""
+        if self.given_rows is None:
+            return self.arrays.count(mask)
+        return int(self.given_rows[mask].sum())
+
+    def by(self, level: Level) -> tuple[str, ...]:
+        """Returns the labels that the groups of a level share."""
+        levels = {"center": self.scheme.center_by, "scale": self.scheme.scale_by, "whole": ()}
+        return levels[level] or ()
+
+    def samples(self, level: Level, ok: Array | None) -> Samples:
+        """Returns samples of a level's groups; rows that are not `ok` are left out."""
+        if ok is None and level in self._samples:
+            return self._samples[level]
+        if level == "scale" and self.same:
+            return self.samples("center", ok)
+        by = self.by(level)
+        groups, rollouts = self.table.groups(by), self._rollouts(by, level)
+        samples = Samples.of(groups, rollouts, ok, self.by_rollout, self.arrays)
+        if ok is None:
+            self._samples[level] = samples
+        return samples
+
+    def keys(self, level: Level) -> list[Key | None]:
+        """Returns the label values of each group of a level."""
+        return self.table.keys(self.by(level))
+
+    def needs_samples(self, level: Level) -> bool:
+        """Returns whether the scheme reads this call's statistics at a level, where one is too
+        few."""
+        if level == "scale":
+            return self.scheme.scale == "std"
+        centers = self.scheme.center in ("mean", "leave_one_out") or self.scheme.transform == "rank"
+        return centers or (self.same and self.scheme.scale == "std")
+
+    def are_singletons(self, s: Samples, level: Level) -> Array:
+        """Returns [n] groups with a single sample, where the scheme needs more than one there."""
+        if not self.needs_samples(level):
+            return s.total < 0
+        by_rollout = level == "center" and self.scheme.center == "leave_one_out"
+        return (s.rollout_count(self.arrays) if by_rollout else s.total) < 1.5
+
+    def _rollouts(self, by: tuple[str, ...], level: Level) -> Groups | None:
+        scheme = self.scheme
+        guards = (scheme.shrink or scheme.min_count) and (level == "scale" or self.same)
+        others = scheme.center == "leave_one_out" and level == "center"
+        if not (self.by_rollout or guards or others):
+            return None
+        return self.table.groups((*(name for name in by if name != "prompt"), "prompt", "rollout"))

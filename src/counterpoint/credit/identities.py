@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Bools, Ints
 from counterpoint.credit.labels import Labels
-from counterpoint.credit.rewards import Column, Rewards
+from counterpoint.credit.rewards import RewardColumn, Rewards
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array
 from counterpoint.errors import LabelError
 
 ORDER = ("batch", "prompt", "rollout", "agent", "role", "turn", "context")
@@ -23,7 +23,7 @@ ORDER = ("batch", "prompt", "rollout", "agent", "role", "turn", "context")
 def refuse_repeated_rows(
     read: Rewards, table: Labels, scheme: Scheme, *, known_to_differ: bool = False
 ) -> None:
-    """Check that a scheme that takes the rows of a rollout together knows which they are.
+    """Checks that a scheme that takes the rows of a rollout together knows which they are.
 
     Rows of one agent in one rollout may differ if `turn` distinguishes them. Without `turn` they
     are the agent's turns in their order, which can be believed only where the rollout's rows stand
@@ -32,7 +32,10 @@ def refuse_repeated_rows(
     Raises:
         LabelError: rows with the same labels have different rewards.
     """
-    if not _takes_rollouts(scheme) or table.traced or read.arrays.traced or not table.rows:
+    by_row = scheme.weighting == "step" and scheme.rollout_reward == "mean"
+    if by_row and scheme.center != "leave_one_out":
+        return
+    if table.traced or read.arrays.traced or not table.rows:
         return
     if "rollout" not in table.columns or not (known_to_differ or _disagree(read, table)):
         return
@@ -55,13 +58,8 @@ def refuse_repeated_rows(
     )
 
 
-def _takes_rollouts(scheme: Scheme) -> bool:
-    alone = scheme.weighting == "step" and scheme.rollout_reward == "mean"
-    return not alone or scheme.center == "leave_one_out"
-
-
-def conflicting_rows(read: Rewards, key: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """[N] whether a row with the same key has another reward, as the scheme reads rewards.
+def conflicting_rows(read: Rewards, key: Ints) -> Bools:
+    """Returns [N] whether a row with the same key has another reward, as the scheme reads rewards.
 
     Two rows conflict if a column that the scheme normalizes differs between them: the sum of the
     components, or each component by itself. A row that says nothing in a column is no conflict,
@@ -86,26 +84,26 @@ def conflicting_rows(read: Rewards, key: NDArray[np.int64]) -> NDArray[np.bool_]
     return bad
 
 
-def _stated(read: Rewards) -> list[Column]:
-    """What a row says: the columns that are normalized; for `to_go`, also whether it says any."""
+def _stated(read: Rewards) -> list[RewardColumn]:
+    """Returns the normalized columns; for `to_go`, also whether a row has a value in each."""
     columns = list(read.columns())
     if read.scheme.rollout_reward == "to_go":
         given = [read.arrays.floats(c.ok) for c in columns if c.ok is not None]
-        columns += [Column(values, None, None, 1.0) for values in given]
+        columns += [RewardColumn(values, None, None, 1.0) for values in given]
     return columns
 
 
-def _components(read: Rewards) -> list[Column]:
-    """Each component by itself, where it is there."""
+def _components(read: Rewards) -> list[RewardColumn]:
+    """Returns each component by itself, where it is there."""
     missing = read.missing
     return [
-        Column(read.values[:, k], None if missing is None else ~missing[:, k], None, weight)
+        RewardColumn(read.values[:, k], None if missing is None else ~missing[:, k], None, weight)
         for k, weight in enumerate(read.weights)
     ]
 
 
 def _disagree(read: Rewards, table: Labels) -> bool:
-    """Whether the rows of some rollout have different rewards, beyond rounding."""
+    """Returns whether the rows of some rollout have different rewards, beyond rounding."""
     a = read.arrays
     ids, first = table.rollouts()
     rows, start, inf = a.beside(ids), a.beside(first), float("inf")
@@ -121,8 +119,8 @@ def _disagree(read: Rewards, table: Labels) -> bool:
     return False
 
 
-def _differ(columns: list[Column], key: NDArray[np.int64], epsilon: float) -> NDArray[np.bool_]:
-    """[N] whether a row with the same key has another value in some column."""
+def _differ(columns: list[RewardColumn], key: Ints, epsilon: float) -> Bools:
+    """Returns [N] whether a row with the same key has another value in some column."""
     out = np.zeros(len(key), dtype=bool)
     n = int(key.max()) + 1
     for column in columns:
@@ -138,16 +136,16 @@ def _differ(columns: list[Column], key: NDArray[np.int64], epsilon: float) -> ND
 
 
 def _plain(values: Array) -> NDArray[np.generic]:
-    """The values as a NumPy array."""
+    """Returns the values as a NumPy array."""
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
-def _side_by_side(rollout: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """[N] whether the rows of a row's rollout stand side by side."""
+def _side_by_side(rollout: Ints) -> Bools:
+    """Returns [N] whether the rows of a row's rollout stand side by side."""
     n = int(rollout.max()) + 1
     place = np.arange(len(rollout))
     first, last = np.full(n, len(rollout)), np.zeros(n, dtype=np.int64)
     np.minimum.at(first, rollout, place)
     np.maximum.at(last, rollout, place)
-    together: NDArray[np.bool_] = last - first + 1 == np.bincount(rollout, minlength=n)
+    together: Bools = last - first + 1 == np.bincount(rollout, minlength=n)
     return together[rollout]

@@ -1,39 +1,34 @@
-"""`advantages`: rewards and labels in, per-row advantages out, by any `Scheme`.
+"""`advantages` computes the advantage of every row from rewards and labels, by any `Scheme`.
 
-Read `advantages` top to bottom, then `normalize.normalized`, which does one reward column. The
-same code runs on NumPy, torch and JAX through `segments.Arrays`.
+Read `advantages` from top to bottom, then `normalize.column_credit` for one reward column. The same
+code runs on NumPy, torch and JAX through `segments.Arrays`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from counterpoint.credit.components import together
+from counterpoint.arrays import Array, Columns
 from counterpoint.credit.composite import AnyScheme, Computed, Mix, PerRole, by_role, mixed
-from counterpoint.credit.groups import tolerance_of
+from counterpoint.credit.groups import GroupLayout, tolerance_of
 from counterpoint.credit.identities import refuse_repeated_rows
 from counterpoint.credit.labels import Labels
-from counterpoint.credit.layout import Layout
 from counterpoint.credit.memory import RunningState, SchemeState
-from counterpoint.credit.normalize import normalized
+from counterpoint.credit.normalize import column_credit, together
 from counterpoint.credit.result import Credit, Tally, register_with_jax
-from counterpoint.credit.returns import returned
-from counterpoint.credit.rewards import Column, Rewards
-from counterpoint.credit.rollouts import Rollouts
+from counterpoint.credit.rewards import RewardColumn, Rewards
+from counterpoint.credit.rollouts import Rollouts, returned
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import Array, Arrays
+from counterpoint.credit.segments import Arrays
 from counterpoint.errors import SchemeError, StateError
 
 
 def advantages(
-    rewards: Any,
-    labels: Mapping[str, Any],
+    rewards: Array,
+    labels: Columns,
     scheme: AnyScheme,
     *,
     state: RunningState | None = None,
 ) -> Credit:
-    """The advantage of every row under `scheme`.
+    """Returns the advantage of every row under `scheme`.
 
     With `center_by = scale_by = ("prompt",)` and trajectory weighting this is GRPO; with one
     reward component every `components` choice is the same; with one agent grouping by agent is
@@ -72,17 +67,17 @@ def advantages(
     return _one(rewards, labels, scheme, state).credit
 
 
-def _one(
-    rewards: Any, labels: Mapping[str, Any], scheme: Scheme, state: RunningState | None
-) -> Computed:
-    """The credit of one `Scheme`, and which rows it says something of."""
+def _one(rewards: Array, labels: Columns, scheme: Scheme, state: RunningState | None) -> Computed:
+    """Returns the credit of one `Scheme`, and which rows it says something of."""
     read = Rewards.read(rewards, scheme)
     table = Labels(labels, read.rows, read.arrays)
     rollouts = Rollouts.of(read, table, scheme)
     if rollouts is None:
-        layout = Layout(table, scheme, read.arrays, read.epsilon)
+        layout = GroupLayout(table, scheme, read.arrays, read.epsilon)
     else:
-        layout = Layout(rollouts.labels, rollouts.scheme, read.arrays, read.epsilon, rollouts.rows)
+        layout = GroupLayout(
+            rollouts.labels, rollouts.scheme, read.arrays, read.epsilon, rollouts.rows
+        )
     if not isinstance(state, SchemeState | None):
         raise StateError(f"got state of type {type(state).__name__}; wanted a RunningState or None")
     old = state or SchemeState.empty(scheme, read.n_columns)
@@ -96,7 +91,7 @@ def _one(
         column, apart = _row_values(given, rollouts, table, layout, a)
         if rollouts is not None and apart is not None and differs is None:
             refuse_repeated_rows(read, table, scheme, known_to_differ=True)
-        parts.append(normalized(column, layout, center, scale))
+        parts.append(column_credit(column, layout, center, scale))
         if apart is not None:
             differs = apart if differs is None else differs | apart
     values, used, tally = together(parts, read.rows, layout)
@@ -116,9 +111,9 @@ def _one(
 
 
 def _row_values(
-    given: Column, rollouts: Rollouts | None, table: Labels, layout: Layout, a: Arrays
-) -> tuple[Column, Array | None]:
-    """The column with what each row counts as, and which rollouts had rows that differ."""
+    given: RewardColumn, rollouts: Rollouts | None, table: Labels, layout: GroupLayout, a: Arrays
+) -> tuple[RewardColumn, Array | None]:
+    """Returns the column with what each row counts as, and which rollouts had rows that differ."""
     scheme, differs = layout.scheme, None
     if rollouts is not None:
         column = rollouts.column(given)
@@ -137,8 +132,8 @@ def _row_values(
     return returned(given, table, scheme, a), differs
 
 
-def _differing(column: Column, layout: Layout, a: Arrays) -> Array:
-    """[rollouts] whether the rows of a rollout had different rewards in their group."""
+def _differing(column: RewardColumn, layout: GroupLayout, a: Arrays) -> Array:
+    """Returns [rollouts] whether the rows of a rollout had different rewards in their group."""
     s = layout.samples("center", column.ok)
     high, low = (
         a.max(column.values, s.rollout, s.n_rollouts),

@@ -6,15 +6,15 @@ ids for any combination of labels. Ids may leave gaps: a group without rows coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.credit.segments import Array, Arrays, is_traced, segment_min
-from counterpoint.credit.traced import traced_ids, traced_pairs, traced_places
+from counterpoint.arrays import Array, Columns, Ints
+from counterpoint.credit.segments import Arrays, is_traced, segment_min
 from counterpoint.errors import LabelError
 
 KNOWN = ("prompt", "rollout", "agent", "role", "turn", "context", "batch")
@@ -28,7 +28,7 @@ class Groups:
     ids: Array
     """[N] group of each row."""
     n: int
-    """How many ids there are; some may have no rows."""
+    """Number of ids; some may have no rows."""
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Labels:
             column, or (from `groups`) a label that the scheme needs and that was not given.
     """
 
-    columns: Mapping[str, Any]
+    columns: Columns
     rows: int
     arrays: Arrays
     _cache: dict[tuple[str, ...], Groups] = field(default_factory=dict)
-    _rollouts: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    _rollouts: tuple[Ints, Ints] | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.columns) - set(KNOWN))
@@ -63,20 +63,21 @@ class Labels:
                 )
 
     def groups(self, by: Iterable[str]) -> Groups:
-        """The rows that agree on every label in `by`, and on `batch` where that is given."""
+        """Returns the groups of rows that agree on every label in `by` and on `batch`."""
         names = tuple(name for name in ("batch", *by) if name != "batch" or "batch" in self.columns)
-        found = self._combined(names)
-        return Groups(found.ids if self.traced else self.arrays.beside(found.ids), found.n)
+        groups = self._combined(names)
+        return Groups(groups.ids if self.traced else self.arrays.beside(groups.ids), groups.n)
 
     def keys(self, by: Iterable[str]) -> list[tuple[Any, ...] | None]:
-        """The label values of each group of `by`, `batch` first where given; None for an empty one.
+        """Returns the label values of each group of `by`, `batch` first where given; None for an
+        empty one.
 
         Labels that were not given and have no rows to tell them apart are left out.
         """
         names = tuple(name for name in ("batch", *by) if name != "batch" or "batch" in self.columns)
         groups = self._combined(names)
-        told = [n for n in names if n in self.columns or n in ("role", "turn")]
-        columns = [self._column(name) for name in told]
+        given = [n for n in names if n in self.columns or n in ("role", "turn")]
+        columns = [self._column(name) for name in given]
         first = segment_min(np.arange(self.rows), groups.ids, groups.n)
         return [
             None if np.isinf(row) else tuple(_scalar(column[int(row)]) for column in columns)
@@ -84,11 +85,12 @@ class Labels:
         ]
 
     def ids(self, names: tuple[str, ...]) -> Groups:
-        """The rows that agree on exactly these labels, as NumPy ids."""
+        """Returns the rows that agree on exactly these labels, as NumPy ids."""
         return self._combined(names)
 
-    def rollouts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rollout of each row [N], without gaps, and the first row of each rollout [R]."""
+    def rollouts(self) -> tuple[Ints, Ints]:
+        """Returns the rollout of each row [N], without gaps, and the first row of each rollout
+        [R]."""
         if self._rollouts is None:
             combined = self._combined((*self._batch, "prompt", "rollout"))
             first = np.full(combined.n, -1)
@@ -98,7 +100,7 @@ class Labels:
         return self._rollouts
 
     def speakers(self) -> tuple[Array, int]:
-        """The agent in its rollout of each row: ids [N], and how many there are.
+        """Returns the agent in its rollout of each row: ids [N], and how many there are.
 
         Without `agent`, `role` tells agents apart; without either, a rollout has one agent.
         """
@@ -129,7 +131,7 @@ class Labels:
             return Groups(traced_ids(column, self.rows), self.rows)
         return Groups(*factorize(column))
 
-    def _column(self, name: str) -> Any:
+    def _column(self, name: str) -> Array:
         if name == "role" and "role" not in self.columns:
             name = "agent"
         if name == "turn" and "turn" not in self.columns:
@@ -141,8 +143,8 @@ class Labels:
             )
         return self.columns[name]
 
-    def _order_in_rollout(self) -> Any:
-        """[N] how many rows of the same agent and rollout come before: the default turn."""
+    def _order_in_rollout(self) -> Array:
+        """Returns [N] how many rows of the same agent and rollout come before: the default turn."""
         speaker = self._combined((*self._batch, "prompt", "rollout", "agent"))
         if not self.traced:
             order = np.argsort(speaker.ids, kind="stable")
@@ -161,8 +163,8 @@ class Labels:
         return Groups(traced_pairs(one.ids, other.ids, self.rows), self.rows)
 
 
-def factorize(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
-    """Ids [N] of the distinct values of `column` [N], and how many ids there are.
+def factorize(column: NDArray[Any]) -> tuple[Ints, int]:
+    """Returns ids [N] of the distinct values of `column` [N], and how many ids there are.
 
     Integers of a small range take no sort; fixed-width text is split into integer columns.
     """
@@ -171,17 +173,17 @@ def factorize(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     if column.dtype.kind == "U" and column.size:
         return _factorize_text(np.ascontiguousarray(column))
     if column.dtype.kind == "O":
-        seen: dict[Any, int] = {}
+        numbers: dict[Any, int] = {}
         try:
-            found = [seen.setdefault(value, len(seen)) for value in column.tolist()]
+            places = [numbers.setdefault(value, len(numbers)) for value in column.tolist()]
         except TypeError as error:
             raise LabelError(f"got a label that is no plain value ({error})") from error
-        return np.asarray(found, dtype=np.int64), len(seen)
+        return np.asarray(places, dtype=np.int64), len(numbers)
     values, ids = np.unique(column, return_inverse=True)
     return ids, len(values)
 
 
-def _factorize_integers(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+def _factorize_integers(column: NDArray[Any]) -> tuple[Ints, int]:
     if not column.size:
         return column.astype(np.int64), 0
     low, high = int(column.min()), int(column.max())
@@ -192,7 +194,7 @@ def _factorize_integers(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     return ids, len(values)
 
 
-def _factorize_text(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+def _factorize_text(column: NDArray[Any]) -> tuple[Ints, int]:
     letters = column.view(np.uint32).reshape(len(column), -1)
     ids, n = _factorize_integers(letters[:, 0])
     for place in range(1, letters.shape[1]):
@@ -202,8 +204,8 @@ def _factorize_text(column: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
     return ids, n
 
 
-def _without_gaps(codes: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], int]:
-    """Ids without unused numbers, for codes in [0, span)."""
+def _without_gaps(codes: Ints, span: int) -> tuple[Ints, int]:
+    """Returns ids without unused numbers, for codes in [0, span)."""
     if span > 2 * len(codes) + 1024:
         return _factorize_integers(codes)
     dense = np.cumsum(np.bincount(codes) > 0)
@@ -211,12 +213,12 @@ def _without_gaps(codes: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64
 
 
 def _scalar(value: Any) -> Any:
-    """A label value as plain Python, so that state compares and serializes."""
+    """Returns a label value as plain Python, so that state compares and serializes."""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _plain(name: str, column: Any) -> NDArray[Any]:
-    """A label column as a NumPy array without missing values.
+def _plain(name: str, column: Array) -> NDArray[Any]:
+    """Returns a label column as a NumPy array without missing values.
 
     A list of different types stays what it is: as an array, 1 and "1" would become one label.
     """
@@ -241,3 +243,45 @@ def _plain(name: str, column: Any) -> NDArray[Any]:
     if missing:
         raise LabelError(f"got missing values in label '{name}' ({missing}); wanted none")
     return plain
+
+
+def traced_ids(column: Array, rows: int) -> Array:
+    """Returns [N] ids of the distinct values of a column."""
+    import jax.numpy as jnp
+
+    ids: Array = jnp.unique(column, return_inverse=True, size=rows)[1]
+    return ids
+
+
+def traced_pairs(one: Array, other: Array, rows: int) -> Array:
+    """Returns [N] ids of the distinct pairs of ids."""
+    import jax.numpy as jnp
+
+    left, right = jnp.asarray(one), jnp.asarray(other)
+    order = jnp.lexsort((right, left))
+    left_sorted, right_sorted = left[order], right[order]
+    changed = (left_sorted[1:] != left_sorted[:-1]) | (right_sorted[1:] != right_sorted[:-1])
+    dense = jnp.concatenate([jnp.zeros(min(1, rows), dtype=int), jnp.cumsum(changed)])
+    ids: Array = jnp.zeros(rows, dtype=int).at[order].set(dense)
+    return ids
+
+
+def traced_places(ids: Array, n: int, rows: int) -> Array:
+    """Returns [N] how many rows with the same id come before."""
+    import jax
+    import jax.numpy as jnp
+
+    order, places = jnp.argsort(ids, stable=True), jnp.arange(rows)
+    first = jax.ops.segment_min(places, ids[order], n)
+    earlier: Array = jnp.zeros(rows, dtype=int).at[order].set(places - first[ids[order]])
+    return earlier
+
+
+def traced_order(cell: Array, turn: Array | None) -> Array:
+    """Returns [N] rows sorted by cell, then by turn where it is given, then as they come."""
+    import jax.numpy as jnp
+
+    places = jnp.arange(len(cell))
+    keys = (places, cell) if turn is None else (places, jnp.asarray(turn), cell)
+    order: Array = jnp.lexsort(keys)
+    return order

@@ -21,12 +21,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit.scheme import Scheme
 from counterpoint.errors import StateError
 
@@ -34,6 +33,34 @@ Key = tuple[Any, ...]
 
 SCHEMA = "counterpoint.running_state/1"
 JOINT_SCHEMA = "counterpoint.joint_state/1"
+
+
+class SavedMoments(TypedDict):
+    """`Moments` as plain values: a list for each field."""
+
+    keys: list[list[Any]]
+    count: list[float]
+    mean: list[float]
+    var: list[float]
+    known: NotRequired[list[float]]
+
+
+class SavedState(TypedDict):
+    """`SchemeState` as plain values. JSON keeps the floats bit for bit."""
+
+    schema: str
+    memory: str
+    center_by: list[str]
+    scale_by: list[str]
+    center: list[SavedMoments]
+    scale: list[SavedMoments]
+
+
+class SavedJointState(TypedDict):
+    """`JointState` as plain values: pairs of place or role and saved state."""
+
+    schema: str
+    parts: list[tuple[Any, SavedState | SavedJointState]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +87,7 @@ class Moments:
         tolerance: Floats,
         scheme: Scheme,
     ) -> Moments:
-        """These moments after a call in which group `keys[i]` had `mean[i]` and `var[i]`.
+        """Returns the moments after a call in which group `keys[i]` had `mean[i]` and `var[i]`.
 
         Groups of weight 0 (no sample in this call) stay as they are; means within `tolerance[i]` of
         the running one have not moved.
@@ -86,8 +113,8 @@ class Moments:
         )
         return Moments(grown.index, count, means, variances, known)
 
-    def rows(self, keys: Sequence[Key | None]) -> NDArray[np.int64]:
-        """[n] the row of each key; -1 for a group never seen."""
+    def rows(self, keys: Sequence[Key | None]) -> Ints:
+        """Returns [n] the row of each key; -1 for a group never seen."""
         return np.asarray([-1 if k is None else self.index.get(k, -1) for k in keys], np.int64)
 
     def _with(self, new: Sequence[Key]) -> Moments:
@@ -100,24 +127,23 @@ class Moments:
 
 
 def _share(total: Floats, new: float | Floats, scheme: Scheme) -> Floats:
-    """Share of a call in the running moments, after calls or samples that add up to `total`."""
+    """Returns the share of a call in the running moments; `total` includes the call."""
     if scheme.memory == "ema":
-        shares: Floats = (1 - scheme.decay) / (1 - scheme.decay**total)
-        return shares
+        return np.asarray((1 - scheme.decay) / (1 - scheme.decay**total))
     return new / total
 
 
 class Recalled(NamedTuple):
-    """What a call reads from memory, by group, and the memory after it."""
+    """The statistics that a call reads from memory, by group, and the memory after it."""
 
     mean: Floats
     """[n] mean to use: the running one, or the call's own where the group is cold."""
     var: Floats
     """[n] variance to use: the running one, or the call's own where that is not known yet."""
     cold: int
-    """How many groups of this call were never seen before."""
+    """Number of groups of this call that are new."""
     cold_scale: int
-    """How many groups of this call used its own variance, since theirs is not known yet."""
+    """Number of groups that used this call's variance, since theirs is not known yet."""
     memory: Moments
     """The memory after this call."""
 
@@ -131,7 +157,7 @@ def recall(
     tolerance: Floats,
     scheme: Scheme,
 ) -> Recalled:
-    """Read and advance running statistics for groups with this call's `weight`, `mean`, `var`."""
+    """Reads and advance running statistics for groups with this call's `weight`, `mean`, `var`."""
     after = memory.after(keys, weight, mean, var, tolerance, scheme)
     cold = (memory.rows(keys) < 0) & (weight > 0)
     used = after if scheme.update == "before" else memory
@@ -150,15 +176,15 @@ class RunningState(ABC):
     """Running statistics. Pass them back into the next call of `advantages`."""
 
     @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict; floats survive JSON bit for bit (Python prints them exactly)."""
+    def to_dict(self) -> SavedState | SavedJointState:
+        """Returns the state as plain values for JSON."""
 
     @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> RunningState:
-        """The state that `to_dict` described.
+    def from_dict(data: Any) -> RunningState:
+        """Returns the state of plain values that `to_dict` returned.
 
         Raises:
-            StateError: the dict is not one of ours, or is damaged.
+            StateError: the values are not a running state, or are damaged.
         """
         try:
             kinds = {SCHEMA: SchemeState.read, JOINT_SCHEMA: JointState.read}
@@ -185,7 +211,7 @@ class SchemeState(RunningState):
 
     @classmethod
     def empty(cls, scheme: Scheme, columns: int) -> SchemeState:
-        """The state before the first call, for `columns` normalized reward columns."""
+        """Returns the state before the first call, for `columns` normalized reward columns."""
         nothing = tuple(Moments({}, *(np.zeros(0) for _ in range(4))) for _ in range(columns))
         return cls(scheme.memory, scheme.center_by, scheme.scale_by or (), nothing, nothing)
 
@@ -204,8 +230,8 @@ class SchemeState(RunningState):
         center, scale = zip(*parts, strict=True)
         return SchemeState(self.memory, self.center_by, self.scale_by, center, scale)
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict; floats survive JSON bit for bit (Python prints them exactly)."""
+    def to_dict(self) -> SavedState:
+        """Returns the state as plain values for JSON."""
         return {
             "schema": SCHEMA,
             "memory": self.memory,
@@ -216,8 +242,8 @@ class SchemeState(RunningState):
         }
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> SchemeState:
-        """The state of a dict of its schema; see `RunningState.from_dict`."""
+    def read(cls, data: SavedState) -> SchemeState:
+        """Returns the state of plain values of its schema; see `RunningState.from_dict`."""
         center = tuple(_moments_from_dict(m) for m in data["center"])
         scale = tuple(_moments_from_dict(m) for m in data["scale"])
         if len(scale) != len(center):
@@ -234,7 +260,7 @@ class JointState(RunningState):
     """Pairs of place or role and state; parts without memory have none."""
 
     def of(self, key: Any) -> RunningState | None:
-        """The state of one part, or None."""
+        """Returns the state of one part, or None."""
         return dict(self.parts).get(key)
 
     def after(self, states: Sequence[tuple[Any, RunningState | None]]) -> JointState | None:
@@ -242,27 +268,31 @@ class JointState(RunningState):
         new = dict(self.parts) | {key: state for key, state in states if state is not None}
         return JointState(tuple(new.items())) if new else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict; see `RunningState.to_dict`."""
-        return {
-            "schema": JOINT_SCHEMA,
-            "parts": [[key, part.to_dict()] for key, part in self.parts],
-        }
+    def to_dict(self) -> SavedJointState:
+        """Returns the state as plain values for JSON."""
+        parts = [(key, part.to_dict()) for key, part in self.parts]
+        return {"schema": JOINT_SCHEMA, "parts": parts}
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> JointState:
-        """The state of a dict of its schema; see `RunningState.from_dict`."""
+    def read(cls, data: SavedJointState) -> JointState:
+        """Returns the state of plain values of its schema; see `RunningState.from_dict`."""
         return cls(tuple((key, RunningState.from_dict(part)) for key, part in data["parts"]))
 
 
-def _moments_to_dict(moments: Moments) -> dict[str, Any]:
-    arrays = {name: getattr(moments, name).tolist() for name in ("count", "mean", "var", "known")}
-    return {"keys": [list(key) for key in moments.index], **arrays}
+def _moments_to_dict(moments: Moments) -> SavedMoments:
+    return {
+        "keys": [list(key) for key in moments.index],
+        "count": moments.count.tolist(),
+        "mean": moments.mean.tolist(),
+        "var": moments.var.tolist(),
+        "known": moments.known.tolist(),
+    }
 
 
-def _moments_from_dict(data: Mapping[str, Any]) -> Moments:
+def _moments_from_dict(data: SavedMoments) -> Moments:
     index = {tuple(key): row for row, key in enumerate(data["keys"])}
-    arrays = [np.asarray(data[name], dtype=np.float64) for name in ("count", "mean", "var")]
+    columns = (data["count"], data["mean"], data["var"])
+    arrays = [np.asarray(column, dtype=np.float64) for column in columns]
     if "known" in data:
         arrays.append(np.asarray(data["known"], dtype=np.float64))
     else:  # written before the variance had a count of its own

@@ -1,28 +1,33 @@
-"""One reward column, centered and divided, with a scheme's guards and policies applied.
+"""The advantages of reward columns: start at `column_credit`, which centers and divides one column.
 
-Start at `normalized`.
+`together` adds the columns of several components and makes the last pass over their sum.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.credit.groups import GroupMoments, Samples, group_moments
-from counterpoint.credit.layout import Layout, Level
+from counterpoint.arrays import Array, Floats
+from counterpoint.credit.groups import (
+    GroupLayout,
+    GroupMoments,
+    Level,
+    Samples,
+    group_moments,
+    midranks,
+)
 from counterpoint.credit.memory import Moments, Recalled, recall
-from counterpoint.credit.ranks import midranks
 from counterpoint.credit.result import Tally
-from counterpoint.credit.rewards import Column
-from counterpoint.credit.segments import Array
+from counterpoint.credit.rewards import RewardColumn
 from counterpoint.errors import RewardError
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one reward column contributes."""
+class ColumnCredit:
+    """The advantages of one reward column, and its memory."""
 
     values: Array
     """[N] its advantage."""
@@ -40,8 +45,10 @@ class Part:
     tally: Tally
 
 
-def normalized(column: Column, layout: Layout, center: Moments, scale: Moments) -> Part:
-    """The advantages of one reward column [N], and its memory after the call."""
+def column_credit(
+    column: RewardColumn, layout: GroupLayout, center: Moments, scale: Moments
+) -> ColumnCredit:
+    """Returns the advantages of one reward column [N], and its memory after the call."""
     a, scheme, where = layout.arrays, layout.scheme, layout.arrays.xp.where
     s = layout.samples("center", column.ok)
     x, rest, size = column.values, column.rest, column.size
@@ -77,13 +84,13 @@ def normalized(column: Column, layout: Layout, center: Moments, scale: Moments) 
     if column.ok is not None:
         values = where(column.ok, values, 0.0)
     size = size if scheme.scale == "none" else None
-    return Part(values, column.weight, column.ok, deviation, size, center, scale, tally)
+    return ColumnCredit(values, column.weight, column.ok, deviation, size, center, scale, tally)
 
 
 def _centered(
-    raw: Array, own: GroupMoments, s: Samples, layout: Layout, memory: Moments
+    raw: Array, own: GroupMoments, s: Samples, layout: GroupLayout, memory: Moments
 ) -> tuple[Array, Moments, Tally]:
-    """Values [N] minus their center, the memory after it, and the edge-case counts."""
+    """Returns values [N] minus their center, the memory after it, and the edge-case counts."""
     a, center = layout.arrays, layout.scheme.center
     tally = _tally(own, s, layout, "center")
     if center == "mean":
@@ -114,11 +121,12 @@ def _divisor(
     target: GroupMoments,
     of: tuple[Array, Array | None],
     s: Samples,
-    layout: Layout,
+    layout: GroupLayout,
     ok: Array | None,
     memory: Moments,
 ) -> tuple[Array, Moments, Tally]:
-    """The divisor [n] of each scale group after its guards, the memory, and the edge-case counts.
+    """Returns the divisor [n] of each scale group after its guards, the memory, and the edge-case
+    counts.
 
     It is 0 where there is nothing to divide by. `of` are the values [N] that `target` describes,
     and their rest.
@@ -154,9 +162,9 @@ def _divisor(
 
 
 def _guarded(
-    var: Array, of: tuple[Array, Array | None], s: Samples, layout: Layout, ok: Array | None
+    var: Array, of: tuple[Array, Array | None], s: Samples, layout: GroupLayout, ok: Array | None
 ) -> tuple[Array, int]:
-    """Variances [n] pulled towards the batch's, and how many groups took that whole."""
+    """Returns variances [n] pulled towards the batch's, and how many groups took that whole."""
     a, scheme, filled, where = layout.arrays, layout.scheme, s.total > 0, layout.arrays.xp.where
     whole = layout.samples("whole", ok)
     batch = group_moments(of[0], None, whole, a, layout.epsilon, of[1])
@@ -169,8 +177,8 @@ def _guarded(
     return where(few, batch_var, var), a.count(few)
 
 
-def _group_factor(own: GroupMoments, s: Samples, layout: Layout) -> Array | None:
-    """[N] the scheme's factor on the advantages of each row's group; None = 1."""
+def _group_factor(own: GroupMoments, s: Samples, layout: GroupLayout) -> Array | None:
+    """Returns [N] the scheme's factor on the advantages of each row's group; None = 1."""
     scheme, a = layout.scheme, layout.arrays
     if scheme.group_weight == "none":
         return None
@@ -188,8 +196,8 @@ def _group_factor(own: GroupMoments, s: Samples, layout: Layout) -> Array | None
     return a.xp.exp(-scheme.group_strength * distance)[s.ids]
 
 
-def _tally(own: GroupMoments, s: Samples, layout: Layout, level: Level) -> Tally:
-    """How many groups a level has, and how many have one sample or no variance."""
+def _tally(own: GroupMoments, s: Samples, layout: GroupLayout, level: Level) -> Tally:
+    """Returns how many groups a level has, and how many have one sample or no variance."""
     filled, single = s.total > 0, layout.are_singletons(s, level)
     needs_spread = layout.needs_samples(level)
     constant = filled & own.constant & ~single
@@ -202,9 +210,9 @@ def _tally(own: GroupMoments, s: Samples, layout: Layout, level: Level) -> Tally
 
 
 def _recalled(
-    memory: Moments, own: GroupMoments, s: Samples, layout: Layout, level: Level
+    memory: Moments, own: GroupMoments, s: Samples, layout: GroupLayout, level: Level
 ) -> Recalled:
-    """Running statistics by group; NumPy from here on, since memory outlives the call."""
+    """Returns running statistics by group, in NumPy, since memory outlives the call."""
     keys = layout.keys(level)
     weight, mean, var, tolerance = (
         _numpy(v)[: len(keys)] for v in (s.total, own.low + own.mean, own.var, own.tolerance)
@@ -214,6 +222,104 @@ def _recalled(
     return now._replace(mean=np.append(now.mean, spare), var=np.append(now.var, spare))
 
 
-def _numpy(values: Array) -> NDArray[np.float64]:
+def _numpy(values: Array) -> Floats:
     values = values.detach().cpu() if hasattr(values, "detach") else values
     return np.asarray(values, dtype=np.float64)
+
+
+def together(
+    parts: Sequence[ColumnCredit], rows: int, layout: GroupLayout
+) -> tuple[Array, Array | None, Tally]:
+    """Returns the weighted sum of the components' advantages, whitened where the scheme says so.
+
+    Args:
+        parts: one a normalized reward column.
+        rows: how many rows were given.
+        layout: groups and scheme.
+
+    Returns:
+        Values [N], the rows that some component has a value for ([N], None = all), and the counts.
+    """
+    a, scheme = layout.arrays, layout.scheme
+    weights = _by_deviation(parts, layout) if scheme.weigh_by == "deviation" else None
+    values = size = a.ones(layout.table.rows) * 0
+    rounded, tally = size, Tally(rows=rows)
+    for k, part in enumerate(parts):
+        weight = part.weight if weights is None else weights[k]
+        term = weight * part.values
+        values, size, tally = values + term, size + abs(term), tally + part.tally
+        rounded = rounded + (abs(term) if part.size is None else abs(weight) * part.size)
+    used = _used(parts)
+    counted = used
+    if scheme.agreement > 0:
+        values, counted, dropped = _agreeing(values, size, used, layout)
+        tally += Tally(conflicting=dropped)
+    if scheme.whiten == "batch":
+        values, flat = _whitened(values, rounded, counted, layout)
+        tally += Tally(flat=flat)
+    return values, used, tally
+
+
+def _used(parts: Sequence[ColumnCredit]) -> Array | None:
+    """Returns [N] rows that some component has a value for; None = all."""
+    used = None
+    for part in parts:
+        if part.ok is None:
+            return None
+        used = part.ok if used is None else used | part.ok
+    return used
+
+
+def _by_deviation(parts: Sequence[ColumnCredit], layout: GroupLayout) -> list[Array]:
+    """Returns [N] the weight of each component, `w_k sigma_k / sum of w_l sigma_l` (DVAO)."""
+    where = layout.arrays.xp.where
+    known = (part.deviation for part in parts)
+    shares = [p.weight * sigma for p, sigma in zip(parts, known, strict=True) if sigma is not None]
+    total = sum(abs(share) for share in shares)
+    return [where(total > 0, share / where(total > 0, total, 1.0), 0.0) for share in shares]
+
+
+def _agreeing(
+    values: Array, size: Array, used: Array | None, layout: GroupLayout
+) -> tuple[Array, Array, int]:
+    """Returns values without rows with components that disagree, the rows left, and how many were
+    dropped.
+
+    A row without any advantage disagrees with nothing. What is left of a group is multiplied by the
+    share of its samples that is left.
+    """
+    a, scheme = layout.arrays, layout.scheme
+    rounding = 1.0 - 1e-12  # components of one sign add up to their size but for rounding
+    agrees = abs(values) >= min(scheme.agreement, rounding) * size
+    s = layout.samples("center", used)
+    left = a.floats(agrees) * s.weight
+    share = a.sum(left, s.ids, s.n) / a.xp.where(s.total > 0, s.total, 1.0)
+    kept = agrees if used is None else agrees & used
+    return a.xp.where(kept, values * share[s.ids], 0.0), kept, layout.count_rows(~agrees)
+
+
+def _whitened(
+    values: Array, size: Array, used: Array | None, layout: GroupLayout
+) -> tuple[Array, int]:
+    """Returns values [N] with mean 0 and deviation 1 over the whole batch; constant ones become 0.
+
+    `size` [N] is the magnitude of the terms that were summed: terms that cancel leave rounding,
+    which is constant too.
+    """
+    a, scheme = layout.arrays, layout.scheme
+    where = a.xp.where
+    if scheme.whiten_weighting not in (None, scheme.weighting):
+        layout = GroupLayout(
+            layout.table, replace(scheme, weighting=scheme.whiten_weighting), a, layout.epsilon
+        )
+    s = layout.samples("whole", used)
+    own = group_moments(values, size, s, a, layout.epsilon)
+    var = own.var
+    if scheme.ddof:
+        var = var * s.total / where(s.total > 1.0, s.total - 1.0, 1.0)
+    divisor = a.xp.sqrt(var)
+    flat = own.constant | (divisor <= 0)  # constant, or so small that squares are 0
+    shifted = values - (own.low + own.mean)[s.ids]
+    values = where(flat[s.ids], 0.0, shifted / where(flat, 1.0, divisor + scheme.epsilon)[s.ids])
+    flats = a.count(flat & (s.total > 0))
+    return (values if used is None else where(used, values, 0.0)), flats

@@ -1,12 +1,12 @@
-"""What `advantages` returns: the values, the state after the call, and the edge-case counts."""
+"""The result of `advantages`: the values, the state after the call, and the edge-case counts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
 
+from counterpoint.arrays import Array
 from counterpoint.credit.memory import RunningState
-from counterpoint.credit.segments import Array
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Credit:
 
 @cache
 def register_with_jax() -> None:
-    """Make `Credit` and `Tally` pytrees, so that a jitted function may return them."""
+    """Makes `Credit` and `Tally` pytrees, so that a jitted function may return them."""
     import jax
 
     for cls in (Credit, Tally):

@@ -1,4 +1,4 @@
-"""The public door for rewards: any array to checked columns that are ready to normalize."""
+"""Rewards of any array library, checked once and split into columns that can be normalized."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Array
 from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.segments import NUMPY, Array, Arrays, arrays_of
+from counterpoint.credit.segments import NUMPY, Arrays, arrays_of
 from counterpoint.errors import RewardError, SchemeError
 
 
 @dataclass(frozen=True)
-class Column:
+class RewardColumn:
     """One reward column that is normalized by itself."""
 
     values: Array
@@ -50,8 +51,8 @@ class Rewards:
     """Machine epsilon of the arithmetic that made the rewards; see `Arrays.epsilon`."""
 
     @classmethod
-    def read(cls, rewards: Any, scheme: Scheme) -> Rewards:
-        """Check `rewards` [N] or [N, K] once.
+    def read(cls, rewards: Array, scheme: Scheme) -> Rewards:
+        """Checks `rewards` [N] or [N, K] once.
 
         Raises:
             RewardError: not numeric, of a wrong rank, or infinite where a component has a weight.
@@ -83,29 +84,29 @@ class Rewards:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """Returns N."""
         return int(self.values.shape[0])
 
     @property
     def n_columns(self) -> int:
-        """How many columns are normalized by themselves."""
+        """Returns how many columns are normalized by themselves."""
         return 1 if self.scheme.components == "sum_first" else len(self.weights)
 
     @property
     def incomplete(self) -> Array | None:
-        """[N] rows of which a component that has a weight is missing; None = none."""
+        """Returns [N] rows of which a component that has a weight is missing; None = none."""
         return None if self.missing is None else self.missing.any(1)
 
     @property
     def used(self) -> Array | None:
-        """[N] rows of which some component counts; None = all."""
+        """Returns [N] rows of which some component counts; None = all."""
         if self.missing is None or self.scheme.missing == "as_zero":
             return None
         used = ~self.missing.all(1)
         return used if self.arrays.traced or not used.all() else None
 
-    def columns(self) -> Iterator[Column]:
-        """The sum of the components that are there, or each of them, as the scheme wants it."""
+    def columns(self) -> Iterator[RewardColumn]:
+        """Returns the sum of the components, or each component, as the scheme needs."""
         filled = self.values
         if self.missing is not None:
             filled = self.arrays.xp.where(self.missing, 0.0, filled)
@@ -113,7 +114,7 @@ class Rewards:
             skip = self.scheme.missing == "leave_out"
             for k, weight in enumerate(self.weights):
                 ok = ~self.missing[:, k] if skip and self.missing is not None else None
-                yield Column(filled[:, k], ok, None, weight)
+                yield RewardColumn(filled[:, k], ok, None, weight)
             return
         total, size = filled[:, 0] * self.weights[0], None
         if len(self.weights) > 1:
@@ -121,11 +122,11 @@ class Rewards:
             for k, weight in enumerate(self.weights[1:], start=1):
                 term = filled[:, k] * weight
                 total, size = total + term, size + abs(term)
-        yield Column(total, self.used, size, 1.0)
+        yield RewardColumn(total, self.used, size, 1.0)
 
 
 def _gated(values: Array, scheme: Scheme, arrays: Arrays) -> Array:
-    """[N, K] components, 0 where the one that they need is too low, missing where it is missing."""
+    """Returns [N, K] components; a component is 0 if the one that it needs is too low."""
     count = int(values.shape[1])
     for k, needed, least in scheme.conditions:
         if max(k, needed) >= count:
@@ -140,7 +141,7 @@ def _gated(values: Array, scheme: Scheme, arrays: Arrays) -> Array:
 
 
 def _weighed(values: Array, scheme: Scheme) -> tuple[Array, tuple[float, ...]]:
-    """The components that have a weight [N, K], and the weights."""
+    """Returns the components that have a weight [N, K], and the weights."""
     count = int(values.shape[1])
     weights = (1.0,) * count if scheme.weights is None else scheme.weights
     if len(weights) != count:
@@ -155,14 +156,14 @@ def _weighed(values: Array, scheme: Scheme) -> tuple[Array, tuple[float, ...]]:
 
 
 def _real(rewards: Array) -> Array:
-    """The tensor itself, unless its numbers have two parts."""
+    """Returns the tensor itself, unless its numbers have two parts."""
     if "complex" in str(rewards.dtype):
         raise RewardError(f"got rewards of type {rewards.dtype}; wanted real numbers")
     return rewards
 
 
-def _numeric(rewards: Any) -> NDArray[Any]:
-    """Rewards as a NumPy array of numbers, None becoming NaN."""
+def _numeric(rewards: Array) -> NDArray[Any]:
+    """Returns rewards as a NumPy array of numbers, None becoming NaN."""
     try:
         if isinstance(rewards, np.ma.MaskedArray):
             rewards = np.ma.filled(rewards.astype(np.float64), np.nan)  # masked is missing

@@ -1,4 +1,4 @@
-"""The seam between the kernel and an array library: a handful of segment operations.
+"""The operations of an array library that the kernel needs, most of them on segments.
 
 A *segment* is the set of rows that carry the same id. The kernel is written once, against
 `Arrays`; `arrays_of` picks NumPy (the reference), torch or JAX by the type of the rewards, and
@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = Any
-"""A NumPy array, a torch tensor or a JAX array; all arrays of one call are of one kind."""
-
+from counterpoint.arrays import Array, Floats
 
 LARGEST_DOUBLE, LARGEST_SINGLE = 1e140, 1e14
 """Squares of these times 10^28 (10^10) still fit into 64 (32) bits."""
@@ -42,7 +40,7 @@ class Arrays:
     columns: Callable[[Sequence[Array]], Array]
     """Columns [N] side by side [N, K]."""
     beside: Callable[[NDArray[Any]], Array]
-    """What NumPy computed (ids, running statistics) to an array beside the rewards."""
+    """Converts a NumPy array (ids, running statistics) to the device of the rewards."""
     sum: Callable[[Array, Array, int], Array]
     """(values [N], ids [N], n) to the sum of each segment [n]; empty segments give 0."""
     min: Callable[[Array, Array, int], Array]
@@ -60,36 +58,43 @@ class Arrays:
     """Whether values are unknown while the kernel runs (inside `jax.jit`)."""
 
     def max(self, values: Array, ids: Array, n: int) -> Array:
-        """The maximum of each segment [n]; empty segments give -inf."""
+        """Returns the maximum of each segment [n]; empty segments give -inf."""
         return -self.min(-values, ids, n)
 
     def count(self, mask: Array) -> Any:
-        """How many are true: an int, or a traced scalar inside `jax.jit`."""
+        """Returns how many are true: an int, or a traced scalar inside `jax.jit`."""
         total = mask.sum()
         return total if self.traced else int(total)
 
 
-def segment_sum(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
-    """The sum of each segment [n] of `values` [N]; empty segments give 0."""
+def segment_sum(values: NDArray[Any], ids: NDArray[Any], n: int) -> Floats:
+    """Returns the sum of each segment [n] of `values` [N]; empty segments give 0."""
     return np.bincount(ids, weights=values, minlength=n).astype(np.float64)
 
 
-def segment_min(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
-    """The minimum of each segment [n] of `values` [N]; empty segments give inf."""
+def segment_min(values: NDArray[Any], ids: NDArray[Any], n: int) -> Floats:
+    """Returns the minimum of each segment [n] of `values` [N]; empty segments give inf."""
     out = np.full(n, np.inf)
     np.minimum.at(out, ids, np.asarray(values, np.float64))  # another type is 10 times slower
     return out
 
 
-def segment_max(values: NDArray[Any], ids: NDArray[Any], n: int) -> NDArray[np.float64]:
-    """The maximum of each segment [n] of `values` [N]; empty segments give -inf."""
+def segment_max(values: NDArray[Any], ids: NDArray[Any], n: int) -> Floats:
+    """Returns the maximum of each segment [n] of `values` [N]; empty segments give -inf."""
     out = np.full(n, -np.inf)
     np.maximum.at(out, ids, np.asarray(values, np.float64))
     return out
 
 
-def arrays_of(rewards: Any) -> Arrays:
-    """The array library that `rewards` belong to; anything unknown is NumPy's."""
+def ratio(over: Floats, under: Floats, otherwise: float = np.nan) -> Floats:
+    """Returns over / under, and `otherwise` where `under` is not positive."""
+    out = np.full(np.broadcast(over, under).shape, otherwise)
+    np.divide(over, under, out=out, where=np.asarray(under) > 0)
+    return out
+
+
+def arrays_of(rewards: Array) -> Arrays:
+    """Returns the array library that `rewards` belong to; anything unknown is NumPy's."""
     library = type(rewards).__module__.partition(".")[0]
     if library == "torch":
         return _torch(rewards)
@@ -98,8 +103,8 @@ def arrays_of(rewards: Any) -> Arrays:
     return NUMPY
 
 
-def is_traced(array: Any) -> bool:
-    """Whether `array` is a JAX tracer: its values are unknown while Python runs."""
+def is_traced(array: Array) -> bool:
+    """Returns whether `array` is a JAX tracer: its values are unknown while Python runs."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(array, jax.core.Tracer)
 
@@ -130,7 +135,7 @@ NUMPY = Arrays(
 )
 
 
-def _torch(rewards: Any) -> Arrays:
+def _torch(rewards: Array) -> Arrays:
     import torch
 
     wide = torch.float32 if rewards.device.type == "mps" else torch.float64
@@ -176,7 +181,7 @@ def _torch(rewards: Any) -> Arrays:
     )
 
 
-def _jax(rewards: Any) -> Arrays:
+def _jax(rewards: Array) -> Arrays:
     import jax
     import jax.numpy as jnp
 

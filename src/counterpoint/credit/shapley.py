@@ -14,12 +14,12 @@ from math import comb
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import RewardError, SettingError
 
-Masks = NDArray[np.bool_]
+Masks = Bools
 Value = Callable[[Masks], ArrayLike]
 """Coalitions [C, n] (True: the agent is in) to their values [C]."""
 
@@ -31,7 +31,7 @@ _MASKS_PER_CALL = 1 << 16
 
 
 def leave_one_out(value: Value | ArrayLike, agents: int) -> Floats:
-    """What the team loses without each agent: v(N) - v(N without k).
+    """Returns what the team loses without each agent: v(N) - v(N without k).
 
     Equal to the Shapley value where values add up; 0 for both of two agents who can replace each
     other, and the whole value for each of two who need each other.
@@ -73,9 +73,9 @@ class Shapley:
     high: Floats
     """[n] upper end of the 95% interval (normal)."""
     evaluations: int
-    """How many coalitions were evaluated."""
+    """Number of coalitions that were evaluated."""
     samples: int
-    """How many independent orders, or pairs of an order and its reverse; 0 where exact."""
+    """Number of independent orders, or of pairs of an order and its reverse; 0 if exact."""
 
 
 def shapley(
@@ -86,7 +86,7 @@ def shapley(
     orders: int = 1000,
     antithetic: bool = True,
 ) -> Shapley:
-    """The mean of what each agent adds when it joins, over all orders of joining.
+    """Returns the mean of what each agent adds when it joins, over all orders of joining.
 
     phi_k = sum over S without k of |S|! (n - |S| - 1)! / n! (v(S + k) - v(S)). Exact for up to 10
     agents and for a table of any size; otherwise the mean over random orders, and it says so. The
@@ -162,8 +162,8 @@ def _sampled(
     return Shapley(values, "sampled", error, low, high, evaluations, independent)
 
 
-def _added(ask: Value, place: NDArray[np.int64], nobody: float, everybody: float) -> Floats:
-    """[orders, n] what agent k added when it joined at `place` [orders, n]."""
+def _added(ask: Value, place: Ints, nobody: float, everybody: float) -> Floats:
+    """Returns [orders, n] what agent k added when it joined at `place` [orders, n]."""
     orders, agents = place.shape
     masks = place[:, None, :] <= np.arange(agents - 1)[:, None]  # [orders, joined so far, n]
     along = np.empty((orders, agents + 1))
@@ -175,7 +175,7 @@ def _added(ask: Value, place: NDArray[np.int64], nobody: float, everybody: float
 def _characteristic(
     value: Value | ArrayLike, agents: int
 ) -> tuple[Callable[[Masks], Floats], bool]:
-    """A checked function of coalitions, and whether it is a table (so that asking is free)."""
+    """Returns a checked function of coalitions, and whether it is a table (free to evaluate)."""
     if agents < 1:
         raise SettingError(f"got {agents} agents; wanted at least 1")
     if callable(value):

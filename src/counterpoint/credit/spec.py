@@ -17,8 +17,8 @@ from counterpoint.credit.scheme import Scheme
 from counterpoint.errors import SchemeError, UnknownNameError
 
 
-def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> AnyScheme:
-    """The scheme that a name, a trainer's name, or a name with changed fields stands for.
+def scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] = ()) -> AnyScheme:
+    """Returns the scheme that a name, a trainer's name, or a name with changed fields stands for.
 
     Args:
         name: `grpo`; `trl`; `grpo_rows,floor=0.05,center_by=prompt+agent`; or a table such as
@@ -33,7 +33,7 @@ def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> 
     if isinstance(name, Mapping):
         given = dict(name)
         base = str(given.pop("scheme", "custom"))
-        changes = {str(field): value for field, value in given.items()}
+        changes: Mapping[str, object] = {str(field): value for field, value in given.items()}
     else:
         base, *pairs = (part.strip() for part in str(name).split(","))
         changes = _changes_of(pairs)
@@ -51,17 +51,17 @@ def scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> 
     return replace(scheme, **values)
 
 
-def plain_scheme_named(name: str | Mapping[str, Any], *, also: Iterable[str] = ()) -> Scheme:
-    """The scheme of that name, where one `Scheme` is needed.
+def plain_scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] = ()) -> Scheme:
+    """Returns the scheme of that name, where one `Scheme` is needed.
 
     Raises:
         UnknownNameError, SchemeError: as `scheme_named`; or it is made of several schemes.
     """
-    return plain(scheme_named(name, also=also), str(name))
+    return as_plain_scheme(scheme_named(name, also=also), str(name))
 
 
-def plain(scheme: AnyScheme, name: str = "") -> Scheme:
-    """`scheme` itself, where one `Scheme` is needed.
+def as_plain_scheme(scheme: AnyScheme, name: str = "") -> Scheme:
+    """Returns `scheme` itself, where one `Scheme` is needed.
 
     Raises:
         SchemeError: it is made of several schemes.
@@ -75,7 +75,8 @@ def plain(scheme: AnyScheme, name: str = "") -> Scheme:
 
 
 def scheme_name(scheme: AnyScheme) -> str:
-    """The catalogue's name of a scheme, or the entry nearest to it with the fields that differ.
+    """Returns the catalogue's name of a scheme, or the entry nearest to it with the fields that
+    differ.
 
     The name is the same whatever plug-ins are installed: files and states are written with it.
     """
@@ -95,7 +96,7 @@ def scheme_name(scheme: AnyScheme) -> str:
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """`a,b,floor=0.05,c` as the schemes `a`, `b,floor=0.05` and `c`."""
+    """Splits `a,b,floor=0.05,c` into the schemes `a`, `b,floor=0.05` and `c`."""
     names: list[str] = []
     for part in (part.strip() for part in text.split(",")):
         if "=" in part and names:
@@ -135,12 +136,12 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @cache
-def _kinds() -> dict[str, Any]:
+def _kinds() -> dict[str, object]:
     return {spec.name: get_type_hints(Scheme)[spec.name] for spec in fields(Scheme)}
 
 
 def _value(field: str, value: Any) -> Any:
-    """The value of a field, from text or from a plain value of TOML or JSON."""
+    """Returns the value of a field, from text or from a plain value of TOML or JSON."""
     kinds = _kinds()
     if field not in kinds:
         near = difflib.get_close_matches(field, list(kinds), 1)
@@ -177,7 +178,7 @@ def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _changes(base: Scheme, scheme: Scheme) -> dict[str, Any]:
+def _changes(base: Scheme, scheme: Scheme) -> dict[str, object]:
     changed = {
         spec.name: getattr(scheme, spec.name)
         for spec in fields(Scheme)
@@ -189,7 +190,7 @@ def _changes(base: Scheme, scheme: Scheme) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A field's value as `_value` reads it."""
+    """Returns a field's value as `_value` reads it."""
     if value is None:
         return "none"
     if isinstance(value, tuple):

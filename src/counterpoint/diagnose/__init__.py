@@ -1,6 +1,6 @@
-"""Which agent's gradient collapses, why, and whether decoupling credit by agent matters.
+"""Finds which agent's gradient collapses, why, and whether decoupling credit by agent matters.
 
-Start at `diagnose` with somebody else's log; or, inside a trainer, at `signal_kept` (what a scheme
+Start at `diagnose` with a log; or, inside a trainer, at `signal_kept` (what a scheme
 leaves of a gradient), `collapsed_updates`, and `three_numbers` with `name_causes` (why, from
 rewards). Arrays only: no I/O, no clock, no chance of its own.
 """
@@ -8,12 +8,12 @@ rewards). Arrays only: no I/O, no clock, no chance of its own.
 from counterpoint.credit import scheme_name
 from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
 from counterpoint.diagnose.collapse import collapsed_updates, kept_in_windows
-from counterpoint.diagnose.credit import credit_correlations
 from counterpoint.diagnose.diagnosis import diagnose
 from counterpoint.diagnose.faults import FEWEST as FEWEST_ROLLOUTS
 from counterpoint.diagnose.gradients import GradientStatistics, gradient_statistics
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
 from counterpoint.diagnose.kept import signal_kept, task_noise
+from counterpoint.diagnose.updates import credit_correlations
 from counterpoint.results.diagnosis import DiagnosisResult, LogFault
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a log says of each agent under a scheme: the three numbers, dead decisions, net mass, more.
+"""The numbers of each agent of a log under a scheme: dead decisions, net mass, spikes and more.
 
 Start at `agent_numbers`. Groups are those of the scheme under judgement, and each step is a call
 of its own: statistics are never taken across steps.
@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import Labels, factorize
-from counterpoint.credit.segments import NUMPY, segment_max, segment_sum
-from counterpoint.diagnose.inflation import Sharing, ThreeNumbers
+from counterpoint.credit.segments import NUMPY, ratio, segment_max, segment_sum
+from counterpoint.diagnose.inflation import Sharing, ThreeNumbers, entering, pooled_numbers
 from counterpoint.diagnose.log import SAME, Ids, Log, dense, standardized, varies
-from counterpoint.diagnose.pooling import entering, pooled_numbers
-from counterpoint.diagnose.solved import at_best
 
 ERRORS = 1.0
 """Standard errors between a rate and its lower end: one in 6 is below that."""
@@ -39,7 +37,7 @@ LEAST_SPIKE = 5.0
 
 @dataclass(frozen=True)
 class AgentNumbers:
-    """Numbers of each agent, [A] unless said otherwise; NaN where undefined."""
+    """Numbers of each agent, [A] if nothing else is given; NaN where undefined."""
 
     numbers: ThreeNumbers
     """[1, A] each, averaged over groups by the agent's samples."""
@@ -80,7 +78,7 @@ class AgentNumbers:
 
 
 def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> AgentNumbers:
-    """The numbers of each agent.
+    """Returns the numbers of each agent.
 
     Args:
         log: the log.
@@ -96,14 +94,14 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> Age
     mean, deviation = _moments(log, scheme)
 
     def average(what: NDArray[Any], ids: Ids, n: int, ok: Floats) -> Floats:
-        return _ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
+        return ratio(segment_sum(what * ok, ids, n), segment_sum(ok, ids, n))
 
     given, all_rows = (~missing).astype(np.float64), np.ones(len(missing))
     best = at_best(log, log.rewards(scheme))
     could_gain, stuck_rows = given * (1.0 - lost * best), given * lost * ~best
 
     def stuck_of(ids: Ids, n: int) -> Floats:
-        return _ratio(segment_sum(stuck_rows, ids, n), segment_sum(could_gain, ids, n))
+        return ratio(segment_sum(stuck_rows, ids, n), segment_sum(could_gain, ids, n))
 
     stuck = stuck_of(log.agent, n_agents)
     per_step = {
@@ -128,12 +126,12 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> Age
         net_mass=average(values, log.agent, n_agents, given),
         resolution=_resolution(log, values, missing),
         spike_rate=_spikes(log, scheme, values, missing),
-        timeline={name: found.reshape(n_steps, n_agents) for name, found in per_step.items()},
+        timeline={name: part.reshape(n_steps, n_agents) for name, part in per_step.items()},
     )
 
 
 def spike_limit(samples: Floats) -> Floats:
-    """The largest advantage that is no spike, for groups of that many samples.
+    """Returns the largest advantage that is no spike, for groups of that many samples.
 
     A z-score of n samples cannot exceed sqrt(n - 1), so group statistics cannot spike in groups
     below 26; running statistics can.
@@ -141,8 +139,8 @@ def spike_limit(samples: Floats) -> Floats:
     return np.clip(np.sqrt(np.maximum(samples - 1.0, 0.0)), LEAST_SPIKE, SPIKE)
 
 
-def dead_rows(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> NDArray[np.bool_]:
-    """[N] whether no difference of the agent's own rewards arrives at a decision.
+def dead_rows(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> Bools:
+    """Returns [N] whether no difference of the agent's own rewards arrives at a decision.
 
     An advantage that comes from a partner's reward alone is none of the agent's: where agents have
     rewards of their own, and an agent's do not vary in a group, pooling it with others gives it
@@ -156,8 +154,8 @@ def dead_rows(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> NDAr
     return dead
 
 
-def _own_flat(log: Log, scheme: Scheme, group: Ids) -> NDArray[np.bool_]:
-    """[N] whether the agent's own rewards do not vary in the row's group."""
+def _own_flat(log: Log, scheme: Scheme, group: Ids) -> Bools:
+    """Returns [N] whether the agent's own rewards do not vary in the row's group."""
     n = len(log.agents)
     cell, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
     flat = np.ones(len(first), dtype=bool)
@@ -166,20 +164,19 @@ def _own_flat(log: Log, scheme: Scheme, group: Ids) -> NDArray[np.bool_]:
     return flat[cell]
 
 
-def _flat(values: Floats, group: Ids, least: float) -> NDArray[np.bool_]:
-    """[N] whether all advantages of the row's group are 0, up to rounding.
+def _flat(values: Floats, group: Ids, least: float) -> Bools:
+    """Returns [N] whether all advantages of the row's group are 0, up to rounding.
 
     Scaled advantages are of the order of 1, which is the `least` that rounding is measured by:
     normalized components that cancel leave something of the order of 1e-16.
     """
     size = abs(values)
     largest = segment_max(size, group, int(group.max()) + 1)
-    flat: NDArray[np.bool_] = largest[group] <= SAME * max(least, float(size.max(initial=0.0)))
-    return flat
+    return np.asarray(largest[group] <= SAME * max(least, float(size.max(initial=0.0))))
 
 
 def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
-    """[A] mean and deviation of each agent's reward."""
+    """Returns [A] the mean and deviation of each agent's reward."""
     rewards, n = (
         log.rewards(replace(scheme, components="sum_first", weigh_by="fixed", agreement=0.0)),
         len(log.agents),
@@ -187,20 +184,20 @@ def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
     ok = ~np.isnan(rewards)
     agent, count = log.agent[ok], np.bincount(log.agent[ok], minlength=n).astype(np.float64)
     low = np.where(count > 0, 1.0, np.nan) * (rewards[ok].min() if ok.any() else 0.0)
-    mean = _ratio(segment_sum(rewards[ok] - low[agent], agent, n), count) + low
-    var = _ratio(segment_sum((rewards[ok] - mean[agent]) ** 2, agent, n), count)
+    mean = ratio(segment_sum(rewards[ok] - low[agent], agent, n), count) + low
+    var = ratio(segment_sum((rewards[ok] - mean[agent]) ** 2, agent, n), count)
     return mean, np.sqrt(var)
 
 
 def _rollouts(log: Log) -> Floats:
-    """[A] rollouts in which each agent acts."""
+    """Returns [A] rollouts in which each agent acts."""
     n = len(log.agents)
     _, first = dense(log.rollout * n + log.agent, log.n_rollouts * n)
     return np.bincount(log.agent[first], minlength=n).astype(np.float64)
 
 
 def _groups(log: Log, scheme: Scheme) -> Floats:
-    """[A] groups of one prompt in which each agent acts; at least 1."""
+    """Returns [A] groups of one prompt in which each agent acts; at least 1."""
     n = len(log.agents)
     group = np.asarray(log.labels.groups(tuple(dict.fromkeys((*scheme.center_by, "prompt")))).ids)
     _, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
@@ -208,7 +205,7 @@ def _groups(log: Log, scheme: Scheme) -> Floats:
 
 
 def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
-    """[A] distinct advantages in a prompt and step, averaged over those where the agent acts."""
+    """Returns [A] the mean number of distinct advantages in a prompt and step."""
     ok, n = missing == 0, len(log.agents)
     if not ok.any():
         return np.full(n, np.nan)
@@ -219,11 +216,11 @@ def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
     new_cell = np.diff(ids, prepend=-1) != 0
     distinct = new_cell | (np.diff(ordered, prepend=0.0) > gap)
     owner = ids % n
-    return _ratio(segment_sum(distinct, owner, n), segment_sum(new_cell, owner, n))
+    return ratio(segment_sum(distinct, owner, n), segment_sum(new_cell, owner, n))
 
 
 def _spikes(log: Log, scheme: Scheme, values: Floats, missing: Floats) -> Floats:
-    """[A] share of decisions with an advantage that running statistics blow up.
+    """Returns [A] the share of decisions with an advantage that running statistics blow up.
 
     A rare success stands far out in the whole log too, and gets its due; an advantage that is
     `OUT_OF_PLACE` times as far out as that is a spike.
@@ -233,17 +230,81 @@ def _spikes(log: Log, scheme: Scheme, values: Floats, missing: Floats) -> Floats
         return np.full(n, np.nan)
     count = np.bincount(log.agent[ok], minlength=n).astype(np.float64)
     if scheme.scale != "running_std":
-        return _ratio(np.zeros(n), count)
+        return ratio(np.zeros(n), count)
     labels = Labels(dict(log.decisions.labels), len(values), NUMPY)
     group = factorize(np.asarray(labels.groups(scheme.scale_by or ()).ids))[0]
     place = abs(standardized(log.rewards(scheme), group, int(group.max()) + 1))
     limit = np.maximum(SPIKE, OUT_OF_PLACE * np.where(ok, place, 0.0))
     spikes = segment_sum((abs(values) > limit)[ok], log.agent[ok], n)
-    return _ratio(np.where(spikes >= FEWEST_SPIKES, spikes, 0.0), count)
+    return ratio(np.where(spikes >= FEWEST_SPIKES, spikes, 0.0), count)
 
 
-def _ratio(over: Floats, under: Floats) -> Floats:
-    """over / under, NaN where there is nothing to divide by."""
-    out = np.full(np.shape(over), np.nan)
-    np.divide(over, under, out=out, where=np.asarray(under) > 0)
-    return out
+def at_best(log: Log, rewards: Floats) -> Bools:
+    """Returns [N] whether a row has the best reward that its agent is known to get in its prompt.
+
+    Prompts may pay differently, so a prompt in which the agent's rewards vary, anywhere in the log,
+    is measured by its own best. One in which they never do is solved or hopeless, and does not say
+    which. It is solved if it pays the agent's best reward in the log, or if prompts that vary say
+    so: most of their decisions with the same reward have the best of their prompt, or, where none
+    has that reward and prompts do pay differently (the best of one is not the best of the log),
+    most of all their decisions. (In groups of two that is never most of them, and without repeated
+    prompts nobody can know.) An agent with one reward everywhere has no best.
+
+    Args:
+        log: the log.
+        rewards: [N], NaN where missing.
+    """
+    n, best = len(log.agents), np.zeros(len(rewards), dtype=bool)
+    ok = ~np.isnan(rewards)
+    prompt, cells = _prompts(log)
+    value, agent, cell = rewards[ok], log.agent[ok], prompt[ok]
+    varying = varies(value, cell, cells)[cell]
+    top, highest = _highest(value, cell, cells), _highest(value, agent, n)
+    pays_differently = np.zeros(n, dtype=bool)
+    pays_differently[agent[varying & top & ~highest]] = True
+    alike, known = _mostly(_equal(value) * n + agent, varying, top)
+    overall = _mostly(agent, varying, top)[0] & pays_differently[agent]
+    likely = np.where(known, alike, overall) & _comparable(log, prompt, cells)[cell]
+    best[ok] = np.where(varying, top, highest | likely) & varies(value, agent, n)[agent]
+    return best
+
+
+def _mostly(ids: Ids, varying: Bools, top: Bools) -> tuple[Bools, Bools]:
+    """Returns [N] whether most decisions of a segment in prompts that vary are at the top of
+    theirs, and whether it has any there."""
+    size = int(ids.max(initial=-1)) + 1
+    tops, known = (np.bincount(ids[w], minlength=size)[ids] for w in (varying & top, varying))
+    return 2 * tops > known, known > 0
+
+
+def _highest(value: Floats, ids: Ids, n: int) -> Bools:
+    """Returns [N] whether a value is the highest of its segment, up to rounding."""
+    high, size = segment_max(value, ids, n)[ids], segment_max(abs(value), ids, n)[ids]
+    return np.asarray(value >= high - SAME * size)
+
+
+def _equal(value: Floats) -> Ids:
+    """Returns [N] the same id for values that are equal up to rounding."""
+    order = np.argsort(value)
+    ordered = value[order]
+    ids = np.empty(len(value), dtype=np.int64)
+    ids[order] = np.cumsum(np.diff(ordered, prepend=ordered[:1]) > SAME * abs(ordered))
+    return ids
+
+
+def _prompts(log: Log) -> tuple[Ids, int]:
+    """Returns [N] prompt and agent of each row, the same at every step, and how many there are."""
+    n = len(log.agents)
+    prompt = np.zeros(log.n_blocks, dtype=np.int64)
+    if "prompt" in log.decisions.labels:
+        first = dense(log.block, log.n_blocks)[1]
+        prompt = factorize(np.asarray(log.decisions.labels["prompt"])[first])[0]
+    ids, first = dense(prompt[log.block] * n + log.agent, (int(prompt.max()) + 1) * n)
+    return ids, len(first)
+
+
+def _comparable(log: Log, cell: Ids, cells: int) -> Bools:
+    """Returns [cells] whether an agent has more than one rollout in a prompt."""
+    n = len(log.agents)
+    first = dense(log.rollout * n + log.agent, log.n_rollouts * n)[1]
+    return np.asarray(np.bincount(cell[first], minlength=cells) > 1)

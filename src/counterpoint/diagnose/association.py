@@ -1,4 +1,4 @@
-"""Does something go with the reward? An exact permutation test within strata.
+"""Tests whether a feature is associated with the reward, by permutations within strata.
 
 Units (rollouts, or prompts) carry a feature, such as whether an agent acted, and scores, such as
 the reward and its square. Under the null the scores of the units of one stratum are exchangeable,
@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose.log import Ids
 
@@ -29,14 +28,14 @@ Statistic = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Association:
-    """What one test found."""
+    """The result of one test."""
 
     p: float
     """Add-one permutation p-value; NaN where nothing varies, so that nothing can be tested."""
     effect: float
     """Correlation within strata, of the feature and score where it is strongest."""
     score: int
-    """Which score that was."""
+    """Index of that score."""
 
 
 def associations(
@@ -48,7 +47,7 @@ def associations(
     *,
     studentized: bool = False,
 ) -> list[Association]:
-    """One two-sided test for each of `features`, on the same shuffles.
+    """Returns one two-sided test for each of `features`, on the same shuffles.
 
     The statistic is the largest |sum of feature x score|, in its exact permutation standard
     deviations, over the columns of the feature and of the scores. Where units are averages over
@@ -88,17 +87,17 @@ def associations(
         done += len(shuffled)
         if (count[testable] >= ENOUGH).all():
             break
-    found = []
+    tested = []
     for test in range(len(features)):
         here = test_of_column == test
         strongest = np.unravel_index(int(observed[0, here].argmax()), observed[0, here].shape)
         p = (1 + count[test]) / (1 + done) if testable[test] else np.nan
-        found.append(Association(float(p), float(correlation[here][strongest]), int(strongest[1])))
-    return found
+        tested.append(Association(float(p), float(correlation[here][strongest]), int(strongest[1])))
+    return tested
 
 
 def _standardized(x: Floats, scale: Floats) -> Statistic:
-    """|sum x y| over its permutation deviation: from y [C, U, J] to [C, columns, J]."""
+    """Returns |sum x y| over its permutation deviation: from y [C, U, J] to [C, columns, J]."""
 
     def statistic(y: Floats) -> Floats:
         sums: Floats = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
@@ -108,7 +107,7 @@ def _standardized(x: Floats, scale: Floats) -> Statistic:
 
 
 def _studentized(x: Floats, scale: Floats) -> Statistic:
-    """|sum x y| / sqrt(sum (x y)^2), and 0 where nothing varies."""
+    """Returns |sum x y| / sqrt(sum (x y)^2), and 0 where nothing varies."""
 
     def statistic(y: Floats) -> Floats:
         over = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
@@ -118,8 +117,8 @@ def _studentized(x: Floats, scale: Floats) -> Statistic:
     return statistic
 
 
-def _by_size(strata: Ids) -> list[NDArray[np.int64]]:
-    """Positions [strata, n] of the units of the strata of each size n >= 2."""
+def _by_size(strata: Ids) -> list[Ints]:
+    """Returns positions [strata, n] of the units of the strata of each size n >= 2."""
     order = np.argsort(strata, kind="stable")
     _, start, size = np.unique(strata[order], return_index=True, return_counts=True)
     return [
@@ -135,7 +134,8 @@ def _centered(columns: Floats, strata: Ids) -> Floats:
 
 
 def _scales(x: Floats, y: Floats, strata: Ids) -> tuple[Floats, Floats]:
-    """Permutation deviation [columns, J] of sum x y (inf where nothing varies), and correlation.
+    """Returns permutation deviation [columns, J] of sum x y (inf where nothing varies), and
+    correlation.
 
     Shuffling y in a stratum of n gives the variance `sum x^2 sum y^2 / (n - 1)`.
     """
@@ -150,17 +150,16 @@ def _scales(x: Floats, y: Floats, strata: Ids) -> tuple[Floats, Floats]:
     return np.sqrt(np.where(variance > 0, variance, np.inf)), correlation
 
 
-def _largest(values: Floats, test_of_column: NDArray[np.int64]) -> Floats:
-    """[C, tests] the largest of [C, columns, J] in each test."""
+def _largest(values: Floats, test_of_column: Ints) -> Floats:
+    """Returns [C, tests] the largest of [C, columns, J] in each test."""
     starts = np.flatnonzero(np.diff(test_of_column, prepend=-1))
-    largest: Floats = np.maximum.reduceat(values.max(axis=2), starts, axis=1)
-    return largest
+    return np.asarray(np.maximum.reduceat(values.max(axis=2), starts, axis=1))
 
 
 def _shuffles(
-    positions: list[NDArray[np.int64]], scores: Floats, draws: int, rng: np.random.Generator
+    positions: list[Ints], scores: Floats, draws: int, rng: np.random.Generator
 ) -> Iterator[Floats]:
-    """Chunks [C, U, J] of scores shuffled within strata, in the order of `positions`."""
+    """Returns chunks [C, U, J] of scores shuffled within strata, in the order of `positions`."""
     units = sum(p.size for p in positions)
     size = max(1, min(draws, CHUNK // (units * scores.shape[1])))
     for start in range(0, draws, size):

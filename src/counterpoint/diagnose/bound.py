@@ -1,4 +1,4 @@
-"""How much of each agent's learning signal a scheme keeps at most: a bound from rewards alone.
+"""An upper bound, from rewards alone, of the learning signal that a scheme keeps of each agent.
 
 An agent's gradient is the sum of its advantages times the score of its actions. How the score goes
 with the reward is not in a log. What is: whether the differences of the agent's own rewards arrive
@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme
+from counterpoint.credit.segments import ratio
 from counterpoint.diagnose.log import Ids, Log, dense, varies
 
 CROWDED = 50.0
@@ -51,7 +51,7 @@ class Units:
     """[U] step and agent."""
     cell: Ids
     """[U] prompt, step and agent; step and agent alone where most prompts have one rollout."""
-    live: NDArray[np.bool_]
+    live: Bools
     """[U] whether rewards that are the agent's own vary in its prompt."""
     could: Floats
     """[U] how much of the unit's own reward statistics could use, from 0 to 1. Where rewards that
@@ -65,7 +65,7 @@ class Units:
 
     @classmethod
     def of(cls, log: Log, weights: tuple[float, ...] | None, own_terms: bool) -> Units:
-        """The units of a log.
+        """Returns the units of a log.
 
         Args:
             log: the log.
@@ -103,8 +103,8 @@ class Units:
 
     @cached_property
     def orders(self) -> tuple[Ids, Ids]:
-        """The units [U] of each step cell by cell, and dealt out: the first of each cell, then
-        the second of each. The one in place of the other mixes cells of one step."""
+        """Returns the units [U] of each step cell by cell, and dealt out: the first of each cell,
+        then the second of each. The one in place of the other mixes cells of one step."""
         order = np.lexsort((self.cell, self.when))
         place = np.empty(len(order), dtype=np.int64)
         starts = np.flatnonzero(np.diff(self.cell[order], prepend=-1))
@@ -113,11 +113,11 @@ class Units:
         return order, np.lexsort((self.cell, place, self.when))
 
     def mean(self, values: Floats) -> Floats:
-        """[U] the mean of a column [N] over each unit's rows."""
+        """Returns [U] the mean of a column [N] over each unit's rows."""
         return _means(values[self.row], self.of_row, len(self.agent))
 
-    def lost(self, dead: NDArray[np.bool_]) -> Floats:
-        """[N] how much of each decision is dead under a scheme, from 0 to 1.
+    def lost(self, dead: Bools) -> Floats:
+        """Returns [N] how much of each decision is dead under a scheme, from 0 to 1.
 
         It is counted over the same decisions under every scheme: what no statistics could use is
         dead under all of them, whatever number the scheme gives it.
@@ -131,8 +131,8 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What a scheme leaves of each agent's signal, [A] each."""
+class SignalFactors:
+    """The factors by which a scheme reduces each agent's signal, [A] each."""
 
     share: Floats
     """The product of all factors, from 0 to 1; NaN where the agent has no signal to lose."""
@@ -144,8 +144,8 @@ class Kept:
     """The first factor: share of the decisions with a signal whose advantage carries it."""
 
 
-def kept_by(units: Units, values: Floats, dead: NDArray[np.bool_]) -> Kept:
-    """The factors of one scheme.
+def kept_by(units: Units, values: Floats, dead: Bools) -> SignalFactors:
+    """Returns the factors of one scheme.
 
     Args:
         units: the samples.
@@ -163,16 +163,16 @@ def kept_by(units: Units, values: Floats, dead: NDArray[np.bool_]) -> Kept:
     used[units.cell[~units.live]] = False
     noise = _total(np.where(cells.n > 1, cells.n * cells.mean**2 - cells.var, 0.0), owner, units)
     power = _total(np.where(used, cells.n * cells.var, 0.0), owner, units)
-    inflation = 1.0 + _over(np.maximum(noise, 0.0), power)
+    inflation = 1.0 + ratio(np.maximum(noise, 0.0), power, 0.0)
     fidelity = _fidelity(units, a, cells, owner, used)
-    loud = _over(power, _total(np.where(used, cells.n, 0.0), owner, units))
+    loud = ratio(power, _total(np.where(used, cells.n, 0.0), owner, units), 0.0)
     weight = np.bincount(units.agent, minlength=units.agents) * (loud > 0)
     team = (weight * loud).sum() / max(weight.sum(), 1.0)
     even, crowded = _evenness(units, a, cells, owner, used)
     alive = _alive(units, gone)
     share = alive * fidelity**2 / inflation * even
     share = share * np.minimum(1.0, loud / team if team > 0 else 0.0)
-    return Kept(share, inflation, crowded, alive)
+    return SignalFactors(share, inflation, crowded, alive)
 
 
 @dataclass(frozen=True)
@@ -193,17 +193,15 @@ class _Spread:
         return cls(n, mean, squares / np.maximum(n - 1, 1))
 
 
-def _alive(units: Units, gone: NDArray[np.bool_]) -> Floats:
-    """[A] share of the decisions with a signal to lose whose advantage carries it."""
+def _alive(units: Units, gone: Bools) -> Floats:
+    """Returns [A] the share of the decisions with a signal to lose whose advantage carries it."""
     total = _sums(units.could, units.agent, units.agents)
     lost = _sums(units.could * gone, units.agent, units.agents)
-    return np.where(total > 0, 1.0 - _over(lost, total), np.nan)
+    return np.where(total > 0, 1.0 - ratio(lost, total, 0.0), np.nan)
 
 
-def _fidelity(
-    units: Units, a: Floats, cells: _Spread, owner: Ids, used: NDArray[np.bool_]
-) -> Floats:
-    """[A] mean correlation, within cells, of advantages with own rewards; the better target."""
+def _fidelity(units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools) -> Floats:
+    """Returns [A] the mean correlation in cells of advantages with the better reward target."""
     best = np.zeros(units.agents)
     for target in units.targets:
         other = _Spread.of(target, units.cell)
@@ -213,14 +211,15 @@ def _fidelity(
         size = np.sqrt(np.where(both, cells.var * other.var, 1.0))
         weight = _total(np.where(both, cells.n, 0.0), owner, units)
         correlation = _total(np.where(both, cells.n * covariance / size, 0.0), owner, units)
-        best = np.maximum(best, _over(correlation, weight))
+        best = np.maximum(best, ratio(correlation, weight, 0.0))
     return np.clip(best, 0.0, 1.0)
 
 
 def _evenness(
-    units: Units, a: Floats, cells: _Spread, owner: Ids, used: NDArray[np.bool_]
+    units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools
 ) -> tuple[Floats, Floats]:
-    """[A] what loud prompts leave to quiet ones, and the share of decisions that they drown.
+    """Returns [A] what loud prompts leave to quiet ones, and the share of decisions that they
+    drown.
 
     Both beyond what chance does to prompts of few rollouts: the same is computed after the
     deviations have changed places among the prompts of the step.
@@ -234,28 +233,26 @@ def _evenness(
     full[order] = (a - cells.mean[units.cell])[dealt]
     var = np.where(used, _Spread.of(full, units.cell).var, 0.0)
     by_chance, rarely = _quiet(units, var, cells.n, owner, used)
-    even = np.minimum(1.0, _over(left, by_chance))
+    even = np.minimum(1.0, ratio(left, by_chance, 0.0))
     return np.where(by_chance > 0, even, 0.0), np.maximum(drowned - rarely, 0.0)
 
 
-def _quiet(
-    units: Units, var: Floats, n: Floats, owner: Ids, used: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    """[A] mean of min(1, variance of the cell / of its step), and share far below that."""
+def _quiet(units: Units, var: Floats, n: Floats, owner: Ids, used: Bools) -> tuple[Floats, Floats]:
+    """Returns [A] the mean of min(1, variance of the cell / of its step), and a share below it."""
     when = np.zeros(len(n), dtype=np.int64)
     when[units.cell] = units.when
     size = int(when.max(initial=0)) + 1
     total = _sums(np.where(used, n, 0.0), when, size)
-    mean = _over(_sums(np.where(used, n * var, 0.0), when, size), total)
-    share = _over(var, mean[when])
+    mean = ratio(_sums(np.where(used, n * var, 0.0), when, size), total, 0.0)
+    share = ratio(var, mean[when], 0.0)
     weight = _total(np.where(used, n, 0.0), owner, units)
     left = _total(np.where(used, n * np.minimum(1.0, share), 0.0), owner, units)
     drowned = _total(np.where(used & (share * CROWDED <= 1.0), n, 0.0), owner, units)
-    return _over(left, weight), _over(drowned, weight)
+    return ratio(left, weight, 0.0), ratio(drowned, weight, 0.0)
 
 
 def _between(values: Floats, cell: Ids, when: Ids, agent: Ids, agents: int) -> Floats:
-    """[A] share of each agent's reward variance in a step that lies between its prompts."""
+    """Returns [A] the share of the reward variance of a step that lies between prompts."""
     centered = values - _Spread.of(values, when).mean[when]
     cells = _Spread.of(centered, cell)
     owner = np.zeros(len(cells.n), dtype=np.int64)
@@ -265,11 +262,11 @@ def _between(values: Floats, cell: Ids, when: Ids, agent: Ids, agents: int) -> F
     power = np.where(several, cells.n * cells.var, 0.0)
     outside = np.maximum(_sums(noise, owner, agents), 0.0)
     inside = _sums(power, owner, agents)
-    return _over(outside, outside + inside, otherwise=1.0)
+    return ratio(outside, outside + inside, 1.0)
 
 
 def _cells(log: Log, row: Ids, key: Ids, span: int) -> tuple[Ids, Ids, Ids]:
-    """Unit of each row, the first row of each unit, and its cell."""
+    """Returns unit of each row, the first row of each unit, and its cell."""
     ids, first = dense(key[row], span)
     n = len(log.agents)
     cell = dense((log.block * n + log.agent)[row][first], log.n_blocks * n)[0]
@@ -277,14 +274,14 @@ def _cells(log: Log, row: Ids, key: Ids, span: int) -> tuple[Ids, Ids, Ids]:
 
 
 def _filled(cell: Ids) -> float:
-    """Share of the units that share their cell with another one."""
+    """Returns the share of the units that share their cell with another one."""
     return float((np.bincount(cell)[cell] > 1).mean()) if len(cell) else 0.0
 
 
 def _means(values: Floats, ids: Ids, n: int) -> Floats:
     ok = ~np.isnan(values)
     count = _sums(np.ones(int(ok.sum())), ids[ok], n)
-    return _over(_sums(values[ok], ids[ok], n), count, otherwise=np.nan)
+    return ratio(_sums(values[ok], ids[ok], n), count, np.nan)
 
 
 def _total(of_cell: Floats, owner: Ids, units: Units) -> Floats:
@@ -293,9 +290,3 @@ def _total(of_cell: Floats, owner: Ids, units: Units) -> Floats:
 
 def _sums(values: Floats, ids: Ids, n: int) -> Floats:
     return np.asarray(np.bincount(ids, weights=values, minlength=n), dtype=np.float64)
-
-
-def _over(over: Floats, under: Floats, otherwise: float = 0.0) -> Floats:
-    ratio: Floats = np.full(np.shape(over), otherwise)
-    np.divide(over, under, out=ratio, where=under > 0)
-    return ratio

@@ -1,4 +1,4 @@
-"""Why an agent collapsed: one name, and the remedy that goes with it.
+"""The cause of an agent's collapse, by name, and its remedy.
 
 Each cause is a factor by which it divides the agent's gradient signal-to-noise (in power), so
 that their thresholds can be compared: a factor of 4 is paid back by 4 times the rollouts. Start
@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
@@ -83,8 +82,8 @@ accuracy (x2: .04, x4: .11); they name 98% and 95% of the runs that lose more th
 parameters with Adam bear about five times as much, which rewards cannot show."""
 
 
-def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:
-    """The cause of each agent's collapse, as an index into `CAUSES`.
+def name_causes(evidence: Mapping[str, ArrayLike]) -> NDArray[np.int8]:
+    """Returns the cause of each agent's collapse, as an index into `CAUSES`.
 
     In order: DEAD (no signal arrives), LAZY (no choice to reinforce), the larger of OFFSET and
     DROWNED, SPIKY, and last DILUTED, where nothing that normalization does explains it. Evidence
@@ -119,7 +118,7 @@ def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:
     drown = drowning(e.get("signal_share", unknown), e.get("participation"))
     offset = np.where(offset >= limit.inflation - 1.0, offset, 0.0)
     drown = np.where((drown >= limit.drowning) & np.isfinite(drown), drown, 0.0)
-    found = (
+    rules = (
         ("DEAD", e.get("dead_rate", unknown) >= limit.dead_rate),
         ("LAZY", e.get("entropy", unknown) <= limit.entropy_nats),
         ("DROWNED", drown > offset),
@@ -127,10 +126,10 @@ def name_causes(evidence: Mapping[str, Any]) -> NDArray[np.int8]:
         ("SPIKY", e.get("spike_rate", unknown) >= limit.spike_rate),
         ("DILUTED", e.get("influence", unknown) < limit.influence),
     )
-    asked = e.get("collapsed", np.ones(shape)) == 1
+    concerned = e.get("collapsed", np.ones(shape)) == 1
     causes = np.zeros(shape, dtype=np.int8)
-    for name, holds in reversed(found):
-        causes[holds & asked] = CAUSES.index(name)
+    for name, holds in reversed(rules):
+        causes[holds & concerned] = CAUSES.index(name)
     return causes
 
 
@@ -142,7 +141,7 @@ def _inflation(e: Mapping[str, Floats], unknown: Floats) -> Floats:
 
 
 def drowning(signal_share: Floats, participation: Floats | None = None) -> Floats:
-    """The mean of the agents' own variances over agent k's: W / sigma_k^2.
+    """Returns the mean of the agents' own variances over agent k's: W / sigma_k^2.
 
     The pooled variance is W + B: W within agents, B between their means. Dividing by sigma_k^2
     leaves what the others' *noise* does to agent k, while B, the offsets, is OFFSET's affair.

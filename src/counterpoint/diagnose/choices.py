@@ -1,4 +1,4 @@
-"""What logged actions say: how much an agent's choice explains, and how much choice it takes."""
+"""Numbers from logged actions: the influence of an agent's choices, and their entropy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Choices:
 
 
 def choices_of(log: Log, scheme: Scheme) -> Choices:
-    """Influence and entropy of each agent's actions.
+    """Returns the influence and entropy of each agent's actions.
 
     Source: the correction for chance is epsilon squared (Kelley 1935).
     """
@@ -73,7 +73,7 @@ def choices_of(log: Log, scheme: Scheme) -> Choices:
 
 
 def _surely_small(influence: Floats, count: Ids) -> Floats:
-    """[A] influences that are small by more than their error; NaN for all others.
+    """Returns [A] influences that are small by more than their error; NaN for all others.
 
     Beside an agent with a choice that decides the reward, no agent is DILUTED: what a speaker does
     arrives in what its listener does, and their marginal influences say nothing of that.
@@ -91,7 +91,7 @@ def _surely_small(influence: Floats, count: Ids) -> Floats:
 def _influence(
     agent: Ids, cell: Ids, option: Ids, first: Ids, reward: Floats, n_agents: int
 ) -> Floats:
-    """[A] share of the reward's variance within cells that the option explains."""
+    """Returns [A] the share of the reward's variance within cells that the option explains."""
     total, n_total = _spread(reward, cell)
     within, n_within = _spread(reward, option)
     all_squares = segment_sum(total**2, agent, n_agents)
@@ -106,14 +106,15 @@ def _influence(
 
 
 def _spread(reward: Floats, ids: Ids) -> tuple[Floats, Ids]:
-    """Deviation of each row from the mean of its segment, and the first row of each segment."""
+    """Returns the deviation of each row from its segment's mean, and each segment's first row."""
     _, first = np.unique(ids, return_index=True)
     mean = np.bincount(ids, weights=reward) / np.maximum(np.bincount(ids), 1)
     return reward - mean[ids], first
 
 
 def _entropy(agent: Ids, cell: Ids, option: Ids, n_agents: int) -> Floats:
-    """[A] entropy of options in their cell, averaged over decisions: mean of -log p(option).
+    """Returns [A] the entropy of options in their cell, averaged over decisions: mean of -log
+    p(option).
 
     A cell with one decision has one option for certain, and says nothing.
     """
@@ -126,7 +127,7 @@ def _entropy(agent: Ids, cell: Ids, option: Ids, n_agents: int) -> Floats:
 
 
 def _text(action: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Actions as a column without missing values: None, as "", is an action beside others."""
+    """Returns actions without missing values: None becomes "", an action like others."""
     if action.dtype.kind != "O":
         return action
     plain = np.empty(len(action), dtype=object)

@@ -1,4 +1,4 @@
-"""When a scheme collapses an agent: it keeps little of a signal that other statistics keep.
+"""Finds the updates in which a scheme collapses an agent: other statistics keep more signal.
 
 Start at `collapsed_updates`. What "keeps" means is in `kept.py`; here it applies to windows of
 updates instead of whole trainings.
@@ -21,7 +21,8 @@ WINDOW = 10
 
 
 def collapsed_updates(evidence: Evidence, improvable: Bools, window: int = WINDOW) -> Bools:
-    """The updates that belong to a window in which the scheme collapses the agent: [..., T, A].
+    """Returns the updates that belong to a window in which the scheme collapses the agent: [..., T,
+    A].
 
     It does where the whole interval of signal kept lies below `LOW`, the best candidate shows
     signal worth keeping (`WORTH`), and the agent could still improve at every update of the
@@ -52,7 +53,7 @@ def collapsed_updates(evidence: Evidence, improvable: Bools, window: int = WINDO
 
 
 def kept_in_windows(evidence: Evidence, improvable: Bools, window: int = WINDOW) -> Floats:
-    """[T, A] signal kept in the window that ends at each update, all S trainings together.
+    """Returns [T, A] signal kept in the window that ends at each update, all S trainings together.
 
     NaN before the first window is full, and where the best candidate's signal is not worth it.
 
@@ -77,15 +78,15 @@ def kept_in_windows(evidence: Evidence, improvable: Bools, window: int = WINDOW)
 def _windows(
     evidence: Evidence, improvable: Bools, window: int, together: bool = False
 ) -> tuple[Floats, Floats, Floats, Bools] | None:
-    """Of each window [..., T - W + 1, A]: the SNR under the scheme and under the best, the
+    """Returns for each window [..., T - W + 1, A] the SNR under the scheme and under the best, the
     variance over updates of their difference at `LOW`, and whether the window is whole."""
     if window > np.shape(improvable)[-2]:
         return None
     there = np.asarray(improvable, dtype=bool) & np.isfinite(evidence.signal[..., 0, :])
     use = np.broadcast_to(there[..., None, :], evidence.signal.shape)
-    whole_level = noise_level(evidence.heard, use)
+    whole_level = noise_level(evidence.competing, use)
     best = best_candidate(np.where(use, evidence.signal / whole_level, np.nan), together)
-    competing = np.nan_to_num(evidence.heard)
+    competing = np.nan_to_num(evidence.competing)
     signal = np.nan_to_num(evidence.signal)
     signals = [signal[..., 0, :], taken(signal, best)]
     levels = []
@@ -105,6 +106,6 @@ def _windows(
 
 
 def _rolling(values: Floats, window: int) -> Floats:
-    """[..., T - W + 1, A] means of `window` values in a row."""
+    """Returns [..., T - W + 1, A] means of `window` values in a row."""
     view = np.lib.stride_tricks.sliding_window_view(values, window, axis=-2)
     return np.asarray(view.mean(axis=-1))

@@ -1,4 +1,4 @@
-"""Which of the conditions under which decoupling can matter hold in a log.
+"""Tests the conditions under which decoupling can matter, on a log.
 
 | | holds if | read from |
 |---|---|---|
@@ -16,16 +16,17 @@ All p-values of a log go through Benjamini-Hochberg together. Start at `find_con
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from msgspec.structs import replace
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
+from counterpoint.credit.labels import factorize
 from counterpoint.credit.scheme import Scheme
 from counterpoint.diagnose.association import associations
-from counterpoint.diagnose.log import Ids, Log, dense, finite
-from counterpoint.diagnose.rollouts import Rollouts, rollouts_of
+from counterpoint.diagnose.log import SAME, Ids, Log, dense, finite_or_none, standardized
 from counterpoint.results.diagnosis import ConditionTest
 from counterpoint.stats import benjamini_hochberg
 
@@ -40,9 +41,6 @@ NOT_READABLE = {
 }
 """Conditions that rewards cannot show, and why."""
 
-SAME = 1e-9
-"""Rewards of one rollout that differ by less than this, relative to their size, are the same."""
-
 FEWEST_DRAWS, MOST_DRAWS = 999, 4999
 """Shuffles of a test. Among m tests, 1.5 m / error rate make the smallest p count."""
 
@@ -51,7 +49,7 @@ MOST_STEPS = 400
 
 
 def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[ConditionTest]:
-    """Every test that the log allows, in the order of the conditions.
+    """Returns every test that the log allows, in the order of the conditions.
 
     Where everybody acts in every rollout, as often, in the same roles, or at the same steps, the
     condition cannot hold: it gets an entry without a p-value. Where something varies, but nothing
@@ -69,16 +67,17 @@ def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[
     tests += _clocks(log, rewards, draws, rng)
     p = [test.p for test in tests if test.p is not None]
     q = iter(benjamini_hochberg(p).tolist() if p else ())
-    tests = [_corrected(test, next(q)) if test.p is not None else test for test in tests]
+    tests = [
+        replace(test, q=(rate := next(q)), detected=rate <= ERROR_RATE)
+        if test.p is not None
+        else test
+        for test in tests
+    ]
     return sorted([own_terms, *_settled(rollouts), *tests], key=lambda test: test.condition)
 
 
-def _corrected(test: ConditionTest, q: float) -> ConditionTest:
-    return replace(test, q=q, detected=q <= ERROR_RATE)
-
-
-def _settled(r: Rollouts) -> list[ConditionTest]:
-    """The conditions that cannot hold, since what they ask about does not vary."""
+def _settled(r: RolloutTable) -> list[ConditionTest]:
+    """Returns the conditions that cannot hold, since what they ask about does not vary."""
     acts = r.count > 0
     often = np.where(acts, r.count, np.nan)
     labelled = [np.where(acts[..., None], share, np.nan) for share in r.shares.values()]
@@ -91,7 +90,7 @@ def _settled(r: Rollouts) -> list[ConditionTest]:
 
 
 def _varies(columns: Floats) -> bool:
-    """Whether anything in [R, ...] takes two values over the rollouts; NaN is no value."""
+    """Returns whether anything in [R, ...] takes two values over the rollouts; NaN is no value."""
     low, high = np.fmin.reduce(columns, axis=0), np.fmax.reduce(columns, axis=0)
     return bool((high - low > 1e-9).any())
 
@@ -108,8 +107,8 @@ class _Job:
     """Whether the units are averages over different numbers of rollouts."""
 
 
-def _jobs(log: Log, r: Rollouts) -> list[_Job]:
-    """C1 for all agents together; C2 and C5 for each agent, over the rollouts where it acts."""
+def _jobs(log: Log, r: RolloutTable) -> list[_Job]:
+    """Returns the tests of C1 for all agents, and of C2 and C5 over the rollouts of each agent."""
     agents, acts = log.agents, (r.count > 0).astype(np.float64)
     first = [(ConditionTest(condition="C1", agent=a), acts[:, [k]]) for k, a in enumerate(agents)]
     jobs = _levels(first, r.team, r.block, r.step)
@@ -126,7 +125,7 @@ def _jobs(log: Log, r: Rollouts) -> list[_Job]:
 def _levels(
     questions: list[tuple[ConditionTest, Floats]], reward: Floats, block: Ids, step: Ids
 ) -> list[_Job]:
-    """The same questions about rollouts within their prompt, and about prompts in their step."""
+    """Returns the same questions about rollouts in their prompt, and prompts in their step."""
     if not len(reward):
         return []
     ids, first = dense(block, int(block.max()) + 1)
@@ -153,28 +152,29 @@ def _job(
 
 
 def _varies_within(feature: Floats, strata: Ids) -> bool:
-    """Whether any column of [U, F] takes two values in one stratum."""
+    """Returns whether any column of [U, F] takes two values in one stratum."""
     ids, first = dense(strata, int(strata.max()) + 1)
     return bool((abs(feature - feature[first][ids]) > 1e-9).any())
 
 
 def _block_mean(columns: Floats, ids: Ids) -> Floats:
     count = np.bincount(ids)
-    means: Floats = np.stack([np.bincount(ids, weights=c) / count for c in columns.T], axis=1)
-    return means
+    return np.asarray(np.stack([np.bincount(ids, weights=c) / count for c in columns.T], axis=1))
 
 
 def _run(job: _Job, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
     tested = associations(job.features, job.scores, job.strata, draws, rng, studentized=job.uneven)
     return [
-        replace(test, p=one.p, effect=finite(one.effect), about=("mean", "spread")[one.score])
+        replace(
+            test, p=one.p, effect=finite_or_none(one.effect), about=("mean", "spread")[one.score]
+        )
         for test, one in zip(job.tests, tested, strict=True)
         if not math.isnan(one.p)
     ]
 
 
 def find_own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
-    """C3: the share of rollouts in which agents' mean rewards differ beyond rounding."""
+    """Tests C3: returns the share of rollouts in which agents' mean rewards differ."""
     columns = [rewards]
     if scheme.components == "normalize_first":
         columns = list(log.components(scheme).T)
@@ -199,7 +199,7 @@ def find_own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
 
 
 def bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> bool:
-    """Whether a condition that holds can change this scheme's advantages by decoupling."""
+    """Returns whether a condition that holds can change this scheme's advantages by decoupling."""
     if condition == "C6":
         return scheme.keeps_state
     if condition == "C5":
@@ -209,7 +209,7 @@ def bears_on(scheme: Scheme, condition: str, tests: list[ConditionTest]) -> bool
 
 
 def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
-    """C6: a trend or memory of the rewards over steps, where agents miss different steps."""
+    """Tests C6: a trend or memory of the rewards over steps, if agents miss different steps."""
     steps, ok = len(log.steps), ~np.isnan(rewards)
     present = np.zeros((steps, len(log.agents)), dtype=bool)
     present[log.step[ok], log.agent[ok]] = True
@@ -225,12 +225,14 @@ def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> 
     if drift is None:
         return []
     p, trend = drift
-    tested = ConditionTest(condition="C6", p=p, effect=finite(trend), level="steps", about="mean")
+    tested = ConditionTest(
+        condition="C6", p=p, effect=finite_or_none(trend), level="steps", about="mean"
+    )
     return [tested]
 
 
 def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, float] | None:
-    """p and trend of step means [T], against all orders; None where they are all the same."""
+    """Returns p and trend of step means [T] against all orders; None if all are equal."""
     centered = mean - mean.mean()
     size = float((centered**2).sum())
     if size <= 1e-24 * float((mean**2).sum()):
@@ -241,9 +243,111 @@ def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, f
     def statistic(series: Floats) -> Floats:
         trend = abs(series @ time) * np.sqrt(len(mean) - 1)
         memory = (series[..., 1:] * series[..., :-1]).sum(axis=-1) / size * np.sqrt(len(mean))
-        larger: Floats = np.maximum(trend, memory + 1 / np.sqrt(len(mean)))
-        return larger
+        return np.asarray(np.maximum(trend, memory + 1 / np.sqrt(len(mean))))
 
     shuffled = rng.permuted(np.broadcast_to(centered, (draws, len(mean))), axis=1)
     far = (statistic(shuffled) >= statistic(centered) * (1 - 1e-9)).sum()
     return float((1 + far) / (1 + draws)), float(centered @ time)
+
+
+MOST_ROLLOUTS = 8192
+"""RolloutTable that the tests look at; a random sample of the log where it has more."""
+
+MOST_VALUES = 16
+"""Values of a label that are tested: the most frequent ones."""
+
+
+@dataclass(frozen=True)
+class RolloutTable:
+    """[R] rollouts with at least one reward."""
+
+    step: Ids
+    """[R] index of the step."""
+    block: Ids
+    """[R] prompt and step."""
+    count: Floats
+    """[R, A] decisions of each agent."""
+    team: Floats
+    """[R] mean reward over the rollout's decisions, standardized in its step."""
+    own: Floats
+    """[R, A] mean reward of the agent's decisions, standardized in its step; NaN without any."""
+    shares: Mapping[str, Floats]
+    """Label to [R, A, L]: share of the agent's decisions with each of the label's values."""
+
+
+def rollouts_of(
+    log: Log, rewards: Floats, own_terms: bool, rng: np.random.Generator
+) -> RolloutTable:
+    """Returns the rollouts of a log that has a reward, or a sample of them.
+
+    Args:
+        log: the log.
+        rewards: [N] scalar reward of each row.
+        own_terms: whether agents have reward terms of their own (C3). Then each agent's mean in
+            its step is taken off before the team's reward is formed, so that who is present does
+            not decide the mean.
+        rng: which rollouts are sampled.
+    """
+    ok = ~np.isnan(rewards)
+    rows = np.flatnonzero(_sampled(log, ok, rng)[log.rollout] & ok)
+    rollout, first = dense(log.rollout[rows], log.n_rollouts)
+    agent, n_agents, n = log.agent[rows], len(log.agents), len(first)
+    step, block, reward = log.step[rows][first], log.block[rows][first], rewards[rows]
+    cell = rollout * n_agents + agent
+    count = np.bincount(cell, minlength=n * n_agents).astype(np.float64)
+    total = np.bincount(cell, weights=reward, minlength=n * n_agents)
+    own = np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(n, n_agents)
+    if own_terms:
+        reward = reward - _agent_means(log, rewards)[log.step[rows], agent]
+    team = np.bincount(rollout, weights=reward, minlength=n) / np.bincount(rollout, minlength=n)
+    steps = len(log.steps)
+    return RolloutTable(
+        step=step,
+        block=block,
+        count=count.reshape(n, n_agents),
+        team=standardized(team, step, steps),
+        own=np.stack([standardized(column, step, steps) for column in own.T], axis=1),
+        shares={
+            name: _shares(log, name, rows, cell, count)
+            for name in ("role", "turn", "context")
+            if name in log.decisions.labels
+        },
+    )
+
+
+def _sampled(log: Log, ok: Bools, rng: np.random.Generator) -> Bools:
+    """Returns [rollouts] which ones the tests look at, out of those with a reward (`ok` [N])."""
+    _, first = dense(log.rollout, log.n_rollouts)
+    keep = np.bincount(log.rollout[ok], minlength=log.n_rollouts) > 0
+    for unit in (log.step[first], log.block[first], np.arange(log.n_rollouts)):
+        if keep.sum() <= MOST_ROLLOUTS:
+            break
+        size = np.bincount(unit[keep], minlength=int(unit.max()) + 1)
+        order = rng.permutation(np.flatnonzero(size))
+        fits = np.cumsum(size[order]) <= MOST_ROLLOUTS
+        fits[0] = True
+        chosen = np.zeros(len(size), dtype=bool)
+        chosen[order[fits]] = True
+        keep &= chosen[unit]
+    return keep
+
+
+def _agent_means(log: Log, rewards: Floats) -> Floats:
+    """Returns [T, A] the mean reward of each agent in each step."""
+    ok, shape = ~np.isnan(rewards), (len(log.steps), len(log.agents))
+    cell = (log.step * shape[1] + log.agent)[ok]
+    size = shape[0] * shape[1]
+    count = np.bincount(cell, minlength=size)
+    return (np.bincount(cell, weights=rewards[ok], minlength=size) / np.maximum(count, 1)).reshape(
+        shape
+    )
+
+
+def _shares(log: Log, name: str, rows: Ids, cell: Ids, count: Floats) -> Floats:
+    """Returns [R, A, L] the share of each agent's decisions with each frequent value of a label."""
+    ids, n = factorize(np.asarray(log.decisions.labels[name])[rows])
+    common = np.argsort(-np.bincount(ids, minlength=n), kind="stable")[:MOST_VALUES]
+    counts = [np.bincount(cell[ids == value], minlength=len(count)) for value in common]
+    return (np.stack(counts, axis=1) / np.maximum(count, 1)[:, None]).reshape(
+        -1, len(log.agents), len(common)
+    )

@@ -1,4 +1,4 @@
-"""`diagnose`: from somebody else's rewards to the agents whose learning signal is lost, and why."""
+"""`diagnose` finds the agents of a log that lose their learning signal, and why."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
 from counterpoint.diagnose.agents import AgentNumbers, agent_numbers, dead_rows
 from counterpoint.diagnose.bound import Units
+from counterpoint.diagnose.candidates import NEAR, Evaluator, SchemeScore, better, sick_agents
 from counterpoint.diagnose.causes import CAUSES, REMEDIES
 from counterpoint.diagnose.choices import Choices, choices_of
 from counterpoint.diagnose.conditions import (
@@ -21,13 +22,21 @@ from counterpoint.diagnose.conditions import (
     find_conditions,
     find_own_terms,
 )
-from counterpoint.diagnose.faults import log_faults
-from counterpoint.diagnose.judge import NEAR, Judge, Judged, better, sick_agents
-from counterpoint.diagnose.keys import apart
-from counterpoint.diagnose.log import Log, finite
-from counterpoint.diagnose.naming import causes_of, evidence_of
-from counterpoint.diagnose.recommend import Findings, changed, reasons
-from counterpoint.diagnose.twins import ROUNDING, largest_difference, logged_advantages
+from counterpoint.diagnose.faults import log_faults, split_repeated_keys
+from counterpoint.diagnose.log import (
+    SAME,
+    Log,
+    decoupling_difference,
+    finite_or_none,
+    logged_advantages,
+)
+from counterpoint.diagnose.recommend import (
+    Findings,
+    cause_evidence,
+    causes_of,
+    changed,
+    reason_sentences,
+)
 from counterpoint.records import Decisions
 from counterpoint.results.diagnosis import (
     AgentDiagnosis,
@@ -54,14 +63,14 @@ FEWEST_SAMPLES = 12
 def diagnose(
     decisions: Decisions, scheme: str | Scheme = "mappo_pooled", *, rng: np.random.Generator
 ) -> DiagnosisResult:
-    """Judge a log under a scheme: does decoupling matter, which agents lose their signal, and why.
+    """Diagnoses a log: whether decoupling matters, which agents lose their signal, and why.
 
-    The log itself comes first: what is wrong with it is listed, and where that makes numbers
-    meaningless the verdict is `cannot tell`. Decoupling is a no-op where the advantages with and
+    The log itself comes first: its faults are listed, and if they make numbers meaningless the
+    verdict is `cannot tell`. Decoupling is a no-op where the advantages with and
     without per-agent statistics agree to rounding, and where no condition under which they may
     matter is detected. DEAD and SPIKY are named from the advantages; OFFSET and DROWNED where
     sharing statistics matters; DILUTED and LAZY from logged actions. A scheme is recommended only
-    where the same log, judged under it, keeps more of the signal of an agent that needs it and
+    where the same log, resolved under it, keeps more of the signal of an agent that needs it and
     takes it from no other agent.
 
     Args:
@@ -78,41 +87,42 @@ def diagnose(
 
     Source:
         faults: `counterpoint.diagnose.faults`; conditions: `.conditions`; numbers: `.agents`;
-        causes: `.causes`; signal kept: `.bound`; advice: `.judge`.
+        causes: `.causes`; signal kept: `.bound`; advice: `.evaluator`.
     """
-    judged = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
-    name = scheme if isinstance(scheme, str) else scheme_name(judged)
+    resolved = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
+    name = scheme if isinstance(scheme, str) else scheme_name(resolved)
     log = Log.of(decisions)
-    faults = log_faults(log, judged)
-    split = apart(log, faults)
+    faults = log_faults(log, resolved)
+    split = split_repeated_keys(log, faults)
     log = log if split is log.decisions else Log.of(split)
     fatal = any(fault.fatal for fault in faults)
-    values = logged_advantages(log, judged)
-    difference = largest_difference(log, judged)
-    tests = [] if _is_mixture(faults) else find_conditions(log, judged, rng)
+    values = logged_advantages(log, resolved)
+    difference = decoupling_difference(log, resolved)
+    mixed = any(fault.code in ("two_runs", "repeated_keys") for fault in faults)
+    tests = [] if mixed else find_conditions(log, resolved, rng)  # several runs are no sample
     conditions = list(dict.fromkeys(test.condition for test in tests if test.detected))
-    same = difference <= ROUNDING
-    bearing = () if same else tuple(c for c in conditions if bears_on(judged, c, tests))
-    plain = Scheme(weights=judged.weights)
+    same = difference <= SAME
+    bearing = () if same else tuple(c for c in conditions if bears_on(resolved, c, tests))
+    plain = Scheme(weights=resolved.weights)
     own_terms = find_own_terms(log, plain, log.rewards(plain)).detected
-    units = Units.of(log, judged.weights, own_terms)
-    lost = units.lost(dead_rows(log, judged, values, own_terms))
-    numbers = agent_numbers(log, judged, values, lost)
-    choices = choices_of(log, judged)
-    judge = None if fatal else Judge(log, units, judged.weights, own_terms)
-    now = None if judge is None else judge.judged(name, judged, values)
-    causes, over_time = causes_of(numbers, judged, bool(bearing), own_terms, choices, now)
-    causes = _known(causes, judge, faults)
+    units = Units.of(log, resolved.weights, own_terms)
+    lost = units.lost(dead_rows(log, resolved, values, own_terms))
+    numbers = agent_numbers(log, resolved, values, lost)
+    choices = choices_of(log, resolved)
+    evaluator = None if fatal else Evaluator(log, units, resolved.weights, own_terms)
+    now = None if evaluator is None else evaluator.evaluate(name, resolved, values)
+    causes, over_time = causes_of(numbers, resolved, bool(bearing), own_terms, choices, now)
+    causes = _known(causes, evaluator, faults)
     advice = None
-    if judge is not None and now is not None:
+    if evaluator is not None and now is not None:
         fixable = np.isin(causes, [CAUSES.index(c) for c in FIXABLE])
-        sick = sick_agents(judge, now, fixable)
-        advice = better(judge, now, sick, causes == CAUSES.index("DEAD"), bool(bearing))
+        sick = sick_agents(evaluator, now, fixable)
+        advice = better(evaluator, now, sick, causes == CAUSES.index("DEAD"), bool(bearing))
     named = {a: cause for a, cause in zip(log.agents, _named(causes), strict=True) if cause}
-    grouped = {} if judge is None else judge.grouped()
-    why = reasons(
+    grouped = {} if evaluator is None else evaluator.grouped()
+    why = reason_sentences(
         Findings(
-            faults, log.agents, judged, bearing, difference, same, named, now, grouped, advice,
+            faults, log.agents, resolved, bearing, difference, same, named, now, grouped, advice,
             numbers.deviation, own_terms, log.n_blocks,
         )
     )  # fmt: skip
@@ -145,19 +155,14 @@ FIXABLE = ("DEAD", "DROWNED", "OFFSET", "SPIKY")
 """Causes that another scheme may take away."""
 
 
-def _is_mixture(faults: tuple[LogFault, ...]) -> bool:
-    """Whether the rows of several runs or rollouts would be tested as one."""
-    return any(fault.code in ("two_runs", "repeated_keys") for fault in faults)
-
-
 def _known(
-    causes: NDArray[np.int8], judge: Judge | None, faults: tuple[LogFault, ...]
+    causes: NDArray[np.int8], evaluator: Evaluator | None, faults: tuple[LogFault, ...]
 ) -> NDArray[np.int8]:
-    """The causes [A] that the log can tell: with a fatal fault none but a constant reward's."""
-    if judge is None:
+    """Returns the causes [A]; with a fatal fault there are none but those of a constant reward."""
+    if evaluator is None:
         constant = any(fault.code == "constant" for fault in faults)
         return causes if constant else np.zeros_like(causes)
-    samples = np.bincount(judge.units.agent, minlength=len(causes))
+    samples = np.bincount(evaluator.units.agent, minlength=len(causes))
     return np.where(samples < FEWEST_SAMPLES, np.int8(0), causes)
 
 
@@ -166,9 +171,9 @@ def _agents(
     n: AgentNumbers,
     choices: Choices,
     causes: NDArray[np.int8],
-    now: Judged | None,
+    now: SchemeScore | None,
 ) -> dict[str, AgentDiagnosis]:
-    """Each agent's numbers, its cause, and what to do about it."""
+    """Returns each agent's numbers, its cause, and what to do about it."""
     kept = np.full(len(names), np.nan) if now is None else now.kept
     widest = np.nanmax(n.deviation, initial=np.finfo(float).tiny)
     return {
@@ -192,14 +197,14 @@ def _agents(
             entropy=_at(choices.entropy, k),
             cause=cause or None,
             remedy=REMEDIES.get(cause),
-            evidence=evidence_of(cause, n, choices, k),
+            evidence=cause_evidence(cause, n, choices, k),
         )
         for k, (name, cause) in enumerate(zip(names, _named(causes), strict=True))
     }
 
 
 def _timeline(log: Log, numbers: AgentNumbers, causes: NDArray[np.int8]) -> Timeline:
-    """The numbers and causes [T, A] at each step, by agent."""
+    """Returns the numbers and causes [T, A] at each step, by agent."""
     tables = numbers.timeline
     agents = {
         name: AgentTimeline(
@@ -215,19 +220,19 @@ def _timeline(log: Log, numbers: AgentNumbers, causes: NDArray[np.int8]) -> Time
     return Timeline(step=log.steps.tolist(), agents=agents)
 
 
-def _kept(names: Sequence[str], judged: Judged) -> Kept:
-    """A scheme's numbers by agent."""
+def _kept(names: Sequence[str], score: SchemeScore) -> Kept:
+    """Returns a scheme's numbers by agent."""
     return Kept(
-        scheme=judged.name,
-        signal_kept=dict(zip(names, _series(judged.kept), strict=True)),
-        dead_rate=dict(zip(names, _series(judged.dead), strict=True)),
+        scheme=score.name,
+        signal_kept=dict(zip(names, _series(score.kept), strict=True)),
+        dead_rate=dict(zip(names, _series(score.dead), strict=True)),
     )
 
 
 def _recommendation(
-    names: Sequence[str], now: Judged | None, advice: Judged | None
+    names: Sequence[str], now: SchemeScore | None, advice: SchemeScore | None
 ) -> Recommendation | None:
-    """The advice with its numbers, and what it does differently in words."""
+    """Returns the advice with its numbers, and what it does differently in words."""
     if advice is None or now is None:
         return None
     kept = _kept(names, advice)
@@ -239,24 +244,24 @@ def _recommendation(
     )
 
 
-def _best_grouping(groupings: Mapping[str, Judged]) -> str | None:
-    """The grouping that keeps most of the agents' signal, the coarsest of equal ones."""
+def _best_grouping(groupings: Mapping[str, SchemeScore]) -> str | None:
+    """Returns the grouping that keeps most of the agents' signal, the coarsest of equal ones."""
     if not groupings:
         return None
-    top = max(judged.score for judged in groupings.values())
-    return next(name for name, judged in groupings.items() if judged.score >= top - NEAR)
+    top = max(score.score for score in groupings.values())
+    return next(name for name, score in groupings.items() if score.score >= top - NEAR)
 
 
 def _named(causes: NDArray[np.int8]) -> list[str]:
-    """The names of causes; an empty one for none."""
+    """Returns the names of causes; an empty one for none."""
     return [CAUSES[index] for index in causes.tolist()]
 
 
 def _at(column: Floats, k: int) -> float | None:
-    """One value of a column as a plain number; None where it is undefined."""
-    return finite(float(column[k]))
+    """Returns one value of a column as a plain number; None where it is undefined."""
+    return finite_or_none(float(column[k]))
 
 
 def _series(column: Floats) -> list[float | None]:
-    """A column as plain numbers; None where it is undefined."""
-    return [finite(value) for value in column.tolist()]
+    """Returns a column as plain numbers; None where it is undefined."""
+    return [finite_or_none(value) for value in column.tolist()]

@@ -1,4 +1,4 @@
-"""Signal and noise of every agent's gradient, under a scheme and under what it is held against.
+"""Signal and noise of every agent's gradient, under a scheme and under the alternatives.
 
 Start with `Evidence` and `family`. Gradients are linear in advantages: a trainer that has the
 gradient of each micro-batch under one scheme has it under all of them, without new rollouts.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import Scheme
 from counterpoint.credit.groups import ROUNDING
 from counterpoint.credit.segments import segment_sum
@@ -34,8 +34,13 @@ pull on a logit is about its weight, and theirs a tenth of their size where an a
 explains a hundredth of its reward's variance."""
 
 
-PARTS = ("signal", "noise", "heard", "power")
-"""The arrays of `Evidence`."""
+SAVED_NAMES = {
+    "signal": "kept.signal",
+    "noise": "kept.noise",
+    "competing": "kept.heard",
+    "power": "kept.power",
+}
+"""Each array of `Evidence` to its key in a row of a series."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Evidence:
     """Power of the signal, measured; or, where `known`, what each candidate multiplies it by."""
     noise: Floats
     """Power of the agent's own noise."""
-    heard: Floats
+    competing: Floats
     """Power of the noise that the agent's signal competes with."""
     power: Floats
     """Measured power of the signal; `signal` itself where that is measured."""
@@ -58,13 +63,14 @@ class Evidence:
     """Whether candidates only multiply the same signal by a known number."""
 
     def of_agents(self, order: Sequence[int]) -> Evidence:
-        """The same with the agents in another order."""
-        parts = {name: getattr(self, name)[..., order] for name in PARTS}
+        """Returns the same with the agents in another order."""
+        parts = {name: getattr(self, name)[..., order] for name in SAVED_NAMES}
         return Evidence(**parts, known=self.known)
 
 
 def family(scheme: Scheme, *, prompts: bool = True) -> tuple[By, ...]:
-    """The labels of the statistics that a scheme is held against, without those that it is itself.
+    """Returns the labels of the statistics that a scheme is held against, without those that it is
+    itself.
 
     Args:
         scheme: the one that trains.
@@ -76,8 +82,9 @@ def family(scheme: Scheme, *, prompts: bool = True) -> tuple[By, ...]:
     )  # fmt: skip
 
 
-def z_scores(rewards: Floats, columns: Mapping[str, NDArray[np.int64]], by: By) -> Floats:
-    """[N] rewards minus their group's mean, over its deviation: what `Scheme(center_by=by)` gives.
+def z_scores(rewards: Floats, columns: Mapping[str, Ints], by: By) -> Floats:
+    """Returns [N] rewards minus their group's mean, over its deviation: what `Scheme(center_by=by)`
+    gives.
 
     Constant groups and missing rewards give 0. It is the kernel's arithmetic without its guards,
     for the four times an update that a trainer asks.
@@ -110,8 +117,8 @@ def z_scores(rewards: Floats, columns: Mapping[str, NDArray[np.int64]], by: By) 
 
 
 def signal_power(gradients: NDArray[Any]) -> Floats:
-    """Power of the signal [..., A] in the whole batch's gradient over that in one micro-batch's
-    noise: M times the mean inner product of two different micro-batches.
+    """Returns the power of the signal [..., A] in the whole batch's gradient over that in one
+    micro-batch's noise: M times the mean inner product of two different micro-batches.
 
     Args:
         gradients: [..., M, A, D] of M >= 2 micro-batches.
@@ -123,19 +130,18 @@ def signal_power(gradients: NDArray[Any]) -> Floats:
 
 
 def signal_of(whole: Floats, lengths: Floats, count: int) -> Floats:
-    """The same from the squared length of the sum, and the sum of squared lengths, of `count`
-    micro-batches."""
+    """Returns the same from squared lengths: of the sum, and summed over `count` micro-batches."""
     return (whole - lengths) / (count - 1)
 
 
 def sample_noise(lengths: Floats, signal: Floats, count: int) -> Floats:
-    """Power of the noise of one micro-batch, from the sum of squared lengths of `count` of them:
-    where the noise of each decision is not known exactly."""
+    """Returns the power of the noise of one micro-batch, from the sum of squared lengths of `count`
+    of them: where the noise of each decision is not known exactly."""
     return np.maximum(lengths / count - signal / count, 0.0)
 
 
-def heard_noise(noise: Floats, together: bool) -> Floats:
-    """[..., A] the noise that each agent's signal competes with.
+def competing_noise(noise: Floats, together: bool) -> Floats:
+    """Returns [..., A] the noise that each agent's signal competes with.
 
     Args:
         noise: [..., A] each agent's own.
@@ -145,7 +151,7 @@ def heard_noise(noise: Floats, together: bool) -> Floats:
 
 
 def bonus_noise(noise: Floats, mean_square: Floats, entropy: float) -> Floats:
-    """What an entropy bonus of weight `entropy` adds to the noise.
+    """Returns what an entropy bonus of weight `entropy` adds to the noise.
 
     Args:
         noise: [..., A] of advantages with this mean square.
@@ -156,25 +162,32 @@ def bonus_noise(noise: Floats, mean_square: Floats, entropy: float) -> Floats:
 
 
 def stacked(updates: Sequence[Evidence]) -> Evidence:
-    """The evidence of updates one after another, each [S, V, A], as [S, T, V, A]."""
-    parts = {name: np.stack([getattr(one, name) for one in updates], axis=1) for name in PARTS}
+    """Returns the evidence of updates one after another, each [S, V, A], as [S, T, V, A]."""
+    parts = {
+        name: np.stack([getattr(one, name) for one in updates], axis=1) for name in SAVED_NAMES
+    }
     return Evidence(**parts, known=updates[0].known)
 
 
 def joined_trainings(trainings: Sequence[Evidence]) -> Evidence:
-    """The evidence of trainings of the same scheme, each [S, T, V, A], as one."""
-    parts = {name: np.concatenate([getattr(one, name) for one in trainings]) for name in PARTS}
+    """Returns the evidence of trainings of the same scheme, each [S, T, V, A], as one."""
+    parts = {
+        name: np.concatenate([getattr(one, name) for one in trainings]) for name in SAVED_NAMES
+    }
     return Evidence(**parts, known=trainings[0].known)
 
 
 def to_numbers(evidence: Evidence, k: int) -> dict[str, list[float]]:
-    """One update's evidence [V, A] of agent k as plain lists [V], for a row of a series."""
-    names = [name for name in PARTS if evidence.known or name != "power"]
-    return {f"kept.{name}": getattr(evidence, name)[:, k].tolist() for name in names}
+    """Returns one update's evidence [V, A] of agent k as lists [V], for a row of a series."""
+    return {
+        key: getattr(evidence, name)[:, k].tolist()
+        for name, key in SAVED_NAMES.items()
+        if evidence.known or name != "power"
+    }
 
 
 def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Any]]]], agents: int) -> Evidence:
-    """The evidence [S, T, V, A] in rows [S][T][A] of numbers; all NaN where nobody measured it."""
+    """Returns the evidence [S, T, V, A] of rows [S][T][A]; NaN if nothing was measured."""
     measured = [
         n["kept.signal"] for one in rows for row in one for n in row if n.get("kept.signal")
     ]
@@ -183,9 +196,10 @@ def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Any]]]], agents: 
     unknown = [np.nan] * candidates
 
     def part(name: str) -> Floats:
-        values = [[[n.get(f"kept.{name}") or unknown for n in row] for row in one] for one in rows]
+        key = SAVED_NAMES[name]
+        values = [[[n.get(key) or unknown for n in row] for row in one] for one in rows]
         shape = (len(rows), len(rows[0]) if rows else 0, agents, candidates)
         return np.swapaxes(np.array(values, dtype=np.float64).reshape(shape), -1, -2)
 
-    signal, noise, competing = part("signal"), part("noise"), part("heard")
+    signal, noise, competing = part("signal"), part("noise"), part("competing")
     return Evidence(signal, noise, competing, part("power") if known else signal, known)

@@ -1,4 +1,4 @@
-"""What is wrong with a log itself, before any scheme is judged by it. Start at `log_faults`.
+"""Faults of a log itself, before a scheme is evaluated on it. Start at `log_faults`.
 
 | code | what | verdict |
 |---|---|---|
@@ -18,25 +18,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
+from counterpoint.credit.identities import conflicting_rows
+from counterpoint.credit.labels import factorize
 from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.segments import segment_max, segment_min
 from counterpoint.diagnose.conditions import find_own_terms
-from counterpoint.diagnose.keys import repeated_keys
 from counterpoint.diagnose.log import (
+    CHANCE,
     Ids,
     Log,
-    counted,
     dense,
     distinct,
+    number_of,
+    occurrence,
     present_sum,
     varies,
 )
-from counterpoint.diagnose.pay import CHANCE
+from counterpoint.records import Decisions
 from counterpoint.results.diagnosis import LogFault
 
 FEWEST = 30
@@ -51,7 +55,7 @@ FEWEST_OWN = 12
 
 
 def log_faults(log: Log, scheme: Scheme) -> tuple[LogFault, ...]:
-    """Everything that is wrong with a log under a scheme, the worst first.
+    """Returns everything that is wrong with a log under a scheme, the worst first.
 
     Args:
         log: the log.
@@ -80,7 +84,7 @@ def _weights(values: Floats, weights: tuple[float, ...] | None) -> Floats:
 
 
 def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
-    """Agents without rewards, agents with a constant reward, or a whole log without variance."""
+    """Yields faults of missing or constant rewards, of agents or of the whole log."""
     n, ok = len(log.agents), ~np.isnan(reward)
     flat = np.ones(n, dtype=bool)
     for column in (reward, *values.T):  # a component that varies can be learned from
@@ -115,8 +119,8 @@ def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
         yield LogFault(code="agent_missing", count=count, sentence=sentence, agent=log.agents[k])
 
 
-def _surely_constant(log: Log, reward: Floats, given: Ids) -> NDArray[np.bool_]:
-    """[A] whether equal rewards of an agent are no accident of few samples.
+def _surely_constant(log: Log, reward: Floats, given: Ids) -> Bools:
+    """Returns [A] whether equal rewards of an agent are no accident of few samples.
 
     Where everybody in a rollout gets the same, the rewards of an agent are draws of the team's.
     """
@@ -125,31 +129,30 @@ def _surely_constant(log: Log, reward: Floats, given: Ids) -> NDArray[np.bool_]:
         return given >= FEWEST_OWN
     _, counts = np.unique(reward[~np.isnan(reward)], return_counts=True)
     rollouts = np.bincount(dense_agents(log, ~np.isnan(reward)), minlength=len(given))
-    chance: NDArray[np.bool_] = rollouts * np.log(counts.max() / counts.sum()) < np.log(CHANCE)
-    return chance
+    return np.asarray(rollouts * np.log(counts.max() / counts.sum()) < np.log(CHANCE))
 
 
-def dense_agents(log: Log, ok: NDArray[np.bool_]) -> Ids:
-    """The agent of each pair of a rollout and an agent that has a reward in it."""
+def dense_agents(log: Log, ok: Bools) -> Ids:
+    """Returns the agent of each pair of a rollout and an agent that has a reward in it."""
     n = len(log.agents)
     own = (log.rollout * n + log.agent)[ok]
     return distinct(own) % n
 
 
 def _few(log: Log, reward: Floats) -> Iterator[LogFault]:
-    """Fewer samples than a verdict needs."""
+    """Yields a fault if there are fewer samples than a verdict needs."""
     count = samples(log, reward)
     if count >= FEWEST:
         return
     yield LogFault(
         code="too_few", count=count, sentence=
-        f"The log has {counted(count, 'rollout')} with a reward; a verdict needs at least "
+        f"The log has {number_of(count, 'rollout')} with a reward; a verdict needs at least "
         f"{FEWEST}. Collect {FEWEST - count} more, best with 4 or more rollouts a prompt.",
     )  # fmt: skip
 
 
 def samples(log: Log, reward: Floats) -> int:
-    """Rollouts with a reward; rewards, where those of one agent mostly differ in its rollouts."""
+    """Returns the number of rollouts with a reward, or of rewards if they differ in rollouts."""
     ok = ~np.isnan(reward)
     rollouts = len(distinct(log.rollout[ok]))
     own = log.rollout * len(log.agents) + log.agent
@@ -170,7 +173,7 @@ def _paid_last(log: Log) -> Iterator[LogFault]:
 
 
 def _singles(log: Log, reward: Floats) -> Iterator[LogFault]:
-    """Prompts with a single rollout, where most are."""
+    """Returns prompts with a single rollout, where most are."""
     ok = ~np.isnan(reward)
     _, first = dense(log.rollout[ok], log.n_rollouts)
     size = np.bincount(log.block[ok][first], minlength=log.n_blocks)
@@ -205,3 +208,146 @@ def _one_component(
 
 def _number(value: float) -> str:
     return f"{value:.6g}".replace("-", "\N{MINUS SIGN}")
+
+
+MOST_PASSES = 10
+"""A log in which steps go back more often than this was shuffled: its order means nothing."""
+
+
+def repeated_keys(log: Log, read: Rewards) -> Iterator[LogFault]:
+    """Returns keys (step, prompt, rollout, agent, turn) that occur more than once.
+
+    Whether their rewards differ is decided as the scheme decides it (`read`), which can thus credit
+    every log without such a fault.
+    """
+    key = _keys(log)
+    again = _is_again(key)
+    if not again.any():
+        return
+    where, differing = _passes(log), len(distinct(key[conflicting_rows(read, key)]))
+    crossing = 0 if where is None else _crossing(key, where)
+    labelled = "turn" in log.decisions.labels
+    if where is not None and differing and crossing:
+        yield LogFault(
+            code="two_runs", count=crossing, sentence=
+            f"{number_of(crossing, 'key')} (step, prompt, rollout, agent) {_occur(crossing)} twice "
+            f"or more, again after the steps went back. The log holds {int(where.max()) + 1} runs, "
+            "or one run that was resumed from an earlier step. Diagnose each run separately.",
+        )  # fmt: skip
+    elif differing and (labelled or not _stand_together(log.rollout)):
+        sentence = _merged(log, differing, labelled)
+        yield LogFault(code="repeated_keys", count=differing, sentence=sentence)
+    elif not differing and (labelled or crossing):
+        keys = len(distinct(key[again]))
+        yield LogFault(code="logged_twice", count=keys, sentence=_twice(keys))
+    elif copies := _copies(log, key):
+        yield LogFault(code="logged_twice", count=copies, sentence=_twice(copies))
+
+
+def _merged(log: Log, keys: int, labelled: bool) -> str:
+    names = "prompt, rollout, agent" + (", turn" if labelled else "")
+    names = names if log.decisions.step is None else f"step, {names}"
+    text = f"{number_of(keys, 'key')} ({names}) {_occur(keys)} more than once with different "
+    text += "rewards, and would be merged into one."
+    if log.decisions.step is None:
+        return text + " The log has no 'step': add the training update, or the turn, of each row."
+    if not labelled:
+        return text + " Add the 'turn' of each row, or number the rollouts of a prompt apart."
+    return text + " Number the rollouts of a prompt apart, or diagnose each run separately."
+
+
+def _twice(keys: int) -> str:
+    return (
+        f"{number_of(keys, 'key')} {_occur(keys)} more than once with the same reward: the rows "
+        "were logged twice, or are turns without a 'turn' column. Counts of decisions may be twice "
+        "too high."
+    )
+
+
+def _occur(keys: int) -> str:
+    return "occurs" if keys == 1 else "occur"
+
+
+def _keys(log: Log) -> Ids:
+    """Returns [N] a number for each step, prompt, rollout, agent and logged turn."""
+    key = log.rollout * len(log.agents) + log.agent
+    if "turn" not in log.decisions.labels:
+        return key
+    turn, n = factorize(np.asarray(log.decisions.labels["turn"]))
+    return np.asarray(factorize(key * n + turn)[0])
+
+
+def _is_again(key: Ids) -> Bools:
+    """Returns [N] whether a row's key was there before."""
+    first = segment_min(np.arange(len(key)), key, int(key.max()) + 1)
+    return np.asarray(first[key] < np.arange(len(key)))
+
+
+def _passes(log: Log) -> Ids | None:
+    """Returns [N] how often the step went back before each row; None where it says nothing."""
+    back = _steps_back(log)
+    return np.cumsum(back) if 0 < back.sum() <= MOST_PASSES else None
+
+
+def _steps_back(log: Log) -> Bools:
+    """Returns [N] whether the step of a row is below that of the row before."""
+    return np.asarray(np.diff(log.step, prepend=log.step[0]) < 0)
+
+
+def _crossing(key: Ids, where: Ids) -> int:
+    """Returns keys with rows in more than one pass over the steps."""
+    n = int(key.max()) + 1
+    low, high = segment_min(where, key, n), segment_max(where, key, n)
+    return int((np.isfinite(low) & (high > low)).sum())
+
+
+def _copies(log: Log, key: Ids) -> int:
+    """Returns the number of keys if every row, or the whole log, is followed by its copy; else 0.
+
+    In a shuffled log a copy may stand anywhere. There two turns that the log does not tell apart
+    look the same, if they have one reward and no action differs: neither can be put in order.
+    """
+    half = len(key) // 2
+    if len(key) % 2 or len(distinct(key)) != half:
+        return 0
+    rows = np.arange(len(key))
+    if _steps_back(log).sum() > MOST_PASSES:
+        rows = np.argsort(key, kind="stable")
+    pairs = ((rows[::2], rows[1::2]), (rows[:half], rows[half:]))
+    return half if any(_same(log, key, one, other) for one, other in pairs) else 0
+
+
+def _same(log: Log, key: Ids, one: Ids, other: Ids) -> bool:
+    """Returns whether rows [N / 2] are copies of other ones."""
+    rewards, action = log.decisions.rewards, log.decisions.action
+    same = bool((key[one] == key[other]).all())
+    same = same and np.array_equal(rewards[one], rewards[other], equal_nan=True)
+    return same and (action is None or bool((action[one] == action[other]).all()))
+
+
+def split_repeated_keys(log: Log, faults: tuple[LogFault, ...]) -> Decisions:
+    """Returns the log, with rows that share a key by mistake in rollouts of their own.
+
+    So numbers can be computed; they stand under a verdict of `cannot tell`.
+    """
+    given = log.decisions
+    if not any(fault.code in ("two_runs", "repeated_keys") for fault in faults):
+        return given
+    where = _passes(log)
+    run = np.zeros_like(log.rollout) if where is None else where
+    runs = int(run.max()) + 1
+    key = factorize(_keys(log) * runs + run)[0]
+    within = factorize(log.rollout * runs + run)[0]
+    if where is None or "turn" in given.labels or not _stand_together(within):
+        again = occurrence(key)  # rows of one key in one run, each for itself
+    else:
+        again = np.zeros_like(key)  # turns of an agent, in their order
+    parts = zip(log.rollout.tolist(), run.tolist(), again.tolist(), strict=True)
+    names = np.array([f"{r}/{a}.{b}" for r, a, b in parts])
+    return replace(given, labels={**given.labels, "rollout": names})
+
+
+def _stand_together(ids: Ids) -> bool:
+    """Returns whether the rows of each id stand side by side."""
+    starts = int((np.diff(ids, prepend=-1) != 0).sum())
+    return starts == len(distinct(ids))

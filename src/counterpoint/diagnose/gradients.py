@@ -1,4 +1,4 @@
-"""Does an agent's gradient differ from 0? Signal and noise from gradients of micro-batches.
+"""Tests whether an agent's gradient differs from 0, by signal and noise of micro-batches.
 
 Start at `gradient_statistics`. Write g_m for the gradient of micro-batch m of M, `mu` for its
 expectation and `Sigma` for its covariance. Everything follows from one ratio,
@@ -29,10 +29,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats, Ints
+from counterpoint.credit.segments import ratio
 from counterpoint.errors import StatisticsError
 
 FEWEST_MICRO_BATCHES = 7
-"""With 6, the smallest probability of a sign pattern is 1/32 > 2.5%: nothing could be told."""
+"""With 6, the smallest probability of a sign pattern is 1/32 > 2.5%: nothing is significant."""
 
 ENUMERATED_MICRO_BATCHES = 10
 """Up to here all 2^(M-1) sign patterns are taken; above, `DRAWN_PATTERNS` of them."""
@@ -52,31 +54,31 @@ class GradientStatistics:
     """What the micro-batches say about each agent's gradient. All values are finite where intervals
     were wanted."""
 
-    snr: NDArray[np.float64]
+    snr: Floats
     """[..., A] power of the signal over power of the noise in the batch's gradient. Unbiased to
     first order, so small values scatter around 0 and may be negative."""
-    snr_low: NDArray[np.float64]
+    snr_low: Floats
     """[..., A] lower end of its 95% interval, at least -1."""
-    snr_high: NDArray[np.float64]
+    snr_high: Floats
     """[..., A] upper end of its 95% interval."""
-    cosine: NDArray[np.float64]
+    cosine: Floats
     """[..., A] cosine between the gradients of two half batches, over all splits."""
-    cosine_low: NDArray[np.float64]
+    cosine_low: Floats
     """[..., A] lower end of its 95% interval; at or below 0, it is indistinguishable from 0."""
-    cosine_high: NDArray[np.float64]
+    cosine_high: Floats
     """[..., A] upper end of its 95% interval."""
-    share: NDArray[np.float64]
+    share: Floats
     """[..., A] the agent's part of the sum of squared gradient norms; 0 for all if all are 0."""
-    norm: NDArray[np.float64]
+    norm: Floats
     """[..., A] length of the batch's gradient, the mean over micro-batches."""
-    participation_ratio: NDArray[np.float64]
+    participation_ratio: Floats
     """[...] `(sum_k |g_k|^2)^2 / sum_k |g_k|^4`: how many agents carry the gradient, 0 to A."""
-    effective_rank: NDArray[np.float64]
+    effective_rank: Floats
     """[...] exp of the entropy of the singular values of the [A, D] gradient matrix, 0 to A."""
 
 
 def gradient_statistics(gradients: NDArray[Any], *, intervals: bool = True) -> GradientStatistics:
-    """Signal-to-noise ratio, half-batch cosine, share and norm of each agent's gradient.
+    """Returns signal-to-noise ratio, half-batch cosine, share and norm of each agent's gradient.
 
     A gradient that is zero in every micro-batch has SNR and cosine 0 with the widest interval
     ([-1, 1] for the cosine); if all agents' are, shares, participation ratio and rank are 0.
@@ -115,14 +117,14 @@ def gradient_statistics(gradients: NDArray[Any], *, intervals: bool = True) -> G
         cosine=_cosine(snr),
         cosine_low=_cosine(low),
         cosine_high=_cosine(high),
-        share=_ratio(power, total[..., None]),
+        share=ratio(power, total[..., None], 0.0),
         norm=np.sqrt(power),
-        participation_ratio=_ratio(total, _ratio((power**2).sum(axis=-1), total)),
+        participation_ratio=ratio(total, ratio((power**2).sum(axis=-1), total, 0.0), 0.0),
         effective_rank=_effective_rank(gram),
     )
 
 
-def _checked(gradients: NDArray[Any]) -> NDArray[np.float64]:
+def _checked(gradients: NDArray[Any]) -> Floats:
     values = np.asarray(gradients, dtype=np.float64)
     if values.ndim < 3 or 0 in values.shape:
         raise StatisticsError(
@@ -142,8 +144,8 @@ def _checked(gradients: NDArray[Any]) -> NDArray[np.float64]:
     return values
 
 
-def _signal_to_noise(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """SNR and its interval, each [...], from inner products of micro-batches [..., M, M]."""
+def _signal_to_noise(gram: Floats) -> tuple[Floats, ...]:
+    """Returns SNR and its interval, each [...], from inner products [..., M, M]."""
     count = gram.shape[-1]
     signs, first, second = _sign_patterns(count)
     size = np.einsum("...mm->...", gram)[..., None] / count
@@ -160,8 +162,8 @@ def _signal_to_noise(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], ..
     return observed - 1.0, snr_low, np.minimum(snr_high, count / RESOLUTION)
 
 
-def _plain_ratio(by_agent: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SNR [..., A] from gradients [..., A, M, D] and their means [..., A, D], without interval."""
+def _plain_ratio(by_agent: Floats, mean: Floats) -> Floats:
+    """Returns SNR [..., A] without interval, from gradients [..., A, M, D] and their means."""
     count = by_agent.shape[-2]
     size = np.einsum("...md,...md->...", by_agent, by_agent) / count
     cross = (count * np.einsum("...d,...d->...", mean, mean) - size) / (count - 1)
@@ -171,8 +173,8 @@ def _plain_ratio(by_agent: NDArray[np.float64], mean: NDArray[np.float64]) -> ND
 
 
 @cache
-def _sign_patterns(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Products of signs [pairs, patterns], all +1 in the first pattern, and the pairs (i, j)."""
+def _sign_patterns(count: int) -> tuple[Floats, Ints, Ints]:
+    """Returns products of signs [pairs, patterns], all +1 in the first pattern, and the pairs."""
     if count <= ENUMERATED_MICRO_BATCHES:
         signs = np.array([(1, *rest) for rest in itertools.product((1, -1), repeat=count - 1)])
     else:
@@ -183,27 +185,22 @@ def _sign_patterns(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64], 
     return (signs[:, first] * signs[:, second]).T.astype(np.float64), first, second
 
 
-def _cosine(snr: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cosine(snr: Floats) -> Floats:
     return snr / (snr + 2.0)
 
 
-def _effective_rank(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp entropy of the singular values [...], from inner products of agents [..., A, A]."""
+def _effective_rank(gram: Floats) -> Floats:
+    """Returns exp entropy of the singular values [...], from inner products [..., A, A]."""
     singular = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))
     total = singular.sum(axis=-1, keepdims=True)
-    part = _ratio(singular, total)
+    part = ratio(singular, total, 0.0)
     entropy = -(part * np.log(np.where(part > 0, part, 1.0))).sum(axis=-1)
     return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
 
 
-def rank_of_orthogonal(norm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Effective rank [...] of gradients [..., A] that share no parameter: exp entropy of shares."""
+def rank_of_orthogonal(norm: Floats) -> Floats:
+    """Returns the effective rank [...] of gradients [..., A] that share no parameter."""
     total = norm.sum(axis=-1, keepdims=True)
     share = norm / np.where(total > 0, total, 1.0)
     entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)
     return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
-
-
-def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
-    """over / under, and 0 where both are 0."""
-    return np.divide(over, under, out=np.zeros(np.broadcast(over, under).shape), where=under > 0)

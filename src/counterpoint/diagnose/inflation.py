@@ -1,20 +1,25 @@
-"""Three numbers from rewards alone: what sharing statistics does to each agent's advantages.
+"""Three numbers from rewards alone: the effect of shared statistics on each agent's advantages.
 
 Write mu, sigma for the mean and deviation of a group of samples that share their statistics, and
-mu_k, sigma_k for those of agent k's samples in it. Start at `three_numbers`.
+mu_k, sigma_k for those of agent k's samples in it. Start at `three_numbers`; `pooled_numbers` gives
+them for a log. Each step of a log is a call of its own. If a scheme centers and scales by different
+labels, offsets are measured in the groups of the center, and signal shares in those of the scale.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats, Ints
+from counterpoint.credit import Scheme, advantages
 from counterpoint.credit.groups import ROUNDING
+from counterpoint.credit.rewards import Rewards
 from counterpoint.credit.segments import segment_max, segment_min, segment_sum
-from counterpoint.diagnose.log import distinct
+from counterpoint.diagnose.log import Ids, Log, distinct
 from counterpoint.errors import RewardError
 
 
@@ -25,13 +30,13 @@ class ThreeNumbers:
     In each group `norm_inflation = signal_share * inflation`.
     """
 
-    norm_inflation: NDArray[np.float64]
+    norm_inflation: Floats
     """`(sigma_k^2 + (mu_k - mu)^2) / sigma^2`: the mean squared advantage. Undefined where
     sigma = 0."""
-    inflation: NDArray[np.float64]
+    inflation: Floats
     """`1 + (mu_k - mu)^2 / sigma_k^2`: what offset noise costs in gradient signal-to-noise.
     Undefined where sigma_k = 0."""
-    signal_share: NDArray[np.float64]
+    signal_share: Floats
     """`sigma_k^2 / sigma^2`: how much of the scale is the agent's own. Undefined if sigma = 0."""
 
 
@@ -39,27 +44,28 @@ class ThreeNumbers:
 class _Moments:
     """Spread of every group and of every agent in it; a *cell* is one agent in one group."""
 
-    weight: NDArray[np.float64]
+    weight: Floats
     """[cells] summed weight of the agent's samples."""
-    var: NDArray[np.float64]
+    var: Floats
     """[cells] variance of the whole group, 0 where it is constant."""
-    own_var: NDArray[np.float64]
+    own_var: Floats
     """[cells] variance of the agent's samples, 0 where they are constant."""
-    offset: NDArray[np.float64]
+    offset: Floats
     """[cells] mean of the agent's samples minus the group's mean."""
 
 
 def three_numbers(
     rewards: NDArray[Any],
-    group: NDArray[np.integer[Any]],
-    agent: NDArray[np.integer[Any]],
+    group: Ints,
+    agent: Ints,
     n_groups: int,
     n_agents: int,
-    batch: NDArray[np.integer[Any]] | None = None,
+    batch: Ints | None = None,
     n_batches: int = 1,
     weights: NDArray[Any] | None = None,
 ) -> ThreeNumbers:
-    """Norm inflation, inflation and signal share of each agent, in two passes over the rewards.
+    """Returns the norm inflation, inflation and signal share of each agent, in two passes over the
+    rewards.
 
     Args:
         rewards: [N] scalar reward of each decision; NaN is missing and counts nowhere.
@@ -93,7 +99,7 @@ def three_numbers(
     who = owner // (n_groups * n_agents) * n_agents + owner % n_agents
     n = n_batches * n_agents
 
-    def average(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+    def average(over: Floats, under: Floats) -> Floats:
         counted = np.where(under > 0, m.weight, 0.0)
         total = segment_sum(counted, who, n)
         summed = segment_sum(counted * _divide(over, under), who, n)
@@ -109,24 +115,25 @@ def three_numbers(
 
 @dataclass(frozen=True)
 class Sharing:
-    """What sharing statistics costs, without what small groups show by chance; [n_agents] each."""
+    """The cost of shared statistics, corrected for chance in small groups; [n_agents] each."""
 
-    inflation: NDArray[np.float64]
+    inflation: Floats
     """`1 + (mu_k - mu)^2 / sigma_k^2`, as a ratio of averages over groups; NaN = undefined."""
-    signal_share: NDArray[np.float64]
+    signal_share: Floats
     """`sigma_k^2 / sigma^2`, averaged over groups; NaN = undefined."""
 
 
 def sharing(
     rewards: NDArray[Any],
-    group: NDArray[np.integer[Any]],
-    agent: NDArray[np.integer[Any]],
-    rollout: NDArray[np.integer[Any]],
+    group: Ints,
+    agent: Ints,
+    rollout: Ints,
     n_groups: int,
     n_agents: int,
     weights: NDArray[Any] | None = None,
 ) -> Sharing:
-    """Inflation and signal share as a population has them, corrected for groups of few rollouts.
+    """Returns inflation and signal share as a population has them, corrected for groups of few
+    rollouts.
 
     The mean of n_k rollouts misses that of n such rollouts by `sigma_k^2 (1/n_k - 1/n)` by chance
     alone, which is taken off the squared offset; their variance is too small by (n_k - 1) / n_k,
@@ -151,8 +158,8 @@ def sharing(
     m = _moments(values, weight, cell, shared, len(owner))
     own_n = _distinct(cell, rollout_ids, len(owner))
     all_n = _distinct(shared[cell], rollout_ids, len(owner))[shared]
-    told = (own_n > 1) & (m.var > 0)
-    weight_of = np.where(told, m.weight, 0.0)
+    known = (own_n > 1) & (m.var > 0)
+    weight_of = np.where(known, m.weight, 0.0)
     var = m.var * _divide(all_n, all_n - 1)
     own = _divide(m.own_var * _divide(own_n, own_n - 1), var)
     offset = _divide(m.offset**2, var) - own * (_divide(1.0, own_n) - _divide(1.0, all_n))
@@ -165,15 +172,15 @@ def sharing(
     )
 
 
-def _distinct(ids: NDArray[np.int64], rollout: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """[n] how many rollouts have a row in each segment."""
+def _distinct(ids: Ints, rollout: Ints, n: int) -> Floats:
+    """Returns [n] how many rollouts have a row in each segment."""
     pairs = distinct(ids * (int(rollout.max(initial=0)) + 1) + rollout)
-    found = np.bincount(pairs // (int(rollout.max(initial=0)) + 1), minlength=n)
-    return found.astype(np.float64)
+    counts = np.bincount(pairs // (int(rollout.max(initial=0)) + 1), minlength=n)
+    return counts.astype(np.float64)
 
 
-def _numbered(ids: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ids [N] out of [0, span) with few gaps, and what each stood for."""
+def _numbered(ids: Ints, span: int) -> tuple[Ints, Ints]:
+    """Returns ids [N] out of [0, span) with few gaps, and what each stood for."""
     if span <= 4 * len(ids) + 1024:
         return ids, np.arange(span)
     owner, numbered = np.unique(ids, return_inverse=True)
@@ -181,13 +188,14 @@ def _numbered(ids: NDArray[np.int64], span: int) -> tuple[NDArray[np.int64], NDA
 
 
 def _moments(
-    values: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    cells: NDArray[np.int64],
-    shared: NDArray[np.int64],
+    values: Floats,
+    weight: Floats,
+    cells: Ints,
+    shared: Ints,
     n_cells: int,
 ) -> _Moments:
-    """Two passes; values are shifted by the group's minimum, so that large offsets cost no digits.
+    """Returns two passes; values are shifted by the group's minimum, so that large offsets cost no
+    digits.
 
     `shared` [cells] is the group of each cell.
     """
@@ -214,10 +222,10 @@ def _moments(
 
 def _checked(
     rewards: NDArray[Any],
-    ids: tuple[NDArray[np.integer[Any]] | None, ...],
+    ids: tuple[Ints | None, ...],
     weights: NDArray[Any] | None,
-) -> tuple[NDArray[np.float64], list[NDArray[np.int64]], NDArray[np.float64]]:
-    """The rows that count, as float rewards, integer columns and weights."""
+) -> tuple[Floats, list[Ints], Floats]:
+    """Returns the rows that count, as float rewards, integer columns and weights."""
     values = np.asarray(rewards, dtype=np.float64)
     lengths = [len(values), *(len(c) for c in (*ids, weights) if c is not None)]
     if len(set(lengths)) > 1 or values.ndim != 1:
@@ -237,6 +245,102 @@ def _checked(
     return values[ok], columns, weight[ok]
 
 
-def _divide(over: float | NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+def _divide(over: float | Floats, under: Floats) -> Floats:
     """over / under, and `over` where there is nothing to divide by."""
     return over / np.where(under > 0, under, 1.0)
+
+
+def pooled_numbers(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Sharing]:
+    """Returns the three numbers of the log [1, A] and of each step [T, A], and sharing [A]."""
+    columns = entering(log, scheme)
+    weight = _weights(log, scheme)
+    center: Ids = np.asarray(log.labels.groups(scheme.center_by).ids)
+    offsets = _Table(log, columns, center, weight)
+    if scheme.center_by == scheme.scale_by:
+        return offsets.numbers(False), offsets.numbers(True), offsets.sharing()
+    if scheme.scale_of == "centered":
+        columns = [_without_mean(values, center) for values in columns]
+    scale: Ids = np.asarray(log.labels.groups(scheme.scale_by or ()).ids)
+    scales = _Table(log, columns, scale, weight)
+    return (
+        replace(scales.numbers(False), inflation=offsets.numbers(False).inflation),
+        replace(scales.numbers(True), inflation=offsets.numbers(True).inflation),
+        replace(scales.sharing(), inflation=offsets.sharing().inflation),
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Reward columns below each other, each with groups of its own."""
+
+    log: Log
+    columns: list[Floats]
+    group: Ids
+    weight: Floats
+
+    def numbers(self, by_step: bool) -> ThreeNumbers:
+        values, group, agent, weight, groups = self._rows()
+        step = np.tile(self.log.step, len(self.columns)) if by_step else None
+        steps = len(self.log.steps) if by_step else 1
+        return three_numbers(
+            values, group, agent, groups, len(self.log.agents), step, steps, weight
+        )
+
+    def sharing(self) -> Sharing:
+        values, group, agent, weight, groups = self._rows()
+        rollout = np.tile(self.log.rollout, len(self.columns))
+        return sharing(values, group, agent, rollout, groups, len(self.log.agents), weight)
+
+    def _rows(self) -> tuple[Floats, Ids, Ids, Floats, int]:
+        k, n = len(self.columns), int(self.group.max()) + 1
+        group = np.concatenate([self.group + n * column for column in range(k)])
+        agent, weight = np.tile(self.log.agent, k), np.tile(self.weight, k)
+        return np.concatenate(self.columns), group, agent, weight, n * k
+
+
+def entering(log: Log, scheme: Scheme) -> list[Floats]:
+    """Returns the columns that the scheme normalizes: [N] the values with which rows enter their
+    groups.
+
+    A value is ranked, or the rollout's, as the scheme has it. Under trajectory weighting it is the
+    mean of the agent's own rows of the rollout: the mean of all of them would make every agent
+    look like the team, however loud another one is in it. NaN is a row that is left out.
+    """
+    read = Rewards.read(log.components(scheme), scheme)
+    given = [c.values if c.ok is None else np.where(c.ok, c.values, np.nan) for c in read.columns()]
+    if (scheme.transform, scheme.weighting, scheme.rollout_reward) == ("identity", "step", "mean"):
+        return given
+    parts = np.split(read.values, read.n_columns, axis=1)  # all that are summed, or one by one
+    own = ("agent",) if scheme.transform == "identity" else ()
+    plain = Scheme(
+        center_by=(*scheme.center_by, *own),
+        weights=read.weights if scheme.components == "sum_first" else None,
+        missing=scheme.missing,
+        transform=scheme.transform,
+        weighting=scheme.weighting,
+        rollout_reward=scheme.rollout_reward,
+        gamma=scheme.gamma,
+        center="none",
+        scale="none",
+    )
+    values = [np.asarray(advantages(part, log.columns, plain).values) for part in parts]
+    return [np.where(np.isnan(g), np.nan, v) for g, v in zip(given, values, strict=True)]
+
+
+def _weights(log: Log, scheme: Scheme) -> Floats:
+    """Returns [N] how much a row counts: 1, or 1 / the rows of its rollout in its group."""
+    if scheme.weighting == "step":
+        return np.ones(len(log.agent))
+    others = (name for name in scheme.center_by if name != "prompt")
+    group: Ids = np.asarray(log.labels.groups((*others, "prompt", "rollout")).ids)
+    given = ~np.isnan(log.rewards(scheme))
+    weight: Floats = 1.0 / np.maximum(np.bincount(group, weights=given), 1.0)
+    return weight[group]
+
+
+def _without_mean(values: Floats, ids: Ids) -> Floats:
+    ok = ~np.isnan(values)
+    n = int(ids.max()) + 1
+    count = np.maximum(np.bincount(ids[ok], minlength=n), 1)
+    mean = segment_sum(values[ok], ids[ok], n) / count
+    return np.asarray(values - mean[ids])

@@ -1,4 +1,4 @@
-"""What a scheme leaves of an agent's gradient, and what no scheme could: signal kept, task noise.
+"""Signal kept by a scheme in an agent's gradient, and the task noise that no scheme removes.
 
 Every scheme makes advantages of the same rewards, and a gradient is linear in its advantages. So
 the samples that one scheme was trained on also show what other statistics would have made of
@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.diagnose.evidence import Evidence
-from counterpoint.stats.iqm import interquartile_means
+from counterpoint.stats.estimate import interquartile_means
 
 LOW = 0.25
 """A scheme that keeps less than this of an agent's signal collapses it: four times the rollouts
@@ -47,7 +47,7 @@ TAIL = 0.025
 
 
 @dataclass(frozen=True)
-class Part:
+class ShareInterval:
     """A number in [0, 1] with a 95% interval; NaN where it is unknown."""
 
     value: Floats
@@ -55,8 +55,8 @@ class Part:
     high: Floats
 
 
-def signal_kept(evidence: Evidence, improvable: Bools) -> Part:
-    """Share of each agent's signal that a scheme keeps, [A], over S trainings.
+def signal_kept(evidence: Evidence, improvable: Bools) -> ShareInterval:
+    """Returns the share of each agent's signal that a scheme keeps, [A], over S trainings.
 
     Several trainings: the interquartile mean of the scheme's SNR over that of the best candidate,
     which is one for all trainings, with a bootstrap over trainings. One: see `kept_in_each`.
@@ -71,8 +71,9 @@ def signal_kept(evidence: Evidence, improvable: Bools) -> Part:
     return _over(_mean(ours), _mean(best))
 
 
-def task_noise(evidence: Evidence, improvable: Bools) -> Part:
-    """Share of the gradient's power that is noise under the best candidate, [A], over S trainings.
+def task_noise(evidence: Evidence, improvable: Bools) -> ShareInterval:
+    """Returns the share of the gradient's power that is noise under the best candidate, [A], over S
+    trainings.
 
     Args: as for `signal_kept`.
     """
@@ -89,8 +90,8 @@ def task_noise(evidence: Evidence, improvable: Bools) -> Part:
     return _noise_share(*out)
 
 
-def kept_in_each(evidence: Evidence, improvable: Bools) -> Part:
-    """Signal kept in each training alone, [..., A].
+def kept_in_each(evidence: Evidence, improvable: Bools) -> ShareInterval:
+    """Returns the signal kept in each training alone, [..., A].
 
     The interval is Fieller's: all shares `k` for which the mean over updates of (SNR under the
     scheme - k x best SNR) is not significant by Student's test. Without two ends there is no
@@ -106,8 +107,8 @@ def kept_in_each(evidence: Evidence, improvable: Bools) -> Part:
     return _fieller(ours, best)
 
 
-def noise_in_each(evidence: Evidence, improvable: Bools) -> Part:
-    """Task noise in each training alone, [..., A], with Student's interval."""
+def noise_in_each(evidence: Evidence, improvable: Bools) -> ShareInterval:
+    """Returns the task noise in each training alone, [..., A], with Student's interval."""
     _, _, clear = _compared(evidence, improvable, together=False)
     n = np.isfinite(clear).sum(axis=-2)
     mean = _mean(clear)
@@ -119,26 +120,27 @@ def noise_in_each(evidence: Evidence, improvable: Bools) -> Part:
 def _compared(
     evidence: Evidence, improvable: Bools, together: bool
 ) -> tuple[Floats, Floats, Floats]:
-    """SNR at each update [..., T, A] under the scheme, under the best, and of the best with its
-    own noise alone; NaN where nothing was measured or the agent could not improve."""
+    """Returns SNR at each update [..., T, A] under the scheme, under the best, and of the best with
+    its own noise alone; NaN where nothing was measured or the agent could not improve."""
     there = np.asarray(improvable, dtype=bool) & np.isfinite(evidence.signal[..., 0, :])
     use = np.broadcast_to(there[..., None, :], evidence.signal.shape)
-    competing = np.where(use, evidence.signal / noise_level(evidence.heard, use), np.nan)
+    competing = np.where(use, evidence.signal / noise_level(evidence.competing, use), np.nan)
     best = best_candidate(competing, together)
     own = np.where(use, evidence.power / noise_level(evidence.noise, use), np.nan)
     return competing[..., 0, :], taken(competing, best), taken(own, best)
 
 
 def noise_level(noise: Floats, use: Bools) -> Floats:
-    """[..., 1, V, A] mean noise of the updates that are not dead; 1 where all are."""
+    """Returns [..., 1, V, A] the mean noise of the updates that are not dead; 1 where all are."""
     live = use & (noise > 0)
     count = live.sum(axis=-3, keepdims=True)
     total = np.where(live, noise, 0.0).sum(axis=-3, keepdims=True)
     return np.where(count > 0, total / np.maximum(count, 1), 1.0)
 
 
-def best_candidate(snr: Floats, together: bool) -> NDArray[np.int64]:
-    """[..., T, A] the candidate with the highest mean SNR over the *other* half of the updates.
+def best_candidate(snr: Floats, together: bool) -> Ints:
+    """Returns [..., T, A] the candidate with the highest mean SNR over the *other* half of the
+    updates.
 
     Another candidate than the scheme is taken only where Student's test tells there that it is
     better: of several that are as good, one is always ahead by chance.
@@ -163,20 +165,20 @@ def best_candidate(snr: Floats, together: bool) -> NDArray[np.int64]:
     return choice
 
 
-def taken(values: Floats, choice: NDArray[np.int64]) -> Floats:
+def taken(values: Floats, choice: Ints) -> Floats:
     return np.take_along_axis(values, choice[..., None, :], axis=-2)[..., 0, :]
 
 
 def _mean(values: Floats, axis: int = -2, fewest: int = FEWEST // 2) -> Floats:
-    """The mean of what is known along `axis`; NaN where fewer than `fewest` are."""
+    """Returns the mean of what is known along `axis`; NaN where fewer than `fewest` are."""
     known = np.isfinite(values)
     count = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)
     return np.where(count >= fewest, total / np.maximum(count, 1), np.nan)
 
 
-def _fieller(ours: Floats, best: Floats) -> Part:
-    """The ratio of two means over updates [..., T, A], and its interval."""
+def _fieller(ours: Floats, best: Floats) -> ShareInterval:
+    """Returns the ratio of two means over updates [..., T, A], and its interval."""
     n = np.isfinite(ours).sum(axis=-2)
     x, y = _mean(ours), _mean(best)
     dx, dy = ours - x[..., None, :], best - y[..., None, :]
@@ -194,8 +196,8 @@ def _fieller(ours: Floats, best: Floats) -> Part:
     return _narrow(value, low, high)
 
 
-def _over(ours: Floats, best: Floats) -> Part:
-    """Ratio of interquartile means over trainings [S, A], with percentiles of resampled ones."""
+def _over(ours: Floats, best: Floats) -> ShareInterval:
+    """Returns the ratio of interquartile means over trainings [S, A], with a bootstrap interval."""
     out = np.full((3, ours.shape[-1]), np.nan)
     for k in range(ours.shape[-1]):
         known = np.isfinite(ours[:, k]) & np.isfinite(best[:, k])
@@ -211,28 +213,28 @@ def _over(ours: Floats, best: Floats) -> Part:
     return _narrow(*out)
 
 
-def _narrow(value: Floats, low: Floats, high: Floats) -> Part:
-    """The shares whose intervals say something; NaN for the others."""
+def _narrow(value: Floats, low: Floats, high: Floats) -> ShareInterval:
+    """Returns the shares whose intervals say something; NaN for the others."""
     known = high - low <= WIDE
-    return Part(*(np.where(known, x, np.nan) for x in (value, low, high)))
+    return ShareInterval(*(np.where(known, x, np.nan) for x in (value, low, high)))
 
 
-def _draws(n: int) -> NDArray[np.int64]:
-    """[R, n] resamples, the same ones in every call: the same training, the same interval."""
+def _draws(n: int) -> Ints:
+    """Returns [R, n] resamples, the same in every call: equal trainings have equal intervals."""
     return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
 
 
-def _first(part: Part) -> Part:
-    return Part(part.value[0], part.low[0], part.high[0])
+def _first(part: ShareInterval) -> ShareInterval:
+    return ShareInterval(part.value[0], part.low[0], part.high[0])
 
 
-def _noise_share(snr: Floats, low: Floats, high: Floats) -> Part:
+def _noise_share(snr: Floats, low: Floats, high: Floats) -> ShareInterval:
     value, least, most = (1.0 / (1.0 + np.maximum(x, 0.0)) for x in (snr, high, low))
-    return Part(value, least, most)
+    return ShareInterval(value, least, most)
 
 
 def student(freedom: NDArray[Any]) -> Floats:
-    """The 97.5% quantile of Student's t, to .001 from 5 degrees of freedom on.
+    """Returns the 97.5% quantile of Student's t, to .001 from 5 degrees of freedom on.
 
     Source: Abramowitz & Stegun 1964, 26.7.5.
     """

@@ -1,4 +1,9 @@
-"""A log with its ids: which rows share an agent, a step, a prompt, a rollout."""
+"""A log with its ids: which rows share an agent, a step, a prompt, a rollout.
+
+Start at `Log.of`; `logged_advantages` gives the advantages of its rows. If a return stands in the
+last row of each episode, it counts for all rows (`paid_last`): the mean over the rows would divide
+it by their number, so that long winners look like losers.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.credit import RunningState, Scheme, advantages
 from counterpoint.credit.labels import Labels, factorize
-from counterpoint.credit.scheme import Scheme
 from counterpoint.credit.segments import NUMPY, segment_max, segment_min
-from counterpoint.diagnose.pay import paid_last
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.records import Decisions
 
-Ids = NDArray[np.int64]
+Ids = Ints
 
 SAME = 1e-9
 """Rewards, or advantages, that differ by less than this, relative to the largest, are the same."""
@@ -53,7 +57,7 @@ class Log:
 
     @classmethod
     def of(cls, decisions: Decisions) -> Log:
-        """Number the rows of `decisions`.
+        """Numbers the rows of `decisions`.
 
         Raises:
             RewardError: there is no row, or a reward is infinite.
@@ -86,17 +90,17 @@ class Log:
         )  # fmt: skip
 
     def components(self, scheme: Scheme) -> Floats:
-        """[N, K] the components as `scheme` is given them; NaN where they are missing.
+        """Returns [N, K] the components as `scheme` is given them; NaN where they are missing.
 
         Where a return stands in the last row of an episode, it is given to each row, unless the
         scheme adds the rows up by itself.
         """
         plain = self.returns is None or scheme_adds_rows(scheme)
-        values: Floats = self.decisions.rewards if plain or self.returns is None else self.returns
-        return values
+        return np.asarray(self.decisions.rewards if plain or self.returns is None else self.returns)
 
     def rewards(self, scheme: Scheme) -> Floats:
-        """[N] one reward a row, as `scheme` adds the components; NaN where it leaves the row out.
+        """Returns [N] one reward a row, as `scheme` adds the components; NaN where it leaves the
+        row out.
 
         Components that the scheme normalizes first enter on one scale: divided by their deviation
         in their step.
@@ -108,28 +112,26 @@ class Log:
             return present_sum(values, weights)
         weighs = weights != 0
         if scheme.missing == "as_zero":
-            zeros: Floats = np.nan_to_num(values[:, weighs]) @ weights[weighs]
-            return zeros
+            return np.asarray(np.nan_to_num(values[:, weighs]) @ weights[weighs])
         return present_sum(values[:, weighs], weights[weighs])
 
 
 def scheme_adds_rows(scheme: Scheme) -> bool:
-    """Whether a scheme adds up the rewards of an episode's rows."""
+    """Returns whether a scheme adds up the rewards of an episode's rows."""
     return scheme.rollout_reward in ("sum", "to_go")
 
 
 def present_sum(values: Floats, weights: Floats) -> Floats:
-    """[N] the weighted sum of the components that are there; NaN where none is."""
+    """Returns [N] the weighted sum of the components that are there; NaN where none is."""
     missing = np.isnan(values)
     if not missing.any():
-        total: Floats = values @ weights
-        return total
+        return np.asarray(values @ weights)
     total = np.where(missing, 0.0, values) @ weights
     return np.where(missing.all(axis=1), np.nan, total)
 
 
 def occurrence(speaker: Ids) -> Ids:
-    """[N] how many rows of the same id come before: of a rollout and agent, the default turn."""
+    """Returns [N] the number of earlier rows with the same id, which is the default turn."""
     order = np.argsort(speaker, kind="stable")
     grouped = speaker[order]
     starts = np.flatnonzero(np.diff(grouped, prepend=-1))
@@ -140,7 +142,7 @@ def occurrence(speaker: Ids) -> Ids:
 
 
 def dense(ids: Ids, n: int, order: str = "value") -> tuple[Ids, Ids]:
-    """Ids without gaps [N], by value or by first appearance, and the first row of each."""
+    """Returns ids without gaps [N], by value or by first appearance, and the first row of each."""
     first = np.full(n, -1, dtype=np.int64)
     first[ids[::-1]] = np.arange(len(ids))[::-1]
     present = np.flatnonzero(first >= 0)
@@ -152,24 +154,23 @@ def dense(ids: Ids, n: int, order: str = "value") -> tuple[Ids, Ids]:
 
 
 def distinct(ids: Ids) -> Ids:
-    """The distinct ids in order: `np.unique`, whose hash table takes 50 times as long."""
+    """Returns the distinct ids in order: `np.unique`, whose hash table takes 50 times as long."""
     ordered: Ids = np.sort(ids)
-    is_new: NDArray[np.bool_] = np.diff(ordered, prepend=ordered[:1] - 1) != 0
+    is_new: Bools = np.diff(ordered, prepend=ordered[:1] - 1) != 0
     return ordered[is_new]
 
 
-def varies(column: Floats, ids: Ids, n: int) -> NDArray[np.bool_]:
-    """[n] whether a column [N] takes two values in a segment, beyond rounding; NaN is no value."""
+def varies(column: Floats, ids: Ids, n: int) -> Bools:
+    """Returns [n] whether a column [N] takes two values in a segment; NaN is no value."""
     ok = ~np.isnan(column)
     low, high = segment_min(column[ok], ids[ok], n), segment_max(column[ok], ids[ok], n)
     seen = np.isfinite(low)
     near = SAME * np.where(seen, np.maximum(abs(low), abs(high)), 0.0)
-    differs: NDArray[np.bool_] = seen & (np.where(seen, high - low, 0.0) > near)
-    return differs
+    return np.asarray(seen & (np.where(seen, high - low, 0.0) > near))
 
 
 def standardized(values: Floats, ids: Ids, n: int) -> Floats:
-    """[N] values minus their segment's mean, over its deviation; 0 in constant segments."""
+    """Returns [N] values minus their segment's mean, over its deviation; 0 in constant segments."""
     ok = ~np.isnan(values)
     count = np.maximum(np.bincount(ids[ok], minlength=n), 1)
     mean = np.bincount(ids[ok], weights=values[ok], minlength=n) / count
@@ -184,11 +185,85 @@ def _ids(labels: Labels, *by: str) -> tuple[Ids, int]:
     return np.asarray(groups.ids), groups.n
 
 
-def finite(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """Returns the number, or None where it is infinite or undefined."""
     return value if math.isfinite(value) else None
 
 
-def counted(n: int, noun: str) -> str:
-    """`1 key`, `2 keys`."""
+def number_of(n: int, noun: str) -> str:
+    """Returns the number with the noun: `1 key`, `2 keys`."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def logged_advantages(log: Log, scheme: Scheme) -> Floats:
+    """Returns [N] the advantages of the log's rows; each step is one call, in order."""
+    rewards = log.components(scheme)
+    if not scheme.keeps_state:
+        return np.asarray(advantages(rewards, log.columns, scheme).values)
+    order = np.argsort(log.step, kind="stable")
+    values = np.zeros(len(rewards))
+    state: RunningState | None = None
+    for rows in np.split(order, np.flatnonzero(np.diff(log.step[order])) + 1):
+        labels = {name: np.asarray(c)[rows] for name, c in log.columns.items() if name != "batch"}
+        credit = advantages(rewards[rows], labels, scheme, state=state)
+        values[rows], state = credit.values, credit.state
+    return values
+
+
+def decoupling_difference(log: Log, scheme: Scheme) -> float:
+    """Returns the largest difference between the twins' advantages, over the largest advantage."""
+    one = logged_advantages(log, scheme.coupled())
+    two = logged_advantages(log, scheme.decoupled())
+    largest = max(float(abs(one).max()), float(abs(two).max()))
+    return float(abs(one - two).max()) / largest if largest > 0 else 0.0
+
+
+CHANCE = 0.001
+"""Rewards that stand in last rows only are no accident below this probability: the product of
+1 / rows over the episodes that are paid."""
+
+
+def paid_last(
+    rewards: Floats, turn: NDArray[np.generic], rollout: Ids, agent: Ids
+) -> Floats | None:
+    """Returns the rewards with the return on every row, or None where rows are paid as they come.
+
+    An episode is paid last where every reward other than 0 stands in the last row of its agent. If
+    none but the very last row of each rollout is paid, the return is the whole team's; else it is
+    that of the agent.
+
+    Args:
+        rewards: [N, K]; NaN is missing.
+        turn: [N] order of the rows of an agent in its rollout; ties by place in the log.
+        rollout: [N] dense ids.
+        agent: [N] dense ids.
+
+    Returns:
+        [N, K] what each row's episode is worth, or None.
+
+    Source: ours.
+    """
+    paid = np.any(np.nan_to_num(rewards) != 0, axis=1)
+    agents = int(agent.max(initial=0)) + 1
+    own = rollout * agents + agent
+    rows = np.bincount(own)
+    several = rows[own] > 1
+    if not paid.any() or several.mean() <= 0.5:
+        return None
+    place = np.empty(len(turn), dtype=np.int64)  # rank by turn, then by place in the log
+    place[np.argsort(turn, kind="stable")] = np.arange(len(turn))
+    own_last = _last(place, own)
+    if (paid & ~own_last).any():
+        return None
+    surprise = np.log(rows[own[paid]].astype(np.float64)).sum()
+    if surprise < -np.log(CHANCE):
+        return None
+    team_last = _last(place, rollout)
+    unit, last = (own, own_last) if (paid & ~team_last).any() else (rollout, team_last)
+    value = np.full((int(unit.max()) + 1, rewards.shape[1]), np.nan)
+    value[unit[last]] = rewards[last]
+    return value[unit]
+
+
+def _last(place: Ids, unit: Ids) -> Bools:
+    return np.asarray(segment_max(place, unit, int(unit.max()) + 1)[unit] == place)

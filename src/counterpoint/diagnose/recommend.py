@@ -1,16 +1,23 @@
-"""From a diagnosis to a scheme, in words: what to use, what it keeps, and what it costs."""
+"""The causes of a log's agents, and a diagnosis in sentences: what to use, and what it costs.
+
+Start at `causes_of` and `reason_sentences`; the thresholds are in `counterpoint.diagnose.causes`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, scheme_name
-from counterpoint.diagnose.judge import NEAR, Judged
-from counterpoint.diagnose.naming import averages_agents
+from counterpoint.diagnose.agents import AgentNumbers
+from counterpoint.diagnose.candidates import NEAR, SchemeScore
+from counterpoint.diagnose.causes import CAUSES, SUFFICES, drowning, name_causes
+from counterpoint.diagnose.choices import Choices
 from counterpoint.results.diagnosis import LogFault
 
 LOUDER = 3.0
@@ -35,7 +42,7 @@ class Findings:
     """The numbers and findings from which the sentences are made."""
 
     faults: tuple[LogFault, ...]
-    """What is wrong with the log."""
+    """The faults of the log."""
     agents: tuple[str, ...]
     """[A] names."""
     scheme: Scheme
@@ -45,25 +52,25 @@ class Findings:
     difference: float
     """Largest relative difference between advantages with and without own statistics."""
     same: bool
-    """Whether that is rounding."""
+    """Whether the difference is rounding."""
     causes: Mapping[str, str]
     """Agent to cause, for agents that have one."""
-    now: Judged | None
+    now: SchemeScore | None
     """The scheme's numbers; None where the log is at fault."""
-    grouped: Mapping[str, Judged]
+    grouped: Mapping[str, SchemeScore]
     """The numbers of the four groupings; empty where the log is at fault."""
-    advice: Judged | None
+    advice: SchemeScore | None
     """The scheme to use instead; None where none is better."""
     deviation: Floats
     """[A] deviation of each agent's reward."""
     own_terms: bool
     """Whether agents have rewards of their own (C3)."""
     blocks: int
-    """How many groups of one prompt and step the log has."""
+    """Number of groups of one prompt and step in the log."""
 
 
-def reasons(f: Findings) -> str:
-    """Why, in whole sentences: the log first, then decoupling, the causes and the advice."""
+def reason_sentences(f: Findings) -> str:
+    """Returns the reasons in sentences: the log, then decoupling, causes and advice."""
     words = [fault.sentence for fault in f.faults]
     if any(fault.fatal for fault in f.faults):
         return " ".join(words)
@@ -101,8 +108,8 @@ def _undetected(f: Findings) -> str:
     )
 
 
-def _regrouping(f: Findings, new: Judged) -> str:
-    """A no-op beside advice: what changes nothing, and what does."""
+def _regrouping(f: Findings, new: SchemeScore) -> str:
+    """Returns a no-op beside advice: what changes nothing, and what does."""
     change = changed(f.scheme, new.scheme)
     if f.same:
         return (
@@ -116,7 +123,7 @@ def _regrouping(f: Findings, new: Judged) -> str:
 
 
 def changed(now: Scheme, new: Scheme) -> str:
-    """What another scheme does differently, as the subject of a sentence in the singular.
+    """Returns what another scheme does differently, as the subject of a sentence in the singular.
 
     It says `by agent` only where the other scheme adds that split.
     """
@@ -141,7 +148,7 @@ def changed(now: Scheme, new: Scheme) -> str:
 
 
 def _causes(f: Findings) -> list[str]:
-    """One sentence a cause: which agents have it."""
+    """Returns one sentence for each cause, which names its agents."""
     words = []
     for cause in sorted(set(f.causes.values())):
         who = [agent for agent, named in f.causes.items() if named == cause]
@@ -163,7 +170,7 @@ _MEANS = {
 
 
 def _averaged(f: Findings) -> str:
-    """What a rollout's mean over agents does to rewards of their own."""
+    """Returns what a rollout's mean over agents does to rewards of their own."""
     if not f.own_terms or not averages_agents(f.scheme):
         return ""
     return (
@@ -173,7 +180,7 @@ def _averaged(f: Findings) -> str:
 
 
 def _advice(f: Findings) -> str:
-    """What to use instead, with the numbers of both; or that nothing is better."""
+    """Returns what to use instead, with the numbers of both; or that nothing is better."""
     now, new = f.now, f.advice
     if now is None:
         return ""
@@ -205,8 +212,8 @@ def _advice(f: Findings) -> str:
     return ""
 
 
-def _loss(agents: tuple[str, ...], now: Judged, new: Judged) -> str:
-    """Whose signal the recommended scheme keeps less of, and how much less."""
+def _loss(agents: tuple[str, ...], now: SchemeScore, new: SchemeScore) -> str:
+    """Returns which agent loses most signal under the recommended scheme, and how much."""
     kept, before = np.nan_to_num(new.kept), np.nan_to_num(now.kept)
     losing = kept < np.exp(-NEAR) * before
     if not losing.any():
@@ -230,3 +237,80 @@ def _named(agents: list[str]) -> str:
     if len(agents) > MOST_NAMES:
         return f"{len(agents)} agents"
     return ", ".join(agents)
+
+
+LOST_HALF = 0.5
+"""OFFSET and DROWNED are named only where the scheme keeps less than this of the signal."""
+
+KILLED = 0.3
+"""DEAD is named too where no more than this share of an agent's decisions carries a signal that
+its rewards have under other statistics."""
+
+AT_BEST = 0.9
+"""An agent with its best reward in this share of decisions has finished learning: it need not
+explore, so it is not LAZY, and the few signals that a scheme takes away do not make it DEAD."""
+
+
+def causes_of(
+    n: AgentNumbers,
+    scheme: Scheme,
+    shared_matters: bool,
+    own_terms: bool,
+    choices: Choices,
+    now: SchemeScore | None,
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Returns causes of each agent [A], and at each step [T, A]."""
+    dead, finished = n.surely_stuck, n.best_rate >= AT_BEST
+    if now is not None:  # the scheme takes away what the agent's own rewards do have
+        dead = np.where((now.alive <= KILLED) & ~finished, SUFFICES.dead_rate, dead)
+    overall = {"dead_rate": dead, "spike_rate": n.spike_rate}
+    overall |= {"entropy": np.where(finished, np.nan, choices.entropy)}
+    overall |= {"influence": choices.small_influence}
+    over_time = {"dead_rate": n.timeline["stuck_rate"]}
+    if shared_matters:
+        lost = np.full(len(n.decisions), True) if now is None else ~(now.kept > LOST_HALF)
+        averaged = own_terms and averages_agents(scheme)
+        inflation = n.sharing.inflation if not averaged else np.ones(len(lost))
+        overall |= {"inflation": np.where(lost, inflation, np.nan)}
+        overall |= {"signal_share": n.sharing.signal_share, "participation": n.decisions}
+        over_time |= {"signal_share": n.timeline["signal_share"], "participation": n.decisions}
+        if not averaged:
+            over_time |= {"inflation": n.timeline["inflation"]}
+        causes = name_causes(overall)
+        kept_enough = ~lost & (causes == CAUSES.index("DROWNED"))
+        without = {k: v for k, v in overall.items() if k != "signal_share"}
+        return np.where(kept_enough, name_causes(without), causes), name_causes(over_time)
+    return name_causes(overall), name_causes(over_time)
+
+
+def averages_agents(scheme: Scheme) -> bool:
+    """Returns whether a scheme averages a rollout over its agents before it normalizes."""
+    by = {*scheme.center_by, *(scheme.scale_by or ())}
+    return scheme.weighting == "trajectory" and not by & {"agent", "role"}
+
+
+def cause_evidence(cause: str, n: AgentNumbers, choices: Choices, k: int) -> str:
+    """Returns the numbers behind a cause as a sentence; the healthy ones without a cause."""
+    inflation, dead = n.sharing.inflation[k], n.stuck_rate[k]
+    quiet = drowning(n.sharing.signal_share, n.decisions)[k]
+    spikes = n.spike_rate[k]
+    return {
+        "DEAD": f"{dead:.0%} of the decisions that could still gain carry no difference of its own "
+        "reward",
+        "OFFSET": f"offsets between agents cost a factor {inflation:.3g} of signal-to-noise; "
+        f"its mean advantage is {n.net_mass[k]:+.2f}",
+        "DROWNED": f"the agents' rewards vary {quiet:.3g} times as much as its own (variance), and "
+        "share its scale",
+        "SPIKY": f"{spikes:.2%} of its advantages are out of proportion to its rewards",
+        "DILUTED": f"its own choices explain {choices.influence[k]:.1%} of the variance of its "
+        "reward",
+        "LAZY": f"its choices have an entropy of {choices.entropy[k]:.3f} nats",
+    }.get(
+        cause,
+        f"inflation {_short(inflation)}, dead decisions {_short(n.dead_rate[k])}: no cause is "
+        "named",
+    )
+
+
+def _short(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""What the rewards and advantages of one update say of each agent, inside a trainer.
+"""Numbers of each agent from the rewards and advantages of one update, inside a trainer.
 
 Start with `UpdateNumbers.of`. Many seeds may lie side by side (`batch`); none sees another's.
 """
@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import Scheme
-from counterpoint.credit.segments import segment_sum
+from counterpoint.credit.segments import ratio, segment_sum
 from counterpoint.diagnose.agents import spike_limit
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
+from counterpoint.errors import StatisticsError
 
-Columns = Mapping[str, Ints]
-"""Label name to column [N]; `batch` is the seed."""
+IdColumns = Mapping[str, Ints]
+"""Label name to ids [N]; `batch` is the seed."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,14 @@ class UpdateNumbers:
     """The measures of a scheme's updates: dicts of arrays [S, A], NaN where undefined."""
 
     scheme: Scheme
-    """What normalizes."""
+    """The scheme that normalizes."""
     seeds: int
     """S."""
     agents: int
     """A."""
 
-    def of(self, columns: Columns, rewards: Floats, values: Floats) -> dict[str, Floats]:
-        """norm_inflation, inflation, signal_share, dead_rate, net_mass and spike_rate.
+    def of(self, columns: IdColumns, rewards: Floats, values: Floats) -> dict[str, Floats]:
+        """Returns norm_inflation, inflation, signal_share, dead_rate, net_mass and spike_rate.
 
         Args:
             columns: labels of the decisions, each [N].
@@ -47,20 +49,17 @@ class UpdateNumbers:
             "spike_rate": self.mean(columns, self._spikes(columns, values)),
         }
 
-    def mean(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
-        """[S, A] the mean of `values` [N] over each agent's decisions; NaN where it has none."""
-        count = self.total(columns, np.ones(len(values)))
-        out = np.full(count.shape, np.nan)
-        np.divide(self.total(columns, values), count, out=out, where=count > 0)
-        return out
+    def mean(self, columns: IdColumns, values: NDArray[np.generic]) -> Floats:
+        """Returns [S, A] the mean of `values` [N] over each agent's decisions; NaN without any."""
+        return ratio(self.total(columns, values), self.total(columns, np.ones(len(values))))
 
-    def total(self, columns: Columns, values: NDArray[np.generic]) -> Floats:
-        """[S, A] the sum of `values` [N] over each agent's decisions."""
+    def total(self, columns: IdColumns, values: NDArray[np.generic]) -> Floats:
+        """Returns [S, A] the sum of `values` [N] over each agent's decisions."""
         cell = columns["batch"] * self.agents + columns["agent"]
         return segment_sum(values, cell, self.seeds * self.agents).reshape(self.seeds, self.agents)
 
-    def _spikes(self, columns: Columns, values: Floats) -> NDArray[np.bool_]:
-        """[N] whether an advantage is larger than the scheme's own statistics can make it.
+    def _spikes(self, columns: IdColumns, values: Floats) -> Bools:
+        """Returns [N] whether an advantage is larger than the scheme's own statistics can make it.
 
         A z-score of n samples is at most sqrt(n - 1), which a rare success does reach; running
         statistics have no bound, and are held to what normal rewards give.
@@ -71,10 +70,9 @@ class UpdateNumbers:
         size = segment_sum(np.ones(len(group)), group, n)
         bound = np.sqrt(size) if self.scheme.center_by == self.scheme.scale_by else size
         limit = spike_limit(size) if self.scheme.scale == "running_std" else bound
-        spikes: NDArray[np.bool_] = abs(values) > limit[group]
-        return spikes
+        return np.asarray(abs(values) > limit[group])
 
-    def _three_numbers(self, columns: Columns, rewards: Floats) -> dict[str, Floats]:
+    def _three_numbers(self, columns: IdColumns, rewards: Floats) -> dict[str, Floats]:
         """Offsets in the groups that share a center, the rest in those that share a scale."""
         center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
         centered = scaled = self._over(center_by, columns, rewards)
@@ -90,7 +88,7 @@ class UpdateNumbers:
             "signal_share": scaled.signal_share,
         }
 
-    def _over(self, by: tuple[str, ...], columns: Columns, rewards: Floats) -> ThreeNumbers:
+    def _over(self, by: tuple[str, ...], columns: IdColumns, rewards: Floats) -> ThreeNumbers:
         group, n = self._groups(by, columns)
         agent, batch = columns["agent"], columns["batch"]
         n_groups = n // self.seeds
@@ -98,8 +96,8 @@ class UpdateNumbers:
             rewards, group % n_groups, agent, n_groups, self.agents, batch, self.seeds
         )
 
-    def _groups(self, by: tuple[str, ...], columns: Columns) -> tuple[Ints, int]:
-        """Group [N] of each decision, seeds apart, and how many groups there can be."""
+    def _groups(self, by: tuple[str, ...], columns: IdColumns) -> tuple[Ints, int]:
+        """Returns group [N] of each decision, seeds apart, and how many groups there can be."""
         group, n = columns["batch"], self.seeds
         for label in by:
             column = columns.get(label, columns["agent"] if label == "role" else None)
@@ -107,3 +105,53 @@ class UpdateNumbers:
                 size = int(column.max(initial=0)) + 1
                 group, n = group * size + column, n * size
         return group, n
+
+
+def credit_correlations(
+    credit: Floats, own: Floats, agent: NDArray[Any], turn: NDArray[Any], agents: int
+) -> Floats:
+    """Returns the Pearson correlation, for each agent, of its credit with its own outcome.
+
+    Both are centered within decisions of one agent at one step of the episode, so that nothing is
+    found for late steps having less to come than early ones. 0 is what credit has that knows
+    nothing of the agent's own outcome; under a common reward, 1 would be credit as if each agent
+    had been paid for itself.
+
+    Args:
+        credit: [N] advantage of each decision.
+        own: [N] what came of it for the agent itself: its own discounted return-to-go.
+        agent: [N] index of the agent, below `agents`.
+        turn: [N] step of the episode.
+        agents: A.
+
+    Returns:
+        [A]; NaN where credit or outcome do not vary, or where an agent has fewer than 3 decisions.
+
+    Raises:
+        StatisticsError: columns of different lengths.
+
+    Source:
+        ours.
+    """
+    shapes = {np.shape(column) for column in (credit, own, agent, turn)}
+    if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+        raise StatisticsError(f"got columns of shapes {sorted(shapes)}; wanted four of one [N]")
+    out = np.full(agents, np.nan)
+    _, turns = np.unique(turn, return_inverse=True)
+    cell = np.asarray(agent) * (int(turns.max(initial=0)) + 1) + turns
+    x, y = _centered(np.asarray(credit, float), cell), _centered(np.asarray(own, float), cell)
+    for k in range(agents):
+        a, b = x[agent == k], y[agent == k]
+        size = float(np.sqrt((a**2).sum() * (b**2).sum()))
+        if len(a) >= 3 and size > 0:
+            out[k] = float((a * b).sum()) / size
+    return out
+
+
+def _centered(values: Floats, cell: NDArray[Any]) -> Floats:
+    """Returns minus the mean of each cell; what is left by rounding alone is 0."""
+    count = np.maximum(np.bincount(cell), 1)
+    mean = np.bincount(cell, weights=values) / count
+    left: Floats = values - mean[cell]
+    largest = float(abs(values).max(initial=0.0))
+    return np.where(abs(left) <= 1e-12 * largest, 0.0, left)

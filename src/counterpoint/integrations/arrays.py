@@ -1,44 +1,42 @@
-"""Arrays of step-based trainers: HARL, on-policy, EPyMARL, JaxMARL, Mava.
+"""Advantages of step-based trainers: HARL, on-policy, EPyMARL, JaxMARL, Mava.
 
-    advantages = normalized(advantages, active)     # in the place of "minus mean, by deviation"
+    advantages = normalized(advantages, active)   # replaces "minus the mean, by the deviation"
 
-NumPy, torch and JAX; inside `jax.jit` too, for schemes without memory. Source: ours; the place in a
-trainer is, for HARL, `harl/runners/on_policy_ma_runner.py` (read, not run).
+It accepts NumPy, torch and JAX arrays, and works inside `jax.jit` for schemes without memory.
+Source: ours; in HARL the call belongs in `harl/runners/on_policy_ma_runner.py` (read, not run).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Bools, Columns
 from counterpoint.credit import advantages, scheme_named
 from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import RewardError, SchemeError
-from counterpoint.integrations.entry import Given
-from counterpoint.integrations.parts import refuse_rollouts
-from counterpoint.integrations.team_credit import TeamCredit
+from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, refuse_rollouts
 
 
-def normalized(values: Any, active: Any = None, scheme: Given = "happo_per_agent") -> Any:
-    """Advantages, normalized by a scheme over time, environments and agents.
+def normalized(
+    values: Array, active: Array | None = None, scheme: SchemeSource = "happo_per_agent"
+) -> Array:
+    """Returns advantages that a scheme normalizes over steps, environments and agents.
 
     Args:
-        values: [T, N, A] or [T, N, A, 1] advantages (or returns): steps, environments side by side,
-            agents. NaN is missing.
-        active: the same shape, or [T, N] or [T, N, 1] for all agents; entries that are 0 are in no
-            statistic and become 0.
-        scheme: what to compute. One with memory needs a `TeamCredit`, which keeps its state and may
-            record; not inside `jax.jit`.
+        values: [T, N, A] or [T, N, A, 1] advantages or returns: T steps, N environments side by
+            side, A agents. NaN is missing.
+        active: the same shape, or [T, N] or [T, N, 1] for all agents. Entries of 0 become 0, and no
+            statistic counts them.
+        scheme: a scheme or its name. A scheme with memory needs a `TeamCredit`, which keeps its
+            state and may write a log, but not inside `jax.jit`.
 
-    Returns: the shape, the kind and the floating type of `values`; of integers floats.
+    Returns: an array of the shape, kind and floating type of `values`; integers give floats.
 
     Raises:
         RewardError: another shape, or an infinite value (inside `jax.jit` it counts as missing).
-        SchemeError: a scheme with memory and no `TeamCredit`, or one that takes the steps of a
-            rollout together, as `grpo` does.
-        LabelError: a scheme that needs other labels than rollout, agent and turn.
+        SchemeError: the scheme has memory and there is no `TeamCredit`, or the scheme combines the
+            steps of a rollout, as `grpo` does.
+        LabelError: the scheme needs other labels than rollout, agent and turn.
     """
     shape = tuple(values.shape)
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 1):
@@ -50,35 +48,34 @@ def normalized(values: Any, active: Any = None, scheme: Given = "happo_per_agent
     if active is not None:
         counting = _counting(active, shape[:3])
         column = arrays_of(values).xp.where(counting, column, float("nan"))
-    normalized_values = _computed(column.reshape(-1), labels, scheme, counting, shape[:3]).reshape(
-        shape
-    )
-    whole = isinstance(values, np.ndarray) and not np.issubdtype(values.dtype, np.floating)
-    return (
-        normalized_values.astype(values.dtype)
-        if isinstance(values, np.ndarray) and not whole
-        else normalized_values
-    )
+    flat = _advantages(column.reshape(-1), labels, scheme, counting, shape[:3])
+    result = flat.reshape(shape)
+    floats = isinstance(values, np.ndarray) and np.issubdtype(values.dtype, np.floating)
+    return result.astype(values.dtype) if floats else result
 
 
-def _computed(
-    column: Any, labels: dict[str, Any], scheme: Given, counting: Any, shape: tuple[int, ...]
-) -> Any:
-    """[T*N*A] advantages; `counting` says of `shape` [T, N, A] what is in the statistics."""
+def _advantages(
+    column: Array,
+    labels: Columns,
+    scheme: SchemeSource,
+    counting: Array | None,
+    shape: tuple[int, ...],
+) -> Array:
+    """Returns [T*N*A] advantages; the statistics count the values where `counting` is true."""
     if isinstance(scheme, TeamCredit):
         refuse_rollouts(scheme.scheme)
         return scheme(column, labels, absent=None if counting is None else _absent(counting, shape))
-    computed = scheme_named(scheme) if isinstance(scheme, str) else scheme
-    refuse_rollouts(computed)
-    if computed.keeps_state:
+    resolved = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    refuse_rollouts(resolved)
+    if resolved.keeps_state:
         raise SchemeError(
             "got a scheme with memory; wanted one without, or a TeamCredit that keeps its state"
         )
-    return advantages(column, labels, computed).values
+    return advantages(column, labels, resolved).values
 
 
-def _counting(active: Any, shape: tuple[int, ...]) -> Any:
-    """Whether each value counts: [T, N, A], or [T, N, 1] for all agents."""
+def _counting(active: Array, shape: tuple[int, ...]) -> Array:
+    """Returns whether each value counts: [T, N, A], or [T, N, 1] for all agents."""
     given = tuple(active.shape)
     if given in (shape, (*shape, 1)):
         return active.reshape(shape) != 0
@@ -89,7 +86,7 @@ def _counting(active: Any, shape: tuple[int, ...]) -> Any:
     )
 
 
-def _absent(counting: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """[T*N*A] what is in no statistic."""
+def _absent(counting: Array, shape: tuple[int, ...]) -> Bools:
+    """Returns [T*N*A] whether no statistic counts the value."""
     there = counting.detach().cpu() if hasattr(counting, "detach") else counting
     return ~np.broadcast_to(np.asarray(there, dtype=bool), shape).reshape(-1)

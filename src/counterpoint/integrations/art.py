@@ -1,8 +1,8 @@
 """ART (openpipe-art): one group for each prompt and agent, whose rewards are our advantages.
 
-ART's trajectories hold no advantage, so the reward becomes it: train with
-`normalize_advantages=False`. The agent stands in `trajectory.metadata["agent"]`. Nothing of ART is
-imported; its own groups and trajectories are copied. Source: openpipe-art 0.5.18,
+ART's trajectories hold no advantage, so the reward is replaced by it: train with
+`normalize_advantages=False`. `trajectory.metadata["agent"]` names the agent. This file does not
+import ART; it copies ART's groups and trajectories. Source: openpipe-art 0.5.18,
 `art/trajectories.py`, `art/gather.py`, `art/preprocessing/tokenize.py`.
 """
 
@@ -16,38 +16,37 @@ from typing import Any
 
 from counterpoint.errors import LabelError
 from counterpoint.integrations.draws import distinct_prompts, with_turns
-from counterpoint.integrations.entry import Given, credit_of
-from counterpoint.integrations.team_credit import TeamCredit
+from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 
 RAW = "reward_raw"
-"""The metric that keeps the reward as it was."""
+"""The metric that keeps the reward."""
 MISSING = "reward_missing"
-"""The metric that says there was none."""
+"""The metric that marks a missing reward."""
 STATE = "counterpoint"
 """Our key in a model's state."""
 
 
-class after_each:  # used like the function that ART calls so
-    """What `art.gather_trajectory_groups(after_each=...)` calls: one group in, one an agent out.
+class after_each:  # it has the name of the argument that it is for
+    """Splits a group into one group an agent, for `art.gather_trajectory_groups(after_each=...)`.
 
-    Each prompt's group is an update of its own: statistics over several prompts, where a scheme has
-    them, and the steps of the log need `credited`, called on what was gathered.
+    Each prompt's group is an update of its own. If a scheme has statistics over several prompts, or
+    the log needs the trainer's steps, call `credited` on the gathered groups instead.
 
     Args:
-        scheme: what to compute; a `TeamCredit` keeps its state.
+        scheme: a scheme or its name; a `TeamCredit` keeps its state.
         record: a file for the log.
-        balance: add to a group whose advantages do not sum to 0 a trajectory that makes them do so.
-            It has no answer, so ART's local backend trains nothing on it; its tinker backend
-            refuses it. Without it ART subtracts the mean again.
+        balance: whether a trajectory is added to a group whose advantages do not sum to 0, so that
+            they do. It has no answer, so ART's local backend trains nothing on it; its tinker
+            backend refuses it. Without it ART subtracts the mean again.
 
     Raises:
-        UnknownNameError: no scheme of that name.
+        UnknownNameError: no scheme has that name.
         OutputError: the log cannot be written.
     """
 
     def __init__(
         self,
-        scheme: Given = "agent_wise",
+        scheme: SchemeSource = "agent_wise",
         *,
         record: str | Path | None = None,
         balance: bool = False,
@@ -55,30 +54,30 @@ class after_each:  # used like the function that ART calls so
         self.credit, self.balance = credit_of(scheme, record), balance
 
     async def __call__(self, group: Any) -> list[Any]:
-        """The groups of one prompt's agents.
+        """Returns the groups of one prompt's agents.
 
         Raises:
             LabelError: a trajectory has no agent.
-            RewardError: an infinite reward.
+            RewardError: a reward is infinite.
         """
         return credited([group], self.credit, balance=self.balance)
 
 
 def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False) -> list[Any]:
-    """The groups of one training step as one group for each prompt and agent, with our advantages.
+    """Returns one group for each prompt and agent, with our advantages as rewards.
+
+    The groups are copies; `metrics["reward_raw"]` keeps the reward. A missing reward (NaN) has the
+    advantage 0 and `metrics["reward_missing"]` instead.
 
     Args:
-        groups: ART's, each of one prompt; `metadata["prompt"]` names it where that is there. Two
-            groups of the same prompt and agent are two draws of it, which are not compared.
-        credit: what to compute.
+        groups: ART's groups of one training step, one for each prompt; `metadata["prompt"]` may
+            name it. Two groups of the same prompt and agent are two draws, which are not compared.
+        credit: the `TeamCredit` that computes advantages.
         balance: as in `after_each`.
-
-    Returns: copies; the reward is the advantage, and `metrics["reward_raw"]` the reward. A reward
-        that is missing (NaN) has the advantage 0, and `metrics["reward_missing"]` instead.
 
     Raises:
         LabelError: a trajectory has no agent.
-        RewardError: an infinite reward.
+        RewardError: a reward is infinite.
     """
     rows = [
         (i, str(group.metadata.get("prompt", f"{credit.updates}/{i}")), one)
@@ -100,19 +99,20 @@ def credited(groups: Sequence[Any], credit: TeamCredit, *, balance: bool = False
         if all(name in one.metadata for one in runs):
             labels[name] = [one.metadata[name] for one in runs]
     values = iter(credit(rewards, with_turns(labels)))
-    found = []
+    split = []
     for group in groups:
         paid = copy(group)
         paid.trajectories = [_paid(one, float(next(values))) for one in group]
         parts = split_by_agent(paid)
-        found += [_balanced(part) for part in parts] if balance else parts
-    return found
+        split += [_balanced(part) for part in parts] if balance else parts
+    return split
 
 
 def split_by_agent(group: Any) -> list[Any]:
-    """One group for each agent, in the order of their first trajectory; rewards stay as they are.
+    """Returns one group for each agent, in the order of their first trajectory.
 
-    Each has `metadata["agent"]`; exceptions and logs go with the first.
+    Rewards do not change. Each group has `metadata["agent"]`; the first one keeps exceptions and
+    logs.
 
     Raises:
         LabelError: a trajectory has no agent.
@@ -129,10 +129,10 @@ def split_by_agent(group: Any) -> list[Any]:
 
 
 def agent_of(trajectory: Any) -> str:
-    """Whose trajectory it is.
+    """Returns the agent of a trajectory.
 
     Raises:
-        LabelError: its metadata do not say.
+        LabelError: its metadata do not name the agent.
     """
     agent = trajectory.metadata.get("agent")
     if agent is None:
@@ -141,20 +141,20 @@ def agent_of(trajectory: Any) -> str:
 
 
 def save_state(model: Any, credit: TeamCredit) -> None:
-    """Put running statistics into the state of ART's model, a file in its folder."""
+    """Saves running statistics in the state of ART's model, a file in its folder."""
     model.merge_state({STATE: credit.state_dict()})
 
 
 def load_state(model: Any, credit: TeamCredit) -> bool:
-    """Take them from there; whether there were any.
+    """Restores running statistics, and returns whether there were any.
 
     Raises:
-        StateError: they are those of another scheme.
+        StateError: they belong to another scheme.
     """
-    told = (model.read_state() or {}).get(STATE)
-    if told is None:
+    saved = (model.read_state() or {}).get(STATE)
+    if saved is None:
         return False
-    credit.load_state_dict(told)
+    credit.load_state_dict(saved)
     return True
 
 

@@ -1,32 +1,28 @@
 """BenchMARL: any on-policy algorithm with our advantages, by a callback; our worlds as its tasks.
 
-Start with `credit_callback`. `IppoCredit` and `MappoCredit` are the same as configurations of an
-algorithm, for places that take no callbacks, such as `Benchmark`. Importing this file needs no
-BenchMARL; calling anything in it does.
+Start with `credit_callback`. `IppoCredit` and `MappoCredit` do the same as configurations of an
+algorithm, where callbacks are not possible, as in `Benchmark`. Only calls need BenchMARL, not the
+import of this file: the classes are loaded from `benchmarl_classes.py` at their first use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from counterpoint.credit import AnyScheme
-from counterpoint.integrations.entry import bring
+from counterpoint.integrations.peers import load_class
 
-if TYPE_CHECKING:
-    from counterpoint.integrations.benchmarl_credit import CreditCallback, IppoCredit, MappoCredit
-    from counterpoint.integrations.benchmarl_world import WorldTask
-
-__all__ = ["IppoCredit", "MappoCredit", "credit_callback", "world_task"]
+__all__ = ["IppoCredit", "MappoCredit", "credit_callback", "world_task"]  # noqa: F822  (loaded late)
 
 INSTALL = "pip install benchmarl==1.5.2 torchrl==0.11.1 tensordict==0.11.0"
-_LATE = {
-    "IppoCredit": "benchmarl_credit",
-    "MappoCredit": "benchmarl_credit",
-    "CreditCallback": "benchmarl_credit",
-    "WorldTask": "benchmarl_world",
-}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("IppoCredit", "MappoCredit", "CreditCallback", "WorldTask"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return load_class(name, "benchmarl_classes", INSTALL)
 
 
 def credit_callback(
@@ -35,8 +31,8 @@ def credit_callback(
     *,
     check_every: int = 50,
     warn: Callable[[str], None] | None = None,
-) -> CreditCallback:
-    """A callback for `Experiment(callbacks=[...])` that normalizes advantages by a scheme.
+) -> Any:
+    """Returns a callback for `Experiment(callbacks=[...])` that normalizes advantages by a scheme.
 
     It is called once an iteration, with the whole batch of a group, before minibatches are drawn.
     Agents of different groups share no statistic. Running statistics are in the experiment's
@@ -45,42 +41,34 @@ def credit_callback(
     Args:
         scheme: a `Scheme`, or the name of one; it must count steps, not rollouts.
         record: a file for the raw advantages of every iteration, in the format that `counterpoint
-            diagnose` reads; with several groups one a group, `NAME-GROUP.jsonl`. None: no log.
-        check_every: after so many iterations the latest ones are looked at for trouble; 0: never.
-        warn: what hears of it; Python's logger `counterpoint` by default. BenchMARL pickles its
-            callbacks, so no lambda.
+            diagnose` reads; with several groups it is one file a group, `NAME-GROUP.jsonl`.
+        check_every: the number of iterations between two diagnoses of the latest ones; 0 for none.
+        warn: a function that is called with each warning; Python's logger `counterpoint` by
+            default. It cannot be a lambda, since BenchMARL pickles its callbacks.
 
     Raises:
         MissingPackageError: BenchMARL is not installed.
-        UnknownNameError: no scheme of that name.
-        SchemeError: a scheme that counts rollouts.
-        SettingError: a negative number; or, when the experiment is made, an off-policy algorithm,
-            which has no advantages.
+        UnknownNameError: no scheme has that name.
+        SchemeError: the scheme counts rollouts.
+        SettingError: `check_every` is negative; or, when the experiment is made, the algorithm is
+            off-policy and has no advantages.
     """
-    made: CreditCallback = bring("CreditCallback", "benchmarl_credit", INSTALL)(
+    return load_class("CreditCallback", "benchmarl_classes", INSTALL)(
         scheme, record, check_every, warn
     )
-    return made
 
 
-def world_task(name: str, settings: Mapping[str, Any] | None = None) -> WorldTask:
-    """One of our worlds as a task: `Experiment(task=world_task("spread", {"horizon": 50}), ...)`.
+def world_task(name: str, settings: Mapping[str, object] | None = None) -> Any:
+    """Returns one of our environments as a task for `Experiment`.
 
     Args:
-        name: a sequential environment: `spread`, `mpe2:simple_spread_v3`.
-        settings: its settings, such as `stakes`.
+        name: a sequential environment, such as `spread` or `mpe2:simple_spread_v3`.
+        settings: its settings, such as `{"horizon": 50}`.
 
     Raises:
         MissingPackageError: BenchMARL, or the package of a foreign world, is not installed.
-        UnknownNameError: no world, or no setting of it, has that name.
-        SettingError: a value of a wrong type or out of range, or a world whose episodes do not end.
-        WorldError: what the name stands for cannot be played here.
+        UnknownNameError: no environment, or no setting of it, has that name.
+        SettingError: a value has a wrong type or is out of range, or episodes never end.
+        WorldError: the environment cannot be used here.
     """
-    made: WorldTask = bring("WorldTask", "benchmarl_world", INSTALL)(name, dict(settings or {}))
-    return made
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return bring(name, _LATE[name], INSTALL)
+    return load_class("WorldTask", "benchmarl_classes", INSTALL)(name, dict(settings or {}))

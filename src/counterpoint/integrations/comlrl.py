@@ -2,9 +2,9 @@
 
     credit = attach(MAGRPOTrainer(...), "agent_wise", record="credit.jsonl")
 
-All that CoMLRL's agents get is one return, so that per agent and pooled are the same there;
-`SplitRewards` pays each agent its own. Needs comlrl only where the trainer comes from. Source:
-comlrl 1.4.3, `comlrl/trainers/reinforce/magrpo.py`.
+CoMLRL gives all agents the same return, so per-agent and pooled statistics are equal;
+`SplitRewards` gives each agent its own reward. This file does not import comlrl. Source: comlrl
+1.4.3, `comlrl/trainers/reinforce/magrpo.py`.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from counterpoint.errors import RewardError, SettingError
 from counterpoint.integrations.team_credit import TeamCredit
 
 EXTRA = "counterpoint"
-"""Its key in a checkpoint's extra state."""
+"""Our key in a checkpoint's extra state."""
 
 
 class SplitRewards:
-    """A reward function that pays each agent: give it to the trainer as `reward_func`.
+    """A reward function with a reward for each agent; it is the trainer's `reward_func`.
+
+    The trainer gets the mean over agents.
 
     Args:
-        function: takes the agents' texts, one list a joint sample and agent as CoMLRL gives them,
-            and returns a reward for each agent.
-
-    The trainer itself sees the mean over agents.
+        function: a function of the agents' texts, one list for each joint sample and agent as
+            CoMLRL passes them. It returns a reward for each agent.
     """
 
     def __init__(self, function: Callable[..., Sequence[float]]) -> None:
         self.function = function
         self.calls: list[list[float]] = []
-        """[calls][A] what training calls paid, since the last update."""
+        """[calls][A] rewards of the training calls since the last update."""
         self.listening = True
 
     def __call__(self, *texts: Any, batch_items: Any = None) -> list[float]:
-        """[1] the mean of what the agents get."""
+        """Returns [1] the mean of the agents' rewards."""
         given = {} if batch_items is None else {"batch_items": batch_items}
         paid = [float(value) for value in self.function(*texts, **given)]
         if len(paid) != len(texts):
@@ -54,24 +54,28 @@ class SplitRewards:
 
 
 def attach(
-    trainer: Any, scheme: str | AnyScheme = "agent_wise", *, agents: Sequence[str] = (), **told: Any
+    trainer: Any,
+    scheme: str | AnyScheme = "agent_wise",
+    *,
+    agents: Sequence[str] = (),
+    **options: Any,
 ) -> TeamCredit:
-    """Let a trainer learn from our advantages.
+    """Replaces a trainer's advantages by ours, and returns the `TeamCredit` that computes them.
 
     Rows of one update of all agents are normalized together: the prompt is the node (one prompt
-    after one history), the rollout the place among its joint samples. `advantage_normalization`,
-    which would standardize them again, is turned off.
+    after one history), and the rollout is the place among its joint samples.
+    `advantage_normalization`, which would standardize them again, is turned off. The state is in
+    the trainer's checkpoints from now on.
 
     Args:
         trainer: MAGRPO, MARLOO, MAReMax or MAREINFORCE, before `train`.
-        scheme: see `counterpoint schemes`.
+        scheme: a scheme or its name, see `counterpoint schemes`.
         agents: [A] names for logs; `agent_0` and so on by default.
-        told: for `TeamCredit`: `record`, `check_every`, `warn`.
-
-    Returns: what computes them; its state is in the trainer's checkpoints from now on.
+        options: arguments of `TeamCredit`: `record`, `check_every`, `warn`.
 
     Raises:
-        SettingError: split rewards with several turns, or with joint samples that are not aligned.
+        SettingError: rewards are split, and there are several turns or joint samples that are not
+            aligned; or the number of names is not the number of agents.
     """
     names = tuple(agents) or tuple(f"agent_{i}" for i in range(trainer.num_agents))
     if len(names) != trainer.num_agents:
@@ -86,23 +90,23 @@ def attach(
     if trainer.args.advantage_normalization:
         trainer.args.advantage_normalization = False
         logging.getLogger("counterpoint").info("advantage_normalization is off: ours are final")
-    credit = TeamCredit(scheme, **told)
-    _Attached(trainer, credit, names, split).put_in()
+    credit = TeamCredit(scheme, **options)
+    _Attached(trainer, credit, names, split).replace_methods()
     return credit
 
 
 class _Attached:
-    """What is put over a trainer's methods, by its own names."""
+    """The functions that replace methods of a trainer."""
 
     def __init__(
         self, trainer: Any, credit: TeamCredit, names: Sequence[str], split: SplitRewards | None
     ) -> None:
         self.trainer, self.credit, self.names, self.split = trainer, credit, names, split
         self.values: dict[int, list[float]] = {}
-        """By identity of a sample's list of returns: the trainer shuffles samples."""
+        """Advantages by identity of a sample's list of returns: the trainer shuffles samples."""
         self.here = threading.local()  # agents may be updated in threads
 
-    def put_in(self) -> None:
+    def replace_methods(self) -> None:
         trainer = self.trainer
         drain, loss, evaluate = (
             trainer._drain_ready_buffers, trainer._compute_loss_with_gradients, trainer.evaluate
@@ -134,7 +138,7 @@ class _Attached:
         trainer._restore_checkpoint_extra_state = self.restore
 
     def compute(self, ready: Sequence[int]) -> None:
-        """The advantages of every sample that is about to be learned from."""
+        """Computes the advantages of every sample of the next update."""
         import torch
 
         samples = [one for agent in ready for one in self.trainer.rollout_buffers[agent]]
@@ -150,16 +154,16 @@ class _Attached:
             labels["rollout"] += range(count)
             labels["agent"] += [self.names[int(one.agent_idx)]] * count
             labels["turn"] += [int(one.turn_idx)] * count
-        found = self.credit(np.array(returns), labels)
+        advantages = self.credit(np.array(returns), labels)
         at = 0
         for one in samples:
-            self.values[id(one.returns)] = found[at : at + len(one.returns)].tolist()
+            self.values[id(one.returns)] = advantages[at : at + len(one.returns)].tolist()
             at += len(one.returns)
         if self.split is not None and len(ready) == len(self.names):
             self.split.calls.clear()
 
     def paid(self, one: Any) -> list[float]:
-        """[K] what the sample's agent was paid for each answer."""
+        """Returns [K] the rewards of the sample's agent, one for each answer."""
         if self.split is None:
             return list(one.returns)
         first = int(self.trainer.env_step) - len(self.split.calls)
@@ -168,10 +172,10 @@ class _Attached:
         return [paid[int(one.agent_idx)] for paid in calls]
 
     def advantages(self, returns: Any) -> Any:
-        """[K] of the sample whose loss is being computed."""
+        """Returns [K] the advantages of the sample whose loss is being computed."""
         return returns.new_tensor(self.values[self.here.key])
 
     def restore(self, extra: Any, folder: Any) -> None:
-        """From a checkpoint; one that was written before has nothing of ours."""
+        """Restores the state from a checkpoint, if it has one."""
         if isinstance(extra, dict) and EXTRA in extra:
             self.credit.load_state_dict(extra[EXTRA])

@@ -1,7 +1,7 @@
-"""Batches that hold one prompt more than once: which rows belong to which draw of it.
+"""Names for repeated draws of a prompt in one batch, and default rollouts and turns.
 
-Trainers number the rollouts of a prompt from 0 in each group. Two groups of the same prompt would
-then look like one group whose rollouts have two rewards each. Start with `distinct_prompts`.
+Trainers number the rollouts of a prompt from 0 in each group. Two groups of one prompt would then
+look like one group whose rollouts have two rewards each. Start with `distinct_prompts`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 def distinct_prompts(
     prompts: Sequence[Any], groups: Sequence[int], keys: Sequence[Hashable]
 ) -> list[Any]:
-    """Prompts under which every draw stays a group of its own.
+    """Returns prompts [N] that differ between two draws of the same prompt.
+
+    The first draw keeps its prompt; a later draw has a text that ends with the number of the draw.
 
     Args:
         prompts: [N] the prompt of each row.
         groups: [N] the trainer's group of each row; all rows of a group are one draw.
-        keys: [N] who made the row, for example the agent. Groups of one prompt whose keys differ
-            belong to the same draw, so that agents stay comparable.
-
-    Returns: [N] the prompt; in a later draw it is a text with the number of the draw behind it.
+        keys: [N] the author of the row, for example the agent. Groups of one prompt whose keys
+            differ belong to the same draw, so that agents stay comparable.
     """
     rows: dict[tuple[int, Any], list[int]] = {}
     for i, (group, prompt) in enumerate(zip(groups, prompts, strict=True)):
@@ -40,21 +40,24 @@ def distinct_prompts(
 
 
 def occurrences(*columns: Sequence[Any] | None) -> list[int]:
-    """[N] how many earlier rows have the same values in all columns [N]; None has one value."""
+    """Returns [N] the number of earlier rows with the same values in all columns [N].
+
+    A column that is None has the same value in every row.
+    """
     count = next(len(column) for column in columns if column is not None)
-    seen: dict[tuple[Any, ...], int] = {}
+    counts: dict[tuple[Any, ...], int] = {}
     places = []
     for i in range(count):
         key = tuple(None if column is None else column[i] for column in columns)
-        places.append(seen.get(key, 0))
-        seen[key] = places[-1] + 1
+        places.append(counts.get(key, 0))
+        counts[key] = places[-1] + 1
     return places
 
 
 def distinct_rollouts(rollouts: Sequence[Any], *within: Sequence[Any]) -> list[Any]:
-    """Rollouts [N] of which no two are alike where all columns `within` [N] are alike.
+    """Returns rollouts [N] that differ between rows with equal values in all columns `within`.
 
-    The first of several keeps its name; later ones are a text with their place behind it.
+    The first of several equal ones keeps its name; a later one is a text that ends with its place.
     """
     taken = set(rollouts)
     places = occurrences(rollouts, *within)
@@ -64,16 +67,16 @@ def distinct_rollouts(rollouts: Sequence[Any], *within: Sequence[Any]) -> list[A
     ]
 
 
-def with_turns(labels: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The labels, with a column `turn` where rollouts are given and turns are not.
+def with_turns(labels: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Returns the labels, and adds `turn` if they have `rollout` without `turn`.
 
     The trainer decides which rows are one rollout. If an agent has several rows in it, they are its
-    turns, in their order.
+    turns in their order.
 
     Args:
-        labels: name to [N] values; `agent` is everybody where it is not given.
+        labels: name to [N] values; without `agent` all rows have the same agent.
     """
-    columns: dict[str, Any] = dict(labels)
+    columns = dict(labels)
     if "rollout" in columns and "turn" not in columns:
         columns["turn"] = occurrences(
             columns["rollout"], columns.get("prompt"), columns.get("agent")
@@ -82,7 +85,7 @@ def with_turns(labels: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 def _unused(name: Any, number: int, taken: set[Any]) -> str:
-    """`name (number)`, marked until it is none of the names that the trainer gave."""
+    """Returns `name (number)`, with as many apostrophes as make it differ from all names."""
     made = f"{name} ({number})"
     while made in taken:
         made += "'"

@@ -1,8 +1,8 @@
-"""Our judges where other trainers want rewards: a reward function for TRL, a scorer for ART.
+"""Judges as rewards of other trainers: a reward function for TRL and a scorer for ART.
 
-A judge ranks the answers to one prompt against each other; what comes out has mean 0 in its group.
-A group in which the judge's words are worth nothing (its orders disagree, its replies cannot be
-read) is void: its answers get None, and so no advantage.
+A judge ranks the answers to one prompt against each other; rewards have mean 0 in their group. A
+group is void if the judge's orders disagree or its replies cannot be read: its answers have the
+reward None and no advantage. Start with `judge_reward` or `art_judge`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,20 @@ from counterpoint.records import Episode, Event
 Texts = Sequence[str]
 
 
-def judged(
+def rank_rewards(
     judge: Judge, groups: Sequence[tuple[str, Texts]], settings: RankSettings | None = None
 ) -> list[list[float | None]]:
-    """Rewards of the answers to each task.
+    """Returns [P][n] rewards of the answers to each task, None if the group is void.
 
     Args:
-        judge: who judges.
-        groups: [P] task and [n] answers.
-        settings: what it is asked.
-
-    Returns: [P][n] rewards, None where the group is void.
+        judge: the judge.
+        groups: [P] pairs of a task and its [n] answers.
+        settings: settings of the ranking.
 
     Raises:
         CounterpointError: the judge cannot be used.
     """
-    asked = [
+    candidate_groups = [
         Group(str(number), task, tuple(
             Candidate(str(i), Episode(str(i), (Event(0, "policy", "answer", text),), ("policy",)))
             for i, text in enumerate(texts)
@@ -42,19 +40,21 @@ def judged(
     ]  # fmt: skip
     return [
         [verdict.rewards.get(str(i)) for i in range(len(texts))]
-        for verdict, (_, texts) in zip(rank_groups(asked, judge, settings), groups, strict=True)
+        for verdict, (_, texts) in zip(
+            rank_groups(candidate_groups, judge, settings), groups, strict=True
+        )
     ]
 
 
 def judge_reward(
     judge: Judge, settings: RankSettings | None = None, *, name: str = "judge"
 ) -> Callable[..., list[float | None]]:
-    """A reward function in TRL's signature: rows with the same prompt in a row are one group.
+    """Returns a reward function for TRL; consecutive rows with the same prompt are one group.
 
     Args:
-        judge: who judges; see `counterpoint.judge`.
-        settings: what it is asked.
-        name: in TRL's logs.
+        judge: the judge; see `counterpoint.judge`.
+        settings: settings of the ranking.
+        name: the name in TRL's logs.
     """
 
     def reward(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
@@ -63,31 +63,31 @@ def judge_reward(
         groups = []
         for (task, _), rows in groupby(range(len(keys)), key=lambda i: keys[i]):
             groups.append((task, [text_of(completions[i]) for i in rows]))
-        return [value for group in judged(judge, groups, settings) for value in group]
+        return [value for group in rank_rewards(judge, groups, settings) for value in group]
 
     reward.__name__ = name
     return reward
 
 
 def art_judge(judge: Judge, settings: RankSettings | None = None) -> Callable[[Any], Any]:
-    """A scorer for ART: give it to `gather_trajectory_groups` as `after_each`.
+    """Returns a scorer for ART, for `gather_trajectory_groups(after_each=...)`.
 
-    A group's trajectories get their rewards; one that is void is dropped, as ART does with None.
+    It sets the rewards of a group's trajectories; a void group becomes None, which ART drops.
 
     Args:
-        judge: who judges.
-        settings: what it is asked.
+        judge: the judge.
+        settings: settings of the ranking.
     """
 
     async def score(group: Any) -> Any:
         trajectories = list(group)
-        told = [each.messages() for each in trajectories]
-        task = "\n".join(text_of([m]) for m in told[0] if m.get("role") == "user")
+        transcripts = [each.messages() for each in trajectories]
+        task = "\n".join(text_of([m]) for m in transcripts[0] if m.get("role") == "user")
         texts = [
             "\n".join(text_of([m]) for m in messages if m.get("role") == "assistant")
-            for messages in told
+            for messages in transcripts
         ]
-        (rewards,) = await asyncio.to_thread(judged, judge, [(task, texts)], settings)
+        (rewards,) = await asyncio.to_thread(rank_rewards, judge, [(task, texts)], settings)
         if any(value is None for value in rewards):
             return None
         for each, value in zip(trajectories, rewards, strict=True):
@@ -97,8 +97,8 @@ def art_judge(judge: Judge, settings: RankSettings | None = None) -> Callable[[A
     return score
 
 
-def text_of(told: Any) -> str:
-    """The text of a completion or prompt: a string, or a list of messages."""
-    if isinstance(told, str):
-        return told
-    return "\n".join(str(message.get("content") or "") for message in told)
+def text_of(completion: Any) -> str:
+    """Returns the text of a completion or prompt: a string, or a list of messages."""
+    if isinstance(completion, str):
+        return completion
+    return "\n".join(str(message.get("content") or "") for message in completion)

@@ -1,15 +1,15 @@
-"""`Recorder`: rewards, agents and groups of a peer's training, as a log of decisions."""
+"""`Recorder` writes the rewards, agents and groups of another package's training as a log."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Columns, Floats
 from counterpoint.errors import LabelError, OutputError
 from counterpoint.integrations.draws import occurrences, with_turns
 from counterpoint.records import LABELS
@@ -17,15 +17,15 @@ from counterpoint.runs.files import write_atomically
 
 ENCODER = msgspec.json.Encoder()
 LONGEST = 1_000_000
-"""Bytes at the end of a file in which its last line is looked for."""
+"""The number of bytes at the end of a file that are searched for its last line."""
 
 
 class Recorder:
     """Adds the rows of each update to a file of JSON lines.
 
     Args:
-        path: the file; its folder is made, and rows that are there stay.
-        components: [K] names, where rewards have several.
+        path: the file; its folder is made, and rows that it has already stay.
+        components: [K] names of the reward components, if there are several.
 
     Raises:
         OutputError: the file cannot be written.
@@ -36,23 +36,25 @@ class Recorder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.was_there = _mended(path)
-            """Whether it had rows before."""
+            """Whether the file had rows before."""
             self._turns = not self.was_there or _has_turns(path)
         except OSError as error:
             raise self._failed(error) from error
 
-    def add(self, step: int, rewards: NDArray[np.float64], labels: Mapping[str, Any]) -> None:
-        """Write the rows of one update.
+    def add(self, step: int, rewards: Floats, labels: Columns) -> None:
+        """Writes the rows of one update.
 
         Args:
-            step: number of the update.
+            step: the number of the update.
             rewards: [N, K]; NaN is missing.
-            labels: name to [N] values; one prompt and one agent, where they are not given. `action`
-                is what was decided, where the trainer says it.
+            labels: name to [N] values; without `prompt` or `agent` all rows have the same one.
+                `action` is the action that was taken, if the trainer knows it.
         """
         n = len(rewards)
-        columns: dict[str, list[Any]] = {"prompt": [0] * n, "agent": ["policy"] * n}
-        columns |= {name: plain(labels[name]) for name in (*LABELS, "action") if name in labels}
+        columns: dict[str, Sequence[Any]] = {"prompt": [0] * n, "agent": ["policy"] * n}
+        columns |= {
+            name: plain_values(labels[name]) for name in (*LABELS, "action") if name in labels
+        }
         if "rollout" not in columns:
             columns["rollout"] = occurrences(columns["prompt"], columns["agent"])
         columns = with_turns(columns)  # all rows of a log have the same columns
@@ -64,7 +66,7 @@ class Recorder:
         if len(paid) == 1 and not self.components:
             columns["reward"] = paid[0]
         else:
-            names = self._names(len(paid))
+            names = self.components or tuple(f"reward_{k}" for k in range(len(paid)))
             columns["rewards"] = [
                 dict(zip(names, row, strict=True)) for row in zip(*paid, strict=True)
             ]
@@ -82,9 +84,9 @@ class Recorder:
             raise self._failed(error) from error
 
     def go_back(self, step: int) -> None:
-        """Take off the rows of this update and of later ones, and a torn last line.
+        """Removes the rows of this update and of later ones, and a torn last line.
 
-        A training that goes on from a checkpoint does these updates again.
+        A training that resumes from a checkpoint repeats these updates.
         """
         try:
             lines = self.path.read_bytes().splitlines(keepends=True)
@@ -94,9 +96,6 @@ class Recorder:
         if len(kept) < len(lines):
             write_atomically(self.path, b"".join(kept))
 
-    def _names(self, count: int) -> tuple[str, ...]:
-        return self.components or tuple(f"reward_{k}" for k in range(count))
-
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(
             f"could not write {self.path} ({error.strerror or error}); give record another file"
@@ -104,34 +103,33 @@ class Recorder:
 
 
 def _has_turns(path: Path) -> bool:
-    """Whether the first row of a log says its turn, or cannot be read."""
+    """Returns whether the first row of a log has a turn, or cannot be read."""
     with path.open("rb") as file:
         try:
-            return "turn" in msgspec.json.decode(file.readline(LONGEST), type=dict[str, Any])
+            return "turn" in msgspec.json.decode(file.readline(LONGEST), type=dict[str, object])
         except msgspec.MsgspecError:
             return True
 
 
-def as_table(rewards: Any) -> NDArray[np.float64]:
-    """[N, K] float64 of rewards of any kind, the caller's to keep; None is NaN."""
+def as_table(rewards: Array) -> Floats:
+    """Returns rewards of any kind as a new array [N, K] of float64; None is NaN."""
     if hasattr(rewards, "detach"):
         rewards = rewards.detach().cpu().double().numpy()
     table = np.array(rewards, dtype=np.float64)
     return table[:, None] if table.ndim == 1 else table
 
 
-def plain(column: Any) -> list[Any]:
-    """[N] values that a log holds, of a list, an array or a tensor; True is a name there."""
+def plain_values(column: Array) -> list[Any]:
+    """Returns a column [N] as values that a log can hold; booleans become text."""
     if hasattr(column, "detach"):
         column = column.detach().cpu().numpy()
-    found: list[Any] = np.asarray(column).tolist() if not isinstance(column, list) else column
-    items = [one.item() if hasattr(one, "item") else one for one in found]
-    return [str(one) if isinstance(one, bool) else one for one in items]
+    values = column if isinstance(column, list) else np.asarray(column).tolist()
+    items = [value.item() if hasattr(value, "item") else value for value in values]
+    return [str(item) if isinstance(item, bool) else item for item in items]
 
 
 def _mended(path: Path) -> bool:
-    """Make the file where it is missing, and take off a last line that a kill cut short; whether it
-    has rows."""
+    """Makes a missing file, removes a torn last line, and returns whether the file has rows."""
     with path.open("ab") as file:
         size = file.tell()
     with path.open("r+b") as file:

@@ -1,8 +1,8 @@
 """rLLM: an advantage estimator of our schemes, and advantages over all roles at once.
 
-rLLM calls an estimator once for each role (agent), with the rewards of each prompt's group: enough
-for schemes whose every statistic is an agent's own. `advantages_of` serves the others: it sees all
-groups and writes the advantage of every step, for `algorithm.use_precomputed_advantage=true`.
+rLLM calls an estimator once for each role (agent), with the rewards of each prompt's group. That is
+enough for schemes with per-agent statistics only. `advantages_of` serves all other schemes: it gets
+all groups and writes the advantage of every step, for `algorithm.use_precomputed_advantage=true`.
 Source: rllm-org/rllm, `rllm/trainer/algorithms/advantage.py`; read, not run.
 """
 
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.credit import AnyScheme, Mix, PerRole, Scheme
+from counterpoint.arrays import Floats
+from counterpoint.credit import AnyScheme, PerRole, Scheme
+from counterpoint.credit.composite import plain_schemes
 from counterpoint.errors import MissingPackageError, SchemeError, StateError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
-from counterpoint.integrations.entry import Given, credit_of, imported
-from counterpoint.integrations.team_credit import TeamCredit
+from counterpoint.integrations.peers import import_peer
+from counterpoint.integrations.team_credit import SavedCredit, SchemeSource, TeamCredit, credit_of
 
 INSTALL = "pip install 'rllm @ git+https://github.com/rllm-org/rllm'"
 SPELLINGS = (
@@ -27,7 +28,7 @@ SPELLINGS = (
     ("rllm.trainer.algorithms.advantage", "register_rllm_adv_estimator"),
     ("rllm.experimental.common.advantage", "register_rllm_adv_estimator"),
 )
-"""Where rLLM's versions have the decorator, newest first."""
+"""Module and name of the decorator in rLLM's versions, newest first."""
 ALONE = "all_groups"
 """The role of a group whose id names none."""
 
@@ -37,20 +38,18 @@ def register(
     scheme: str | AnyScheme = "agent_wise",
     record: str | Path | None = None,
 ) -> RoleEstimator:
-    """Register our estimator with rLLM under `name`.
+    """Registers our estimator with rLLM under `name`, and returns it.
 
     Args:
-        name: for `rllm.algorithm.adv_estimator`, or for a role in its map of estimators,
+        name: the name for `rllm.algorithm.adv_estimator`, or for a role in its map of estimators,
             `traj_group_adv_estimator_map`.
-        scheme: one whose every statistic is an agent's own.
+        scheme: a scheme with per-agent statistics only.
         record: a file for the log.
-
-    Returns: the estimator; `.state_dict()` is there.
 
     Raises:
         MissingPackageError: rLLM is not installed.
         SchemeError: the scheme compares agents: use `advantages_of`.
-        UnknownNameError: no scheme of that name.
+        UnknownNameError: no scheme has that name.
         OutputError: the log cannot be written.
     """
     estimator = RoleEstimator(scheme, record)
@@ -62,8 +61,8 @@ class RoleEstimator:
     """The estimator: one `TeamCredit` for each role, since rLLM shows one role at a time.
 
     Args:
-        scheme: one whose every statistic is an agent's own.
-        record: a file for the log, with the role put behind its name: `raw-solver.jsonl`.
+        scheme: a scheme with per-agent statistics only.
+        record: a file for the log; each role has its own, such as `raw-solver.jsonl`.
 
     Raises:
         SchemeError: the scheme compares agents.
@@ -90,66 +89,67 @@ class RoleEstimator:
         algorithm_config: Any = None,
         traj_groups: Sequence[Any] | None = None,
         **kwargs: Any,
-    ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-        """Advantages of one role, twice.
+    ) -> tuple[list[Floats], list[Floats]]:
+        """Returns the advantages of one role twice, as rLLM's advantages and returns.
+
+        Each is a list with an array [n_i] for each group.
 
         Args:
-            rewards: of each group [n_i], as many as it has trajectories.
-            algorithm_config: rLLM's; not read.
-            traj_groups: rLLM's groups, as many as `rewards`.
-
-        Returns: (advantages, returns), each a list of [n_i].
+            rewards: [n_i] rewards of each group, one for each trajectory.
+            algorithm_config: rLLM's config, which is not used.
+            traj_groups: rLLM's groups, one for each array of `rewards`.
 
         Raises:
-            RewardError: an infinite reward.
+            RewardError: a reward is infinite.
         """
         columns = _columns(traj_groups, rewards)
         role = columns[0]["agent"][0] if columns and columns[0]["agent"] else ALONE
         if role not in self.credits:
             self.credits[role] = self._credit(role)
-        found = _ragged(self.credits[role], rewards, columns)
-        return found, found
+        advantages = _group_advantages(self.credits[role], rewards, columns)
+        return advantages, advantages
 
     def _credit(self, role: str) -> TeamCredit:
         file = None if self.record is None else Path(self.record)
         if file is not None:  # roles have updates of their own, and so a log each
-            file = file.with_name(f"{file.stem}-{safe(role)}{file.suffix}")
+            part = "".join(c if c.isalnum() or c in "-_" else "_" for c in role)
+            file = file.with_name(f"{file.stem}-{part}{file.suffix}")
         return TeamCredit(self.scheme, record=file)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain values: the state of each role."""
+    def state_dict(self) -> dict[str, SavedCredit]:
+        """Returns the state of each role as plain values."""
         return {role: credit.state_dict() for role, credit in self.credits.items()}
 
-    def load_state_dict(self, told: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was called.
+    def load_state_dict(self, saved: Mapping[str, SavedCredit]) -> None:
+        """Resumes from a saved state.
 
         Raises:
-            StateError: that of something else, or of another scheme.
+            StateError: the state is not one of this class, or belongs to another scheme.
         """
-        if not isinstance(told, Mapping):
-            raise StateError(f"got a state of type {type(told).__name__}; wanted a dict of roles")
-        for role, state in told.items():
+        if not isinstance(saved, Mapping):
+            raise StateError(f"got a state of type {type(saved).__name__}; wanted a dict of roles")
+        for role, state in saved.items():
             self.credits[role] = self._credit(role)
             self.credits[role].load_state_dict(state)
 
 
 def advantages_of(
-    groups: Sequence[Any], scheme: Given = "agent_wise", *, write: bool = True
-) -> list[NDArray[np.float64]]:
-    """Advantages over the groups of all roles at once.
+    groups: Sequence[Any], scheme: SchemeSource = "agent_wise", *, write: bool = True
+) -> list[Floats]:
+    """Returns advantages [n_i] of each group, computed over the groups of all roles at once.
+
+    A trajectory whose reward is None has the advantage 0.
 
     Args:
         groups: rLLM's trajectory groups of one training step.
-        scheme: any; a `TeamCredit` keeps state and log from one step to the next.
-        write: set `step.advantage` of every step of each trajectory.
-
-    Returns: of each group [n_i]; a trajectory whose reward is None has 0.
+        scheme: a scheme or its name; a `TeamCredit` keeps state and log between steps.
+        write: whether `step.advantage` is set in every step of each trajectory.
 
     Raises:
         RewardError, LabelError: as `advantages`.
     """
     rewards = [[one.reward for one in group.trajectories] for group in groups]
-    assigned = _ragged(credit_of(scheme), rewards, _columns(groups, rewards))
+    assigned = _group_advantages(credit_of(scheme), rewards, _columns(groups, rewards))
     if write:
         for group, values in zip(groups, assigned, strict=True):
             for trajectory, value in zip(group.trajectories, values, strict=True):
@@ -158,18 +158,11 @@ def advantages_of(
     return assigned
 
 
-def safe(role: str) -> str:
-    """A role as a part of a file's name."""
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in role)
-
-
 def compares_agents(scheme: AnyScheme) -> bool:
-    """Whether some statistic of a scheme is over several agents' rows."""
+    """Returns whether a statistic of the scheme is computed over the rows of several agents."""
     if isinstance(scheme, PerRole):  # the role is the agent here, and roles are apart
         return False
-    if isinstance(scheme, Mix):
-        return any(compares_agents(part) for part in scheme.schemes)
-    return _shares_a_statistic(scheme)
+    return any(_shares_a_statistic(part) for part in plain_schemes(scheme))
 
 
 def _shares_a_statistic(scheme: Scheme) -> bool:
@@ -186,20 +179,23 @@ def _decorator() -> Any:
     error: MissingPackageError | None = None
     for module, name in SPELLINGS:
         try:
-            found = getattr(imported(module, INSTALL), name, None)
+            decorator = getattr(import_peer(module, INSTALL), name, None)
         except MissingPackageError as missing:
             error = error or missing
             continue
-        if found is not None:
-            return found
+        if decorator is not None:
+            return decorator
     raise error or MissingPackageError(f"got an rllm without {SPELLINGS[0][1]}; {INSTALL}")
 
 
 def _columns(
     groups: Sequence[Any] | None, rewards: Sequence[Sequence[Any]]
 ) -> list[dict[str, list[Any]]]:
-    """Labels [n_i] of each group. A task that was drawn twice is two prompts, as it is for rLLM,
-    and every trajectory of a group is a rollout of its own."""
+    """Returns labels [n_i] of each group.
+
+    A task that was drawn twice is two prompts, as it is for rLLM, and every trajectory of a group
+    is a rollout.
+    """
     given = [None] * len(rewards) if groups is None else groups
     columns = [_labels(one, i, len(paid))
                for i, (one, paid) in enumerate(zip(given, rewards, strict=True))]  # fmt: skip
@@ -215,19 +211,19 @@ def _columns(
 
 
 def _labels(group: Any, place: int, n: int) -> dict[str, list[Any]]:
-    """Labels [n] of one group: its id is "task:agent", and the task may hold colons."""
+    """Returns labels [n] of one group, whose id is "task:agent"; the task may contain colons."""
     task, colon, agent = str(getattr(group, "group_id", place)).rpartition(":")
     if not colon:
         task, agent = agent, ALONE
-    told = getattr(group, "metadata", None) or []
-    known = len(told) == n and all("rollout_idx" in one for one in told)
-    rollouts = [one["rollout_idx"] for one in told] if known else list(range(n))
+    metadata = getattr(group, "metadata", None) or []
+    known = len(metadata) == n and all("rollout_idx" in one for one in metadata)
+    rollouts = [one["rollout_idx"] for one in metadata] if known else list(range(n))
     return {"prompt": [task] * n, "agent": [agent] * n, "rollout": rollouts}
 
 
-def _ragged(
+def _group_advantages(
     credit: TeamCredit, rewards: Sequence[Any], columns: Sequence[Mapping[str, list[Any]]]
-) -> list[NDArray[np.float64]]:
+) -> list[Floats]:
     flat = [None if one is None else float(one) for group in rewards for one in group]
     if not flat:
         return [np.zeros(0) for _ in rewards]

@@ -2,9 +2,9 @@
 
     --custom-reward-post-process-path counterpoint.integrations.slime.reward_post_process
 
-slime uses what it returns as the advantage of every token. The agent stands in
-`sample.metadata["agent"]`; the scheme in `args.counterpoint_scheme` or the environment variable
-COUNTERPOINT_SCHEME. Nothing of slime is imported. Source: THUDM/slime, `slime/ray/rollout.py` and
+slime uses the returned values as the advantage of every token. `sample.metadata["agent"]` names the
+agent; `args.counterpoint_scheme` or the environment variable COUNTERPOINT_SCHEME names the scheme.
+This file does not import slime. Source: THUDM/slime, `slime/ray/rollout.py` and
 `slime/utils/types.py`; read, not run.
 """
 
@@ -19,56 +19,59 @@ from typing import Any
 
 import numpy as np
 
+from counterpoint.arrays import Columns
 from counterpoint.errors import LabelError
 from counterpoint.integrations.draws import with_turns
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.runs.files import write_atomically
 
 STATE = "counterpoint.json"
-"""In the folder `args.save`."""
+"""The file of our state in the folder `args.save`."""
 
 
 def reward_post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float], list[float]]:
-    """Raw rewards and advantages of a rollout batch.
+    """Returns rewards [N] and advantages [N] of a rollout batch.
+
+    A reward of None is NaN. Its advantage is 0, as is that of a sample that slime removed; no
+    statistic counts either.
 
     Args:
-        args: slime's. Read are `reward_key`, `save`, `counterpoint_scheme`, `counterpoint_record`.
-        samples: [N] slime's, of all prompts.
-
-    Returns: (rewards, advantages), each [N]. A reward of None is NaN in the first and has the
-        advantage 0, and so has a sample that slime has removed; both are in no statistic.
+        args: slime's arguments. `reward_key`, `save`, `counterpoint_scheme` and
+            `counterpoint_record` are used.
+        samples: [N] slime's samples of all prompts.
 
     Raises:
-        LabelError: a sample without group_index, or without an agent where the scheme needs it.
-        RewardError: an infinite reward.
-        UnknownNameError: no scheme of that name.
+        LabelError: a sample has no group_index, or no agent although the scheme needs it.
+        RewardError: a reward is infinite.
+        UnknownNameError: no scheme has that name.
         OutputError: the log or the state cannot be written.
     """
-    credit = credit_for(_told(args, "scheme") or "agent_wise", _told(args, "record"), _folder(args))
+    credit = credit_for(
+        _option(args, "scheme") or "agent_wise", _option(args, "record"), _folder(args)
+    )
     raw = [_reward(args, sample) for sample in samples]
     if not raw:
         return [], []
     removed = [bool(getattr(sample, "remove_sample", False)) for sample in samples]
-    labels = labels_of(samples, credit.scheme.groups_by_agent)
+    labels = sample_labels(samples, credit.scheme.groups_by_agent)
     values = credit(raw, labels, absent=np.array(removed) if any(removed) else None)
-    folder = _folder(args)
-    if folder:
+    if folder := _folder(args):
         write_atomically(Path(folder) / STATE, json.dumps(credit.state_dict()).encode())
     return raw, [float(value) for value in values]
 
 
 @cache
 def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredit:
-    """What this process computes with; it starts from the state that is in the folder.
+    """Returns the `TeamCredit` of this process; it starts from the state in the folder.
 
     Args:
-        scheme: its name.
+        scheme: the name of the scheme.
         record: a file for the log.
         folder: slime's `args.save`.
 
     Raises:
         UnknownNameError, OutputError: as `TeamCredit`.
-        StateError: the state there is that of another scheme.
+        StateError: the state in the folder belongs to another scheme.
     """
     credit = TeamCredit(scheme, record=record)
     file = Path(folder or ".") / STATE
@@ -77,32 +80,32 @@ def credit_for(scheme: str, record: str | None, folder: str | None) -> TeamCredi
     return credit
 
 
-def labels_of(samples: Sequence[Any], needs_agent: bool) -> dict[str, list[Any]]:
-    """Labels [N] of samples: `group_index`, `metadata`, and `rollout_id` or `index`.
+def sample_labels(samples: Sequence[Any], needs_agent: bool) -> Columns:
+    """Returns labels [N] of samples from `group_index`, `metadata`, and `rollout_id` or `index`.
 
     Several samples of an agent in one rollout are its turns, in their order.
 
     Raises:
-        LabelError: a sample without group_index, or without an agent where one is needed.
+        LabelError: a sample has no group_index, or no agent although one is needed.
     """
     prompts = [sample.group_index for sample in samples]
     if None in prompts:
         raise LabelError("got a sample without group_index; wanted the number of its prompt")
-    told = [sample.metadata or {} for sample in samples]
+    metadata = [sample.metadata or {} for sample in samples]
     labels: dict[str, list[Any]] = {"prompt": prompts}
     for name in ("agent", "rollout", "role", "turn", "context"):
-        if all(name in one for one in told):
-            labels[name] = [one[name] for one in told]
+        if all(name in one for one in metadata):
+            labels[name] = [one[name] for one in metadata]
     if needs_agent and not {"agent", "role"} & set(labels):
-        lacking = sum("agent" not in one for one in told)
+        lacking = sum("agent" not in one for one in metadata)
         raise LabelError(
             f"got {lacking} samples without metadata['agent']; wanted the agent's name in each"
         )
     if "rollout" not in labels:
         for name in ("rollout_id", "index"):
-            found = [getattr(sample, name, None) for sample in samples]
-            if None not in found:
-                labels["rollout"] = found
+            rollouts = [getattr(sample, name, None) for sample in samples]
+            if None not in rollouts:
+                labels["rollout"] = rollouts
                 break
     return with_turns(labels)
 
@@ -114,11 +117,10 @@ def _reward(args: Any, sample: Any) -> float:
     return float("nan") if reward is None else float(reward)
 
 
-def _told(args: Any, name: str) -> str | None:
-    told = getattr(args, f"counterpoint_{name}", None) or os.environ.get(
-        f"COUNTERPOINT_{name.upper()}"
-    )
-    return str(told) if told else None
+def _option(args: Any, name: str) -> str | None:
+    value = getattr(args, f"counterpoint_{name}", None)
+    value = value or os.environ.get(f"COUNTERPOINT_{name.upper()}")
+    return str(value) if value else None
 
 
 def _folder(args: Any) -> str | None:

@@ -1,8 +1,8 @@
-"""`TeamCredit`: one scheme at work inside somebody else's trainer.
+"""`TeamCredit`: one scheme that computes advantages inside the trainer of another package.
 
-It computes advantages, keeps running statistics for the trainer's checkpoint, writes what it saw as
-a log that `counterpoint diagnose` reads, and says in the trainer's own logger what goes wrong. Each
-file beside this one only brings a trainer's rewards here and takes advantages back.
+It computes advantages, keeps running statistics for the trainer's checkpoint, writes a log that
+`counterpoint diagnose` reads, and warns in the trainer's own logger. Each file beside this one only
+converts a trainer's rewards and labels for it, and returns the advantages to the trainer.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Array, Columns, Floats, Ints
 from counterpoint.credit import (
     AnyScheme,
     Credit,
@@ -27,40 +27,51 @@ from counterpoint.credit import (
     scheme_name,
     scheme_named,
 )
+from counterpoint.credit.composite import plain_schemes
+from counterpoint.credit.memory import SavedJointState, SavedState
 from counterpoint.credit.segments import arrays_of
-from counterpoint.errors import SettingError, StateError
+from counterpoint.errors import SchemeError, SettingError, StateError
 from counterpoint.integrations.draws import occurrences
-from counterpoint.integrations.dropped import Dropped
-from counterpoint.integrations.recorder import Recorder, as_table, plain
-from counterpoint.integrations.warnings import warnings_of
+from counterpoint.integrations.recorder import Recorder, as_table, plain_values
+from counterpoint.integrations.warnings import EdgeCaseMonitor, Update, warnings_of
 
 SCHEMA = "counterpoint.team_credit/1"
 WINDOW = 20_000
-"""Rows of the latest updates that warnings are read from."""
-
-
+"""The number of rows of the latest updates that are diagnosed for warnings."""
 UNNAMED = "custom"
-"""What older versions called every scheme that is not in the catalogue."""
+"""The name that older versions gave to every scheme that is not in the catalogue."""
 FIRST = 10
-"""After so many updates warnings are looked for the first time: fewer rows give false alarms."""
+"""The number of updates before the first diagnosis: fewer rows give false alarms."""
+
+
+class SavedCredit(TypedDict):
+    """The state of a `TeamCredit` in a checkpoint, as plain values."""
+
+    schema: str
+    scheme: str
+    """Name of the scheme."""
+    updates: int
+    total: dict[str, int]
+    """Edge case to its count over all updates."""
+    state: SavedState | SavedJointState | None
 
 
 class TeamCredit:
     """A scheme, its running statistics, its log and its warnings.
 
     Args:
-        scheme: what to compute: a `Scheme`, a `Mix`, a `PerRole`, or what names one, such as
-            `agent_wise` or `grpo_rows,floor=0.05` (`counterpoint schemes`).
+        scheme: a `Scheme`, a `Mix`, a `PerRole`, or the name of one, such as `agent_wise` or
+            `grpo_rows,floor=0.05` (`counterpoint schemes` lists them).
         record: a file to which the rows of every update are added, in the format that `counterpoint
             diagnose` reads; None records nothing. Give it in one process only.
-        components: [K] names of reward components, where rewards have several.
-        check_every: after so many updates the latest ones are looked at, and warnings are said;
-            0 never does. There is an early look after 10. Each warning is said once.
-        warn: what hears warnings; a logger named `counterpoint` by default.
+        components: [K] names of the reward components, if there are several.
+        check_every: the number of updates between two diagnoses of the latest updates; 0 for none.
+            There is an early diagnosis after 10. Each warning is logged once.
+        warn: a function that is called with each warning; by default a logger named `counterpoint`.
 
     Raises:
-        UnknownNameError: no scheme of that name.
-        SettingError: a negative number of updates.
+        UnknownNameError: no scheme has that name.
+        SettingError: `check_every` is negative.
         OutputError: the log cannot be written.
     """
 
@@ -78,7 +89,7 @@ class TeamCredit:
         self.scheme = scheme_named(scheme) if isinstance(scheme, str) else scheme
         self.state: RunningState | None = None
         self.updates = 0
-        """Calls so far that were for learning."""
+        """The number of calls so far, without those of evaluations."""
         self.recorder = None if record is None else Recorder(Path(record), tuple(components))
         self.check_every = check_every
         self.warn = warn or logging.getLogger("counterpoint").warning
@@ -87,34 +98,32 @@ class TeamCredit:
         self.total = Tally()
         """Edge cases of all updates so far, those before a checkpoint included."""
         self.metrics: dict[str, float] = {}
-        """What the last call was like, for the trainer's logger: `counterpoint/...` to numbers."""
+        """Metrics of the last call for the trainer's logger; each name begins `counterpoint/`."""
         self._warned: set[str] = set()
-        self._dropped = Dropped(components)
-        self._latest: deque[tuple[int, NDArray[np.float64], dict[str, Any]]] = deque()
+        self._edge_cases = EdgeCaseMonitor(components)
+        self._latest: deque[Update] = deque()
 
     def __call__(
         self,
-        rewards: Any,
-        labels: Mapping[str, Any],
+        rewards: Array,
+        labels: Columns,
         *,
         learning: bool = True,
-        absent: Any = None,
-    ) -> Any:
-        """The advantage of every row.
+        absent: Array | None = None,
+    ) -> Array:
+        """Returns the advantage [N] of every row, in the kind of array that the rewards are.
 
-        What a row's missing components mean depends on this call alone: the same rewards have the
-        same advantages in every update of a scheme without memory.
+        If the scheme has no memory, equal rewards have equal advantages in every update: earlier
+        calls do not change what a missing component means.
 
         Args:
-            rewards: [N] or [N, K], as `advantages` takes them.
-            labels: name to [N] values; `rollout` is the row's place among those of its prompt and
-                agent where it is not given. One more name is allowed, `action`: what was decided.
-                It enters no advantage; warnings and the log read it.
-            learning: false in an evaluation, which moves no running statistics and is not recorded.
-            absent: [N] booleans, true for rows that the trainer leaves out on purpose, whatever
-                their rewards say. They get 0, and are neither recorded nor counted as missing.
-
-        Returns: [N] in the kind of the rewards.
+            rewards: [N] or [N, K], as in `advantages`.
+            labels: name to [N] values. Without `rollout`, a row's rollout is its place among the
+                rows of its prompt and agent. One more name is allowed: `action`, the action that
+                was taken. Only warnings and the log use it.
+            learning: false in an evaluation, which changes no running statistics and is not logged.
+            absent: [N] booleans, true for rows that the trainer leaves out on purpose. Their
+                advantage is 0, and they are neither logged nor counted as missing.
 
         Raises:
             RewardError, LabelError, SchemeError: as `advantages`.
@@ -124,7 +133,9 @@ class TeamCredit:
             return self._without(absent, rewards, labels, learning)
         labels = dict(labels)
         if "rollout" not in labels and hasattr(rewards, "__len__"):
-            prompt, agent = (plain(labels[n]) if n in labels else None for n in ("prompt", "agent"))
+            prompt, agent = (
+                plain_values(labels[n]) if n in labels else None for n in ("prompt", "agent")
+            )
             labels["rollout"] = occurrences(prompt, agent, [0] * len(rewards))
         grouping = {name: column for name, column in labels.items() if name != "action"}
         credit: Credit = advantages(rewards, grouping, self.scheme, state=self.state)
@@ -136,7 +147,9 @@ class TeamCredit:
             self.recorder.add(self.updates, table, labels)
         self.state, self.tally, self.total = credit.state, tally, self.total + tally
         self._measure(as_table(credit.values)[:, 0], labels)
-        self._warn_once(self._dropped.sentences(self.updates, tally, ~np.isnan(table), self.scheme))
+        self._warn_once(
+            self._edge_cases.sentences(self.updates, tally, ~np.isnan(table), self.scheme)
+        )
         self._keep(table, labels)
         self.updates += 1
         if self.check_every and (self.updates % self.check_every == 0 or self.updates == FIRST):
@@ -144,9 +157,9 @@ class TeamCredit:
         return credit.values
 
     def check(self) -> list[str]:
-        """Diagnose the latest updates; returns the warnings, and logs each sentence once.
+        """Diagnoses the latest updates, logs each new warning once, and returns all warnings.
 
-        It never raises: a look at rewards must not end a training.
+        It never raises: a failed diagnosis must not end a training.
         """
         try:
             sentences = warnings_of(list(self._latest), self.scheme)
@@ -162,14 +175,14 @@ class TeamCredit:
         return list(sentences.values())
 
     def _warn_once(self, sentences: Mapping[str, str]) -> None:
-        """Give each sentence to the logger, the first time that its key comes."""
+        """Logs each sentence whose key is new."""
         for key, text in sentences.items():
             if key not in self._warned:
                 self._warned.add(key)
                 self.warn(text)
 
     def _warn_of_earlier_rows(self) -> None:
-        """Say once that the log has rows of an earlier training already."""
+        """Warns once if the log already has rows of an earlier training."""
         if self.recorder is not None and self.recorder.was_there and self.updates == 0:
             self.recorder.was_there = False
             self.warn(
@@ -177,8 +190,8 @@ class TeamCredit:
                 "updates from 0 again: give record another file to keep them apart"
             )
 
-    def _without(self, absent: Any, rewards: Any, labels: Mapping[str, Any], learning: bool) -> Any:
-        """Advantages [N], 0 in the rows `absent` [N], which are in no statistic."""
+    def _without(self, absent: Array, rewards: Array, labels: Columns, learning: bool) -> Array:
+        """Returns advantages [N] that are 0 in the rows `absent` [N], which no statistic counts."""
         there = np.flatnonzero(as_table(absent)[:, 0] == 0)
         rows = _taken(rewards, there)
         if len(there):
@@ -186,8 +199,8 @@ class TeamCredit:
             rows = self(rows, kept, learning=learning)
         return _spread(rows, there, len(rewards))
 
-    def _measure(self, values: NDArray[np.float64], labels: Mapping[str, Any]) -> None:
-        """Set `metrics` for the advantages [N] of an update."""
+    def _measure(self, values: Floats, labels: Columns) -> None:
+        """Sets `metrics` for the advantages [N] of an update."""
         self.metrics = {f"counterpoint/{key}": float(n) for key, n in asdict(self.tally).items()}
         agents = labels.get("agent")
         if agents is None:
@@ -198,15 +211,15 @@ class TeamCredit:
             self.metrics[f"counterpoint/dead/{name}"] = float((own == 0).mean())
             self.metrics[f"counterpoint/advantage_rms/{name}"] = float(np.sqrt((own**2).mean()))
 
-    def _keep(self, table: NDArray[np.float64], labels: Mapping[str, Any]) -> None:
+    def _keep(self, table: Floats, labels: Columns) -> None:
         if self.check_every:
             self._latest.append((self.updates, table, dict(labels)))
             rows = sum(len(one) for _, one, _ in self._latest)
             while len(self._latest) > 1 and rows > WINDOW:
                 rows -= len(self._latest.popleft()[1])
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that decides what comes next, as plain values that any checkpoint can hold."""
+    def state_dict(self) -> SavedCredit:
+        """Returns the state that later updates depend on, for the trainer's checkpoint."""
         return {
             "schema": SCHEMA,
             "scheme": scheme_name(self.scheme),
@@ -215,15 +228,15 @@ class TeamCredit:
             "state": None if self.state is None else self.state.to_dict(),
         }
 
-    def load_state_dict(self, told: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was called; rows recorded after that are taken off the log.
+    def load_state_dict(self, saved: SavedCredit) -> None:
+        """Resumes from a saved state; rows that were logged after it are removed from the log.
 
         Raises:
-            StateError: that of something else, or of another scheme.
+            StateError: the state is not one of `TeamCredit`, or belongs to another scheme.
         """
-        if not isinstance(told, Mapping) or told.get("schema") != SCHEMA:
+        if not isinstance(saved, Mapping) or saved.get("schema") != SCHEMA:
             raise StateError(f"got a state that is none of {SCHEMA}; wanted what state_dict gave")
-        kept, wrote, ours = told.get("state"), told.get("scheme"), scheme_name(self.scheme)
+        kept, wrote, ours = saved.get("state"), saved.get("scheme"), scheme_name(self.scheme)
         if wrote == UNNAMED and ours not in catalogue():
             wrote = ours  # an older version had no name for it; the kernel compares the fields
         if (kept is not None or self.scheme.keeps_state) and wrote != ours:
@@ -234,20 +247,51 @@ class TeamCredit:
         if wrote != ours:
             self.warn(f"a training under {wrote} goes on under {ours}")
         self.state = None if kept is None else RunningState.from_dict(kept)
-        self.updates, total = int(told["updates"]), told.get("total") or {}
+        self.updates, total = int(saved["updates"]), saved.get("total") or {}
         self.total = Tally(**{f.name: int(total.get(f.name, 0)) for f in fields(Tally)})
         self._latest.clear()
         if self.recorder is not None:
             self.recorder.go_back(self.updates)
 
 
-def _taken(column: Any, there: NDArray[np.int64]) -> Any:
-    """The rows `there` of a list, an array or a tensor."""
+SchemeSource = str | AnyScheme | TeamCredit
+"""A scheme, the name of one, or a `TeamCredit` with its state and its log."""
+
+
+def credit_of(scheme: SchemeSource, record: str | Path | None = None) -> TeamCredit:
+    """Returns a `TeamCredit` of the scheme; a `TeamCredit` is returned as it is.
+
+    Raises:
+        UnknownNameError: no scheme has that name.
+        OutputError: the log `record` cannot be written.
+    """
+    return scheme if isinstance(scheme, TeamCredit) else TeamCredit(scheme, record=record)
+
+
+def refuse_rollouts(scheme: AnyScheme) -> None:
+    """Checks that every row keeps its own value, since each step has its own advantage.
+
+    Raises:
+        SchemeError: the scheme combines the rows of a rollout.
+    """
+    if any(
+        part.weighting == "trajectory" or part.rollout_reward != "mean"
+        for part in plain_schemes(scheme)
+    ):
+        raise SchemeError(
+            f"got {scheme_name(scheme)}, which takes the steps of a rollout together; wanted a "
+            "scheme with weighting='step' and rollout_reward='mean', such as happo_per_agent or "
+            "group_reward_decoupled: each step has its own advantage"
+        )
+
+
+def _taken(column: Array, there: Ints) -> Array:
+    """Returns the rows `there` of a column."""
     return [column[i] for i in there] if isinstance(column, list | tuple) else column[there]
 
 
-def _spread(values: Any, there: NDArray[np.int64], count: int) -> Any:
-    """[count] the values at `there`, and 0 elsewhere, in their kind."""
+def _spread(values: Array, there: Ints, count: int) -> Array:
+    """Returns [count] numbers: the values at `there` and 0 elsewhere."""
     values = np.asarray(values, dtype=np.float64) if isinstance(values, list) else values
     a = arrays_of(values)
     whole = a.like(a.ones(count) * 0, values)

@@ -1,8 +1,8 @@
-"""tinker-cookbook: our advantages as group rewards, or in the place of its own.
+"""tinker-cookbook: our advantages as group rewards, or instead of its own advantages.
 
-tinker-cookbook's advantage is the total reward minus the mean of its group. `group_rewards` makes
-total rewards that are our advantages already: right for schemes that sum to 0 over the group, as
-`agent_wise` does. `patch` puts any scheme into its training loop, over the whole batch. Source:
+tinker-cookbook's advantage is the total reward minus the mean of its group. `group_rewards` returns
+rewards whose totals are our advantages; this is right for schemes that sum to 0 over the group, as
+`agent_wise` does. `patch` uses any scheme in its training loop, over the whole batch. Source:
 tinker-cookbook 0.5.8, `tinker_cookbook/rl/data_processing.py`, `rl/train.py`, `rl/types.py`.
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 from counterpoint.credit import AnyScheme, advantages, scheme_named
 from counterpoint.errors import LabelError, RewardError, SchemeError
 from counterpoint.integrations.draws import occurrences
-from counterpoint.integrations.entry import Given, credit_of, imported
-from counterpoint.integrations.team_credit import TeamCredit
+from counterpoint.integrations.peers import import_peer
+from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 
 INSTALL = "pip install tinker-cookbook"
 TRAINING = "tinker_cookbook.rl.train"
-"""The module whose advantages are replaced."""
+"""The module whose function for advantages is replaced."""
 
 _PRINTING: ContextVar[bool] = ContextVar("printing", default=False)
 
@@ -34,23 +34,23 @@ def group_rewards(
     scheme: str | AnyScheme = "agent_wise",
     rewards: Sequence[float | None] | None = None,
 ) -> list[tuple[float, dict[str, float]]]:
-    """What `EnvGroupBuilder.compute_group_rewards` is to return.
+    """Returns [G] pairs (reward, metrics) for `EnvGroupBuilder.compute_group_rewards`.
+
+    With the rewards of its steps, the total of each trajectory is its advantage.
 
     Args:
-        trajectories: [G] as they come into that method: rollouts of all agents, one prompt.
-        agents: [G] whose each is; the environments know, in the same order.
-        scheme: one without memory, whose advantages sum to 0 over the group.
-        rewards: [G] what each is worth; the sum of its steps' rewards where they are not given.
-
-    Returns: [G] of (reward, metrics): with its steps' rewards, each total is the advantage.
+        trajectories: [G] the argument of that method: rollouts of all agents for one prompt.
+        agents: [G] the agent of each trajectory; the environments know it, in the same order.
+        scheme: a scheme without memory, whose advantages sum to 0 over the group.
+        rewards: [G] the reward of each trajectory; by default the sum of its steps' rewards.
 
     Raises:
-        SchemeError: a scheme with memory, or advantages that do not sum to 0: use `patch`.
-        RewardError: infinite rewards, or steps' rewards that are not finite.
-        LabelError: not an agent for each trajectory.
+        SchemeError: the scheme has memory, or advantages do not sum to 0: use `patch`.
+        RewardError: a reward is infinite, or a step's reward is not finite.
+        LabelError: there is not one agent for each trajectory.
     """
-    told = scheme_named(scheme) if isinstance(scheme, str) else scheme
-    if told.keeps_state:
+    resolved = scheme_named(scheme) if isinstance(scheme, str) else scheme
+    if resolved.keeps_state:
         raise SchemeError(
             "got a scheme with memory, which a builder loses when it is sent to a worker; "
             "wanted one without, or use patch"
@@ -60,7 +60,7 @@ def group_rewards(
         raise RewardError("got steps with rewards that are not finite; give rewards another way")
     raw = list(steps if rewards is None else rewards)
     labels = {"agent": list(agents), "rollout": occurrences(list(agents))}
-    values = [float(v) for v in advantages(raw, labels, told).values] if raw else []
+    values = [float(v) for v in advantages(raw, labels, resolved).values] if raw else []
     off = math.fsum(values)
     if abs(off) > 1e-6 * max([1.0, *map(abs, values)]):
         raise SchemeError(
@@ -75,35 +75,35 @@ def group_rewards(
 
 @contextmanager
 def patch(
-    scheme: Given = "agent_wise",
+    scheme: SchemeSource = "agent_wise",
     *,
     record: str | Path | None = None,
     agent_of: Callable[[Any], str] | None = None,
 ) -> Iterator[TeamCredit]:
-    """Inside, tinker-cookbook's training loop computes our advantages.
+    """Makes tinker-cookbook's training loop use our advantages inside the `with` block.
 
-    The loop also prints a few groups with their advantages; that moves no running statistics and
-    is not recorded.
+    The loop also prints a few groups with their advantages; that changes no running statistics and
+    is not logged.
 
     Args:
-        scheme: what to compute; a `TeamCredit` keeps its state.
+        scheme: a scheme or its name; a `TeamCredit` keeps its state.
         record: a file for the log.
-        agent_of: whose a trajectory is; `logs["agent"]` of its last step by default.
+        agent_of: returns the agent of a trajectory; by default `logs["agent"]` of its last step.
 
-    Yields: what computes them.
+    Yields: the `TeamCredit` that computes advantages.
 
     Raises:
         MissingPackageError: tinker-cookbook is not installed.
-        UnknownNameError: no scheme of that name.
+        UnknownNameError: no scheme has that name.
         OutputError: the log cannot be written.
     """
-    training, torch = imported(TRAINING, INSTALL), imported("torch", "pip install torch")
-    credit, whose = credit_of(scheme, record), agent_of or logged_agent
+    training, torch = import_peer(TRAINING, INSTALL), import_peer("torch", "pip install torch")
+    credit = credit_of(scheme, record)
     theirs, printed = training.compute_advantages, training.print_group
 
     def compute_advantages(trajectory_groups_P: list[Any]) -> list[Any]:
         learning = not _PRINTING.get()
-        values = batch_advantages(trajectory_groups_P, credit, whose, learning=learning)
+        values = batch_advantages(trajectory_groups_P, credit, agent_of, learning=learning)
         return [torch.tensor(one, dtype=torch.float32) for one in values]
 
     def print_group(*args: Any, **kwargs: Any) -> Any:
@@ -127,14 +127,14 @@ def batch_advantages(
     *,
     learning: bool = True,
 ) -> list[list[float]]:
-    """Of each trajectory group, the advantage of each trajectory; groups are prompts.
+    """Returns the advantage of each trajectory in each group; a group is a prompt.
 
     Raises:
-        LabelError: nothing says whose a trajectory is.
-        RewardError: an infinite reward.
+        LabelError: a trajectory has no agent.
+        RewardError: a reward is infinite.
     """
-    whose = agent_of or logged_agent
-    agents = [[whose(one) for one in group.trajectories_G] for group in groups]
+    agent_name = agent_of or logged_agent
+    agents = [[agent_name(one) for one in group.trajectories_G] for group in groups]
     flat = [reward for group in groups for reward in group.get_total_rewards()]
     if not flat:
         return [[] for _ in groups]
@@ -148,10 +148,10 @@ def batch_advantages(
 
 
 def logged_agent(trajectory: Any) -> str:
-    """Whose a trajectory is, by `logs["agent"]` of its last step.
+    """Returns the agent of a trajectory: `logs["agent"]` of its last step.
 
     Raises:
-        LabelError: it does not say.
+        LabelError: there is no such entry.
     """
     logs = trajectory.transitions[-1].logs if trajectory.transitions else {}
     if "agent" not in logs:

@@ -1,32 +1,101 @@
-"""TorchRL: advantages normalized by a scheme, after the value estimator; our worlds as its own.
+"""TorchRL: advantages normalized by a scheme after the value estimator, and our environments.
 
-Start with `AgentAdvantages`, which needs no TorchRL and does the work. `NormalizeAdvantage` (a
+Start with `AgentAdvantages`, which does the work and does not need TorchRL. `NormalizeAdvantage` (a
 module), `NormalizeOnExtend` (a transform of a replay buffer) and `WorldEnv` (an environment) are
-brought in when they are first asked for; they are in the files beside this one.
+loaded from `torchrl_classes.py` at their first use.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from counterpoint.integrations.entry import bring
-from counterpoint.integrations.torchrl_rows import AgentAdvantages
+import numpy as np
 
-if TYPE_CHECKING:
-    from counterpoint.integrations.torchrl_modules import NormalizeAdvantage, NormalizeOnExtend
-    from counterpoint.integrations.torchrl_world import WorldEnv
+from counterpoint.arrays import Array, Columns
+from counterpoint.errors import LabelError, RewardError
+from counterpoint.integrations.peers import load_class
+from counterpoint.integrations.team_credit import TeamCredit, refuse_rollouts
 
-__all__ = ["AgentAdvantages", "NormalizeAdvantage", "NormalizeOnExtend", "WorldEnv"]
+__all__ = ["AgentAdvantages", "NormalizeAdvantage", "NormalizeOnExtend", "WorldEnv"]  # noqa: F822
 
 INSTALL = "pip install torchrl"
-_LATE = {
-    "NormalizeAdvantage": "torchrl_modules",
-    "NormalizeOnExtend": "torchrl_modules",
-    "WorldEnv": "torchrl_world",
-}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATE:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return bring(name, _LATE[name], INSTALL)
+    return load_class(name, "torchrl_classes", INSTALL)
+
+
+class AgentAdvantages:
+    """Normalizes advantages with an axis of agents by a `TeamCredit`.
+
+    A row is one agent's advantage in one step. Its labels are `agent` and `rollout`, the number of
+    the step in the batch; `prompt` is 0 for all.
+
+    Args:
+        credit: the scheme with its running state, log and warnings.
+        names: [A] names of the agents; without names they are 0, 1, ...
+
+    Raises:
+        SchemeError: the scheme combines the steps of a rollout. A value estimator gives an
+            advantage to each step, so there is nothing to combine.
+    """
+
+    def __init__(self, credit: TeamCredit, names: Sequence[str] = ()) -> None:
+        refuse_rollouts(credit.scheme)
+        self.credit, self.names = credit, tuple(names)
+        self._labels: tuple[tuple[int, int], Columns] | None = None
+
+    def __call__(
+        self, given: Array, present: Array | None = None, *, learning: bool = True
+    ) -> Array:
+        """Returns normalized advantages [..., A, 1] in the type and on the device of `given`.
+
+        Args:
+            given: [..., A, 1] a tensor of floats; it is not changed.
+            present: [..., A] or [..., A, 1] booleans, false where the agent was absent: its
+                advantage is 0 and no statistic counts it. None means that no agent was absent.
+            learning: false in an evaluation, which changes no running statistics.
+
+        Raises:
+            RewardError: another shape, or an infinite or missing value of a present agent.
+            LabelError: the number of names is not the number of agents.
+            OutputError: the log cannot be written.
+        """
+        if given.ndim < 2 or given.shape[-1] != 1:
+            raise RewardError(f"got advantages of shape {tuple(given.shape)}; wanted [..., A, 1]")
+        if present is not None and present.numel() != given.numel():
+            raise RewardError(
+                f"got a mask of shape {tuple(present.shape)} for advantages of shape "
+                f"{tuple(given.shape)}; wanted a value a row"
+            )
+        rows, absent = given.detach(), None
+        if present is not None and not bool(present.all()):
+            absent = ~present.bool().reshape(given.shape)
+            rows = rows.masked_fill(absent, 0.0)
+        if not bool(rows.isfinite().all()):
+            raise RewardError(
+                "got advantages that are no finite numbers: the critic or the policy has diverged"
+            )
+        if absent is not None:
+            rows = rows.masked_fill(absent, float("nan"))
+        labels = self._labels_for(given.numel() // given.shape[-2], given.shape[-2])
+        gone = None if absent is None else absent.reshape(-1)
+        values = self.credit(rows.reshape(-1), labels, learning=learning, absent=gone)
+        return values.reshape(given.shape).to(given.dtype)
+
+    def _labels_for(self, steps: int, agents: int) -> Columns:
+        """Returns the labels of [steps, agents] rows, kept for the next batch of that shape."""
+        if self.names and len(self.names) != agents:
+            raise LabelError(f"got {len(self.names)} names for {agents} agents; wanted one each")
+        if self._labels is None or self._labels[0] != (steps, agents):
+            names = np.array(self.names) if self.names else np.arange(agents)
+            labels = {
+                "prompt": np.zeros(steps * agents, dtype=np.int64),
+                "rollout": np.arange(steps).repeat(agents),
+                "agent": np.tile(names, steps),
+            }
+            self._labels = ((steps, agents), labels)
+        return self._labels[1]

@@ -1,9 +1,9 @@
-"""TRL: our advantages in `GRPOTrainer` and `RLOOTrainer`, and a recipe without any subclass.
+"""TRL: our advantages in `GRPOTrainer` and `RLOOTrainer`, and a recipe without a subclass.
 
     trainer = with_credit(GRPOTrainer, "agent_wise", record="credit.jsonl")(model=..., ...)
 
-A dataset has a row for each prompt and agent, with a column `agent` that says whose it is and a
-column `task` that rows of one task share. Needs trl on first use only. Source: trl 1.16.0,
+A dataset has a row for each prompt and agent: the column `agent` names the agent, and rows of one
+task share a value in the column `task`. Only `with_credit` needs trl. Source: trl 1.16.0,
 `trl/trainer/grpo_trainer.py`.
 """
 
@@ -12,26 +12,26 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from counterpoint.credit import AnyScheme
+from counterpoint.credit import AnyScheme, Scheme
 from counterpoint.errors import LabelError, SettingError, StateError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
-from counterpoint.integrations.entry import imported
-from counterpoint.integrations.parts import with_weights
+from counterpoint.integrations.peers import import_peer
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.runs.files import write_atomically
 
 STATE = "counterpoint_credit.json"
-"""Its file in a checkpoint's folder, beside `trainer_state.json`."""
+"""The file of our state in a checkpoint's folder, beside `trainer_state.json`."""
 COLUMNS: Mapping[str, str] = {
     "prompt": "task", "agent": "agent", "rollout": "rollout", "role": "role", "turn": "turn",
 }  # fmt: skip
-"""Label to the dataset's column. Without a column `task` a prompt is a group of generations,
-without `rollout` it is the place in that group."""
+"""Label to the dataset's column. Without a column `task` each group of generations is a prompt;
+without a column `rollout` a rollout is the place in that group."""
 
 Reward = Callable[..., Sequence[float | None]]
 
@@ -41,27 +41,27 @@ def with_credit(
     scheme: str | AnyScheme = "agent_wise",
     *,
     columns: Mapping[str, str] | None = None,
-    **told: Any,
+    **options: Any,
 ) -> Any:
-    """A trainer like `base` whose advantages are ours.
+    """Returns a class like `base`, with the same name, whose advantages are ours.
+
+    Its trainers have an attribute `team_credit`.
 
     Args:
-        base: `GRPOTrainer`, `RLOOTrainer`, or a class of yours that inherits from one.
-        scheme: see `counterpoint schemes`.
-        columns: label to column of the dataset, where they are called otherwise than `COLUMNS`.
-        told: for `TeamCredit`: `record`, `components`, `check_every`, `warn`.
-
-    Returns: a class of the same name; what it makes has `team_credit`.
+        base: `GRPOTrainer`, `RLOOTrainer`, or a class that inherits from one of them.
+        scheme: a scheme or its name, see `counterpoint schemes`.
+        columns: label to column of the dataset, if the names differ from `COLUMNS`.
+        options: arguments of `TeamCredit`: `record`, `components`, `check_every`, `warn`.
 
     Raises:
         MissingPackageError: trl is not installed.
     """
-    imported("trl", "pip install trl")
+    import_peer("trl", "pip install trl")
 
     class Credited(CreditMixin, base):  # type: ignore[misc]  # the base is known at run time
         credit_scheme = scheme
         credit_columns: ClassVar[Mapping[str, str]] = {**COLUMNS, **(columns or {})}
-        credit_told = told
+        credit_options = options
 
     Credited.__name__ = Credited.__qualname__ = base.__name__
     Credited.__doc__ = base.__doc__
@@ -69,28 +69,31 @@ def with_credit(
 
 
 class CreditMixin:
-    """What `with_credit` puts before a trainer; for a class of your own write it first.
+    """The base class that `with_credit` puts before a trainer; it must be the first base class.
 
-    Rewards of all processes are gathered before; each computes all advantages and keeps its own, so
-    that running statistics are the same everywhere.
+    Every process gathers all rewards, computes all advantages and keeps its own, so that running
+    statistics are the same in all processes.
     """
 
     credit_scheme: str | AnyScheme = "agent_wise"
     credit_columns: ClassVar[Mapping[str, str]] = COLUMNS
-    credit_told: ClassVar[Mapping[str, Any]] = {}
+    credit_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         trainer: Any = self
-        options, weights = dict(self.credit_told), trainer.reward_weights.tolist()
+        options, weights = dict(self.credit_options), trainer.reward_weights.tolist()
         if len(weights) > 1 and not options.get("components"):
-            options["components"] = _unlike(trainer.reward_func_names)
+            names = trainer.reward_func_names
+            options["components"] = tuple(
+                f"{n}_{i}" if names.count(n) > 1 else n for i, n in enumerate(names)
+            )
         if not trainer.accelerator.is_main_process:
             options.pop("record", None)
-            options |= {"check_every": 0, "warn": _silent}
+            options |= {"check_every": 0, "warn": lambda text: None}  # the main process warns
         credit = TeamCredit(self.credit_scheme, **options)
         if len(weights) > 1 or weights != [1.0]:
-            credit.scheme = with_weights(credit.scheme, tuple(weights))
+            credit.scheme = _with_weights(credit.scheme, tuple(weights))
         self.team_credit = credit
 
     def _calculate_rewards(
@@ -102,17 +105,17 @@ class CreditMixin:
         rewards = trainer._calculate_rewards(inputs, *args, **kwargs)
         own = [{label: row.get(column) for label, column in self.credit_columns.items()}
                for row in inputs]  # fmt: skip
-        self._credit_seen = rewards, gather_object(own)
+        self._gathered = rewards, gather_object(own)
         return rewards
 
     def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, Any]]) -> Any:
         trainer: Any = self
         out = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
-        rewards, rows = self._credit_seen
+        rewards, rows = self._gathered
         learning = bool(trainer.model.training)
         size = trainer.num_generations if learning else trainer.num_generations_eval
         values = self.team_credit(
-            rewards.double(), labels_of(rows, self.credit_columns, size), learning=learning
+            rewards.double(), row_labels(rows, self.credit_columns, size), learning=learning
         )
         first = trainer.accelerator.process_index * len(inputs)
         out["advantages"] = values[first : first + len(inputs)].to(out["advantages"])
@@ -142,21 +145,21 @@ class CreditMixin:
                 raise StateError(f"could not read {file} ({error})") from error
 
 
-def labels_of(
+def row_labels(
     rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], generations: int
 ) -> dict[str, list[Any]]:
-    """Label columns of gathered rows.
+    """Returns the label columns of gathered rows.
 
     Args:
-        rows: [N] label to value; None where the dataset has no such column.
+        rows: [N] label to value; None if the dataset has no such column.
         columns: label to the dataset's column, for messages.
-        generations: how many rows in a row are answers to the same prompt. A task that was drawn
-            twice for the same agent is two prompts, as it is for TRL.
+        generations: the number of consecutive rows that answer the same prompt. A task that was
+            drawn twice for the same agent is two prompts, as it is for TRL.
 
     Raises:
-        LabelError: some rows have a value and others none.
+        LabelError: some rows have a value and others have none.
     """
-    found: dict[str, list[Any]] = {}
+    labels: dict[str, list[Any]] = {}
     for label in columns:
         values = [row.get(label) for row in rows]
         missing = sum(value is None for value in values)
@@ -166,34 +169,35 @@ def labels_of(
                 f"'{columns[label]}'; wanted one in every row, or no such column"
             )
         if not missing:
-            found[label] = values
+            labels[label] = values
     count = len(rows)
     group = [i // generations for i in range(count)]
     place = [i % generations for i in range(count)]
-    agents = found.setdefault("agent", ["policy"] * count)
-    turns = found.get("turn", [0] * count)
-    found["prompt"] = distinct_prompts(
-        found.get("prompt", group), group,
-        list(zip(agents, turns, found.get("rollout", [0] * count), strict=True)),
+    agents = labels.setdefault("agent", ["policy"] * count)
+    turns = labels.get("turn", [0] * count)
+    labels["prompt"] = distinct_prompts(
+        labels.get("prompt", group), group,
+        list(zip(agents, turns, labels.get("rollout", [0] * count), strict=True)),
     )  # fmt: skip
-    if "rollout" in found:  # a column of the dataset is the same for all answers to its row
-        found["rollout"] = distinct_rollouts(found["rollout"], found["prompt"], agents, turns)
+    if "rollout" in labels:  # a column of the dataset is the same for all answers to its row
+        labels["rollout"] = distinct_rollouts(labels["rollout"], labels["prompt"], agents, turns)
     else:
-        found["rollout"] = place
-    return found
+        labels["rollout"] = place
+    return labels
 
 
 def per_agent_rewards(functions: Mapping[str, Reward], column: str = "agent") -> list[Reward]:
-    """Reward functions, one an agent, each of which pays only its agent's rows and says None in the
-    others: per-agent normalization in the stock trainer, with
-    `multi_objective_aggregation="normalize_then_sum"`.
+    """Returns one reward function an agent; it returns None in the rows of the other agents.
+
+    With `multi_objective_aggregation="normalize_then_sum"` they give per-agent normalization in a
+    trainer without our subclass.
 
     Args:
         functions: agent to its reward function, in TRL's signature.
-        column: of the dataset, which says whose row it is.
+        column: the column of the dataset that names the agent of a row.
 
     Raises:
-        SettingError: an asynchronous function.
+        SettingError: a function is asynchronous.
     """
     for agent, function in functions.items():
         if inspect.iscoroutinefunction(function):
@@ -215,20 +219,20 @@ def _only(agent: str, function: Reward, column: str) -> Reward:
                 if isinstance(value, list) and len(value) == len(completions) else value
                 for name, value in columns.items()
             }  # fmt: skip
-            told = function(prompts=[prompts[i] for i in mine],
-                            completions=[completions[i] for i in mine], **given)  # fmt: skip
-            for i, value in zip(mine, told, strict=True):
+            values = function(prompts=[prompts[i] for i in mine],
+                              completions=[completions[i] for i in mine], **given)  # fmt: skip
+            for i, value in zip(mine, values, strict=True):
                 paid[int(i)] = value
         return paid
 
-    reward.__name__ = f"reward_{agent}"  # functions of one name are mixed up in TRL's logs
+    reward.__name__ = f"reward_{agent}"  # TRL's logs have one entry for each name
     return reward
 
 
-def _silent(text: str) -> None:
-    """Say nothing: one process says a sentence for all."""
+def _with_weights(scheme: AnyScheme, weights: tuple[float, ...]) -> AnyScheme:
+    """Returns the scheme with component weights in every plain scheme that has none."""
 
+    def weighted(plain: Scheme) -> Scheme:
+        return replace(plain, weights=weights) if plain.weights is None else plain
 
-def _unlike(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of which no two are the same."""
-    return tuple(f"{n}_{i}" if names.count(n) > 1 else n for i, n in enumerate(names))
+    return weighted(scheme) if isinstance(scheme, Scheme) else scheme.each(weighted)

@@ -1,71 +1,70 @@
-"""verl: an advantage estimator of our schemes, called by its name in `algorithm.adv_estimator`.
+"""verl: an advantage estimator of our schemes, chosen by `algorithm.adv_estimator`.
 
-verl hands an estimator the uid of each row and no agent. The agent is read from a column `agent`
-where a verl hands columns over, from what stands in `rows_of`, or from a uid "uid:agent".
-`verl_trainer.py` has a trainer that brings agents along. Source: verl 0.9.1,
-`verl/trainer/ppo/core_algos.py` and `ray_trainer.py`.
+verl passes the uid of each row to an estimator, but no agent. The agent comes from a column `agent`
+if verl passes columns, from `rows_of`, or from a uid "uid:agent". `verl_trainer.py` has a trainer
+that passes agents. Source: verl 0.9.1, `verl/trainer/ppo/core_algos.py` and `ray_trainer.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from counterpoint.arrays import Columns, Ints
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.draws import with_turns
-from counterpoint.integrations.entry import Given, credit_of, imported
-from counterpoint.integrations.team_credit import TeamCredit
+from counterpoint.integrations.peers import import_peer
+from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
 
 INSTALL = "pip install verl"
 COLUMNS = ("agent", "rollout", "role", "turn", "context")
-"""Labels that are read from `non_tensor_batch` where it has them; `prompt` is the uid."""
+"""Labels that are read from `non_tensor_batch` if it has them; `prompt` is the uid."""
 
-_ROWS: ContextVar[Mapping[str, Sequence[Any]] | None] = ContextVar("rows", default=None)
+_ROWS: ContextVar[Columns | None] = ContextVar("rows", default=None)
 
 
 def register(
-    name: str = "counterpoint", scheme: Given = "agent_wise", record: str | Path | None = None
+    name: str = "counterpoint",
+    scheme: SchemeSource = "agent_wise",
+    record: str | Path | None = None,
 ) -> TeamCredit:
-    """Register our estimator with verl under `name`, in this process.
+    """Registers our estimator with verl in this process, and returns its `TeamCredit`.
 
     The trainer is another process: put the call into a module that verl loads there, named in the
     environment variable `VERL_USE_EXTERNAL_MODULES`.
 
     Args:
-        name: for `algorithm.adv_estimator`; not one of verl's own.
-        scheme: what to compute.
+        name: the name for `algorithm.adv_estimator`; it cannot be a name of verl's estimators.
+        scheme: a scheme or its name.
         record: a file for the log.
-
-    Returns: what the estimator computes with; `.metrics`, `.state_dict()` are there.
 
     Raises:
         MissingPackageError: verl is not installed.
-        UnknownNameError: no scheme of that name.
+        UnknownNameError: no scheme has that name.
         OutputError: the log cannot be written.
-        ValueError: verl's own, where the name is taken.
+        ValueError: the name is taken (raised by verl).
     """
-    core = imported("verl.trainer.ppo.core_algos", INSTALL)
+    core = import_peer("verl.trainer.ppo.core_algos", INSTALL)
     credit = credit_of(scheme, record)
     core.register_adv_est(name)(estimator(credit))
     return credit
 
 
 def estimator(credit: TeamCredit) -> Any:
-    """A function as verl's registry holds them.
+    """Returns an estimator for verl's registry.
 
-    It takes `token_level_rewards` [B, T], whose sum over T is the row's reward, `response_mask`
-    [B, T], `index` [B] uids, and `non_tensor_batch`, columns [B]; it gives `(advantages, returns)`,
-    both [B, T] times the mask. Rows without any token in the mask are padding: they are in no
-    statistic.
+    Its arguments are `token_level_rewards` [B, T], whose sum over T is the row's reward,
+    `response_mask` [B, T], `index` [B] uids, and `non_tensor_batch`, columns [B]. It returns
+    advantages and returns, both [B, T] times the mask. Rows without a token in the mask are
+    padding: no statistic counts them.
 
-    Raises (the function):
-        RewardError: the rewards are not [B, T] of the mask, or infinite.
+    Raises (the estimator):
+        RewardError: rewards and mask are not both [B, T], or a reward is infinite.
         LabelError: the scheme needs agents, and a row has none.
     """
 
@@ -87,11 +86,11 @@ def estimator(credit: TeamCredit) -> Any:
         kept = np.flatnonzero((response_mask != 0).any(-1).cpu().numpy())
         values = rewards.new_zeros(len(rewards))
         if len(kept):
-            told = {**(non_tensor_batch or {}), **(_ROWS.get() or {})}
-            if "agent_reward" in told:
-                own = [np.nan if one is None else float(one) for one in told["agent_reward"]]
+            columns = {**(non_tensor_batch or {}), **(_ROWS.get() or {})}
+            if "agent_reward" in columns:
+                own = [np.nan if one is None else float(one) for one in columns["agent_reward"]]
                 rewards = rewards.new_tensor(own)
-            labels = labels_of(index, told, kept, credit.scheme.groups_by_agent)
+            labels = batch_labels(index, columns, kept, credit.scheme.groups_by_agent)
             values[kept] = credit(rewards[kept], with_turns(labels))
         spread = values.to(given)[:, None] * response_mask.to(given.dtype)
         return spread, spread
@@ -101,10 +100,10 @@ def estimator(credit: TeamCredit) -> Any:
 
 @contextmanager
 def rows_of(**columns: Sequence[Any]) -> Iterator[None]:
-    """Columns [B] for the estimator's calls inside: `with rows_of(agent=names): ...`.
+    """Passes columns [B] to the estimator inside the block: `with rows_of(agent=names): ...`.
 
-    They come before those of `non_tensor_batch`. Besides labels there is `agent_reward`, floats or
-    None, in place of the rewards that verl hands over.
+    They replace columns of `non_tensor_batch`. Besides labels there is `agent_reward`, floats or
+    None, which replaces the rewards that verl passes.
     """
     token = _ROWS.set(columns)
     try:
@@ -113,16 +112,16 @@ def rows_of(**columns: Sequence[Any]) -> Iterator[None]:
         _ROWS.reset(token)
 
 
-def labels_of(
-    index: Any, told: Mapping[str, Any], kept: NDArray[np.int64], needs_agent: bool
+def batch_labels(
+    index: Any, columns: Columns, kept: Ints, needs_agent: bool
 ) -> dict[str, list[Any]]:
-    """Labels [n] of the rows that are kept, out of uids [B] and columns [B].
+    """Returns labels [n] of the rows that are kept, from uids [B] and columns [B].
 
     Raises:
-        LabelError: agents are needed, and some row has none.
+        LabelError: agents are needed, and a row has none.
     """
     rows = kept.tolist()
-    labels = {name: [told[name][i] for i in rows] for name in COLUMNS if name in told}
+    labels = {name: [columns[name][i] for i in rows] for name in COLUMNS if name in columns}
     if index is not None:
         uids = [str(index[i]) for i in rows]
         agents = labels.get("agent")

@@ -1,9 +1,10 @@
-"""verl's default trainer with agents: `register_trainer` makes one that brings them to our
-estimator, logs what it met, and keeps running statistics in verl's checkpoints.
+"""verl's default trainer with agents: start with `register_trainer`.
 
-verl 0.9 gives an estimator no agent, and gives all outputs of one agent loop the reward of the
-last. Here an agent loop says both in `extra_fields` of each output: `agent`, and `agent_reward`
-where the agent has a reward of its own. Source: verl 0.9.1, `verl/trainer/ppo/v1/trainer_base.py`.
+The trainer passes agents to our estimator, logs its metrics, and keeps running statistics in verl's
+checkpoints. verl 0.9 passes no agent to an estimator, and gives all outputs of one agent loop the
+reward of the last. Here an agent loop puts both into `extra_fields` of each output: `agent`, and
+`agent_reward` if the agent has its own reward. Source: verl 0.9.1,
+`verl/trainer/ppo/v1/trainer_base.py`.
 """
 
 from __future__ import annotations
@@ -13,47 +14,46 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from counterpoint.arrays import Columns
 from counterpoint.errors import LabelError
 from counterpoint.integrations.draws import occurrences
-from counterpoint.integrations.entry import imported
+from counterpoint.integrations.peers import import_peer
 from counterpoint.integrations.team_credit import TeamCredit
 from counterpoint.integrations.verl import INSTALL, rows_of
 from counterpoint.runs.files import write_atomically
 
 STATE = "counterpoint.json"
-"""In the folder of a checkpoint, beside the actor."""
+"""The file of our state in the folder of a checkpoint, beside the actor."""
 
 
 def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str = "sync") -> Any:
-    """Register a trainer for `trainer.v1.trainer_mode=name`.
+    """Registers a trainer for `trainer.v1.trainer_mode=name`, and returns its class.
 
     Args:
-        credit: what `counterpoint.integrations.verl.register` returned.
-        name: its name.
-        base: the trainer of verl's that it derives from.
-
-    Returns: the class.
+        credit: the `TeamCredit` that `counterpoint.integrations.verl.register` returned.
+        name: the name of the trainer.
+        base: the name of verl's trainer that is its base class.
 
     Raises:
-        MissingPackageError: verl, or what its default trainer imports, is not installed.
-        ValueError: verl's own, where the name is taken.
+        MissingPackageError: verl, or a package of its default trainer, is not installed.
+        ValueError: the name is taken (raised by verl).
     """
-    v1 = imported("verl.trainer.ppo.v1", INSTALL)
-    queue = imported("transfer_queue", "pip install TransferQueue")
+    v1 = import_peer("verl.trainer.ppo.v1", INSTALL)
+    queue = import_peer("transfer_queue", "pip install TransferQueue")
     parent: Any = v1.get_trainer_cls(base)
 
     class Counterpoint(parent):  # type: ignore[misc]
-        """verl's trainer, whose estimator knows which agent made each row."""
+        """verl's trainer, whose estimator gets the agent of each row."""
 
-        def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-            told = queue.kv_batch_get(
+        def _compute_advantage(self, batch: Any, metrics: dict[str, float]) -> Any:
+            outputs = queue.kv_batch_get(
                 keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
             )
-            columns = columns_of([_plain(one) for one in told["extra_fields"]], batch.keys)
+            columns = output_columns([_fields(one) for one in outputs["extra_fields"]], batch.keys)
             with rows_of(**columns):
-                found = super()._compute_advantage(batch, metrics)
+                credited = super()._compute_advantage(batch, metrics)
             metrics.update(credit.metrics)
-            return found
+            return credited
 
         def _save_checkpoint(self) -> None:
             super()._save_checkpoint()
@@ -73,15 +73,15 @@ def register_trainer(credit: TeamCredit, name: str = "counterpoint", base: str =
     return v1.register_trainer(name)(Counterpoint)
 
 
-def columns_of(extra: list[Mapping[str, Any]], keys: list[str]) -> dict[str, list[Any]]:
-    """Columns [B] for `rows_of`, out of what agent loops said [B] and verl's keys [B].
+def output_columns(extra: Sequence[Columns], keys: list[str]) -> dict[str, list[Any]]:
+    """Returns columns [B] for `rows_of`, from the fields of agent loops [B] and verl's keys [B].
 
     Args:
-        extra: of each row; `agent`, and perhaps `agent_reward`, `role`, `turn`. Padding has none.
-        keys: `uid_session_index`; sessions are the rollouts.
+        extra: `agent`, and perhaps `agent_reward`, `role`, `turn` of each row. Padding has none.
+        keys: `uid_session_index` of each row; sessions are the rollouts.
 
     Raises:
-        LabelError: some rows have an agent and others, that are no padding, do not.
+        LabelError: only some rows, without counting padding, have an agent.
     """
     padding = [key.startswith("pad") for key in keys]
     columns: dict[str, list[Any]] = {
@@ -104,7 +104,7 @@ def columns_of(extra: list[Mapping[str, Any]], keys: list[str]) -> dict[str, lis
 
 
 def _turns(keys: Sequence[str], agents: Sequence[Any]) -> list[int]:
-    """[B] the place of each output among those of its agent in its session, by verl's index."""
+    """Returns [B] the place of each output among its agent's outputs in its session."""
     index = [int(last) if (last := key.rsplit("_", 1)[-1]).isdigit() else 0 for key in keys]
     turns = [0] * len(keys)
     order = sorted(range(len(keys)), key=lambda i: index[i])
@@ -114,7 +114,7 @@ def _turns(keys: Sequence[str], agents: Sequence[Any]) -> list[int]:
     return turns
 
 
-def _plain(one: Any) -> Mapping[str, Any]:
-    """What an agent loop said, out of the queue's wrapping."""
-    told = getattr(one, "data", one)
-    return told if isinstance(told, Mapping) else {}
+def _fields(output: Any) -> Columns:
+    """Returns the extra fields of an agent loop's output, without the queue's wrapper."""
+    extra = getattr(output, "data", output)
+    return extra if isinstance(extra, Mapping) else {}

@@ -1,34 +1,38 @@
-"""What to warn of while a peer trains: the diagnosis of its latest updates, in sentences."""
+"""Warnings while a trainer of another package runs: each is one sentence with the remedy.
+
+`EdgeCaseMonitor` reads the kernel's counts after every update and says which rewards were not used.
+`warnings_of` diagnoses the latest updates together. `TeamCredit` logs each sentence once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.credit import AnyScheme, Scheme, scheme_name
+from counterpoint.arrays import Bools, Columns, Floats
+from counterpoint.credit import AnyScheme, Scheme, Tally, scheme_name
+from counterpoint.credit.composite import plain_schemes
 from counterpoint.diagnose import DiagnosisResult, diagnose
 from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.errors import LabelError, RewardError
-from counterpoint.integrations.recorder import plain
+from counterpoint.integrations.recorder import plain_values
 from counterpoint.records import LABELS, Decisions
 
 ELSEWHERE = ("all_missing", "constant", "too_few", "groups_of_one", "agent_missing")
-"""Faults that `dropped` reports in every update, or that more updates mend."""
+"""Faults that `EdgeCaseMonitor` reports in every update, or that disappear with more updates."""
 SAME = 1e-9
-"""Advantages whose twins differ by no more, relative to the largest, are the same."""
-Update = tuple[int, NDArray[np.float64], Mapping[str, Any]]
-"""Number, rewards [N, K], labels of one update."""
+"""Two advantages are equal if they differ by no more, relative to the largest advantage."""
+Update = tuple[int, Floats, Columns]
+"""Number, rewards [N, K] and labels of one update."""
 
 
 def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
-    """A key and a sentence for each thing that is wrong: the rows, a no-op, an agent's signal.
+    """Returns a key and a sentence for each fault of the rows, a no-op, and each lost signal.
 
     Args:
-        updates: the latest ones; without labels `agent` and `rollout` there are no warnings.
-        scheme: under which they were trained.
+        updates: the latest updates; without labels `agent` and `rollout` there are no warnings.
+        scheme: the scheme of the training.
     """
     decisions = decisions_of(updates)
     if decisions is None:
@@ -76,7 +80,7 @@ def warnings_of(updates: Sequence[Update], scheme: AnyScheme) -> dict[str, str]:
 
 
 def _advice(diagnosis: DiagnosisResult, agent: str) -> str:
-    """What an agent keeps of its signal under the scheme that is better on these rows, if any."""
+    """Returns how much of its signal an agent keeps under a scheme that is better on these rows."""
     advice, now = diagnosis.recommendation, diagnosis.agents[agent].signal_kept
     new = None if advice is None else advice.signal_kept[agent]
     if advice is None or now is None or new is None or new <= now:
@@ -88,19 +92,21 @@ def _advice(diagnosis: DiagnosisResult, agent: str) -> str:
 
 
 def _apart(updates: Sequence[Update]) -> bool:
-    """Whether no prompt has rows of two agents in any update."""
+    """Returns whether no prompt has rows of two agents in any update."""
     for _, _, labels in updates:
         if "prompt" not in labels:
             return False
-        seen: dict[Any, Any] = {}
-        for prompt, agent in zip(plain(labels["prompt"]), plain(labels["agent"]), strict=True):
-            if seen.setdefault(prompt, agent) != agent:
+        first_agent: dict[object, object] = {}
+        for prompt, agent in zip(
+            plain_values(labels["prompt"]), plain_values(labels["agent"]), strict=True
+        ):
+            if first_agent.setdefault(prompt, agent) != agent:
                 return False
     return True
 
 
 def decisions_of(updates: Sequence[Update]) -> Decisions | None:
-    """Several updates as one log; None where there are no rows, or none can be compared."""
+    """Returns several updates as one log, or None if their rows cannot be compared."""
     if not updates or any(
         "agent" not in labels or "rollout" not in labels for _, _, labels in updates
     ):
@@ -111,7 +117,7 @@ def decisions_of(updates: Sequence[Update]) -> Decisions | None:
         return None
     names += ["action"] if all("action" in labels for _, _, labels in updates) else []
     columns = {
-        name: np.array([value for _, _, labels in updates for value in plain(labels[name])])
+        name: np.array([value for _, _, labels in updates for value in plain_values(labels[name])])
         for name in names
     }
     action = columns.pop("action", None)
@@ -120,3 +126,147 @@ def decisions_of(updates: Sequence[Update]) -> Decisions | None:
     steps = np.concatenate([np.full(len(rewards), step) for step, rewards, _ in updates])
     rewards = np.concatenate([table for _, table, _ in updates])
     return Decisions(rewards, components, columns, steps, action)
+
+
+PATIENCE = 10
+"""The number of consecutive updates without different rewards that is reported. A few are normal
+if rewards are sparse."""
+WORTH = {
+    "mean": "the mean of its rows' rewards",
+    "last": "the mean of its agents' last rewards",
+    "sum": "the mean of its agents' summed rewards",
+    "to_go": "the mean of its rows' rewards to go",
+}
+"""The value of a rollout that counts once, by the scheme's `rollout_reward`."""
+
+
+class EdgeCaseMonitor:
+    """Reports rewards that one update could not use, from the counts of every update.
+
+    Its memory decides only which sentences are logged, never an advantage.
+
+    Args:
+        components: [K] names of the reward components, for the sentences.
+    """
+
+    def __init__(self, components: Sequence[str] = ()) -> None:
+        self.components = tuple(components)
+        self._seen: set[tuple[bool, ...]] = set()
+        """The sets of components that rows of earlier updates had."""
+        self._without_signal = 0
+        """The number of latest consecutive updates without two different rewards in a group."""
+
+    def sentences(
+        self, update: int, tally: Tally, present: Bools, scheme: AnyScheme
+    ) -> dict[str, str]:
+        """Returns a key and a sentence for each kind of reward that the update could not use.
+
+        Args:
+            update: the number of the update.
+            tally: counts of its rows, without those that the trainer left out on purpose.
+            present: [N, K] whether the component of a row has a value.
+            scheme: the scheme of the advantages.
+        """
+        parts = plain_schemes(scheme)
+        sentences = _missing_rows(update, tally)
+        sentences |= self._missing_components(update, present, parts)
+        sentences |= _disagreeing(update, tally, parts)
+        sentences |= _groups_of_one(update, tally, parts)
+        return sentences | self._no_signal(tally)
+
+    def _missing_components(
+        self, update: int, present: Bools, parts: Sequence[Scheme]
+    ) -> dict[str, str]:
+        """Returns sentences for components that stopped: no row of the update has a value of them.
+
+        If each reward function serves one task, rows have a few sets of components, and an update
+        may lack a task. A set is a fault if it is new and lacks one component of an earlier set.
+        """
+        rows, count = present.shape
+        if present.all():
+            self._seen.add((True,) * count)
+            return {}
+        kinds = {tuple(kind) for kind in np.unique(present, axis=0).tolist() if any(kind)}
+        new, known = kinds - self._seen, set(self._seen)
+        self._seen |= kinds
+        weights = [part.weights or (1.0,) * count for part in parts]
+        weighed = [any(column) for column in zip(*weights, strict=True)]
+        lost = [
+            k for k in np.flatnonzero(~present.any(axis=0)).tolist()
+            if weighed[k] and any((*kind[:k], True, *kind[k + 1 :]) in known for kind in new)
+        ]  # fmt: skip
+        return {
+            f"component {k}": (
+                f"missing: no row of update {update} ({rows} rows) has a value of "
+                f"{self._name(k)}, which rows like them had in earlier updates. They count with "
+                "the sum of their other components. In every update, the metric "
+                "counterpoint/missing counts rows that lack a component."
+            )
+            for k in lost
+        }
+
+    def _name(self, k: int) -> str:
+        known = k < len(self.components)
+        return f"the reward component '{self.components[k]}'" if known else f"reward component {k}"
+
+    def _no_signal(self, tally: Tally) -> dict[str, str]:
+        flat = tally.groups > 0 and tally.constants + tally.singletons >= tally.groups
+        self._without_signal = self._without_signal + 1 if flat and tally.constants else 0
+        if self._without_signal < PATIENCE:
+            return {}
+        return {
+            "no signal": (
+                f"no signal: in the latest {PATIENCE} updates the rewards of every group were "
+                "equal, so that every advantage was 0 and nothing was learned. The metric "
+                "counterpoint/constants counts such groups in every update."
+            )
+        }
+
+
+def _missing_rows(update: int, tally: Tally) -> dict[str, str]:
+    if not tally.left_out:
+        return {}
+    if tally.left_out == tally.rows:
+        return {
+            "no rewards": (
+                f"missing: none of the {tally.rows} rows of update {update} has a reward, since "
+                "every reward function returned None or NaN. All advantages are 0, this update "
+                "changes nothing, and the training continues. In every update, the metric "
+                "counterpoint/left_out counts rows without a reward."
+            )
+        }
+    return {
+        "left out": (
+            f"missing: {tally.left_out} of the {tally.rows} rows of update {update} have no reward "
+            "(None or NaN in every component that has a weight). Their advantage is 0 and no "
+            "statistic counts them. The metric counterpoint/left_out counts them in every update."
+        )
+    }
+
+
+def _disagreeing(update: int, tally: Tally, parts: Sequence[Scheme]) -> dict[str, str]:
+    if not tally.disagreeing:
+        return {}
+    part = next((one for one in parts if one.weighting == "trajectory"), parts[0])
+    return {
+        "disagreeing": (
+            f"disagreeing: {tally.disagreeing} rollouts of update {update} have rows with "
+            "different rewards, and this scheme counts a rollout once, with "
+            f"{WORTH[part.rollout_reward]}. If every row is to keep its own reward, use grpo_rows "
+            "or agent_wise. The metric counterpoint/disagreeing counts such rollouts in every "
+            "update."
+        )
+    }
+
+
+def _groups_of_one(update: int, tally: Tally, parts: Sequence[Scheme]) -> dict[str, str]:
+    if not tally.groups or tally.singletons < tally.groups:
+        return {}
+    worth = "its raw reward" if parts[0].singleton == "raw" else "0"
+    return {
+        "groups of one": (
+            f"groups of one: each of the {tally.groups} groups of update {update} has one row, and "
+            f"a comparison needs two, so that every advantage is {worth}. If this is not intended, "
+            "check which rows share the labels of the scheme's groups."
+        )
+    }

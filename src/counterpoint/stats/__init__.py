@@ -11,13 +11,25 @@ from counterpoint.stats.bootstrap import (
     paired_difference,
 )
 from counterpoint.stats.decision import Contrast, Decision, decide
-from counterpoint.stats.estimate import Band, Estimate
-from counterpoint.stats.improvement import probability_of_improvement
-from counterpoint.stats.iqm import interquartile_mean, interquartile_means, means
-from counterpoint.stats.multiplicity import benjamini_hochberg
-from counterpoint.stats.permutation import Permutation, permutation_test, sign_flip_test
-from counterpoint.stats.rates import performance_profile, wilson_interval
-from counterpoint.stats.student import paired_t_test
+from counterpoint.stats.estimate import (
+    Band,
+    Estimate,
+    interquartile_mean,
+    interquartile_means,
+    means,
+)
+from counterpoint.stats.rates import (
+    performance_profile,
+    probability_of_improvement,
+    wilson_interval,
+)
+from counterpoint.stats.significance import (
+    Permutation,
+    benjamini_hochberg,
+    paired_t_test,
+    permutation_test,
+    sign_flip_test,
+)
 from counterpoint.stats.threshold import TimeToThreshold, time_to_threshold
 from counterpoint.stats.variance import Share, variance_shares
 

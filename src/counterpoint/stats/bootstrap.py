@@ -18,9 +18,8 @@ from numpy.typing import ArrayLike
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
-from counterpoint.stats.checks import confidence, finite, resampling, same_shape, scores
-from counterpoint.stats.estimate import Band, Estimate
-from counterpoint.stats.iqm import interquartile_means
+from counterpoint.stats.checks import confidence, finite_array, resampling, same_shape, score_array
+from counterpoint.stats.estimate import Band, Estimate, interquartile_means
 
 Statistic = Callable[[Floats], Floats]
 """From values [..., m] to one number for each row [...]."""
@@ -37,13 +36,13 @@ def bootstrap_interval(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Estimate:
-    """A statistic of the scores with its stratified bootstrap percentile interval.
+    """Returns a statistic of the scores with its stratified bootstrap percentile interval.
 
     Args:
         samples: [S] or [S, tasks] scores of S runs. With tasks, the runs of each task are
             resampled independently, and the statistic pools runs and tasks.
         rng: advanced by this call.
-        statistic: of values [..., m] along the last axis; the interquartile mean if not said.
+        statistic: of values [..., m] along the last axis; the interquartile mean by default.
         resamples: how many bootstrap samples.
         level: share that the interval aims to cover.
 
@@ -56,7 +55,7 @@ def bootstrap_interval(
 
     Source: Efron 1979; stratified over tasks as in Agarwal et al. 2021, section 4.1.
     """
-    runs = _by_task(scores("samples", samples, least=2))
+    runs = _by_task(score_array("samples", samples, least=2))
     return _interval([runs], lambda drawn: _apply(statistic, drawn[0]), rng, resamples, level)
 
 
@@ -69,7 +68,7 @@ def paired_difference(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Estimate:
-    """How much better x is than y on the same seeds: statistic(x) - statistic(y).
+    """Returns how much better x is than y on the same seeds: statistic(x) - statistic(y).
 
     Pairs are resampled, so luck that both share cancels. It is the difference of the two numbers
     that a table shows, not the statistic of the differences: for the latter pass `x - y` to
@@ -88,8 +87,8 @@ def paired_difference(
 
     Source: Efron 1979; pairs as strata of common random numbers are ours.
     """
-    left = scores("x", x, least=2)
-    right = scores("y", y, least=2)
+    left = score_array("x", x, least=2)
+    right = score_array("y", y, least=2)
     same_shape(left, right)
 
     def difference(drawn: list[Floats]) -> Floats:
@@ -106,7 +105,7 @@ def bootstrap_band(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Band:
-    """A learning curve with a pointwise interval: whole runs are resampled.
+    """Returns a learning curve with a pointwise interval: whole runs are resampled.
 
     Args:
         curves: [S, T] one curve a run.
@@ -122,7 +121,7 @@ def bootstrap_band(
     """
     confidence(level)
     resampling(rng, resamples)
-    by_point = finite("curves", curves, "[S, T]", least=2).T
+    by_point = finite_array("curves", curves, "[S, T]", least=2).T
     points, n = by_point.shape
     draws = rng.integers(n, size=(resamples, n))
     low, high = np.empty(points), np.empty(points)
@@ -134,7 +133,7 @@ def bootstrap_band(
 
 
 def _by_task(samples: Floats) -> Floats:
-    """[S] or [S, tasks] to [tasks, S]."""
+    """Returns [S] or [S, tasks] to [tasks, S]."""
     return samples.reshape(len(samples), -1).T
 
 
@@ -155,7 +154,7 @@ def _interval(
     resamples: int,
     level: float,
 ) -> Estimate:
-    """The statistic of samples [tasks, S] that are all resampled by the same row numbers."""
+    """Returns the statistic of samples [tasks, S] that share their resampled rows."""
     confidence(level)
     resampling(rng, resamples)
     tasks, n = samples[0].shape
@@ -174,6 +173,6 @@ def _interval(
 
 
 def _percentiles(values: Floats, level: float) -> tuple[Floats, Floats]:
-    """The two quantiles along the last axis that leave (1 - level) / 2 outside each."""
+    """Returns the two quantiles along the last axis that leave (1 - level) / 2 outside each."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=-1)
     return low, high

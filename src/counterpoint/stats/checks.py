@@ -1,15 +1,16 @@
-"""The door of this room: samples, levels and generators are checked here, once."""
+"""Checks of samples, levels and generators, made once by every public function of this room."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
 
 
-def finite(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> NDArray[np.float64]:
-    """`values` as float64, if they are finite and of one of the wanted shapes.
+def finite_array(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> Floats:
+    """Returns `values` as float64, if they are finite and of one of the wanted shapes.
 
     Args:
         name: how the caller calls them, for the message.
@@ -43,16 +44,16 @@ def finite(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> NDArra
     return array
 
 
-def scores(name: str, values: ArrayLike, least: int = 1) -> NDArray[np.float64]:
-    """`values` as finite float64 of S runs, [S] or [S, tasks].
+def score_array(name: str, values: ArrayLike, least: int = 1) -> Floats:
+    """Returns `values` as finite float64 of S runs, [S] or [S, tasks].
 
     Raises:
-        StatisticsError: as `finite`.
+        StatisticsError: as `finite_array`.
     """
-    return finite(name, values, "[S]", "[S, tasks]", least=least)
+    return finite_array(name, values, "[S]", "[S, tasks]", least=least)
 
 
-def same_shape(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+def same_shape(x: Floats, y: Floats) -> None:
     """Pairs need partners.
 
     Raises:
@@ -65,7 +66,7 @@ def same_shape(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         )
 
 
-def same_tasks(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+def same_tasks(x: Floats, y: Floats) -> None:
     """Samples on different numbers of tasks are not comparable.
 
     Raises:
@@ -78,7 +79,7 @@ def same_tasks(x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
 
 
 def confidence(level: float) -> float:
-    """`level`, if it is one.
+    """Returns `level`, if it is a share between 0 and 1.
 
     Raises:
         StatisticsError: not strictly between 0 and 1.
@@ -89,7 +90,7 @@ def confidence(level: float) -> float:
 
 
 def resampling(rng: np.random.Generator, resamples: int) -> None:
-    """Chance is an argument: a generator, and how often to ask it.
+    """Checks a random generator and a number of resamples.
 
     Raises:
         StatisticsError: something else than a NumPy generator, or no resamples.

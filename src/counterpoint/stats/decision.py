@@ -1,4 +1,4 @@
-"""Which of several arms to use, from paired runs: the one rule behind every verdict.
+"""The rule behind every verdict: it chooses one of several arms from paired runs.
 
 Start with `decide`. Its rule can be followed by hand from numbers that stand beside a verdict: an
 arm is better or worse than the reference only with at least `ENOUGH` seeds, a 95% interval of the
@@ -16,7 +16,7 @@ from typing import Literal
 
 ENOUGH = 5
 """With fewer seeds nothing is concluded: a bootstrap interval of 2 seeds leaves out 0 in half of
-the comparisons without any effect, one of 3 in 22% (see `stats.student`)."""
+the comparisons without any effect, one of 3 in 22% (see `stats.significance`)."""
 LEVEL = 0.05
 """The chance, over all arms together, of a verdict where there is no effect."""
 POWER = 0.8
@@ -47,7 +47,7 @@ class Contrast:
 
     @property
     def reversed(self) -> Contrast:
-        """The reference minus the arm."""
+        """Returns the reference minus the arm."""
         value, low, high, mean = (
             None if v is None else -v for v in (self.value, self.high, self.low, self.mean)
         )
@@ -56,7 +56,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Decision:
-    """What follows from a comparison, with the numbers from which it follows."""
+    """The verdict of a comparison, with the numbers behind it."""
 
     verdict: Literal["use", "keep", "same", "cannot tell"]
     """`use` an arm that is better than the reference; `keep` the reference, since an arm is worse
@@ -70,11 +70,11 @@ class Decision:
     contrast: Contrast
     """`arm` minus `reference`."""
     compared: int
-    """How many arms were compared with the reference."""
+    """Number of arms that were compared with the reference."""
     level: float
     """`LEVEL` divided by `compared`: what each p is held against."""
     seeds: int
-    """How many seeds every arm has."""
+    """Number of seeds of every arm."""
     seeds_needed: int | None
     """About how many seeds would tell `arm` from `reference`; an estimate from the spread of the
     paired differences. None where the verdict is not `cannot tell` or nothing can be estimated."""
@@ -91,7 +91,7 @@ def decide(
     seeds: int,
     candidates: Sequence[str] = (),
 ) -> Decision:
-    """What to use, by the rule of this module.
+    """Returns what to use, by the rule of this module.
 
     The best of the candidates that are better than the reference is recommended. Where none is
     better, the reference is kept if a candidate is worse, and no candidate has an interval above
@@ -118,7 +118,7 @@ def decide(
     if better:
         recommended = max(better, key=lambda name: levels.get(name, -math.inf))
         verdict, arm = "use", recommended
-    elif worse and not any(_above(contrasts[name]) for name in unclear):
+    elif worse and not any((contrasts[name].low or 0.0) > ROUNDING for name in unclear):
         verdict, recommended, arm = "keep", reference, max(worse, key=size.__getitem__)
     elif open_to and not unclear and not worse:
         verdict, recommended, arm = "same", reference, next(iter(open_to))
@@ -133,7 +133,7 @@ def decide(
 
 
 def standing(contrast: Contrast, level: float, seeds: int) -> Standing:
-    """What is known of an arm against the reference: see the rule of this module."""
+    """Returns what is known of an arm against the reference: see the rule of this module."""
     numbers = (contrast.value, contrast.low, contrast.high, contrast.mean, contrast.deviation)
     known = [abs(v) for v in numbers if v is not None]
     if contrast.value is not None and max(known) <= ROUNDING:
@@ -148,7 +148,7 @@ def standing(contrast: Contrast, level: float, seeds: int) -> Standing:
 
 
 def seeds_needed(contrast: Contrast, level: float, seeds: int) -> int | None:
-    """About how many seeds would give both parts of the rule what they ask for.
+    """Returns about how many seeds would satisfy both parts of the rule.
 
     For the t-test, ((z_{1 - level / 2} + z_power) deviation / mean)^2 + z_{1 - level / 2}^2 / 2;
     for the interval, the number at which its half width, which shrinks with the root of the number
@@ -171,8 +171,3 @@ def seeds_needed(contrast: Contrast, level: float, seeds: int) -> int | None:
     if not math.isfinite(wanted):
         return None
     return max(math.ceil(wanted), ENOUGH, seeds + 1)
-
-
-def _above(contrast: Contrast) -> bool:
-    """Whether the whole interval favours the arm, whatever the test says."""
-    return contrast.low is not None and contrast.low > ROUNDING

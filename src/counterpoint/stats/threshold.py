@@ -1,4 +1,4 @@
-"""Time to threshold: how many updates until a learning curve is good enough.
+"""Time to threshold: the number of updates until a learning curve is good enough.
 
 A run that never gets there is censored, not missing: dropping it would make the scheme that fails
 most often look fastest. The median counts it as "later than we looked".
@@ -10,10 +10,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from counterpoint.arrays import Floats
 from counterpoint.errors import StatisticsError
-from counterpoint.stats.checks import confidence, finite
+from counterpoint.stats.checks import confidence, finite_array
 from counterpoint.stats.estimate import Estimate
 
 
@@ -23,10 +24,10 @@ class TimeToThreshold:
 
     median: Estimate
     """First update by which half of the runs are there; `inf` means later than the last update."""
-    updates: NDArray[np.float64]
+    updates: Floats
     """[S] first update at the level, an index into the curve; `inf` where it was never reached."""
     not_reached: int
-    """How many of the S runs never reached the level."""
+    """Number of the S runs that never reached the level."""
     last: int
     """The last update that was looked at."""
 
@@ -40,7 +41,7 @@ class TimeToThreshold:
 def time_to_threshold(
     curves: ArrayLike, threshold: float, *, stay: bool = False, level: float = 0.95
 ) -> TimeToThreshold:
-    """The first update at which each curve is at or above the threshold, and their median.
+    """Returns the first update at which each curve is at or above the threshold, and their median.
 
     The median is the smallest update by which at least half of the runs are there (the
     Kaplan-Meier median: all runs are censored at the same last update). Its interval is made of
@@ -65,7 +66,7 @@ def time_to_threshold(
     if not math.isfinite(threshold):
         raise StatisticsError(f"got threshold={threshold}; wanted a finite number")
     tail = (1 - confidence(level)) / 2
-    reached = finite("curves", curves, "[S, T]") >= threshold
+    reached = finite_array("curves", curves, "[S, T]") >= threshold
     if stay:
         reached = np.logical_and.accumulate(reached[:, ::-1], axis=1)[:, ::-1]
     updates = np.where(reached.any(axis=1), reached.argmax(axis=1), np.inf)
@@ -77,7 +78,7 @@ def time_to_threshold(
 
 
 def _depth(n: int, tail: float) -> int:
-    """The largest j with P(Binomial(n, 1/2) < j) <= tail; 0 if there is none."""
+    """Returns the largest j with P(Binomial(n, 1/2) < j) <= tail; 0 if there is none."""
     below, j = 0, 0
     while (below + math.comb(n, j)) / 2**n <= tail:
         below += math.comb(n, j)

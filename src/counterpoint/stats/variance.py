@@ -1,4 +1,4 @@
-"""What a score varies with: sums of squares over their total, in a design of several factors."""
+"""Shares of variance: the sum of squares of each factor of a design, over their total."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def variance_shares(
     shuffles: int = 200,
     level: float = 0.95,
 ) -> dict[str, Share]:
-    """The share of each of `SOURCES`; the shares add up to 1.
+    """Returns the share of each of `SOURCES`; the shares add up to 1.
 
     Topology x prompt is a balanced two-way design of the means over orders; orders are a factor
     within each topology that has several, and weigh as much together as the single order of
@@ -66,8 +66,8 @@ def variance_shares(
     seeds = values[0].shape[2]
     if seeds < 2:
         raise StatisticsError(f"got {seeds} seed; wanted at least 2")
-    found = _shares(values)
-    if found is None:
+    observed = _shares(values)
+    if observed is None:
         raise StatisticsError("got scores that never vary; wanted some that do")
     drawn = [_shares([one[:, :, pick] for one in values])
              for pick in rng.integers(seeds, size=(resamples, seeds))]  # fmt: skip
@@ -79,14 +79,14 @@ def variance_shares(
     low, high = np.quantile(boots, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return {
         name: Share(
-            Estimate(float(found[i]), float(low[i]), float(high[i]), seeds), float(chance[i])
+            Estimate(float(observed[i]), float(low[i]), float(high[i]), seeds), float(chance[i])
         )
         for i, name in enumerate(SOURCES)
     }
 
 
 def _shares(values: Sequence[Floats]) -> Floats | None:
-    """[5] the shares, or None where nothing varies."""
+    """Returns [5] the shares, or None where nothing varies."""
     means = np.stack([one.mean(axis=1) for one in values])  # [T, P, S]
     grand, cells = means.mean(), means.mean(axis=2)
     count = means.shape
@@ -111,7 +111,7 @@ def _shares(values: Sequence[Floats]) -> Floats | None:
 
 
 def _shuffled(values: Sequence[Floats], rng: np.random.Generator) -> list[Floats]:
-    """The same scores, anywhere within their seed."""
+    """Returns the same scores, anywhere within their seed."""
     shapes = [one.shape for one in values]
     flat = np.concatenate([one.reshape(-1, shapes[0][2]) for one in values])
     mixed = rng.permuted(flat, axis=0)

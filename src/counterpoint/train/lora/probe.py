@@ -21,8 +21,8 @@ from counterpoint.diagnose import gradient_statistics
 from counterpoint.diagnose.evidence import (
     Evidence,
     bonus_noise,
+    competing_noise,
     family,
-    heard_noise,
     signal_power,
     to_numbers,
     z_scores,
@@ -104,7 +104,7 @@ def choice_evidence(
         weight = values * MICRO_BATCHES / len(values)
         noise = segment_sum(weight**2 * random, agent, agents) / MICRO_BATCHES
         square = segment_sum(values**2, agent, agents) / count
-        competing = heard_noise(noise, learner.settings.parameters == "shared")
+        competing = competing_noise(noise, learner.settings.parameters == "shared")
         competing = competing + bonus_noise(noise, square, learner.entropy)
         parts.append((signal_power(_of_choices(learner, played, values, part)), noise, competing))
     signal, noise, competing = (np.stack(values) for values in zip(*parts, strict=True))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from counterpoint.arrays import Floats, Ints
-from counterpoint.diagnose.evidence import Evidence, bonus_noise, heard_noise
+from counterpoint.diagnose.evidence import Evidence, bonus_noise, competing_noise
 
 EXACT = 1e-6
 """A scheme is affine for an agent where it leaves less than this share of variance unexplained."""
@@ -46,7 +46,7 @@ def affine_evidence(
     square = a**2 * mean_square + 2 * a * b * mean + b**2
     competing = np.array(noise)
     for members in together:
-        competing[:, list(members)] = heard_noise(noise[:, list(members)], len(members) > 1)
+        competing[:, list(members)] = competing_noise(noise[:, list(members)], len(members) > 1)
     alive = mean_square > 0
     return Evidence(
         a**2 * alive, noise, competing + bonus_noise(noise, square, entropy), power, known=True

@@ -17,8 +17,8 @@ from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose.evidence import (
     Evidence,
     bonus_noise,
+    competing_noise,
     family,
-    heard_noise,
     signal_of,
     z_scores,
 )
@@ -86,7 +86,7 @@ class Alternatives:
 
         noise = total(every**2 * random) / g
         square = total((every / share) ** 2) / np.maximum(total(np.ones(every.shape)), 1.0)
-        competing = heard_noise(noise, self.together)
+        competing = competing_noise(noise, self.together)
         competing = competing + bonus_noise(noise, square, self.world.settings.entropy)
         signal = signal_of(whole, each, g)
         return Evidence(signal, noise, competing, signal)

@@ -14,7 +14,7 @@ from counterpoint.credit import Scheme
 from counterpoint.diagnose import collapsed_updates, gradient_statistics, name_causes
 from counterpoint.diagnose.evidence import Evidence, stacked
 from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES, rank_of_orthogonal
-from counterpoint.diagnose.updates import Columns, UpdateNumbers
+from counterpoint.diagnose.updates import IdColumns, UpdateNumbers
 from counterpoint.worlds.exact.world import Evaluation, Play
 
 EVERY = 2
@@ -59,7 +59,7 @@ class Telemetry:
                 values = np.where(measured, values, np.nan)
             self._series(self.gradients, name, values.shape[1:])[:, t] = values
 
-    def record_rewards(self, t: int, columns: Columns, rewards: Floats, values: Floats) -> None:
+    def record_rewards(self, t: int, columns: IdColumns, rewards: Floats, values: Floats) -> None:
         """What the rewards and advantages of an update say about each agent.
 
         Args:
@@ -72,7 +72,7 @@ class Telemetry:
             self._series(self.rewards, name, (self.agents,))[:, t] = numbers
 
     def record_choices(
-        self, t: int, columns: Columns, play: Play, rows: Ints, probs: Floats
+        self, t: int, columns: IdColumns, play: Play, rows: Ints, probs: Floats
     ) -> None:
         """Who acted how often, how much choice its policy leaves, and how much the choice matters.
 

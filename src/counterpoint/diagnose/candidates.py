@@ -1,8 +1,8 @@
 """The same log under several schemes: what each keeps, and whether one is better than another.
 
-`Judge.judged` gives the numbers of one scheme; `better` picks a scheme to recommend. All schemes of
-a log have one score, computed from the log alone, and only a scheme of a higher score is ever
-recommended: so advice never goes in a circle.
+`Evaluator.evaluate` gives the numbers of one scheme; `better` picks a scheme to recommend. Every
+scheme has one score on a log, and only a scheme with a higher score is recommended: so following
+the advice never leads in a circle.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme, catalogue, plain_scheme_named
+from counterpoint.credit.segments import ratio
 from counterpoint.diagnose.agents import dead_rows
-from counterpoint.diagnose.bound import Kept, Units, kept_by
-from counterpoint.diagnose.log import Log
-from counterpoint.diagnose.twins import logged_advantages
+from counterpoint.diagnose.bound import SignalFactors, Units, kept_by
+from counterpoint.diagnose.log import Log, logged_advantages
 from counterpoint.errors import LabelError
 
 GROUPINGS = {
@@ -64,7 +63,7 @@ EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
-class Judged:
+class SchemeScore:
     """One scheme on one log."""
 
     name: str
@@ -82,12 +81,12 @@ class Judged:
 
     @property
     def score(self) -> float:
-        """Mean logarithm of what it keeps: one number for a scheme on this log."""
+        """Returns mean logarithm of what it keeps: one number for a scheme on this log."""
         kept = self.kept[np.isfinite(self.kept)]
         return float(np.log(np.maximum(kept, 1e-6)).mean()) if kept.size else 0.0
 
 
-class Judge:
+class Evaluator:
     """A log that schemes are judged on; the samples are counted once.
 
     Args:
@@ -110,13 +109,13 @@ class Judge:
         alive = np.stack([kept.alive for kept, _ in self.groupings.values()])
         self.most_alive: Floats = np.fmax.reduce(alive, axis=0)
 
-    def judged(self, name: str, scheme: Scheme, values: Floats | None = None) -> Judged:
-        """The numbers of a scheme; `values` are its advantages [N] where they are known."""
+    def evaluate(self, name: str, scheme: Scheme, values: Floats | None = None) -> SchemeScore:
+        """Returns the numbers of a scheme; `values` are its advantages [N] where they are known."""
         kept, dead = self._measured(scheme, values)
         return self._relative(name, scheme, kept, dead)
 
-    def grouped(self) -> dict[str, Judged]:
-        """The numbers of the four groupings."""
+    def grouped(self) -> dict[str, SchemeScore]:
+        """Returns the numbers of the four groupings."""
         return {
             name: self._relative(NAMES[name], self._scheme(GROUPINGS[name]), kept, dead)
             for name, (kept, dead) in self.groupings.items()
@@ -125,27 +124,29 @@ class Judge:
     def _scheme(self, by: tuple[str, ...]) -> Scheme:
         return Scheme(center_by=by, weights=self.weights)
 
-    def _measured(self, scheme: Scheme, values: Floats | None = None) -> tuple[Kept, Floats]:
+    def _measured(
+        self, scheme: Scheme, values: Floats | None = None
+    ) -> tuple[SignalFactors, Floats]:
         values = logged_advantages(self.log, scheme) if values is None else values
         dead = dead_rows(self.log, scheme, values, self.own_terms)
-        return kept_by(self.units, values, dead), self._rate(self.units.lost(dead))
-
-    def _rate(self, lost: Floats) -> Floats:
         n = len(self.log.agents)
-        rows = np.bincount(self.log.agent, minlength=n)
-        return np.bincount(self.log.agent, weights=lost, minlength=n) / rows
+        lost = np.bincount(self.log.agent, weights=self.units.lost(dead), minlength=n)
+        return kept_by(self.units, values, dead), lost / np.bincount(self.log.agent, minlength=n)
 
-    def _relative(self, name: str, scheme: Scheme, kept: Kept, dead: Floats) -> Judged:
-        share, alive = _of(kept.share, self.best), _of(kept.alive, self.most_alive)
-        return Judged(name, scheme, share, dead, kept.crowded, alive)
+    def _relative(
+        self, name: str, scheme: Scheme, kept: SignalFactors, dead: Floats
+    ) -> SchemeScore:
+        share = np.minimum(ratio(kept.share, self.best), 1.0)
+        alive = np.minimum(ratio(kept.alive, self.most_alive), 1.0)
+        return SchemeScore(name, scheme, share, dead, kept.crowded, alive)
 
-    def candidates(self, now: Judged, decouple: bool) -> Iterator[Judged]:
+    def candidates(self, now: SchemeScore, decouple: bool) -> Iterator[SchemeScore]:
         """Schemes of the catalogue that may be better, those nearest to the judged one first.
 
         A scheme to which rows of one key are different rewards cannot credit the log, and is none.
         """
         known, seen = catalogue(), {now.scheme}
-        groupings = {judged.name: judged for judged in self.grouped().values()}
+        groupings = {score.name: score for score in self.grouped().values()}
         for name in _order(now.scheme, len(self.log.decisions.components), decouple):
             if name not in known:
                 continue
@@ -156,19 +157,13 @@ class Judge:
             try:
                 same = groupings.get(name)
                 known_already = same is not None and same.scheme == scheme
-                yield same if known_already and same else self.judged(name, scheme)
+                yield same if known_already and same else self.evaluate(name, scheme)
             except LabelError:
                 continue
 
 
-def _of(part: Floats, best: Floats) -> Floats:
-    """Share of the best, at most 1; NaN where the best is nothing."""
-    share: Floats = np.divide(part, best, out=np.full(len(part), np.nan), where=best > 0)
-    return np.minimum(share, 1.0)
-
-
 def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
-    """Names of candidates: the judged groups first (with the agent, if it matters), then others."""
+    """Returns names of candidates; those with the groups of the evaluated scheme come first."""
     wanted = {*scheme.center_by, *(scheme.scale_by or ())} & {"prompt", "agent"}
     names = ["grpo", "grpo_rows", "mappo_pooled", "happo_per_agent", "agent_wise"]
     if decouple:
@@ -182,25 +177,25 @@ def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
     return tuple(names)
 
 
-def sick_agents(judge: Judge, now: Judged, fixable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """[A] agents that another scheme may help: a cause, little signal kept, drowned prompts."""
+def sick_agents(evaluator: Evaluator, now: SchemeScore, fixable: Bools) -> Bools:
+    """Returns [A] agents that another scheme may help: a cause, or little signal kept."""
     little = np.nan_to_num(now.kept, nan=1.0) <= LITTLE
-    known = np.bincount(judge.units.agent, minlength=len(now.kept)) >= FEWEST
-    loses: NDArray[np.bool_] = (little | (now.crowded >= MOST_CROWDED)) & known
+    known = np.bincount(evaluator.units.agent, minlength=len(now.kept)) >= FEWEST
+    loses: Bools = (little | (now.crowded >= MOST_CROWDED)) & known
     return (loses | fixable) & np.isfinite(now.kept)
 
 
 def better(
-    judge: Judge,
-    now: Judged,
-    sick: NDArray[np.bool_],
-    dead: NDArray[np.bool_],
+    evaluator: Evaluator,
+    now: SchemeScore,
+    sick: Bools,
+    dead: Bools,
     decouple: bool,
-) -> Judged | None:
-    """The scheme to use instead, or None where none is better.
+) -> SchemeScore | None:
+    """Returns the scheme to use instead, or None where none is better.
 
     Args:
-        judge: the log.
+        evaluator: the log.
         now: the scheme under judgement.
         sick: [A] agents that need help.
         dead: [A] those whose cause is DEAD.
@@ -209,15 +204,15 @@ def better(
     """
     if not sick.any():
         return None
-    good = [c for c in judge.candidates(now, decouple) if is_better(c, now, sick, dead)]
+    good = [c for c in evaluator.candidates(now, decouple) if is_better(c, now, sick, dead)]
     if not good:
         return None
     top = max(c.score for c in good)
     return next(c for c in good if c.score >= top - NEAR)
 
 
-def is_better(new: Judged, now: Judged, sick: NDArray[np.bool_], dead: NDArray[np.bool_]) -> bool:
-    """Whether a scheme helps some agent that needs it, and leaves enough to every other.
+def is_better(new: SchemeScore, now: SchemeScore, sick: Bools, dead: Bools) -> bool:
+    """Returns whether a scheme helps some agent that needs it, and leaves enough to every other.
 
     The mean of what agents keep rises, no agent's dead rate does, and no agent that needs help
     keeps less.

@@ -1,0 +1,36 @@
+"""Modules of packages that may not be installed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from counterpoint.errors import MissingPackageError
+
+
+def import_peer(module: str, install: str) -> Any:
+    """Returns the module with the dotted name `module`; `install` is the command that installs it.
+
+    Raises:
+        MissingPackageError: the module, or a module that it imports, is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"got no {module} ({error}); install it with {install}"
+        ) from error
+
+
+def load_class(name: str, module: str, install: str) -> Any:
+    """Returns the class `name` of a file of this folder that needs another package.
+
+    Raises:
+        MissingPackageError: the package, or a package that it needs, is not installed.
+    """
+    try:
+        return getattr(import_module(f"counterpoint.integrations.{module}"), name)
+    except ImportError as error:
+        if (error.name or "").startswith("counterpoint"):
+            raise
+        raise MissingPackageError(f"{name}: {error}; do {install}") from error
