@@ -1,7 +1,7 @@
-"""Records to columns: what the readers fill, one decision at a time, and hand out as `Decisions`.
+"""`Columns`: the readers add one decision at a time, and hand out `Decisions` at the end.
 
-Label values are kept once each, with an integer per row, so that a million rows that repeat a
-long prompt cost what the integers cost.
+Each different label value is kept once, with an integer in each row. A million rows that repeat a
+long prompt therefore take only the memory of the integers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REQUIRED = ("rollout", "agent")
 """Labels that every record must have; a log without `prompt` is of one prompt."""
 
 ONE_AGENT = "agent"
-"""What the agent is called in a log that has only one."""
+"""The name of the agent in a log that has only one."""
 
 _SHOWN = 12
 
@@ -34,7 +34,7 @@ WIDEST_TEXT = 64
 
 
 class Columns:
-    """Columns that grow row by row. Rewards by component, labels by id, NaN where missing."""
+    """Columns that grow row by row: rewards by component (NaN where missing), labels by id."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -47,10 +47,10 @@ class Columns:
     def add(
         self, where: str, labels: Mapping[str, Label | None], rewards: Mapping[str, float]
     ) -> None:
-        """Append one decision; `where` says in messages which record it came from.
+        """Appends one decision; `where` is the place of its record, for errors.
 
         Raises:
-            LogError: a label that the records before have is missing here, or the reverse.
+            LogError: A label of earlier records is missing here, or the reverse.
         """
         if not self.rows:
             self._open(where, labels, rewards)
@@ -70,16 +70,17 @@ class Columns:
                 self.rewards[name] = array("d", [np.nan]) * self.rows
             self.rewards[name].append(reward)
         self.rows += 1
+        # a component that this row does not have: its column must keep the length of the others
         if len(rewards) != len(self.rewards):
             for column in self.rewards.values():
                 if len(column) < self.rows:
                     column.append(np.nan)
 
     def decisions(self) -> Decisions:
-        """The columns as arrays.
+        """Returns the columns as arrays.
 
         Raises:
-            LogError: there is no record, or none has a reward.
+            LogError: There is no record, or none has a reward.
         """
         if not self.rows:
             raise LogError("got an empty log; wanted at least one record")
@@ -104,14 +105,14 @@ class Columns:
     ) -> None:
         for name in REQUIRED:
             if name not in labels:
-                raise LogError(missing(where, name, [*labels, *rewards]))
+                raise LogError(missing_column(where, name, [*labels, *rewards]))
         self.ids = {name: array("q") for name in labels}
         self.values = {name: {} for name in labels}
 
     def _refuse(self, where: str, labels: Mapping[str, Label | None]) -> None:
         for name in self.ids:
             if name not in labels:
-                raise LogError(missing(where, name, list(labels)))
+                raise LogError(missing_column(where, name, list(labels)))
         extra = next(name for name in labels if name not in self.ids)
         raise LogError(
             f"{where}, column '{extra}': got a value, and the records before have none; wanted the "
@@ -123,29 +124,29 @@ class Columns:
         return _array(values)[np.asarray(self.ids[name], dtype=np.int64)]
 
 
-def missing(where: str, name: str, there: Sequence[str]) -> str:
-    """The message for a column that a record does not have, with those that it has."""
+def missing_column(where: str, name: str, there: Sequence[str]) -> str:
+    """Returns the message for a missing column, with the columns that the record has."""
     return (
-        f"{where}: got no column '{name}' among {listed(there) or 'no columns'}; wanted rollout, "
-        "agent and reward (or rewards) in every record, and any other column in all records or in "
-        f"none; --columns NAME={name} reads a column of another name"
+        f"{where}: got no column '{name}' among {list_names(there) or 'no columns'}; wanted "
+        "rollout, agent and reward (or rewards) in every record, and any other column in all "
+        f"records or in none; --columns NAME={name} reads a column of another name"
     )
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names as they stand in a message: the first dozen, and how many more there are."""
-    shown = ", ".join(plain(name) for name in names[:_SHOWN])
+def list_names(names: Sequence[str]) -> str:
+    """Returns names as a message shows them: the first dozen, and how many more there are."""
+    shown = ", ".join(printable(name) for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def plain(name: str) -> str:
-    """A foreign name as it stands in a message: short, and on one line."""
+def printable(name: str) -> str:
+    """Returns a foreign name as a message shows it: short, and on one line."""
     name = name if len(name) <= 60 else name[:57] + "..."
     return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _array(values: list[Label | None]) -> NDArray[Any]:
-    """Distinct values as an array of integers, of short text, or of objects."""
+    """Returns distinct values as an array of integers, of short text, or of objects."""
     if all(type(value) is int and -(2**63) <= value < 2**63 for value in values):
         return np.array(values, dtype=np.int64)
     if all(type(value) is str and len(value) <= WIDEST_TEXT for value in values):

@@ -1,9 +1,12 @@
-"""Records that hold several decisions each: groups of rollouts, and episodes of several agents.
+"""Records with several decisions each: groups of rollouts, and episodes of several agents.
 
-- ART's trajectory groups: `{"trajectories": [{"reward", "metadata", ...}]}`; each is a rollout;
+Start at `nested_of`. The formats:
+
+- ART's trajectory groups: `{"trajectories": [{"reward", "metadata", ...}]}`; each trajectory
+  is a rollout;
 - rLLM's episodes: `{"episode_id", "task_hash", "training_step", "trajectories": [{"name",
   "reward"}]}`; each trajectory is one agent's part;
-- verifiers' episodes: `{"id", "task", "traces": [{"agent": {"name"}, "rewards"}]}`;
+- verifiers' episodes: `{"id", "task", "traces": [{"agent": {"name"}, "rewards"}]}`.
 """
 
 from __future__ import annotations
@@ -11,25 +14,24 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import LogError
 from counterpoint.readers.columns import ONE_AGENT, Decision, Label
-from counterpoint.readers.fields import LONGEST_LENIENT_BYTES, Torn, check_label, json_text, lenient
-from counterpoint.readers.kinds import LIST, kind_of, reward_of, shown
-from counterpoint.readers.names import NO_STEP
+from counterpoint.readers.names import LIST, NO_STEP, excerpt, kind_of, parse_reward
+from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Torn, check_label, label_of, lenient
 
-_Scalar = str | int | float | None | UnsetType
+_Scalar = str | int | float | None
 _Raw = msgspec.Raw | UnsetType
 
 
-class Run(msgspec.Struct, gc=False):
-    """One trajectory or trace. Other keys are ignored."""
+class Trajectory(msgspec.Struct, gc=False):
+    """One trajectory or trace; other keys are ignored."""
 
-    name: _Scalar = UNSET
+    name: _Scalar = None
     agent: _Raw = UNSET
     reward: float | bool | str | UnsetType | None = UNSET
     rewards: _Raw = UNSET
@@ -37,44 +39,29 @@ class Run(msgspec.Struct, gc=False):
 
 
 class Nest(msgspec.Struct, gc=False):
-    """One record. Other keys are ignored."""
+    """One record; other keys are ignored."""
 
-    trajectories: list[Run] | UnsetType = UNSET
-    traces: list[Run] | UnsetType = UNSET
-    id: _Scalar = UNSET
-    episode_id: _Scalar = UNSET
+    trajectories: list[Trajectory] | UnsetType = UNSET
+    traces: list[Trajectory] | UnsetType = UNSET
+    id: _Scalar = None
+    episode_id: _Scalar = None
     training_step: int | UnsetType | None = UNSET
     task: _Raw = UNSET
-    task_hash: _Scalar = UNSET
+    task_hash: _Scalar = None
     group: _Raw = UNSET
 
 
-class Nested(Protocol):
-    """Reads one kind of nested record."""
-
-    def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
-        """The decisions of one line: labels and rewards by component."""
-
-    @property
-    def guesses(self) -> list[str]:
-        """What was guessed, in sentences."""
-
-    @property
-    def facts(self) -> list[str]:
-        """What is absent or not read, in sentences."""
-
-
-def nested_of(first: Mapping[str, Any]) -> Nested | None:
-    """The reader of a log that begins with this record, or None if a line of it is one decision."""
+def nested_of(first: Mapping[str, object]) -> NestReader | None:
+    """Returns the reader of a log with this first record; None if a line is one decision."""
     is_list = {name for name, value in first.items() if kind_of(value) == LIST}
     if first.keys() & {"reward", "rewards"}:
         return None
     if "traces" in is_list:
-        return Nests(_verifiers_episode, "traces", _VERIFIERS)
+        return NestReader(_verifiers_episode, "traces", _VERIFIERS)
     if "trajectories" in is_list and "episode_id" in first:
-        return Nests(_rllm_episode, "trajectories", _RLLM)
+        return NestReader(_rllm_episode, "trajectories", _RLLM)
     if "trajectories" in is_list:
-        return Nests(_art_group, "trajectories", _ART)
+        return NestReader(_art_group, "trajectories", _ART)
     return None
 
 
@@ -93,12 +80,12 @@ _VERIFIERS = (
 )
 
 
-class Nests:
+class NestReader:
     """Records of one shape, each with a list of runs."""
 
     def __init__(
         self,
-        shape: Callable[[str, Nest, int], Iterator[Decision]],
+        shape: Callable[[str, Nest, list[Trajectory], int], Iterator[Decision]],
         runs: str,
         guess: str,
     ) -> None:
@@ -107,23 +94,24 @@ class Nests:
         self._decoder = msgspec.json.Decoder(Nest)
 
     def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
-        """The decisions of one line: labels and rewards by component."""
+        """Yields the decisions of one line: labels, and rewards by component."""
         nest = self._parsed(where, line)
-        if getattr(nest, self._runs) is UNSET:
+        runs = nest.traces if self._runs == "traces" else nest.trajectories
+        if isinstance(runs, UnsetType):
             raise LogError(f"{where}: got no list of {self._runs}, as earlier records have")
-        for labels, rewards in self._shape(where, nest, self._records):
+        for labels, rewards in self._shape(where, nest, runs, self._records):
             self._has_step = "step" in labels
             yield labels, rewards
         self._records += 1
 
     @property
     def guesses(self) -> list[str]:
-        """What was guessed, in sentences."""
+        """Sentences about guessed meanings."""
         return [self._guess]
 
     @property
     def facts(self) -> list[str]:
-        """What is absent or not read, in sentences."""
+        """Sentences about what is absent or not read."""
         return [] if self._has_step else [NO_STEP]
 
     def _parsed(self, where: str, line: bytes) -> Nest:
@@ -140,9 +128,9 @@ class Nests:
             raise LogError(f"{where}: {error}; wanted records like the first") from error
 
 
-def _art_group(where: str, nest: Nest, number: int) -> Iterator[Decision]:
+def _art_group(where: str, nest: Nest, runs: list[Trajectory], number: int) -> Iterator[Decision]:
     seen: Counter[Label] = Counter()
-    for i, run in enumerate(_runs(nest.trajectories)):
+    for i, run in enumerate(runs):
         at = f"{where}, trajectory {i}"
         agent = _named(at, run, _parse(at, run.metadata))
         yield (
@@ -152,10 +140,12 @@ def _art_group(where: str, nest: Nest, number: int) -> Iterator[Decision]:
         seen[agent] += 1
 
 
-def _rllm_episode(where: str, nest: Nest, number: int) -> Iterator[Decision]:
-    prompt = nest.task_hash if _is_given(nest.task_hash) else _parse(where, nest.task)
+def _rllm_episode(
+    where: str, nest: Nest, runs: list[Trajectory], number: int
+) -> Iterator[Decision]:
+    prompt = _parse(where, nest.task) if nest.task_hash is None else nest.task_hash
     prompt = nest.episode_id if prompt is None else prompt
-    for i, (agent, rollout, run) in enumerate(_parts(where, nest, nest.episode_id)):
+    for i, (agent, rollout, run) in enumerate(_parts(where, runs, nest.episode_id)):
         labels: dict[str, Label | None] = {
             "prompt": _label(where, "task", prompt),
             "rollout": rollout,
@@ -166,74 +156,72 @@ def _rllm_episode(where: str, nest: Nest, number: int) -> Iterator[Decision]:
         yield labels, {"reward": _reward(f"{where}, trajectory {i}", run.reward)}
 
 
-def _verifiers_episode(where: str, nest: Nest, number: int) -> Iterator[Decision]:
+def _verifiers_episode(
+    where: str, nest: Nest, runs: list[Trajectory], number: int
+) -> Iterator[Decision]:
     group, task = _parse(where, nest.group), _parse(where, nest.task)
     prompt = group.get("id") if isinstance(group, dict) else None
     if prompt is None and isinstance(task, dict):
         prompt = next((task[n] for n in ("key", "hash", "id", "idx") if task.get(n)), task)
     elif prompt is None:
         prompt = task
-    for i, (agent, rollout, run) in enumerate(_parts(where, nest, nest.id)):
+    for i, (agent, rollout, run) in enumerate(_parts(where, runs, nest.id)):
         yield (
             {"prompt": _label(where, "task", prompt), "rollout": rollout, "agent": agent},
             _weighted(f"{where}, trace {i}", run),
         )
 
 
-def _parts(where: str, nest: Nest, rollout: _Scalar) -> Iterator[tuple[Label, Label, Run]]:
-    """Each run of an episode: its agent, a rollout that is its own if the agent ran before, it."""
-    runs = nest.traces if nest.trajectories is UNSET else nest.trajectories
-    episode = _label(where, "rollout", None if isinstance(rollout, UnsetType) else rollout)
+def _parts(
+    where: str, runs: list[Trajectory], rollout: _Scalar
+) -> Iterator[tuple[Label, Label, Trajectory]]:
+    """Yields each run of an episode: its agent, its rollout, and the run.
+
+    An agent that runs again in the same episode gets a rollout of its own.
+    """
+    episode = _label(where, "rollout", rollout)
     seen: Counter[Label] = Counter()
-    for i, run in enumerate(_runs(runs)):
+    for i, run in enumerate(runs):
         at = f"{where}, run {i}"
         agent = _named(at, run, _parse(at, run.agent))
         yield agent, f"{episode} ({seen[agent] + 1})" if seen[agent] else episode, run
         seen[agent] += 1
 
 
-def _runs(runs: list[Run] | UnsetType) -> list[Run]:
-    return [] if isinstance(runs, UnsetType) else runs
-
-
-def _named(at: str, run: Run, about: Any) -> Label:
-    """The agent that a run says it is of: in its metadata, in its agent, or by its name."""
+def _named(at: str, run: Trajectory, about: Any) -> Label:
+    """Returns the agent of a run: from its metadata, from its agent, or its name."""
     name: Any = about
     if isinstance(about, dict):
         name = next((about[n] for n in ("agent", "agent_name", "name") if about.get(n)), None)
-    if name is None and _is_given(run.name):
+    if name is None:
         name = run.name
     return ONE_AGENT if name is None else _label(at, "agent", name)
 
 
-def _weighted(at: str, run: Run) -> dict[str, float]:
-    """The named rewards of a trace: a number each, or a score and its weight."""
+def _weighted(at: str, run: Trajectory) -> dict[str, float]:
+    """Returns the rewards of a trace by name; each is a number, or a score times its weight."""
     rewards = _parse(at, run.rewards)
     if rewards is None and not isinstance(run.reward, UnsetType):
         return {"reward": _reward(at, run.reward)}
     if not isinstance(rewards, dict | None):
-        raise LogError(f"{at}, rewards: got {shown(rewards)}; wanted a mapping")
-    worth = {}
+        raise LogError(f"{at}, rewards: got {excerpt(rewards)}; wanted a mapping")
+    weighted = {}
     for name, value in (rewards or {}).items():
         weight = 1.0
         if isinstance(value, dict):
             if "score" in value:
-                weight = reward_of(f"{at}, weight of {name!r}", value.get("weight", 1.0))
+                weight = parse_reward(f"{at}, weight of {name!r}", value.get("weight", 1.0))
             value = value.get("score", value.get("value"))
-        worth[name] = weight * reward_of(f"{at}, reward {name!r}", value)
-    return worth
+        weighted[name] = weight * parse_reward(f"{at}, reward {name!r}", value)
+    return weighted
 
 
-def _reward(at: str, value: Any) -> float:
-    return math.nan if value is UNSET else reward_of(f"{at}, column 'reward'", value)
-
-
-def _is_given(value: Any) -> bool:
-    return value is not UNSET and value is not None
+def _reward(at: str, value: object) -> float:
+    return math.nan if value is UNSET else parse_reward(f"{at}, column 'reward'", value)
 
 
 def _parse(at: str, raw: _Raw) -> Any:
-    """The value of a part that was left as text, None where it is absent."""
+    """Returns the value of a part that is still JSON text; None if the part is absent."""
     if isinstance(raw, UnsetType):
         return None
     data = bytes(raw)
@@ -245,12 +233,6 @@ def _parse(at: str, raw: _Raw) -> Any:
         raise LogError(f"{at}: {error}; wanted JSON") from error
 
 
-def _label(at: str, name: str, value: Any) -> Label:
-    """A label: a scalar as it is, anything else as its JSON text."""
-    if isinstance(value, list | dict):
-        return json_text(f"{at}, column '{name}'", value)
-    if isinstance(value, bool):
-        raise LogError(f"{at}, column '{name}': got {shown(value)}; wanted a number or text")
-    check_label(at, name, value)
-    label: Label = value
-    return label
+def _label(at: str, name: str, value: object) -> Label:
+    label = label_of(f"{at}, column '{name}'", value)
+    return check_label(at, name, label)
