@@ -104,7 +104,7 @@ def test_without_its_module_a_run_is_refused_and_its_page_lacks_what_only_the_wo
 
 
 HEAD = """
-from counterpoint.worlds import Prompt, Ending, References, Utterance, TextSettings, TextWorld
+from counterpoint.worlds import Prompt, Ending, References, Statement, TextSettings, TextWorld
 class Broken(TextWorld):
     name = summary = "broken"
     agents = roles = ("a", "b")

@@ -26,6 +26,7 @@ from counterpoint.runs.exporters import EXPORTERS
 from counterpoint.speakers.named import SPEAKERS
 from counterpoint.workers.sandbox.cgroups import not_enforced
 from counterpoint.workers.sandbox.sandbox import why_no_sandbox
+from counterpoint.worlds.registry import WORLDS
 
 CORE = ("numpy", "tyro", "rich", "jinja2", "msgspec")
 EXTRAS = {
@@ -124,7 +125,7 @@ def plugin_facts() -> list[dict[str, str]]:
             "package": plugin.package,
             "problem": registry.problem(plugin),
         }
-        for registry in (entries(), AUDITS, FORMATS, JUDGES, SPEAKERS, EXPORTERS)
+        for registry in (entries(), AUDITS, FORMATS, JUDGES, SPEAKERS, EXPORTERS, WORLDS)
         for plugin in plugins(registry.group).values()
     ]
 

@@ -145,7 +145,7 @@ class MessageWorld(ABC, Generic[Items]):
         Raises:
             SettingError: the world has no members of its own.
         """
-        raise SettingError(f"{self.name} has no members of its own; wanted somebody who reads")
+        raise self._without_members()
 
     @abstractmethod
     def score(self, items: Items, answers: NDArray[Any]) -> Floats:
@@ -157,7 +157,7 @@ class MessageWorld(ABC, Generic[Items]):
         Raises:
             SettingError: the world has no members of its own.
         """
-        raise SettingError(f"{self.name} has no members of its own; wanted somebody who reads")
+        raise self._without_members()
 
     def single(
         self, items: Items, prompt: str, turns: int, rng: np.random.Generator
@@ -168,7 +168,7 @@ class MessageWorld(ABC, Generic[Items]):
         Raises:
             UnknownNameError, SettingError: as `member`.
         """
-        raise SettingError(f"{self.name} has no members of its own; wanted somebody who reads")
+        raise self._without_members()
 
     def message_text(self, items: Items, content: MessageContent, index: int) -> str:
         """Returns a message of one item in words; empty if it says nothing."""
@@ -190,3 +190,6 @@ class MessageWorld(ABC, Generic[Items]):
         Member -1 is shown all that the team has.
         """
         return None
+
+    def _without_members(self) -> SettingError:
+        return SettingError(f"{self.name} has no members of its own; wanted somebody who reads")

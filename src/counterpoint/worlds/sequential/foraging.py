@@ -96,11 +96,8 @@ class Foraging(Twin):
     )
     measured = (0.1854, 0.9997)  # 50,000 and 20,000 episodes: +- .0019 and .0002 (95%)
 
-    def __init__(
-        self, settings: ForagingSettings | None = None, *, copies: int = 1, seed: int = 0
-    ) -> None:
-        given = settings or ForagingSettings()
-        self.hold(given, copies, seed)
+    def build(self) -> None:
+        given, copies = self.settings, self.copies
         n, f = given.agents, given.food
         self.agents = tuple(f"agent_{i}" for i in range(n))
         self.roles = ("agent",) * n
@@ -115,7 +112,6 @@ class Foraging(Twin):
             "spawned": np.zeros(copies, dtype=np.int64),
         }
         self.order = np.array([[a] + [b for b in range(n) if b != a] for a in range(n)])
-        self.reset()
 
     def begin(self, copies: Ints) -> None:
         s, count = self.settings, len(copies)

@@ -63,11 +63,8 @@ class RepeatedGame(Twin):
     limit = "rounds"
     measured = (45.0, 60.0)  # exact: 10 rounds of 4.5 and of 6
 
-    def __init__(
-        self, settings: RepeatedGameSettings | None = None, *, copies: int = 1, seed: int = 0
-    ) -> None:
-        given = settings or RepeatedGameSettings()
-        self.hold(given, copies, seed)
+    def build(self) -> None:
+        given, copies = self.settings, self.copies
         self.game = named(given.game)
         count, sizes = self.game.count, self.game.sizes
         self.agents = tuple(f"player_{i}" for i in range(count))
@@ -79,7 +76,6 @@ class RepeatedGame(Twin):
         self.starts = np.concatenate([[1], 1 + np.cumsum(sizes)])
         """[A + 1] where each player's last action stands in the state."""
         self.held |= {"last": np.full((count, copies), -1, dtype=np.int64)}
-        self.reset()
 
     def begin(self, copies: Ints) -> None:
         self.held["last"][:, copies] = -1

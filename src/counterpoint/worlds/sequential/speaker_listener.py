@@ -57,11 +57,8 @@ class SpeakerListener(Twin):
     )
     measured = (-79.43, -14.91)  # 50,000 and 20,000 episodes: +- .58 and .22 (95%)
 
-    def __init__(
-        self, settings: SpeakerListenerSettings | None = None, *, copies: int = 1, seed: int = 0
-    ) -> None:
-        given = settings or SpeakerListenerSettings()
-        self.hold(given, copies, seed)
+    def build(self) -> None:
+        given, copies = self.settings, self.copies
         self.agents = ("speaker_0", "listener_0")
         self.roles = ("speaker", "listener")
         self.seen_sizes = (LANDMARKS, 2 + 2 * LANDMARKS + LANDMARKS)
@@ -78,7 +75,6 @@ class SpeakerListener(Twin):
             "goal": np.zeros(copies, dtype=np.int64),
             "message": np.zeros((LANDMARKS, copies)),
         }
-        self.reset()
 
     def begin(self, copies: Ints) -> None:
         places = self.rng.uniform(-1.0, 1.0, (len(copies), 1 + LANDMARKS, 2)).T

@@ -70,11 +70,8 @@ class Spread(Twin):
     )
     measured = (-79.29, -22.53)  # 50,000 and 20,000 episodes: +- .21 and .14 (95%)
 
-    def __init__(
-        self, settings: SpreadSettings | None = None, *, copies: int = 1, seed: int = 0
-    ) -> None:
-        given = settings or SpreadSettings()
-        self.hold(given, copies, seed)
+    def build(self) -> None:
+        given, copies = self.settings, self.copies
         n = given.agents
         self.agents = tuple(f"agent_{i}" for i in range(n))
         self.roles = ("agent",) * n
@@ -87,7 +84,6 @@ class Spread(Twin):
         self.held |= {name: np.zeros(shape) for name in ("position", "velocity", "landmarks")}
         self.first, self.second = pairs(n)
         self.others = np.array([[b for b in range(n) if b != a] for a in range(n)], dtype=np.int64)
-        self.reset()
 
     def begin(self, copies: Ints) -> None:
         n = self.settings.agents

@@ -48,22 +48,20 @@ class Twin(StepWorld):
     held: dict[str, NDArray[Any]]
     """Name to array [..., E]: the state, `time` among it."""
 
-    @abstractmethod
     def __init__(
         self, settings: StepSettings | None = None, *, copies: int = 1, seed: int = 0
-    ) -> None: ...
-
-    def hold(self, settings: StepSettings, copies: int, seed: int) -> None:
-        """Keeps what every twin needs.
-
-        Raises:
-            SettingError: fewer than one copy.
-        """
+    ) -> None:
         if copies < 1:
             raise SettingError(f"got copies={copies}; wanted at least 1")
-        self.settings, self.copies = settings, copies
+        self.settings, self.copies = settings or self.settings_type(), copies
         self.rng = np.random.default_rng(seed)
         self.held = {"time": np.zeros(copies, dtype=np.int64)}
+        self.build()
+        self.reset()
+
+    @abstractmethod
+    def build(self) -> None:
+        """Sets what follows from the settings: agents, actions, sizes, and the arrays of `held`."""
 
     @abstractmethod
     def begin(self, copies: Ints) -> None:

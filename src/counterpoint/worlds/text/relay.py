@@ -69,24 +69,13 @@ class Relay(TextWorld):
         return [tuple(THINGS[i] for i in chosen) for chosen in drawn]
 
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
+        limit = self.settings.most_tokens
         if not history:
-            return (
-                Prompt(
-                    "planner",
-                    "You write short notes.",
-                    f"Write a note that says we need {' and '.join(task)}.",
-                    most_tokens=self.settings.most_tokens,
-                ),
-            )
+            shown = f"Write a note that says we need {' and '.join(task)}."
+            return (Prompt("planner", "You write short notes.", shown, most_tokens=limit),)
         if len(history) == 1:
-            return (
-                Prompt(
-                    "answerer",
-                    "You answer with a few words.",
-                    f"{history[0].text.strip()}\nWhat do we need?",
-                    most_tokens=self.settings.most_tokens,
-                ),
-            )
+            shown = f"{history[0].text.strip()}\nWhat do we need?"
+            return (Prompt("answerer", "You answer with a few words.", shown, most_tokens=limit),)
         return ()
 
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:

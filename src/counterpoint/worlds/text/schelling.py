@@ -24,15 +24,8 @@ from counterpoint.worlds.text.world import (
 
 COLOURS = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple")
 PLACES = (
-    "a park",
-    "a shop",
-    "a museum",
-    "a station",
-    "a school",
-    "a farm",
-    "a harbour",
-    "a forest",
-)
+    "a park", "a shop", "a museum", "a station", "a school", "a farm", "a harbour", "a forest",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +63,12 @@ class Schelling(TextWorld):
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
         if history:
             return ()
+        system = (
+            "You and a partner who cannot talk must choose the same colour. Answer with one word."
+        )
+        shown = "You are at {}. The colours are {}. Which colour do you choose?"
         return tuple(
-            Prompt(
-                agent,
-                "You and a partner who cannot talk must choose the same colour. "
-                "Answer with one word.",
-                f"You are at {task[0]}. The colours are {', '.join(self._order(agent))}. "
-                "Which colour do you choose?",
-                self.words,
-            )
+            Prompt(agent, system, shown.format(task[0], ", ".join(self._order(agent))), self.words)
             for agent in self.agents
         )
 

@@ -82,26 +82,16 @@ class SolverVerifier(TextWorld):
         if len(history) % 2 == 1:
             if history[-1].text != UNSURE:
                 return ()
-            return (
-                Prompt(
-                    "verifier",
-                    "A solver asks you for help with a sum. Answer with one number.",
-                    f"What is {first} plus {second}?",
-                    self.numbers,
-                ),
-            )
+            system = "A solver asks you for help with a sum. Answer with one number."
+            user = f"What is {first} plus {second}?"
+            return (Prompt("verifier", system, user, self.numbers),)
         shown = second if kind == "plain" else "something"
         advice = f" The verifier says {history[-1].text}." if history else ""
         may_call = len(history) < 2 * self.settings.calls
-        return (
-            Prompt(
-                "solver",
-                "You solve sums. Answer with one number"
-                + (", or say unsure to ask the verifier." if may_call else "."),
-                f"What is {first} plus {shown}?{advice}",
-                (*self.numbers, UNSURE) if may_call else self.numbers,
-            ),
-        )
+        how = ", or say unsure to ask the verifier." if may_call else "."
+        system = f"You solve sums. Answer with one number{how}"
+        words = (*self.numbers, UNSURE) if may_call else self.numbers
+        return (Prompt("solver", system, f"What is {first} plus {shown}?{advice}", words),)
 
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
         right = NUMBERS.index(task[0]) + NUMBERS.index(task[1])
