@@ -26,7 +26,7 @@ import numpy as np
 from counterpoint.judge import Candidate, Group, RankSettings, rank_groups
 from counterpoint.judge.aggregate import kendall_tau_b, tied_sets
 from counterpoint.judge.model import SpeakerJudge
-from counterpoint.readers.messages import events_of
+from counterpoint.readers.messages import events_of, parse_messages
 from counterpoint.records import Episode
 from counterpoint.speakers.server import Server
 from counterpoint.speakers.server_settings import ServerSettings
@@ -172,7 +172,7 @@ def ours(made: Any, server: Judge, times: int, canaries: str = "none") -> list[l
     settings = RankSettings(orders=times, canaries=canaries, calls=times)  # type: ignore[arg-type]
     given = [
         Group(str(k), "Do it.", tuple(
-            Candidate(str(i), Episode(str(i), tuple(events_of(m, "")), ("assistant",)), t)
+            Candidate(str(i), Episode(str(i), events_of(parse_messages(m, "")), ("assistant",)), t)
             for i, (m, t) in enumerate(g)))
         for k, g in enumerate(made)
     ]  # fmt: skip

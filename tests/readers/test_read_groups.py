@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import LogError
 from counterpoint.readers.groups import read_groups
-from counterpoint.readers.messages import events_of
+from counterpoint.readers.messages import events_of, parse_messages
 
 
 def read(tmp_path, *lines):
@@ -74,12 +74,12 @@ def test_a_run_a_line_of_the_same_group(tmp_path):
 
 def test_tool_calls_are_actions_and_results_are_of_the_tool():
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 2}'}}
-    found = events_of([
+    found = events_of(parse_messages([
         {"role": "assistant", "name": "solver", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c1", "content": "5"},
         {"role": "assistant", "content": [{"type": "text", "text": "it is"},
                                           {"type": "text", "text": "5"}]},
-    ], "here")  # fmt: skip
+    ], "here"))  # fmt: skip
     assert [(e.agent, e.kind, e.text) for e in found] == [
         ("solver", "action", '{"a": 2}'),
         ("add", "message", "5"),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from counterpoint.audits.run import audit
 from counterpoint.errors import SettingError
 from counterpoint.readers.mapping import Names
-from counterpoint.readers.notes import Notes, noted_episodes
+from counterpoint.readers.logs import Notes, noted_episodes
 from counterpoint.records import Outcome
 from counterpoint.results.audit import AuditResult
 

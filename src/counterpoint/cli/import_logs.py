@@ -16,8 +16,8 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result
 from counterpoint.errors import OutputError, SettingError
 from counterpoint.readers.episodes import encode
+from counterpoint.readers.logs import Notes, noted_episodes
 from counterpoint.readers.mapping import read_mapping
-from counterpoint.readers.notes import Notes, noted_episodes
 
 
 @dataclass(frozen=True)

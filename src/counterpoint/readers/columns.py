@@ -1,7 +1,7 @@
-"""Records to columns: what the readers fill, one decision at a time, and hand out as `Decisions`.
+"""`Columns`: the readers add one decision at a time, and hand out `Decisions` at the end.
 
-Label values are kept once each, with an integer per row, so that a million rows that repeat a
-long prompt cost what the integers cost.
+Each different label value is kept once, with an integer in each row. A million rows that repeat a
+long prompt therefore take only the memory of the integers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REQUIRED = ("rollout", "agent")
 """Labels that every record must have; a log without `prompt` is of one prompt."""
 
 ONE_AGENT = "agent"
-"""What the agent is called in a log that has only one."""
+"""The name of the agent in a log that has only one."""
 
 _SHOWN = 12
 
@@ -34,7 +34,7 @@ WIDEST_TEXT = 64
 
 
 class Columns:
-    """Columns that grow row by row. Rewards by component, labels by id, NaN where missing."""
+    """Columns that grow row by row: rewards by component (NaN where missing), labels by id."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -47,10 +47,10 @@ class Columns:
     def add(
         self, where: str, labels: Mapping[str, Label | None], rewards: Mapping[str, float]
     ) -> None:
-        """Append one decision; `where` says in messages which record it came from.
+        """Appends one decision; `where` is the place of its record, for errors.
 
         Raises:
-            LogError: a label that the records before have is missing here, or the reverse.
+            LogError: A label of earlier records is missing here, or the reverse.
         """
         if not self.rows:
             self._open(where, labels, rewards)
@@ -70,16 +70,17 @@ class Columns:
                 self.rewards[name] = array("d", [np.nan]) * self.rows
             self.rewards[name].append(reward)
         self.rows += 1
+        # a component that this row does not have: its column must keep the length of the others
         if len(rewards) != len(self.rewards):
             for column in self.rewards.values():
                 if len(column) < self.rows:
                     column.append(np.nan)
 
     def decisions(self) -> Decisions:
-        """The columns as arrays.
+        """Returns the columns as arrays.
 
         Raises:
-            LogError: there is no record, or none has a reward.
+            LogError: There is no record, or none has a reward.
         """
         if not self.rows:
             raise LogError("got an empty log; wanted at least one record")
@@ -124,7 +125,7 @@ class Columns:
 
 
 def missing(where: str, name: str, there: Sequence[str]) -> str:
-    """The message for a column that a record does not have, with those that it has."""
+    """Returns the message for a missing column, with the columns that the record has."""
     return (
         f"{where}: got no column '{name}' among {listed(there) or 'no columns'}; wanted rollout, "
         "agent and reward (or rewards) in every record, and any other column in all records or in "
@@ -133,19 +134,19 @@ def missing(where: str, name: str, there: Sequence[str]) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as they stand in a message: the first dozen, and how many more there are."""
+    """Returns names as a message shows them: the first dozen, and how many more there are."""
     shown = ", ".join(plain(name) for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def plain(name: str) -> str:
-    """A foreign name as it stands in a message: short, and on one line."""
+    """Returns a foreign name as a message shows it: short, and on one line."""
     name = name if len(name) <= 60 else name[:57] + "..."
     return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _array(values: list[Label | None]) -> NDArray[Any]:
-    """Distinct values as an array of integers, of short text, or of objects."""
+    """Returns distinct values as an array of integers, of short text, or of objects."""
     if all(type(value) is int and -(2**63) <= value < 2**63 for value in values):
         return np.array(values, dtype=np.int64)
     if all(type(value) is str and len(value) <= WIDEST_TEXT for value in values):

@@ -1,8 +1,8 @@
-"""CooperBench: a folder with what agents said to each other, and what each of them did.
+"""CooperBench: a folder with the messages and the actions of the agents of one run.
 
 `conversation.json` is a list of {from, to, message, timestamp, feature_id};
-`agent{feature}_traj.json` has the `agent_id` and its messages; `result.json` and `eval.json`, where
-they are, what came of it. The runner's own code is followed:
+`agent{feature}_traj.json` has the `agent_id` and its messages; `result.json` and `eval.json`, if
+they exist, have the results. This reader follows the runner's own code:
 https://github.com/cooperbench/CooperBench, runner/coop.py.
 """
 
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.readers.episodes import EventFields
 from counterpoint.records import Episode, Event
 
 TRAJECTORY = re.compile(r"^agent\w*_traj\.json$")
@@ -22,30 +23,30 @@ Load = Callable[[Path], Any]
 
 
 def is_cooperbench(folder: Path) -> bool:
-    """Whether a folder is one run."""
+    """Returns whether a folder is one run."""
     names = {path.name for path in folder.iterdir()}
     return "result.json" in names and any(TRAJECTORY.match(name) for name in names)
 
 
 def cooperbench(folder: Path, load: Load) -> Episode:
-    """One run: messages between agents, and an action for each step of each of them.
+    """Returns one run: messages between agents, and an action for each step of each agent.
 
     Steps without a time stand behind the messages, agent by agent.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
         load: reads a JSON file, or raises LogError.
 
     Raises:
-        LogError: a file of it is not what the runner writes.
+        LogError: A file of the run is not as the runner writes it.
     """
-    told: list[tuple[float, int, dict[str, Any]]] = []
+    timed: list[tuple[float, int, EventFields]] = []
     talk = folder / "conversation.json"
     for i, message in enumerate(_list(load(talk), talk) if talk.exists() else []):
         if not isinstance(message, dict) or not isinstance(message.get("from"), str):
             raise LogError(f"{talk}, message {i}: got no sender; wanted from, to and message")
         to = message.get("to")
-        told.append((_time(message), len(told), {
+        timed.append((_time(message), len(timed), {
             "agent": message["from"], "kind": "message", "text": str(message.get("message") or ""),
             "to": (str(to),) if to else (),
             "meta": {"feature": message.get("feature_id"), **_seconds(message)},
@@ -57,12 +58,12 @@ def cooperbench(folder: Path, load: Load) -> Episode:
         who = str(track.get("agent_id") or path.name.removesuffix("_traj.json"))
         for message in _list(track.get("messages", []), path):
             if isinstance(message, dict) and message.get("role") == "assistant":
-                told.append((_time(message), len(told), {
+                timed.append((_time(message), len(timed), {
                     "agent": who, "kind": "action", "text": str(message.get("content") or ""),
                     "meta": {"name": "step", **_seconds(message)},
                 }))  # fmt: skip
-    told.sort(key=lambda each: each[:2])
-    events = tuple(Event(t=t, **each) for t, (_, _, each) in enumerate(told))
+    timed.sort(key=lambda each: each[:2])
+    events = tuple(Event(t=t, **each) for t, (_, _, each) in enumerate(timed))
     result = load(folder / "result.json")
     result = result if isinstance(result, dict) else {}
     graded = load(folder / "eval.json") if (folder / "eval.json").exists() else None
@@ -94,12 +95,12 @@ def _success(graded: Any) -> float | None:
     return float(all(passed)) if passed and all(isinstance(p, bool) for p in passed) else None
 
 
-def _time(message: Mapping[str, Any]) -> float:
+def _time(message: Any) -> float:
     at = message.get("timestamp")
     return float(at) if isinstance(at, int | float) and not isinstance(at, bool) else float("inf")
 
 
-def _seconds(message: Mapping[str, Any]) -> dict[str, float]:
+def _seconds(message: Any) -> dict[str, float]:
     at = _time(message)
     return {"seconds": at} if math.isfinite(at) else {}
 

@@ -1,7 +1,7 @@
-"""Somebody else's reward log to `Decisions`: JSON lines, CSV or a NumPy archive, by content.
+"""A reward log of any tool to `Decisions`: JSON lines, CSV or a NumPy archive, by content.
 
-Start at `read_decisions`. Nothing is executed, unpickled or fetched; a line is read up to 64 MB
-and a hostile file costs bounded memory.
+Start at `read_decisions`. Nothing is executed, unpickled or fetched. A line may have 64 MB, and a
+hostile file takes bounded memory.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from counterpoint.readers.table import read_table
 from counterpoint.records import Decisions
 
 ZIP = b"PK\x03\x04"
-"""How an npz archive begins."""
+"""The first bytes of an npz archive."""
 
 PARQUET = b"PAR1"
-"""How a Parquet file begins, such as TRL's completions."""
+"""The first bytes of a Parquet file, such as TRL's completions."""
 
 LARGEST_PIPED_NPZ_BYTES = 256 * 2**20
-"""An archive from standard input is held in memory; a larger one must be a file."""
+"""An archive from standard input is held in memory; a larger archive must be a file."""
 
 EXAMPLE = "collapsed_pooled.jsonl"
 
@@ -36,27 +36,27 @@ EXAMPLE = "collapsed_pooled.jsonl"
 def read_decisions(
     source: str | os.PathLike[str] | BinaryIO, columns: Mapping[str, str] | None = None
 ) -> Decisions:
-    """Read a log of decisions.
+    """Returns the decisions of a log.
 
     Args:
-        source: a path, "-" for standard input, or a binary stream. The format is found by
-            content: an npz archive, lines that begin with `{`, or else CSV. The formats are
-            described in `counterpoint.readers.jsonl`, `.nested`, `.columnar`, `.table`, `.npz`;
-            the names that other tools give to columns are in `.names`.
+        source: a path, "-" for standard input, or a binary stream. The content decides the
+            format: an npz archive, lines that begin with `{`, or else CSV. The formats are
+            described in `counterpoint.readers.jsonl`, `.nested`, `.table` and `.npz`; the names
+            that other tools give to columns are in `.names`.
         columns: what columns mean, the log's name to ours: prompt, rollout, agent, role, turn,
-            context, step, action, reward, `rewards.NAME` (a component), or ignore. Columns that
-            it does not name are understood by their names.
+            context, step, action, reward, `rewards.NAME` (a component), or ignore. Other columns
+            are understood by their names.
 
     Returns:
-        One row a decision, NaN where a reward is missing, labels as the log has them.
+        One row for each decision, NaN where a reward is missing, labels as the log has them.
 
     Raises:
-        LogError: the log cannot be read, with the line and column where that is known.
+        LogError: The log cannot be read; the message has the line and column if they are known.
 
     Warns:
-        TornLogWarning: the last line is incomplete; the records before it are returned.
-        LogNotice: the meaning of a column with a name that is not ours. `Decisions.notices` holds
-            the same, and what is absent, and which columns are not read.
+        TornLogWarning: The last line is incomplete; the records before it are returned.
+        LogNotice: The meaning of a column with a foreign name was guessed. `Decisions.notices` has
+            the same sentences, and those about absent columns and columns that are not read.
     """
     decisions, guesses = _opened(source, columns)
     for guess in guesses:
@@ -82,7 +82,7 @@ def _opened(
 
 
 def example_log() -> Path:
-    """The shipped example: a language-model team that collapsed under pooled normalization."""
+    """Returns the shipped example, a language-model team that collapsed."""
     return Path(__file__).parent / "examples" / EXAMPLE
 
 
@@ -120,20 +120,20 @@ def _seekable(head: bytes, stream: BinaryIO) -> BinaryIO:
 
 
 class _Rejoined:
-    """A stream with the bytes that were read ahead put back in front."""
+    """A stream whose first bytes were already read and are put back in front."""
 
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
         self._head, self._stream = head, stream
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes; nothing at the end."""
+        """Returns up to `size` bytes; nothing at the end."""
         if self._head:
             data, self._head = self._head, b""
             return data
         return self._stream.read(size)
 
     def peek_text(self) -> bytes:
-        """The first byte that is not white space, or nothing in an empty stream."""
+        """Returns the first byte that is not white space; nothing in an empty stream."""
         while not self._head.strip():
             more = self._stream.read(2**16)
             if not more:

@@ -23,35 +23,36 @@ from typing import Any
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.judge.present import Candidate, Group
 from counterpoint.readers.lines import Block, TornLogWarning, blocks
-from counterpoint.readers.messages import events_of, members_of, roles_of
+from counterpoint.readers.messages import events_of, members_of, parse_messages
 from counterpoint.records import Episode, Event
 
 RUNS = ("runs", "trajectories", "candidates")
-"""Keys under which a group may have its runs."""
+"""The keys that may hold the runs of a group."""
+JsonObject = Mapping[str, object]
 TRUTHS = ("score", "success", "reward")
 _EVENT = ("agent", "kind", "text", "to", "answer", "work", "tokens")
 
 
 @dataclass(frozen=True)
 class GroupLine:
-    """A group, and the JSON that it was read from."""
+    """A group, and the JSON objects of its runs."""
 
     group: Group
-    records: tuple[dict[str, Any], ...]
-    """Of each run, as it stands in the file, in the order of the candidates."""
+    records: tuple[Mapping[str, object], ...]
+    """Each run as it stands in the file, in the order of the candidates."""
 
 
 def read_groups(source: str | os.PathLike[str]) -> Iterator[GroupLine]:
-    """Each group of a file, as it is read.
+    """Yields each group of a file while it is read.
 
     Args:
         source: a path, or "-" for standard input.
 
     Raises:
-        LogError: the file cannot be read, with the line and the key.
+        LogError: The file cannot be read; the message has the line and the key.
 
     Warns:
-        TornLogWarning: the last line is incomplete; the groups before it were returned.
+        TornLogWarning: The last line is incomplete; the groups before it were returned.
     """
     if source == "-":
         yield from _groups(blocks(sys.stdin.buffer))
@@ -67,7 +68,7 @@ def read_groups(source: str | os.PathLike[str]) -> Iterator[GroupLine]:
 
 
 def _groups(read: Iterable[Block]) -> Iterator[GroupLine]:
-    waiting: list[tuple[str, dict[str, Any]]] = []
+    waiting: list[tuple[str, JsonObject]] = []
     seen: set[str] = set()
     for where, line in _objects(read):
         key = next((key for key in RUNS if key in line), None)
@@ -87,18 +88,18 @@ def _groups(read: Iterable[Block]) -> Iterator[GroupLine]:
         yield _group(*_gathered(waiting), seen)
 
 
-def _gathered(waiting: list[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:
+def _gathered(waiting: list[tuple[str, JsonObject]]) -> tuple[str, JsonObject]:
     where, first = waiting[0]
     runs = [run for _, run in waiting]
     return where, {"id": str(first["group"]), "task": first.get("task", ""), "runs": runs}
 
 
-def _objects(read: Iterable[Block]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _objects(read: Iterable[Block]) -> Iterator[tuple[str, JsonObject]]:
     for block in read:
         for number, line in block.lines():
             where = f"line {number}"
             try:
-                found = json.loads(line)
+                value = json.loads(line)
             except RecursionError:
                 raise LogError(f"{where}: got JSON that is nested too deeply") from None
             except (ValueError, UnicodeDecodeError) as error:
@@ -112,13 +113,13 @@ def _objects(read: Iterable[Block]) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise LogError(
                     f"{where}: got no JSON ({error}); wanted one object a line"
                 ) from None
-            if not isinstance(found, dict):
-                raise LogError(f"{where}: got {type(found).__name__}; wanted a JSON object")
-            yield where, found
+            if not isinstance(value, dict):
+                raise LogError(f"{where}: got {type(value).__name__}; wanted a JSON object")
+            yield where, value
 
 
-def _group(where: str, line: Mapping[str, Any], seen: set[str]) -> GroupLine:
-    """A group; its id joins those `seen`."""
+def _group(where: str, line: Any, seen: set[str]) -> GroupLine:
+    """Returns a group; its id is added to `seen`."""
     runs = line["runs"]
     if not isinstance(runs, list) or not runs:
         raise LogError(f"{where}, runs: got {type(runs).__name__}; wanted a list of runs")
@@ -136,7 +137,7 @@ def _group(where: str, line: Mapping[str, Any], seen: set[str]) -> GroupLine:
         raise LogError(f"{where}: {error}") from None
 
 
-def _candidate(where: str, run: Mapping[str, Any], number: int) -> Candidate:
+def _candidate(where: str, run: Any, number: int) -> Candidate:
     name = str(run.get("id", f"run-{number}"))
     events, agents, tools = _events(where, run)
     truth = next(
@@ -146,51 +147,51 @@ def _candidate(where: str, run: Mapping[str, Any], number: int) -> Candidate:
     if not isinstance(scores, dict):
         raise LogError(f"{where}, scores: got {type(scores).__name__}; wanted agents and numbers")
     meta = {"scores": {str(k): _number(where, "scores", v) for k, v in scores.items()}}
-    episode = Episode(name, tuple(events), agents, tools, meta=meta)
+    episode = Episode(name, events, agents, tools, meta=meta)
     return Candidate(name, episode, truth, str(run.get("author", run.get("model", ""))))
 
 
-def _events(
-    where: str, run: Mapping[str, Any]
-) -> tuple[list[Event], tuple[str, ...], tuple[str, ...]]:
+def _events(where: str, run: Any) -> tuple[tuple[Event, ...], tuple[str, ...], tuple[str, ...]]:
+    """Returns the events of a run, its agents, and its other speakers."""
     if "events" in run:
-        found = _own(where, run["events"])
-        names = tuple(dict.fromkeys(event.agent for event in found))
+        events = _own(where, run["events"])
+        names = tuple(dict.fromkeys(event.agent for event in events))
         agents = tuple(map(str, run.get("agents") or names))
-        return found, agents, tuple(name for name in names if name not in agents)
+        return events, agents, tuple(name for name in names if name not in agents)
     if "messages" in run or "messages_and_choices" in run:
-        messages = run.get("messages", run.get("messages_and_choices"))
-        if not isinstance(messages, list):
-            raise LogError(f"{where}, messages: got {type(messages).__name__}; wanted a list")
+        values = run.get("messages", run.get("messages_and_choices"))
+        if not isinstance(values, list):
+            raise LogError(f"{where}, messages: got {type(values).__name__}; wanted a list")
         # a choice of a chat completion, as ART keeps it, has its message inside
-        messages = [m.get("message", m) if isinstance(m, dict) else m for m in messages]
-        found = events_of(messages, where)
-        agents, tools = members_of(found, roles_of(messages))
-        return found, agents, tools
+        values = [m.get("message", m) if isinstance(m, dict) else m for m in values]
+        messages = parse_messages(values, where)
+        events = events_of(messages)
+        return events, *members_of(events, messages)
     if isinstance(run.get("text"), str):
-        return [Event(0, "assistant", "message", run["text"])], ("assistant",), ()
+        return (Event(0, "assistant", "message", run["text"]),), ("assistant",), ()
     raise LogError(f"{where}: got no messages, events, messages_and_choices or text; wanted one")
 
 
-def _own(where: str, events: Any) -> list[Event]:
-    if not isinstance(events, list):
-        raise LogError(f"{where}, events: got {type(events).__name__}; wanted a list")
-    found = []
-    for t, event in enumerate(events):
+def _own(where: str, values: Any) -> tuple[Event, ...]:
+    """Returns the events of a run in our own format, without rewards and `meta`."""
+    if not isinstance(values, list):
+        raise LogError(f"{where}, events: got {type(values).__name__}; wanted a list")
+    events = []
+    for t, value in enumerate(values):
         at = f"{where}, event {t}"
-        if not isinstance(event, dict) or not isinstance(event.get("agent"), str):
+        if not isinstance(value, dict) or not isinstance(value.get("agent"), str):
             raise LogError(f'{at}: got no "agent"; wanted {{"agent", "text", "kind"?, "to"?}}')
-        told = {key: event[key] for key in _EVENT if event.get(key) is not None}
-        told.setdefault("kind", "message")
-        to = told.get("to", ())
-        told["to"] = (to,) if isinstance(to, str) else tuple(map(str, to))
-        if not isinstance(told.get("text", ""), str):
-            raise LogError(f"{at}, text: got {type(told['text']).__name__}; wanted text")
+        fields = {key: value[key] for key in _EVENT if value.get(key) is not None}
+        fields.setdefault("kind", "message")
+        to = fields.get("to", ())
+        fields["to"] = (to,) if isinstance(to, str) else tuple(map(str, to))
+        if not isinstance(fields.get("text", ""), str):
+            raise LogError(f"{at}, text: got {type(fields['text']).__name__}; wanted text")
         try:
-            found.append(Event(t=t, **told))
+            events.append(Event(t=t, **fields))
         except CounterpointError as error:
             raise LogError(f"{at}: {error}") from None
-    return found
+    return tuple(events)
 
 
 def _number(where: str, key: str, value: Any) -> float:

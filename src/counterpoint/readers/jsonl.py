@@ -1,10 +1,13 @@
-"""JSON lines to columns: rows of one decision, or groups of one agent's rollouts.
+"""JSON lines to columns: rows of one decision, groups of one agent's rollouts, or tables.
 
 A row is `{"prompt", "rollout", "agent", "reward"}`, or `"rewards": {component: number}`. A group
 is `{"prompt_id", "agent", "rewards": [number, ...]}`: each element is a rollout, and lines with
-the same prompt_id and different agents line up by position. A prompt that comes back for the
-same agent (and step, turn, role, context) is a group of its own. Other tools' names and nestings
-are in `counterpoint.readers.names` and `.nested`.
+the same prompt_id and different agents line up by position. If a prompt occurs again for the
+same agent (and step, turn, role, context), the record is a group of its own.
+
+A table is one update, as ms-swift writes its completions, with a list for each column:
+`{"step": ["3", ...], "prompt": [...], "completion": [...], NAME: [1.0, ...], "advantages": [...]}`.
+Other tools' names and nestings are in `counterpoint.readers.names` and `.nested`.
 """
 
 from __future__ import annotations
@@ -14,32 +17,50 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from counterpoint.errors import LogError
-from counterpoint.readers.columnar import Tables, is_table, shallow, transposed
-from counterpoint.readers.columns import Columns
-from counterpoint.readers.fields import LONGEST_LENIENT_BYTES, Fields, Torn, lenient
-from counterpoint.readers.kinds import kind_of, kinds_of
+from counterpoint.readers.columns import Columns, Decision, plain
 from counterpoint.readers.lines import Block, TornLogWarning
-from counterpoint.readers.names import plan_columns
+from counterpoint.readers.names import (
+    ADVANTAGES,
+    LIST,
+    TEXTS,
+    kind_of,
+    kinds_of,
+    plan_columns,
+    shown,
+)
 from counterpoint.readers.nested import Nested, nested_of
-from counterpoint.readers.rows import Rows
+from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Fields, Rows, Torn, lenient
 
 PEEKED_LINES = 64
-"""Lines at the start of a log from which the meaning of its columns is judged."""
+"""The number of lines at the start of a log that decide what its columns mean."""
 
 LONGEST_PEEKED_BYTES = 16 * 2**20
-"""Longer lines are not looked at for that."""
+"""Longer lines are left out of that decision."""
+
+LONGEST_COLUMN_BYTES = 16 * 2**20
+"""The longest list of a table in one line."""
+
+MOST_VALUES = 2**22
+"""The most values in such a list; both bound the memory that a line takes."""
+
+MOST_KEYS = 2**18
+"""The most keys, at any depth, in a line that is looked at as a whole."""
+
+_shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_jsonl(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None) -> Columns:
-    """Read every line into columns; warns (`TornLogWarning`) if the last one is incomplete.
+    """Returns the columns of all lines; warns (`TornLogWarning`) if the last line is incomplete.
 
     Args:
         blocks: the lines.
-        chosen: what the user says that columns mean: the log's names to ours.
+        chosen: the user's meanings of columns: the log's names to ours.
 
     Raises:
-        LogError: a line that is no such record, with its number and the column.
+        LogError: A line is no such record; the message has its number and the column.
     """
     stream = iter(blocks)
     first = next(stream, None)
@@ -82,8 +103,8 @@ def _reader(first: Block, chosen: Mapping[str, str] | None) -> Nested:
     return Tables(reader) if is_tabular else reader
 
 
-def _peeked(block: Block) -> Iterator[dict[str, Any]]:
-    """The first lines that are JSON objects, their values not parsed where that can be."""
+def _peeked(block: Block) -> Iterator[Mapping[str, object]]:
+    """Yields the first lines that are JSON objects, with unparsed values if possible."""
     for number, line in itertools.islice(block.lines(), PEEKED_LINES):
         if len(line) > LONGEST_PEEKED_BYTES:
             continue
@@ -96,6 +117,93 @@ def _peeked(block: Block) -> Iterator[dict[str, Any]]:
         try:
             record = lenient(f"line {number}", line)
         except (Torn, LogError):
-            continue  # whoever reads the line says so
+            continue  # the reader of this line raises the error
         if isinstance(record, dict):
             yield record
+
+
+def shallow(line: bytes) -> dict[str, msgspec.Raw]:
+    """Returns a JSON object whose values are not parsed.
+
+    Raises:
+        MsgspecError, UnicodeDecodeError, RecursionError: The line is no JSON object, or has NaN.
+        ValueError: The object has more than `MOST_KEYS` keys.
+    """
+    if line.count(b'":') > MOST_KEYS:
+        raise ValueError(f"got more than {MOST_KEYS} keys")
+    return _shallow.decode(line)
+
+
+class Tables:
+    """Reads lines that are tables of one update."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows, self._lines = rows, 0
+
+    def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
+        """Yields the decisions of one line: labels, and rewards by component."""
+        for i, row in enumerate(transposed(where, _table(where, line))):
+            yield from self._rows.of_values(f"{where}, row {i}", row)
+        self._lines += 1
+
+    @property
+    def guesses(self) -> list[str]:
+        """What was guessed, in sentences."""
+        tables = f"lines that are tables: {self._lines}; each position of their lists is a row"
+        return [tables, *self._rows.guesses]
+
+    @property
+    def facts(self) -> list[str]:
+        """What is absent or not read, in sentences."""
+        return self._rows.facts
+
+
+def is_table(first: Mapping[str, object]) -> bool:
+    """Returns whether a record is a table: its text and its step or advantages are lists."""
+    lists = {name for name, value in first.items() if kind_of(value) == LIST}
+    return bool(lists.intersection(TEXTS)) and bool(lists.intersection((*ADVANTAGES, "step")))
+
+
+def _table(where: str, line: bytes) -> Mapping[str, object]:
+    try:
+        return shallow(line)
+    except (ValueError, RecursionError) as error:
+        if len(line) > LONGEST_LENIENT_BYTES:
+            raise Torn(f"{where}: {error}; wanted one JSON object a line") from error
+    table = lenient(where, line)
+    if not isinstance(table, dict):
+        raise LogError(f"{where}: got {shown(table)}; wanted a JSON object")
+    return table
+
+
+def transposed(where: str, table: Mapping[str, object]) -> list[dict[str, object]]:
+    """Returns the rows of a table. Texts are replaced by None, except for the prompt."""
+    columns: dict[str, list[object]] = {}
+    for name, value in table.items():
+        if name in TEXTS or kind_of(value) != LIST:
+            continue
+        columns[name] = _list(f"{where}, column '{plain(name)}'", value)
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        counts = ", ".join(f"{plain(name)} {len(column)}" for name, column in columns.items())
+        raise LogError(f"{where}: got lists of different lengths ({counts}); wanted equal ones")
+    names = list(columns)
+    return [
+        dict.fromkeys(name for name in table if name in TEXTS) | dict(zip(names, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _list(at: str, raw: Any) -> list[object]:
+    """Returns the values of a list, which may still be JSON text."""
+    if isinstance(raw, list):
+        return raw
+    data = bytes(raw)
+    # every value of a short list takes far more memory than its text, so both are bounded
+    if len(data) > LONGEST_COLUMN_BYTES or data.count(b",") > MOST_VALUES:
+        raise LogError(f"{at}: got {len(data)} bytes; wanted at most {LONGEST_COLUMN_BYTES}")
+    try:
+        items: list[object] = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise LogError(f"{at}: {error}; wanted a list") from error
+    return items

@@ -1,4 +1,4 @@
-"""Bytes to complete lines, in blocks of bounded size: nothing here knows what a line says."""
+"""Bytes to complete lines, in blocks of bounded size, without looking at what a line means."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import BinaryIO
 from counterpoint.errors import LogError
 
 LONGEST_LINE_BYTES = 64 * 2**20
-"""A longer line is refused before it is read to its end."""
+"""A longer line is refused before it is read completely."""
 
 READ_BYTES = 2**20
-"""How much is read at a time."""
+"""The number of bytes that are read at a time."""
 
 
 class LogWarning(UserWarning):
-    """What a person should know of a log that could be read."""
+    """Something that a person should know of a log, which could be read."""
 
 
 class TornLogWarning(LogWarning):
@@ -39,17 +39,17 @@ class Block:
     """Whether this is the last line of the file and no line end follows it."""
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Each line that is not blank, with its number."""
+        """Yields each line that is not blank, with its number."""
         for number, line in enumerate(self.data.split(b"\n"), self.first_line):
             if line.strip():
                 yield number, line
 
 
 def blocks(stream: BinaryIO) -> Iterator[Block]:
-    """The stream as blocks of whole lines; an unended last line is a block of its own.
+    """Yields the stream as blocks of whole lines; an unended last line is a block of its own.
 
     Raises:
-        LogError: a line is longer than `LONGEST_LINE_BYTES`, or is not UTF-8.
+        LogError: A line is longer than `LONGEST_LINE_BYTES`, or is not UTF-8.
     """
     number, rest = 1, bytearray()
     while read := stream.read(READ_BYTES):
@@ -75,7 +75,7 @@ def _checked(block: Block) -> Block:
         block.data.decode()
     except UnicodeDecodeError as error:
         if block.unended and error.end == len(block.data) and "end of data" in error.reason:
-            return block  # torn within a character: whoever parses the line says so
+            return block  # torn within a character: the parser of the line raises the error
         line = block.first_line + block.data.count(b"\n", 0, error.start)
         column = error.start - block.data.rfind(b"\n", 0, error.start)
         raise LogError(

@@ -1,8 +1,10 @@
 """Logs of teams to episodes: `read_logs` finds the format by content, and reads file by file.
 
-A file is one JSON value, JSON lines, or an archive of inspect_ai's; a folder is read to its bottom,
-dot-folders included. What is no log is skipped with a note; what is one and is broken is an error
-that names the place, except for a torn last line, which is left out with a warning.
+`noted_episodes` also collects notes on what was left out of a log.
+
+A file is one JSON value, JSON lines, or an archive of inspect_ai's. A folder is read with all its
+folders, hidden ones included. A file that is no log is skipped with a note. A broken log is an
+error that names the place; a torn last line is left out with a warning.
 """
 
 from __future__ import annotations
@@ -13,28 +15,29 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from counterpoint.errors import LogError, MissingPackageError
 from counterpoint.readers.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.documents import FORMATS, format_of, inspect
-from counterpoint.readers.lines import TornLogWarning, blocks
+from counterpoint.readers.lines import Block, TornLogWarning, blocks
 from counterpoint.readers.mapping import Names, mapped
-from counterpoint.readers.spans import episodes_of_spans, is_span, spans_of
+from counterpoint.readers.spans import Span, episodes_of_spans, is_span, spans_of
 from counterpoint.records import Episode
 
 LARGEST_DOCUMENT = 64 * 2**20
-"""Bytes of a file that is one JSON value; more belong into JSON lines."""
+"""The most bytes of a file that is one JSON value; a larger log must be JSON lines."""
 LARGEST_MEMBER = 64 * 2**20
-"""Bytes of a file in an archive, unpacked."""
+"""The most unpacked bytes of a file in an archive."""
 LARGEST_RATIO = 200
-"""Of an archive's file, unpacked to packed."""
+"""The most unpacked bytes for each packed byte of a file in an archive."""
 MOST_MEMBERS = 100_000
 ZSTANDARD = 93
-"""How newer archives are packed; this Python's zipfile does not know it."""
+"""The compression method of newer archives, which this Python's zipfile does not support."""
 _decoder = msgspec.json.Decoder()
 
 Note = Callable[[str], object]
@@ -43,27 +46,88 @@ Note = Callable[[str], object]
 def read_logs(
     path: str | os.PathLike[str], names: Names | None = None, note: Note = lambda line: None
 ) -> Iterator[Episode]:
-    """Every episode of a file or a folder.
+    """Yields every episode of a file or a folder.
 
     Args:
-        path: of the file or folder.
-        names: what the user says of who is a member.
+        path: the file or folder.
+        names: the user's mapping of names and members.
         note: called with a line for each file that is skipped.
 
     Raises:
-        LogError: there is nothing, or a log is broken; file, line and field are named.
+        LogError: There is no log, or one is broken; the message names file, line and field.
 
     Warns:
-        TornLogWarning: the last line of a file is incomplete; what stands before it is there.
+        TornLogWarning: The last line of a file is incomplete; the lines before it were read.
     """
     root = Path(path)
     if not root.exists():
         raise LogError(f"got {root}: no such file or folder; wanted a log")
-    for each in _found(root, note, top=True):
+    for each in _walk(root, note, top=True):
         yield mapped(each, names) if names else each
 
 
-def _found(path: Path, note: Note, top: bool = False) -> Iterator[Episode]:
+@dataclass
+class Notes:
+    """What a person should know of a log; reading its episodes fills it."""
+
+    on_note: Callable[[str], object] = lambda line: None
+    """Called with each line about a file that was skipped or is incomplete."""
+    lines: list[str] = field(default_factory=list)
+    """What was left out, and the warning."""
+    warning: str | None = None
+    """The reason why findings about single members are not reliable."""
+
+    def add(self, line: str) -> None:
+        """Keeps a line about a part that was left out."""
+        self.lines.append(line)
+        self.on_note(line)
+
+
+def noted_episodes(
+    path: Path,
+    names: Names | None,
+    notes: Notes,
+    on_episode: Callable[[int], object] = lambda count: None,
+) -> Iterator[Episode]:
+    """Yields the episodes of a log, and notes what was left out of it.
+
+    If members cannot be distinguished, and no mapping identifies them, there is a warning in the
+    end, which is the first line of the notes too.
+
+    Args:
+        path: a file or a folder.
+        names: the user's mapping of names and members.
+        notes: they are complete when the last episode has been taken.
+        on_episode: called with the number of episodes that have been taken.
+
+    Raises:
+        LogError: There is no log, or one is broken; the message names file, line and field.
+    """
+    count = unnamed = 0
+    with warnings.catch_warnings(record=True) as torn:
+        warnings.simplefilter("always", TornLogWarning)
+        for count, episode in enumerate(read_logs(path, names, notes.add), 1):
+            unnamed += names is None and "unnamed_messages" in episode.meta
+            yield episode
+            on_episode(count)
+    for warning in torn:
+        notes.add(str(warning.message))
+    if unnamed:
+        notes.warning = _unnamed_warning(unnamed, count)
+        notes.lines.insert(0, notes.warning)
+
+
+def _unnamed_warning(unnamed: int, episodes: int) -> str:
+    """Returns what to do if several members may stand under one role."""
+    return (
+        f"Messages carry no name in {unnamed} of {episodes} episodes. All messages of the role "
+        "count as one member, so findings about single members are not reliable. Write names into "
+        "the messages. For LangGraph, log the list of what graph.stream(..., "
+        "stream_mode='updates') yields. If there is only one member, name it with --mapping."
+    )
+
+
+def _walk(path: Path, note: Note, top: bool = False) -> Iterator[Episode]:
     if path.is_symlink() and not top:
         note(f"{path}: a link, not followed")
     elif path.is_dir():
@@ -71,7 +135,7 @@ def _found(path: Path, note: Note, top: bool = False) -> Iterator[Episode]:
             yield cooperbench(path, _load)
             return
         for inner in sorted(path.iterdir()):
-            yield from _found(inner, note)
+            yield from _walk(inner, note)
     elif not path.is_file():
         note(f"{path}: no file")
     else:
@@ -97,7 +161,7 @@ def _file(path: Path, note: Note, top: bool) -> Iterator[Episode]:
 
 
 def _is_lines(path: Path, head: bytes) -> bool:
-    """Whether the first line is a JSON value by itself and more may follow."""
+    """Returns whether the first line is a JSON value by itself and more lines may follow."""
     if path.suffix == ".jsonl":
         return True
     first, end, rest = head.partition(b"\n")
@@ -131,9 +195,9 @@ def _document(path: Path, note: Note, top: bool) -> Iterator[Episode]:
 
 
 def _lines(path: Path, note: Note, top: bool) -> Iterator[Episode]:
-    """Lines of one kind; the first line says which."""
+    """Yields the episodes of JSON lines of one format, which the first line decides."""
     kind: str | None = None
-    spans: list[dict[str, Any]] = []
+    spans: list[Span] = []
     read = 0
     with path.open("rb") as file:
         for block in _blocks(path, file):
@@ -170,7 +234,7 @@ def _lines(path: Path, note: Note, top: bool) -> Iterator[Episode]:
     yield from episodes_of_spans(spans)
 
 
-def _blocks(path: Path, file: Any) -> Iterator[Any]:
+def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
     try:
         yield from blocks(file)
     except LogError as error:
@@ -178,7 +242,7 @@ def _blocks(path: Path, file: Any) -> Iterator[Any]:
 
 
 def _load(path: Path) -> Any:
-    """A file that is one JSON value."""
+    """Returns the value of a file that is one JSON value."""
     try:
         if path.stat().st_size > LARGEST_DOCUMENT:
             raise LogError(
@@ -191,7 +255,7 @@ def _load(path: Path) -> Any:
 
 
 def _value(data: bytes, where: str) -> Any:
-    """A JSON value; NaN and Infinity, which some tools write, are numbers."""
+    """Returns a JSON value; NaN and Infinity, which some tools write, are numbers."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         return _decoder.decode(data)
@@ -207,7 +271,7 @@ def _value(data: bytes, where: str) -> Any:
 
 
 def _archive(path: Path) -> Iterator[Episode]:
-    """An .eval file of inspect_ai: a zip with a JSON file for each sample. Nothing is unpacked."""
+    """Yields the samples of an .eval file of inspect_ai, a zip with a JSON file for each sample."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -229,7 +293,7 @@ def _archive(path: Path) -> Iterator[Episode]:
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
-    """The member's bytes, never more than it may have, whatever it says of itself."""
+    """Returns a member's bytes, and never more than the limit, even if its header is wrong."""
     if member.file_size > LARGEST_MEMBER or (
         member.file_size > 2**20 and member.file_size > LARGEST_RATIO * max(member.compress_size, 1)
     ):
@@ -245,7 +309,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> 
 
 
 def _zstandard(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """The bytes of a member that is packed with Zstandard, no more than one too many."""
+    """Returns the bytes of a member that is packed with Zstandard, at most one over the limit."""
     try:
         import zstandard
     except ImportError:
@@ -260,12 +324,13 @@ def _zstandard(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     header = file.read(30)
     if len(header) < 30:
         raise zipfile.BadZipFile("a header is cut off")
+    # a zip member: 30 bytes of header, its name, an extra field (both of given lengths), its data
     name, extra = struct.unpack("<HH", header[26:30])
     file.seek(member.header_offset + 30 + name + extra)
     packed = file.read(member.compress_size)
     try:
         with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-            found: bytes = reader.read(LARGEST_MEMBER + 1)
-            return found
+            data: bytes = reader.read(LARGEST_MEMBER + 1)
+            return data
     except zstandard.ZstdError as error:
         raise zipfile.BadZipFile(str(error)) from None

@@ -1,140 +1,104 @@
-"""OpenAI's message lists to events: `events_of` is pure, and every reader of such lists uses it.
+"""Lists of messages to events: OpenAI's, and LangChain's as LangGraph logs them.
+
+Start with `parse_message` (a message of OpenAI's) and `chat` (an episode of such messages).
 
 A message is `{"role", "content"}`, with `name` where several agents share the role. Content is
-text, or parts of which the text is kept. An assistant's `tool_calls` become actions of its own;
-what role `tool` says is a message of the tool.
+text, or parts, whose text is kept. An assistant's `tool_calls` become actions of its own. A
+message of the role `tool` is a message of the tool.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.readers.names import shown
 from counterpoint.records import Episode, Event
 
 MEMBERS = ("assistant", "agent", "ai", "model")
-"""Roles whose messages are of the team; who has any other is a tool, a system or a person."""
+"""Roles of members of the team; every other role is a tool, a system or a person."""
+
+LANGCHAIN_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant",
+                   "tool": "tool", "system": "system", "function": "tool"}  # fmt: skip
+"""LangChain's type of a message to the role that OpenAI's messages have."""
 
 
-def chat(messages: Sequence[Any], where: str, name: str, kind: str, **more: Any) -> Episode:
-    """The episode of a conversation.
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool."""
 
-    Where messages of members without a name follow each other, with nobody else in between, they
-    may be of several members who cannot be distinguished: `meta["unnamed_messages"]` counts them.
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation."""
+
+    role: str
+    name: str
+    """Empty where the message has no name: the role then stands for the speaker."""
+    text: str
+    calls: tuple[ToolCall, ...]
+    tool: str
+    """The tool that answers, in a message of a tool; empty if the message does not name it."""
+    call_id: str
+    """The call that a message of a tool answers."""
+
+    @property
+    def speaker(self) -> str:
+        """The name, or the role if there is no name."""
+        return self.name or self.role
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether a member wrote it whom only the role identifies."""
+        return self.role in MEMBERS and self.speaker == self.role
+
+
+def parse_message(value: Any, where: str) -> Message:
+    """Returns a message of OpenAI's format.
 
     Raises:
-        LogError: as `events_of`.
+        LogError: The value is no message; the error names the place.
     """
-    events = tuple(events_of(messages, where))
-    agents, tools = members_of(events, roles_of(messages))
-    meta = {"format": kind, **more.pop("meta", {})}
-    if _follow_each_other(messages):
-        meta["unnamed_messages"] = unnamed_messages(messages)
-    if not more.get("task"):
-        more["task"] = next((e.text for e in events if e.agent in ("user", "human")), "")
-    return Episode(name, events, agents, tools, meta=meta, **more)
-
-
-def unnamed_messages(messages: Sequence[Mapping[str, Any]]) -> int:
-    """How many messages of members carry no name, so that one role stands for all of them."""
-    return sum(_is_unnamed(message) for message in messages)
-
-
-def _is_unnamed(message: Mapping[str, Any]) -> bool:
-    role = str(message.get("role"))
-    return role in MEMBERS and _name(message, role) == role
-
-
-def _follow_each_other(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a text without a name follows another; calls of tools are one member's own steps."""
-    unnamed = [_is_unnamed(message) and not message.get("tool_calls") for message in messages]
-    return any(a and b for a, b in pairwise(unnamed))
-
-
-def events_of(messages: Sequence[Any], where: str) -> list[Event]:
-    """The events of a conversation, in order.
-
-    Args:
-        messages: as they were parsed from JSON.
-        where: of the conversation, for messages of errors.
-
-    Raises:
-        LogError: a message is none; the error names it.
-    """
-    found: list[Event] = []
-    called: dict[str, str] = {}
-    for i, message in enumerate(messages):
-        at = f"{where}, message {i}"
-        for told in _read(message, at, called):
-            found.append(Event(t=len(found), **told))
-    return found
-
-
-def members_of(events: Sequence[Event], roles: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-    """The names of the team's members, and of all others, in order of their first event.
-
-    Args:
-        events: of one conversation.
-        roles: the role of each name, as `roles_of` has it.
-    """
-    names = list(dict.fromkeys(event.agent for event in events))
-    members = tuple(name for name in names if roles.get(name) in MEMBERS)
-    return members, tuple(name for name in names if name not in members)
-
-
-def roles_of(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Each speaker's name and role; a name that is ever a member's stays one."""
-    found: dict[str, str] = {}
-    for message in messages:
-        role = str(message.get("role"))
-        name = _name(message, role)
-        if found.get(name) not in MEMBERS:
-            found[name] = role
-    return found
-
-
-def _read(message: Any, at: str, called: dict[str, str]) -> Iterator[dict[str, Any]]:
-    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise LogError(f'{at}: got {_shown(message)}; wanted {{"role": text, "content": text}}')
-    role = message["role"]
-    name = _name(message, role)
-    if role in ("tool", "function"):
-        name = str(
-            message.get("name")
-            or message.get("function")
-            or called.get(str(message.get("tool_call_id")), role)
-        )
-    text = _text(message.get("content"), at)
-    calls = message.get("tool_calls") or []
+    if not isinstance(value, dict) or not isinstance(value.get("role"), str):
+        raise LogError(f'{where}: got {shown(value)}; wanted {{"role": text, "content": text}}')
+    name = value.get("name")
+    text = _text(value.get("content"), where)
+    calls = value.get("tool_calls") or []
     if not isinstance(calls, list):
-        raise LogError(f"{at}, tool_calls: got {_shown(calls)}; wanted a list")
-    if text or not calls:
-        yield {"agent": name, "kind": "message", "text": text}
-    for call in calls:
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, str):  # as inspect_ai writes it
-            function = {"name": function, "arguments": call.get("arguments", "")}
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise LogError(
-                f"{at}, tool_calls: got {_shown(call)}; wanted a function's name and arguments"
-            )
-        arguments = function.get("arguments", "")
-        arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        called[str(call.get("id"))] = function["name"]
-        yield {"agent": name, "kind": "action", "text": arguments,
-               "meta": {"name": function["name"]}}  # fmt: skip
+        raise LogError(f"{where}, tool_calls: got {shown(calls)}; wanted a list")
+    return Message(
+        value["role"],
+        name if isinstance(name, str) else "",
+        text,
+        tuple(_tool_call(call, where) for call in calls),
+        str(name or value.get("function") or ""),
+        str(value.get("tool_call_id")),
+    )
 
 
-def _name(message: Mapping[str, Any], role: str) -> str:
-    name = message.get("name")
-    return name if isinstance(name, str) and name else role
+def _tool_call(call: Any, where: str) -> ToolCall:
+    function = call.get("function") if isinstance(call, dict) else None
+    if isinstance(function, str):  # inspect_ai and LangChain have the name and arguments here
+        function = {"name": function, "arguments": call.get("arguments", "")}
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise LogError(
+            f"{where}, tool_calls: got {shown(call)}; wanted a function's name and arguments"
+        )
+    arguments = function.get("arguments", "")
+    arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return ToolCall(str(call.get("id")), function["name"], arguments)
 
 
-def _text(content: Any, at: str) -> str:
-    """The text of a message; of parts, those that have text."""
+def _text(content: Any, where: str) -> str:
+    """Returns the text of a message; of a list of parts, the parts that have text."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -143,9 +107,163 @@ def _text(content: Any, at: str) -> str:
         parts = [part.get("text") if isinstance(part, dict) else part for part in content]
         if all(part is None or isinstance(part, str) for part in parts):
             return "\n".join(part for part in parts if part)
-    raise LogError(f"{at}, content: got {_shown(content)}; wanted text or a list of parts")
+    raise LogError(f"{where}, content: got {shown(content)}; wanted text or a list of parts")
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
+def parse_messages(values: Sequence[object], where: str) -> list[Message]:
+    """Returns the messages of a conversation in OpenAI's format.
+
+    Raises:
+        LogError: One of them is no message; the error names it.
+    """
+    return [parse_message(value, f"{where}, message {i}") for i, value in enumerate(values)]
+
+
+def events_of(messages: Sequence[Message]) -> tuple[Event, ...]:
+    """Returns the events of a conversation, in order: its texts and its calls of tools."""
+    events: list[Event] = []
+    called: dict[str, str] = {}
+    for message in messages:
+        agent = message.speaker
+        if message.role in ("tool", "function"):
+            agent = message.tool or called.get(message.call_id, message.role)
+        if message.text or not message.calls:
+            events.append(Event(len(events), agent, "message", message.text))
+        for call in message.calls:
+            called[call.id] = call.name
+            meta = {"name": call.name}
+            events.append(Event(len(events), agent, "action", call.arguments, meta=meta))
+    return tuple(events)
+
+
+def members_of(
+    events: Sequence[Event], messages: Sequence[Message]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the names of the team's members and of all others, in order of their first event.
+
+    Args:
+        events: the events of one conversation.
+        messages: its messages. A name that once has the role of a member is a member.
+    """
+    named = {message.speaker for message in messages if message.role in MEMBERS}
+    names = list(dict.fromkeys(event.agent for event in events))
+    members = tuple(name for name in names if name in named)
+    return members, tuple(name for name in names if name not in members)
+
+
+def chat(
+    messages: Sequence[Message],
+    name: str,
+    kind: str,
+    *,
+    task: str = "",
+    success: float | None = None,
+    meta: Mapping[str, object] | None = None,
+) -> Episode:
+    """Returns the episode of a conversation.
+
+    If a text of an unnamed member directly follows another, several members may have written them.
+    They cannot be distinguished: `meta["unnamed_messages"]` counts such messages.
+
+    Args:
+        messages: the messages, in order.
+        name: the id of the episode.
+        kind: the name of the log's format.
+        task: what the team was to do; if it is empty, the first message of a person.
+        success: how well it went, from 0 to 1.
+        meta: what else the log says, beside the format.
+    """
+    events = events_of(messages)
+    agents, tools = members_of(events, messages)
+    meta = {"format": kind, **(meta or {})}
+    unnamed = [message.is_unnamed and not message.calls for message in messages]
+    # calls of tools are one member's own steps, so they do not count here
+    if any(a and b for a, b in pairwise(unnamed)):
+        meta["unnamed_messages"] = sum(message.is_unnamed for message in messages)
+    task = task or next((e.text for e in events if e.agent in ("user", "human")), "")
+    return Episode(name, events, agents, tools, task=task, success=success, meta=meta)
+
+
+# LangGraph: the messages of a state, or the updates of a stream, which name the nodes
+
+
+def is_langgraph(value: Any) -> bool:
+    """Returns whether a value is LangChain's messages, plain or serialized."""
+    messages = value.get("messages") if isinstance(value, dict) else value
+    if not isinstance(messages, list) or not messages or not isinstance(messages[0], dict):
+        return False
+    first = _unwrapped(messages[0])
+    return "role" not in first and str(first.get("type")) in LANGCHAIN_ROLES and "content" in first
+
+
+def langgraph(value: Any, where: str, name: str) -> list[Episode]:
+    """Returns the messages of a state as one episode.
+
+    A node does not sign its messages. All members without a name are counted as one member, and
+    the episode says how many such messages there are (`meta["unnamed_messages"]`).
+    """
+    values = value["messages"] if isinstance(value, dict) else value
+    messages = [_langchain(item, f"{where}, message {i}") for i, item in enumerate(values)]
+    episode = chat(messages, name, "langgraph")
+    unnamed = sum(message.is_unnamed for message in messages)
+    if unnamed > 1:  # even with tools in between: a state does not say which node spoke
+        episode = replace(episode, meta={**episode.meta, "unnamed_messages": unnamed})
+    return [episode]
+
+
+def is_updates(value: Any) -> bool:
+    """Returns whether a value is a list of what `graph.stream(stream_mode="updates")` yields."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(update, dict) and len(update) > 0 for update in value)
+        and all(part is None or isinstance(part, dict) for u in value for part in u.values())
+        and any(is_langgraph(list(_messages(part))) for u in value for part in u.values())
+    )
+
+
+def updates(value: Any, where: str, name: str) -> list[Episode]:
+    """Returns the messages of all updates; a member without a name gets the name of its node."""
+    messages = []
+    for i, update in enumerate(value):
+        for node, part in update.items():
+            for item in _messages(part):
+                message = _langchain(item, f"{where}, update {i}, node {node}")
+                if message.role in MEMBERS and not message.name:
+                    message = replace(message, name=node)
+                messages.append(message)
+    return [chat(messages, name, "langgraph updates")]
+
+
+def _messages(part: Any) -> Iterator[Any]:
+    """Yields the messages of a node's update, which has a list, one message, or none."""
+    messages = part.get("messages") if isinstance(part, dict) else None
+    yield from messages if isinstance(messages, list) else [] if messages is None else [messages]
+
+
+def _langchain(message: Any, where: str) -> Message:
+    """Returns a message of LangChain's."""
+    if not isinstance(message, dict):
+        raise LogError(f"{where}: got {type(message).__name__}; wanted an object")
+    message = _unwrapped(message)
+    role = LANGCHAIN_ROLES.get(str(message.get("type")))
+    if role is None:
+        raise LogError(f"{where}, type: got {message.get('type')!r}")
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise LogError(f"{where}, tool_calls: got {type(calls).__name__}; wanted a list")
+    calls = [
+        {"id": call.get("id"), "function": str(call.get("name")), "arguments": call.get("args", "")}
+        for call in calls
+        if isinstance(call, dict)
+    ]
+    return parse_message({**message, "role": role, "tool_calls": calls}, where)
+
+
+def _unwrapped(message: Any) -> Any:
+    """Returns the fields of a message; LangChain's serialized messages have them in `kwargs`."""
+    inner = message.get("kwargs")
+    if isinstance(inner, dict) and message.get("type") == "constructor":
+        kind = str((message.get("id") or ["?"])[-1]).replace("Message", "").lower()
+        return {"type": kind.removesuffix("chunk"), **inner}
+    return message

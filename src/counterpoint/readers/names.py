@@ -1,7 +1,8 @@
-"""Which column of a foreign log means what: names that trainers write, and a user's own mapping.
+"""Which column of a foreign log means what, by its name and by the kinds of its first values.
 
 `plan_columns` looks at the names of a log's columns and at the kinds of their first values, and
-returns a `Plan`. Every meaning that does not follow from our own names is in `Plan.guesses`.
+returns a `Plan`. Every meaning that does not follow from our own names is in `Plan.guesses`. Kinds
+are coarse on purpose: they only decide which column can be a reward or a label.
 
 The names come from what these trainers write (read in their source): TRL 1.16 (completions: one
 column a reward function), verl 0.9 (rollout dumps: input, output, gts, score, step), ms-swift 4.6
@@ -10,13 +11,32 @@ column a reward function), verl 0.9 (rollout dumps: input, output, gts, score, s
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from counterpoint.errors import LogError
 from counterpoint.readers.columns import ONE_AGENT, listed, plain
-from counterpoint.readers.kinds import FIGURE, LIST, MISSING, NUMBER, TABLE, TEXT, TRUTH
+
+NUMBER, TRUTH, MISSING, FIGURE, TEXT, LIST, TABLE = (
+    "number", "truth", "missing", "figure", "text", "list", "table",
+)  # fmt: skip
+"""Kinds of values; a figure is a number that is written as text, a table a JSON object."""
+
+NO_VALUE = frozenset(("", "nan", "null", "none", "na"))
+"""How a missing reward may be written, in any case."""
+
+_TRUTHS = {"true": 1.0, "false": 0.0}
+_KINDS: Mapping[type, str] = {
+    bool: TRUTH, int: NUMBER, float: NUMBER, str: TEXT, list: LIST, dict: TABLE,
+    type(None): MISSING,
+}  # fmt: skip
+_FIRST_BYTES = {b'"': TEXT, b"[": LIST, b"{": TABLE, b"t": TRUTH, b"f": TRUTH, b"n": MISSING}
 
 KNOWN = ("prompt", "rollout", "agent", "role", "turn", "context", "step", "action")
 """Columns that are read, besides the rewards."""
@@ -47,10 +67,10 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
         *("return", "acc", "accuracy", "success", "is_correct", "correct"),
     ),
 }
-"""Our name to the names that other tools write, the likeliest first."""
+"""Our name to the names that other tools write, the most likely first."""
 
 TEXTS = ("completion", "completions", "output", "outputs", "response", "responses")
-"""Columns that hold what a model wrote: beside them, `answer` is the right answer, no action."""
+"""Columns with a model's texts: in a log that has one, `answer` is the right answer, no action."""
 
 ADVANTAGES = ("advantage", "advantages")
 
@@ -70,7 +90,7 @@ _IGNORE = "ignore"
 
 @dataclass(frozen=True)
 class Plan:
-    """What each column of a log means."""
+    """The meaning of each column of a log."""
 
     sources: Mapping[str, str]
     """Our name (of `KNOWN`, or `reward`, or `rewards`) to the log's name of it."""
@@ -87,11 +107,11 @@ class Plan:
 
 
 def plan_columns(kinds: Mapping[str, set[str]], chosen: Mapping[str, str] | None = None) -> Plan:
-    """What the columns of a log mean.
+    """Returns what the columns of a log mean.
 
     Args:
         kinds: the log's columns, each with the kinds of its first values.
-        chosen: what the user says: the log's name to ours, `rewards.NAME` or `ignore`.
+        chosen: the user's meanings: the log's name to ours, `rewards.NAME` or `ignore`.
 
     Raises:
         LogError: `chosen` names a column that is not there, or a meaning that we do not have.
@@ -123,10 +143,10 @@ def plan_columns(kinds: Mapping[str, set[str]], chosen: Mapping[str, str] | None
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """`uid=prompt,score=reward` as a mapping from the log's names to ours.
+    """Returns `uid=prompt,score=reward` as a mapping from the log's names to ours.
 
     Raises:
-        LogError: a part is no `NAME=MEANING`, or a name occurs twice.
+        LogError: A part is no `NAME=MEANING`, or a name occurs twice.
     """
     mapping: dict[str, str] = {}
     for part in text.split(","):
@@ -171,7 +191,7 @@ def _chosen(
 def _take(
     name: str, kinds: Mapping[str, set[str]], free: list[str], sources: dict[str, str]
 ) -> list[str]:
-    """Give `name` its column, if there is one; say which others it could have been."""
+    """Assigns a column to `name`, if one fits; returns a sentence about the other candidates."""
     others = [other for other in OTHER_NAMES[name] if other in free and _fits(name, kinds[other])]
     if name == "action" and any(text in kinds for text in TEXTS):
         others = []
@@ -204,7 +224,7 @@ def _take_reward(
     sources: dict[str, str],
     components: dict[str, str],
 ) -> list[str]:
-    """Find the reward: under our names, in one column of another name, or in TRL's columns."""
+    """Finds the reward: under our names, in one column of another name, or in TRL's columns."""
     if components or sources.keys() & {"reward", "rewards"}:
         return []
     named = {name.partition(".")[2]: name for name in free if _is_component(name)}
@@ -234,7 +254,7 @@ def _take_reward(
 
 
 def _supplied(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
-    """What a foreign log leaves out and the reader adds."""
+    """Returns sentences about what a foreign log leaves out and the reader adds."""
     guesses = []
     if "agent" not in sources:
         guesses.append(f"no column 'agent': all rows belong to one agent, '{ONE_AGENT}'")
@@ -248,7 +268,7 @@ def _supplied(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
 
 
 def _absent(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
-    """What is not in the log."""
+    """Returns sentences about what is not in the log."""
     facts = []
     if "prompt" not in sources:
         prompts = "each record is a prompt of its own" if is_grouped else "all rows are one prompt"
@@ -257,9 +277,101 @@ def _absent(sources: Mapping[str, str], is_grouped: bool) -> list[str]:
 
 
 def _is_component(name: str) -> bool:
-    """Whether a column has our own name for a component: `reward.NAME` or `rewards.NAME`."""
+    """Returns whether a column has our name of a component: `reward.NAME` or `rewards.NAME`."""
     return name.startswith(("reward.", "rewards.")) and bool(name.partition(".")[2])
 
 
 def _pairs(renamed: Mapping[str, str]) -> str:
     return ", ".join(f"{plain(name)} = '{plain(source)}'" for name, source in renamed.items())
+
+
+def kind_of(value: object) -> str:
+    """Returns the kind of a JSON value; a value that is still JSON text is not parsed."""
+    if isinstance(value, msgspec.Raw):
+        data = bytes(value)
+        kind = _FIRST_BYTES.get(data[:1], NUMBER)
+        return (
+            kind_of_cell(data[1:401].rstrip(b'"').decode(errors="replace"))
+            if kind == TEXT
+            else kind
+        )
+    kind = _KINDS.get(type(value), TEXT)
+    if kind == TEXT:
+        return kind_of_cell(str(value))
+    return MISSING if kind == NUMBER and value != value else kind
+
+
+def kind_of_cell(cell: str) -> str:
+    """Returns the kind of a cell of a table."""
+    text = cell.strip()[:400]
+    if text.lower() in NO_VALUE:
+        return MISSING
+    if text.lower() in _TRUTHS:
+        return TRUTH
+    return TEXT if as_number(text) is None else FIGURE
+
+
+def kinds_of(rows: Iterable[Mapping[str, str]]) -> dict[str, set[str]]:
+    """Returns the kinds of each column's values in some rows; a row without it adds `MISSING`."""
+    kinds: dict[str, set[str]] = {}
+    counts: Counter[str] = Counter()
+    total = 0
+    for row in rows:
+        total += 1
+        counts.update(row.keys())
+        for name, kind in row.items():
+            kinds.setdefault(name, set()).add(kind)
+    for name, count in counts.items():
+        if count < total:
+            kinds[name].add(MISSING)
+    return kinds
+
+
+def as_number(text: str) -> float | None:
+    """Returns the number in a text; true is 1, an empty text NaN, any other text None."""
+    lowered = text.strip().lower()
+    if lowered in NO_VALUE:
+        return math.nan
+    if lowered in _TRUTHS:
+        return _TRUTHS[lowered]
+    try:
+        return float(lowered) if "_" not in lowered else None
+    except ValueError:
+        return None
+
+
+def reward_of(at: str, value: object) -> float:
+    """Returns a reward as a float: NaN for null and NaN, 1 and 0 for true and false.
+
+    Args:
+        at: the line and the column, for the message.
+        value: the reward in JSON or in a cell of a table; numbers may be written as text.
+
+    Raises:
+        LogError: The value is no number, or infinite.
+    """
+    number: float | None
+    if value is None:
+        return math.nan
+    if isinstance(value, str):
+        number = as_number(value)
+    elif isinstance(value, int | float):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+    else:
+        number = None
+    if number is None:
+        raise LogError(
+            f"{at}: got {shown(value)}; wanted a number, true or false, or null where it is missing"
+        )
+    if math.isinf(number):
+        raise LogError(f"{at}: got an infinite reward; wanted a finite number, or null")
+    return number
+
+
+def shown(value: object) -> str:
+    """Returns a value as a message shows it: short, and on one line."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

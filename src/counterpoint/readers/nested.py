@@ -1,9 +1,12 @@
-"""Records that hold several decisions each: groups of rollouts, and episodes of several agents.
+"""Records with several decisions each: groups of rollouts, and episodes of several agents.
 
-- ART's trajectory groups: `{"trajectories": [{"reward", "metadata", ...}]}`; each is a rollout;
+Start at `nested_of`. The formats:
+
+- ART's trajectory groups: `{"trajectories": [{"reward", "metadata", ...}]}`; each trajectory
+  is a rollout;
 - rLLM's episodes: `{"episode_id", "task_hash", "training_step", "trajectories": [{"name",
   "reward"}]}`; each trajectory is one agent's part;
-- verifiers' episodes: `{"id", "task", "traces": [{"agent": {"name"}, "rewards"}]}`;
+- verifiers' episodes: `{"id", "task", "traces": [{"agent": {"name"}, "rewards"}]}`.
 """
 
 from __future__ import annotations
@@ -18,16 +21,15 @@ from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import LogError
 from counterpoint.readers.columns import ONE_AGENT, Decision, Label
-from counterpoint.readers.fields import LONGEST_LENIENT_BYTES, Torn, check_label, json_text, lenient
-from counterpoint.readers.kinds import LIST, kind_of, reward_of, shown
-from counterpoint.readers.names import NO_STEP
+from counterpoint.readers.names import LIST, NO_STEP, kind_of, reward_of, shown
+from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Torn, check_label, json_text, lenient
 
 _Scalar = str | int | float | None | UnsetType
 _Raw = msgspec.Raw | UnsetType
 
 
 class Run(msgspec.Struct, gc=False):
-    """One trajectory or trace. Other keys are ignored."""
+    """One trajectory or trace; other keys are ignored."""
 
     name: _Scalar = UNSET
     agent: _Raw = UNSET
@@ -37,7 +39,7 @@ class Run(msgspec.Struct, gc=False):
 
 
 class Nest(msgspec.Struct, gc=False):
-    """One record. Other keys are ignored."""
+    """One record; other keys are ignored."""
 
     trajectories: list[Run] | UnsetType = UNSET
     traces: list[Run] | UnsetType = UNSET
@@ -50,22 +52,22 @@ class Nest(msgspec.Struct, gc=False):
 
 
 class Nested(Protocol):
-    """Reads one kind of nested record."""
+    """A reader of lines with decisions."""
 
     def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
-        """The decisions of one line: labels and rewards by component."""
+        """Yields the decisions of one line: labels, and rewards by component."""
 
     @property
     def guesses(self) -> list[str]:
-        """What was guessed, in sentences."""
+        """Sentences about guessed meanings."""
 
     @property
     def facts(self) -> list[str]:
-        """What is absent or not read, in sentences."""
+        """Sentences about what is absent or not read."""
 
 
-def nested_of(first: Mapping[str, Any]) -> Nested | None:
-    """The reader of a log that begins with this record, or None if a line of it is one decision."""
+def nested_of(first: Mapping[str, object]) -> Nested | None:
+    """Returns the reader of a log with this first record; None if a line is one decision."""
     is_list = {name for name, value in first.items() if kind_of(value) == LIST}
     if first.keys() & {"reward", "rewards"}:
         return None
@@ -107,7 +109,7 @@ class Nests:
         self._decoder = msgspec.json.Decoder(Nest)
 
     def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
-        """The decisions of one line: labels and rewards by component."""
+        """Yields the decisions of one line: labels, and rewards by component."""
         nest = self._parsed(where, line)
         if getattr(nest, self._runs) is UNSET:
             raise LogError(f"{where}: got no list of {self._runs}, as earlier records have")
@@ -118,12 +120,12 @@ class Nests:
 
     @property
     def guesses(self) -> list[str]:
-        """What was guessed, in sentences."""
+        """Sentences about guessed meanings."""
         return [self._guess]
 
     @property
     def facts(self) -> list[str]:
-        """What is absent or not read, in sentences."""
+        """Sentences about what is absent or not read."""
         return [] if self._has_step else [NO_STEP]
 
     def _parsed(self, where: str, line: bytes) -> Nest:
@@ -181,7 +183,10 @@ def _verifiers_episode(where: str, nest: Nest, number: int) -> Iterator[Decision
 
 
 def _parts(where: str, nest: Nest, rollout: _Scalar) -> Iterator[tuple[Label, Label, Run]]:
-    """Each run of an episode: its agent, a rollout that is its own if the agent ran before, it."""
+    """Yields each run of an episode: its agent, its rollout, and the run.
+
+    An agent that runs again in the same episode gets a rollout of its own.
+    """
     runs = nest.traces if nest.trajectories is UNSET else nest.trajectories
     episode = _label(where, "rollout", None if isinstance(rollout, UnsetType) else rollout)
     seen: Counter[Label] = Counter()
@@ -197,7 +202,7 @@ def _runs(runs: list[Run] | UnsetType) -> list[Run]:
 
 
 def _named(at: str, run: Run, about: Any) -> Label:
-    """The agent that a run says it is of: in its metadata, in its agent, or by its name."""
+    """Returns the agent of a run: from its metadata, from its agent, or its name."""
     name: Any = about
     if isinstance(about, dict):
         name = next((about[n] for n in ("agent", "agent_name", "name") if about.get(n)), None)
@@ -207,33 +212,33 @@ def _named(at: str, run: Run, about: Any) -> Label:
 
 
 def _weighted(at: str, run: Run) -> dict[str, float]:
-    """The named rewards of a trace: a number each, or a score and its weight."""
+    """Returns the rewards of a trace by name; each is a number, or a score times its weight."""
     rewards = _parse(at, run.rewards)
     if rewards is None and not isinstance(run.reward, UnsetType):
         return {"reward": _reward(at, run.reward)}
     if not isinstance(rewards, dict | None):
         raise LogError(f"{at}, rewards: got {shown(rewards)}; wanted a mapping")
-    worth = {}
+    weighted = {}
     for name, value in (rewards or {}).items():
         weight = 1.0
         if isinstance(value, dict):
             if "score" in value:
                 weight = reward_of(f"{at}, weight of {name!r}", value.get("weight", 1.0))
             value = value.get("score", value.get("value"))
-        worth[name] = weight * reward_of(f"{at}, reward {name!r}", value)
-    return worth
+        weighted[name] = weight * reward_of(f"{at}, reward {name!r}", value)
+    return weighted
 
 
-def _reward(at: str, value: Any) -> float:
+def _reward(at: str, value: object) -> float:
     return math.nan if value is UNSET else reward_of(f"{at}, column 'reward'", value)
 
 
-def _is_given(value: Any) -> bool:
+def _is_given(value: object) -> bool:
     return value is not UNSET and value is not None
 
 
 def _parse(at: str, raw: _Raw) -> Any:
-    """The value of a part that was left as text, None where it is absent."""
+    """Returns the value of a part that is still JSON text; None if the part is absent."""
     if isinstance(raw, UnsetType):
         return None
     data = bytes(raw)
@@ -246,7 +251,7 @@ def _parse(at: str, raw: _Raw) -> Any:
 
 
 def _label(at: str, name: str, value: Any) -> Label:
-    """A label: a scalar as it is, anything else as its JSON text."""
+    """Returns a label: a scalar itself, a list or an object as its JSON text."""
     if isinstance(value, list | dict):
         return json_text(f"{at}, column '{name}'", value)
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""A NumPy archive to decisions: one array a column, read without pickle and with bounded memory.
+"""A NumPy archive to decisions: one array for each column, without pickle, in bounded memory.
 
 Keys are the column names: `prompt`, `rollout`, `agent` and `reward` of shape [N] (or [N, K] with
 `components`, or one `reward.NAME` a component), optionally `role`, `turn`, `context`, `step`,
@@ -19,37 +19,36 @@ from numpy.typing import NDArray
 
 from counterpoint.errors import LogError
 from counterpoint.readers.columns import ONE_AGENT, REQUIRED, missing
-from counterpoint.readers.kinds import NUMBER
-from counterpoint.readers.names import KNOWN, TEXTS, Plan, plan_columns
+from counterpoint.readers.names import KNOWN, NUMBER, TEXTS, Plan, plan_columns
 from counterpoint.records import LABELS, Decisions
 
 LARGEST_BYTES = 4 * 2**30
-"""Declared size of all columns together above which an archive is refused."""
+"""The largest declared size of all columns together."""
 
 BOMB_BYTES = 64 * 2**20
-"""Declared size of a column up to which any compression is believed."""
+"""Up to this declared size of a column any compression ratio is accepted."""
 
 BOMB_RATIO = 200
-"""Declared over compressed size above which a larger column is refused as a bomb."""
+"""The largest ratio of declared to compressed size of a larger column: others may be bombs."""
 
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, SyntaxError,
     NotImplementedError, RuntimeError, OverflowError, struct.error, MemoryError, TypeError,
 )  # fmt: skip
-"""What zipfile and NumPy raise for damaged archives."""
+"""The errors of zipfile and NumPy for damaged archives."""
 
 
 def read_npz(
     stream: BinaryIO, chosen: Mapping[str, str] | None = None
 ) -> tuple[Decisions, list[str]]:
-    """The columns of an archive as decisions, and what was guessed of them, in sentences.
+    """Returns the columns of an archive as decisions, and sentences about guessed meanings.
 
     Args:
         stream: the archive.
-        chosen: what the user says that columns mean: the archive's names to ours.
+        chosen: the user's meanings of columns: the archive's names to ours.
 
     Raises:
-        LogError: the archive is damaged, too large for what it says it holds, holds pickled
+        LogError: The archive is damaged, larger or of another size than it declares, has pickled
             objects, or lacks a column.
     """
     try:
@@ -90,18 +89,20 @@ def read_npz(
 
 
 def _plan(archive: zipfile.ZipFile, chosen: Mapping[str, str] | None) -> Plan:
-    """What the arrays mean, by their names alone: their kinds are found when they are read."""
+    """Returns the meaning of the arrays by their names alone: their kinds are not known yet."""
     names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
     kinds = {name: {NUMBER} for name in names if name not in (*TEXTS, "components")}
     return plan_columns(kinds, chosen)
 
 
 def _numbered(labels: list[NDArray[Any]]) -> NDArray[np.int64]:
-    """[N] how many rows with the same labels stand before each row."""
+    """Returns [N] the number of rows with the same labels before each row."""
+    # one id for each different row of labels, made column by column so that no id overflows
     ids = np.zeros(len(labels[0]), dtype=np.int64)
     for column in labels:
         _, codes = np.unique(column, return_inverse=True)
         _, ids = np.unique(ids * (codes.max() + 1) + codes, return_inverse=True)
+    # sorted by id, the number is the distance from the first row of the same id
     order = np.argsort(ids, kind="stable")
     starts = np.searchsorted(ids[order], ids[order])
     numbers = np.empty(len(ids), dtype=np.int64)
@@ -123,13 +124,13 @@ def _columns(archive: zipfile.ZipFile, plan: Plan) -> dict[str, NDArray[Any]]:
 
 
 def _component(key: str) -> str:
-    """The component that a key such as `reward.success` names, or nothing."""
+    """Returns the component in a key such as `reward.success`; empty if there is none."""
     head, _, name = key.removesuffix(".npy").partition(".")
     return name if head in ("reward", "rewards") else ""
 
 
 def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """One member, once its header says that it is what the archive declares."""
+    """Returns one member, if its header agrees with what the archive declares."""
     size = member.file_size
     if size > BOMB_BYTES and size > BOMB_RATIO * max(member.compress_size, 1):
         raise LogError(

@@ -1,7 +1,7 @@
-"""Tables of outcomes: what one agent, isolated members and a team made of each task.
+"""Tables of outcomes: the scores of one agent, of isolated members and of a team at each task.
 
-CSV with a header, or JSON lines: `task`, `setting` (solo, team, isolated), `score` from 0 to 1, and
-where known `members` (names with `;` between), `budget`, `answer`.
+A table is CSV with a header, or JSON lines: `task`, `setting` (solo, team, isolated), `score` from
+0 to 1, and if known `members` (names with `;` between), `budget`, `answer`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ LARGEST = 256 * 2**20
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
-    """Every row.
+    """Returns the outcome of every row.
 
     Raises:
-        LogError: the file cannot be read, or a row is none; the line is named.
+        LogError: The file cannot be read, or a row is no outcome; the message names the line.
     """
     try:
         if path.stat().st_size > LARGEST:
@@ -37,7 +37,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
     return [_outcome(where, row) for where, row in rows]
 
 
-def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
@@ -49,7 +49,7 @@ def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{path}, line {number}", row
 
 
-def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     reader = csv.DictReader(text.splitlines())
     missing = {"task", "setting", "score"} - set(reader.fieldnames or ())
     if missing:
@@ -61,7 +61,7 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"{path}, line {number}", row
 
 
-def _outcome(where: str, row: Mapping[str, Any]) -> Outcome:
+def _outcome(where: str, row: Any) -> Outcome:
     for name in ("task", "setting", "score"):
         if row.get(name) in (None, ""):
             raise LogError(f"{where}, {name}: got nothing; wanted a value")
@@ -88,9 +88,9 @@ def _outcome(where: str, row: Mapping[str, Any]) -> Outcome:
 
 def _number(where: str, name: str, value: Any) -> float:
     try:
-        found = float(value)
+        number = float(value)
     except (TypeError, ValueError):
         raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a number") from None
-    if not math.isfinite(found):
+    if not math.isfinite(number):
         raise LogError(f"{where}, {name}: got {value!r:.40}; wanted a finite number")
-    return found
+    return number

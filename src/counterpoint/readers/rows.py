@@ -1,27 +1,286 @@
-"""One JSON line to its decisions: a row of one decision, or the rewards of one agent's rollouts."""
+"""One JSON line to its decisions: a row of one decision, or the rewards of one agent's rollouts.
+
+`Fields` parses a line to a record with our names, and checks its labels and rewards; `Rows` makes
+decisions of the record. The strict parser does the work. The standard library parses the lines that
+it refuses: they may have NaN or other kinds of numbers, or need an exact message.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import UNSET
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import LogError
 from counterpoint.readers.columns import ONE_AGENT, Decision, Label, missing, plain
-from counterpoint.readers.fields import LABELS, Fields, check_label, rewards_in
-from counterpoint.readers.kinds import reward_of
+from counterpoint.readers.names import LIST, TABLE, Plan, reward_of, shown
+
+LONGEST_LENIENT_BYTES = 2**20
+"""The longest line that is parsed again if the strict parser refuses it."""
+
+LONGEST_REWARDS_BYTES = 8 * 2**20
+"""The longest list or mapping of rewards, or prompt, in one line: it bounds a line's memory."""
+
+_Label = Label | None | UnsetType
+Reward = float | bool | str | None
+"""A reward as JSON has it; `reward_of` makes it a number."""
+
+_Reward = Reward | UnsetType
+
+_DIGITS = re.compile(r"-?[0-9]{1,18}")
+_CONTROL = re.compile(r'[\\"\x00-\x1f]')
+"""Characters in a column's name that the strict parser cannot look for."""
+
+
+class Record(msgspec.Struct, gc=False):
+    """One line; a line may have other keys, which are ignored."""
+
+    prompt: _Label = UNSET
+    prompt_id: _Label = UNSET
+    rollout: _Label = UNSET
+    agent: _Label = UNSET
+    role: _Label = UNSET
+    turn: _Label = UNSET
+    context: _Label = UNSET
+    step: int | UnsetType | None = UNSET
+    action: _Label = UNSET
+    answer: _Label = UNSET
+    reward: _Reward = UNSET
+    rewards: msgspec.Raw | UnsetType = UNSET
+
+
+LABELS = ("prompt", "rollout", "agent", "role", "turn", "context", "step")
+"""Fields that become labels without a change."""
+
+_LABEL_TYPES = str | int | float
+
+
+class Torn(Exception):
+    """A line is not JSON at all, as the last line of a writer that was killed."""
+
+
+class Fields:
+    """Parses lines by a plan; `record` returns objects with the attributes of `Record`."""
+
+    def __init__(self, plan: Plan, kinds: Mapping[str, set[str]]) -> None:
+        self.plan = plan
+        self.components = {name: f"component_{i}" for i, name in enumerate(plan.components)}
+        prompt = plan.sources.get("prompt", "")
+        self._is_conversation = bool(kinds.get(prompt, set()) & {LIST, TABLE})
+        self._names = {field: field for field in _FIELDS}
+        self._type: type[msgspec.Struct] = Record
+        if plan.is_foreign or plan.components or self._is_conversation:
+            self._names, self._type = self._other_names()
+        self._by_source = {source: field for field, source in self._names.items()}
+        self._decoder = msgspec.json.Decoder(self._type)
+        self._is_readable = not any(_CONTROL.search(name) for name in self._by_source)
+
+    def _other_names(self) -> tuple[dict[str, str], type[msgspec.Struct]]:
+        """Returns each field's name in the log, and a struct for them.
+
+        A field without a column gets a name that no column has.
+        """
+        names = {field: f"no column for {field}" for field in _FIELDS}
+        names.update(self.plan.sources)
+        names.update({field: self.plan.components[n] for n, field in self.components.items()})
+        types: dict[str, object] = dict.fromkeys(_FIELDS, _Label)
+        types |= {"reward": _Reward, "rewards": msgspec.Raw | UnsetType}
+        types |= {"step": int | str | UnsetType | None}
+        if self._is_conversation:
+            types["prompt"] = msgspec.Raw | UnsetType
+        types |= dict.fromkeys(self.components.values(), _Reward)
+        rename = {field: name for field, name in names.items() if not _CONTROL.search(name)}
+        fields = [(field, types[field], UNSET) for field in names]
+        return names, msgspec.defstruct("Row", fields, rename=rename, gc=False)
+
+    def record(self, where: str, line: bytes) -> Any:
+        """Returns the line as a record.
+
+        Raises:
+            LogError: A value is of a wrong kind; the message names the column.
+            Torn: The line is no JSON.
+        """
+        if not self._is_readable:
+            return self.record_of(where, lenient(where, line))
+        try:
+            record: Any = self._decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if len(line) > LONGEST_LENIENT_BYTES:
+                kind = LogError if isinstance(error, msgspec.ValidationError) else Torn
+                raise kind(f"{where}: {error}; wanted one JSON object a line") from error
+            return self.record_of(where, lenient(where, line))
+        if self._is_conversation and isinstance(record.prompt, msgspec.Raw):
+            record.prompt = _conversation(where, bytes(record.prompt))
+        if isinstance(record.step, str):
+            record.step = _step(f"{where}, column '{plain(self._names['step'])}'", record.step)
+        return record
+
+    def record_of(self, where: str, row: object) -> Any:
+        """Returns a parsed JSON value as a record."""
+        if not isinstance(row, dict):
+            raise LogError(f"{where}: got {shown(row)}; wanted a JSON object")
+        named = {
+            self._by_source[source]: self._field(where, source, value)
+            for source, value in row.items()
+            if source in self._by_source
+        }
+        return self._type(**named)
+
+    def _field(self, where: str, source: str, value: object) -> object:
+        """Returns a checked field of a line that the strict parser refused or did not parse."""
+        is_plain = type(value) in (int, float) or (isinstance(value, str) and value.isascii())
+        if is_plain and self._by_source[source] in _PLAIN_FIELDS:
+            return value
+        at, name = f"{where}, column '{plain(source)}'", self._by_source[source]
+        if name == "reward" or name in self.components.values():
+            return reward_of(at, value)
+        if name == "rewards":
+            return _checked_rewards(at, value)
+        if name == "step" and value is not None:
+            return _step(at, value)
+        if name == "prompt" and self._is_conversation and isinstance(value, list | dict):
+            return json_text(at, value)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, _LABEL_TYPES)):
+            raise LogError(f"{at}: got {shown(value)}; wanted a number or text")
+        if isinstance(value, str):
+            _check_text(at, value)
+        return value
+
+
+_FIELDS = Record.__struct_fields__
+_PLAIN_FIELDS = frozenset(_FIELDS) - {"step", "reward", "rewards"}
+"""Labels: a number or plain text in one of them needs no further check."""
+
+_components = msgspec.json.Decoder(dict[str, Reward])
+_rollouts = msgspec.json.Decoder(list[Reward])
+
+
+def lenient(where: str, line: bytes) -> Any:
+    """Returns any JSON value, NaN and Infinity included.
+
+    Raises:
+        LogError: The value is nested too deeply.
+        Torn: The line is no JSON.
+    """
+    try:
+        return json.loads(line)
+    except RecursionError as error:
+        raise LogError(
+            f"{where}: got JSON that is nested too deeply; wanted a flat object"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise Torn(f"{where}: got a character that is cut off") from error
+    except ValueError as error:
+        at = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise Torn(f"{where}{at}: got no JSON object ({message}); wanted one a line") from error
+
+
+def rewards_in(where: str, raw: object) -> Mapping[str, Reward] | Sequence[Reward]:
+    """Returns the value of `rewards`: the reward of each component, or of each rollout.
+
+    Raises:
+        LogError: The value is neither a mapping nor a list of numbers, or too long.
+    """
+    if not isinstance(raw, msgspec.Raw):
+        if isinstance(raw, dict | list):
+            return raw
+        raise LogError(f"{where}, column 'rewards': got {shown(raw)}; wanted a mapping or a list")
+    data = bytes(raw)
+    if len(data) > LONGEST_REWARDS_BYTES:
+        raise LogError(
+            f"{where}, column 'rewards': got {len(data)} bytes; wanted at most "
+            f"{LONGEST_REWARDS_BYTES}: write one line a rollout"
+        )
+    try:
+        return _components.decode(data) if data.lstrip()[:1] == b"{" else _rollouts.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if len(data) > LONGEST_LENIENT_BYTES:
+            raise LogError(f"{where}, column 'rewards': {error}; wanted numbers or null") from error
+        value = _checked_rewards(f"{where}, column 'rewards'", lenient(where, data))
+        return rewards_in(where, value)
+
+
+def check_label(where: str, name: str, value: Label | None) -> None:
+    """Checks a label.
+
+    Raises:
+        LogError: The label is null or no finite number; the message names the column.
+    """
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        raise LogError(f"{where}, column '{name}': got {value}; wanted a number or text")
+
+
+def json_text(at: str, value: object) -> str:
+    """Returns a list or an object as one text, which identifies it.
+
+    Raises:
+        LogError: The value has half of a surrogate pair, a number that is too large, or too many
+            levels.
+    """
+    try:
+        return msgspec.json.encode(value).decode()
+    except (UnicodeEncodeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise LogError(f"{at}: got {type(error).__name__}; wanted plain JSON") from error
+
+
+def _checked_rewards(at: str, value: object) -> object:
+    if isinstance(value, dict):
+        for key in value:
+            _check_text(at, key)
+        return {key: reward_of(f"{at}, component {key!r}", v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [reward_of(f"{at}, rollout {i}", v) for i, v in enumerate(value)]
+    return value
+
+
+def _step(at: str, value: object) -> int:
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        return int(value)
+    if type(value) is not int:
+        raise LogError(f"{at}: got {shown(value)}; wanted an integer")
+    return value
+
+
+def _check_text(at: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise LogError(f"{at}: got half of a surrogate pair; wanted valid Unicode text") from error
+
+
+def _conversation(where: str, data: bytes) -> Label | None:
+    """Returns a prompt, which may be a list of messages: its text then identifies it."""
+    if len(data) > LONGEST_REWARDS_BYTES:
+        raise LogError(
+            f"{where}, column 'prompt': got {len(data)} bytes; wanted at most "
+            f"{LONGEST_REWARDS_BYTES}: write an id of the prompt"
+        )
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise LogError(f"{where}, column 'prompt': {error}; wanted text or messages") from error
+    if isinstance(value, list | dict):
+        return json_text(f"{where}, column 'prompt'", value)
+    if isinstance(value, bool):
+        raise LogError(f"{where}, column 'prompt': got {shown(value)}; wanted a number or text")
+    prompt: Label | None = value
+    return prompt
 
 
 class Rows:
-    """A line is one decision, or the rewards of one agent's rollouts."""
+    """Reads lines of one decision, or of the rewards of one agent's rollouts."""
 
     def __init__(self, fields: Fields) -> None:
         self._fields, self._plan = fields, fields.plan
-        self._groups: Counter[tuple[Any, ...]] = Counter()
-        self._numbers: Counter[tuple[Any, ...]] = Counter()
+        self._groups: Counter[tuple[object, ...]] = Counter()
+        self._numbers: Counter[tuple[object, ...]] = Counter()
         self._again = 0
         self._is_numbered = self._plan.is_foreign and "rollout" not in self._plan.sources
 
@@ -32,7 +291,7 @@ class Rows:
 
     @property
     def facts(self) -> list[str]:
-        """What is absent or not read, and groups that came back, in sentences."""
+        """What is absent or not read, and prompts that occur again, in sentences."""
         again = (
             f"records with a prompt that came back for the same agent: {self._again}; each is a "
             "group of its own"
@@ -40,15 +299,15 @@ class Rows:
         return [*self._plan.facts, *([again] if self._again else [])]
 
     def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
-        """The decisions of one line: labels and rewards by component."""
+        """Yields the decisions of one line: labels, and rewards by component."""
         yield from self.of(where, self._fields.record(where, line))
 
-    def of_values(self, where: str, row: Mapping[str, Any]) -> Iterator[Decision]:
-        """The decisions of a row whose values are parsed."""
+    def of_values(self, where: str, row: Mapping[str, object]) -> Iterator[Decision]:
+        """Yields the decisions of a row whose values are parsed."""
         yield from self.of(where, self._fields.record_of(where, row))
 
     def of(self, where: str, record: Any) -> Iterator[Decision]:
-        """The decisions of one record."""
+        """Yields the decisions of one record."""
         labels = self._labels(where, record)
         if self._fields.components:
             yield self._numbered(labels), self._components(where, record)
@@ -57,7 +316,7 @@ class Rows:
             if record.reward is UNSET:
                 raise LogError(self._missing(where, "reward"))
             reward = record.reward
-            if type(reward) is not float:
+            if type(reward) is not float:  # the place costs more than the reward: only if needed
                 reward = reward_of(f"{where}, column '{self._source('reward')}'", reward)
             yield self._numbered(labels), {"reward": reward}
             return
@@ -67,11 +326,10 @@ class Rows:
                 "keep the components"
             )
         rewards = rewards_in(where, record.rewards)
-        if isinstance(rewards, dict):
+        if isinstance(rewards, Mapping):
+            at = f"{where}, column 'rewards', component"
             named = {
-                name: value
-                if type(value) is float
-                else reward_of(f"{where}, column 'rewards', component {name!r}", value)
+                name: value if type(value) is float else reward_of(f"{at} {name!r}", value)
                 for name, value in rewards.items()
             }
             yield self._numbered(labels), named
@@ -79,9 +337,9 @@ class Rows:
         yield from self._group(where, labels, rewards)
 
     def _group(
-        self, where: str, labels: dict[str, Label | None], rewards: list[Any]
+        self, where: str, labels: dict[str, Label | None], rewards: Sequence[Reward]
     ) -> Iterator[Decision]:
-        """The rollouts of one record: a group of its own, where its prompt was there before."""
+        """Yields the rollouts of one record; if its prompt occurred before, as a new group."""
         if "rollout" in labels:
             raise LogError(
                 f"{where}, column 'rollout': got one rollout for a list of rewards; wanted a list "
@@ -97,9 +355,8 @@ class Rows:
             self._again += 1
             prompt = f"{prompt} (group {count + 1})"
         for position, value in enumerate(rewards):
-            reward = value
-            if type(value) is not float:
-                reward = reward_of(f"{where}, column 'rewards', rollout {position}", value)
+            at = f"{where}, column 'rewards', rollout {position}"
+            reward = value if type(value) is float else reward_of(at, value)
             yield {**labels, "prompt": prompt, "rollout": position}, {"reward": reward}
 
     def _components(self, where: str, record: Any) -> dict[str, float]:
@@ -131,7 +388,7 @@ class Rows:
         return labels
 
     def _numbered(self, labels: dict[str, Label | None]) -> dict[str, Label | None]:
-        """Give a row that names no rollout the number of its like before it."""
+        """Adds a rollout to a row without one: the number of equal rows before it."""
         if self._is_numbered:
             key = tuple(v for name, v in labels.items() if name not in ("action", "rollout"))
             labels["rollout"] = self._numbers[key]

@@ -1,8 +1,8 @@
-"""CSV to columns: a header line, then one decision a line.
+"""CSV to columns: a header line, then one decision in each line.
 
 The reward is in the column `reward`, or its components in `reward.NAME` (or `rewards.NAME`); other
 tools' names are in `counterpoint.readers.names`. Empty, `nan`, `null`, `none` and `na` are missing
-rewards, `true` and `false` are 1 and 0. Comma, semicolon or tab, by the header.
+rewards, `true` and `false` are 1 and 0. The header decides between comma, semicolon and tab.
 """
 
 from __future__ import annotations
@@ -14,28 +14,26 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from counterpoint.errors import LogError
 from counterpoint.readers.columns import ONE_AGENT, REQUIRED, Columns, Label, missing
-from counterpoint.readers.kinds import as_number, kind_of_cell, kinds_of
 from counterpoint.readers.lines import Block, TornLogWarning
-from counterpoint.readers.names import Plan, plan_columns
+from counterpoint.readers.names import Plan, as_number, kind_of_cell, kinds_of, plan_columns
 
 PEEKED_ROWS = 64
-"""Rows at the start of a table from which the meaning of its columns is judged."""
+"""The number of rows at the start of a table that decide what its columns mean."""
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None) -> Columns:
-    """Read every line into columns; `chosen` is what the user says that columns mean.
+    """Returns the columns of all lines; `chosen` has the user's meanings of columns.
 
-    A file that does not end with a line end may be torn: an incomplete last record is left out, a
-    complete one is kept, and either way a `TornLogWarning` says so.
+    A file without a line end at its end may be torn. An incomplete last record is left out, a
+    complete one is kept, and both give a `TornLogWarning`.
 
     Raises:
-        LogError: a missing column or a cell of the wrong kind, with the line and the column.
+        LogError: A column is missing, or a cell is of the wrong kind.
     """
     lines = _Lines(blocks)
     head = list(itertools.islice(lines, PEEKED_ROWS + 1))
@@ -47,7 +45,7 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
         header = [name.strip() for name in next(rows, [])]
         plan = plan_columns(_kinds(header, head, delimiter), chosen)
         labels, rewards = _header(header, plan)
-        numbers: Counter[tuple[Any, ...]] = Counter()
+        numbers: Counter[tuple[object, ...]] = Counter()
         read = rows.line_num
         for cells in rows:
             before, read = read, rows.line_num
@@ -64,6 +62,7 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
                 {name: _reward(where, header[i], cells[i]) for name, i in rewards.items()},
             )
     except csv.Error as error:
+        # only the last record can be torn: an error before it is an error of the file
         if not (lines.unended and columns.rows) or rows.line_num > read + 1:
             raise LogError(f"line {read + 1}: {error}; wanted one record a line") from error
         torn = "is incomplete and was left out"
@@ -76,19 +75,19 @@ def read_table(blocks: Iterable[Block], chosen: Mapping[str, str] | None = None)
 
 
 def _kinds(header: list[str], head: list[str], delimiter: str) -> dict[str, set[str]]:
-    """The columns of a table, each with the kinds of its first cells."""
+    """Returns the columns of a table, each with the kinds of its first cells."""
     rows = csv.reader(head, delimiter=delimiter)
     named = (dict(zip(header, map(kind_of_cell, row), strict=False)) for row in rows)
     next(named, None)
     try:
         kinds = kinds_of(itertools.islice(named, PEEKED_ROWS))
     except csv.Error:
-        kinds = {}  # whoever reads the line says so
+        kinds = {}  # the reader of this line raises the error
     return {name: kinds.get(name, set()) for name in header}
 
 
 def _header(header: list[str], plan: Plan) -> tuple[dict[str, int], dict[str, int]]:
-    """Where the labels and the reward components are: name to position."""
+    """Returns the positions of the labels and of the reward components by name."""
     where = "line 1"
     if twice := next((name for name in header if name and header.count(name) > 1), None):
         raise LogError(f"{where}: got column {twice!r} twice; wanted each column once")
@@ -110,9 +109,9 @@ def _header(header: list[str], plan: Plan) -> tuple[dict[str, int], dict[str, in
 
 
 def _completed(
-    row: dict[str, Label | None], numbers: Counter[tuple[Any, ...]]
+    row: dict[str, Label | None], numbers: Counter[tuple[object, ...]]
 ) -> dict[str, Label | None]:
-    """A row of a foreign log with what it leaves out: the one agent, the number of the rollout."""
+    """Returns a row of a foreign log with what it leaves out: the agent, the rollout's number."""
     row.setdefault("agent", ONE_AGENT)
     if "rollout" not in row:
         key = tuple(value for name, value in row.items() if name != "action")
@@ -149,7 +148,7 @@ def _reward(where: str, name: str, cell: str) -> float:
 
 
 def _as_integers(columns: Columns) -> None:
-    """Turn label columns whose every value is an integer as `str` writes it into integers."""
+    """Makes integers of label columns if every value is an integer as `str` writes it."""
     for name, ids in columns.values.items():
         texts = [text for text in ids if isinstance(text, str)]
         if len(texts) == len(ids) and all(_INTEGER.fullmatch(text) for text in texts):
@@ -157,7 +156,7 @@ def _as_integers(columns: Columns) -> None:
 
 
 class _Lines(Iterator[str]):
-    """The text lines of the blocks; `unended` is true from the unended last line on."""
+    """Yields the text lines of the blocks; `unended` becomes true at a last line without an end."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self.unended = False
