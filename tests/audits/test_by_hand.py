@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterpoint.audits import audit, idleness, proxy, worth
+from counterpoint.audits import audit, hacking, idleness, worth
 from counterpoint.audits.agreement import grams
 from counterpoint.audits.base import sign_flip
+from counterpoint.audits.coordination import area
 from counterpoint.audits.cues import proposes_rest, says_nothing, waits
-from counterpoint.audits.retention import area
 from counterpoint.audits.run import corrected
 from counterpoint.errors import LogError, UnknownNameError
 from counterpoint.readers.outcomes import read_outcomes
@@ -178,7 +178,7 @@ def test_a_proxy_that_leaves_the_truth_is_found_and_where():
 
 def test_goodhart_by_hand():
     true = np.concatenate([np.arange(20.0), 20 - np.arange(20.0)])
-    at, lost = proxy.goodhart(true, true)
+    at, lost = hacking.goodhart(true, true)
     assert at == pytest.approx(20, abs=2)
     assert lost > 10
 

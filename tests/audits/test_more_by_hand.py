@@ -11,8 +11,8 @@ import pytest
 from counterpoint.audits import audit
 from counterpoint.audits.agreement import concessions, drift, look, vendi
 from counterpoint.audits.base import mean_interval
-from counterpoint.audits.effort import concentration, partner_tables
-from counterpoint.audits.rework import churn, pace, serial_share
+from counterpoint.audits.coordination import churn, pace, serial_share
+from counterpoint.audits.idleness import concentration, partner_tables
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Event, Outcome
 
 

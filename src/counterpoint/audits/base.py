@@ -1,8 +1,13 @@
-"""What audits share: the seam, intervals and tests over episodes, evidence, and "cannot know"."""
+"""The parts that all audits share: `Audit` itself, and functions that make findings.
+
+`share`, `mean_share` and `mean_gap` make a `Finding` of numbers of episodes, with an interval.
+`unknown` makes a finding that is not computable.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -15,52 +20,59 @@ from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Episode, Finding,
 from counterpoint.stats import Estimate, bootstrap_interval, means, wilson_interval
 
 Row = Mapping[str, Any]
-"""What an audit keeps of one episode: numbers, and a few places as evidence."""
+"""The numbers that an audit keeps of one episode, and lists of places as evidence."""
 
+NOTHING = "there is nothing to count"
 MANY = 400
 MOST_DRAWN = 10_000
 LONGEST_QUOTE = 120
-"""Characters of a quotation."""
+"""The most characters of a quotation."""
 PLACES = 2
-"""Places that an audit keeps of one episode: logs may be long."""
+"""The most places that an audit keeps of one episode: logs may be long."""
 MOST_EVIDENCE = 5
-"""Places that a finding shows."""
+"""The most places in a finding."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """One thing to look for."""
+    """One kind of failure that logs can show."""
 
     name: str
-    """As in `counterpoint audit --only NAME`."""
+    """The name in `counterpoint audit --only NAME`."""
     summary: str
-    """One line."""
+    """A description of one line."""
     look: Callable[[Episode], Row | None]
-    """What is kept of an episode; None where it says nothing."""
+    """Returns what is kept of an episode; None if the episode shows nothing."""
     conclude: Callable[[Sequence[Row], Sequence[Outcome]], list[Finding]]
-    """Findings of all that was kept, and of a table of outcomes where one was given."""
+    """Returns the findings from all rows, and from a table of outcomes, which may be empty."""
 
 
 def unknown(audit: str, name: str, why: str, n: int = 0) -> Finding:
-    """A finding that cannot be made."""
+    """Returns a finding that is not computable."""
     reason = f"not computable because {why}"
     return Finding(audit, name, None, n, verdict=NOT_COMPUTABLE, reason=reason)
 
 
 def share(
     audit: str, name: str, hits: int, n: int, tolerated: float, reason: str,
-    evidence: Sequence[Place] = (), of: str = "episodes",
+    evidence: Sequence[Place] = (), of: str = "episodes", *, none: str = NOTHING, seen: int = 0,
 ) -> Finding:  # fmt: skip
-    """A share of episodes, and its Wilson interval; found where it is all above the tolerated.
+    """Returns a share of episodes and its Wilson interval.
+
+    The verdict is `found` if the whole interval is above the tolerated share.
 
     Args:
-        audit, name: of the finding.
-        hits, n: episodes with it, and all.
-        tolerated: share that a sound team has as well: the null; 1 where a share is no fault.
-        reason: what a hit is.
-        evidence: where it can be seen.
-        of: what is counted.
+        audit, name: the names of the audit and of the finding.
+        hits, n: the number of episodes with a hit, and of all that could have one.
+        tolerated: the share in a sound team, which is the null; 1 if a share is no fault.
+        reason: the meaning of a hit.
+        evidence: places of hits.
+        of: the noun for what is counted.
+        none: the reason why nothing is computable if `n` is 0.
+        seen: the number of episodes behind that reason.
     """
+    if not n:
+        return unknown(audit, name, none, seen)
     interval = wilson_interval(hits, n)
     verdict = FOUND if interval.low > tolerated else CLEAR
     sentence = f"{hits} of {n} {of}: {reason}"
@@ -73,40 +85,44 @@ def share(
 
 def mean_share(
     audit: str, name: str, shares: Sequence[float], reason: str, tolerated: float | None = None,
-    evidence: Sequence[Place] = (),
+    *, none: str = NOTHING, seen: int = 0,
 ) -> Finding:  # fmt: skip
-    """A mean over episodes of shares; found where its interval is all above the tolerated.
+    """Returns a mean over episodes of shares.
+
+    The verdict is `found` if the whole interval is above the tolerated share.
 
     Args:
-        audit, name: of the finding.
-        shares: of each episode, one or more.
-        reason: what the number is.
-        tolerated: what a sound team has as well; None where there is no right value.
-        evidence: where it can be seen.
+        audit, name: the names of the audit and of the finding.
+        shares: the share of each episode.
+        reason: the meaning of the number.
+        tolerated: the share in a sound team; None if there is no right value.
+        none: the reason why nothing is computable if there are no shares.
+        seen: the number of episodes behind that reason.
     """
     values = np.asarray(shares, dtype=float)
-    if len(values) < 2:
-        return Finding(audit, name, float(values.mean()), len(values), null=tolerated,
-                       reason=reason, evidence=tuple(evidence[:MOST_EVIDENCE]))  # fmt: skip
+    if not len(values):
+        return unknown(audit, name, none, seen)
+    if len(values) == 1:
+        return Finding(audit, name, float(values[0]), 1, null=tolerated, reason=reason)
     interval = mean_interval(values)
     verdict = FOUND if tolerated is not None and interval.low > tolerated else CLEAR
     return Finding(audit, name, interval.value, len(values), interval.low, interval.high,
-                   tolerated, verdict, reason, tuple(evidence[:MOST_EVIDENCE]))  # fmt: skip
+                   tolerated, verdict, reason)  # fmt: skip
 
 
 def mean_gap(
     audit: str, name: str, gaps: Sequence[float], least: float, reason: str,
     evidence: Sequence[Place] = (), fewest: int = 5,
 ) -> Finding:  # fmt: skip
-    """A mean over episodes of a difference from its own null, which is 0.
+    """Returns a mean over episodes of a difference from its own null, which is 0.
 
     Args:
-        audit, name: of the finding.
-        gaps: of each episode.
-        least: a mean that is worth telling; p says whether it can be chance.
-        reason: what the number is.
-        evidence: where it can be seen.
-        fewest: episodes below which nothing is said.
+        audit, name: the names of the audit and of the finding.
+        gaps: the difference of each episode.
+        least: the smallest mean that matters; p decides whether chance explains it.
+        reason: the meaning of the number.
+        evidence: places where it can be seen.
+        fewest: with fewer episodes the mean is not computable.
     """
     values = np.asarray(gaps, dtype=float)
     if len(values) < fewest:
@@ -120,17 +136,17 @@ def mean_gap(
 
 
 def sign_flip(values: Floats, draws: int = 4000) -> float:
-    """How often the mean is as high when each episode's difference has a sign by chance.
+    """Returns how often the mean is as high if each episode's difference has a random sign.
 
-    With more than `MANY` episodes by the normal distribution, whose variance is the exact one.
+    With more than `MANY` episodes it uses the normal distribution with the exact variance.
     """
     if len(values) > MANY:
         spread = math.sqrt(float((values**2).sum()))
         return 0.5 * math.erfc(float(values.sum()) / spread / math.sqrt(2)) if spread else 1.0
     rng = np.random.default_rng(0)
     signs = rng.integers(0, 2, (draws, len(values))) * 2 - 1
-    seen = (signs * np.abs(values)).mean(axis=1)
-    return float((1 + (seen >= values.mean() - 1e-12).sum()) / (draws + 1))
+    means_by_chance = (signs * np.abs(values)).mean(axis=1)
+    return float((1 + (means_by_chance >= values.mean() - 1e-12).sum()) / (draws + 1))
 
 
 def place_of(episode: Episode, t: int) -> Place:
@@ -146,19 +162,28 @@ def quote(text: str) -> str:
 
 
 def places_of(row: Row) -> list[str]:
-    """Names of the places that an audit kept of an episode: lists are nothing else."""
+    """Returns the names of the lists of places in a row: a list in a row has nothing else."""
     return [key for key, value in row.items() if isinstance(value, list) and value]
 
 
 def mean_interval(values: Floats, level: float = 0.95) -> Estimate:
-    """The mean and its bootstrap interval; with more than `MOST_DRAWN` values the normal one.
+    """Returns the mean and its bootstrap interval, the normal one above `MOST_DRAWN` values.
 
     Args:
-        values: two or more.
-        level: share that the interval aims to cover.
+        values: two or more numbers.
+        level: the share that the interval aims to cover.
     """
     if len(values) > MOST_DRAWN:
         mean, spread = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
         reach = NormalDist().inv_cdf((1 + level) / 2) * spread
         return Estimate(mean, mean - reach, mean + reach, len(values))
     return bootstrap_interval(values, rng=np.random.default_rng(0), statistic=means, level=level)
+
+
+def mean_scores(outcomes: Sequence[Outcome], setting: str) -> dict[str, float]:
+    """Returns the mean score of each task in one setting."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for each in outcomes:
+        if each.setting == setting:
+            scores[each.task].append(each.score)
+    return {task: float(np.mean(values)) for task, values in scores.items()}

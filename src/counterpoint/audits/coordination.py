@@ -1,24 +1,50 @@
-"""Coordination: what talking takes, the same work done twice, merges that fail.
+"""Coordination: the share of messages, duplicate work, failed merges, rework, pace and retention.
 
-How much less a team reaches than one agent needs outcomes of both: `retention.py`.
+Retention is the success of a team over the success of one agent, from outcomes of both.
+
+Source: Amdahl 1967 for the share of the work that more members cannot speed up; CooperBench (arXiv
+2601.13295) for retention as a ratio of areas under success by difficulty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from counterpoint.audits.base import PLACES, Audit, Row, mean_share, place_of, share, unknown
-from counterpoint.audits.retention import retention_findings
-from counterpoint.audits.rework import churn, pace, rework_findings
-from counterpoint.records import Episode, Finding, Outcome, Place
+import numpy as np
+
+from counterpoint.arrays import Floats
+from counterpoint.audits.base import (
+    PLACES,
+    Audit,
+    Row,
+    mean_scores,
+    mean_share,
+    place_of,
+    share,
+    unknown,
+)
+from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome, Place
+from counterpoint.stats import wilson_interval
 
 NAME = "coordination"
 TOLERATED = 0.05
+SHORTEST = 8
+"""The fewest characters of a line that counts: a brace alone means nothing."""
+FEWEST = 5
+"""With fewer episodes of one team size the pace is not computable."""
+CHURN = 0.25
+"""The share of written lines that a sound team may take back."""
+FEWEST_TASKS = 10
+BINS = 10
+DRAWS = 2000
 
 
 def look(episode: Episode) -> Row | None:
-    """Characters of messages and of actions; calls that two members made alike."""
+    """Returns characters of messages and of actions, and calls that two members made alike."""
     members = set(episode.agents)
     talk = sum(len(e.text) for e in episode.events if e.agent in members and e.kind == "message")
     work = sum(len(e.text) for e in episode.events if e.agent in members and e.kind == "action")
@@ -45,32 +71,198 @@ def look(episode: Episode) -> Row | None:
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Message share, duplicate work, conflicts, rework, pace, and what outcomes tell."""
+    """Returns message share, duplicate work, conflicts, rework, pace and retention."""
     shares = [row["share"] for row in rows if row["share"] is not None]
-    if shares:
-        reason = (
-            "share of what members wrote that is messages and not actions; there is no right one"
-        )
-        found = [mean_share(NAME, "message_share", shares, reason)]
-    else:
-        found = [unknown(NAME, "message_share", "the log has no actions", len(rows))]
+    reason = "share of what members wrote that is messages and not actions; there is no right one"
+    none = "the log has no actions"
+    talk = mean_share(NAME, "message_share", shares, reason, none=none, seen=len(rows))
     acting = [row for row in rows if row["actors"] > 1]
-    if acting:
-        places = [place for row in acting for place in row["twice"]]
-        hits = sum(len(row["twice"]) > 1 for row in acting)
-        reason = "two members made the same call, more than once"
-        found.append(share(NAME, "duplicate_work", hits, len(acting), TOLERATED, reason, places))
-    else:
-        why = "in no episode two members act"
-        found.append(unknown(NAME, "duplicate_work", why, len(rows)))
+    places = [place for row in acting for place in row["twice"]]
+    twice = share(NAME, "duplicate_work", sum(len(row["twice"]) > 1 for row in acting), len(acting),
+                  TOLERATED, "two members made the same call, more than once", places,
+                  none="in no episode two members act", seen=len(rows))  # fmt: skip
     merged = [row for row in rows if row["conflict"] is not None]
-    if merged:
-        places = [Place(row["id"]) for row in merged if row["conflict"]]
-        found.append(share(NAME, "merge_conflict", len(places), len(merged), TOLERATED,
-                           "the members' changes did not merge", places))  # fmt: skip
+    places = [Place(row["id"]) for row in merged if row["conflict"]]
+    conflicts = share(NAME, "merge_conflict", len(places), len(merged), TOLERATED,
+                      "the members' changes did not merge", places,
+                      none="the log has no merges", seen=len(rows))  # fmt: skip
+    return [talk, twice, conflicts, *rework_findings(rows), *retention_findings(outcomes)]
+
+
+def churn(episode: Episode) -> float | None:
+    """Returns the share of written lines that are taken back later; None if the log has no lines.
+
+    Lines are those of unified diffs, and of edits with `old_str` and `new_str`.
+    """
+    standing: Counter[str] = Counter()
+    written = reverted = 0
+    for event in episode.events:
+        if event.kind != "action":
+            continue
+        gone, new = _lines(event)
+        moved = gone & new
+        for line, times in (gone - moved).items():
+            back = min(times, standing[line])
+            reverted += back
+            standing[line] -= back
+        written += (new - moved).total()
+        standing.update(new - moved)
+    return reverted / written if written else None
+
+
+def _lines(event: Event) -> tuple[Counter[str], Counter[str]]:
+    """Returns the lines that an action removes, and the lines that it adds."""
+    text = event.text
+    if "old_str" in text or "\\n+" in text:
+        try:
+            edit = json.loads(text)
+        except (ValueError, RecursionError):
+            edit = None
+        if isinstance(edit, dict):
+            if isinstance(edit.get("old_str"), str) or isinstance(edit.get("new_str"), str):
+                ends = (str(edit.get("old_str") or ""), str(edit.get("new_str") or ""))
+                old, new = (Counter(_long(end.splitlines())) for end in ends)
+                return old, new
+            text = "\n".join(value for value in edit.values() if isinstance(value, str))
+    if "\n+" not in text or "@@" not in text:
+        return Counter(), Counter()
+    lines = text.splitlines()
+    return (
+        Counter(_long(x[1:] for x in lines if x.startswith("-") and not x.startswith("--- "))),
+        Counter(_long(x[1:] for x in lines if x.startswith("+") and not x.startswith("+++ "))),
+    )
+
+
+def _long(lines: Iterator[str] | Sequence[str]) -> Iterator[str]:
+    return (line.strip() for line in lines if len(line.strip()) >= SHORTEST)
+
+
+def pace(episode: Episode) -> tuple[int, float] | None:
+    """Returns how many members act, and their actions per second; None if the log has no times."""
+    members = set(episode.agents)
+    acts = [e for e in episode.events if e.kind == "action" and e.agent in members]
+    seconds = [e.meta.get("seconds") for e in acts]
+    times = [at for at in seconds if isinstance(at, int | float) and math.isfinite(at)]
+    if len(times) < 2 or max(times) <= min(times):
+        return None
+    return len({e.agent for e in acts}), (len(times) - 1) / (max(times) - min(times))
+
+
+def rework_findings(rows: Sequence[Row]) -> list[Finding]:
+    """Returns churn, and by Amdahl's law the serial share from the pace of two team sizes."""
+    shares = [row["churn"] for row in rows if row["churn"] is not None]
+    reason = "share of written lines that are taken back later"
+    none = "the log shows no lines that are written"
+    taken_back = mean_share(NAME, "churn", shares, reason, CHURN, none=none, seen=len(rows))
+    by_size: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["pace"] is not None:
+            by_size[row["pace"][0]].append(row["pace"][1])
+    sizes = sorted(size for size, each in by_size.items() if len(each) >= FEWEST)
+    if len(sizes) < 2:
+        why = f"times of actions in {FEWEST} episodes of two team sizes each are wanted"
+        return [taken_back, unknown(NAME, "serial_share", why, sum(map(len, by_size.values())))]
+    few, many = sizes[0], sizes[-1]
+    slow, fast = np.array(by_size[few]), np.array(by_size[many])
+    rng = np.random.default_rng(0)
+    drawn = [
+        serial_share(few, many, float(rng.choice(fast, len(fast)).mean())
+                     / float(rng.choice(slow, len(slow)).mean()))
+        for _ in range(DRAWS)
+    ]  # fmt: skip
+    gained = float(fast.mean() / slow.mean())
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    value, fair = serial_share(few, many, gained), many / few
+    reason = (
+        f"of the work, by Amdahl's law: {many} members act {gained:.2f} times as fast as {few}, "
+        f"where {fair:.3g} times would be proportional; found where it is under half of that"
+    )
+    tolerated = serial_share(few, many, fair / 2)
+    verdict = FOUND if low > tolerated else CLEAR
+    n = len(slow) + len(fast)
+    return [taken_back, Finding(NAME, "serial_share", value, n, float(low), float(high), tolerated,
+                                verdict, reason)]  # fmt: skip
+
+
+def serial_share(few: int, many: int, gained: float) -> float:
+    """Returns the share s of the work, 0 to 1, with (s + (1-s)/few) / (s + (1-s)/many) = gained."""
+    above = 1 / few - gained / many
+    below = gained * (1 - 1 / many) - (1 - 1 / few)
+    if below <= 0:
+        return 1.0
+    return float(np.clip(above / below, 0, 1))
+
+
+def retention_findings(outcomes: Sequence[Outcome]) -> list[Finding]:
+    """Returns the retention by mean scores and by area, and success by team size."""
+    team, solo = mean_scores(outcomes, "team"), mean_scores(outcomes, "solo")
+    tasks = sorted(set(team) & set(solo))
+    if len(tasks) < FEWEST_TASKS:
+        count = f"{len(tasks)} tasks have outcomes of a team and of one agent"
+        why = f"{count}, {FEWEST_TASKS} are wanted"
+        names = ("retention", "retention_auc")
+        return [*(unknown(NAME, name, why, len(tasks)) for name in names), _by_size(outcomes)]
+    t = np.array([team[task] for task in tasks])
+    s = np.array([solo[task] for task in tasks])
+    ratio = _ratio("retention", t, s, "team's mean score over one agent's, same tasks")
+    if len(np.unique(s)) < 3:
+        why = "difficulty is one agent's failure rate, and it has fewer than three values here"
+        areas = unknown(NAME, "retention_auc", why, len(tasks))
     else:
-        found.append(unknown(NAME, "merge_conflict", "the log has no merges", len(rows)))
-    return [*found, *rework_findings(rows), *retention_findings(outcomes)]
+        reason = "area under the team's success by difficulty over one agent's"
+        areas = _ratio("retention_auc", t, s, reason, areas=True)
+    return [ratio, areas, _by_size(outcomes)]
+
+
+def area(success: Floats, difficulty: Floats) -> float:
+    """Returns the area under mean success by difficulty, 0 to 1; it is linear over empty bins."""
+    bins = np.minimum((difficulty * BINS).astype(int), BINS - 1)
+    used = np.unique(bins)
+    means = np.array([success[bins == b].mean() for b in used])
+    places = (used + 0.5) / BINS
+    if len(used) == 1:
+        return float(means[0])
+    return float(((means[1:] + means[:-1]) / 2 * np.diff(places)).sum())
+
+
+def _ratio(name: str, team: Floats, solo: Floats, reason: str, areas: bool = False) -> Finding:
+    """Returns a ratio with a bootstrap interval over tasks; found if all of it is below 1."""
+
+    def of(rows: np.ndarray) -> float:
+        if areas:
+            below = area(solo[rows], 1 - solo[rows])
+            return area(team[rows], 1 - solo[rows]) / below if below > 0 else np.nan
+        below = float(solo[rows].sum())
+        return float(team[rows].sum()) / below if below > 0 else np.nan
+
+    value = of(np.arange(len(team)))
+    if np.isnan(value):
+        return unknown(NAME, name, "one agent succeeds at no task", len(team))
+    rng = np.random.default_rng(0)
+    drawn = np.array([of(rng.integers(len(team), size=len(team))) for _ in range(DRAWS)])
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    verdict = FOUND if high < 1 else CLEAR
+    return Finding(NAME, name, value, len(team), float(low), float(high), 1.0, verdict, reason)
+
+
+def _by_size(outcomes: Sequence[Outcome]) -> Finding:
+    """Returns the success of the largest teams less the success of the smallest teams."""
+    sizes: dict[int, list[float]] = defaultdict(list)
+    for each in outcomes:
+        if each.setting == "team" and each.members:
+            sizes[len(each.members)].append(each.score)
+    many = {size: scores for size, scores in sorted(sizes.items()) if len(scores) >= FEWEST_TASKS}
+    if len(many) < 2:
+        why = f"teams of two sizes, {FEWEST_TASKS} outcomes each, are wanted"
+        return unknown(NAME, "team_size", why, sum(map(len, sizes.values())))
+    rates = {size: wilson_interval(sum(scores), len(scores)) for size, scores in many.items()}
+    small, large = rates[min(rates)], rates[max(rates)]
+    by_size = ", ".join(f"{n}: {w.value:.2f} [{w.low:.2f}, {w.high:.2f}]" for n, w in rates.items())
+    gap = large.value - small.value
+    n, low, high = sum(map(len, many.values())), large.low - small.high, large.high - small.low
+    reason = f"success of the largest teams less that of the smallest; by size {by_size}"
+    return Finding(NAME, "team_size", gap, n, low, high, 0.0,
+                   FOUND if high < 0 else CLEAR, reason)  # fmt: skip
 
 
 AUDIT = Audit(

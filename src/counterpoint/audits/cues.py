@@ -1,6 +1,6 @@
-"""Word lists that audits look for, version 1. Case does not count; a cue is a whole phrase.
+"""Word lists of audits, version 1. A cue is a whole phrase; upper and lower case are the same.
 
-A cue says that words are there, never what somebody meant.
+A cue shows that words are there, never what their author meant.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ WAITING = (
     r"i('m| am) waiting", r"i('ll| will) wait", r"waiting for", r"standing by", r"stand by",
     r"let me know when", r"ready when you are", r"awaiting",
 )  # fmt: skip
-"""Somebody who does nothing until somebody else does."""
+"""A member that does nothing until another one acts."""
 EMPTY = re.compile(
     r"^\W*((ok(ay)?|sure|thanks?( you)?|great|noted|understood|agreed|sounds good|got it|done|yes"
     r"|no|perfect|alright|will do|good|fine|right)\W*)*$",
     re.IGNORECASE,
 )
-"""A message of nothing but courtesies, or nothing at all."""
+"""An empty message, or a message of courtesies alone."""
 _REST = re.compile(r"\b(" + "|".join(REST) + r")\b", re.IGNORECASE)
 _WAITING = re.compile(r"\b(" + "|".join(WAITING) + r")\b", re.IGNORECASE)
 LONGEST_IDLE = 200
-"""Characters: a longer message says something, whatever cue is in it."""
+"""The most characters of an idle message: a longer one has content, whatever cue is in it."""
 
 
 def proposes_rest(text: str) -> bool:
-    """Whether a proposal to stop is in it."""
+    """Returns whether a text has a proposal to stop."""
     return len(text) <= LONGEST_IDLE and _REST.search(text) is not None
 
 
 def waits(text: str) -> bool:
-    """Whether somebody says that they wait."""
+    """Returns whether the author of a text waits."""
     return len(text) <= LONGEST_IDLE and _WAITING.search(text) is not None
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a message is empty, a courtesy, a rest or a wait."""
+    """Returns whether a message is empty, a courtesy, a rest or a wait."""
     short = len(text) <= LONGEST_IDLE
     return short and (EMPTY.match(text) is not None or proposes_rest(text) or waits(text))

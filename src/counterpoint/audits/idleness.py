@@ -1,49 +1,64 @@
-"""Idleness: who stops working, for how long, and whether a partner stops after them.
+"""Idleness: which members stop working, for how long, and whether a partner stops after them.
 
-A member's turn is idle where the log says that its work is 0; else where it is a message of
-courtesies, of waiting or of rest. Actions and answers are work. Episodes with fewer than `FEWEST`
-turns of a member say nothing of that member.
+The second half is about effort: how even the work is, and which member is not needed.
+
+A member's turn is idle if the log gives it the work 0. If the log has no work, a message of
+courtesies, of waiting or of rest is idle. Actions and answers are work. An episode with fewer than
+`FEWEST` turns of a member shows nothing about that member.
+
+Source: Mantel and Haenszel 1959 for an odds ratio over many small tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.audits.base import PLACES, Audit, Row, mean_gap, place_of, share, unknown
+from counterpoint.audits.base import (
+    PLACES,
+    Audit,
+    Row,
+    mean_gap,
+    mean_interval,
+    mean_share,
+    place_of,
+    share,
+    unknown,
+)
 from counterpoint.audits.cues import proposes_rest, says_nothing
-from counterpoint.audits.effort import (
-    concentration,
-    effort_findings,
-    necessity,
-    partner_tables,
-)  # fmt: skip
-from counterpoint.records import Episode, Event, Finding, Outcome, Place
+from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome, Place
 
 NAME = "idleness"
 FEWEST = 4
 SOON = 2
-"""Turns of the partner in which a contagion would show."""
+"""The number of a partner's next turns in which a contagion would show."""
 SHIFTS = 50
+FEWEST_TASKS = 10
+"""With fewer tasks or idle turns nothing is computable."""
+DRAWS = 2000
+NEEDLESS = 0.02
+"""A member is not needed if its absence certainly costs less than this share of success."""
 TOLERATED = 0.05
-"""Share of episodes in which a sound team may mostly idle."""
+"""The share of episodes in which a sound team may mostly idle."""
 NAMES = (
     "idle_team", "idle_run", "idle_member", "contagion", "concentration", "partner_hazard",
 )  # fmt: skip
 
 
 def idle(event: Event) -> bool:
-    """Whether a turn of a member is idle."""
+    """Returns whether a turn of a member is idle."""
     if event.work is not None:
         return event.work == 0
     return event.kind == "message" and says_nothing(event.text)
 
 
 def look(episode: Episode) -> Row | None:
-    """Longest idle run and idle share of the idlest member against chance; contagion."""
+    """Returns the longest idle run and the idle share of the idlest member, less chance."""
     members = set(episode.agents)
     turns = [e for e in episode.events if e.agent in members and e.kind not in ("reward", "end")]
     series = {a: [(e.t, idle(e)) for e in turns if e.agent == a] for a in episode.agents}
@@ -60,7 +75,7 @@ def look(episode: Episode) -> Row | None:
         gap = 0.0 if len(long) > 1 else None
         return {"run": 0.0, "gap": gap, "contagion": None, "mostly": False,
                 "evidence": (), **shared}  # fmt: skip
-    rng = np.random.default_rng(len(turns))
+    rng = np.random.default_rng(len(turns))  # the same episode gets the same numbers
     runs, places = [], list[Place]()
     for each in long.values():
         flags = np.array([flag for _, flag in each], dtype=bool)
@@ -86,7 +101,7 @@ def look(episode: Episode) -> Row | None:
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Idle teams and members, contagion, and what `effort.py` adds."""
+    """Returns findings about idle teams and members, contagion and effort."""
     if not rows:
         why = f"no member has {FEWEST} turns in any episode"
         return [*(unknown(NAME, name, why) for name in NAMES), necessity(outcomes)]
@@ -114,7 +129,7 @@ def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
 
 
 def _longest(flags: Floats | np.ndarray) -> tuple[int, int]:
-    """Length and end of the longest run of True."""
+    """Returns the length and the end of the longest run of True."""
     best = end = now = 0
     for i, flag in enumerate(flags):
         now = now + 1 if flag else 0
@@ -124,50 +139,154 @@ def _longest(flags: Floats | np.ndarray) -> tuple[int, int]:
 
 
 def _gap_by_chance(long: dict[str, list[tuple[int, bool]]], rng: np.random.Generator) -> float:
-    """The same gap where idle turns are dealt out among all turns by chance."""
+    """Returns the mean gap if the idle turns are distributed over all turns at random."""
     flags = np.array([flag for each in long.values() for _, flag in each], dtype=float)
     ends = np.cumsum([len(each) for each in long.values()])[:-1]
-    found = []
+    gaps = []
     for _ in range(SHIFTS):
         shares = [part.mean() for part in np.split(rng.permutation(flags), ends)]
         top = int(np.argmax(shares))
-        found.append(shares[top] - np.mean(shares[:top] + shares[top + 1 :]))
-    return float(np.mean(found))
+        gaps.append(shares[top] - np.mean(shares[:top] + shares[top + 1 :]))
+    return float(np.mean(gaps))
 
 
 def _contagion(
     episode: Episode, series: dict[str, list[tuple[int, bool]]], rng: np.random.Generator
 ) -> float | None:
-    """P(partner idle soon | proposal) less the same with proposals shifted in time; None
-    without."""
+    """Returns P(partner idle soon | proposal) less the same for proposals at shifted times.
+
+    It is None if nobody proposes to rest.
+    """
     length = len(episode.events)
-    found = []
+    gaps = []
     for agent in episode.agents:
-        said = [e.t for e in episode.events if e.agent == agent and proposes_rest(e.text)]
+        proposals = np.array(
+            [e.t for e in episode.events if e.agent == agent and proposes_rest(e.text)]
+        )
         for other, turns in series.items():
-            if other == agent or len(turns) < FEWEST or not said:
+            if other == agent or len(turns) < FEWEST or not len(proposals):
                 continue
             times = np.array([t for t, _ in turns])
             flags = np.array([flag for _, flag in turns], dtype=float)
-            seen = _soon(np.array(said), times, flags)
+            rate = _soon(proposals, times, flags)
             shifted = [
-                _soon((np.array(said) + rng.integers(1, max(length, 2))) % length, times, flags)
+                _soon((proposals + rng.integers(1, max(length, 2))) % length, times, flags)
                 for _ in range(SHIFTS)
             ]
             known = [x for x in shifted if x is not None]
-            if seen is not None and known:
-                found.append(seen - float(np.mean(known)))
-    return float(np.mean(found)) if found else None
+            if rate is not None and known:
+                gaps.append(rate - float(np.mean(known)))
+    return float(np.mean(gaps)) if gaps else None
 
 
-def _soon(said: np.ndarray, times: np.ndarray, flags: Floats) -> float | None:
-    """Mean idleness in the next turns after each proposal."""
-    found = []
-    for t in said:
-        after = flags[times > t][:SOON]
-        if len(after):
-            found.append(after.mean())
-    return float(np.mean(found)) if found else None
+def _soon(proposals: np.ndarray, times: np.ndarray, flags: Floats) -> float | None:
+    """Returns the mean idleness in the next turns after each proposal."""
+    rates = [flags[times > t][:SOON].mean() for t in proposals if (times > t).any()]
+    return float(np.mean(rates)) if rates else None
+
+
+def concentration(worked: Sequence[int]) -> float | None:
+    """Returns 1 - H / log N of members' working turns: 0 if all work alike, 1 if one does all."""
+    n, whole = len(worked), sum(worked)
+    if n < 2 or not whole:
+        return None
+    shares = [each / whole for each in worked if each]
+    return 1 + sum(p * math.log(p) for p in shares) / math.log(n)
+
+
+def partner_tables(turns: Sequence[tuple[str, bool]]) -> Mapping[str, float] | None:
+    """Returns sums of Mantel and Haenszel over one episode: idle turns by the partner's last turn.
+
+    There is one table for each member and each state of its own last turn. So lazy members, and
+    members who go on idling, are no sign of an influence of the partner.
+
+    Args:
+        turns: the member, and whether the turn is idle, in order.
+    """
+    cells: dict[tuple[str, bool], np.ndarray] = defaultdict(lambda: np.zeros((2, 2)))
+    own: dict[str, bool] = {}
+    last: tuple[str, bool] | None = None  # the last turn
+    before: tuple[str, bool] | None = None  # the last turn of another member than that one
+    for who, flag in turns:
+        other = last if last and last[0] != who else before if before and before[0] != who else None
+        if who in own and other is not None:
+            cells[who, own[who]][int(not other[1]), int(not flag)] += 1
+        own[who] = flag
+        if last is None or last[0] != who:
+            before = last
+        last = (who, flag)
+    sums = {"both": 0.0, "cross": 0.0, "over": 0.0, "variance": 0.0}
+    for (a, b), (c, d) in cells.values():
+        n = a + b + c + d
+        sums["both"] += a * d / n
+        sums["cross"] += b * c / n
+        sums["over"] += a - (a + b) * (a + c) / n
+        if n > 1:
+            sums["variance"] += (a + b) * (c + d) * (a + c) * (b + d) / (n * n * (n - 1))
+    return sums if sums["variance"] > 0 else None
+
+
+def effort_findings(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
+    """Returns the concentration of work, the partner's influence, and the least needed member."""
+    shares = [row["concentration"] for row in rows if row["concentration"] is not None]
+    reason = "1 - H / log N of members' working turns: 0 is even, 1 is one alone; none is right"
+    none = "in no episode two members take turns"
+    even = mean_share(NAME, "concentration", shares, reason, none=none, seen=len(rows))
+    return [even, _hazard([r["tables"] for r in rows if r["tables"]]), necessity(outcomes)]
+
+
+def _hazard(tables: Sequence[Mapping[str, float]]) -> Finding:
+    name = "partner_hazard"
+    if len(tables) < 5 or sum(each["variance"] for each in tables) < FEWEST_TASKS / 2:
+        why = "too few idle turns follow turns of a partner"
+        return unknown(NAME, name, why, len(tables))
+    both, cross, over, variance = (
+        np.array([each[key] for each in tables]) for key in ("both", "cross", "over", "variance")
+    )
+    if not cross.sum():
+        return unknown(NAME, name, "idle turns follow nothing but idle turns", len(tables))
+    value = float(both.sum() / cross.sum())
+    drawn = np.random.default_rng(0).integers(len(tables), size=(DRAWS, len(tables)))
+    below = cross[drawn].sum(axis=1)
+    ratios = both[drawn].sum(axis=1)[below > 0] / below[below > 0]
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    p = 0.5 * math.erfc(float(over.sum()) / math.sqrt(float(variance.sum())) / math.sqrt(2))
+    reason = (
+        "odds of an idle turn after an idle turn of the partner over those after a working one, "
+        "for the same member after the same turn of its own"
+    )
+    verdict = FOUND if value >= 1.5 and low > 1 else CLEAR
+    return Finding(NAME, name, value, len(tables), float(low), float(high), 1.0, verdict, reason,
+                   p=p)  # fmt: skip
+
+
+def necessity(outcomes: Sequence[Outcome]) -> Finding:
+    """Returns what the least needed member adds: the team less the team without it, same tasks."""
+    name = "necessity"
+    scores: dict[frozenset[str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for each in outcomes:
+        if each.members and each.setting != "isolated":
+            scores[frozenset(each.members)][each.task].append(each.score)
+    whole = max(scores, key=lambda who: (len(who), len(scores[who]), *sorted(who)), default=None)
+    gaps: dict[str, np.ndarray] = {}
+    for member in sorted(whole or ()):
+        without = scores.get(frozenset(whole or ()) - {member}, {})
+        tasks = sorted(set(scores[whole]) & set(without)) if whole else []
+        if len(tasks) >= FEWEST_TASKS:
+            gaps[member] = np.array(
+                [np.mean(scores[whole][t]) - np.mean(without[t]) for t in tasks if whole]
+            )
+    if not gaps:
+        why = f"the same {FEWEST_TASKS} tasks with a member left out are wanted (--outcomes)"
+        return unknown(NAME, name, why)
+    least = min(gaps, key=lambda who: gaps[who].mean())
+    # the least of several members was chosen, so the level is divided by their number
+    interval = mean_interval(gaps[least], level=1 - 0.05 / len(gaps))
+    gains = ", ".join(f"{who} {gap.mean():+.2f}" for who, gap in gaps.items())
+    verdict = FOUND if interval.high < NEEDLESS else CLEAR
+    reason = f"what the least needed member, {least}, adds to success; of all: {gains}"
+    return Finding(NAME, name, interval.value, len(gaps[least]), interval.low, interval.high,
+                   NEEDLESS, verdict, reason)  # fmt: skip
 
 
 AUDIT = Audit(NAME, "who stops working, and whether a partner stops after them", look, conclude)

@@ -1,18 +1,24 @@
-"""`audit`: one pass over episodes, all audits side by side. Start there."""
+"""`audit` looks at episodes with all audits, in one pass; `audit_logs` reads them from files."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+from msgspec import structs
 
 from counterpoint import __version__
 from counterpoint.audits import agreement, coordination, hacking, idleness, stuck, worth
-from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, places_of
-from counterpoint.audits.timeline import timeline
+from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, places_of, quote
+from counterpoint.audits.idleness import idle
+from counterpoint.errors import SettingError
 from counterpoint.plugins import Registry
-from counterpoint.records import CLEAR, FOUND, Episode, Finding, Outcome
-from counterpoint.results.audit import AuditResult, Timeline
+from counterpoint.readers.logs import Notes, noted_episodes
+from counterpoint.readers.mapping import Names
+from counterpoint.records import CLEAR, FOUND, Episode, Event, Finding, Outcome
+from counterpoint.results.audit import AuditResult, Mark, MessageCount, Timeline
 
 AUDITS = Registry[Audit](
     "counterpoint.audits",
@@ -25,7 +31,9 @@ AUDITS = Registry[Audit](
 )
 """By name."""
 LEVEL = 0.05
-"""Chance that a sound team's tests find anything at all, over all tests together (Holm 1979)."""
+"""The probability of any finding in a sound team, over all tests together (Holm 1979)."""
+MOST_MARKS = 200
+"""The most events of an episode in a timeline."""
 
 
 def audit(
@@ -39,15 +47,14 @@ def audit(
 
     Args:
         episodes: they are taken one by one, and not kept.
-        outcomes: of the same tasks alone, in isolation, as a team; empty takes those that the
-            episodes themselves tell by their `task` and `success`.
-        only: names of audits; empty takes all.
-        sample: number of first episodes that get a timeline, beside those in which something
-            stands out.
-        source: name of the log or table.
+        outcomes: outcomes of the same tasks alone, in isolation and as a team. If there are none,
+            the `task` and `success` of the episodes are the outcomes.
+        only: names of audits; empty means all.
+        sample: the number of first episodes with a timeline. Episodes with evidence have one too.
+        source: the name of the log or table.
 
     Raises:
-        UnknownNameError: no audit of that name.
+        UnknownNameError: There is no audit of that name.
     """
     chosen = [AUDITS.named(name) for name in only] if only else list(AUDITS.values())
     rows: dict[str, list[Row]] = {each.name: [] for each in chosen}
@@ -59,12 +66,12 @@ def audit(
         formats[str(episode.meta.get("format", "?"))] += 1
         agents.update(episode.agents)
         events += len(episode.events)
-        looks = {each.name: each.look(episode) for each in chosen}
-        for name, row in looks.items():
-            if row is not None:
-                rows[name].append(row)
-        places = {(name, key) for name, row in looks.items() if row for key in places_of(row)}
-        if formats.total() <= sample or any(shown[each] < MOST_EVIDENCE for each in places):
+        places = set[tuple[str, str]]()
+        for each in chosen:
+            if (row := each.look(episode)) is not None:
+                rows[each.name].append(row)
+                places.update((each.name, key) for key in places_of(row))
+        if formats.total() <= sample or any(shown[place] < MOST_EVIDENCE for place in places):
             timelines.append(timeline(episode))
         shown.update(places)
         if not outcomes and episode.success is not None and episode.task:
@@ -86,14 +93,79 @@ def audit(
     )
 
 
+def audit_logs(
+    path: Path,
+    outcomes: Sequence[Outcome] = (),
+    only: Sequence[str] = (),
+    names: Names | None = None,
+    on_note: Callable[[str], object] = lambda line: None,
+    on_episode: Callable[[int], object] = lambda count: None,
+) -> AuditResult:
+    """Returns what the audits find in a log or a folder of logs, and notes on what was left out.
+
+    Args:
+        path: the file or folder.
+        outcomes, only: as for `audit`.
+        names: the user's mapping of names and members.
+        on_note: called with a line for each part of the log that is left out.
+        on_episode: called with the number of episodes that have been read.
+
+    Raises:
+        UnknownNameError: There is no audit of that name.
+        LogError: There is no log, or one is broken; the message names file, line and field.
+        SettingError: There is no episode in it.
+    """
+    notes = Notes(on_note)
+    episodes = noted_episodes(path, names, notes, on_episode)
+    result = audit(episodes, outcomes, only, source=path.name)
+    if result.episodes == 0:
+        raise SettingError(f"got no episode in {path}; wanted a log of a team")
+    return structs.replace(result, warning=notes.warning, skipped=notes.lines)
+
+
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, those that many tests at once do not bear out turned to clear."""
+    """Returns the findings; those that chance explains among so many tests are set to clear."""
     tested = sorted((f.p, i) for i, f in enumerate(findings) if f.p is not None)
-    found = list(findings)
-    held = True
+    result = list(findings)
+    held = True  # Holm's procedure: after the first p above its threshold, all larger ones fail
     for rank, (p, i) in enumerate(tested):
         held = held and p <= LEVEL / (len(tested) - rank)
-        if not held and found[i].verdict == FOUND:
-            reason = f"{found[i].reason}; not beyond chance among {len(tested)} tests"
-            found[i] = replace(found[i], verdict=CLEAR, reason=reason)
-    return found
+        if not held and result[i].verdict == FOUND:
+            reason = f"{result[i].reason}; not beyond chance among {len(tested)} tests"
+            result[i] = replace(result[i], verdict=CLEAR, reason=reason)
+    return result
+
+
+def timeline(episode: Episode) -> Timeline:
+    """Returns the first events with the kind of each, and the number of messages by pair."""
+    members = set(episode.agents)
+    sent: Counter[tuple[str, str]] = Counter()
+    for event in episode.events:
+        for to in event.to:
+            sent[event.agent, to] += 1
+    return Timeline(
+        episode=episode.id,
+        agents=[*episode.agents, *episode.tools],
+        events=[
+            Mark(
+                episode=episode.id,
+                t=event.t,
+                agent=event.agent,
+                quote=quote(event.text),
+                what=_kind_of(event) if event.agent in members else "other",
+            )
+            for event in episode.events[:MOST_MARKS]
+        ],
+        left_out=max(0, len(episode.events) - MOST_MARKS),
+        messages=[
+            MessageCount(sender=sender, receiver=receiver, count=count)
+            for (sender, receiver), count in sorted(sent.items())
+        ],
+        success=episode.success,
+    )
+
+
+def _kind_of(event: Event) -> str:
+    if idle(event):
+        return "idle"
+    return "action" if event.kind == "action" else "message"

@@ -1,4 +1,4 @@
-"""Stuck: the same again and again, waiting for each other, no end."""
+"""Stuck teams: repeated messages and calls, members that wait for each other, and no end."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from counterpoint.records import Episode, Finding, Outcome, Place
 
 NAME = "stuck"
 TIMES = 3
-"""So often the same is a loop."""
+"""This many repetitions are a loop."""
 SHORTEST = 40
-"""Characters: shorter messages may well come again."""
+"""The fewest characters of a message that counts: short messages may be repeated."""
 TOLERATED = 0.05
-"""Share of episodes in which a sound team may have it."""
+"""The share of episodes in which a sound team may be stuck."""
 
 
 def look(episode: Episode) -> Row | None:
-    """Whether something came again, and where."""
+    """Returns the places of repetitions and of waiting, and whether the episode ends."""
     if len(episode.events) < TIMES:
         return None
-    said: Counter[tuple[str, str]] = Counter()
+    texts: Counter[tuple[str, str]] = Counter()
     called: Counter[tuple[str, str, str]] = Counter()
     loops, calls = list[Place](), list[Place]()
     standing, wait = 0, list[Place]()
@@ -33,8 +33,8 @@ def look(episode: Episode) -> Row | None:
             continue
         text = " ".join(event.text.split())
         if event.kind == "message" and len(text) >= SHORTEST:
-            said[event.agent, text] += 1
-            if said[event.agent, text] == TIMES and len(loops) < PLACES:
+            texts[event.agent, text] += 1
+            if texts[event.agent, text] == TIMES and len(loops) < PLACES:
                 loops.append(replace(place_of(episode, event.t), times=TIMES))
         if event.kind == "action":
             key = (event.agent, str(event.meta.get("name", "")), text)
@@ -56,32 +56,35 @@ def look(episode: Episode) -> Row | None:
 
 
 def conclude(rows: Sequence[Row], outcomes: Sequence[Outcome]) -> list[Finding]:
-    """Four findings."""
+    """Returns the shares of episodes with loops, repeated calls, waiting and no end."""
     names = ("message_loop", "repeated_call", "waiting", "missing_end")
     if not rows:
         return [unknown(NAME, name, f"no episode has {TIMES} events") for name in names]
     acting = [row for row in rows if row["acts"]]
 
-    def of(name: str, key: str, some: Sequence[Row], reason: str) -> Finding:
+    ending = rows if any(row["ends"] for row in rows) else []
+
+    def of(
+        name: str,
+        key: str,
+        some: Sequence[Row],
+        reason: str,
+        none: str = "",
+        most: float = TOLERATED,
+    ) -> Finding:
         places = [place for row in some for place in row[key]]
         hits = sum(bool(row[key]) for row in some)
-        return share(NAME, name, hits, len(some), TOLERATED, reason, places)
+        n = len(some)
+        return share(NAME, name, hits, n, most, reason, places, none=none, seen=len(rows))
 
-    found = [of("message_loop", "loops", rows, f"one member said the same {TIMES} times")]
-    if acting:
-        reason = f"one member made the same call {TIMES} times"
-        found.append(of("repeated_call", "calls", acting, reason))
-    else:
-        found.append(unknown(NAME, "repeated_call", "the log has no actions", len(rows)))
-    found.append(of("waiting", "wait", rows, f"{TIMES} members' turns in a row that wait"))
-    if any(row["ends"] for row in rows):
-        lost = [row for row in rows if not row["ends"]]
-        places = [place for row in lost for place in row["last"]]
-        reason = "no answer, end or TERMINATE"
-        found.append(share(NAME, "missing_end", len(lost), len(rows), 0.5, reason, places))
-    else:
-        found.append(unknown(NAME, "missing_end", "no episode marks its end", len(rows)))
-    return found
+    return [
+        of("message_loop", "loops", rows, f"one member said the same {TIMES} times"),
+        of("repeated_call", "calls", acting, f"one member made the same call {TIMES} times",
+           "the log has no actions"),
+        of("waiting", "wait", rows, f"{TIMES} members' turns in a row that wait"),
+        of("missing_end", "last", ending, "no answer, end or TERMINATE",
+           "no episode marks its end", 0.5),
+    ]  # fmt: skip
 
 
 AUDIT = Audit(NAME, "loops, repeated calls, waiting, no end", look, conclude)
