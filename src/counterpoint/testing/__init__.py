@@ -1,4 +1,4 @@
-"""Conformance suites that ship with the package: hold your own parts to what ours promise."""
+"""Conformance suites, which check that your own parts keep the promises of ours."""
 
 from counterpoint.testing.audits import check_audit
 from counterpoint.testing.batches import ConformanceError

@@ -1,6 +1,6 @@
 """`check_audit`: a conformance suite for audits, yours and ours.
 
-It needs a log in which the failure is planted and a clean twin of it. Everything is deterministic.
+It needs a log with a planted failure, and a clean twin. Everything is deterministic.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ODD = (
         success=0.5,
     ),
 )
-"""Episodes of which hardly anything can be said."""
+"""Episodes that show hardly anything."""
 
 
 def check_audit(
@@ -53,16 +53,16 @@ def check_audit(
     planted_outcomes: Sequence[Outcome] = (),
     clean_outcomes: Sequence[Outcome] = (),
 ) -> None:
-    """Holds an audit to every promise of `counterpoint.audits.Audit`.
+    """Checks every promise of `counterpoint.audits.Audit`.
 
     Args:
-        audit: what is looked for.
-        planted: a log in which it must be found.
-        clean: a log in which nothing may be found.
-        planted_outcomes, clean_outcomes: tables of outcomes beside them, for an audit of outcomes.
+        audit: the audit.
+        planted: a log in which it must find the failure.
+        clean: a log in which it may find nothing.
+        planted_outcomes, clean_outcomes: their tables of outcomes, for an audit of outcomes.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
     check_description(audit)
     check_nothing_is_known_of_nothing(audit)
@@ -80,7 +80,7 @@ def check_audit(
 
 
 def check_description(audit: Audit) -> None:
-    """The name can be typed behind --only and --fail-on, and the summary is one line."""
+    """Checks that --only and --fail-on can take the name, and that the summary is one line."""
     demand(isinstance(audit, Audit), f"{audit!r}", "a counterpoint.audits.Audit")
     name, summary = audit.name, audit.summary
     is_word = isinstance(name, str) and name != "" and not set(name) & set(". ,\n")
@@ -90,7 +90,7 @@ def check_description(audit: Audit) -> None:
 
 
 def check_nothing_is_known_of_nothing(audit: Audit) -> None:
-    """Without an episode every finding is not computable; none is 0, none is clear."""
+    """Checks that without an episode every finding is not computable: none is 0 or clear."""
     findings = _findings(audit, [], [], "no episodes")
     demand(bool(findings), "no finding for no episodes", "a finding that is not computable")
     for finding in findings:
@@ -99,14 +99,14 @@ def check_nothing_is_known_of_nothing(audit: Audit) -> None:
 
 
 def check_odd_episodes(audit: Audit) -> None:
-    """Whatever an episode holds, looking at it gives a row or nothing, and rows give findings."""
+    """Checks that any episode gives a row or None, and that any rows give findings."""
     for episode in ODD:
         _findings(audit, [episode], [], f"the episode '{episode.id}'")
     _findings(audit, ODD, [], "odd episodes together")
 
 
 def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
-    """Looking and concluding change nothing, and give the same the second time."""
+    """Checks that `look` and `conclude` change nothing and give the same result twice."""
     for episode in episodes[:20]:
         before = copy.deepcopy(episode)
         first, second = _row(audit, episode), _row(audit, episode)
@@ -121,7 +121,7 @@ def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
 
 
 def check_evidence(findings: Sequence[Finding], episodes: Sequence[Episode]) -> None:
-    """Places of evidence are places of the log."""
+    """Checks that the evidence is in episodes of the log."""
     known = {episode.id for episode in episodes}
     for finding in findings:
         for place in finding.evidence:
@@ -147,7 +147,7 @@ def _rows(audit: Audit, episodes: Sequence[Episode]) -> list[Row]:
 def _findings(
     audit: Audit, episodes: Sequence[Episode], outcomes: Sequence[Outcome], what: str
 ) -> list[Finding]:
-    """The findings, each of them whole and sane."""
+    """Returns the findings, and checks each of them."""
     rows = _rows(audit, episodes)
     with attempt(f"conclude from {what}", "a list of findings"):
         findings = audit.conclude(rows, outcomes)

@@ -1,4 +1,4 @@
-"""What the conformance checks share: how to complain; of worlds, batches to play and policies."""
+"""The parts that all conformance checks share: `demand` and `attempt`; batches and policies."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from counterpoint.errors import CounterpointError
 from counterpoint.worlds.exact.world import CHANCE, TASK, Play, World, stack
 
 ROUNDING = 1e-9
-"""Exact quantities may differ by this much, relative to the size of the rewards."""
+"""The largest difference of exact quantities, relative to the size of the rewards."""
+
+SURPRISE = 12.0
+"""Chance alone exceeds a bound of `bernstein` once in e^12 = 160,000 checks."""
 
 
 class ConformanceError(CounterpointError, AssertionError):
-    """A part breaks a promise that the rest of Counterpoint relies on."""
+    """A part breaks a promise of its interface."""
 
 
 def reward_size(play: Play) -> float:
@@ -29,14 +32,14 @@ def one_seed(world: World, seed: int, update: int) -> tuple[NamedArrays, NamedAr
 
 
 def batch(world: World, seeds: Sequence[int]) -> tuple[NamedArrays, NamedArrays, Floats]:
-    """Problems and draws of all seeds, and a policy that has every legal action."""
+    """Returns problems and draws of all seeds, and a policy that takes every legal action."""
     parts = [one_seed(world, seed, world.settings.updates - 1) for seed in seeds]
     tasks, chance = stack([task for task, _ in parts]), stack([draw for _, draw in parts])
     return tasks, chance, some_policy(world, len(seeds), 0, sparse=False)
 
 
 def some_policy(world: World, seeds: int, rng_seed: int, *, sparse: bool) -> Floats:
-    """[S, A, C, M] an arbitrary policy; a sparse one never takes some of the legal actions."""
+    """Returns [S, A, C, M] an arbitrary policy; a sparse one never takes some legal actions."""
     rng, legal = np.random.default_rng(rng_seed), world.legal
     weights: Floats = rng.exponential(size=(seeds, *legal.shape)) * legal
     if sparse:
@@ -53,6 +56,18 @@ def frozen(arrays: NamedArrays) -> NamedArrays:
     return frozen
 
 
+def bernstein(samples: Floats, width: float = 1.0) -> float:
+    """Returns how far a mean may be from its expectation: the empirical Bernstein bound.
+
+    Args:
+        samples: [..., N] samples; the last axis has samples of one distribution.
+        width: the smallest range of a sample.
+    """
+    n, width = samples.size, max(width, float(np.ptp(samples)))
+    variance = samples.var(axis=-1).mean()
+    return float(np.sqrt(2 * variance * SURPRISE / n) + 3 * width * SURPRISE / n)
+
+
 def demand(kept: bool, got: str, wanted: str) -> None:
     if not kept:
         raise ConformanceError(f"got {got}; wanted {wanted}")
@@ -60,7 +75,7 @@ def demand(kept: bool, got: str, wanted: str) -> None:
 
 @contextmanager
 def attempt(what: str, wanted: str, allowed: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turns an error that `what` raises into a ConformanceError, unless it is an allowed one."""
+    """Makes a ConformanceError of any error in its block, except for the allowed errors."""
     try:
         yield
     except ConformanceError:

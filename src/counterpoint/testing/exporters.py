@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,10 +13,12 @@ from counterpoint.errors import CounterpointError
 from counterpoint.runs.exporters import Exporter, scalars
 from counterpoint.testing.batches import attempt, demand
 
+Row = Mapping[str, object]
+"""A row as runs log it."""
 Make = Callable[[Path], Exporter]
-"""An exporter of the run in a folder."""
+"""Makes an exporter of the run in a folder."""
 Read = Callable[[Path], Sequence[tuple[int, Mapping[str, float]]]]
-"""The rows that an exporter wrote for the run in a folder: step, and number by name."""
+"""Reads the exported rows of the run in a folder: the step, and numbers by name."""
 
 RUN_FILES = {
     "run.json": b'{"schema": 1}',
@@ -26,21 +27,21 @@ RUN_FILES = {
     "episodes.jsonl": b"",
     "checkpoints/4/state.json": b"{}",
 }
-"""What stands in a run directory, and is no business of an exporter."""
+"""Files of a run directory that an exporter may not change."""
 CLOSE = 1e-6
-"""Numbers may be kept in 32 bits."""
+"""The largest relative difference of a number, which may be kept in 32 bits."""
 
 
 def check_exporter(make: Make, run: Path, read: Read | None = None) -> None:
-    """Holds an exporter to every promise of `counterpoint.runs.exporters.Exporter`.
+    """Checks every promise of `counterpoint.runs.exporters.Exporter`.
 
     Args:
-        make: `make(run)` is an exporter of the run in that folder.
+        make: `make(run)` returns an exporter of the run in that folder.
         run: an empty folder.
-        read: reads what was exported, in the order of the steps; None where nobody can.
+        read: reads the exported rows in the order of the steps; None if that is not possible.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
     for name, content in RUN_FILES.items():
         (run / name).parent.mkdir(parents=True, exist_ok=True)
@@ -52,23 +53,23 @@ def check_exporter(make: Make, run: Path, read: Read | None = None) -> None:
 
 
 def check_rows(make: Make, run: Path) -> None:
-    """Any row that a run logs is taken, and none is changed; so is a session without rows."""
+    """Checks that any row of a run is taken and none is changed, also in a session without rows."""
     _export(make, run, [])
     _export(make, run, [_row(step) for step in range(1, 7)])
 
 
 def check_resumed(make: Make, run: Path, read: Read | None) -> None:
-    """Rows of a run that goes on from a checkpoint take the place of those behind it."""
+    """Checks that rows after a resumed checkpoint replace the earlier rows of those steps."""
     again = [{**_row(step), "return": -step} for step in range(4, 9)]
     _export(make, run, again)
     if read is None:
         return
-    wanted = [_numbers(row) for row in ([_row(step) for step in range(1, 4)] + again)]
+    steps = list(range(1, 9))
+    wanted = [_numbers(row) for row in [*(_row(step) for step in steps[:3]), *again]]
     with attempt("read(run)", "the rows that were exported"):
         rows = [(step, dict(values)) for step, values in read(run)]
-    steps = [step for step, _ in wanted]
     demand([step for step, _ in rows] == steps, f"steps {[s for s, _ in rows]}", f"{steps}")
-    for (step, values), (_, numbers) in zip(rows, wanted, strict=True):
+    for (step, values), numbers in zip(rows, wanted, strict=True):
         at = f"at step {step}"
         demand(set(values) == set(numbers), f"{sorted(values)} {at}", f"{sorted(numbers)}")
         for name, number in numbers.items():
@@ -77,7 +78,7 @@ def check_resumed(make: Make, run: Path, read: Read | None) -> None:
 
 
 def check_files(run: Path) -> None:
-    """The run's files are as they were, and the exporter keeps to one folder beside them."""
+    """Checks that the run's files are unchanged, and the exporter writes at most one folder."""
     for name, content in RUN_FILES.items():
         fine = (run / name).is_file() and (run / name).read_bytes() == content
         demand(fine, f"{name} changed or gone", "the run's files as they were")
@@ -86,7 +87,7 @@ def check_files(run: Path) -> None:
 
 
 def check_lost_folder(make: Make, run: Path) -> None:
-    """Where nothing can be written, an exporter works or raises our error."""
+    """Checks that an exporter works or raises our error if it can write nothing."""
     lost = run / "metrics.jsonl"
     with (
         attempt("an exporter whose run is a file", "our errors alone"),
@@ -97,8 +98,8 @@ def check_lost_folder(make: Make, run: Path) -> None:
         exporter.close()
 
 
-def _row(step: int) -> dict[str, Any]:
-    """A row as runs log them: numbers by agent, arrays, text, and what is not finite."""
+def _row(step: int) -> Row:
+    """Returns a row with numbers by agent, arrays, text, and numbers that are not finite."""
     return {
         "step": step,
         "return": np.float64(step / 10),
@@ -113,11 +114,11 @@ def _row(step: int) -> dict[str, Any]:
     }
 
 
-def _numbers(row: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
-    return row["step"], {name: value for name, value in scalars(row) if name != "step"}
+def _numbers(row: Row) -> dict[str, float]:
+    return {name: value for name, value in scalars(row) if name != "step"}
 
 
-def _export(make: Make, run: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _export(make: Make, run: Path, rows: Sequence[Row]) -> None:
     with attempt("making an exporter", "one: the folder is sound"):
         exporter = make(run)
     for row in rows:

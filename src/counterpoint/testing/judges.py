@@ -1,6 +1,6 @@
 """`check_judge`: a conformance suite for judges, yours and ours.
 
-It needs two texts of which the judge must know the better one. About 20 questions are asked.
+It needs two texts, and the judge must prefer the better one. It makes about 20 requests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from counterpoint.records import Episode, Event
 from counterpoint.testing.batches import attempt, demand
 
 Make = Callable[[], Judge]
-"""A new judge, with the settings that it is to be used with."""
+"""Makes a new judge with the settings of its later use."""
 
 BETTER, WORSE = "better", "worse"
 
@@ -34,16 +34,16 @@ BETTER, WORSE = "better", "worse"
 def check_judge(
     make: Make, better: str, worse: str, *, task: str = "Do it.", seeded: bool = True
 ) -> None:
-    """Holds a judge to every promise of `counterpoint.judge.Judge`.
+    """Checks every promise of `counterpoint.judge.Judge`.
 
     Args:
-        make: `make()` is a new judge; two of them are one and the same judge.
-        better, worse: what two runs said; the judge must know which is better.
-        task: what the runs were to do.
+        make: `make()` returns a new judge; all of them are equal.
+        better, worse: the texts of two runs; the judge must prefer the first.
+        task: the task of the runs.
         seeded: whether the same sheet gets the same opinion; not every server can promise that.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
     group = Group("conformance", task, (_run(BETTER, better, 1.0), _run(WORSE, worse, 0.0)))
     check_description(make)
@@ -54,7 +54,7 @@ def check_judge(
 
 
 def check_description(make: Make) -> None:
-    """Facts are text and decide who judges; questions come at least one at a time."""
+    """Checks that facts are text and identify the judge, and that it takes one sheet or more."""
     judge = make()
     facts = judge.facts
     is_text = isinstance(facts, Mapping) and all(
@@ -69,7 +69,7 @@ def check_description(make: Make) -> None:
 
 
 def check_replies(judge: Judge, group: Group) -> None:
-    """One opinion for each sheet, in their order, in the wire format; sheets stay as they are."""
+    """Checks that each sheet gets one opinion in the wire format, in order, and is unchanged."""
     demand(judge.judge([]) == [], "opinions on no sheet", "an empty list")
     pairs = _pairs(group, 6)
     for sheet, opinion in zip(pairs, _opinions(judge, pairs), strict=True):
@@ -86,7 +86,7 @@ def check_replies(judge: Judge, group: Group) -> None:
 
 
 def check_sameness(make: Make, group: Group) -> None:
-    """The same sheet gets the same opinion: again, of a new judge, and beside other sheets."""
+    """Checks that the same sheet gets the same opinion: again, of a new judge, beside others."""
     pairs, judge = _pairs(group, 4), make()
     first = [opinion.text for opinion in _opinions(judge, pairs)]
     for what, opinions in (
@@ -100,7 +100,7 @@ def check_sameness(make: Make, group: Group) -> None:
 
 
 def check_preference(judge: Judge, group: Group) -> None:
-    """The better run is ranked first wherever it stands, and no canary makes the group void."""
+    """Checks that the better run is first in any order, and no canary makes the group void."""
     for sheet in _pairs(group, 4):
         (opinion,) = _opinions(judge, [sheet])
         (best, *_) = parse_ranking(opinion.text, sheet.labels)
@@ -129,7 +129,7 @@ def _presenter(group: Group, seed: int) -> Presenter:
 
 
 def _pairs(group: Group, count: int, canaries: Sequence[str] = ()) -> list[Sheet]:
-    """Questions about both runs, every second time in the other order."""
+    """Returns sheets with both runs, every second one in the other order."""
     return [
         _presenter(group, seed).sheet("ranking", [seed % 2, 1 - seed % 2], canaries)
         for seed in range(count)
@@ -139,7 +139,7 @@ def _pairs(group: Group, count: int, canaries: Sequence[str] = ()) -> list[Sheet
 def _opinions(
     judge: Judge, sheets: Sequence[Sheet], allowed: tuple[type[Exception], ...] = ()
 ) -> list[Opinion]:
-    """The opinions, each of them whole and sane."""
+    """Returns the opinions, and checks each of them."""
     given = list(sheets)
     before = copy.deepcopy(given)
     with attempt("judge(sheets)", "an opinion on each sheet", allowed):

@@ -1,7 +1,7 @@
 """`check_reader`: a conformance suite for formats of logs, yours and ours.
 
-It needs a few values of the format as JSON has them. Each value is damaged in every place, and the
-reader must read it or say what is wrong and where. Everything is deterministic.
+It needs a few values of the format as JSON has them. Each value is damaged in every place. The
+reader must read it, or raise an error that names the place. Everything is deterministic.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ PLAIN: tuple[Any, ...] = (
 )  # fmt: skip
 """JSON values that are no log of any format."""
 DAMAGE: tuple[Any, ...] = (None, "x", 7, -1.5, True, [], {}, [None], {"a": 1})
-"""What stands in place of a value of a damaged log."""
+"""Values that replace a value in a damaged log."""
 MOST_DAMAGED = 5_000
-"""Damaged copies of all samples together."""
+"""The most damaged copies of all samples together."""
 
 
 def check_reader(kind: Format, samples: Sequence[Any]) -> None:
-    """Holds a format to every promise of `counterpoint.readers.Format`.
+    """Checks every promise of `counterpoint.readers.Format`.
 
     Args:
-        kind: whether a value fits, and how it is read.
-        samples: values of the format, as JSON has them, in which two members or more speak.
+        kind: the format.
+        samples: values of the format, as JSON has them, with messages of two members or more.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
     demand(isinstance(kind, Format), f"{kind!r}", "a counterpoint.readers.Format")
     demand(len(samples) > 0, "no sample", "a value of the format")
@@ -49,7 +49,7 @@ def check_reader(kind: Format, samples: Sequence[Any]) -> None:
 
 
 def check_recognition(kind: Format, samples: Sequence[Any]) -> None:
-    """What is of the format fits, what is of none does not, and no other format reads it first."""
+    """Checks that only values of the format fit, and no other format reads them first."""
     for value in PLAIN:
         demand(_fits(kind, value) is False, f"a fit with {value!r}", "False: it is no log")
     for i, sample in enumerate(samples):
@@ -62,7 +62,7 @@ def check_recognition(kind: Format, samples: Sequence[Any]) -> None:
 
 
 def check_episodes(kind: Format, sample: Any) -> None:
-    """What is read is whole, can be written as our records, and is the same the second time."""
+    """Checks that episodes are complete, can be written as our records, and are the same twice."""
     before = copy.deepcopy(sample)
     first, second = _read(kind, sample), _read(kind, sample)
     demand(sample == before, "a value that reading changed", "the same value afterwards")
@@ -76,7 +76,7 @@ def check_episodes(kind: Format, sample: Any) -> None:
 
 
 def check_damage(kind: Format, samples: Sequence[Any]) -> None:
-    """A damaged value is read, does not fit, or is a LogError that names the place."""
+    """Checks that a damaged value is read, does not fit, or gives a LogError with the place."""
     left = MOST_DAMAGED
     for sample in samples:
         for path, value in damaged(sample):
@@ -94,7 +94,7 @@ def check_damage(kind: Format, samples: Sequence[Any]) -> None:
 
 
 def damaged(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
-    """Yields copies of a JSON value with one damage each, and where it is."""
+    """Yields copies of a JSON value with one damage each, and its path."""
     for other in DAMAGE:
         yield path, copy.deepcopy(other)
     if isinstance(value, dict):
@@ -116,7 +116,7 @@ def _fits(kind: Format, value: Any) -> bool:
 
 
 def _read(kind: Format, value: Any, what: str = "a sample") -> list[Episode]:
-    """The episodes, each of which can be written as our records and read again."""
+    """Returns the episodes, and checks that each can be written as our records and read again."""
     with attempt(f"reading {what}", "episodes or a LogError", (LogError,)):
         episodes = kind.read(value, WHERE, "log-3")
     demand(isinstance(episodes, list), f"{type(episodes).__name__} from {what}", "a list")
@@ -131,7 +131,7 @@ def _read(kind: Format, value: Any, what: str = "a sample") -> list[Episode]:
 
 
 def _check_episode(episode: Episode) -> None:
-    """Events are in order, and everybody who speaks is a member or is none."""
+    """Checks that events are in order, and each speaker is either a member or a tool."""
     agents, tools, name = episode.agents, episode.tools, episode.meta["format"]
     demand(isinstance(name, str) and name != "", f"the format {name!r} in meta", "its name")
     places = [event.t for event in episode.events]

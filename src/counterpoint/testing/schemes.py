@@ -1,18 +1,16 @@
 """`check_scheme`: a conformance suite for entries of the catalogue of schemes, yours and ours.
 
-The kernel computes every scheme, so what an entry can break is its name, its text, and whether the
-scheme gives a team a signal. Everything is deterministic.
+The kernel computes every scheme. So in an entry only the name, the texts, and the signal for a team
+can be wrong. Everything is deterministic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.credit import (
     AnyScheme,
     Entry,
@@ -34,14 +32,14 @@ PROMPTS, ROLLOUTS, TURNS = 8, 6, 2
 
 
 def check_scheme(entry: Entry, *, roles: Sequence[str] = ROLES) -> None:
-    """Holds an entry to every promise of `counterpoint.credit.Entry`.
+    """Checks every promise of `counterpoint.credit.Entry`.
 
     Args:
-        entry: name, scheme, title and citation.
-        roles: names of the agents of the team that is tried, which are their roles too.
+        entry: the entry.
+        roles: the names of the agents of a team, which are their roles too.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
     check_description(entry)
     check_written_form(entry)
@@ -50,7 +48,7 @@ def check_scheme(entry: Entry, *, roles: Sequence[str] = ROLES) -> None:
 
 
 def check_description(entry: Entry) -> None:
-    """The name can be typed and is free, the texts are there, and the scheme is a new one."""
+    """Checks that the name can be typed and is free, the texts exist, and the scheme is new."""
     demand(isinstance(entry, Entry), f"{entry!r}", "a counterpoint.credit.Entry")
     name, kind = entry.name, type(entry.scheme)
     is_plain = name.strip() == name != "" and "=" not in name and split_names(name) == (name,)
@@ -71,7 +69,7 @@ def check_description(entry: Entry) -> None:
 
 
 def check_written_form(entry: Entry) -> None:
-    """A scheme can be written on a command line, and is read again as it was."""
+    """Checks that a scheme can be written on a command line and read again."""
     if isinstance(entry.scheme, Scheme):
         written = scheme_name(entry.scheme)
         read = scheme_named(written)
@@ -79,7 +77,7 @@ def check_written_form(entry: Entry) -> None:
 
 
 def check_signal(entry: Entry, roles: Sequence[str]) -> None:
-    """Advantages are finite, differ from 0, and rise with the rewards; statistics go on."""
+    """Checks that advantages are finite, differ from 0, and rise with the rewards."""
     rewards, labels = _batch(entry, roles)
     state: RunningState | None = None
     for call in ("the first call", "a call with the state that the last one returned"):
@@ -91,7 +89,7 @@ def check_signal(entry: Entry, roles: Sequence[str]) -> None:
 
 
 def check_edges(entry: Entry, roles: Sequence[str]) -> None:
-    """A batch in which all rewards are equal, and a single row, give finite advantages."""
+    """Checks that equal rewards and a single row give finite advantages."""
     rewards, labels = _batch(entry, roles)
     _advantages(entry, np.full_like(rewards, 0.5), labels, None, "a batch of equal rewards")
     one = {name: column[:1] for name, column in labels.items()}
@@ -101,7 +99,7 @@ def check_edges(entry: Entry, roles: Sequence[str]) -> None:
 def _advantages(
     entry: Entry,
     rewards: Floats,
-    labels: dict[str, NDArray[Any]],
+    labels: NamedArrays,
     state: RunningState | None,
     what: str,
 ) -> tuple[Floats, RunningState | None]:
@@ -112,8 +110,8 @@ def _advantages(
     return values, credit.state
 
 
-def _batch(entry: Entry, roles: Sequence[str]) -> tuple[Floats, dict[str, NDArray[Any]]]:
-    """[N, K] rewards between 0 and 1, and labels, of several rollouts by the whole team."""
+def _batch(entry: Entry, roles: Sequence[str]) -> tuple[Floats, NamedArrays]:
+    """Returns [N, K] rewards between 0 and 1, and labels, of several rollouts by the whole team."""
     shape = (PROMPTS, ROLLOUTS, len(roles), TURNS)
     prompt, rollout, agent, turn = (each.ravel() for each in np.indices(shape))
     columns = {"prompt": prompt, "rollout": rollout, "turn": turn, "context": prompt}

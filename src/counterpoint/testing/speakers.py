@@ -1,7 +1,7 @@
 """`check_speaker`: a conformance suite for speakers, yours and ours.
 
 Each `check_*` tests one promise of `counterpoint.speakers.Speaker` and raises `ConformanceError`
-with what was got and what was promised. About 60 requests are made, each for a word or two.
+with the result and the promise. It makes about 60 requests, each for a word or two.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from counterpoint.speakers.speaker import Message, Reply, Request, Speaker
 from counterpoint.testing.batches import demand
 
 Make = Callable[[], Speaker]
-"""A new speaker."""
+"""Makes a new speaker."""
 
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def check_speaker(make: Make, *, failing: Request | None = None, seeded: bool = True) -> None:
-    """Hold a speaker to every promise of `Speaker`.
+    """Checks every promise of `Speaker`.
 
     Args:
-        make: `make()` is a new speaker; it is to answer, not to fail.
+        make: `make()` returns a new speaker, which must answer and not fail.
         failing: a request that it cannot answer, if there is one.
         seeded: whether a seed decides the text; not every server can promise that.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
-    check_nobody_asks(make())
+    check_no_requests(make())
     check_order(make())
     check_words(make())
     check_lengths(make())
@@ -39,34 +39,34 @@ def check_speaker(make: Make, *, failing: Request | None = None, seeded: bool = 
         check_siblings(make(), failing)
 
 
-def check_nobody_asks(speaker: Speaker) -> None:
-    """No requests, no replies."""
+def check_no_requests(speaker: Speaker) -> None:
+    """Checks that no requests give no replies."""
     replies = speaker.answer([])
     demand(replies == [], f"{replies!r} for no requests", "an empty list")
 
 
 def check_order(speaker: Speaker) -> None:
-    """One reply for each request, in their order, also for many and for the same one twice."""
-    only = [_ask(f"Say {word}.", (word,)) for word in (*NUMBERS, *NUMBERS, *NUMBERS)]
+    """Checks that each request gets one reply, in order, also if a request occurs twice."""
+    only = [_request(f"Say {word}.", (word,)) for word in (*NUMBERS, *NUMBERS, *NUMBERS)]
     for requests in (only, only[:1], tuple(reversed(only[:7]))):
-        said = [reply.text for reply in _answers(speaker, requests)]
+        texts = [reply.text for reply in _answers(speaker, requests)]
         wanted = [request.words[0] for request in requests if request.words]
-        demand(said == wanted, f"{said}", f"{wanted}, the only words there are, in this order")
+        demand(texts == wanted, f"{texts}", f"{wanted}, the only words there are, in this order")
 
 
 def check_words(speaker: Speaker) -> None:
-    """Where there are words, the text is one of them to the letter, at any temperature."""
+    """Checks that a request with words gets exactly one of them, at any temperature."""
     sets = [("red", "Blue"), ("A", "B", "C"), ("move left", "stay"), NUMBERS]
     for heat in (0.0, 1.0):
-        requests = [_ask("Choose.", words, temperature=heat, seed=3) for words in sets]
+        requests = [_request("Choose.", words, temperature=heat, seed=3) for words in sets]
         for request, reply in zip(requests, _answers(speaker, requests), strict=True):
             legal = request.words or ()
             demand(reply.text in legal, f"{reply.text!r}", f"one of {legal}, exactly")
 
 
 def check_lengths(speaker: Speaker) -> None:
-    """No answer has more tokens than it may, whichever of its tries wrote them."""
-    for request in (_ask("Choose.", NUMBERS, max_tokens=n) for n in (8, 32)):
+    """Checks that no answer has more tokens than allowed, over all its tries."""
+    for request in (_request("Choose.", NUMBERS, max_tokens=n) for n in (8, 32)):
         (reply,) = _answers(speaker, [request])
         most, wrote = request.max_tokens * reply.tries, reply.completion_tokens
         fine = reply.cached or wrote is None or wrote <= most
@@ -74,32 +74,32 @@ def check_lengths(speaker: Speaker) -> None:
 
 
 def check_seeds(make: Make) -> None:
-    """The same request with the same seed gets the same text: again, elsewhere, beside others."""
-    requests = [_ask("Choose a number.", NUMBERS, seed=seed) for seed in range(6)]
+    """Checks that a request with a seed gets the same text: again, elsewhere, beside others."""
+    requests = [_request("Choose a number.", NUMBERS, seed=seed) for seed in range(6)]
     speaker = make()
     first = [reply.text for reply in _answers(speaker, requests)]
-    others = [_ask("Something else.", NUMBERS, seed=9), *requests]
-    for what, said in (
+    others = [_request("Something else.", NUMBERS, seed=9), *requests]
+    for what, replies in (
         ("a second time", _answers(speaker, requests)),
         ("from a new speaker", _answers(make(), requests)),
         ("beside another request", _answers(make(), others)[1:]),
         ("in another order", _answers(make(), requests[::-1])[::-1]),
     ):
-        texts = [reply.text for reply in said]
+        texts = [reply.text for reply in replies]
         demand(texts == first, f"{texts} {what}", f"{first}, as for the same seeds before")
 
 
 def check_siblings(speaker: Speaker, failing: Request) -> None:
-    """A request that fails is a reply that says why; those beside it are answered."""
-    only = [_ask(f"Say {word}.", (word,)) for word in NUMBERS[:4]]
+    """Checks that a failed request gets a reply with the error, and the others are answered."""
+    only = [_request(f"Say {word}.", (word,)) for word in NUMBERS[:4]]
     replies = _replies(speaker, [*only[:2], failing, *only[2:]])
     lost = replies.pop(2)
     demand(bool(lost.error), f"no error but {lost.text!r}", "an error: this request must fail")
-    said = [reply.text for reply in replies]
-    demand(said == list(NUMBERS[:4]), f"{said} beside a failure", f"{NUMBERS[:4]}")
+    texts = [reply.text for reply in replies]
+    demand(texts == list(NUMBERS[:4]), f"{texts} beside a failure", f"{NUMBERS[:4]}")
 
 
-def _ask(
+def _request(
     text: str,
     words: tuple[str, ...],
     *,
@@ -119,7 +119,7 @@ def _answers(speaker: Speaker, requests: Sequence[Request]) -> list[Reply]:
 
 
 def _replies(speaker: Speaker, requests: Sequence[Request]) -> list[Reply]:
-    """The replies, each of them whole and sane."""
+    """Returns the replies, and checks each of them."""
     before = list(requests)
     replies = speaker.answer(requests)
     demand(list(requests) == before, "requests that were changed", "the same afterwards")
@@ -138,22 +138,24 @@ def _check_reply(reply: Reply) -> None:
         demand(silent, f"text {reply.text!r} and error {reply.error!r}", "one of the two")
     for name in ("prompt_tokens", "completion_tokens"):
         count = getattr(reply, name)
-        demand(count is None or _whole(count), f"{name} {count!r}", "None or a number from 0")
+        demand(count is None or _is_count(count), f"{name} {count!r}", "None or a number from 0")
     cost, seconds = reply.cost_dollars, reply.seconds
-    demand(cost is None or _amount(cost), f"cost_dollars {cost!r}", "None or finite dollars from 0")
-    demand(_amount(seconds), f"seconds {seconds!r}", "finite seconds from 0")
+    demand(
+        cost is None or _is_amount(cost), f"cost_dollars {cost!r}", "None or finite dollars from 0"
+    )
+    demand(_is_amount(seconds), f"seconds {seconds!r}", "finite seconds from 0")
     least = 0 if reply.cached or reply.error is not None else 1
-    tried = _whole(reply.tries) and reply.tries >= least
+    tried = _is_count(reply.tries) and reply.tries >= least
     demand(tried, f"tries {reply.tries!r}", f"a number from {least}")
     free = not reply.cached or not cost
     demand(free, f"cost_dollars {cost} of a cached reply", "0: nobody was asked")
 
 
-def _whole(number: object) -> bool:
+def _is_count(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
-def _amount(number: object) -> bool:
+def _is_amount(number: object) -> bool:
     if isinstance(number, bool) or not isinstance(number, int | float):
         return False
     return math.isfinite(number) and number >= 0

@@ -1,8 +1,8 @@
-"""`check_step_world`: a conformance suite for worlds of many steps, yours and ours.
+"""`check_step_world`: a conformance suite for sequential environments, yours and ours.
 
 Each `check_*` tests one promise of `counterpoint.worlds.StepWorld` and raises `ConformanceError`
-with what was got and what was promised. Everything is deterministic: the same world passes or
-fails always.
+with the result and the promise. Everything is deterministic: the same world always passes or always
+fails.
 """
 
 from __future__ import annotations
@@ -14,31 +14,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.testing.batches import ConformanceError, demand
-from counterpoint.testing.transitions import check_step, check_view, same_step, same_view
+from counterpoint.testing.batches import ROUNDING, ConformanceError, demand
 from counterpoint.worlds.sequential.permuted import PermutedStepWorld
-from counterpoint.worlds.sequential.world import StepWorld, View, returns, uniform_actions
+from counterpoint.worlds.sequential.world import (
+    Step,
+    StepWorld,
+    View,
+    paid,
+    returns,
+    uniform_actions,
+)
 
 Make = Callable[[int, int], StepWorld]
-"""Copies and seed to a world."""
+"""Makes a world of a number of copies and a seed."""
 
 SURPRISE = 6.0
-"""A measured return may be this many standard errors from the reference."""
+"""The largest distance of a measured return from the reference, in standard errors."""
 
 
 def check_step_world(
     make: Make, *, steps: int = 60, episodes: int = 400, most_steps: int = 40_000
 ) -> None:
-    """Hold a world to every promise of `StepWorld`.
+    """Checks every promise of `StepWorld`.
 
     Args:
-        make: `make(copies, seed)` is a new world, with the settings that it is to be used with.
-        steps: steps to play in each check; more than an episode, if that can be.
-        episodes: episodes behind the comparison with the random reference.
-        most_steps: copy-steps that comparison may take; it is left out if that is not enough.
+        make: `make(copies, seed)` returns a new world, with the settings of its later use.
+        steps: the steps of each check; more than an episode has, if possible.
+        episodes: the episodes for the comparison with the random reference.
+        most_steps: the most steps of all copies for it; a longer comparison is left out.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
     check_description(make(1, 0))
     check_play(make, steps)
@@ -51,7 +57,7 @@ def check_step_world(
 
 
 def check_description(world: StepWorld) -> None:
-    """What a world says of itself makes sense and has one entry for each agent."""
+    """Checks that the description of a world is sound and has one entry for each agent."""
     agents, n = world.agents, len(world.agents)
     demand(len(set(agents)) == n > 0, f"agents {agents}", "different names")
     for name in ("roles", "seen_sizes", "actions"):
@@ -78,7 +84,7 @@ def check_description(world: StepWorld) -> None:
 
 
 def check_play(make: Make, steps: int) -> None:
-    """Every view and step is in full and in range, and episodes end when they are to."""
+    """Checks every view and step of a play, and that episodes end in time."""
     world = make(4, 0)
     view, rng = world.reset(), np.random.default_rng(0)
     check_view(world, view)
@@ -112,7 +118,7 @@ def check_play(make: Make, steps: int) -> None:
 
 
 def check_seeds(make: Make, steps: int) -> None:
-    """The same seed is the same world, made anew or reset with it."""
+    """Checks that a seed decides the whole course, in a new world and after a reset."""
     one, two, three = make(3, 7), make(3, 7), make(3, 8)
     view = one.reset()
     demand(same_view(view, two.reset()), "two starts from one seed", "the same start")
@@ -123,7 +129,7 @@ def check_seeds(make: Make, steps: int) -> None:
 
 
 def check_views_are_kept(make: Make, steps: int) -> None:
-    """No step changes arrays that were handed out before."""
+    """Checks that no step changes arrays of earlier steps."""
     world = make(3, 1)
     view, rng = world.reset(), np.random.default_rng(1)
     kept: list[tuple[NDArray[Any], NDArray[Any]]] = []
@@ -138,7 +144,7 @@ def check_views_are_kept(make: Make, steps: int) -> None:
 
 
 def check_capture(make: Make, steps: int) -> None:
-    """A captured world, written down and restored elsewhere, goes on bit for bit."""
+    """Checks that a world restored from a capture goes on bit for bit."""
     for before in (0, 3, max(steps - 1, 4)):
         world, other = make(3, 2), make(3, 77)
         view, rng = world.reset(), np.random.default_rng(2)
@@ -157,7 +163,7 @@ def check_capture(make: Make, steps: int) -> None:
 
 
 def check_copies_are_independent(make: Make, steps: int) -> None:
-    """What happens in a copy does not depend on what is done in others, until one ends."""
+    """Checks that a copy does not depend on the actions in other copies, until one ends."""
     one, two = make(3, 3), make(3, 3)
     view, there = one.reset(), two.reset()
     rng, other = np.random.default_rng(3), np.random.default_rng(4)
@@ -175,7 +181,7 @@ def check_copies_are_independent(make: Make, steps: int) -> None:
 
 
 def check_order(make: Make, steps: int) -> None:
-    """With its agents listed in another order, the same happens to the same agents."""
+    """Checks that the order in which agents are listed changes nothing."""
     plain, turned = make(2, 5), make(2, 5)
     order = [*range(1, len(plain.agents)), 0]
     mixed = PermutedStepWorld(turned, order)
@@ -191,17 +197,17 @@ def check_order(make: Make, steps: int) -> None:
 
 
 def check_random(make: Make, episodes: int, most_steps: int) -> None:
-    """A random team gets what the world says that it gets."""
+    """Checks that a random team gets the random reference."""
     world = make(8, 6)
     wanted = world.references.random
     if wanted is None or (world.horizon or most_steps) * episodes > most_steps:
         return
-    found = returns(world, uniform_actions, episodes, seed=6)
-    error = float(found.std(ddof=1) / np.sqrt(len(found)))
-    gap, allowed = abs(float(found.mean()) - wanted), SURPRISE * error + 1e-9
+    measured = returns(world, uniform_actions, episodes, seed=6)
+    error = float(measured.std(ddof=1) / np.sqrt(len(measured)))
+    gap, allowed = abs(float(measured.mean()) - wanted), SURPRISE * error + 1e-9
     demand(
         gap <= allowed,
-        f"a mean return of {found.mean():.4g} from {len(found)} random episodes",
+        f"a mean return of {measured.mean():.4g} from {len(measured)} random episodes",
         f"{wanted:.4g} +- {allowed:.2g}, as the world says of itself",
     )
 
@@ -209,7 +215,7 @@ def check_random(make: Make, episodes: int, most_steps: int) -> None:
 def _same_course(
     one: StepWorld, two: StepWorld, view: View, steps: int, got: str, wanted: str
 ) -> None:
-    """Play both from `view` on with the same actions."""
+    """Checks that two worlds have the same course from `view` on with the same actions."""
     rng = np.random.default_rng(11)
     for _ in range(steps):
         actions = uniform_actions(one, view, rng)
@@ -220,3 +226,92 @@ def _same_course(
 
 def _arrays(view: View) -> list[NDArray[Any]]:
     return [view.seen, view.state, view.active, *([] if view.legal is None else [view.legal])]
+
+
+def check_view(world: StepWorld, view: View, ended: NDArray[np.bool_] | bool = False) -> None:
+    """Checks shapes, types, finite numbers, zeros behind each observation, and active agents.
+
+    Args:
+        world: the world of the view.
+        view: the view.
+        ended: [E] true where the episode is over, so that no agent has to be active.
+    """
+    e, n = world.copies, len(world.agents)
+    shapes = {"seen": (e, n, max(world.seen_sizes)), "state": (e, world.state_size)}
+    for name, shape in shapes.items():
+        got = getattr(view, name)
+        demand(got.shape == shape, f"{name} of shape {got.shape}", str(shape))
+        demand(got.dtype == np.float32, f"{name} of type {got.dtype}", "float32")
+        demand(bool(np.isfinite(got).all()), f"{name} that is not finite", "finite numbers")
+    for k, size in enumerate(world.seen_sizes):
+        empty = not view.seen[:, k, size:].any()
+        demand(empty, f"numbers behind the {size} that {world.agents[k]} sees", "zeros there")
+    active = view.active
+    ok = active.shape == (e, n) and active.dtype == bool
+    demand(ok, f"active of shape {active.shape} and type {active.dtype}", f"bool {(e, n)}")
+    busy = bool((active.any(axis=1) | ended).all())
+    demand(busy, "an episode that goes on with nobody active", "somebody who decides")
+    if view.legal is not None:
+        _check_legal(world, view, ended)
+
+
+def _check_legal(world: StepWorld, view: View, ended: NDArray[np.bool_] | bool) -> None:
+    legal = np.asarray(view.legal)
+    shape = (*view.active.shape, max(can.size for can in world.actions))
+    ok = legal.shape == shape and legal.dtype == bool
+    demand(ok, f"legal of shape {legal.shape} and type {legal.dtype}", f"bool {shape}")
+    there = np.arange(shape[-1]) < np.array([can.size for can in world.actions])[:, None]
+    able = (legal & there).any(axis=-1) | ~view.active | np.reshape(ended, (-1, 1))
+    demand(bool(able.all()), "an active agent without a legal action", "at least one")
+
+
+def check_step(world: StepWorld, step: Step) -> None:
+    """Checks views, rewards by `settings.reward`, and that flags agree with each other."""
+    e, n = world.copies, len(world.agents)
+    check_view(world, step.view)
+    check_view(world, step.last, step.ended)
+    for name, shape, kind in (
+        ("reward", (e, n), np.float64),
+        ("own", (e, n), np.float64),
+        ("terminated", (e, n), np.bool_),
+        ("ended", (e,), np.bool_),
+    ):
+        got = getattr(step, name)
+        ok = got.shape == shape and got.dtype == kind
+        demand(ok, f"{name} of shape {got.shape} and type {got.dtype}", f"{kind.__name__} {shape}")
+    finite = bool(np.isfinite(step.own).all() and np.isfinite(step.reward).all())
+    demand(finite, "rewards that are not finite", "finite numbers")
+    near = np.allclose(step.reward, paid(step.own, world), rtol=ROUNDING, atol=ROUNDING)
+    what = {"own": "the world's own rewards", "common": "the sum of all agents' own rewards"}
+    demand(near, "other rewards", what[world.settings.reward])
+    _check_components(world, step)
+    through = step.terminated.all(axis=1) & ~step.ended
+    demand(not through.any(), "an episode that goes on without anybody in it", "its end")
+    on = ~step.ended
+    same = np.array_equal(step.view.seen[on], step.last.seen[on])
+    demand(same, "another last view of an episode that goes on", "the same as `view`")
+
+
+def _check_components(world: StepWorld, step: Step) -> None:
+    k = len(world.components)
+    if step.components is None:
+        demand(k == 1, f"{k} components named but none played", "components [E, A, K]")
+        return
+    shape = (*step.reward.shape, k)
+    got = step.components
+    demand(got.shape == shape, f"components of shape {got.shape}", str(shape))
+    near = np.allclose(got.sum(axis=-1), step.reward, rtol=ROUNDING, atol=ROUNDING)
+    demand(near, "components that add up to something else", "the reward")
+
+
+def same_view(one: View, two: View) -> bool:
+    """Returns whether two views are equal bit for bit."""
+    a, b = _arrays(one), _arrays(two)
+    return len(a) == len(b) and all(map(np.array_equal, a, b))
+
+
+def same_step(one: Step, two: Step) -> bool:
+    """Returns whether two steps are equal bit for bit."""
+    names = ("reward", "own", "terminated", "ended")
+    flat = all(np.array_equal(getattr(one, name), getattr(two, name)) for name in names)
+    return flat and same_view(one.view, two.view) and same_view(one.last, two.last)

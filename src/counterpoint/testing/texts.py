@@ -1,8 +1,8 @@
-"""`check_text_world`: a conformance suite for worlds in words, yours and ours.
+"""`check_text_world`: a conformance suite for text environments, yours and ours.
 
 Each `check_*` tests one promise of `counterpoint.worlds.text.world.TextWorld` and raises
-`ConformanceError` with what was got and what was promised. No language model is needed: the teams
-that play here answer at random. Everything is deterministic: the same world passes or fails always.
+`ConformanceError` with the result and the promise. No language model is needed: the teams that play
+here answer at random. Everything is deterministic: the same world always passes or always fails.
 """
 
 from __future__ import annotations
@@ -12,31 +12,28 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from counterpoint.arrays import Floats
-from counterpoint.testing.batches import demand
+from counterpoint.testing.batches import bernstein, demand
 from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextSettings, TextWorld
 
 Make = Callable[[], TextWorld]
-"""A new world, with the settings that it is to be used with."""
+"""Returns a new world with the settings of its later use."""
 
 Ahead = Callable[[TextWorld, Task, tuple[Statement, ...]], None]
 """Looks at an episode before each of its waves, and at its end."""
 
-SURPRISE = 12.0
-"""A mean may differ from its expectation by what chance does once in e^12 = 160,000 checks."""
 ODDITIES = ("", " \n ", "?!,", "日本 👍", "no\nand yes", "word " * 40)
-"""What somebody may write who may write anything, beside words that were shown."""
+"""Free texts of the random team, beside words of the prompt."""
 
 
 def check_text_world(make: Make, *, episodes: int = 4000) -> None:
-    """Hold a world in words to every promise of `TextWorld`.
+    """Checks every promise of `TextWorld`.
 
     Args:
-        make: `make()` is a new world, with the settings that it is to be used with.
-        episodes: played by a random team, and behind the comparison with the random reference.
+        make: `make()` returns a new world with the settings of its later use.
+        episodes: the episodes of a random team, for the comparison with the random reference.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
     check_description(make())
     check_tasks(make)
@@ -48,7 +45,7 @@ def check_text_world(make: Make, *, episodes: int = 4000) -> None:
 
 
 def check_description(world: TextWorld) -> None:
-    """What a world says of itself makes sense and has one entry for each agent."""
+    """Checks that the description of a world is sound and has one entry for each agent."""
     agents = world.agents
     demand(len(set(agents)) == len(agents) > 0, f"agents {agents}", "different names")
     demand(len(world.roles) == len(agents), f"{len(world.roles)} roles", f"{len(agents)}, one each")
@@ -56,8 +53,8 @@ def check_description(world: TextWorld) -> None:
     names = world.components
     demand(len(set(names)) == len(names) > 0, f"components {names}", "different names")
     demand(world.longest >= 1, f"longest {world.longest}", "at least 1 decision")
-    told = isinstance(world.settings, TextSettings)
-    demand(told, f"settings {world.settings!r}", "some of TextSettings")
+    is_known = isinstance(world.settings, TextSettings)
+    demand(is_known, f"settings {world.settings!r}", "some of TextSettings")
     low, high = world.references.random, world.references.reference
     for value in (low, high):
         sound = value is None or math.isfinite(value)
@@ -68,7 +65,7 @@ def check_description(world: TextWorld) -> None:
 
 
 def check_tasks(make: Make) -> None:
-    """Tasks are as many as are asked for, and come from the generator alone."""
+    """Checks that tasks have the requested number and depend on the generator alone."""
     world = make()
     for count in (1, 7, 40):
         tasks = world.tasks(np.random.default_rng(count), count)
@@ -85,30 +82,30 @@ def check_tasks(make: Make) -> None:
 
 
 def check_asks(world: TextWorld, episodes: int) -> None:
-    """Whoever is asked exists and can answer, and an episode ends when it is to."""
-    for task, said in _episodes(world, np.random.default_rng(1), episodes, _check_wave):
-        few = 1 <= len(said) <= world.longest
-        demand(few, f"{len(said)} decisions about {task}", f"1 to {world.longest}")
+    """Checks that each prompt is for an agent that can answer, and that episodes end in time."""
+    for task, statements in _episodes(world, np.random.default_rng(1), episodes, _check_wave):
+        few = 1 <= len(statements) <= world.longest
+        demand(few, f"{len(statements)} decisions about {task}", f"1 to {world.longest}")
 
 
 def check_purity(make: Make, episodes: int) -> None:
-    """The same things said, the same prompts and the same ending: again, and by a new world."""
+    """Checks that the same statements give the same prompts and ending, also in a new world."""
     other = make()
 
-    def again(world: TextWorld, task: Task, said: tuple[Statement, ...]) -> None:
-        asks = world.prompts(task, said)
+    def again(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
+        prompts = world.prompts(task, statements)
         for one in (world, other):
             demand(
-                one.prompts(task, said) == asks,
-                f"other prompts after {said}",
+                one.prompts(task, statements) == prompts,
+                f"other prompts after {statements}",
                 "the same ones again",
             )
-        if asks:
+        if prompts:
             return
-        end = world.ending(task, said)
+        end = world.ending(task, statements)
         for one in (world, other):
-            same = one.ending(task, said) == end
-            demand(same, f"another ending of {said}", "the same one again")
+            same = one.ending(task, statements) == end
+            demand(same, f"another ending of {statements}", "the same one again")
 
     world = make()
     for _ in _episodes(world, np.random.default_rng(2), episodes, again):
@@ -116,13 +113,15 @@ def check_purity(make: Make, episodes: int) -> None:
 
 
 def check_endings(world: TextWorld, episodes: int) -> None:
-    """Every decision is paid, by finite numbers."""
-    for task, said in _episodes(world, np.random.default_rng(3), episodes):
-        end, k = world.ending(task, said), len(world.components)
+    """Checks that every decision gets finite rewards."""
+    for task, statements in _episodes(world, np.random.default_rng(3), episodes):
+        end, k = world.ending(task, statements), len(world.components)
         demand(isinstance(end, Ending), f"{type(end).__name__}", "an Ending")
         demand(math.isfinite(end.success), f"success {end.success}", "a finite number")
         rows = len(end.rewards)
-        demand(rows == len(said), f"{rows} rows of rewards", f"{len(said)}, one a decision")
+        demand(
+            rows == len(statements), f"{rows} rows of rewards", f"{len(statements)}, one a decision"
+        )
         full = all(len(row) == k for row in end.rewards)
         demand(full, f"rewards {end.rewards}", f"{k} numbers a row, one a component")
         finite = all(math.isfinite(value) for row in end.rewards for value in row)
@@ -130,35 +129,33 @@ def check_endings(world: TextWorld, episodes: int) -> None:
 
 
 def check_order(make: Make, episodes: int) -> None:
-    """With its agents listed in another order, the same happens to the same agents."""
+    """Checks that the order in which agents are listed changes nothing."""
     plain, turned = make(), make()
     turned.agents, turned.roles = plain.agents[::-1], plain.roles[::-1]
 
-    def same(world: TextWorld, task: Task, said: tuple[Statement, ...]) -> None:
-        one, two = (sorted(w.prompts(task, said), key=_by_text) for w in (world, turned))
+    def same(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
+        one, two = (sorted(w.prompts(task, statements), key=_by_text) for w in (world, turned))
         wanted = "the same, whatever the order in which agents are listed"
-        demand(one == two, f"other prompts after {said}", wanted)
+        demand(one == two, f"other prompts after {statements}", wanted)
         if not one:
-            alike = world.ending(task, said) == turned.ending(task, said)
-            demand(alike, f"another ending of {said}", wanted)
+            alike = world.ending(task, statements) == turned.ending(task, statements)
+            demand(alike, f"another ending of {statements}", wanted)
 
     for _ in _episodes(plain, np.random.default_rng(4), episodes, same):
         pass
 
 
 def check_references(world: TextWorld, episodes: int) -> None:
-    """A team that takes every word alike gets what the world says, and nobody gets more than
-    one that has solved it."""
-    found = [
-        world.ending(*one).success for one in _episodes(world, np.random.default_rng(5), episodes)
-    ]
-    success, best, wanted = np.array(found), world.references.reference, world.references.random
+    """Checks the success of a random team, and that no episode exceeds the reference."""
+    played = _episodes(world, np.random.default_rng(5), episodes)
+    success = np.array([world.ending(*one).success for one in played])
+    best, wanted = world.references.reference, world.references.random
     if best is not None:
         top = float(success.max())
         demand(top <= best + 1e-9, f"a success of {top}", f"at most {best}, the reference")
     if wanted is None or world.free:
         return
-    gap, allowed = abs(float(success.mean()) - wanted), _bernstein(success)
+    gap, allowed = abs(float(success.mean()) - wanted), bernstein(success)
     demand(
         gap <= allowed,
         f"a mean success of {success.mean():.4f} over {len(success)} episodes of a random team",
@@ -166,69 +163,74 @@ def check_references(world: TextWorld, episodes: int) -> None:
     )
 
 
-def _check_wave(world: TextWorld, task: Task, said: tuple[Statement, ...]) -> None:
-    asks = world.prompts(task, said)
-    demand(isinstance(asks, tuple), f"prompts of type {type(asks).__name__}", "a tuple")
-    for ask in asks:
-        demand(isinstance(ask, Prompt), f"{ask!r}", "a Prompt")
-        demand(ask.agent in world.agents, f"agent {ask.agent!r}", f"one of {world.agents}")
-        shown = isinstance(ask.system, str) and isinstance(ask.user, str) and ask.user
-        demand(bool(shown), f"a prompt {ask.messages}", "text")
-        demand(len(set(ask.words)) == len(ask.words), f"words {ask.words}", "each of them once")
-        for word in ask.words:
+def _check_wave(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
+    prompts = world.prompts(task, statements)
+    demand(isinstance(prompts, tuple), f"prompts of type {type(prompts).__name__}", "a tuple")
+    for prompt in prompts:
+        demand(isinstance(prompt, Prompt), f"{prompt!r}", "a Prompt")
+        demand(prompt.agent in world.agents, f"agent {prompt.agent!r}", f"one of {world.agents}")
+        shown = isinstance(prompt.system, str) and isinstance(prompt.user, str) and prompt.user
+        demand(bool(shown), f"a prompt {prompt.messages}", "text")
+        demand(
+            len(set(prompt.words)) == len(prompt.words),
+            f"words {prompt.words}",
+            "each of them once",
+        )
+        for word in prompt.words:
             sound = bool(word) and word == word.strip() and word.isprintable()
             demand(sound, f"word {word!r}", "one line with no space around it")
-        kind = bool(ask.words) != world.free
-        demand(kind, f"words {ask.words} where free is {world.free}", "words, or else free text")
+        kind = bool(prompt.words) != world.free
+        demand(kind, f"words {prompt.words} where free is {world.free}", "words, or else free text")
         if world.free:
-            demand(ask.most_tokens >= 1, f"most_tokens {ask.most_tokens}", "room for an answer")
+            demand(
+                prompt.most_tokens >= 1, f"most_tokens {prompt.most_tokens}", "room for an answer"
+            )
 
 
 def _episodes(
     world: TextWorld, rng: np.random.Generator, count: int, ahead: Ahead = lambda *_: None
 ) -> Iterator[tuple[Task, tuple[Statement, ...]]]:
-    """`count` episodes of a team that answers at random, each as its task and what was said."""
+    """Yields the task and the statements of `count` episodes of a random team."""
     for task in world.tasks(rng, count):
-        said: tuple[Statement, ...] = ()
-        ahead(world, task, said)
-        while asks := world.prompts(task, said):
-            wave = [_remembered(world, task, said, ask, _answer(ask, rng)) for ask in asks]
-            said = (*said, *wave)
-            few = len(said) <= world.longest
+        statements: tuple[Statement, ...] = ()
+        ahead(world, task, statements)
+        while prompts := world.prompts(task, statements):
+            wave = [
+                _remembered(world, task, statements, prompt, _answer(prompt, rng))
+                for prompt in prompts
+            ]
+            statements = (*statements, *wave)
+            few = len(statements) <= world.longest
             demand(few, f"more than {world.longest} decisions about {task}", "an end by then")
-            ahead(world, task, said)
-        yield task, said
+            ahead(world, task, statements)
+        yield task, statements
 
 
 def _remembered(
-    world: TextWorld, task: Task, said: tuple[Statement, ...], ask: Prompt, text: str
+    world: TextWorld, task: Task, statements: tuple[Statement, ...], prompt: Prompt, text: str
 ) -> Statement:
-    """An answer as the world remembers it, which must be what it was."""
-    found = world.statement(task, said, ask, text)
-    demand(isinstance(found, Statement), f"{found!r}", "a Statement")
-    kept = (found.agent, found.text) == (ask.agent, text)
-    demand(kept, f"{found} for {text!r} of {ask.agent!r}", "the agent and the text as they were")
-    there = found.to == "" or (found.to in world.agents and found.to != ask.agent)
-    demand(there, f"{found.to!r}, who hears {ask.agent!r}", "another agent, or nobody")
-    same = world.statement(task, said, ask, text) == found
+    """Returns an answer as the world keeps it, and checks that it is unchanged."""
+    statement = world.statement(task, statements, prompt, text)
+    demand(isinstance(statement, Statement), f"{statement!r}", "a Statement")
+    kept = (statement.agent, statement.text) == (prompt.agent, text)
+    demand(
+        kept, f"{statement} for {text!r} of {prompt.agent!r}", "the agent and the text as they were"
+    )
+    there = statement.to == "" or (statement.to in world.agents and statement.to != prompt.agent)
+    demand(there, f"{statement.to!r}, who hears {prompt.agent!r}", "another agent, or nobody")
+    same = world.statement(task, statements, prompt, text) == statement
     demand(same, "another memory of the same answer", "the same one again")
-    return found
+    return statement
 
 
-def _answer(ask: Prompt, rng: np.random.Generator) -> str:
-    """One of the words; in free text some words that were shown, or something odd."""
-    if ask.words:
-        return str(rng.choice(ask.words))
-    shown = ask.user.split()
+def _answer(prompt: Prompt, rng: np.random.Generator) -> str:
+    """Returns one of the words; in free text, some words of the prompt or an odd text."""
+    if prompt.words:
+        return str(rng.choice(prompt.words))
+    shown = prompt.user.split()
     some = " ".join(rng.choice(shown, int(rng.integers(1, 4)))) if shown else ""
     return some if rng.random() < 0.7 else ODDITIES[int(rng.integers(len(ODDITIES)))]
 
 
-def _by_text(ask: Prompt) -> tuple[str, str, str]:
-    return ask.agent, ask.system, ask.user
-
-
-def _bernstein(samples: Floats) -> float:
-    """How far a mean may be from its expectation: the empirical Bernstein bound."""
-    n, width = len(samples), max(1.0, float(np.ptp(samples)))
-    return float(np.sqrt(2 * samples.var() * SURPRISE / n) + 3 * width * SURPRISE / n)
+def _by_text(prompt: Prompt) -> tuple[str, str, str]:
+    return prompt.agent, prompt.system, prompt.user

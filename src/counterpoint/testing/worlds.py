@@ -1,47 +1,41 @@
-"""`check_world`: a conformance suite for worlds, shipped so that anybody's world can be held to it.
+"""`check_world`: a conformance suite for exact worlds, yours and ours.
 
-Start with `check_world`; each `check_*` tests one promise of `counterpoint.worlds.World` and raises
-`ConformanceError` with what was got and what was promised. Everything is deterministic: the same
-world passes or fails always.
+Each `check_*` tests one promise of `counterpoint.worlds.World` and raises `ConformanceError` with
+the result and the promise. Everything is deterministic: the same world always passes or always
+fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.testing.baselines import (
-    check_counterfactual,
-    check_difference,
-    check_own_component,
-)
 from counterpoint.testing.batches import (
     ROUNDING,
     ConformanceError,
     batch,
+    bernstein,
     demand,
     frozen,
     one_seed,
+    reward_size,
     some_policy,
 )
 from counterpoint.worlds.exact.world import CHANCE, TASK, Evaluation, Play, World, by_seed, stack
 
-SURPRISE = 12.0
-"""Simulations may differ from expectations by what chance does once in e^12 = 160,000 checks."""
-
 
 def check_world(world: World, seeds: Sequence[int] = (0, 1, 2, 3), updates: int = 60) -> None:
-    """Hold a world to every promise of `World`.
+    """Checks every promise of `World`.
 
     Args:
-        world: the world, with the settings that it is to be used with.
-        seeds: seeds to play; at least two, since they must not influence each other.
-        updates: batches to simulate for the comparison with exact values.
+        world: the world, with the settings of its later use.
+        seeds: the seeds to play; at least two, since they must not influence each other.
+        updates: the number of batches for the comparison with exact values.
 
     Raises:
-        ConformanceError: the first promise that is broken.
+        ConformanceError: The first broken promise.
     """
     check_description(world)
     check_chance(world, seeds)
@@ -56,7 +50,7 @@ def check_world(world: World, seeds: Sequence[int] = (0, 1, 2, 3), updates: int 
 
 
 def check_description(world: World) -> None:
-    """Names are unique, slots exist, everybody always has a legal action, references are sane."""
+    """Checks names, slots, legal actions and references."""
     agents, legal = world.agents, world.legal
     demand(len(set(agents)) == len(agents) > 0, f"agents {agents}", "different names")
     ok = all(0 <= agent < len(agents) and turn >= 0 for agent, turn in world.slots)
@@ -74,7 +68,7 @@ def check_description(world: World) -> None:
 
 
 def check_chance(world: World, seeds: Sequence[int]) -> None:
-    """Problems and draws come from the generator alone, and have uniforms for every slot."""
+    """Checks that problems and draws depend on the generator alone, with uniforms for each slot."""
     last = world.settings.updates - 1
     for seed in seeds:
         for update in (0, last):
@@ -93,7 +87,7 @@ def check_chance(world: World, seeds: Sequence[int]) -> None:
 
 
 def check_shapes(world: World, seeds: Sequence[int]) -> None:
-    """A play has its arrays in full, finite, in range, and changes nothing that it was given."""
+    """Checks the shapes and ranges of a play, and that it changes none of its inputs."""
     tasks, chance, probs = batch(world, seeds)
     try:
         play = world.play(frozen(tasks), frozen(chance), probs)
@@ -136,7 +130,7 @@ def _check_components(world: World, play: Play, slots: tuple[int, ...]) -> None:
 
 
 def check_actions(world: World, seeds: Sequence[int]) -> None:
-    """Only actions that the policy can take are taken, by the slot's own agent and context."""
+    """Checks that every action has a positive probability for the slot's agent and context."""
     tasks, chance, _ = batch(world, seeds)
     for rng_seed in range(3):
         probs = some_policy(world, len(seeds), rng_seed, sparse=True)
@@ -148,10 +142,10 @@ def check_actions(world: World, seeds: Sequence[int]) -> None:
 
 
 def check_seeds_are_independent(world: World, seeds: Sequence[int]) -> None:
-    """A seed plays and is worth the same alone as beside other seeds."""
+    """Checks that a seed has the same play and value alone as beside other seeds."""
     tasks, chance, probs = batch(world, seeds)
     together = world.play(tasks, chance, probs)
-    worth = world.evaluate(tasks, probs)
+    values = world.evaluate(tasks, probs)
     for i in range(len(seeds)):
         task, luck = ({k: v[i : i + 1] for k, v in x.items()} for x in (tasks, chance))
         alone = world.play(task, luck, probs[i : i + 1])
@@ -160,12 +154,12 @@ def check_seeds_are_independent(world: World, seeds: Sequence[int]) -> None:
             demand(same, f"another {name} for a seed beside others", "the same as alone")
         value = world.evaluate(task, probs[i : i + 1])
         for name in ("returns", "weighted_returns", "accuracy", "regret"):
-            close = np.allclose(getattr(value, name)[0], getattr(worth, name)[i], atol=ROUNDING)
+            close = np.allclose(getattr(value, name)[0], getattr(values, name)[i], atol=ROUNDING)
             demand(bool(close), f"another {name} for a seed beside others", "the same as alone")
 
 
 def check_references(world: World, seeds: Sequence[int]) -> None:
-    """`random` and `optimal` are the worth of those policies, and nothing is worth more."""
+    """Checks that `random` and `optimal` are the returns of those policies, and the bounds."""
     tasks, _, _ = batch(world, seeds)
     size = world.optimal - world.random
     dull = world.evaluate(tasks, world.uniform(len(seeds)))
@@ -185,21 +179,22 @@ def check_references(world: World, seeds: Sequence[int]) -> None:
         _check_bounds(world, world.evaluate(tasks, probs), size)
 
 
-def _check_bounds(world: World, found: Evaluation, size: float) -> None:
-    top = float(found.returns.max())
+def _check_bounds(world: World, value: Evaluation, size: float) -> None:
+    top = float(value.returns.max())
     demand(top <= world.optimal + ROUNDING * size, f"a return of {top}", f"<= {world.optimal}")
-    weighted = float(found.weighted_returns.max())
+    weighted = float(value.weighted_returns.max())
     demand(weighted <= 1 + ROUNDING, f"a reward-weighted return of {weighted}", "<= 1")
-    inside = bool(((found.accuracy >= -ROUNDING) & (found.accuracy <= 1 + ROUNDING)).all())
+    inside = bool(((value.accuracy >= -ROUNDING) & (value.accuracy <= 1 + ROUNDING)).all())
     demand(inside, "an accuracy outside of [0, 1]", "a probability")
-    low = float(found.regret.min())
+    low = float(value.regret.min())
     demand(low >= -ROUNDING * size, f"a regret of {low}", ">= 0: perfection never hurts")
 
 
 def check_evaluation_by_simulation(world: World, seeds: Sequence[int], updates: int) -> None:
-    """The mean outcome of many rollouts agrees with the exact return, chance allowing."""
+    """Checks that the mean outcome of many rollouts agrees with the exact return."""
     tasks = stack([world.tasks(np.random.default_rng([seed, TASK])) for seed in seeds])
     halfway = (world.solution(tasks) + some_policy(world, len(seeds), 1, sparse=False)) / 2
+    size = world.optimal - world.random
     for probs in (world.uniform(len(seeds)), halfway):
         rngs = [np.random.default_rng([seed, CHANCE]) for seed in seeds]
         last = world.settings.updates - 1
@@ -207,7 +202,7 @@ def check_evaluation_by_simulation(world: World, seeds: Sequence[int], updates: 
         means = [world.play(tasks, chance, probs).outcome.mean(axis=-1) for chance in batches]
         samples = np.stack(means, axis=1).reshape(len(seeds), -1)  # [S, updates * P]
         wanted = world.evaluate(tasks, probs).returns.mean()
-        gap, allowed = abs(samples.mean() - wanted), _bernstein(samples, world)
+        gap, allowed = abs(samples.mean() - wanted), bernstein(samples, size)
         demand(
             gap <= allowed,
             f"a mean outcome of {samples.mean():.4f} over {samples.size} prompts",
@@ -215,8 +210,78 @@ def check_evaluation_by_simulation(world: World, seeds: Sequence[int], updates: 
         )
 
 
-def _bernstein(samples: Floats, world: World) -> float:
-    """How far a mean may be from its expectation: the empirical Bernstein bound."""
-    n, spread = samples.size, samples.var(axis=1).mean()
-    width = max(world.optimal - world.random, float(np.ptp(samples)))
-    return float(np.sqrt(2 * spread * SURPRISE / n) + 3 * width * SURPRISE / n)
+def check_counterfactual(world: World, seeds: Sequence[int]) -> None:
+    """Checks that the counterfactual is the mean reward over the agent's own actions."""
+    if "counterfactual" not in world.baselines:
+        return
+    for slot, played, forced, probs in _interventions(world, seeds):
+        used = played.active[..., slot]
+        expected = sum(
+            prob * other.reward[..., slot] for prob, other in zip(probs, forced, strict=True)
+        )
+        gap = abs(expected - played.signals["counterfactual"][..., slot])[used]
+        worst = float(gap.max(initial=0.0))
+        demand(
+            worst <= ROUNDING * reward_size(played),
+            f"a counterfactual that is off by {worst:.3g} in slot {slot}",
+            "the reward averaged over the agent's own actions",
+        )
+
+
+def check_difference(world: World, seeds: Sequence[int]) -> None:
+    """Checks that the baseline of a difference reward does not depend on the agent's action."""
+    if "difference" not in world.baselines:
+        return
+    for slot, played, forced, probs in _interventions(world, seeds):
+        used = played.active[..., slot]
+        baseline = (played.reward - played.signals["difference"])[..., slot]
+        for prob, other in zip(probs, forced, strict=True):
+            there = (other.reward - other.signals["difference"])[..., slot]
+            gap = abs(there - baseline)[used & (prob > 0)]
+            worst = float(gap.max(initial=0.0))
+            demand(
+                worst <= ROUNDING * reward_size(played),
+                f"a difference baseline that moves by {worst:.3g} with the action in slot {slot}",
+                "the reward without this agent, whatever it did",
+            )
+
+
+def check_own_component(world: World, seeds: Sequence[int]) -> None:
+    """Checks that an agent's own component does not depend on the actions of the others."""
+    if "own_component" not in world.baselines:
+        return
+    agent = np.array([agent for agent, _ in world.slots])
+    for slot, played, forced, probs in _interventions(world, seeds):
+        others = agent != agent[slot]
+        for prob, other in zip(probs, forced, strict=True):
+            possible = (prob > 0)[..., None] & played.active & other.active & others
+            own, there = played.signals["own_component"], other.signals["own_component"]
+            worst = float(abs(own - there)[possible].max(initial=0.0))
+            demand(
+                worst <= ROUNDING * reward_size(played),
+                f"an own component that moves by {worst:.3g} with the action in slot {slot}",
+                "what belongs to the agent alone",
+            )
+
+
+def _interventions(
+    world: World, seeds: Sequence[int]
+) -> Iterator[tuple[int, Play, list[Play], list[Floats]]]:
+    """Yields for each slot the play, the plays with each action forced, and its probabilities.
+
+    Every action comes from a uniform number of its own. To force an action, the slot's number moves
+    to the middle of the action's quantiles, so that the chance of all others stays the same.
+    The promises of a baseline about any own action are then checked exactly, without statistics.
+    """
+    tasks, chance, probs = batch(world, seeds)
+    played = world.play(tasks, chance, probs)
+    for slot, (agent, _) in enumerate(world.slots):
+        context = np.where(played.active, played.context, 0)[..., slot]
+        here = probs[by_seed(context), agent, context]  # [S, P, G, M]
+        middle = here.cumsum(axis=-1) - here / 2
+        forced = []
+        for action in range(world.actions):
+            uniforms = chance["uniforms"].copy()
+            uniforms[..., slot] = np.clip(middle[..., action], 0.0, np.nextafter(1.0, 0.0))
+            forced.append(world.play(tasks, {**chance, "uniforms": uniforms}, probs))
+        yield slot, played, forced, [here[..., action] for action in range(world.actions)]
