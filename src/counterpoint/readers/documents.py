@@ -22,6 +22,7 @@ from counterpoint.readers.messages import (
     is_langgraph,
     is_updates,
     langgraph,
+    messages_in,
     parse_messages,
     updates,
 )
@@ -161,19 +162,16 @@ def finite(value: Any) -> float | None:
 
 def is_autogen(value: Any) -> bool:
     """Returns whether a value is messages with a source, or an object with such messages."""
-    messages = value.get("messages") if isinstance(value, dict) else value
-    return (
-        isinstance(messages, list)
-        and bool(messages)
-        and all(isinstance(m, dict) and "source" in m and "content" in m for m in messages[:3])
+    first = messages_in(value)[:3]
+    return first != [] and all(
+        isinstance(m, dict) and {"source", "content"} <= set(m) for m in first
     )
 
 
 def autogen(value: Any, where: str, name: str) -> list[Episode]:
     """Returns one episode: texts and results of tools are messages, calls are actions."""
-    messages = value["messages"] if isinstance(value, dict) else value
     events: list[EventFields] = []
-    for i, message in enumerate(messages):
+    for i, message in enumerate(messages_in(value)):
         at = f"{where}, message {i}"
         if not isinstance(message, dict) or not isinstance(message.get("source"), str):
             raise LogError(f"{at}: got no source; wanted source, content and type")
@@ -265,18 +263,16 @@ def mast(value: Any, where: str, name: str) -> list[Episode]:
 
 def is_openai(value: Any) -> bool:
     """Returns whether a value is messages with roles, or an object with such messages."""
-    messages = value.get("messages") if isinstance(value, dict) else value
-    return (
-        isinstance(messages, list)
-        and bool(messages)
-        and all(isinstance(m, dict) and isinstance(m.get("role"), str) for m in messages[:3])
+    first = messages_in(value)[:3]
+    return first != [] and all(
+        isinstance(m, dict) and isinstance(m.get("role"), str) for m in first
     )
 
 
 def openai(value: Any, where: str, name: str) -> list[Episode]:
     """Returns a conversation; an object may also have `id`, `task`, `success` (or `score`)."""
     about = value if isinstance(value, dict) else {}
-    messages = parse_messages(about.get("messages", value), where)
+    messages = parse_messages(messages_in(value), where)
     name, task = str(about.get("id", name)), str(about.get("task", ""))
     success = finite(about.get("success", about.get("score")))
     return [chat(messages, name, "openai", task=task, success=success)]

@@ -14,15 +14,14 @@ import json
 import math
 import os
 import sys
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from counterpoint.errors import CounterpointError, LogError
 from counterpoint.judge.present import Candidate, Group
-from counterpoint.readers.lines import Block, TornLogWarning, blocks
+from counterpoint.readers.lines import json_lines
 from counterpoint.readers.messages import events_of, members_of, parse_messages
 from counterpoint.records import Episode, Event
 
@@ -55,11 +54,11 @@ def read_groups(source: str | os.PathLike[str]) -> Iterator[GroupLine]:
         TornLogWarning: The last line is incomplete; the groups before it were returned.
     """
     if source == "-":
-        yield from _groups(blocks(sys.stdin.buffer))
+        yield from _groups(sys.stdin.buffer)
         return
     try:
         with Path(source).open("rb") as file:
-            yield from _groups(blocks(file))
+            yield from _groups(file)
     except OSError as error:
         reason = error.strerror
         raise LogError(
@@ -67,10 +66,12 @@ def read_groups(source: str | os.PathLike[str]) -> Iterator[GroupLine]:
         ) from None
 
 
-def _groups(read: Iterable[Block]) -> Iterator[GroupLine]:
+def _groups(stream: BinaryIO) -> Iterator[GroupLine]:
     waiting: list[tuple[str, JsonObject]] = []
     seen: set[str] = set()
-    for where, line in _objects(read):
+    for _, where, line in json_lines(stream):
+        if not isinstance(line, dict):
+            raise LogError(f"{where}: got {type(line).__name__}; wanted a JSON object")
         key = next((key for key in RUNS if key in line), None)
         if key is None and "group" not in line:
             raise LogError(
@@ -92,30 +93,6 @@ def _gathered(waiting: list[tuple[str, JsonObject]]) -> tuple[str, JsonObject]:
     where, first = waiting[0]
     runs = [run for _, run in waiting]
     return where, {"id": str(first["group"]), "task": first.get("task", ""), "runs": runs}
-
-
-def _objects(read: Iterable[Block]) -> Iterator[tuple[str, JsonObject]]:
-    for block in read:
-        for number, line in block.lines():
-            where = f"line {number}"
-            try:
-                value = json.loads(line)
-            except RecursionError:
-                raise LogError(f"{where}: got JSON that is nested too deeply") from None
-            except (ValueError, UnicodeDecodeError) as error:
-                if block.unended and number > 1:
-                    warnings.warn(
-                        f"{where}: the last line is incomplete and was left out",
-                        TornLogWarning,
-                        stacklevel=4,
-                    )
-                    return
-                raise LogError(
-                    f"{where}: got no JSON ({error}); wanted one object a line"
-                ) from None
-            if not isinstance(value, dict):
-                raise LogError(f"{where}: got {type(value).__name__}; wanted a JSON object")
-            yield where, value
 
 
 def _group(where: str, line: Any, seen: set[str]) -> GroupLine:

@@ -31,7 +31,7 @@ from counterpoint.readers.names import (
     plan_columns,
     shown,
 )
-from counterpoint.readers.nested import Nested, nested_of
+from counterpoint.readers.nested import Nests, nested_of
 from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Fields, Rows, Torn, lenient
 
 PEEKED_LINES = 64
@@ -91,7 +91,7 @@ def _warn(where: str, rows: int) -> None:
     )
 
 
-def _reader(first: Block, chosen: Mapping[str, str] | None) -> Nested:
+def _reader(first: Block, chosen: Mapping[str, str] | None) -> Nests | Rows | Tables:
     peeked = list(_peeked(first))
     nested = nested_of(peeked[0]) if peeked and not chosen else None
     if nested is not None:

@@ -1,10 +1,14 @@
-"""Bytes to complete lines, in blocks of bounded size, without looking at what a line means."""
+"""Bytes to complete lines, in blocks of bounded size; and lines to JSON values."""
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import msgspec
 
 from counterpoint.errors import LogError
 
@@ -83,3 +87,55 @@ def _checked(block: Block) -> Block:
             "UTF-8 text"
         ) from error
     return block
+
+
+def json_lines(stream: BinaryIO, source: str = "") -> Iterator[tuple[int, str, Any]]:
+    """Yields the value of each line, after the line's number and its place in words.
+
+    Args:
+        stream: JSON lines.
+        source: the start of each place, such as the path and a comma.
+
+    Raises:
+        LogError: A line is too long, not UTF-8, or no JSON.
+
+    Warns:
+        TornLogWarning: The last line is incomplete; the values before it are there.
+    """
+    is_first = True
+    try:
+        for block in blocks(stream):
+            for number, line in block.lines():
+                where = f"line {number}"
+                try:
+                    value = json_value(line, where)
+                except LogError:
+                    if is_first or not block.unended:
+                        raise
+                    message = f"{source}{where}: the last line is incomplete and was left out"
+                    warnings.warn(message, TornLogWarning, stacklevel=2)
+                    return
+                is_first = False
+                yield number, source + where, value
+    except LogError as error:
+        raise LogError(f"{source}{error}") from None
+
+
+def json_value(data: bytes, where: str) -> Any:
+    """Returns a JSON value; NaN and Infinity, which some tools write, are numbers.
+
+    Raises:
+        LogError: The data is no JSON, or is nested too deeply.
+    """
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return msgspec.json.decode(data)
+    except RecursionError:
+        raise LogError(f"{where}: got JSON that is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            return json.loads(data)
+        except RecursionError:
+            raise LogError(f"{where}: got JSON that is nested too deeply") from None
+        except (ValueError, UnicodeDecodeError):
+            raise LogError(f"{where}: got no JSON ({error})") from None

@@ -9,7 +9,6 @@ error that names the place; a torn last line is left out with a warning.
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 import warnings
@@ -17,14 +16,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
 from counterpoint.errors import LogError, MissingPackageError
 from counterpoint.readers.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.documents import FORMATS, format_of, inspect
-from counterpoint.readers.lines import Block, TornLogWarning, blocks
+from counterpoint.readers.lines import TornLogWarning, json_lines, json_value
 from counterpoint.readers.mapping import Names, mapped
 from counterpoint.readers.spans import Span, episodes_of_spans, is_span, spans_of
 from counterpoint.records import Episode
@@ -38,7 +37,6 @@ LARGEST_RATIO = 200
 MOST_MEMBERS = 100_000
 ZSTANDARD = 93
 """The compression method of newer archives, which this Python's zipfile does not support."""
-_decoder = msgspec.json.Decoder()
 
 Note = Callable[[str], object]
 
@@ -168,7 +166,7 @@ def _is_lines(path: Path, head: bytes) -> bool:
     if not end:
         return False
     try:
-        _decoder.decode(first)
+        msgspec.json.decode(first)
     except (msgspec.DecodeError, RecursionError):
         return False
     return bool(rest.strip())
@@ -198,47 +196,24 @@ def _lines(path: Path, note: Note, top: bool) -> Iterator[Episode]:
     """Yields the episodes of JSON lines of one format, which the first line decides."""
     kind: str | None = None
     spans: list[Span] = []
-    read = 0
     with path.open("rb") as file:
-        for block in _blocks(path, file):
-            for number, line in block.lines():
-                where = f"{path}, line {number}"
-                try:
-                    value = _value(line, where)
-                except LogError:
-                    if block.unended and read:
-                        warnings.warn(
-                            f"{where}: the last line is incomplete and was left out",
-                            TornLogWarning,
-                            stacklevel=2,
-                        )
-                        break
-                    raise
-                if read == 0:
-                    kind = "otel" if is_span(value) else format_of(value)
-                    if kind is None:
-                        if top:
-                            raise LogError(f"{where}: got JSON of no kind that is known")
-                        note(f"{path}: JSON lines of no kind that is known, skipped")
-                        return
-                read += 1
-                if kind == "otel":
-                    if not is_span(value):
-                        raise LogError(f"{where}: got no span in a file of spans")
-                    spans += spans_of(value, where)
-                    continue
-                fits, reader = FORMATS[str(kind)]
-                if not fits(value):
-                    raise LogError(f"{where}: got something else than {kind}, as the first line is")
-                yield from reader(value, where, f"{path.stem}-{number}")
+        for number, where, value in json_lines(file, f"{path}, "):
+            if kind is None:
+                kind = "otel" if is_span(value) else format_of(value)
+            if kind is None:
+                if top:
+                    raise LogError(f"{where}: got JSON of no kind that is known")
+                note(f"{path}: JSON lines of no kind that is known, skipped")
+                return
+            if kind == "otel":
+                if not is_span(value):
+                    raise LogError(f"{where}: got no span in a file of spans")
+                spans += spans_of(value, where)
+                continue
+            if not FORMATS[kind].fits(value):
+                raise LogError(f"{where}: got something else than {kind}, as the first line is")
+            yield from FORMATS[kind].read(value, where, f"{path.stem}-{number}")
     yield from episodes_of_spans(spans)
-
-
-def _blocks(path: Path, file: BinaryIO) -> Iterator[Block]:
-    try:
-        yield from blocks(file)
-    except LogError as error:
-        raise LogError(f"{path}, {error}") from None
 
 
 def _load(path: Path) -> Any:
@@ -249,25 +224,9 @@ def _load(path: Path) -> Any:
                 f"{path}: got {path.stat().st_size // 2**20} MB in one JSON value; wanted at most "
                 f"{LARGEST_DOCUMENT // 2**20}: write JSON lines"
             )
-        return _value(path.read_bytes(), str(path))
+        return json_value(path.read_bytes(), str(path))
     except OSError as error:
         raise LogError(f"{path}: {error.strerror}") from None
-
-
-def _value(data: bytes, where: str) -> Any:
-    """Returns a JSON value; NaN and Infinity, which some tools write, are numbers."""
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return _decoder.decode(data)
-    except RecursionError:
-        raise LogError(f"{where}: got JSON that is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        try:
-            return json.loads(data)
-        except RecursionError:
-            raise LogError(f"{where}: got JSON that is nested too deeply") from None
-        except (ValueError, UnicodeDecodeError):
-            raise LogError(f"{where}: got no JSON ({error})") from None
 
 
 def _archive(path: Path) -> Iterator[Episode]:
@@ -284,7 +243,7 @@ def _archive(path: Path) -> Iterator[Episode]:
                 )
             for member in samples:
                 where = f"{path}, {member.filename!r}"
-                value = _value(_unpacked(archive, member, where), where)
+                value = json_value(_unpacked(archive, member, where), where)
                 yield from inspect(value, where, path.stem)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         if isinstance(error, LogError):

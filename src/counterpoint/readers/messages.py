@@ -110,6 +110,12 @@ def _text(content: Any, where: str) -> str:
     raise LogError(f"{where}, content: got {shown(content)}; wanted text or a list of parts")
 
 
+def messages_in(value: Any) -> list[Any]:
+    """Returns a list of messages, which may be in an object; an empty list if there is none."""
+    messages = value.get("messages") if isinstance(value, dict) else value
+    return messages if isinstance(messages, list) else []
+
+
 def parse_messages(values: Sequence[object], where: str) -> list[Message]:
     """Returns the messages of a conversation in OpenAI's format.
 
@@ -189,8 +195,8 @@ def chat(
 
 def is_langgraph(value: Any) -> bool:
     """Returns whether a value is LangChain's messages, plain or serialized."""
-    messages = value.get("messages") if isinstance(value, dict) else value
-    if not isinstance(messages, list) or not messages or not isinstance(messages[0], dict):
+    messages = messages_in(value)
+    if not messages or not isinstance(messages[0], dict):
         return False
     first = _unwrapped(messages[0])
     return "role" not in first and str(first.get("type")) in LANGCHAIN_ROLES and "content" in first
@@ -202,8 +208,8 @@ def langgraph(value: Any, where: str, name: str) -> list[Episode]:
     A node does not sign its messages. All members without a name are counted as one member, and
     the episode says how many such messages there are (`meta["unnamed_messages"]`).
     """
-    values = value["messages"] if isinstance(value, dict) else value
-    messages = [_langchain(item, f"{where}, message {i}") for i, item in enumerate(values)]
+    items = enumerate(messages_in(value))
+    messages = [_langchain(item, f"{where}, message {i}") for i, item in items]
     episode = chat(messages, name, "langgraph")
     unnamed = sum(message.is_unnamed for message in messages)
     if unnamed > 1:  # even with tools in between: a state does not say which node spoke

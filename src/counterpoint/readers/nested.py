@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -51,22 +51,7 @@ class Nest(msgspec.Struct, gc=False):
     group: _Raw = UNSET
 
 
-class Nested(Protocol):
-    """A reader of lines with decisions."""
-
-    def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
-        """Yields the decisions of one line: labels, and rewards by component."""
-
-    @property
-    def guesses(self) -> list[str]:
-        """Sentences about guessed meanings."""
-
-    @property
-    def facts(self) -> list[str]:
-        """Sentences about what is absent or not read."""
-
-
-def nested_of(first: Mapping[str, object]) -> Nested | None:
+def nested_of(first: Mapping[str, object]) -> Nests | None:
     """Returns the reader of a log with this first record; None if a line is one decision."""
     is_list = {name for name, value in first.items() if kind_of(value) == LIST}
     if first.keys() & {"reward", "rewards"}:
@@ -100,7 +85,7 @@ class Nests:
 
     def __init__(
         self,
-        shape: Callable[[str, Nest, int], Iterator[Decision]],
+        shape: Callable[[str, Nest, list[Run], int], Iterator[Decision]],
         runs: str,
         guess: str,
     ) -> None:
@@ -111,9 +96,10 @@ class Nests:
     def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
         """Yields the decisions of one line: labels, and rewards by component."""
         nest = self._parsed(where, line)
-        if getattr(nest, self._runs) is UNSET:
+        runs = nest.traces if self._runs == "traces" else nest.trajectories
+        if isinstance(runs, UnsetType):
             raise LogError(f"{where}: got no list of {self._runs}, as earlier records have")
-        for labels, rewards in self._shape(where, nest, self._records):
+        for labels, rewards in self._shape(where, nest, runs, self._records):
             self._has_step = "step" in labels
             yield labels, rewards
         self._records += 1
@@ -142,9 +128,9 @@ class Nests:
             raise LogError(f"{where}: {error}; wanted records like the first") from error
 
 
-def _art_group(where: str, nest: Nest, number: int) -> Iterator[Decision]:
+def _art_group(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator[Decision]:
     seen: Counter[Label] = Counter()
-    for i, run in enumerate(_runs(nest.trajectories)):
+    for i, run in enumerate(runs):
         at = f"{where}, trajectory {i}"
         agent = _named(at, run, _parse(at, run.metadata))
         yield (
@@ -154,10 +140,10 @@ def _art_group(where: str, nest: Nest, number: int) -> Iterator[Decision]:
         seen[agent] += 1
 
 
-def _rllm_episode(where: str, nest: Nest, number: int) -> Iterator[Decision]:
+def _rllm_episode(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator[Decision]:
     prompt = nest.task_hash if _is_given(nest.task_hash) else _parse(where, nest.task)
     prompt = nest.episode_id if prompt is None else prompt
-    for i, (agent, rollout, run) in enumerate(_parts(where, nest, nest.episode_id)):
+    for i, (agent, rollout, run) in enumerate(_parts(where, runs, nest.episode_id)):
         labels: dict[str, Label | None] = {
             "prompt": _label(where, "task", prompt),
             "rollout": rollout,
@@ -168,37 +154,32 @@ def _rllm_episode(where: str, nest: Nest, number: int) -> Iterator[Decision]:
         yield labels, {"reward": _reward(f"{where}, trajectory {i}", run.reward)}
 
 
-def _verifiers_episode(where: str, nest: Nest, number: int) -> Iterator[Decision]:
+def _verifiers_episode(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator[Decision]:
     group, task = _parse(where, nest.group), _parse(where, nest.task)
     prompt = group.get("id") if isinstance(group, dict) else None
     if prompt is None and isinstance(task, dict):
         prompt = next((task[n] for n in ("key", "hash", "id", "idx") if task.get(n)), task)
     elif prompt is None:
         prompt = task
-    for i, (agent, rollout, run) in enumerate(_parts(where, nest, nest.id)):
+    for i, (agent, rollout, run) in enumerate(_parts(where, runs, nest.id)):
         yield (
             {"prompt": _label(where, "task", prompt), "rollout": rollout, "agent": agent},
             _weighted(f"{where}, trace {i}", run),
         )
 
 
-def _parts(where: str, nest: Nest, rollout: _Scalar) -> Iterator[tuple[Label, Label, Run]]:
+def _parts(where: str, runs: list[Run], rollout: _Scalar) -> Iterator[tuple[Label, Label, Run]]:
     """Yields each run of an episode: its agent, its rollout, and the run.
 
     An agent that runs again in the same episode gets a rollout of its own.
     """
-    runs = nest.traces if nest.trajectories is UNSET else nest.trajectories
     episode = _label(where, "rollout", None if isinstance(rollout, UnsetType) else rollout)
     seen: Counter[Label] = Counter()
-    for i, run in enumerate(_runs(runs)):
+    for i, run in enumerate(runs):
         at = f"{where}, run {i}"
         agent = _named(at, run, _parse(at, run.agent))
         yield agent, f"{episode} ({seen[agent] + 1})" if seen[agent] else episode, run
         seen[agent] += 1
-
-
-def _runs(runs: list[Run] | UnsetType) -> list[Run]:
-    return [] if isinstance(runs, UnsetType) else runs
 
 
 def _named(at: str, run: Run, about: Any) -> Label:

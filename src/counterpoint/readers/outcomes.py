@@ -7,13 +7,13 @@ A table is CSV with a header, or JSON lines: `task`, `setting` (solo, team, isol
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import LogError
+from counterpoint.readers.lines import json_value
 from counterpoint.records import Outcome
 
 LARGEST = 256 * 2**20
@@ -39,14 +39,12 @@ def read_outcomes(path: Path) -> list[Outcome]:
 
 def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     for number, line in enumerate(text.splitlines(), 1):
+        where = f"{path}, line {number}"
         if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise LogError(f"{path}, line {number}: got no JSON ({error})") from None
+            row = json_value(line.encode(), where)
             if not isinstance(row, dict):
-                raise LogError(f"{path}, line {number}: got no object; wanted an outcome a line")
-            yield f"{path}, line {number}", row
+                raise LogError(f"{where}: got no object; wanted an outcome a line")
+            yield where, row
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
