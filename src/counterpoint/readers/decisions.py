@@ -97,12 +97,13 @@ def _read(stream: BinaryIO, chosen: Mapping[str, str] | None) -> tuple[Decisions
             "got a Parquet file; wanted JSON lines, CSV or npz: write it anew with "
             "pandas.read_parquet(FILE).to_json('log.jsonl', orient='records', lines=True)"
         )
-    whole = _Rejoined(head.removeprefix(b"\xef\xbb\xbf"), stream)
-    start = whole.peek_text()
-    if not start:
-        raise LogError("got an empty log; wanted at least one record")
-    reader = read_jsonl if start in b"{[" else read_table
-    columns = reader(blocks(cast(BinaryIO, whole)), chosen)
+    head = head.removeprefix(b"\xef\xbb\xbf")
+    while not head.strip():
+        head = stream.read(2**16)
+        if not head:
+            raise LogError("got an empty log; wanted at least one record")
+    reader = read_jsonl if head.strip()[:1] in b"{[" else read_table
+    columns = reader(blocks(stream, head), chosen)
     return columns.decisions(), columns.guesses
 
 
@@ -117,26 +118,3 @@ def _seekable(head: bytes, stream: BinaryIO) -> BinaryIO:
             "input; wanted the path of a file"
         )
     return io.BytesIO(data)
-
-
-class _Rejoined:
-    """A stream whose first bytes were already read and are put back in front."""
-
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        self._head, self._stream = head, stream
-
-    def read(self, size: int) -> bytes:
-        """Returns up to `size` bytes; nothing at the end."""
-        if self._head:
-            data, self._head = self._head, b""
-            return data
-        return self._stream.read(size)
-
-    def peek_text(self) -> bytes:
-        """Returns the first byte that is not white space; nothing in an empty stream."""
-        while not self._head.strip():
-            more = self._stream.read(2**16)
-            if not more:
-                return b""
-            self._head += more
-        return self._head.strip()[:1]

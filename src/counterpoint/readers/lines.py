@@ -49,14 +49,19 @@ class Block:
                 yield number, line
 
 
-def blocks(stream: BinaryIO) -> Iterator[Block]:
+def blocks(stream: BinaryIO, head: bytes = b"") -> Iterator[Block]:
     """Yields the stream as blocks of whole lines; an unended last line is a block of its own.
+
+    Args:
+        stream: the bytes.
+        head: bytes that were already read from the stream.
 
     Raises:
         LogError: A line is longer than `LONGEST_LINE_BYTES`, or is not UTF-8.
     """
     number, rest = 1, bytearray()
-    while read := stream.read(READ_BYTES):
+    while read := head or stream.read(READ_BYTES):
+        head = b""
         end = read.rfind(b"\n") + 1
         if end:
             data = bytes(rest + read[:end])

@@ -10,10 +10,11 @@ ignore = ["logger"]               # their events are left out
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from counterpoint.errors import LogError
 from counterpoint.records import Episode, Event
@@ -26,8 +27,7 @@ OUTSIDE = re.compile(
 """Names of tools, people or parts of a framework, which are not members of a team."""
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A user's mapping of the names in a log."""
 
     agents: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Names:
     """Speakers that are not members."""
     ignore: tuple[str, ...] = ()
     """Speakers whose events are left out."""
-    rename: Mapping[str, str] = field(default_factory=dict)
+    rename: dict[str, str] = {}
     """Old name to new name; the other fields have new names."""
 
 
@@ -47,25 +47,10 @@ def read_mapping(path: Path) -> Names:
         LogError: The file cannot be read, or has other keys or types.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LogError(f"got mapping {path}: {error}; wanted a TOML file") from None
-    known = {"agents", "tools", "ignore", "rename"}
-    if unknown := set(table) - known:
-        raise LogError(
-            f"got {', '.join(sorted(unknown))} in mapping {path}; wanted {', '.join(sorted(known))}"
-        )
-    for name in ("agents", "tools", "ignore"):
-        value = table.get(name, [])
-        if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
-            raise LogError(f"got {name} in mapping {path}; wanted a list of names")
-    rename = table.get("rename", {})
-    if not isinstance(rename, dict) or not all(isinstance(x, str) for x in rename.values()):
-        raise LogError(f"got rename in mapping {path}; wanted a table of names")
-    return Names(
-        tuple(table.get("agents", [])), tuple(table.get("tools", [])),
-        tuple(table.get("ignore", [])), rename,
-    )  # fmt: skip
+        return msgspec.toml.decode(path.read_bytes(), type=Names)
+    except (OSError, ValueError) as error:
+        wanted = "a TOML file with lists agents, tools and ignore, and a table rename"
+        raise LogError(f"got mapping {path}: {error}; wanted {wanted}") from None
 
 
 def split(
