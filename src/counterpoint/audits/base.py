@@ -161,11 +161,6 @@ def quote(text: str) -> str:
     return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."
 
 
-def places_of(row: Row) -> list[str]:
-    """Returns the names of the lists of places in a row: a list in a row has nothing else."""
-    return [key for key, value in row.items() if isinstance(value, list) and value]
-
-
 def mean_interval(values: Floats, level: float = 0.95) -> Estimate:
     """Returns the mean and its bootstrap interval, the normal one above `MOST_DRAWN` values.
 

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from counterpoint import __version__
 from counterpoint.audits import agreement, coordination, hacking, idleness, stuck, worth
-from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, places_of, quote
+from counterpoint.audits.base import MOST_EVIDENCE, Audit, Row, quote
 from counterpoint.audits.idleness import idle
 from counterpoint.errors import SettingError
 from counterpoint.plugins import Registry
@@ -70,7 +70,8 @@ def audit(
         for each in chosen:
             if (row := each.look(episode)) is not None:
                 rows[each.name].append(row)
-                places.update((each.name, key) for key in places_of(row))
+                # a list in a row has nothing but places of evidence
+                places |= {(each.name, key) for key, v in row.items() if isinstance(v, list) and v}
         if formats.total() <= sample or any(shown[place] < MOST_EVIDENCE for place in places):
             timelines.append(timeline(episode))
         shown.update(places)

@@ -22,16 +22,16 @@ from msgspec import UNSET, UnsetType
 from counterpoint.errors import LogError
 from counterpoint.readers.columns import ONE_AGENT, Decision, Label
 from counterpoint.readers.names import LIST, NO_STEP, kind_of, reward_of, shown
-from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Torn, check_label, json_text, lenient
+from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Torn, check_label, label_of, lenient
 
-_Scalar = str | int | float | None | UnsetType
+_Scalar = str | int | float | None
 _Raw = msgspec.Raw | UnsetType
 
 
 class Run(msgspec.Struct, gc=False):
     """One trajectory or trace; other keys are ignored."""
 
-    name: _Scalar = UNSET
+    name: _Scalar = None
     agent: _Raw = UNSET
     reward: float | bool | str | UnsetType | None = UNSET
     rewards: _Raw = UNSET
@@ -43,11 +43,11 @@ class Nest(msgspec.Struct, gc=False):
 
     trajectories: list[Run] | UnsetType = UNSET
     traces: list[Run] | UnsetType = UNSET
-    id: _Scalar = UNSET
-    episode_id: _Scalar = UNSET
+    id: _Scalar = None
+    episode_id: _Scalar = None
     training_step: int | UnsetType | None = UNSET
     task: _Raw = UNSET
-    task_hash: _Scalar = UNSET
+    task_hash: _Scalar = None
     group: _Raw = UNSET
 
 
@@ -141,7 +141,7 @@ def _art_group(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator
 
 
 def _rllm_episode(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator[Decision]:
-    prompt = nest.task_hash if _is_given(nest.task_hash) else _parse(where, nest.task)
+    prompt = _parse(where, nest.task) if nest.task_hash is None else nest.task_hash
     prompt = nest.episode_id if prompt is None else prompt
     for i, (agent, rollout, run) in enumerate(_parts(where, runs, nest.episode_id)):
         labels: dict[str, Label | None] = {
@@ -173,7 +173,7 @@ def _parts(where: str, runs: list[Run], rollout: _Scalar) -> Iterator[tuple[Labe
 
     An agent that runs again in the same episode gets a rollout of its own.
     """
-    episode = _label(where, "rollout", None if isinstance(rollout, UnsetType) else rollout)
+    episode = _label(where, "rollout", rollout)
     seen: Counter[Label] = Counter()
     for i, run in enumerate(runs):
         at = f"{where}, run {i}"
@@ -187,7 +187,7 @@ def _named(at: str, run: Run, about: Any) -> Label:
     name: Any = about
     if isinstance(about, dict):
         name = next((about[n] for n in ("agent", "agent_name", "name") if about.get(n)), None)
-    if name is None and _is_given(run.name):
+    if name is None:
         name = run.name
     return ONE_AGENT if name is None else _label(at, "agent", name)
 
@@ -214,10 +214,6 @@ def _reward(at: str, value: object) -> float:
     return math.nan if value is UNSET else reward_of(f"{at}, column 'reward'", value)
 
 
-def _is_given(value: object) -> bool:
-    return value is not UNSET and value is not None
-
-
 def _parse(at: str, raw: _Raw) -> Any:
     """Returns the value of a part that is still JSON text; None if the part is absent."""
     if isinstance(raw, UnsetType):
@@ -231,12 +227,6 @@ def _parse(at: str, raw: _Raw) -> Any:
         raise LogError(f"{at}: {error}; wanted JSON") from error
 
 
-def _label(at: str, name: str, value: Any) -> Label:
-    """Returns a label: a scalar itself, a list or an object as its JSON text."""
-    if isinstance(value, list | dict):
-        return json_text(f"{at}, column '{name}'", value)
-    if isinstance(value, bool):
-        raise LogError(f"{at}, column '{name}': got {shown(value)}; wanted a number or text")
-    check_label(at, name, value)
-    label: Label = value
-    return label
+def _label(at: str, name: str, value: object) -> Label:
+    label = label_of(f"{at}, column '{name}'", value)
+    return check_label(at, name, label)

@@ -207,14 +207,15 @@ def rewards_in(where: str, raw: object) -> Mapping[str, Reward] | Sequence[Rewar
         return rewards_in(where, value)
 
 
-def check_label(where: str, name: str, value: Label | None) -> None:
-    """Checks a label.
+def check_label(where: str, name: str, value: Label | None) -> Label:
+    """Returns a label, and checks it.
 
     Raises:
         LogError: The label is null or no finite number; the message names the column.
     """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         raise LogError(f"{where}, column '{name}': got {value}; wanted a number or text")
+    return value
 
 
 def json_text(at: str, value: object) -> str:
@@ -255,6 +256,20 @@ def _check_text(at: str, text: str) -> None:
         raise LogError(f"{at}: got half of a surrogate pair; wanted valid Unicode text") from error
 
 
+def label_of(at: str, value: Any) -> Label | None:
+    """Returns a label: a scalar itself, a list or an object as its JSON text.
+
+    Raises:
+        LogError: The value is true or false, or no plain JSON.
+    """
+    if isinstance(value, list | dict):
+        return json_text(at, value)
+    if isinstance(value, bool):
+        raise LogError(f"{at}: got {shown(value)}; wanted a number or text")
+    label: Label | None = value
+    return label
+
+
 def _conversation(where: str, data: bytes) -> Label | None:
     """Returns a prompt, which may be a list of messages: its text then identifies it."""
     if len(data) > LONGEST_REWARDS_BYTES:
@@ -266,12 +281,7 @@ def _conversation(where: str, data: bytes) -> Label | None:
         value = msgspec.json.decode(data)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise LogError(f"{where}, column 'prompt': {error}; wanted text or messages") from error
-    if isinstance(value, list | dict):
-        return json_text(f"{where}, column 'prompt'", value)
-    if isinstance(value, bool):
-        raise LogError(f"{where}, column 'prompt': got {shown(value)}; wanted a number or text")
-    prompt: Label | None = value
-    return prompt
+    return label_of(f"{where}, column 'prompt'", value)
 
 
 class Rows:
