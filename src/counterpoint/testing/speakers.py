@@ -145,8 +145,8 @@ def _check_reply(reply: Reply) -> None:
     )
     demand(_is_amount(seconds), f"seconds {seconds!r}", "finite seconds from 0")
     least = 0 if reply.cached or reply.error is not None else 1
-    tried = _is_count(reply.tries) and reply.tries >= least
-    demand(tried, f"tries {reply.tries!r}", f"a number from {least}")
+    is_sound = _is_count(reply.tries) and reply.tries >= least
+    demand(is_sound, f"tries {reply.tries!r}", f"a number from {least}")
     free = not reply.cached or not cost
     demand(free, f"cost_dollars {cost} of a cached reply", "0: nobody was asked")
 

@@ -171,13 +171,13 @@ def check_copies_are_independent(make: Make, steps: int) -> None:
         actions = uniform_actions(one, view, rng)
         changed = uniform_actions(two, there, other)
         changed[0] = actions[0]
-        step, beside = one.step(actions), two.step(changed)
-        if step.ended.any() or beside.ended.any():
+        step, other_step = one.step(actions), two.step(changed)
+        if step.ended.any() or other_step.ended.any():
             return
-        same = np.array_equal(step.own[0], beside.own[0])
-        same = same and np.array_equal(step.view.seen[0], beside.view.seen[0])
+        same = np.array_equal(step.own[0], other_step.own[0])
+        same = same and np.array_equal(step.view.seen[0], other_step.view.seen[0])
         demand(same, "a copy that feels what others do", "copies that do not meet")
-        view, there = step.view, beside.view
+        view, there = step.view, other_step.view
 
 
 def check_order(make: Make, steps: int) -> None:
