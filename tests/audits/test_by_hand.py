@@ -8,7 +8,7 @@ import pytest
 from counterpoint.audits import audit, hacking, idleness, worth
 from counterpoint.audits.agreement import grams
 from counterpoint.audits.base import sign_flip
-from counterpoint.audits.coordination import area
+from counterpoint.audits.coordination import success_area
 from counterpoint.audits.cues import proposes_rest, says_nothing, waits
 from counterpoint.audits.run import corrected
 from counterpoint.errors import LogError, UnknownNameError
@@ -103,8 +103,8 @@ def test_retention_by_hand():
 
 def test_the_area_by_hand():
     # bins at .05 and .95: trapezoid of 1 and 0 over .9
-    assert area(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(0.45)
-    assert area(np.array([0.5, 0.5]), np.array([0.3, 0.32])) == 0.5
+    assert success_area(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(0.45)
+    assert success_area(np.array([0.5, 0.5]), np.array([0.3, 0.32])) == 0.5
     graded = [
         Outcome(f"t{i}", "solo", ("s",), s)
         for i in range(20)

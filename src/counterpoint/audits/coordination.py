@@ -214,7 +214,7 @@ def retention_findings(outcomes: Sequence[Outcome]) -> list[Finding]:
     return [ratio, areas, _by_size(outcomes)]
 
 
-def area(success: Floats, difficulty: Floats) -> float:
+def success_area(success: Floats, difficulty: Floats) -> float:
     """Returns the area under mean success by difficulty, 0 to 1; it is linear over empty bins."""
     bins = np.minimum((difficulty * BINS).astype(int), BINS - 1)
     used = np.unique(bins)
@@ -230,8 +230,8 @@ def _ratio(name: str, team: Floats, solo: Floats, reason: str, areas: bool = Fal
 
     def of(rows: np.ndarray) -> float:
         if areas:
-            below = area(solo[rows], 1 - solo[rows])
-            return area(team[rows], 1 - solo[rows]) / below if below > 0 else np.nan
+            below = success_area(solo[rows], 1 - solo[rows])
+            return success_area(team[rows], 1 - solo[rows]) / below if below > 0 else np.nan
         below = float(solo[rows].sum())
         return float(team[rows].sum()) / below if below > 0 else np.nan
 

@@ -105,14 +105,14 @@ class Columns:
     ) -> None:
         for name in REQUIRED:
             if name not in labels:
-                raise LogError(missing(where, name, [*labels, *rewards]))
+                raise LogError(missing_column(where, name, [*labels, *rewards]))
         self.ids = {name: array("q") for name in labels}
         self.values = {name: {} for name in labels}
 
     def _refuse(self, where: str, labels: Mapping[str, Label | None]) -> None:
         for name in self.ids:
             if name not in labels:
-                raise LogError(missing(where, name, list(labels)))
+                raise LogError(missing_column(where, name, list(labels)))
         extra = next(name for name in labels if name not in self.ids)
         raise LogError(
             f"{where}, column '{extra}': got a value, and the records before have none; wanted the "
@@ -124,22 +124,22 @@ class Columns:
         return _array(values)[np.asarray(self.ids[name], dtype=np.int64)]
 
 
-def missing(where: str, name: str, there: Sequence[str]) -> str:
+def missing_column(where: str, name: str, there: Sequence[str]) -> str:
     """Returns the message for a missing column, with the columns that the record has."""
     return (
-        f"{where}: got no column '{name}' among {listed(there) or 'no columns'}; wanted rollout, "
-        "agent and reward (or rewards) in every record, and any other column in all records or in "
-        f"none; --columns NAME={name} reads a column of another name"
+        f"{where}: got no column '{name}' among {list_names(there) or 'no columns'}; wanted "
+        "rollout, agent and reward (or rewards) in every record, and any other column in all "
+        f"records or in none; --columns NAME={name} reads a column of another name"
     )
 
 
-def listed(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Returns names as a message shows them: the first dozen, and how many more there are."""
-    shown = ", ".join(plain(name) for name in names[:_SHOWN])
+    shown = ", ".join(printable(name) for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def plain(name: str) -> str:
+def printable(name: str) -> str:
     """Returns a foreign name as a message shows it: short, and on one line."""
     name = name if len(name) <= 60 else name[:57] + "..."
     return name if name.isprintable() else repr(name)[1:-1]

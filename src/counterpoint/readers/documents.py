@@ -148,11 +148,11 @@ def _score(scores: Any) -> float | None:
         value = first.get("value") if isinstance(first, dict) else first
         if isinstance(value, str):
             return _GRADES.get(value)
-        return finite(value)
+        return _finite(value)
     return None
 
 
-def finite(value: Any) -> float | None:
+def _finite(value: Any) -> float | None:
     """Returns a finite number; None for anything else."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
@@ -274,11 +274,11 @@ def openai(value: Any, where: str, name: str) -> list[Episode]:
     about = value if isinstance(value, dict) else {}
     messages = parse_messages(messages_in(value), where)
     name, task = str(about.get("id", name)), str(about.get("task", ""))
-    success = finite(about.get("success", about.get("score")))
+    success = _finite(about.get("success", about.get("score")))
     return [chat(messages, name, "openai", task=task, success=success)]
 
 
-def is_own(value: Any) -> bool:
+def is_episode(value: Any) -> bool:
     """Returns whether a value is an episode in our own format."""
     return isinstance(value, dict) and "schema" in value and "events" in value
 
@@ -291,7 +291,7 @@ def is_update(value: Any) -> bool:
 FORMATS = Registry[Format](
     "counterpoint.readers",
     {
-        "counterpoint": Format(is_own, lambda value, where, name: [decode(value, where)]),
+        "counterpoint": Format(is_episode, lambda value, where, name: [decode(value, where)]),
         "counterpoint training": Format(
             is_update, lambda value, where, name: of_update(value, where)
         ),

@@ -20,19 +20,19 @@ from typing import Any
 import msgspec
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import Columns, Decision, plain
+from counterpoint.readers.columns import Columns, Decision, printable
 from counterpoint.readers.lines import Block, TornLogWarning
 from counterpoint.readers.names import (
     ADVANTAGES,
     LIST,
     TEXTS,
+    excerpt,
     kind_of,
     kinds_of,
     plan_columns,
-    shown,
 )
-from counterpoint.readers.nested import Nests, nested_of
-from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Fields, Rows, Torn, lenient
+from counterpoint.readers.nested import NestReader, nested_of
+from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Fields, RowReader, Torn, lenient
 
 PEEKED_LINES = 64
 """The number of lines at the start of a log that decide what its columns mean."""
@@ -91,7 +91,7 @@ def _warn(where: str, rows: int) -> None:
     )
 
 
-def _reader(first: Block, chosen: Mapping[str, str] | None) -> Nests | Rows | Tables:
+def _reader(first: Block, chosen: Mapping[str, str] | None) -> NestReader | RowReader | TableReader:
     peeked = list(_peeked(first))
     nested = nested_of(peeked[0]) if peeked and not chosen else None
     if nested is not None:
@@ -99,8 +99,8 @@ def _reader(first: Block, chosen: Mapping[str, str] | None) -> Nests | Rows | Ta
     is_tabular = bool(peeked) and is_table(peeked[0])
     rows = transposed("line 1", peeked[0]) if is_tabular else peeked
     kinds = kinds_of({name: kind_of(value) for name, value in row.items()} for row in rows)
-    reader = Rows(Fields(plan_columns(kinds, chosen), kinds))
-    return Tables(reader) if is_tabular else reader
+    reader = RowReader(Fields(plan_columns(kinds, chosen), kinds))
+    return TableReader(reader) if is_tabular else reader
 
 
 def _peeked(block: Block) -> Iterator[Mapping[str, object]]:
@@ -134,10 +134,10 @@ def shallow(line: bytes) -> dict[str, msgspec.Raw]:
     return _shallow.decode(line)
 
 
-class Tables:
+class TableReader:
     """Reads lines that are tables of one update."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: RowReader) -> None:
         self._rows, self._lines = rows, 0
 
     def decisions(self, where: str, line: bytes) -> Iterator[Decision]:
@@ -172,7 +172,7 @@ def _table(where: str, line: bytes) -> Mapping[str, object]:
             raise Torn(f"{where}: {error}; wanted one JSON object a line") from error
     table = lenient(where, line)
     if not isinstance(table, dict):
-        raise LogError(f"{where}: got {shown(table)}; wanted a JSON object")
+        raise LogError(f"{where}: got {excerpt(table)}; wanted a JSON object")
     return table
 
 
@@ -182,10 +182,10 @@ def transposed(where: str, table: Mapping[str, object]) -> list[dict[str, object
     for name, value in table.items():
         if name in TEXTS or kind_of(value) != LIST:
             continue
-        columns[name] = _list(f"{where}, column '{plain(name)}'", value)
+        columns[name] = _list(f"{where}, column '{printable(name)}'", value)
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
-        counts = ", ".join(f"{plain(name)} {len(column)}" for name, column in columns.items())
+        counts = ", ".join(f"{printable(name)} {len(column)}" for name, column in columns.items())
         raise LogError(f"{where}: got lists of different lengths ({counts}); wanted equal ones")
     names = list(columns)
     return [

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from counterpoint.errors import LogError
-from counterpoint.readers.names import shown
+from counterpoint.readers.names import excerpt
 from counterpoint.records import Episode, Event
 
 MEMBERS = ("assistant", "agent", "ai", "model")
@@ -37,7 +37,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
-class Message:
+class LoggedMessage:
     """One message of a conversation."""
 
     role: str
@@ -61,20 +61,20 @@ class Message:
         return self.role in MEMBERS and self.speaker == self.role
 
 
-def parse_message(value: Any, where: str) -> Message:
+def parse_message(value: Any, where: str) -> LoggedMessage:
     """Returns a message of OpenAI's format.
 
     Raises:
         LogError: The value is no message; the error names the place.
     """
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
-        raise LogError(f'{where}: got {shown(value)}; wanted {{"role": text, "content": text}}')
+        raise LogError(f'{where}: got {excerpt(value)}; wanted {{"role": text, "content": text}}')
     name = value.get("name")
     text = _text(value.get("content"), where)
     calls = value.get("tool_calls") or []
     if not isinstance(calls, list):
-        raise LogError(f"{where}, tool_calls: got {shown(calls)}; wanted a list")
-    return Message(
+        raise LogError(f"{where}, tool_calls: got {excerpt(calls)}; wanted a list")
+    return LoggedMessage(
         value["role"],
         name if isinstance(name, str) else "",
         text,
@@ -90,7 +90,7 @@ def _tool_call(call: Any, where: str) -> ToolCall:
         function = {"name": function, "arguments": call.get("arguments", "")}
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise LogError(
-            f"{where}, tool_calls: got {shown(call)}; wanted a function's name and arguments"
+            f"{where}, tool_calls: got {excerpt(call)}; wanted a function's name and arguments"
         )
     arguments = function.get("arguments", "")
     arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
@@ -107,7 +107,7 @@ def _text(content: Any, where: str) -> str:
         parts = [part.get("text") if isinstance(part, dict) else part for part in content]
         if all(part is None or isinstance(part, str) for part in parts):
             return "\n".join(part for part in parts if part)
-    raise LogError(f"{where}, content: got {shown(content)}; wanted text or a list of parts")
+    raise LogError(f"{where}, content: got {excerpt(content)}; wanted text or a list of parts")
 
 
 def messages_in(value: Any) -> list[Any]:
@@ -116,7 +116,7 @@ def messages_in(value: Any) -> list[Any]:
     return messages if isinstance(messages, list) else []
 
 
-def parse_messages(values: Sequence[object], where: str) -> list[Message]:
+def parse_messages(values: Sequence[object], where: str) -> list[LoggedMessage]:
     """Returns the messages of a conversation in OpenAI's format.
 
     Raises:
@@ -125,7 +125,7 @@ def parse_messages(values: Sequence[object], where: str) -> list[Message]:
     return [parse_message(value, f"{where}, message {i}") for i, value in enumerate(values)]
 
 
-def events_of(messages: Sequence[Message]) -> tuple[Event, ...]:
+def events_of(messages: Sequence[LoggedMessage]) -> tuple[Event, ...]:
     """Returns the events of a conversation, in order: its texts and its calls of tools."""
     events: list[Event] = []
     called: dict[str, str] = {}
@@ -143,7 +143,7 @@ def events_of(messages: Sequence[Message]) -> tuple[Event, ...]:
 
 
 def members_of(
-    events: Sequence[Event], messages: Sequence[Message]
+    events: Sequence[Event], messages: Sequence[LoggedMessage]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the names of the team's members and of all others, in order of their first event.
 
@@ -158,7 +158,7 @@ def members_of(
 
 
 def chat(
-    messages: Sequence[Message],
+    messages: Sequence[LoggedMessage],
     name: str,
     kind: str,
     *,
@@ -247,7 +247,7 @@ def _messages(part: Any) -> Iterator[Any]:
     yield from messages if isinstance(messages, list) else [] if messages is None else [messages]
 
 
-def _langchain(message: Any, where: str) -> Message:
+def _langchain(message: Any, where: str) -> LoggedMessage:
     """Returns a message of LangChain's."""
     if not isinstance(message, dict):
         raise LogError(f"{where}: got {type(message).__name__}; wanted an object")

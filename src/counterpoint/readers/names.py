@@ -1,8 +1,8 @@
 """Which column of a foreign log means what, by its name and by the kinds of its first values.
 
 `plan_columns` looks at the names of a log's columns and at the kinds of their first values, and
-returns a `Plan`. Every meaning that does not follow from our own names is in `Plan.guesses`. Kinds
-are coarse on purpose: they only decide which column can be a reward or a label.
+returns a `ColumnPlan`. Its `guesses` have every meaning that does not follow from our own names.
+Kinds are coarse on purpose: they only decide which column can be a reward or a label.
 
 The names come from what these trainers write (read in their source): TRL 1.16 (completions: one
 column a reward function), verl 0.9 (rollout dumps: input, output, gts, score, step), ms-swift 4.6
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import msgspec
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import ONE_AGENT, listed, plain
+from counterpoint.readers.columns import ONE_AGENT, list_names, printable
 
 NUMBER, TRUTH, MISSING, FIGURE, TEXT, LIST, TABLE = (
     "number", "truth", "missing", "figure", "text", "list", "table",
@@ -89,7 +89,7 @@ _IGNORE = "ignore"
 
 
 @dataclass(frozen=True)
-class Plan:
+class ColumnPlan:
     """The meaning of each column of a log."""
 
     sources: Mapping[str, str]
@@ -106,7 +106,9 @@ class Plan:
     """What is absent or not read, in sentences."""
 
 
-def plan_columns(kinds: Mapping[str, set[str]], chosen: Mapping[str, str] | None = None) -> Plan:
+def plan_columns(
+    kinds: Mapping[str, set[str]], chosen: Mapping[str, str] | None = None
+) -> ColumnPlan:
     """Returns what the columns of a log mean.
 
     Args:
@@ -138,8 +140,8 @@ def plan_columns(kinds: Mapping[str, set[str]], chosen: Mapping[str, str] | None
     guesses += _supplied(sources, is_grouped) if is_foreign else []
     unread = [name for name in kinds if name not in taken and name]
     facts = _absent(sources, is_grouped)
-    facts += [f"columns that are not read: {listed(unread)}"] if unread else []
-    return Plan(sources, components, is_foreign, tuple(unread), tuple(guesses), tuple(facts))
+    facts += [f"columns that are not read: {list_names(unread)}"] if unread else []
+    return ColumnPlan(sources, components, is_foreign, tuple(unread), tuple(guesses), tuple(facts))
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -169,7 +171,7 @@ def _chosen(
     for source, name in chosen.items():
         head, _, component = name.partition(".")
         if source not in kinds:
-            raise LogError(f"got no column {source!r} among {listed(list(kinds))}; wanted one")
+            raise LogError(f"got no column {source!r} among {list_names(list(kinds))}; wanted one")
         if name == "reward" and kinds[source] & {LIST, TABLE}:
             name = "rewards"
         if name == _IGNORE:
@@ -180,8 +182,8 @@ def _chosen(
             components[component] = source
         else:
             raise LogError(
-                f"got {plain(source)}={plain(name)}; wanted one of {', '.join(KNOWN)}, reward, "
-                "rewards.NAME or ignore, each meaning once"
+                f"got {printable(source)}={printable(name)}; wanted one of {', '.join(KNOWN)}, "
+                "reward, rewards.NAME or ignore, each meaning once"
             )
     if bool(components) + ("reward" in sources) + ("rewards" in sources) > 1:
         raise LogError("got both reward and rewards.NAME for columns; wanted one of them")
@@ -204,7 +206,7 @@ def _take(
     if not rivals:
         return []
     return [
-        f"{listed(candidates)} could each be the {name}: '{candidates[0]}' is used; --columns "
+        f"{list_names(candidates)} could each be the {name}: '{candidates[0]}' is used; --columns "
         f"{rivals[0]}={name} selects another"
     ]
 
@@ -249,7 +251,7 @@ def _take_reward(
     components.update({name: name for name in guessed})
     return [
         f"columns of numbers beside '{text}' are read as components of the reward: "
-        f"{listed(guessed)}; --columns NAME=ignore leaves one out"
+        f"{list_names(guessed)}; --columns NAME=ignore leaves one out"
     ]
 
 
@@ -282,7 +284,9 @@ def _is_component(name: str) -> bool:
 
 
 def _pairs(renamed: Mapping[str, str]) -> str:
-    return ", ".join(f"{plain(name)} = '{plain(source)}'" for name, source in renamed.items())
+    return ", ".join(
+        f"{printable(name)} = '{printable(source)}'" for name, source in renamed.items()
+    )
 
 
 def kind_of(value: object) -> str:
@@ -340,7 +344,7 @@ def as_number(text: str) -> float | None:
         return None
 
 
-def reward_of(at: str, value: object) -> float:
+def parse_reward(at: str, value: object) -> float:
     """Returns a reward as a float: NaN for null and NaN, 1 and 0 for true and false.
 
     Args:
@@ -364,14 +368,15 @@ def reward_of(at: str, value: object) -> float:
         number = None
     if number is None:
         raise LogError(
-            f"{at}: got {shown(value)}; wanted a number, true or false, or null where it is missing"
+            f"{at}: got {excerpt(value)}; wanted a number, true or false, or null where it is "
+            "missing"
         )
     if math.isinf(number):
         raise LogError(f"{at}: got an infinite reward; wanted a finite number, or null")
     return number
 
 
-def shown(value: object) -> str:
+def excerpt(value: object) -> str:
     """Returns a value as a message shows it: short, and on one line."""
     text = json.dumps(value, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -21,14 +21,14 @@ from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import LogError
 from counterpoint.readers.columns import ONE_AGENT, Decision, Label
-from counterpoint.readers.names import LIST, NO_STEP, kind_of, reward_of, shown
+from counterpoint.readers.names import LIST, NO_STEP, excerpt, kind_of, parse_reward
 from counterpoint.readers.rows import LONGEST_LENIENT_BYTES, Torn, check_label, label_of, lenient
 
 _Scalar = str | int | float | None
 _Raw = msgspec.Raw | UnsetType
 
 
-class Run(msgspec.Struct, gc=False):
+class Trajectory(msgspec.Struct, gc=False):
     """One trajectory or trace; other keys are ignored."""
 
     name: _Scalar = None
@@ -41,8 +41,8 @@ class Run(msgspec.Struct, gc=False):
 class Nest(msgspec.Struct, gc=False):
     """One record; other keys are ignored."""
 
-    trajectories: list[Run] | UnsetType = UNSET
-    traces: list[Run] | UnsetType = UNSET
+    trajectories: list[Trajectory] | UnsetType = UNSET
+    traces: list[Trajectory] | UnsetType = UNSET
     id: _Scalar = None
     episode_id: _Scalar = None
     training_step: int | UnsetType | None = UNSET
@@ -51,17 +51,17 @@ class Nest(msgspec.Struct, gc=False):
     group: _Raw = UNSET
 
 
-def nested_of(first: Mapping[str, object]) -> Nests | None:
+def nested_of(first: Mapping[str, object]) -> NestReader | None:
     """Returns the reader of a log with this first record; None if a line is one decision."""
     is_list = {name for name, value in first.items() if kind_of(value) == LIST}
     if first.keys() & {"reward", "rewards"}:
         return None
     if "traces" in is_list:
-        return Nests(_verifiers_episode, "traces", _VERIFIERS)
+        return NestReader(_verifiers_episode, "traces", _VERIFIERS)
     if "trajectories" in is_list and "episode_id" in first:
-        return Nests(_rllm_episode, "trajectories", _RLLM)
+        return NestReader(_rllm_episode, "trajectories", _RLLM)
     if "trajectories" in is_list:
-        return Nests(_art_group, "trajectories", _ART)
+        return NestReader(_art_group, "trajectories", _ART)
     return None
 
 
@@ -80,12 +80,12 @@ _VERIFIERS = (
 )
 
 
-class Nests:
+class NestReader:
     """Records of one shape, each with a list of runs."""
 
     def __init__(
         self,
-        shape: Callable[[str, Nest, list[Run], int], Iterator[Decision]],
+        shape: Callable[[str, Nest, list[Trajectory], int], Iterator[Decision]],
         runs: str,
         guess: str,
     ) -> None:
@@ -128,7 +128,7 @@ class Nests:
             raise LogError(f"{where}: {error}; wanted records like the first") from error
 
 
-def _art_group(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator[Decision]:
+def _art_group(where: str, nest: Nest, runs: list[Trajectory], number: int) -> Iterator[Decision]:
     seen: Counter[Label] = Counter()
     for i, run in enumerate(runs):
         at = f"{where}, trajectory {i}"
@@ -140,7 +140,9 @@ def _art_group(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator
         seen[agent] += 1
 
 
-def _rllm_episode(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator[Decision]:
+def _rllm_episode(
+    where: str, nest: Nest, runs: list[Trajectory], number: int
+) -> Iterator[Decision]:
     prompt = _parse(where, nest.task) if nest.task_hash is None else nest.task_hash
     prompt = nest.episode_id if prompt is None else prompt
     for i, (agent, rollout, run) in enumerate(_parts(where, runs, nest.episode_id)):
@@ -154,7 +156,9 @@ def _rllm_episode(where: str, nest: Nest, runs: list[Run], number: int) -> Itera
         yield labels, {"reward": _reward(f"{where}, trajectory {i}", run.reward)}
 
 
-def _verifiers_episode(where: str, nest: Nest, runs: list[Run], number: int) -> Iterator[Decision]:
+def _verifiers_episode(
+    where: str, nest: Nest, runs: list[Trajectory], number: int
+) -> Iterator[Decision]:
     group, task = _parse(where, nest.group), _parse(where, nest.task)
     prompt = group.get("id") if isinstance(group, dict) else None
     if prompt is None and isinstance(task, dict):
@@ -168,7 +172,9 @@ def _verifiers_episode(where: str, nest: Nest, runs: list[Run], number: int) -> 
         )
 
 
-def _parts(where: str, runs: list[Run], rollout: _Scalar) -> Iterator[tuple[Label, Label, Run]]:
+def _parts(
+    where: str, runs: list[Trajectory], rollout: _Scalar
+) -> Iterator[tuple[Label, Label, Trajectory]]:
     """Yields each run of an episode: its agent, its rollout, and the run.
 
     An agent that runs again in the same episode gets a rollout of its own.
@@ -182,7 +188,7 @@ def _parts(where: str, runs: list[Run], rollout: _Scalar) -> Iterator[tuple[Labe
         seen[agent] += 1
 
 
-def _named(at: str, run: Run, about: Any) -> Label:
+def _named(at: str, run: Trajectory, about: Any) -> Label:
     """Returns the agent of a run: from its metadata, from its agent, or its name."""
     name: Any = about
     if isinstance(about, dict):
@@ -192,26 +198,26 @@ def _named(at: str, run: Run, about: Any) -> Label:
     return ONE_AGENT if name is None else _label(at, "agent", name)
 
 
-def _weighted(at: str, run: Run) -> dict[str, float]:
+def _weighted(at: str, run: Trajectory) -> dict[str, float]:
     """Returns the rewards of a trace by name; each is a number, or a score times its weight."""
     rewards = _parse(at, run.rewards)
     if rewards is None and not isinstance(run.reward, UnsetType):
         return {"reward": _reward(at, run.reward)}
     if not isinstance(rewards, dict | None):
-        raise LogError(f"{at}, rewards: got {shown(rewards)}; wanted a mapping")
+        raise LogError(f"{at}, rewards: got {excerpt(rewards)}; wanted a mapping")
     weighted = {}
     for name, value in (rewards or {}).items():
         weight = 1.0
         if isinstance(value, dict):
             if "score" in value:
-                weight = reward_of(f"{at}, weight of {name!r}", value.get("weight", 1.0))
+                weight = parse_reward(f"{at}, weight of {name!r}", value.get("weight", 1.0))
             value = value.get("score", value.get("value"))
-        weighted[name] = weight * reward_of(f"{at}, reward {name!r}", value)
+        weighted[name] = weight * parse_reward(f"{at}, reward {name!r}", value)
     return weighted
 
 
 def _reward(at: str, value: object) -> float:
-    return math.nan if value is UNSET else reward_of(f"{at}, column 'reward'", value)
+    return math.nan if value is UNSET else parse_reward(f"{at}, column 'reward'", value)
 
 
 def _parse(at: str, raw: _Raw) -> Any:

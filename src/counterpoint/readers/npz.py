@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import ONE_AGENT, REQUIRED, missing
-from counterpoint.readers.names import KNOWN, NUMBER, TEXTS, Plan, plan_columns
+from counterpoint.readers.columns import ONE_AGENT, REQUIRED, missing_column
+from counterpoint.readers.names import KNOWN, NUMBER, TEXTS, ColumnPlan, plan_columns
 from counterpoint.records import LABELS, Decisions
 
 LARGEST_BYTES = 4 * 2**30
@@ -67,7 +67,7 @@ def read_npz(
         columns["components"] = arrays["components"]
     for name in REQUIRED:
         if name not in columns and not plan.is_foreign:
-            raise LogError(missing("npz", name, list(arrays)))
+            raise LogError(missing_column("npz", name, list(arrays)))
     rewards, components = _rewards(columns, list(arrays))
     columns.setdefault("prompt", np.zeros(len(rewards), dtype=np.int64))
     columns.setdefault("agent", np.full(len(rewards), ONE_AGENT))
@@ -88,7 +88,7 @@ def read_npz(
     return decisions, list(plan.guesses)
 
 
-def _plan(archive: zipfile.ZipFile, chosen: Mapping[str, str] | None) -> Plan:
+def _plan(archive: zipfile.ZipFile, chosen: Mapping[str, str] | None) -> ColumnPlan:
     """Returns the meaning of the arrays by their names alone: their kinds are not known yet."""
     names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
     kinds = {name: {NUMBER} for name in names if name not in (*TEXTS, "components")}
@@ -110,7 +110,7 @@ def _numbered(labels: list[NDArray[Any]]) -> NDArray[np.int64]:
     return numbers
 
 
-def _columns(archive: zipfile.ZipFile, plan: Plan) -> dict[str, NDArray[Any]]:
+def _columns(archive: zipfile.ZipFile, plan: ColumnPlan) -> dict[str, NDArray[Any]]:
     known = {*plan.sources.values(), *plan.components.values(), "components"}
     wanted = [
         (member.filename.removesuffix(".npy"), member)
@@ -164,7 +164,7 @@ def _rewards(
     single = columns.get("reward", columns.get("rewards"))
     parts = {_component(key): columns[key] for key in columns if _component(key)}
     if single is None and not parts:
-        raise LogError(missing("npz", "reward", there))
+        raise LogError(missing_column("npz", "reward", there))
     if single is not None and parts:
         raise LogError("npz: got both 'reward' and components of it; wanted one of them")
     if single is None:

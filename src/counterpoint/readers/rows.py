@@ -1,8 +1,8 @@
 """One JSON line to its decisions: a row of one decision, or the rewards of one agent's rollouts.
 
-`Fields` parses a line to a record with our names, and checks its labels and rewards; `Rows` makes
-decisions of the record. The strict parser does the work. The standard library parses the lines that
-it refuses: they may have NaN or other kinds of numbers, or need an exact message.
+`Fields` parses a line to a record with our names, and checks its labels and rewards. `RowReader`
+makes decisions of the record. The strict parser does the work. The standard library parses the
+lines that it refuses: they may have NaN or other kinds of numbers, or need an exact message.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import ONE_AGENT, Decision, Label, missing, plain
-from counterpoint.readers.names import LIST, TABLE, Plan, reward_of, shown
+from counterpoint.readers.columns import ONE_AGENT, Decision, Label, missing_column, printable
+from counterpoint.readers.names import LIST, TABLE, ColumnPlan, excerpt, parse_reward
 
 LONGEST_LENIENT_BYTES = 2**20
 """The longest line that is parsed again if the strict parser refuses it."""
@@ -29,7 +29,7 @@ LONGEST_REWARDS_BYTES = 8 * 2**20
 
 _Label = Label | None | UnsetType
 Reward = float | bool | str | None
-"""A reward as JSON has it; `reward_of` makes it a number."""
+"""A reward as JSON has it; `parse_reward` makes it a number."""
 
 _Reward = Reward | UnsetType
 
@@ -68,7 +68,7 @@ class Torn(Exception):
 class Fields:
     """Parses lines by a plan; `record` returns objects with the attributes of `Record`."""
 
-    def __init__(self, plan: Plan, kinds: Mapping[str, set[str]]) -> None:
+    def __init__(self, plan: ColumnPlan, kinds: Mapping[str, set[str]]) -> None:
         self.plan = plan
         self.components = {name: f"component_{i}" for i, name in enumerate(plan.components)}
         prompt = plan.sources.get("prompt", "")
@@ -118,13 +118,13 @@ class Fields:
         if self._is_conversation and isinstance(record.prompt, msgspec.Raw):
             record.prompt = _conversation(where, bytes(record.prompt))
         if isinstance(record.step, str):
-            record.step = _step(f"{where}, column '{plain(self._names['step'])}'", record.step)
+            record.step = _step(f"{where}, column '{printable(self._names['step'])}'", record.step)
         return record
 
     def record_of(self, where: str, row: object) -> Any:
         """Returns a parsed JSON value as a record."""
         if not isinstance(row, dict):
-            raise LogError(f"{where}: got {shown(row)}; wanted a JSON object")
+            raise LogError(f"{where}: got {excerpt(row)}; wanted a JSON object")
         named = {
             self._by_source[source]: self._field(where, source, value)
             for source, value in row.items()
@@ -137,9 +137,9 @@ class Fields:
         is_plain = type(value) in (int, float) or (isinstance(value, str) and value.isascii())
         if is_plain and self._by_source[source] in _PLAIN_FIELDS:
             return value
-        at, name = f"{where}, column '{plain(source)}'", self._by_source[source]
+        at, name = f"{where}, column '{printable(source)}'", self._by_source[source]
         if name == "reward" or name in self.components.values():
-            return reward_of(at, value)
+            return parse_reward(at, value)
         if name == "rewards":
             return _checked_rewards(at, value)
         if name == "step" and value is not None:
@@ -147,7 +147,7 @@ class Fields:
         if name == "prompt" and self._is_conversation and isinstance(value, list | dict):
             return json_text(at, value)
         if value is not None and (isinstance(value, bool) or not isinstance(value, _LABEL_TYPES)):
-            raise LogError(f"{at}: got {shown(value)}; wanted a number or text")
+            raise LogError(f"{at}: got {excerpt(value)}; wanted a number or text")
         if isinstance(value, str):
             _check_text(at, value)
         return value
@@ -191,7 +191,7 @@ def rewards_in(where: str, raw: object) -> Mapping[str, Reward] | Sequence[Rewar
     if not isinstance(raw, msgspec.Raw):
         if isinstance(raw, dict | list):
             return raw
-        raise LogError(f"{where}, column 'rewards': got {shown(raw)}; wanted a mapping or a list")
+        raise LogError(f"{where}, column 'rewards': got {excerpt(raw)}; wanted a mapping or a list")
     data = bytes(raw)
     if len(data) > LONGEST_REWARDS_BYTES:
         raise LogError(
@@ -235,9 +235,9 @@ def _checked_rewards(at: str, value: object) -> object:
     if isinstance(value, dict):
         for key in value:
             _check_text(at, key)
-        return {key: reward_of(f"{at}, component {key!r}", v) for key, v in value.items()}
+        return {key: parse_reward(f"{at}, component {key!r}", v) for key, v in value.items()}
     if isinstance(value, list):
-        return [reward_of(f"{at}, rollout {i}", v) for i, v in enumerate(value)]
+        return [parse_reward(f"{at}, rollout {i}", v) for i, v in enumerate(value)]
     return value
 
 
@@ -245,7 +245,7 @@ def _step(at: str, value: object) -> int:
     if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
         return int(value)
     if type(value) is not int:
-        raise LogError(f"{at}: got {shown(value)}; wanted an integer")
+        raise LogError(f"{at}: got {excerpt(value)}; wanted an integer")
     return value
 
 
@@ -265,7 +265,7 @@ def label_of(at: str, value: Any) -> Label | None:
     if isinstance(value, list | dict):
         return json_text(at, value)
     if isinstance(value, bool):
-        raise LogError(f"{at}: got {shown(value)}; wanted a number or text")
+        raise LogError(f"{at}: got {excerpt(value)}; wanted a number or text")
     label: Label | None = value
     return label
 
@@ -284,7 +284,7 @@ def _conversation(where: str, data: bytes) -> Label | None:
     return label_of(f"{where}, column 'prompt'", value)
 
 
-class Rows:
+class RowReader:
     """Reads lines of one decision, or of the rewards of one agent's rollouts."""
 
     def __init__(self, fields: Fields) -> None:
@@ -327,7 +327,7 @@ class Rows:
                 raise LogError(self._missing(where, "reward"))
             reward = record.reward
             if type(reward) is not float:  # the place costs more than the reward: only if needed
-                reward = reward_of(f"{where}, column '{self._source('reward')}'", reward)
+                reward = parse_reward(f"{where}, column '{self._source('reward')}'", reward)
             yield self._numbered(labels), {"reward": reward}
             return
         if record.reward is not UNSET:
@@ -339,7 +339,7 @@ class Rows:
         if isinstance(rewards, Mapping):
             at = f"{where}, column 'rewards', component"
             named = {
-                name: value if type(value) is float else reward_of(f"{at} {name!r}", value)
+                name: value if type(value) is float else parse_reward(f"{at} {name!r}", value)
                 for name, value in rewards.items()
             }
             yield self._numbered(labels), named
@@ -366,15 +366,15 @@ class Rows:
             prompt = f"{prompt} (group {count + 1})"
         for position, value in enumerate(rewards):
             at = f"{where}, column 'rewards', rollout {position}"
-            reward = value if type(value) is float else reward_of(at, value)
+            reward = value if type(value) is float else parse_reward(at, value)
             yield {**labels, "prompt": prompt, "rollout": position}, {"reward": reward}
 
     def _components(self, where: str, record: Any) -> dict[str, float]:
         rewards = {}
         for name, field in self._fields.components.items():
             value = getattr(record, field)
-            at = f"{where}, column '{plain(self._plan.components[name])}'"
-            rewards[name] = math.nan if value is UNSET else reward_of(at, value)
+            at = f"{where}, column '{printable(self._plan.components[name])}'"
+            rewards[name] = math.nan if value is UNSET else parse_reward(at, value)
         return rewards
 
     def _labels(self, where: str, record: Any) -> dict[str, Label | None]:
@@ -406,8 +406,8 @@ class Rows:
         return labels
 
     def _source(self, name: str) -> str:
-        return plain(self._plan.sources.get(name, name))
+        return printable(self._plan.sources.get(name, name))
 
     def _missing(self, where: str, name: str) -> str:
         there = [*self._plan.sources.values(), *self._plan.components.values(), *self._plan.unread]
-        return missing(where, self._source(name), there)
+        return missing_column(where, self._source(name), there)

@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from counterpoint.errors import LogError
-from counterpoint.readers.columns import ONE_AGENT, REQUIRED, Columns, Label, missing
+from counterpoint.readers.columns import ONE_AGENT, REQUIRED, Columns, Label, missing_column
 from counterpoint.readers.lines import Block, TornLogWarning
-from counterpoint.readers.names import Plan, as_number, kind_of_cell, kinds_of, plan_columns
+from counterpoint.readers.names import ColumnPlan, as_number, kind_of_cell, kinds_of, plan_columns
 
 PEEKED_ROWS = 64
 """The number of rows at the start of a table that decide what its columns mean."""
@@ -86,7 +86,7 @@ def _kinds(header: list[str], head: list[str], delimiter: str) -> dict[str, set[
     return {name: kinds.get(name, set()) for name in header}
 
 
-def _header(header: list[str], plan: Plan) -> tuple[dict[str, int], dict[str, int]]:
+def _header(header: list[str], plan: ColumnPlan) -> tuple[dict[str, int], dict[str, int]]:
     """Returns the positions of the labels and of the reward components by name."""
     where = "line 1"
     if twice := next((name for name in header if name and header.count(name) > 1), None):
@@ -97,10 +97,10 @@ def _header(header: list[str], plan: Plan) -> tuple[dict[str, int], dict[str, in
     if plan.components and reward is not None:
         raise LogError(f"{where}: got both 'reward' and components of it; wanted one of them")
     if not plan.components and reward is None:
-        raise LogError(missing(where, "reward", header))
+        raise LogError(missing_column(where, "reward", header))
     for name in REQUIRED:
         if name not in sources and not plan.is_foreign:
-            raise LogError(missing(where, name, header))
+            raise LogError(missing_column(where, name, header))
     parts = plan.components or {"reward": str(reward)}
     return (
         {name: at[source] for name, source in sources.items()},
