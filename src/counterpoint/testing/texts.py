@@ -93,14 +93,14 @@ def check_purity(make: Make, episodes: int) -> None:
     other = make()
 
     def again(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
-        asks = world.prompts(task, statements)
+        prompts = world.prompts(task, statements)
         for one in (world, other):
             demand(
-                one.prompts(task, statements) == asks,
+                one.prompts(task, statements) == prompts,
                 f"other prompts after {statements}",
                 "the same ones again",
             )
-        if asks:
+        if prompts:
             return
         end = world.ending(task, statements)
         for one in (world, other):
@@ -164,21 +164,27 @@ def check_references(world: TextWorld, episodes: int) -> None:
 
 
 def _check_wave(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
-    asks = world.prompts(task, statements)
-    demand(isinstance(asks, tuple), f"prompts of type {type(asks).__name__}", "a tuple")
-    for ask in asks:
-        demand(isinstance(ask, Prompt), f"{ask!r}", "a Prompt")
-        demand(ask.agent in world.agents, f"agent {ask.agent!r}", f"one of {world.agents}")
-        shown = isinstance(ask.system, str) and isinstance(ask.user, str) and ask.user
-        demand(bool(shown), f"a prompt {ask.messages}", "text")
-        demand(len(set(ask.words)) == len(ask.words), f"words {ask.words}", "each of them once")
-        for word in ask.words:
+    prompts = world.prompts(task, statements)
+    demand(isinstance(prompts, tuple), f"prompts of type {type(prompts).__name__}", "a tuple")
+    for prompt in prompts:
+        demand(isinstance(prompt, Prompt), f"{prompt!r}", "a Prompt")
+        demand(prompt.agent in world.agents, f"agent {prompt.agent!r}", f"one of {world.agents}")
+        shown = isinstance(prompt.system, str) and isinstance(prompt.user, str) and prompt.user
+        demand(bool(shown), f"a prompt {prompt.messages}", "text")
+        demand(
+            len(set(prompt.words)) == len(prompt.words),
+            f"words {prompt.words}",
+            "each of them once",
+        )
+        for word in prompt.words:
             sound = bool(word) and word == word.strip() and word.isprintable()
             demand(sound, f"word {word!r}", "one line with no space around it")
-        kind = bool(ask.words) != world.free
-        demand(kind, f"words {ask.words} where free is {world.free}", "words, or else free text")
+        kind = bool(prompt.words) != world.free
+        demand(kind, f"words {prompt.words} where free is {world.free}", "words, or else free text")
         if world.free:
-            demand(ask.most_tokens >= 1, f"most_tokens {ask.most_tokens}", "room for an answer")
+            demand(
+                prompt.most_tokens >= 1, f"most_tokens {prompt.most_tokens}", "room for an answer"
+            )
 
 
 def _episodes(
@@ -188,8 +194,11 @@ def _episodes(
     for task in world.tasks(rng, count):
         statements: tuple[Statement, ...] = ()
         ahead(world, task, statements)
-        while asks := world.prompts(task, statements):
-            wave = [_remembered(world, task, statements, ask, _answer(ask, rng)) for ask in asks]
+        while prompts := world.prompts(task, statements):
+            wave = [
+                _remembered(world, task, statements, prompt, _answer(prompt, rng))
+                for prompt in prompts
+            ]
             statements = (*statements, *wave)
             few = len(statements) <= world.longest
             demand(few, f"more than {world.longest} decisions about {task}", "an end by then")
@@ -198,30 +207,30 @@ def _episodes(
 
 
 def _remembered(
-    world: TextWorld, task: Task, statements: tuple[Statement, ...], ask: Prompt, text: str
+    world: TextWorld, task: Task, statements: tuple[Statement, ...], prompt: Prompt, text: str
 ) -> Statement:
     """Returns an answer as the world keeps it, and checks that it is unchanged."""
-    statement = world.statement(task, statements, ask, text)
+    statement = world.statement(task, statements, prompt, text)
     demand(isinstance(statement, Statement), f"{statement!r}", "a Statement")
-    kept = (statement.agent, statement.text) == (ask.agent, text)
+    kept = (statement.agent, statement.text) == (prompt.agent, text)
     demand(
-        kept, f"{statement} for {text!r} of {ask.agent!r}", "the agent and the text as they were"
+        kept, f"{statement} for {text!r} of {prompt.agent!r}", "the agent and the text as they were"
     )
-    there = statement.to == "" or (statement.to in world.agents and statement.to != ask.agent)
-    demand(there, f"{statement.to!r}, who hears {ask.agent!r}", "another agent, or nobody")
-    same = world.statement(task, statements, ask, text) == statement
+    there = statement.to == "" or (statement.to in world.agents and statement.to != prompt.agent)
+    demand(there, f"{statement.to!r}, who hears {prompt.agent!r}", "another agent, or nobody")
+    same = world.statement(task, statements, prompt, text) == statement
     demand(same, "another memory of the same answer", "the same one again")
     return statement
 
 
-def _answer(ask: Prompt, rng: np.random.Generator) -> str:
+def _answer(prompt: Prompt, rng: np.random.Generator) -> str:
     """Returns one of the words; in free text, some words of the prompt or an odd text."""
-    if ask.words:
-        return str(rng.choice(ask.words))
-    shown = ask.user.split()
+    if prompt.words:
+        return str(rng.choice(prompt.words))
+    shown = prompt.user.split()
     some = " ".join(rng.choice(shown, int(rng.integers(1, 4)))) if shown else ""
     return some if rng.random() < 0.7 else ODDITIES[int(rng.integers(len(ODDITIES)))]
 
 
-def _by_text(ask: Prompt) -> tuple[str, str, str]:
-    return ask.agent, ask.system, ask.user
+def _by_text(prompt: Prompt) -> tuple[str, str, str]:
+    return prompt.agent, prompt.system, prompt.user
