@@ -21,6 +21,7 @@ from counterpoint.errors import SettingError
 from counterpoint.report.terminal.comparison import comparison_parts
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.settings import split_pairs
 from counterpoint.train.lora.settings import LANGUAGE
 from counterpoint.train.options import POLICY
 
@@ -103,7 +104,7 @@ class Compare:
         seeds = told.get("seeds") if self.seeds is None else self.seeds
         budget = told.get("budget") if self.budget is None else self.budget
         seconds = told.get("seconds") if self.seconds is None else self.seconds
-        settings = {**told.get("set", {}), **read_settings(self.set)}
+        settings = {**told.get("set", {}), **split_pairs(self.set, "--set")}
         policy = told.get("policy") if self.policy is None else self.policy
         names = tuple(
             scheme_name(scheme_named(one)) if isinstance(one, dict) else str(one).strip()
@@ -139,27 +140,6 @@ def watched(
         if out:
             say("what was trained is kept: give the same command again to go on")
         raise
-
-
-def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`("a=1", "b=2")` as a mapping.
-
-    Raises:
-        SettingError: a pair without `=`, or one key twice with different values.
-    """
-    settings: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise SettingError(f"got --set {pair!r}; wanted key=value")
-        if settings.setdefault(key.strip(), value.strip()) != value.strip():
-            raise SettingError(f"got {key.strip()!r} with two values; wanted one")
-    return settings
-
-
-def read_names(told: str) -> tuple[str, ...]:
-    """`a, b` as its names."""
-    return tuple(name.strip() for name in told.split(",") if name.strip())
 
 
 def read_config(path: Path) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,6 @@ import tyro
 from msgspec.structs import replace
 from rich.table import Table
 
-from counterpoint.cli.compare import read_names, read_settings
 from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import finish, prepare
 from counterpoint.credit import split_names
@@ -19,6 +19,7 @@ from counterpoint.games import game_catalogue, make_game, read_game
 from counterpoint.games.analysis import SCHEMES, analyze_game, learn_game
 from counterpoint.games.game import Game
 from counterpoint.report.terminal.game import game_parts
+from counterpoint.settings import number_from, split_list, split_pairs
 
 
 @dataclass(frozen=True)
@@ -68,26 +69,26 @@ class GameCommand:
 
     def run(self) -> int:
         """Look, learn, print."""
-        told = read_settings(self.set)
-        own = {key: told.pop(key) for key in LEARNER if key in told}
+        options = split_pairs(self.set, "--set")
+        own = {key: options.pop(key) for key in LEARNER if key in options}
         asked = [*own, *(["--schemes"] if self.schemes else []),
                  *(["--remedies"] if self.remedies != "none" else [])]  # fmt: skip
         if asked and not self.learn:
             raise SettingError(f"got {', '.join(asked)} without --learn; wanted both")
-        game = self.made(told)
+        game = self.made(options)
         if self.out:
             prepare(self.out)
         result = analyze_game(game)
         if self.learn:
             schemes = split_names(self.schemes)
-            remedies = read_names(self.remedies)
+            remedies = split_list(self.remedies)
             with progress(f"learning {game.name}") as report:
                 learned = learn_game(
                     game, schemes or SCHEMES, remedies, self.seeds,
-                    {key: LEARNER[key](value) for key, value in own.items()}, report,
+                    {key: _value(key, text) for key, text in own.items()}, report,
                 )  # fmt: skip
             result = replace(result, learned=learned)
-        config = {"game": self.game, "settings": {**told, **own}, "seeds": self.seeds}
+        config = {"game": self.game, "settings": {**options, **own}, "seeds": self.seeds}
         finish(replace(result, config=config), game_parts, self.out, self.json)
         return 0
 
@@ -138,22 +139,13 @@ class Games:
         return 0
 
 
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise SettingError(f"got {text!r}; wanted a whole number") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise SettingError(f"got {text!r}; wanted a number") from None
-
-
-LEARNER: dict[str, Any] = {
-    "updates": _whole, "batch": _whole, "signals": _whole, "partners": _whole, "restarts": _whole,
-    "lr": _number, "entropy": _number, "start": _number, "paid": str,
+LEARNER: Mapping[str, type] = {
+    "updates": int, "batch": int, "signals": int, "partners": int, "restarts": int,
+    "lr": float, "entropy": float, "start": float, "paid": str,
 }  # fmt: skip
-"""Settings of learners to what reads them."""
+"""Settings of learners, and their types."""
+
+
+def _value(key: str, text: str) -> str | float:
+    """Returns a setting of learners in its type."""
+    return text if LEARNER[key] is str else number_from(key, text, LEARNER[key])

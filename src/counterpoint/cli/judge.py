@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from counterpoint.cli.compare import read_settings
 from counterpoint.cli.messages import say
 from counterpoint.cli.rank import SETTABLE
 from counterpoint.cli.results import finish
@@ -18,6 +17,7 @@ from counterpoint.judge.check import measure_judge
 from counterpoint.readers.groups import read_groups
 from counterpoint.readers.lines import TornLogWarning
 from counterpoint.report.terminal.judge_check import judge_check_parts
+from counterpoint.settings import split_pairs
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class JudgeCommand:
             raise SettingError(
                 "got --judge human; wanted a judge that can be asked hundreds of times"
             )
-        given: dict[str, Any] = dict(read_settings(self.set))
+        given: dict[str, Any] = {**split_pairs(self.set, "--set")}
         given |= {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
         judge, settings = judge_and_settings(self.judge, given)
         with warnings.catch_warnings(record=True) as met:

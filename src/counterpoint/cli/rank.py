@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 import tyro
 
-from counterpoint.cli.compare import read_settings
 from counterpoint.cli.messages import say
 from counterpoint.cli.output import progress
 from counterpoint.cli.results import finish
@@ -28,6 +27,7 @@ from counterpoint.readers.lines import TornLogWarning
 from counterpoint.report.terminal.ranking import ranking_parts
 from counterpoint.results.ranking import RankedGroup
 from counterpoint.runs.files import write_atomically
+from counterpoint.settings import split_pairs
 from counterpoint.speakers.replies import Replies
 
 STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
@@ -120,7 +120,7 @@ class Rank:
         Raises:
             UnknownNameError, SettingError: a judge, a setting or a value that is none.
         """
-        given: dict[str, Any] = dict(read_settings(self.set))
+        given: dict[str, Any] = {**split_pairs(self.set, "--set")}
         for name in ("mode", "calls", "orders", "seed", "criteria", "model", "base_url"):
             value = getattr(self, name)
             if value is not None and str(given.setdefault(name, value)) != str(value):

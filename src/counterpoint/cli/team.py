@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from counterpoint.errors import SettingError, WorkerError
 from counterpoint.report import write_report
 from counterpoint.report.terminal.team import misses, team_parts
 from counterpoint.results import TeamResult, document_of
+from counterpoint.settings import number_from, split_list, split_pairs
 from counterpoint.workers.deliver import PATCH, require_branch
 from counterpoint.workers.loop import EPISODES, Progress, run_team
 from counterpoint.workers.plan import TopologyName, read_plan
@@ -32,7 +32,10 @@ from counterpoint.workers.strangers import require_valid_queue
 
 DEFAULT_OUT = Path("counterpoint-out", "team")
 _STATES = {"taken": "under way", "handed": "to merge", "given_up": "given up"}
-_BUDGET = re.compile(r"(?:(tries|seconds|tokens|runs|dollars)=)?(\d+(?:\.\d+)?)")
+LIMITS: Mapping[str, type] = {
+    "tries": int, "seconds": float, "tokens": int, "runs": int, "dollars": float,
+}  # fmt: skip
+"""Limits of a budget, and their types."""
 
 
 @dataclass(frozen=True)
@@ -148,19 +151,13 @@ def read_budget(text: str) -> dict[str, Any]:
     Raises:
         SettingError: a part has an unknown name, or no number.
     """
+    words = (word if "=" in word else f"tries={word}" for word in split_list(text))
     limits: dict[str, Any] = {}
-    for word in filter(None, text.split(",")):
-        match = _BUDGET.fullmatch(word)
-        if match is None:
-            raise SettingError(f"got budget {word!r}; wanted tries=N, seconds=S, tokens=T, runs=R "
-                               "or dollars=D")  # fmt: skip
-        name = match[1] or "tries"
-        if name in limits:
-            raise SettingError(f"got two budgets of {name}; wanted each of them once")
-        whole = name not in ("seconds", "dollars")
-        if whole and "." in match[2]:
-            raise SettingError(f"got a budget of {name}={match[2]}; wanted a whole number")
-        limits[name] = int(match[2][:30]) if whole else float(match[2])
+    for name, value in split_pairs(words, "--budget").items():
+        if name not in LIMITS:
+            raise SettingError(f"got budget {name!r}; wanted one of {', '.join(LIMITS)}")
+        # 30 digits are beyond every limit, and no longer number becomes a float
+        limits[name] = number_from(f"budget of {name}", value[:30], LIMITS[name])
     return limits
 
 

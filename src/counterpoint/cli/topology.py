@@ -11,20 +11,18 @@ from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
-from counterpoint.cli.compare import read_names, read_settings
 from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result, progress
 from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology_drawing import sketch
 from counterpoint.report.terminal.topology import search_parts, topology_parts
+from counterpoint.settings import settings_from, split_list, split_pairs
 from counterpoint.topology import TOPOLOGIES, make_topology, measures
 from counterpoint.topology.design import DEFAULT, TopologyPlan, compare_topologies
 from counterpoint.topology.play import Guards
 from counterpoint.topology.records import write_logs
 from counterpoint.topology.search import search_topologies
-
-GUARDS = ("isolated_drafts", "dissenter", "fresh_context", "heartbeat", "outside_judge")
 
 
 @dataclass(frozen=True)
@@ -104,13 +102,14 @@ class TopologyCommand:
 
     def plan(self) -> TopologyPlan:
         """What to compare."""
-        settings: dict[str, Any] = dict(read_settings(self.set))
+        settings: dict[str, Any] = {**split_pairs(self.set, "--set")}
         if self.members is not None:
             settings["members"] = self.members
-        topologies, prompts = read_names(self.topologies), read_names(self.prompts)
+        topologies, prompts = split_list(self.topologies), split_list(self.prompts)
+        guards = split_pairs((w if "=" in w else f"{w}=true" for w in self.guard), "--guard")
         return TopologyPlan(
             self.world, topologies, prompts, self.seeds, self.items, self.orders, settings,
-            read_guards(self.guard), self.model, self.base_url,
+            settings_from(guards, Guards, "--guard"), self.model, self.base_url,
         )  # fmt: skip
 
     def _search(self, plan: TopologyPlan, budget: int) -> int:
@@ -160,22 +159,3 @@ class Topologies:
         print_result(table, "depth: turns that wait for each other; path: messages from the first "
                             "member to those who decide.")  # fmt: skip
         return 0
-
-
-def read_guards(words: tuple[str, ...]) -> Guards:
-    """Returns the guards that somebody typed.
-
-    Raises:
-        SettingError: there is no such guard, or a number of rounds that is none.
-    """
-    given: dict[str, Any] = {}
-    for word in words:
-        name, _, value = word.partition("=")
-        if name == "most_rounds" and value.isdecimal():
-            given[name] = int(value)
-        elif word in GUARDS:
-            given[word] = True
-        else:
-            known = ", ".join((*GUARDS, "most_rounds=N"))
-            raise SettingError(f"got guard {word!r}; wanted one of {known}")
-    return Guards(**given)

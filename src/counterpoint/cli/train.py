@@ -8,11 +8,12 @@ from typing import Annotated
 
 import tyro
 
-from counterpoint.cli.compare import SETTABLE, read_settings
+from counterpoint.cli.compare import SETTABLE
 from counterpoint.cli.live import Run, watching
 from counterpoint.cli.messages import say_batch
 from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.names import run_folder
+from counterpoint.settings import split_pairs
 
 DEFAULT = Path("counterpoint-out") / "train"
 
@@ -67,7 +68,7 @@ class Train:
             seed=self.seed,
             budget=self.budget,
             seconds=self.seconds,
-            given=read_settings(self.set),
+            given=split_pairs(self.set, "--set"),
             model=self.policy,
         )
         say_batch(plan.budget, plan.batch_steps, plan.axis)
