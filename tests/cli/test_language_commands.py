@@ -10,8 +10,8 @@ pytest.importorskip("transformers")
 
 from counterpoint.cli import compare as compare_command
 from counterpoint.cli.compare import Compare
-from counterpoint.cli.live import Run, pace
 from counterpoint.cli.main import main
+from counterpoint.cli.progress import TrainingDisplay, pace
 from counterpoint.report.toolkit.settings import command
 from counterpoint.runs.metrics import read_rows
 from counterpoint.train.lora.settings import LanguageSettings
@@ -306,6 +306,6 @@ def test_how_fast_it_goes():
     assert pace(0.4, "update") == "2.5 s an update"
     assert pace(0.5, "step") == "2.0 s a step"
     assert pace(1200.0, "step") == "1,200 steps/s"
-    shown = Run("pooled on lewis", 60, "update")
-    shown.heard({"step": 36, "return": 0.5, "normalized": None})
+    shown = TrainingDisplay("pooled on lewis", 60, "update")
+    shown.add({"step": 36, "return": 0.5, "normalized": None})
     assert shown.parts()[0] == "update 36 of 60"

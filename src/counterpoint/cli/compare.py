@@ -10,9 +10,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from counterpoint.cli.live import Comparison, watching
 from counterpoint.cli.messages import say, say_batch
-from counterpoint.cli.output import progress
+from counterpoint.cli.progress import Bar, ComparisonDisplay
 from counterpoint.cli.results import finish, prepare
 from counterpoint.comparison import Plan, compare
 from counterpoint.comparison.run import Backend, backend_of
@@ -119,19 +118,19 @@ def watched(
 ) -> ComparisonResult:
     """The comparison of a plan, shown on standard error while it runs."""
     if backend.budget is None:
-        with progress(f"comparing on {plan.world}") as report:
+        with Bar(f"comparing on {plan.world}") as report:
             return compare(
                 plan, workers=workers, on_progress=report, executor=executor, backend=backend
             )
     say_batch(backend.budget, backend.batch_steps, backend.axis)
     seeds = plan.seeds or backend.default_seeds
-    shown = Comparison(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
+    shown = ComparisonDisplay(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
     try:
-        with watching(shown):
+        with shown:
             return compare(
                 plan,
                 workers=workers,
-                on_row=shown.heard,
+                on_row=shown.add,
                 folder=out,
                 executor=executor,
                 backend=backend,

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import tyro
 from msgspec.structs import replace
-from rich.table import Table
+from rich.console import RenderableType
 
-from counterpoint.cli.output import print_json, print_result, progress
+from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
@@ -19,6 +19,7 @@ from counterpoint.games import game_catalogue, make_game, read_game
 from counterpoint.games.analysis import SCHEMES, analyze_game, learn_game
 from counterpoint.games.game import Game
 from counterpoint.report.terminal.game import game_parts
+from counterpoint.report.terminal.tables import text_table
 from counterpoint.settings import number_from, split_list, split_pairs
 
 
@@ -82,7 +83,7 @@ class GameCommand:
         if self.learn:
             schemes = split_names(self.schemes)
             remedies = split_list(self.remedies)
-            with progress(f"learning {game.name}") as report:
+            with Bar(f"learning {game.name}") as report:
                 learned = learn_game(
                     game, schemes or SCHEMES, remedies, self.seeds,
                     {key: _value(key, text) for key, text in own.items()}, report,
@@ -123,20 +124,18 @@ class Games:
                    "source": made[name].source}
             for name, entry in game_catalogue().items()
         }  # fmt: skip
-        if self.json:
-            print_json(facts)
-            return 0
-        table = Table(
-            "game", "what it is", "players", "actions", "options", "source", title="Games"
-        )
-        for name, told in facts.items():
-            sizes = " x ".join(map(str, told["actions"]))
-            options = ", ".join(told["options"])
-            table.add_row(
-                name, told["summary"], str(told["players"]), sizes, options, told["source"]
-            )
-        print_result(table)
+        finish(facts, _list_parts, None, self.json)
         return 0
+
+
+def _list_parts(facts: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:
+    titles = ("game", "what it is", "players", "actions", "options", "source")
+    rows = [
+        (name, game["summary"], str(game["players"]), " x ".join(map(str, game["actions"])),
+         ", ".join(game["options"]), game["source"])
+        for name, game in facts.items()
+    ]  # fmt: skip
+    return [text_table(titles, rows, title="Games", numeric=("players",))]
 
 
 LEARNER: Mapping[str, type] = {

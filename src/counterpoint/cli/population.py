@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from msgspec.structs import replace
 
-from counterpoint.cli.output import progress
+from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.population import PopulationPlan, compare_populations
 from counterpoint.report.terminal.population import population_parts
@@ -70,7 +70,7 @@ class PopulationCommand:
                     split_pairs(self.set, "--set"), self.workers, self.executor)  # fmt: skip
         if self.out:
             prepare(self.out)
-        with progress(f"populations on {plan.world}") as report:
+        with Bar(f"populations on {plan.world}") as report:
             result = compare_populations(plan, report, self.out)
         config = {"world": plan.world, "settings": dict(plan.settings)}
         finish(replace(result, config=config), population_parts, self.out, self.json)

@@ -14,7 +14,7 @@ import msgspec
 import tyro
 
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import progress
+from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
 from counterpoint.judge.catalogue import judge_and_settings, setting_names
@@ -97,7 +97,7 @@ class Rank:
         self.store.parent.mkdir(parents=True, exist_ok=True)
         store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
         lines: list[GroupLine] = []
-        with warnings.catch_warnings(record=True) as met, progress("ranking") as report:
+        with warnings.catch_warnings(record=True) as met, Bar("ranking") as report:
             warnings.simplefilter("always", TornLogWarning)
             result = rank_all(
                 _groups(self.file, lines), judge, settings, store=store,

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import tyro
 
-from counterpoint.cli.live import Run, watching
+from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.team import work_on
-from counterpoint.cli.training import finish, resumable
+from counterpoint.cli.train import end_session, resumable
+from counterpoint.optional import require_torch
 from counterpoint.runs.status import axis_of, read_run
-from counterpoint.train.needs import require_torch
 from counterpoint.workers.state import TEAM
 
 
@@ -48,7 +48,7 @@ class Resume:
         from counterpoint.train.session import go_on
 
         title = f"{config.get('scheme')} on {config.get('world')}"
-        shown = Run(title, config.get("budget") or 1, axis)
-        with resumable(self.run_directory), watching(shown):
-            session = go_on(self.run_directory, shown.heard)
-        return finish(session, as_json=self.json)
+        shown = TrainingDisplay(title, config.get("budget") or 1, axis)
+        with resumable(self.run_directory), shown:
+            session = go_on(self.run_directory, shown.add)
+        return end_session(session, self.json)

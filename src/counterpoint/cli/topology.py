@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from msgspec.structs import replace
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result, progress
+from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology_drawing import sketch
+from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.terminal.topology import search_parts, topology_parts
 from counterpoint.settings import settings_from, split_list, split_pairs
 from counterpoint.topology import TOPOLOGIES, make_topology, measures
@@ -90,7 +91,7 @@ class TopologyCommand:
             return self._search(plan, self.search)
         if self.out:
             prepare(self.out)
-        with progress(f"playing {plan.world}") as report:
+        with Bar(f"playing {plan.world}") as report:
             result = compare_topologies(plan, workers=self.workers, on_progress=report)
         config = {"world": plan.world, "settings": dict(plan.settings)}
         finish(replace(result, config=config), topology_parts, self.out, self.json)
@@ -115,7 +116,7 @@ class TopologyCommand:
     def _search(self, plan: TopologyPlan, budget: int) -> int:
         if self.out:
             raise SettingError("got --out with --search, which has no page; wanted one of them")
-        with progress("halving") as report:
+        with Bar("halving") as report:
             result = search_topologies(plan, budget, on_progress=report)
         finish(result, search_parts, None, self.json)
         return 0
@@ -146,16 +147,21 @@ class Topologies:
             }
             for name, entry in TOPOLOGIES.items()
         }  # fmt: skip
-        if self.json:
-            print_json(facts)
-            return 0
-        columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
-                   "depth", "path", "source")  # fmt: skip
-        table = Table(*columns, title=f"Topologies of {self.members} members")
-        for name, row in facts.items():
-            path = "–" if row["path"] is None else f"{row['path']:g}"
-            numbers = (f"{row['density']:.2f}", str(row["messages"]), str(row["depth"]), path)
-            table.add_row(name, row["summary"], Text(row["order"]), *numbers, row["source"])
-        print_result(table, "depth: turns that wait for each other; path: messages from the first "
-                            "member to those who decide.")  # fmt: skip
+        title = f"Topologies of {self.members} members"
+        finish(facts, lambda facts: _list_parts(facts, title), None, self.json)
         return 0
+
+
+def _list_parts(facts: Mapping[str, Mapping[str, Any]], title: str) -> list[RenderableType]:
+    columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
+               "depth", "path", "source")  # fmt: skip
+    rows = []
+    for name, row in facts.items():
+        path = "–" if row["path"] is None else f"{row['path']:g}"
+        numbers = (f"{row['density']:.2f}", str(row["messages"]), str(row["depth"]), path)
+        rows.append((name, row["summary"], row["order"], *numbers, row["source"]))
+    return [
+        text_table(columns, rows, title=title, numeric=columns[3:7]),
+        "depth: turns that wait for each other; path: messages from the first member to those who "
+        "decide.",
+    ]

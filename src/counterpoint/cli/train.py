@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from counterpoint.cli.compare import SETTABLE
-from counterpoint.cli.live import Run, watching
-from counterpoint.cli.messages import say_batch
-from counterpoint.cli.training import finish, resumable
+from counterpoint.cli.messages import say, say_batch
+from counterpoint.cli.progress import TrainingDisplay
+from counterpoint.cli.results import finish
+from counterpoint.cli.runs import run_document
+from counterpoint.report.terminal.training import training_parts
+from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.names import run_folder
+from counterpoint.runs.status import METRICS, RUN, read_facts
 from counterpoint.settings import split_pairs
+from counterpoint.train.result import training_result
+
+if TYPE_CHECKING:
+    from counterpoint.train.session import Session
 
 DEFAULT = Path("counterpoint-out") / "train"
 
@@ -73,7 +83,44 @@ class Train:
         )
         say_batch(plan.budget, plan.batch_steps, plan.axis)
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
-        shown = Run(f"{self.scheme} on {self.world}", plan.budget, plan.axis)
-        with resumable(out), watching(shown):
-            session = begin(plan, out, shown.heard, export=self.export)
-        return finish(session, as_json=self.json)
+        shown = TrainingDisplay(f"{self.scheme} on {self.world}", plan.budget, plan.axis)
+        with resumable(out), shown:
+            session = begin(plan, out, shown.add, export=self.export)
+        return end_session(session, self.json)
+
+
+def end_session(session: Session, json: bool) -> int:
+    """Prints what the run has reached and how to go on; returns the exit status."""
+    for note in session.notes:
+        say(f"counterpoint: {note}")
+    path = session.path
+    if json or session.trained is not None:
+        finish(summary(path), lambda _: training_parts(training_result(path)), None, json)
+    if session.message:
+        say(session.message)
+    elif not json:
+        say(f"run: {path}; its page: counterpoint report {path}")
+    return session.exit_status
+
+
+@contextmanager
+def resumable(path: Path) -> Iterator[None]:
+    """Says how to go on with the run in `path` where the block is ended at once by a signal."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if (path / RUN).exists():
+            say(f"go on with: counterpoint resume {path}")
+        raise
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """Returns a run as `runs --json` prints it, with its agents as they were last measured."""
+    rows = read_rows(path / METRICS)[0]
+    measured = [row["agents"] for row in rows if "agents" in row]
+    return {
+        **run_document(read_facts(path)),
+        "updates": rows[-1]["update"] if rows else 0,
+        "seconds": rows[-1]["seconds"] if rows else 0.0,
+        "agents": measured[-1] if measured else {},
+    }

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
-from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.optional import pip_line, require_packages
 from counterpoint.runs.processes import processes
 from counterpoint.runs.ray_executor import on_ray
 from counterpoint.runs.task import Advance, Result, Task
@@ -75,11 +75,8 @@ def require_executor(executor: str, workers: int | None) -> None:
         raise SettingError(f"got {workers} workers; wanted at least 1")
     if executor not in EXECUTORS:
         raise UnknownNameError(f"got executor {executor!r}; wanted one of {', '.join(EXECUTORS)}")
-    if executor == "ray" and find_spec("ray") is None:
-        raise MissingPackageError(
-            "the ray executor needs ray, which is not installed: "
-            "pip install 'counterpoint-rl[ray]', or use the executor 'processes'"
-        )
+    if executor == "ray":
+        require_packages("the executor ray", ("ray",), pip_line("ray"))
 
 
 def serial(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> list[Result]:

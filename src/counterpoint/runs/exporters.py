@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from counterpoint.errors import MissingPackageError, OutputError
+from counterpoint.errors import OutputError
+from counterpoint.optional import needs, pip_line
 from counterpoint.plugins import Registry
 
 
@@ -41,14 +42,9 @@ class TensorBoard:
     FOLDER = "tensorboard"
 
     def __init__(self, run: Path) -> None:
-        try:
+        with needs("the exporter tensorboard", pip_line("tensorboard")):
             from tensorboard.compat.proto import event_pb2, summary_pb2
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
-        except ImportError as error:
-            raise MissingPackageError(
-                "the exporter tensorboard needs tensorboard, which is not installed: "
-                "pip install 'counterpoint-rl[tensorboard]'"
-            ) from error
         self.folder = run / self.FOLDER
         self._events, self._summaries = event_pb2, summary_pb2
         self._begun = False

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import CheckpointError, MissingPackageError
+from counterpoint.optional import needs, pip_line
 
 DTYPES = tuple(
     np.dtype(name)
@@ -124,11 +125,6 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _safetensors() -> Any:
-    try:
+    with needs("a checkpoint", pip_line("torch")):
         from safetensors import numpy as library
-    except ImportError as error:
-        raise MissingPackageError(
-            "a checkpoint needs safetensors, which is not installed: "
-            "pip install 'counterpoint-rl[torch]', or safetensors alone"
-        ) from error
     return library

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
-from counterpoint.results.judge_check import JudgeCheckResult
+from counterpoint.report.terminal.tables import text_table
+from counterpoint.results.judge_check import JudgeCheckResult, Measure
 
 
 def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
     """Returns the measures, how many orders it takes, and what the check has cost."""
-    table = Table("measure", "value", "95% interval", "without it", "meaning", box=SIMPLE_HEAD)
-    for measure in check.measures:
-        known = measure.low is not None and measure.high is not None
-        table.add_row(
-            Text(measure.name.replace("_", " ")),
+    rows = [
+        (
+            measure.name.replace("_", " "),
             "" if measure.value is None else f"{measure.value:.3f}",
-            f"{measure.low:.3f} to {measure.high:.3f}" if known else "",
+            _interval(measure),
             "" if measure.null is None else f"{measure.null:g}",
-            Text(measure.meaning),
+            measure.meaning,
         )
+        for measure in check.measures
+    ]
+    titles = ("measure", "value", "95% interval", "without it", "meaning")
     reached = (
         f"a reliability of {check.wanted:g} takes {check.orders} orders of each group"
         if check.orders
@@ -29,8 +28,14 @@ def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
     )
     tokens = "tokens not known" if check.tokens is None else f"{check.tokens} tokens"
     return [
-        table,
+        text_table(titles, rows),
         reached,
         f"{check.groups} groups, {check.calls} calls, {tokens}; {check.unreadable} replies could "
         "not be read",
     ]
+
+
+def _interval(measure: Measure) -> str:
+    if measure.low is None or measure.high is None:
+        return ""
+    return f"{measure.low:.3f} to {measure.high:.3f}"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
+from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.safe_text import visible
-from counterpoint.results.ranking import RankingResult
+from counterpoint.results.ranking import RankedGroup, RankingResult
 
 SHOWN = 20
 """Most groups in the table; all are in the JSON and in --out."""
@@ -16,17 +14,17 @@ SHOWN = 20
 
 def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
     """Returns the first groups, and what all of them cost."""
-    table = Table("group", "ranking, best first", box=SIMPLE_HEAD)
-    for name in ("reliability", "calls"):
-        table.add_column(name, justify="right")
-    for group in ranking.groups[:SHOWN]:
-        order = " > ".join(" = ".join(tied) for tied in group.ranking)
-        table.add_row(
-            Text(_shortened(group.group, 40)),
-            Text(_shortened(f"void: {group.void}" if group.void else order, 200)),
+    rows = [
+        (
+            _shortened(group.group, 40),
+            _shortened(f"void: {group.void}" if group.void else _order(group), 200),
             "" if group.reliability is None else f"{group.reliability:.2f}",
             str(group.calls),
         )
+        for group in ranking.groups[:SHOWN]
+    ]
+    numeric = ("reliability", "calls")
+    table = text_table(("group", "ranking, best first", *numeric), rows, numeric=numeric)
     count = len(ranking.groups)
     more = f" ({count - SHOWN} more are not shown)" if count > SHOWN else ""
     tokens = "tokens not known" if ranking.tokens is None else f"{ranking.tokens} tokens"
@@ -36,6 +34,11 @@ def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
         f"{count} groups{more}, {ranking.void} void; {ranking.calls} calls, "
         f"{ranking.asked_now} of them now; {tokens}{dollars}",
     ]
+
+
+def _order(group: RankedGroup) -> str:
+    """Returns the members of a group, best first."""
+    return " > ".join(" = ".join(tied) for tied in group.ranking)
 
 
 def _shortened(text: str, most: int) -> str:

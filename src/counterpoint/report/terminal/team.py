@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from counterpoint.report.pages.team import headline
+from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.numerals import counted, significant
 from counterpoint.results.team import TeamResult
 
 
 def team_parts(team: TeamResult) -> list[RenderableType]:
     """Returns the finding in a sentence, the numbers behind it, and why the rest is not done."""
-    table = Table(show_header=False, box=SIMPLE_HEAD)
     large, speed = team.large, team.throughput
     rows = {
         "team": f"{team.name}: {team.topology}, {counted(team.workers, 'worker')}",
@@ -32,9 +30,7 @@ def team_parts(team: TeamResult) -> list[RenderableType]:
         "waiting for locks": _share(team.lock_wait, "of the workers' time"),
         "churn": _share(team.churn, "of added lines are gone in the end"),
     }  # fmt: skip
-    for name, shown in rows.items():
-        if shown:
-            table.add_row(name, Text(shown))
+    table = text_table(("", ""), [row for row in rows.items() if row[1]])
     left = [Text(f"not done: {one.task} ({counted(one.attempts, 'attempt')}): {one.reason}")
             for one in team.unfinished]  # fmt: skip
     return [Text(headline(team)), table, *left]

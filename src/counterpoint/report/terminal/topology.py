@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from counterpoint.report.pages.topology import (
@@ -14,7 +12,7 @@ from counterpoint.report.pages.topology import (
     score_table,
     share_table,
 )
-from counterpoint.report.terminal.tables import terminal_table
+from counterpoint.report.terminal.tables import terminal_table, text_table
 from counterpoint.results.topology import TopologyResult, TopologySearchResult
 
 
@@ -42,12 +40,11 @@ def topology_parts(result: TopologyResult) -> list[RenderableType]:
 
 def search_parts(result: TopologySearchResult) -> list[RenderableType]:
     """Returns the rounds of a search, and the winner with its score on fresh items."""
-    table = Table("candidates", "items each", "best score", box=SIMPLE_HEAD)
-    for one in result.rounds:
-        table.add_row(str(one.candidates), str(one.items), f"{one.best:.3f}")
+    titles = ("candidates", "items each", "best score")
+    rows = [(str(each.candidates), str(each.items), f"{each.best:.3f}") for each in result.rounds]
     winner, fresh = result.winner, result.fresh
     return [
-        table,
+        text_table(titles, rows, numeric=titles),
         Text(f"the best is {winner.topology} with {winner.prompt}, turns {winner.order}"),
         Text(
             f"{result.searched:.3f} while it was chosen; on fresh items {fresh.value:.3f} "

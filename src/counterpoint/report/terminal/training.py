@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from counterpoint.report.pages.training.page import column
 from counterpoint.report.terminal.sparkline import sparkline
+from counterpoint.report.terminal.tables import text_table
 from counterpoint.report.toolkit.numerals import fixed, interval
 from counterpoint.results.training import AgentSeries, TrainingResult
 
@@ -16,17 +15,15 @@ def training_parts(run: TrainingResult) -> list[RenderableType]:
     """Returns the learning curve, the scores, the time taken, and a row for each agent."""
     returned = column(run, "return")
     known = [value for value in returned if value is not None]
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     ends = f"{fixed(known[0], 2)} to {fixed(known[-1], 2)}" if known else "no episode ended"
-    table.add_row("learning curve", Text(f"{sparkline(returned)}  {ends}"))
+    rows = [("learning curve", f"{sparkline(returned)}  {ends}")]
     if run.returned is not None:
-        table.add_row("return of fresh episodes", fixed(run.returned, 3))
+        rows.append(("return of fresh episodes", fixed(run.returned, 3)))
     if run.normalized is not None:
-        table.add_row("normalized (0 random, 1 reference)", fixed(run.normalized, 3))
-    table.add_row(f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}")
-    for name, agent in run.agents.items():
-        table.add_row(Text(name), Text(_signal_kept(agent)))
-    return [table]
+        rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))
+    rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
+    rows += [(name, _signal_kept(agent)) for name, agent in run.agents.items()]
+    return [text_table(("", ""), rows)]
 
 
 def _signal_kept(agent: AgentSeries) -> str:
