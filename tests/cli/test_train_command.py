@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 from counterpoint.cli.doctor import words
 from counterpoint.cli.main import main
 from counterpoint.cli.progress import ComparisonDisplay, TrainingDisplay
-from counterpoint.report.terminal.sparkline import sparkline
+from counterpoint.report.terminal.tables import sparkline
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import read_facts

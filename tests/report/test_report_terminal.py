@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 
 from counterpoint.cli.results import print_result
 from counterpoint.report.terminal.comparison import comparison_parts
-from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.report.terminal.parts import diagnosis_parts
 from counterpoint.results import ComparisonResult, DiagnosisResult, read_result
 
 

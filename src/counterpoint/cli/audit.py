@@ -18,7 +18,7 @@ from counterpoint.errors import SettingError
 from counterpoint.readers.mapping import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND
-from counterpoint.report.terminal.audit import audit_parts
+from counterpoint.report.terminal.parts import audit_parts
 from counterpoint.report.terminal.tables import text_table
 
 COMPARED = ("worth", "coordination", "agreement")
@@ -57,7 +57,7 @@ class Audit:
     """Print the findings as JSON alone."""
 
     def run(self) -> int:
-        """Read, look, save, print; 1 where something of --fail-on is found."""
+        """Reads, audits, saves and prints; returns 1 if an audit of --fail-on found something."""
         watched = [self._watched(name) for name in self.fail_on]
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
@@ -70,7 +70,7 @@ class Audit:
         return int(any(f.audit == a and n in ("", f.name) for f in problems for a, n in watched))
 
     def _watched(self, name: str) -> tuple[str, str]:
-        """An audit and a finding of it, or all of them."""
+        """Returns an audit and a finding of it, or all of them."""
         which, _, metric = name.partition(".")
         if which not in AUDITS:
             raise SettingError(f"got --fail-on {name}; wanted one of {', '.join(AUDITS)}")
@@ -96,7 +96,7 @@ class CompareOutcomes:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Read, compare, print."""
+        """Reads, compares and prints."""
         outcomes = read_outcomes(self.file)
         result = audit([], outcomes, COMPARED, source=self.file.name)
         finish(result, audit_parts, None, self.json)
@@ -111,7 +111,7 @@ class Audits:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Print name and summary of each."""
+        """Prints name and summary of each."""
         facts = {name: each.summary for name, each in AUDITS.items()}
         finish(facts, _list_parts, None, self.json)
         return 0

@@ -48,7 +48,7 @@ class Schemes:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """List them, or show one."""
+        """Lists them, or shows one."""
         known = scheme_facts()
         if self.name is not None:
             finish(_facts_of_scheme(self.name, known), _facts_parts, None, self.json)
@@ -74,7 +74,7 @@ class Worlds:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """List them, or show one."""
+        """Lists them, or shows one."""
         if self.name is not None:
             finish(facts_of(find_world(self.name)), _facts_parts, None, self.json)
             return 0
@@ -171,7 +171,7 @@ def facts_of(entry: WorldEntry[Any]) -> dict[str, Any]:
 
 
 def scheme_facts() -> dict[str, dict[str, Any]]:
-    """Name to what is known of each scheme and baseline, ready for JSON."""
+    """Returns name to what is known of each scheme and baseline, ready for JSON."""
     facts: dict[str, dict[str, Any]] = {}
     for name, entry in entries().items():
         facts[name] = {
@@ -190,7 +190,7 @@ def scheme_facts() -> dict[str, dict[str, Any]]:
 
 
 def _facts_of_scheme(name: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The facts of an entry or baseline, of another name of it, or of one with fields that differ.
+    """Returns the facts of an entry or baseline, or of an entry with fields that differ.
 
     Raises:
         CounterpointError: as `scheme_named`.

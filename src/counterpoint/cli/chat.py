@@ -49,7 +49,7 @@ class Chat:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Load the team, then talk."""
+        """Loads the team, then plays or talks."""
         if self.episodes is not None and self.episodes < 1:
             raise SettingError(f"got {self.episodes} episodes; wanted at least 1")
         require_language()
@@ -71,7 +71,7 @@ class Chat:
 
 
 def converse(team: Team) -> None:
-    """Read lines until there are no more."""
+    """Reads lines until there are no more."""
     say(HELP)
     while True:
         try:
@@ -111,7 +111,7 @@ def show(lines: Iterable[str]) -> None:
 
 
 def addressed(line: str) -> tuple[str, str]:
-    """`speaker: hello` as agent and text.
+    """Returns `speaker: hello` as agent and text.
 
     Raises:
         SettingError: nobody is named.
@@ -123,7 +123,7 @@ def addressed(line: str) -> tuple[str, str]:
 
 
 def lines_of_episode(document: dict[str, Any]) -> Iterator[str]:
-    """An episode for a person."""
+    """Returns an episode for a person."""
     yield f"task: {' '.join(document['task'])}"
     for event in document["events"]:
         to = f" to {event['to']}" if event["to"] else ""
@@ -132,7 +132,7 @@ def lines_of_episode(document: dict[str, Any]) -> Iterator[str]:
 
 
 def lines_of_answer(document: dict[str, Any]) -> Iterator[str]:
-    """An answer for a person: with the words that were likeliest, where it was a choice."""
+    """Returns an answer for a person: with the words that were likeliest, where it was a choice."""
     likely = sorted(document["words"].items(), key=lambda pair: -pair[1])[:4]
     words = ", ".join(f"{word} {100 * chance:.0f}%" for word, chance in likely)
     yield f"{document['agent']}: {document['text']}" + (f"   ({words})" if words else "")

@@ -83,7 +83,7 @@ class Compare:
     """Print the results as JSON alone."""
 
     def run(self) -> int:
-        """Compare, save, print."""
+        """Compares, saves and prints."""
         plan = self.plan()
         require_executor(self.executor, self.workers)
         backend = backend_of(plan)
@@ -94,17 +94,17 @@ class Compare:
         return 0
 
     def plan(self) -> Plan:
-        """What to compare: the file's word, overridden by the flags'."""
-        told = read_config(self.config) if self.config else {}
-        world = self.world or told.get("world")
+        """Returns what to compare: the file's settings, overridden by the flags."""
+        config = read_config(self.config) if self.config else {}
+        world = self.world or config.get("world")
         if not world:
             raise SettingError("got no world; wanted one of those that `counterpoint worlds` lists")
-        schemes = split_names(self.schemes) if self.schemes else told.get("schemes", [])
-        seeds = told.get("seeds") if self.seeds is None else self.seeds
-        budget = told.get("budget") if self.budget is None else self.budget
-        seconds = told.get("seconds") if self.seconds is None else self.seconds
-        settings = {**told.get("set", {}), **split_pairs(self.set, "--set")}
-        policy = told.get("policy") if self.policy is None else self.policy
+        schemes = split_names(self.schemes) if self.schemes else config.get("schemes", [])
+        seeds = config.get("seeds") if self.seeds is None else self.seeds
+        budget = config.get("budget") if self.budget is None else self.budget
+        seconds = config.get("seconds") if self.seconds is None else self.seconds
+        settings = {**config.get("set", {}), **split_pairs(self.set, "--set")}
+        policy = config.get("policy") if self.policy is None else self.policy
         names = tuple(
             scheme_name(scheme_named(one)) if isinstance(one, dict) else str(one).strip()
             for one in schemes
@@ -116,7 +116,7 @@ class Compare:
 def watched(
     plan: Plan, backend: Backend, workers: int | None, out: Path | None, executor: ExecutorName
 ) -> ComparisonResult:
-    """The comparison of a plan, shown on standard error while it runs."""
+    """Returns the comparison of a plan, shown on standard error while it runs."""
     if backend.budget is None:
         with Bar(f"comparing on {plan.world}") as report:
             return compare(
@@ -142,7 +142,7 @@ def watched(
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """The plan in a TOML file.
+    """Returns the plan in a TOML file.
 
     Raises:
         SettingError: the file cannot be read, is no TOML, or has keys or types of another kind.
@@ -152,14 +152,14 @@ def read_config(path: Path) -> Mapping[str, Any]:
         "policy": str, "set": dict,
     }  # fmt: skip
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        told_by = getattr(error, "strerror", None) or error
-        raise SettingError(f"could not read {path} ({told_by}); wanted a TOML file") from error
-    if type(told.get("seconds")) is int:
-        told["seconds"] = float(told["seconds"])
-    for key, value in told.items():
+        reason = getattr(error, "strerror", None) or error
+        raise SettingError(f"could not read {path} ({reason}); wanted a TOML file") from error
+    if type(config.get("seconds")) is int:
+        config["seconds"] = float(config["seconds"])
+    for key, value in config.items():
         if key not in kinds or type(value) is not kinds[key]:
             wanted = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds.items())
             raise SettingError(f"got {key} = {value!r} in {path}; wanted {wanted}")
-    return told
+    return config

@@ -14,7 +14,7 @@ from counterpoint.cli.results import finish, prepare, save
 from counterpoint.comparison import Plan, compare
 from counterpoint.readers import example_log
 from counterpoint.report.terminal.comparison import comparison_parts
-from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.report.terminal.parts import diagnosis_parts
 from counterpoint.results import document_of
 from counterpoint.runs.executor import require_executor
 
@@ -38,7 +38,7 @@ class Demo:
     """Print both results as JSON alone."""
 
     def run(self) -> int:
-        """Compare, diagnose, save both, print both."""
+        """Compares, diagnoses, saves both and prints both."""
         plan = Plan("regions", seeds=self.seeds)
         require_executor("processes", self.workers)
         prepare(self.out)

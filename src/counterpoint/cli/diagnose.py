@@ -15,7 +15,7 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.results import finish
 from counterpoint.diagnose import diagnose
 from counterpoint.readers import LogNotice, LogWarning, read_decisions
-from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.report.terminal.parts import diagnosis_parts
 from counterpoint.results import DiagnosisResult
 from counterpoint.settings import split_list, split_pairs
 
@@ -57,7 +57,7 @@ class Diagnose:
     """Print the diagnosis as JSON alone."""
 
     def run(self) -> int:
-        """Read, diagnose, save, print."""
+        """Reads, diagnoses, saves and prints."""
         result = diagnosis_of(self.file, self.scheme, self.columns)
         finish(result, diagnosis_parts, self.out, self.json)
         return 0

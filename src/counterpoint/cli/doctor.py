@@ -69,7 +69,7 @@ class Doctor:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Look, and print; 2 where the core is incomplete."""
+        """Looks and prints; returns 2 if the core is incomplete."""
         packages = {name: _version(name) for name in (*CORE, *EXTRAS)}
         ready = all(packages[name] for name in CORE)
         added = plugin_facts()

@@ -18,7 +18,7 @@ from counterpoint.errors import SettingError
 from counterpoint.games import game_catalogue, make_game, read_game
 from counterpoint.games.analysis import SCHEMES, analyze_game, learn_game
 from counterpoint.games.game import Game
-from counterpoint.report.terminal.game import game_parts
+from counterpoint.report.terminal.parts import game_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.settings import number_from, split_list, split_pairs
 
@@ -69,13 +69,13 @@ class GameCommand:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Look, learn, print."""
+        """Analyses, learns, saves and prints."""
         options = split_pairs(self.set, "--set")
         own = {key: options.pop(key) for key in LEARNER if key in options}
-        asked = [*own, *(["--schemes"] if self.schemes else []),
+        only_learn = [*own, *(["--schemes"] if self.schemes else []),
                  *(["--remedies"] if self.remedies != "none" else [])]  # fmt: skip
-        if asked and not self.learn:
-            raise SettingError(f"got {', '.join(asked)} without --learn; wanted both")
+        if only_learn and not self.learn:
+            raise SettingError(f"got {', '.join(only_learn)} without --learn; wanted both")
         game = self.made(options)
         if self.out:
             prepare(self.out)
@@ -94,7 +94,7 @@ class GameCommand:
         return 0
 
     def made(self, options: dict[str, str]) -> Game:
-        """The game that is meant."""
+        """Returns the game that is named, or the one in a file."""
         if self.game in game_catalogue() or not (
             self.game.endswith(".json") or Path(self.game).is_file()
         ):
@@ -116,7 +116,7 @@ class Games:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """List them."""
+        """Lists them."""
         made = {name: make_game(name) for name in game_catalogue()}
         facts: dict[str, dict[str, Any]] = {
             name: {"summary": entry.summary, "options": list(entry.options),

@@ -48,7 +48,7 @@ class Import:
     """Print the summary as JSON alone."""
 
     def run(self) -> int:
-        """Read, write, tell."""
+        """Reads, writes and prints a summary."""
         if self.output.exists() and self.path.resolve() == self.output.resolve():
             raise SettingError(f"got {self.output} to be read and written; wanted two files")
         names = read_mapping(self.mapping) if self.mapping else None

@@ -42,7 +42,7 @@ class Model:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Fetch, list or check."""
+        """Fetches, lists or checks."""
         if self.again and self.what != "fetch":
             raise SettingError(f"got --again with {self.what}; wanted it with fetch")
         if self.what == "list":
@@ -78,7 +78,7 @@ def _list_parts(known: Mapping[str, Mapping[str, str]]) -> list[RenderableType]:
 
 
 def model_facts(name: str) -> dict[str, str]:
-    """What is known of a model, ready for JSON; `status` is fetched, missing or damaged.
+    """Returns what is known of a model, ready for JSON; `status` is fetched, missing or damaged.
 
     Raises:
         UnknownNameError: there is no such model.

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.population import PopulationPlan, compare_populations
-from counterpoint.report.terminal.population import population_parts
+from counterpoint.report.terminal.parts import population_parts
 from counterpoint.runs.executor import ExecutorName
 from counterpoint.settings import number_from, split_list, split_pairs
 
@@ -64,7 +64,7 @@ class PopulationCommand:
     """Print the results as JSON alone."""
 
     def run(self) -> int:
-        """Compare, save, print."""
+        """Compares, saves and prints."""
         sizes = tuple(number_from("--members", size, int) for size in split_list(self.members))
         plan = PopulationPlan(self.world, sizes, self.budget, self.repeats,
                     split_pairs(self.set, "--set"), self.workers, self.executor)  # fmt: skip

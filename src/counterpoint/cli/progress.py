@@ -17,8 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from counterpoint.cli.messages import say
-from counterpoint.report.terminal.sparkline import sparkline
-from counterpoint.report.terminal.tables import text_table
+from counterpoint.report.terminal.tables import sparkline, text_table
 
 Row = Mapping[str, Any]
 """A row of a training's series, as `counterpoint.train.loop` writes it."""

@@ -36,7 +36,7 @@ class Report:
     """Print the path as JSON alone."""
 
     def run(self) -> int:
-        """Load, draw, write."""
+        """Loads, draws and writes."""
         folder = self.results if self.results.is_dir() else self.results.parent
         target = self.out or folder / PAGE
         write_atomically(target, render(load_result(self.results)))

@@ -46,7 +46,7 @@ class Runs:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Look, filter, print."""
+        """Reads, filters and prints."""
         if self.status is not None and self.status not in SHOWN:
             raise SettingError(f"got status {self.status!r}; wanted one of {', '.join(SHOWN)}")
         index = Index()
@@ -74,7 +74,7 @@ class Runs:
 
 
 def run_document(run: RunFacts) -> Mapping[str, Any]:
-    """A run as `--json` prints it."""
+    """Returns a run as `--json` prints it."""
     return {("return" if key == "returned" else key): value for key, value in asdict(run).items()}
 
 
@@ -100,6 +100,6 @@ def _text(value: object) -> str:
 
 
 def _short(path: str) -> str:
-    """The path from here where it lies below, else in full."""
+    """Returns the path from here where it lies below, else in full."""
     here = os.getcwd() + os.sep
     return path.removeprefix(here)

@@ -18,8 +18,8 @@ from counterpoint.cli.progress import Display
 from counterpoint.cli.results import PAGE, finish
 from counterpoint.errors import SettingError, WorkerError
 from counterpoint.report import write_report
+from counterpoint.report.terminal.parts import misses, team_parts
 from counterpoint.report.terminal.tables import text_table
-from counterpoint.report.terminal.team import misses, team_parts
 from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results import TeamResult
 from counterpoint.runs.lock import is_locked
@@ -95,7 +95,7 @@ class TeamCommand:
     """Print the result as JSON alone."""
 
     def run(self) -> int:
-        """Do the work or load it, and print the result."""
+        """Does the work or loads it, and prints the result."""
         if self.action == "status":
             state = TeamState.load(self.where)
             require_valid_queue(state.queue)
@@ -119,7 +119,7 @@ class TeamCommand:
 
 
 def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
-    """Let the team in a folder work, and print its result."""
+    """Lets the team in a folder work, and prints its result; returns the exit status."""
     try:
         with TeamDisplay() as display:
             result = run_team(folder, display, trust)

@@ -16,8 +16,8 @@ from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology_drawing import sketch
+from counterpoint.report.terminal.parts import search_parts, topology_parts
 from counterpoint.report.terminal.tables import text_table
-from counterpoint.report.terminal.topology import search_parts, topology_parts
 from counterpoint.settings import settings_from, split_list, split_pairs
 from counterpoint.topology import TOPOLOGIES, make_topology, measures
 from counterpoint.topology.design import DEFAULT, TopologyPlan, compare_topologies
@@ -85,7 +85,7 @@ class TopologyCommand:
     """Print the results as JSON alone."""
 
     def run(self) -> int:
-        """Play, save, print."""
+        """Plays, saves and prints."""
         plan = self.plan()
         if self.search is not None:
             return self._search(plan, self.search)
@@ -102,7 +102,7 @@ class TopologyCommand:
         return 0
 
     def plan(self) -> TopologyPlan:
-        """What to compare."""
+        """Returns what to compare."""
         settings: dict[str, Any] = {**split_pairs(self.set, "--set")}
         if self.members is not None:
             settings["members"] = self.members
@@ -137,7 +137,7 @@ class Topologies:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """List them."""
+        """Lists them."""
         made = {name: make_topology(name, self.members) for name in TOPOLOGIES}
         facts = {
             name: {

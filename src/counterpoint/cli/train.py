@@ -1,4 +1,4 @@
-"""`counterpoint train`: one team, one scheme, one seed, in a run directory."""
+"""`counterpoint train` and `counterpoint resume`: one team, one scheme, one seed, in a folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.results import finish
 from counterpoint.cli.runs import run_document
-from counterpoint.report.terminal.training import training_parts
+from counterpoint.cli.team import work_on
+from counterpoint.optional import require_torch
+from counterpoint.report.terminal.parts import training_parts
+from counterpoint.runs.files import run_folder
 from counterpoint.runs.metrics import read_rows
-from counterpoint.runs.names import run_folder
-from counterpoint.runs.status import METRICS, RUN, read_facts
+from counterpoint.runs.status import METRICS, RUN, axis_of, read_facts, read_run
 from counterpoint.settings import split_pairs
 from counterpoint.train.result import training_result
+from counterpoint.workers.state import TEAM
 
 if TYPE_CHECKING:
     from counterpoint.train.session import Session
@@ -68,7 +71,7 @@ class Train:
     """Print the summary as JSON alone."""
 
     def run(self) -> int:
-        """Train, save, print."""
+        """Trains, saves and prints."""
         from counterpoint.train.plans import plan_of
         from counterpoint.train.session import begin
 
@@ -124,3 +127,41 @@ def summary(path: Path) -> dict[str, Any]:
         "seconds": rows[-1]["seconds"] if rows else 0.0,
         "agents": measured[-1] if measured else {},
     }
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run where it was stopped or killed, bit for bit.
+
+    It goes on from its newest intact checkpoint, or from the start where it has none. A run that
+    is finished stays as it is. A team at work continues too: tasks of workers that died are open
+    again, and nothing that was merged is done again. If its folder comes from elsewhere and its
+    plan reads folders of this machine, uses its network, sends files and a key to a model, or
+    raises the limits of the sandbox, this is listed and refused unless --trust allows it.
+
+    Examples:
+      counterpoint resume counterpoint-out/train/spread-mappo_pooled-0
+      counterpoint resume counterpoint-out/team/planner_workers-4
+    """
+
+    run_directory: Annotated[Path, tyro.conf.Positional]
+    """A folder that `counterpoint train` (`counterpoint runs` lists them) or `team run` wrote."""
+    trust: bool = False
+    """Allow a team that was not started here what its plan takes from this machine."""
+    json: bool = False
+    """Print the summary as JSON alone."""
+
+    def run(self) -> int:
+        """Continues, saves and prints."""
+        if (self.run_directory / TEAM).is_file():
+            return work_on(self.run_directory, self.json, self.trust)
+        config = read_run(self.run_directory)["config"]
+        axis = axis_of(config)
+        require_torch()
+        from counterpoint.train.session import go_on
+
+        title = f"{config.get('scheme')} on {config.get('world')}"
+        shown = TrainingDisplay(title, config.get("budget") or 1, axis)
+        with resumable(self.run_directory), shown:
+            session = go_on(self.run_directory, shown.add)
+        return end_session(session, self.json)

@@ -22,10 +22,10 @@ class Exporter(Protocol):
     """Somewhere that the rows of a run go."""
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Send one row; it has a whole number `step`."""
+        """Sends one row; it has a whole number `step`."""
 
     def close(self) -> None:
-        """Send what is left."""
+        """Sends what is left."""
 
 
 class TensorBoard:
@@ -54,7 +54,7 @@ class TensorBoard:
             raise self._failed(error) from error
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Write the numbers of a row; text, null and what is not finite have no place there.
+        """Writes the numbers of a row; text, null and what is not finite have no place there.
 
         Raises:
             OutputError: they could not be written.
@@ -75,7 +75,7 @@ class TensorBoard:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Write what is left.
+        """Writes what is left.
 
         Raises:
             OutputError: it could not be written.
@@ -106,7 +106,7 @@ by this folder a run that goes on knows what it is exported to."""
 
 
 def exporter(name: str, run: Path) -> Exporter:
-    """The exporter of that name, for a run directory.
+    """Returns the exporter of that name, for a run directory.
 
     Raises:
         UnknownNameError: no exporter of that name.
@@ -123,7 +123,7 @@ def exporter(name: str, run: Path) -> Exporter:
 
 
 def scalars(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, float]]:
-    """The finite numbers of a row by name: `{"gap": {"a": 1}, "p": [2]}` gives `gap/a`, `p/0`."""
+    """Returns the finite numbers of a row: `{"gap": {"a": 1}, "p": [2]}` gives `gap/a`, `p/0`."""
     for key, value in row.items():
         name = f"{within}{key}"
         if hasattr(value, "tolist"):

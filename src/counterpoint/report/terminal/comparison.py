@@ -12,17 +12,16 @@ from collections.abc import Iterable
 from rich.console import RenderableType
 from rich.text import Text
 
-from counterpoint.report.pages.comparison.page import cures
+from counterpoint.report.pages.comparison.page import comparison_cures
 from counterpoint.report.pages.comparison.tables import (
     reference_levels,
     return_decimals,
     seed_count,
 )
 from counterpoint.report.pages.verdicts import comparison_verdict
+from counterpoint.report.terminal.parts import note, remedy_parts, verdict_parts
 from counterpoint.report.terminal.tables import terminal_table
-from counterpoint.report.terminal.verdicts import note, remedy_parts, verdict_parts
-from counterpoint.report.toolkit.estimate import Estimate, estimate_of
-from counterpoint.report.toolkit.numerals import ABSENT
+from counterpoint.report.toolkit.numerals import ABSENT, Estimate, estimate_of
 from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 
@@ -55,7 +54,7 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
         COLUMNS[c] for c in (*columns, "Kept")
     )
     verdict = verdict_parts(comparison_verdict(result))
-    return [*verdict, table, note(measures), *remedy_parts(cures(result))]
+    return [*verdict, table, note(measures), *remedy_parts(comparison_cures(result))]
 
 
 COLUMNS = {

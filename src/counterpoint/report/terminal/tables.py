@@ -1,8 +1,12 @@
-"""Tables for a terminal: `terminal_table` of a page's table, `text_table` of plain texts."""
+"""Tables for a terminal: `terminal_table` of a page's table, `text_table` of plain texts.
+
+`sparkline` draws the course of a series in a cell.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 
 import rich.table
 from rich.box import SIMPLE_HEAD
@@ -14,6 +18,9 @@ from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
 
 STYLES = {"best": "bold", "quiet": "dim"}
 """Tone of a row to its style."""
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 24
+"""Characters of a sparkline."""
 
 
 def terminal_table(
@@ -71,3 +78,15 @@ def _text(cell: Cell, column: Column) -> Text:
     if cell.below:
         text += f" ({cell.below})" if column.numeric else f": {cell.below}"
     return Text("\n".join(visible(line) for line in (text, *cell.lines) if line))
+
+
+def sparkline(values: Sequence[float | None], width: int = WIDTH) -> str:
+    """Returns the series from its lowest to its highest value; a character is a stretch's mean."""
+    known = [v for v in values if v is not None]
+    if not known:
+        return ""
+    count = min(width, len(known))
+    cuts = [len(known) * i // count for i in range(count + 1)]
+    means = [sum(known[a:b]) / (b - a) for a, b in pairwise(cuts)]
+    low, span = min(means), max(means) - min(means)
+    return "".join(BARS[round((len(BARS) - 1) * (m - low) / span) if span else 3] for m in means)
