@@ -123,7 +123,7 @@ def test_help_names_what_agents_can_be_told(capsys):
 def test_worlds_of_words_are_listed_and_shown(capsys):
     assert main(["worlds"]) == 0
     told = capsys.readouterr().out
-    assert "Worlds of words" in told
+    assert "Text environments" in told
     assert "planner, answerer" in told
     assert "free text; success: share of the words passed on" in told
     assert main(["worlds", "--json"]) == 0
