@@ -159,7 +159,7 @@ def test_worlds_of_words_are_listed_and_shown(capsys):
         (["compare", "lewis", "rank=0"], "rank=0"),
         (["train", "lewis", "entropy=much"], "entropy='much'"),
         (["train", "lewis", "objects=9"], "objects=9"),
-        (["train", "lewis", "lr_of=nobody:.1"], "agents among listener, speaker"),
+        (["train", "lewis", "lr_of=nobody:.1"], "wanted one of listener, speaker"),
         (["train", "lewis", "targets=some"], "attention"),
         (["train", "lewis", "--budget", "0"], "budget=0"),
         (["compare", "lewis", "--budget", "0"], "budget=0"),
