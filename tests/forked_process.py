@@ -22,7 +22,6 @@ IMPORTED_ONCE = [
     "counterpoint.train.lora.plan",
     "counterpoint.train.session",
     "counterpoint.cli.train",
-    "counterpoint.cli.resume",
 ]
 
 

@@ -1,4 +1,7 @@
-"""Settings from text: conversion to the types of fields, and suggestions for unknown names."""
+"""Settings that somebody typed: lists, pairs and numbers out of text, and text as typed fields.
+
+Start at `settings_from`; `split_list` and `split_pairs` read what stands in one string.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -13,22 +17,66 @@ import msgspec
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
 
 S = TypeVar("S")
+N = TypeVar("N", int, float)
+WANTED: Mapping[type, str] = {
+    int: "a whole number", float: "a number", bool: "true or false", str: "text",
+}  # fmt: skip
 
 
-def settings_from(given: Mapping[str, object] | None, settings: type[S], world: str) -> S:
-    """Returns settings of the world called `world`; text is converted to the field's type
-    (`scale="10"`).
+def split_list(text: str, separator: str = ",") -> tuple[str, ...]:
+    """Returns the parts of `a, b` without the spaces around them; empty parts are left out."""
+    return tuple(part.strip() for part in text.split(separator) if part.strip())
+
+
+def split_pairs(
+    parts: Iterable[str], name: str, form: str = "key=value", sign: str = "="
+) -> dict[str, str]:
+    """Returns `a=1` and `b=2` as a mapping; the first sign ends the key.
+
+    Args:
+        parts: one pair each.
+        name: the setting or flag that the pairs were given to.
+        form: how to write a pair.
+        sign: what stands between key and value.
+
+    Raises:
+        SettingError: a part is no pair, or a key has two different values.
+    """
+    pairs: dict[str, str] = {}
+    for part in parts:
+        key, between, value = (piece.strip() for piece in part.partition(sign))
+        if not (key and between):
+            raise SettingError(f"got {name} {part!r}; wanted {form}")
+        if pairs.setdefault(key, value) != value:
+            raise SettingError(f"got {key!r} with two values in {name}; wanted one")
+    return pairs
+
+
+def number_from(name: str, text: str, kind: type[N]) -> N:
+    """Returns the number that stands in a text.
+
+    Raises:
+        SettingError: the text is no number of that kind.
+    """
+    try:
+        return kind(text)
+    except ValueError:
+        raise SettingError(f"got {name}={text!r}; wanted {WANTED[kind]}") from None
+
+
+def settings_from(given: Mapping[str, object] | None, settings: type[S], owner: str) -> S:
+    """Returns the settings of `owner`; text is converted to the field's type (`scale="10"`).
 
     Raises:
         UnknownNameError: there is no setting of that name.
         SettingError: a value of a wrong type or out of range.
     """
-    values = {name: _written_out(value) for name, value in (given or {}).items()}
+    values = {name: _with_zero(value) for name, value in (given or {}).items()}
     known = [field.name for field in fields(settings)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise UnknownNameError(
-            f"got setting {', '.join(unknown)} for world '{world}'; "
+            f"got setting {', '.join(unknown)} of '{owner}'; "
             f"wanted one of {', '.join(known)}{did_you_mean(unknown[0], known)}"
         )
     try:
@@ -36,26 +84,24 @@ def settings_from(given: Mapping[str, object] | None, settings: type[S], world: 
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
-        raise SettingError(wanted(error, values, settings, world)) from None
+        raise SettingError(_complaint(error, values, settings, owner)) from None
 
 
-def _written_out(value: Any) -> Any:
-    """Returns `.5` as `0.5`, since the converter needs a digit before the point."""
+def _with_zero(value: object) -> object:
+    """Returns `.5` as `0.5`: the converter wants a digit before the point."""
     return re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
-def wanted(error: Exception, values: Mapping[str, object], settings: type, world: str) -> str:
-    """Returns what a conversion refused, and what the field takes."""
+def _complaint(error: Exception, values: Mapping[str, object], settings: type, owner: str) -> str:
+    """Returns which value a conversion refused, and what the field takes."""
     name = str(error).rpartition("$.")[2].rstrip("`")
     if name not in values:
-        return f"got settings {dict(values)} for world '{world}'; {error}"
+        return f"got settings {dict(values)} of '{owner}'; {error}"
     kind = get_type_hints(settings)[name]
-    choices = [str(choice) for choice in get_args(kind)]
-    choice = f"one of {', '.join(choices)}" if choices else WANTED.get(kind, str(kind))
-    return f"got {name}={values[name]!r} for world '{world}'; wanted {choice}"
-
-
-WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    choices = [choice for choice in get_args(kind) if choice is not NoneType] or [kind]
+    known = [WANTED.get(choice, str(choice)) for choice in choices]
+    listed = known[0] if len(known) == 1 else f"one of {', '.join(known)}"
+    return f"got {name}={values[name]!r} of '{owner}'; wanted {listed}"
 
 
 def require(name: str, value: float, low: float, high: float) -> None:
@@ -71,8 +117,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def from_text(value: Any) -> Any:
-    """Returns what text says as Python would read it: `3`, `.5`, `true`, `none`; other text is
-    itself."""
+    """Returns text as Python would read it: `3`, `.5`, `true`, `none`; other text stays."""
     if not isinstance(value, str):
         return value
     words: dict[str, Any] = {"true": True, "false": False, "none": None}

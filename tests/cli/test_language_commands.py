@@ -10,8 +10,8 @@ pytest.importorskip("transformers")
 
 from counterpoint.cli import compare as compare_command
 from counterpoint.cli.compare import Compare
-from counterpoint.cli.live import Run, pace
 from counterpoint.cli.main import main
+from counterpoint.cli.progress import TrainingDisplay, pace
 from counterpoint.report.toolkit.settings import command
 from counterpoint.runs.metrics import read_rows
 from counterpoint.train.lora.settings import LanguageSettings
@@ -123,7 +123,7 @@ def test_help_names_what_agents_can_be_told(capsys):
 def test_worlds_of_words_are_listed_and_shown(capsys):
     assert main(["worlds"]) == 0
     told = capsys.readouterr().out
-    assert "Worlds of words" in told
+    assert "Text environments" in told
     assert "planner, answerer" in told
     assert "free text; success: share of the words passed on" in told
     assert main(["worlds", "--json"]) == 0
@@ -159,7 +159,7 @@ def test_worlds_of_words_are_listed_and_shown(capsys):
         (["compare", "lewis", "rank=0"], "rank=0"),
         (["train", "lewis", "entropy=much"], "entropy='much'"),
         (["train", "lewis", "objects=9"], "objects=9"),
-        (["train", "lewis", "lr_of=nobody:.1"], "agents among listener, speaker"),
+        (["train", "lewis", "lr_of=nobody:.1"], "wanted one of listener, speaker"),
         (["train", "lewis", "targets=some"], "attention"),
         (["train", "lewis", "--budget", "0"], "budget=0"),
         (["compare", "lewis", "--budget", "0"], "budget=0"),
@@ -306,6 +306,6 @@ def test_how_fast_it_goes():
     assert pace(0.4, "update") == "2.5 s an update"
     assert pace(0.5, "step") == "2.0 s a step"
     assert pace(1200.0, "step") == "1,200 steps/s"
-    shown = Run("pooled on lewis", 60, "update")
-    shown.heard({"step": 36, "return": 0.5, "normalized": None})
+    shown = TrainingDisplay("pooled on lewis", 60, "update")
+    shown.add({"step": 36, "return": 0.5, "normalized": None})
     assert shown.parts()[0] == "update 36 of 60"

@@ -11,9 +11,10 @@ import pytest
 from counterpoint import __version__
 from counterpoint.cli import main as cli
 from counterpoint.cli.commands import COMMANDS
-from counterpoint.cli.compare import read_config, read_settings
+from counterpoint.cli.compare import read_config
 from counterpoint.cli.main import SWITCHES, complaint, main, spread_settings
 from counterpoint.errors import SettingError
+from counterpoint.settings import number_from, split_list, split_pairs
 
 
 @pytest.mark.parametrize(
@@ -35,12 +36,21 @@ def test_values_of_other_flags_are_no_settings():
     assert spread_settings(words) == words
 
 
+def test_lists_and_pairs_in_one_text():
+    assert split_list(" a, ,b;c,") == ("a", "b;c")
+    parts = split_list("a:1, b:http://localhost:1/v1")
+    assert split_pairs(parts, "judge_set", sign=":") == {"a": "1", "b": "http://localhost:1/v1"}
+    assert split_pairs(split_list(""), "judge_set") == {}
+    with pytest.raises(SettingError, match="got lr='fast'; wanted a number"):
+        number_from("lr", "fast", float)
+
+
 def test_a_key_with_two_values_is_refused():
-    assert read_settings(("a=1", "b = 2", "a=1")) == {"a": "1", "b": "2"}
+    assert split_pairs(("a=1", "b = 2", "a=1"), "--set") == {"a": "1", "b": "2"}
     with pytest.raises(SettingError, match="two values"):
-        read_settings(("a=1", "a=2"))
+        split_pairs(("a=1", "a=2"), "--set")
     with pytest.raises(SettingError, match="wanted key=value"):
-        read_settings(("a",))
+        split_pairs(("a",), "--set")
 
 
 def test_every_flag_without_a_value_is_known():

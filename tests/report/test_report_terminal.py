@@ -11,9 +11,9 @@ from report_samples import comparison, diagnosis
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from counterpoint.cli.output import print_result
+from counterpoint.cli.results import print_result
 from counterpoint.report.terminal.comparison import comparison_parts
-from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.report.terminal.parts import diagnosis_parts
 from counterpoint.results import ComparisonResult, DiagnosisResult, read_result
 
 

@@ -10,7 +10,7 @@ from mutations import is_shown, mutations, saved, with_value, without
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
-from counterpoint.report.terminal.population import population_parts
+from counterpoint.report.terminal.parts import population_parts
 from counterpoint.results import PopulationResult, encode, read_result
 
 NAMES = ("population", "population_duel", "population_alone")

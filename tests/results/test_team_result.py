@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from mutations import is_shown, mutations, saved
 from rich.table import Table
 
-from counterpoint.report.terminal.team import misses, team_parts
+from counterpoint.report.terminal.parts import misses, team_parts
 from counterpoint.results import TeamResult, encode, read_result
 from counterpoint.results.team import LargeTasks, Throughput, UnfinishedTask, Unreported
 

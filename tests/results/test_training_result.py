@@ -11,7 +11,7 @@ from mutations import is_shown, mutations, saved, with_value, without
 
 from counterpoint.errors import LogError
 from counterpoint.report import render
-from counterpoint.report.terminal.training import training_parts
+from counterpoint.report.terminal.parts import training_parts
 from counterpoint.results import TrainingResult, encode, read_result
 from counterpoint.results.training import AgentSeries, References
 from counterpoint.train.result import training_result

@@ -16,7 +16,7 @@ from working_tasks import DiesFirst, Refuses, RefusesUnportably, Returns, Walks
 from counterpoint.errors import WorkerError
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.executor import run_tasks
-from counterpoint.runs.watch import ending
+from counterpoint.runs.task import ending
 
 WALKS = [Walks(seed) for seed in range(6)]
 

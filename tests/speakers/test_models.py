@@ -11,8 +11,8 @@ pytest.importorskip("transformers")
 
 import huggingface_hub
 
+from counterpoint import optional
 from counterpoint.errors import MissingPackageError, ModelError
-from counterpoint.lm import models
 from counterpoint.lm.fetch import fetch
 from counterpoint.lm.models import (
     SOURCES,
@@ -191,7 +191,7 @@ def test_what_is_downloaded_from_the_hub_must_have_safetensors(hub, monkeypatch)
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch, fetched):
-    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    monkeypatch.setattr(optional, "find_spec", lambda name: None)
     for call in (lambda: load_model("smollm2"), lambda: find_model("ada/x"), tiny_model):
         with pytest.raises(MissingPackageError, match=r"'counterpoint-rl\[language\]'"):
             call()

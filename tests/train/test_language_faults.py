@@ -15,8 +15,8 @@ from forked_process import start_command
 
 pytest.importorskip("transformers")
 
-from counterpoint.cli.live import Run
 from counterpoint.cli.main import main
+from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.runs import provenance
 from counterpoint.runs.status import read_facts
 
@@ -185,7 +185,7 @@ def test_two_signals_within_one_update(number, tmp_path, monkeypatch, capsys):
         os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "heard", twice)
+        patch.setattr(TrainingDisplay, "add", twice)
         if number == signal.SIGTERM:
             with pytest.raises(SystemExit, match="143"):
                 main(lewis(tmp_path / "run", 15))
@@ -205,7 +205,7 @@ def test_stopped_while_it_is_evaluated_it_is_evaluated_again(tmp_path, monkeypat
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "heard", at_the_end)
+        patch.setattr(TrainingDisplay, "add", at_the_end)
         assert main(lewis(tmp_path / "run", 15)) == 130
     facts = read_facts(tmp_path / "run")
     assert (facts.status, facts.step, facts.returned) == ("stopped", 15, None)

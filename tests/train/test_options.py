@@ -1,12 +1,13 @@
 """Which settings are the world's and which the policies', and what happens with others."""
 
 from dataclasses import fields
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
 
+from counterpoint import optional
 from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
-from counterpoint.train import needs
 from counterpoint.train.options import (
     POLICY,
     budget_or_default,
@@ -88,15 +89,27 @@ def test_short_trainings_are_measured_more_often():
 @pytest.mark.parametrize(
     ("ask", "package", "extra"),
     [
-        (needs.require_torch, "torch", "torch"),
-        (needs.require_torch, "safetensors", "torch"),
-        (needs.require_tensorboard, "tensorboard", "tensorboard"),
+        (optional.require_torch, "torch", "torch"),
+        (optional.require_torch, "safetensors", "torch"),
+        (optional.require_language, "gguf", "language"),
     ],
 )
 def test_a_missing_package_is_named_with_what_installs_it(ask, package, extra, monkeypatch):
     def without(name):
         return None if name == package else find_spec(name)
 
-    monkeypatch.setattr(needs, "find_spec", without)
+    monkeypatch.setattr(optional, "find_spec", without)
     with pytest.raises(MissingPackageError, match=rf"{package}.*counterpoint-rl\[{extra}\]"):
         ask()
+    line = optional.pip_line(extra)
+    with pytest.raises(
+        MissingPackageError, match=rf"it needs {package}.*counterpoint-rl\[{extra}\]"
+    ):
+        optional.require_packages("it", ("numpy", package), line)
+    with (
+        pytest.raises(MissingPackageError, match=r"it needs nowhere_to_be.*\[torch\]"),
+        optional.needs("it", optional.pip_line("torch")),
+    ):
+        import_module("nowhere_to_be")
+    with pytest.raises(ImportError), optional.needs("it", line):
+        raise ImportError("ours", name="counterpoint.nowhere")

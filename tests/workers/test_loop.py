@@ -329,7 +329,7 @@ def test_the_command_line(tmp_path, capsys):
     assert main(["audit", str(out / "episodes.jsonl"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 1
     assert main([*asked[:-2], "--budget", "much"]) == 2
-    assert "wanted tries=N" in capsys.readouterr().err
+    assert "wanted a whole number" in capsys.readouterr().err
 
 
 def turns(loop):

@@ -51,5 +51,7 @@ def test_a_setting_of_a_wrong_kind_says_what_is_wanted(given, wanted):
 
 @pytest.mark.parametrize("stakes", ["1", "agent_0", "agent_0:-1", "agent_0:nan", ":3"])
 def test_stakes_that_are_no_pairs_show_how_to_write_them(stakes):
-    with pytest.raises(SettingError, match=r"got stakes='.*such as agent_0:10"):
+    with pytest.raises(
+        SettingError, match=r"got stakes.*(such as agent_0:10|wanted a positive number)"
+    ):
         stakes_of(stakes, ("agent_0", "agent_1"), ("agent", "agent"))

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.console import RenderableType
 
 from counterpoint.audits import AUDITS, audit, audit_logs
-from counterpoint.cli.import_logs import NotePrinter, print_progress
-from counterpoint.cli.output import print_json, print_result
+from counterpoint.cli.import_logs import NotePrinter
+from counterpoint.cli.progress import ReadingDisplay
 from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
 from counterpoint.readers.mapping import read_mapping
 from counterpoint.readers.outcomes import read_outcomes
 from counterpoint.records import FOUND
-from counterpoint.report.terminal.audit import audit_parts
+from counterpoint.report.terminal.parts import audit_parts
+from counterpoint.report.terminal.tables import text_table
 
 COMPARED = ("worth", "coordination", "agreement")
 """The audits that say something about a table of outcomes."""
@@ -56,19 +57,20 @@ class Audit:
     """Print the findings as JSON alone."""
 
     def run(self) -> int:
-        """Read, look, save, print; 1 where something of --fail-on is found."""
+        """Reads, audits, saves and prints; returns 1 if an audit of --fail-on found something."""
         watched = [self._watched(name) for name in self.fail_on]
         outcomes = read_outcomes(self.outcomes) if self.outcomes else []
         names = read_mapping(self.mapping) if self.mapping else None
         printer = NotePrinter()
-        result = audit_logs(self.path, outcomes, self.only, names, printer, print_progress)
+        with ReadingDisplay() as counter:
+            result = audit_logs(self.path, outcomes, self.only, names, printer, counter)
         printer.finish()
         finish(result, audit_parts, self.out, self.json)
         problems = [f for f in result.findings if f.verdict == FOUND]
         return int(any(f.audit == a and n in ("", f.name) for f in problems for a, n in watched))
 
     def _watched(self, name: str) -> tuple[str, str]:
-        """An audit and a finding of it, or all of them."""
+        """Returns an audit and a finding of it, or all of them."""
         which, _, metric = name.partition(".")
         if which not in AUDITS:
             raise SettingError(f"got --fail-on {name}; wanted one of {', '.join(AUDITS)}")
@@ -94,7 +96,7 @@ class CompareOutcomes:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Read, compare, print."""
+        """Reads, compares and prints."""
         outcomes = read_outcomes(self.file)
         result = audit([], outcomes, COMPARED, source=self.file.name)
         finish(result, audit_parts, None, self.json)
@@ -109,15 +111,16 @@ class Audits:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Print name and summary of each."""
-        if self.json:
-            print_json({name: each.summary for name, each in AUDITS.items()})
-        else:
-            table = Table(box=SIMPLE_HEAD)
-            table.add_column("audit")
-            table.add_column("what it looks for")
-            for name, each in AUDITS.items():
-                package = AUDITS.package(name)
-                table.add_row(name, f"{each.summary} ({package})" if package else each.summary)
-            print_result(table)
+        """Prints name and summary of each."""
+        facts = {name: each.summary for name, each in AUDITS.items()}
+        finish(facts, _list_parts, None, self.json)
         return 0
+
+
+def _list_parts(facts: Mapping[str, str]) -> list[RenderableType]:
+    packages = {name: AUDITS.package(name) for name in facts}
+    rows = [
+        (name, f"{summary} ({packages[name]})" if packages[name] else summary)
+        for name, summary in facts.items()
+    ]
+    return [text_table(("audit", "what it looks for"), rows)]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
 import tyro
 from msgspec import to_builtins
-from rich.table import Table
+from rich.console import RenderableType
 
-from counterpoint.cli.output import print_json, print_result
+from counterpoint.cli.results import finish
 from counterpoint.credit import (
     AnyScheme,
     Mix,
@@ -19,10 +20,16 @@ from counterpoint.credit import (
     scheme_name,
     scheme_named,
 )
+from counterpoint.report.terminal.tables import text_table
+from counterpoint.report.toolkit.tables import Cell
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.worlds import FAMILIES, Kind, WorldEntry, find_world, worlds
 from counterpoint.worlds.kind import settings_facts
 from counterpoint.worlds.registry import WORLDS
+
+Facts = Mapping[str, Mapping[str, Any]]
+"""Name to what is known of a scheme or a world, as `--json` prints it."""
+WHAT = "what happens there"
 
 
 @dataclass(frozen=True)
@@ -41,19 +48,12 @@ class Schemes:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """List them, or show one."""
+        """Lists them, or shows one."""
         known = scheme_facts()
         if self.name is not None:
-            _show(_facts_of_scheme(self.name, known), self.json)
-            return 0
-        if self.json:
-            print_json(known)
-            return 0
-        table = Table("scheme", "what it does", "source", title="Credit schemes and baselines")
-        for name, facts in known.items():
-            package = f" ({facts['package']})" if "package" in facts else ""
-            table.add_row(name, facts["title"], f"{facts['citation']}{package}")
-        print_result(table, "counterpoint schemes NAME shows one in full.")
+            finish(_facts_of_scheme(self.name, known), _facts_parts, None, self.json)
+        else:
+            finish(known, _scheme_parts, None, self.json)
         return 0
 
 
@@ -74,58 +74,73 @@ class Worlds:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """List them, or show one."""
+        """Lists them, or shows one."""
         if self.name is not None:
-            _show(facts_of(find_world(self.name)), self.json)
+            finish(facts_of(find_world(self.name)), _facts_parts, None, self.json)
             return 0
         known = {kind: {entry.name: facts_of(entry) for entry in worlds(kind)} for kind in Kind}
-        if self.json:
-            ours = {name: facts for several in known.values() for name, facts in several.items()}
-            print_json({**ours, **{family.pattern: family._asdict() for family in FAMILIES}})
-            return 0
+        document = {name: facts for several in known.values() for name, facts in several.items()}
+        document |= {family.pattern: family._asdict() for family in FAMILIES}
+        tables = [TABLES[kind](facts) for kind, facts in known.items()]
         hint = "counterpoint worlds NAME shows its settings."
-        print_result(*(TABLES[kind](facts) for kind, facts in known.items()), hint)
+        finish(document, lambda _: [*tables, hint], None, self.json)
         return 0
 
 
-def _exact_table(exact: dict[str, dict[str, Any]]) -> Table:
-    table = Table("world", "what happens there", "agents", "source", title="Worlds")
-    for name, facts in exact.items():
-        table.add_row(name, facts["summary"], str(len(facts["agents"])), facts["source"])
-    return table
+def _scheme_parts(known: Facts) -> list[RenderableType]:
+    rows = []
+    for name, facts in known.items():
+        package = f" ({facts['package']})" if "package" in facts else ""
+        rows.append((name, facts["title"], f"{facts['citation']}{package}"))
+    titles = ("scheme", "what it does", "source")
+    return [
+        text_table(titles, rows, title="Credit schemes and baselines"),
+        "counterpoint schemes NAME shows one in full.",
+    ]
 
 
-def _steps_table(stepwise: dict[str, dict[str, Any]]) -> Table:
-    columns = ("world", "what happens there", "agents", "random, good", "source")
-    table = Table(*columns, title="Worlds of many steps")
-    for name, facts in stepwise.items():
-        scores = f"{facts['random']:.4g}, {facts['reference']:.4g}"
-        what = f"{facts['summary']}\n(return: {facts['scale']})"
-        table.add_row(name, what, str(len(facts["agents"])), scores, facts["source"])
-    for family in FAMILIES:
-        table.add_row(family.pattern, family.summary, "", "", family.source)
-    return table
+def _exact_table(exact: Facts) -> RenderableType:
+    rows = [
+        (name, facts["summary"], str(len(facts["agents"])), facts["source"])
+        for name, facts in exact.items()
+    ]
+    return text_table(("world", WHAT, "agents", "source"), rows, title="Exact worlds")
 
 
-def _texts_table(texts: dict[str, dict[str, Any]]) -> Table:
-    columns = ("world", "what happens there", "agents", "paid in", "random, good", "source")
-    table = Table(*columns, title="Worlds of words, for teams of language models")
-    for name, facts in texts.items():
-        scores = ", ".join(_score(facts[which]) for which in ("random", "reference"))
-        what = f"{facts['summary']}\n({facts['answers']}; success: {facts['scale']})"
-        agents, paid = ", ".join(facts["agents"]), ", ".join(facts["components"])
-        table.add_row(name, what, agents, paid, scores, facts["source"])
-    return table
+def _sequential_table(sequential: Facts) -> RenderableType:
+    rows: list[tuple[str | Cell, ...]] = [
+        (name, _cell(facts["summary"], f"(return: {facts['scale']})"), str(len(facts["agents"])),
+         f"{facts['random']:.4g}, {facts['reference']:.4g}", facts["source"])
+        for name, facts in sequential.items()
+    ]  # fmt: skip
+    rows += [(family.pattern, family.summary, "", "", family.source) for family in FAMILIES]
+    titles = ("world", WHAT, "agents", "random, good", "source")
+    return text_table(titles, rows, title="Sequential environments")
 
 
-def _messages_table(messages: dict[str, dict[str, Any]]) -> Table:
-    columns = ("world", "what happens there", "members", "prompts", "source")
-    table = Table(*columns, title="Worlds in which a topology says who hears whom")
-    for name, facts in messages.items():
-        what = f"{facts['summary']}\n(score: {facts['scale']})"
-        prompts = ", ".join(facts["prompts"])
-        table.add_row(name, what, str(facts["members"]), prompts, facts["source"])
-    return table
+def _text_table(texts: Facts) -> RenderableType:
+    rows = [
+        (name, _cell(facts["summary"], f"({facts['answers']}; success: {facts['scale']})"),
+         ", ".join(facts["agents"]), ", ".join(facts["components"]),
+         ", ".join(_score(facts[which]) for which in ("random", "reference")), facts["source"])
+        for name, facts in texts.items()
+    ]  # fmt: skip
+    titles = ("world", WHAT, "agents", "reward components", "random, good", "source")
+    return text_table(titles, rows, title="Text environments, for teams of language models")
+
+
+def _message_table(messages: Facts) -> RenderableType:
+    rows = [
+        (name, _cell(facts["summary"], f"(score: {facts['scale']})"), str(facts["members"]),
+         ", ".join(facts["prompts"]), facts["source"])
+        for name, facts in messages.items()
+    ]  # fmt: skip
+    titles = ("world", WHAT, "members", "prompts", "source")
+    return text_table(titles, rows, title="Message environments, in which a topology has an effect")
+
+
+def _cell(summary: str, scale: str) -> Cell:
+    return Cell(summary, (summary,), lines=(scale,))
 
 
 def _score(value: float | None) -> str:
@@ -134,9 +149,9 @@ def _score(value: float | None) -> str:
 
 TABLES = {
     Kind.EXACT: _exact_table,
-    Kind.SEQUENTIAL: _steps_table,
-    Kind.TEXT: _texts_table,
-    Kind.MESSAGE: _messages_table,
+    Kind.SEQUENTIAL: _sequential_table,
+    Kind.TEXT: _text_table,
+    Kind.MESSAGE: _message_table,
 }
 """The table of each kind of world."""
 
@@ -156,7 +171,7 @@ def facts_of(entry: WorldEntry[Any]) -> dict[str, Any]:
 
 
 def scheme_facts() -> dict[str, dict[str, Any]]:
-    """Name to what is known of each scheme and baseline, ready for JSON."""
+    """Returns name to what is known of each scheme and baseline, ready for JSON."""
     facts: dict[str, dict[str, Any]] = {}
     for name, entry in entries().items():
         facts[name] = {
@@ -175,7 +190,7 @@ def scheme_facts() -> dict[str, dict[str, Any]]:
 
 
 def _facts_of_scheme(name: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The facts of an entry or baseline, of another name of it, or of one with fields that differ.
+    """Returns the facts of an entry or baseline, or of an entry with fields that differ.
 
     Raises:
         CounterpointError: as `scheme_named`.
@@ -201,17 +216,15 @@ def _fields(scheme: AnyScheme) -> dict[str, Any]:
     }
 
 
-def _show(facts: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(facts)
-        return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+def _facts_parts(facts: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns one thing in full: a row for each fact, and for each setting of it."""
+    rows = []
     for key, value in facts.items():
-        rows = value.items() if isinstance(value, dict) else [("", value)]
-        for i, (inner, told) in enumerate(rows):
-            shown = _plain(told)
-            table.add_row(key if i == 0 else "", f"{inner}: {shown}" if inner else shown)
-    print_result(table)
+        pairs = value.items() if isinstance(value, dict) else [("", value)]
+        for i, (inner, item) in enumerate(pairs):
+            shown = _plain(item)
+            rows.append((key if i == 0 else "", f"{inner}: {shown}" if inner else shown))
+    return [text_table(("", ""), rows)]
 
 
 def _plain(value: Any) -> str:

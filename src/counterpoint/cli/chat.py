@@ -12,9 +12,9 @@ import tyro
 from rich.text import Text
 
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result
+from counterpoint.cli.results import finish, print_result
 from counterpoint.errors import CounterpointError, SettingError
-from counterpoint.lm.models import require_language
+from counterpoint.optional import require_language
 from counterpoint.report.toolkit.safe_text import visible
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Chat:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Load the team, then talk."""
+        """Loads the team, then plays or talks."""
         if self.episodes is not None and self.episodes < 1:
             raise SettingError(f"got {self.episodes} episodes; wanted at least 1")
         require_language()
@@ -62,22 +62,16 @@ class Chat:
         if alone:
             converse(team)
             return 0
-        asked = [team.ask(*addressed(text)) for text in self.ask]
+        answers = [team.ask(*addressed(text)) for text in self.ask]
         count = self.episodes if self.episodes is not None else 0 if self.ask else 3
         played = [team.episode() for _ in range(count)]
-        if self.json:
-            print_json({"run": str(self.run_directory), "episodes": played, "asked": asked})
-            return 0
-        for document in asked:
-            show(lines_of_answer(document))
-        for document in played:
-            show(lines_of_episode(document))
-            print_result()
+        document = {"run": str(self.run_directory), "episodes": played, "asked": answers}
+        finish(document, lambda _: _parts(answers, played), None, self.json)
         return 0
 
 
 def converse(team: Team) -> None:
-    """Read lines until there are no more."""
+    """Reads lines until there are no more."""
     say(HELP)
     while True:
         try:
@@ -97,13 +91,27 @@ def converse(team: Team) -> None:
             say(f"counterpoint: {error}")
 
 
+def _parts(answers: list[dict[str, Any]], played: list[dict[str, Any]]) -> Iterator[Text]:
+    """Yields the lines of answers and of episodes, with an empty line after each episode."""
+    for answer in answers:
+        yield from texts(lines_of_answer(answer))
+    for episode in played:
+        yield from texts(lines_of_episode(episode))
+        yield Text()
+
+
+def texts(lines: Iterable[str]) -> Iterator[Text]:
+    """Yields lines that models wrote: no terminal takes orders from them."""
+    return (Text(visible(line)) for line in lines)
+
+
 def show(lines: Iterable[str]) -> None:
-    """Lines with what models have said: no terminal takes orders from them."""
-    print_result(*(Text(visible(line)) for line in lines))
+    """Prints lines that models wrote."""
+    print_result(*texts(lines))
 
 
 def addressed(line: str) -> tuple[str, str]:
-    """`speaker: hello` as agent and text.
+    """Returns `speaker: hello` as agent and text.
 
     Raises:
         SettingError: nobody is named.
@@ -115,7 +123,7 @@ def addressed(line: str) -> tuple[str, str]:
 
 
 def lines_of_episode(document: dict[str, Any]) -> Iterator[str]:
-    """An episode for a person."""
+    """Returns an episode for a person."""
     yield f"task: {' '.join(document['task'])}"
     for event in document["events"]:
         to = f" to {event['to']}" if event["to"] else ""
@@ -124,7 +132,7 @@ def lines_of_episode(document: dict[str, Any]) -> Iterator[str]:
 
 
 def lines_of_answer(document: dict[str, Any]) -> Iterator[str]:
-    """An answer for a person: with the words that were likeliest, where it was a choice."""
+    """Returns an answer for a person: with the words that were likeliest, where it was a choice."""
     likely = sorted(document["words"].items(), key=lambda pair: -pair[1])[:4]
-    told = ", ".join(f"{word} {100 * chance:.0f}%" for word, chance in likely)
-    yield f"{document['agent']}: {document['text']}" + (f"   ({told})" if told else "")
+    words = ", ".join(f"{word} {100 * chance:.0f}%" for word, chance in likely)
+    yield f"{document['agent']}: {document['text']}" + (f"   ({words})" if words else "")

@@ -56,7 +56,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     },
     "Train": {
         "train": Entry("train", "Train", "train one team of networks or of language models"),
-        "resume": Entry("resume", "Resume", "continue a run that was stopped or killed"),
+        "resume": Entry("train", "Resume", "continue a run that was stopped or killed"),
         "runs": Entry("runs", "Runs", "list runs, with their status and their last return"),
         "chat": Entry("chat", "Chat", "talk to a trained team of language models"),
         "population": Entry(
@@ -71,7 +71,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "compare-outcomes": Entry(
             "audit", "CompareOutcomes", "whether a team beats its best member, task by task"
         ),
-        "rank": Entry("rank", "Rank", "rewards from a judge's ranking of rollouts"),
+        "rank": Entry("judge", "Rank", "rewards from a judge's ranking of rollouts"),
         "judge": Entry("judge", "JudgeCommand", "whether a judge can be trusted on your texts"),
     },
     "Teams and games": {

@@ -10,9 +10,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from counterpoint.cli.live import Comparison, watching
 from counterpoint.cli.messages import say, say_batch
-from counterpoint.cli.output import progress
+from counterpoint.cli.progress import Bar, ComparisonDisplay
 from counterpoint.cli.results import finish, prepare
 from counterpoint.comparison import Plan, compare
 from counterpoint.comparison.run import Backend, backend_of
@@ -21,6 +20,7 @@ from counterpoint.errors import SettingError
 from counterpoint.report.terminal.comparison import comparison_parts
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.settings import split_pairs
 from counterpoint.train.lora.settings import LANGUAGE
 from counterpoint.train.options import POLICY
 
@@ -83,7 +83,7 @@ class Compare:
     """Print the results as JSON alone."""
 
     def run(self) -> int:
-        """Compare, save, print."""
+        """Compares, saves and prints."""
         plan = self.plan()
         require_executor(self.executor, self.workers)
         backend = backend_of(plan)
@@ -94,17 +94,17 @@ class Compare:
         return 0
 
     def plan(self) -> Plan:
-        """What to compare: the file's word, overridden by the flags'."""
-        told = read_config(self.config) if self.config else {}
-        world = self.world or told.get("world")
+        """Returns what to compare: the file's settings, overridden by the flags."""
+        config = read_config(self.config) if self.config else {}
+        world = self.world or config.get("world")
         if not world:
             raise SettingError("got no world; wanted one of those that `counterpoint worlds` lists")
-        schemes = split_names(self.schemes) if self.schemes else told.get("schemes", [])
-        seeds = told.get("seeds") if self.seeds is None else self.seeds
-        budget = told.get("budget") if self.budget is None else self.budget
-        seconds = told.get("seconds") if self.seconds is None else self.seconds
-        settings = {**told.get("set", {}), **read_settings(self.set)}
-        policy = told.get("policy") if self.policy is None else self.policy
+        schemes = split_names(self.schemes) if self.schemes else config.get("schemes", [])
+        seeds = config.get("seeds") if self.seeds is None else self.seeds
+        budget = config.get("budget") if self.budget is None else self.budget
+        seconds = config.get("seconds") if self.seconds is None else self.seconds
+        settings = {**config.get("set", {}), **split_pairs(self.set, "--set")}
+        policy = config.get("policy") if self.policy is None else self.policy
         names = tuple(
             scheme_name(scheme_named(one)) if isinstance(one, dict) else str(one).strip()
             for one in schemes
@@ -116,21 +116,21 @@ class Compare:
 def watched(
     plan: Plan, backend: Backend, workers: int | None, out: Path | None, executor: ExecutorName
 ) -> ComparisonResult:
-    """The comparison of a plan, shown on standard error while it runs."""
+    """Returns the comparison of a plan, shown on standard error while it runs."""
     if backend.budget is None:
-        with progress(f"comparing on {plan.world}") as report:
+        with Bar(f"comparing on {plan.world}") as report:
             return compare(
                 plan, workers=workers, on_progress=report, executor=executor, backend=backend
             )
     say_batch(backend.budget, backend.batch_steps, backend.axis)
     seeds = plan.seeds or backend.default_seeds
-    shown = Comparison(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
+    shown = ComparisonDisplay(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
     try:
-        with watching(shown):
+        with shown:
             return compare(
                 plan,
                 workers=workers,
-                on_row=shown.heard,
+                on_row=shown.add,
                 folder=out,
                 executor=executor,
                 backend=backend,
@@ -141,29 +141,8 @@ def watched(
         raise
 
 
-def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`("a=1", "b=2")` as a mapping.
-
-    Raises:
-        SettingError: a pair without `=`, or one key twice with different values.
-    """
-    settings: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise SettingError(f"got --set {pair!r}; wanted key=value")
-        if settings.setdefault(key.strip(), value.strip()) != value.strip():
-            raise SettingError(f"got {key.strip()!r} with two values; wanted one")
-    return settings
-
-
-def read_names(told: str) -> tuple[str, ...]:
-    """`a, b` as its names."""
-    return tuple(name.strip() for name in told.split(",") if name.strip())
-
-
 def read_config(path: Path) -> Mapping[str, Any]:
-    """The plan in a TOML file.
+    """Returns the plan in a TOML file.
 
     Raises:
         SettingError: the file cannot be read, is no TOML, or has keys or types of another kind.
@@ -173,14 +152,14 @@ def read_config(path: Path) -> Mapping[str, Any]:
         "policy": str, "set": dict,
     }  # fmt: skip
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        told_by = getattr(error, "strerror", None) or error
-        raise SettingError(f"could not read {path} ({told_by}); wanted a TOML file") from error
-    if type(told.get("seconds")) is int:
-        told["seconds"] = float(told["seconds"])
-    for key, value in told.items():
+        reason = getattr(error, "strerror", None) or error
+        raise SettingError(f"could not read {path} ({reason}); wanted a TOML file") from error
+    if type(config.get("seconds")) is int:
+        config["seconds"] = float(config["seconds"])
+    for key, value in config.items():
         if key not in kinds or type(value) is not kinds[key]:
             wanted = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds.items())
             raise SettingError(f"got {key} = {value!r} in {path}; wanted {wanted}")
-    return told
+    return config

@@ -9,12 +9,12 @@ from rich.rule import Rule
 
 from counterpoint.cli.diagnose import diagnosis_of
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result, progress
-from counterpoint.cli.results import prepare, save
+from counterpoint.cli.progress import Bar
+from counterpoint.cli.results import finish, prepare, save
 from counterpoint.comparison import Plan, compare
 from counterpoint.readers import example_log
 from counterpoint.report.terminal.comparison import comparison_parts
-from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.report.terminal.parts import diagnosis_parts
 from counterpoint.results import document_of
 from counterpoint.runs.executor import require_executor
 
@@ -38,24 +38,23 @@ class Demo:
     """Print both results as JSON alone."""
 
     def run(self) -> int:
-        """Compare, diagnose, save both, print both."""
+        """Compares, diagnoses, saves both and prints both."""
         plan = Plan("regions", seeds=self.seeds)
         require_executor("processes", self.workers)
         prepare(self.out)
-        with progress("comparing on regions") as report:
+        with Bar("comparing on regions") as report:
             comparison = compare(plan, workers=self.workers, on_progress=report)
         diagnosis = diagnosis_of(example_log(), "mappo_pooled")
         compared, diagnosed = document_of(comparison), document_of(diagnosis)
         pages = save(compared, self.out / "regions"), save(diagnosed, self.out / "example-log")
-        if self.json:
-            print_json({"comparison": compared, "diagnosis": diagnosed})
-        else:
-            print_result(
-                Rule("1. A team of four in two regions", align="left"),
-                *comparison_parts(comparison),
-                Rule("2. The reward log of two language models", align="left"),
-                *diagnosis_parts(diagnosis),
-            )
+        parts = (
+            Rule("1. A team of four in two regions", align="left"),
+            *comparison_parts(comparison),
+            Rule("2. The reward log of two language models", align="left"),
+            *diagnosis_parts(diagnosis),
+        )
+        document = {"comparison": compared, "diagnosis": diagnosed}
+        finish(document, lambda _: parts, None, self.json)
         for page in pages:
             say(f"report: {page}")
         return 0

@@ -15,9 +15,11 @@ from counterpoint.cli.messages import say
 from counterpoint.cli.results import finish
 from counterpoint.diagnose import diagnose
 from counterpoint.readers import LogNotice, LogWarning, read_decisions
-from counterpoint.readers.names import parse_columns
-from counterpoint.report.terminal.diagnosis import diagnosis_parts
+from counterpoint.report.terminal.parts import diagnosis_parts
 from counterpoint.results import DiagnosisResult
+from counterpoint.settings import split_list, split_pairs
+
+COLUMNS = "NAME=MEANING with commas between, such as uid=prompt,score=reward"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Diagnose:
     """Print the diagnosis as JSON alone."""
 
     def run(self) -> int:
-        """Read, diagnose, save, print."""
+        """Reads, diagnoses, saves and prints."""
         result = diagnosis_of(self.file, self.scheme, self.columns)
         finish(result, diagnosis_parts, self.out, self.json)
         return 0
@@ -65,7 +67,8 @@ def diagnosis_of(source: str | Path, scheme: str, columns: str = "") -> Diagnosi
     """Returns the diagnosis of a log; how the log was read goes to standard error."""
     with warnings.catch_warnings(record=True) as met:
         warnings.simplefilter("always", LogWarning)
-        decisions = read_decisions(source, parse_columns(columns) if columns else None)
+        mapping = split_pairs(split_list(columns), "--columns", COLUMNS)
+        decisions = read_decisions(source, mapping or None)
     torn = [str(w.message) for w in met if not issubclass(w.category, LogNotice)]
     for message in (*torn, *decisions.notices):
         say(f"counterpoint: {message}")

@@ -8,19 +8,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
 from counterpoint import __version__
 from counterpoint.audits import AUDITS
-from counterpoint.cli.output import print_json, print_result
+from counterpoint.cli.results import finish
 from counterpoint.credit import entries
 from counterpoint.judge.catalogue import JUDGES
-from counterpoint.lm.models import PACKAGES as LANGUAGE
 from counterpoint.lm.models import SOURCES, model_problem, models_folder
+from counterpoint.optional import LANGUAGE, TORCH, pip_line
 from counterpoint.plugins import plugins
 from counterpoint.readers.documents import FORMATS
+from counterpoint.report.terminal.tables import text_table
 from counterpoint.runs.executor import available_workers
 from counterpoint.runs.exporters import EXPORTERS
 from counterpoint.speakers.named import SPEAKERS
@@ -46,14 +48,14 @@ EXTRAS = {
 ABILITIES = (
     ("compare and diagnose in small worlds and on logs", CORE, "pip install counterpoint-rl"),
     ("train teams of networks in worlds of many steps, stop and resume",
-     ("torch", "safetensors"), "pip install 'counterpoint-rl[torch]'"),
+     TORCH, pip_line("torch")),
     ("play PettingZoo, mpe2, foraging and warehouse worlds",
-     ("pettingzoo", "mpe2", "lbforaging", "rware"), "pip install 'counterpoint-rl[worlds]'"),
-    ("run tasks over a cluster", ("ray",), "pip install 'counterpoint-rl[ray]'"),
-    ("watch runs in TensorBoard", ("tensorboard",), "pip install 'counterpoint-rl[tensorboard]'"),
-    ("ask language servers", ("openai",), "pip install 'counterpoint-rl[llm]'"),
+     ("pettingzoo", "mpe2", "lbforaging", "rware"), pip_line("worlds")),
+    ("run tasks over a cluster", ("ray",), pip_line("ray")),
+    ("watch runs in TensorBoard", ("tensorboard",), pip_line("tensorboard")),
+    ("ask language servers", ("openai",), pip_line("llm")),
     ("train teams of language models, talk to them, fetch a small one", LANGUAGE,
-     "pip install 'counterpoint-rl[language]'"),
+     pip_line("language")),
 )  # fmt: skip
 """What a machine can do, the packages that it takes, and how to get them."""
 MEMORY = "0.5 GB a worker that trains the tiny model, 1.3 to 2.5 with smollm2"
@@ -68,7 +70,7 @@ class Doctor:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Look, and print; 2 where the core is incomplete."""
+        """Looks and prints; returns 2 if the core is incomplete."""
         packages = {name: _version(name) for name in (*CORE, *EXTRAS)}
         ready = all(packages[name] for name in CORE)
         added = plugin_facts()
@@ -86,34 +88,41 @@ class Doctor:
             "can": {what: not missing(names, packages) for what, names, _ in ABILITIES},
             "plugins": added,
         }
-        if self.json:
-            print_json(facts)
-            return 0 if ready else 2
-        table = Table("what", "found", "needed for", title="This machine")
-        table.add_row("Counterpoint", __version__, "")
-        table.add_row("Python", platform.python_version(), "at least 3.11")
-        table.add_row("processors", str(facts["processors"]), "one worker on each")
-        free = facts["memory_gb"]
-        told = "not known" if free is None else f"{free:.1f} GB available"
-        table.add_row("memory", told, MEMORY)
-        for name, version in packages.items():
-            table.add_row(name, version or "not installed", EXTRAS.get(name, "the core"))
-        table.add_row("model tiny", "made where it is needed", "teams of language models")
-        for name in SOURCES:
-            problem = model_problem(name)
-            shown = str(models_folder() / name) if problem is None else problem
-            table.add_row(f"model {name}", Text(shown), "the same, with a model that knows English")
-        why_not = why_no_sandbox()
-        table.add_row("sandbox", Text(why_not or "ready"), "teams at work: counterpoint team run")
-        loose = not_enforced()
-        totals = f"not enforced: {', '.join(loose)}; no control group" if loose else "enforced"
-        table.add_row("sandbox totals", totals, "memory and processes of a sandbox together")
-        table.add_row("Chromium", str(facts["chromium"] or "not found"), "tests of the report")
-        for each in added:
-            table.add_row(f"plug-in {each['name']}", Text(each["problem"] or each["package"]),
-                          each["group"])  # fmt: skip
-        print_result(table, *map(Text, words(packages)))
+        finish(facts, _parts, None, self.json)
         return 0 if ready else 2
+
+
+def _parts(facts: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns a row for everything that was looked for, and what this machine can run."""
+    packages, memory = facts["packages"], facts["memory_gb"]
+    loose = facts["sandbox_not_enforced"]
+    rows = [
+        ("Counterpoint", __version__, ""),
+        ("Python", facts["python"], "at least 3.11"),
+        ("processors", str(facts["processors"]), "one worker on each"),
+        ("memory", "not known" if memory is None else f"{memory:.1f} GB available", MEMORY),
+        *(
+            (name, version or "not installed", EXTRAS.get(name, "the core"))
+            for name, version in packages.items()
+        ),
+        ("model tiny", "made where it is needed", "teams of language models"),
+        *(
+            (f"model {name}", model_problem(name) or str(models_folder() / name),
+             "the same, with a model that knows English")
+            for name in SOURCES
+        ),
+        ("sandbox", why_no_sandbox() or "ready", "teams at work: counterpoint team run"),
+        ("sandbox totals",
+         f"not enforced: {', '.join(loose)}; no control group" if loose else "enforced",
+         "memory and processes of a sandbox together"),
+        ("Chromium", facts["chromium"] or "not found", "tests of the report"),
+        *(
+            (f"plug-in {plugin['name']}", plugin["problem"] or plugin["package"], plugin["group"])
+            for plugin in facts["plugins"]
+        ),
+    ]  # fmt: skip
+    table = text_table(("what", "state", "needed for"), rows, title="This machine")
+    return [table, *map(Text, words(packages))]
 
 
 def plugin_facts() -> list[dict[str, str]]:
@@ -131,26 +140,26 @@ def plugin_facts() -> list[dict[str, str]]:
 
 
 def memory_gb() -> float | None:
-    """Memory that programs can have now; None where the system does not say."""
+    """Returns the memory that programs can have now; None if the system does not say."""
     try:
-        told = Path("/proc/meminfo").read_text(encoding="ascii")
-        return int(told.split("MemAvailable:")[1].split()[0]) / 1e6
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        return int(text.split("MemAvailable:")[1].split()[0]) / 1e6
     except (OSError, ValueError, LookupError):
         return None
 
 
 def words(packages: Mapping[str, str | None]) -> list[str]:
-    """What this machine can run and what not, a sentence each."""
-    said = []
+    """Returns what this machine can run and what not, a sentence each."""
+    sentences = []
     for what, names, install in ABILITIES:
         lacks = missing(names, packages)
         cannot = f"It cannot {what}: {', '.join(lacks)} not installed; {install}"
-        said.append(cannot if lacks else f"It can {what}.")
-    return said
+        sentences.append(cannot if lacks else f"It can {what}.")
+    return sentences
 
 
 def missing(names: Iterable[str], packages: Mapping[str, str | None]) -> list[str]:
-    """Those of the packages that are not installed."""
+    """Returns those of the packages that are not installed."""
     return [name for name in names if not packages[name]]
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from msgspec.structs import replace
-from rich.table import Table
+from rich.console import RenderableType
 
-from counterpoint.cli.compare import read_names, read_settings
-from counterpoint.cli.output import print_json, print_result, progress
+from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.credit import split_names
 from counterpoint.errors import SettingError
 from counterpoint.games import game_catalogue, make_game, read_game
 from counterpoint.games.analysis import SCHEMES, analyze_game, learn_game
 from counterpoint.games.game import Game
-from counterpoint.report.terminal.game import game_parts
+from counterpoint.report.terminal.parts import game_parts
+from counterpoint.report.terminal.tables import text_table
+from counterpoint.settings import number_from, split_list, split_pairs
 
 
 @dataclass(frozen=True)
@@ -67,32 +69,32 @@ class GameCommand:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Look, learn, print."""
-        told = read_settings(self.set)
-        own = {key: told.pop(key) for key in LEARNER if key in told}
-        asked = [*own, *(["--schemes"] if self.schemes else []),
+        """Analyses, learns, saves and prints."""
+        options = split_pairs(self.set, "--set")
+        own = {key: options.pop(key) for key in LEARNER if key in options}
+        only_learn = [*own, *(["--schemes"] if self.schemes else []),
                  *(["--remedies"] if self.remedies != "none" else [])]  # fmt: skip
-        if asked and not self.learn:
-            raise SettingError(f"got {', '.join(asked)} without --learn; wanted both")
-        game = self.made(told)
+        if only_learn and not self.learn:
+            raise SettingError(f"got {', '.join(only_learn)} without --learn; wanted both")
+        game = self.made(options)
         if self.out:
             prepare(self.out)
         result = analyze_game(game)
         if self.learn:
             schemes = split_names(self.schemes)
-            remedies = read_names(self.remedies)
-            with progress(f"learning {game.name}") as report:
+            remedies = split_list(self.remedies)
+            with Bar(f"learning {game.name}") as report:
                 learned = learn_game(
                     game, schemes or SCHEMES, remedies, self.seeds,
-                    {key: LEARNER[key](value) for key, value in own.items()}, report,
+                    {key: _value(key, text) for key, text in own.items()}, report,
                 )  # fmt: skip
             result = replace(result, learned=learned)
-        config = {"game": self.game, "settings": {**told, **own}, "seeds": self.seeds}
+        config = {"game": self.game, "settings": {**options, **own}, "seeds": self.seeds}
         finish(replace(result, config=config), game_parts, self.out, self.json)
         return 0
 
     def made(self, options: dict[str, str]) -> Game:
-        """The game that is meant."""
+        """Returns the game that is named, or the one in a file."""
         if self.game in game_catalogue() or not (
             self.game.endswith(".json") or Path(self.game).is_file()
         ):
@@ -114,7 +116,7 @@ class Games:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """List them."""
+        """Lists them."""
         made = {name: make_game(name) for name in game_catalogue()}
         facts: dict[str, dict[str, Any]] = {
             name: {"summary": entry.summary, "options": list(entry.options),
@@ -122,38 +124,27 @@ class Games:
                    "source": made[name].source}
             for name, entry in game_catalogue().items()
         }  # fmt: skip
-        if self.json:
-            print_json(facts)
-            return 0
-        table = Table(
-            "game", "what it is", "players", "actions", "options", "source", title="Games"
-        )
-        for name, told in facts.items():
-            sizes = " x ".join(map(str, told["actions"]))
-            options = ", ".join(told["options"])
-            table.add_row(
-                name, told["summary"], str(told["players"]), sizes, options, told["source"]
-            )
-        print_result(table)
+        finish(facts, _list_parts, None, self.json)
         return 0
 
 
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise SettingError(f"got {text!r}; wanted a whole number") from None
+def _list_parts(facts: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:
+    titles = ("game", "what it is", "players", "actions", "options", "source")
+    rows = [
+        (name, game["summary"], str(game["players"]), " x ".join(map(str, game["actions"])),
+         ", ".join(game["options"]), game["source"])
+        for name, game in facts.items()
+    ]  # fmt: skip
+    return [text_table(titles, rows, title="Games", numeric=("players",))]
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise SettingError(f"got {text!r}; wanted a number") from None
-
-
-LEARNER: dict[str, Any] = {
-    "updates": _whole, "batch": _whole, "signals": _whole, "partners": _whole, "restarts": _whole,
-    "lr": _number, "entropy": _number, "start": _number, "paid": str,
+LEARNER: Mapping[str, type] = {
+    "updates": int, "batch": int, "signals": int, "partners": int, "restarts": int,
+    "lr": float, "entropy": float, "start": float, "paid": str,
 }  # fmt: skip
-"""Settings of learners to what reads them."""
+"""Settings of learners, and their types."""
+
+
+def _value(key: str, text: str) -> str | float:
+    """Returns a setting of learners in its type."""
+    return text if LEARNER[key] is str else number_from(key, text, LEARNER[key])

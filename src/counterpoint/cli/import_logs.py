@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.text import Text
 
 from counterpoint import __version__
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result
+from counterpoint.cli.progress import ReadingDisplay
+from counterpoint.cli.results import finish
 from counterpoint.errors import OutputError, SettingError
 from counterpoint.readers.episodes import encode
 from counterpoint.readers.logs import Notes, noted_episodes
@@ -46,7 +48,7 @@ class Import:
     """Print the summary as JSON alone."""
 
     def run(self) -> int:
-        """Read, write, tell."""
+        """Reads, writes and prints a summary."""
         if self.output.exists() and self.path.resolve() == self.output.resolve():
             raise SettingError(f"got {self.output} to be read and written; wanted two files")
         names = read_mapping(self.mapping) if self.mapping else None
@@ -57,8 +59,8 @@ class Import:
         temporary = self.output.with_name(f".{self.output.name}.{os.getpid()}")
         try:
             self.output.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                for episode in noted_episodes(self.path, names, notes, print_progress):
+            with temporary.open("wb") as file, ReadingDisplay() as counter:
+                for episode in noted_episodes(self.path, names, notes, counter):
                     file.write(encode(episode))
                     formats[str(episode.meta.get("format", "?"))] += 1
                     agents.update(episode.agents)
@@ -88,13 +90,11 @@ class Import:
         }
         if notes.warning:
             say(f"counterpoint: {notes.warning}")
-        if self.json:
-            print_json(document)
-        else:
-            print_result(
-                f"{document['episodes']} episodes ({document['format']}), {events} events, "
-                f"{len(agents)} agents: {self.output}"
-            )
+        sentence = Text(
+            f"{document['episodes']} episodes ({document['format']}), {events} events, "
+            f"{len(agents)} agents: {self.output}"
+        )
+        finish(document, lambda _: [sentence], None, self.json)
         return 0
 
 
@@ -117,9 +117,3 @@ class NotePrinter:
         """Prints how many notes were not printed."""
         if self.count > SHOWN:
             say(f"counterpoint: {self.count - SHOWN} more notes are in --json")
-
-
-def print_progress(count: int) -> None:
-    """Prints a line for every 10,000 episodes."""
-    if count % 10_000 == 0:
-        say(f"reading: {count} episodes")

@@ -1,23 +1,44 @@
-"""`counterpoint judge check`: how good a judge is, on groups whose truth is known."""
+"""`counterpoint rank` and `counterpoint judge`: rewards from a judge, and how good a judge is."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 import tyro
 
-from counterpoint.cli.compare import read_settings
 from counterpoint.cli.messages import say
-from counterpoint.cli.rank import SETTABLE
+from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish
 from counterpoint.errors import SettingError
-from counterpoint.judge.catalogue import judge_and_settings
+from counterpoint.judge.catalogue import judge_and_settings, setting_names
 from counterpoint.judge.check import measure_judge
-from counterpoint.readers.groups import read_groups
+from counterpoint.judge.judges import Judge
+from counterpoint.judge.present import Group
+from counterpoint.judge.rank import rank_all
+from counterpoint.judge.verdict import RankSettings
+from counterpoint.readers.groups import GroupLine, read_groups
 from counterpoint.readers.lines import TornLogWarning
-from counterpoint.report.terminal.judge_check import judge_check_parts
+from counterpoint.report.terminal.parts import judge_check_parts, ranking_parts
+from counterpoint.results.ranking import RankedGroup
+from counterpoint.runs.files import write_atomically
+from counterpoint.settings import split_pairs
+from counterpoint.speakers.replies import Replies
+
+STORE = Path("counterpoint-out") / "rank" / "verdicts.sqlite"
+SETTABLE = (
+    "A setting, key=value; may be repeated, and may take several pairs. Of what is asked: "
+    f"{', '.join(f.name for f in fields(RankSettings))}. Of a programmatic judge: accuracy, "
+    "position_bias, length_bias, drift, ties, broken. regex: pattern, timeout_seconds. tests: "
+    "command, timeout_seconds. likelihood: model, most_tokens. "
+    f"openai: {', '.join(setting_names('openai'))}."
+)
 
 
 @dataclass(frozen=True)
@@ -53,14 +74,14 @@ class JudgeCommand:
     """Print the measures as JSON alone."""
 
     def run(self) -> int:
-        """Read, ask, measure, print."""
+        """Reads, measures and prints."""
         if not 0 < self.reliability < 1:
             raise SettingError(f"got --reliability {self.reliability}; wanted between 0 and 1")
         if self.judge == "human":
             raise SettingError(
                 "got --judge human; wanted a judge that can be asked hundreds of times"
             )
-        given: dict[str, Any] = dict(read_settings(self.set))
+        given: dict[str, Any] = {**split_pairs(self.set, "--set")}
         given |= {k: v for k in ("model", "base_url") if (v := getattr(self, k)) is not None}
         judge, settings = judge_and_settings(self.judge, given)
         with warnings.catch_warnings(record=True) as met:
@@ -77,3 +98,110 @@ class JudgeCommand:
             say(f"counterpoint: {warning.message}")
         finish(result, judge_check_parts, None, self.json)
         return 0
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Let a judge rank groups of runs, and write rewards beside the runs.
+
+    FILE has a group a line: {"id", "task", "runs": [{"id", "messages": [...]}, ...]}; runs are
+    OpenAI message lists, events, ART-style trajectories or text. The judge sees each group in at
+    least two orders, without names, with canaries between the runs; agreement between the orders
+    is the reliability, and a group that cannot be relied on is void: it has no rewards.
+
+    What was asked once is kept in --store: a job that was killed goes on where it stopped.
+
+    Examples:
+      counterpoint rank groups.jsonl --judge programmatic --set accuracy=.8 --json
+      counterpoint rank groups.jsonl --judge openai --base-url http://localhost:8000/v1 --model NAME
+      counterpoint rank groups.jsonl --judge tests --set command='python check.py' --out
+      ranked.jsonl counterpoint rank groups.jsonl --judge human --mode swiss
+    """
+
+    file: Annotated[str, tyro.conf.Positional]
+    """Groups in JSON lines; `-` reads standard input."""
+    judge: str
+    """Who judges: `programmatic` (it knows each run's `score`, and errs as often as its settings
+    say), `regex` (a regular expression), `tests` (a program), `likelihood` (under a local model),
+    `openai` (a language server), `human` (you), or a judge that an installed package adds."""
+    base_url: str | None = None
+    """Of an OpenAI-compatible server."""
+    model: str | None = None
+    """The name that the server knows the model by; or the local model that measures likelihood."""
+    mode: Literal["listwise", "pairwise", "swiss", "adaptive", "pointwise"] | None = None
+    """The whole group at once (the default); all pairs; rounds of pairs; the least certain pair
+    next; one by one. A person is asked in `swiss` rounds."""
+    calls: int | None = None
+    """Most calls a group, for modes that ask about pairs; default: what the mode needs."""
+    orders: int | None = None
+    """How often each question is asked, each second time backwards; default 2."""
+    criteria: str | None = None
+    """What is good, in words, for judges that read."""
+    seed: int | None = None
+    """Of orders, ids, canaries' places and a judge's own chance; default 0."""
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(help=SETTABLE)] = ()
+    out: Path | None = None
+    """File for the groups with `judge_reward` in each run and the `verdict` of each group."""
+    store: Path = STORE
+    """Where replies and verdicts are kept."""
+    json: bool = False
+    """Print all verdicts as JSON alone."""
+
+    def run(self) -> int:
+        """Reads, ranks, saves and prints."""
+        judge, settings = self.judge_with_settings()
+        total = 0
+        if self.file != "-":
+            with contextlib.suppress(OSError), open(self.file, "rb") as file:
+                total = sum(1 for _ in file)
+        self.store.parent.mkdir(parents=True, exist_ok=True)
+        store = Replies(self.store, lambda line: say(f"counterpoint: {line}"))
+        lines: list[GroupLine] = []
+        with warnings.catch_warnings(record=True) as met, Bar("ranking") as report:
+            warnings.simplefilter("always", TornLogWarning)
+            result = rank_all(
+                _groups(self.file, lines), judge, settings, store=store,
+                on_group=lambda count: report(count, max(total, count)),
+            )  # fmt: skip
+        for warning in met:
+            say(f"counterpoint: {warning.message}")
+        if self.out:
+            pairs = zip(lines, result.groups, strict=True)
+            text = "".join(json.dumps(beside(line, ranked)) + "\n" for line, ranked in pairs)
+            write_atomically(self.out, text)
+        finish(result, ranking_parts, None, self.json)
+        if self.out:
+            say(f"groups with rewards: {self.out}")
+        return 0
+
+    def judge_with_settings(self) -> tuple[Judge, RankSettings]:
+        """Returns the judge, and what it is asked.
+
+        Raises:
+            UnknownNameError, SettingError: a judge, a setting or a value that is none.
+        """
+        given: dict[str, Any] = {**split_pairs(self.set, "--set")}
+        for name in ("mode", "calls", "orders", "seed", "criteria", "model", "base_url"):
+            value = getattr(self, name)
+            if value is not None and str(given.setdefault(name, value)) != str(value):
+                raise SettingError(f"got {name} twice, with two values; wanted one")
+        return judge_and_settings(self.judge, given)
+
+
+def _groups(file: str, lines: list[GroupLine]) -> Iterator[Group]:
+    """Yields the groups of a file, and keeps the lines that they were read from."""
+    for line in read_groups(file):
+        lines.append(line)
+        yield line.group
+
+
+def beside(line: GroupLine, ranked: RankedGroup) -> dict[str, Any]:
+    """Returns a group as it was read, with `judge_reward` in each run: null if it is void."""
+    runs = []
+    for record, candidate in zip(line.records, line.group.candidates, strict=True):
+        run = {**record, "id": candidate.id, "judge_reward": ranked.rewards.get(candidate.id)}
+        if candidate.id in ranked.agents:
+            run["judge_agent_rewards"] = ranked.agents[candidate.id]
+        runs.append(run)
+    return {"id": line.group.id, "task": line.group.task, "runs": runs,
+            "verdict": msgspec.to_builtins(ranked)}  # fmt: skip

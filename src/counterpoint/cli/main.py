@@ -30,14 +30,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its status: 143 where it was told to terminate."""
+    """Runs the command line and exits with its status: 143 if SIGTERM ended it."""
     signal.signal(signal.SIGTERM, _terminated)
     warnings.formatwarning = _shown
     sys.exit(main(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status of one command line: 0, or 2 where the input was bad."""
+    """Returns the exit status of one command line: 0, or 2 if the input was bad."""
     debug = "--debug" in arguments
     words = spread_settings([word for word in arguments if word != "--debug"])
     if words in (["--version"], ["version"]):
@@ -94,7 +94,7 @@ def _terminated(number: int, frame: object) -> None:
 
 
 def spread_settings(words: Sequence[str]) -> list[str]:
-    """`--set a=1 b=2` and a bare `c=3` as one `--set` a pair, which is what the parser takes."""
+    """Returns `--set a=1 b=2` and a bare `c=3` as one `--set` a pair, as the parser takes them."""
     spread: list[str] = []
     after_flag = setting = False
     for word in words:
@@ -138,19 +138,19 @@ def _parse(words: list[str]) -> Command:
 
 
 def complaint(box: str, command: str) -> str:
-    """One line for the box in which the parser complains of a `command`: what it says first.
+    """Returns one line for the box in which the parser complains of a `command`: its first words.
 
     Below a rule it may say what was meant, and how to get help.
     """
     lines = [_ANSI.sub("", line).strip(" │|") for line in box.splitlines()[1:]]
-    parts = [" ".join(inside) for said, inside in groupby(lines, key=_says_something) if said] or [
-        "it could not be read"
-    ]
+    parts = [
+        " ".join(inside) for has_words, inside in groupby(lines, key=_has_words) if has_words
+    ] or ["it could not be read"]
     similar = [re.search(r"--[\w-]+", part) for part in parts if part.startswith("Perhaps")]
     meant = "".join(f"; did you mean {flag[0]}?" for flag in similar if flag)
     first = parts[0].rstrip(".")
     return f"{first[:1].lower()}{first[1:]}; see {command} --help{meant}"
 
 
-def _says_something(line: str) -> bool:
+def _has_words(line: str) -> bool:
     return re.search(r"\w", line) is not None

@@ -28,13 +28,13 @@ def escaped(encoded: str) -> str:
 
 
 def say(message: str) -> None:
-    """One line on standard error."""
+    """Returns one line on standard error."""
     sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
 
 
 def say_batch(budget: int, batch: int, axis: str = "step") -> None:
-    """Say what is played of a budget that is less than one batch: budgets are rounded up.
+    """Says what is played of a budget that is less than one batch: budgets are rounded up.
 
     A budget of updates is never less than one.
     """

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
-from rich.markup import escape
-from rich.table import Table
+from rich.console import RenderableType
+from rich.text import Text
 
-from counterpoint.cli.output import print_json, print_result, progress
+from counterpoint.cli.progress import Bar
+from counterpoint.cli.results import finish
 from counterpoint.errors import ModelError, SettingError
-from counterpoint.lm.fetch import Progress, fetch
+from counterpoint.lm.fetch import fetch
 from counterpoint.lm.models import SOURCES, model_problem, models_folder, source_of
+from counterpoint.report.terminal.tables import text_table
 
 
 @dataclass(frozen=True)
@@ -40,42 +42,43 @@ class Model:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Fetch, list or check."""
+        """Fetches, lists or checks."""
         if self.again and self.what != "fetch":
             raise SettingError(f"got --again with {self.what}; wanted it with fetch")
         if self.what == "list":
-            return self._list()
+            known = {name: model_facts(name) for name in SOURCES}
+            finish(known, _list_parts, None, self.json)
+            return 0
         if self.what == "fetch":
-            with ExitStack() as stack:
-                fetch(self.name, again=self.again, on_progress=_bars(stack))
+            with Bar("beginning") as bar:
+                fetch(
+                    self.name,
+                    again=self.again,
+                    on_progress=lambda doing, done, total: bar(done, total, doing),
+                )
         else:
             problem = model_problem(self.name, thoroughly=True)
             if problem is not None:
                 raise ModelError(problem)
         facts = model_facts(self.name)
-        if self.json:
-            print_json(facts)
-        else:
-            done = "is here" if self.what == "fetch" else "is whole, every byte of it"
-            print_result(escape(f"{self.name} {done}: {facts['folder']}"))
-        return 0
-
-    def _list(self) -> int:
-        known = {name: model_facts(name) for name in SOURCES}
-        if self.json:
-            print_json(known)
-            return 0
-        table = Table("model", "what it is", "license", "status", title="Language models")
-        table.add_column("folder", overflow="fold")
-        for name, facts in known.items():
-            words = (facts["about"], facts["license"], facts["status"], facts["folder"])
-            table.add_row(name, *map(escape, words))
-        print_result(table, "Any other causal language model: by its folder, or its hub name.")
+        done = "is here" if self.what == "fetch" else "is whole, every byte of it"
+        sentence = Text(f"{self.name} {done}: {facts['folder']}")
+        finish(facts, lambda _: [sentence], None, self.json)
         return 0
 
 
-def model_facts(name: str) -> dict[str, Any]:
-    """What is known of a model, ready for JSON; `status` is fetched, missing or damaged.
+def _list_parts(known: Mapping[str, Mapping[str, str]]) -> list[RenderableType]:
+    titles = ("model", "what it is", "license", "status", "folder")
+    keys = ("name", "about", "license", "status", "folder")
+    rows = [[facts[key] for key in keys] for facts in known.values()]
+    return [
+        text_table(titles, rows, title="Language models"),
+        "Any other causal language model: by its folder, or its hub name.",
+    ]
+
+
+def model_facts(name: str) -> dict[str, str]:
+    """Returns what is known of a model, ready for JSON; `status` is fetched, missing or damaged.
 
     Raises:
         UnknownNameError: there is no such model.
@@ -92,16 +95,3 @@ def model_facts(name: str) -> dict[str, Any]:
         "status": status,
         "folder": str(folder),
     }
-
-
-def _bars(stack: ExitStack) -> Progress:
-    """A bar for each thing that is being done, one after the other."""
-    current: list[Any] = ["", None]
-
-    def report(doing: str, done: int, total: int) -> None:
-        if doing != current[0]:
-            stack.close()
-            current[:] = [doing, stack.enter_context(progress(doing))]
-        current[1](done, total)
-
-    return report

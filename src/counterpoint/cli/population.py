@@ -9,13 +9,12 @@ from typing import Annotated
 import tyro
 from msgspec.structs import replace
 
-from counterpoint.cli.compare import read_settings
-from counterpoint.cli.output import progress
+from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
-from counterpoint.errors import SettingError
 from counterpoint.population import PopulationPlan, compare_populations
-from counterpoint.report.terminal.population import population_parts
+from counterpoint.report.terminal.parts import population_parts
 from counterpoint.runs.executor import ExecutorName
+from counterpoint.settings import number_from, split_list, split_pairs
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,14 @@ class PopulationCommand:
     """Print the results as JSON alone."""
 
     def run(self) -> int:
-        """Compare, save, print."""
-        plan = PopulationPlan(self.world, _sizes(self.members), self.budget, self.repeats,
-                    read_settings(self.set), self.workers, self.executor)  # fmt: skip
+        """Compares, saves and prints."""
+        sizes = tuple(number_from("--members", size, int) for size in split_list(self.members))
+        plan = PopulationPlan(self.world, sizes, self.budget, self.repeats,
+                    split_pairs(self.set, "--set"), self.workers, self.executor)  # fmt: skip
         if self.out:
             prepare(self.out)
-        with progress(f"populations on {plan.world}") as report:
+        with Bar(f"populations on {plan.world}") as report:
             result = compare_populations(plan, report, self.out)
         config = {"world": plan.world, "settings": dict(plan.settings)}
         finish(replace(result, config=config), population_parts, self.out, self.json)
         return 0
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(word) for word in text.split(",") if word.strip())
-    except ValueError:
-        raise SettingError(f"got --members {text!r}; wanted numbers with commas between") from None

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.text import Text
 
-from counterpoint.cli.output import print_json, print_result
-from counterpoint.cli.results import PAGE, RESULTS, load
+from counterpoint.cli.results import PAGE, RESULTS, finish, load
 from counterpoint.report import render
 from counterpoint.results import TrainingResult
 from counterpoint.runs.files import write_atomically
@@ -36,11 +36,12 @@ class Report:
     """Print the path as JSON alone."""
 
     def run(self) -> int:
-        """Load, draw, write."""
+        """Loads, draws and writes."""
         folder = self.results if self.results.is_dir() else self.results.parent
         target = self.out or folder / PAGE
         write_atomically(target, render(load_result(self.results)))
-        print_json({"report": str(target)}) if self.json else print_result(f"report: {target}")
+        sentence = Text(f"report: {target}")
+        finish({"report": str(target)}, lambda _: [sentence], None, self.json)
         return 0
 
 

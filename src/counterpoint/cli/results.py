@@ -1,17 +1,21 @@
-"""Saving results: the document, the page, and what is needed to do it again."""
+"""How a command ends: its result is saved and printed. Start at `finish`."""
 
 from __future__ import annotations
 
+import json as json_
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.table import Table
 
-from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result
+from counterpoint.cli.messages import escaped, printable, say
 from counterpoint.errors import LogError, OutputError, RunError
 from counterpoint.report import write_report
 from counterpoint.results import Result, document_of
@@ -19,13 +23,15 @@ from counterpoint.runs.files import write_atomically
 from counterpoint.runs.provenance import provenance
 from counterpoint.runs.status import RUN, read_run
 
-R = TypeVar("R", bound=Result)
+D = TypeVar("D")
 RESULTS = "results.json"
 PAGE = "report.html"
+WIDEST = 10_000
+"""Most columns of a table that is not shown in a terminal."""
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder for results, before any work is done for them.
+    """Makes the folder for results, before any work is done for them.
 
     Raises:
         OutputError: it cannot be made or written to, or holds a training run.
@@ -43,7 +49,7 @@ def prepare(folder: Path) -> None:
 
 
 def save(document: Mapping[str, Any], folder: Path) -> Path:
-    """Write report.html, results.json and run.json to `folder`; the path of the page.
+    """Writes report.html, results.json and run.json to `folder`; returns the path of the page.
 
     Raises:
         OutputError: something could not be written, or the folder holds a training run; files that
@@ -58,31 +64,63 @@ def save(document: Mapping[str, Any], folder: Path) -> Path:
 
 
 def finish(
-    result: R,
-    parts: Callable[[R], Iterable[RenderableType]],
+    document: D,
+    parts: Callable[[D], Iterable[RenderableType]],
     out: Path | None,
     json: bool,
 ) -> None:
-    """Saves a result where `--out` says so, and prints it.
+    """Saves a result where `--out` says so, and prints it; a list of things is only printed.
 
     Args:
-        result: what a command has found.
+        document: a result, or what `--json` prints.
         parts: what a terminal shows of it.
-        out: folder for the page, the result and what is needed to do it again.
-        json: print the result as JSON alone.
+        out: folder for the page, the result and what is needed to do it again; None saves nothing.
+        json: print the document as JSON alone.
 
     Raises:
         OutputError: something could not be written.
     """
-    document = document_of(result)
-    saved = save(document, out) if out else None
-    print_json(document) if json else print_result(*parts(result))
-    if saved:
-        say(f"report: {saved}")
+    encoded = document_of(document) if isinstance(document, Result) else document
+    page = save(encoded, out) if out and isinstance(encoded, Mapping) else None
+    print_json(encoded) if json else print_result(*parts(document))
+    if page:
+        say(f"report: {page}")
+
+
+def print_json(document: Any) -> None:
+    """Prints the document as JSON on standard output, and nothing else there."""
+    encoded = json_.dumps(document, allow_nan=False, ensure_ascii=False)
+    sys.stdout.write(escaped(encoded) + "\n")
+    sys.stdout.flush()
+
+
+def print_result(*parts: RenderableType) -> None:
+    """Prints tables and sentences for a person, on standard output.
+
+    If that is no terminal, a table is as wide as its cells, and nothing of it is cut.
+    """
+    console = _Console()
+    if not console.is_terminal:
+        wide = console.options.update(max_width=WIDEST)
+        tables = [part for part in parts if isinstance(part, Table)]
+        widths = [Measurement.get(console, wide, table).maximum for table in tables]
+        console = _Console(width=max([console.width, *widths]))
+    console.print(*parts, sep="\n")
+
+
+class _Console(Console):
+    """A console on which no text but its own moves the cursor or turns the direction of text."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yields the segments of a renderable."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
 
 def _spare_a_run(folder: Path) -> None:
-    """Refuse a folder in which run.json is that of a training, which could not be resumed then."""
+    """Refuses the folder of a training: without its run.json it could not be resumed."""
     try:
         read_run(folder)
     except RunError:
@@ -91,7 +129,7 @@ def _spare_a_run(folder: Path) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The document saved in a folder, or in a results.json itself.
+    """Returns the document saved in a folder, or in a results.json itself.
 
     Raises:
         LogError: there is none, or it is no JSON.
@@ -102,9 +140,9 @@ def load(path: Path) -> dict[str, Any]:
     except (OSError, msgspec.MsgspecError) as error:
         within = [f.parent.name for f in sorted(path.glob(f"*/{RESULTS}"))] if path.is_dir() else []
         hint = f": it has {', '.join(within)}" if within else ""
-        told_by = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise LogError(
-            f"could not read {file} ({told_by}){hint}; wanted a folder that `--out` wrote, with "
+            f"could not read {file} ({reason}){hint}; wanted a folder that `--out` wrote, with "
             f"{RESULTS} of a comparison or a diagnosis, or {RUN} of a run"
         ) from error
     return document

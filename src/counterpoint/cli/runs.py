@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
+from rich.console import RenderableType
 
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result
+from counterpoint.cli.results import finish
 from counterpoint.errors import OutputError, SettingError
+from counterpoint.report.terminal.tables import text_table
 from counterpoint.runs.index import Index, find_runs
 from counterpoint.runs.status import STATES, RunFacts, read_all
 
@@ -46,19 +46,14 @@ class Runs:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """Look, filter, print."""
+        """Reads, filters and prints."""
         if self.status is not None and self.status not in SHOWN:
             raise SettingError(f"got status {self.status!r}; wanted one of {', '.join(SHOWN)}")
         index = Index()
         if self.prune:
             say(f"forgotten: {index.prune()}")
         runs = [run for run in self._all(index) if self._wanted(run)]
-        if self.json:
-            print_json([run_document(run) for run in runs])
-        elif runs:
-            print_result(_table(runs))
-        else:
-            print_result("No such runs. `counterpoint runs --here FOLDER` looks into a folder.")
+        finish([run_document(run) for run in runs], lambda _: [_table(runs)], None, self.json)
         return 0
 
     def _all(self, index: Index) -> list[RunFacts]:
@@ -66,38 +61,38 @@ class Runs:
             return index.rows()
         if not self.here.is_dir():
             raise SettingError(f"got --here {self.here}, which is no folder; wanted one with runs")
-        found = list(find_runs(self.here))
+        folders = list(find_runs(self.here))
         try:
-            index.rebuild(found)
+            index.rebuild(folders)
         except OutputError as error:
             say(f"counterpoint: {error}")
-        return read_all(found)
+        return read_all(folders)
 
     def _wanted(self, run: RunFacts) -> bool:
         pairs = ((self.world, run.world), (self.scheme, run.scheme), (self.status, run.status))
-        return all(wanted in (None, told) for wanted, told in pairs)
+        return all(wanted in (None, value) for wanted, value in pairs)
 
 
 def run_document(run: RunFacts) -> Mapping[str, Any]:
-    """A run as `--json` prints it."""
+    """Returns a run as `--json` prints it."""
     return {("return" if key == "returned" else key): value for key, value in asdict(run).items()}
 
 
-def _table(runs: list[RunFacts]) -> Table:
-    table = Table(title="Runs")
-    for name in ("world", "scheme", "seed", "status", "done", "return", "normalized", "updated"):
-        numeric = name in ("seed", "done", "return", "normalized")
-        table.add_column(name, justify="right" if numeric else "left")
-    table.add_column("folder", overflow="fold")
-    for run in runs:
-        done = _text(run.step) + (f" of {run.budget}" if run.budget is not None else "")
-        done += f" {run.axis}s" if done and run.axis else ""
-        told = (run.updated or "")[:16].replace("T", " ")
-        cells = (run.world, run.scheme, run.seed, run.status, done)
-        numbers = ("" if x is None else f"{x:.3f}" for x in (run.returned, run.normalized))
-        folder = _short(run.path)
-        table.add_row(*(escape(_text(x)) for x in (*cells, *numbers, told, folder)))
-    return table
+def _table(runs: list[RunFacts]) -> RenderableType:
+    if not runs:
+        return "No such runs. `counterpoint runs --here FOLDER` looks into a folder."
+    numeric = ("seed", "done", "return", "normalized")
+    titles = ("world", "scheme", "seed", "status", *numeric[1:], "updated", "folder")
+    return text_table(titles, map(_row, runs), title="Runs", numeric=numeric)
+
+
+def _row(run: RunFacts) -> list[str]:
+    done = _text(run.step) + (f" of {run.budget}" if run.budget is not None else "")
+    done += f" {run.axis}s" if done and run.axis else ""
+    numbers = ("" if x is None else f"{x:.3f}" for x in (run.returned, run.normalized))
+    updated = (run.updated or "")[:16].replace("T", " ")
+    cells = (run.world, run.scheme, run.seed, run.status, done, *numbers, updated, _short(run.path))
+    return [_text(cell) for cell in cells]
 
 
 def _text(value: object) -> str:
@@ -105,6 +100,6 @@ def _text(value: object) -> str:
 
 
 def _short(path: str) -> str:
-    """The path from here where it lies below, else in full."""
+    """Returns the path from here where it lies below, else in full."""
     here = os.getcwd() + os.sep
     return path.removeprefix(here)

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
+from rich.console import RenderableType
 from rich.text import Text
 
 from counterpoint.cli.messages import printable, say
-from counterpoint.cli.output import print_json, print_result
-from counterpoint.cli.results import PAGE
-from counterpoint.cli.team_follow import follow
+from counterpoint.cli.progress import Display
+from counterpoint.cli.results import PAGE, finish
 from counterpoint.errors import SettingError, WorkerError
 from counterpoint.report import write_report
-from counterpoint.report.terminal.team import misses, team_parts
-from counterpoint.results import TeamResult, document_of
+from counterpoint.report.terminal.parts import misses, team_parts
+from counterpoint.report.terminal.tables import text_table
+from counterpoint.report.toolkit.numerals import counted
+from counterpoint.results import TeamResult
+from counterpoint.runs.lock import is_locked
+from counterpoint.settings import number_from, split_list, split_pairs
 from counterpoint.workers.deliver import PATCH, require_branch
 from counterpoint.workers.loop import EPISODES, Progress, run_team
+from counterpoint.workers.memory import log_tail
 from counterpoint.workers.plan import TopologyName, read_plan
+from counterpoint.workers.queue.rows import AttemptRow
 from counterpoint.workers.results import result_of
 from counterpoint.workers.sandbox.sandbox import require_ready
-from counterpoint.workers.state import TeamState
+from counterpoint.workers.state import LOCK, TeamState
 from counterpoint.workers.strangers import require_valid_queue
 
 DEFAULT_OUT = Path("counterpoint-out", "team")
+PAUSE_SECONDS = 0.5
+LONGEST_LINE = 48
+"""Characters of the last line of a log that the table shows."""
+_AT_WORK = ("running", "handed", "merging")
 _STATES = {"taken": "under way", "handed": "to merge", "given_up": "given up"}
-_BUDGET = re.compile(r"(?:(tries|seconds|tokens|runs|dollars)=)?(\d+(?:\.\d+)?)")
+LIMITS: Mapping[str, type] = {
+    "tries": int, "seconds": float, "tokens": int, "runs": int, "dollars": float,
+}  # fmt: skip
+"""Limits of a budget, and their types."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +95,15 @@ class TeamCommand:
     """Print the result as JSON alone."""
 
     def run(self) -> int:
-        """Do the work or load it, and print the result."""
+        """Does the work or loads it, and prints the result."""
         if self.action == "status":
             state = TeamState.load(self.where)
             require_valid_queue(state.queue)
             if self.follow:
-                follow(self.where)
+                follow(state)
             result = result_of(state)
             page = write_report(result, self.where)
-            print_json(document_of(result)) if self.json else print_result(*team_parts(result))
+            finish(result, team_parts, None, self.json)
             say(f"page: {page}")
             return 0
         workers = self.workers or (1 if self.topology == "solo" else 4)
@@ -108,10 +119,10 @@ class TeamCommand:
 
 
 def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
-    """Let the team in a folder work, and print its result."""
+    """Lets the team in a folder work, and prints its result; returns the exit status."""
     try:
-        with shown_progress() as tell:
-            result = run_team(folder, tell, trust)
+        with TeamDisplay() as display:
+            result = run_team(folder, display, trust)
     except (KeyboardInterrupt, SystemExit):
         again = shlex.quote(str(folder))
         say(f"counterpoint: the team is stopped; counterpoint resume {again} continues it")
@@ -120,10 +131,8 @@ def work_on(folder: Path, as_json: bool, trust: bool = False) -> int:
         say(f"page: {folder / PAGE}")
         say(f"counterpoint: {error}")
         return 1
-    if as_json:
-        print_json(document_of(result))
-    else:
-        print_result(*team_parts(result))
+    finish(result, team_parts, None, as_json)
+    if not as_json:
         say(f"page: {folder / PAGE}")
         say(f"record: {folder / EPISODES}; counterpoint audit reads it")
         if (folder / PATCH).exists():
@@ -148,42 +157,77 @@ def read_budget(text: str) -> dict[str, Any]:
     Raises:
         SettingError: a part has an unknown name, or no number.
     """
+    words = (word if "=" in word else f"tries={word}" for word in split_list(text))
     limits: dict[str, Any] = {}
-    for word in filter(None, text.split(",")):
-        match = _BUDGET.fullmatch(word)
-        if match is None:
-            raise SettingError(f"got budget {word!r}; wanted tries=N, seconds=S, tokens=T, runs=R "
-                               "or dollars=D")  # fmt: skip
-        name = match[1] or "tries"
-        if name in limits:
-            raise SettingError(f"got two budgets of {name}; wanted each of them once")
-        whole = name not in ("seconds", "dollars")
-        if whole and "." in match[2]:
-            raise SettingError(f"got a budget of {name}={match[2]}; wanted a whole number")
-        limits[name] = int(match[2][:30]) if whole else float(match[2])
+    for name, value in split_pairs(words, "--budget").items():
+        if name not in LIMITS:
+            raise SettingError(f"got budget {name!r}; wanted one of {', '.join(LIMITS)}")
+        # 30 digits are beyond every limit, and no longer number becomes a float
+        limits[name] = number_from(f"budget of {name}", value[:30], LIMITS[name])
     return limits
 
 
-@contextmanager
-def shown_progress() -> Iterator[Callable[[Progress], None]]:
-    """A line on standard error that is updated in place, or a line for each change if that is no
-    terminal."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status("begins") as line:
-            yield lambda progress: line.update(Text(printable(sentence(progress))))
-        return
-    last, reason = "", ""
+class TeamDisplay(Display):
+    """How far a team is; call it with its progress."""
 
-    def tell(progress: Progress) -> None:
-        nonlocal last, reason
-        if (new := f"{_done(progress)}, {_misses(progress)}") != last:
-            last = new
-            known = progress.reason == reason
-            say(sentence(replace(progress, reason="") if known else progress))
-            reason = progress.reason
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress: Progress | None = None
+        self._reason = ""  # the last failure that a line has named
 
-    yield tell
+    def __call__(self, progress: Progress) -> None:
+        last, self.progress = self.progress, progress
+        if self.prints_lines and (last is None or _counts(progress) != _counts(last)):
+            is_known = progress.reason == self._reason
+            say(sentence(replace(progress, reason="") if is_known else progress))
+            self._reason = progress.reason
+
+    def drawn(self) -> RenderableType:
+        """Returns one line."""
+        return Text("begins" if self.progress is None else printable(sentence(self.progress)))
+
+
+class WorkersDisplay(Display):
+    """What each worker of a running team does: its task, its seconds, the last line of its log.
+
+    `look` reads the state, since a connection to its database belongs to one thread.
+    """
+
+    def __init__(self, state: TeamState) -> None:
+        super().__init__()
+        self.state, self.table = state, text_table(("worker",), ())
+        self.printed: set[tuple[int, str]] = set()
+
+    def look(self) -> None:
+        """Reads the state of the team, and prints a line for each attempt that has changed."""
+        attempts = [a for a in self.state.queue.attempts() if a.status in _AT_WORK]
+        counts, now = self.state.queue.counts(), time.time()
+        title = f"{counts.get('done', 0)} of {counted(sum(counts.values()), 'task')} done"
+        rows = [(a.worker, a.task, f"{now - a.started:.0f}", self._last(a)) for a in attempts]
+        self.table = text_table(("worker", "task", "seconds", "last line"), rows, title=title)
+        for attempt in attempts:
+            key = (attempt.id, attempt.status)
+            if self.prints_lines and key not in self.printed:
+                self.printed.add(key)
+                say(f"{attempt.worker}: {attempt.task}, {attempt.status}")
+
+    def _last(self, attempt: AttemptRow) -> str:
+        """Returns the last line of an attempt's log, cut where it would make the row high."""
+        lines = log_tail(self.state.folder, attempt.id, 200).splitlines()
+        last = lines[-1] if lines else attempt.status
+        return last if len(last) <= LONGEST_LINE else f"{last[: LONGEST_LINE - 1]}…"
+
+    def drawn(self) -> RenderableType:
+        """Returns the table of the last look."""
+        return self.table
+
+
+def follow(state: TeamState) -> None:
+    """Shows a run until no process runs it."""
+    with WorkersDisplay(state) as display:
+        while is_locked(state.folder / LOCK):
+            display.look()
+            time.sleep(PAUSE_SECONDS)
 
 
 def sentence(progress: Progress) -> str:
@@ -198,6 +242,11 @@ def sentence(progress: Progress) -> str:
 
 def _done(progress: Progress) -> str:
     return f"{progress.tasks.get('done', 0)} of {sum(progress.tasks.values())}"
+
+
+def _counts(progress: Progress) -> tuple[str, str]:
+    """Returns what a new line is printed for."""
+    return _done(progress), _misses(progress)
 
 
 def _misses(progress: Progress) -> str:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from msgspec.structs import replace
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
-from counterpoint.cli.compare import read_names, read_settings
 from counterpoint.cli.messages import say
-from counterpoint.cli.output import print_json, print_result, progress
+from counterpoint.cli.progress import Bar
 from counterpoint.cli.results import finish, prepare
 from counterpoint.errors import SettingError
 from counterpoint.report.pages.topology_drawing import sketch
-from counterpoint.report.terminal.topology import search_parts, topology_parts
+from counterpoint.report.terminal.parts import search_parts, topology_parts
+from counterpoint.report.terminal.tables import text_table
+from counterpoint.settings import settings_from, split_list, split_pairs
 from counterpoint.topology import TOPOLOGIES, make_topology, measures
 from counterpoint.topology.design import DEFAULT, TopologyPlan, compare_topologies
 from counterpoint.topology.play import Guards
 from counterpoint.topology.records import write_logs
 from counterpoint.topology.search import search_topologies
-
-GUARDS = ("isolated_drafts", "dissenter", "fresh_context", "heartbeat", "outside_judge")
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,13 @@ class TopologyCommand:
     """Print the results as JSON alone."""
 
     def run(self) -> int:
-        """Play, save, print."""
+        """Plays, saves and prints."""
         plan = self.plan()
         if self.search is not None:
             return self._search(plan, self.search)
         if self.out:
             prepare(self.out)
-        with progress(f"playing {plan.world}") as report:
+        with Bar(f"playing {plan.world}") as report:
             result = compare_topologies(plan, workers=self.workers, on_progress=report)
         config = {"world": plan.world, "settings": dict(plan.settings)}
         finish(replace(result, config=config), topology_parts, self.out, self.json)
@@ -103,20 +102,21 @@ class TopologyCommand:
         return 0
 
     def plan(self) -> TopologyPlan:
-        """What to compare."""
-        settings: dict[str, Any] = dict(read_settings(self.set))
+        """Returns what to compare."""
+        settings: dict[str, Any] = {**split_pairs(self.set, "--set")}
         if self.members is not None:
             settings["members"] = self.members
-        topologies, prompts = read_names(self.topologies), read_names(self.prompts)
+        topologies, prompts = split_list(self.topologies), split_list(self.prompts)
+        guards = split_pairs((w if "=" in w else f"{w}=true" for w in self.guard), "--guard")
         return TopologyPlan(
             self.world, topologies, prompts, self.seeds, self.items, self.orders, settings,
-            read_guards(self.guard), self.model, self.base_url,
+            settings_from(guards, Guards, "--guard"), self.model, self.base_url,
         )  # fmt: skip
 
     def _search(self, plan: TopologyPlan, budget: int) -> int:
         if self.out:
             raise SettingError("got --out with --search, which has no page; wanted one of them")
-        with progress("halving") as report:
+        with Bar("halving") as report:
             result = search_topologies(plan, budget, on_progress=report)
         finish(result, search_parts, None, self.json)
         return 0
@@ -137,7 +137,7 @@ class Topologies:
     """Print as JSON alone."""
 
     def run(self) -> int:
-        """List them."""
+        """Lists them."""
         made = {name: make_topology(name, self.members) for name in TOPOLOGIES}
         facts = {
             name: {
@@ -147,35 +147,21 @@ class Topologies:
             }
             for name, entry in TOPOLOGIES.items()
         }  # fmt: skip
-        if self.json:
-            print_json(facts)
-            return 0
-        columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
-                   "depth", "path", "source")  # fmt: skip
-        table = Table(*columns, title=f"Topologies of {self.members} members")
-        for name, row in facts.items():
-            path = "–" if row["path"] is None else f"{row['path']:g}"
-            numbers = (f"{row['density']:.2f}", str(row["messages"]), str(row["depth"]), path)
-            table.add_row(name, row["summary"], Text(row["order"]), *numbers, row["source"])
-        print_result(table, "depth: turns that wait for each other; path: messages from the first "
-                            "member to those who decide.")  # fmt: skip
+        title = f"Topologies of {self.members} members"
+        finish(facts, lambda facts: _list_parts(facts, title), None, self.json)
         return 0
 
 
-def read_guards(words: tuple[str, ...]) -> Guards:
-    """Returns the guards that somebody typed.
-
-    Raises:
-        SettingError: there is no such guard, or a number of rounds that is none.
-    """
-    given: dict[str, Any] = {}
-    for word in words:
-        name, _, value = word.partition("=")
-        if name == "most_rounds" and value.isdecimal():
-            given[name] = int(value)
-        elif word in GUARDS:
-            given[word] = True
-        else:
-            known = ", ".join((*GUARDS, "most_rounds=N"))
-            raise SettingError(f"got guard {word!r}; wanted one of {known}")
-    return Guards(**given)
+def _list_parts(facts: Mapping[str, Mapping[str, Any]], title: str) -> list[RenderableType]:
+    columns = ("topology", "who hears whom", "turns, whom each hears", "density", "messages",
+               "depth", "path", "source")  # fmt: skip
+    rows = []
+    for name, row in facts.items():
+        path = "–" if row["path"] is None else f"{row['path']:g}"
+        numbers = (f"{row['density']:.2f}", str(row["messages"]), str(row["depth"]), path)
+        rows.append((name, row["summary"], row["order"], *numbers, row["source"]))
+    return [
+        text_table(columns, rows, title=title, numeric=columns[3:7]),
+        "depth: turns that wait for each other; path: messages from the first member to those who "
+        "decide.",
+    ]

@@ -1,18 +1,32 @@
-"""`counterpoint train`: one team, one scheme, one seed, in a run directory."""
+"""`counterpoint train` and `counterpoint resume`: one team, one scheme, one seed, in a folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from counterpoint.cli.compare import SETTABLE, read_settings
-from counterpoint.cli.live import Run, watching
-from counterpoint.cli.messages import say_batch
-from counterpoint.cli.training import finish, resumable
-from counterpoint.runs.names import run_folder
+from counterpoint.cli.compare import SETTABLE
+from counterpoint.cli.messages import say, say_batch
+from counterpoint.cli.progress import TrainingDisplay
+from counterpoint.cli.results import finish
+from counterpoint.cli.runs import run_document
+from counterpoint.cli.team import work_on
+from counterpoint.optional import require_torch
+from counterpoint.report.terminal.parts import training_parts
+from counterpoint.runs.files import run_folder
+from counterpoint.runs.metrics import read_rows
+from counterpoint.runs.status import METRICS, RUN, axis_of, read_facts, read_run
+from counterpoint.settings import split_pairs
+from counterpoint.train.result import training_result
+from counterpoint.workers.state import TEAM
+
+if TYPE_CHECKING:
+    from counterpoint.train.session import Session
 
 DEFAULT = Path("counterpoint-out") / "train"
 
@@ -57,7 +71,7 @@ class Train:
     """Print the summary as JSON alone."""
 
     def run(self) -> int:
-        """Train, save, print."""
+        """Trains, saves and prints."""
         from counterpoint.train.plans import plan_of
         from counterpoint.train.session import begin
 
@@ -67,12 +81,87 @@ class Train:
             seed=self.seed,
             budget=self.budget,
             seconds=self.seconds,
-            given=read_settings(self.set),
+            given=split_pairs(self.set, "--set"),
             model=self.policy,
         )
         say_batch(plan.budget, plan.batch_steps, plan.axis)
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
-        shown = Run(f"{self.scheme} on {self.world}", plan.budget, plan.axis)
-        with resumable(out), watching(shown):
-            session = begin(plan, out, shown.heard, export=self.export)
-        return finish(session, as_json=self.json)
+        shown = TrainingDisplay(f"{self.scheme} on {self.world}", plan.budget, plan.axis)
+        with resumable(out), shown:
+            session = begin(plan, out, shown.add, export=self.export)
+        return end_session(session, self.json)
+
+
+def end_session(session: Session, json: bool) -> int:
+    """Prints what the run has reached and how to go on; returns the exit status."""
+    for note in session.notes:
+        say(f"counterpoint: {note}")
+    path = session.path
+    if json or session.trained is not None:
+        finish(summary(path), lambda _: training_parts(training_result(path)), None, json)
+    if session.message:
+        say(session.message)
+    elif not json:
+        say(f"run: {path}; its page: counterpoint report {path}")
+    return session.exit_status
+
+
+@contextmanager
+def resumable(path: Path) -> Iterator[None]:
+    """Says how to go on with the run in `path` where the block is ended at once by a signal."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if (path / RUN).exists():
+            say(f"go on with: counterpoint resume {path}")
+        raise
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """Returns a run as `runs --json` prints it, with its agents as they were last measured."""
+    rows = read_rows(path / METRICS)[0]
+    measured = [row["agents"] for row in rows if "agents" in row]
+    return {
+        **run_document(read_facts(path)),
+        "updates": rows[-1]["update"] if rows else 0,
+        "seconds": rows[-1]["seconds"] if rows else 0.0,
+        "agents": measured[-1] if measured else {},
+    }
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run where it was stopped or killed, bit for bit.
+
+    It goes on from its newest intact checkpoint, or from the start where it has none. A run that
+    is finished stays as it is. A team at work continues too: tasks of workers that died are open
+    again, and nothing that was merged is done again. If its folder comes from elsewhere and its
+    plan reads folders of this machine, uses its network, sends files and a key to a model, or
+    raises the limits of the sandbox, this is listed and refused unless --trust allows it.
+
+    Examples:
+      counterpoint resume counterpoint-out/train/spread-mappo_pooled-0
+      counterpoint resume counterpoint-out/team/planner_workers-4
+    """
+
+    run_directory: Annotated[Path, tyro.conf.Positional]
+    """A folder that `counterpoint train` (`counterpoint runs` lists them) or `team run` wrote."""
+    trust: bool = False
+    """Allow a team that was not started here what its plan takes from this machine."""
+    json: bool = False
+    """Print the summary as JSON alone."""
+
+    def run(self) -> int:
+        """Continues, saves and prints."""
+        if (self.run_directory / TEAM).is_file():
+            return work_on(self.run_directory, self.json, self.trust)
+        config = read_run(self.run_directory)["config"]
+        axis = axis_of(config)
+        require_torch()
+        from counterpoint.train.session import go_on
+
+        title = f"{config.get('scheme')} on {config.get('world')}"
+        shown = TrainingDisplay(title, config.get("budget") or 1, axis)
+        with resumable(self.run_directory), shown:
+            session = go_on(self.run_directory, shown.add)
+        return end_session(session, self.json)

@@ -21,10 +21,9 @@ from counterpoint.comparison.plan import ExecutionOptions, OnRow, Plan
 from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.summary import differences, scheme_result
 from counterpoint.comparison.verdict import verdict
-from counterpoint.lm.models import require_language
+from counterpoint.optional import require_language, require_torch
 from counterpoint.results.comparison import ComparisonResult, Control, References
 from counterpoint.runs.executor import ExecutorName
-from counterpoint.train.needs import require_torch
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 

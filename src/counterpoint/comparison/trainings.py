@@ -15,7 +15,7 @@ from counterpoint.comparison.plan import ExecutionOptions
 from counterpoint.errors import RunError
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.executor import run_tasks
-from counterpoint.runs.names import run_folder
+from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import METRICS, RUN, read_run
 from counterpoint.runs.task import Advance
 from counterpoint.train.loop import Row, Trainable, Trained, lost_updates, train_to_end

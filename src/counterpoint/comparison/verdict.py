@@ -14,12 +14,12 @@ from counterpoint.comparison.probe import Probe
 from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.diagnose.recommend import MEANING
 from counterpoint.report.pages.comparison.decision_words import (
+    comparison_headline,
     decision_sentences,
-    headline,
     numbers,
     reading,
 )
-from counterpoint.report.toolkit.estimate import estimate_of
+from counterpoint.report.toolkit.numerals import estimate_of
 from counterpoint.results.comparison import ComparisonResult, ComparisonVerdict, SchemeResult
 
 EFFECTS = {"better": "helps", "worse": "hurts", "same": "tie", "unclear": "cannot tell"}
@@ -48,7 +48,7 @@ def verdict(result: ComparisonResult, pair: Pair, probe: Probe) -> ComparisonVer
         decoupled=pair.decoupled_name,
         effect=effect,
         recommended=decision.recommended,
-        headline=headline(result),
+        headline=comparison_headline(result),
         why=" ".join(sentence for sentence in sentences if sentence),
         decision=decision,
     )

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.errors import MissingPackageError
 from counterpoint.games.equilibria import equilibria
 from counterpoint.games.game import Game
+from counterpoint.optional import needs, pip_line
 from counterpoint.results.game import Sustained
 
 Point = tuple[Fraction, Fraction]
@@ -70,13 +70,8 @@ def solver() -> Any:
     Raises:
         MissingPackageError: scipy is not installed.
     """
-    try:
+    with needs("the linear program of punishments and correlated equilibria", pip_line("games")):
         from scipy.optimize import linprog
-    except ImportError as error:
-        raise MissingPackageError(
-            "mixed punishments and correlated equilibria need scipy, which is not installed: "
-            "pip install 'counterpoint-rl[games]'"
-        ) from error
     function: Any = linprog
     return function
 

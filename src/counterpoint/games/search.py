@@ -14,9 +14,10 @@ from math import prod
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.errors import SettingError
 from counterpoint.games.equilibria import Equilibrium, is_equilibrium, pure_equilibria
 from counterpoint.games.game import Game
+from counterpoint.optional import needs, pip_line
 
 MOST_SUPPORTS = 400
 """Choices of played actions that are looked at: 3 players with 3 actions have 343."""
@@ -47,13 +48,8 @@ def search_mixed(game: Game, seed: int = 0) -> list[Equilibrium]:
             f"got a game of {choices:,} choices of played actions; wanted at most "
             f"{MOST_SUPPORTS:,}: its pure equilibria are found at any size"
         )
-    try:
+    with needs("the search for mixed equilibria of three players", pip_line("games")):
         from scipy.optimize import root
-    except ImportError as error:
-        raise MissingPackageError(
-            "mixed equilibria of three players need scipy, which is not installed: "
-            "pip install 'counterpoint-rl[games]'"
-        ) from error
     rng, known = np.random.default_rng(seed), pure_equilibria(game)
     spread = max(float(np.ptp(game.payoffs)), 1e-300)
     subsets = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from counterpoint.errors import MissingPackageError
+from counterpoint.optional import needs
 
 
 def import_peer(module: str, install: str) -> Any:
@@ -14,12 +14,8 @@ def import_peer(module: str, install: str) -> Any:
     Raises:
         MissingPackageError: the module, or a module that it imports, is not installed.
     """
-    try:
+    with needs(module, install):
         return import_module(module)
-    except ImportError as error:
-        raise MissingPackageError(
-            f"got no {module} ({error}); install it with {install}"
-        ) from error
 
 
 def load_class(name: str, module: str, install: str) -> Any:
@@ -28,9 +24,5 @@ def load_class(name: str, module: str, install: str) -> Any:
     Raises:
         MissingPackageError: the package, or a package that it needs, is not installed.
     """
-    try:
+    with needs(name, install):
         return getattr(import_module(f"counterpoint.integrations.{module}"), name)
-    except ImportError as error:
-        if (error.name or "").startswith("counterpoint"):
-            raise
-        raise MissingPackageError(f"{name}: {error}; do {install}") from error

@@ -147,9 +147,5 @@ def judge_and_settings(name: str, given: Mapping[str, object]) -> tuple[Judge, R
             )
     if name == "human":
         rest = {**PEOPLE, **rest}
-    try:
-        settings = settings_from(rest, RankSettings, name)
-        judge: Judge = make(settings_from(own, kind, name))
-    except SettingError as error:
-        raise SettingError(str(error).replace(" for world ", " for judge ")) from None
-    return judge, settings
+    settings = settings_from(rest, RankSettings, name)
+    return make(settings_from(own, kind, name)), settings

@@ -27,10 +27,10 @@ from counterpoint.lm.models import (
     file_sha256,
     model_problem,
     models_folder,
-    require_language,
     source_of,
     write_manifest,
 )
+from counterpoint.optional import require_language
 from counterpoint.runs.files import make_folder, remove, sync_file, sync_folder
 from counterpoint.runs.lock import Lock
 

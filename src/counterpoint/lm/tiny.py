@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
-from counterpoint.lm.models import require_language
+from counterpoint.optional import require_language
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast

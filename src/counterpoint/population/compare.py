@@ -14,6 +14,7 @@ from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.catalogue import game_catalogue
+from counterpoint.optional import require_torch
 from counterpoint.population.arms import SMOOTH, GameArms, game_of
 from counterpoint.population.cells import ArmOutcome, Arms, run_cells
 from counterpoint.population.duels import elo
@@ -29,7 +30,6 @@ from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import settings_from
 from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
-from counterpoint.train.needs import require_torch
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 

@@ -20,7 +20,8 @@ from typing import Any
 
 import msgspec
 
-from counterpoint.errors import LogError, MissingPackageError
+from counterpoint.errors import LogError
+from counterpoint.optional import needs, pip_line
 from counterpoint.readers.cooperbench import cooperbench, is_cooperbench
 from counterpoint.readers.documents import FORMATS, format_of, inspect
 from counterpoint.readers.lines import TornLogWarning, json_lines, json_value
@@ -269,13 +270,8 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> 
 
 def _zstandard(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     """Returns the bytes of a member that is packed with Zstandard, at most one over the limit."""
-    try:
+    with needs(f"{archive.filename}, which is packed with Zstandard,", pip_line("logs")):
         import zstandard
-    except ImportError:
-        raise MissingPackageError(
-            f"{archive.filename} is packed with Zstandard, and zstandard is not installed: "
-            "pip install 'counterpoint-rl[logs]'"
-        ) from None
     file = archive.fp
     if file is None:
         raise LogError(f"{archive.filename}: got a closed archive")

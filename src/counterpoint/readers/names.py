@@ -144,24 +144,6 @@ def plan_columns(
     return ColumnPlan(sources, components, is_foreign, tuple(unread), tuple(guesses), tuple(facts))
 
 
-def parse_columns(text: str) -> dict[str, str]:
-    """Returns `uid=prompt,score=reward` as a mapping from the log's names to ours.
-
-    Raises:
-        LogError: A part is no `NAME=MEANING`, or a name occurs twice.
-    """
-    mapping: dict[str, str] = {}
-    for part in text.split(","):
-        source, equals, name = (piece.strip() for piece in part.partition("="))
-        if not (source and equals and name) or source in mapping:
-            raise LogError(
-                f"got columns {text!r}; wanted NAME=MEANING, each name once, separated by commas, "
-                "e.g. uid=prompt,score=reward"
-            )
-        mapping[source] = name
-    return mapping
-
-
 def _chosen(
     kinds: Mapping[str, set[str]], chosen: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str], list[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 from counterpoint.errors import LogError
 from counterpoint.readers.lines import json_value
 from counterpoint.records import Outcome
+from counterpoint.settings import split_list
 
 LARGEST = 256 * 2**20
 
@@ -68,7 +69,7 @@ def _outcome(where: str, row: Any) -> Outcome:
         raise LogError(f"{where}, score: got {score:g}; wanted a number from 0 to 1")
     members = row.get("members") or ()
     if isinstance(members, str):
-        members = [part.strip() for part in members.split(";") if part.strip()]
+        members = split_list(members, ";")
     budget = row.get("budget")
     answer = row.get("answer")
     try:

@@ -28,7 +28,7 @@ from counterpoint.report.pages.game import game_page
 from counterpoint.report.pages.population import population_page
 from counterpoint.report.pages.team import team_page
 from counterpoint.report.pages.topology import topology_page
-from counterpoint.report.pages.training.page import training_page
+from counterpoint.report.pages.training import training_page
 from counterpoint.report.toolkit.safe_text import safe
 from counterpoint.results import (
     AuditResult,
@@ -107,7 +107,7 @@ def write_report(result: Result | Mapping[str, Any], directory: str | os.PathLik
 
 
 def slug(name: str) -> str:
-    """The name as a safe part of a file name: letters, digits and hyphens, never empty."""
+    """Returns the name as a safe part of a file name: letters, digits and hyphens, never empty."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "report"
 
 
@@ -126,12 +126,12 @@ def _environment() -> Environment:
 
 
 def unbroken(sentence: str) -> str:
-    """The sentence with no line break inside an interval."""
+    """Returns the sentence with no line break inside an interval."""
     return re.sub(r"\[[−+.,\d ]*\]", lambda m: m[0].replace(" ", "\N{NO-BREAK SPACE}"), sentence)
 
 
 def breakable(name: str) -> Markup:
-    """The name, escaped; a long one with a place to break the line after every underscore."""
+    """Returns the name, escaped, with a place to break the line after every underscore."""
     if len(name) <= 20:
         return escape(name)
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
@@ -139,7 +139,7 @@ def breakable(name: str) -> Markup:
 
 @cache
 def _style() -> tuple[Markup, str]:
-    """The style sheet, and the policy that allows this sheet alone."""
+    """Returns the style sheet, and the policy that allows this sheet alone."""
     sheet = files("counterpoint.report").joinpath("templates/report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     policy = (

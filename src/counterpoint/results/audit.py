@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import field
 
 from counterpoint.records import CLEAR, FOUND, NOT_COMPUTABLE, Finding
-from counterpoint.results.parts import Part, Result, Settings, require
+from counterpoint.results.parts import Part, Result, Settings, expect
 
 
 class Mark(Part, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class AuditResult(Result, frozen=True, kw_only=True, tag="counterpoint.audit/1")
     """What was left out while the log was read, a line each."""
 
     def __post_init__(self) -> None:
-        require(bool(self.findings), "findings", "at least one finding")
+        expect(bool(self.findings), "findings", "at least one finding")
         known = (FOUND, CLEAR, NOT_COMPUTABLE)
         for i, finding in enumerate(self.findings):
-            require(finding.verdict in known, f"findings[{i}].verdict", " or ".join(known))
+            expect(finding.verdict in known, f"findings[{i}].verdict", " or ".join(known))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from counterpoint.results.parts import Part, Result, SeedMean, Settings, require
+from counterpoint.results.parts import Part, Result, SeedMean, Settings, expect
 from counterpoint.stats.decision import Contrast, Decision, decide
 
 UNKNOWN = SeedMean(iqm=None, low=None, high=None)
@@ -58,7 +58,7 @@ class Curves(Part, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         known = (self.update is None) != (self.step is None)
-        require(known, "update", "update or step, one of them")
+        expect(known, "update", "update or step, one of them")
         band = self.returns
         self._require_points("return", (band.iqm, band.low, band.high))
         for name, one in self.agents.items():
@@ -69,7 +69,7 @@ class Curves(Part, frozen=True, kw_only=True, omit_defaults=True):
         self, path: str, columns: tuple[list[float | None] | list[str | None] | None, ...]
     ) -> None:
         sizes = {len(column) for column in columns if column is not None}
-        require(sizes == {len(self.at)}, path, f"{len(self.at)} values, one a point")
+        expect(sizes == {len(self.at)}, path, f"{len(self.at)} values, one a point")
 
 
 class AgentResult(Part, frozen=True, kw_only=True):
@@ -127,7 +127,7 @@ class SchemeResult(Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         known = set(self.curves.agents) <= set(self.agents)
-        require(known, "curves.agents", "names of the scheme's agents")
+        expect(known, "curves.agents", "names of the scheme's agents")
 
 
 class PairedDifference(Part, frozen=True, kw_only=True):
@@ -253,15 +253,15 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="counterpoint.comp
     verdict: ComparisonVerdict = field(default_factory=ComparisonVerdict)
 
     def __post_init__(self) -> None:
-        require(bool(self.schemes), "schemes", "at least one scheme")
+        expect(bool(self.schemes), "schemes", "at least one scheme")
         for name, scheme in self.schemes.items():
             known = set(scheme.agents) == set(self.agents)
-            require(known, f"schemes.{name}.agents", "one for each of $.agents")
+            expect(known, f"schemes.{name}.agents", "one for each of $.agents")
         for name, difference in self.differences.items():
             path = f"differences.{name}"
-            require(name in self.schemes, path, "a name of $.schemes")
+            expect(name in self.schemes, path, "a name of $.schemes")
             one = difference.versus == self.versus and self.versus in self.schemes
-            require(one, f"{path}.versus", "one reference, a name of $.schemes")
+            expect(one, f"{path}.versus", "one reference, a name of $.schemes")
 
     @property
     def sampled(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import field
 from msgspec.structs import astuple
 
-from counterpoint.results.parts import Part, Result, Settings, require
+from counterpoint.results.parts import Part, Result, Settings, expect
 
 FATAL = frozenset({"all_missing", "constant", "two_runs", "repeated_keys", "too_few"})
 """Codes of the faults that make every number of a diagnosis meaningless, or too uncertain for a
@@ -181,12 +181,12 @@ class DiagnosisResult(Result, frozen=True, kw_only=True, tag="counterpoint.diagn
     config: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require(bool(self.agents), "agents", "at least one agent")
+        expect(bool(self.agents), "agents", "at least one agent")
         self._require_agents("timeline.agents", self.timeline.agents)
         for name, agent in self.timeline.agents.items():
             sizes = {len(column) for column in astuple(agent) if column is not None}
             whole = sizes == {len(self.timeline.step)}
-            require(whole, f"timeline.agents.{name}", "a value for each of $.timeline.step")
+            expect(whole, f"timeline.agents.{name}", "a value for each of $.timeline.step")
         judged: dict[str, Kept] = {f"groupings.{name}": g for name, g in self.groupings.items()}
         if self.recommendation is not None:
             judged["recommendation"] = self.recommendation
@@ -194,7 +194,7 @@ class DiagnosisResult(Result, frozen=True, kw_only=True, tag="counterpoint.diagn
             self._require_agents(f"{path}.signal_kept", kept.signal_kept)
             self._require_agents(f"{path}.dead_rate", kept.dead_rate)
         best = self.best_grouping
-        require(best is None or best in self.groupings, "best_grouping", "one of $.groupings")
+        expect(best is None or best in self.groupings, "best_grouping", "one of $.groupings")
 
     def _require_agents(self, path: str, names: Iterable[str]) -> None:
-        require(set(names) == set(self.agents), path, "one for each of $.agents")
+        expect(set(names) == set(self.agents), path, "one for each of $.agents")

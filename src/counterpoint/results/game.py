@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import field
 
-from counterpoint.results.parts import Part, Result, Settings, require
+from counterpoint.results.parts import Part, Result, Settings, expect
 from counterpoint.stats.estimate import Estimate
 
 
@@ -76,7 +76,7 @@ class Basins(Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         sizes = {len(self.ends)} | {len(row) for row in self.ends}
-        require(sizes == {len(self.starts)} and sizes != {0}, "ends", "a square, one row a start")
+        expect(sizes == {len(self.starts)} and sizes != {0}, "ends", "a square, one row a start")
 
 
 class Learned(Part, frozen=True, kw_only=True):
@@ -119,32 +119,32 @@ class GameResult(Result, frozen=True, kw_only=True, tag="counterpoint.game/1"):
 
     def __post_init__(self) -> None:
         players, sizes = len(self.players), [len(names) for names in self.actions]
-        require(players > 0, "players", "at least one player")
-        require(len(sizes) == players and all(sizes), "actions", "a list for each player")
-        require(self.minmax is None or len(self.minmax) == players, "minmax", "one a player")
+        expect(players > 0, "players", "at least one player")
+        expect(len(sizes) == players and all(sizes), "actions", "a list for each player")
+        expect(self.minmax is None or len(self.minmax) == players, "minmax", "one a player")
         for i, one in enumerate(self.equilibria):
             path = f"equilibria[{i}]"
             played = [[p for p in strategy if p != "0"] for strategy in one.exact]
-            require([len(s) for s in one.exact] == sizes, f"{path}.exact", "one p an action")
-            require(all(played), f"{path}.exact", "a p that is not 0")
-            require([len(s) for s in one.strategies] == sizes, f"{path}.strategies", "the same")
-            require(len(one.payoffs) == players, f"{path}.payoffs", "one a player")
+            expect([len(s) for s in one.exact] == sizes, f"{path}.exact", "one p an action")
+            expect(all(played), f"{path}.exact", "a p that is not 0")
+            expect([len(s) for s in one.strategies] == sizes, f"{path}.strategies", "the same")
+            expect(len(one.payoffs) == players, f"{path}.payoffs", "one a player")
         if self.sustained is not None:
             profile = self.sustained.profile
             inside = len(profile) == players and all(
                 0 <= action < size for action, size in zip(profile, sizes, strict=True)
             )
-            require(inside, "sustained.profile", "an action of each player")
+            expect(inside, "sustained.profile", "an action of each player")
         if self.price_of_anarchy is not None:
             known = self.optimum is not None and self.price_of_stability is not None
-            require(known, "optimum", "a number, as for price_of_stability")
+            expect(known, "optimum", "a number, as for price_of_stability")
         if self.payoffs is not None and players == 2:
             shaped = _is_table(self.payoffs, sizes)
-            require(shaped, "payoffs", f"{sizes[0]} x {sizes[1]} pairs of numbers")
+            expect(shaped, "payoffs", f"{sizes[0]} x {sizes[1]} pairs of numbers")
 
 
 def _is_table(payoffs: Sequence[Any], sizes: Sequence[int]) -> bool:
-    """Whether the payoffs of two players are a table of pairs, one for each pair of actions."""
+    """Returns whether the payoffs of two players hold a pair for each pair of actions."""
     try:
         table = msgspec.convert(payoffs, list[list[tuple[float, float]]])
     except msgspec.ValidationError:

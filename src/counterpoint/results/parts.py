@@ -37,7 +37,7 @@ class Result(Part, frozen=True, kw_only=True, tag_field="schema"):
     """Version of the program that made it."""
 
 
-def require(holds: bool, path: str, wanted: str) -> None:
+def expect(holds: bool, path: str, wanted: str) -> None:
     """Raises ValueError, with the path of a field, unless a field is as its neighbours need it.
 
     Call it in `__post_init__`: a saved file with such a field is then refused in one line.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import field
 
-from counterpoint.results.parts import Part, Result, Settings, require
+from counterpoint.results.parts import Part, Result, Settings, expect
 from counterpoint.stats.estimate import Estimate
 
 
@@ -86,13 +86,13 @@ class PopulationResult(Result, frozen=True, kw_only=True, tag="counterpoint.popu
     config: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require(bool(self.arms), "arms", "at least one arm")
+        expect(bool(self.arms), "arms", "at least one arm")
         for name, arm in self.arms.items():
             path, met = f"arms.{name}", arm.against or []
-            require(bool(arm.curve), f"{path}.curve", "at least one point")
-            require(all(len(row) == len(met) for row in met), f"{path}.against", "a square")
+            expect(bool(arm.curve), f"{path}.curve", "at least one point")
+            expect(all(len(row) == len(met) for row in met), f"{path}.against", "a square")
             rated = arm.elo is None or len(arm.elo) == len(met)
-            require(rated, f"{path}.elo", "one for each member of `against`")
+            expect(rated, f"{path}.elo", "one for each member of `against`")
         crossing = self.crossover
         if crossing is not None and crossing.why not in ("never", "always"):
-            require(crossing.budget is not None, "crossover.budget", "a number")
+            expect(crossing.budget is not None, "crossover.budget", "a number")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import field
 
-from counterpoint.results.parts import Part, Result, Settings, require
+from counterpoint.results.parts import Part, Result, Settings, expect
 
 
 class Strength(Part, frozen=True, kw_only=True):
@@ -66,4 +66,4 @@ class RankingResult(Result, frozen=True, kw_only=True, tag="counterpoint.rank/1"
     def __post_init__(self) -> None:
         for i, group in enumerate(self.groups):
             ranked_or_void = not (group.ranking and group.void)
-            require(ranked_or_void, f"groups[{i}].ranking", "none in a void group")
+            expect(ranked_or_void, f"groups[{i}].ranking", "none in a void group")

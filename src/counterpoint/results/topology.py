@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import field
 
-from counterpoint.results.parts import Part, Result, Settings, require
+from counterpoint.results.parts import Part, Result, Settings, expect
 from counterpoint.stats.estimate import Estimate
 from counterpoint.stats.variance import SOURCES
 
@@ -127,15 +127,15 @@ class TopologyResult(Result, frozen=True, kw_only=True, tag="counterpoint.topolo
     config: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require(bool(self.scores), "scores", "at least one topology")
+        expect(bool(self.scores), "scores", "at least one topology")
         for name, score in self.scores.items():
             path = f"scores.{name}"
-            require(bool(score.order_scores), f"{path}.order_scores", "at least one")
+            expect(bool(score.order_scores), f"{path}.order_scores", "at least one")
             _require_names(score.by_prompt, f"{path}.by_prompt", self.prompts)
             _require_names(score.gap, f"{path}.gap", REFERENCES)
         if self.shares is None:
             reason = self.why_no_shares is not None
-            require(reason, "why_no_shares", "the reason why there are no shares")
+            expect(reason, "why_no_shares", "the reason why there are no shares")
         else:
             _require_names(self.shares, "shares", SOURCES)
         _require_names(self.references, "references", REFERENCES)
@@ -178,4 +178,4 @@ class TopologySearchResult(Result, frozen=True, kw_only=True, tag="counterpoint.
 
 
 def _require_names(names: Collection[str], path: str, wanted: Collection[str]) -> None:
-    require(set(wanted) <= set(names), path, f"one for each of {', '.join(wanted)}")
+    expect(set(wanted) <= set(names), path, f"one for each of {', '.join(wanted)}")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import field
 
-from counterpoint.results.parts import Part, Result, Settings, require
+from counterpoint.results.parts import Part, Result, Settings, expect
 
 Series = list[float | None]
 """One number for each update; None where there is none."""
@@ -132,13 +132,13 @@ class TrainingResult(Result, frozen=True, kw_only=True, tag="counterpoint.traini
     """None where nobody speaks."""
 
     def __post_init__(self) -> None:
-        require("step" in self.curve, "curve", "a list `step`")
+        expect("step" in self.curve, "curve", "a list `step`")
         updates = len(self.curve["step"])
         for name, values in self.curve.items():
-            require(len(values) == updates, f"curve.{name}", "one value for each of `step`")
+            expect(len(values) == updates, f"curve.{name}", "one value for each of `step`")
         measured = {len(agent.step) for agent in self.agents.values()}
-        require(len(measured) < 2, "agents", "lists of one length")
+        expect(len(measured) < 2, "agents", "lists of one length")
         for name, agent in self.agents.items():
             for key in agent.__struct_fields__:
                 count = len(getattr(agent, key))
-                require(count in {0, *measured}, f"agents.{name}.{key}", "one for each of `step`")
+                expect(count in {0, *measured}, f"agents.{name}.{key}", "one for each of `step`")

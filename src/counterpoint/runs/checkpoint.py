@@ -39,7 +39,7 @@ _HIDDEN = re.compile(r"\.(0|[1-9][0-9]*)\.(partial|replaced|removed)")
 
 
 @dataclass(frozen=True)
-class Found:
+class LatestCheckpoint:
     """The newest intact checkpoint, and what had to be passed over to get there."""
 
     step: int | None
@@ -51,7 +51,7 @@ class Found:
 
 
 def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Path:
-    """Write a checkpoint; when this returns it survives a crash and a power loss.
+    """Writes a checkpoint; when this returns it survives a crash and a power loss.
 
     Older ones are then deleted, the newest `keep` stay. One of the same step is replaced.
 
@@ -96,14 +96,14 @@ def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Pa
 
 
 def load(path: Path) -> Snapshot:
-    """The snapshot of a checkpoint, after every byte of it was held against its manifest.
+    """Returns the snapshot of a checkpoint, after every byte of it was held against its manifest.
 
     Raises:
         CheckpointError: it is damaged or incomplete: which file, and how.
         MissingPackageError: safetensors is not installed.
     """
     try:
-        said = (path / MANIFEST).read_bytes()
+        manifest = (path / MANIFEST).read_bytes()
         files = {name: (path / name).read_bytes() for name in (TENSORS, FACTS)}
     except OSError as error:
         name = Path(str(error.filename)).name
@@ -112,22 +112,23 @@ def load(path: Path) -> Snapshot:
             "use an earlier one"
         ) from error
     step = int(path.name) if _STEP.fullmatch(path.name) else None
-    if step is None or said != _manifest(step, files):
+    if step is None or manifest != _manifest(step, files):
         raise CheckpointError(
-            f"checkpoint {path} is damaged: {_difference(said, step, files)}; use an earlier one"
+            f"checkpoint {path} is damaged: {_difference(manifest, step, files)}; use an earlier "
+            "one"
         )
     return Snapshot(arrays_from_bytes(files[TENSORS]), facts_from_bytes(files[FACTS]))
 
 
 def steps(folder: Path) -> list[int]:
-    """The steps that have a checkpoint, damaged or not, from the oldest on."""
+    """Returns the steps that have a checkpoint, damaged or not, from the oldest on."""
     if not folder.is_dir():
         return []
     return sorted(int(name) for name in os.listdir(folder) if _STEP.fullmatch(name))
 
 
-def latest(folder: Path) -> Found:
-    """The newest intact checkpoint, and what is wrong with every newer one.
+def latest(folder: Path) -> LatestCheckpoint:
+    """Returns the newest intact checkpoint, and what is wrong with every newer one.
 
     Raises:
         MissingPackageError: safetensors is not installed.
@@ -135,14 +136,14 @@ def latest(folder: Path) -> Found:
     damaged: dict[int, str] = {}
     for step in reversed(steps(folder)):
         try:
-            return Found(step, load(folder / str(step)), damaged)
+            return LatestCheckpoint(step, load(folder / str(step)), damaged)
         except CheckpointError as error:
             damaged[step] = str(error)
-    return Found(None, None, damaged)
+    return LatestCheckpoint(None, None, damaged)
 
 
 def sweep(folder: Path) -> None:
-    """Delete what an interrupted `save` left behind, and put back what it had moved aside.
+    """Deletes what an interrupted `save` left behind, and put back what it had moved aside.
 
     Raises:
         OSError: something cannot be moved or deleted.
@@ -161,7 +162,7 @@ def sweep(folder: Path) -> None:
 
 
 def set_aside(folder: Path, step: int) -> Path:
-    """Rename a damaged checkpoint to `STEP.damaged`, where somebody may look at it; its path.
+    """Renames a damaged checkpoint to `STEP.damaged`, and returns its path.
 
     Raises:
         OSError: it cannot be renamed.
@@ -174,7 +175,7 @@ def set_aside(folder: Path, step: int) -> Path:
 
 
 def _manifest(step: int, files: Mapping[str, bytes]) -> bytes:
-    """What the manifest of these files is, byte for byte: it holds nothing that cannot be checked.
+    """Returns the bytes of the manifest: it holds nothing that cannot be checked.
 
     So a manifest is verified by making it again, and no bit of it can change unseen.
     """
@@ -186,12 +187,12 @@ def _manifest(step: int, files: Mapping[str, bytes]) -> bytes:
     return json.dumps(document, indent=1, sort_keys=True).encode("ascii") + b"\n"
 
 
-def _difference(said: bytes, step: int | None, files: Mapping[str, bytes]) -> str:
-    """In words, where the manifest and the files disagree."""
+def _difference(written: bytes, step: int | None, files: Mapping[str, bytes]) -> str:
+    """Returns where the manifest and the files disagree, in words."""
     if step is None:
         return "its folder is not named for a step"
     try:
-        manifest = json.loads(said)
+        manifest = json.loads(written)
         if manifest["schema"] != SCHEMA:
             return f"got schema {manifest['schema']!r:.60}, wanted {SCHEMA!r}"
         if manifest["step"] != step:
@@ -208,7 +209,7 @@ def _difference(said: bytes, step: int | None, files: Mapping[str, bytes]) -> st
 
 
 def _discard(folder: Path, step: int) -> None:
-    """Hide a checkpoint by a rename, then delete it: half deleted, it is never seen."""
+    """Hides a checkpoint by a rename, then delete it: half deleted, it is never seen."""
     hidden = folder / f".{step}.removed"
     remove(hidden)
     (folder / str(step)).rename(hidden)

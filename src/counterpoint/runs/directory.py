@@ -22,7 +22,7 @@ import msgspec
 
 from counterpoint.errors import CounterpointError, OutputError, RunError
 from counterpoint.runs import checkpoint
-from counterpoint.runs.checkpoint import Found
+from counterpoint.runs.checkpoint import LatestCheckpoint
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.runs.index import Index
 from counterpoint.runs.lock import Lock
@@ -52,14 +52,14 @@ class RunDirectory:
         path: Path,
         lock: Lock,
         facts: Mapping[str, Any],
-        found: Found,
+        latest: LatestCheckpoint,
         keep: int,
         index: Index | None,
     ) -> None:
         self.path = path
         self.facts = facts
         """What run.json says."""
-        self.resumed = found
+        self.resumed = latest
         """The checkpoint to go on from; its `step` is None where the run starts at the start."""
         self.notes: tuple[str, ...] = ()
         """What was damaged and passed over, a sentence each: for the user to read."""
@@ -76,7 +76,7 @@ class RunDirectory:
         keep: int = checkpoint.KEEP,
         index: Index | None = None,
     ) -> RunDirectory:
-        """Begin a run in a folder that holds none.
+        """Begins a run in a folder that holds none.
 
         Args:
             path: made where it is missing, with its parents.
@@ -99,8 +99,8 @@ class RunDirectory:
             except (TypeError, ValueError, OverflowError) as error:
                 raise RunError(f"got a configuration that JSON cannot hold ({error})") from error
             write_atomically(path / RUN, written)
-            found = Found(None, None, {})
-            run = cls(path, lock, msgspec.json.decode(written), found, keep, index)
+            latest = LatestCheckpoint(None, None, {})
+            run = cls(path, lock, msgspec.json.decode(written), latest, keep, index)
             run._begin()
         except BaseException:
             lock.release()
@@ -111,7 +111,7 @@ class RunDirectory:
     def open(
         cls, path: Path, *, keep: int = checkpoint.KEEP, index: Index | None = None
     ) -> RunDirectory:
-        """Go on with a run: from its newest intact checkpoint, or from the start.
+        """Continues a run from its newest intact checkpoint, or from the start.
 
         What came after that checkpoint is cut from the series, so that it becomes what it would
         have been without the interruption. Damaged checkpoints are renamed to `STEP.damaged`.
@@ -127,14 +127,17 @@ class RunDirectory:
         try:
             facts, folder = read_run(path), path / CHECKPOINTS
             checkpoint.sweep(folder)
-            found = checkpoint.latest(folder)
-            for step in found.damaged:
+            latest = checkpoint.latest(folder)
+            for step in latest.damaged:
                 checkpoint.set_aside(folder, step)
-            lines = cut_back(path / METRICS, found.step)
-            cut_back(path / EPISODES, found.step)
-            run = cls(path, lock, facts, found, keep, index)
+            lines = cut_back(path / METRICS, latest.step)
+            cut_back(path / EPISODES, latest.step)
+            run = cls(path, lock, facts, latest, keep, index)
             run.notes = (
-                *(f"{told}: moved to {step}.damaged" for step, told in found.damaged.items()),
+                *(
+                    f"{message}: moved to {step}.damaged"
+                    for step, message in latest.damaged.items()
+                ),
                 *([f"{path / METRICS}: damaged lines dropped: {lines}"] if lines else []),
             )
             run._begin()
@@ -154,11 +157,11 @@ class RunDirectory:
         return dict(self.facts["config"])
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the series that are there."""
+        """Returns the rows of the series that are there."""
         return read_rows(self.path / METRICS)[0]
 
     def log(self, row: Mapping[str, Any], series: str = METRICS) -> None:
-        """Add a row to a series: `{"step": 10, "return": 0.7}`; what is not finite becomes null.
+        """Adds a row to a series: `{"step": 10, "return": 0.7}`; what is not finite becomes null.
 
         Args:
             row: with its whole number `step`.
@@ -174,7 +177,7 @@ class RunDirectory:
         files[series].append(row)
 
     def save(self, step: int, snapshot: Snapshot) -> Path:
-        """Write a checkpoint, and the series up to it; when this returns, neither is ever lost.
+        """Writes a checkpoint, and the series up to it; when this returns, neither is ever lost.
 
         Raises:
             CheckpointError: the snapshot holds what a checkpoint cannot.
@@ -186,7 +189,7 @@ class RunDirectory:
         return path
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
-        """The run reached its end; the index reads `step`, `return` and `normalized` here.
+        """Returns the run reached its end; the index reads `step`, `return` and `normalized` here.
 
         Raises:
             OutputError: it could not be written.
@@ -195,7 +198,7 @@ class RunDirectory:
         self._end("finished", summary)
 
     def close(self) -> None:
-        """Leave the run to others; one that did not finish is `stopped`.
+        """Leaves the run to others; one that did not finish is `stopped`.
 
         Raises:
             OutputError: its status could not be written; the others may come in all the same.
@@ -225,8 +228,8 @@ class RunDirectory:
             try:
                 if isinstance(error, Exception) and not self._ended:
                     # a foreign error may quote anything, so only words of ours are written down
-                    told = f": {error}" if isinstance(error, CounterpointError) else ""
-                    self._end("failed", {"error": type(error).__name__ + told})
+                    message = f": {error}" if isinstance(error, CounterpointError) else ""
+                    self._end("failed", {"error": type(error).__name__ + message})
             finally:
                 self.close()
 
@@ -259,7 +262,7 @@ class RunDirectory:
 
 
 def require_empty(path: Path) -> None:
-    """Return where a run can begin in a folder, as far as can be known without a lock.
+    """Returns where a run can begin in a folder, as far as can be known without a lock.
 
     Raises:
         RunError: there is a run already.
@@ -269,7 +272,7 @@ def require_empty(path: Path) -> None:
 
 
 def _occupied(path: Path) -> str:
-    """Why no run can begin in a folder that has a run.json, and what to do."""
+    """Returns why no run can begin in a folder that has a run.json, and what to do."""
     instead = "choose another folder with --out, or remove this one"
     try:
         read_run(path)

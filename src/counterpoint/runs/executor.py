@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
-from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.optional import pip_line, require_packages
 from counterpoint.runs.processes import processes
 from counterpoint.runs.ray_executor import on_ray
-from counterpoint.runs.task import Advance, Result, Task
-from counterpoint.runs.watch import Watch
+from counterpoint.runs.task import Advance, Result, Task, TaskMonitor
 
 ExecutorName = Literal["processes", "serial", "ray"]
 EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 
 
 def available_workers() -> int:
-    """How many processors this process may use."""
+    """Returns how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -35,7 +34,7 @@ def run_tasks(
     on_message: Callable[[int, Mapping[str, Any]], None] | None = None,
     executor: ExecutorName = "processes",
 ) -> list[Result]:
-    """The results of all tasks, in their order.
+    """Returns the results of all tasks, in their order.
 
     Args:
         tasks: independent of each other; each gets a function to call after a unit of work.
@@ -54,17 +53,17 @@ def run_tasks(
         Exception: the first error of a task; tasks that did not start are then not started.
     """
     require_executor(executor, workers)
-    watch = Watch(len(tasks), on_progress, on_message)
+    monitor = TaskMonitor(len(tasks), on_progress, on_message)
     if executor == "ray" and tasks:
-        return on_ray(tasks, workers, watch)
+        return on_ray(tasks, workers, monitor)
     workers = available_workers() if workers is None else workers
     if executor == "serial" or workers == 1 or len(tasks) < 2:
-        return serial(tasks, workers, watch)
-    return processes(tasks, workers, watch)
+        return serial(tasks, workers, monitor)
+    return processes(tasks, workers, monitor)
 
 
 def require_executor(executor: str, workers: int | None) -> None:
-    """Return where tasks can run so; to be asked before anything is begun.
+    """Returns where tasks can run so; to be asked before anything is begun.
 
     Raises:
         SettingError: fewer than one worker.
@@ -75,19 +74,18 @@ def require_executor(executor: str, workers: int | None) -> None:
         raise SettingError(f"got {workers} workers; wanted at least 1")
     if executor not in EXECUTORS:
         raise UnknownNameError(f"got executor {executor!r}; wanted one of {', '.join(EXECUTORS)}")
-    if executor == "ray" and find_spec("ray") is None:
-        raise MissingPackageError(
-            "the ray executor needs ray, which is not installed: "
-            "pip install 'counterpoint-rl[ray]', or use the executor 'processes'"
-        )
+    if executor == "ray":
+        require_packages("the executor ray", ("ray",), pip_line("ray"))
 
 
-def serial(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> list[Result]:
-    """One task after the other, in this process."""
+def serial(
+    tasks: Sequence[Task[Result]], workers: int | None, monitor: TaskMonitor
+) -> list[Result]:
+    """Returns one task after the other, in this process."""
 
     def advance_of(index: int) -> Advance:
         def advance(message: Mapping[str, Any] | None = None, /) -> None:
-            watch.heard(index, 1, () if message is None else (message,))
+            monitor.advanced(index, 1, () if message is None else (message,))
 
         return advance
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from counterpoint.errors import MissingPackageError, OutputError
+from counterpoint.errors import OutputError
+from counterpoint.optional import needs, pip_line
 from counterpoint.plugins import Registry
 
 
@@ -21,10 +22,10 @@ class Exporter(Protocol):
     """Somewhere that the rows of a run go."""
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Send one row; it has a whole number `step`."""
+        """Sends one row; it has a whole number `step`."""
 
     def close(self) -> None:
-        """Send what is left."""
+        """Sends what is left."""
 
 
 class TensorBoard:
@@ -41,14 +42,9 @@ class TensorBoard:
     FOLDER = "tensorboard"
 
     def __init__(self, run: Path) -> None:
-        try:
+        with needs("the exporter tensorboard", pip_line("tensorboard")):
             from tensorboard.compat.proto import event_pb2, summary_pb2
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
-        except ImportError as error:
-            raise MissingPackageError(
-                "the exporter tensorboard needs tensorboard, which is not installed: "
-                "pip install 'counterpoint-rl[tensorboard]'"
-            ) from error
         self.folder = run / self.FOLDER
         self._events, self._summaries = event_pb2, summary_pb2
         self._begun = False
@@ -58,7 +54,7 @@ class TensorBoard:
             raise self._failed(error) from error
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Write the numbers of a row; text, null and what is not finite have no place there.
+        """Writes the numbers of a row; text, null and what is not finite have no place there.
 
         Raises:
             OutputError: they could not be written.
@@ -79,7 +75,7 @@ class TensorBoard:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Write what is left.
+        """Writes what is left.
 
         Raises:
             OutputError: it could not be written.
@@ -110,7 +106,7 @@ by this folder a run that goes on knows what it is exported to."""
 
 
 def exporter(name: str, run: Path) -> Exporter:
-    """The exporter of that name, for a run directory.
+    """Returns the exporter of that name, for a run directory.
 
     Raises:
         UnknownNameError: no exporter of that name.
@@ -127,7 +123,7 @@ def exporter(name: str, run: Path) -> Exporter:
 
 
 def scalars(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, float]]:
-    """The finite numbers of a row by name: `{"gap": {"a": 1}, "p": [2]}` gives `gap/a`, `p/0`."""
+    """Returns the finite numbers of a row: `{"gap": {"a": 1}, "p": [2]}` gives `gap/a`, `p/0`."""
     for key, value in row.items():
         name = f"{within}{key}"
         if hasattr(value, "tolist"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +14,7 @@ from counterpoint.errors import OutputError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write `content` to `path`: a temporary file beside it, fsync, rename, fsync the folder.
+    """Writes `content` to `path`: a temporary file beside it, fsync, rename, fsync the folder.
 
     Raises:
         OutputError: the folder cannot be made or the file cannot be written; what was there
@@ -43,7 +45,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a new file, and return when its content is on the disk.
+    """Writes a new file, and return when its content is on the disk.
 
     Its name is there for good only after `sync_folder` of its folder.
 
@@ -61,7 +63,7 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, each of them on the disk before the next.
+    """Makes a folder and its parents, each of them on the disk before the next.
 
     Raises:
         OSError: one of them cannot be made.
@@ -74,7 +76,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Return when the content of a file that somebody else wrote is on the disk.
+    """Returns when the content of a file that somebody else wrote is on the disk.
 
     Raises:
         OSError: it cannot be written.
@@ -87,7 +89,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return when the names in a folder are on the disk.
+    """Returns when the names in a folder are on the disk.
 
     Raises:
         OSError: they cannot be written.
@@ -96,7 +98,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a whole folder; nothing happens where there is none.
+    """Deletes a file or a whole folder; nothing happens where there is none.
 
     Raises:
         OSError: something cannot be deleted.
@@ -105,3 +107,25 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     elif path.exists() or path.is_symlink():
         path.unlink()
+
+
+_LONGEST = 80
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def safe_name(text: str) -> str:
+    """Returns `text` as the name of one file: letters, digits, `-`, `_` and inner dots stay.
+
+    A text that is a safe name already comes back as it is. Any other gets eight digits of its hash,
+    so that two texts do not meet in one name.
+    """
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("._-")[:_LONGEST]
+    if name and name == text and not _RESERVED.fullmatch(name):
+        return name
+    digits = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name.rstrip('._-')}-{digits}" if name else digits
+
+
+def run_folder(root: Path, *words: object) -> Path:
+    """Returns a folder in `root` named after the words: `runs/regions-grpo-seed3`."""
+    return root / "-".join(safe_name(str(word)) for word in words)

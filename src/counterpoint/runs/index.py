@@ -30,7 +30,7 @@ _WAIT_SECONDS = 2.0
 
 
 def default_index() -> Path:
-    """`$COUNTERPOINT_HOME/index.sqlite`, else in the user's folder for data (XDG)."""
+    """Returns `$COUNTERPOINT_HOME/index.sqlite`, else in the user's folder for data (XDG)."""
     home = os.environ.get("COUNTERPOINT_HOME")
     if home:
         return Path(home) / "index.sqlite"
@@ -55,7 +55,7 @@ class Index:
         self._broken = False
 
     def record(self, run: Path, *, acknowledged: bool = False) -> None:
-        """Write down what a run directory says now; a failure is told once, and goes no further.
+        """Writes down what a run directory says now; a failure becomes one warning.
 
         Args:
             run: a run directory.
@@ -73,7 +73,7 @@ class Index:
             )
 
     def rows(self) -> list[RunFacts]:
-        """Every run, the newest first, each with the status that its directory has now.
+        """Returns every run, the newest first, each with the status that its directory has now.
 
         A run whose directory is gone is `missing`.
 
@@ -84,13 +84,13 @@ class Index:
             return []
         try:
             with closing(self._open()) as database:
-                found = database.execute(f"SELECT {', '.join(COLUMNS)} FROM runs").fetchall()
+                rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM runs").fetchall()
         except sqlite3.Error as error:
             raise self._failed("read", error) from error
-        return newest_first(_as_it_is(RunFacts(*row)) for row in found)
+        return newest_first(_as_it_is(RunFacts(*row)) for row in rows)
 
     def prune(self) -> int:
-        """Forget the runs whose directory is gone; how many.
+        """Forgets the runs whose directory is gone, and returns how many.
 
         Raises:
             OutputError: the index is damaged or cannot be written.
@@ -105,7 +105,7 @@ class Index:
         return len(gone)
 
     def rebuild(self, runs: Iterable[Path]) -> int:
-        """Write down these run directories, making a damaged index anew; how many there are.
+        """Writes down these run directories, making a damaged index anew; returns their number.
 
         What is no run is passed over; rows of other runs stay where the index is whole.
 
@@ -158,7 +158,7 @@ class Index:
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
-    """The folders with a run.json, `folder` itself or below it, in the order of their names.
+    """Returns the folders with a run.json at or below `folder`, in the order of names.
 
     Hidden folders and links are not entered, nor are checkpoints.
     """
@@ -174,7 +174,7 @@ def find_runs(folder: Path) -> Iterator[Path]:
 
 
 def _as_it_is(row: RunFacts) -> RunFacts:
-    """The row as its directory says now: a killed run could not say so itself."""
+    """Returns the row as its directory says now: a killed run could not say so itself."""
     try:
         return read_facts(Path(row.path))
     except RunError:

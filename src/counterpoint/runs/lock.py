@@ -49,14 +49,14 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Let others in; a second call does nothing."""
+        """Lets others in; a second call does nothing."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock of this file now."""
+    """Returns whether a process holds the lock of this file now."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
@@ -73,7 +73,7 @@ def is_locked(path: Path) -> bool:
 
 
 def _taken(handle: int) -> bool:
-    """Whether we hold it now; a few tries, for `is_locked` holds a shared lock for a moment."""
+    """Returns whether we hold it now. `is_locked` holds it for a moment, so we try again."""
     for attempt in range(_TRIES):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

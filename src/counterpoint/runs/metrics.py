@@ -34,7 +34,7 @@ class Metrics:
             raise self._failed(error) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row; when this returns, a killed process no longer loses it.
+        """Adds a row; when this returns, a killed process no longer loses it.
 
         Raises:
             RunError: it has no whole number `step`, or holds what JSON cannot.
@@ -60,7 +60,7 @@ class Metrics:
             raise self._failed(error) from error
 
     def sync(self) -> None:
-        """Return when every row is on the disk.
+        """Returns when every row is on the disk.
 
         Raises:
             OutputError: they could not be written.
@@ -72,7 +72,7 @@ class Metrics:
                 raise self._failed(error) from error
 
     def close(self) -> None:
-        """Close the file; a second call does nothing."""
+        """Closes the file; a second call does nothing."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -85,7 +85,7 @@ class Metrics:
 
 
 def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The complete rows of a file, and how many damaged lines were passed over.
+    """Returns the complete rows of a file, and how many damaged lines were passed over.
 
     A last line that was cut off counts as damaged, unless all of its row is there.
     """
@@ -94,7 +94,7 @@ def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def cut_back(path: Path, step: int | None) -> int:
-    """Keep the rows up to a step (none of them for None); how many damaged lines went, too.
+    """Keeps the rows up to a step (None keeps none); returns the number of damaged lines dropped.
 
     The file is replaced as a whole, or left alone where there is nothing to cut.
 
@@ -128,7 +128,7 @@ def _lines(path: Path) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays as Python's own."""
+    """Returns numbers and arrays of NumPy as those of Python."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is no number, text, list or mapping")

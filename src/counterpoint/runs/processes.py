@@ -22,8 +22,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from counterpoint.runs.task import Result, Task
-from counterpoint.runs.watch import Message, Told, Watch, ending, portable
+from counterpoint.runs.task import Message, Result, Task, TaskMonitor, TaskReport, ending, portable
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _GRACE_SECONDS = 8.0
@@ -38,8 +37,10 @@ class _Worker:
     task: int | None = None
 
 
-def processes(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> list[Result]:
-    """The results of tasks over that many processes.
+def processes(
+    tasks: Sequence[Task[Result]], workers: int | None, monitor: TaskMonitor
+) -> list[Result]:
+    """Returns the results of tasks over that many processes.
 
     Raises:
         WorkerError: the workers of one task died again and again.
@@ -57,9 +58,9 @@ def processes(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) 
                     _give(worker, waiting.popleft(), tasks)
                     busy.append(worker)
                 for worker in _ready(busy):
-                    if not _listen(worker, results, watch):
+                    if not _listen(worker, results, monitor):
                         alive.remove(worker)
-                        _bury(worker, waiting, watch)
+                        _bury(worker, waiting, monitor)
         except BaseException:
             _end(alive, at_once=True)
             raise
@@ -85,13 +86,13 @@ def _give(worker: _Worker, index: int, tasks: Sequence[Task[Any]]) -> None:
 
 
 def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
-    """The workers that have something to say, or that are dead."""
+    """Returns the workers that have something to say, or that are dead."""
     ready = set(wait([worker.pipe for worker in busy] + [w.process.sentinel for w in busy]))
     return [w for w in busy if w.pipe in ready or w.process.sentinel in ready]
 
 
-def _listen(worker: _Worker, results: dict[int, Any], watch: Watch) -> bool:
-    """Hear one thing that a worker has to say; False where it is dead.
+def _listen(worker: _Worker, results: dict[int, Any], monitor: TaskMonitor) -> bool:
+    """Receives one message of a worker; returns False if it is dead.
 
     Raises:
         Exception: the error of its task.
@@ -104,7 +105,7 @@ def _listen(worker: _Worker, results: dict[int, Any], watch: Watch) -> bool:
     except (EOFError, OSError):  # the end, perhaps in the middle of a message
         return False
     kind, units, messages, value = ForkingPickler.loads(data)
-    watch.heard(worker.task, units, messages)
+    monitor.advanced(worker.task, units, messages)
     if kind == "error":
         raise value
     if kind == "result":
@@ -113,18 +114,18 @@ def _listen(worker: _Worker, results: dict[int, Any], watch: Watch) -> bool:
     return True
 
 
-def _bury(worker: _Worker, waiting: deque[int], watch: Watch) -> None:
+def _bury(worker: _Worker, waiting: deque[int], monitor: TaskMonitor) -> None:
     worker.process.join(_GRACE_SECONDS)
     worker.process.kill()
     worker.process.join()
     worker.pipe.close()
     assert worker.task is not None
     waiting.appendleft(worker.task)
-    watch.died(worker.task, ending(worker.process.exitcode))
+    monitor.died(worker.task, ending(worker.process.exitcode))
 
 
 def _end(alive: Sequence[_Worker], *, at_once: bool) -> None:
-    """Leave no worker behind: idle ones see the end of their pipe, others are told, then killed.
+    """Ends all workers: idle ones see the end of their pipe, others get SIGTERM, then SIGKILL.
 
     A task that handles SIGTERM (`stop.Stopper`) has a few seconds for a checkpoint. Until then we
     hear it out, for a closed pipe would end it where it stands.
@@ -171,8 +172,8 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _work(pipe: Connection) -> None:
-    """A worker: take a task, do it, say what came of it, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process is told, and ends the workers
+    """Returns a worker: take a task, do it, say what came of it, until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process is report, and ends the workers
 
     def send(units: int, messages: list[Message]) -> None:
         try:
@@ -185,12 +186,12 @@ def _work(pipe: Connection) -> None:
             data = pipe.recv_bytes()
         except (EOFError, OSError):
             return
-        told = Told(send)
+        report = TaskReport(send)
         try:
-            kind, value = "result", ForkingPickler.loads(data)(told)
+            kind, value = "result", ForkingPickler.loads(data)(report)
         except Exception as error:
             kind, value = "error", portable(error)
-        units, messages = told.rest()
+        units, messages = report.rest()
         try:
             pipe.send((kind, units, messages, value))
         except ConnectionError:

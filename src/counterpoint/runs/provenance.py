@@ -15,7 +15,7 @@ from counterpoint import __version__
 
 
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of `run.json`, ready for JSON; nothing of the environment's variables is in it."""
+    """Returns the facts of `run.json`, ready for JSON, without environment variables."""
     return {
         "schema": "counterpoint.run/1",
         "config": dict(config),
@@ -29,7 +29,7 @@ def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """The commit of the working folder, with `+` where it has uncommitted changes; else None."""
+    """Returns the commit of the working folder, with `+` after uncommitted changes."""
     try:
         commit = _git("rev-parse", "HEAD")
         return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")

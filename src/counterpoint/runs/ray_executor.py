@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from counterpoint.errors import WorkerError
-from counterpoint.runs.task import Result, Task
-from counterpoint.runs.watch import Message, Told, Watch, portable
+from counterpoint.runs.task import Message, Result, Task, TaskMonitor, TaskReport, portable
 
 _DEATHS = (
     *("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError"),
@@ -24,8 +23,10 @@ _DEATHS = (
 _POLL_SECONDS = 0.1
 
 
-def on_ray(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> list[Result]:
-    """The results of tasks on the cluster of RAY_ADDRESS, or on one of this machine.
+def on_ray(
+    tasks: Sequence[Task[Result]], workers: int | None, monitor: TaskMonitor
+) -> list[Result]:
+    """Returns the results of tasks on the cluster of RAY_ADDRESS, or on one of this machine.
 
     A cluster that this process is connected to already is used, and left as it is.
 
@@ -40,7 +41,7 @@ def on_ray(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> 
         size = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", **size)
     try:
-        return _Gathering(ray, tasks, watch).results(workers)
+        return _Gathering(ray, tasks, monitor).results(workers)
     finally:
         if ours:
             ray.shutdown()
@@ -49,10 +50,10 @@ def on_ray(tasks: Sequence[Task[Result]], workers: int | None, watch: Watch) -> 
 class _Gathering:
     """Tasks handed out to Ray, and what came of them."""
 
-    def __init__(self, ray: Any, tasks: Sequence[Task[Any]], watch: Watch) -> None:
+    def __init__(self, ray: Any, tasks: Sequence[Task[Any]], monitor: TaskMonitor) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as OnNode
 
-        self._ray, self._tasks, self._watch = ray, tasks, watch
+        self._ray, self._tasks, self._monitor = ray, tasks, monitor
         here = OnNode(node_id=ray.get_runtime_context().get_node_id(), soft=True)
         self._board = ray.remote(num_cpus=0)(_Board).options(scheduling_strategy=here).remote()
         self._work = ray.remote(num_cpus=1, max_retries=0)(_work)
@@ -64,7 +65,7 @@ class _Gathering:
         self._running: dict[Any, int] = {}
 
     def results(self, workers: int | None) -> list[Any]:
-        """All of them, in the order of the tasks."""
+        """Returns all of them, in the order of the tasks."""
         limit = workers or max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
         results: dict[int, Any] = {}
         try:
@@ -72,7 +73,7 @@ class _Gathering:
                 while self._waiting and len(self._running) < limit:
                     self._hand_out(self._waiting.popleft())
                 done, _ = self._ray.wait(list(self._running), timeout=_POLL_SECONDS)
-                self._hear()
+                self._read_reports()
                 for reference in done:
                     self._take(reference, results)
         finally:
@@ -92,7 +93,7 @@ class _Gathering:
         except self._deaths as error:
             self._attempts[index] += 1
             self._waiting.appendleft(index)
-            self._watch.died(index, f"Ray's {type(error).__name__}")
+            self._monitor.died(index, f"Ray's {type(error).__name__}")
             return
         except self._ray.exceptions.RayError as error:
             first = (str(error).strip().splitlines() or [""])[-1]
@@ -101,43 +102,43 @@ class _Gathering:
             raise value
         results[index] = value
 
-    def _hear(self) -> None:
+    def _read_reports(self) -> None:
         try:
-            told = self._ray.get(self._board.take.remote())
+            reports = self._ray.get(self._board.take.remote())
         except self._ray.exceptions.RayError:
-            return  # no more progress is told; the results do not depend on it
-        for (index, attempt), units, messages in told:
+            return  # no more progress is reported; the results do not depend on it
+        for (index, attempt), units, messages in reports:
             if attempt == self._attempts[index]:
-                self._watch.heard(index, units, messages)
+                self._monitor.advanced(index, units, messages)
 
 
 class _Board:
-    """An actor that keeps what tasks tell until the caller takes it."""
+    """An actor that keeps the reports of tasks until the caller takes them."""
 
     def __init__(self) -> None:
-        self._told: list[tuple[tuple[int, int], int, list[Message]]] = []
+        self._reports: list[tuple[tuple[int, int], int, list[Message]]] = []
 
-    def tell(self, name: tuple[int, int], units: int, messages: list[Message]) -> None:
-        """A task did units of work and told messages."""
-        self._told.append((name, units, messages))
+    def put(self, name: tuple[int, int], units: int, messages: list[Message]) -> None:
+        """Keeps a report of a task: units of work, and messages."""
+        self._reports.append((name, units, messages))
 
     def take(self) -> list[tuple[tuple[int, int], int, list[Message]]]:
-        """What was told since the last call."""
-        told, self._told = self._told, []
-        return told
+        """Returns the reports since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
 
 
 def _work(task: Task[Any], name: tuple[int, int], board: Any) -> tuple[bool, Any]:
-    """On a worker: whether the task failed, and its result or its error."""
+    """Runs a task on a worker; returns whether it failed, and its result or its error."""
     import ray
 
-    told = Told(lambda units, messages: board.tell.remote(name, units, messages))
+    report = TaskReport(lambda units, messages: board.put.remote(name, units, messages))
     try:
-        outcome: tuple[bool, Any] = (False, task(told))
+        outcome: tuple[bool, Any] = (False, task(report))
     except Exception as error:
         outcome = (True, portable(error))
     with contextlib.suppress(ray.exceptions.RayError):
-        ray.get(board.tell.remote(name, *told.rest()))  # all of it is there before the result is
+        ray.get(board.put.remote(name, *report.rest()))  # all of it is there before the result is
     return outcome
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import CheckpointError, MissingPackageError
+from counterpoint.optional import needs, pip_line
 
 DTYPES = tuple(
     np.dtype(name)
@@ -36,7 +37,7 @@ class Snapshot:
 
 
 def arrays_to_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """The arrays as one safetensors file, without metadata: more than one key has no fixed order.
+    """Returns the arrays as one safetensors file. Metadata would have no fixed order.
 
     Raises:
         CheckpointError: a name or a type that the format cannot hold.
@@ -64,7 +65,7 @@ def arrays_to_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def arrays_from_bytes(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file, each in memory of its own.
+    """Returns the arrays of a safetensors file, each in memory of its own.
 
     Raises:
         CheckpointError: the bytes are no safetensors file.
@@ -78,7 +79,7 @@ def arrays_from_bytes(data: bytes) -> dict[str, NDArray[Any]]:
 
 
 def facts_to_bytes(facts: Mapping[str, Any]) -> bytes:
-    """The facts as JSON with sorted keys; whole numbers of any size stay whole.
+    """Returns the facts as JSON with sorted keys; whole numbers of any size stay whole.
 
     Raises:
         CheckpointError: a value that JSON would not give back as it was.
@@ -91,7 +92,7 @@ def facts_to_bytes(facts: Mapping[str, Any]) -> bytes:
 
 
 def facts_from_bytes(data: bytes) -> dict[str, Any]:
-    """The facts of a JSON file.
+    """Returns the facts of a JSON file.
 
     Raises:
         CheckpointError: the bytes are no JSON object.
@@ -106,7 +107,7 @@ def facts_from_bytes(data: bytes) -> dict[str, Any]:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """`value` in JSON's own types; NumPy's numbers become Python's."""
+    """Returns `value` in JSON's own types; NumPy's numbers become Python's."""
     if isinstance(value, np.bool_ | np.integer | np.floating):
         value = value.item()
     if value is None or isinstance(value, str | bool | int):
@@ -124,11 +125,6 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _safetensors() -> Any:
-    try:
+    with needs("a checkpoint", pip_line("torch")):
         from safetensors import numpy as library
-    except ImportError as error:
-        raise MissingPackageError(
-            "a checkpoint needs safetensors, which is not installed: "
-            "pip install 'counterpoint-rl[torch]', or safetensors alone"
-        ) from error
     return library

@@ -54,7 +54,7 @@ class RunFacts:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What run.json of a run says.
+    """Returns what run.json of a run says.
 
     Raises:
         RunError: there is none, or it is not one of a training run.
@@ -75,12 +75,12 @@ def read_run(path: Path) -> dict[str, Any]:
 
 
 def axis_of(config: Mapping[str, Any]) -> str:
-    """What a run's budget counts: `update` where language models learn, else `step`."""
+    """Returns what a run's budget counts: `update` where language models learn, else `step`."""
     return "update" if "language" in config else "step"
 
 
 def read_facts(path: Path) -> RunFacts:
-    """A run as a row of the index: its files, read now.
+    """Returns a run as a row of the index: its files, read now.
 
     A run that says that it is running, and whose lock nobody holds, was killed: it is `stopped`.
 
@@ -88,8 +88,8 @@ def read_facts(path: Path) -> RunFacts:
         RunError: there is no run.
     """
     facts = read_run(path)
-    config, said = facts["config"], _read_status(path)
-    status = said.get("status")
+    config, state = facts["config"], _read_status(path)
+    status = state.get("status")
     if is_locked(path / LOCK):
         status = "running"
     elif status not in STATES or status == "running":
@@ -101,18 +101,18 @@ def read_facts(path: Path) -> RunFacts:
         scheme=_of(str, config.get("scheme")),
         seed=_of(int, config.get("seed")),
         status=status,
-        step=_of(int, said.get("step", newest[-1] if newest else None)),
+        step=_of(int, state.get("step", newest[-1] if newest else None)),
         budget=_of(int, config.get("budget")),
-        returned=_number(said.get("return")),
-        normalized=_number(said.get("normalized")),
+        returned=_number(state.get("return")),
+        normalized=_number(state.get("normalized")),
         created=_of(str, facts.get("created")),
-        updated=_of(str, said.get("updated", facts.get("created"))),
+        updated=_of(str, state.get("updated", facts.get("created"))),
         axis=axis_of(config),
     )
 
 
 def read_all(paths: Iterable[Path]) -> list[RunFacts]:
-    """The runs among these folders, the newest first; what is no run is passed over."""
+    """Returns the runs among these folders, the newest first; what is no run is passed over."""
     runs = []
     for path in paths:
         with contextlib.suppress(RunError):
@@ -121,23 +121,23 @@ def read_all(paths: Iterable[Path]) -> list[RunFacts]:
 
 
 def newest_first(runs: Iterable[RunFacts]) -> list[RunFacts]:
-    """Sorted by when they began, the newest first."""
+    """Returns sorted by when they began, the newest first."""
     return sorted(runs, key=lambda run: (run.created or "", run.path), reverse=True)
 
 
 def now() -> str:
-    """The time, UTC, to the second."""
+    """Returns the time, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _read_status(path: Path) -> Mapping[str, Any]:
     try:
-        said: dict[str, Any] = msgspec.json.decode(
+        state: dict[str, Any] = msgspec.json.decode(
             (path / STATUS).read_bytes(), type=dict[str, Any]
         )
     except (OSError, msgspec.MsgspecError, RecursionError):
         return {}
-    return said
+    return state
 
 
 def _of(kind: type[Kind], value: object) -> Kind | None:

@@ -39,7 +39,7 @@ class Stopper:
         return 0 if self.asked is None else 128 + self.asked
 
     def how_to_resume(self, path: Path | str, step: int, axis: str = "step") -> str:
-        """One line for standard error, once the checkpoint of that step (or update) is written."""
+        """Returns the line for standard error when the checkpoint of that step is written."""
         name = self.asked.name if self.asked else "asked to stop"
         return f"stopped at {axis} {step} ({name}); go on with: counterpoint resume {path}"
 

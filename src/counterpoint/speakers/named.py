@@ -46,7 +46,7 @@ def local_speaker(model: str) -> Speaker:
         ModelError, MissingPackageError: as `open_speaker`.
     """
     from counterpoint.lm.model import open_model
-    from counterpoint.lm.models import require_language
+    from counterpoint.optional import require_language
     from counterpoint.speakers.local import LocalSpeaker
 
     require_language()

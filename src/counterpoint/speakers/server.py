@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.errors import SettingError
+from counterpoint.optional import needs, pip_line
 from counterpoint.speakers.answers import (
     NONE,
     UNKNOWN,
@@ -229,11 +230,6 @@ def _hide(key: str, text: str) -> str:
 
 
 def _openai() -> Any:
-    try:
+    with needs("a language server", pip_line("llm")):
         import openai
-    except ImportError as error:
-        raise MissingPackageError(
-            "a language server needs openai, which is not installed: "
-            "pip install 'counterpoint-rl[llm]'"
-        ) from error
     return openai

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.settings import number_from, split_pairs
 from counterpoint.topology.topology import MOST_MEMBERS, Topology
 
 Edges = tuple[tuple[int, int], ...]
@@ -180,13 +181,10 @@ def parse_topology(text: str) -> tuple[TopologyEntry, dict[str, int]]:
         raise UnknownNameError(f"got topology '{name}'; wanted one of {', '.join(TOPOLOGIES)}")
     entry = TOPOLOGIES[name]
     options: dict[str, int] = {}
-    for pair in pairs:
-        key, _, value = pair.partition("=")
+    for key, value in split_pairs(pairs, f"topology {name}").items():
         if key not in (known := ("rounds", *entry.options)):
             raise UnknownNameError(f"got option '{key}' of {name}; wanted {', '.join(known)}")
-        if not value.isdecimal():
-            raise SettingError(f"got {key}={value!r} of {name}; wanted a whole number")
-        options[key] = int(value)
+        options[key] = number_from(f"{key} of {name}", value, int)
     return entry, options
 
 

@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.errors import MissingPackageError, SettingError
+from counterpoint.errors import SettingError
+from counterpoint.optional import needs
 
 Decision = Literal["member", "vote", "best"]
 """One member decides; or the majority, and the surest in a tie; or the surest speaker."""
@@ -237,12 +238,8 @@ def to_networkx(topology: Topology) -> Any:
     Raises:
         MissingPackageError: networkx is not installed.
     """
-    try:
+    with needs("a graph", "pip install networkx"):
         import networkx
-    except ImportError as error:
-        raise MissingPackageError(
-            "graphs need networkx, which is not installed: pip install networkx"
-        ) from error
     turn_of = {one: t for t, turn in enumerate(topology.order) for one in turn}
     graph = networkx.DiGraph(
         name=topology.name, rounds=topology.rounds, decides=topology.decides,

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from counterpoint.lm.models import require_language
+from counterpoint.optional import require_language, require_torch
 from counterpoint.runs.status import axis_of
 from counterpoint.train.loop import Trainable
-from counterpoint.train.needs import require_torch
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from counterpoint.optional import pip_line, require_packages
 from counterpoint.runs.directory import RunDirectory, require_empty
 from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import read_facts, read_run
 from counterpoint.runs.stop import Stopper
 from counterpoint.train.loop import Row, Trainable, Trained, Trainee, train_to_end
-from counterpoint.train.needs import require_tensorboard
 from counterpoint.train.plans import plan_from
 
 OnRow = Callable[[Row], None]
@@ -62,7 +62,7 @@ def begin(
     if export is not None:  # before there is anything to leave behind
         EXPORTERS.named(export)
     if export == TensorBoard.FOLDER:
-        require_tensorboard()
+        require_packages("--export tensorboard", ("tensorboard",), pip_line("tensorboard"))
     require_empty(path)
     team = plan.trainee()
     with RunDirectory.create(path, plan.config(), index=Index()) as run:

@@ -23,7 +23,7 @@ CLASSES = {"message": "s0", "action": "s2", "other": "c-none"}
 
 
 def audit_page(audit: AuditResult, prefix: str) -> dict[str, Any]:
-    """What the template `audit.html` is filled with."""
+    """Returns what the template `audit.html` is filled with."""
     return {
         "title": f"{audit.source}: an audit",
         "kind": "Audit",
@@ -134,17 +134,17 @@ def evidence_table(
 
 
 def _anchor(finding: Finding) -> str:
-    """The name of a finding's first place on the page."""
+    """Returns the name of a finding's first place on the page."""
     return f"seen-{finding.audit}-{finding.name}"
 
 
 def _mark(timeline: int, t: int) -> str:
-    """The name of an event's mark on the page."""
+    """Returns the name of an event's mark on the page."""
     return f"event-{timeline}-{t}"
 
 
 def _drawn(timeline: Timeline, number: int) -> Markup:
-    """A line for each speaker, a mark for each event; idle turns are hollow."""
+    """Returns a line for each speaker, a mark for each event; idle turns are hollow."""
     agents, events = timeline.agents, timeline.events
     width = max(940.0, NAME + STEP * len(events) + 10)  # a page wide, so that nothing is enlarged
     marks = []

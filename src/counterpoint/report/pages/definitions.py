@@ -305,7 +305,7 @@ _TRAINING_TEXT = {
 
 
 def training_definitions(*, spoken: bool) -> tuple[Definition, ...]:
-    """What the numbers of a training mean: of language models (`spoken`), or of networks."""
+    """Returns the definitions for a training of language models (`spoken`) or networks."""
     if not spoken:
         return TRAINING
     own = [d for d in TRAINING if d.key != "credit"]

@@ -20,7 +20,7 @@ WIDTH, HEIGHT, EDGE = 420.0, 320.0, 40.0
 
 
 def game_page(game: GameResult, prefix: str) -> dict[str, Any]:
-    """What the template `game.html` is filled with."""
+    """Returns what the template `game.html` is filled with."""
     learned = game.learned
     return {
         "title": f"{game.name}: a game",
@@ -136,12 +136,12 @@ def _drawing(game: GameResult) -> Markup | None:
                 stroke_width=2)
         for i, one in enumerate(game.equilibria[:200])
     ]  # fmt: skip
-    told = "Payoffs of profiles, the feasible and rational ones shaded, equilibria ringed."
-    return picture("payoffs", (WIDTH, HEIGHT), "Payoffs", told, *parts)
+    summary = "Payoffs of profiles, the feasible and rational ones shaded, equilibria ringed."
+    return picture("payoffs", (WIDTH, HEIGHT), "Payoffs", summary, *parts)
 
 
 def _basins(basins: Basins) -> Markup:
-    """A square for each start: row player's probability of the first action upwards."""
+    """Returns a square for each start: row player's probability of the first action upwards."""
     starts, ends = basins.starts, basins.ends
     side = (HEIGHT - 2 * EDGE) / len(starts)
     parts: list[Markup] = []
@@ -182,17 +182,17 @@ def equilibrium_table(game: GameResult, prefix: str) -> Table | None:
         *(Column(name, (name,), numeric=False) for name in players),
         Column("Payoffs", tuple(f"payoff of {name}" for name in players)),
     )
-    found = (
+    precision = (
         "exact"
         if game.equilibria_are != "all pure ones, mixed ones by search"
         else ("those in fractions exact, those in decimals found to nine digits")
     )
-    caption = f"Equilibria, {game.equilibria_are}; {found}."
+    caption = f"Equilibria, {game.equilibria_are}; {precision}."
     return Table("equilibria", caption, columns, tuple(rows), f"{prefix}-equilibria.csv")
 
 
 def mix(names: Sequence[str], strategy: Sequence[str]) -> str:
-    """A strategy in words: `3/4 stag, 1/4 hare`."""
+    """Returns a strategy in words: `3/4 stag, 1/4 hare`."""
     played = [(p, name) for p, name in zip(strategy, names, strict=True) if p != "0"]
     if len(played) == 1:
         return played[0][1]

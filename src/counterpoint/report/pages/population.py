@@ -17,7 +17,7 @@ SHOWN = 16
 
 
 def population_page(population: PopulationResult, prefix: str) -> dict[str, Any]:
-    """What the template `population.html` is filled with."""
+    """Returns what the template `population.html` is filled with."""
     optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
     worth = (
         "exact, and not the estimate for which it was chosen."
@@ -33,7 +33,7 @@ def population_page(population: PopulationResult, prefix: str) -> dict[str, Any]
         "details": [population.source],
         "version": population.version,
         "verdict": Verdict(
-            headline(population),
+            population_headline(population),
             "Everything is charged: updates of all members, and their evaluations. What a champion "
             f"is worth is {worth}",
             (
@@ -50,7 +50,7 @@ def population_page(population: PopulationResult, prefix: str) -> dict[str, Any]
     }
 
 
-def headline(population: PopulationResult) -> str:
+def population_headline(population: PopulationResult) -> str:
     """Returns the verdict in a sentence."""
     arms, crossing = population.arms, population.crossover
     best = _best(arms)
@@ -105,7 +105,7 @@ def _figure(population: PopulationResult, prefix: str) -> Figure:
     chart = Chart(
         key="champions",
         title="Champions by budget",
-        description=headline(population),
+        description=population_headline(population),
         x_title="policy updates in all",
         y_title=population.unit or "worth of the champion",
         lines=lines,
@@ -128,7 +128,7 @@ def _figure(population: PopulationResult, prefix: str) -> Figure:
 
 
 def budget_table(population: PopulationResult, prefix: str) -> Table:
-    """One row a budget, one column an arm: what the champion is worth."""
+    """Returns one row a budget, one column an arm: what the champion is worth."""
     worth = [{point.budget: point.iqm for point in arm.curve} for arm in population.arms.values()]
     columns = (
         Column("Budget", ("budget",)),
@@ -144,7 +144,7 @@ def budget_table(population: PopulationResult, prefix: str) -> Table:
 
 
 def arm_table(population: PopulationResult, prefix: str) -> Table:
-    """One row an arm: its champion, and what it was believed to be worth."""
+    """Returns one row an arm: its champion, and what it was believed to be worth."""
     columns = (
         Column("Arm", ("arm",), numeric=False),
         Column("Champion", ("iqm", "low", "high")),
@@ -182,13 +182,13 @@ def arm_table(population: PopulationResult, prefix: str) -> Table:
 
 
 def _with_ends(value: float, low: float, high: float, *, signed: bool = False) -> Cell:
-    """A number above its interval."""
+    """Returns a number above its interval."""
     shown, *ends = (fixed(one, 3, signed=signed) for one in (value, low, high))
     return Cell(shown, (value, low, high), below=" to ".join(ends))
 
 
 def _meetings(population: PopulationResult, prefix: str) -> Table | None:
-    """Who meets whom, in the largest population in which members can."""
+    """Returns who meets whom, in the largest population in which members can."""
     meetings = {name: arm.against for name, arm in population.arms.items() if arm.against}
     if not meetings:
         return None

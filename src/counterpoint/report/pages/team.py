@@ -35,7 +35,7 @@ def team_page(whole: TeamResult, prefix: str) -> dict[str, Any]:
         "subject": team.name,
         "details": [f"{team.topology}, {counted(team.workers, 'worker')}"],
         "version": team.version,
-        "verdict": Verdict(headline(team), _why(team), _facts(team)),
+        "verdict": Verdict(team_headline(team), _why(team), _facts(team)),
         "figure": _figure(team, prefix),
         "tasks": _tasks(team, prefix),
         "attempts": _attempts(team, prefix),
@@ -61,7 +61,7 @@ def newest_logs(team: TeamResult) -> tuple[TeamResult, int]:
     return replace(team, history=history), len(left)
 
 
-def headline(team: TeamResult) -> str:
+def team_headline(team: TeamResult) -> str:
     """Returns the verdict in a sentence, without the reason that follows its colon."""
     share = (
         f"{team.done} of {counted(team.tasks, 'task')} {'is' if team.tasks == 1 else 'are'} done"
@@ -101,7 +101,7 @@ def _facts(team: TeamResult) -> tuple[Fact, ...]:
 
 
 def _figure(team: TeamResult, prefix: str) -> Figure:
-    """Who worked when: a row for each worker, a bar for each attempt."""
+    """Returns who worked when: a row for each worker, a bar for each attempt."""
     rows = [(a.worker, a.id, a.task, a.status, a.started, a.ended) for a in team.history]
     used = list(dict.fromkeys(STYLES.get(a.status, "s0") for a in team.history))
     names = {"s2": "merged or needless", "s3": "failed", "s1": "conflict", "s4": "lost",

@@ -71,7 +71,7 @@ def _topology(part: TopologyPart) -> Topology:
         raise LogError(f"got a result with a topology that cannot be: {error}") from None
 
 
-def headline(result: TopologyResult) -> str:
+def topology_headline(result: TopologyResult) -> str:
     """Returns the verdict in one sentence."""
     shares = result.shares
     if shares is None:
@@ -97,7 +97,7 @@ def _verdict(result: TopologyResult) -> Verdict:
         f"[{best.low:.3f}, {best.high:.3f}], chosen on one half of the seeds and measured on "
         "the other. The share depends on which topologies and prompts are compared."
     )
-    return Verdict(headline(result), why, facts)
+    return Verdict(topology_headline(result), why, facts)
 
 
 def share_table(result: TopologyResult, prefix: str) -> Table | None:

@@ -16,7 +16,7 @@ MOST_DRAWN = 24
 
 
 def topology_picture(topology: Topology, key: str) -> Markup:
-    """The topology: who decides is filled, a member that is silent dashed, the number is its turn.
+    """Returns a drawing: the deciding member is filled, a silent one dashed, with its turn inside.
 
     Args:
         topology: of at most `MOST_DRAWN` members; of a larger one the first are drawn.
@@ -48,7 +48,7 @@ def topology_picture(topology: Topology, key: str) -> Markup:
 
 
 def sketch(topology: Topology) -> str:
-    """The topology in one line, members numbered from 1: `1 2 3 → 4, 2 rounds; 4 decides`.
+    """Returns the topology in one line, members numbered from 1: `1 2 3 → 4, 2 rounds; 4 decides`.
 
     Turns stand one behind the other; behind a member in brackets is whom it hears.
     """
@@ -58,12 +58,12 @@ def sketch(topology: Topology) -> str:
 
 
 def _named(topology: Topology, member: int) -> str:
-    heard = topology.heard_by(member)
-    if not heard:
+    senders = topology.heard_by(member)
+    if not senders:
         return f"{member + 1}"
-    if len(heard) == topology.members - 1 and len(heard) > 1:
+    if len(senders) == topology.members - 1 and len(senders) > 1:
         return f"{member + 1}(all)"
-    return f"{member + 1}({','.join(str(one + 1) for one in sorted(heard))})"
+    return f"{member + 1}({','.join(str(one + 1) for one in sorted(senders))})"
 
 
 def _decision(topology: Topology) -> str:
@@ -73,8 +73,8 @@ def _decision(topology: Topology) -> str:
 
 
 def _about(topology: Topology, member: int) -> str:
-    heard = ", ".join(str(one + 1) for one in sorted(topology.heard_by(member)))
-    return f"member {member + 1} hears {heard or 'nobody'}"
+    senders = ", ".join(str(one + 1) for one in sorted(topology.heard_by(member)))
+    return f"member {member + 1} hears {senders or 'nobody'}"
 
 
 def _place(index: int, count: int) -> Point:
@@ -85,7 +85,7 @@ def _place(index: int, count: int) -> Point:
 
 
 def _arrow(start: Point, end: Point, apart: bool) -> list[Markup]:
-    """A line with a head; two that run in opposite directions lie side by side."""
+    """Returns a line with a head; two that run in opposite directions lie side by side."""
     length = hypot(end[0] - start[0], end[1] - start[1])
     ux, uy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
     side = 3.0 if apart else 0.0

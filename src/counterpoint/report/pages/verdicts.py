@@ -10,14 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from counterpoint.report.pages.comparison.decision_words import (
+    comparison_headline,
     decision_sentences,
-    headline,
     p_value,
     reading,
 )
 from counterpoint.report.pages.comparison.kinds import WORDS
-from counterpoint.report.toolkit.estimate import Estimate, estimate_of
-from counterpoint.report.toolkit.numerals import ABSENT, counted, decimals_for, percent, significant
+from counterpoint.report.toolkit.numerals import (
+    ABSENT,
+    Estimate,
+    counted,
+    decimals_for,
+    estimate_of,
+    percent,
+    significant,
+)
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.stats.decision import Contrast, Decision
 
@@ -44,10 +51,12 @@ class Verdict:
 
 
 def comparison_verdict(result: ComparisonResult) -> Verdict:
-    """The scheme to use, its effect and its cost, and the result of the control."""
+    """Returns the scheme to use, its effect and its cost, and the result of the control."""
     saved = result.verdict
     why = saved.why if saved.decision else " ".join(decision_sentences(result))
-    return Verdict(headline(result), why, (_gain(result), _weighted(result), _control(result)))
+    return Verdict(
+        comparison_headline(result), why, (_gain(result), _weighted(result), _control(result))
+    )
 
 
 def _gain(result: ComparisonResult) -> Fact:
@@ -96,7 +105,7 @@ def _change(
     decision: Decision,
     extra: str = "",
 ) -> Fact:
-    """A difference as a fact, with the numbers of the rule and the two levels around it."""
+    """Returns a difference as a fact, with the numbers of the rule and the two levels around it."""
     known = [e for e in levels if e.value is not None]
     places = decimals_for([e.value for e in known] or [change.value])
     against = f"{' against '.join(e.shown(places) for e in known)} for {other}"

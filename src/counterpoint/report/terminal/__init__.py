@@ -1,1 +1,1 @@
-"""Results as sentences and tables for a terminal, one file for each kind of result."""
+"""Results as sentences and tables for a terminal: start at `parts.py`."""

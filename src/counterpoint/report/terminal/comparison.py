@@ -9,40 +9,44 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from counterpoint.report.pages.comparison.page import cures
+from counterpoint.report.pages.comparison.page import comparison_cures
 from counterpoint.report.pages.comparison.tables import (
     reference_levels,
     return_decimals,
     seed_count,
 )
 from counterpoint.report.pages.verdicts import comparison_verdict
-from counterpoint.report.terminal.verdicts import note, remedy_parts, verdict_parts
-from counterpoint.report.toolkit.estimate import Estimate, estimate_of
-from counterpoint.report.toolkit.numerals import ABSENT
+from counterpoint.report.terminal.parts import note, remedy_parts, verdict_parts
+from counterpoint.report.terminal.tables import terminal_table
+from counterpoint.report.toolkit.numerals import ABSENT, Estimate, estimate_of
+from counterpoint.report.toolkit.tables import Cell, Column, Row, Table
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 
 NAME = 22
 """Columns for a scheme's name."""
+TEXTS = ("Scheme", "Return", "Collapsed")
+"""Columns that stand at the left."""
 
 
 def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
     """Returns the verdict, a table with one row a scheme, and the remedies of the causes."""
     places = min(3, return_decimals(result))
     columns = _columns(result)
-    table = _table(("Scheme", "Return", *columns, "Kept", "Collapsed"))
+    titles = ("Scheme", "Return", *columns, "Kept", "Collapsed")
+    heads = tuple(Column(head, (head,), numeric=head not in TEXTS) for head in titles)
+    rows = []
     for name, scheme in result.ranked.items():
-        best = name == result.decision.recommended
-        cells = _scheme_cells(scheme, places, columns)
-        shown = Text("▸ " if best else "  ") + _short(name)
-        table.add_row(shown, *cells, style="bold" if best else "")
+        is_best = name == result.decision.recommended
+        shown = _cell(("▸ " if is_best else "  ") + _short(name))
+        cells = (shown, *_scheme_cells(scheme, places, columns))
+        rows.append(Row(cells, "best" if is_best else ""))
     for name, value in reference_levels(result).items():
-        rest = [""] * (len(columns) + 2)
-        table.add_row(Text(f"  {name}"), Text(Estimate(value).shown(places)), *rest, style="dim")
+        texts = (f"  {name}", Estimate(value).shown(places), *[""] * (len(columns) + 2))
+        rows.append(Row(tuple(map(_cell, texts)), "quiet"))
+    table = terminal_table(Table("", "", heads, tuple(rows), ""), narrow=True)
     seeds = "1 seed"
     if len(result.seeds) > 1:
         seeds = f"{seed_count(result)}; 95% bootstrap intervals"
@@ -50,7 +54,7 @@ def comparison_parts(result: ComparisonResult) -> list[RenderableType]:
         COLUMNS[c] for c in (*columns, "Kept")
     )
     verdict = verdict_parts(comparison_verdict(result))
-    return [*verdict, table, note(measures), *remedy_parts(cures(result))]
+    return [*verdict, table, note(measures), *remedy_parts(comparison_cures(result))]
 
 
 COLUMNS = {
@@ -76,7 +80,7 @@ def _columns(result: ComparisonResult) -> tuple[str, ...]:
     return tuple(name for name, there in known.items() if there)
 
 
-def _scheme_cells(scheme: SchemeResult, places: int, columns: tuple[str, ...]) -> list[Text]:
+def _scheme_cells(scheme: SchemeResult, places: int, columns: tuple[str, ...]) -> tuple[Cell, ...]:
     returns = estimate_of(scheme.returns)
     bounds = returns.bounds(places) if returns.low is not None else ""
     agents = scheme.agents.values()
@@ -86,12 +90,16 @@ def _scheme_cells(scheme: SchemeResult, places: int, columns: tuple[str, ...]) -
         "Weighted": estimate_of(scheme.weighted_return).shown(places),
         "Worst": _least((a.accuracy for a in agents), 3),
     }
-    return [
-        Text(f"{returns.shown(places)} {bounds}".rstrip()),
-        *(Text(measures[name]) for name in columns),
-        Text(_least((a.signal_kept.iqm for a in agents), 2)),
-        Text(_collapsed(agents)),
-    ]
+    return (
+        _cell(f"{returns.shown(places)} {bounds}".rstrip()),
+        *(_cell(measures[name]) for name in columns),
+        _cell(_least((a.signal_kept.iqm for a in agents), 2)),
+        Cell("", (), lines=_collapsed(agents)),
+    )
+
+
+def _cell(text: str) -> Cell:
+    return Cell(text, (text,))
 
 
 def _least(values: Iterable[float | None], places: int) -> str:
@@ -99,25 +107,17 @@ def _least(values: Iterable[float | None], places: int) -> str:
     return Estimate(min(known)).shown(places) if known else ABSENT
 
 
-def _collapsed(agents: Iterable[AgentResult]) -> str:
+def _collapsed(agents: Iterable[AgentResult]) -> tuple[str, ...]:
     """Returns how many agents are collapsed from which cause: a line each."""
     listed_agents = list(agents)
     if all(a.collapsed is None for a in listed_agents):
-        return ABSENT
+        return (ABSENT,)
     causes = Counter(a.cause or "unexplained" for a in listed_agents if a.collapsed)
-    return "\n".join(f"{count} {cause}" for cause, count in causes.items()) or "none"
+    return tuple(f"{count} {cause}" for cause, count in causes.items()) or ("none",)
 
 
-def _table(heads: tuple[str, ...]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
-    for i, head in enumerate(heads):
-        left = i in (0, len(heads) - 1) or head == "Return"
-        table.add_column(head, justify="left" if left else "right", no_wrap=True)
-    return table
-
-
-def _short(name: str) -> Text:
+def _short(name: str) -> str:
     """Returns the name in at most `NAME` columns, however wide its characters are."""
     short = Text(name)
     short.truncate(NAME, overflow="ellipsis")
-    return short
+    return short.plain

@@ -34,7 +34,7 @@ COLOURS = 7
 
 
 def style_of(index: int) -> str:
-    """Colour and dash of the line with this number: other dashes where the colours run out."""
+    """Returns the colour of a line, and its dash if the colours run out."""
     return f"s{index % COLOURS} d{index // COLOURS % 3}"
 
 
@@ -87,20 +87,20 @@ class Frame:
 
 
 def wide_chart(chart: Chart) -> Markup:
-    """The chart for a desktop page, each line named at its end."""
+    """Returns the chart for a desktop page, each line named at its end."""
     names = [ln.name for ln in chart.lines] + [name for name, _ in chart.references]
     room = min(200.0, 30 + 7.0 * max(map(len, names), default=0))
     return _draw(chart, Frame(900, 380, right=room), "end")
 
 
 def narrow_chart(chart: Chart) -> Markup:
-    """The chart for a phone, the names in a key under the axes."""
+    """Returns the chart for a phone, the names in a key under the axes."""
     rows = (len(chart.lines) + 1) // 2
     return _draw(chart, Frame(340, 268 + 18 * rows, bottom=48 + 18 * rows), "key")
 
 
 def panel_chart(chart: Chart) -> Markup:
-    """A small panel with a heading and no names at the lines."""
+    """Returns a small panel with a heading and no names at the lines."""
     return _draw(chart, Frame(300, 196, top=42), "none")
 
 
@@ -171,7 +171,7 @@ def _band(ln: Line, x: Scale, y: Scale) -> Markup:
 
 
 def hidden(ln: Line, later: Sequence[Line]) -> bool:
-    """Whether a line drawn later goes through the same points and would cover this one."""
+    """Returns whether a line drawn later goes through the same points and would cover this one."""
     return any(len(other.y) == len(ln.y) and all(map(_same, ln.y, other.y)) for other in later)
 
 
@@ -182,7 +182,7 @@ def _same(a: float | None, b: float | None) -> bool:
 
 
 def _curve(ln: Line, x: Scale, y: Scale, covered: bool) -> Markup:
-    """The line; one that another covers is drawn wide and pale, to show on both sides of it."""
+    """Returns the line; a covered line is wide and pale, to show beside the other."""
     weight = " under" if covered else " strong" if ln.strong else ""
     return element("path", d=trace(_points(ln, ln.y, x, y)), class_=f"curve {ln.style}{weight}")
 
@@ -196,7 +196,7 @@ def _reference_name(name: str, value: float, frame: Frame, y: Scale) -> Markup:
 
 
 def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:
-    """Each name at the height where its line ends, moved apart where they would overlap."""
+    """Returns each name at the height where its line ends, moved apart where they would overlap."""
     ends = [(ln.name, _last(ln.y), ln.style, ln.strong) for ln in chart.lines]
     named = [
         (name, value, style, strong) for name, value, style, strong in ends if value is not None
@@ -217,7 +217,7 @@ def _names_at_end(chart: Chart, frame: Frame, y: Scale) -> list[Markup]:
 
 
 def _key(chart: Chart, frame: Frame) -> list[Markup]:
-    """The names in two columns under the axes, highest end first."""
+    """Returns the names in two columns under the axes, highest end first."""
     bottomless = float("-inf")
     ends = {id(ln): _last(ln.y) for ln in chart.lines}
     ordered = sorted(chart.lines, key=lambda ln: -(ends[id(ln)] or bottomless))

@@ -44,7 +44,7 @@ class Strip:
 
 
 def code_of(cause: str) -> tuple[str, str, str]:
-    """A cause as (class of the style sheet, two letters, name).
+    """Returns a cause as (class of the style sheet, two letters, name).
 
     One that this version does not know gets a question mark and the class of none.
     """
@@ -56,7 +56,7 @@ def code_of(cause: str) -> tuple[str, str, str]:
 def heat_map(
     key: str, heading: str, x_title: str, steps: Sequence[float], strips: Sequence[Strip]
 ) -> Markup:
-    """The map of one scheme: a row an agent, a column an update or a few of them.
+    """Returns the map of one scheme: a row an agent, a column an update or a few of them.
 
     Args:
         key: unique in the page.
@@ -77,7 +77,7 @@ def heat_map(
 
 
 def columns_of(count: int) -> Columns:
-    """[start, stop) of each column: one update each, or equal runs of them."""
+    """Returns [start, stop) of each column: one update each, or equal runs of them."""
     stride = max(1, -(-count // BINS))
     return [(i, min(i + stride, count)) for i in range(0, count, stride)]
 
@@ -101,7 +101,7 @@ def _cells(
 
 
 def _stops(cells: Sequence[tuple[int, int, float, str | None]]) -> list[Markup]:
-    """Hard stops of one gradient, so that no seam shows between columns."""
+    """Returns hard stops of one gradient, so that no seam shows between columns."""
     count, stops = cells[-1][1], []
     for (cause, share), run in groupby(cells, key=lambda c: (c[3], round(c[2], 2))):
         edges = list(run)
@@ -126,13 +126,13 @@ def _axis(steps: Sequence[float], x: Scale, base: float, title: str) -> list[Mar
 
 
 def mean(shares: Sequence[float | None]) -> float:
-    """The mean of the known shares, 0 where none is known."""
+    """Returns the mean of the known shares, 0 where none is known."""
     known = [s for s in shares if s is not None]
     return min(1.0, max(0.0, sum(known) / len(known))) if known else 0.0
 
 
 def commonest(causes: Sequence[str | None]) -> str | None:
-    """The cause named most often, None where none is named."""
+    """Returns the cause named most often, None where none is named."""
     named = Counter(c for c in causes if c)
     return named.most_common(1)[0][0] if named else None
 

@@ -35,7 +35,7 @@ def interval_panel(
     axis: str,
     dots: Sequence[Dot],
 ) -> Markup:
-    """A panel of rows, each a name over a dot with its interval.
+    """Returns a panel of rows, each a name over a dot with its interval.
 
     Args:
         key: unique in the page.
@@ -49,8 +49,8 @@ def interval_panel(
     parts = [label(shorten(heading, WIDTH, HEADING), 0, 12, "heading"), *_axis(x, base, axis)]
     for i, dot in enumerate(dots):
         parts += _row(dot, x, TOP + ROW * i)
-    said = "; ".join(f"{d.name} {d.shown}" for d in dots)
-    return picture(key, (WIDTH, height), heading, f"{axis}. {said}.", *parts)
+    values_text = "; ".join(f"{d.name} {d.shown}" for d in dots)
+    return picture(key, (WIDTH, height), heading, f"{axis}. {values_text}.", *parts)
 
 
 def _axis(x: Scale, base: float, title: str) -> list[Markup]:

@@ -7,6 +7,9 @@ A number that is absent is never written as 0: it is a dash, and its table says 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from counterpoint.results.parts import SeedMean
 
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
@@ -17,12 +20,12 @@ UNREADABLE = 1e7
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 agent`, `1,480 agents`."""
+    """Returns `1 agent`, `1,480 agents`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """The number to so many significant digits: `12.4`, `1,480`, `3.30e−16`, `–` for None."""
+    """Returns the number to some significant digits: `12.4`, `1,480`, `3.30e−16`."""
     if value is None:
         return ABSENT
     if value == 0:
@@ -35,7 +38,7 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """The number to so many decimals, with a true minus; `signed` writes the plus too."""
+    """Returns the number to so many decimals, with a true minus; `signed` writes the plus too."""
     if value is None:
         return ABSENT
     if abs(value) >= UNREADABLE:
@@ -47,7 +50,7 @@ def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
 
 
 def decimals_for(values: Iterable[float | None]) -> int:
-    """The decimals for a column: three up to 10, fewer above, more where all are tiny."""
+    """Returns the decimals for a column: three up to 10, fewer above, more where all are tiny."""
     largest = max((abs(v) for v in values if v is not None), default=0.0)
     if largest == 0:
         return 3
@@ -56,21 +59,21 @@ def decimals_for(values: Iterable[float | None]) -> int:
 
 
 def interval(low: float | None, high: float | None, decimals: int, *, signed: bool = False) -> str:
-    """`[0.870, 0.899]`, or nothing where an end is unknown."""
+    """Returns `[0.870, 0.899]`, or nothing where an end is unknown."""
     if low is None or high is None:
         return ""
     return f"[{_end(low, decimals, signed)}, {_end(high, decimals, signed)}]"
 
 
 def _end(value: float, decimals: int, signed: bool) -> str:
-    """An end of an interval; one that is not 0 is never written as 0, for readers look for that."""
+    """Returns an end of an interval; it is written as 0 only if it is 0."""
     if NOISE < abs(value) < 0.5 * 10.0**-decimals:
         return ("+" if signed and value > 0 else "") + significant(value, 1)
     return fixed(value, decimals, signed=signed)
 
 
 def percent(share: float | None) -> str:
-    """A share between 0 and 1 as whole percent; a trace is never rounded to none or to all."""
+    """Returns a share as whole percent; only 0 and 1 become 0% and 100%."""
     if share is None:
         return ABSENT
     if 0 < share < 0.005:
@@ -81,14 +84,14 @@ def percent(share: float | None) -> str:
 
 
 def probability(p: float | None) -> str:
-    """A p or q value: three decimals, `< 0.001` below."""
+    """Returns a p or q value: three decimals, `< 0.001` below."""
     if p is None:
         return ABSENT
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """`0–9` for consecutive integers, commas between the runs: `0–3, 7`."""
+    """Returns `0–9` for consecutive integers, commas between the runs: `0–3, 7`."""
     runs: list[list[int]] = []
     for value in numbers:
         if runs and value == runs[-1][-1] + 1:
@@ -99,5 +102,39 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def _magnitude(value: float, digits: int) -> int:
-    """The power of ten of the leading digit, after rounding to so many digits."""
+    """Returns the power of ten of the leading digit, after rounding to so many digits."""
     return int(f"{abs(value):.{digits - 1}e}".split("e")[1])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with the ends of its 95% interval; None for what is not known."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    """How many seeds stand behind it."""
+
+    @property
+    def exact(self) -> tuple[float | None, float | None, float | None]:
+        """The three numbers as a CSV file wants them."""
+        return self.value, self.low, self.high
+
+    def shown(self, decimals: int | None = None, *, signed: bool = False) -> str:
+        """Returns the number alone."""
+        places = decimals_for([self.value]) if decimals is None else decimals
+        return fixed(self.value, places, signed=signed)
+
+    def bounds(self, decimals: int | None = None, *, signed: bool = False) -> str:
+        """Returns the interval alone, or the reason why there is none."""
+        places = decimals_for(self.exact) if decimals is None else decimals
+        ends = interval(self.low, self.high, places, signed=signed)
+        if ends or self.value is None:
+            return ends
+        return "one seed: no interval" if self.n == 1 else "no interval"
+
+
+def estimate_of(mean: SeedMean | None) -> Estimate:
+    """Returns a mean over seeds as a number to show; nothing is known of None."""
+    return Estimate(mean.iqm, mean.low, mean.high, mean.n) if mean else Estimate()

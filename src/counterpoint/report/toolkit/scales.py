@@ -41,14 +41,14 @@ class Scale:
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, count: int = 5) -> list[float]:
-        """About so many round values inside the axis."""
+        """Returns about so many round values inside the axis."""
         if self.log:
             return log_ticks(self.low, self.high, count)
         return linear_ticks(self.low, self.high, count)
 
 
 def spans_decades(values: Iterable[float | None]) -> bool:
-    """Whether these values want a log axis: all positive, and over `DECADES` powers of ten."""
+    """Returns whether all values are positive and span over `DECADES` powers of ten."""
     known = [v for v in values if v is not None]
     if not known or min(known) <= 0:
         return False
@@ -56,7 +56,7 @@ def spans_decades(values: Iterable[float | None]) -> bool:
 
 
 def fit(values: Iterable[float | None], start: float, end: float, *, log: bool = False) -> Scale:
-    """A scale that holds all the values, widened to round ends; 0 to 1 where there is none."""
+    """Returns a scale with round ends that holds all values; 0 to 1 without values."""
     known = [v for v in values if v is not None and (v > SMALLEST or not log)]
     low, high = (min(known), max(known)) if known else (1.0 if log else 0.0, 1.0)
     low, high = _drawable(low), _drawable(high)
@@ -72,7 +72,7 @@ def fit(values: Iterable[float | None], start: float, end: float, *, log: bool =
 
 
 def across(low: float, high: float, start: float, end: float) -> Scale:
-    """A scale that ends exactly at the two values, or a little later where they are equal."""
+    """Returns a scale that ends at the two values, or a little later if they are equal."""
     low, high = _drawable(low), _drawable(high)
     return Scale(
         low, high if high - low > SMALLEST else low + max(1.0, 1e-3 * abs(low)), start, end
@@ -94,7 +94,7 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def tick_text(value: float, ticks: Sequence[float]) -> str:
-    """A tick's label, with the digits that tell it from the other ticks and no more."""
+    """Returns a tick's label, with the digits that tell it from the other ticks and no more."""
     step = min((b - a for a, b in pairwise(ticks)), default=abs(value))
     largest = max(map(abs, ticks), default=0.0)
     ratios = len(ticks) > 1 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 10 ** (len(ticks) - 1)

@@ -11,23 +11,23 @@ LONG = 24
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
-    """Every setting by its own name, however deep it lies, in the order of the document."""
-    found: dict[str, str] = {}
+    """Returns every setting by its own name, however deep it lies, in the order of the document."""
+    flat: dict[str, str] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            found |= flatten(value)
+            flat |= flatten(value)
         else:
-            found[key] = _written(value)
-    return found
+            flat[key] = _written(value)
+    return flat
 
 
 def short_first(settings: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The settings in their order, those that need a line of their own last."""
+    """Returns the settings in their order, those that need a line of their own last."""
     return sorted(settings, key=lambda setting: len(setting[1]) > LONG)
 
 
 def command(config: Mapping[str, Any]) -> str:
-    """The command line of a comparison, or nothing where its parts are not all known.
+    """Returns the command line of a comparison, or nothing where its parts are not all known.
 
     Every word is quoted for a shell: names come from a document.
     """

@@ -21,7 +21,7 @@ HEADING = 7.2
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
-    """One element; `stroke_width` becomes `stroke-width`, `class_` becomes `class`.
+    """Returns one element; `stroke_width` becomes `stroke-width`, `class_` becomes `class`.
 
     Children that are not `Markup` are escaped; attributes that are None are left out.
     """
@@ -47,7 +47,7 @@ def _value(value: object) -> str:
 def picture(
     key: str, size: tuple[float, float], title: str, description: str, *children: str
 ) -> Markup:
-    """A whole picture with its name and description for readers who do not see it.
+    """Returns a whole picture with its name and description for readers who do not see it.
 
     Args:
         key: unique in the page; the ids are made from it.
@@ -65,23 +65,23 @@ def picture(
 
 
 def label(content: str, x: float, y: float, class_: str = "tick", anchor: str = "start") -> Markup:
-    """One line of text."""
+    """Returns one line of text."""
     return element("text", content, x=x, y=y, class_=class_, text_anchor=anchor)
 
 
 def line(start: Point, end: Point, class_: str) -> Markup:
-    """One straight line."""
+    """Returns one straight line."""
     return element("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], class_=class_)
 
 
 def shorten(content: str, width: float, character: float = CHARACTER) -> str:
-    """The text cut to about so many pixels, with an ellipsis where something is gone."""
+    """Returns the text cut to about so many pixels, with an ellipsis where something is gone."""
     room = max(4, int(width / character))
     return content if len(content) <= room else content[: room - 1] + "…"
 
 
 def trace(points: Iterable[Point | None]) -> str:
-    """Path data through the points; None lifts the pen, a lone point becomes a dot."""
+    """Returns path data through the points; None lifts the pen, a lone point becomes a dot."""
     pieces = []
     for run in _runs(points):
         drawn = run if len(run) > 1 else [run[0], run[0]]
@@ -90,7 +90,7 @@ def trace(points: Iterable[Point | None]) -> str:
 
 
 def area(upper: Sequence[Point | None], lower: Sequence[Point | None]) -> str:
-    """Path data of the band between two edges that share their x, broken where either is None."""
+    """Returns path data of the band between two edges, broken where either is None."""
     paired = [
         None if top is None or bottom is None else (top, bottom)
         for top, bottom in zip(upper, lower, strict=True)

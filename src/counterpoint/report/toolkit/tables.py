@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from counterpoint.report.toolkit.estimate import Estimate
+from counterpoint.report.toolkit.numerals import Estimate
 
 Exact = str | float | int | None
 
@@ -136,13 +136,13 @@ class Cure:
 def estimate_cell(
     estimate: Estimate, decimals: int, *, signed: bool = False, mark: str = ""
 ) -> Cell:
-    """A number over its interval; where there is none, the line below says so."""
+    """Returns a number over its interval; where there is none, the line below says so."""
     shown = estimate.shown(decimals, signed=signed)
     return Cell(shown, estimate.exact, estimate.bounds(decimals, signed=signed), mark)
 
 
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:
-    """The rows as CSV: full precision, empty where a value is missing.
+    """Returns the rows as CSV: full precision, empty where a value is missing.
 
     A text that a spreadsheet would run as a formula is written with an apostrophe before it.
     """
@@ -154,7 +154,7 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:
 
 
 def csv_link(header: Sequence[str], rows: Sequence[Sequence[Exact]]) -> str:
-    """The rows as the address of a CSV file that needs no network."""
+    """Returns the rows as the address of a CSV file that needs no network."""
     return "data:text/csv;charset=utf-8," + quote(csv_text(header, rows), safe=",.:;/!*()~ -_")
 
 

@@ -7,8 +7,6 @@ learns from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from counterpoint.arrays import Floats
@@ -16,6 +14,7 @@ from counterpoint.errors import SettingError
 from counterpoint.judge import Candidate, Group, rank_groups
 from counterpoint.judge.catalogue import judge_and_settings
 from counterpoint.records import Episode, Event
+from counterpoint.settings import split_list, split_pairs
 from counterpoint.train.lora.episodes import Played
 from counterpoint.worlds.text.world import Statement
 
@@ -34,7 +33,7 @@ class JudgedRewards:
     """
 
     def __init__(self, name: str, told: str, goal: str, seed: int) -> None:
-        given = dict(pairs_of(told))
+        given = split_pairs(split_list(told), "judge_set", "key:value", ":")
         if "seed" in given:
             raise SettingError(
                 f"got judge_set={told!r}; wanted no seed: the training's own is taken"
@@ -79,21 +78,6 @@ class JudgedRewards:
             "judge.reliability": float(np.mean(trust)) if trust else 0.0,
             "judge.calls": float(sum(v.calls for v in verdicts.values())),
         }
-
-
-def pairs_of(told: str) -> Mapping[str, str]:
-    """`a:1,b:2` as a mapping.
-
-    Raises:
-        SettingError: a part without a colon.
-    """
-    found = {}
-    for part in filter(None, told.split(",")):
-        key, colon, value = part.partition(":")
-        if not colon or not key.strip():
-            raise SettingError(f"got judge_set={told!r}; wanted key:value with commas between")
-        found[key.strip()] = value.strip()
-    return found
 
 
 def _episode(said: tuple[Statement, ...]) -> Episode:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from counterpoint.errors import SettingError
-from counterpoint.settings import require
+from counterpoint.settings import number_from, require, split_list, split_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,20 +112,13 @@ class LanguageSettings:
                 f"got lr_of={self.lr_of!r} and parameters='shared', where all learn at one rate; "
                 "wanted parameters=separate, or lr"
             )
-        found = dict.fromkeys(agents, self.lr)
-        for pair in filter(None, self.lr_of.split(",")):
-            name, _, value = pair.strip().partition(":")
-            try:
-                rate = float(value)
-            except ValueError:
-                rate = -1.0
-            if name not in found or not 0 <= rate <= 1e3:
-                raise SettingError(
-                    f"got lr_of={self.lr_of!r}; wanted agent:rate with commas between, agents "
-                    f"among {', '.join(agents)}, rates from 0 to 1000"
-                )
-            found[name] = rate
-        return found
+        rates = dict.fromkeys(agents, self.lr)
+        for name, rate in split_pairs(split_list(self.lr_of), "lr_of", "agent:rate", ":").items():
+            if name not in rates:
+                raise SettingError(f"got lr_of {name!r}; wanted one of {', '.join(agents)}")
+            rates[name] = number_from(f"lr_of {name}", rate, float)
+            require(f"lr_of {name}", rates[name], 0, 1000)
+        return rates
 
 
 LANGUAGE = tuple(spec.name for spec in fields(LanguageSettings))

@@ -18,14 +18,13 @@ from typing import Any, NamedTuple
 
 from counterpoint.errors import (
     CounterpointError,
-    MissingPackageError,
     SettingError,
     UnknownNameError,
     WorldError,
 )
+from counterpoint.optional import missing_package, pip_line
 from counterpoint.settings import did_you_mean
 
-INSTALL = "pip install 'counterpoint-rl[worlds]'"
 PACKAGES = ("mpe2", "lbforaging", "rware")
 """What stands before the colon in names of foreign worlds that are not somebody's own."""
 
@@ -184,11 +183,9 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
     missing = error.name or module
     top = module.partition(".")[0]
     if missing != module and not module.startswith(missing + "."):  # it exists, and needs that
-        return MissingPackageError(
-            f"got world '{name}', which needs the package {missing}; install it ({INSTALL})"
-        )
+        return missing_package(f"world '{name}'", missing, pip_line("worlds"))
     if missing == top and top == "mpe2":
-        return _not_installed(name, top)
+        return missing_package(f"world '{name}'", top, pip_line("worlds"))
     if missing == top:
         here = Path(f"{top}.py").is_file() or Path(top).is_dir()
         hint = (
@@ -226,7 +223,7 @@ def _from_gymnasium(package: str, identity: str) -> Callable[..., Any]:
     """Returns the constructor of a registered environment, without gymnasium's checks
     at each step."""
     if importlib.util.find_spec(package) is None or importlib.util.find_spec("gymnasium") is None:
-        raise _not_installed(f"{package}:{identity}", package)
+        raise missing_package(f"world '{package}:{identity}'", package, pip_line("worlds"))
     importlib.import_module(package)
     gymnasium = importlib.import_module("gymnasium")
     entry = gymnasium.registry.get(identity)
@@ -243,9 +240,3 @@ def _from_gymnasium(package: str, identity: str) -> Callable[..., Any]:
         return env if entry.max_episode_steps else env.unwrapped
 
     return make
-
-
-def _not_installed(name: str, package: str) -> MissingPackageError:
-    return MissingPackageError(
-        f"got world '{name}', whose package {package} is not installed; do {INSTALL}"
-    )

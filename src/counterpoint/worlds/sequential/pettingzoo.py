@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.worlds.foreign.names import INSTALL
+from counterpoint.errors import SettingError
+from counterpoint.optional import needs, pip_line
 from counterpoint.worlds.sequential.world import Actions, StepWorld, View
 
 if TYPE_CHECKING:
@@ -28,11 +28,9 @@ def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
         MissingPackageError: pettingzoo is not installed.
         SettingError: more than one copy, or a world in which not all agents act in each step.
     """
-    try:
+    with needs("a world for PettingZoo", pip_line("worlds")):
         from gymnasium import spaces
         from pettingzoo import ParallelEnv
-    except ImportError as error:
-        raise MissingPackageError(f"got no pettingzoo; do {INSTALL}") from error
     if world.copies != 1:
         raise SettingError(f"got a world with {world.copies} copies; wanted copies=1")
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, StatisticsError
-from counterpoint.settings import require
+from counterpoint.settings import number_from, require, split_list, split_pairs
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 
 Singles = NDArray[np.float32]
@@ -214,18 +214,12 @@ def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> F
         SettingError: no `name:factor` pairs, a name that nobody has, or a factor that is no
             positive number.
     """
-    factors: dict[str, float] = {}
-    for pair in filter(None, (part.strip() for part in stakes.split(","))):
-        name, _, factor = (part.strip() for part in pair.rpartition(":"))
-        try:
-            factors[name] = float(factor)
-        except ValueError:
-            factors[name] = np.nan
-        if not name or not (0 < factors[name] < np.inf):
-            raise SettingError(
-                f"got stakes={stakes!r}; wanted name:factor with positive factors, such as "
-                f"{agents[0]}:10"
-            )
+    form = f"name:factor, such as {agents[0]}:10"
+    pairs = split_pairs(split_list(stakes), "stakes", form, ":")
+    factors = {name: number_from(f"stakes of {name}", x, float) for name, x in pairs.items()}
+    for name, factor in factors.items():
+        if not 0 < factor < np.inf:
+            raise SettingError(f"got stakes of {name}={factor}; wanted a positive number")
     unknown = sorted(set(factors) - set(agents) - set(roles))
     if unknown:
         known = ", ".join(dict.fromkeys((*agents, *roles)))

@@ -1,7 +1,8 @@
 """A decision in words: a headline of at most 15 words, and sentences from which it follows.
 
-`headline` stands at the top of the page, of the terminal and of `--json`; `decision_sentences`
-below it. Both read the one `Decision` of a comparison, so they cannot say different things.
+`comparison_headline` stands at the top of the page, of the terminal and of `--json`, and
+`decision_sentences` below it. Both read the one `Decision` of a comparison, so they cannot say
+different things.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ NOT_THE_SCHEMES = ("DILUTED", "LAZY")
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def headline(result: ComparisonResult) -> str:
-    """The finding in at most `MOST_WORDS` words, if names of schemes are one word each."""
+def comparison_headline(result: ComparisonResult) -> str:
+    """Returns the finding in at most `MOST_WORDS` words, if names of schemes are one word each."""
     decision, contest = result.decision, result.contest
     if contest is None:
         return "Nothing was compared, so no scheme can be recommended."
@@ -73,18 +74,18 @@ def _cannot_tell(result: ComparisonResult, decision: Decision, contest: Contest)
 
 
 def _is_larger(result: ComparisonResult, decision: Decision) -> bool:
-    """Whether the largest significant difference is larger than the one that is undecided."""
+    """Returns whether the largest significant difference exceeds the undecided one."""
     largest = result.differences[decision.largest or ""].iqm
     return abs(largest) > abs(decision.contrast.value or 0.0)
 
 
 def stopped(scheme: SchemeResult) -> int:
-    """How many agents have a cause of collapse that a scheme makes."""
+    """Returns how many agents have a cause of collapse that a scheme makes."""
     return sum(bool(a.cause) and a.cause not in NOT_THE_SCHEMES for a in scheme.agents.values())
 
 
 def levels(one: SchemeResult, other: SchemeResult) -> tuple[str, str]:
-    """The returns of two schemes, with as many decimals as it takes to distinguish them."""
+    """Returns the returns of two schemes, with as many decimals as it takes to distinguish them."""
     a, b = one.returns.iqm, other.returns.iqm
     for places in range(2, 9):
         shown = fixed(a, places), fixed(b, places)
@@ -94,7 +95,7 @@ def levels(one: SchemeResult, other: SchemeResult) -> tuple[str, str]:
 
 
 def decision_sentences(result: ComparisonResult) -> tuple[str, ...]:
-    """The rule, its numbers for the arm in question, the other arms, and how many seeds to take."""
+    """Returns the rule with its numbers, the other arms, and how many seeds to take."""
     decision = result.decision
     if decision.arm is None:
         return ("No scheme was compared with another over the same seeds.",)
@@ -112,7 +113,7 @@ def decision_sentences(result: ComparisonResult) -> tuple[str, ...]:
 
 
 def rule(decision: Decision) -> str:
-    """The rule, with this comparison's numbers."""
+    """Returns the rule, with this comparison's numbers."""
     arms = counted(decision.compared, "arm")
     verb = "was" if decision.compared == 1 else "were"
     return (
@@ -133,7 +134,7 @@ def _evidence(decision: Decision) -> str:
 
 
 def numbers(contrast: Contrast) -> str:
-    """`+0.166 [+0.123, +0.205] (p = 0.0012)`."""
+    """Returns `+0.166 [+0.123, +0.205] (p = 0.0012)`."""
     places = decimals_for([contrast.value, contrast.low, contrast.high])
     ends = interval(contrast.low, contrast.high, places, signed=True)
     tested = "" if contrast.p is None else f" (p {p_value(contrast.p)})"
@@ -141,7 +142,7 @@ def numbers(contrast: Contrast) -> str:
 
 
 def p_value(p: float) -> str:
-    """`= 0.012`, or `< 0.0001`."""
+    """Returns `= 0.012`, or `< 0.0001`."""
     return "< 0.0001" if p < 1e-4 else f"= {p:.2g}"
 
 
@@ -149,7 +150,7 @@ READINGS = {"better": "significantly higher", "worse": "significantly lower", "s
 
 
 def reading(contrast: Contrast, decision: Decision) -> str:
-    """The rule's result for a difference of returns or of reward-weighted returns."""
+    """Returns the rule's result for a difference of returns or of reward-weighted returns."""
     known = standing(contrast, decision.level, decision.seeds)
     if known != "unclear":
         return READINGS[known]
@@ -161,7 +162,7 @@ def reading(contrast: Contrast, decision: Decision) -> str:
 
 
 def _others(decision: Decision) -> str:
-    """The results of the arms that the evidence does not name."""
+    """Returns the results of the arms that the evidence does not name."""
     if decision.seeds < ENOUGH and set(decision.standings.values()) == {"unclear"}:
         return ""
     words: dict[Standing, str] = {
@@ -180,7 +181,7 @@ def _others(decision: Decision) -> str:
 
 
 def _advice(decision: Decision) -> str:
-    """What to do: which arm to use, or how many seeds to take."""
+    """Returns what to do: which arm to use, or how many seeds to take."""
     if decision.verdict == "use":
         return f"Use {decision.recommended}."
     if decision.verdict in ("keep", "same"):
@@ -201,7 +202,7 @@ def _advice(decision: Decision) -> str:
 
 
 def _cost(result: ComparisonResult) -> str:
-    """What the recommended scheme loses of the reward-weighted return, as a positive number."""
+    """Returns what the recommended scheme loses of the reward-weighted return, above 0."""
     decision = result.decision
     change = result.differences.get(decision.recommended or "")
     if change is None or decision.verdict != "use":
@@ -219,7 +220,7 @@ def _cost(result: ComparisonResult) -> str:
 
 
 def _of_agents(count: int, total: int) -> str:
-    """`Two of four agents stop learning`."""
+    """Returns `Two of four agents stop learning`."""
     verb = "stops" if count == 1 else "stop"
     if count == total:
         who = "The only agent" if total == 1 else f"All {_number(total)} agents"
@@ -236,6 +237,6 @@ def _plural(noun: str, count: int) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """`a, b and c`."""
+    """Returns `a, b and c`."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
-from counterpoint.report.pages.comparison.collapse_table import collapse_table
 from counterpoint.report.pages.comparison.kinds import WORDS
 from counterpoint.report.pages.comparison.tables import (
+    collapse_table,
     control_table,
     curve_table,
     interval_note,
@@ -23,9 +23,9 @@ from counterpoint.report.toolkit.charts import (
     style_of,
     wide_chart,
 )
-from counterpoint.report.toolkit.estimate import estimate_of
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, columns_of, heat_map
 from counterpoint.report.toolkit.intervals import Dot, interval_panel
+from counterpoint.report.toolkit.numerals import estimate_of
 from counterpoint.report.toolkit.tables import Exact, Figure
 from counterpoint.results.comparison import ComparisonResult, Control, Curves
 
@@ -36,12 +36,12 @@ PANELS = 9
 
 
 def styles(result: ComparisonResult) -> dict[str, str]:
-    """Scheme to its colour and dash, the same in every picture."""
+    """Returns scheme to its colour and dash, the same in every picture."""
     return {name: style_of(i) for i, name in enumerate(result.schemes)}
 
 
 def curves_figure(result: ComparisonResult, prefix: str) -> Figure:
-    """Team return along the training, one line a scheme with its interval."""
+    """Returns team return along the training, one line a scheme with its interval."""
     style = styles(result)
     best = result.decision.recommended
     lines = tuple(
@@ -77,12 +77,12 @@ def _short(reference: str) -> str:
 
 
 def axis_title(result: ComparisonResult) -> str:
-    """What stands under an x axis."""
+    """Returns what stands under an x axis."""
     return WORDS[result.kind].axis
 
 
 def measured_when(result: ComparisonResult) -> str:
-    """What a point of a learning curve is, for a caption."""
+    """Returns what a point of a learning curve is, for a caption."""
     return WORDS[result.kind].point
 
 
@@ -99,7 +99,7 @@ def _curve_rows(name: str, curves: Curves) -> Iterator[Sequence[Exact]]:
 
 
 def agents_figure(result: ComparisonResult, prefix: str) -> Figure | None:
-    """Accuracy of each agent over the updates; None where the world has no accuracy."""
+    """Returns accuracy of each agent over the updates; None where the world has no accuracy."""
     style, drawn = styles(result), most_moved(result)
     charts = [_agent_chart(result, agent, f"agent-{i}", style) for i, agent in enumerate(drawn)]
     panels = [panel_chart(chart) for chart in charts if _drawable(chart)]
@@ -143,7 +143,7 @@ def _agent_chart(result: ComparisonResult, agent: str, key: str, style: dict[str
 
 
 def most_moved(result: ComparisonResult) -> list[str]:
-    """The agents to draw: those whose accuracy differs most between schemes, in their order."""
+    """Returns the agents whose accuracy differs most between schemes, in their order."""
     moved = {}
     for agent in result.agents:
         values = [s.agents[agent].accuracy for s in result.schemes.values()]
@@ -158,7 +158,7 @@ def _drawable(chart: Chart) -> bool:
 
 
 def returns_figure(result: ComparisonResult, prefix: str) -> Figure:
-    """Final return, reward-weighted return and control side by side, the schemes in one order."""
+    """Returns the final return, the reward-weighted return and the control side by side."""
     panels = [_dots(result, "return", "Return", RETURN)]
     shown = "The return"
     if any(s.weighted_return is not None for s in result.schemes.values()):
@@ -214,7 +214,7 @@ def _control_chart(result: ComparisonResult, control: Control) -> Chart:
 
 
 def collapse_figure(result: ComparisonResult, prefix: str) -> Figure | None:
-    """A map of agent by update (or step) for each scheme; None where collapse was not measured."""
+    """Returns a map of agent by update for each scheme; None if collapse was not measured."""
     panels, rows, seen, span = [], list[Sequence[Exact]](), list[str](), 1.0
     for i, (name, scheme) in enumerate(result.ranked.items()):
         curves, updates = scheme.curves.agents, scheme.curves.at

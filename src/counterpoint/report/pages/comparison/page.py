@@ -27,7 +27,7 @@ from counterpoint.results.comparison import ComparisonResult
 
 
 def comparison_page(result: ComparisonResult, prefix: str) -> dict[str, Any]:
-    """What the template `comparison.html` is filled with."""
+    """Returns what the template `comparison.html` is filled with."""
     seeds = f"{len(result.seeds)} ({ranges(result.seeds)})" if result.seeds else ""
     config = {k: v for k, v in result.config.items() if k != "seconds" or v is not None}
     settings = {
@@ -52,7 +52,7 @@ def comparison_page(result: ComparisonResult, prefix: str) -> dict[str, Any]:
         "returns": returns_figure(result, prefix),
         "control": result.control,
         "collapse": collapse_figure(result, prefix),
-        "cures": cures(result),
+        "cures": comparison_cures(result),
         "nothing": nothing_to_cure(result),
         "definitions": WORDS[result.kind].definitions,
         "sources": source_table(result, prefix),
@@ -62,7 +62,7 @@ def comparison_page(result: ComparisonResult, prefix: str) -> dict[str, Any]:
 
 
 def nothing_to_cure(result: ComparisonResult) -> str:
-    """What stands where no cause is named: that nothing collapsed, or that nothing explains it."""
+    """Returns that nothing collapsed, or that no cause explains the collapse."""
     states = [a.collapsed for s in result.schemes.values() for a in s.agents.values()]
     if any(states):
         return (
@@ -74,8 +74,8 @@ def nothing_to_cure(result: ComparisonResult) -> str:
     return "No agent was collapsed by any scheme, so there is nothing to remedy."
 
 
-def cures(result: ComparisonResult) -> list[Cure]:
-    """Each cause found, whom it struck under which scheme, and what to do about it."""
+def comparison_cures(result: ComparisonResult) -> list[Cure]:
+    """Returns each cause found, whom it struck under which scheme, and what to do about it."""
     struck: dict[str, dict[str, list[str]]] = {}
     remedies: dict[str, str] = {}
     for scheme_name, scheme in result.ranked.items():

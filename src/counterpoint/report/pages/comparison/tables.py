@@ -7,9 +7,16 @@ from typing import TypeVar
 
 from counterpoint.report.pages.comparison.decision_words import reading
 from counterpoint.report.pages.comparison.kinds import WORDS
-from counterpoint.report.toolkit.estimate import Estimate, estimate_of
 from counterpoint.report.toolkit.heatmap import code_of
-from counterpoint.report.toolkit.numerals import ABSENT, counted, decimals_for, fixed, significant
+from counterpoint.report.toolkit.numerals import (
+    ABSENT,
+    Estimate,
+    counted,
+    decimals_for,
+    estimate_of,
+    fixed,
+    significant,
+)
 from counterpoint.report.toolkit.tables import Cell, Column, Row, Table, estimate_cell
 from counterpoint.results.comparison import AgentResult, ComparisonResult, SchemeResult
 from counterpoint.stats.decision import Contrast
@@ -34,7 +41,7 @@ REASONS = {
 
 
 def scheme_table(result: ComparisonResult, prefix: str) -> Table:
-    """One row a scheme: return, reward-weighted return, difference, worst agent, collapse, causes.
+    """Returns one row a scheme: returns, difference, worst agent, collapse and causes.
 
     Where networks were trained there is no accuracy, and a reward-weighted return
     only with unequal stakes: the
@@ -73,7 +80,7 @@ def scheme_table(result: ComparisonResult, prefix: str) -> Table:
 
 
 def _shown(result: ComparisonResult) -> tuple[bool, ...]:
-    """Which of the columns of `scheme_table` this kind of world has."""
+    """Returns which of the columns of `scheme_table` this kind of world has."""
     exact, schemes = not result.sampled, result.schemes.values()
     weighted = exact or any(s.weighted_return is not None for s in schemes)
     scored = result.sampled and any(s.normalized is not None for s in schemes)
@@ -107,7 +114,7 @@ def seed_count(result: ComparisonResult) -> str:
 
 
 def interval_note(result: ComparisonResult) -> str:
-    """What value and interval are, for a caption."""
+    """Returns what value and interval are, for a caption."""
     if len(result.seeds) == 1:
         return "One seed, so there is no interval."
     return f"Interquartile mean over {seed_count(result)} with its 95% bootstrap interval."
@@ -142,7 +149,7 @@ def _scheme_row(result: ComparisonResult, name: str, scheme: SchemeResult, place
 
 
 def _mark(change: Contrast, result: ComparisonResult) -> str:
-    """`higher`, `lower`, or why the difference is undecided."""
+    """Returns `higher`, `lower`, or why the difference is undecided."""
     if change.value is None:
         return ""
     return reading(change, result.decision).removeprefix("significantly ").split(",")[0]
@@ -191,8 +198,9 @@ def _reference_rows(result: ComparisonResult, places: int) -> list[Row]:
 
 
 def agent_table(result: ComparisonResult, prefix: str) -> Table:
-    """One row an agent, one column a scheme: accuracy (if there is one), signal kept, task noise,
-    and the cause of a collapse."""
+    """Returns one row an agent, one column a scheme.
+
+    A cell has the accuracy (if there is one), the signal kept, the task noise and the cause."""
     known = () if result.sampled else ("accuracy", "accuracy_low", "accuracy_high")
     fields = (*known, *PARTS, "cause", "difficulty", *MEASURES)
     columns, ranked = [Column("Agent", ("agent",), numeric=False)], result.ranked
@@ -248,7 +256,7 @@ PARTS = tuple(
 
 
 def curve_table(result: ComparisonResult, prefix: str) -> Table:
-    """The return of every scheme at a few points of its curve."""
+    """Returns the return of every scheme at a few points of its curve."""
     ranked = result.ranked
     columns = [Column(result.axis.capitalize(), (result.axis,))]
     columns += [estimates_column(name, name, "return") for name in ranked]
@@ -276,7 +284,7 @@ def _at(scheme: SchemeResult, i: int) -> Estimate:
 
 
 def control_table(result: ComparisonResult, prefix: str) -> Table | None:
-    """The returns of the control beside those of the comparison; None where there is none."""
+    """Returns the control beside the comparison; None without a control."""
     if result.control is None or not result.control.schemes:
         return None
     columns = (
@@ -295,7 +303,7 @@ def control_table(result: ComparisonResult, prefix: str) -> Table | None:
 
 
 def source_table(result: ComparisonResult, prefix: str) -> Table:
-    """What was compared: each scheme's title and source."""
+    """Returns what was compared: each scheme's title and source."""
     columns = (
         Column("Scheme", ("scheme",), numeric=False),
         Column("What it is", ("title", "kind"), numeric=False),
@@ -306,3 +314,51 @@ def source_table(result: ComparisonResult, prefix: str) -> Table:
         what = Cell(s.title, (s.title, s.kind), s.kind)
         rows.append(Row((Cell(name, (name,)), what, Cell(s.citation, (s.citation,)))))
     return Table("sources", "What was compared.", columns, tuple(rows), f"{prefix}-sources.csv")
+
+
+def collapse_table(result: ComparisonResult, prefix: str) -> Table:
+    """Returns one row a scheme and agent: signal kept, task noise, collapsed from when, and why."""
+    columns = (
+        Column("Scheme", ("scheme",), numeric=False),
+        Column("Agent", ("agent",), numeric=False),
+        estimates_column("Signal kept", "signal_kept", "kept"),
+        estimates_column("Task noise", "task_noise", "noise"),
+        Column(
+            f"First {result.axis}",
+            (f"first_{result.axis}",),
+            missing="half of the seeds were never collapsed",
+        ),
+        Column("Cause", ("cause",), numeric=False, define="cause"),
+        Column("Difficulty", ("difficulty",), numeric=False, define="difficulty"),
+    )
+    rows = [
+        _collapse_row(scheme_name, scheme, agent)
+        for scheme_name, scheme in result.ranked.items()
+        for agent in result.agents
+    ]
+    caption = (
+        "How much of each agent's signal the scheme keeps, how much noise the best statistics "
+        "leave, and from when it was collapsed in half of the seeds."
+    )
+    file = f"{prefix}-collapse-summary.csv"
+    return Table("collapse-summary", caption, columns, tuple(rows), file)
+
+
+def _collapse_row(scheme_name: str, scheme: SchemeResult, name: str) -> Row:
+    agent, curves = scheme.agents[name], scheme.curves
+    shares = curves.agents[name].collapsed if name in curves.agents else []
+    pairs = zip(curves.at, shares, strict=False)
+    first = next((update for update, share in pairs if share is not None and share >= 0.5), None)
+    return Row((
+        Cell(scheme_name, (scheme_name,)),
+        Cell(name, (name,)),
+        estimate_cell(estimate_of(agent.signal_kept), 2),
+        estimate_cell(estimate_of(agent.task_noise), 2),
+        Cell(significant(first), (first,)),
+        _coded(agent.cause),
+        _coded(agent.difficulty),
+    ))  # fmt: skip
+
+
+def _coded(code: str | None) -> Cell:
+    return Cell("" if code else "none", (code or "",), codes=(code_of(code),) if code else ())

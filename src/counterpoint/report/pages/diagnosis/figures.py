@@ -23,7 +23,7 @@ LINES = 7
 
 
 def timeline_figure(result: DiagnosisResult, prefix: str) -> Figure | None:
-    """Each measure over the steps, one line an agent; None where the log is one batch."""
+    """Returns each measure over the steps, one line an agent; None where the log is one batch."""
     steps, agents = result.timeline.step, result.timeline.agents
     if len(steps) < 2:
         return None
@@ -51,7 +51,7 @@ def timeline_figure(result: DiagnosisResult, prefix: str) -> Figure | None:
 
 
 def _column(agent: AgentTimeline, measure: str) -> list[float | None]:
-    """One of `TIMELINE` over the updates."""
+    """Returns one of `TIMELINE` over the updates."""
     column: list[float | None] = getattr(agent, measure)
     return column
 
@@ -78,7 +78,7 @@ def _chart(result: DiagnosisResult, measure: str, agents: list[str], part: int) 
 
 
 def causes_figure(result: DiagnosisResult, prefix: str) -> Figure | None:
-    """The cause of each agent at each step; None where none was named at any step."""
+    """Returns the cause of each agent at each step; None where none was named at any step."""
     steps = result.timeline.step
     causes = {name: result.timeline.agents[name].cause for name in result.agents}
     seen = {cause for column in causes.values() for cause in column if cause}

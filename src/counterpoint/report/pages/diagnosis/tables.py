@@ -33,7 +33,7 @@ NO_CHANCE = "nothing is left to chance: either nothing varies, or it can be read
 
 
 def condition_table(result: DiagnosisResult, prefix: str) -> Table:
-    """One row a condition: detected or not, how sure, or why it cannot be read."""
+    """Returns one row a condition: detected or not, how sure, or why it cannot be read."""
     columns = (
         Column("Condition", ("condition", "meaning"), numeric=False, define="conditions"),
         Column("Found", ("detected",), numeric=False),
@@ -80,7 +80,7 @@ def _strength(test: ConditionTest) -> tuple[float, float, float]:
 
 
 def test_table(result: DiagnosisResult, prefix: str) -> Table | None:
-    """Every test that was made; None where there was none."""
+    """Returns every test that was made; None where there was none."""
     if not result.decoupling.tests:
         return None
     columns = (
@@ -116,7 +116,7 @@ def _test_row(test: ConditionTest) -> Row:
 def health_table(
     result: DiagnosisResult, prefix: str, measures: Sequence[str] = tuple(HEADS)
 ) -> Table:
-    """One row an agent: its cause and the numbers behind it.
+    """Returns one row an agent: its cause and the numbers behind it.
 
     Args:
         result: the diagnosis.
@@ -135,7 +135,7 @@ def health_table(
 
 
 def grouping_table(result: DiagnosisResult, prefix: str) -> Table | None:
-    """One row an agent: what each grouping of the statistics keeps of its signal."""
+    """Returns one row an agent: what each grouping of the statistics keeps of its signal."""
     if not result.groupings:
         return None
     columns = (

@@ -7,7 +7,6 @@ from typing import Any
 
 from counterpoint.diagnose import REMEDIES
 from counterpoint.report.pages.definitions import training_definitions
-from counterpoint.report.pages.training.talk_tables import said_table, words_table
 from counterpoint.report.pages.verdicts import Fact, Verdict
 from counterpoint.report.toolkit.charts import (
     Chart,
@@ -18,10 +17,19 @@ from counterpoint.report.toolkit.charts import (
     wide_chart,
 )
 from counterpoint.report.toolkit.heatmap import CODES, Strip, code_of, heat_map
-from counterpoint.report.toolkit.numerals import ABSENT, significant
+from counterpoint.report.toolkit.numerals import ABSENT, fixed, percent, significant
 from counterpoint.report.toolkit.settings import flatten, short_first
 from counterpoint.report.toolkit.tables import Cell, Column, Cure, Exact, Figure, Row, Table
-from counterpoint.results.training import AgentSeries, Series, TrainingResult
+from counterpoint.results.training import (
+    AgentSeries,
+    EpisodeSample,
+    Moment,
+    Series,
+    Talk,
+    TrainingResult,
+    Utterance,
+    WordCounts,
+)
 
 NAMELESS = ("c-none", "", "no cause named")
 UNMEASURED = "not measured, or undefined"
@@ -61,7 +69,7 @@ FIRST_VERDICT = 10
 
 
 def training_page(run: TrainingResult, prefix: str) -> dict[str, Any]:
-    """What the template `training.html` is filled with."""
+    """Returns what the template `training.html` is filled with."""
     world, scheme = run.world or "", run.scheme or ""
     seed = "" if run.seed is None else f"seed {run.seed}"
     settings = [(n, v) for n, v in flatten(run.config).items() if v and v != "null"]
@@ -80,14 +88,14 @@ def training_page(run: TrainingResult, prefix: str) -> dict[str, Any]:
         "collapse": collapse_figure(run, prefix),
         "agents": agent_table(run, prefix) if run.agents else None,
         "losses": loss_figure(run, prefix),
-        "cures": cures(run),
+        "cures": training_cures(run),
         "definitions": training_definitions(spoken=run.axis == "update"),
         "settings": short_first([*settings, ("version", run.version)]),
     }
 
 
 def training_verdict(run: TrainingResult) -> Verdict:
-    """What the team returns, how far it has come, and how many agents are collapsed."""
+    """Returns what the team returns, how far it has come, and how many agents are collapsed."""
     returned = column(run, "return")
     level = (
         run.returned if run.returned is not None else last(smoothed(returned, window_of(returned)))
@@ -128,24 +136,24 @@ def _collapsed_fact(run: TrainingResult) -> Fact:
 
 
 def column(run: TrainingResult, name: str) -> Series:
-    """[U] one curve of the run."""
+    """Returns [U] one curve of the run."""
     return run.curve.get(name) or [None] * len(run.curve["step"])
 
 
 def verdicts(agent: AgentSeries) -> Series:
-    """[T] 1 where the scheme collapses the agent, 0 where not, None before the first verdict."""
+    """Returns [T] 1 where the scheme collapses the agent, else 0; None before a verdict."""
     states = [None if state is None else float(state) for state in agent.collapsed]
     unknown = FIRST_VERDICT - 1
     return [states[i] if unknown <= i < len(states) else None for i in range(len(agent.step))]
 
 
 def causes(agent: AgentSeries) -> list[str | None]:
-    """[T] what explains the collapse."""
+    """Returns [T] what explains the collapse."""
     return agent.cause or [None] * len(agent.step)
 
 
 def present_state(agent: AgentSeries) -> tuple[bool | None, str | None]:
-    """Whether the agent is collapsed at the last measurement, and why."""
+    """Returns whether the agent is collapsed at the last measurement, and why."""
     states = verdicts(agent)
     if not states or states[-1] is None:
         return None, None
@@ -153,17 +161,17 @@ def present_state(agent: AgentSeries) -> tuple[bool | None, str | None]:
 
 
 def last(values: Series) -> float | None:
-    """The last value that is known."""
+    """Returns the last value that is known."""
     return next((v for v in reversed(values) if v is not None), None)
 
 
 def window_of(values: Series) -> int:
-    """Over how many updates the second line is averaged."""
+    """Returns over how many updates the second line is averaged."""
     return max(1, min(SMOOTHED, len(values) // SMOOTHED))
 
 
 def smoothed(values: Series, window: int) -> Series:
-    """The mean of the last known values up to each place; None before there is one."""
+    """Returns the mean of the last known values up to each place; None before there is one."""
     out: Series = []
     for i in range(len(values)):
         known = [v for v in values[max(0, i + 1 - window) : i + 1] if v is not None]
@@ -172,7 +180,7 @@ def smoothed(values: Series, window: int) -> Series:
 
 
 def curve_figure(run: TrainingResult, prefix: str) -> Figure:
-    """Return of each batch, and the mean of the last of them."""
+    """Returns return of each batch, and the mean of the last of them."""
     steps, returned = run.curve["step"], column(run, "return")
     window = window_of(returned)
     mean = smoothed(returned, window)
@@ -203,7 +211,7 @@ def curve_figure(run: TrainingResult, prefix: str) -> Figure:
 
 
 def collapse_figure(run: TrainingResult, prefix: str) -> Figure | None:
-    """A map of agent by measured update; None where there is no verdict."""
+    """Returns a map of agent by measured update; None where there is no verdict."""
     strips = [Strip(name, verdicts(a), causes(a)) for name, a in run.agents.items()]
     steps = next((a.step for a in run.agents.values()), [])
     known = [step for step in steps if step is not None]
@@ -227,7 +235,7 @@ def collapse_figure(run: TrainingResult, prefix: str) -> Figure | None:
 
 
 def agent_table(run: TrainingResult, prefix: str) -> Table:
-    """One row an agent: whether the scheme collapses it, and its last numbers."""
+    """Returns one row an agent: whether the scheme collapses it, and its last numbers."""
     shown = [
         measure
         for measure in HEADS
@@ -263,7 +271,7 @@ def _agent_row(name: str, agent: AgentSeries, shown: Sequence[str]) -> Row:
 
 
 def loss_figure(run: TrainingResult, prefix: str) -> Figure | None:
-    """What was measured of each update, a panel each; None before there was one."""
+    """Returns what was measured of each update, a panel each; None before there was one."""
     steps = run.curve["step"]
     if not steps:
         return None
@@ -297,11 +305,81 @@ def loss_figure(run: TrainingResult, prefix: str) -> Figure | None:
     )
 
 
-def cures(run: TrainingResult) -> list[Cure]:
-    """Each cause at the last measurement, whom it strikes, and what to do about it."""
+def training_cures(run: TrainingResult) -> list[Cure]:
+    """Returns each cause at the last measurement, whom it strikes, and what to do about it."""
     struck: dict[str, list[str]] = {}
     for name, agent in run.agents.items():
         _, cause = present_state(agent)
         if cause:
             struck.setdefault(cause, []).append(name)
     return [Cure(code_of(c), REMEDIES.get(c, ""), tuple(who)) for c, who in struck.items()]
+
+
+def said_table(talk: Talk, prefix: str) -> Table | None:
+    """Returns the commonest episodes of the first, a middle and the last update."""
+    columns = (
+        Column("Update", ("update",), numeric=False),
+        Column("Task", ("task",), numeric=False),
+        Column("Who said what to whom", ("said",), numeric=False),
+        Column("Episodes", ("episodes", "of")),
+        Column("Success", ("success",)),
+    )
+    rows = tuple(
+        _sample_row(moment, sample, first=i == 0)
+        for moment in talk.moments
+        for i, sample in enumerate(moment.shown)
+    )
+    caption = (
+        "The commonest ways in which episodes of a few tasks went, in the first, a middle and the "
+        "last update. Episodes: how many of those with the same task in the same update went so."
+    )
+    return Table("said", caption, columns, rows, f"{prefix}-said.csv") if rows else None
+
+
+def _sample_row(moment: Moment, sample: EpisodeSample, *, first: bool) -> Row:
+    of = "" if sample.of is None else f" of {fixed(sample.of, 0)}"
+    lines = tuple(map(_line, sample.events))
+    cells = (
+        Cell(fixed(moment.update, 0) if first else "", (moment.update,)),
+        Cell(sample.task, (sample.task,)),
+        Cell("", (" | ".join(lines),), lines=lines or ("nothing",)),
+        Cell(f"{fixed(sample.count, 0)}{of}", (sample.count, sample.of)),
+        Cell(significant(sample.success), (sample.success,)),
+    )
+    return Row(cells)
+
+
+def _line(event: Utterance) -> str:
+    """Returns a text with its speaker: `speaker to listener: red`."""
+    return f"{event.agent}{f' to {event.to}' if event.to else ''}: {event.text}"
+
+
+def words_table(talk: Talk, prefix: str) -> Table | None:
+    """Returns one row an agent and prompt: its word, and how surely; None without any."""
+    columns = (
+        Column("Agent", ("agent",), numeric=False),
+        Column("What it was shown", ("shown",), numeric=False),
+        Column("Says", ("word",), numeric=False),
+        Column("Share", ("share",)),
+        Column("Times", ("times",)),
+        Column("Otherwise", ("others",), numeric=False),
+    )
+    rows = tuple(_words_row(counts) for counts in talk.words if counts.said)
+    caption = "What agents said in the last update, answers sampled, to each thing they were shown."
+    return Table("words", caption, columns, rows, f"{prefix}-words.csv") if rows else None
+
+
+def _words_row(counts: WordCounts) -> Row:
+    (word, count), *rest = sorted(counts.said.items(), key=lambda pair: -pair[1])
+    times = sum(counts.said.values())
+    share = count / times if times else None
+    others = ", ".join(f"{other} {fixed(number, 0)}" for other, number in rest)
+    cells = (
+        Cell(counts.agent, (counts.agent,)),
+        Cell(counts.shown, (counts.shown,)),
+        Cell(word, (word,)),
+        Cell(percent(share), (share,)),
+        Cell(fixed(times, 0), (times,)),
+        Cell(others, (others,)),
+    )
+    return Row(cells)

@@ -1,0 +1,241 @@
+"""What a command shows on standard error while it works: start at `Display`.
+
+`Bar` shows how much of some work is done, `ReadingDisplay` how much is read, and `TrainingDisplay`
+and `ComparisonDisplay` how teams learn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from counterpoint.cli.messages import say
+from counterpoint.report.terminal.tables import sparkline, text_table
+
+Row = Mapping[str, Any]
+"""A row of a training's series, as `counterpoint.train.loop` writes it."""
+READ_AT_ONCE = 10_000
+"""Episodes between two lines of a `ReadingDisplay`."""
+
+
+class Display:
+    """Something that is shown while a `with` block runs; `drawn` of a subclass says what.
+
+    A terminal shows it anew twice a second, and no longer when the block ends. Elsewhere a subclass
+    prints lines while `prints_lines` is true: at each tenth of the work, or at each change.
+    """
+
+    def __init__(self) -> None:
+        self.prints_lines = False
+        self._live: Live | None = None
+        self._tenth = 0
+
+    def __enter__(self) -> Self:
+        console = Console(stderr=True)
+        self.prints_lines = not console.is_terminal
+        if console.is_terminal:
+            self._live = Live(
+                get_renderable=self.drawn, console=console, refresh_per_second=2, transient=True
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.prints_lines = False
+        if self._live is not None:
+            self._live.stop()
+
+    def drawn(self) -> RenderableType:
+        """Returns what a terminal shows now."""
+        raise NotImplementedError
+
+    def passes_tenth(self, done: float, total: float) -> bool:
+        """Returns whether lines are printed and another tenth of the work is done."""
+        tenth = int(10 * done // max(total, 1))
+        if tenth <= self._tenth or not self.prints_lines:
+            return False
+        self._tenth = tenth
+        return True
+
+
+class Bar(Display):
+    """How much of some work is done; call it with what is done, and of how much."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self.title, self._bar = title, Progress(*columns, TimeRemainingColumn())
+        self._task = self._bar.add_task(title, total=None)
+
+    def __call__(self, done: int, total: int, title: str = "") -> None:
+        if title and title != self.title:
+            # the next piece of work has a bar of its own, so that its remaining time is its own
+            self._bar.remove_task(self._task)
+            self._task, self.title = self._bar.add_task(title, total=None), title
+            self._tenth = 0
+        self._bar.update(self._task, completed=done, total=total)
+        if self.passes_tenth(done, total):
+            say(f"{self.title}: {done} of {total} ({10 * self._tenth}%)")
+
+    def drawn(self) -> RenderableType:
+        """Returns the bar, with the time that remains."""
+        return self._bar.get_renderable()
+
+
+class ReadingDisplay(Display):
+    """How many episodes are read; call it with their number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __call__(self, count: int) -> None:
+        self.count = count
+        if self.prints_lines and count % READ_AT_ONCE == 0:
+            say(f"reading: {count} episodes")
+
+    def drawn(self) -> RenderableType:
+        """Returns the count in a line."""
+        return Text(f"reading: {self.count} episodes")
+
+
+class TrainingDisplay(Display):
+    """One training: its curve, how fast it is, and which agents the scheme collapses.
+
+    Args:
+        title: what stands before every line.
+        budget: steps that it plays, or updates that it makes.
+        axis: what the budget counts: `step` or `update`.
+    """
+
+    def __init__(self, title: str, budget: int, axis: str = "step") -> None:
+        super().__init__()
+        self.title, self.budget, self.axis = title, budget, axis
+        self.returns: list[float | None] = []
+        self.row: Row = {}
+        self.first: tuple[int, float] | None = None
+
+    def add(self, row: Row) -> None:
+        """Takes in a row of the series."""
+        self.returns.append(row["return"])
+        agents = row.get("agents", self.row.get("agents", {}))
+        self.row = {**row, "agents": agents}
+        self.first = self.first or (row["step"], time.monotonic())
+        if self.passes_tenth(row["step"], self.budget):
+            say(f"{self.title}: " + ", ".join(part for part in self.parts() if part))
+
+    def parts(self) -> tuple[str, ...]:
+        """Returns the state of the training in words; a part may be empty."""
+        row = self.row
+        known = [value for value in self.returns if value is not None]
+        score = row.get("normalized")
+        causes = {name: a["cause"] for name, a in row["agents"].items() if a["collapsed"]}
+        collapsed = [f"{name} ({cause})" if cause else name for name, cause in causes.items()]
+        return (
+            f"{self.axis} {row['step']:,} of {self.budget:,}",
+            f"return {known[-1]:.2f}" if known else "no episode has ended",
+            f"normalized {score:.3f}" if score is not None else "",
+            pace(self.speed(), self.axis),
+            f"collapsed: {', '.join(collapsed)}" if collapsed else "",
+        )
+
+    def speed(self) -> float:
+        """Returns steps per second in this session; 0 while it is not known."""
+        if self.first is None:
+            return 0.0
+        step, begun = self.first
+        passed = time.monotonic() - begun
+        return float(self.row["step"] - step) / passed if passed > 0 else 0.0
+
+    def drawn(self) -> RenderableType:
+        """Returns one line, with the curve."""
+        if not self.row:
+            return Text(f"{self.title}: beginning")
+        state = "  ".join(part for part in self.parts() if part)
+        return Text.assemble(f"{self.title}  ", (sparkline(self.returns), "bold"), f"  {state}")
+
+
+class ComparisonDisplay(Display):
+    """All trainings of a comparison, one row a scheme.
+
+    Args:
+        world: the world's name.
+        schemes: names of the schemes.
+        seeds: trainings of each scheme.
+        budget: as that of a `TrainingDisplay`, of one training.
+        axis: as that of a `TrainingDisplay`.
+    """
+
+    def __init__(
+        self, world: str, schemes: Sequence[str], seeds: int, budget: int, axis: str = "step"
+    ) -> None:
+        super().__init__()
+        self.world, self.schemes, self.seeds = world, schemes, seeds
+        self.budget, self.axis = budget, axis
+        self.rows: dict[str, dict[int, list[Row]]] = {name: defaultdict(list) for name in schemes}
+
+    def add(self, scheme: str, seed: int, row: Row) -> None:
+        """Takes in what a training has reached."""
+        rows = self.rows[scheme][seed]
+        if rows and rows[-1]["step"] >= row["step"]:
+            rows.clear()  # its worker died, and another worker trains this seed again
+        rows.append(row)
+        share = sum(self.share(name) for name in self.schemes) / len(self.schemes)
+        if self.passes_tenth(share, 1):
+            say(f"comparing on {self.world}: {100 * share:.0f}% of all {self.axis}s")
+
+    def share(self, scheme: str) -> float:
+        """Returns how much of the scheme's budget is spent, over all seeds."""
+        steps = [
+            int(min(rows[-1]["step"], self.budget)) for rows in self.rows[scheme].values() if rows
+        ]
+        return sum(steps) / (self.seeds * self.budget)
+
+    def drawn(self) -> RenderableType:
+        """Returns a table with one row a scheme."""
+        titles = ("scheme", "return so far", "course", "done", "collapsed now")
+        return text_table(titles, ((name, *self.cells(name)) for name in self.schemes))
+
+    def cells(self, scheme: str) -> tuple[str, str, str, str]:
+        """Returns the return so far, a sparkline, the share of the budget, the collapsed agents."""
+        seeds = [rows for rows in self.rows[scheme].values() if rows]
+        latest = (
+            next((r["return"] for r in reversed(rows) if r["return"] is not None), None)
+            for rows in seeds
+        )
+        known = [value for value in latest if value is not None]
+        counts: dict[str, int] = defaultdict(int)
+        for rows in seeds:
+            for agent in next((r["collapsed"] for r in reversed(rows) if "collapsed" in r), ()):
+                counts[agent] += 1
+        return (
+            f"{sum(known) / len(known):.2f}" if known else "",
+            sparkline(_mean_curve(seeds)),
+            f"{100 * self.share(scheme):.0f}%",
+            ", ".join(f"{agent} ({count}/{len(seeds)})" for agent, count in counts.items()),
+        )
+
+
+def _mean_curve(seeds: Sequence[Sequence[Row]]) -> list[float | None]:
+    """Returns the mean over seeds at each row that any of them has reached."""
+    means: list[float | None] = []
+    for i in range(max(map(len, seeds), default=0)):
+        values = [rows[i]["return"] for rows in seeds if i < len(rows)]
+        known = [value for value in values if value is not None]
+        means.append(sum(known) / len(known) if known else None)
+    return means
+
+
+def pace(speed: float, axis: str) -> str:
+    """Returns the speed in words, `1,200 steps/s` or `2.5 s an update`; nothing for 0."""
+    if speed <= 0:
+        return ""
+    article = "an" if axis == "update" else "a"
+    return f"{speed:,.0f} {axis}s/s" if speed >= 1 else f"{1 / speed:.1f} s {article} {axis}"

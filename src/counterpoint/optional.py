@@ -1,0 +1,67 @@
+"""Optional packages: what is raised where one is missing, with the line that installs it.
+
+Start at `needs`, which stands around an import. `require_packages` looks without importing, before
+any work begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from counterpoint.errors import MissingPackageError
+
+LANGUAGE = ("torch", "transformers", "gguf", "safetensors")
+"""What language models need."""
+TORCH = ("torch", "safetensors")
+"""What networks need."""
+
+
+def pip_line(name: str) -> str:
+    """Returns the line that installs an extra of Counterpoint."""
+    return f"pip install 'counterpoint-rl[{name}]'"
+
+
+def missing_package(purpose: str, package: str, install: str) -> MissingPackageError:
+    """Returns the error for a package that `purpose` needs and that is not installed."""
+    return MissingPackageError(f"{purpose} needs {package}, which is not installed; do {install}")
+
+
+@contextmanager
+def needs(purpose: str, install: str) -> Iterator[None]:
+    """Raises MissingPackageError where an import in the block fails; our own errors pass.
+
+    Args:
+        purpose: what needs the package.
+        install: the line that installs it.
+    """
+    try:
+        yield
+    except MissingPackageError:
+        raise
+    except ImportError as error:
+        name = error.name or ""
+        if name.partition(".")[0] == "counterpoint":
+            raise
+        if isinstance(error, ModuleNotFoundError) and name:
+            raise missing_package(purpose, name, install) from error
+        # the package is there, in a version without what is imported
+        raise MissingPackageError(f"{purpose}: {error}; do {install}") from error
+
+
+def require_packages(purpose: str, packages: tuple[str, ...], install: str) -> None:
+    """Raises MissingPackageError unless all packages are installed; imports none of them."""
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise missing_package(purpose, " and ".join(missing), install)
+
+
+def require_torch() -> None:
+    """Raises MissingPackageError unless networks can be trained here."""
+    require_packages("a team of networks", TORCH, pip_line("torch"))
+
+
+def require_language() -> None:
+    """Raises MissingPackageError unless language models can be fetched and loaded here."""
+    require_packages("a language model", LANGUAGE, pip_line("language"))

@@ -1,0 +1,385 @@
+"""Results as sentences and tables for a terminal: one `*_parts` function for each kind.
+
+A comparison of schemes has a file of its own, `comparison.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from counterpoint.records import NOT_COMPUTABLE
+from counterpoint.report.pages.audit import evidence_table, finding_table
+from counterpoint.report.pages.definitions import CONDITIONS
+from counterpoint.report.pages.diagnosis.page import diagnosis_cures, diagnosis_verdict
+from counterpoint.report.pages.diagnosis.tables import health_table
+from counterpoint.report.pages.game import (
+    equilibrium_table,
+    learned_table,
+    reasons,
+    repeated_table,
+    sentences,
+)
+from counterpoint.report.pages.population import (
+    arm_table,
+    budget_table,
+    order_of,
+    population_headline,
+)
+from counterpoint.report.pages.team import team_headline
+from counterpoint.report.pages.topology import (
+    AGAINST,
+    gap_table,
+    score_table,
+    share_table,
+    topology_headline,
+)
+from counterpoint.report.pages.training import column
+from counterpoint.report.pages.verdicts import Verdict
+from counterpoint.report.terminal.tables import sparkline, terminal_table, text_table
+from counterpoint.report.toolkit.numerals import counted, fixed, interval, probability, significant
+from counterpoint.report.toolkit.safe_text import visible
+from counterpoint.report.toolkit.tables import Cure
+from counterpoint.results.audit import AuditResult
+from counterpoint.results.diagnosis import Decoupling, DiagnosisResult
+from counterpoint.results.game import GameResult, Learned
+from counterpoint.results.judge_check import JudgeCheckResult, Measure
+from counterpoint.results.population import PopulationArm, PopulationResult
+from counterpoint.results.ranking import RankedGroup, RankingResult
+from counterpoint.results.team import TeamResult
+from counterpoint.results.topology import TopologyResult, TopologySearchResult
+from counterpoint.results.training import AgentSeries, TrainingResult
+
+
+def verdict_parts(verdict: Verdict) -> list[RenderableType]:
+    """Returns the verdict in a sentence, why, and the facts beside it."""
+    facts = Table.grid(padding=(0, 2))
+    for fact in verdict.facts:
+        explained = ". ".join(part for part in (fact.below, fact.note) if part)
+        value = Text(fact.value, style="bold")
+        facts.add_row(Text(fact.title, style="dim"), value, Text(explained))
+    parts: list[RenderableType] = [Text(verdict.sentence, style="bold")]
+    if verdict.why:
+        parts.append(Text(verdict.why))
+    return [*parts, Padding(facts, (1, 0, 0, 2))]
+
+
+def note(text: str) -> RenderableType:
+    """Returns a quiet paragraph under a table."""
+    return Padding(Text(text, style="dim"), (0, 0, 0, 2))
+
+
+def remedy_parts(cures: Iterable[Cure]) -> list[RenderableType]:
+    """Returns a paragraph for each cause that has a remedy."""
+    return [
+        Padding(Text.assemble((f"{cure.code[2]}: ", "bold"), cure.remedy), (1, 0, 0, 2))
+        for cure in cures
+        if cure.remedy
+    ]
+
+
+MEASURES = ("signal_kept", "inflation", "signal_share", "dead_rate", "net_mass")
+"""What fits into 80 columns."""
+
+
+def diagnosis_parts(result: DiagnosisResult) -> list[RenderableType]:
+    """Returns the verdict, one row an agent, the conditions, and the remedies of the causes."""
+    return [
+        *verdict_parts(diagnosis_verdict(result)),
+        terminal_table(health_table(result, "", MEASURES)),
+        note(_conditions(result.decoupling)),
+        *remedy_parts(diagnosis_cures(result)),
+    ]
+
+
+def _conditions(decoupling: Decoupling) -> str:
+    """Returns `C1 no (q 0.620), C3 yes (q < 0.001), C4 not readable`."""
+    parts = []
+    for name in CONDITIONS:
+        known = [t.q for t in decoupling.tests if t.condition == name and t.q is not None]
+        q = f" (q {probability(min(known))})" if known else ""
+        if name in decoupling.not_readable:
+            parts.append(f"{name} not readable")
+        elif name in decoupling.conditions:
+            parts.append(f"{name} yes{q}")
+        elif any(t.condition == name for t in decoupling.tests):
+            parts.append(f"{name} no{q}")
+    return "Conditions: " + (", ".join(parts) or "none tested")
+
+
+PLACES = 2
+"""Most places of a finding that are listed; all are in the JSON."""
+
+
+def audit_parts(audit: AuditResult) -> list[RenderableType]:
+    """Returns what was computed, where it can be seen, and why the rest was not computed."""
+    known = [f for f in audit.findings if f.verdict != NOT_COMPUTABLE]
+    parts: list[RenderableType] = []
+    if audit.warning:
+        parts.append(Text(visible(audit.warning), style="bold"))
+    parts.append(terminal_table(finding_table(known, "")))
+    if evidence := evidence_table(known, (), "", PLACES):
+        parts.append(terminal_table(evidence))
+    reasons: dict[str, list[str]] = {}
+    for finding in audit.findings:
+        if finding.verdict == NOT_COMPUTABLE:
+            reasons.setdefault(finding.reason, []).append(finding.name.replace("_", " "))
+    parts += [Text(visible(f"{', '.join(names)}: {why}")) for why, names in reasons.items()]
+    parts.append(
+        f"{audit.episodes} episodes ({audit.format}), {audit.events} events, {audit.agents} agents"
+    )
+    return parts
+
+
+RATED = 8
+"""Most members whose Elo is listed."""
+
+
+def population_parts(population: PopulationResult) -> list[RenderableType]:
+    """Returns the verdict, a row for each arm, champions by budget, and how members meet."""
+    meetings = [_meeting(name, arm) for name, arm in population.arms.items() if arm.against]
+    optimum = "not known" if population.optimum is None else f"{population.optimum:.4g}"
+    return [
+        Text(population_headline(population)),
+        terminal_table(arm_table(population, "")),
+        terminal_table(budget_table(population, "")),
+        *map(Text, meetings),
+        Text(
+            f"champions are interquartile means of: {population.unit}; reference {optimum}; "
+            f"{population.repeats} repeats; believed is the estimate for which a champion was "
+            "chosen"
+        ),
+    ]
+
+
+def _meeting(name: str, arm: PopulationArm) -> str:
+    """Returns the ratings of members, or what members get with themselves and with others."""
+    if arm.elo is not None:
+        ratings = ", ".join(fixed(value, 0, signed=True) for value in arm.elo[:RATED])
+        more = " ..." if len(arm.elo) > RATED else ""
+        return f"{name}: Elo of members, {order_of(name)}: {ratings}{more}"
+    met = arm.against or []
+    diagonal = sum(row[i] for i, row in enumerate(met))
+    others = (sum(map(sum, met)) - diagonal) / (len(met) * (len(met) - 1))
+    own = diagonal / len(met)
+    return f"{name}: members with themselves {fixed(own, 3)}, with others {fixed(others, 3)}"
+
+
+def topology_parts(result: TopologyResult) -> list[RenderableType]:
+    """Returns the verdict, the shares, the scores and the gaps."""
+    best = result.best
+    against = ", ".join(
+        f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] {title}"
+        for gap, title in ((result.gap[name], title) for name, title in AGAINST.items())
+    )
+    shares = share_table(result, "")
+    return [
+        Text(topology_headline(result)),
+        *([terminal_table(shares)] if shares else []),
+        terminal_table(score_table(result, "")),
+        "the team less what it is measured against:",
+        terminal_table(gap_table(result, "")),
+        Text(
+            f"the best, {best.topology} with {best.prompt}, measured on seeds on which it was not "
+            f"chosen: {best.value:.3f} [{best.low:.3f}, {best.high:.3f}]; against {against}"
+        ),
+        Text(f"score: {result.scale}; {result.seeds} seeds of {result.items} items"),
+    ]
+
+
+def search_parts(result: TopologySearchResult) -> list[RenderableType]:
+    """Returns the rounds of a search, and the winner with its score on fresh items."""
+    titles = ("candidates", "items each", "best score")
+    rows = [(str(each.candidates), str(each.items), f"{each.best:.3f}") for each in result.rounds]
+    winner, fresh = result.winner, result.fresh
+    return [
+        text_table(titles, rows, numeric=titles),
+        Text(f"the best is {winner.topology} with {winner.prompt}, turns {winner.order}"),
+        Text(
+            f"{result.searched:.3f} while it was chosen; on fresh items {fresh.value:.3f} "
+            f"[{fresh.low:.3f}, {fresh.high:.3f}] ({fresh.n} items)"
+        ),
+    ]
+
+
+EQUILIBRIA_SHOWN = 20
+"""Most equilibria that are listed."""
+
+
+def game_parts(game: GameResult) -> list[RenderableType]:
+    """Returns what is known, in words and tables."""
+    parts: list[RenderableType] = [Text(line) for line in sentences(game)]
+    if table := equilibrium_table(game, ""):
+        parts.append(terminal_table(table, EQUILIBRIA_SHOWN))
+    more = len(game.equilibria) - EQUILIBRIA_SHOWN
+    if more > 0:
+        parts.append(f"and {more} more (--json has them all)")
+    if game.feasible_rational:
+        corners = ", ".join(f"({a:.4g}, {b:.4g})" for a, b in game.feasible_rational)
+        parts.append(f"feasible and rational: {corners}")
+    sums = [f"{k.replace('_', ' ')} {v:.4g}" for k, v in game.sums.items() if v is not None]
+    if sums:
+        parts.append(f"sums of payoffs in correlated equilibria: {', '.join(sums)}")
+    parts += [Text(line) for line in reasons(game)]
+    return [*parts, *(_learned(game.learned) if game.learned else ())]
+
+
+def _learned(learned: Learned) -> list[RenderableType]:
+    parts: list[RenderableType] = [f"{learned.seeds} teams of each:"]
+    parts.append(terminal_table(learned_table(learned, "")))
+    if learned.repeated:
+        parts += ["Repeated:", terminal_table(repeated_table(learned, ""))]
+    if learned.basins:
+        shares = ", ".join(
+            f"{'none' if key == '-1' else key}: {share:.0%}"
+            for key, share in learned.basins.shares.items()
+        )
+        parts.append(f"basins, share of starts that end at each equilibrium: {shares}")
+    return parts
+
+
+def training_parts(run: TrainingResult) -> list[RenderableType]:
+    """Returns the learning curve, the scores, the time taken, and a row for each agent."""
+    returned = column(run, "return")
+    known = [value for value in returned if value is not None]
+    ends = f"{fixed(known[0], 2)} to {fixed(known[-1], 2)}" if known else "no episode ended"
+    rows = [("learning curve", f"{sparkline(returned)}  {ends}")]
+    if run.returned is not None:
+        rows.append(("return of fresh episodes", fixed(run.returned, 3)))
+    if run.normalized is not None:
+        rows.append(("normalized (0 random, 1 reference)", fixed(run.normalized, 3)))
+    rows.append((f"{run.axis}s", f"{run.step:,} in {run.seconds or 0.0:.0f} s, {run.status}"))
+    rows += [(name, _signal_kept(agent)) for name, agent in run.agents.items()]
+    return [text_table(("", ""), rows)]
+
+
+def _signal_kept(agent: AgentSeries) -> str:
+    """Returns how much of an agent's signal the scheme keeps, by the latest measurements."""
+    kept, low, high = agent.signal_kept[-1], agent.signal_kept_low[-1], agent.signal_kept_high[-1]
+    if kept is None:
+        return "signal kept: not known (too few measurements, or too little signal)"
+    sentence = f"signal kept {fixed(kept, 2)} {interval(low, high, 2)}"
+    if not agent.collapsed[-1]:
+        return sentence
+    cause = agent.cause[-1]
+    return f"{sentence}, collapsed{f' ({cause})' if cause else ''}"
+
+
+def team_parts(team: TeamResult) -> list[RenderableType]:
+    """Returns the finding in a sentence, the numbers behind it, and why the rest is not done."""
+    large, speed = team.large, team.throughput
+    rows = {
+        "team": f"{team.name}: {team.topology}, {counted(team.workers, 'worker')}",
+        "reason": team.verdict.partition(": ")[2],
+        "large tasks": f"{large.done} of {large.tasks} are done" if large.tasks else "",
+        "attempts": f"{team.attempts} in all; "
+                    f"{misses(team.failed, team.conflicts, team.lost) or 'none failed'}",
+        "tries": f"{team.tries:,}",
+        "seconds": f"{team.seconds:.1f}",
+        "throughput": f"{significant(speed.per_1000_tries)} tasks for 1,000 tries, "
+                      f"{significant(speed.per_minute)} a minute",
+        "wasted": _share(team.wasted, "of the tries, by conflicts and lost attempts"),
+        "tokens": _used(team, f"{team.tokens or 0:,d}", team.unknown.tokens),
+        "dollars": _used(team, f"{team.dollars or 0:.2f}", team.unknown.dollars),
+        "waiting for locks": _share(team.lock_wait, "of the workers' time"),
+        "churn": _share(team.churn, "of added lines are gone in the end"),
+    }  # fmt: skip
+    table = text_table(("", ""), [row for row in rows.items() if row[1]])
+    left = [Text(f"not done: {one.task} ({counted(one.attempts, 'attempt')}): {one.reason}")
+            for one in team.unfinished]  # fmt: skip
+    return [Text(team_headline(team)), table, *left]
+
+
+def misses(failed: int, conflicts: int, lost: int) -> str:
+    """Returns how many attempts failed, in words; counts of 0 are left out."""
+    counts = {"failed attempt": failed, "conflict": conflicts, "lost attempt": lost}
+    return ", ".join(counted(count, noun) for noun, count in counts.items() if count)
+
+
+def _used(team: TeamResult, known: str, unknown: int) -> str:
+    """Returns what was used, and how many attempts did not report it."""
+    if unknown and unknown == team.attempts:
+        return "not reported"
+    if not unknown:
+        return known
+    return f"{known}; {unknown} of {counted(team.attempts, 'attempt')} did not report"
+
+
+def _share(value: float | None, of: str) -> str:
+    return "not known" if value is None else f"{value:.0%} {of}"
+
+
+GROUPS_SHOWN = 20
+"""Most groups in the table; all are in the JSON and in --out."""
+
+
+def ranking_parts(ranking: RankingResult) -> list[RenderableType]:
+    """Returns the first groups, and what all of them cost."""
+    rows = [
+        (
+            _shortened(group.group, 40),
+            _shortened(f"void: {group.void}" if group.void else _order(group), 200),
+            "" if group.reliability is None else f"{group.reliability:.2f}",
+            str(group.calls),
+        )
+        for group in ranking.groups[:GROUPS_SHOWN]
+    ]
+    numeric = ("reliability", "calls")
+    table = text_table(("group", "ranking, best first", *numeric), rows, numeric=numeric)
+    count = len(ranking.groups)
+    more = f" ({count - GROUPS_SHOWN} more are not shown)" if count > GROUPS_SHOWN else ""
+    tokens = "tokens not known" if ranking.tokens is None else f"{ranking.tokens} tokens"
+    dollars = f"; {ranking.cost_dollars:.4f} dollars" if ranking.cost_dollars else ""
+    return [
+        table,
+        f"{count} groups{more}, {ranking.void} void; {ranking.calls} calls, "
+        f"{ranking.asked_now} of them now; {tokens}{dollars}",
+    ]
+
+
+def _order(group: RankedGroup) -> str:
+    """Returns the members of a group, best first."""
+    return " > ".join(" = ".join(tied) for tied in group.ranking)
+
+
+def _shortened(text: str, most: int) -> str:
+    """Returns the text as it can be shown, cut where it is too long for a table."""
+    start = visible(text[: most + 1])
+    return start if len(text) <= most else f"{start[: most - 1]}…"
+
+
+def judge_check_parts(check: JudgeCheckResult) -> list[RenderableType]:
+    """Returns the measures, how many orders it takes, and what the check has cost."""
+    rows = [
+        (
+            measure.name.replace("_", " "),
+            "" if measure.value is None else f"{measure.value:.3f}",
+            _interval(measure),
+            "" if measure.null is None else f"{measure.null:g}",
+            measure.meaning,
+        )
+        for measure in check.measures
+    ]
+    titles = ("measure", "value", "95% interval", "without it", "meaning")
+    reached = (
+        f"a reliability of {check.wanted:g} takes {check.orders} orders of each group"
+        if check.orders
+        else f"no number of orders reaches a reliability of {check.wanted:g}"
+    )
+    tokens = "tokens not known" if check.tokens is None else f"{check.tokens} tokens"
+    return [
+        text_table(titles, rows),
+        reached,
+        f"{check.groups} groups, {check.calls} calls, {tokens}; {check.unreadable} replies could "
+        "not be read",
+    ]
+
+
+def _interval(measure: Measure) -> str:
+    if measure.low is None or measure.high is None:
+        return ""
+    return f"{measure.low:.3f} to {measure.high:.3f}"
