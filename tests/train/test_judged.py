@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
 from counterpoint.train.loop import train_to_end
-from counterpoint.train.lora.judged import JudgedRewards, pairs_of
+from counterpoint.train.lora.judged import JudgedRewards, parse_pairs
 from counterpoint.train.lora.plan import LanguagePlan
 from counterpoint.train.lora.settings import LanguageSettings
 
@@ -87,5 +87,5 @@ def test_what_cannot_judge_is_refused(judge, told, error):
 
 
 def test_settings_are_pairs():
-    assert pairs_of("a:1, b:http://localhost:1/v1") == {"a": "1", "b": "http://localhost:1/v1"}
-    assert pairs_of("") == {}
+    assert parse_pairs("a:1, b:http://localhost:1/v1") == {"a": "1", "b": "http://localhost:1/v1"}
+    assert parse_pairs("") == {}

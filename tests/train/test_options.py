@@ -6,15 +6,15 @@ from importlib.util import find_spec
 import pytest
 
 from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
-from counterpoint.train import needs
-from counterpoint.train.options import (
+from counterpoint.train import plans
+from counterpoint.train.ppo.settings import (
     POLICY,
+    PolicySettings,
     budget_or_default,
     make_with_hints,
     measured_often,
     split_settings,
 )
-from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.foreign.world import ForeignEntry
 
@@ -88,15 +88,15 @@ def test_short_trainings_are_measured_more_often():
 @pytest.mark.parametrize(
     ("ask", "package", "extra"),
     [
-        (needs.require_torch, "torch", "torch"),
-        (needs.require_torch, "safetensors", "torch"),
-        (needs.require_tensorboard, "tensorboard", "tensorboard"),
+        (plans.require_torch, "torch", "torch"),
+        (plans.require_torch, "safetensors", "torch"),
+        (plans.require_tensorboard, "tensorboard", "tensorboard"),
     ],
 )
 def test_a_missing_package_is_named_with_what_installs_it(ask, package, extra, monkeypatch):
     def without(name):
         return None if name == package else find_spec(name)
 
-    monkeypatch.setattr(needs, "find_spec", without)
+    monkeypatch.setattr(plans, "find_spec", without)
     with pytest.raises(MissingPackageError, match=rf"{package}.*counterpoint-rl\[{extra}\]"):
         ask()

@@ -15,14 +15,15 @@ from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.output import progress
 from counterpoint.cli.results import finish, prepare
 from counterpoint.comparison import Plan, compare
-from counterpoint.comparison.run import Backend, backend_of
+from counterpoint.comparison.backend import Backend
+from counterpoint.comparison.run import backend_of
 from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError
 from counterpoint.report.terminal.comparison import comparison_parts
 from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.train.lora.settings import LANGUAGE
-from counterpoint.train.options import POLICY
+from counterpoint.train.ppo.settings import POLICY
 
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Of the world: "
@@ -123,7 +124,7 @@ def watched(
                 plan, workers=workers, on_progress=report, executor=executor, backend=backend
             )
     say_batch(backend.budget, backend.batch_steps, backend.axis)
-    seeds = plan.seeds or backend.default_seeds
+    seeds = len(backend.seeds)
     shown = Comparison(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
     try:
         with watching(shown):

@@ -12,7 +12,7 @@ from counterpoint.cli.live import Run, watching
 from counterpoint.cli.team import work_on
 from counterpoint.cli.training import finish, resumable
 from counterpoint.runs.status import axis_of, read_run
-from counterpoint.train.needs import require_torch
+from counterpoint.train.plans import require_torch
 from counterpoint.workers.state import TEAM
 
 
@@ -45,10 +45,10 @@ class Resume:
         config = read_run(self.run_directory)["config"]
         axis = axis_of(config)
         require_torch()
-        from counterpoint.train.session import go_on
+        from counterpoint.train.session import resume_run
 
         title = f"{config.get('scheme')} on {config.get('world')}"
         shown = Run(title, config.get("budget") or 1, axis)
         with resumable(self.run_directory), watching(shown):
-            session = go_on(self.run_directory, shown.heard)
+            session = resume_run(self.run_directory, shown.heard)
         return finish(session, as_json=self.json)

@@ -59,7 +59,7 @@ class Train:
     def run(self) -> int:
         """Train, save, print."""
         from counterpoint.train.plans import plan_of
-        from counterpoint.train.session import begin
+        from counterpoint.train.session import begin_run
 
         plan = plan_of(
             self.world,
@@ -74,5 +74,5 @@ class Train:
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = Run(f"{self.scheme} on {self.world}", plan.budget, plan.axis)
         with resumable(out), watching(shown):
-            session = begin(plan, out, shown.heard, export=self.export)
+            session = begin_run(plan, out, shown.heard, export=self.export)
         return finish(session, as_json=self.json)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from counterpoint.cli.messages import say
 from counterpoint.cli.output import print_json, print_result
-from counterpoint.cli.runs import run_document
 from counterpoint.report.terminal.training import training_parts
-from counterpoint.runs.metrics import read_rows
-from counterpoint.runs.status import METRICS, RUN, read_facts
-from counterpoint.train.result import training_result
+from counterpoint.runs.status import RUN
+from counterpoint.train.result import training_result, training_summary
 
 if TYPE_CHECKING:
     from counterpoint.train.session import Session
@@ -24,7 +24,7 @@ def finish(session: Session, *, as_json: bool = False) -> int:
     for note in session.notes:
         say(f"counterpoint: {note}")
     if as_json:
-        print_json(summary(session.path))
+        print_json(msgspec.to_builtins(training_summary(session.path)))
     elif session.trained is not None:
         print_result(*training_parts(training_result(session.path)))
     if session.message:
@@ -43,15 +43,3 @@ def resumable(path: Path) -> Iterator[None]:
         if (path / RUN).exists():
             say(f"go on with: counterpoint resume {path}")
         raise
-
-
-def summary(path: Path) -> dict[str, Any]:
-    """Returns a run as `runs --json` prints it, with its agents as they were last measured."""
-    rows = read_rows(path / METRICS)[0]
-    measured = [row["agents"] for row in rows if "agents" in row]
-    return {
-        **run_document(read_facts(path)),
-        "updates": rows[-1]["update"] if rows else 0,
-        "seconds": rows[-1]["seconds"] if rows else 0.0,
-        "agents": measured[-1] if measured else {},
-    }

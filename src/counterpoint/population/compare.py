@@ -29,7 +29,7 @@ from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import settings_from
 from counterpoint.stats import bootstrap_interval, means
 from counterpoint.stats.estimate import Estimate
-from counterpoint.train.needs import require_torch
+from counterpoint.train.plans import require_torch
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
