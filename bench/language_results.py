@@ -25,7 +25,7 @@ from counterpoint.runs.task import Advance
 from counterpoint.stats import bootstrap_interval
 from counterpoint.train.loop import train_to_end
 from counterpoint.train.lora.learner import LanguageLearner
-from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainee
+from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainer
 from counterpoint.train.lora.settings import LanguageSettings
 
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
@@ -163,13 +163,13 @@ class Cell:
         learner = LanguageLearner(
             open_model(self.model), made.make_world(), scheme, made.language, self.seed, budget
         )
-        team, mass = LanguageTrainee(made, learner), []
+        team, mass = LanguageTrainer(made, learner), []
         for _ in range(budget):
             _, named, _ = team.update(None)
             if named is not None and named["verifier"]["net_mass"] is not None:
                 mass.append(named["verifier"]["net_mass"])
         last = [learner.play(np.random.default_rng([self.seed, 7, i])) for i in range(4)]
-        calls = [len(s) // 2 for played in last for s in played.said]
+        calls = [len(s) // 2 for played in last for s in played.messages]
         success = float(np.mean([played.success.mean() for played in last]))
         return {
             "success": success,

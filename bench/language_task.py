@@ -65,7 +65,7 @@ def relay(asked: argparse.Namespace) -> dict[str, Any]:
 
 def updates(settings: dict[str, Any], world: str, steps: int, skipped: int) -> dict[str, Any]:
     """Play, credit, diagnosis, backward and step, as a run does it, with default settings."""
-    team = LanguagePlan(world, "happo_per_agent", "smollm2", world_settings=settings).trainee()
+    team = LanguagePlan(world, "happo_per_agent", "smollm2", world_settings=settings).trainer()
     spent = []
     for _ in range(skipped + steps):
         start = time.process_time()

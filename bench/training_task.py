@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 from counterpoint.train.loop import one_update  # noqa: E402
 from counterpoint.train.ppo.plan import TrainPlan  # noqa: E402
 from counterpoint.train.ppo.settings import PolicySettings  # noqa: E402
-from counterpoint.train.watch import Watch  # noqa: E402
+from counterpoint.train.watch import CollapseMonitor  # noqa: E402
 from counterpoint.worlds.sequential.world import uniform_actions  # noqa: E402
 
 GOALS = (-69.0, -65.0, -60.0)
@@ -40,8 +40,8 @@ def main() -> None:
 
 def updates(plan: TrainPlan) -> Any:
     """The rows of a training, one by one."""
-    team = plan.trainee()
-    watch, rows = Watch(team.agents), []
+    team = plan.trainer()
+    watch, rows = CollapseMonitor(team.agents), []
     while team.steps < plan.budget:
         rows.append(one_update(team, watch, rows))
         yield rows[-1]
@@ -77,11 +77,14 @@ def speed(plan: TrainPlan) -> dict[str, Any]:
 
 def overhead(plan: TrainPlan) -> dict[str, Any]:
     """CPU time of a training step over a step of the world with random actions, in turns."""
-    team = plan.trainee()
+    team = plan.trainer()
     learner = team.learner
     world, rng = learner.world, np.random.default_rng(0)
-    watch, rows = Watch(world.agents), [one_update(team, Watch(world.agents), [])]
-    per_update, trained, alone = learner.player.steps, [], []
+    watch, rows = (
+        CollapseMonitor(world.agents),
+        [one_update(team, CollapseMonitor(world.agents), [])],
+    )
+    per_update, trained, alone = learner.collector.steps, [], []
     actions = [uniform_actions(world, world.reset(), rng) for _ in range(per_update)]
     for _ in range(5):
         start = time.process_time()
@@ -93,7 +96,7 @@ def overhead(plan: TrainPlan) -> dict[str, Any]:
             for action in actions:
                 world.step(action)
         alone.append((time.process_time() - start) / (3 * per_update))
-        learner.player.view, learner.player.first = world.reset(), np.ones(world.copies, bool)
+        learner.collector.view, learner.collector.first = world.reset(), np.ones(world.copies, bool)
     ratios = [t / a for t, a in zip(trained, alone, strict=True)]
     return {"ratio": float(np.median(ratios)), "all": ratios}
 

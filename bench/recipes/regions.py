@@ -14,7 +14,7 @@ from measured import Page, final_accuracy, iqm, number, recipe, trained
 
 from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.train import Training
-from counterpoint.train.arms import labels
+from counterpoint.train.estimators import labels
 from counterpoint.worlds import find_world
 from counterpoint.worlds.exact.world import CHANCE, TASK, stack
 

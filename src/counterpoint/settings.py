@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -108,6 +108,14 @@ def require(name: str, value: float, low: float, high: float) -> None:
     """Raises SettingError unless the value of the setting called `name` lies in [low, high]."""
     if not low <= value <= high:
         raise SettingError(f"got {name}={value}; wanted a number from {low} to {high}")
+
+
+def require_choices(settings: object) -> None:
+    """Raises SettingError unless every field of a Literal type has one of its values."""
+    for name, hint in get_type_hints(type(settings)).items():
+        value, wanted = getattr(settings, name), get_args(hint)
+        if get_origin(hint) is Literal and value not in wanted:
+            raise SettingError(f"got {name}={value!r}; wanted one of {', '.join(wanted)}")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

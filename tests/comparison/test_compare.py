@@ -7,7 +7,7 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.comparison import Plan, compare
-from counterpoint.comparison.probe import untrained_log
+from counterpoint.comparison.exact import untrained_log
 from counterpoint.credit import advantages, catalogue
 from counterpoint.report import render
 from counterpoint.results import document_of, read_result

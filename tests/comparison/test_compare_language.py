@@ -11,9 +11,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from counterpoint.comparison import Plan, compare
-from counterpoint.comparison.pairs import pair_of
+from counterpoint.comparison.decoupling import pair_of
 from counterpoint.comparison.run import backend_of
-from counterpoint.comparison.text import any_word
+from counterpoint.comparison.text import random_replies
 from counterpoint.errors import RunError, SchemeError, SettingError, UnknownNameError
 from counterpoint.report import render
 from counterpoint.report.terminal.comparison import comparison_parts
@@ -150,11 +150,11 @@ def test_an_untrained_team_says_something_where_it_writes_freely():
     rng = np.random.default_rng(0)
     asks = [Prompt("a", "s", "tell apple, river", (), 4), Prompt("a", "s", " ", (), 4)]
     for _ in range(20):
-        one, none = any_word(asks, rng)
+        one, none = random_replies(asks, rng)
         assert set(one.text.split()) <= {"tell", "apple,", "river"}
         assert one.text
         assert none.text == ""
-    words = [any_word([Prompt("a", "s", "u", ("x", "y"))], rng)[0].text for _ in range(50)]
+    words = [random_replies([Prompt("a", "s", "u", ("x", "y"))], rng)[0].text for _ in range(50)]
     assert set(words) == {"x", "y"}
 
 

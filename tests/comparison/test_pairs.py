@@ -1,6 +1,6 @@
 """Which two schemes answer whether decoupling helps."""
 
-from counterpoint.comparison.pairs import pair_of
+from counterpoint.comparison.decoupling import pair_of
 from counterpoint.credit import catalogue
 
 

@@ -1,7 +1,6 @@
 """What is concluded from the numbers of a comparison, case by case."""
 
-from counterpoint.comparison.pairs import pair_of
-from counterpoint.comparison.probe import Probe
+from counterpoint.comparison.decoupling import Probe, pair_of
 from counterpoint.comparison.verdict import verdict
 from counterpoint.results.comparison import (
     AgentResult,

@@ -10,7 +10,7 @@ pytest.importorskip("openai")
 from faulty_server import serving
 from test_server_faults import FAILS, RECOVERS, server_at
 
-from counterpoint.train.lora.episodes import asking, play
+from counterpoint.train.lora.episodes import play_episodes, respond_with
 from counterpoint.worlds.text.world import Ending, Prompt, TextSettings, TextWorld, shared
 
 
@@ -41,13 +41,15 @@ def test_every_fault_leaves_every_episode_played_or_told():
     names = ["plain", *RECOVERS, *FAILS, "also_plain"]
     scripts = {name: told[0] for name, told in {**RECOVERS, **FAILS}.items()}
     with serving(**scripts) as playing:
-        played = play(Echo(names), asking(server_at(playing.url)), np.random.default_rng(0), 99, 1)
+        played = play_episodes(
+            Echo(names), respond_with(server_at(playing.url)), np.random.default_rng(0), 99, 1
+        )
     failed = [name in FAILS for name in names]
     assert [error is not None for error in played.errors] == failed
     assert all(error.startswith("first: ") for error in played.errors if error)
     np.testing.assert_array_equal(np.isnan(played.success), failed)
     np.testing.assert_array_equal(played.success[~np.array(failed)], 1.0)
-    assert [len(said) for said in played.said] == [0 if no else 2 for no in failed]
+    assert [len(said) for said in played.messages] == [0 if no else 2 for no in failed]
     assert len(played.answers) == len(played.rewards) == 2 * (len(names) - len(FAILS))
     np.testing.assert_array_equal(np.unique(played.episode), np.flatnonzero(~np.array(failed)))
     # 10 tokens read at 1, 2 written at 100 dollars a million, where the server counted every try

@@ -5,9 +5,9 @@ from __future__ import annotations
 from counterpoint.lm.model import open_model
 from counterpoint.train.loop import one_update
 from counterpoint.train.lora.learner import LanguageLearner
-from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainee
+from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainer
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.watch import Watch
+from counterpoint.train.watch import CollapseMonitor
 from counterpoint.worlds import find_world
 
 SMALL = {
@@ -53,8 +53,8 @@ def small_plan(world, scheme="happo_per_agent", *, given=None, **changes):
 
 def trained(learner, updates):
     """Rows of so many updates, and every byte of the adapters after them."""
-    team, rows = LanguageTrainee(None, learner), []
-    watch = Watch(learner.agents)
+    team, rows = LanguageTrainer(None, learner), []
+    watch = CollapseMonitor(learner.agents)
     for _ in range(updates):
         rows.append(one_update(team, watch, rows))
     return rows, weights(learner)

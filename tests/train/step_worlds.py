@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.train.ppo.rollout import Batch, Player
+from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import (
     Actions,
@@ -208,4 +208,4 @@ def small(**changes: Any) -> PolicySettings:
 
 def played(world: StepWorld, team: Any, settings: PolicySettings, seed: int = 0) -> Batch:
     """One batch of `world`."""
-    return Player(world, settings, seed, probs=not world.actions[0].continuous).play(team)
+    return RolloutCollector(world, settings, seed, probs=not world.actions[0].continuous).play(team)

@@ -7,7 +7,7 @@ import pytest
 
 from counterpoint.diagnose import signal_kept
 from counterpoint.diagnose.evidence import sample_noise, signal_power, stacked
-from counterpoint.train.ppo.affine import affine_evidence, candidates
+from counterpoint.train.ppo.affine import affine_candidates, affine_evidence
 
 
 def scores(rng, agents=2, micro=8, each=50, size=6):
@@ -39,7 +39,9 @@ def own(given):
 def test_what_each_candidate_multiplies_and_adds_by_hand():
     # pooled: mean 3, variance (4 + 0 + 4 + 0) / 4
     given = [np.array([1.0, 3.0]), np.array([5.0, 3.0])]
-    a, b = candidates([x - 3.0 for x in given], given)  # the scheme subtracts 3 and divides by 1
+    a, b = affine_candidates(
+        [x - 3.0 for x in given], given
+    )  # the scheme subtracts 3 and divides by 1
     deviation = np.sqrt((4 + 0 + 4 + 0) / 4)
     np.testing.assert_allclose(a, [[1, 1], [1 / deviation] * 2, [1, 1]])
     np.testing.assert_allclose(b, [[0, 0], [0, 0], [1, -1]])  # own means of A are -1 and 1

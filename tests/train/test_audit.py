@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from counterpoint.train.ppo.credit_audit import credit_audit, own_returns
 from counterpoint.train.ppo.plan import TrainPlan
+from counterpoint.train.ppo.probe import credit_audit, own_returns
 from counterpoint.train.ppo.settings import PolicySettings
 
 POLICY = PolicySettings(copies=8, steps=5, hidden=8, diagnose_every=1)
@@ -16,7 +16,7 @@ POLICY = PolicySettings(copies=8, steps=5, hidden=8, diagnose_every=1)
 def batch():
     plan = TrainPlan("spread", "none", world_settings={"horizon": 5, "agents": 3}, policy=POLICY)
     learner = plan.learner()
-    return learner.player.play(learner.team)
+    return learner.collector.play(learner.team)
 
 
 def test_own_returns_are_discounted_sums_of_own_rewards(batch):

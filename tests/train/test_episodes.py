@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import WorldError
-from counterpoint.train.lora.episodes import Answer, play
+from counterpoint.train.lora.episodes import Answer, play_episodes
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.schelling import Schelling
@@ -73,7 +73,7 @@ def judge_says(texts):
 def played():
     """Tasks short and long, two episodes each; the judge calls mary in the third one alone."""
     respond = judge_says(["yes", "no", "yes", "no"])
-    found = play(told(), respond, np.random.default_rng(0), 2, 2)
+    found = play_episodes(told(), respond, np.random.default_rng(0), 2, 2)
     return found, respond.waves
 
 
@@ -91,7 +91,7 @@ def test_what_was_said_in_a_wave_is_heard_by_those_of_the_next(played):
     found, _ = played
     one, two = (Statement("abel", "yes", "after 1"), Statement("zeno", "yes", "after 1"))
     assert found.tasks == [("short",), ("short",), ("long",), ("long",)]
-    assert found.said == [
+    assert found.messages == [
         (Statement("judge", "yes", "after 0"),),
         (Statement("judge", "no", "after 0"),),
         (Statement("judge", "yes", "after 0"), one, two, Statement("mary", "yes", "after 3"),
@@ -134,8 +134,8 @@ def test_every_decision_has_its_ask_its_answer_and_its_reward(played):
 def test_scale_and_offset_are_the_speakers_alone():
     """Scale on every component, offset on the first."""
     world = told(speaker_scale=10.0, speaker_offset=0.5)
-    found = play(world, judge_says(["yes"] * 4), np.random.default_rng(0), 2, 2)
-    plain = play(told(), judge_says(["yes"] * 4), np.random.default_rng(0), 2, 2)
+    found = play_episodes(world, judge_says(["yes"] * 4), np.random.default_rng(0), 2, 2)
+    plain = play_episodes(told(), judge_says(["yes"] * 4), np.random.default_rng(0), 2, 2)
     judge = found.columns["agent"] == 1
     np.testing.assert_array_equal(found.rewards[~judge], plain.rewards[~judge])
     wanted = plain.rewards[judge] * 10 + [0.5, 0.0]
@@ -145,8 +145,8 @@ def test_scale_and_offset_are_the_speakers_alone():
 
 def test_noise_is_the_speakers_alone_and_has_its_size():
     world = told(speaker_noise=3.0)
-    found = play(world, judge_says(["yes"] * 3000), np.random.default_rng(0), 3, 1000)
-    plain = play(told(), judge_says(["yes"] * 3000), np.random.default_rng(0), 3, 1000)
+    found = play_episodes(world, judge_says(["yes"] * 3000), np.random.default_rng(0), 3, 1000)
+    plain = play_episodes(told(), judge_says(["yes"] * 3000), np.random.default_rng(0), 3, 1000)
     noise, judge = found.rewards - plain.rewards, found.columns["agent"] == 1
     assert not noise[~judge].any()
     assert not noise[:, 1].any()
@@ -160,16 +160,16 @@ def test_noise_is_the_speakers_alone_and_has_its_size():
 @pytest.mark.parametrize("name", [entry.name for entry in worlds(Kind.TEXT)])
 @pytest.mark.parametrize("setting", ["speaker_scale", "speaker_offset", "speaker_noise"])
 def test_in_every_world_the_speaker_alone_is_paid_in_another_way(name, setting):
-    def any_word(asks, rng):
+    def random_replies(asks, rng):
         return [Answer(str(rng.choice(ask.words)) if ask.words else "apple") for ask in asks]
 
     plain, paid = (
-        play(find_world(name).make(given), any_word, np.random.default_rng(2), 8, 8)
+        play_episodes(find_world(name).make(given), random_replies, np.random.default_rng(2), 8, 8)
         for given in ({}, {setting: 4.0})
     )
     world = find_world(name).make()
     speaks = plain.columns["agent"] == sorted(world.agents).index(world.speaker)
-    assert plain.said == paid.said
+    assert plain.messages == paid.messages
     np.testing.assert_array_equal(plain.rewards[~speaks], paid.rewards[~speaks])
     assert (plain.rewards[speaks] != paid.rewards[speaks]).any()
     assert {one.agent for one, at in zip(plain.asks, speaks, strict=True) if at} == {world.speaker}
@@ -185,8 +185,10 @@ def test_who_takes_part_depends_on_what_is_said():
             for ask in asks
         ]
 
-    found = play(find_world("solver_verifier").make(), respond, np.random.default_rng(0), 1, 4)
-    assert [len(said) for said in found.said] == [1, 3, 3, 1]
+    found = play_episodes(
+        find_world("solver_verifier").make(), respond, np.random.default_rng(0), 1, 4
+    )
+    assert [len(said) for said in found.messages] == [1, 3, 3, 1]
     assert found.columns["agent"].tolist() == [0, 0, 1, 0, 0, 1, 0, 0]
     assert found.columns["turn"].tolist() == [0, 0, 0, 1, 0, 0, 1, 0]
     assert found.columns["rollout"].tolist() == [0, 1, 1, 1, 2, 2, 2, 3]
@@ -200,30 +202,32 @@ def test_an_episode_that_does_not_end_is_refused():
             return super().prompts(task, ())
 
     with pytest.raises(WorldError, match="more than 4 decisions in an episode of 'endless'"):
-        play(
+        play_episodes(
             Endless(), lambda asks, rng: [Answer("red")] * len(asks), np.random.default_rng(0), 1, 1
         )
 
 
 def test_answers_must_be_as_many_as_asks():
     with pytest.raises(ValueError, match="zip"):
-        play(Schelling(), lambda asks, rng: [Answer("red")], np.random.default_rng(0), 1, 1)
+        play_episodes(
+            Schelling(), lambda asks, rng: [Answer("red")], np.random.default_rng(0), 1, 1
+        )
 
 
 def test_chance_follows_the_generator():
-    def any_word(asks, rng):
+    def random_replies(asks, rng):
         return [Answer(str(rng.choice(ask.words))) for ask in asks]
 
     one, two, three = (
-        play(
+        play_episodes(
             find_world("lewis").make({"speaker_noise": 1.0}),
-            any_word,
+            random_replies,
             np.random.default_rng(s),
             4,
             4,
         )
         for s in (0, 0, 1)
     )
-    assert one.said == two.said
+    assert one.messages == two.messages
     np.testing.assert_array_equal(one.rewards, two.rewards)
-    assert one.said != three.said
+    assert one.messages != three.messages

@@ -14,7 +14,7 @@ from counterpoint.credit import Scheme, advantages, catalogue, entries
 from counterpoint.errors import SchemeError, SettingError, UnknownNameError
 from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
-from counterpoint.train.lora.learner import met_by_chance
+from counterpoint.train.lora.learner import sample_asks
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.plans import plan_of
 from counterpoint.worlds import Kind, worlds
@@ -247,7 +247,7 @@ def test_a_gradient_is_cut_to_its_largest_norm():
 @pytest.mark.parametrize("world", ["schelling", "lewis", "solver_verifier"])
 def test_after_calibration_words_are_alike_on_average_before_anything_is_learned(world):
     learner = small_learner(world, rollouts=32)
-    met = [ask for ask in met_by_chance(learner.world, learner.settings, 1) if ask.words]
+    met = [ask for ask in sample_asks(learner.world, learner.settings, 1) if ask.words]
     for key, prior in learner.words.priors.items():
         some = [ask for ask in met if (ask.agent, ask.words) == key]
         with torch.no_grad():
@@ -260,7 +260,7 @@ def test_after_calibration_words_are_alike_on_average_before_anything_is_learned
 def test_prompts_met_by_chance_are_in_one_order():
     """However texts are hashed: the solver is asked the same with and without a call left."""
     learner = small_learner("solver_verifier", rollouts=64)
-    met = met_by_chance(learner.world, learner.settings, 1)
+    met = sample_asks(learner.world, learner.settings, 1)
     assert met == sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
     alike = {(ask.agent, ask.user) for ask in met}
     assert len(alike) < len(met) == len({astuple(ask) for ask in met})

@@ -113,7 +113,7 @@ def test_a_trainer_that_goes_by_place_is_found_out(scheme, monkeypatch):
 def test_waves_that_go_by_place_are_found_out(monkeypatch):
     """Uniforms would go to agents in the order in which they are asked."""
 
-    play = episodes.play
+    play_episodes = episodes.play_episodes
 
     def by_place(world, respond, rng, prompts, rollouts):
         place = {name: f"{k}" for k, name in enumerate(world.agents)}
@@ -124,9 +124,9 @@ def test_waves_that_go_by_place_are_found_out(monkeypatch):
             back = sorted(range(len(asks)), key=lambda i: order[i])
             return [answers[i] for i in back]
 
-        return play(world, respond_by_place, rng, prompts, rollouts)
+        return play_episodes(world, respond_by_place, rng, prompts, rollouts)
 
-    monkeypatch.setattr("counterpoint.train.lora.learner.play", by_place)
+    monkeypatch.setattr("counterpoint.train.lora.learner.play_episodes", by_place)
     one, two = (
         trained(small_learner(listed(Majority(TextSettings()), order)), 1)
         for order in ([0, 1, 2, 3], [3, 2, 1, 0])

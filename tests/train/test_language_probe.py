@@ -13,8 +13,8 @@ from counterpoint.credit import advantages, scheme_named
 from counterpoint.diagnose import gradient_statistics
 from counterpoint.lm.generate import Text
 from counterpoint.train.lora import probe as language_probe
-from counterpoint.train.lora.episodes import Answer, Played
-from counterpoint.train.lora.probe import MICRO_BATCHES, agent_numbers
+from counterpoint.train.lora.episodes import Answer, PlayedBatch
+from counterpoint.train.lora.probe import MICRO_BATCHES, measure_adapters
 from counterpoint.train.lora.words import WordTeam
 from counterpoint.worlds.text.world import Prompt
 
@@ -35,8 +35,8 @@ def by_hand(words, rewards, agents, rollouts=8, scheme="none"):
     }
     handles = [(int(p), int(words[p][g])) for p, g in zip(prompt, rollout, strict=True)]
     paid = np.array(rewards, dtype=float).reshape(n, 1)
-    played = Played(
-        tasks=[("t",)] * n, said=[()] * n, success=np.zeros(n), rewards=paid,
+    played = PlayedBatch(
+        tasks=[("t",)] * n, messages=[()] * n, success=np.zeros(n), rewards=paid,
         asks=[Prompt("a", "", "")] * n, answers=[Answer("", handle) for handle in handles],
         columns=columns, episode=np.arange(n),
     )  # fmt: skip
@@ -49,7 +49,7 @@ def by_hand(words, rewards, agents, rollouts=8, scheme="none"):
         entropy=0.0,
     )
     credit = advantages(paid[:, 0], columns, learner.scheme)
-    return agent_numbers(learner, played, credit)
+    return measure_adapters(learner, played, credit)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_what_cannot_be_known_is_none():
 
     respond = learner.respond
     learner.respond = lambda asks, rng: respond(asks, Chance())
-    learner.update(lambda played, credit: seen.update(x=agent_numbers(learner, played, credit)))
+    learner.update(lambda played, credit: seen.update(x=measure_adapters(learner, played, credit)))
     solver, verifier = seen["x"][0]
     assert verifier["participation"] == 6 / 8
     assert verifier["norm"] is not None
@@ -142,7 +142,7 @@ def test_without_a_shared_divisor_nothing_is_inflated_in_parameters_of_ones_own(
     (scaled, _), _ = by_hand(words, paid, [0, 1], scheme="mappo_pooled")
     assert scaled["norm_inflation"] is not None
     learner, seen = small_learner("lewis", "center", parameters="shared"), {}
-    learner.update(lambda played, credit: seen.update(x=agent_numbers(learner, played, credit)))
+    learner.update(lambda played, credit: seen.update(x=measure_adapters(learner, played, credit)))
     assert seen["x"][0][0]["norm_inflation"] is not None
 
 
@@ -165,7 +165,7 @@ def test_it_is_the_gradient_with_respect_to_the_logits_that_learning_takes(
     )
     for _ in range(2):
         logits.clear()
-        learner.update(lambda played, credit: agent_numbers(learner, played, credit))
+        learner.update(lambda played, credit: measure_adapters(learner, played, credit))
     of = {ask: -z.grad[i] for asks, z in logits for i, ask in enumerate(asks)}
     wanted = np.zeros((2, len(learner.words.probs), 8))
     for ask, row in learner.words.rows.items():
@@ -207,14 +207,14 @@ def measured(micro, parameters="separate", **changes):
         adam.step = lambda lr, it=adam, name=name, step=step: (
             first.setdefault(name, -it.gradient.numpy().copy()), step(lr),
         )  # fmt: skip
-    learner.update(lambda played, credit: agent_numbers(learner, played, credit))
+    learner.update(lambda played, credit: measure_adapters(learner, played, credit))
     return micro[-1].mean(axis=0), np.concatenate([first[name] for name in learner.own])
 
 
 def test_what_was_written_tells_its_entropy():
     learner, seen = small_learner("relay"), {}
     played, _ = learner.update(
-        lambda played, credit: seen.update(x=agent_numbers(learner, played, credit))
+        lambda played, credit: seen.update(x=measure_adapters(learner, played, credit))
     )
     for k, told in enumerate(seen["x"][0]):
         mine = [
@@ -234,7 +234,7 @@ def test_to_look_changes_nothing_of_what_is_learned():
             learner = small_learner(world)
             for _ in range(2):
                 learner.update(
-                    (lambda played, credit, it=learner: agent_numbers(it, played, credit))
+                    (lambda played, credit, it=learner: measure_adapters(it, played, credit))
                     if look
                     else None
                 )

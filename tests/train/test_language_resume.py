@@ -23,10 +23,9 @@ from counterpoint.runs.snapshot import (
 from counterpoint.runs.status import read_facts
 from counterpoint.train.loop import one_update, train_to_end
 from counterpoint.train.lora import plan as language_training
-from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainee, trained_team
-from counterpoint.train.lora.snapshot import capture, restore
-from counterpoint.train.plans import plan_from
-from counterpoint.train.watch import Watch
+from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainer, trained_team
+from counterpoint.train.plans import plan_from_config
+from counterpoint.train.watch import CollapseMonitor
 
 UPDATES = 10
 CASES = {
@@ -55,7 +54,7 @@ def made(kind):
 
 def written(learner):
     """The bytes of a checkpoint."""
-    found = capture(learner)
+    found = learner.capture()
     return arrays_to_bytes(found.arrays), facts_to_bytes(found.facts)
 
 
@@ -65,8 +64,8 @@ def read(arrays, facts):
 
 def updated(learner, rows):
     """One more row of the series, all numbers in it."""
-    team = LanguageTrainee(None, learner)
-    return one_update(team, Watch(learner.agents), rows)
+    team = LanguageTrainer(None, learner)
+    return one_update(team, CollapseMonitor(learner.agents), rows)
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -81,7 +80,7 @@ def test_after_each_of_ten_updates_it_can_be_taken_up_by_another(kind):
         other = made(kind)
         if done in (1, 6):  # what it has met before must not matter
             other.update()
-        restore(other, read(*states[done]))
+        other.restore(read(*states[done]))
         assert written(other) == states[done]
         assert updated(other, rows[:done]) == rows[done]
         assert written(other) == states[done + 1]
@@ -98,7 +97,7 @@ def test_another_process_with_nothing_read_yet_goes_on_the_same(kind):
     open_model.cache_clear()
     other = made(kind)
     assert other.model is not straight.model
-    restore(other, read(*state))
+    other.restore(read(*state))
     other.update()
     assert written(other) == written(straight)
 
@@ -107,7 +106,7 @@ def test_a_checkpoint_has_all_that_decides_what_comes_next():
     learner = made("noisy words with memory")
     for _ in range(2):
         learner.update()
-    found = capture(learner)
+    found = learner.capture()
     parts = {name for part in ("weights", "mean", "square", "steps")
              for name in (f"speaker.{part}", f"listener.{part}")}  # fmt: skip
     assert set(found.arrays) == parts | {f"prior.{i}" for i in range(len(learner.words.priors))}
@@ -117,13 +116,13 @@ def test_a_checkpoint_has_all_that_decides_what_comes_next():
     assert len(found.facts["expected"]) == len(learner.expected) > 0
     with torch.no_grad():
         learner.adams["speaker"].weights.add_(1.0)
-    assert capture(learner).arrays["speaker.weights"][0] == found.arrays["speaker.weights"][0] + 1
+    assert learner.capture().arrays["speaker.weights"][0] == found.arrays["speaker.weights"][0] + 1
 
 
 def test_restoring_moves_the_agents_themselves():
     learner, other = made("words"), made("words")
     learner.update()
-    restore(other, capture(learner))
+    other.restore(learner.capture())
     name = next(iter(learner.adapters["speaker"].down))
     there = other.adapters["speaker"].down[name]
     assert torch.equal(there, learner.adapters["speaker"].down[name])
@@ -148,7 +147,7 @@ def trained(plan, path, until=None, fail_at=None):
             plan,
             run=run,
             on_row=on_row,
-            asked_to_stop=lambda: until is not None and reached[0] >= until,
+            should_stop=lambda: until is not None and reached[0] >= until,
         )
 
 
@@ -257,7 +256,7 @@ def test_a_trained_team_is_taken_out_of_its_run(tmp_path):
 
 def test_evaluation_is_of_fresh_episodes_and_moves_nothing():
     plan = small_plan("lewis", episodes=20)
-    team = plan.trainee()
+    team = plan.trainer()
     team.update(None)
     before = written(team.learner)
     (one, parts), (two, _) = team.evaluate(lambda: False), team.evaluate(lambda: False)
@@ -266,7 +265,7 @@ def test_evaluation_is_of_fresh_episodes_and_moves_nothing():
     assert parts.shape == (20, 0)
     np.testing.assert_array_equal(one, two)
     assert team.evaluate(lambda: True) is None
-    straight = plan.trainee()
+    straight = plan.trainer()
     straight.update(None)
     assert straight.update(None)[0] == team.update(None)[0]
 
@@ -274,12 +273,12 @@ def test_evaluation_is_of_fresh_episodes_and_moves_nothing():
 def test_a_plan_is_plain_data():
     plan = small_plan("solver_verifier", given={"calls": "3"}, language={"lr_of": "solver:0.1"})
     config = json.loads(json.dumps(plan.config()))
-    assert plan_from(config) == plan
+    assert plan_from_config(config) == plan
     assert config["language"]["rollouts"] == 8
     assert config["language"]["targets"] == "all"  # numbers, not what stood for them
     with pytest.raises(SettingError, match="no training plan"):
         LanguagePlan.from_config({"world": "lewis"})
     with pytest.raises(SettingError, match="rank"):
-        plan_from({**config, "language": {**config["language"], "rank": 0}})
+        plan_from_config({**config, "language": {**config["language"], "rank": 0}})
     with pytest.raises(SettingError, match="lr_of"):
-        plan_from({**config, "language": {"lr_of": "nobody:1"}}).learner()
+        plan_from_config({**config, "language": {"lr_of": "nobody:1"}}).learner()

@@ -11,7 +11,7 @@ from counterpoint.errors import UnknownNameError
 from counterpoint.runs import provenance
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import train_to_end
-from counterpoint.train.lora.talking import Team
+from counterpoint.train.lora.chat import TrainedTeam
 
 
 def left_by(plan, path):
@@ -26,7 +26,7 @@ def _no_git(monkeypatch):
 
 
 def test_an_agent_answers_a_prompt_of_its_world_with_the_chances_it_was_trained_to(tmp_path):
-    team = Team(left_by(small_plan("lewis"), tmp_path / "run"))
+    team = TrainedTeam(left_by(small_plan("lewis"), tmp_path / "run"))
     team.learner.words.forget()
     with torch.no_grad():
         played = team.learner.play(np.random.default_rng(0))
@@ -40,7 +40,7 @@ def test_an_agent_answers_a_prompt_of_its_world_with_the_chances_it_was_trained_
 
 
 def test_it_plays_episodes_as_they_are_recorded(tmp_path):
-    team = Team(left_by(small_plan("lewis"), tmp_path / "run"))
+    team = TrainedTeam(left_by(small_plan("lewis"), tmp_path / "run"))
     assert team.title.startswith("lewis: listener, speaker on tiny, trained by 4 updates under ")
     found = [team.episode() for _ in range(5)]
     for one in found:
@@ -48,12 +48,12 @@ def test_it_plays_episodes_as_they_are_recorded(tmp_path):
         speaker, listener = one["events"]
         assert (speaker["agent"], listener["agent"]) == ("speaker", "listener")
         assert one["success"] == float(listener["text"] == one["task"][0])
-    again = Team(tmp_path / "run")
+    again = TrainedTeam(tmp_path / "run")
     assert [again.episode() for _ in range(5)] == found
 
 
 def test_agents_that_write_answer_in_free_text(tmp_path):
-    team = Team(left_by(small_plan("relay", budget=1, episodes=1), tmp_path / "run"))
+    team = TrainedTeam(left_by(small_plan("relay", budget=1, episodes=1), tmp_path / "run"))
     told = team.ask("planner", "Tell your partner these words: apple.")
     assert told.keys() == {"agent", "text", "words"}
     assert told["words"] == {}
@@ -64,7 +64,7 @@ def test_an_agent_that_is_seldom_asked_can_be_talked_to(tmp_path):
     """However few tasks are in a batch of the training."""
     settings = {"prompts": 1, "rollouts": 1}
     plan = small_plan("solver_verifier", language=settings, budget=1, episodes=1)
-    team = Team(left_by(plan, tmp_path / "run"))
+    team = TrainedTeam(left_by(plan, tmp_path / "run"))
     told = team.ask("verifier", "What is one plus two?")
     assert sum(told["words"].values()) == pytest.approx(1)
     assert "unsure" in team.ask("solver", "What is one plus two?")["words"]  # as at the start
@@ -74,7 +74,7 @@ def test_an_agent_that_is_seldom_asked_can_be_talked_to(tmp_path):
 
 def test_an_agent_that_nobody_asks_says_so(tmp_path):
     plan = small_plan("solver_verifier", budget=1, episodes=1)
-    team = Team(left_by(plan, tmp_path / "run"))
-    del team._asked["verifier"]
+    team = TrainedTeam(left_by(plan, tmp_path / "run"))
+    del team._asks["verifier"]
     with pytest.raises(UnknownNameError, match=r"'verifier'.*nobody asked"):
         team.ask("verifier", "What is one plus two?")

@@ -20,7 +20,7 @@ from plain_forward import (
 
 from counterpoint.errors import SettingError
 from counterpoint.train.lora import words as words_module
-from counterpoint.train.lora.words import WordTeam, choose, weights_of
+from counterpoint.train.lora.words import WordTeam, choose_words, weights_of
 from counterpoint.worlds.text.world import Prompt
 
 TEAMS = {1: ("solo",), 2: ("speaker", "listener"), 4: ("d", "a", "c", "b")}
@@ -209,9 +209,9 @@ def test_words_that_begin_alike_are_refused(words):
 def test_a_word_is_the_one_at_its_quantile():
     probs = np.array([0.25, 0.0, 0.5, 0.25])
     quantiles = (0.0, 0.2499, 0.25, 0.7499, 0.75, 0.9999)
-    assert [choose(probs, u) for u in quantiles] == [0, 0, 2, 2, 3, 3]
-    assert choose(np.array([0.5, 0.5 - 1e-12]), 1 - 1e-13) == 1  # sums may fall short of 1
-    assert choose(np.array([1.0]), 0.999) == 0
+    assert [choose_words(probs, u) for u in quantiles] == [0, 0, 2, 2, 3, 3]
+    assert choose_words(np.array([0.5, 0.5 - 1e-12]), 1 - 1e-13) == 1  # sums may fall short of 1
+    assert choose_words(np.array([1.0]), 0.999) == 0
 
 
 def test_weights_add_up_over_decisions():

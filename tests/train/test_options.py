@@ -8,14 +8,14 @@ import pytest
 
 from counterpoint import optional
 from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
-from counterpoint.train.options import (
+from counterpoint.train.ppo.settings import (
     POLICY,
+    PolicySettings,
     budget_or_default,
     make_with_hints,
     measured_often,
     split_settings,
 )
-from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.foreign.world import ForeignEntry
 

@@ -22,7 +22,7 @@ from counterpoint.results import document_of
 from counterpoint.testing import check_world
 from counterpoint.testing.batches import batch
 from counterpoint.train import Training, train
-from counterpoint.train.arms import arm, labels
+from counterpoint.train.estimators import estimator, labels
 from counterpoint.train.tabular import learner as linear
 from counterpoint.train.tabular.policies import SharedLinear
 from counterpoint.worlds import Kind, PermutedWorld, Settings, World, find_world, worlds
@@ -105,7 +105,7 @@ def test_permuted_agents_have_permuted_advantages(name: str) -> None:
 
 def credited(world: World, scheme: str, play: Any) -> np.ndarray:
     """The advantages of a play, sorted by decision and by name."""
-    how, (rows, columns) = arm(scheme, world), labels(world, play.active)
+    how, (rows, columns) = estimator(scheme, world), labels(world, play.active)
     values = advantages(how.rewards(play, rows), columns, how.scheme).values
     who = np.array(world.agents)[columns["agent"]]
     where = [columns[label] for label in ("turn", "rollout", "prompt", "batch")]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from step_worlds import random_tape
 
-from counterpoint.train.ppo.estimates import ValueScale, generalized_advantages, paid_by_decision
+from counterpoint.train.ppo.estimates import ValueScale, generalized_advantages, rewards_by_decision
 
 GAMMA, LAMBDA = 0.5, 0.5
 
@@ -16,7 +16,7 @@ GAMMA, LAMBDA = 0.5, 0.5
 def estimate(reward, value, left_value, active, terminated, ended):
     """Paid, after and advantages of one agent in one copy; arguments are lists over time."""
     t = len(reward)
-    paid, after = paid_by_decision(
+    paid, after = rewards_by_decision(
         np.array(reward, float).reshape(1, t, 1, 1),
         np.array(active, bool).reshape(1, t + 1, 1),
         np.array(terminated, bool).reshape(1, t, 1),
@@ -95,7 +95,7 @@ def test_an_agent_that_ends_before_the_others_expects_nothing_more():
     )  # fmt: skip
     assert paid == [1, 2, 0, 0]
     assert after[1] == -2
-    # its left_value is 0 there: `Valuer.values` takes what is terminated out
+    # its left_value is 0 there: `TeamCritics.values` takes what is terminated out
     _, _, found = estimate(
         [1, 2, 4, 8], value=[3, 3, 50, 50, 50], left_value=[0] * 4, active=[1, 1, 0, 0, 0],
         terminated=[0, 1, 1, 1], ended=[0, 0, 0, 1],
@@ -164,7 +164,7 @@ def test_it_is_what_a_plain_loop_over_decisions_finds(
     reward, left_value = rng.normal(size=(2, agents, steps, 2, components))
     left_value[terminated] = 0.0
     value = rng.normal(size=(agents, steps + 1, 2, components))
-    paid, after = paid_by_decision(reward, active, terminated, ended)
+    paid, after = rewards_by_decision(reward, active, terminated, ended)
     found = generalized_advantages(paid, value, left_value, after, active, 0.9, 0.8)
     for a, e, k in np.ndindex(agents, 2, components):
         wanted = by_loop(

@@ -9,9 +9,9 @@ from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, played, random_tape,
 
 from counterpoint.credit import Scheme, catalogue, entries
 from counterpoint.errors import LabelError, SchemeError, SettingError, UnknownNameError
-from counterpoint.train.ppo.estimates import generalized_advantages, paid_by_decision
+from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
 from counterpoint.train.ppo.learner import Learner
-from counterpoint.train.ppo.levels import Crediting, apply, labels
+from counterpoint.train.ppo.levels import Crediting, credit_batch, decision_labels
 
 ROLES = np.array([0, 0])
 
@@ -26,7 +26,7 @@ def learner(scheme, *, seed=0, tape=None, **changes):
 def raw_estimates(batch, values, left, reward=None, gamma=0.95, gae=0.95):
     """Advantages [A, T, E, K] before any scheme, of `reward` or of the batch's own."""
     own = batch.reward[..., None] if reward is None else reward
-    paid, after = paid_by_decision(own, batch.active, batch.terminated, batch.ended)
+    paid, after = rewards_by_decision(own, batch.active, batch.terminated, batch.ended)
     return generalized_advantages(paid, values, left, after, batch.active, gamma, gae)
 
 
@@ -77,7 +77,7 @@ def test_labels_name_agent_role_episode_and_step_of_each_decision():
     world, settings = SaysWhatIsOnTape(tape, (2, 2), names=("a_0", "b_0")), small(steps=12)
     batch = played(world, Learner(world, "none", settings, 0).team, settings)
     acts = batch.active[:, :12]
-    found = labels(batch, acts, np.array([5, 7]))
+    found = decision_labels(batch, acts, np.array([5, 7]))
     for row, (a, t, e) in enumerate(np.argwhere(acts)):
         assert found["agent"][row] == a
         assert found["role"][row] == [5, 7][a]
@@ -91,9 +91,9 @@ def test_labels_name_agent_role_episode_and_step_of_each_decision():
 @pytest.mark.parametrize("scheme", ["mappo_pooled", "happo_per_agent", "agent_mean", "center"])
 def test_advantages_are_normalized_over_the_decisions_of_those_who_share_them(scheme):
     team = learner(scheme)
-    batch = team.player.play(team.team)
-    raw = raw_estimates(batch, *team.valuer.values(batch))[..., 0]
-    team.valuer.hidden[:] = 0
+    batch = team.collector.play(team.team)
+    raw = raw_estimates(batch, *team.critics.values(batch))[..., 0]
+    team.critics.hidden[:] = 0
     found = team.estimate(batch).advantage
     acts = batch.active[:, :12]
     assert 0 < acts.mean() < 1
@@ -113,16 +113,16 @@ def test_advantages_are_normalized_over_the_decisions_of_those_who_share_them(sc
 def test_running_schemes_normalize_rewards_with_what_they_remember():
     """Two batches by hand: the first by its own statistics (cold), the second by the first's."""
     team = learner("group_reward_decoupled")
-    batches = [team.player.play(team.team) for _ in range(2)]
+    batches = [team.collector.play(team.team) for _ in range(2)]
     for i, batch in enumerate(batches):
         estimate = team.estimate(batch)
-        paid, _ = paid_by_decision(
+        paid, _ = rewards_by_decision(
             batch.reward[..., None], batch.active, batch.terminated, batch.ended
         )
         acts = batch.active[:, :12]
         for k in range(2):
             own, first = paid[k, acts[k], 0], batches[0]
-            before, _ = paid_by_decision(
+            before, _ = rewards_by_decision(
                 first.reward[..., None], first.active, first.terminated, first.ended
             )
             known = before[k, first.active[k, :12], 0]
@@ -134,11 +134,11 @@ def test_running_schemes_normalize_rewards_with_what_they_remember():
         assert i == 0 or team.state.center[0].count.tolist() == [2, 2]
     # advantages are estimates of those rewards, not normalized again
     team = learner("group_reward_decoupled")
-    batch = team.player.play(team.team)
-    values = team.valuer.values(batch)
+    batch = team.collector.play(team.team)
+    values = team.critics.values(batch)
     estimate = team.estimate(batch)
     paid = estimate.credited.values[..., None]
-    _, after = paid_by_decision(paid, batch.active, batch.terminated, batch.ended)
+    _, after = rewards_by_decision(paid, batch.active, batch.terminated, batch.ended)
     wanted = generalized_advantages(paid, *values, after, batch.active, 0.95, 0.95)
     np.testing.assert_allclose(estimate.advantage, wanted[..., 0])
 
@@ -148,8 +148,8 @@ def test_components_are_estimated_and_normalized_apart_and_then_summed():
     tape["components"][..., 1] *= 1000
     tape["own"] = tape["components"].sum(axis=-1)
     team = learner("agent_x_component", tape=tape)
-    batch = team.player.play(team.team)
-    raw = raw_estimates(batch, *team.valuer.values(batch), reward=batch.components)
+    batch = team.collector.play(team.team)
+    raw = raw_estimates(batch, *team.critics.values(batch), reward=batch.components)
     estimate = team.estimate(batch)
     assert estimate.target.shape[-1] == 2
     mean, std = raw.mean(axis=(1, 2), keepdims=True), raw.std(axis=(1, 2), keepdims=True)
@@ -157,8 +157,8 @@ def test_components_are_estimated_and_normalized_apart_and_then_summed():
     np.testing.assert_allclose(estimate.advantage, wanted, rtol=1e-9, atol=1e-12)
     # at level advantage the loud component is all there is
     team = learner("agent_x_component", tape=tape, level="advantage")
-    batch = team.player.play(team.team)
-    summed = raw_estimates(batch, *team.valuer.values(batch))[..., 0]
+    batch = team.collector.play(team.team)
+    summed = raw_estimates(batch, *team.critics.values(batch))[..., 0]
     found = team.estimate(batch).advantage
     mean, std = summed.mean(axis=(1, 2), keepdims=True), summed.std(axis=(1, 2), keepdims=True)
     np.testing.assert_allclose(found, (summed - mean) / std)
@@ -173,7 +173,9 @@ def test_where_agents_have_the_same_statistics_decoupling_is_a_no_op():
     what[1] = what[1][::-1]  # other decisions, the same numbers
 
     def given(name):
-        return apply(what, batch, ROLES, Crediting.of(name, world, settings).scheme, None).values
+        return credit_batch(
+            what, batch, ROLES, Crediting.of(name, world, settings).scheme, None
+        ).values
 
     for pooled, own in (("mappo_pooled", "happo_per_agent"), ("grpo", "agent_wise")):
         np.testing.assert_allclose(given(pooled), given(own), rtol=1e-12)
@@ -185,8 +187,8 @@ def test_critics_expect_nothing_where_an_episode_is_over_and_the_last_view_where
     for given in ({}, {"memory": "gru"}, {"critic": "central"}, {"parameters": "separate"}):
         tape = random_tape(np.random.default_rng(12), steps=12, leaving=True)
         team = learner("mappo_pooled", tape=tape, **given)
-        batch = team.player.play(team.team)
-        _, left = team.valuer.values(batch)
+        batch = team.collector.play(team.team)
+        _, left = team.critics.values(batch)
         assert (left[batch.terminated] == 0).all()
         cut = ~batch.terminated & batch.ended
         assert cut.any()
@@ -198,7 +200,7 @@ def test_critics_expect_nothing_where_an_episode_is_over_and_the_last_view_where
             seen[:, i + 1] = batch.last[i].seen.swapaxes(0, 1)
             batch.seen, batch.state = seen, batch.state.copy()
             batch.state[i + 1] = batch.last[i].state
-            again, _ = team.valuer.values(batch)
+            again, _ = team.critics.values(batch)
             where = cut[:, i]
             np.testing.assert_allclose(left[:, i][where], again[:, i + 1][where], rtol=1e-4)
 
@@ -207,39 +209,39 @@ def test_recurrent_critics_remember_up_to_the_last_view():
     tape = random_tape(np.random.default_rng(13), steps=12)
     tape["terminated"][:] = False
     team = learner("mappo_pooled", tape=tape, memory="gru")
-    batch = team.player.play(team.team)
-    _, left = team.valuer.values(batch)
+    batch = team.collector.play(team.team)
+    _, left = team.critics.values(batch)
     i = min(batch.last)
     copies = np.flatnonzero(batch.ended[i])
     # by playing on: the last view in the place of the next one, and no new episode there
     fresh = learner("mappo_pooled", tape=tape, memory="gru")
     batch.seen[:, i + 1] = batch.last[i].seen.swapaxes(0, 1)
     batch.starts[i + 1] = False
-    again, _ = fresh.valuer.values(batch)
+    again, _ = fresh.critics.values(batch)
     np.testing.assert_allclose(left[:, i, copies], again[:, i + 1, copies], rtol=1e-5, atol=1e-7)
 
 
 def test_recurrent_critics_go_on_from_batch_to_batch():
     tape = random_tape(np.random.default_rng(14), steps=24)
     halves, whole = (learner("none", tape=tape, memory="gru", steps=n) for n in (12, 24))
-    long = whole.player.play(whole.team)
-    wanted, _ = whole.valuer.values(long)
+    long = whole.collector.play(whole.team)
+    wanted, _ = whole.critics.values(long)
     parts = []
     for _ in range(2):
-        batch = halves.player.play(halves.team)
+        batch = halves.collector.play(halves.team)
         np.testing.assert_allclose(batch.log_prob, long.log_prob[:, len(parts) * 12 :][:, :12])
-        parts.append(halves.valuer.values(batch)[0][:, :12])
+        parts.append(halves.critics.values(batch)[0][:, :12])
     np.testing.assert_allclose(np.concatenate(parts, axis=1), wanted[:, :24], rtol=1e-5, atol=1e-6)
 
 
 def test_a_counterfactual_advantage_is_an_action_s_value_less_the_policy_s_mean():
     tape = random_tape(np.random.default_rng(15), steps=12)
     team = learner("counterfactual", tape=tape, parameters="separate")
-    batch = team.player.play(team.team)
-    assert (team.valuer.counterfactual(batch) == 0).all()  # nothing is known of actions yet
+    batch = team.collector.play(team.team)
+    assert (team.critics.counterfactual(batch) == 0).all()  # nothing is known of actions yet
     for critic in team.team.answers:
         torch.nn.init.normal_(critic.network.head.weight)
-    found = team.valuer.counterfactual(batch)[..., 0]
+    found = team.critics.counterfactual(batch)[..., 0]
     for k, (a, t, e) in enumerate(np.argwhere(batch.active[:, :12])):
         if k % 7:
             continue
@@ -253,12 +255,12 @@ def test_a_counterfactual_advantage_is_an_action_s_value_less_the_policy_s_mean(
         np.testing.assert_allclose(found[a, t, e], wanted, rtol=1e-4, atol=1e-6)
     # nothing that an agent does moves its own baseline, so that it is 0 in the mean
     team = learner("counterfactual", tape=tape)
-    batch = team.player.play(team.team)
+    batch = team.collector.play(team.team)
     torch.nn.init.normal_(team.team.answers[0].network.head.weight)
     mean = 0
     for action in range(3):
         batch.action[0] = action
-        mean += batch.probs[0, ..., action] * team.valuer.counterfactual(batch)[0, ..., 0]
+        mean += batch.probs[0, ..., action] * team.critics.counterfactual(batch)[0, ..., 0]
     np.testing.assert_allclose(mean, 0, atol=1e-5)
 
 
@@ -270,9 +272,9 @@ def test_critics_of_actions_speak_in_the_unit_that_they_learned():
     team.update()
     for critic in team.team.answers:
         torch.nn.init.normal_(critic.network.head.weight)
-    batch = team.player.play(team.team)
-    before = team.valuer.scale.numbers()[1]
-    wanted = team.valuer.counterfactual(batch)[..., 0]
+    batch = team.collector.play(team.team)
+    before = team.critics.scale.numbers()[1]
+    wanted = team.critics.counterfactual(batch)[..., 0]
     found = team.estimate(batch).advantage
-    assert (team.valuer.scale.numbers()[1][1] > 10 * before[1]).all()
+    assert (team.critics.scale.numbers()[1][1] > 10 * before[1]).all()
     np.testing.assert_allclose(found, wanted / wanted.std(), rtol=1e-9)

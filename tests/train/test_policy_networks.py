@@ -7,12 +7,15 @@ import pytest
 import torch
 from step_worlds import SaysWhatIsOnTape, random_tape, small
 
-from counterpoint.train.ppo.layers import Cell, FastTanh, Network, activated
 from counterpoint.train.ppo.networks import (
+    Actor,
+    FastTanh,
+    GRUCell,
     Inputs,
-    Policy,
-    Set,
+    Network,
+    ParameterSet,
     TeamNetworks,
+    activated,
     folded,
     sets_of,
     unfolded,
@@ -32,9 +35,13 @@ def test_a_team_is_one_set_or_one_for_each_role_or_one_for_each_agent():
     found = {
         how: sets_of(world, small(parameters=how)) for how in ("shared", "per_role", "separate")
     }
-    assert found["shared"] == (Set("team", (0, 1, 2)),)
-    assert found["per_role"] == (Set("porter", (1,)), Set("scout", (0, 2)))
-    assert found["separate"] == (Set("porter_0", (1,)), Set("scout_0", (0,)), Set("scout_1", (2,)))
+    assert found["shared"] == (ParameterSet("team", (0, 1, 2)),)
+    assert found["per_role"] == (ParameterSet("porter", (1,)), ParameterSet("scout", (0, 2)))
+    assert found["separate"] == (
+        ParameterSet("porter_0", (1,)),
+        ParameterSet("scout_0", (0,)),
+        ParameterSet("scout_1", (2,)),
+    )
     rows = np.arange(3)
     for sets in found.values():
         for whose in sets:
@@ -43,9 +50,9 @@ def test_a_team_is_one_set_or_one_for_each_role_or_one_for_each_agent():
 
 def test_agents_of_a_set_see_which_of_them_they_are():
     seen = torch.zeros(3, 5, 1, 2)
-    told = Inputs(3, True)(seen)
-    assert told.shape == (3, 5, 1, 5)
-    np.testing.assert_array_equal(told[:, 0, 0, 2:], np.eye(3))
+    from_input = Inputs(3, True)(seen)
+    assert from_input.shape == (3, 5, 1, 5)
+    np.testing.assert_array_equal(from_input[:, 0, 0, 2:], np.eye(3))
     assert Inputs(3, False)(seen) is seen
     assert Inputs(1, True)(seen[:1]).shape == (1, 5, 1, 2)  # alone, there is nothing to tell
 
@@ -112,14 +119,16 @@ def test_the_weights_of_a_set_depend_on_its_name_and_the_seed_alone():
 
 def test_the_cell_is_torch_s_gru_cell():
     torch.manual_seed(0)
-    mine, theirs = Cell(6, torch.Generator().manual_seed(1)), torch.nn.GRUCell(6, 6)
+    mine, theirs = GRUCell(6, torch.Generator().manual_seed(1)), torch.nn.GRUCell(6, 6)
     with torch.no_grad():
-        for linear, kind in ((mine.told, "ih"), (mine.recall, "hh")):
+        for linear, kind in ((mine.from_input, "ih"), (mine.from_memory, "hh")):
             getattr(theirs, f"weight_{kind}").copy_(linear.weight)
             linear.bias.copy_(torch.randn(18))
             getattr(theirs, f"bias_{kind}").copy_(linear.bias)
     x, hidden = torch.randn(4, 6), torch.randn(4, 6)
-    torch.testing.assert_close(mine(mine.told(x), hidden), theirs(x, hidden), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        mine(mine.from_input(x), hidden), theirs(x, hidden), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_a_network_remembers_until_a_new_episode_starts():
@@ -202,7 +211,7 @@ def test_agents_that_see_and_do_different_things_share_a_network():
     world = find_world("speaker_listener").make(copies=2)
     team = TeamNetworks(world, small(parameters="shared", critic="central"), 1, 0)
     (policy,) = team.actors
-    assert isinstance(policy, Policy)
+    assert isinstance(policy, Actor)
     assert policy.network.layers[0].in_features == 11 + 2
     assert team.critics[0].network.layers[0].in_features == world.state_size + 2
     np.testing.assert_array_equal(policy.own.sum(dim=1), [3, 5])

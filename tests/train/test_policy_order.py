@@ -10,11 +10,11 @@ from step_worlds import SaysWhatIsOnTape, played, random_tape, small
 
 from counterpoint.credit import entries
 from counterpoint.train.loop import one_update, train_to_end
-from counterpoint.train.ppo.estimates import generalized_advantages, paid_by_decision
+from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
 from counterpoint.train.ppo.learner import Learner
-from counterpoint.train.ppo.levels import Crediting, apply
-from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
-from counterpoint.train.watch import Watch
+from counterpoint.train.ppo.levels import Crediting, credit_batch
+from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
+from counterpoint.train.watch import CollapseMonitor
 from counterpoint.worlds import PermutedStepWorld, find_world
 from counterpoint.worlds.sequential.permuted import by_name
 
@@ -29,7 +29,7 @@ def series(world, scheme, given):
     """Rows of three updates, and all weights after them."""
     world = by_name(world)
     learner = Learner(world, scheme, small(**{"diagnose_every": 1, "steps": 6, **given}), 2)
-    team, watch, rows = PolicyTrainee(None, learner), Watch(world.agents), []
+    team, watch, rows = PolicyTrainer(None, learner), CollapseMonitor(world.agents), []
     for _ in range(3):
         rows.append(one_update(team, watch, rows))
     return rows, learner.adam.weights.numpy().tobytes(), world.agents
@@ -76,12 +76,12 @@ def test_permuted_agents_have_permuted_advantages(name):
     for one, roles in ((tape, [0, 1, 1]), (moved, [1, 0, 1])):
         world, settings = SaysWhatIsOnTape(one, (2, 2, 2)), small(steps=12)
         batch = played(world, Learner(world, "none", settings, 0).team, settings)
-        paid, after = paid_by_decision(
+        paid, after = rewards_by_decision(
             batch.reward[..., None], batch.active, batch.terminated, batch.ended
         )
         value = np.cos(batch.seen.sum(axis=-1, keepdims=True, dtype=float))
         left = np.zeros_like(paid)
         raw = generalized_advantages(paid, value, left, after, batch.active, 0.9, 0.8)
         scheme = Crediting.of(name, world, settings).scheme
-        found.append(apply(raw, batch, np.array(roles), scheme, None).values)
+        found.append(credit_batch(raw, batch, np.array(roles), scheme, None).values)
     np.testing.assert_allclose(found[0][order], found[1], rtol=1e-9, atol=1e-12)

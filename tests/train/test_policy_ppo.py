@@ -12,7 +12,13 @@ from torch import nn
 
 from counterpoint.credit import entries
 from counterpoint.train.adam import Adam
-from counterpoint.train.ppo.improve import improve, mean_of, parts_of, policy_losses, value_loss
+from counterpoint.train.ppo.improve import (
+    active_mean,
+    improve,
+    policy_losses,
+    split_by_set,
+    value_loss,
+)
 from counterpoint.train.ppo.learner import Learner
 from counterpoint.train.ppo.levels import COUNTERFACTUAL
 
@@ -89,9 +95,9 @@ def batch_of(seed=0, scheme="happo_per_agent", bounds=None, legal=3, **changes):
     )
     world = SaysWhatIsOnTape(tape, (2, 3), bounds)
     learner = Learner(world, scheme, small(**{"steps": 6, "hidden": 4, **changes}), seed)
-    batch = learner.player.play(learner.team)
+    batch = learner.collector.play(learner.team)
     estimate = learner.estimate(batch)
-    return learner, parts_of(batch, estimate.advantage, estimate.target, learner.valuer)
+    return learner, split_by_set(batch, estimate.advantage, estimate.target, learner.critics)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +116,7 @@ def test_the_gradient_is_that_of_the_loss(given):
         total = torch.zeros(())
         for i, part in enumerate(parts):
             policy_loss, _ = policy_losses(learner.team.actors[i], part, learner.settings)
-            total = total + policy_loss + value_loss(learner.valuer, i, part)
+            total = total + policy_loss + value_loss(learner.critics, i, part)
         return total
 
     learner.adam.zero()
@@ -150,7 +156,7 @@ def test_agents_that_did_not_decide_do_not_count():
             strict=True,
         ):
             torch.testing.assert_close(one, two)
-        found = [value_loss(learner.valuer, 0, p) for p in (part, other)]
+        found = [value_loss(learner.critics, 0, p) for p in (part, other)]
         torch.testing.assert_close(*found)
 
 
@@ -168,7 +174,7 @@ def test_the_surrogate_is_clipped_on_the_side_that_gains():
         assert float(told["policy_loss"]) == pytest.approx(-gain, rel=1e-5)
         assert float(told["clipped"]) == 1.0
         assert float(told["kl"]) == pytest.approx(0.5 - np.log(1.5), rel=1e-4)
-        bonus = learner.settings.entropy * float(mean_of(entropy, part.active))
+        bonus = learner.settings.entropy * float(active_mean(entropy, part.active))
         assert float(loss) == pytest.approx(-gain - bonus, rel=1e-5)
 
 
@@ -176,10 +182,10 @@ def test_losses_are_means_over_the_parts_however_many_there_are():
     """9 sequences in 4 parts: 3, 2, 2, 2, with nothing learned between them."""
     world = PaysTheBetterArm(9)
     learner = Learner(world, "none", small(copies=9, steps=1, minibatches=4, epochs=2), 0)
-    batch = learner.player.play(learner.team)
+    batch = learner.collector.play(learner.team)
     estimate = learner.estimate(batch)
-    parts = parts_of(batch, estimate.advantage, estimate.target, learner.valuer)
-    losses = improve(learner.valuer, learner.adam, parts, learner.shuffles, lr=0.0)
+    parts = split_by_set(batch, estimate.advantage, estimate.target, learner.critics)
+    losses = improve(learner.critics, learner.adam, parts, learner.shuffles, lr=0.0)
     assert losses["entropy"] == pytest.approx(np.log(2), rel=1e-3)
     assert learner.adam.steps == 8
 
@@ -189,7 +195,7 @@ def test_every_sequence_is_seen_once_a_pass(monkeypatch):
     seen = []
     at = type(parts[0]).at
     monkeypatch.setattr(type(parts[0]), "at", lambda s, which: seen.append(which) or at(s, which))
-    improve(learner.valuer, learner.adam, parts, learner.shuffles, 0.0)
+    improve(learner.critics, learner.adam, parts, learner.shuffles, 0.0)
     assert len(seen) == 15
     for i in range(0, 15, 5):
         assert torch.cat(seen[i : i + 5]).sort().values.tolist() == list(range(18))

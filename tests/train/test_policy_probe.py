@@ -10,10 +10,10 @@ import pytest
 import torch
 from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, random_tape, small
 
-from counterpoint.train.ppo.improve import parts_of
+from counterpoint.train.ppo.improve import split_by_set
 from counterpoint.train.ppo.learner import Learner
 from counterpoint.train.ppo.plan import TrainPlan
-from counterpoint.train.ppo.probe import MICRO_BATCHES, agent_numbers, micro_gradients
+from counterpoint.train.ppo.probe import MICRO_BATCHES, both_gradients, measure_policies
 from counterpoint.train.ppo.settings import PolicySettings
 
 TEAMS = [
@@ -38,9 +38,9 @@ def measured(given, *, copies=16, steps=6, seed=0, always=False):
     learner = Learner(
         world, "happo_per_agent", small(**{"steps": steps, "copies": copies, **given}), 0
     )
-    batch = learner.player.play(learner.team)
+    batch = learner.collector.play(learner.team)
     estimate = learner.estimate(batch)
-    parts = parts_of(batch, estimate.advantage, estimate.target, learner.valuer)
+    parts = split_by_set(batch, estimate.advantage, estimate.target, learner.critics)
     return learner, parts, estimate, batch
 
 
@@ -77,7 +77,7 @@ def by_layer(actor, flat):
 @pytest.mark.parametrize("copies", [16, 9])
 def test_micro_batches_sum_to_the_gradient_that_autograd_finds(given, copies):
     learner, parts, _, batch = measured(given, copies=copies)
-    micro, decided = micro_gradients(learner.team, parts, copies)
+    (micro, _), decided = both_gradients(learner.team, parts, copies)
     assert micro.shape[:2] == decided.shape == (MICRO_BATCHES, 3)
     acts = batch.active[:, :6]
     assert not acts.all()
@@ -111,8 +111,8 @@ def test_a_micro_batch_is_whole_copies(memory):
     learner, _, estimate, batch = measured({"memory": memory}, always=True)
     advantage = np.zeros_like(estimate.advantage)
     advantage[:, :, 4:6] = 1.0
-    parts = parts_of(batch, advantage, estimate.target, learner.valuer)
-    micro, _ = micro_gradients(learner.team, parts, 16)
+    parts = split_by_set(batch, advantage, estimate.target, learner.critics)
+    (micro, _), _ = both_gradients(learner.team, parts, 16)
     there = abs(micro).max(axis=(1, 2)) > 0
     assert there.tolist() == [False, False, True, *[False] * 5]
 
@@ -126,9 +126,9 @@ def test_noise_that_copies_share_is_not_taken_for_a_signal():
     rng, found = np.random.default_rng(0), []
     for _ in range(60):
         chance = rng.normal(size=(3, 1, 10)) * np.ones((3, 20, 10))
-        parts = parts_of(batch, chance, estimate.target, learner.valuer)
+        parts = split_by_set(batch, chance, estimate.target, learner.critics)
         credited = replace(estimate.credited, out=chance.ravel())
-        told, _ = agent_numbers(learner.team, parts, credited, learner.crediting.scheme, 10)
+        told, _ = measure_policies(learner.team, parts, credited, learner.crediting.scheme, 10)
         found += [numbers["cosine"] for numbers in told]
     assert abs(np.mean(found)) < 0.12
 
@@ -136,14 +136,14 @@ def test_noise_that_copies_share_is_not_taken_for_a_signal():
 def test_a_dead_agent_has_no_gradient_and_its_clean_twin_has():
     learner, parts, estimate, batch = measured({}, always=True)
     scheme = learner.crediting.scheme
-    clean, _ = agent_numbers(learner.team, parts, estimate.credited, scheme, 16)
+    clean, _ = measure_policies(learner.team, parts, estimate.credited, scheme, 16)
     assert all(told["norm"] > 0 and told["dead_rate"] == 0 for told in clean)
     advantage, out = estimate.advantage.copy(), estimate.credited.out.copy()
     advantage[1] = 0.0
     out[estimate.credited.columns["agent"] == 1] = 0.0
-    dead_parts = parts_of(batch, advantage, estimate.target, learner.valuer)
+    dead_parts = split_by_set(batch, advantage, estimate.target, learner.critics)
     credited = replace(estimate.credited, out=out)
-    dead, team = agent_numbers(learner.team, dead_parts, credited, scheme, 16)
+    dead, team = measure_policies(learner.team, dead_parts, credited, scheme, 16)
     assert dead[1]["norm"] == dead[1]["share"] == dead[1]["cosine"] == 0.0
     assert dead[1]["dead_rate"] == 1.0
     assert dead[1]["cosine_low"] == -1.0
@@ -156,10 +156,10 @@ def test_a_dead_agent_has_no_gradient_and_its_clean_twin_has():
 def test_a_planted_signal_is_told_from_zero(given):
     world = PaysTheBetterArm(64)
     learner = Learner(world, "happo_per_agent", small(copies=64, **given), 0)
-    batch = learner.player.play(learner.team)
+    batch = learner.collector.play(learner.team)
     estimate = learner.estimate(batch)
-    parts = parts_of(batch, estimate.advantage, estimate.target, learner.valuer)
-    told, _ = agent_numbers(learner.team, parts, estimate.credited, learner.crediting.scheme, 64)
+    parts = split_by_set(batch, estimate.advantage, estimate.target, learner.critics)
+    told, _ = measure_policies(learner.team, parts, estimate.credited, learner.crediting.scheme, 64)
     for numbers in told:
         assert numbers["snr"] > 10
         assert numbers["cosine_low"] > 0
@@ -169,7 +169,9 @@ def test_a_planted_signal_is_told_from_zero(given):
 
 def test_too_few_copies_of_a_recurrent_team_are_no_measurement():
     learner, parts, estimate, _ = measured({"memory": "gru"}, copies=5)
-    told, team = agent_numbers(learner.team, parts, estimate.credited, learner.crediting.scheme, 5)
+    told, team = measure_policies(
+        learner.team, parts, estimate.credited, learner.crediting.scheme, 5
+    )
     for numbers in told:
         for name in ("snr", "cosine", "cosine_low", "norm", "share"):
             assert numbers[name] is None
@@ -181,7 +183,7 @@ def test_too_few_copies_of_a_recurrent_team_are_no_measurement():
 def test_an_agent_that_decides_in_few_micro_batches_is_not_measured():
     learner, parts, estimate, batch = measured({}, always=True)
     batch.active[0, :, 4:] = False  # of 16 copies: 2 of 8 micro-batches are left
-    parts = parts_of(batch, estimate.advantage, estimate.target, learner.valuer)
+    parts = split_by_set(batch, estimate.advantage, estimate.target, learner.critics)
     acts = batch.active[:, :6]
     kept = acts.ravel()
     credited = replace(
@@ -190,7 +192,7 @@ def test_an_agent_that_decides_in_few_micro_batches_is_not_measured():
         out=estimate.credited.out[kept],
         columns={name: x[kept] for name, x in estimate.credited.columns.items()},
     )
-    told, _ = agent_numbers(learner.team, parts, credited, learner.crediting.scheme, 16)
+    told, _ = measure_policies(learner.team, parts, credited, learner.crediting.scheme, 16)
     assert told[0]["cosine"] is None
     assert told[0]["participation"] == 0.25
     assert told[1]["cosine"] is not None
@@ -199,7 +201,7 @@ def test_an_agent_that_decides_in_few_micro_batches_is_not_measured():
 def test_measuring_changes_nothing():
     learner, parts, estimate, _ = measured({})
     before = copy.deepcopy(learner.adam.capture())
-    agent_numbers(learner.team, parts, estimate.credited, learner.crediting.scheme, 16)
+    measure_policies(learner.team, parts, estimate.credited, learner.crediting.scheme, 16)
     for name, x in learner.adam.capture().items():
         np.testing.assert_array_equal(x, before[name])
     assert (learner.adam.gradient == 0).all()
@@ -216,7 +218,7 @@ def test_a_share_of_the_scale_is_told_where_something_is_shared(scheme, paramete
 
     def look(batch, estimate, parts):
         scheme = learner.crediting.scheme
-        found.append(agent_numbers(learner.team, parts, estimate.credited, scheme, 8)[0])
+        found.append(measure_policies(learner.team, parts, estimate.credited, scheme, 8)[0])
 
     learner.update(look)
     assert [(agent["signal_share"] is not None) for agent in found[0]] == [told] * 3

@@ -9,7 +9,7 @@ from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, played, random_tape,
 
 from counterpoint.errors import WorldError
 from counterpoint.train.ppo.networks import TeamNetworks
-from counterpoint.train.ppo.rollout import Player
+from counterpoint.train.ppo.rollout import RolloutCollector
 from counterpoint.worlds import find_world
 
 
@@ -40,8 +40,8 @@ def test_a_batch_holds_what_the_world_said(memory):
 def test_returns_episodes_and_clocks_count_from_start_to_end_across_batches():
     tape = random_tape(np.random.default_rng(4), steps=20)
     world, settings = SaysWhatIsOnTape(tape, (2, 2)), small(steps=10)
-    team, player = TeamNetworks(world, settings, 1, 0), Player(world, settings, 0)
-    batches = [player.play(team) for _ in range(2)]
+    team, collector = TeamNetworks(world, settings, 1, 0), RolloutCollector(world, settings, 0)
+    batches = [collector.play(team) for _ in range(2)]
     wanted, episodes = [], np.zeros(3, int)
     begun = np.zeros(3, int)
     for i in range(20):

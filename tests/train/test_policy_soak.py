@@ -42,7 +42,7 @@ def test_memory_grows_by_less_than_a_megabyte_in_ten_thousand_steps(tmp_path):
             plan,
             run=run,
             on_row=on_row,
-            asked_to_stop=lambda: time.monotonic() - begun > SECONDS,
+            should_stop=lambda: time.monotonic() - begun > SECONDS,
         )
     steps, memory = np.array(seen[len(seen) // 5 :]).T  # what is kept from the start on is no leak
     slope = np.polyfit(steps, memory, 1)[0] * 10_000

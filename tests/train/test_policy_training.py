@@ -54,7 +54,7 @@ def trained(plan, path, until=None):
             plan,
             run=run,
             on_row=lambda row: setattr(trained, "done", row["update"]),
-            asked_to_stop=lambda: until is not None and max(done, trained.done) >= until,
+            should_stop=lambda: until is not None and max(done, trained.done) >= until,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterpoint.train.watch import LEARNED, WINDOW, Verdict, Watch
+from counterpoint.train.watch import LEARNED, WINDOW, CollapseMonitor, CollapseVerdict
 
 AGENTS = ("loud", "quiet")
 DEAD = {"dead_rate": 0.9}
@@ -23,7 +23,7 @@ def numbers(kept, **more):
 
 def judged(series, score=0.2, more=None, **kind):
     """The verdicts after each of a series of (loud's, quiet's) shares; `more` is the quiet's."""
-    watch = Watch(AGENTS, **kind)
+    watch = CollapseMonitor(AGENTS, **kind)
     return [
         watch.judge({"loud": numbers(loud), "quiet": numbers(quiet, **(more or {}))}, score)
         for loud, quiet in series
@@ -59,7 +59,7 @@ def test_a_cause_without_a_loss_is_no_collapse():
 
 
 def test_there_is_no_verdict_before_the_window_is_full():
-    unknown = Verdict(None, None, None, None, collapsed=False, cause=None, expected="DEAD")
+    unknown = CollapseVerdict(None, None, None, None, collapsed=False, cause=None, expected="DEAD")
     found = judged(planted(WINDOW), more=DEAD)
     assert [verdict["quiet"] for verdict in found[:-1]] == [unknown] * (WINDOW - 1)
     assert found[-1]["quiet"].collapsed
@@ -69,12 +69,14 @@ def test_what_is_to_be_expected_is_judged_from_the_first_measurement_on():
     found = judged(planted(3), more=DEAD)
     assert [verdict["quiet"].expected for verdict in found] == ["DEAD"] * 3
     drowned = {"signal_share": 0.001, "participation": 1.0}
-    watch = Watch(AGENTS)
+    watch = CollapseMonitor(AGENTS)
     loud = numbers(1.0, signal_share=1.999)
     now = watch.judge({"loud": loud, "quiet": numbers(0.5, **drowned)}, 0.2)
     assert (now["loud"].expected, now["quiet"].expected) == (None, "DROWNED")
     even = {a: numbers(1.0, signal_share=1.0) for a in AGENTS}
-    assert all(verdict.expected is None for verdict in Watch(AGENTS).judge(even, 0.2).values())
+    assert all(
+        verdict.expected is None for verdict in CollapseMonitor(AGENTS).judge(even, 0.2).values()
+    )
 
 
 def test_a_verdict_forgets_what_lies_before_the_window():
@@ -126,7 +128,7 @@ def test_a_watch_that_reads_the_rows_again_says_the_same():
         for pair in series
     ]
     straight = judged(series)
-    again = Watch(AGENTS)
+    again = CollapseMonitor(AGENTS)
     for row in rows[:11]:
         again.judge(row, 0.2)
     assert [again.judge(row, 0.2) for row in rows[11:]] == straight[11:]

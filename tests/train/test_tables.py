@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterpoint.train.arms import labels
-from counterpoint.train.tabular.learner import entropy_gradient, logit_gradients
-from counterpoint.train.tabular.optimizers import Optimizer, clipped
+from counterpoint.train.estimators import labels
+from counterpoint.train.tabular.learner import Optimizer, clipped, entropy_gradient, logit_gradients
 from counterpoint.train.tabular.policies import (
     Policy,
     SharedLinear,
-    Tables,
+    TabularPolicy,
     masked_softmax,
     policy_for,
 )
@@ -77,7 +76,7 @@ def test_the_gradient_is_that_of_the_objective(parameters: str) -> None:
 
 
 def test_tables_keep_agents_apart() -> None:
-    tables = Tables(np.ones((2, 1, 3), dtype=bool))
+    tables = TabularPolicy(np.ones((2, 1, 3), dtype=bool))
     gradient = np.zeros((1, 1, 2, 1, 3))
     gradient[0, 0, 1, 0] = [1.0, 2.0, 3.0]
     per_agent = tables.per_agent(gradient)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from counterpoint.errors import SettingError, WorldError
-from counterpoint.train.options import split_settings
+from counterpoint.train.ppo.settings import split_settings
 from counterpoint.worlds import Kind, find_world
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.sequential.world import stakes_of

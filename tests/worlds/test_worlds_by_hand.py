@@ -7,7 +7,7 @@ import pytest
 
 from counterpoint.credit import Scheme, advantages, catalogue
 from counterpoint.errors import SettingError
-from counterpoint.train.arms import labels
+from counterpoint.train.estimators import labels
 from counterpoint.worlds import Play, World, find_world
 from counterpoint.worlds.exact.world import CHANCE, TASK, one_hot, stack
 

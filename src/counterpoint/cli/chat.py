@@ -18,7 +18,7 @@ from counterpoint.optional import require_language
 from counterpoint.report.toolkit.safe_text import visible
 
 if TYPE_CHECKING:
-    from counterpoint.train.lora.talking import Team
+    from counterpoint.train.lora.chat import TrainedTeam
 
 HELP = """Enter plays an episode. AGENT: TEXT asks an agent. tasks lists tasks, quit ends."""
 
@@ -53,9 +53,9 @@ class Chat:
         if self.episodes is not None and self.episodes < 1:
             raise SettingError(f"got {self.episodes} episodes; wanted at least 1")
         require_language()
-        from counterpoint.train.lora.talking import Team
+        from counterpoint.train.lora.chat import TrainedTeam
 
-        team = Team(self.run_directory, self.seed)
+        team = TrainedTeam(self.run_directory, self.seed)
         if not self.json:
             say(team.title)
         alone = self.episodes is None and not self.ask and not self.json and sys.stdin.isatty()
@@ -70,7 +70,7 @@ class Chat:
         return 0
 
 
-def converse(team: Team) -> None:
+def converse(team: TrainedTeam) -> None:
     """Reads lines until there are no more."""
     say(HELP)
     while True:

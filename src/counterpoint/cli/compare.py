@@ -14,7 +14,8 @@ from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.progress import Bar, ComparisonDisplay
 from counterpoint.cli.results import finish, prepare
 from counterpoint.comparison import Plan, compare
-from counterpoint.comparison.run import Backend, backend_of
+from counterpoint.comparison.backend import Backend
+from counterpoint.comparison.run import backend_of
 from counterpoint.credit import scheme_name, scheme_named, split_names
 from counterpoint.errors import SettingError
 from counterpoint.report.terminal.comparison import comparison_parts
@@ -22,7 +23,7 @@ from counterpoint.results.comparison import ComparisonResult
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.settings import split_pairs
 from counterpoint.train.lora.settings import LANGUAGE
-from counterpoint.train.options import POLICY
+from counterpoint.train.ppo.settings import POLICY
 
 SETTABLE = (
     "A setting, key=value; may be repeated, and may take several pairs. Of the world: "
@@ -123,7 +124,7 @@ def watched(
                 plan, workers=workers, on_progress=report, executor=executor, backend=backend
             )
     say_batch(backend.budget, backend.batch_steps, backend.axis)
-    seeds = plan.seeds or backend.default_seeds
+    seeds = len(backend.seeds)
     shown = ComparisonDisplay(plan.world, backend.schemes, seeds, backend.budget, backend.axis)
     try:
         with shown:

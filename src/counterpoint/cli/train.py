@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -14,15 +14,13 @@ from counterpoint.cli.compare import SETTABLE
 from counterpoint.cli.messages import say, say_batch
 from counterpoint.cli.progress import TrainingDisplay
 from counterpoint.cli.results import finish
-from counterpoint.cli.runs import run_document
 from counterpoint.cli.team import work_on
 from counterpoint.optional import require_torch
 from counterpoint.report.terminal.parts import training_parts
 from counterpoint.runs.files import run_folder
-from counterpoint.runs.metrics import read_rows
-from counterpoint.runs.status import METRICS, RUN, axis_of, read_facts, read_run
+from counterpoint.runs.status import RUN, axis_of, read_run
 from counterpoint.settings import split_pairs
-from counterpoint.train.result import training_result
+from counterpoint.train.result import training_result, training_summary
 from counterpoint.workers.state import TEAM
 
 if TYPE_CHECKING:
@@ -73,7 +71,7 @@ class Train:
     def run(self) -> int:
         """Trains, saves and prints."""
         from counterpoint.train.plans import plan_of
-        from counterpoint.train.session import begin
+        from counterpoint.train.session import begin_run
 
         plan = plan_of(
             self.world,
@@ -88,7 +86,7 @@ class Train:
         out = self.out or run_folder(DEFAULT, self.world, self.scheme, self.seed)
         shown = TrainingDisplay(f"{self.scheme} on {self.world}", plan.budget, plan.axis)
         with resumable(out), shown:
-            session = begin(plan, out, shown.add, export=self.export)
+            session = begin_run(plan, out, shown.add, export=self.export)
         return end_session(session, self.json)
 
 
@@ -98,7 +96,7 @@ def end_session(session: Session, json: bool) -> int:
         say(f"counterpoint: {note}")
     path = session.path
     if json or session.trained is not None:
-        finish(summary(path), lambda _: training_parts(training_result(path)), None, json)
+        finish(training_summary(path), lambda _: training_parts(training_result(path)), None, json)
     if session.message:
         say(session.message)
     elif not json:
@@ -115,18 +113,6 @@ def resumable(path: Path) -> Iterator[None]:
         if (path / RUN).exists():
             say(f"go on with: counterpoint resume {path}")
         raise
-
-
-def summary(path: Path) -> dict[str, Any]:
-    """Returns a run as `runs --json` prints it, with its agents as they were last measured."""
-    rows = read_rows(path / METRICS)[0]
-    measured = [row["agents"] for row in rows if "agents" in row]
-    return {
-        **run_document(read_facts(path)),
-        "updates": rows[-1]["update"] if rows else 0,
-        "seconds": rows[-1]["seconds"] if rows else 0.0,
-        "agents": measured[-1] if measured else {},
-    }
 
 
 @dataclass(frozen=True)
@@ -158,10 +144,10 @@ class Resume:
         config = read_run(self.run_directory)["config"]
         axis = axis_of(config)
         require_torch()
-        from counterpoint.train.session import go_on
+        from counterpoint.train.session import resume_run
 
         title = f"{config.get('scheme')} on {config.get('world')}"
         shown = TrainingDisplay(title, config.get("budget") or 1, axis)
         with resumable(self.run_directory), shown:
-            session = go_on(self.run_directory, shown.add)
+            session = resume_run(self.run_directory, shown.add)
         return end_session(session, self.json)

@@ -1,41 +1,49 @@
-"""The arms of a comparison in an exactly evaluated world: tables and linear policies in NumPy.
+"""Comparisons in an exact world: tabular and linear policies in NumPy.
 
-Many seeds of an arm lie side by side in one task, which is split where workers are left over.
+Many seeds of a scheme lie side by side in one task, which is split if there are more workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import Any
 
-from counterpoint.comparison.control import trained_control
-from counterpoint.comparison.outcome import Outcome, from_tables
-from counterpoint.comparison.pairs import Pair
+import numpy as np
+
+from counterpoint.comparison.backend import Backend
+from counterpoint.comparison.decoupling import Pair, Probe
+from counterpoint.comparison.outcome import SchemeOutcome, from_tables
 from counterpoint.comparison.plan import ExecutionOptions, Plan
-from counterpoint.comparison.probe import Probe, probe
-from counterpoint.credit import Scheme
+from counterpoint.comparison.summary import band, seed_mean
+from counterpoint.credit import Scheme, advantages
+from counterpoint.diagnose import diagnose
 from counterpoint.errors import SettingError
-from counterpoint.results.comparison import Control
+from counterpoint.records import Decisions
+from counterpoint.results.comparison import Control, ControlScheme, Curves, References
+from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import available_workers, run_tasks
 from counterpoint.runs.task import Advance
-from counterpoint.train.arms import arm
-from counterpoint.train.options import refuse_model
+from counterpoint.train.estimators import estimator, labels
+from counterpoint.train.ppo.settings import refuse_model
 from counterpoint.train.tabular.learner import Training, joined, train
+from counterpoint.worlds.exact.permuted import in_natural_order
+from counterpoint.worlds.exact.world import CHANCE, TASK, World, stack
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
 DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo")
 """Pooled, decoupled, decoupled with memory, grouped; a counterfactual joins where there is one."""
+BATCHES = 40
+"""How many batches of the untrained team a probe looks at, spread over the run."""
 
 
 @dataclass(frozen=True)
-class Arm:
+class TabularTask:
     """One scheme on one world over some seeds: a task for any executor."""
 
     world: str
-    settings: Mapping[str, Any]
+    settings: Settings
     scheme: str | Scheme
     seeds: range
 
@@ -43,14 +51,14 @@ class Arm:
         world = find_world(self.world, Kind.EXACT).make(self.settings)
         return train(world, self.scheme, self.seeds, on_update=lambda update: advance())
 
-    def parts(self, count: int) -> list[Arm]:
-        """The same arm as at most `count` arms with seeds of their own."""
+    def parts(self, count: int) -> list[TabularTask]:
+        """Returns the same task as at most `count` tasks with different seeds."""
         count = min(count, len(self.seeds))
         cuts = [len(self.seeds) * i // count for i in range(count + 1)]
         return [replace(self, seeds=self.seeds[start:end]) for start, end in pairwise(cuts)]
 
 
-class Tables:
+class ExactComparison(Backend):
     """A comparison in an exact world.
 
     Raises:
@@ -58,9 +66,7 @@ class Tables:
     """
 
     default_seeds = 10
-    batch_steps = 1
-    axis = "update"
-    budget = None
+    axis, kind = "update", "exact"
 
     def __init__(self, plan: Plan) -> None:
         refuse_model(plan.world, plan.model)
@@ -74,35 +80,23 @@ class Tables:
                     f"updates as its settings say; wanted --set updates={world.settings.updates}"
                 )
         for name in plan.schemes:
-            arm(name, world)
+            estimator(name, world)
         extra = tuple(name for name in ("counterfactual",) if name in world.baselines)
         self.schemes = plan.schemes or (*DEFAULT_SCHEMES, *extra)
         self.agents = world.agents
-
-    def facts(self) -> dict[str, Any]:
-        """What the document says of the world."""
-        return {
-            "world": self.world.name,
-            "summary": self.world.summary,
-            "kind": "exact",
-            "axis": self.axis,
-            "references": {"random": self.world.random, "optimal": self.world.optimal},
-        }
-
-    def config(self) -> dict[str, Any]:
-        """What the document says of what was asked for, beside schemes and seeds."""
-        return {"settings": asdict(self.world.settings)}
+        self.world_name, self.summary = world.name, world.summary
+        self.references = References(random=world.random, optimal=world.optimal)
+        self.settings = asdict(world.settings)
 
     def train(
-        self, pair: Pair, work: ExecutionOptions
-    ) -> tuple[dict[str, Outcome], Control | None]:
-        """Every scheme trained, and the control."""
-        plan, world, seeds = self.plan, self.world, range(self.plan.seeds or self.default_seeds)
-        arms = [Arm(plan.world, plan.settings, name, seeds) for name in self.schemes]
+        self, pair: Pair, options: ExecutionOptions
+    ) -> tuple[dict[str, SchemeOutcome], Control | None]:
+        plan, world, seeds = self.plan, self.world, self.seeds
+        tasks = [TabularTask(plan.world, plan.settings, name, seeds) for name in self.schemes]
         apart = {**plan.settings, **(world.control or {})}
         if plan.control and world.control is not None:
-            arms += [Arm(plan.world, apart, scheme, seeds) for scheme in pair.schemes]
-        trainings = _train_all(arms, work, world.settings.updates)
+            tasks += [TabularTask(plan.world, apart, scheme, seeds) for scheme in pair.schemes]
+        trainings = _train_all(tasks, options, world.settings.updates)
         control = trainings[len(self.schemes) :]
         trained = zip(self.schemes, trainings, strict=False)
         return (
@@ -111,16 +105,79 @@ class Tables:
         )
 
     def probe(self, pair: Pair) -> Probe:
-        """Returns whether decoupling can matter."""
         return probe(self.world, pair.reference)
 
 
-def _train_all(arms: Sequence[Arm], work: ExecutionOptions, updates: int) -> list[Training]:
-    """Every arm trained; seeds are split where there are more workers than arms."""
-    workers = available_workers() if work.workers is None else work.workers
-    split = [arm.parts(-(-workers // len(arms))) for arm in arms]
-    tasks = [part for parts in split for part in parts]
-    total, told = updates * len(tasks), work.on_progress
-    report = (lambda done: told(done, total)) if told else None
-    results = iter(run_tasks(tasks, workers=workers, on_progress=report, executor=work.executor))
+def _train_all(
+    tasks: Sequence[TabularTask], options: ExecutionOptions, updates: int
+) -> list[Training]:
+    """Runs every task; seeds are split if there are more workers than tasks."""
+    workers = available_workers() if options.workers is None else options.workers
+    split = [task.parts(-(-workers // len(tasks))) for task in tasks]
+    parts = [part for parts in split for part in parts]
+    total, on_progress = updates * len(parts), options.on_progress
+    report = (lambda done: on_progress(done, total)) if on_progress else None
+    results = iter(run_tasks(parts, workers=workers, on_progress=report, executor=options.executor))
     return [joined([next(results) for _ in parts]) for parts in split]
+
+
+def probe(world: World, scheme: Scheme, *, seed: int = 0) -> Probe:
+    """Returns the diagnosis of `scheme` on batches of the untrained team."""
+    rng = np.random.default_rng(seed)
+    decoupling = diagnose(untrained_log(world, seed=seed), scheme, rng=rng).decoupling
+    return Probe(decoupling.verdict, tuple(decoupling.conditions))
+
+
+def untrained_log(world: World, *, seed: int = 0) -> Decisions:
+    """Returns the rewards of a uniform team, as a log of at most `BATCHES` updates."""
+    world = in_natural_order(world)
+    tasks = stack([world.tasks(np.random.default_rng([seed, TASK]))])
+    chance = np.random.default_rng([seed, CHANCE])
+    updates = world.settings.updates
+    looked_at = set(np.linspace(0, updates - 1, min(BATCHES, updates)).astype(int).tolist())
+    parts = []
+    for update in range(updates):
+        drawn = world.draw(chance, update)  # chance is one stream: what is skipped is drawn too
+        if update in looked_at:
+            play = world.play(tasks, stack([drawn]), world.uniform(1))
+            rows, columns = labels(world, play.active)
+            parts.append((update, play.reward.ravel()[rows], columns))
+    columns = {
+        name: np.concatenate([columns[name] for _, _, columns in parts])
+        for name in parts[0][2]
+        if name != "batch"
+    }
+    columns["agent"] = np.asarray(world.agents)[columns["agent"]]
+    rewards = np.concatenate([rewards for _, rewards, _ in parts])
+    step = np.concatenate([np.full(len(rewards), update) for update, rewards, _ in parts])
+    return Decisions(rewards[:, None], ("reward",), columns, step)
+
+
+def trained_control(everyone: World, pair: Pair, trainings: Sequence[Training]) -> Control:
+    """Returns the control of a comparison, trained as the comparison is.
+
+    Args:
+        everyone: the world with its `control` settings.
+        pair: the scheme that agents share, and its exact decoupled twin.
+        trainings: both of them, trained on the control.
+    """
+    coupled, decoupled = trainings
+    log = untrained_log(everyone)
+    columns = {**log.labels, "batch": log.step}
+    values = [advantages(log.rewards, columns, scheme).values for scheme in pair.schemes]
+    names = (pair.name, pair.decoupled_name or f"{pair.name}, by agent")
+    return Control(
+        setting=", ".join(f"{key}={value}" for key, value in (everyone.control or {}).items()),
+        schemes={
+            name: ControlScheme(
+                returns=seed_mean(done.returns[:, -1]),
+                curves=Curves(
+                    update=list(range(done.returns.shape[1])), returns=band(done.returns)
+                ),
+            )
+            for name, done in zip(names, trainings, strict=True)
+        },
+        max_advantage_difference=float(np.abs(values[0] - values[1]).max()),
+        max_curve_difference=float(np.abs(coupled.returns - decoupled.returns).max()),
+        decoupling=probe(everyone, pair.reference).verdict,
+    )

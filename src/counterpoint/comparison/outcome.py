@@ -1,8 +1,8 @@
-"""`Outcome`: what came out of an arm, whichever way its team was trained.
+"""`SchemeOutcome`: the results of one scheme, however its team was trained.
 
-`from_tables` reads a training in an exactly evaluated world, `from_policies` those of neural
-policies in a world of many steps, one for each seed. Axis letters: S seeds, X points of the
-learning curve, T measurements of gradients, A agents.
+`from_tables` reads a training in an exact world, `from_policies` trainings in any other world, one
+for each seed. Axis letters: S seeds, X points of the learning curve, T measurements of gradients, A
+agents.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from counterpoint.diagnose.kept import ShareInterval
 from counterpoint.errors import WorldError
 from counterpoint.train.tabular.learner import Training
 from counterpoint.train.tabular.telemetry import EVERY, improvable_at
-from counterpoint.train.watch import LEARNED, WINDOW, evidence_of
+from counterpoint.train.watch import LEARNED, WINDOW, measured_evidence
 from counterpoint.worlds.exact.world import World
 
 if TYPE_CHECKING:
     from counterpoint.train.loop import Trained
 
 MEASURES = ("inflation", "signal_share", "dead_rate", "participation")
-"""What is told of each agent whatever the world; others where the world knows them."""
+"""Measures of each agent in every world; some worlds have others too."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One scheme over S seeds: what was learned, and what was measured on the way."""
+class SchemeOutcome:
+    """The results and measurements of one scheme over S seeds."""
 
     agents: tuple[str, ...]
     """[A] names."""
     axis: str
-    """What the learning curve runs along: `update` or `step`."""
+    """The axis of the learning curve: `update` or `step`."""
     at: Ints
     """[X] updates or steps at which the curve has a point."""
     curve: Floats
@@ -51,7 +51,7 @@ class Outcome:
     by_agent: Floats | None
     """[S, A] each agent's part of the return at the end; None where it has no parts."""
     accuracy: Floats | None
-    """[S, X, A] probability of the right action; None where nobody knows which that is."""
+    """[S, X, A] probability of the right action; None if it is unknown."""
     kept: ShareInterval
     """[A] the share of each agent's signal that the scheme keeps, over all seeds and updates."""
     noise: ShareInterval
@@ -60,7 +60,7 @@ class Outcome:
     """[T, A] signal kept in the window that ends at each measurement, over all seeds; NaN where it
     is not known."""
     collapsed: Bools
-    """[S, T, A] whether the scheme collapses the agent; T = 0 where nobody could tell."""
+    """[S, T, A] whether the scheme collapses the agent; T = 0 if that is unknown."""
     causes: NDArray[np.int8]
     """[S, T, A] index into `diagnose.CAUSES`."""
     expected: NDArray[np.int8] | None
@@ -71,15 +71,15 @@ class Outcome:
     measures: Mapping[str, Floats]
     """[S, T', A] each, over the updates that were measured; NaN where undefined."""
     tally: Mapping[str, int]
-    """Edge cases that normalization met, summed over updates and seeds."""
+    """Counts of the edge cases of normalization, summed over updates and seeds."""
 
 
-def from_tables(world: World, done: Training) -> Outcome:
-    """The outcome of a training in an exactly evaluated world."""
+def from_tables(world: World, done: Training) -> SchemeOutcome:
+    """Returns the outcome of a training in an exact world."""
     points = done.returns.shape[1]
     final, improvable = done.returns[:, -1], improvable_at(done.accuracy)
     lately = kept_in_windows(done.evidence, improvable)
-    return Outcome(
+    return SchemeOutcome(
         agents=done.agents,
         axis="update",
         at=np.arange(points),
@@ -102,8 +102,8 @@ def from_tables(world: World, done: Training) -> Outcome:
     )
 
 
-def from_policies(trained: Sequence[Trained]) -> Outcome:
-    """The outcome of trainings of one scheme in a world of many steps, one for each seed.
+def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
+    """Returns the outcome of trainings of one scheme, one for each seed, in any other world.
 
     The curve is unknown until every seed has finished an episode, and ends where the first seed
     ends; batches without the end of an episode repeat the return of the one before. What was
@@ -120,25 +120,26 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
     curve = np.array([filled([row["return"] for row in one]) for one in rows])
     looked = [i for i, row in enumerate(rows[0]) if "agents" in row]
     judged = looked[WINDOW - 1 :]
+    # -1 where no verdict is there yet
     latest = np.searchsorted(judged, np.arange(shortest), side="right") - 1
 
     def numbers(name: str) -> Floats:
         values = [[[r[i]["agents"][a].get(name) for a in agents] for i in looked] for r in rows]
         return np.array(values, dtype=np.float64).reshape(len(rows), len(looked), len(agents))
 
-    def told(name: str) -> list[list[list[Any]]]:
+    def verdicts(name: str) -> list[list[list[Any]]]:
         return [[[r[i]["agents"][a][name] for a in agents] for i in judged] for r in rows]
 
     shape = (len(rows), len(judged), len(agents))
     scored = [[r[i]["normalized"] for i in looked] for r in rows]
     could = np.array([[x is None or x < LEARNED for x in one] for one in scored], dtype=bool)
     improvable = np.repeat(could.reshape(len(rows), len(looked), 1), len(agents), axis=2)
-    evidence = evidence_of([[r[i]["agents"] for i in looked] for r in rows], agents)
+    evidence = measured_evidence([[r[i]["agents"] for i in looked] for r in rows], agents)
     lately = kept_in_windows(evidence, improvable, WINDOW)
-    index = [[[CAUSES.index(c or "") for c in row] for row in one] for one in told("cause")]
+    index = [[[CAUSES.index(c or "") for c in row] for row in one] for one in verdicts("cause")]
     scores = [done.normalized for done in trained]
     by_agent = np.array([done.by_agent.mean(axis=0) for done in trained])
-    return Outcome(
+    return SchemeOutcome(
         agents=agents,
         axis=trained[0].plan.axis,
         at=np.array([row["step"] for row in rows[0]], dtype=np.int64),
@@ -151,7 +152,7 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
         kept=signal_kept(evidence, improvable),
         noise=task_noise(evidence, improvable),
         kept_lately=lately[WINDOW - 1 :],
-        collapsed=np.array(told("collapsed"), dtype=bool).reshape(shape),
+        collapsed=np.array(verdicts("collapsed"), dtype=bool).reshape(shape),
         causes=np.array(index, dtype=np.int8).reshape(shape),
         expected=np.array([[early(one, a) for a in agents] for one in rows]) if looked else None,
         measured=latest,
@@ -161,20 +162,21 @@ def from_policies(trained: Sequence[Trained]) -> Outcome:
 
 
 def early(rows: Sequence[Mapping[str, Any]], agent: str) -> int:
-    """Index into `CAUSES` of the cause that the last measurement in the first tenth expects."""
+    """Returns the index into `CAUSES` of the cause expected by the last measurement in the first
+    tenth."""
     tenth = max(1, len(rows) // 10)
     looked = [row["agents"][agent] for row in rows[:tenth] if "agents" in row]
     return CAUSES.index(looked[-1]["expected"] or "") if looked else 0
 
 
 def paid_returns(trained: Sequence[Trained]) -> Floats | None:
-    """[S] final reward-weighted returns; None where that is the return itself."""
-    found = [done.plan.paid_returns(done.by_agent) for done in trained]
-    return None if None in found else np.array(found, dtype=np.float64)
+    """Returns [S], the final reward-weighted returns; None where that is the return itself."""
+    returns = [done.plan.paid_returns(done.by_agent) for done in trained]
+    return None if None in returns else np.array(returns, dtype=np.float64)
 
 
 def filled(values: Sequence[float | None]) -> Floats:
-    """Each unknown value replaced by the one before it; NaN where there is none before."""
+    """Returns the values, each unknown one replaced by the one before it; NaN if there is none."""
     out, last = np.full(len(values), np.nan), np.nan
     for i, value in enumerate(values):
         last = last if value is None else value

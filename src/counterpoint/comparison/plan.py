@@ -1,4 +1,4 @@
-"""What to compare (`Plan`), and how the work is done (`ExecutionOptions`)."""
+"""What to compare (`Plan`), and the options of its execution (`ExecutionOptions`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from counterpoint.credit import baselines, plain_scheme_named
 from counterpoint.errors import SettingError
+from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import ExecutorName, require_executor
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -16,11 +17,13 @@ from counterpoint.worlds.registry import find_world
 COMPARED = (Kind.EXACT, Kind.SEQUENTIAL, Kind.TEXT)
 """The kinds of worlds in which teams are trained; message environments compare topologies."""
 MOST_SEEDS = 10_000
+OnRow = Callable[[str, int, Mapping[str, Any]], None]
+"""Called with a scheme, a seed, and the progress of that training: see `trainings.progress_of`."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare.
+    """What to compare: a world, schemes, seeds, settings and budget.
 
     Names and numbers are checked here. What depends on the world itself (its settings, the
     baselines that it answers) is checked when `compare` makes it, before anything is trained.
@@ -39,7 +42,7 @@ class Plan:
     seeds: int | None = None
     """How many seeds, from 0 on; every scheme meets the same ones. None takes 10, or 5 where
     networks or language models are trained."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
     """Settings of the world, by name, and of the policies or agents where networks or language
     models are trained; text is converted."""
     control: bool = True
@@ -49,8 +52,8 @@ class Plan:
     or 20,000 where the world is stepped in Python. In text environments: updates of each training.
     """
     seconds: float | None = None
-    """End each of these trainings after so many seconds, if that comes first. What comes out then
-    depends on the machine."""
+    """Seconds after which each training ends, if that comes first. The result then depends
+    on the machine."""
     model: str | None = None
     """The language model whose adapters are trained in a text environment: see `open_model`."""
 
@@ -69,14 +72,9 @@ class Plan:
         find_world(self.world, *COMPARED)
 
 
-OnRow = Callable[[str, int, Mapping[str, Any]], None]
-"""Called with a scheme, a seed, and what that training has just reached: see `trainings.told_of`.
-"""
-
-
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """How the work is done: nothing here changes what comes out."""
+    """Execution options: nothing here changes the result."""
 
     workers: int | None = None
     """Processes; None takes one for each processor."""

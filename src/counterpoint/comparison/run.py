@@ -1,78 +1,48 @@
 """`compare`: any schemes x seeds on a world, paired seeds, a control, and the verdict.
 
-Read `compare` top to bottom. It returns the result that the terminal prints, `--json` writes
-and the report draws; `summary.py` says what its numbers are, `verdict.py` what follows from them.
-How the arms are trained and evaluated is a matter of the world's kind: see `BACKENDS`.
+Read `compare` top to bottom. It returns the result that the terminal prints, `--json` writes and
+the report draws; `summary.py` computes its numbers, `verdict.py` its conclusion. The kind of the
+world decides how teams are trained and evaluated: see `BACKENDS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
 
 from msgspec.structs import replace
 
 from counterpoint import __version__
-from counterpoint.comparison.exact import Tables
-from counterpoint.comparison.outcome import Outcome
-from counterpoint.comparison.pairs import Pair, pair_of
+from counterpoint.comparison.backend import Backend
+from counterpoint.comparison.decoupling import pair_of
+from counterpoint.comparison.exact import ExactComparison
 from counterpoint.comparison.plan import ExecutionOptions, OnRow, Plan
-from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.summary import differences, scheme_result
 from counterpoint.comparison.verdict import verdict
 from counterpoint.optional import require_language, require_torch
-from counterpoint.results.comparison import ComparisonResult, Control, References
+from counterpoint.results.comparison import ComparisonResult
+from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import ExecutorName
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
 
-class Backend(Protocol):
-    """A comparison as the kind of its world trains and evaluates it, with the world made."""
-
-    default_seeds: int
-    batch_steps: int
-    axis: str
-    """What its budget counts: `step` or `update`."""
-    schemes: tuple[str, ...]
-    agents: tuple[str, ...]
-
-    @property
-    def budget(self) -> int | None:
-        """What each training may spend; None if a setting of the world says so."""
-
-    def facts(self) -> dict[str, Any]:
-        """What the document says of the world."""
-
-    def config(self) -> dict[str, Any]:
-        """What the document says of what was asked for, beside schemes and seeds."""
-
-    def train(
-        self, pair: Pair, work: ExecutionOptions
-    ) -> tuple[dict[str, Outcome], Control | None]:
-        """Every scheme trained, and the control."""
-
-    def probe(self, pair: Pair) -> Probe:
-        """Whether decoupling can matter."""
-
-
 def _policies(plan: Plan) -> Backend:
     require_torch()
-    from counterpoint.comparison.sequential import Policies
+    from counterpoint.comparison.sequential import SequentialComparison
 
-    return Policies(plan)
+    return SequentialComparison(plan)
 
 
 def _language(plan: Plan) -> Backend:
     require_language()
-    from counterpoint.comparison.text import Language
+    from counterpoint.comparison.text import TextComparison
 
-    return Language(plan)
+    return TextComparison(plan)
 
 
 BACKENDS: Mapping[Kind, Callable[[Plan], Backend]] = {
-    Kind.EXACT: Tables,
+    Kind.EXACT: ExactComparison,
     Kind.SEQUENTIAL: _policies,
     Kind.TEXT: _language,
 }
@@ -104,7 +74,7 @@ def compare(
     executor: ExecutorName = "processes",
     backend: Backend | None = None,
 ) -> ComparisonResult:
-    """Train a team under each scheme and say which agent collapsed, why, and what to use.
+    """Trains a team under each scheme and says which agent collapsed, why, and what to use.
 
     The same plan gives the same result, whatever the executor and the number of workers.
 
@@ -124,26 +94,29 @@ def compare(
         RunError, BusyError: a run directory belongs to another comparison, or is in use.
         OutputError: a run directory cannot be written.
     """
-    work = ExecutionOptions(workers, folder, on_progress, on_row, executor)
+    options = ExecutionOptions(workers, folder, on_progress, on_row, executor)
     backend = backend or backend_of(plan)
-    seeds, pair = plan.seeds or backend.default_seeds, pair_of(backend.schemes)
-    outcomes, control = backend.train(pair, work)
-    facts = backend.facts()
+    pair = pair_of(backend.schemes)
+    outcomes, control = backend.train(pair, options)
+    config: Settings = {
+        "world": backend.world_name,
+        "schemes": list(backend.schemes),
+        "seeds": len(backend.seeds),
+        "control": plan.control,
+    }
+    if backend.model is not None:
+        config["policy"] = backend.model
+    if backend.budget is not None:
+        config |= {"budget": backend.budget, "seconds": plan.seconds}
     result = ComparisonResult(
         version=__version__,
-        world=facts["world"],
-        summary=facts["summary"],
-        kind=facts["kind"],
-        axis=facts["axis"],
-        references=References(**facts["references"]),
-        config={
-            "world": facts["world"],
-            "schemes": list(backend.schemes),
-            "seeds": seeds,
-            "control": plan.control,
-            **backend.config(),
-        },
-        seeds=list(range(seeds)),
+        world=backend.world_name,
+        summary=backend.summary,
+        kind=backend.kind,
+        axis=backend.axis,
+        references=backend.references,
+        config={**config, "settings": backend.settings},
+        seeds=list(backend.seeds),
         agents=list(backend.agents),
         schemes={name: scheme_result(name, out) for name, out in outcomes.items()},
         differences=differences(outcomes, pair),

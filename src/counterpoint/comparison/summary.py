@@ -1,21 +1,22 @@
-"""From trainings to the numbers of a comparison: medians of nothing, IQMs of seeds.
+"""From trainings to the numbers of a comparison: interquartile means over seeds.
 
-Every number of a scheme is an interquartile mean over its seeds with a bootstrap interval; of one
-seed there is no interval (None). Every resampling starts from the same fixed seed, so that the
-same training gives the same interval.
+Every number of a scheme is an interquartile mean over its seeds with a bootstrap interval; with one
+seed the interval is None. Every resampling starts from the same fixed seed, so that the same
+training gives the same interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
-from counterpoint.comparison.outcome import Outcome
-from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.decoupling import Pair
+from counterpoint.comparison.outcome import SchemeOutcome
 from counterpoint.credit import baselines, entries
 from counterpoint.diagnose import CAUSES, REMEDIES
 from counterpoint.diagnose.causes import EXPLAINS
@@ -40,6 +41,7 @@ from counterpoint.stats import (
     paired_t_test,
     probability_of_improvement,
 )
+from counterpoint.train.watch import finite_or_none
 
 POINTS = 101
 """Most points that a curve keeps."""
@@ -53,8 +55,8 @@ NO_REFERENCE = (
 """Why a return is not normalized."""
 
 
-def scheme_result(name: str, out: Outcome) -> SchemeResult:
-    """Returns what a comparison holds of one scheme or baseline.
+def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
+    """Returns the results of one scheme or baseline.
 
     What a kind of world does not have is None: `weighted_return` where the return is the reward
     that is paid, `accuracy` where nobody knows the right action.
@@ -63,16 +65,16 @@ def scheme_result(name: str, out: Outcome) -> SchemeResult:
     about = entry or baseline
     last = len(out.at) - 1
     at = np.unique(np.linspace(0, last, POINTS).astype(int)) if last >= 0 else np.zeros(0, int)
-    normalized = None if out.normalized is None else interval(out.normalized)
+    normalized = None if out.normalized is None else seed_mean(out.normalized)
     points: list[int] = out.at[at].tolist()
     return SchemeResult(
         title=about.title if about else "",
         citation=about.citation if about else "",
         kind="baseline" if baseline else "scheme",
-        returns=interval(out.final),
+        returns=seed_mean(out.final),
         normalized=normalized,
         normalized_reason=None if normalized else NO_REFERENCE,
-        weighted_return=None if out.weighted_returns is None else interval(out.weighted_returns),
+        weighted_return=None if out.weighted_returns is None else seed_mean(out.weighted_returns),
         credit_correlation=_over_seeds(out, "credit_correlation"),
         agents={agent: _agent(out, k, normalized) for k, agent in enumerate(out.agents)},
         curves=Curves(
@@ -85,7 +87,7 @@ def scheme_result(name: str, out: Outcome) -> SchemeResult:
     )
 
 
-def differences(outcomes: Mapping[str, Outcome], pair: Pair) -> dict[str, Difference]:
+def differences(outcomes: Mapping[str, SchemeOutcome], pair: Pair) -> dict[str, Difference]:
     """Returns each scheme's final returns, plain and reward-weighted, minus the reference's.
 
     The reference is that of the pair if it takes part, otherwise the first scheme.
@@ -96,20 +98,16 @@ def differences(outcomes: Mapping[str, Outcome], pair: Pair) -> dict[str, Differ
         name: Difference(
             versus=versus,
             **asdict(_paired(out.final, reference.final)),
-            weighted_return=_weighted_difference(out, reference),
+            weighted_return=None
+            if out.weighted_returns is None or reference.weighted_returns is None
+            else _paired(out.weighted_returns, reference.weighted_returns),
         )
         for name, out in outcomes.items()
         if name != versus
     }
 
 
-def _weighted_difference(out: Outcome, reference: Outcome) -> PairedDifference | None:
-    if out.weighted_returns is None or reference.weighted_returns is None:
-        return None
-    return _paired(out.weighted_returns, reference.weighted_returns)
-
-
-def interval(samples: Floats) -> SeedMean:
+def seed_mean(samples: Floats) -> SeedMean:
     """Returns the IQM of one number a seed; with one seed it has no interval."""
     n = len(samples)
     if n < 2:
@@ -153,8 +151,8 @@ def _paired(x: Floats, y: Floats) -> PairedDifference:
     )
 
 
-def _agent(out: Outcome, k: int, normalized: SeedMean | None) -> AgentResult:
-    accuracy = UNKNOWN if out.accuracy is None else interval(out.accuracy[:, -1, k])
+def _agent(out: SchemeOutcome, k: int, normalized: SeedMean | None) -> AgentResult:
+    accuracy = UNKNOWN if out.accuracy is None else seed_mean(out.accuracy[:, -1, k])
     level = accuracy if out.accuracy is not None else normalized or UNKNOWN
     finished = level.iqm is not None and level.iqm >= FINISHED
     high = out.kept.high[k]
@@ -171,67 +169,61 @@ def _agent(out: Outcome, k: int, normalized: SeedMean | None) -> AgentResult:
         remedy=REMEDIES[cause] if cause else None,
         difficulty=None if finished else _difficulty(out, k),
         expected=None if out.expected is None else _usual(out.expected[:, k]),
-        returns=None if out.by_agent is None else interval(out.by_agent[:, k]),
+        returns=None if out.by_agent is None else seed_mean(out.by_agent[:, k]),
         **{
-            name: (_median if name == "snr" else _mean)(values[:, :, k])
+            # exact counterfactuals leave almost no noise: an SNR has no useful mean
+            name: _known(values[:, :, k], np.median if name == "snr" else np.mean)
             for name, values in out.measures.items()
         },
     )
 
 
-def _agent_curves(out: Outcome, k: int, at: NDArray[np.int64]) -> AgentCurves:
+def _agent_curves(out: SchemeOutcome, k: int, at: NDArray[np.int64]) -> AgentCurves:
     latest = out.measured[at]
     known = [i if i >= 0 and out.collapsed.size else None for i in latest.tolist()]
     right = out.accuracy
     return AgentCurves(
         accuracy=None if right is None else interquartile_means(right[:, at, k].T).tolist(),
-        signal_kept=[None if i is None else _plain(out.kept_lately[i, k]) for i in known],
+        signal_kept=[None if i is None else finite_or_none(out.kept_lately[i, k]) for i in known],
         collapsed=[None if i is None else float(out.collapsed[:, i, k].mean()) for i in known],
         cause=[None if i is None else _commonest(out.causes[:, i, k]) for i in known],
     )
 
 
 def _part(part: ShareInterval, k: int) -> SeedMean:
-    iqm, low, high = (_plain(values[k]) for values in (part.value, part.low, part.high))
+    iqm, low, high = (finite_or_none(values[k]) for values in (part.value, part.low, part.high))
     return SeedMean(iqm=iqm, low=low, high=high)
 
 
-def _plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _difficulty(out: Outcome, k: int) -> str | None:
-    """DILUTED where the agent's choices explain little of its reward, whatever normalizes it."""
-    influence = _mean(out.measures["influence"][:, :, k]) if "influence" in out.measures else None
+def _difficulty(out: SchemeOutcome, k: int) -> str | None:
+    """Returns DILUTED if the agent's choices explain little of its reward under any scheme."""
+    influence = (
+        _known(out.measures["influence"][:, :, k], np.mean) if "influence" in out.measures else None
+    )
     return "DILUTED" if influence is not None and influence < EXPLAINS.influence else None
 
 
-def _over_seeds(out: Outcome, name: str) -> SeedMean | None:
+def _over_seeds(out: SchemeOutcome, name: str) -> SeedMean | None:
     """Returns a measure's mean over agents and updates; None where it is not known."""
     values = out.measures.get(name)
     if values is None or not np.isfinite(values).any(axis=(1, 2)).all():
         return None
-    return interval(np.nanmean(values, axis=(1, 2)))
+    return seed_mean(np.nanmean(values, axis=(1, 2)))
 
 
 def _commonest(causes: NDArray[np.int8]) -> str | None:
-    """The cause named most often, or None where none is."""
+    """Returns the cause named most often, or None if none is."""
     named = np.bincount(causes[causes > 0], minlength=len(CAUSES))
     return CAUSES[int(named.argmax())] if named.any() else None
 
 
 def _usual(causes: NDArray[np.int8]) -> str | None:
-    """The cause of most seeds, or None where most have none."""
+    """Returns the cause of most seeds, or None if most have none."""
     named = np.bincount(causes, minlength=len(CAUSES))
     return CAUSES[int(named.argmax())] or None
 
 
-def _median(values: Floats) -> float | None:
-    """Of what is unbounded: an exact counterfactual leaves gradients almost without noise."""
+def _known(values: Floats, statistic: Callable[[Floats], Any]) -> float | None:
+    """Returns a statistic of the finite values; None if there is none."""
     known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else None
-
-
-def _mean(values: Floats) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else None
+    return float(statistic(known)) if known.size else None

@@ -1,31 +1,29 @@
-"""The arms of a comparison in a text environment: language-model agents, a task each.
+"""Comparisons in a text environment: language-model agents, a task for each training.
 
-What can be known before anything is trained is asked of a team that takes every word alike, and
-where it writes freely repeats some of what it is shown: that needs no model.
+Questions before any training are answered by a team that takes every word alike, and repeats some
+words of its prompt where it writes freely: that needs no model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.comparison.control import untrained_control
-from counterpoint.comparison.outcome import Outcome
-from counterpoint.comparison.pairs import Pair
+from counterpoint.comparison.backend import Backend
+from counterpoint.comparison.decoupling import Pair, Probe, relative_difference, untrained_control
+from counterpoint.comparison.outcome import SchemeOutcome
 from counterpoint.comparison.plan import ExecutionOptions, Plan
-from counterpoint.comparison.probe import Probe
 from counterpoint.comparison.trainings import train_arms
 from counterpoint.credit import Scheme, advantages
 from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.log import SAME
 from counterpoint.records import Decisions
-from counterpoint.results.comparison import Control
-from counterpoint.train.lora.episodes import Played, any_word, play
-from counterpoint.train.lora.learner import credited_by
+from counterpoint.results.comparison import Control, References
+from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
+from counterpoint.train.lora.learner import text_scheme
 from counterpoint.train.lora.plan import LanguagePlan
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -34,10 +32,10 @@ from counterpoint.worlds.text.world import PLAIN, TextWorld
 DEFAULT_SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "agent_mean")
 """Pooled, per agent, per agent with memory, and each agent's own mean alone."""
 BATCHES = 3
-"""How many batches of the untrained team are looked at."""
+"""Batches of the untrained team that are examined."""
 
 
-class Language:
+class TextComparison(Backend):
     """A comparison in a text environment.
 
     Raises:
@@ -45,14 +43,14 @@ class Language:
     """
 
     default_seeds = 5
-    batch_steps = 1
-    axis = LanguagePlan.axis
+    axis, kind = "update", "text"
+    budget: int
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.schemes = plan.schemes or DEFAULT_SCHEMES
         for name in self.schemes:
-            credited_by(name)
+            text_scheme(name)
         self.first = LanguagePlan.of(
             plan.world,
             self.schemes[0],
@@ -65,38 +63,23 @@ class Language:
         self.budget = self.first.budget
         self.world = self.first.make_world()
         self.agents = tuple(sorted(self.world.agents))
+        self.world_name, self.summary = plan.world, self.world.summary
+        self.references = References(**asdict(self.world.references))
+        self.model = self.first.model
+        self.settings = {**asdict(self.world.settings), **asdict(self.first.language)}
 
     def training(self, scheme: str, seed: int) -> LanguagePlan:
-        """The plan of one arm and seed."""
+        """Returns the plan of one arm and seed."""
         return replace(self.first, scheme=scheme, seed=seed)
 
-    def facts(self) -> dict[str, Any]:
-        """What the document says of the world."""
-        return {
-            "world": self.plan.world,
-            "summary": self.world.summary,
-            "kind": "text",
-            "axis": self.axis,
-            "references": asdict(self.world.references),
-        }
-
-    def config(self) -> dict[str, Any]:
-        """What the document says of what was asked for, beside schemes and seeds."""
-        return {
-            "policy": self.first.model,
-            "budget": self.budget,
-            "seconds": self.plan.seconds,
-            "settings": {**asdict(self.world.settings), **asdict(self.first.language)},
-        }
-
     def train(
-        self, pair: Pair, work: ExecutionOptions
-    ) -> tuple[dict[str, Outcome], Control | None]:
-        """Every scheme trained, and the control."""
-        seeds = range(self.plan.seeds or self.default_seeds)
-        plans = {(name, seed): self.training(name, seed) for seed in seeds for name in self.schemes}
-        found = train_arms(plans, self.budget, work)
-        return found, self.control(pair) if self.plan.control else None
+        self, pair: Pair, options: ExecutionOptions
+    ) -> tuple[dict[str, SchemeOutcome], Control | None]:
+        plans = {
+            (name, seed): self.training(name, seed) for seed in self.seeds for name in self.schemes
+        }
+        outcomes = train_arms(plans, self.budget, options)
+        return outcomes, self.control(pair) if self.plan.control else None
 
     def control(self, pair: Pair) -> Control | None:
         """Returns the control: with the same reward for all, decoupling must change no advantage.
@@ -112,7 +95,6 @@ class Language:
         return untrained_control(setting, largest_difference(played, pair.schemes))
 
     def probe(self, pair: Pair) -> Probe:
-        """Returns whether decoupling can matter."""
         played = self._untrained(self.world)
         difference = largest_difference(played, pair.schemes)
         if difference <= SAME:
@@ -121,11 +103,14 @@ class Language:
         diagnosis = diagnose(log, pair.reference, rng=np.random.default_rng(0))
         return Probe("matters", tuple(sorted(diagnosis.decoupling.conditions)), difference)
 
-    def _untrained(self, world: TextWorld) -> list[Played]:
-        rng, told = np.random.default_rng(0), self.first.language
-        return [play(world, any_word, rng, told.prompts, told.rollouts) for _ in range(BATCHES)]
+    def _untrained(self, world: TextWorld) -> list[PlayedBatch]:
+        rng, settings = np.random.default_rng(0), self.first.language
+        return [
+            play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts)
+            for _ in range(BATCHES)
+        ]
 
-    def _log(self, played: Sequence[Played]) -> Decisions:
+    def _log(self, played: Sequence[PlayedBatch]) -> Decisions:
         columns = {
             name: np.concatenate([batch.columns[name] for batch in played])
             for name in ("prompt", "rollout", "agent", "turn")
@@ -136,23 +121,23 @@ class Language:
         return Decisions(rewards, self.world.components, columns, steps)
 
 
-def largest_difference(played: Sequence[Played], schemes: Sequence[Scheme]) -> float:
-    """Between the advantages of two schemes on the same batches, relative to the largest."""
+def largest_difference(played: Sequence[PlayedBatch], schemes: Sequence[Scheme]) -> float:
+    """Returns the largest difference of the advantages of two schemes on the same batches, relative
+    to the largest."""
     one, two = (_advantages(played, scheme) for scheme in schemes)
-    largest = max(float(abs(x).max(initial=0.0)) for x in (one, two))
-    return float(abs(one - two).max()) / largest if largest > 0 else 0.0
+    return relative_difference(one, two)
 
 
-def _advantages(played: Sequence[Played], scheme: Scheme) -> Floats:
-    state, found = None, []
+def _advantages(played: Sequence[PlayedBatch], scheme: Scheme) -> Floats:
+    state, values = None, []
     for batch in played:
         credit = advantages(batch.rewards, batch.columns, scheme, state=state)
         state = credit.state
-        found.append(credit.values)
-    return np.concatenate(found)
+        values.append(credit.values)
+    return np.concatenate(values)
 
 
-def _equally_often(played: Played, agents: int) -> bool:
+def _equally_often(played: PlayedBatch, agents: int) -> bool:
     count = np.zeros((len(played.tasks), agents), dtype=int)
     np.add.at(count, (played.episode, played.columns["agent"]), 1)
     return bool((count == count[0, 0]).all())

@@ -1,4 +1,4 @@
-"""Trainings as tasks: every scheme x seed one, on any executor, each in a run directory or nowhere.
+"""Trainings as tasks for any executor: one for each scheme x seed, with or without a run directory.
 
 Start with `train_arms`.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from counterpoint.comparison.outcome import Outcome, from_policies
+from counterpoint.comparison.outcome import SchemeOutcome, from_policies
 from counterpoint.comparison.plan import ExecutionOptions
 from counterpoint.errors import RunError
 from counterpoint.runs.directory import RunDirectory
@@ -18,30 +18,30 @@ from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import METRICS, RUN, read_run
 from counterpoint.runs.task import Advance
-from counterpoint.train.loop import Row, Trainable, Trained, lost_updates, train_to_end
-from counterpoint.train.plans import plan_from
+from counterpoint.train.loop import Row, TrainConfig, Trained, lost_updates, train_to_end
+from counterpoint.train.plans import plan_from_config
 
 
 def train_arms(
-    plans: Mapping[tuple[str, int], Trainable], updates: int, work: ExecutionOptions
-) -> dict[str, Outcome]:
-    """Every plan trained; the outcome of each scheme over its seeds.
+    plans: Mapping[tuple[str, int], TrainConfig], updates: int, options: ExecutionOptions
+) -> dict[str, SchemeOutcome]:
+    """Trains every plan; returns the outcome of each scheme over its seeds.
 
     Args:
         plans: by scheme and seed, in the order in which they are begun.
         updates: of each training, for progress.
-        work: how the work is done.
+        options: how the work is done.
     """
     arms = list(plans)
-    tasks = [OneTraining(plan, _folder(work, *arm)) for arm, plan in plans.items()]
+    tasks = [TrainingTask(plan, _folder(options, *arm)) for arm, plan in plans.items()]
     total = updates * len(tasks)
-    on_progress, on_row = work.on_progress, work.on_row
+    on_progress, on_row = options.on_progress, options.on_row
     trained = run_tasks(
         tasks,
-        workers=work.workers,
-        executor=work.executor,
+        workers=options.workers,
+        executor=options.executor,
         on_progress=(lambda done: on_progress(done, total)) if on_progress else None,
-        on_message=(lambda index, told: on_row(*arms[index], told)) if on_row else None,
+        on_message=(lambda index, progress: on_row(*arms[index], progress)) if on_row else None,
     )
     by_scheme: dict[str, list[Trained]] = {}
     for (scheme, _), done in zip(arms, trained, strict=True):
@@ -50,16 +50,16 @@ def train_arms(
 
 
 @dataclass(frozen=True)
-class OneTraining:
+class TrainingTask:
     """One scheme and seed: a task for any executor."""
 
-    plan: Trainable
+    plan: TrainConfig
     folder: Path | None
     """Its run directory, begun or not; None for nowhere."""
 
     def __call__(self, advance: Advance) -> Trained:
         def on_row(row: Row) -> None:
-            advance(told_of(row))
+            advance(progress_of(row))
 
         if self.folder is None:
             return train_to_end(self.plan, on_row=on_row)
@@ -74,7 +74,7 @@ class OneTraining:
     def _run(self, folder: Path) -> RunDirectory:
         if not (folder / RUN).exists():
             return RunDirectory.create(folder, self.plan.config())
-        if plan_from(read_run(folder)["config"]) != self.plan:
+        if plan_from_config(read_run(folder)["config"]) != self.plan:
             raise RunError(
                 f"{folder} holds a run of another plan; wanted that of this comparison, or none: "
                 "choose another --out"
@@ -82,13 +82,15 @@ class OneTraining:
         return RunDirectory.open(folder)
 
 
-def told_of(row: Row) -> dict[str, Any]:
-    """What a training tells of a row while it goes on: step, return, normalized, collapsed."""
-    told = {name: row[name] for name in ("step", "return", "normalized")}
+def progress_of(row: Row) -> dict[str, Any]:
+    """Returns what a training reports of a row: step, return, normalized, collapsed."""
+    progress = {name: row[name] for name in ("step", "return", "normalized")}
     if "agents" in row:
-        told["collapsed"] = [name for name, agent in row["agents"].items() if agent["collapsed"]]
-    return told
+        progress["collapsed"] = [
+            name for name, agent in row["agents"].items() if agent["collapsed"]
+        ]
+    return progress
 
 
-def _folder(work: ExecutionOptions, scheme: str, seed: int) -> Path | None:
-    return None if work.folder is None else run_folder(work.folder / "runs", scheme, seed)
+def _folder(options: ExecutionOptions, scheme: str, seed: int) -> Path | None:
+    return None if options.folder is None else run_folder(options.folder / "runs", scheme, seed)

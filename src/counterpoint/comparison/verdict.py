@@ -1,7 +1,7 @@
-"""What follows from a comparison, in words: can decoupling matter, did it help, what to use.
+"""The verdict of a comparison in words: can decoupling matter, did it help, which scheme to use.
 
-What to use is decided by `stats.decide`, on the numbers of the result and on nothing else, so that
-the page, the terminal and `--json` cannot differ.
+`stats.decide` recommends the scheme from the numbers of the result alone, so that the page, the
+terminal and `--json` cannot differ.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from counterpoint.comparison.pairs import Pair
-from counterpoint.comparison.probe import Probe
+from counterpoint.comparison.decoupling import Pair, Probe
 from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.diagnose.recommend import MEANING
 from counterpoint.report.pages.comparison.decision_words import (
@@ -27,7 +26,7 @@ EFFECTS = {"better": "helps", "worse": "hurts", "same": "tie", "unclear": "canno
 
 
 def verdict(result: ComparisonResult, pair: Pair, probe: Probe) -> ComparisonVerdict:
-    """Returns what follows from a comparison.
+    """Returns the conclusions of a comparison.
 
     Args:
         result: the comparison; a verdict in it is not read.
@@ -55,7 +54,7 @@ def verdict(result: ComparisonResult, pair: Pair, probe: Probe) -> ComparisonVer
 
 
 def effect_of(result: ComparisonResult, pair: Pair) -> str | None:
-    """Returns what decoupling did to the return; None where it was not measured."""
+    """Returns the effect of decoupling on the return; None if it was not measured."""
     standing = result.decision.standings.get(pair.decoupled_name or "")
     if standing is None or result.versus != pair.name:
         return None

@@ -17,8 +17,8 @@ from counterpoint.arrays import Floats
 from counterpoint.errors import RunError, SettingError
 from counterpoint.population.cells import ArmOutcome, Facts, require_budget
 from counterpoint.settings import require
-from counterpoint.train.options import make_with_hints, split_settings
-from counterpoint.train.ppo.plan import PolicyTrainee, TrainPlan
+from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
+from counterpoint.train.ppo.settings import make_with_hints, split_settings
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
@@ -158,7 +158,7 @@ class NeuralArms:
     def _one(self, name: str, members: int, budget: int, repeat: int) -> ArmOutcome:
         rounds = self.split(name, members, budget)
         plans = [self.plan(repeat, member, sum(rounds)) for member in range(members)]
-        team = [plan.trainee() for plan in plans]
+        team = [plan.trainer() for plan in plans]
         estimates = np.zeros(members)
         for number, updates in enumerate(rounds):
             for one in team:
@@ -179,7 +179,7 @@ class NeuralArms:
         return ArmOutcome(np.array([worth]), np.array([believed]), budget // members * members)
 
 
-def measured(one: PolicyTrainee, number: int) -> Floats:
+def measured(one: PolicyTrainer, number: int) -> Floats:
     """Returns the returns of fresh episodes, [EPISODES], others for each number.
 
     Raises:
@@ -194,11 +194,11 @@ def measured(one: PolicyTrainee, number: int) -> Floats:
     return evaluation[0]
 
 
-def copy(good: PolicyTrainee, bad: PolicyTrainee, factor: float) -> None:
+def copy(good: PolicyTrainer, bad: PolicyTrainer, factor: float) -> None:
     """Copies to `bad` what `good` has learned and how it normalizes; its step size is multiplied by
     `factor`, and its chance stays its own."""
     bad.learner.crediting = good.learner.crediting
     bad.learner.adam.restore(good.learner.adam.capture())
-    bad.learner.valuer.restore(good.learner.valuer.capture())
+    bad.learner.critics.restore(good.learner.critics.capture())
     bad.learner.state = good.learner.state
     bad.learner.settings = replace(bad.learner.settings, lr=good.learner.settings.lr * factor)

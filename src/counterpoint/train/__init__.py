@@ -1,4 +1,4 @@
-"""Training loops: `train` runs one credit scheme on one world for many seeds at once."""
+"""Training: `train` runs one credit scheme in one exact world for many seeds at once."""
 
 from counterpoint.train.tabular.learner import Training, joined, train
 

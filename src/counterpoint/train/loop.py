@@ -1,131 +1,183 @@
-"""`train_to_end`: a plan in, a trained team and its series out; resumable at any checkpoint.
+"""`train_to_end`: trains a plan and returns its team and series; resumable at any checkpoint.
 
-Start there. What kind of team it is, is the plan's matter: `training.py` has the neural policies of
-worlds of many steps, `language_training.py` the language models of text worlds. A plan is plain
-data: the same plan gives the same series, bit for bit, whether it ran in one go or was killed and
-resumed.
+Start there. The plan says what kind of team learns: `ppo/plan.py` has the networks of sequential
+environments, `lora/plan.py` the language models of text environments. A plan is plain data: the
+same plan gives the same series, bit for bit, also after it was killed and resumed.
 """
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+import msgspec
 import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import Tally
+from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import METRICS
-from counterpoint.train.watch import Watch
+from counterpoint.train.watch import CollapseMonitor, Numbers
 from counterpoint.worlds.sequential.world import References
 
 Row = dict[str, Any]
+"""A row of the series, ready for JSON."""
 SMOOTHED = 20
 """Batches over which the return is averaged before it is held against the reference."""
 
 
-class Trainable(Protocol):
-    """What to train, as plain data."""
+class TrainConfig(ABC):
+    """A training as plain data; the plan of each kind of world is a frozen dataclass.
+
+    Raises:
+        SettingError: a number is out of its range.
+    """
+
+    axis: ClassVar[str]
+    """What the budget counts: `step` or `update`."""
+    world: str
+    scheme: str
+    seed: int
+    """Seed of everything random."""
+    budget: int
+    """Steps to play, or updates to make."""
+    seconds: float | None
+    """Seconds of training after which it ends, if the budget is not spent before."""
+    episodes: int
+    """Fresh episodes in which the trained team is evaluated."""
+
+    def __post_init__(self) -> None:
+        for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
+            if getattr(self, name) < low:
+                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {low}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise SettingError(f"got seconds={self.seconds}; wanted a positive number")
 
     @property
-    def world(self) -> str:
-        """Name of the world."""
-
-    @property
-    def scheme(self) -> str:
-        """Name of the scheme."""
-
-    @property
-    def seed(self) -> int:
-        """Of everything."""
-
-    @property
-    def budget(self) -> int:
-        """Steps to play, or updates to make."""
-
-    @property
-    def seconds(self) -> float | None:
-        """End after so many seconds of training, if that comes first."""
-
-    @property
-    def axis(self) -> str:
-        """What the budget counts: `step` or `update`."""
-
-    @property
+    @abstractmethod
     def batch_steps(self) -> int:
         """How much of the budget one update spends."""
 
-    def config(self) -> dict[str, Any]:
-        """The plan ready for JSON."""
+    @classmethod
+    @abstractmethod
+    def of(
+        cls,
+        world: str,
+        scheme: str,
+        *,
+        seed: int,
+        budget: int | None,
+        seconds: float | None,
+        given: Settings,
+        model: str | None,
+    ) -> Self:
+        """Returns the plan with the defaults filled in: see `plans.plan_of`."""
 
-    def trainee(self) -> Trainee:
-        """The untrained team."""
+    @classmethod
+    def from_config(cls, config: Settings) -> Self:
+        """Returns the plan that a saved configuration describes.
 
+        Raises:
+            SettingError: the configuration is not that of a plan.
+        """
+        try:
+            return msgspec.convert(dict(config), cls)
+        except msgspec.ValidationError as error:
+            if isinstance(error.__cause__, CounterpointError):
+                raise error.__cause__ from None
+            raise SettingError(f"got a configuration that is no training plan ({error})") from None
+
+    @abstractmethod
+    def config(self) -> Settings:
+        """Returns the plan, ready for JSON."""
+
+    @abstractmethod
+    def trainer(self) -> Trainer:
+        """Returns the untrained team."""
+
+    @abstractmethod
     def paid_returns(self, by_agent: Floats) -> float | None:
-        """The return of episodes whose agents' parts are `by_agent` [n, A], weighted by what is
-        really paid; None where that is the return itself."""
+        """Returns the reward-weighted return of episodes whose agents got `by_agent` [n, A]; None
+        where it equals the return."""
 
+    @abstractmethod
     def without_return(self) -> str:
-        """Why a trained team may have no return, and what to do about it."""
+        """Returns why a trained team may have no return, and what to do about it."""
 
 
-class Trainee(Protocol):
-    """A team that learns, as the loop sees it."""
+class Resumable(Protocol):
+    """A learner whose state can be saved and restored."""
 
-    @property
-    def agents(self) -> tuple[str, ...]:
-        """[A] names."""
-
-    @property
-    def continuous(self) -> bool:
-        """Whether its actions are numbers rather than choices."""
-
-    @property
-    def references(self) -> References:
-        """Of the world."""
-
-    @property
-    def tally(self) -> Tally:
-        """Edge cases that normalization met."""
-
-    @property
-    def steps(self) -> int:
-        """How much of the budget it has spent."""
-
-    @property
-    def between_checkpoints(self) -> int:
-        """Most of the budget that may be spent between two checkpoints."""
-
-    def update(self, run: RunDirectory | None) -> tuple[Row, dict[str, Any] | None, Row | None]:
-        """Learn once: the row, what was measured of each agent, and of the team."""
-
-    def evaluate(self, asked_to_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns [n] of fresh episodes and each agent's part [n, A] (A = 0 where they have none);
-        None where it is asked to stop before they have ended."""
+    tally: Tally
+    """Counts of the edge cases of normalization."""
 
     def capture(self) -> Snapshot:
-        """Everything that decides what it does next."""
+        """Returns everything that decides what the learner does next."""
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on where `capture` was called."""
+        """Resumes where `capture` was called."""
 
-    def leave(self, run: RunDirectory) -> None:
-        """Write what others can use of a trained team into its run directory."""
 
-    def close(self) -> None:
-        """Let go of what it holds."""
+class Trainer(ABC):
+    """A team that learns: what the training loop calls."""
+
+    learner: Resumable
+    agents: tuple[str, ...]
+    """[A] names of the agents."""
+    continuous: bool
+    """Whether actions are real numbers rather than choices."""
+    references: References
+    """Returns of a random and of a good team in the world."""
+    between_checkpoints: int
+    """How much of the budget may be spent between two checkpoints."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """How much of the budget is spent."""
+
+    @abstractmethod
+    def update(self, run: RunDirectory | None) -> Update:
+        """Makes one update of the team, and measures it if that is due."""
+
+    @abstractmethod
+    def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
+        """Returns the returns [n] of fresh episodes, and each agent's part [n, A] (A = 0 if there
+        are none).
+
+        The result is None if `should_stop` answers true before the episodes have ended.
+        """
+
+    def save_artifacts(self, run: RunDirectory) -> None:  # noqa: B027
+        """Writes what others can use of a trained team into its run directory, if anything."""
+
+    def close(self) -> None:  # noqa: B027
+        """Releases what the team holds, if anything."""
+
+
+class Update(NamedTuple):
+    """One update of a team."""
+
+    row: Row
+    """The row of the series, without measurements."""
+    agents: dict[str, Numbers] | None = None
+    """Agent to its measurements; None if this update was not measured."""
+    team: Numbers | None = None
+    """Measurements of the whole team."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out of a training."""
+    """The result of a training."""
 
-    plan: Trainable
-    """What was asked for."""
+    plan: TrainConfig
+    """The plan that was trained."""
     agents: tuple[str, ...]
     """[A] names."""
     finished: bool
@@ -135,38 +187,38 @@ class Trained:
     returns: Floats
     """[n] returns of fresh episodes of the trained team; empty where none ended."""
     by_agent: Floats
-    """[n, A] each agent's part in them; [n, 0] where they have none."""
+    """[n, A] each agent's part in them; [n, 0] if agents have no parts."""
     normalized: float | None
     """Their mean between the random (0) and the reference (1) return; None where not known."""
     tally: Mapping[str, int]
-    """Edge cases that normalization met, summed over updates."""
+    """Counts of the edge cases of normalization, summed over updates."""
 
 
 def train_to_end(
-    plan: Trainable,
+    plan: TrainConfig,
     *,
     run: RunDirectory | None = None,
     on_row: Callable[[Row], None] | None = None,
-    asked_to_stop: Callable[[], bool] = lambda: False,
-    team: Trainee | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    team: Trainer | None = None,
 ) -> Trained:
-    """Train a team until its budget is spent.
+    """Trains a team until its budget is spent.
 
     Args:
         plan: what to train.
         run: where the series and checkpoints go, and where a run that was begun goes on.
         on_row: called with each new row of the series.
-        asked_to_stop: asked after each update; a true answer ends the training with a checkpoint.
+        should_stop: called after each update; a true answer ends the training with a checkpoint.
         team: the plan's untrained team, where it has been made already; it is closed at the end.
 
     Raises:
         CounterpointError: what the plan asks for cannot be had, or the run cannot be written.
     """
-    team = plan.trainee() if team is None else team
-    watch = Watch(team.agents, continuous=team.continuous)
+    team = plan.trainer() if team is None else team
+    monitor = CollapseMonitor(team.agents, continuous=team.continuous)
     rows: list[Row] = []
     if run is not None and run.resumed.snapshot is not None:
-        team.restore(run.resumed.snapshot)
+        team.learner.restore(run.resumed.snapshot)
         rows = run.rows()
         if lost := lost_updates(run):
             run.notes = (
@@ -176,70 +228,70 @@ def train_to_end(
             )
         for row in rows:
             if "agents" in row:
-                watch.judge(row["agents"], row["normalized"])
+                monitor.judge(row["agents"], row["normalized"])
     begun, before = time.monotonic(), rows[-1]["seconds"] if rows else 0.0
     saved = team.steps
-    while not spent(plan, team, rows) and not asked_to_stop():
-        row = one_update(team, watch, rows, run)
+    while not spent(plan, team, rows) and not should_stop():
+        row = one_update(team, monitor, rows, run)
         row["seconds"] = round(before + time.monotonic() - begun, 3)
         rows.append(row)
         if run is not None:
             run.log(row)
             if team.steps + plan.batch_steps - saved > team.between_checkpoints:
-                run.save(team.steps, team.capture())
+                run.save(team.steps, team.learner.capture())
                 saved = team.steps
         if on_row is not None:
             on_row(row)
     if run is not None and saved < team.steps:
-        run.save(team.steps, team.capture())
-    tried = team.evaluate(asked_to_stop) if spent(plan, team, rows) else None
-    returns, by_agent = tried or (np.zeros(0), np.zeros((0, len(team.agents))))
+        run.save(team.steps, team.learner.capture())
+    evaluation = team.evaluate(should_stop) if spent(plan, team, rows) else None
+    returns, by_agent = evaluation or (np.zeros(0), np.zeros((0, len(team.agents))))
     mean = float(returns.mean()) if len(returns) else None
     score = None if mean is None else team.references.normalized(returns.mean())
-    found = Trained(
+    trained = Trained(
         plan=plan,
         agents=team.agents,
-        finished=tried is not None,
+        finished=evaluation is not None,
         rows=tuple(rows),
         returns=returns,
         by_agent=by_agent,
         normalized=None if score is None else float(score),
-        tally=dict(vars(team.tally)),
+        tally=dict(vars(team.learner.tally)),
     )
-    if run is not None and found.finished:
-        team.leave(run)
+    if run is not None and trained.finished:
+        team.save_artifacts(run)
     team.close()
-    if run is not None and found.finished and mean is None:
-        run.notes = (*run.notes, f"the return is not known: {plan.without_return()}")
-    if run is not None and found.finished:
-        run.finish({"step": team.steps, "return": mean, "normalized": found.normalized})
-    return found
+    if run is not None and trained.finished:
+        if mean is None:
+            run.notes = (*run.notes, f"the return is not known: {plan.without_return()}")
+        run.finish({"step": team.steps, "return": mean, "normalized": trained.normalized})
+    return trained
 
 
 def lost_updates(run: RunDirectory) -> int:
-    """Updates up to the run's checkpoint that its series lacks: its file was lost or cut."""
-    found = run.resumed.snapshot
-    return 0 if found is None else int(found.facts["updates"]) - len(run.rows())
+    """Returns how many updates before the checkpoint a run's series lacks (a lost or cut file)."""
+    snapshot = run.resumed.snapshot
+    return 0 if snapshot is None else int(snapshot.facts["updates"]) - len(run.rows())
 
 
-def spent(plan: Trainable, team: Trainee, rows: Sequence[Row]) -> bool:
-    """Whether the budget is, of steps, updates or seconds."""
+def spent(plan: TrainConfig, team: Trainer, rows: Sequence[Row]) -> bool:
+    """Returns whether the budget of steps, updates or seconds is spent."""
     late = plan.seconds is not None and bool(rows) and rows[-1]["seconds"] >= plan.seconds
     return late or team.steps >= plan.budget
 
 
 def one_update(
-    team: Trainee, watch: Watch, before: Sequence[Row], run: RunDirectory | None = None
+    team: Trainer, monitor: CollapseMonitor, before: Sequence[Row], run: RunDirectory | None = None
 ) -> Row:
-    """One update, as a row of the series, with a verdict on each agent where it was measured."""
-    row, named, whole = team.update(run)
+    """Returns one update as a row of the series, with a verdict on each agent if measured."""
+    row, measured, team_numbers = team.update(run)
     lately = [r["return"] for r in [*before[1 - SMOOTHED :], row] if r["return"] is not None]
     score = team.references.normalized(np.mean(lately)) if lately else None
     row["normalized"] = None if score is None else float(score)
-    if named is not None:
-        verdicts = watch.judge(named, row["normalized"])
+    if measured is not None:
+        verdicts = monitor.judge(measured, row["normalized"])
         judged = {
-            agent: {**named[agent], **verdict._asdict()} for agent, verdict in verdicts.items()
+            agent: {**measured[agent], **verdict._asdict()} for agent, verdict in verdicts.items()
         }
-        row |= {"agents": judged, "team": whole}
+        row |= {"agents": judged, "team": team_numbers}
     return row

@@ -1,56 +1,38 @@
-"""Plans of trainings: from what somebody typed (`plan_of`), or from a run's own file (`plan_from`).
+"""Plans of trainings, from arguments (`plan_of`) or from a run's own file (`plan_from_config`).
 
-`PLANS` has the type of plan of each kind of world in which teams are trained step by step. What a
-type needs (torch, transformers) is optional, so that its module is imported when it is used.
+`PLANS` has the class of the plans of each kind of world in which teams are trained step by step.
+Their packages (torch, transformers) are optional, so that each module is imported when it is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
 
 from counterpoint.optional import require_language, require_torch
+from counterpoint.results.parts import Settings
 from counterpoint.runs.status import axis_of
-from counterpoint.train.loop import Trainable
+from counterpoint.train.loop import TrainConfig
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
-
-class PlanType(Protocol):
-    """A type of plan."""
-
-    def of(
-        self,
-        world: str,
-        scheme: str,
-        *,
-        seed: int,
-        budget: int | None,
-        seconds: float | None,
-        given: Mapping[str, Any],
-        model: str | None,
-    ) -> Trainable:
-        """Returns the plan with defaults in place of what is not given: see `plan_of`."""
-
-    def from_config(self, config: Mapping[str, Any]) -> Trainable:
-        """Returns the plan that `config` describes."""
+PACKAGES = ("torch", "safetensors")
 
 
-def _policies() -> PlanType:
+def _policies() -> type[TrainConfig]:
     require_torch()
     from counterpoint.train.ppo.plan import TrainPlan
 
     return TrainPlan
 
 
-def _language_models() -> PlanType:
+def _language_models() -> type[TrainConfig]:
     require_language()
     from counterpoint.train.lora.plan import LanguagePlan
 
     return LanguagePlan
 
 
-PLANS: Mapping[Kind, Callable[[], PlanType]] = {
+PLANS: Mapping[Kind, Callable[[], type[TrainConfig]]] = {
     Kind.SEQUENTIAL: _policies,
     Kind.TEXT: _language_models,
 }
@@ -64,9 +46,9 @@ def plan_of(
     seed: int = 0,
     budget: int | None = None,
     seconds: float | None = None,
-    given: Mapping[str, Any] | None = None,
+    given: Settings | None = None,
     model: str | None = None,
-) -> Trainable:
+) -> TrainConfig:
     """Returns the plan for a sequential or a text environment, with defaults filled in.
 
     Args:
@@ -92,12 +74,12 @@ def plan_of(
     )
 
 
-def kind_of_run(config: Mapping[str, Any]) -> Kind:
+def kind_of_run(config: Settings) -> Kind:
     """Returns the kind of world in which a run trains, by its configuration alone."""
     return Kind.TEXT if axis_of(config) == "update" else Kind.SEQUENTIAL
 
 
-def plan_from(config: Mapping[str, Any]) -> Trainable:
+def plan_from_config(config: Settings) -> TrainConfig:
     """Returns the plan that a run's configuration describes.
 
     Raises:

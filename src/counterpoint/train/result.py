@@ -1,22 +1,42 @@
-"""The result of a training, read from its run directory as far as it has come."""
+"""The result of a training, read from its run directory as far as it has come.
+
+Start with `training_result`; `read_talk` has the texts of language models. Of those only
+episodes.jsonl is read. It has no prompts, since the world knows them: each episode is walked
+through again to get them.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from counterpoint.errors import CounterpointError
-from counterpoint.results.training import AgentSeries, References, Series, TrainingResult
+from counterpoint.results.training import (
+    AgentSeries,
+    EpisodeSample,
+    Moment,
+    References,
+    Series,
+    Talk,
+    TrainingResult,
+    Utterance,
+    WordCounts,
+)
 from counterpoint.runs.metrics import read_rows
-from counterpoint.runs.status import METRICS, read_facts, read_run
+from counterpoint.runs.status import EPISODES, METRICS, read_facts, read_run
+from counterpoint.train.loop import Row
 from counterpoint.train.plans import kind_of_run
-from counterpoint.train.transcripts import read_talk
+from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 from counterpoint.worlds.sequential import world as sequential
-from counterpoint.worlds.text.world import TextWorld
+from counterpoint.worlds.text.world import Statement, TextWorld
 
 LOSSES = ("entropy", "kl", "clipped", "value_loss", "policy_loss")
 """What `train.ppo.improve` measures of each update."""
@@ -26,8 +46,52 @@ VERDICTS = ("collapsed", "cause", "expected")
 NUMBERS = tuple(name for name in AgentSeries.__struct_fields__ if name not in ("step", *VERDICTS))
 """What `train.ppo.probe`, `train.lora.probe` and `train.watch` measure of each agent."""
 
-Row = dict[str, Any]
 Value = TypeVar("Value")
+TASKS, WAYS = 4, 2
+"""Tasks that are shown of an update, and how many of the ways in which each went."""
+LONGEST = 400
+"""Characters of a text that are shown."""
+PROMPTS = 60
+"""Most rows of the table of words."""
+
+
+class TrainingSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in short: the facts of its directory, and its agents as they were last measured."""
+
+    path: str
+    world: str | None
+    scheme: str | None
+    seed: int | None
+    status: str
+    step: int | None
+    budget: int | None
+    returned: float | None = msgspec.field(name="return")
+    normalized: float | None
+    created: str | None
+    updated: str | None
+    axis: str | None
+    updates: int
+    """Updates made so far."""
+    seconds: float
+    """Seconds of training so far."""
+    agents: dict[str, Row]
+    """Agent to its latest measurements and verdict; empty before the first."""
+
+
+def training_summary(path: Path) -> TrainingSummary:
+    """Returns the summary of the training in a run directory.
+
+    Raises:
+        RunError: there is no run.
+    """
+    rows = read_rows(path / METRICS)[0]
+    measured = [row["agents"] for row in rows if "agents" in row]
+    return TrainingSummary(
+        **asdict(read_facts(path)),
+        updates=rows[-1]["update"] if rows else 0,
+        seconds=rows[-1]["seconds"] if rows else 0.0,
+        agents=measured[-1] if measured else {},
+    )
 
 
 def training_result(path: Path) -> TrainingResult:
@@ -80,7 +144,7 @@ def _references(world: sequential.References) -> References:
 
 
 def _agents(measured: Sequence[Row]) -> dict[str, AgentSeries]:
-    """The series of each agent over the updates that were measured."""
+    """Returns the series of each agent over the updates that were measured."""
     series = {}
     for name in measured[0]["agents"] if measured else ():
         rows = [_only(dict, row["agents"].get(name)) or {} for row in measured]
@@ -96,7 +160,7 @@ def _agents(measured: Sequence[Row]) -> dict[str, AgentSeries]:
 
 
 def _column(rows: Iterable[Row], name: str) -> Series:
-    """One number of each row; None where a row has none."""
+    """Returns one number of each row; None where a row has none."""
     return [_number(row.get(name)) for row in rows]
 
 
@@ -106,3 +170,110 @@ def _number(value: object) -> float | None:
 
 def _only(kind: type[Value], value: object) -> Value | None:
     return value if isinstance(value, kind) else None
+
+
+class Episodes(msgspec.Struct, frozen=True):
+    """Equal episodes of one update: a line of the file."""
+
+    task: tuple[str, ...]
+    events: tuple[Utterance, ...]
+    count: int
+    success: float
+
+    @property
+    def subject(self) -> str:
+        """The task in one text."""
+        return " ".join(self.task)
+
+
+def read_talk(path: Path, world: TextWorld | None) -> Talk:
+    """Returns samples of the texts of a run, as far as it has come.
+
+    Args:
+        path: the run directory.
+        world: the world of the run; None if it cannot be made here: the prompts are unknown then.
+    """
+    rows = read_rows(path / EPISODES)[0]
+    places = sorted({0, len(rows) // 2, len(rows) - 1}) if rows else []
+    batches = [(rows[i]["step"], _well_formed(rows[i].get("episodes"))) for i in places]
+    often = Counter(task for _, batch in batches for task in {one.subject for one in batch})
+    words, reason = _words(world, batches[-1][1] if batches else [])
+    return Talk(
+        moments=[_moment(update, batch, often) for update, batch in batches],
+        words=words,
+        words_reason=reason,
+    )
+
+
+def _moment(update: int, batch: Sequence[Episodes], often: Mapping[str, int]) -> Moment:
+    """Returns samples of one update; tasks that come up at other moments too are shown first."""
+    by_task: dict[str, list[Episodes]] = {}
+    for one in batch:
+        by_task.setdefault(one.subject, []).append(one)
+    shown = []
+    for task in sorted(by_task, key=lambda task: (-often[task], task))[:TASKS]:
+        ways = sorted(by_task[task], key=lambda one: -one.count)
+        of = sum(one.count for one in ways)
+        shown += [_sample(one, of) for one in ways[:WAYS]]
+    episodes = sum(one.count for one in batch)
+    return Moment(update=update, episodes=episodes, different=len(batch), shown=shown)
+
+
+def _sample(one: Episodes, of: int) -> EpisodeSample:
+    events = [msgspec.structs.replace(event, text=_short(event.text)) for event in one.events]
+    return EpisodeSample(
+        task=_short(one.subject), count=one.count, success=one.success, events=events, of=of
+    )
+
+
+def _words(
+    world: TextWorld | None, batch: Sequence[Episodes]
+) -> tuple[list[WordCounts], str | None]:
+    """Returns how often each agent chose each word after each prompt; or why that is not known."""
+    if world is None:
+        return [], "the world is not here, so that what agents were shown is not known"
+    if world.free:
+        return [], "agents write freely"
+    try:
+        with foreign_code(world.name, "its episodes, walked through again", "those of this run"):
+            counted = count_words(world, batch)
+    except CounterpointError:
+        return [], "the episodes are not those of this world"
+    rows = [
+        WordCounts(agent=agent, shown=_short(prompt), said=dict(counts.most_common()))
+        for (agent, prompt), counts in sorted(counted.items())
+    ]
+    return rows[:PROMPTS], None if rows else "no word has been chosen yet"
+
+
+def count_words(world: TextWorld, batch: Sequence[Episodes]) -> dict[tuple[str, str], Counter[str]]:
+    """Returns (agent, prompt) to how often the agent chose each word."""
+    counted: dict[tuple[str, str], Counter[str]] = {}
+    for one in batch:
+        past, left = tuple[Statement, ...](), list(one.events)
+        while left:
+            asks = sorted(world.prompts(one.task, past), key=lambda ask: ask.agent)
+            if not asks:
+                break
+            wave, left = left[: len(asks)], left[len(asks) :]
+            for ask, event in zip(asks, wave, strict=False):
+                if ask.words:
+                    counts = counted.setdefault((ask.agent, ask.user), Counter())
+                    counts[event.text] += one.count
+            past = (*past, *(Statement(event.agent, event.text, event.to) for event in wave))
+    return counted
+
+
+def _well_formed(batch: object) -> list[Episodes]:
+    """Returns those of a batch that are episodes: somebody may have edited the file."""
+    episodes = []
+    for one in batch if isinstance(batch, list) else ():
+        try:
+            episodes.append(msgspec.convert(one, Episodes))
+        except msgspec.ValidationError:
+            continue
+    return episodes
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"

@@ -1,7 +1,7 @@
-"""Training in a run directory: begin, stop by signal, go on.
+"""Training in a run directory: begin, stop by a signal, resume.
 
-Start with `begin` and `go_on`; plans come from `plans.py`. The first SIGINT or SIGTERM ends a
-training after the present update, with a checkpoint.
+Start with `begin_run` and `resume_run`; plans come from `plans.py`. The first SIGINT or SIGTERM
+ends a training after the present update, with a checkpoint.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import read_facts, read_run
 from counterpoint.runs.stop import Stopper
-from counterpoint.train.loop import Row, Trainable, Trained, Trainee, train_to_end
-from counterpoint.train.plans import plan_from
+from counterpoint.train.loop import Row, TrainConfig, Trained, Trainer, train_to_end
+from counterpoint.train.plans import plan_from_config
 
 OnRow = Callable[[Row], None]
 
@@ -28,10 +28,10 @@ class Session:
 
     path: Path
     """The run directory."""
-    plan: Trainable
+    plan: TrainConfig
     """What the run trains."""
     trained: Trained | None
-    """What came out; None where the run had ended before."""
+    """The result; None if the run had ended before."""
     started_at: int
     """Step at which this session began."""
     exit_status: int
@@ -39,13 +39,13 @@ class Session:
     message: str
     """A line for the user, or nothing."""
     notes: tuple[str, ...] = ()
-    """What was damaged and passed over, a sentence each."""
+    """Damage that was passed over, a sentence each."""
 
 
-def begin(
-    plan: Trainable, path: Path, on_row: OnRow | None = None, *, export: str | None = None
+def begin_run(
+    plan: TrainConfig, path: Path, on_row: OnRow | None = None, *, export: str | None = None
 ) -> Session:
-    """Train in a folder that holds no run.
+    """Trains in a folder that holds no run.
 
     Args:
         plan: what to train.
@@ -64,13 +64,13 @@ def begin(
     if export == TensorBoard.FOLDER:
         require_packages("--export tensorboard", ("tensorboard",), pip_line("tensorboard"))
     require_empty(path)
-    team = plan.trainee()
+    team = plan.trainer()
     with RunDirectory.create(path, plan.config(), index=Index()) as run:
         return _session(plan, team, run, on_row, export)
 
 
-def go_on(path: Path, on_row: OnRow | None = None) -> Session:
-    """Go on with a run from its newest checkpoint, or from the start where it has none.
+def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
+    """Resumes a run from its newest checkpoint, or from the start if it has none.
 
     What it exported to, it exports to again.
 
@@ -79,22 +79,22 @@ def go_on(path: Path, on_row: OnRow | None = None) -> Session:
         BusyError: another process works there.
         CounterpointError: as `train_to_end`.
     """
-    plan = plan_from(read_run(path)["config"])
+    plan = plan_from_config(read_run(path)["config"])
     facts = read_facts(path)
     if facts.status == "finished":
         step = facts.step or 0
-        said = f"{path} is finished, at {plan.axis} {step}; "
-        said += f"`counterpoint report {path}` draws its page"
-        return Session(path, plan, None, step, 0, said)
+        message = f"{path} is finished, at {plan.axis} {step}; "
+        message += f"`counterpoint report {path}` draws its page"
+        return Session(path, plan, None, step, 0, message)
     export = next((name for name in EXPORTERS if (path / name).is_dir()), None)
-    team = plan.trainee()
+    team = plan.trainer()
     with RunDirectory.open(path, index=Index()) as run:
         return _session(plan, team, run, on_row, export)
 
 
 def _session(
-    plan: Trainable,
-    team: Trainee,
+    plan: TrainConfig,
+    team: Trainer,
     run: RunDirectory,
     on_row: OnRow | None,
     export: str | None,
@@ -102,17 +102,17 @@ def _session(
     begun = run.resumed.step or 0
     copy = exporter(export, run.path) if export else None
 
-    def heard(row: Row) -> None:
-        for told in (on_row, copy.log if copy else None):
-            if told is not None:
-                told(row)
+    def log_row(row: Row) -> None:
+        for listener in (on_row, copy.log if copy else None):
+            if listener is not None:
+                listener(row)
 
     with Stopper() as stopper:
         trained = train_to_end(
             plan,
             run=run,
-            on_row=heard,
-            asked_to_stop=lambda: stopper.asked is not None,
+            on_row=log_row,
+            should_stop=lambda: stopper.asked is not None,
             team=team,
         )
     if copy is not None:

@@ -1,11 +1,11 @@
-"""Whom a scheme collapses, and why, while a team learns: judged over the last measurements.
+"""`CollapseMonitor`: which agents a scheme collapses while a team learns, and why.
 
-A gradient of a network is noise in most single batches, and networks learn all the same. So an
-agent is collapsed only where the last measurements together show that the scheme keeps little of
-a signal which other statistics would have left, as `diagnose.kept` defines it.
+In most single batches a network's gradient is noise, and networks learn all the same. So an agent
+counts as collapsed only if the last measurements together show that the scheme keeps little of a
+signal which other statistics would have left, as `diagnose.kept` defines it.
 
-Start with `Watch.judge`. It reads the rows of the series and nothing else, so that a resumed run
-judges as one that was never stopped.
+Start with `CollapseMonitor.judge`. It reads the rows of the series and nothing else, so that a
+resumed run is judged as one that was never stopped.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from counterpoint.diagnose import (
 )
 from counterpoint.diagnose.evidence import Evidence, from_numbers
 
+Numbers = dict[str, float | list[float] | None]
+"""Measurements of one agent or of the team, by name, as a row of the series has them."""
 WINDOW = 10
 """Measurements that are judged together; before the tenth there is no verdict."""
 LEARNED = 0.95
@@ -36,8 +38,8 @@ EVIDENCE = (
 )  # fmt: skip
 
 
-class Verdict(NamedTuple):
-    """What is said of one agent at one measurement."""
+class CollapseVerdict(NamedTuple):
+    """The verdict on one agent at one measurement."""
 
     signal_kept: float | None
     """Share of its signal that the scheme keeps; None where that is not known."""
@@ -50,14 +52,14 @@ class Verdict(NamedTuple):
     collapsed: bool
     """Whether the scheme keeps little of its signal, and it could still improve."""
     cause: str | None
-    """What explains the collapse; None where nothing that was measured does."""
+    """The cause of the collapse; None if no measurement explains it."""
     expected: str | None
-    """What is so large in the rewards or advantages alone that it is enough to cause a collapse:
-    judged from the first measurement on, whether the gradient shows it yet or not."""
+    """A cause in rewards or advantages that is large enough for a collapse, judged from the first
+    measurement on, whether the gradient shows it yet or not."""
 
 
-class Watch:
-    """Remembers the last measurements of each agent.
+class CollapseMonitor:
+    """A monitor that remembers the last measurements of each agent.
 
     Args:
         agents: [A] names.
@@ -67,13 +69,13 @@ class Watch:
 
     def __init__(self, agents: Sequence[str], *, continuous: bool = False) -> None:
         self.agents, self.continuous = tuple(agents), continuous
-        self.last: deque[Mapping[str, Mapping[str, Any]]] = deque(maxlen=WINDOW)
+        self.last: deque[Mapping[str, Numbers]] = deque(maxlen=WINDOW)
         self.improvable: deque[bool] = deque(maxlen=WINDOW)
 
     def judge(
-        self, measured: Mapping[str, Mapping[str, Any]], score: float | None
-    ) -> dict[str, Verdict]:
-        """Take in what was measured of each agent, and judge it with what was measured before.
+        self, measured: Mapping[str, Numbers], score: float | None
+    ) -> dict[str, CollapseVerdict]:
+        """Takes in new measurements of each agent, and judges them together with the last ones.
 
         Args:
             measured: agent to its numbers, as `probe.agent_numbers` tells them.
@@ -89,18 +91,18 @@ class Watch:
             del reasons["entropy"]
         shape = (1, len(self.last), len(self.agents))
         could = np.broadcast_to(np.array(self.improvable)[None, :, None], shape)
-        evidence = evidence_of([list(self.last)], self.agents)
+        evidence = measured_evidence([list(self.last)], self.agents)
         collapsed = collapsed_updates(evidence, could, WINDOW)[0, -1]
         known = len(self.last) == WINDOW
         kept, noise = signal_kept(evidence, could), task_noise(evidence, could)
         causes = name_causes({**reasons, "collapsed": collapsed})
         expected = name_causes(reasons) * self.improvable[-1]
         return {
-            agent: Verdict(
-                signal_kept=_plain(kept.value[k]) if known else None,
-                signal_kept_low=_plain(kept.low[k]) if known else None,
-                signal_kept_high=_plain(kept.high[k]) if known else None,
-                task_noise=_plain(noise.value[k]) if known else None,
+            agent: CollapseVerdict(
+                signal_kept=finite_or_none(kept.value[k]) if known else None,
+                signal_kept_low=finite_or_none(kept.low[k]) if known else None,
+                signal_kept_high=finite_or_none(kept.high[k]) if known else None,
+                task_noise=finite_or_none(noise.value[k]) if known else None,
                 collapsed=bool(collapsed[k]),
                 cause=CAUSES[causes[k]] or None,
                 expected=CAUSES[expected[k]] or None,
@@ -109,25 +111,35 @@ class Watch:
         }
 
     def _series(self, name: str) -> Floats:
-        """[W, A] the last values; NaN where there is none."""
-        rows = [[told[agent].get(name) for agent in self.agents] for told in self.last]
+        """Returns [W, A], the last values; NaN where there is none."""
+        rows = [[measured[agent].get(name) for agent in self.agents] for measured in self.last]
         return np.array(rows, dtype=np.float64)
 
     def _mean(self, name: str) -> Floats:
-        """[A] the mean of the last values that there are."""
+        """Returns [A], the mean of the last values that there are."""
         values = self._series(name)
         count = np.isfinite(values).sum(axis=0)
         total = np.nansum(values, axis=0)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def evidence_of(
-    trainings: Sequence[Sequence[Mapping[str, Mapping[str, Any]]]], agents: Sequence[str]
+def measured_evidence(
+    trainings: Sequence[Sequence[Mapping[str, Numbers]]], agents: Sequence[str]
 ) -> Evidence:
-    """The evidence [S, T, V, A] in the measurements of S trainings, as rows hold them."""
+    """Returns the evidence [S, T, V, A] in the measurements of S trainings, as rows hold them."""
     numbers = [[[one[agent] for agent in agents] for one in rows] for rows in trainings]
     return from_numbers(numbers, len(agents))
 
 
-def _plain(value: float) -> float | None:
+def finite_or_none(value: Any) -> float | None:
+    """Returns a number for JSON; None if it is NaN or infinite."""
     return float(value) if np.isfinite(value) else None
+
+
+def by_agent_and_team(measures: Mapping[str, Floats], agents: int) -> tuple[list[Numbers], Numbers]:
+    """Returns measures [A] as the numbers of each agent, and those without axes as the team's."""
+    each: list[Numbers] = [
+        {name: finite_or_none(values[k]) for name, values in measures.items() if values.ndim}
+        for k in range(agents)
+    ]
+    return each, {n: finite_or_none(values) for n, values in measures.items() if not values.ndim}

@@ -1,7 +1,7 @@
-"""`play`: many episodes of a text world side by side, wave by wave. Start there.
+"""`play_episodes`: plays many episodes of a text environment side by side, wave by wave.
 
-Torch stays out of here: who answers is an argument. Chance is drawn in the order of the agents'
-names, so that nothing depends on the order in which a world lists them.
+Torch is not imported here: the responder is an argument. Random numbers are drawn in the order of
+the agents' names, so that nothing depends on the order in which a world lists them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from counterpoint.errors import WorldError
 from counterpoint.speakers.speaker import Message, Request, Speaker
 from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextWorld
 
+REPEATED = 4
+"""Words that a team of chance repeats where it writes freely."""
+
 
 @dataclass(frozen=True)
 class Answer:
-    """What an agent answered, and what its trainer wants to remember of it."""
+    """An agent's answer, and what its trainer needs to learn from it."""
 
     text: str
     handle: Any = None
@@ -29,27 +32,27 @@ class Answer:
 
 
 class Respond(Protocol):
-    """Answers a wave of asks, in their order."""
+    """A function that answers a wave of prompts, in their order."""
 
     def __call__(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]: ...
 
 
 @dataclass(frozen=True)
-class Played:
-    """One batch, as it was played. Axis letters: E episodes, N decisions, K components."""
+class PlayedBatch:
+    """One batch of episodes. Axis letters: E episodes, N decisions, K components."""
 
     tasks: list[Task]
-    """[E] what each episode was about."""
-    said: list[tuple[Statement, ...]]
+    """[E] task of each episode."""
+    messages: list[tuple[Statement, ...]]
     """[E] every decision, in order."""
     success: Floats
     """[E] the team's success."""
     rewards: Floats
-    """[N, K] what each decision was paid."""
+    """[N, K] reward of each decision."""
     asks: list[Prompt]
-    """[N] what was asked."""
+    """[N] prompt of each decision."""
     answers: list[Answer]
-    """[N] what was answered."""
+    """[N] answer of each decision."""
     columns: dict[str, Ints]
     """Labels of the decisions, each [N]: prompt, rollout, agent (in the order of names), role,
     turn (of the agent in its episode), and `batch`, which is 0."""
@@ -60,12 +63,8 @@ class Played:
     success that is NaN; None where it was played."""
 
 
-REPEATED = 4
-"""Words that a team of chance repeats where it writes freely."""
-
-
-def any_word(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
-    """A team of chance: every word alike; where agents write freely, some words they are shown.
+def random_replies(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
+    """Returns a random word for each prompt, or some words of the prompt where agents write freely.
 
     A team that said nothing might never be paid, and then all rewards would look the same.
     """
@@ -77,8 +76,8 @@ def _some(ask: Prompt, rng: np.random.Generator) -> str:
     return " ".join(rng.choice(shown, REPEATED)) if shown else ""
 
 
-def asking(speaker: Speaker) -> Respond:
-    """Let a speaker answer, a language server say; what it cannot answer ends its episode."""
+def respond_with(speaker: Speaker) -> Respond:
+    """Returns a responder that asks a speaker; a prompt that fails ends its episode."""
 
     def respond(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         requests = [
@@ -96,14 +95,14 @@ def asking(speaker: Speaker) -> Respond:
     return respond
 
 
-def play(
+def play_episodes(
     world: TextWorld,
     respond: Respond,
     rng: np.random.Generator,
     prompts: int,
     rollouts: int,
-) -> Played:
-    """Play `rollouts` episodes of each of `prompts` tasks.
+) -> PlayedBatch:
+    """Plays `rollouts` episodes of each of `prompts` tasks.
 
     Args:
         world: what is played.
@@ -116,58 +115,59 @@ def play(
         WorldError: an episode does not end within the world's own limit.
     """
     tasks = [task for task in world.tasks(rng, prompts) for _ in range(rollouts)]
-    said: list[tuple[Statement, ...]] = [()] * len(tasks)
+    messages: list[tuple[Statement, ...]] = [()] * len(tasks)
     made: list[list[tuple[Prompt, Answer]]] = [[] for _ in tasks]
     errors: list[str | None] = [None] * len(tasks)
     going = list(range(len(tasks)))
-    asked: dict[tuple[Task, tuple[Statement, ...]], tuple[Prompt, ...]] = {}  # episodes go alike
+    asks_at: dict[tuple[Task, tuple[Statement, ...]], tuple[Prompt, ...]] = {}  # episodes go alike
     while going:
         wave = []
         for e in going:
-            met = tasks[e], said[e]
-            if met not in asked:
-                asked[met] = world.prompts(*met)
-            wave += [(e, ask) for ask in asked[met]]
+            met = tasks[e], messages[e]
+            if met not in asks_at:
+                asks_at[met] = world.prompts(*met)
+            wave += [(e, ask) for ask in asks_at[met]]
+        # By name, in a stable order: random numbers are drawn in the order of the wave.
         wave.sort(key=lambda one: one[1].agent)
         answers = respond([ask for _, ask in wave], rng) if wave else []
-        before = list(said)
+        before = list(messages)
         for (e, ask), answer in zip(wave, answers, strict=True):
             if answer.error is not None:
                 errors[e] = errors[e] or f"{ask.agent}: {answer.error}"
                 continue
-            said[e] = (*said[e], world.statement(tasks[e], before[e], ask, answer.text))
+            messages[e] = (*messages[e], world.statement(tasks[e], before[e], ask, answer.text))
             made[e].append((ask, answer))
         going = sorted({e for e, _ in wave if errors[e] is None})
-        if any(len(said[e]) > world.longest for e in going):
+        if any(len(messages[e]) > world.longest for e in going):
             raise WorldError(
                 f"got more than {world.longest} decisions in an episode of '{world.name}'; "
                 "wanted an end by then"
             )
     for e, error in enumerate(errors):
         if error is not None:
-            said[e], made[e] = (), []
-    return _played(world, tasks, said, made, errors, rng, rollouts)
+            messages[e], made[e] = (), []
+    return _played(world, tasks, messages, made, errors, rng, rollouts)
 
 
 def _played(
     world: TextWorld,
     tasks: list[Task],
-    said: list[tuple[Statement, ...]],
+    messages: list[tuple[Statement, ...]],
     made: list[list[tuple[Prompt, Answer]]],
     errors: list[str | None],
     rng: np.random.Generator,
     rollouts: int,
-) -> Played:
+) -> PlayedBatch:
     endings = [
         Ending(np.nan, ()) if error else world.ending(task, one)
-        for task, one, error in zip(tasks, said, errors, strict=True)
+        for task, one, error in zip(tasks, messages, errors, strict=True)
     ]
     names = sorted(world.agents)
     roles = dict(zip(world.agents, world.roles, strict=True))
     kinds = sorted(set(world.roles))
     number = {name: i for i, name in enumerate(names)}
-    agents = [one.agent for episode in said for one in episode]
-    episode = np.repeat(np.arange(len(tasks)), [len(one) for one in said])
+    agents = [one.agent for episode in messages for one in episode]
+    episode = np.repeat(np.arange(len(tasks)), [len(one) for one in messages])
     rewards = np.array([row for ending in endings for row in ending.rewards], dtype=np.float64)
     rewards = rewards.reshape(len(agents), len(world.components))
     columns = {
@@ -175,12 +175,12 @@ def _played(
         "rollout": episode % rollouts,
         "agent": np.array([number[name] for name in agents], dtype=np.int64),
         "role": np.array([kinds.index(roles[name]) for name in agents], dtype=np.int64),
-        "turn": _turns(said),
+        "turn": _turns(messages),
         "batch": np.zeros(len(agents), dtype=np.int64),
     }
-    return Played(
+    return PlayedBatch(
         tasks=tasks,
-        said=said,
+        messages=messages,
         success=np.array([ending.success for ending in endings], dtype=np.float64),
         rewards=_paid(world, rewards, columns["agent"] == number[world.speaker], rng),
         asks=[ask for one in made for ask, _ in one],
@@ -192,20 +192,20 @@ def _played(
 
 
 def _paid(world: TextWorld, rewards: Floats, speaks: Any, rng: np.random.Generator) -> Floats:
-    """What is really paid: the speaker's rewards scaled, shifted, and noisy."""
-    told, out = world.settings, rewards.copy()
-    out[speaks] *= told.speaker_scale
-    out[speaks, 0] += told.speaker_offset
-    if told.speaker_noise:
-        out[speaks, 0] += told.speaker_noise * rng.standard_normal(int(speaks.sum()))
+    """Returns the paid rewards: the speaker's are scaled, shifted, and noisy."""
+    settings, out = world.settings, rewards.copy()
+    out[speaks] *= settings.speaker_scale
+    out[speaks, 0] += settings.speaker_offset
+    if settings.speaker_noise:
+        out[speaks, 0] += settings.speaker_noise * rng.standard_normal(int(speaks.sum()))
     return out
 
 
-def _turns(said: list[tuple[Statement, ...]]) -> Ints:
-    found = []
-    for one in said:
+def _turns(messages: list[tuple[Statement, ...]]) -> Ints:
+    turns = []
+    for one in messages:
         count: dict[str, int] = {}
         for each in one:
-            found.append(count.get(each.agent, 0))
-            count[each.agent] = found[-1] + 1
-    return np.array(found, dtype=np.int64)
+            turns.append(count.get(each.agent, 0))
+            count[each.agent] = turns[-1] + 1
+    return np.array(turns, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""A judge's ranking in place of the world's reward: `JudgedRewards`.
+"""`JudgedRewards`: a judge's ranking in place of the world's reward.
 
-The episodes of one task are a group; the judge ranks those that went differently, and every
-decision of an episode gets the reward of its episode's rank. Success stays what it is, and nobody
-learns from it.
+The episodes of one task are a group. The judge ranks those that differ, and every decision of an
+episode gets the reward of its episode's rank. Success stays what it is, and no agent learns from
+it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from counterpoint.judge import Candidate, Group, rank_groups
 from counterpoint.judge.catalogue import judge_and_settings
 from counterpoint.records import Episode, Event
 from counterpoint.settings import split_list, split_pairs
-from counterpoint.train.lora.episodes import Played
+from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.worlds.text.world import Statement
 
 
 class JudgedRewards:
-    """Ranks the episodes of each task of a batch.
+    """A judge that ranks the episodes of each task of a batch.
 
     Args:
         name: of the judge.
-        told: its settings and those of what it is asked, `accuracy:.8,orders:2`.
+        options: its settings and those of what it is asked, `accuracy:.8,orders:2`.
         goal: what the team is to do, for judges that read.
         seed: of orders, ids and the judge's own chance.
 
@@ -32,17 +32,18 @@ class JudgedRewards:
         UnknownNameError, SettingError: a judge, a setting or a value that is none.
     """
 
-    def __init__(self, name: str, told: str, goal: str, seed: int) -> None:
-        given = split_pairs(split_list(told), "judge_set", "key:value", ":")
+    def __init__(self, name: str, options: str, goal: str, seed: int) -> None:
+        given = split_pairs(split_list(options), "judge_set", "key:value", ":")
         if "seed" in given:
             raise SettingError(
-                f"got judge_set={told!r}; wanted no seed: the training's own is taken"
+                f"got judge_set={options!r}; wanted no seed: the training's own is taken"
             )
         self.judge, self.settings = judge_and_settings(name, {**given, "seed": seed % 2**31})
         self.goal = goal
 
-    def rewards(self, played: Played, update: int) -> tuple[Floats, dict[str, float]]:
-        """[N] of each decision, NaN where its group is void; and what is told of it.
+    def rewards(self, played: PlayedBatch, update: int) -> tuple[Floats, dict[str, float]]:
+        """Returns the reward [N] of each decision (NaN if its group is void), and the judge's
+        metrics.
 
         Args:
             played: a batch.
@@ -54,14 +55,14 @@ class JudgedRewards:
         for p in np.unique(prompt):
             alike: dict[tuple[Statement, ...], list[int]] = {}
             for e in np.flatnonzero(prompt == p).tolist():
-                alike.setdefault(played.said[e], []).append(e)
+                alike.setdefault(played.messages[e], []).append(e)
             ways.append(alike)
             task = f"{self.goal}\n{' '.join(map(str, played.tasks[next(iter(alike.values()))[0]]))}"
             groups.append((f"{update}-{p}", task, alike))
         ranked = [
             Group(name, task, tuple(
-                Candidate(str(i), _episode(said), float(played.success[at].mean()))
-                for i, (said, at) in enumerate(alike.items())))
+                Candidate(str(i), _episode(messages), float(played.success[at].mean()))
+                for i, (messages, at) in enumerate(alike.items())))
             for name, task, alike in groups if len(alike) > 1
         ]  # fmt: skip
         verdicts = {v.group: v for v in rank_groups(ranked, self.judge, self.settings)}
@@ -80,9 +81,9 @@ class JudgedRewards:
         }
 
 
-def _episode(said: tuple[Statement, ...]) -> Episode:
+def _episode(messages: tuple[Statement, ...]) -> Episode:
     events = tuple(
         Event(t, one.agent, "message", one.text, (one.to,) if one.to else ())
-        for t, one in enumerate(said)
+        for t, one in enumerate(messages)
     )
-    return Episode("", events, tuple(dict.fromkeys(one.agent for one in said)))
+    return Episode("", events, tuple(dict.fromkeys(one.agent for one in messages)))

@@ -1,7 +1,8 @@
-"""Train a team of language-model agents under any credit scheme. Read `LanguageLearner.update`.
+"""Trains a team of language-model agents under any credit scheme. Start with
+`LanguageLearner.update`.
 
-One update: play a group of episodes of each task, let the credit scheme turn what was paid into
-advantages, and move each agent's adapter along its policy gradient. Choices among words are taken
+One update plays a group of episodes of each task, turns their rewards into advantages by the credit
+scheme, and moves each agent's adapter along its policy gradient. Choices among words are sampled
 and learned from in one graph (`words.py`), free text in a second pass (`writing.py`).
 
 Source: Shao et al. 2024 (GRPO, arXiv:2402.03300), section 4.1, for the group of episodes; the
@@ -11,6 +12,7 @@ advantage is the scheme's.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 
 import numpy as np
@@ -30,14 +32,14 @@ from counterpoint.errors import SchemeError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import Text, decode_answer
 from counterpoint.lm.model import LanguageModel
-from counterpoint.train.adam import Adam
-from counterpoint.train.arms import NORMALIZED_BY
-from counterpoint.train.lora.episodes import Answer, Played, any_word, play
+from counterpoint.runs.snapshot import Snapshot
+from counterpoint.train.adam import Adam, configure_threads
+from counterpoint.train.estimators import NORMALIZED_BY
+from counterpoint.train.lora.episodes import Answer, PlayedBatch, play_episodes, random_replies
 from counterpoint.train.lora.judged import JudgedRewards
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.lora.words import WordTeam, choose, weights_of
+from counterpoint.train.lora.words import WordTeam, choose_words, weights_of
 from counterpoint.train.lora.writing import WritingTeam
-from counterpoint.train.machine import settle
 from counterpoint.train.tabular.learner import single_precision
 from counterpoint.worlds.text.world import Prompt, TextWorld
 
@@ -46,7 +48,7 @@ TRAINING, FRESH, PRIORS = 0, 1, 2
 CALIBRATED = 4
 """Batches of a team that chooses at random, over whose prompts words' priors are taken."""
 
-Look = Callable[[Played, Credit], None]
+OnBatch = Callable[[PlayedBatch, Credit], None]
 
 
 class LanguageLearner:
@@ -75,9 +77,9 @@ class LanguageLearner:
         seed: int,
         budget: int,
     ) -> None:
-        settle()
+        configure_threads()
         self.model, self.world, self.settings, self.budget = model, world, settings, budget
-        self.scheme = credited_by(scheme)
+        self.scheme = text_scheme(scheme)
         self.agents = tuple(sorted(world.agents))
         layers = min(settings.layers, model.depth)
         places = model.places(TARGETS[settings.targets], layers)
@@ -105,7 +107,7 @@ class LanguageLearner:
             if settings.judge
             else None
         )
-        met = [ask for ask in met_by_chance(world, settings, seed) if ask.words]
+        met = [ask for ask in sample_asks(world, settings, seed) if ask.words]
         for words in dict.fromkeys(ask.words for ask in met):
             model.first_tokens(words)  # raises where two begin alike
         if settings.calibrate:
@@ -118,8 +120,8 @@ class LanguageLearner:
         done = min(1.0, self.updates / max(1, self.budget - 1))
         return first if last is None else first + (last - first) * done
 
-    def update(self, look: Look | None = None) -> tuple[Played, dict[str, float]]:
-        """Play a batch and learn from it.
+    def update(self, look: OnBatch | None = None) -> tuple[PlayedBatch, dict[str, float]]:
+        """Plays a batch and learns from it.
 
         Args:
             look: given the batch, and what the scheme made of it, before any adapter moves.
@@ -131,9 +133,9 @@ class LanguageLearner:
         self.words.forget()
         self.words.rows_of(self.expected)
         played = self.play(self.rng)
-        rewards, told = played.rewards, dict[str, float]()
+        rewards, metrics = played.rewards, dict[str, float]()
         if self.judged is not None:
-            rewards, told = self.judged.rewards(played, self.updates)
+            rewards, metrics = self.judged.rewards(played, self.updates)
             rewards = rewards[:, None]
         if rewards.shape[1] == 1 or self.scheme.components == "sum_first":
             rewards = rewards.sum(axis=1)
@@ -146,19 +148,19 @@ class LanguageLearner:
             for adam in self.adams.values():
                 adam.zero()
             if turn == 0:
-                told["entropy"] = self._learn_words(played, values)
+                metrics["entropy"] = self._learn_words(played, values)
             self._learn_texts(played, values)
             for name, adam in self.adams.items():
-                told.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
+                metrics.setdefault(f"gradient.{name}", float(adam.gradient.norm()))
                 adam.step(self.rates[name])
         self.expected = tuple(dict.fromkeys(ask for ask in played.asks if ask.words))
         self.updates += 1
-        return played, told
+        return played, metrics
 
-    def play(self, rng: np.random.Generator, prompts: int = 0, rollouts: int = 0) -> Played:
-        """Episodes of the team as it is; no gradient flows unless `update` lets it."""
+    def play(self, rng: np.random.Generator, prompts: int = 0, rollouts: int = 0) -> PlayedBatch:
+        """Returns episodes of the present team; no gradient flows unless `update` lets it."""
         settings = self.settings
-        return play(
+        return play_episodes(
             self.world,
             self.respond,
             rng,
@@ -167,33 +169,33 @@ class LanguageLearner:
         )
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
-        """Answers to a wave of asks, in their order."""
-        found: dict[int, Answer] = {}
+        """Returns the answers to a wave of prompts, in their order."""
+        answers: dict[int, Answer] = {}
         words = [i for i, ask in enumerate(asks) if ask.words]
         if words:
             rows = np.array(self.words.rows_of([asks[i] for i in words]))
             taken, uniforms = np.zeros(len(rows), dtype=int), rng.random(len(rows))
             for row in np.unique(rows):
                 here = rows == row
-                taken[here] = choose(self.words.probs[row], uniforms[here])
+                taken[here] = choose_words(self.words.probs[row], uniforms[here])
             for i, row, word in zip(words, rows.tolist(), taken.tolist(), strict=True):
-                found[i] = Answer(asks[i].words[word], (row, word))
+                answers[i] = Answer(asks[i].words[word], (row, word))
         free = [i for i, ask in enumerate(asks) if not ask.words]
         if free:
             texts = self.writing.write([asks[i] for i in free], rng)
-            found |= {
+            answers |= {
                 i: Answer(decode_answer(self.model, text), text)
                 for i, text in zip(free, texts, strict=True)
             }
-        return [found[i] for i in range(len(asks))]
+        return [answers[i] for i in range(len(asks))]
 
-    def _passes(self, played: Played) -> int:
-        """Passes over a batch: choices have one, being learned from in the graph that took them."""
+    def _passes(self, played: PlayedBatch) -> int:
+        """Returns the passes over a batch; choices have one, in the graph that sampled them."""
         free = any(isinstance(answer.handle, Text) for answer in played.answers)
         return self.settings.epochs if free else 1
 
-    def _learn_words(self, played: Played, values: Floats) -> float:
-        """Add the gradient of the mean of A log pi, and of the entropy; the mean entropy."""
+    def _learn_words(self, played: PlayedBatch, values: Floats) -> float:
+        """Adds the gradient of the mean of A log pi and of the entropy; returns the entropy."""
         taken = choices(played)
         if not taken:
             return 0.0
@@ -210,8 +212,8 @@ class LanguageLearner:
         (-gain).backward()
         return float(bonus.detach() / visits.sum())
 
-    def _learn_texts(self, played: Played, values: Floats) -> None:
-        """Add the gradients of the answers in free text, some rows at a time."""
+    def _learn_texts(self, played: PlayedBatch, values: Floats) -> None:
+        """Adds the gradients of the answers in free text, some rows at a time."""
         free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
         free.sort(key=lambda i: played.asks[i].agent)
         for first in range(0, len(free), self.settings.rows):
@@ -220,23 +222,65 @@ class LanguageLearner:
             texts = [played.answers[i].handle for i in some]
             self.writing.loss(asks, texts, values[some], len(played.answers)).backward()
 
+    def capture(self) -> Snapshot:
+        """Returns everything that decides what the learner does next."""
+        arrays = {
+            f"{name}.{part}": x
+            for name, adam in self.adams.items()
+            for part, x in adam.capture().items()
+        }
+        priors = []
+        for i, ((agent, words), prior) in enumerate(self.words.priors.items()):
+            arrays[f"prior.{i}"] = prior.numpy().copy()
+            priors.append([agent, list(words)])
+        return Snapshot(
+            arrays,
+            {
+                "updates": self.updates,
+                "rng": self.rng.bit_generator.state,
+                "running": None if self.state is None else self.state.to_dict(),
+                "tally": asdict(self.tally),
+                "priors": priors,
+                "expected": [asdict(ask) for ask in self.expected],
+            },
+        )
 
-def met_by_chance(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Prompt]:
-    """What a team is asked that takes every word alike, in a fixed order."""
+    def restore(self, snapshot: Snapshot) -> None:
+        """Resumes where `capture` was called on a learner of the same plan."""
+        arrays, facts = snapshot.arrays, snapshot.facts
+        for name, adam in self.adams.items():
+            adam.restore({part: arrays[f"{name}.{part}"] for part in adam.capture()})
+        self.words.priors = {
+            (agent, tuple(words)): torch.from_numpy(np.array(arrays[f"prior.{i}"]))
+            for i, (agent, words) in enumerate(facts["priors"])
+        }
+        self.updates = facts["updates"]
+        self.rng.bit_generator.state = facts["rng"]
+        self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
+        self.tally = Tally(**facts["tally"])
+        self.expected = tuple(
+            Prompt(**{**fields, "words": tuple(fields["words"])}) for fields in facts["expected"]
+        )
+
+
+def sample_asks(world: TextWorld, settings: LanguageSettings, seed: int) -> list[Prompt]:
+    """Returns the prompts of a team that chooses every word alike, in a fixed order."""
     met: set[Prompt] = set()
     rng = np.random.default_rng([seed, PRIORS])
     for _ in range(CALIBRATED):
-        met.update(play(world, any_word, rng, settings.prompts, settings.rollouts).asks)
+        met.update(
+            play_episodes(world, random_replies, rng, settings.prompts, settings.rollouts).asks
+        )
     return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
 
 
-def choices(played: Played) -> list[tuple[int, int]]:
-    """(row, word) of each choice among words, in order."""
+def choices(played: PlayedBatch) -> list[tuple[int, int]]:
+    """Returns (row, word) of each choice among words, in order."""
     return [answer.handle for answer in played.answers if isinstance(answer.handle, tuple)]
 
 
-def credited_by(scheme: str | Scheme) -> Scheme:
-    """The scheme called so.
+def text_scheme(scheme: str | Scheme) -> Scheme:
+    """Returns the scheme of that name.
 
     Raises:
         UnknownNameError: none is.
@@ -253,6 +297,6 @@ def credited_by(scheme: str | Scheme) -> Scheme:
 
 
 def _generator(seed: int, name: str) -> torch.Generator:
-    """Of an adapter's start: another one for each name, whatever the order of agents."""
+    """Returns the generator of an adapter's start, which depends on its name, not on the order."""
     number = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:7], "big")
     return torch.Generator().manual_seed(number)

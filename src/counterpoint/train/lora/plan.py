@@ -1,37 +1,35 @@
-"""`LanguagePlan`: a team of language-model agents in a text world, as plain data.
+"""`LanguagePlan`: a training of language-model agents in a text environment, as plain data.
 
-`loop.train_to_end` trains it; `language.LanguageLearner` is what learns.
+`loop.train_to_end` trains it; `learner.LanguageLearner` is the team that learns.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-import msgspec
 import numpy as np
 import torch
 
 from counterpoint.arrays import Floats
-from counterpoint.credit import Credit, Tally
-from counterpoint.errors import CounterpointError, RunError, SettingError, UnknownNameError
+from counterpoint.credit import Credit
+from counterpoint.errors import RunError, SettingError, UnknownNameError
 from counterpoint.lm.adapters import save_adapter
 from counterpoint.lm.model import TINY, open_model
 from counterpoint.lm.models import SOURCES, find_model
+from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
 from counterpoint.settings import did_you_mean, settings_from
-from counterpoint.train.loop import Row
-from counterpoint.train.lora.episodes import Played, any_word, play
-from counterpoint.train.lora.learner import FRESH, LanguageLearner, credited_by
-from counterpoint.train.lora.probe import agent_numbers
+from counterpoint.train.loop import Row, TrainConfig, Trainer, Update
+from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
+from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
+from counterpoint.train.lora.probe import measure_adapters
 from counterpoint.train.lora.settings import LANGUAGE, LanguageSettings
-from counterpoint.train.lora.snapshot import capture, restore
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -41,11 +39,14 @@ UPDATES, OTHER_UPDATES = 150, 100
 """Updates of a training of the tiny model, and of any other."""
 TRIES = 8
 """Batches of four tasks, twice each, in which an environment of somebody's own is played."""
+ADAPTERS = "adapters"
+WORD_UPDATES = 10
+"""Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
 
 
 @dataclass(frozen=True)
-class LanguagePlan:
-    """What to train, as plain data.
+class LanguagePlan(TrainConfig):
+    """A training of a team of language models, as plain data.
 
     Raises:
         SettingError: a number out of its range.
@@ -58,12 +59,12 @@ class LanguagePlan:
     model: str
     """Name of the frozen model: see `open_model`."""
     seed: int = 0
-    """Of everything: adapters, tasks, answers."""
+    """Seed of the adapters, the tasks and the answers."""
     budget: int = 150
     """Updates to make."""
     seconds: float | None = None
-    """End after so many seconds of training, if that comes first."""
-    world_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Seconds of training after which it ends, if the budget is not spent before."""
+    world_settings: Settings = field(default_factory=dict)
     """Settings of the world, by name."""
     language: LanguageSettings = field(default_factory=LanguageSettings)
     """How agents are built and trained."""
@@ -76,14 +77,9 @@ class LanguagePlan:
         free = find_world(self.world, Kind.TEXT).world.free
         filled = self.language.filled(tiny=self.model == TINY, free=free)
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
-        for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
-            if getattr(self, name) < low:
-                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {low}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise SettingError(f"got seconds={self.seconds}; wanted a positive number")
+        super().__post_init__()
 
-    def config(self) -> dict[str, Any]:
-        """The plan ready for JSON."""
+    def config(self) -> Settings:
         return asdict(self)
 
     @classmethod
@@ -95,7 +91,7 @@ class LanguagePlan:
         seed: int,
         budget: int | None,
         seconds: float | None,
-        given: Mapping[str, Any],
+        given: Settings,
         model: str | None,
     ) -> LanguagePlan:
         """Returns the plan with defaults in place of what is not given: see `plan_of`.
@@ -121,7 +117,7 @@ class LanguagePlan:
         made = entry.make(own)
         if entry.is_own:
             play_by_chance(made, world)
-        credited_by(scheme)
+        text_scheme(scheme)
         agents = {name: value for name, value in given.items() if name in LANGUAGE}
         language = settings_from(agents, LanguageSettings, world)
         name = model_location(model or TINY)
@@ -131,46 +127,31 @@ class LanguagePlan:
             world, scheme, name, seed, updates if budget is None else budget, seconds, own, language
         )
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> LanguagePlan:
-        """The plan that `config` described.
-
-        Raises:
-            SettingError: it is none.
-        """
-        try:
-            return msgspec.convert(dict(config), cls)
-        except msgspec.ValidationError as error:
-            if isinstance(error.__cause__, CounterpointError):
-                raise error.__cause__ from None
-            raise SettingError(f"got a configuration that is no training plan ({error})") from None
-
     def make_world(self) -> TextWorld:
-        """The world."""
+        """Returns the world."""
         return find_world(self.world, Kind.TEXT).make(self.world_settings)
 
     def learner(self) -> LanguageLearner:
-        """The untrained team."""
+        """Returns the untrained team."""
         model = open_model(self.model)
         world = self.make_world()
         return LanguageLearner(model, world, self.scheme, self.language, self.seed, self.budget)
 
-    def trainee(self) -> LanguageTrainee:
-        """The same, as the loop sees it."""
-        return LanguageTrainee(self, self.learner())
+    def trainer(self) -> LanguageTrainer:
+        return LanguageTrainer(self, self.learner())
 
     def paid_returns(self, by_agent: Floats) -> float | None:
-        """None: success is what counts, whatever the speaker is paid."""
+        """Returns None: success is what counts, whatever the speaker is paid."""
         return None
 
     def without_return(self) -> str:
-        """Every episode of a text world ends."""
-        return "no episode was played"
+        return "no episode was played"  # never needed: every episode of a text world ends
 
 
-class LanguageTrainee:
-    """A team of language-model agents, as the loop sees it."""
+class LanguageTrainer(Trainer):
+    """A team of language-model agents, as the training loop calls it."""
 
+    learner: LanguageLearner
     continuous = False
 
     def __init__(self, plan: LanguagePlan, learner: LanguageLearner) -> None:
@@ -183,74 +164,51 @@ class LanguageTrainee:
         """Updates made so far."""
         return self.learner.updates
 
-    @property
-    def tally(self) -> Tally:
-        """Edge cases that normalization met."""
-        return self.learner.tally
-
-    def update(self, run: RunDirectory | None) -> tuple[Row, dict[str, Any] | None, Row | None]:
-        """One update of the learner; its episodes go to the run, those that are alike once."""
+    def update(self, run: RunDirectory | None) -> Update:
+        """Makes one update; its episodes go to the run, equal ones once with a count."""
         learner, every = self.learner, self.learner.settings.diagnose_every
         measured = None
 
-        def look(played: Played, credit: Credit) -> None:
+        def look(played: PlayedBatch, credit: Credit) -> None:
             nonlocal measured
-            measured = agent_numbers(learner, played, credit)
+            measured = measure_adapters(learner, played, credit)
 
         due = every > 0 and learner.updates % every == 0
-        played, told = learner.update(look if due else None)
+        played, metrics = learner.update(look if due else None)
         row: Row = {
             "step": learner.updates,
             "update": learner.updates,
             "episodes": len(played.tasks),
             "return": float(played.success.mean()),
             "paid": float(played.rewards.sum(axis=-1).mean()),
-            **told,
+            **metrics,
         }
         if run is not None:
-            run.log({"step": learner.updates, "episodes": recorded(played)}, EPISODES)
+            run.log({"step": learner.updates, "episodes": episode_documents(played)}, EPISODES)
         if measured is None:
-            return row, None, None
-        return row, dict(zip(self.agents, measured[0], strict=True)), measured[1]
+            return Update(row)
+        return Update(row, dict(zip(self.agents, measured[0], strict=True)), measured[1])
 
-    def evaluate(self, asked_to_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Success in fresh episodes."""
+    def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
+        """Returns the success of fresh episodes."""
         learner, settings = self.learner, self.learner.settings
         rng = np.random.default_rng([self.plan.seed, FRESH])
-        found: list[Floats] = []
+        successes: list[Floats] = []
         with torch.no_grad():
             learner.words.forget()
-            while sum(map(len, found)) < self.plan.episodes:
-                if asked_to_stop():
+            while sum(map(len, successes)) < self.plan.episodes:
+                if should_stop():
                     return None
-                found.append(learner.play(rng, settings.prompts, settings.rollouts).success)
-        returns = np.concatenate(found)[: self.plan.episodes]
+                successes.append(learner.play(rng, settings.prompts, settings.rollouts).success)
+        returns = np.concatenate(successes)[: self.plan.episodes]
         return returns, np.zeros((len(returns), 0))
 
-    def capture(self) -> Snapshot:
-        """Everything that decides what the learner does next."""
-        return capture(self.learner)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on where `capture` was called."""
-        restore(self.learner, snapshot)
-
-    def leave(self, run: RunDirectory) -> None:
-        """The adapters in peft's format, a folder for each: `adapters/AGENT`."""
+    def save_artifacts(self, run: RunDirectory) -> None:
+        """Writes the adapters in peft's format, a folder for each: `adapters/AGENT`."""
         model = self.learner.model
         last = model.prompt((("user", ""),))[-1]
         for name, adapter in self.learner.own.items():
             save_adapter(adapter, run.path / ADAPTERS / name, model.name, last)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-ADAPTERS = "adapters"
-
-
-WORD_UPDATES = 10
-"""Updates between two checkpoints where agents choose words: each takes a tenth of a second."""
 
 
 def model_location(model: str) -> str:
@@ -274,11 +232,11 @@ def play_by_chance(world: TextWorld, name: str) -> None:
     """
     with foreign_code(name, "an episode played by chance", KEEPS):
         for seed in range(TRIES):
-            play(world, any_word, np.random.default_rng(seed), 4, 2)
+            play_episodes(world, random_replies, np.random.default_rng(seed), 4, 2)
 
 
 def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
-    """The plan of a run, its team at the newest intact checkpoint, and the updates made by then.
+    """Returns a run's plan, its team at the newest intact checkpoint, and the updates made by then.
 
     Raises:
         RunError: there is no run, it is none of language models, or it has no checkpoint.
@@ -287,20 +245,22 @@ def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
     config = read_run(path)["config"]
     if axis_of(config) != LanguagePlan.axis:
         raise RunError(f"got {path}, whose agents do not speak; wanted a run in a text world")
-    found = latest(path / CHECKPOINTS)
-    if found.snapshot is None:
+    checkpoint = latest(path / CHECKPOINTS)
+    if checkpoint.snapshot is None:
         raise RunError(f"got {path}, which has no intact checkpoint; train on: counterpoint resume")
     plan = LanguagePlan.from_config(config)
     learner = plan.learner()
-    restore(learner, found.snapshot)
+    learner.restore(checkpoint.snapshot)
     return plan, learner, learner.updates
 
 
-def recorded(played: Played) -> list[dict[str, Any]]:
-    """The episodes of a batch as events, ready for JSON; `count` says how many went alike."""
+def episode_documents(played: PlayedBatch) -> list[dict[str, Any]]:
+    """Returns the episodes of a batch, ready for JSON; equal ones are one, with a `count`."""
     alike: Counter[Any] = Counter()
-    for task, said, success in zip(played.tasks, played.said, played.success.tolist(), strict=True):
-        alike[task, said, success] += 1
+    for task, messages, success in zip(
+        played.tasks, played.messages, played.success.tolist(), strict=True
+    ):
+        alike[task, messages, success] += 1
     return [
         {
             "task": list(task),
@@ -308,8 +268,8 @@ def recorded(played: Played) -> list[dict[str, Any]]:
             "success": success,
             "events": [
                 {"t": t, "agent": one.agent, "to": one.to, "text": one.text}
-                for t, one in enumerate(said)
+                for t, one in enumerate(messages)
             ],
         }
-        for (task, said, success), count in alike.items()
+        for (task, messages, success), count in alike.items()
     ]

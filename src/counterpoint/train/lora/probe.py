@@ -1,15 +1,13 @@
-"""What one update says of each agent of a language team. Start with `agent_numbers`.
+"""Measurements of each agent of a language team in one update. Start with `measure_adapters`.
 
 The gradient of choices is taken with respect to the logits of the agent's words, one number for
-each prompt and word: that of the adapter is a linear image of it. It costs nothing, so it is
-measured in every update. The gradient of free text is that of the adapter itself, in one more
-backward pass for each micro-batch. Both are of the mean of A log pi: the entropy bonus and the
-divergence from the bare model are left aside.
+each prompt and word: that of the adapter is a linear image of it. It costs nothing, so every update
+is measured. The gradient of free text is that of the adapter itself, in one more backward pass for
+each micro-batch. Both are of the mean of A log pi: the entropy bonus and the divergence from the
+bare model are left out.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,19 +28,18 @@ from counterpoint.diagnose.evidence import (
 from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
 from counterpoint.diagnose.updates import UpdateNumbers
 from counterpoint.lm.generate import Text
-from counterpoint.train.lora.episodes import Played
+from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.train.lora.learner import LanguageLearner
+from counterpoint.train.watch import Numbers, by_agent_and_team
 
 MICRO_BATCHES = 8
 """Into which the episodes of each task are split: rollout g goes to micro-batch g mod 8."""
 
-Numbers = dict[str, float | list[float] | None]
 
-
-def agent_numbers(
-    learner: LanguageLearner, played: Played, credit: Credit
+def measure_adapters(
+    learner: LanguageLearner, played: PlayedBatch, credit: Credit
 ) -> tuple[list[Numbers], Numbers]:
-    """What one update says of each agent, and of the team, before any adapter moves.
+    """Returns the measurements of each agent and of the team, before any adapter moves.
 
     Returns:
         For each agent: snr, cosine (both with `_low` and `_high`), share, norm, norm_inflation,
@@ -60,35 +57,32 @@ def agent_numbers(
     np.add.at(decided, (part, columns["agent"]), 1)
     divided = int(columns["rollout"].max(initial=0)) + 1 >= MICRO_BATCHES
     measured = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
-    told: dict[str, Floats] = {}
+    measures: dict[str, Floats] = {}
     for name, values in vars(gradient_statistics(micro)).items():
         known = measured if name.startswith(("snr", "cosine")) else divided
-        told[name] = np.where(known, values, np.nan)
+        measures[name] = np.where(known, values, np.nan)
     given = played.rewards.sum(axis=-1)
     numbers = UpdateNumbers(learner.scheme, 1, agents).of(columns, given, credit.values)
-    told |= {name: values[0] for name, values in numbers.items()}
+    measures |= {name: values[0] for name, values in numbers.items()}
     if learner.scheme.scale == "none" and learner.settings.parameters == "separate":
         # nothing is shared by agents with an adapter each
-        told |= dict.fromkeys(("norm_inflation", "signal_share"), np.full(agents, np.nan))
-    told["entropy"] = _entropies(learner, played)
+        measures |= dict.fromkeys(("norm_inflation", "signal_share"), np.full(agents, np.nan))
+    measures["entropy"] = _entropies(learner, played)
     present = np.zeros((len(played.tasks), agents), dtype=bool)
     present[played.episode, columns["agent"]] = True
-    told["participation"] = present.mean(axis=0)
-    by_agent: list[Numbers] = [
-        {name: _plain(values[k]) for name, values in told.items() if values.ndim}
-        for k in range(agents)
-    ]
+    measures["participation"] = present.mean(axis=0)
+    by_agent, team_numbers = by_agent_and_team(measures, agents)
     if divided and not any(isinstance(answer.handle, Text) for answer in played.answers):
         evidence = choice_evidence(learner, played, credit, part)
         for k in np.flatnonzero(measured):
             by_agent[k] |= to_numbers(evidence, int(k))
-    return by_agent, {name: _plain(values) for name, values in told.items() if not values.ndim}
+    return by_agent, team_numbers
 
 
 def choice_evidence(
-    learner: LanguageLearner, played: Played, credit: Credit, part: Ints
+    learner: LanguageLearner, played: PlayedBatch, credit: Credit, part: Ints
 ) -> Evidence:
-    """Signal and noise [V, A] of choices under the scheme and under other statistics.
+    """Returns signal and noise [V, A] of choices under the scheme and under other statistics.
 
     The probabilities of words are known, so that the noise is exact given the advantages.
     """
@@ -112,15 +106,15 @@ def choice_evidence(
 
 
 def _summed(rewards: Floats, scheme: Scheme) -> Floats:
-    """[N] weighted sum of the components that are there; NaN where none is."""
+    """Returns [N], the weighted sum of the components that are there; NaN if none is."""
     weights = np.ones(rewards.shape[1]) if scheme.weights is None else np.array(scheme.weights)
     total = np.nansum(rewards * weights, axis=-1)
     return np.where(np.isnan(rewards).all(axis=-1), np.nan, total)
 
 
-def _of_choices(learner: LanguageLearner, played: Played, given: Floats, part: Ints) -> Floats:
-    """[M, A, U x W] gradient of the mean of A log pi with respect to the logits of choices, for
-    advantages `given` [N]."""
+def _of_choices(learner: LanguageLearner, played: PlayedBatch, given: Floats, part: Ints) -> Floats:
+    """Returns [M, A, U x W], the gradient of the mean of A log pi with respect to the logits of
+    choices, for advantages `given` [N]."""
     agents, agent = len(learner.agents), played.columns["agent"]
     handles = [answer.handle for answer in played.answers]
     chosen = np.array([i for i, one in enumerate(handles) if isinstance(one, tuple)], dtype=int)
@@ -138,8 +132,8 @@ def _of_choices(learner: LanguageLearner, played: Played, given: Floats, part: I
     return np.asarray(gradient.reshape(MICRO_BATCHES, agents, -1))
 
 
-def _of_texts(learner: LanguageLearner, played: Played, credit: Credit, part: Ints) -> Floats:
-    """[M, A, D] gradient of free text with respect to each agent's adapter."""
+def _of_texts(learner: LanguageLearner, played: PlayedBatch, credit: Credit, part: Ints) -> Floats:
+    """Returns [M, A, D], the gradient of free text with respect to each agent's adapter."""
     agents, agent = len(learner.agents), played.columns["agent"]
     free = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, Text)]
     if not free:
@@ -166,9 +160,11 @@ def _of_texts(learner: LanguageLearner, played: Played, credit: Credit, part: In
     return out
 
 
-def _entropies(learner: LanguageLearner, played: Played) -> Floats:
-    """[A] mean entropy of each agent's decisions, in nats: of choices exactly, of text estimated
-    by minus the log-probability of what was written."""
+def _entropies(learner: LanguageLearner, played: PlayedBatch) -> Floats:
+    """Returns [A], the mean entropy of each agent's decisions in nats.
+
+    It is exact for choices; for text it is estimated by minus the log-probability of the text.
+    """
     total, count = np.zeros(len(learner.agents)), np.zeros(len(learner.agents))
     entropies = learner.words.entropies
     for answer, agent in zip(played.answers, played.columns["agent"], strict=True):
@@ -178,7 +174,3 @@ def _entropies(learner: LanguageLearner, played: Played) -> Floats:
             total[agent] += entropies[answer.handle[0]]
         count[agent] += 1
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _plain(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

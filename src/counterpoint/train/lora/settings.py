@@ -1,4 +1,4 @@
-"""`LanguageSettings`: how a team of language-model agents is built and trained, on two cores.
+"""`LanguageSettings`: how a team of language-model agents is built and trained.
 
 Learning rate and entropy were swept for each model: the table is in
 docs/discussion/language-results.md. Settings of the world stand in the world's own class.
@@ -11,12 +11,15 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from counterpoint.errors import SettingError
-from counterpoint.settings import number_from, require, split_list, split_pairs
+from counterpoint.settings import number_from, require, require_choices, split_list, split_pairs
+
+TINY_LAYERS = 2
+"""Layers of the tiny model that have adapters: what the first one makes of a prompt is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageSettings:
-    """What a training of language-model agents can be told.
+    """Settings of a training of language-model agents.
 
     Raises:
         SettingError: a value out of its range.
@@ -51,7 +54,7 @@ class LanguageSettings:
     calibrate: bool = True
     """Whether a word's prior is taken out: its mean log-probability over the world's prompts."""
     temperature: float = 0.7
-    """Of free text."""
+    """Sampling temperature of free text."""
     epochs: int = 1
     """Passes over each batch of free text; choices among words always have one."""
     clip: float = 0.2
@@ -65,7 +68,7 @@ class LanguageSettings:
     judge: str = ""
     """Who ranks the episodes of each task; the ranks are the reward, in place of the world's."""
     judge_set: str = ""
-    """Settings of the judge and of what it is asked, `accuracy:.8,canaries:none`."""
+    """Settings of the judge and of its questions, `accuracy:.8,canaries:none`."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -79,30 +82,26 @@ class LanguageSettings:
             raise SettingError(f"got max_norm={self.max_norm}; wanted a number above 0, up to 1e9")
         if self.entropy_end is not None:
             require("entropy_end", self.entropy_end, 0.0, 1e6)
-        for name, wanted in CHOICES.items():
-            if getattr(self, name) not in wanted:
-                raise SettingError(
-                    f"got {name}={getattr(self, name)!r}; wanted one of {', '.join(wanted)}"
-                )
+        require_choices(self)
 
     def filled(self, *, tiny: bool, free: bool) -> LanguageSettings:
-        """The settings with everything that stands for a default replaced by it.
+        """Returns the settings with every value that stands for a default replaced by it.
 
         Args:
             tiny: whether the model is the tiny one.
             free: whether agents write freely in the world.
         """
-        told: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "targets": "all" if tiny else "attention",
             "layers": TINY_LAYERS if tiny else 10,
             "rollouts": 8 if free else 32,
             "lr": 0.003 if tiny else 0.005,
         }
-        unsaid = [n for n in told if getattr(self, n) in (0, "default")]
-        return replace(self, **{name: told[name] for name in unsaid})
+        left_out = [n for n in defaults if getattr(self, n) in (0, "default")]
+        return replace(self, **{name: defaults[name] for name in left_out})
 
     def rates(self, agents: tuple[str, ...]) -> Mapping[str, float]:
-        """The learning rate of each agent.
+        """Returns the learning rate of each agent.
 
         Raises:
             SettingError: `lr_of` names no agent, or no number, or all agents share parameters.
@@ -123,6 +122,3 @@ class LanguageSettings:
 
 LANGUAGE = tuple(spec.name for spec in fields(LanguageSettings))
 """Names of these settings."""
-TINY_LAYERS = 2
-"""Layers of the tiny model that have adapters: what the first one makes of a prompt is kept."""
-CHOICES = {"parameters": ("separate", "shared"), "targets": ("default", "attention", "all")}

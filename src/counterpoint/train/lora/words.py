@@ -1,9 +1,9 @@
-"""Choices among words, at the price of one token a prompt. Start with `WordTeam.rows_of`.
+"""Choices among words, at the cost of one token a prompt. Start with `WordTeam.rows_of`.
 
-Three things make this fast, and none of them changes a number: only the legal words' rows of the
-unembedding are computed; every different prompt is run once however many episodes meet it, and the
-batch is sampled from inside the graph, so that an update is exactly on-policy; and what the bare
-model makes of a prompt is kept, since adapters act from its last token on.
+Three things make this fast, and none of them changes a number. Only the legal words' rows of the
+unembedding are computed. Every different prompt is run once however many episodes have it, and the
+batch is sampled from inside the graph, so that an update is exactly on-policy. The bare model's
+encoding of a prompt is kept, since adapters act from its last token on.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ REMEMBERED = 8
 
 
 @dataclass(frozen=True)
-class Read:
-    """A prompt that ends in a choice among words, as the bare model read it."""
+class EncodedPrompt:
+    """A prompt that ends in a choice among words, as the bare model encodes it."""
 
     prefix: Prefix
     hidden: Tensor
@@ -51,32 +51,33 @@ class WordTeam:
         self.priors: dict[tuple[str, tuple[str, ...]], Tensor] = {}
         """What is subtracted from the words' logits, by agent and words: of all that it has chosen
         among, 0 where nothing was taken out."""
-        self._read: dict[Prompt, Read] = {}
+        self._read: dict[Prompt, EncodedPrompt] = {}
         self._memories: dict[tuple[Prompt, ...], Memory] = {}
         self.forget()
 
     def forget(self) -> None:
-        """Begin a new update: what was computed with the old weights is dropped."""
+        """Begins a new update: results of the old weights are dropped."""
         self.rows: dict[Prompt, int] = {}
-        """Which row of `log_probs` is whose."""
+        """Prompt to its row of `log_probs`."""
         self.parts: list[Tensor] = []
         self.probs: list[Floats] = []
-        """[U][W] what each row's words are taken with."""
+        """[U][W] probabilities of each row's words."""
 
     @property
     def entropies(self) -> Floats:
-        """[U] of each row, in nats."""
+        """[U] entropy of each row, in nats."""
         return np.array([-(p[p > 0] * np.log(p[p > 0])).sum() for p in self.probs])
 
     @property
     def log_probs(self) -> Tensor:
-        """[U, W] of every prompt met since `forget`, with its graph; 0 behind a prompt's words."""
+        """[U, W] log-probabilities of every prompt since `forget`, with their graph; 0 behind its
+        words."""
         widest = max(part.shape[1] for part in self.parts)
         pad = torch.nn.functional.pad
         return torch.cat([pad(part, (0, widest - part.shape[1])) for part in self.parts])
 
     def rows_of(self, asks: Sequence[Prompt]) -> list[int]:
-        """The row of each ask; those not met yet are computed, all in one pass."""
+        """Returns the row of each prompt; new prompts are computed, all in one pass."""
         new = [ask for ask in dict.fromkeys(asks) if ask not in self.rows]
         if new:
             # One run of rows for each adapter, and one order for the same prompts every time.
@@ -84,9 +85,9 @@ class WordTeam:
             logits = self.logits(new)
             words = [len(ask.words) for ask in new]
             legal = torch.arange(logits.shape[1]) < torch.tensor(words)[:, None]
-            found = torch.log_softmax(logits.masked_fill(~legal, -torch.inf), dim=1)
-            self.parts.append(found.masked_fill(~legal, 0.0))
-            exact = found.detach().double().exp().numpy()
+            log_probs = torch.log_softmax(logits.masked_fill(~legal, -torch.inf), dim=1)
+            self.parts.append(log_probs.masked_fill(~legal, 0.0))
+            exact = log_probs.detach().double().exp().numpy()
             for ask, row in zip(new, exact, strict=True):
                 self.priors.setdefault((ask.agent, ask.words), torch.zeros(len(ask.words)))
                 self.rows[ask] = len(self.probs)
@@ -94,7 +95,7 @@ class WordTeam:
         return [self.rows[ask] for ask in asks]
 
     def logits(self, asks: Sequence[Prompt], *, adapted: bool = True) -> Tensor:
-        """[U, W] of the words, prior subtracted; 0 behind a prompt's words.
+        """Returns [U, W], the logits of the words minus their prior; 0 behind a prompt's words.
 
         Args:
             asks: different ones, those of an agent one after the other.
@@ -107,22 +108,22 @@ class WordTeam:
             out = self.model.extend(hidden, memory, self.first)[:, 0]
         widest = max(len(read.tokens) for read in reads)
         tokens = torch.tensor([r.tokens + r.tokens[:1] * (widest - len(r.tokens)) for r in reads])
-        found = (self.model.unembedding[tokens] @ out[:, :, None])[..., 0].float()
-        return found - self._prior(asks, widest) if adapted else found
+        logits = (self.model.unembedding[tokens] @ out[:, :, None])[..., 0].float()
+        return logits - self._prior(asks, widest) if adapted else logits
 
-    def read(self, ask: Prompt) -> Read:
-        """The prompt of an ask, read once and for all."""
+    def read(self, ask: Prompt) -> EncodedPrompt:
+        """Returns a prompt as the bare model encodes it; each is encoded once."""
         if ask not in self._read:
             model = self.model
             prefix = model.read(ask.messages)
             with torch.no_grad():
                 x = model.embed(torch.tensor([[prefix.last]]))
                 hidden = model.extend(x, Memory([prefix]), 0, self.first)[0]
-            self._read[ask] = Read(prefix, hidden, model.first_tokens(ask.words))
+            self._read[ask] = EncodedPrompt(prefix, hidden, model.first_tokens(ask.words))
         return self._read[ask]
 
     def calibrate(self, asks: Sequence[Prompt]) -> None:
-        """Take each word's mean log-probability over `prompts` out of what its agent says."""
+        """Takes each word's mean log-probability over `asks` out of its agent's logits."""
         groups: dict[tuple[str, tuple[str, ...]], list[Prompt]] = {}
         for ask in dict.fromkeys(asks):
             groups.setdefault((ask.agent, ask.words), []).append(ask)
@@ -139,24 +140,25 @@ class WordTeam:
                 out[row, : len(prior)] = prior
         return out
 
-    def _memory(self, asks: tuple[Prompt, ...], reads: list[Read]) -> Memory:
+    def _memory(self, asks: tuple[Prompt, ...], reads: list[EncodedPrompt]) -> Memory:
         if asks not in self._memories:
+            # The oldest goes first: a dict keeps the order of insertion.
             while len(self._memories) >= REMEMBERED:
                 del self._memories[next(iter(self._memories))]
             self._memories[asks] = Memory([read.prefix for read in reads], first=self.first)
         return self._memories[asks]
 
 
-def choose(probs: Floats, uniforms: Any) -> Any:
-    """The words at some quantiles: the same uniform, the same place in the distribution."""
-    found = np.searchsorted(probs.cumsum(), uniforms, side="right")
-    return np.minimum(found, len(probs) - 1)
+def choose_words(probs: Floats, uniforms: Any) -> Any:
+    """Returns the words at some quantiles: equal uniforms give equal places in the distribution."""
+    places = np.searchsorted(probs.cumsum(), uniforms, side="right")
+    return np.minimum(places, len(probs) - 1)
 
 
 def weights_of(
     rows: NDArray[np.int64], words: NDArray[np.int64], values: Floats, shape: tuple[int, int]
 ) -> Floats:
-    """[U, W] the sum of `values` [N] over the decisions that took a word at a prompt."""
+    """Returns [U, W], the sum of `values` [N] over the decisions for a word at a prompt."""
     out = np.zeros(shape)
     np.add.at(out, (rows, words), values)
     return out

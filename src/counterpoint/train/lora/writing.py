@@ -1,7 +1,7 @@
 """Free text: written token by token, and learned from in one pass over the answers.
 
-Start with `WritingTeam.write` and `WritingTeam.loss`. What the bare model made of the prompts is
-shared by writing and learning, so a pass is as long as the answers alone.
+Start with `WritingTeam.write` and `WritingTeam.loss`. Both share the bare model's encoding of the
+prompts, so that a pass is as long as the answers alone.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class WritingTeam:
         """The first layer that has adapters: what those below make of a token never changes."""
 
     def write(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Text]:
-        """An answer to each ask; those of an agent stand one after the other."""
-        settings, found = self.settings, list[Text]()
+        """Returns an answer to each prompt; those of an agent stand one after the other."""
+        settings, texts = self.settings, list[Text]()
         for first in range(0, len(asks), WRITTEN_TOGETHER):
             some = asks[first : first + WRITTEN_TOGETHER]
             room = [ask.most_tokens for ask in some]
-            found += generate(
+            texts += generate(
                 self.model,
                 [self.model.read(ask.messages) for ask in some],
                 [self.adapters[ask.agent] for ask in some],
@@ -56,7 +56,7 @@ class WritingTeam:
                 settings.temperature,
                 self.first,
             )
-        return found
+        return texts
 
     def loss(
         self,
@@ -67,7 +67,7 @@ class WritingTeam:
         *,
         kl: bool = True,
     ) -> Tensor:
-        """PPO's clipped loss of some answers, those of an agent one after the other.
+        """Returns PPO's clipped loss of some answers, those of an agent one after the other.
 
         A decision is the whole answer: its log-probability is the sum over its tokens, divided by
         how many there could have been, so that the length of an answer is not rewarded.
@@ -105,7 +105,8 @@ class WritingTeam:
         *,
         adapted: bool = True,
     ) -> Tensor:
-        """[B, n] of the tokens `written` [B, n]; 0 behind an answer's end."""
+        """Returns [B, n], the log-probabilities of the tokens `written` [B, n]; 0 behind an
+        answer's end."""
         model, below = self.model, [text.hidden for text in texts if text.hidden is not None]
         lasts = torch.tensor([[text.prefix.last] for text in texts])
         first = self.first if len(below) == len(texts) else 0
@@ -122,5 +123,5 @@ class WritingTeam:
 
 
 def _padded(rows: list[Tensor]) -> Tensor:
-    """[B, n, ...] of tensors [n_b, ...], 0 behind the end of each."""
+    """Returns [B, n, ...] of tensors [n_b, ...], with 0 behind the end of each."""
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

@@ -1,10 +1,10 @@
-"""What pooled or per-agent statistics would have made of a batch, where there are no prompts.
+"""What pooled or per-agent statistics would have made of a batch, in worlds without prompts.
 
 Both only multiply an agent's advantages by a number and add another: `a A + b`. So the gradient
-under them is `a` times the measured one plus `b` times the gradient of log pi alone, and one
-backward pass more gives the noise of all. The expected gradient is multiplied by `a` and nothing
-else, since `b` is a baseline: how much of the signal is kept needs no estimate of a signal, which
-single batches of networks do not show. Start at `affine_evidence`.
+under them is `a` times the measured one plus `b` times the gradient of log pi alone, and one more
+backward pass gives the noise of all. The expected gradient is only multiplied by `a`, since `b` is
+a baseline. So the kept share of the signal needs no estimate of the signal itself, which single
+batches of networks do not show. Start with `affine_evidence`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def affine_evidence(
     together: Sequence[Sequence[int]],
     entropy: float,
 ) -> Evidence:
-    """The evidence [V, A] of one batch under the scheme, pooled, and per-agent statistics.
+    """Returns the evidence [V, A] of one batch under the scheme, pooled, and per-agent statistics.
 
     Args:
         micro: [M, A, D] gradients of micro-batches under the scheme.
@@ -38,7 +38,7 @@ def affine_evidence(
         together: the agents of each parameter set.
         entropy: weight of the entropy bonus.
     """
-    a, b = candidates(advantages, advantages if given is None else given)
+    a, b = affine_candidates(advantages, advantages if given is None else given)
     noise = _form(a, b, _covariances(micro, plain))
     power = _form(a, b, _products(micro, plain))
     mean = np.array([x.mean() if x.size else 0.0 for x in advantages])
@@ -53,8 +53,11 @@ def affine_evidence(
     )
 
 
-def candidates(advantages: Sequence[Floats], given: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """What each candidate multiplies each agent's advantages by, and adds: [V, A] each.
+def affine_candidates(
+    advantages: Sequence[Floats], given: Sequence[Floats]
+) -> tuple[Floats, Floats]:
+    """Returns the factor and the offset of each agent's advantages under each candidate, [V, A]
+    each.
 
     Statistics are of what was given. Where the scheme is not affine for an agent (ranks, or a sum
     of normalized components), they are of its advantages.
@@ -76,20 +79,20 @@ def candidates(advantages: Sequence[Floats], given: Sequence[Floats]) -> tuple[F
     return a, b
 
 
-def of_agents(values: Floats, agent: Ints, agents: int) -> list[Floats]:
-    """[A][n] the rows of each agent."""
+def split_by_agent(values: Floats, agent: Ints, agents: int) -> list[Floats]:
+    """Returns the rows of each agent, [A][n]."""
     return [values[agent == k] for k in range(agents)]
 
 
 def _affine(x: Floats, y: Floats) -> bool:
-    """Whether advantages `x` are `y` times a positive number, plus another, in any order."""
+    """Returns whether advantages `x` are `y` times a positive number plus another, in any order."""
     if x.size != y.size or x.size < 2 or x.std() == 0 or y.std() == 0:
         return False
     return float(np.corrcoef(np.sort(x), np.sort(y))[0, 1]) ** 2 > 1 - EXACT
 
 
 def _form(a: Floats, b: Floats, parts: tuple[Floats, Floats, Floats]) -> Floats:
-    """[V, A] `a^2 xx + 2 a b xy + b^2 yy`."""
+    """Returns [V, A], the form `a^2 xx + 2 a b xy + b^2 yy`."""
     xx, xy, yy = parts
     return np.asarray(a**2 * xx + 2 * a * b * xy + b**2 * yy)
 
@@ -100,16 +103,18 @@ def _sums(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def _covariances(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """[A] each: traces of the sample covariances of x with x, x with y, y with y."""
+    """Returns traces of the sample covariances of x with x, x with y, and y with y, [A] each."""
     count = len(x)
     pairs = (_sums(x, x), _sums(x, y), _sums(y, y))
+    # sum_m |x_m - mean|^2 = sum_m |x_m|^2 - |sum_m x_m|^2 / M
     xx, xy, yy = ((each - whole / count) / (count - 1) for each, whole in pairs)
     return xx, xy, yy
 
 
 def _products(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """[A] each: M times the mean inner product of different micro-batches."""
+    """Returns M times the mean inner product of different micro-batches, [A] each."""
     count = len(x)
     pairs = (_sums(x, x), _sums(x, y), _sums(y, y))
+    # |sum_m x_m|^2 without the squares of each: only pairs of different micro-batches are left
     xx, xy, yy = ((whole - each) / (count - 1) for each, whole in pairs)
     return xx, xy, yy

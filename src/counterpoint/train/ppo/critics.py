@@ -1,6 +1,6 @@
-"""What critics say of a batch: values before each step, and what every action would have brought.
+"""`TeamCritics`: values before each step, and the counterfactual advantage of each action.
 
-Start with `Valuer.values`. Critics with memory go on where they were at the end of the last batch.
+Start with `TeamCritics.values`. Critics with memory resume where the last batch ended.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import Singles, View
 
 
-class Valuer:
-    """The critics of a team, the scale of what they predict, and what they remember."""
+class TeamCritics:
+    """The critics of a team, the scale of their predictions, and their memory."""
 
     def __init__(
         self, team: TeamNetworks, settings: PolicySettings, outputs: int, hidden: Singles
@@ -31,11 +31,15 @@ class Valuer:
         self.scale = ValueScale(len(hidden), outputs, settings.value_norm)
         self.hidden = np.zeros_like(hidden)
         self.before = self.hidden
-        """[A, E, H] what critics remembered before the batch that was valued last."""
+        """[A, E, H] memory of the critics before the last batch."""
 
     def values(self, batch: Batch) -> tuple[Floats, Floats]:
-        """What is expected before each step [A, T+1, E, K], and at the end of episodes
-        [A, T, E, K]: 0 where one ended for good, what its last view promises where it was cut."""
+        """Returns the values before each step [A, T+1, E, K], and at the end of episodes [A, T, E,
+        K].
+
+        The second is 0 where an episode ended for good, and the value of its last view where it was
+        cut.
+        """
         seen, memory = self.inputs(batch), self.settings.memory
         a, after, e, _ = seen.shape
         value = np.empty((a, after, e, self.outputs))
@@ -43,9 +47,9 @@ class Valuer:
         keep = torch.from_numpy(~batch.starts).float().expand(a, -1, -1)
         self.before = self.hidden.copy()
         with torch.inference_mode():
-            for critic, whose in zip(self.team.critics, self.team.sets, strict=True):
-                m = whose.rows
-                hidden = memory_of(self.before, whose)
+            for critic, group in zip(self.team.critics, self.team.sets, strict=True):
+                m = group.rows
+                hidden = memory_of(self.before, group)
                 out, remembered = critic(
                     critic.inputs(folded(seen[m], memory)), hidden, folded(keep[m], memory)
                 )
@@ -56,56 +60,57 @@ class Valuer:
                     out, _ = critic(critic.inputs(x), then, torch.ones(x.shape[:3]))
                     left[m, t] = out[:, :, 0].numpy()
                 if remembered is not None:
+                    # The last view is seen again as the first of the next batch.
                     self.hidden[m] = remembered[:, :, -2].numpy()
         mean, std = self.scale.numbers()
         left = np.where(batch.terminated[..., None], 0.0, left * std + mean)
         return value * std + mean, left
 
     def observe(self, target: Floats, active: Bools) -> None:
-        """Let the scale of what critics predict follow the returns `target` [A, T, E, K]."""
+        """Updates the scale of the critics' predictions with the returns `target` [A, T, E, K]."""
         self.scale.update(target, active[:, :-1])
 
     def capture(self) -> dict[str, NDArray[Any]]:
-        """The scale and what critics remember, by name."""
+        """Returns the scale and the memory of the critics, by name."""
         return {**self.scale.capture(), "hidden": self.hidden.copy()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on where `capture` was called."""
+        """Resumes where `capture` was called."""
         self.scale.restore(arrays)
         self.hidden = np.array(arrays["hidden"])
 
     def inputs(self, batch: Batch) -> Tensor:
-        """[A, T+1, E, D] what critics see."""
+        """Returns [A, T+1, E, D], the inputs of the critics."""
         if self.settings.critic == "own":
             return torch.from_numpy(batch.seen)
         return torch.from_numpy(batch.state).expand(len(batch.seen), -1, -1, -1)
 
     def _last(self, view: View) -> Tensor:
-        """[A, E, D] what critics see of a last view."""
+        """Returns [A, E, D], the inputs of the critics for a last view."""
         if self.settings.critic == "own":
             return torch.from_numpy(np.ascontiguousarray(view.seen.swapaxes(0, 1)))
         return torch.from_numpy(view.state).expand(view.seen.shape[1], -1, -1)
 
     def counterfactual(self, batch: Batch) -> Floats:
-        """[A, T, E, 1] Q(s, u) - sum_m pi(m) Q(s, (u without the agent, m)).
+        """Returns [A, T, E, 1], Q(s, u) - sum_m pi(m) Q(s, (u without the agent, m)).
 
         Source: Foerster et al. 2018, Counterfactual multi-agent policy gradients, equation 4.
         """
-        asked, memory = asked_of(batch), self.settings.memory
+        inputs, memory = action_critic_inputs(batch), self.settings.memory
         assert batch.probs is not None
-        found = np.empty((*batch.action.shape, 1))
+        advantage = np.empty((*batch.action.shape, 1))
         with torch.inference_mode():
-            for critic, whose in zip(self.team.answers, self.team.sets, strict=True):
-                m, x = whose.rows, folded(asked[whose.rows], memory)
+            for critic, group in zip(self.team.answers, self.team.sets, strict=True):
+                m, x = group.rows, folded(inputs[group.rows], memory)
                 out, _ = critic(critic.inputs(x))
                 q = unfolded(out, memory, len(batch.ended)).numpy() * self.scale.numbers()[1][m]
                 taken = np.take_along_axis(q, batch.action[m][..., None], axis=-1)
-                found[m] = taken - (batch.probs[m] * q).sum(axis=-1, keepdims=True)
-        return found
+                advantage[m] = taken - (batch.probs[m] * q).sum(axis=-1, keepdims=True)
+        return advantage
 
 
-def asked_of(batch: Batch) -> Tensor:
-    """[A, T, E, Z + A M] the state and what the others did, for critics of actions."""
+def action_critic_inputs(batch: Batch) -> Tensor:
+    """Returns [A, T, E, Z + A M], the state and the others' actions, for critics of actions."""
     a, t, e = batch.action.shape
     assert batch.probs is not None  # the counterfactual asked for them
     size = batch.probs.shape[-1]

@@ -1,9 +1,8 @@
-"""Advantage estimates along each agent's own decisions, and the scale of what critics predict.
+"""Advantage estimates along each agent's own decisions, and the scale of the critics.
 
-Start with `paid_by_decision`, then `generalized_advantages`. Agents that decide only now and then
-(turn-based worlds, agents that are finished) are credited from decision to decision: what is paid
-in between is added to the decision before, and a discount is taken for each of the agent's own
-decisions.
+Start with `rewards_by_decision`, then `generalized_advantages`. Agents that decide only now and
+then (turn-based worlds, finished agents) are credited from decision to decision. A reward in
+between is added to the decision before, and each of the agent's own decisions is discounted once.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ LEAST_VARIANCE = 1e-8
 """Of returns: what varies less is all rounding."""
 
 
-def paid_by_decision(
+def rewards_by_decision(
     reward: Floats, active: Bools, terminated: Bools, ended: Bools
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """What each decision was paid until the agent's next one, and where its episode was left.
+    """Returns the reward of each decision until the agent's next one, and where its episode ended.
 
     What is paid before an agent's first decision of a batch belongs to no decision in it.
 
@@ -45,6 +44,7 @@ def paid_by_decision(
         return reward, np.where(terminated | ended, -next_step, next_step)
     out, paid = np.zeros(reward.shape), np.zeros(reward[:, 0].shape)
     next_at, after = np.full((a, e), t), np.zeros((a, t, e), dtype=np.int64)
+    # Backwards in time: a reward is carried until the decision before it takes it.
     for i in range(t - 1, -1, -1):
         left = terminated[:, i] | ended[i]
         paid = np.where(left[..., None], 0.0, paid) + reward[:, i]
@@ -64,13 +64,14 @@ def generalized_advantages(
     gamma: float,
     gae: float,
 ) -> Floats:
-    """GAE of every decision: sum_i (gamma lambda)^i delta_{t+i} over the agent's own decisions.
+    """Returns GAE of every decision: sum_i (gamma lambda)^i delta_{t+i} over the agent's own
+    decisions.
 
     With delta = (what it was paid) + gamma V(what comes after it) - V(what it saw). With every
     agent active at every step it is the usual estimate.
 
     Args:
-        paid: [A, T, E, K] and `after` [A, T, E] from `paid_by_decision`.
+        paid: [A, T, E, K] and `after` [A, T, E] from `rewards_by_decision`.
         value: [A, T+1, E, K] what agents could expect before each step.
         left_value: [A, T, E, K] what an agent could still expect where its episode was left at
             that step: 0 if for good; read only there.
@@ -96,11 +97,12 @@ def generalized_advantages(
     goes_on = np.where(left, 0.0, gamma * gae)[..., None]
     out, carried = np.zeros((a, t, e, k)), np.zeros((a, e, k))
     always = bool(active[:, :t].all())
+    # A step without a decision keeps what is carried for the agent's decision before it.
     for i in range(t - 1, -1, -1):
-        found = delta[:, i] + goes_on[:, i] * carried
+        advantage = delta[:, i] + goes_on[:, i] * carried
         acts = active[:, i, :, None]
-        carried = found if always else np.where(acts, found, carried)
-        out[:, i] = found if always else np.where(acts, found, 0.0)
+        carried = advantage if always else np.where(acts, advantage, carried)
+        out[:, i] = advantage if always else np.where(acts, advantage, 0.0)
     return out
 
 
@@ -123,7 +125,7 @@ class ValueScale:
         self.mean, self.square, self.weight = np.zeros((3, agents, components))
 
     def update(self, target: Floats, decided: Bools) -> None:
-        """Take in returns [A, T, E, K] where the agent `decided` [A, T, E]."""
+        """Takes in returns [A, T, E, K] of the decisions `decided` [A, T, E]."""
         count = decided.sum(axis=(1, 2))[:, None]
         seen, keep, counted = count > 0, self.DECAY, np.maximum(count, 1)
         where = decided[..., None]
@@ -134,7 +136,7 @@ class ValueScale:
         self.weight = np.where(seen, keep * self.weight + (1 - keep), self.weight)
 
     def numbers(self) -> tuple[Floats, Floats]:
-        """Mean and deviation [A, 1, 1, K] of the returns; 0 and 1 before any were seen."""
+        """Returns mean and deviation [A, 1, 1, K] of the returns; 0 and 1 before the first."""
         known = self.on & (self.weight > 0)
         weight = np.where(known, self.weight, 1.0)
         mean = np.where(known, self.mean / weight, 0.0)
@@ -142,10 +144,10 @@ class ValueScale:
         return mean[:, None, None], np.sqrt(var)[:, None, None]
 
     def capture(self) -> dict[str, NDArray[Any]]:
-        """Its numbers by name."""
+        """Returns the numbers of the scale, by name."""
         return {name: getattr(self, name).copy() for name in ("mean", "square", "weight")}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on where `capture` was called."""
+        """Resumes where `capture` was called."""
         for name in ("mean", "square", "weight"):
             setattr(self, name, np.array(arrays[name]))

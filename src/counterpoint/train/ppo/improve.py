@@ -15,8 +15,8 @@ from torch import Tensor
 
 from counterpoint.arrays import Floats
 from counterpoint.train.adam import Adam
-from counterpoint.train.ppo.critics import Valuer, asked_of
-from counterpoint.train.ppo.networks import Inputs, Policy, folded, memory_of
+from counterpoint.train.ppo.critics import TeamCritics, action_critic_inputs
+from counterpoint.train.ppo.networks import Actor, Inputs, folded, memory_of
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.train.ppo.settings import PolicySettings
 
@@ -24,46 +24,48 @@ Losses = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Part:
-    """One set's share of a batch, as sequences [A, N, L, ...]."""
+class SetBatch:
+    """The rows of a batch that belong to one parameter set, as sequences [A, N, L, ...]."""
 
     seen: Tensor
-    """[A, N, L, D] what agents saw, and who they are."""
+    """[A, N, L, D] observations, and the agent's place in its set."""
     keep: Tensor | None
     """[A, N, L] 0 where an episode starts; None without memory."""
     hidden: Tensor | None
-    """[A, N, H] what actors remembered before each sequence."""
+    """[A, N, H] memory of the actors before each sequence."""
     legal: Tensor | None
     """[A, N, L, M] legal actions, where they change."""
     action: Tensor
-    """[A, N, L] or [A, N, L, U] what they did."""
+    """[A, N, L] or [A, N, L, U] actions."""
     log_prob: Tensor
-    """[A, N, L] how likely that was."""
+    """[A, N, L] log-probability of the actions when they were taken."""
     advantage: Tensor
-    """[A, N, L] what the gradient is weighted by."""
+    """[A, N, L] weights of the policy gradient."""
     active: Tensor | None
     """[A, N, L] 1 where the agent decided; None where it always did."""
     valued: Tensor
-    """[A, N, L, D] what critics see; `seen` itself where that is the same."""
+    """[A, N, L, D] inputs of the critics; `seen` itself if they are the same."""
     critic_hidden: Tensor | None
-    """[A, N, H] what critics remembered before each sequence."""
+    """[A, N, H] memory of the critics before each sequence."""
     target: Tensor
-    """[A, N, L, K] what critics learn to say."""
-    asked: Tensor | None
-    """[A, N, L, D] what critics of actions see."""
+    """[A, N, L, K] targets of the critics."""
+    action_inputs: Tensor | None
+    """[A, N, L, D] inputs of the critics of actions."""
 
-    def at(self, which: Tensor) -> Part:
-        """The sequences `which` alone."""
+    def at(self, which: Tensor) -> SetBatch:
+        """Returns the sequences `which` alone: a minibatch."""
         own = {
             name: x if x is None else x.index_select(1, which)
             for name, x in vars(self).items()
             if name != "valued" or x is not self.seen
         }
-        return Part(**({"valued": own["seen"]} | own))
+        return SetBatch(**({"valued": own["seen"]} | own))
 
 
-def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) -> list[Part]:
-    """The batch by parameter set.
+def split_by_set(
+    batch: Batch, advantage: Floats, target: Floats, critics: TeamCritics
+) -> list[SetBatch]:
+    """Returns the batch of each parameter set.
 
     Args:
         batch: what was played.
@@ -71,11 +73,11 @@ def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) ->
         target: [A, T, E, K] returns in the reward's unit.
         valuer: the critics, their scale, and what they remembered.
     """
-    t, settings, team = len(batch.ended), valuer.settings, valuer.team
+    t, settings, team = len(batch.ended), critics.settings, critics.team
     memory = settings.memory
     always = bool(batch.active[:, :t].all())
     keep = torch.from_numpy(~batch.starts[:t]).float().expand(len(batch.seen), -1, -1)
-    mean, std = valuer.scale.numbers()
+    mean, std = critics.scale.numbers()
     given: dict[str, Tensor | None] = {
         "seen": torch.from_numpy(batch.seen[:, :t]),
         "keep": keep if memory == "gru" else None,
@@ -84,31 +86,32 @@ def parts_of(batch: Batch, advantage: Floats, target: Floats, valuer: Valuer) ->
         "log_prob": torch.from_numpy(batch.log_prob),
         "advantage": torch.from_numpy(advantage.astype(np.float32)),
         "active": None if always else torch.from_numpy(batch.active[:, :t]).float(),
-        "valued": None if settings.critic == "own" else valuer.inputs(batch)[:, :t],
+        "valued": None if settings.critic == "own" else critics.inputs(batch)[:, :t],
         "target": torch.from_numpy(((target - mean) / std).astype(np.float32)),
-        "asked": asked_of(batch) if len(team.answers) else None,
+        "action_inputs": action_critic_inputs(batch) if len(team.answers) else None,
     }
-    found = []
-    for i, whose in enumerate(team.sets):
-        own = {n: x if x is None else folded(x[whose.rows], memory) for n, x in given.items()}
+    batches = []
+    for i, group in enumerate(team.sets):
+        own = {n: x if x is None else folded(x[group.rows], memory) for n, x in given.items()}
         inputs: Inputs = team.actors[i].inputs
-        for name in ("seen", "valued", "asked"):
+        for name in ("seen", "valued", "action_inputs"):
             own[name] = None if own[name] is None else inputs(own[name])
         if own["valued"] is None:
             own["valued"] = own["seen"]
-        hidden = {"hidden": batch.hidden, "critic_hidden": valuer.before}
-        found.append(Part(**own, **{n: memory_of(x, whose) for n, x in hidden.items()}))
-    return found
+        # Memory before the batch, not of its end: the passes play the sequences again.
+        hidden = {"hidden": batch.hidden, "critic_hidden": critics.before}
+        batches.append(SetBatch(**own, **{n: memory_of(x, group) for n, x in hidden.items()}))
+    return batches
 
 
 def improve(
-    valuer: Valuer,
+    critics: TeamCritics,
     adam: Adam,
-    parts: list[Part],
+    batches: list[SetBatch],
     rng: np.random.Generator,
     lr: float,
 ) -> Losses:
-    """Take `epochs` passes over the batch in `minibatches` shuffled parts.
+    """Takes `epochs` passes over the batch in `minibatches` shuffled parts.
 
     Args:
         valuer: whose team and settings these are.
@@ -121,8 +124,8 @@ def improve(
         Means over the passes: policy loss, value loss, entropy (nats), kl (nats, of the policy
         that played against the present one), clipped (share of decisions).
     """
-    settings = valuer.settings
-    sequences = parts[0].seen.shape[1]
+    settings = critics.settings
+    sequences = batches[0].seen.shape[1]
     count = min(settings.minibatches, sequences)
     totals: dict[str, Tensor] = {}
     for _ in range(settings.epochs):
@@ -130,50 +133,50 @@ def improve(
         for which in order.tensor_split(count):
             adam.zero()
             loss = torch.zeros(())
-            for i, part in enumerate(parts):
-                small = part.at(which)
-                policy_loss, told = policy_losses(valuer.team.actors[i], small, settings)
-                told["value_loss"] = value_loss(valuer, i, small)
-                loss = loss + policy_loss + settings.value_weight * told["value_loss"]
-                for name, x in told.items():
+            for i, batch in enumerate(batches):
+                minibatch = batch.at(which)
+                policy_loss, losses = policy_losses(critics.team.actors[i], minibatch, settings)
+                losses["value_loss"] = value_loss(critics, i, minibatch)
+                loss = loss + policy_loss + settings.value_weight * losses["value_loss"]
+                for name, x in losses.items():
                     totals[name] = totals.get(name, torch.zeros(())) + x.detach()
             loss.backward()
             adam.step(lr)
-    passes = settings.epochs * count * len(parts)
+    passes = settings.epochs * count * len(batches)
     return {name: float(x) / passes for name, x in totals.items()}
 
 
 def policy_losses(
-    policy: Policy, part: Part, settings: PolicySettings
+    policy: Actor, batch: SetBatch, settings: PolicySettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The clipped surrogate with the entropy bonus, and what to tell of it."""
-    log_prob, entropy = policy(part.seen, part.action, part.hidden, part.keep, part.legal)
-    log_ratio = log_prob - part.log_prob
+    """Returns the clipped surrogate with the entropy bonus, and the losses to log."""
+    log_prob, entropy = policy(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
+    log_ratio = log_prob - batch.log_prob
     ratio = log_ratio.exp()
     bounded = ratio.clamp(1 - settings.clip, 1 + settings.clip)
-    gain = torch.minimum(ratio * part.advantage, bounded * part.advantage)
-    told = {
-        "policy_loss": -mean_of(gain, part.active),
-        "entropy": mean_of(entropy, part.active),
-        "kl": mean_of((ratio - 1) - log_ratio, part.active),
-        "clipped": mean_of((ratio != bounded).float(), part.active),
+    gain = torch.minimum(ratio * batch.advantage, bounded * batch.advantage)
+    losses = {
+        "policy_loss": -active_mean(gain, batch.active),
+        "entropy": active_mean(entropy, batch.active),
+        "kl": active_mean((ratio - 1) - log_ratio, batch.active),
+        "clipped": active_mean((ratio != bounded).float(), batch.active),
     }
-    return told["policy_loss"] - settings.entropy * told["entropy"], told
+    return losses["policy_loss"] - settings.entropy * losses["entropy"], losses
 
 
-def value_loss(valuer: Valuer, i: int, part: Part) -> Tensor:
-    """Half the squared error of set `i`'s critics, in units of the returns' variance."""
-    out, _ = valuer.team.critics[i](part.valued, part.critic_hidden, part.keep)
-    error = ((out - part.target) ** 2).sum(dim=-1)
-    if part.asked is not None:
-        q, _ = valuer.team.answers[i](part.asked)
-        taken = q.gather(-1, part.action[..., None])
-        error = error + ((taken - part.target) ** 2).sum(dim=-1)
-    return 0.5 * mean_of(error, part.active)
+def value_loss(critics: TeamCritics, i: int, batch: SetBatch) -> Tensor:
+    """Returns half the squared error of set `i`'s critics, in units of the returns' variance."""
+    out, _ = critics.team.critics[i](batch.valued, batch.critic_hidden, batch.keep)
+    error = ((out - batch.target) ** 2).sum(dim=-1)
+    if batch.action_inputs is not None:
+        q, _ = critics.team.answers[i](batch.action_inputs)
+        taken = q.gather(-1, batch.action[..., None])
+        error = error + ((taken - batch.target) ** 2).sum(dim=-1)
+    return 0.5 * active_mean(error, batch.active)
 
 
-def mean_of(x: Tensor, active: Tensor | None) -> Tensor:
-    """The mean of `x` [A, N, L] over the decisions that were taken."""
+def active_mean(x: Tensor, active: Tensor | None) -> Tensor:
+    """Returns the mean of `x` [A, N, L] over the decisions that were taken."""
     if active is None:
         return x.mean()
     return (x * active).sum() / active.sum().clamp(min=1.0)

@@ -11,38 +11,38 @@ Source: de Witt et al. 2020 (IPPO); Yu et al. 2022 (MAPPO); Foerster et al. 2018
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import RunningState, Scheme, Tally
-from counterpoint.errors import SettingError
-from counterpoint.train.adam import Adam
-from counterpoint.train.machine import settle
-from counterpoint.train.ppo.critics import Valuer
-from counterpoint.train.ppo.estimates import generalized_advantages, paid_by_decision
-from counterpoint.train.ppo.improve import Losses, Part, improve, parts_of
-from counterpoint.train.ppo.levels import Credited, Crediting, apply
+from counterpoint.errors import SettingError, StateError
+from counterpoint.runs.snapshot import Snapshot
+from counterpoint.train.adam import Adam, configure_threads
+from counterpoint.train.ppo.critics import TeamCritics
+from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.improve import Losses, SetBatch, improve, split_by_set
+from counterpoint.train.ppo.levels import Credited, Crediting, credit_batch
 from counterpoint.train.ppo.networks import TeamNetworks
-from counterpoint.train.ppo.rollout import Batch, Player
+from counterpoint.train.ppo.rollout import Batch, RolloutCollector, below
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import StepWorld
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What each decision of a batch is worth."""
+class BatchEstimate:
+    """The advantages and returns of a batch."""
 
     advantage: Floats
-    """[A, T, E] what the policy gradient is weighted by."""
+    """[A, T, E] weights of the policy gradient."""
     target: Floats
     """[A, T, E, K] returns that critics learn to predict, in the reward's unit."""
     credited: Credited
-    """What the scheme was given, and what it made of it."""
+    """Input and output of the scheme."""
 
 
-Look = Callable[[Batch, Estimate, list[Part]], None]
+OnBatch = Callable[[Batch, BatchEstimate, list[SetBatch]], None]
 
 
 class Learner:
@@ -71,7 +71,7 @@ class Learner:
     ) -> None:
         if settings.anneal and budget is None:
             raise SettingError("got anneal without a budget; wanted the steps at whose end it is 0")
-        settle()
+        configure_threads()
         settings = settings.filled(python=world.python)
         self.budget = budget
         self.world, self.settings = world, settings
@@ -79,8 +79,8 @@ class Learner:
         outputs, options = self.crediting.outputs(world), self.crediting.counterfactual
         self.team = TeamNetworks(world, settings, outputs, seed, options)
         self.adam = Adam(self.team.networks(), settings.max_norm)
-        self.player = Player(world, settings, seed, probs=options)
-        self.valuer = Valuer(self.team, settings, outputs, self.player.hidden)
+        self.collector = RolloutCollector(world, settings, seed, probs=options)
+        self.critics = TeamCritics(self.team, settings, outputs, self.collector.hidden)
         self.shuffles = np.random.default_rng([seed, 3])
         self.roles = np.unique(np.array(world.roles), return_inverse=True)[1]
         self.state: RunningState | None = None
@@ -90,7 +90,7 @@ class Learner:
     @property
     def batch_steps(self) -> int:
         """Steps of one batch, all copies together."""
-        return self.player.steps * self.world.copies
+        return self.collector.steps * self.world.copies
 
     @property
     def steps(self) -> int:
@@ -104,8 +104,8 @@ class Learner:
             return self.settings.lr
         return self.settings.lr * max(0.0, 1.0 - self.steps / self.budget)
 
-    def update(self, look: Look | None = None) -> tuple[Batch, Losses]:
-        """Play, give credit, improve.
+    def update(self, look: OnBatch | None = None) -> tuple[Batch, Losses]:
+        """Plays a batch, gives credit, and improves the team.
 
         Args:
             look: called with the batch, its estimate and its parts, while the team is what
@@ -114,40 +114,80 @@ class Learner:
         Returns:
             What was played, and the losses.
         """
-        batch = self.player.play(self.team)
+        batch = self.collector.play(self.team)
         estimate = self.estimate(batch)
-        parts = parts_of(batch, estimate.advantage, estimate.target, self.valuer)
+        batches = split_by_set(batch, estimate.advantage, estimate.target, self.critics)
         if look is not None:
-            look(batch, estimate, parts)
-        losses = improve(self.valuer, self.adam, parts, self.shuffles, self.lr)
+            look(batch, estimate, batches)
+        losses = improve(self.critics, self.adam, batches, self.shuffles, self.lr)
         self.updates += 1
         return batch, losses
 
-    def estimate(self, batch: Batch) -> Estimate:
-        """Advantages and returns of a batch under the scheme."""
+    def estimate(self, batch: Batch) -> BatchEstimate:
+        """Returns the advantages and returns of a batch under the scheme."""
         level, settings = self.crediting.level, self.settings
         reward = batch.reward[..., None] if batch.components is None else batch.components
-        paid, after = paid_by_decision(reward, batch.active, batch.terminated, batch.ended)
+        paid, after = rewards_by_decision(reward, batch.active, batch.terminated, batch.ended)
         if level == "reward":
             credited = self._credit(paid, batch)
             paid = credited.values[..., None]
         elif level == "advantage":
             paid = paid.sum(axis=-1, keepdims=True)
-        value, left = self.valuer.values(batch)
-        found = generalized_advantages(
+        value, left = self.critics.values(batch)
+        advantage = generalized_advantages(
             paid, value, left, after, batch.active, settings.gamma, settings.gae
         )
-        target = found + value[:, :-1]
+        target = advantage + value[:, :-1]
         if self.crediting.counterfactual:  # in the unit that critics learned, before it moves on
-            found = self.valuer.counterfactual(batch)
-        self.valuer.observe(target, batch.active)
+            advantage = self.critics.counterfactual(batch)
+        self.critics.observe(target, batch.active)
         if level == "reward":
-            return Estimate(found[..., 0], target, credited)
-        credited = self._credit(found, batch)
-        return Estimate(credited.values, target, credited)
+            return BatchEstimate(advantage[..., 0], target, credited)
+        credited = self._credit(advantage, batch)
+        return BatchEstimate(credited.values, target, credited)
 
     def _credit(self, what: Floats, batch: Batch) -> Credited:
-        """`what` [A, T, E, K] under the scheme; its running statistics advance."""
-        credited = apply(what, batch, self.roles, self.crediting.scheme, self.state)
+        """Returns `what` [A, T, E, K] under the scheme, and advances its running statistics."""
+        credited = credit_batch(what, batch, self.roles, self.crediting.scheme, self.state)
         self.state, self.tally = credited.state, self.tally + credited.tally
         return credited
+
+    def capture(self) -> Snapshot:
+        """Returns everything that decides what the learner does next."""
+        arrays = {f"adam.{name}": x for name, x in self.adam.capture().items()}
+        played, facts = self.collector.capture()
+        arrays |= played
+        arrays |= {f"values.{name}": x for name, x in self.critics.capture().items()}
+        return Snapshot(
+            arrays,
+            {
+                "updates": self.updates,
+                "shuffles": self.shuffles.bit_generator.state,
+                "player": facts,
+                "running": None if self.state is None else self.state.to_dict(),
+                "tally": asdict(self.tally),
+            },
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Resumes where `capture` was called on a learner of the same plan.
+
+        Raises:
+            StateError: the snapshot is that of another plan.
+        """
+        arrays, facts = snapshot.arrays, snapshot.facts
+        for name, mine in self.capture().arrays.items():
+            shape = arrays[name].shape if name in arrays else None
+            if not name.startswith("world.") and shape != mine.shape:
+                raise StateError(
+                    f"got a checkpoint with {name} of shape {shape}; wanted {mine.shape}, as "
+                    "run.json has it: give world and policies in run.json the settings they were "
+                    "trained with"
+                )
+        self.adam.restore(below("adam", arrays))
+        self.collector.restore(arrays, facts["player"])
+        self.critics.restore(below("values", arrays))
+        self.updates = facts["updates"]
+        self.shuffles.bit_generator.state = facts["shuffles"]
+        self.state = None if facts["running"] is None else RunningState.from_dict(facts["running"])
+        self.tally = Tally(**facts["tally"])

@@ -1,10 +1,10 @@
-"""Where a credit scheme meets a trainer that acts step by step: rewards, components, advantages.
+"""Where a credit scheme is applied in PPO: to rewards, to components, or to advantages.
 
-Start with `Crediting.of`. At level `reward` the scheme turns what each decision was paid into a
-reward of its own, before any value is estimated; at `advantage` it normalizes the advantage
-estimate; at `component` the estimate of each reward component, from a critic with one output for
-each. A sample is a decision here: an agent that decides more often counts more often, whatever
-the scheme's weighting and rollout_reward say, since each decision has an estimate of its own.
+Start with `Crediting.of`. At level `reward` the scheme normalizes the reward of each decision,
+before any value is estimated. At `advantage` it normalizes the advantage estimate; at `component`
+the estimate of each reward component, from a critic with one output for each. A sample is a
+decision here: an agent that decides more often counts more often, whatever the scheme's weighting
+and rollout_reward are, since each decision has an estimate of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from counterpoint.credit import (
     scheme_name,
 )
 from counterpoint.errors import SchemeError
-from counterpoint.train.arms import NORMALIZED_BY
+from counterpoint.train.estimators import NORMALIZED_BY
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import StepWorld
@@ -41,15 +41,15 @@ class Crediting:
     name: str
     """Its name in the catalogue (perhaps with fields that differ), or `counterfactual`."""
     scheme: Scheme
-    """What normalizes, sample by sample."""
+    """The scheme that normalizes, sample by sample."""
     level: Level
-    """What is normalized."""
+    """The quantity that is normalized."""
     counterfactual: bool = False
     """Whether the advantage is Q(s, u) - sum_m pi(m) Q(s, (u without the agent, m))."""
 
     @classmethod
     def of(cls, scheme: str | Scheme, world: StepWorld, settings: PolicySettings) -> Crediting:
-        """The crediting for a name in the catalogue, a scheme of your own, or `counterfactual`.
+        """Returns the crediting for a name in the catalogue, a `Scheme`, or `counterfactual`.
 
         Raises:
             UnknownNameError: nothing has that name.
@@ -73,7 +73,7 @@ class Crediting:
         if name != COUNTERFACTUAL:
             raise SchemeError(
                 f"got baseline '{name}' for world '{world.name}', which cannot answer it; the "
-                f"baseline of worlds of many steps is {COUNTERFACTUAL}"
+                f"baseline of sequential environments is {COUNTERFACTUAL}"
             )
         if world.actions[0].continuous or settings.memory != "none":
             raise SchemeError(
@@ -83,7 +83,7 @@ class Crediting:
         return cls(name, NORMALIZED_BY[name], "advantage", counterfactual=True)
 
     def outputs(self, world: StepWorld) -> int:
-        """How many values a critic predicts: one for each component, or one."""
+        """Returns how many values a critic predicts: one for each component, or one."""
         return len(world.components) if self.level == "component" else 1
 
 
@@ -98,26 +98,26 @@ def _natural(scheme: Scheme) -> Level:
 
 @dataclass(frozen=True)
 class Credited:
-    """What a scheme made of one batch."""
+    """The output of a scheme for one batch."""
 
     values: Floats
     """[A, T, E] rewards or advantages; 0 where the agent did not decide."""
     given: Floats
-    """[N] what was normalized, components summed."""
+    """[N] input of the scheme, components summed."""
     out: Floats
-    """[N] what came out."""
+    """[N] output of the scheme."""
     columns: dict[str, Ints]
     """Label name to column [N], `batch` (all 0) among them."""
     state: RunningState | None
     """Running statistics after this batch."""
     tally: Tally
-    """Edge cases that were met."""
+    """Counts of the edge cases of normalization."""
 
 
-def apply(
+def credit_batch(
     what: Floats, batch: Batch, roles: Ints, scheme: Scheme, state: RunningState | None
 ) -> Credited:
-    """Normalize what each decision got.
+    """Normalizes the reward or the advantage estimate of each decision.
 
     Args:
         what: [A, T, E, K] rewards or advantage estimates.
@@ -130,17 +130,19 @@ def apply(
     acts = batch.active[:, :t]
     rows: Floats = what[acts] if not acts.all() else what.reshape(-1, what.shape[-1])
     rows = rows[:, 0] if rows.shape[1] == 1 else rows
-    columns = labels(batch, acts, roles)
+    columns = decision_labels(batch, acts, roles)
     credit = advantages(rows, columns, scheme, state=state)
     values = np.zeros(acts.shape)
     values[acts] = credit.values
     given = rows if rows.ndim == 1 else rows.sum(axis=-1)
+    # `batch` comes after normalization: it is for measurements, and no scheme groups by it here.
     columns["batch"] = np.zeros(len(given), dtype=np.int64)
     return Credited(values, given, credit.values, columns, credit.state, credit.tally)
 
 
-def labels(batch: Batch, acts: Bools, roles: Ints) -> dict[str, Ints]:
-    """Columns [N] that schemes group by: agent, role, episode (`rollout`), step of it (`turn`).
+def decision_labels(batch: Batch, acts: Bools, roles: Ints) -> dict[str, Ints]:
+    """Returns the columns [N] that schemes group by: agent, role, episode (`rollout`), and step of
+    it (`turn`).
 
     There is no `prompt`: no two episodes share a start, so a prompt's group is the whole batch.
     """

@@ -1,38 +1,33 @@
-"""`TrainPlan`: a team of neural policies in a world of many steps, as plain data.
+"""`TrainPlan`: a training of neural policies in a sequential environment, as plain data.
 
-`loop.train_to_end` trains it; `policies.Learner` is what learns.
+`loop.train_to_end` trains it; `learner.Learner` is the team that learns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import msgspec
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.credit import Tally
-from counterpoint.errors import CounterpointError, SettingError
+from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.snapshot import Snapshot
-from counterpoint.train.loop import Row
-from counterpoint.train.options import (
+from counterpoint.train.loop import Row, TrainConfig, Trainer, Update
+from counterpoint.train.ppo.improve import SetBatch
+from counterpoint.train.ppo.learner import BatchEstimate, Learner
+from counterpoint.train.ppo.levels import Crediting
+from counterpoint.train.ppo.probe import credit_audit, measure_policies
+from counterpoint.train.ppo.rollout import Batch, RolloutCollector
+from counterpoint.train.ppo.settings import (
+    PolicySettings,
     budget_or_default,
     make_with_hints,
     measured_often,
     refuse_model,
     split_settings,
 )
-from counterpoint.train.ppo.credit_audit import credit_audit
-from counterpoint.train.ppo.improve import Part
-from counterpoint.train.ppo.learner import Estimate, Learner
-from counterpoint.train.ppo.levels import Crediting
-from counterpoint.train.ppo.probe import agent_numbers
-from counterpoint.train.ppo.rollout import Batch, Player
-from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.train.ppo.snapshot import capture, restore
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -48,8 +43,8 @@ PLAYED_TOGETHER = 500
 
 
 @dataclass(frozen=True)
-class TrainPlan:
-    """What to train, as plain data.
+class TrainPlan(TrainConfig):
+    """A training of a team of neural policies, as plain data.
 
     Raises:
         SettingError: a number out of its range.
@@ -60,12 +55,12 @@ class TrainPlan:
     scheme: str
     """Name of a scheme, or `counterfactual`."""
     seed: int = 0
-    """Of everything: networks, world, actions, order."""
+    """Seed of the networks, the world, the actions and the order of minibatches."""
     budget: int = 100_000
     """Steps to play, all copies together; the last batch is played whole."""
     seconds: float | None = None
-    """End after so many seconds of training, if that comes first."""
-    world_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Seconds of training after which it ends, if the budget is not spent before."""
+    world_settings: Settings = field(default_factory=dict)
     """Settings of the world, by name."""
     policy: PolicySettings = field(default_factory=PolicySettings)
     """How policies are built and trained."""
@@ -74,23 +69,17 @@ class TrainPlan:
     axis: ClassVar[str] = "step"
 
     def __post_init__(self) -> None:
-        filled = self.policy.filled(
-            python=is_foreign(self.world)
-        )  # so that a run keeps its numbers
+        # Defaults are filled in now, so that a saved run keeps its numbers in later versions.
+        filled = self.policy.filled(python=is_foreign(self.world))
         object.__setattr__(self, "policy", filled)
-        for name, low in (("seed", 0), ("budget", 1), ("episodes", 1)):
-            if getattr(self, name) < low:
-                raise SettingError(f"got {name}={getattr(self, name)}; wanted at least {low}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise SettingError(f"got seconds={self.seconds}; wanted a positive number")
+        super().__post_init__()
 
     @property
     def batch_steps(self) -> int:
         """Steps of one batch, all copies together."""
         return self.policy.copies * self.policy.steps
 
-    def config(self) -> dict[str, Any]:
-        """The plan ready for JSON."""
+    def config(self) -> Settings:
         return asdict(self)
 
     @classmethod
@@ -102,10 +91,9 @@ class TrainPlan:
         seed: int,
         budget: int | None,
         seconds: float | None,
-        given: Mapping[str, Any],
+        given: Settings,
         model: str | None,
     ) -> TrainPlan:
-        """Returns the plan with defaults in place of what is not given: see `plan_of`."""
         refuse_model(world, model)
         entry = find_world(world, Kind.SEQUENTIAL)
         own, policy = split_settings(entry, given)
@@ -117,37 +105,22 @@ class TrainPlan:
         Crediting.of(scheme, made, policy)
         return cls(world, scheme, seed, budget, seconds, own, policy)
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> TrainPlan:
-        """The plan that `config` described.
-
-        Raises:
-            SettingError: it is none.
-        """
-        try:
-            return msgspec.convert(dict(config), cls)
-        except msgspec.ValidationError as error:
-            if isinstance(error.__cause__, CounterpointError):
-                raise error.__cause__ from None
-            raise SettingError(f"got a configuration that is no training plan ({error})") from None
-
     def make_world(self, stream: int, copies: int) -> StepWorld:
-        """Copies of the world with chance of their own for each `stream`; agents by name."""
+        """Returns copies of the world, agents by name, with another seed for each `stream`."""
         seed = int(np.random.SeedSequence([self.seed, stream]).generate_state(1)[0])
         entry = find_world(self.world, Kind.SEQUENTIAL)
         return by_name(entry.make(self.world_settings, copies, seed))
 
     def learner(self) -> Learner:
-        """The untrained team, with the copies that it trains in."""
+        """Returns the untrained team, with the copies in which it trains."""
         world = self.make_world(0, self.policy.copies)
         return Learner(world, self.scheme, self.policy, self.seed, self.budget)
 
-    def trainee(self) -> PolicyTrainee:
-        """The same, as the loop sees it."""
-        return PolicyTrainee(self, self.learner())
+    def trainer(self) -> PolicyTrainer:
+        return PolicyTrainer(self, self.learner())
 
     def paid_returns(self, by_agent: Floats) -> float | None:
-        """The return weighted by stakes, weights of mean 1; None where all agents' are equal.
+        """Returns the return weighted by stakes of mean 1; None if all stakes are equal.
 
         Where the reward is common, what is paid is proportional to the return, whatever the stakes.
         """
@@ -159,7 +132,6 @@ class TrainPlan:
         return float((by_agent.mean(axis=0) * weights).sum() / weights.mean())
 
     def without_return(self) -> str:
-        """Why a trained team may have no return, and what to do about it."""
         world = self.make_world(0, 1)
         world.close()
         return (
@@ -168,9 +140,10 @@ class TrainPlan:
         )
 
 
-class PolicyTrainee:
-    """A team of neural policies, as the loop sees it."""
+class PolicyTrainer(Trainer):
+    """A team of neural policies, as the training loop calls it."""
 
+    learner: Learner
     between_checkpoints = CHECKPOINT_STEPS
 
     def __init__(self, plan: TrainPlan, learner: Learner) -> None:
@@ -184,22 +157,16 @@ class PolicyTrainee:
         """Steps played so far, all copies together."""
         return self.learner.steps
 
-    @property
-    def tally(self) -> Tally:
-        """Edge cases that normalization met."""
-        return self.learner.tally
-
-    def update(self, run: RunDirectory | None) -> tuple[Row, dict[str, Any] | None, Row | None]:
-        """One update of the learner: its row, and what was measured of agents and team."""
+    def update(self, run: RunDirectory | None) -> Update:
         learner, every = self.learner, self.learner.settings.diagnose_every
         measured = None
 
-        def look(batch: Batch, estimate: Estimate, parts: list[Part]) -> None:
+        def look(batch: Batch, estimate: BatchEstimate, batches: list[SetBatch]) -> None:
             nonlocal measured
             scheme, copies = learner.crediting.scheme, learner.world.copies
-            measured = agent_numbers(
+            measured = measure_policies(
                 learner.team,
-                parts,
+                batches,
                 estimate.credited,
                 scheme,
                 copies,
@@ -222,34 +189,24 @@ class PolicyTrainee:
             **losses,
         }
         if measured is None:
-            return row, None, None
-        return row, dict(zip(self.agents, measured[0], strict=True)), measured[1]
+            return Update(row)
+        return Update(row, dict(zip(self.agents, measured[0], strict=True)), measured[1])
 
-    def evaluate(self, asked_to_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns of fresh episodes, and each agent's part in them."""
-        by_agent = evaluate(self.plan, self.learner, asked_to_stop)
+    def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
+        """Returns the returns of fresh episodes, and each agent's part in them."""
+        by_agent = evaluate(self.plan, self.learner, should_stop)
         return None if by_agent is None else (by_agent.sum(axis=-1), by_agent)
 
-    def capture(self) -> Snapshot:
-        """Everything that decides what the learner does next."""
-        return capture(self.learner)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on where `capture` was called."""
-        restore(self.learner, snapshot)
-
-    def leave(self, run: RunDirectory) -> None:
-        """Nothing beside the checkpoints."""
-
     def close(self) -> None:
-        """Let go of the worlds."""
+        """Closes the worlds."""
         self.learner.world.close()
 
 
 def evaluate(
-    plan: TrainPlan, learner: Learner, asked_to_stop: Callable[[], bool] = lambda: False
+    plan: TrainPlan, learner: Learner, should_stop: Callable[[], bool] = lambda: False
 ) -> Floats | None:
-    """[n, A] returns of fresh episodes, by agent: as many of each copy, its first ones.
+    """Returns the returns [n, A] of fresh episodes by agent: the first ones of each copy, equally
+    many.
 
     Actions are sampled. None where it is asked to stop before the episodes have ended.
     """
@@ -257,17 +214,17 @@ def evaluate(
     copies = min(plan.episodes, world.copies if world.python else plan.episodes)
     each = -(-plan.episodes // copies)
     fresh = plan.make_world(1, copies)
-    player = Player(fresh, learner.settings, plan.seed + 1)
-    found: list[list[Floats]] = [[] for _ in range(copies)]
+    collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
+    by_copy: list[list[Floats]] = [[] for _ in range(copies)]
     played = 0
-    batch_steps = min(world.horizon or learner.player.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
-    while min(map(len, found)) < each and played < LONGEST_EVALUATION and not asked_to_stop():
-        batch = player.play(learner.team, batch_steps)
+    batch_steps = min(world.horizon or learner.collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
+    while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
+        batch = collector.play(learner.team, batch_steps)
         played += batch_steps
         for copy, values in zip(batch.finished, batch.by_agent, strict=True):
-            found[copy].append(values)
+            by_copy[copy].append(values)
     fresh.close()
-    if asked_to_stop() and min(map(len, found)) < each:
+    if should_stop() and min(map(len, by_copy)) < each:
         return None
-    kept = [values for several in found for values in several[:each]]
+    kept = [values for several in by_copy for values in several[:each]]
     return np.array(kept).reshape(len(kept), len(world.agents))

@@ -1,43 +1,43 @@
-"""Each agent's policy gradient in micro-batches, and what it says: measured while a team learns.
+"""Measurements of each agent's policy gradient in micro-batches, while a team learns.
 
-Start with `agent_numbers`. The gradient is that of the mean of A log pi at the parameters that
-played, before the first step of an update; the entropy bonus, clipping, and the deviations of
-continuous actions are left aside. One backward pass gives those of all agents and micro-batches,
-so that a measurement costs about as much as one pass over the batch for the actors alone.
+Start with `measure_policies`. The gradient is that of the mean of A log pi at the parameters that
+played, before the first step of an update. The entropy bonus, clipping, and the deviations of
+continuous actions are left out. One backward pass gives the gradients of all agents and
+micro-batches, so that a measurement costs about as much as one pass over the batch for the actors
+alone. `credit_audit` compares advantages with each agent's own rewards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme
-from counterpoint.diagnose import gradient_statistics
+from counterpoint.diagnose import credit_correlations, gradient_statistics
 from counterpoint.diagnose.evidence import to_numbers
 from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
 from counterpoint.diagnose.updates import UpdateNumbers
-from counterpoint.train.ppo.affine import affine_evidence, of_agents
-from counterpoint.train.ppo.improve import Part
+from counterpoint.train.ppo.affine import affine_evidence, split_by_agent
+from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.improve import SetBatch
 from counterpoint.train.ppo.levels import Credited, Level
-from counterpoint.train.ppo.networks import Policy, TeamNetworks
+from counterpoint.train.ppo.networks import Actor, TeamNetworks
+from counterpoint.train.ppo.rollout import Batch
+from counterpoint.train.watch import Numbers, by_agent_and_team, finite_or_none
 
 MICRO_BATCHES = 8
 """Into which a batch is split, copy by copy: no episode is in two of them, but for those at the
 borders where the copies cannot be divided by 8."""
 
-Numbers = dict[str, float | list[float] | None]
 
-
-def agent_numbers(
+def measure_policies(
     team: TeamNetworks,
-    parts: list[Part],
+    batches: list[SetBatch],
     credited: Credited,
     scheme: Scheme,
     copies: int,
@@ -45,7 +45,7 @@ def agent_numbers(
     level: Level = "advantage",
     entropy: float = 0.0,
 ) -> tuple[list[Numbers], Numbers]:
-    """What one update says of each agent, and of the team.
+    """Returns the measurements of each agent and of the team in one update.
 
     Args:
         team: the networks that played.
@@ -63,73 +63,76 @@ def agent_numbers(
         where undefined, as all of gradients where a recurrent team has fewer sequences than
         there are micro-batches. For the team: participation_ratio and effective_rank.
     """
-    told: dict[str, Floats] = {}
+    measures: dict[str, Floats] = {}
     agents = sum(len(group.members) for group in team.sets)
-    (micro, plain), decided = both_gradients(team, parts, copies)
-    divided = parts[0].seen.shape[1] >= MICRO_BATCHES
+    (micro, plain), decided = both_gradients(team, batches, copies)
+    divided = batches[0].seen.shape[1] >= MICRO_BATCHES
     measured = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
     for name, values in vars(gradient_statistics(micro)).items():
         known = measured if name.startswith(("snr", "cosine")) else divided
-        told[name] = np.where(known, values, np.nan)
+        measures[name] = np.where(known, values, np.nan)
     numbers = UpdateNumbers(scheme, 1, agents).of(credited.columns, credited.given, credited.out)
-    told |= {name: values[0] for name, values in numbers.items()}
+    measures |= {name: values[0] for name, values in numbers.items()}
     if scheme.scale == "none":  # nothing is shared by an agent with a network of its own
         alone = [k for group in team.sets if len(group.members) == 1 for k in group.members]
         for name in ("norm_inflation", "signal_share"):
-            told[name] = told[name].copy()
-            told[name][alone] = np.nan
-    told["entropy"] = entropies(team, parts, agents)
-    told["participation"] = participation(team, parts, agents)
-    by_agent: list[Numbers] = [
-        {name: _plain(values[k]) for name, values in told.items() if values.ndim}
-        for k in range(agents)
-    ]
+            measures[name] = measures[name].copy()
+            measures[name][alone] = np.nan
+    measures["entropy"] = entropies(team, batches, agents)
+    measures["participation"] = participation(team, batches, agents)
+    by_agent, team_numbers = by_agent_and_team(measures, agents)
     if divided:
-        rows = None if level == "reward" else of_agents(
+        rows = None if level == "reward" else split_by_agent(
             credited.given, credited.columns["agent"], agents)  # fmt: skip
-        sets, used = [group.members for group in team.sets], advantages_of(team, parts, agents)
+        sets, used = (
+            [group.members for group in team.sets],
+            decision_advantages(team, batches, agents),
+        )
         evidence = affine_evidence(micro, plain, used, rows, sets, entropy)
         for k in np.flatnonzero(measured):
             by_agent[k] |= to_numbers(evidence, int(k))
-    return by_agent, {name: _plain(values) for name, values in told.items() if not values.ndim}
+    return by_agent, team_numbers
 
 
-def micro_gradients(team: TeamNetworks, parts: list[Part], copies: int) -> tuple[Floats, Floats]:
-    """Gradients [M, A, D] of M micro-batches, and the share [M, A] of steps decided in each."""
-    both, decided = both_gradients(team, parts, copies)
-    return both[0], decided
+def both_gradients(
+    team: TeamNetworks, batches: list[SetBatch], copies: int
+) -> tuple[Floats, Floats]:
+    """Returns the gradients [2, M, A, D] of M micro-batches, and the share [M, A] of steps decided
+    in each.
 
-
-def both_gradients(team: TeamNetworks, parts: list[Part], copies: int) -> tuple[Floats, Floats]:
-    """The same, and that of log pi with every advantage 1: [2, M, A, D]; and the share [M, A].
+    The first is that under the advantages; in the second every advantage is 1.
 
     D holds the weights of every actor, those of another set than the agent's being 0. Where there
     are fewer sequences than micro-batches, all is 0.
     """
     agents = sum(len(group.members) for group in team.sets)
-    by_set = [_of_set(actor, part, copies) for actor, part in zip(team.actors, parts, strict=True)]
+    by_set = [
+        _of_set(actor, batch, copies) for actor, batch in zip(team.actors, batches, strict=True)
+    ]
     out = np.zeros((2, MICRO_BATCHES, agents, sum(gradients.shape[-1] for gradients, _ in by_set)))
     decided, start = np.zeros((MICRO_BATCHES, agents)), 0
-    for (gradients, share), whose in zip(by_set, team.sets, strict=True):
-        members, size = list(whose.members), gradients.shape[-1]
+    for (gradients, share), group in zip(by_set, team.sets, strict=True):
+        members, size = list(group.members), gradients.shape[-1]
         out[:, :, members, start : start + size], decided[:, members] = gradients, share
         start += size
     return out, decided
 
 
-def _of_set(policy: Policy, part: Part, copies: int) -> tuple[Floats, Floats]:
-    """[2, M, A, d] gradients of one set's agents, under their advantages and with advantages of 1,
-    and [M, A] the share of steps they decided in.
+def _of_set(policy: Actor, batch: SetBatch, copies: int) -> tuple[Floats, Floats]:
+    """Returns the gradients [2, M, A, d] of one set's agents, and the share [M, A] of steps they
+    decided in.
+
+    The first is that under their advantages; in the second every advantage is 1.
 
     A linear layer's gradient is a sum of products, one a row: of what came in, and of the gradient
     of what went out. So a backward pass to the layers' outputs is enough for any grouping.
     """
-    acts = torch.ones_like(part.advantage) if part.active is None else part.active
-    weight = part.advantage * acts
+    acts = torch.ones_like(batch.advantage) if batch.active is None else batch.active
+    weight = batch.advantage * acts
     each = weight.shape[1] // MICRO_BATCHES
     per_group = each * weight.shape[2]
     with _layers_of(policy) as calls:
-        log_prob, _ = policy(part.seen, part.action, part.hidden, part.keep, part.legal)
+        log_prob, _ = policy(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
     came_in = [
         _split(torch.cat([given, torch.ones(*given.shape[:-1], 1)], dim=-1), each, copies)
         for _, given, _ in calls
@@ -148,20 +151,20 @@ def _of_set(policy: Policy, part: Part, copies: int) -> tuple[Floats, Floats]:
     return np.stack(batches), share.T.double().numpy()
 
 
-def advantages_of(team: TeamNetworks, parts: list[Part], agents: int) -> list[Floats]:
-    """[A][n] what each agent's decisions weigh in the gradient."""
+def decision_advantages(team: TeamNetworks, batches: list[SetBatch], agents: int) -> list[Floats]:
+    """Returns the weights of each agent's decisions in the gradient, [A][n]."""
     out = [np.zeros(0)] * agents
-    for group, part in zip(team.sets, parts, strict=True):
+    for group, batch in zip(team.sets, batches, strict=True):
         for i, k in enumerate(group.members):
-            values = part.advantage[i]
-            there = values if part.active is None else values[part.active[i] > 0]
+            values = batch.advantage[i]
+            there = values if batch.active is None else values[batch.active[i] > 0]
             out[k] = there.detach().double().numpy().ravel()
     return out
 
 
 def _split(x: Tensor, each: int, copies: int) -> Tensor:
-    """[A, N, (L,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, the next ones,
-    and so on; the rest is left out."""
+    """Returns [A, N, (L,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, then the
+    next ones; the rest is left out."""
     a, n, *length, size = x.shape
     by_copy = x.detach().reshape(a, n // copies, copies, -1, size).transpose(1, 2).flatten(1, 2)
     rows = each * (length[0] if length else 1)
@@ -169,8 +172,8 @@ def _split(x: Tensor, each: int, copies: int) -> Tensor:
 
 
 @contextmanager
-def _layers_of(policy: Policy) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
-    """Every call of a linear layer meanwhile: the layer, what came in, what went out."""
+def _layers_of(policy: Actor) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
+    """Yields a list of every call of a linear layer in the block: layer, input, output."""
     calls: list[tuple[nn.Module, Tensor, Tensor]] = []
     hooks = [
         layer.register_forward_hook(lambda layer, given, out: calls.append((layer, given[0], out)))
@@ -184,26 +187,57 @@ def _layers_of(policy: Policy) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]
             hook.remove()
 
 
-def entropies(team: TeamNetworks, parts: list[Part], agents: int) -> Floats:
-    """[A] mean entropy of each agent's decisions, in nats."""
+def entropies(team: TeamNetworks, batches: list[SetBatch], agents: int) -> Floats:
+    """Returns [A], the mean entropy of each agent's decisions in nats."""
     out = np.full(agents, np.nan)
     with torch.inference_mode():
-        for actor, whose, part in zip(team.actors, team.sets, parts, strict=True):
-            _, found = actor(part.seen, part.action, part.hidden, part.keep, part.legal)
-            weight = torch.ones_like(found) if part.active is None else part.active
-            total, count = (found * weight).sum(dim=(1, 2)), weight.sum(dim=(1, 2))
-            out[list(whose.members)] = (total / count).double().numpy()
+        for actor, group, batch in zip(team.actors, team.sets, batches, strict=True):
+            _, entropy = actor(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
+            weight = torch.ones_like(entropy) if batch.active is None else batch.active
+            total, count = (entropy * weight).sum(dim=(1, 2)), weight.sum(dim=(1, 2))
+            out[list(group.members)] = (total / count).double().numpy()
     return out
 
 
-def participation(team: TeamNetworks, parts: list[Part], agents: int) -> Floats:
-    """[A] the share of steps in which each agent decided."""
+def participation(team: TeamNetworks, batches: list[SetBatch], agents: int) -> Floats:
+    """Returns [A], the share of steps in which each agent decided."""
     out = np.ones(agents)
-    for whose, part in zip(team.sets, parts, strict=True):
-        if part.active is not None:
-            out[list(whose.members)] = part.active.mean(dim=(1, 2)).double().numpy()
+    for group, batch in zip(team.sets, batches, strict=True):
+        if batch.active is not None:
+            out[list(group.members)] = batch.active.mean(dim=(1, 2)).double().numpy()
     return out
 
 
-def _plain(value: NDArray[Any]) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def credit_audit(batch: Batch, advantage: Floats, gamma: float) -> list[float | None]:
+    """Returns how each agent's advantages correlate with its own rewards: see
+    `credit_correlations`.
+
+    Own rewards are those that the world has for each agent, whatever it was paid. Where a batch
+    cuts an episode, what came later is not counted, which makes the correlation smaller.
+
+    Args:
+        batch: what was played.
+        advantage: [A, T, E] what the policy gradient is weighted by.
+        gamma: discount.
+
+    Returns:
+        [A]; None where the own rewards of all agents are the same, or where it is undefined.
+    """
+    a, t, _ = advantage.shape
+    if np.ptp(batch.own, axis=0).max(initial=0.0) == 0:
+        return [None] * a
+    own, acts = own_returns(batch, gamma), batch.active[:, :t]
+    agent = np.broadcast_to(np.arange(a)[:, None, None], acts.shape)
+    turn = np.broadcast_to(batch.clock, acts.shape)
+    correlations = credit_correlations(advantage[acts], own[acts], agent[acts], turn[acts], a)
+    return [finite_or_none(value) for value in correlations]
+
+
+def own_returns(batch: Batch, gamma: float) -> Floats:
+    """Returns [A, T, E], the discounted sum of the agent's own rewards from each decision on."""
+    own, after = rewards_by_decision(
+        batch.own[..., None], batch.active, batch.terminated, batch.ended
+    )
+    nothing = np.zeros((*batch.active.shape, 1))
+    returns = generalized_advantages(own, nothing, nothing[:, 1:], after, batch.active, gamma, 1.0)
+    return returns[..., 0]

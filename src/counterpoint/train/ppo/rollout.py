@@ -1,7 +1,7 @@
-"""Playing: T steps of every copy under the present policies, written down agent by agent.
+"""`RolloutCollector`: plays T steps of every copy under the present policies.
 
-Start with `Player.play`. A `Batch` is agent-major and time-major, [A, T, E, ...], so that the
-agents of one network are slices of it. Chance is one NumPy generator for all actions.
+Start with `RolloutCollector.play`. A `Batch` is agent-major and time-major, [A, T, E, ...], so that
+the agents of one network are slices of it. One NumPy generator draws all actions.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch import Tensor
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import WorldError
-from counterpoint.train.ppo.networks import Policy, TeamNetworks, memory_of
+from counterpoint.train.ppo.networks import Actor, TeamNetworks, memory_of
 from counterpoint.train.ppo.settings import PolicySettings
 from counterpoint.worlds.sequential.world import Captured, Singles, Step, StepWorld, View
 
 
 @dataclass
 class Batch:
-    """T steps of E copies; entries of agents that did not decide mean nothing."""
+    """T steps of E copies; entries of agents that did not decide have no meaning."""
 
     seen: Singles
     """[A, T+1, E, D] observations, those after the last step too."""
     state: Singles
-    """[T+1, E, Z] what a centralized critic sees."""
+    """[T+1, E, Z] input of a centralized critic."""
     active: Bools
     """[A, T+1, E] whether the agent decided."""
     legal: Bools | None
@@ -39,9 +39,9 @@ class Batch:
     log_prob: Singles
     """[A, T, E] log-probability, or density, of the action when it was taken."""
     probs: Singles | None
-    """[A, T, E, M] probabilities of all actions, where somebody asks for them."""
+    """[A, T, E, M] probabilities of all actions, if they are asked for."""
     reward: Floats
-    """[A, T, E] what agents were paid."""
+    """[A, T, E] rewards paid to agents."""
     own: Floats
     """[A, T, E] the world's own rewards."""
     components: Floats | None
@@ -53,9 +53,9 @@ class Batch:
     starts: Bools
     """[T+1, E] whether the step is the first of an episode."""
     last: dict[int, View]
-    """What was seen last at the steps at which an episode ended: step to view."""
+    """Last view of the episodes that ended at a step: step to view."""
     hidden: Singles
-    """[A, E, H] what the actors remembered before the first step."""
+    """[A, E, H] memory of the actors before the first step."""
     episode: NDArray[np.int64]
     """[T, E] number of the episode of its copy, counted from the start of the training."""
     clock: NDArray[np.int64]
@@ -68,8 +68,8 @@ class Batch:
     """[R] their copies."""
 
 
-class Player:
-    """Holds what goes on between batches: the view, memories, and the running returns."""
+class RolloutCollector:
+    """Collects rollouts; holds the view, memories and running returns between batches."""
 
     def __init__(
         self, world: StepWorld, settings: PolicySettings, seed: int, *, probs: bool = False
@@ -86,7 +86,7 @@ class Player:
         self.hidden: Singles = np.zeros((a, e, size), dtype=np.float32)
 
     def play(self, team: TeamNetworks, steps: int | None = None) -> Batch:
-        """The next T steps of every copy.
+        """Plays the next T steps of every copy.
 
         Raises:
             WorldError: a reward or an observation is not finite.
@@ -119,9 +119,10 @@ class Player:
         return batch
 
     def _refuse_what_is_not_finite(self, batch: Batch) -> None:
-        """One such number would be in every weight after the next update."""
-        for what, said in (("rewards", batch.reward), ("observations", batch.seen)):
-            finite = np.isfinite(said)
+        """Raises WorldError if a number is not finite: it would reach every weight in the next
+        update."""
+        for what, values in (("rewards", batch.reward), ("observations", batch.seen)):
+            finite = np.isfinite(values)
             if not finite.all():
                 agent = self.world.agents[int(np.argwhere(~finite)[0][0])]
                 raise WorldError(
@@ -173,29 +174,29 @@ class Player:
                 batch.legal[:, i] = view.legal.swapaxes(0, 1)
 
     def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
-        """Actions [E, A] or [E, A, U] as the world takes them."""
+        """Returns the actions [E, A] or [E, A, U] as the world takes them."""
         world, chance = self.world, self._chance(batch.action.shape)
         keep = torch.from_numpy(~self.first).float()
         with torch.inference_mode():
-            for policy, whose in zip(team.actors, team.sets, strict=True):
-                m = whose.rows
+            for policy, group in zip(team.actors, team.sets, strict=True):
+                m = group.rows
                 seen = torch.from_numpy(batch.seen[m, i, :, None])
                 legal = None
                 if batch.legal is not None:
                     legal = torch.from_numpy(batch.legal[m, i, :, None])
-                hidden = memory_of(self.hidden, whose)
+                hidden = memory_of(self.hidden, group)
                 out, remembered = policy.respond(
                     policy.inputs(seen), hidden, keep.expand(len(seen), -1)[..., None], legal
                 )
                 if remembered is not None:
                     self.hidden[m] = remembered[:, :, 0].numpy()
-                choose(policy, out[:, :, 0], chance[m], batch, m, i)
+                draw_actions(policy, out[:, :, 0], chance[m], batch, m, i)
         if not world.actions[0].continuous:
             return batch.action[:, i].T
         return within_bounds(world, batch.action[:, i].swapaxes(0, 1))
 
     def _chance(self, shape: tuple[int, ...]) -> NDArray[Any]:
-        """[A, E] uniforms, or [A, E, U] normals, for one step."""
+        """Returns uniforms [A, E], or normals [A, E, U], for one step."""
         a, _, e, *rest = shape
         if rest:
             return self.rng.standard_normal((a, e, *rest), dtype=np.float32)
@@ -208,34 +209,35 @@ class Player:
             batch.components[:, i] = done.components.swapaxes(0, 1)
 
     def capture(self) -> Captured:
-        """Everything that decides what is played next, the world included."""
+        """Returns everything that decides what is played next, the world included."""
         arrays, facts = self.world.capture()
         mine = {
             "first": self.first, "running": self.running, "by_agent": self.by_agent,
             "episode": self.episode, "clock": self.clock, "hidden": self.hidden,
         }  # fmt: skip
-        found = {f"world.{name}": array for name, array in arrays.items()}
-        found |= {f"player.{name}": array.copy() for name, array in mine.items()}
-        return found, {"world": facts, "actions": self.rng.bit_generator.state}
+        captured = {f"world.{name}": array for name, array in arrays.items()}
+        captured |= {f"player.{name}": array.copy() for name, array in mine.items()}
+        return captured, {"world": facts, "actions": self.rng.bit_generator.state}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Go on where `capture` was called."""
-        mine = {n.partition(".")[2]: v for n, v in arrays.items() if n.startswith("player.")}
-        for name, array in mine.items():
+        """Resumes where `capture` was called."""
+        for name, array in below("player", arrays).items():
             setattr(self, name, array.copy())
-        theirs = {n.partition(".")[2]: v for n, v in arrays.items() if n.startswith("world.")}
-        self.view = self.world.restore(theirs, facts["world"])
+        self.view = self.world.restore(below("world", arrays), facts["world"])
         self.rng.bit_generator.state = facts["actions"]
 
 
-def choose(policy: Policy, out: Tensor, chance: NDArray[Any], batch: Batch, m: Any, i: int) -> None:
-    """Draw the actions of one set's agents at step `i` from what its network says [A, E, M]."""
+def draw_actions(
+    policy: Actor, out: Tensor, chance: NDArray[Any], batch: Batch, m: Any, i: int
+) -> None:
+    """Draws the actions of one set's agents at step `i` from its network's outputs [A, E, M]."""
     if policy.continuous:
         action = out + policy.log_std.exp()[:, None] * torch.from_numpy(chance)
         batch.action[m, i] = action.numpy()
         density, _ = policy.log_density(out[:, :, None], action[:, :, None])
         batch.log_prob[m, i] = density[:, :, 0].numpy()
         return
+    # Inverse-CDF sampling on unnormalized weights saves a softmax; it overwrites the logits.
     weights: Singles = out.numpy()
     weights -= weights.max(axis=-1, keepdims=True)
     np.exp(weights, out=weights)
@@ -249,10 +251,15 @@ def choose(policy: Policy, out: Tensor, chance: NDArray[Any], batch: Batch, m: A
 
 
 def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:
-    """Actions [E, A, U] within each agent's bounds, from raw ones of which -1 to 1 fill them."""
+    """Returns actions [E, A, U] within each agent's bounds; raw actions from -1 to 1 fill them."""
     out = np.zeros(raw.shape)
     for k, kind in enumerate(world.actions):
         low, high = np.array(kind.low), np.array(kind.high)
         part = np.clip(raw[:, k, : kind.size], -1.0, 1.0)
         out[:, k, : kind.size] = low + (part + 1.0) / 2.0 * (high - low)
     return out
+
+
+def below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Returns the arrays with the names `PREFIX.NAME`, by NAME."""
+    return {n.partition(".")[2]: x for n, x in arrays.items() if n.startswith(f"{prefix}.")}

@@ -1,21 +1,38 @@
-"""`PolicySettings`: how a team of neural policies is built and trained. Defaults run on two cores.
+"""`PolicySettings`: how a team of neural policies is built and trained, and how to split settings.
 
-Learning rate and entropy were swept once over the worlds that ship with Counterpoint: the table is
-in docs/discussion/training-results.md. Settings of the world stand in the world's own class.
+The defaults run on two cores. Learning rate and entropy were swept once over the worlds that ship
+with Counterpoint: the table is in docs/discussion/training-results.md. The world's own settings are
+in the class of the world; `split_settings` tells them apart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from counterpoint.errors import SettingError
-from counterpoint.settings import require
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.results.parts import Settings
+from counterpoint.settings import did_you_mean, require, require_choices, settings_from
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import worlds
+from counterpoint.worlds.sequential.world import SequentialEntry, StepSettings, StepWorld
+
+DEFAULTS: dict[bool, dict[str, Any]] = {
+    False: {"copies": 128, "steps": 25, "epochs": 4, "minibatches": 4},
+    True: {"copies": 64, "steps": 32, "epochs": 3, "minibatches": 2},
+}
+"""By whether the world is stepped in Python: there, stepping is what costs, and learning is kept
+under a third of it."""
+BUDGET, PYTHON_BUDGET = 100_000, 20_000
+"""Steps of a training in a world in NumPy, and in one that is stepped in Python."""
+MEASUREMENTS = 40
+"""Measurements of gradients that a short training should have: the first verdict on collapse comes
+with the tenth."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySettings:
-    """What a training of neural policies can be told.
+    """Settings of a training of neural policies.
 
     Raises:
         SettingError: a value out of its range.
@@ -84,38 +101,87 @@ class PolicySettings:
             raise SettingError(
                 f"got minibatches={self.minibatches}; wanted at most {self.sequences}, the {what}"
             )
-        for name, wanted in CHOICES.items():
-            if getattr(self, name) not in wanted:
-                raise SettingError(
-                    f"got {name}={getattr(self, name)!r}; wanted one of {', '.join(wanted)}"
-                )
+        require_choices(self)
 
     def filled(self, *, python: bool) -> PolicySettings:
-        """The settings with every 0 that stands for a default replaced by it."""
+        """Returns the settings with every 0 that stands for a default replaced by it."""
         kind = DEFAULTS[python]
-        told = {n: getattr(self, n) or value for n, value in kind.items()}
+        values = {n: getattr(self, n) or value for n, value in kind.items()}
         if not self.minibatches:
-            sequences = replace(self, copies=told["copies"], steps=told["steps"]).sequences
-            told["minibatches"] = min(told["minibatches"], sequences)
-        return replace(self, **told)
+            sequences = replace(self, copies=values["copies"], steps=values["steps"]).sequences
+            values["minibatches"] = min(values["minibatches"], sequences)
+        return replace(self, **values)
 
     @property
     def sequences(self) -> int:
-        """What each pass shuffles: copies with memory, their single steps without."""
+        """The number of rows that each pass shuffles: copies with memory, their single steps
+        without."""
         return self.copies if self.memory == "gru" else self.copies * self.steps
 
 
-DEFAULTS: dict[bool, dict[str, Any]] = {
-    False: {"copies": 128, "steps": 25, "epochs": 4, "minibatches": 4},
-    True: {"copies": 64, "steps": 32, "epochs": 3, "minibatches": 2},
-}
-"""By whether the world is stepped in Python: there, stepping is what costs, and learning is kept
-under a third of it."""
+POLICY = tuple(spec.name for spec in fields(PolicySettings))
 
-CHOICES = {
-    "parameters": ("shared", "per_role", "separate"),
-    "critic": ("own", "central"),
-    "memory": ("none", "gru"),
-    "activation": ("tanh", "relu"),
-    "level": ("auto", "reward", "component", "advantage"),
-}
+
+def split_settings(entry: SequentialEntry, given: Settings) -> tuple[Settings, PolicySettings]:
+    """Returns the settings of a sequential environment, and those of the policies that learn in it.
+
+    No field of an environment of ours is called like a field of `PolicySettings`. Of a foreign one
+    every other name is an argument of its constructor, which says itself what it does not know.
+
+    Args:
+        entry: the environment.
+        given: name to value; text is converted to the type of the policy's field.
+
+    Raises:
+        UnknownNameError: neither the environment nor the policies have a setting of that name.
+        SettingError: a value of a wrong type or out of range.
+    """
+    policy = {name: value for name, value in given.items() if name in POLICY}
+    rest = {name: value for name, value in given.items() if name not in POLICY}
+    own = [spec.name for spec in fields(entry.settings_type)]
+    unknown = sorted(set(rest) - set(own))
+    if unknown and not entry.takes_arguments:
+        raise UnknownNameError(
+            f"got setting {', '.join(unknown)}; world '{entry.name}' has {', '.join(own)}, and its "
+            f"policies {', '.join(POLICY)}{did_you_mean(unknown[0], [*own, *POLICY])}"
+        )
+    return rest, settings_from(policy, PolicySettings, entry.name)
+
+
+def make_with_hints(entry: SequentialEntry, own: Settings) -> StepWorld:
+    """Returns the environment; a setting that a foreign one refuses may be one of the policies.
+
+    Raises:
+        CounterpointError: as `SequentialEntry.make`.
+    """
+    try:
+        return entry.make(own)
+    except SettingError as error:
+        ours = {spec.name for spec in fields(StepSettings)}
+        hints = [did_you_mean(name, POLICY) for name in own if name not in ours]
+        raise SettingError(f"{error}{next(filter(None, hints), '')}") from error
+
+
+def refuse_model(world: str, model: str | None) -> None:
+    """Raises SettingError if a language model is named for a world whose agents do not speak."""
+    if model is not None:
+        raise SettingError(
+            f"got policy '{model}' for world '{world}', whose agents do not speak; wanted one of "
+            f"{', '.join(entry.name for entry in worlds(Kind.TEXT))}, or no --policy"
+        )
+
+
+def budget_or_default(budget: int | None, *, python: bool) -> int:
+    """Returns the budget in steps, or the default of a world of this kind."""
+    if budget is None:
+        return PYTHON_BUDGET if python else BUDGET
+    if budget < 1:
+        raise SettingError(f"got budget={budget}; wanted at least 1 step")
+    return budget
+
+
+def measured_often(policy: PolicySettings, budget: int, *, python: bool) -> PolicySettings:
+    """Returns the same settings, with gradients measured more often if the budget is small."""
+    full = policy.filled(python=python)
+    often = max(1, -(-budget // (full.copies * full.steps)) // MEASUREMENTS)
+    return replace(policy, diagnose_every=min(policy.diagnose_every, often))

@@ -1,7 +1,8 @@
-"""Train tabular or linear teams by policy gradient, many seeds at once. Read `train` top to bottom.
+"""Trains tabular or linear teams by policy gradient, many seeds at once. Read `train` top to
+bottom.
 
 One step an update: probabilities, a batch, credit, the gradient of the mean of A log pi plus the
-entropy bonus, a clipped step. Everything else here prepares that loop or writes down what it did.
+entropy bonus, a clipped step. Everything else here prepares that loop or records it.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from counterpoint.credit import Scheme, Tally, advantages
 from counterpoint.credit.segments import segment_max, segment_sum
 from counterpoint.diagnose.evidence import Evidence, joined_trainings
 from counterpoint.errors import SettingError
-from counterpoint.train.arms import arm, labels
-from counterpoint.train.tabular.alternatives import Alternatives
-from counterpoint.train.tabular.optimizers import Optimizer
+from counterpoint.train.estimators import estimator, labels
 from counterpoint.train.tabular.policies import policy_for
-from counterpoint.train.tabular.telemetry import EVERY, Telemetry
+from counterpoint.train.tabular.telemetry import EVERY, Alternatives, Telemetry
 from counterpoint.worlds.exact.permuted import in_natural_order
-from counterpoint.worlds.exact.world import CHANCE, TASK, Play, World, stack
+from counterpoint.worlds.exact.world import CHANCE, TASK, Play, Settings, World, stack
+
+DECAY, DECAY_SQUARED, EPSILON = 0.9, 0.999, 1e-8
+"""Adam's usual constants."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One arm on one world: what was learned, and what was measured on the way."""
+    """The training of one estimator in one world, with its measurements."""
 
     scheme: str
     """Name of the scheme (perhaps with fields that differ) or of the baseline."""
@@ -59,7 +61,7 @@ class Training:
     causes: NDArray[np.int8]
     """[S, T, A] index into `diagnose.CAUSES`; 0 where it has not collapsed."""
     tally: Mapping[str, int]
-    """What normalization met, summed over updates: see `credit.Tally`."""
+    """Counts of the edge cases of normalization, summed over updates: see `credit.Tally`."""
 
 
 def train(
@@ -69,7 +71,7 @@ def train(
     *,
     on_update: Callable[[int], None] | None = None,
 ) -> Training:
-    """Train one team for each seed under one way of giving credit.
+    """Trains one team for each seed under one way of giving credit.
 
     The same seed meets the same problem, prompts, noise and uniforms under every scheme, and
     gives the same result whatever other seeds are in the call. An agent gets the same numbers
@@ -89,7 +91,7 @@ def train(
     named = in_natural_order(world)
     if named is not world:
         return _listed(train(named, scheme, seeds, on_update=on_update), world.agents)
-    seeds, how, settings = _checked(seeds), arm(scheme, world), world.settings
+    seeds, how, settings = _checked(seeds), estimator(scheme, world), world.settings
     tasks = stack([world.tasks(np.random.default_rng([seed, TASK])) for seed in seeds])
     chance = [np.random.default_rng([seed, CHANCE]) for seed in seeds]
     policy, optimizer = policy_for(world, seeds), Optimizer(settings)
@@ -144,7 +146,8 @@ def train(
 
 
 def joined(parts: Sequence[Training]) -> Training:
-    """One training out of several of the same arm with seeds of their own, in the given order.
+    """Returns one training out of several of the same estimator with different seeds, in the given
+    order.
 
     Raises:
         SettingError: a seed is in two parts.
@@ -176,7 +179,7 @@ def joined(parts: Sequence[Training]) -> Training:
 
 
 def _listed(done: Training, agents: tuple[str, ...]) -> Training:
-    """The same training with its agents in the order of `agents`."""
+    """Returns the same training with its agents in the order of `agents`."""
     order = [done.agents.index(agent) for agent in agents]
 
     def each(series: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -196,7 +199,7 @@ def _listed(done: Training, agents: tuple[str, ...]) -> Training:
 
 
 def single_precision(values: Floats, seed: Ints, seeds: int) -> Floats:
-    """Advantages [N] to 24 bits, and 0 below the 24th bit of their seed's largest one.
+    """Returns advantages [N] to 24 bits, and 0 below the 24th bit of their seed's largest one.
 
     The bits beyond depend on the order in which a mean was summed, and 200 steps of Adam can blow
     1e-16 up to 1e-3. Trainers of large networks hold advantages in single precision anyway.
@@ -209,7 +212,7 @@ def single_precision(values: Floats, seed: Ints, seeds: int) -> Floats:
 def logit_gradients(
     world: World, play: Play, rows: Ints, columns: Mapping[str, Ints], values: Floats, probs: Floats
 ) -> tuple[Floats, Floats]:
-    """The policy gradient with respect to the logits, in micro-batches, and where it was taken.
+    """Returns the policy gradient with respect to the logits, in micro-batches, and its visits.
 
     With w_i = A_i / N the gradient of the mean of A log pi is, for each agent and context,
     sum_i w_i (1[action_i = m] - pi_m). Micro-batch g holds rollout g of every prompt: each of
@@ -234,13 +237,15 @@ def logit_gradients(
     cells = s * world.rollouts * a * c * m
     weight = segment_sum(share * values, place * m + action, cells)
     weight = weight.reshape(s, world.rollouts, a, c, m)
+    # sum_i w_i (1[action_i = m] - pi_m): the second term needs the total weight alone
     gradient = weight - weight.sum(axis=-1, keepdims=True) * probs[:, None]
     visits = segment_sum(share, (seed * a + agent) * c + context, s * a * c)
     return gradient, visits.reshape(s, a, c)
 
 
 def entropy_gradient(probs: Floats, visits: Floats) -> Floats:
-    """Gradient of the mean entropy of the decisions' policies with respect to the logits.
+    """Returns the gradient of the mean entropy of the decisions' policies with respect to the
+    logits.
 
     dH/dz_m = -pi_m (log pi_m + H), weighted by `visits` [S, A, C], the share of decisions that
     were taken there; [S, A, C, M].
@@ -252,7 +257,7 @@ def entropy_gradient(probs: Floats, visits: Floats) -> Floats:
 
 
 def present(world: World, play: Play) -> Bools:
-    """[S, G, A] whether the agent decided anything in rollout g of any prompt."""
+    """Returns [S, G, A], whether the agent decided anything in rollout g of any prompt."""
     agent = np.array([agent for agent, _ in world.slots])
     by_slot: Bools = np.asarray(play.active.any(axis=1))
     return np.stack([by_slot[..., agent == k].any(axis=-1) for k in range(len(world.agents))], -1)
@@ -263,3 +268,37 @@ def _checked(seeds: Sequence[int]) -> tuple[int, ...]:
     if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < 0:
         raise SettingError(f"got seeds {list(seeds)}; wanted different integers >= 0, at least one")
     return numbers
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Memory of the gradients so far; with `sgd` it stays empty."""
+
+    settings: Settings
+    steps: int = 0
+    mean: Floats | float = 0.0
+    """[S, D] decayed sum of gradients."""
+    square: Floats | float = 0.0
+    """[S, D] decayed sum of squared gradients."""
+
+    def ascend(self, parameters: Floats, gradient: Floats) -> tuple[Floats, Optimizer]:
+        """Returns the parameters [S, D] after one step along `gradient` [S, D], and the new memory.
+
+        Source: Kingma & Ba 2015, Adam, algorithm 1.
+        """
+        gradient, lr = clipped(gradient, self.settings.clip), self.settings.lr
+        if self.settings.optimizer == "sgd":
+            return parameters + lr * gradient, self
+        steps = self.steps + 1
+        mean = DECAY * self.mean + (1 - DECAY) * gradient
+        square = DECAY_SQUARED * self.square + (1 - DECAY_SQUARED) * gradient**2
+        rate = lr / (1 - DECAY**steps)
+        step = rate * mean / (np.sqrt(square / (1 - DECAY_SQUARED**steps)) + EPSILON)
+        return parameters + step, Optimizer(self.settings, steps, mean, square)
+
+
+def clipped(gradient: Floats, largest: float) -> Floats:
+    """Returns `gradient` [S, D], each seed's scaled down to length `largest` if it is longer."""
+    length = np.linalg.norm(gradient, axis=-1, keepdims=True)
+    shorter: Floats = np.minimum(1.0, largest / np.maximum(length, np.finfo(np.float64).tiny))
+    return gradient * shorter

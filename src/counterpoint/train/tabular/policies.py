@@ -1,8 +1,8 @@
 """Policies that need no autograd: a table for each agent, or one linear policy shared by all.
 
-Both hold parameters [S, D], give the joint policy [S, A, C, M], and pull a gradient with respect
-to the logits back to each agent's gradient with respect to the parameters. `Tables` has blocks of
-its own for each agent; in `SharedLinear` everybody's gradient lands on the same D numbers.
+Both hold parameters [S, D], give the joint policy [S, A, C, M], and turn a gradient of the logits
+into each agent's gradient of the parameters. `TabularPolicy` has a block for each agent; in
+`SharedLinear` the gradients of all agents share the same D numbers.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ FEATURES_PER_PLACE = 1.25
 
 
 class Policy(Protocol):
-    """What the training loop asks of a policy."""
+    """A policy as the training loop uses it."""
 
     @property
     def shares_parameters(self) -> bool:
         """Whether the agents' gradients live in the same coordinates."""
 
     def start(self, seeds: int) -> Floats:
-        """[S, D] parameters of a team that chooses uniformly among legal actions."""
+        """Returns [S, D], the parameters of a team that chooses uniformly among legal actions."""
 
     def probs(self, parameters: Floats) -> Floats:
-        """[S, A, C, M] the joint policy."""
+        """Returns [S, A, C, M], the joint policy."""
 
     def per_agent(self, logits: Floats) -> Floats:
-        """[S, B, A, d] gradient of each agent's parameters, from that of its logits
-        [S, B, A, C, M] in each of B micro-batches."""
+        """Returns the gradient [S, B, A, d] of each agent's parameters, from that of its logits [S,
+        B, A, C, M] in each of B micro-batches."""
 
     def squared_lengths(self, logits: Floats) -> Floats:
-        """[S, B, A] squared length of what `per_agent` would give."""
+        """Returns [S, B, A], the squared length of the result of `per_agent`."""
 
     def joined(self, gradients: Floats) -> Floats:
-        """[S, D] gradient of all parameters, from those of the agents [S, A, d]."""
+        """Returns [S, D], the gradient of all parameters, from those of the agents [S, A, d]."""
 
 
 @dataclass(frozen=True)
-class Tables:
+class TabularPolicy:
     """A table of logits for each agent: pi_a(m | c) = softmax(theta[a, c])_m."""
 
     legal: Bools
@@ -89,7 +89,7 @@ class SharedLinear:
 
     @classmethod
     def random(cls, world: World, seeds: tuple[int, ...]) -> SharedLinear:
-        """The features that belong to each seed, whatever the other seeds are.
+        """Returns the policy with the features of each seed, whatever the other seeds are.
 
         An agent has those of its place; `train` takes its place from its name.
         """
@@ -121,14 +121,14 @@ class SharedLinear:
 
 
 def policy_for(world: World, seeds: tuple[int, ...]) -> Policy:
-    """The policy that the world's settings ask for."""
+    """Returns the policy that the world's settings name."""
     if world.settings.parameters == "separate":
-        return Tables(world.legal)
+        return TabularPolicy(world.legal)
     return SharedLinear.random(world, seeds)
 
 
 def masked_softmax(logits: Floats, legal: Bools) -> Floats:
-    """Probabilities along the last axis; exactly 0 where an action is not legal."""
+    """Returns probabilities along the last axis; exactly 0 where an action is not legal."""
     shifted = np.where(legal, logits, -np.inf)
     weights: Floats = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)

@@ -1,21 +1,35 @@
-"""What is measured at every update: the policies, the rewards, and each agent's gradient.
+"""Measurements of every update: the policies, the rewards, and each agent's gradient.
 
-Start with `Telemetry`: three `record_*` methods, called once an update, fill arrays along T, and
-`collapse` reads them at the end. Here is only bookkeeping; `diagnose` has the definitions.
+Start with `Telemetry`: its `record_*` methods, called once an update, fill arrays along T, and
+`collapse` reads them at the end. `Alternatives.evidence` measures what other statistics would have
+made of the same plays. The noise of a gradient is exact given the advantages, since the policy is
+known: a sample of 8 micro-batches without a new action would look free of noise.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import Scheme
+from counterpoint.credit.segments import segment_sum
 from counterpoint.diagnose import collapsed_updates, gradient_statistics, name_causes
-from counterpoint.diagnose.evidence import Evidence, stacked
+from counterpoint.diagnose.evidence import (
+    Evidence,
+    bonus_noise,
+    competing_noise,
+    family,
+    signal_of,
+    stacked,
+    z_scores,
+)
 from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES, rank_of_orthogonal
 from counterpoint.diagnose.updates import IdColumns, UpdateNumbers
-from counterpoint.worlds.exact.world import Evaluation, Play
+from counterpoint.train.tabular.policies import Policy
+from counterpoint.worlds.exact.world import Evaluation, Play, World
 
 EVERY = 2
 """Updates from one measurement of what other statistics would have made of it to the next."""
@@ -35,13 +49,16 @@ class Telemetry:
         self.returns, self.weighted_returns = np.full((2, seeds, updates + 1), np.nan)
         self.accuracy, self.regret = np.full((2, seeds, updates + 1, agents), np.nan)
 
-    def record_policy(self, t: int, found: Evaluation) -> None:
-        """How good the joint policy is before update `t`, or after the last one."""
-        self.returns[:, t], self.weighted_returns[:, t] = found.returns, found.weighted_returns
-        self.accuracy[:, t], self.regret[:, t] = found.accuracy, found.regret
+    def record_policy(self, t: int, evaluation: Evaluation) -> None:
+        """Records how good the joint policy is before update `t`, or after the last one."""
+        self.returns[:, t], self.weighted_returns[:, t] = (
+            evaluation.returns,
+            evaluation.weighted_returns,
+        )
+        self.accuracy[:, t], self.regret[:, t] = evaluation.accuracy, evaluation.regret
 
     def record_gradients(self, t: int, gradients: Floats, active: Bools, shared: bool) -> None:
-        """What micro-batches say about each agent's gradient.
+        """Records the statistics of each agent's gradient in micro-batches.
 
         Args:
             t: the update.
@@ -60,7 +77,7 @@ class Telemetry:
             self._series(self.gradients, name, values.shape[1:])[:, t] = values
 
     def record_rewards(self, t: int, columns: IdColumns, rewards: Floats, values: Floats) -> None:
-        """What the rewards and advantages of an update say about each agent.
+        """Records the statistics of each agent's rewards and advantages in an update.
 
         Args:
             t: the update.
@@ -74,7 +91,7 @@ class Telemetry:
     def record_choices(
         self, t: int, columns: IdColumns, play: Play, rows: Ints, probs: Floats
     ) -> None:
-        """Who acted how often, how much choice its policy leaves, and how much the choice matters.
+        """Records participation, entropy, and the influence of each agent's choices on the reward.
 
         Args:
             t: the update.
@@ -85,7 +102,7 @@ class Telemetry:
         """
         count = self.numbers.total(columns, np.ones(len(rows)))
         information = np.log(np.where(probs > 0, probs, 1.0))
-        found = {
+        measures = {
             "participation": count / np.prod(play.active.shape[1:3]),
             "entropy": -(probs * information).sum(axis=-1).mean(axis=-1),
             "influence": np.full(count.shape, np.nan),
@@ -98,24 +115,23 @@ class Telemetry:
             )
             under = self.numbers.mean(columns, deviation**2)
             explained = self.numbers.mean(columns, own**2)
-            found["influence"] = np.divide(
+            measures["influence"] = np.divide(
                 explained, under, out=np.full(under.shape, np.nan), where=under > 0
             )
-        for name, numbers in found.items():
+        for name, numbers in measures.items():
             self._series(self.rewards, name, (self.agents,))[:, t] = numbers
 
-    def record_evidence(self, found: Evidence) -> None:
-        """Signal and noise under each candidate, each [S, V, A], of the first update and every
-        second one after it."""
-        self.updates_of_evidence.append(found)
+    def record_evidence(self, evidence: Evidence) -> None:
+        """Records signal and noise [S, V, A] of each candidate; called at every second update."""
+        self.updates_of_evidence.append(evidence)
 
     @property
     def evidence(self) -> Evidence:
-        """The same of all measured updates, each [S, ceil(T / 2), V, A]."""
+        """The evidence of all measured updates, each array [S, ceil(T / 2), V, A]."""
         return stacked(self.updates_of_evidence)
 
     def collapse(self) -> tuple[Bools, NDArray[np.int8]]:
-        """Which agents are collapsed at which update, and why: [S, T, A] each.
+        """Returns which agents are collapsed at which update, and why, [S, T, A] each.
 
         Influence is no evidence here: how little an agent's choice matters is the task's doing,
         not the scheme's.
@@ -126,13 +142,80 @@ class Telemetry:
         return collapsed, name_causes({**why, "collapsed": collapsed})
 
     def _series(self, into: dict[str, Floats], name: str, shape: tuple[int, ...]) -> Floats:
-        """The array [S, T, *shape] called `name`; NaN until it is filled."""
+        """Returns the array [S, T, *shape] of that name; it is NaN until it is filled."""
         if name not in into:
             into[name] = np.full((self.seeds, self.updates, *shape), np.nan)
         return into[name]
 
 
 def improvable_at(accuracy: Floats) -> Bools:
-    """[S, ceil(T / 2), A] whether each agent could still improve where evidence was measured, from
-    its accuracies [S, T + 1, A]."""
+    """Returns [S, ceil(T / 2), A], whether each agent could still improve where evidence was
+    measured, from its accuracies [S, T + 1, A]."""
     return np.asarray(accuracy[:, :-1:EVERY] < 1 - IMPROVABLE)
+
+
+class Alternatives:
+    """A scheme, and the other statistics with which it is compared in one world.
+
+    Args:
+        world: where it trains.
+        scheme: what normalizes.
+        policy: whose gradient it is.
+    """
+
+    def __init__(self, world: World, scheme: Scheme, policy: Policy) -> None:
+        self.world, self.policy = world, policy
+        self.others = family(scheme, prompts=world.prompts > 1)
+        settings = world.settings
+        self.together = policy.shares_parameters or settings.optimizer == "sgd"
+
+    def evidence(
+        self,
+        play: Play,
+        rows: Ints,
+        columns: Mapping[str, Ints],
+        rewards: Floats,
+        values: Floats,
+        probs: Floats,
+    ) -> Evidence:
+        """Returns signal and noise of one update, each [S, V, A].
+
+        Args:
+            play: the batch.
+            rows: [N] flat indices of the decisions.
+            columns: their labels, each [N].
+            rewards: [N] what is normalized, components summed.
+            values: [N] the scheme's advantages.
+            probs: [S, A, C, M] the policy that played.
+        """
+        s, a, c, m = probs.shape
+        v, g = 1 + len(self.others), self.world.rollouts
+        seed, agent = columns["batch"], columns["agent"]
+        context, action = play.context.ravel()[rows], play.action.ravel()[rows]
+        share = 1.0 / np.maximum(np.bincount(seed, minlength=s), 1)[seed]
+        every = np.stack([values, *(z_scores(rewards, columns, by) for by in self.others)])
+        every *= share  # [V, N] what each decision's score is multiplied by
+        cell = (seed * v * g + columns["rollout"]) * a * c + agent * c + context
+        place = (cell + np.arange(v)[:, None] * (g * a * c)).ravel()
+        taken = np.tile(action, v)
+        cells = s * v * g * a * c
+        logits = segment_sum(every.ravel(), place * m + taken, cells * m).reshape(cells, m)
+        drawn = segment_sum(every.ravel(), place, cells).reshape(s, v * g, a, c, 1)
+        logits = logits.reshape(s, v * g, a, c, m)
+        # The score of an action is 1[taken] - pi: what was taken is in place, minus pi of all.
+        logits -= drawn * probs[:, None]
+        each = self.policy.squared_lengths(logits).reshape(s, v, g, a).sum(axis=2)
+        whole = self.policy.squared_lengths(logits.reshape(s, v, g, a, c, m).sum(axis=2))
+        random = (1.0 - (probs**2).sum(axis=-1))[seed, agent, context]
+        who = ((seed * a + agent) + np.arange(v)[:, None] * (s * a)).ravel()
+
+        def total(what: Floats) -> Floats:
+            by_agent = segment_sum(what.ravel(), who, v * s * a).reshape(v, s, a)
+            return np.swapaxes(by_agent, 0, 1)
+
+        noise = total(every**2 * random) / g
+        square = total((every / share) ** 2) / np.maximum(total(np.ones(every.shape)), 1.0)
+        competing = competing_noise(noise, self.together)
+        competing = competing + bonus_noise(noise, square, self.world.settings.entropy)
+        signal = signal_of(whole, each, g)
+        return Evidence(signal, noise, competing, signal)

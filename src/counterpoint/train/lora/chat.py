@@ -1,4 +1,4 @@
-"""`Team`: a trained team of language models, out of its run directory, to talk to."""
+"""`TrainedTeam`: a trained team of language models, out of its run directory, to chat with."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from counterpoint.errors import UnknownNameError
 from counterpoint.settings import did_you_mean
 from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
-from counterpoint.train.lora.learner import met_by_chance
-from counterpoint.train.lora.plan import recorded, trained_team
+from counterpoint.train.lora.learner import sample_asks
+from counterpoint.train.lora.plan import episode_documents, trained_team
 from counterpoint.worlds.text.world import Task
 
 TASKS = 64
@@ -23,8 +23,8 @@ EPISODES = 4
 """Of each of them, by a team that answers at random."""
 
 
-class Team:
-    """Plays episodes and answers questions.
+class TrainedTeam:
+    """A trained team that plays episodes and answers questions.
 
     Args:
         path: the run directory.
@@ -47,23 +47,23 @@ class Team:
             f"{updates} updates under {self.plan.scheme}"
         )
         many = replace(learner.settings, prompts=TASKS, rollouts=EPISODES)
-        met = met_by_chance(learner.world, many, seed)
-        self._asked = {ask.agent: ask for ask in reversed(met)}
+        met = sample_asks(learner.world, many, seed)
+        self._asks = {ask.agent: ask for ask in reversed(met)}
 
     def tasks(self) -> list[Task]:
-        """Tasks that come up in this world."""
+        """Returns the tasks that come up in this world."""
         return sorted(set(self.learner.world.tasks(np.random.default_rng(0), TASKS)))
 
     def episode(self) -> dict[str, Any]:
-        """An episode, ready for JSON: task, success, and events in order."""
+        """Plays an episode; returns task, success and events in order, ready for JSON."""
         with torch.no_grad():
             self.learner.words.forget()
             played = self.learner.play(self.rng, 1, 1)
-        document = recorded(played)[0]
+        document = episode_documents(played)[0]
         return {name: document[name] for name in ("task", "success", "events")}
 
     def ask(self, agent: str, text: str) -> dict[str, Any]:
-        """What an agent answers to a text of yours, in its own role.
+        """Returns the answer of an agent, in its own role, to a text of yours.
 
         Returns:
             `agent`, `text`, and `words`: each word with its probability, where it chooses.
@@ -76,12 +76,12 @@ class Team:
             raise UnknownNameError(
                 f"got agent {agent!r}; wanted one of {', '.join(known)}{did_you_mean(agent, known)}"
             )
-        if agent not in self._asked:
+        if agent not in self._asks:
             raise UnknownNameError(
                 f"got agent {agent!r}, whom nobody asked anything in many episodes; wanted one of "
-                f"{', '.join(sorted(self._asked))}"
+                f"{', '.join(sorted(self._asks))}"
             )
-        ask = self._asked[agent]
+        ask = self._asks[agent]
         request = Request(
             (Message("system", ask.system), Message("user", text)),
             agent,

@@ -1,7 +1,7 @@
-"""`Arm`: one way to credit a team, by a scheme or by a baseline that the world answers.
+"""`Estimator`: one way to credit a team, by a scheme or by a baseline that the world answers.
 
-Start with `arm`. An arm turns a play into rewards, one row a decision, and a `Scheme` turns those
-into advantages; a baseline differs from a scheme only in what it takes for the reward.
+Start with `estimator`. It turns a play into rewards, one row a decision, and a `Scheme` turns these
+into advantages. A baseline differs from a scheme only in what it takes for the reward.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NORMALIZED_BY = {"counterfactual": SCALED, "difference": OWN_MEAN, "own_componen
 
 
 @dataclass(frozen=True)
-class Arm:
-    """What is compared with what: a name, and how rewards become advantages under it."""
+class Estimator:
+    """One way to estimate advantages: a name, and how rewards become advantages under it."""
 
     name: str
     """Its name in the catalogue, perhaps with fields that differ: `grpo,floor=0.05`."""
@@ -36,7 +36,8 @@ class Arm:
     """Whether the world's signal called `name` takes the place of the reward."""
 
     def rewards(self, play: Play, rows: Ints) -> Floats:
-        """[N] or [N, K] what the scheme is given for the decisions `rows` (flat indices) [N]."""
+        """Returns [N] or [N, K], the input of the scheme for the decisions `rows` (flat indices)
+        [N]."""
         if self.baseline:
             return self._signal(play).ravel()[rows]
         if self.scheme.components == "normalize_first" and play.components is not None:
@@ -48,15 +49,15 @@ class Arm:
         return play.reward - signal if self.name == "counterfactual" else signal
 
 
-def arm(scheme: str | Scheme, world: World) -> Arm:
-    """The arm for a name in `catalogue()` or `baselines()`, or for a scheme of your own.
+def estimator(scheme: str | Scheme, world: World) -> Estimator:
+    """Returns the estimator for a name in `catalogue()` or `baselines()`, or for a `Scheme`.
 
     Raises:
         UnknownNameError: neither a scheme nor a baseline has that name.
         SchemeError: a baseline that this world cannot answer, or weights for other components.
     """
     if isinstance(scheme, Scheme):
-        built = Arm(scheme_name(scheme), scheme)
+        built = Estimator(scheme_name(scheme), scheme)
     elif scheme in NORMALIZED_BY:
         if scheme not in world.baselines:
             answers = ", ".join(world.baselines) or "none"
@@ -64,14 +65,14 @@ def arm(scheme: str | Scheme, world: World) -> Arm:
                 f"got baseline '{scheme}' for world '{world.name}', which does not know it; "
                 f"baselines of this world: {answers}"
             )
-        built = Arm(scheme, NORMALIZED_BY[scheme], baseline=True)
+        built = Estimator(scheme, NORMALIZED_BY[scheme], baseline=True)
     else:
-        built = Arm(scheme, plain_scheme_named(scheme, also=baselines()))
+        built = Estimator(scheme, plain_scheme_named(scheme, also=baselines()))
     return built
 
 
 def labels(world: World, active: Bools) -> tuple[Ints, dict[str, Ints]]:
-    """The decisions of a batch as rows, and the columns that schemes group by.
+    """Returns the decisions of a batch as rows, and the columns that schemes group by.
 
     Args:
         world: whose slots and roles these are.
