@@ -108,7 +108,11 @@ def test_the_command_on_the_page_asks_for_the_same_comparison(monkeypatch, capsy
     monkeypatch.setattr(Compare, "run", lambda self: told.append(self.plan()) or 0)
     assert main(words[1:]) == 0
     again = compare_command.backend_of(told[0])
-    assert again.config() == {key: config[key] for key in again.config()}
+    assert (again.settings, again.model, again.budget) == (
+        config["settings"],
+        config["policy"],
+        config["budget"],
+    )
     assert (list(told[0].schemes), told[0].seeds) == (config["schemes"], config["seeds"])
 
 

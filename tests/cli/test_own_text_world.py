@@ -135,7 +135,7 @@ class Broken(TextWorld):
          "abstract method"),
         (("    references =", "    settings_type = dict\n    references ="), "settings_type is"),
         (("class Broken", "1 / 0\nclass Broken"), "failed in its import: ZeroDivisionError"),
-        (("class Broken", "import no_such_package\nclass Broken"), "the package no_such_package"),
+        (("class Broken", "import no_such_package\nclass Broken"), "pip install no_such_package"),
         (("class Broken", "class Other"), "my_worlds has no Broken"),
         (('("red", "blue")', '("zzqa", "zzqb")'), "begin with the same token"),
     ],

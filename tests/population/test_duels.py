@@ -230,7 +230,7 @@ def test_populations_of_networks_copy_what_the_best_learned():
     assert found.spent == 100
     assert found.champion.shape == (2,)
     assert made.run("pbt_4", 4, 100, 1, 1).champion[0] == found.champion[1]
-    good, bad = (made.plan(0, member, 5).trainee() for member in (0, 1))
+    good, bad = (made.plan(0, member, 5).trainer() for member in (0, 1))
     good.update(None)
     copy(good, bad, 0.8)
     assert np.array_equal(*(one.learner.adam.capture()["weights"] for one in (good, bad)))

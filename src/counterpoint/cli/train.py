@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import tyro
 
 from counterpoint.cli.compare import SETTABLE
@@ -96,7 +97,8 @@ def end_session(session: Session, json: bool) -> int:
         say(f"counterpoint: {note}")
     path = session.path
     if json or session.trained is not None:
-        finish(training_summary(path), lambda _: training_parts(training_result(path)), None, json)
+        summary = msgspec.to_builtins(training_summary(path))
+        finish(summary, lambda _: training_parts(training_result(path)), None, json)
     if session.message:
         say(session.message)
     elif not json:

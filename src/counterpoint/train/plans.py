@@ -15,8 +15,6 @@ from counterpoint.train.loop import TrainConfig
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
-PACKAGES = ("torch", "safetensors")
-
 
 def _policies() -> type[TrainConfig]:
     require_torch()

@@ -183,7 +183,8 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
     missing = error.name or module
     top = module.partition(".")[0]
     if missing != module and not module.startswith(missing + "."):  # it exists, and needs that
-        return missing_package(f"world '{name}'", missing, pip_line("worlds"))
+        install = pip_line("worlds") if top in PACKAGES else f"pip install {missing}"
+        return missing_package(f"world '{name}'", missing, install)
     if missing == top and top == "mpe2":
         return missing_package(f"world '{name}'", top, pip_line("worlds"))
     if missing == top:
