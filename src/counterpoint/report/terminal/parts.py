@@ -130,7 +130,8 @@ def audit_parts(audit: AuditResult) -> list[RenderableType]:
             reasons.setdefault(finding.reason, []).append(finding.name.replace("_", " "))
     parts += [Text(visible(f"{', '.join(names)}: {why}")) for why, names in reasons.items()]
     parts.append(
-        f"{audit.episodes} episodes ({audit.format}), {audit.events} events, {audit.agents} agents"
+        f"{counted(audit.episodes, 'episode')} ({audit.format}), "
+        f"{counted(audit.events, 'event')}, {counted(audit.agents, 'agent')}"
     )
     return parts
 
