@@ -4,6 +4,7 @@ from counterpoint.testing.audits import check_audit
 from counterpoint.testing.batches import ConformanceError
 from counterpoint.testing.exporters import check_exporter
 from counterpoint.testing.judges import check_judge
+from counterpoint.testing.messages import check_message_world
 from counterpoint.testing.readers import check_reader
 from counterpoint.testing.schemes import check_scheme
 from counterpoint.testing.speakers import check_speaker
@@ -16,6 +17,7 @@ __all__ = [
     "check_audit",
     "check_exporter",
     "check_judge",
+    "check_message_world",
     "check_reader",
     "check_scheme",
     "check_speaker",
