@@ -67,9 +67,26 @@ def schemes_page() -> str:
 
 
 API = (
-    "credit diagnose stats records readers audits judge topology games population worlds comparison "
-    "train speakers results report testing plugins errors"
-).split()
+    "credit",
+    "diagnose",
+    "stats",
+    "records",
+    "readers",
+    "audits",
+    "judge",
+    "topology",
+    "games",
+    "population",
+    "worlds",
+    "comparison",
+    "train",
+    "speakers",
+    "results",
+    "report",
+    "testing",
+    "plugins",
+    "errors",
+)
 """The public packages and modules, in the order of the reference."""
 
 
@@ -82,7 +99,8 @@ def api_pages() -> dict[str, str]:
     )
     modules = [*API, *(f"integrations.{name}" for name in adapters)]
     return {
-        f"api/{name}.md": f"{HEAD}\n# counterpoint.{name}\n\n::: counterpoint.{name}\n" for name in modules
+        f"api/{name}.md": f"{HEAD}\n# counterpoint.{name}\n\n::: counterpoint.{name}\n"
+        for name in modules
     }
 
 

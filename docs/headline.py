@@ -13,6 +13,7 @@ from pathlib import Path
 
 from counterpoint.comparison import Plan, compare
 from counterpoint.results import ComparisonResult
+from counterpoint.results.comparison import SeedMean
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "collapse.svg"
@@ -48,10 +49,13 @@ def table(result: ComparisonResult) -> str:
         kept = ", ".join(f"{one.signal_kept.iqm:.0%}" for one in quiet)
         whole, weighted = scheme.returns, scheme.weighted_return
         lines.append(
-            f"| {what} (`{name}`) | {whole.iqm:.2f} [{whole.low:.2f}, {whole.high:.2f}] | {right} | "
-            f"{kept} | {weighted.iqm:.2f} [{weighted.low:.2f}, {weighted.high:.2f}] |"
+            f"| {what} (`{name}`) | {_estimate(whole)} | {right} | {kept} | {_estimate(weighted)} |"
         )
     return "\n".join(lines)
+
+
+def _estimate(mean: SeedMean) -> str:
+    return f"{mean.iqm:.2f} [{mean.low:.2f}, {mean.high:.2f}]"
 
 
 def picture(result: ComparisonResult) -> str:
@@ -60,7 +64,7 @@ def picture(result: ComparisonResult) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
             'font-family="Helvetica, Arial, sans-serif" font-size="14">',
-            "<title>Right actions of four agents while they learn, under two credit schemes</title>",
+            "<title>Right actions of four agents, under two credit schemes</title>",
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
             _panel(result, "mappo_pooled", 0, "Normalized together", "two agents fall far behind"),
             _panel(result, "happo_per_agent", 1, "Normalized for each agent", "all four learn"),
@@ -140,7 +144,7 @@ def main(arguments: Sequence[str]) -> int:
     ]
     if "--check" in arguments:
         for path in stale:
-            print(f"{path.relative_to(ROOT)} is out of date: run make docs")
+            sys.stdout.write(f"{path.relative_to(ROOT)} is out of date: run make docs\n")
         return bool(stale)
     for path in stale:
         path.write_text(wanted[path], encoding="utf-8")

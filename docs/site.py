@@ -32,7 +32,7 @@ def build() -> int:
     for page in SITE.rglob("*.html"):
         without_foreign_script(page)
     if built.returncode == 0:
-        print(f"open {(SITE / 'index.html').relative_to(ROOT)} in a browser")
+        sys.stdout.write(f"open {(SITE / 'index.html').relative_to(ROOT)} in a browser\n")
     return built.returncode
 
 
