@@ -66,16 +66,54 @@ def schemes_page() -> str:
     return "\n".join(lines)
 
 
+API = (
+    "credit",
+    "diagnose",
+    "stats",
+    "records",
+    "readers",
+    "audits",
+    "judge",
+    "topology",
+    "games",
+    "population",
+    "worlds",
+    "comparison",
+    "train",
+    "speakers",
+    "results",
+    "report",
+    "testing",
+    "plugins",
+    "errors",
+)
+"""The public packages and modules, in the order of the reference."""
+
+
+def api_pages() -> dict[str, str]:
+    """Returns a page for each public package and each adapter: the site fills in its docstrings."""
+    adapters = sorted(
+        file.stem
+        for file in (ROOT.parent / "src/counterpoint/integrations").glob("*.py")
+        if (ROOT / "integrations" / f"{file.stem.replace('_', '-')}.md").exists()
+    )
+    modules = [*API, *(f"integrations.{name}" for name in adapters)]
+    return {
+        f"api/{name}.md": f"{HEAD}\n# counterpoint.{name}\n\n::: counterpoint.{name}\n"
+        for name in modules
+    }
+
+
 def run(check: bool) -> int:
     """Write the pages, or say which of them are out of date."""
-    pages = {"commands.md": commands_page(), "schemes.md": schemes_page()}
+    pages = {"commands.md": commands_page(), "schemes.md": schemes_page(), **api_pages()}
     stale = []
     for name, text in pages.items():
         file = ROOT / "reference" / name
         if check and (not file.exists() or file.read_text(encoding="utf-8") != text):
             stale.append(str(file.relative_to(ROOT.parent)))
         if not check:
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
     if stale:
         sys.stderr.write(f"out of date: {', '.join(stale)}; run `make docs`\n")

@@ -31,7 +31,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("code", CASES)
-def test_examples_run_and_print_what_they_say(code):
+def test_examples_run_and_print_what_they_say(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # an example may write a file
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "<documentation>", "exec"), {})
@@ -42,7 +43,9 @@ def test_examples_run_and_print_what_they_say(code):
         assert got.endswith(wanted.removeprefix("... "))
 
 
-SHOWN = re.compile(r"```\n(counterpoint compare [^\n]+)\n```\n\n```text\n(.*?)```", re.DOTALL)
+SHOWN = re.compile(
+    r"```(?:sh)?\n(counterpoint compare [^\n]+)\n```\n\n```text\n(.*?)```", re.DOTALL
+)
 COMPARED = [
     pytest.param(*shown, id=f"{page.relative_to(ROOT)}-{i}")
     for page in PAGES
@@ -60,7 +63,7 @@ def test_comparisons_in_the_documentation_end_with_the_headline_that_is_shown(
     assert main(command.split()[1:]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     first = " ".join(shown.split())
-    headline = first[: first.index(". ") + 1]
+    headline = first[: f"{first} ".index(". ") + 1]
     assert len(headline.split()) <= 15
     assert printed.startswith(headline)
 

@@ -6,9 +6,15 @@ any work begins.
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from counterpoint.errors import MissingPackageError
 
@@ -18,9 +24,33 @@ TORCH = ("torch", "safetensors")
 """What networks need."""
 
 
-def pip_line(name: str) -> str:
-    """Returns the line that installs an extra of Counterpoint."""
-    return f"pip install 'counterpoint-rl[{name}]'"
+DISTRIBUTION = "counterpoint-rl"
+"""The name under which pip knows this package."""
+
+
+def pip_line(extra: str = "") -> str:
+    """Returns the line that installs Counterpoint, with an extra, from where it was installed.
+
+    Args:
+        extra: the name of the extra; without one the line installs the core.
+    """
+    what = f"{_origin()}[{extra}]" if extra else _origin()
+    return f"pip install {shlex.quote(what)}"
+
+
+@cache
+def _origin() -> str:
+    """Returns what pip is given: the folder or file that it installed, or the name.
+
+    pip records a source that is no index in `direct_url.json` (PEP 610).
+    """
+    try:
+        record = distribution(DISTRIBUTION).read_text("direct_url.json")
+    except PackageNotFoundError:
+        record = None
+    url = urlsplit(json.loads(record)["url"] if record else "")
+    path = unquote(url.path) if url.scheme == "file" else ""
+    return path if path and Path(path).exists() else DISTRIBUTION
 
 
 def missing_package(purpose: str, package: str, install: str) -> MissingPackageError:

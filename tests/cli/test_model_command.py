@@ -10,6 +10,7 @@ from counterpoint.cli import model as command
 from counterpoint.cli.doctor import memory_gb
 from counterpoint.cli.main import main
 from counterpoint.lm.models import write_manifest
+from counterpoint.optional import pip_line
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +90,7 @@ def test_bad_input_is_one_line(capsys, monkeypatch):
     assert "wanted one of smollm2" in one_line(capsys, "check", "gpt")
     assert "wanted it with fetch" in one_line(capsys, "check", "--again")
     monkeypatch.setattr(optional, "find_spec", lambda name: None)
-    assert "pip install 'counterpoint-rl[language]'" in one_line(capsys, "fetch")
+    assert pip_line("language") in one_line(capsys, "fetch")
 
 
 def test_the_doctor_knows(capsys, models, monkeypatch):

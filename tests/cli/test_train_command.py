@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 from counterpoint.cli.doctor import words
 from counterpoint.cli.main import main
 from counterpoint.cli.progress import ComparisonDisplay, TrainingDisplay
+from counterpoint.optional import pip_line
 from counterpoint.report.terminal.tables import sparkline
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import read_rows
@@ -335,4 +336,4 @@ def test_doctor_says_what_the_machine_can_do(capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["can"]["train teams of networks in worlds of many steps, stop and resume"]
     assert words({**told["packages"], "ray": None})[3].startswith("It cannot run tasks")
-    assert "pip install 'counterpoint-rl[ray]'" in words({**told["packages"], "ray": None})[3]
+    assert pip_line("ray") in words({**told["packages"], "ray": None})[3]

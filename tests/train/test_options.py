@@ -99,11 +99,11 @@ def test_a_missing_package_is_named_with_what_installs_it(ask, package, extra, m
         return None if name == package else find_spec(name)
 
     monkeypatch.setattr(optional, "find_spec", without)
-    with pytest.raises(MissingPackageError, match=rf"{package}.*counterpoint-rl\[{extra}\]"):
+    with pytest.raises(MissingPackageError, match=rf"{package}.*pip install .*\[{extra}\]"):
         ask()
     line = optional.pip_line(extra)
     with pytest.raises(
-        MissingPackageError, match=rf"it needs {package}.*counterpoint-rl\[{extra}\]"
+        MissingPackageError, match=rf"it needs {package}.*pip install .*\[{extra}\]"
     ):
         optional.require_packages("it", ("numpy", package), line)
     with (

@@ -46,7 +46,7 @@ EXTRAS = {
     "jax": "credit functions on JAX arrays",
 }
 ABILITIES = (
-    ("compare and diagnose in small worlds and on logs", CORE, "pip install counterpoint-rl"),
+    ("compare and diagnose in small worlds and on logs", CORE, pip_line()),
     ("train teams of networks in worlds of many steps, stop and resume",
      TORCH, pip_line("torch")),
     ("play PettingZoo, mpe2, foraging and warehouse worlds",
