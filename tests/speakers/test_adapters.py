@@ -25,7 +25,7 @@ from counterpoint.lm.adapters import (
 from counterpoint.lm.generate import generate
 from counterpoint.lm.model import LanguageModel, Memory
 from counterpoint.lm.tiny import tiny_model
-from counterpoint.runs.snapshot import arrays_from_bytes
+from counterpoint.runs.checkpoint import arrays_from_bytes
 
 PROMPTS = (
     (("user", "say red"),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_a_reordered_world_gives_the_same_series_by_name(world, scheme, given):
         )
         assert found == wanted
     assert list(wanted[2]) == sorted(plain.agents)
-    assert list(wanted[0][0]["agents"]) == sorted(plain.agents)
+    assert list(wanted[0][0].agents) == sorted(plain.agents)
 
 
 @pytest.mark.parametrize(("scheme", "given"), TEAMS)
@@ -59,7 +60,7 @@ def test_a_user_s_own_world_may_list_its_agents_in_any_order(scheme, given):
             policy=policy, episodes=4,
         )  # fmt: skip
         result = train_to_end(plan)
-        rows = [{**row, "seconds": 0} for row in result.rows]
+        rows = [replace(row, seconds=0) for row in result.rows]
         found.append((rows, result.returns.tolist(), result.agents))
     assert found[0] == found[1]
     assert len(found[0][0]) == 4

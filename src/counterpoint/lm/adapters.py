@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from counterpoint.runs.checkpoint import arrays_to_bytes
 from counterpoint.runs.files import write_atomically
-from counterpoint.runs.snapshot import arrays_to_bytes
 
 ATTENTION = ("self_attn.q_proj", "self_attn.v_proj")
 ALL = (

@@ -19,16 +19,18 @@ from types import TracebackType
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from counterpoint.errors import CounterpointError, OutputError, RunError
+from counterpoint.results.parts import Settings
 from counterpoint.runs import checkpoint
-from counterpoint.runs.checkpoint import LatestCheckpoint
+from counterpoint.runs.checkpoint import LatestCheckpoint, Snapshot
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.runs.index import Index
 from counterpoint.runs.lock import Lock
-from counterpoint.runs.metrics import Metrics, cut_back, read_rows
-from counterpoint.runs.provenance import provenance
-from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.metrics import Line, Loggable, Metrics, cut_back, read_rows
+from counterpoint.runs.provenance import RunFile, provenance
 from counterpoint.runs.status import (
     CHECKPOINTS,
     EPISODES,
@@ -36,6 +38,7 @@ from counterpoint.runs.status import (
     METRICS,
     RUN,
     STATUS,
+    RunStatus,
     now,
     read_run,
 )
@@ -51,14 +54,14 @@ class RunDirectory:
         self,
         path: Path,
         lock: Lock,
-        facts: Mapping[str, Any],
+        file: RunFile,
         latest: LatestCheckpoint,
         keep: int,
         index: Index | None,
     ) -> None:
         self.path = path
-        self.facts = facts
-        """What run.json says."""
+        self.config = file.config
+        """The configuration of run.json."""
         self.resumed = latest
         """The checkpoint to go on from; its `step` is None where the run starts at the start."""
         self.notes: tuple[str, ...] = ()
@@ -71,7 +74,7 @@ class RunDirectory:
     def create(
         cls,
         path: Path,
-        config: Mapping[str, Any],
+        config: Settings,
         *,
         keep: int = checkpoint.KEEP,
         index: Index | None = None,
@@ -94,13 +97,12 @@ class RunDirectory:
         try:
             require_empty(path)
             try:
-                facts = {**provenance(config), "kind": "train"}
-                written = msgspec.json.format(msgspec.json.encode(facts))
+                written = provenance(config, "train").encode()
             except (TypeError, ValueError, OverflowError) as error:
                 raise RunError(f"got a configuration that JSON cannot hold ({error})") from error
             write_atomically(path / RUN, written)
             latest = LatestCheckpoint(None, None, {})
-            run = cls(path, lock, msgspec.json.decode(written), latest, keep, index)
+            run = cls(path, lock, read_run(path), latest, keep, index)
             run._begin()
         except BaseException:
             lock.release()
@@ -125,14 +127,14 @@ class RunDirectory:
         read_run(path)  # before anything is written: this may be no run at all
         lock = _locked(path)
         try:
-            facts, folder = read_run(path), path / CHECKPOINTS
+            file, folder = read_run(path), path / CHECKPOINTS
             checkpoint.sweep(folder)
             latest = checkpoint.latest(folder)
             for step in latest.damaged:
                 checkpoint.set_aside(folder, step)
             lines = cut_back(path / METRICS, latest.step)
             cut_back(path / EPISODES, latest.step)
-            run = cls(path, lock, facts, latest, keep, index)
+            run = cls(path, lock, file, latest, keep, index)
             run.notes = (
                 *(
                     f"{message}: moved to {step}.damaged"
@@ -151,16 +153,11 @@ class RunDirectory:
             raise
         return run
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """The configuration of run.json."""
-        return dict(self.facts["config"])
-
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Line]:
         """Returns the rows of the series that are there."""
         return read_rows(self.path / METRICS)[0]
 
-    def log(self, row: Mapping[str, Any], series: str = METRICS) -> None:
+    def log(self, row: Mapping[str, Loggable], series: str = METRICS) -> None:
         """Adds a row to a series: `{"step": 10, "return": 0.7}`; what is not finite becomes null.
 
         Args:
@@ -188,14 +185,20 @@ class RunDirectory:
         self._record(acknowledged=True)
         return path
 
-    def finish(self, summary: Mapping[str, Any] | None = None) -> None:
-        """Returns the run reached its end; the index reads `step`, `return` and `normalized` here.
+    def finish(
+        self,
+        *,
+        step: int | UnsetType = UNSET,
+        returned: float | UnsetType | None = UNSET,
+        normalized: float | UnsetType | None = UNSET,
+    ) -> None:
+        """Writes that the run has reached its end, and its closing numbers, which the index reads.
 
         Raises:
             OutputError: it could not be written.
         """
         self._sync()
-        self._end("finished", summary)
+        self._end("finished", step=step, returned=returned, normalized=normalized)
 
     def close(self) -> None:
         """Leaves the run to others; one that did not finish is `stopped`.
@@ -229,7 +232,7 @@ class RunDirectory:
                 if isinstance(error, Exception) and not self._ended:
                     # a foreign error may quote anything, so only words of ours are written down
                     message = f": {error}" if isinstance(error, CounterpointError) else ""
-                    self._end("failed", {"error": type(error).__name__ + message})
+                    self._end("failed", error=type(error).__name__ + message)
             finally:
                 self.close()
 
@@ -245,40 +248,40 @@ class RunDirectory:
 
     def _begin(self) -> None:
         self._metrics = {METRICS: Metrics(self.path / METRICS)}
-        self._write_status("running")  # its folder is fsynced with it, and so the others' names
+        self._write_status(
+            RunStatus(status="running")
+        )  # its folder is fsynced with it, and so the others' names
         self._record()
 
-    def _end(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
-        self._write_status(status, summary)
+    def _end(self, status: str, **closing: Any) -> None:
+        self._write_status(RunStatus(status=status, **closing))
         self._ended = True
 
     def _record(self, *, acknowledged: bool = False) -> None:
         if self._index is not None:
             self._index.record(self.path, acknowledged=acknowledged)
 
-    def _write_status(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
-        document = {"status": status, "updated": now(), **(summary or {})}
+    def _write_status(self, status: RunStatus) -> None:
+        document = replace(status, updated=now())
         write_atomically(self.path / STATUS, msgspec.json.encode(document, enc_hook=float) + b"\n")
 
 
 def require_empty(path: Path) -> None:
-    """Returns where a run can begin in a folder, as far as can be known without a lock.
+    """Raises an error where no run can begin in a folder, as far as is known without a lock.
 
     Raises:
         RunError: there is a run already.
     """
-    if (path / RUN).exists():
-        raise RunError(_occupied(path))
-
-
-def _occupied(path: Path) -> str:
-    """Returns why no run can begin in a folder that has a run.json, and what to do."""
+    if not (path / RUN).exists():
+        return
     instead = "choose another folder with --out, or remove this one"
     try:
         read_run(path)
-    except RunError:
-        return f"{path} holds a {RUN} that is of no training run; {instead}"
-    return f"{path} holds a run already; go on with it (counterpoint resume {path}), {instead}"
+    except RunError as error:
+        raise RunError(f"{path} holds a {RUN} that is of no training run; {instead}") from error
+    raise RunError(
+        f"{path} holds a run already; go on with it (counterpoint resume {path}), {instead}"
+    )
 
 
 def _locked(path: Path) -> Lock:

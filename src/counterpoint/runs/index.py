@@ -11,14 +11,15 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from counterpoint.errors import OutputError, RunError
 from counterpoint.runs.status import CHECKPOINTS, RUN, RunFacts, newest_first, read_all, read_facts
 
 VERSION = 1
-COLUMNS = tuple(spec.name for spec in fields(RunFacts) if spec.name != "axis")
+COLUMNS = tuple(name for name in RunFacts.__struct_fields__ if name != "axis")
 """What is kept; what a run's steps count is read from its folder."""
 
 _CREATE = """CREATE TABLE IF NOT EXISTS runs (

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint.errors import OutputError, RunError
 from counterpoint.runs.files import write_atomically
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+Loggable = Json | np.generic | NDArray[Any] | Sequence["Loggable"] | Mapping[str, "Loggable"]
+"""What a row may hold when it is written: also numbers and arrays of NumPy."""
+Line = dict[str, Json]
+"""A line of a series: a whole number `step`, and whatever its writer adds."""
 
 
 class Metrics:
@@ -33,7 +41,7 @@ class Metrics:
         except OSError as error:
             raise self._failed(error) from error
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Mapping[str, Loggable]) -> None:
         """Adds a row; when this returns, a killed process no longer loses it.
 
         Raises:
@@ -84,13 +92,13 @@ class Metrics:
         )
 
 
-def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+def read_rows(path: Path) -> tuple[list[Line], int]:
     """Returns the complete rows of a file, and how many damaged lines were passed over.
 
     A last line that was cut off counts as damaged, unless all of its row is there.
     """
     lines, damaged = _lines(path)
-    return [row for _, row in lines], damaged
+    return [row for _, _, row in lines], damaged
 
 
 def cut_back(path: Path, step: int | None) -> int:
@@ -102,29 +110,28 @@ def cut_back(path: Path, step: int | None) -> int:
         OutputError: it could not be written; it is as it was.
     """
     lines, damaged = _lines(path)
-    kept = b"".join(line for line, row in lines if step is not None and row["step"] <= step)
+    kept = b"".join(line for line, at, _ in lines if step is not None and at <= step)
     if path.exists() and kept != path.read_bytes():
         write_atomically(path, kept)
     return damaged
 
 
-def _lines(path: Path) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
-    if not path.exists():
-        return [], 0
-    good: list[tuple[bytes, dict[str, Any]]] = []
+def _lines(path: Path) -> tuple[list[tuple[bytes, int, Line]], int]:
+    """Returns each complete row with its bytes and its step, and the number of damaged lines."""
+    complete: list[tuple[bytes, int, Line]] = []
     damaged = 0
-    for line in path.read_bytes().split(b"\n"):
+    for line in path.read_bytes().split(b"\n") if path.exists() else ():
         if not line:
             continue
-        try:
-            row = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            row = {}
-        if type(row.get("step")) is int:
-            good.append((line + b"\n", row))
+        row: Line = {}
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            row = msgspec.json.decode(line, type=dict)
+        step = row.get("step")
+        if isinstance(step, int) and not isinstance(step, bool):
+            complete.append((line + b"\n", step, row))
         else:
             damaged += 1
-    return good, damaged
+    return complete, damaged
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ Their packages (torch, transformers) are optional, so that each module is import
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from counterpoint.optional import require_language, require_torch
 from counterpoint.results.parts import Settings
@@ -67,9 +68,8 @@ def plan_of(
         MissingPackageError: torch or transformers is not installed.
     """
     plan_type = PLANS[find_world(world, *PLANS).kind]()
-    return plan_type.of(
-        world, scheme, seed=seed, budget=budget, seconds=seconds, given=given or {}, model=model
-    )
+    plan = plan_type.of(world, scheme, budget, given or {}, model)
+    return replace(plan, seed=seed, seconds=seconds)
 
 
 def kind_of_run(config: Settings) -> Kind:

@@ -16,8 +16,9 @@ from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
 from counterpoint.runs.status import read_facts, read_run
 from counterpoint.runs.stop import Stopper
-from counterpoint.train.loop import Row, TrainConfig, Trained, Trainer, train_to_end
+from counterpoint.train.loop import TrainConfig, Trained, Trainer, train_to_end
 from counterpoint.train.plans import plan_from_config
+from counterpoint.train.series import Row
 
 OnRow = Callable[[Row], None]
 
@@ -79,7 +80,7 @@ def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
         BusyError: another process works there.
         CounterpointError: as `train_to_end`.
     """
-    plan = plan_from_config(read_run(path)["config"])
+    plan = plan_from_config(read_run(path).config)
     facts = read_facts(path)
     if facts.status == "finished":
         step = facts.step or 0
@@ -103,9 +104,10 @@ def _session(
     copy = exporter(export, run.path) if export else None
 
     def log_row(row: Row) -> None:
-        for listener in (on_row, copy.log if copy else None):
-            if listener is not None:
-                listener(row)
+        if on_row is not None:
+            on_row(row)
+        if copy is not None:
+            copy.log(row.to_line())
 
     with Stopper() as stopper:
         trained = train_to_end(
@@ -117,7 +119,7 @@ def _session(
         )
     if copy is not None:
         copy.close()
-    step = trained.rows[-1]["step"] if trained.rows else 0
+    step = trained.rows[-1].step if trained.rows else 0
     stopped = not trained.finished
     return Session(
         path=run.path,

@@ -11,8 +11,7 @@ resumed run is judged as one that was never stopped.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,14 +19,15 @@ from counterpoint.arrays import Floats
 from counterpoint.diagnose import (
     CAUSES,
     collapsed_updates,
+    gradient_statistics,
     name_causes,
     signal_kept,
     task_noise,
 )
-from counterpoint.diagnose.evidence import Evidence, from_numbers
+from counterpoint.diagnose.evidence import Evidence, from_numbers, to_numbers
+from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
+from counterpoint.train.series import CollapseVerdict, Numbers
 
-Numbers = dict[str, float | list[float] | None]
-"""Measurements of one agent or of the team, by name, as a row of the series has them."""
 WINDOW = 10
 """Measurements that are judged together; before the tenth there is no verdict."""
 LEARNED = 0.95
@@ -36,26 +36,6 @@ EVIDENCE = (
     "dead_rate", "norm_inflation", "inflation", "signal_share", "spike_rate", "entropy",
     "participation",
 )  # fmt: skip
-
-
-class CollapseVerdict(NamedTuple):
-    """The verdict on one agent at one measurement."""
-
-    signal_kept: float | None
-    """Share of its signal that the scheme keeps; None where that is not known."""
-    signal_kept_low: float | None
-    """Lower end of its 95% interval."""
-    signal_kept_high: float | None
-    """Upper end of its 95% interval."""
-    task_noise: float | None
-    """Share of its gradient that is noise under the best statistics."""
-    collapsed: bool
-    """Whether the scheme keeps little of its signal, and it could still improve."""
-    cause: str | None
-    """The cause of the collapse; None if no measurement explains it."""
-    expected: str | None
-    """A cause in rewards or advantages that is large enough for a collapse, judged from the first
-    measurement on, whether the gradient shows it yet or not."""
 
 
 class CollapseMonitor:
@@ -78,7 +58,7 @@ class CollapseMonitor:
         """Takes in new measurements of each agent, and judges them together with the last ones.
 
         Args:
-            measured: agent to its numbers, as `probe.agent_numbers` tells them.
+            measured: agent to its measurements.
             score: the team's normalized return; None where it is not known.
 
         Returns:
@@ -86,7 +66,12 @@ class CollapseMonitor:
         """
         self.last.append(measured)
         self.improvable.append(score is None or score < LEARNED)
-        reasons = {name: self._mean(name) for name in EVIDENCE}
+        reasons = {}
+        for name in EVIDENCE:
+            rows = [[numbers[agent].get(name) for agent in self.agents] for numbers in self.last]
+            values = np.array(rows, dtype=np.float64)
+            count, total = np.isfinite(values).sum(axis=0), np.nansum(values, axis=0)
+            reasons[name] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         if self.continuous:
             del reasons["entropy"]
         shape = (1, len(self.last), len(self.agents))
@@ -110,18 +95,6 @@ class CollapseMonitor:
             for k, agent in enumerate(self.agents)
         }
 
-    def _series(self, name: str) -> Floats:
-        """Returns [W, A], the last values; NaN where there is none."""
-        rows = [[measured[agent].get(name) for agent in self.agents] for measured in self.last]
-        return np.array(rows, dtype=np.float64)
-
-    def _mean(self, name: str) -> Floats:
-        """Returns [A], the mean of the last values that there are."""
-        values = self._series(name)
-        count = np.isfinite(values).sum(axis=0)
-        total = np.nansum(values, axis=0)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
 
 def measured_evidence(
     trainings: Sequence[Sequence[Mapping[str, Numbers]]], agents: Sequence[str]
@@ -131,15 +104,44 @@ def measured_evidence(
     return from_numbers(numbers, len(agents))
 
 
-def finite_or_none(value: Any) -> float | None:
+def finite_or_none(value: float | Floats) -> float | None:
     """Returns a number for JSON; None if it is NaN or infinite."""
     return float(value) if np.isfinite(value) else None
 
 
-def by_agent_and_team(measures: Mapping[str, Floats], agents: int) -> tuple[list[Numbers], Numbers]:
-    """Returns measures [A] as the numbers of each agent, and those without axes as the team's."""
-    each: list[Numbers] = [
-        {name: finite_or_none(values[k]) for name, values in measures.items() if values.ndim}
-        for k in range(agents)
+def agent_numbers(
+    micro: Floats,
+    decided: Floats,
+    measures: Mapping[str, Floats],
+    *,
+    alone: Sequence[int],
+    divided: bool,
+    evidence: Callable[[], Evidence] | None,
+) -> tuple[list[Numbers], Numbers]:
+    """Returns the numbers of each agent and of the team in one update.
+
+    Args:
+        micro: [M, A, D] gradients of M micro-batches.
+        decided: [M, A] how much each agent decided in each. The direction of the gradient of an
+            agent that is absent from too many is not known.
+        measures: [A] each, what else was measured, by name.
+        alone: agents that share no scale with others: what is shared of it is not defined.
+        divided: whether the batch could be divided; if not, nothing is known of gradients.
+        evidence: returns what the scheme and its alternatives keep, each [V, A]; None if unknown.
+    """
+    known = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
+    values = {
+        name: np.where(known if name.startswith(("snr", "cosine")) else divided, x, np.nan)
+        for name, x in vars(gradient_statistics(micro)).items()
+    } | {name: x.copy() for name, x in measures.items()}
+    for name in ("norm_inflation", "signal_share"):
+        values[name][list(alone)] = np.nan
+    by_agent: list[Numbers] = [
+        {name: finite_or_none(x[k]) for name, x in values.items() if x.ndim}
+        for k in range(micro.shape[1])
     ]
-    return each, {n: finite_or_none(values) for n, values in measures.items() if not values.ndim}
+    if divided and evidence is not None:
+        of_schemes = evidence()
+        for k in np.flatnonzero(known):
+            by_agent[k] |= to_numbers(of_schemes, int(k))
+    return by_agent, {name: finite_or_none(x) for name, x in values.items() if not x.ndim}

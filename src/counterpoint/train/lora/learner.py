@@ -32,7 +32,7 @@ from counterpoint.errors import SchemeError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import Text, decode_answer
 from counterpoint.lm.model import LanguageModel
-from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
 from counterpoint.train.lora.episodes import Answer, PlayedBatch, play_episodes, random_replies

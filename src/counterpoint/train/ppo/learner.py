@@ -18,7 +18,7 @@ import numpy as np
 from counterpoint.arrays import Floats
 from counterpoint.credit import RunningState, Scheme, Tally
 from counterpoint.errors import SettingError, StateError
-from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.ppo.critics import TeamCritics
 from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision

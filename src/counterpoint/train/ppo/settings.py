@@ -169,19 +169,3 @@ def refuse_model(world: str, model: str | None) -> None:
             f"got policy '{model}' for world '{world}', whose agents do not speak; wanted one of "
             f"{', '.join(entry.name for entry in worlds(Kind.TEXT))}, or no --policy"
         )
-
-
-def budget_or_default(budget: int | None, *, python: bool) -> int:
-    """Returns the budget in steps, or the default of a world of this kind."""
-    if budget is None:
-        return PYTHON_BUDGET if python else BUDGET
-    if budget < 1:
-        raise SettingError(f"got budget={budget}; wanted at least 1 step")
-    return budget
-
-
-def measured_often(policy: PolicySettings, budget: int, *, python: bool) -> PolicySettings:
-    """Returns the same settings, with gradients measured more often if the budget is small."""
-    full = policy.filled(python=python)
-    often = max(1, -(-budget // (full.copies * full.steps)) // MEASUREMENTS)
-    return replace(policy, diagnose_every=min(policy.diagnose_every, often))
