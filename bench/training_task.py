@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 from counterpoint.train.loop import one_update  # noqa: E402
 from counterpoint.train.ppo.plan import TrainPlan  # noqa: E402
 from counterpoint.train.ppo.settings import PolicySettings  # noqa: E402
-from counterpoint.train.watch import CollapseMonitor  # noqa: E402
+from counterpoint.train.series import CollapseMonitor  # noqa: E402
 from counterpoint.worlds.sequential.world import uniform_actions  # noqa: E402
 
 GOALS = (-69.0, -65.0, -60.0)

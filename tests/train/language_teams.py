@@ -7,7 +7,7 @@ from counterpoint.train.loop import one_update
 from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainer
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.watch import CollapseMonitor
+from counterpoint.train.series import CollapseMonitor
 from counterpoint.worlds import find_world
 
 SMALL = {

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
 from counterpoint.train.loop import train_to_end
-from counterpoint.train.lora.judged import JudgedRewards
+from counterpoint.train.lora.episodes import JudgedRewards
 from counterpoint.train.lora.plan import LanguagePlan
 from counterpoint.train.lora.settings import LanguageSettings
 

@@ -16,7 +16,7 @@ from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
 from counterpoint.train.lora.learner import sample_asks
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.plans import plan_of
+from counterpoint.train.session import plan_of
 from counterpoint.worlds import Kind, worlds
 from counterpoint.worlds.text.lewis import Lewis
 from counterpoint.worlds.text.world import Ending, shared

@@ -25,8 +25,8 @@ from counterpoint.runs.status import read_facts
 from counterpoint.train.loop import one_update, train_to_end
 from counterpoint.train.lora import plan as language_training
 from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainer, trained_team
-from counterpoint.train.plans import plan_from_config
-from counterpoint.train.watch import CollapseMonitor
+from counterpoint.train.series import CollapseMonitor
+from counterpoint.train.session import plan_from_config
 
 UPDATES = 10
 CASES = {

@@ -11,11 +11,10 @@ from step_worlds import SaysWhatIsOnTape, played, random_tape, small
 
 from counterpoint.credit import entries
 from counterpoint.train.loop import one_update, train_to_end
-from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
-from counterpoint.train.ppo.learner import Learner
-from counterpoint.train.ppo.levels import Crediting, credit_batch
+from counterpoint.train.ppo.critics import generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.learner import Crediting, Learner, credit_batch
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
-from counterpoint.train.watch import CollapseMonitor
+from counterpoint.train.series import CollapseMonitor
 from counterpoint.worlds import PermutedStepWorld, find_world
 from counterpoint.worlds.sequential.permuted import by_name
 

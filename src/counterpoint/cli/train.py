@@ -21,9 +21,8 @@ from counterpoint.report.terminal.parts import training_parts
 from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import RUN, axis_of, read_run
 from counterpoint.settings import split_pairs
-from counterpoint.train.plans import plan_of
 from counterpoint.train.result import training_result, training_summary
-from counterpoint.train.session import Session, begin_run, resume_run
+from counterpoint.train.session import Session, begin_run, plan_of, resume_run
 from counterpoint.workers.state import TEAM
 
 DEFAULT = Path("counterpoint-out") / "train"

@@ -18,10 +18,9 @@ from counterpoint.diagnose import CAUSES, kept_in_windows, signal_kept, task_noi
 from counterpoint.diagnose.kept import ShareInterval
 from counterpoint.errors import WorldError
 from counterpoint.train.loop import Trained
-from counterpoint.train.series import Row
+from counterpoint.train.series import LEARNED, WINDOW, Row, measured_evidence
 from counterpoint.train.tabular.learner import Training
 from counterpoint.train.tabular.telemetry import EVERY, improvable_at
-from counterpoint.train.watch import LEARNED, WINDOW, measured_evidence
 from counterpoint.worlds.exact.world import World
 
 MEASURES = ("inflation", "signal_share", "dead_rate", "participation")

@@ -27,8 +27,7 @@ from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.log import SAME
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control, References
-from counterpoint.train.ppo.learner import BatchEstimate, Learner
-from counterpoint.train.ppo.levels import Crediting, decision_labels
+from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner, decision_labels
 from counterpoint.train.ppo.plan import TrainPlan
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.worlds.kind import Kind

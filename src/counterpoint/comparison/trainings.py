@@ -18,8 +18,8 @@ from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import METRICS, RUN, read_run
 from counterpoint.runs.task import Advance
 from counterpoint.train.loop import TrainConfig, Trained, lost_updates, train_to_end
-from counterpoint.train.plans import plan_from_config
 from counterpoint.train.series import Row
+from counterpoint.train.session import plan_from_config
 
 
 def train_arms(

@@ -1,7 +1,8 @@
 """Independent tasks: the same results in the same order, wherever and on however many workers.
 
 Seeds and schemes do not talk to each other, so parallelism is tasks over them. An executor is a
-function: `ray` is in ray_executor.py, `serial` and `processes` (the default) are here.
+function of tasks, a number of workers and a `TaskMonitor`, and returns the results in the order of
+the tasks. `ray` is in ray_executor.py, `serial` and `processes` (the default) are here.
 
 A pool of the standard library gives up every task when one worker is killed, and a lock that a
 killed worker held would stop the others. Here each worker has a pipe of its own and shares nothing
@@ -217,21 +218,16 @@ def _end(alive: Sequence[_Worker], *, at_once: bool) -> None:
         talking = [worker.pipe for worker in left if not worker.pipe.closed]
         for ready in wait([*talking, *(worker.process.sentinel for worker in left)], seconds):
             if isinstance(ready, Connection):
-                _hear_out(ready)
+                try:
+                    over = ForkingPickler.loads(ready.recv_bytes())[0] != "advance"
+                except Exception:
+                    over = True
+                if over:
+                    ready.close()
     for worker in alive:
         worker.process.kill()
         worker.process.join()
         worker.pipe.close()
-
-
-def _hear_out(pipe: Connection) -> None:
-    """Passes over what a worker says; once its task is over, lets it go."""
-    try:
-        over = ForkingPickler.loads(pipe.recv_bytes())[0] != "advance"
-    except Exception:
-        over = True
-    if over:
-        pipe.close()
 
 
 @contextmanager

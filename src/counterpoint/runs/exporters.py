@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from counterpoint.errors import OutputError
 from counterpoint.optional import needs, pip_line
@@ -69,9 +69,11 @@ class TensorBoard:
         try:
             if not self._begun:
                 start = self._events.SessionLog(status=self._events.SessionLog.START)
-                self._add(wall_time=now, step=step, session_log=start)
+                event = self._events.Event(wall_time=now, step=step, session_log=start)
+                self._writer.add_event(event)
                 self._begun = True
-            self._add(wall_time=now, step=step, summary=self._summaries.Summary(value=values))
+            summary = self._summaries.Summary(value=values)
+            self._writer.add_event(self._events.Event(wall_time=now, step=step, summary=summary))
         except OSError as error:
             raise self._failed(error) from error
 
@@ -85,9 +87,6 @@ class TensorBoard:
             self._writer.close()
         except OSError as error:
             raise self._failed(error) from error
-
-    def _add(self, **fields: Any) -> None:
-        self._writer.add_event(self._events.Event(**fields))
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(

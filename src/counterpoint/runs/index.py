@@ -1,7 +1,7 @@
 """The index: one SQLite file that knows every run of this machine, for `counterpoint runs`.
 
 It is a copy of what the run directories say, made to be thrown away: `rebuild` makes it again. So
-nothing that goes wrong here stops a training run; it is said once, and the run goes on.
+nothing that goes wrong here stops a training run: one warning is printed, and the run goes on.
 """
 
 from __future__ import annotations
@@ -88,7 +88,15 @@ class Index:
                 rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM runs").fetchall()
         except sqlite3.Error as error:
             raise self._failed("read", error) from error
-        return newest_first(_as_it_is(RunFacts(*row)) for row in rows)
+        runs = []
+        for row in rows:
+            # The directory is asked again: a killed run could not write its last status here.
+            known = RunFacts(*row)
+            try:
+                runs.append(read_facts(Path(known.path)))
+            except RunError:
+                runs.append(replace(known, status="missing"))
+        return newest_first(runs)
 
     def prune(self) -> int:
         """Forgets the runs whose directory is gone, and returns how many.
@@ -172,11 +180,3 @@ def find_runs(folder: Path) -> Iterator[Path]:
     for name in inner:
         if not name.startswith(".") and name != CHECKPOINTS:
             yield from find_runs(folder / name)
-
-
-def _as_it_is(row: RunFacts) -> RunFacts:
-    """Returns the row as its directory says now: a killed run could not say so itself."""
-    try:
-        return read_facts(Path(row.path))
-    except RunError:
-        return replace(row, status="missing")

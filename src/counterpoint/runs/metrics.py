@@ -37,7 +37,7 @@ class Metrics:
         self.path = path
         self._encode = msgspec.json.Encoder(enc_hook=_plain).encode
         try:
-            self._handle: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -51,8 +51,6 @@ class Metrics:
         step = row.get("step")
         if isinstance(step, bool) or not isinstance(step, int) or step < 0:
             raise RunError(f"got a row with step {step!r}; wanted a whole number from 0 on")
-        if self._handle is None:
-            raise RunError(f"got a row for {self.path}, which is closed; open the run again")
         try:
             line = self._encode(dict(row)) + b"\n"
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -68,22 +66,19 @@ class Metrics:
             raise self._failed(error) from error
 
     def sync(self) -> None:
-        """Returns when every row is on the disk.
+        """Writes every row through to the disk.
 
         Raises:
             OutputError: they could not be written.
         """
-        if self._handle is not None:
-            try:
-                os.fsync(self._handle)
-            except OSError as error:
-                raise self._failed(error) from error
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def close(self) -> None:
-        """Closes the file; a second call does nothing."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        """Closes the file."""
+        os.close(self._handle)
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(

@@ -109,6 +109,7 @@ def read_facts(path: Path) -> RunFacts:
     with contextlib.suppress(OSError, msgspec.MsgspecError, RecursionError):
         state = msgspec.json.decode((path / STATUS).read_bytes(), type=RunStatus)
     status, newest = state.status, [None, *steps(path / CHECKPOINTS)][-1]
+    # The lock is believed before the file: a killed process could not write how it ended.
     if is_locked(path / LOCK):
         status = "running"
     elif status not in STATES or status == "running":

@@ -1,6 +1,6 @@
 """What an executor runs: a `Task`, how it reports its progress, and how many workers died.
 
-Start at `Task` and `Executor`; `TaskMonitor` collects the reports of all tasks for the caller.
+Start at `Task`; `TaskMonitor` collects the reports of all tasks for the caller.
 """
 
 from __future__ import annotations
@@ -75,15 +75,6 @@ class TaskMonitor:
                 "wanted one that lives: give it more memory or fewer workers, or run it alone "
                 "with the serial executor to see what ends it"
             )
-
-
-class Executor(Protocol):
-    """Runs all tasks, passes their reports to `monitor`, and returns their results in order."""
-
-    def __call__(
-        self, tasks: Sequence[Task[Result]], workers: int | None, monitor: TaskMonitor, /
-    ) -> list[Result]:
-        """Returns the results. Raises the first error of a task, or WorkerError."""
 
 
 class TaskReport:

@@ -23,8 +23,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import METRICS
-from counterpoint.train.series import AgentRow, Numbers, Row, row_from_line
-from counterpoint.train.watch import CollapseMonitor
+from counterpoint.train.series import AgentRow, CollapseMonitor, Numbers, Row, row_from_line
 from counterpoint.worlds.sequential.world import References
 
 SMOOTHED = 20
@@ -76,7 +75,7 @@ class TrainConfig(ABC):
     def of(
         cls, world: str, scheme: str, budget: int | None, given: Settings, model: str | None
     ) -> Self:
-        """Returns the plan of seed 0 with the defaults filled in: see `plans.plan_of`."""
+        """Returns the plan of seed 0 with the defaults filled in: see `session.plan_of`."""
 
     @classmethod
     def from_config(cls, config: Settings) -> Self:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,9 +25,8 @@ from counterpoint.results.training import (
     Utterance,
     WordCounts,
 )
-from counterpoint.runs.metrics import Json, read_rows
-from counterpoint.runs.status import EPISODES, METRICS, RunFacts, read_facts, read_run
-from counterpoint.train.plans import kind_of_run
+from counterpoint.runs.metrics import Json, Line, read_rows
+from counterpoint.runs.status import EPISODES, METRICS, RunFacts, axis_of, read_facts, read_run
 from counterpoint.train.series import EqualEpisodes, Row, number, only, row_from_line
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
@@ -92,7 +91,7 @@ def training_result(path: Path) -> TrainingResult:
         RunError: there is no run.
     """
     run, facts, (rows, damaged) = read_run(path), read_facts(path), _rows(path)
-    spoken = kind_of_run(run.config) is Kind.TEXT
+    spoken = axis_of(run.config) == "update"
     settings = run.config.get("world_settings")
     world: TextWorld | None = None
     references = References()
@@ -162,36 +161,29 @@ def read_talk(path: Path, world: TextWorld | None) -> Talk:
     """
     rows = read_rows(path / EPISODES)[0]
     places = sorted({0, len(rows) // 2, len(rows) - 1}) if rows else []
-    batches = [
-        (int(number(rows[i]["step"]) or 0), _well_formed(rows[i].get("episodes"))) for i in places
-    ]
+    batches = [(int(number(rows[i]["step"]) or 0), _episodes(rows[i])) for i in places]
     often = Counter(task for _, batch in batches for task in {" ".join(e.task) for e in batch})
+    moments = []
+    for update, batch in batches:
+        by_task: dict[str, list[EqualEpisodes]] = {}
+        for one in batch:
+            by_task.setdefault(" ".join(one.task), []).append(one)
+        shown = []
+        # Tasks that come up at other moments too are shown first.
+        for task in sorted(by_task, key=lambda task: (-often[task], task))[:TASKS]:
+            ways = sorted(by_task[task], key=lambda one: -one.count)
+            of = sum(one.count for one in ways)
+            shown += [_sample(one, of) for one in ways[:WAYS]]
+        episodes = sum(one.count for one in batch)
+        moments.append(Moment(update=update, episodes=episodes, different=len(batch), shown=shown))
     words, reason = _words(world, batches[-1][1] if batches else [])
-    return Talk(
-        moments=[_moment(update, batch, often) for update, batch in batches],
-        words=words,
-        words_reason=reason,
-    )
+    return Talk(moments=moments, words=words, words_reason=reason)
 
 
-def _moment(update: int, batch: Sequence[EqualEpisodes], often: Mapping[str, int]) -> Moment:
-    """Returns samples of one update; tasks that come up at other moments too are shown first."""
-    by_task: dict[str, list[EqualEpisodes]] = {}
-    for one in batch:
-        by_task.setdefault(" ".join(one.task), []).append(one)
-    shown = []
-    for task in sorted(by_task, key=lambda task: (-often[task], task))[:TASKS]:
-        ways = sorted(by_task[task], key=lambda one: -one.count)
-        of = sum(one.count for one in ways)
-        for one in ways[:WAYS]:
-            events = [Utterance(agent=e.agent, to=e.to, text=_short(e.text)) for e in one.events]
-            shown.append(
-                EpisodeSample(
-                    task=_short(task), count=one.count, success=one.success, events=events, of=of
-                )
-            )
-    episodes = sum(one.count for one in batch)
-    return Moment(update=update, episodes=episodes, different=len(batch), shown=shown)
+def _sample(one: EqualEpisodes, of: int) -> EpisodeSample:
+    events = [Utterance(agent=e.agent, to=e.to, text=_short(e.text)) for e in one.events]
+    task = _short(" ".join(one.task))
+    return EpisodeSample(task=task, count=one.count, success=one.success, events=events, of=of)
 
 
 def _words(
@@ -234,14 +226,12 @@ def count_words(
     return counted
 
 
-def _well_formed(batch: object) -> list[EqualEpisodes]:
-    """Returns those of a batch that are episodes: somebody may have edited the file."""
-    episodes = []
-    for one in batch if isinstance(batch, list) else ():
-        try:
+def _episodes(line: Line) -> list[EqualEpisodes]:
+    """Returns the episodes of a line of the file; what is none in an edited file is left out."""
+    episodes, values = [], line.get("episodes")
+    for one in values if isinstance(values, list) else ():
+        with contextlib.suppress(msgspec.ValidationError):
             episodes.append(msgspec.convert(one, EqualEpisodes))
-        except msgspec.ValidationError:
-            continue
     return episodes
 
 

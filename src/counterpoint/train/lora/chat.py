@@ -19,9 +19,9 @@ from counterpoint.train.series import Spoken
 from counterpoint.worlds.text.world import Task
 
 TASKS = 64
-"""How many tasks are drawn to list them, and to see what each agent is asked."""
+"""How many tasks are drawn to list them, and to find a prompt of each agent."""
 EPISODES = 4
-"""Of each of them, by a team that answers at random."""
+"""Episodes of each task, by a team that answers at random."""
 
 
 class PlayedEpisode(msgspec.Struct, frozen=True):
@@ -84,7 +84,7 @@ class TrainedTeam:
         """Returns the answer of an agent, in its own role, to a text of yours.
 
         Raises:
-            UnknownNameError: no agent is called so, or nobody has asked it anything.
+            UnknownNameError: no agent has this name, or it was never prompted.
         """
         known = self.learner.agents
         if agent not in known:

@@ -99,11 +99,17 @@ class LanguagePlan(TrainConfig):
             )
         made = entry.make(own)
         if entry.is_own:
-            play_by_chance(made, world)
+            with foreign_code(world, "an episode played by chance", KEEPS):
+                for seed in range(TRIES):
+                    play_episodes(made, random_replies, np.random.default_rng(seed), 4, 2)
         text_scheme(scheme)
         agents = {name: value for name, value in given.items() if name in LANGUAGE}
         language = settings_from(agents, LanguageSettings, world)
-        name = model_location(model or TINY)
+        name = model or TINY
+        if name != TINY:
+            folder = find_model(name)
+            if name not in SOURCES and Path(name).expanduser().is_dir():
+                name = str(folder.resolve())
         language.rates(tuple(sorted(made.agents)))
         if budget is None:
             budget = UPDATES if name == TINY else OTHER_UPDATES
@@ -184,30 +190,6 @@ class LanguageTrainer(Trainer):
         last = model.prompt((("user", ""),))[-1]
         for name, adapter in self.learner.own.items():
             save_adapter(adapter, run.path / ADAPTERS / name, model.name, last)
-
-
-def model_location(model: str) -> str:
-    """Returns the name of a language model that is here; of a folder, its whole path.
-
-    Raises:
-        ModelError: it is not here, and cannot be had.
-    """
-    if model == TINY:
-        return model
-    folder = find_model(model)
-    is_named = model in SOURCES or not Path(model).expanduser().is_dir()
-    return model if is_named else str(folder.resolve())
-
-
-def play_by_chance(world: TextWorld, name: str) -> None:
-    """Plays a few episodes, so that an environment that cannot be played is refused now.
-
-    Raises:
-        WorldError: it cannot be played; the message has the place in its code.
-    """
-    with foreign_code(name, "an episode played by chance", KEEPS):
-        for seed in range(TRIES):
-            play_episodes(world, random_replies, np.random.default_rng(seed), 4, 2)
 
 
 def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:

@@ -27,8 +27,7 @@ from counterpoint.diagnose.updates import UpdateNumbers
 from counterpoint.lm.generate import Text
 from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.train.lora.learner import LanguageLearner
-from counterpoint.train.series import Numbers
-from counterpoint.train.watch import agent_numbers
+from counterpoint.train.series import Numbers, agent_numbers
 
 MICRO_BATCHES = 8
 """Into which the episodes of each task are split: rollout g goes to micro-batch g mod 8."""

@@ -16,8 +16,7 @@ from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.learner import BatchEstimate, Learner
-from counterpoint.train.ppo.levels import Crediting
+from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.settings import (
@@ -156,7 +155,7 @@ class PolicyTrainer(Trainer):
                 scheme,
                 copies,
                 level=learner.crediting.level,
-                entropy=learner.settings.entropy,
+                bonus=learner.settings.entropy,
             )
             if learner.world.settings.reward == "common":
                 audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
@@ -170,38 +169,28 @@ class PolicyTrainer(Trainer):
         return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes, and each agent's part in them."""
-        by_agent = evaluate(self.plan, self.learner, should_stop)
-        return None if by_agent is None else (by_agent.sum(axis=-1), by_agent)
+        """Returns the returns of fresh episodes, the first ones of each copy and equally many of
+        each, and each agent's part in them. Actions are sampled."""
+        plan, learner, world = self.plan, self.learner, self.learner.world
+        copies = min(plan.episodes, world.copies if world.python else plan.episodes)
+        each = -(-plan.episodes // copies)
+        fresh = plan.make_world(1, copies)
+        collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
+        by_copy: list[list[Floats]] = [[] for _ in range(copies)]
+        steps = min(world.horizon or learner.collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
+        played = 0
+        while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
+            batch = collector.play(learner.team, steps)
+            played += steps
+            for copy, values in zip(batch.finished, batch.by_agent, strict=True):
+                by_copy[copy].append(values)
+        fresh.close()
+        if should_stop() and min(map(len, by_copy)) < each:
+            return None
+        kept = [values for several in by_copy for values in several[:each]]
+        by_agent = np.array(kept).reshape(len(kept), len(world.agents))
+        return by_agent.sum(axis=-1), by_agent
 
     def close(self) -> None:
         """Closes the worlds."""
         self.learner.world.close()
-
-
-def evaluate(
-    plan: TrainPlan, learner: Learner, should_stop: Callable[[], bool] = lambda: False
-) -> Floats | None:
-    """Returns the returns [n, A] of fresh episodes by agent: the first ones of each copy, equally
-    many.
-
-    Actions are sampled. None where it is asked to stop before the episodes have ended.
-    """
-    world = learner.world
-    copies = min(plan.episodes, world.copies if world.python else plan.episodes)
-    each = -(-plan.episodes // copies)
-    fresh = plan.make_world(1, copies)
-    collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
-    by_copy: list[list[Floats]] = [[] for _ in range(copies)]
-    played = 0
-    batch_steps = min(world.horizon or learner.collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
-    while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
-        batch = collector.play(learner.team, batch_steps)
-        played += batch_steps
-        for copy, values in zip(batch.finished, batch.by_agent, strict=True):
-            by_copy[copy].append(values)
-    fresh.close()
-    if should_stop() and min(map(len, by_copy)) < each:
-        return None
-    kept = [values for several in by_copy for values in several[:each]]
-    return np.array(kept).reshape(len(kept), len(world.agents))

@@ -28,13 +28,12 @@ from counterpoint.credit import Scheme
 from counterpoint.diagnose import credit_correlations
 from counterpoint.diagnose.evidence import Evidence, bonus_noise, competing_noise
 from counterpoint.diagnose.updates import UpdateNumbers
-from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.critics import generalized_advantages, rewards_by_decision
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.levels import Credited, Level
+from counterpoint.train.ppo.learner import Credited, Level
 from counterpoint.train.ppo.networks import Actor, TeamNetworks
 from counterpoint.train.ppo.rollout import Batch
-from counterpoint.train.series import Numbers
-from counterpoint.train.watch import agent_numbers, finite_or_none
+from counterpoint.train.series import Numbers, agent_numbers, finite_or_none
 
 EXACT = 1e-6
 """A scheme is affine for an agent where it leaves less than this share of variance unexplained."""
@@ -51,18 +50,18 @@ def measure_policies(
     copies: int,
     *,
     level: Level = "advantage",
-    entropy: float = 0.0,
+    bonus: float = 0.0,
 ) -> tuple[list[Numbers], Numbers]:
     """Returns the measurements of each agent and of the team in one update.
 
     Args:
         team: the networks that played.
-        parts: the batch by parameter set, advantages in it.
+        batches: the batch by parameter set, advantages in it.
         credited: what the scheme was given and made of it.
         scheme: the scheme.
         copies: E.
         level: where the scheme is applied.
-        entropy: weight of the entropy bonus.
+        bonus: weight of the entropy bonus.
 
     Returns:
         For each agent: snr, cosine (both with `_low` and `_high`), share, norm, norm_inflation,
@@ -75,15 +74,26 @@ def measure_policies(
     (micro, plain), decided = both_gradients(team, batches, copies)
     numbers = UpdateNumbers(scheme, 1, agents).of(credited.columns, credited.given, credited.out)
     measures = {name: values[0] for name, values in numbers.items()}
-    measures["entropy"] = entropies(team, batches, agents)
-    measures["participation"] = participation(team, batches, agents)
+    measures["entropy"], measures["participation"] = np.full(agents, np.nan), np.ones(agents)
+    used = [np.zeros(0)] * agents
+    for actor, group, batch in zip(team.actors, team.sets, batches, strict=True):
+        with torch.inference_mode():
+            _, entropy = actor(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
+        weight = torch.ones_like(entropy) if batch.active is None else batch.active
+        members, total = list(group.members), (entropy * weight).sum(dim=(1, 2))
+        measures["entropy"][members] = (total / weight.sum(dim=(1, 2))).double().numpy()
+        if batch.active is not None:
+            measures["participation"][members] = batch.active.mean(dim=(1, 2)).double().numpy()
+        for i, k in enumerate(members):
+            values = batch.advantage[i]
+            decided_here = values if batch.active is None else values[batch.active[i] > 0]
+            used[k] = decided_here.detach().double().numpy().ravel()
 
     def evidence() -> Evidence:
         agent = credited.columns["agent"]
         given = None if level == "reward" else [credited.given[agent == k] for k in range(agents)]
         together = [group.members for group in team.sets]
-        used = decision_advantages(team, batches, agents)
-        return affine_evidence(micro, plain, used, given, together, entropy)
+        return affine_evidence(micro, plain, used, given, together, bonus)
 
     return agent_numbers(
         micro,
@@ -115,8 +125,8 @@ def affine_evidence(
         entropy: weight of the entropy bonus.
     """
     a, b = affine_candidates(advantages, advantages if given is None else given)
-    noise = _form(a, b, _covariances(micro, plain))
-    power = _form(a, b, _products(micro, plain))
+    covariances, products = _moments(micro, plain)
+    noise, power = _form(a, b, covariances), _form(a, b, products)
     mean = np.array([x.mean() if x.size else 0.0 for x in advantages])
     mean_square = np.array([(x**2).mean() if x.size else 0.0 for x in advantages])
     square = a**2 * mean_square + 2 * a * b * mean + b**2
@@ -139,7 +149,13 @@ def affine_candidates(
     of normalized components), they are of its advantages.
     """
     agents = len(advantages)
-    raw = [y if _affine(x, y) else x for x, y in zip(advantages, given, strict=True)]
+    raw = list(advantages)
+    for k, (x, y) in enumerate(zip(advantages, given, strict=True)):
+        if x.size != y.size or x.size < 2 or x.std() == 0 or y.std() == 0:
+            continue
+        # Affine: the advantages are `y` times a positive number plus another, in any order.
+        if float(np.corrcoef(np.sort(x), np.sort(y))[0, 1]) ** 2 > 1 - EXACT:
+            raw[k] = y
     pool = np.concatenate(raw) if agents else np.zeros(0)
     mean, deviation = (pool.mean(), pool.std()) if pool.size else (0.0, 0.0)
     a, b = np.zeros((2, 3, agents))
@@ -155,40 +171,24 @@ def affine_candidates(
     return a, b
 
 
-def _affine(x: Floats, y: Floats) -> bool:
-    """Returns whether advantages `x` are `y` times a positive number plus another, in any order."""
-    if x.size != y.size or x.size < 2 or x.std() == 0 or y.std() == 0:
-        return False
-    return float(np.corrcoef(np.sort(x), np.sort(y))[0, 1]) ** 2 > 1 - EXACT
-
-
-def _form(a: Floats, b: Floats, parts: tuple[Floats, Floats, Floats]) -> Floats:
+def _form(a: Floats, b: Floats, parts: Sequence[Floats]) -> Floats:
     """Returns [V, A], the form `a^2 xx + 2 a b xy + b^2 yy`."""
     xx, xy, yy = parts
     return np.asarray(a**2 * xx + 2 * a * b * xy + b**2 * yy)
 
 
-def _sums(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    each = np.einsum("mad,mad->a", x, y)
-    return each, np.einsum("ad,ad->a", x.sum(axis=0), y.sum(axis=0))
-
-
-def _covariances(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Returns traces of the sample covariances of x with x, x with y, and y with y, [A] each."""
-    count = len(x)
-    pairs = (_sums(x, x), _sums(x, y), _sums(y, y))
-    # sum_m |x_m - mean|^2 = sum_m |x_m|^2 - |sum_m x_m|^2 / M
-    xx, xy, yy = ((each - whole / count) / (count - 1) for each, whole in pairs)
-    return xx, xy, yy
-
-
-def _products(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Returns M times the mean inner product of different micro-batches, [A] each."""
-    count = len(x)
-    pairs = (_sums(x, x), _sums(x, y), _sums(y, y))
-    # |sum_m x_m|^2 without the squares of each: only pairs of different micro-batches are left
-    xx, xy, yy = ((whole - each) / (count - 1) for each, whole in pairs)
-    return xx, xy, yy
+def _moments(x: Floats, y: Floats) -> tuple[tuple[Floats, Floats], ...]:
+    """Returns, for x with x, x with y, and y with y of M micro-batches [M, A, D], the traces of
+    the sample covariances, and M times the mean inner products of different micro-batches, each
+    [A]."""
+    count, moments = len(x), []
+    for one, two in ((x, x), (x, y), (y, y)):
+        each = np.einsum("mad,mad->a", one, two)
+        whole = np.einsum("ad,ad->a", one.sum(axis=0), two.sum(axis=0))
+        # sum_m |x_m - mean|^2 = sum_m |x_m|^2 - |sum_m x_m|^2 / M, and |sum_m x_m|^2 without the
+        # squares of each: only pairs of different micro-batches are left.
+        moments.append(((each - whole / count) / (count - 1), (whole - each) / (count - 1)))
+    return tuple(zip(*moments, strict=True))
 
 
 def both_gradients(
@@ -248,17 +248,6 @@ def _of_set(policy: Actor, batch: SetBatch, copies: int) -> tuple[Floats, Floats
     return np.stack(batches), share.T.double().numpy()
 
 
-def decision_advantages(team: TeamNetworks, batches: list[SetBatch], agents: int) -> list[Floats]:
-    """Returns the weights of each agent's decisions in the gradient, [A][n]."""
-    out = [np.zeros(0)] * agents
-    for group, batch in zip(team.sets, batches, strict=True):
-        for i, k in enumerate(group.members):
-            values = batch.advantage[i]
-            there = values if batch.active is None else values[batch.active[i] > 0]
-            out[k] = there.detach().double().numpy().ravel()
-    return out
-
-
 def _split(x: Tensor, each: int, copies: int) -> Tensor:
     """Returns [A, N, (L,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, then the
     next ones; the rest is left out."""
@@ -282,27 +271,6 @@ def _layers_of(policy: Actor) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def entropies(team: TeamNetworks, batches: list[SetBatch], agents: int) -> Floats:
-    """Returns [A], the mean entropy of each agent's decisions in nats."""
-    out = np.full(agents, np.nan)
-    with torch.inference_mode():
-        for actor, group, batch in zip(team.actors, team.sets, batches, strict=True):
-            _, entropy = actor(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
-            weight = torch.ones_like(entropy) if batch.active is None else batch.active
-            total, count = (entropy * weight).sum(dim=(1, 2)), weight.sum(dim=(1, 2))
-            out[list(group.members)] = (total / count).double().numpy()
-    return out
-
-
-def participation(team: TeamNetworks, batches: list[SetBatch], agents: int) -> Floats:
-    """Returns [A], the share of steps in which each agent decided."""
-    out = np.ones(agents)
-    for group, batch in zip(team.sets, batches, strict=True):
-        if batch.active is not None:
-            out[list(group.members)] = batch.active.mean(dim=(1, 2)).double().numpy()
-    return out
 
 
 def credit_audit(batch: Batch, advantage: Floats, gamma: float) -> list[float | None]:
