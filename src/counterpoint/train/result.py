@@ -40,7 +40,7 @@ SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
 """The same where language models learn, and what the name of each gradient's length begins with."""
 VERDICTS = ("collapsed", "cause", "expected")
 NUMBERS = tuple(name for name in AgentSeries.__struct_fields__ if name not in ("step", *VERDICTS))
-"""What `train.ppo.probe`, `train.lora.probe` and `train.watch` measure of each agent."""
+"""What `train.ppo.probe`, `train.lora.probe` and `train.series` measure of each agent."""
 
 TASKS, WAYS = 4, 2
 """Tasks that are shown of an update, and how many of the ways in which each went."""

@@ -147,16 +147,7 @@ class PolicyTrainer(Trainer):
 
         def look(batch: Batch, estimate: BatchEstimate, batches: list[SetBatch]) -> None:
             nonlocal measured
-            scheme, copies = learner.crediting.scheme, learner.world.copies
-            measured = measure_policies(
-                learner.team,
-                batches,
-                estimate.credited,
-                scheme,
-                copies,
-                level=learner.crediting.level,
-                bonus=learner.settings.entropy,
-            )
+            measured = measure_policies(learner, batches, estimate.credited)
             if learner.world.settings.reward == "common":
                 audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
                 for numbers, correlation in zip(measured[0], audit, strict=True):

@@ -24,13 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.arrays import Floats
-from counterpoint.credit import Scheme
 from counterpoint.diagnose import credit_correlations
 from counterpoint.diagnose.evidence import Evidence, bonus_noise, competing_noise
 from counterpoint.diagnose.updates import UpdateNumbers
 from counterpoint.train.ppo.critics import generalized_advantages, rewards_by_decision
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.learner import Credited, Level
+from counterpoint.train.ppo.learner import Credited, Learner
 from counterpoint.train.ppo.networks import Actor, TeamNetworks
 from counterpoint.train.ppo.rollout import Batch
 from counterpoint.train.series import Numbers, agent_numbers, finite_or_none
@@ -43,25 +42,14 @@ borders where the copies cannot be divided by 8."""
 
 
 def measure_policies(
-    team: TeamNetworks,
-    batches: list[SetBatch],
-    credited: Credited,
-    scheme: Scheme,
-    copies: int,
-    *,
-    level: Level = "advantage",
-    bonus: float = 0.0,
+    learner: Learner, batches: list[SetBatch], credited: Credited
 ) -> tuple[list[Numbers], Numbers]:
     """Returns the measurements of each agent and of the team in one update.
 
     Args:
-        team: the networks that played.
+        learner: the team that played.
         batches: the batch by parameter set, advantages in it.
-        credited: what the scheme was given and made of it.
-        scheme: the scheme.
-        copies: E.
-        level: where the scheme is applied.
-        bonus: weight of the entropy bonus.
+        credited: input and output of the scheme.
 
     Returns:
         For each agent: snr, cosine (both with `_low` and `_high`), share, norm, norm_inflation,
@@ -70,8 +58,8 @@ def measure_policies(
         where undefined, as all of gradients where a recurrent team has fewer sequences than
         there are micro-batches. For the team: participation_ratio and effective_rank.
     """
-    agents = sum(len(group.members) for group in team.sets)
-    (micro, plain), decided = both_gradients(team, batches, copies)
+    team, scheme, agents = learner.team, learner.crediting.scheme, len(learner.world.agents)
+    (micro, plain), decided = both_gradients(team, batches, learner.world.copies)
     numbers = UpdateNumbers(scheme, 1, agents).of(credited.columns, credited.given, credited.out)
     measures = {name: values[0] for name, values in numbers.items()}
     measures["entropy"], measures["participation"] = np.full(agents, np.nan), np.ones(agents)
@@ -91,9 +79,13 @@ def measure_policies(
 
     def evidence() -> Evidence:
         agent = credited.columns["agent"]
-        given = None if level == "reward" else [credited.given[agent == k] for k in range(agents)]
+        given = (
+            None
+            if learner.crediting.level == "reward"
+            else [credited.given[agent == k] for k in range(agents)]
+        )
         together = [group.members for group in team.sets]
-        return affine_evidence(micro, plain, used, given, together, bonus)
+        return affine_evidence(micro, plain, used, given, together, learner.settings.entropy)
 
     return agent_numbers(
         micro,
