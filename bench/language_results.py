@@ -54,7 +54,7 @@ class One:
 
     def __call__(self, advance: Advance) -> tuple[float, float]:
         done = train_to_end(self.plan)
-        return float(done.returns.mean()), float(done.rows[-1]["seconds"])
+        return float(done.returns.mean()), float(done.rows[-1].seconds or 0.0)
 
 
 def plan(
@@ -63,7 +63,7 @@ def plan(
     """One training of a sweep or a comparison."""
     language = LanguageSettings(lr=lr, entropy=entropy, diagnose_every=0)
     return LanguagePlan(
-        world, scheme, model, seed, UPDATES[world], None, dict(REWARDS[reward]), language
+        world, scheme, seed, UPDATES[world], None, dict(REWARDS[reward]), language, model=model
     )
 
 
@@ -156,7 +156,7 @@ class Cell:
         settings = {**SMALL, "penalty": self.penalty}
         budget = 400 if tiny else 100
         made = LanguagePlan(
-            "solver_verifier", "none", self.model, self.seed, budget, None, settings, language
+            "solver_verifier", "none", self.seed, budget, None, settings, language, model=self.model
         )
         by = ("agent",) if self.by_agent else ()
         scheme = Scheme(center_by=by, scale_by=by, weighting=self.weighting)  # type: ignore[arg-type]
@@ -165,9 +165,10 @@ class Cell:
         )
         team, mass = LanguageTrainer(made, learner), []
         for _ in range(budget):
-            _, named, _ = team.update(None)
-            if named is not None and named["verifier"]["net_mass"] is not None:
-                mass.append(named["verifier"]["net_mass"])
+            measured = team.update(None).measured
+            of_verifier = measured and measured[0][team.agents.index("verifier")]["net_mass"]
+            if of_verifier is not None:
+                mass.append(of_verifier)
         last = [learner.play(np.random.default_rng([self.seed, 7, i])) for i in range(4)]
         calls = [len(s) // 2 for played in last for s in played.messages]
         success = float(np.mean([played.success.mean() for played in last]))
@@ -229,12 +230,12 @@ class Relayed:
     def __call__(self, advance: Advance) -> dict[str, Any]:
         language = LanguageSettings(prompts=4, rollouts=8, lr=self.lr, diagnose_every=5)
         made = LanguagePlan(
-            "relay", OWN, "smollm2", self.seed, self.updates, None, {}, language, episodes=64
+            "relay", OWN, self.seed, self.updates, None, {}, language, model="smollm2", episodes=64
         )
         start = time.process_time()
         done = train_to_end(made)
         return {
-            "curve": [row["return"] for row in done.rows],
+            "curve": [row.returned for row in done.rows],
             "final": float(done.returns.mean()),
             "cpu_minutes": (time.process_time() - start) / 60,
         }

@@ -65,16 +65,18 @@ def relay(asked: argparse.Namespace) -> dict[str, Any]:
 
 def updates(settings: dict[str, Any], world: str, steps: int, skipped: int) -> dict[str, Any]:
     """Play, credit, diagnosis, backward and step, as a run does it, with default settings."""
-    team = LanguagePlan(world, "happo_per_agent", "smollm2", world_settings=settings).trainer()
+    team = LanguagePlan(
+        world, "happo_per_agent", model="smollm2", world_settings=settings
+    ).trainer()
     spent = []
     for _ in range(skipped + steps):
         start = time.process_time()
-        row, *_ = team.update(None)
+        update = team.update(None)
         spent.append(time.process_time() - start)
     return {
         "cpu_seconds": statistics.median(spent[skipped:]),
         "updates": steps,
-        "episodes": row["episodes"],
+        "episodes": update.episodes,
         "peak_gb": peak_gb(),
     }
 

@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 from counterpoint.train.loop import one_update  # noqa: E402
 from counterpoint.train.ppo.plan import TrainPlan  # noqa: E402
 from counterpoint.train.ppo.settings import PolicySettings  # noqa: E402
-from counterpoint.train.watch import CollapseMonitor  # noqa: E402
+from counterpoint.train.series import CollapseMonitor  # noqa: E402
 from counterpoint.worlds.sequential.world import uniform_actions  # noqa: E402
 
 GOALS = (-69.0, -65.0, -60.0)
@@ -52,11 +52,11 @@ def thresholds(plan: TrainPlan) -> dict[str, Any]:
     lately: deque[float] = deque(maxlen=5)
     found: dict[str, Any] = {}
     for row in updates(plan):
-        lately.append(row["return"])
+        lately.append(row.returned)
         for goal in GOALS:
             if f"{goal:.0f}" not in found and len(lately) == 5 and np.mean(lately) > goal:
                 found[f"{goal:.0f}"] = time.perf_counter() - started
-                found[f"{goal:.0f} steps"] = row["step"]
+                found[f"{goal:.0f} steps"] = row.step
         if f"{GOALS[-1]:.0f}" in found:
             break
     return found
@@ -65,9 +65,9 @@ def thresholds(plan: TrainPlan) -> dict[str, Any]:
 def speed(plan: TrainPlan) -> dict[str, Any]:
     """Steps per second and CPU-second, without imports and the first update."""
     rows = updates(plan)
-    first = next(rows)["step"]
+    first = next(rows).step
     wall, cpu = time.perf_counter(), time.process_time()
-    last = [row["step"] for row in rows][-1]
+    last = [row.step for row in rows][-1]
     return {
         "steps_per_second": (last - first) / (time.perf_counter() - wall),
         "steps_per_cpu_second": (last - first) / (time.process_time() - cpu),

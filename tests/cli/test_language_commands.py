@@ -15,6 +15,7 @@ from counterpoint.cli.progress import TrainingDisplay, pace
 from counterpoint.report.toolkit.settings import command
 from counterpoint.runs.metrics import read_rows
 from counterpoint.train.lora.settings import LanguageSettings
+from counterpoint.train.series import row_from_line
 
 SMALL = ["prompts=4", "rollouts=4", "layers=1", "targets=attention"]
 SCHEMES = "mappo_pooled,happo_per_agent"
@@ -311,5 +312,5 @@ def test_how_fast_it_goes():
     assert pace(0.5, "step") == "2.0 s a step"
     assert pace(1200.0, "step") == "1,200 steps/s"
     shown = TrainingDisplay("pooled on lewis", 60, "update")
-    shown.add({"step": 36, "return": 0.5, "normalized": None})
-    assert shown.parts()[0] == "update 36 of 60"
+    shown.add(row_from_line({"step": 36, "return": 0.5, "normalized": None}))
+    assert shown.parts(shown.row)[0] == "update 36 of 60"

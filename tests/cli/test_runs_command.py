@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from counterpoint.cli.main import main
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.index import Index
-from counterpoint.runs.snapshot import Snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def make_runs(root, index):
         with RunDirectory.create(root / world, config, index=index) as run:
             run.save(8, Snapshot())
             if end:
-                run.finish({"step": 20, "return": 0.5, "normalized": 0.25})
+                run.finish(step=20, returned=0.5, normalized=0.25)
 
 
 def told(capsys, *words):

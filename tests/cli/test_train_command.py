@@ -20,6 +20,7 @@ from counterpoint.report.terminal.tables import sparkline
 from counterpoint.runs.lock import Lock
 from counterpoint.runs.metrics import read_rows
 from counterpoint.runs.status import read_facts
+from counterpoint.train.series import TrainingProgress, row_from_line
 
 TINY = ["copies=8", "steps=5", "hidden=8", "diagnose_every=1"]
 
@@ -287,16 +288,17 @@ def test_what_is_shown_while_it_runs():
     shown = TrainingDisplay("pooled on spread", 100)
     assert shown.drawn()
     agents = {"a": {"collapsed": True, "cause": "DEAD"}, "b": {"collapsed": False, "cause": None}}
-    shown.add({"step": 40, "return": -3.0, "normalized": 0.5, "agents": agents})
-    shown.add({"step": 80, "return": None, "normalized": 0.5})
-    assert "collapsed: a (DEAD)" in shown.parts()
-    assert "return -3.00" in shown.parts()
+    first = {"step": 40, "return": -3.0, "normalized": 0.5, "agents": agents}
+    shown.add(row_from_line(first))
+    shown.add(row_from_line({"step": 80, "return": None, "normalized": 0.5}))
+    assert "collapsed: a (DEAD)" in shown.parts(shown.row)
+    assert "return -3.00" in shown.parts(shown.row)
     board = ComparisonDisplay("spread", ("one", "two"), 2, 100)
-    board.add("one", 0, {"step": 50, "return": -2.0, "collapsed": ["a"]})
-    board.add("one", 1, {"step": 100, "return": -4.0})
+    board.add("one", 0, TrainingProgress(50, -2.0, ("a",)))
+    board.add("one", 1, TrainingProgress(100, -4.0, None))
     assert board.cells("one") == ("-3.00", "▄", "75%", "a (1/2)")
     assert board.cells("two") == ("", "", "0%", "")
-    board.add("one", 0, {"step": 50, "return": -2.5})
+    board.add("one", 0, TrainingProgress(50, -2.5, None))
     assert len(board.rows["one"][0]) == 1  # told again after its worker died
 
 

@@ -96,7 +96,7 @@ def test_progress_is_told_by_scheme_and_seed():
         on_row=lambda *told: rows.append(told),
         on_progress=lambda done, total: units.append((done, total)),
     )
-    assert [(scheme, seed, told["step"]) for scheme, seed, told in rows] == [
+    assert [(scheme, seed, told.step) for scheme, seed, told in rows] == [
         (scheme, seed, step) for seed in (0, 1) for scheme in SCHEMES for step in (40, 80)
     ]
     assert units[-1] == (8, 8)

@@ -94,7 +94,7 @@ def test_it_goes_on_where_it_was(result, tmp_path):
     (run / "checkpoints" / "11").rmdir()
     again = compare(small(), workers=1, folder=tmp_path, on_row=lambda *row: told.append(row))
     assert again == result
-    assert [(scheme, seed, row["step"]) for scheme, seed, row in told] == [("mappo_pooled", 1, 11)]
+    assert [(scheme, seed, row.step) for scheme, seed, row in told] == [("mappo_pooled", 1, 11)]
     with pytest.raises(RunError, match="another plan"):
         compare(small(settings={"lr": "0.1"}), workers=1, folder=tmp_path)
 
@@ -107,7 +107,7 @@ def test_progress_is_told_in_updates():
         on_row=lambda *told: rows.append(told),
         on_progress=lambda done, total: units.append((done, total)),
     )
-    assert [(seed, row["step"]) for _, seed, row in rows] == [
+    assert [(seed, row.step) for _, seed, row in rows] == [
         (seed, step) for seed in (0, 1) for step in range(1, 12)
     ]
     assert units[-1] == (22, 22)

@@ -15,8 +15,8 @@ import numpy as np
 
 from counterpoint.errors import OutputError
 from counterpoint.runs import provenance
+from counterpoint.runs.checkpoint import Snapshot, arrays_to_bytes
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.snapshot import Snapshot, arrays_to_bytes
 
 CALLS = {
     "write": lambda: os.write(9999, b""),
@@ -66,7 +66,7 @@ def begin(path, note):
     """A new run, and its first step."""
     with RunDirectory.create(path, {"seed": 1}) as run:
         steps_of(run, 1, note)
-        run.finish({"return": 1.0})
+        run.finish(returned=1.0)
     note("closed")
 
 

@@ -10,8 +10,17 @@ import pytest
 
 from counterpoint.errors import CheckpointError, OutputError
 from counterpoint.runs import checkpoint
-from counterpoint.runs.checkpoint import FACTS, MANIFEST, TENSORS, latest, load, save, steps, sweep
-from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.checkpoint import (
+    FACTS,
+    MANIFEST,
+    TENSORS,
+    Snapshot,
+    latest,
+    load,
+    save,
+    steps,
+    sweep,
+)
 
 
 def snapshot(step):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import BusyError, OutputError, RunError, SettingError
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.metrics import read_rows
-from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import read_facts
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
@@ -39,7 +39,7 @@ def test_a_run_says_what_it_was(tmp_path):
         assert run.resumed.step is None
         assert read_facts(run.path).status == "running"
         run.save(50, snapshot(50))
-        run.finish({"step": 100, "return": np.float64(0.75), "normalized": float("nan")})
+        run.finish(step=100, returned=np.float64(0.75), normalized=float("nan"))
     facts = read_facts(tmp_path / "a" / "run")
     assert (facts.world, facts.scheme, facts.seed, facts.budget) == ("regions", "grpo", 4, 100)
     assert (facts.status, facts.step, facts.returned) == ("finished", 100, 0.75)

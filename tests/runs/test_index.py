@@ -5,14 +5,14 @@ import shutil
 import sqlite3
 import stat
 import threading
-from dataclasses import asdict, replace
 
 import pytest
+from msgspec.structs import replace
 
 from counterpoint.errors import OutputError
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.index import Index, default_index, find_runs
-from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import RunFacts
 
 
@@ -21,7 +21,7 @@ def make_run(path, index=None, seed=0, end=True, **more):
     run = RunDirectory.create(path, config, index=index)
     run.save(5, Snapshot(facts={"step": 5}))
     if end:
-        run.finish({"step": 10, "return": 0.5, "normalized": 0.25})
+        run.finish(step=10, returned=0.5, normalized=0.25)
     run.close()
     return run
 
@@ -42,7 +42,7 @@ def test_the_index_follows_a_run(tmp_path, index):
     run.close()
     assert index.rows()[0].status == "stopped"
     with RunDirectory.open(tmp_path / "run", index=index) as run:
-        run.finish({"return": 1})
+        run.finish(returned=1)
     (row,) = index.rows()
     assert (row.status, row.returned, row.step) == ("finished", 1.0, 7)
 
@@ -154,7 +154,7 @@ def test_facts_of_another_kind_are_not_believed(tmp_path, index):
         updated=None,
         axis="step",
     )
-    assert all(isinstance(asdict(row)[name], str) for name in ("created", "updated"))
+    assert all(isinstance(getattr(row, name), str) for name in ("created", "updated"))
     assert stat.S_ISREG(index.path.stat().st_mode)
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.files import run_folder, safe_name
 from counterpoint.runs.index import Index
-from counterpoint.runs.snapshot import Snapshot
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 

@@ -9,7 +9,7 @@ from counterpoint.runs.provenance import git_revision, provenance
 
 def test_facts_are_json_and_name_config_and_version(monkeypatch):
     monkeypatch.setenv("SECRET_API_KEY", "sk-do-not-write-me")
-    facts = json.loads(json.dumps(provenance({"seeds": 3})))
+    facts = json.loads(provenance({"seeds": 3}).encode())
     assert facts["config"] == {"seeds": 3}
     assert facts["version"] == __version__
     assert "sk-do-not-write-me" not in json.dumps(facts)

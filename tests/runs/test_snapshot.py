@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from counterpoint.errors import CheckpointError, MissingPackageError
-from counterpoint.runs.snapshot import (
+from counterpoint.runs.checkpoint import (
     DTYPES,
     arrays_from_bytes,
     arrays_to_bytes,

@@ -18,7 +18,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.stop import Stopper
 
 path, stubborn = Path(sys.argv[1]), sys.argv[2] == "stubborn"

@@ -13,8 +13,8 @@ import numpy as np
 
 from counterpoint.errors import CounterpointError
 from counterpoint.runs import provenance
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.snapshot import Snapshot
 
 EVERY = 3
 
@@ -36,7 +36,7 @@ def train(path, until, note, pause=0.0):
             if step % EVERY == 0:
                 run.save(step, Snapshot({"state": state}, {"rng": rng.bit_generator.state}))
                 note(f"saved {step}")
-        run.finish({"step": until, "return": float(state.mean())})
+        run.finish(step=until, returned=float(state.mean()))
 
 
 if __name__ == "__main__":

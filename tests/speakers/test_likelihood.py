@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from counterpoint.lm.likelihood import TOGETHER, log_probs  # noqa: E402
+from counterpoint.lm.generate import TOGETHER, log_probs  # noqa: E402
 
 
 def plain(hidden, unembedding, tokens, temperature):

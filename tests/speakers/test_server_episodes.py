@@ -10,8 +10,28 @@ pytest.importorskip("openai")
 from faulty_server import serving
 from test_server_faults import FAILS, RECOVERS, server_at
 
-from counterpoint.train.lora.episodes import play_episodes, respond_with
+from counterpoint.speakers.speaker import Message, Request
+from counterpoint.train.lora.episodes import Answer, play_episodes
 from counterpoint.worlds.text.world import Ending, Prompt, TextSettings, TextWorld, shared
+
+
+def respond_with(speaker):
+    """Returns a responder that asks a speaker; a prompt that fails ends its episode."""
+
+    def respond(asks, rng):
+        requests = [
+            Request(
+                tuple(Message(role, content) for role, content in ask.messages),
+                ask.agent,
+                ask.words or None,
+                max_tokens=ask.most_tokens or 8,
+                seed=int(rng.integers(2**31)),
+            )
+            for ask in asks
+        ]
+        return [Answer(reply.text, reply, reply.error) for reply in speaker.answer(requests)]
+
+    return respond
 
 
 class Echo(TextWorld):

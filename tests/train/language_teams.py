@@ -7,7 +7,7 @@ from counterpoint.train.loop import one_update
 from counterpoint.train.lora.learner import LanguageLearner
 from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainer
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.watch import CollapseMonitor
+from counterpoint.train.series import CollapseMonitor
 from counterpoint.worlds import find_world
 
 SMALL = {
@@ -46,7 +46,7 @@ def small_plan(world, scheme="happo_per_agent", *, given=None, **changes):
     language = LanguageSettings(**{**SMALL, **changes.pop("language", {})})
     told = {"seed": 1, "budget": 4, "episodes": 16, **changes}
     return LanguagePlan(
-        world, scheme, "tiny", world_settings={**SHORT.get(world, {}), **(given or {})},
+        world, scheme, model="tiny", world_settings={**SHORT.get(world, {}), **(given or {})},
         language=language, **told,
     )  # fmt: skip
 

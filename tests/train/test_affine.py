@@ -7,7 +7,7 @@ import pytest
 
 from counterpoint.diagnose import signal_kept
 from counterpoint.diagnose.evidence import sample_noise, signal_power, stacked
-from counterpoint.train.ppo.affine import affine_candidates, affine_evidence
+from counterpoint.train.ppo.probe import affine_candidates, affine_evidence
 
 
 def scores(rng, agents=2, micro=8, each=50, size=6):

@@ -10,14 +10,14 @@ pytest.importorskip("torch")
 from counterpoint.credit import advantages, catalogue
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
 from counterpoint.train.loop import train_to_end
-from counterpoint.train.lora.judged import JudgedRewards
+from counterpoint.train.lora.episodes import JudgedRewards
 from counterpoint.train.lora.plan import LanguagePlan
 from counterpoint.train.lora.settings import LanguageSettings
 
 
 def plan(**told):
     language = LanguageSettings(prompts=3, rollouts=8, diagnose_every=0, **told)
-    return LanguagePlan("lewis", "grpo", "tiny", 0, 3, None, {}, language, episodes=16)
+    return LanguagePlan("lewis", "grpo", 0, 3, None, {}, language, model="tiny", episodes=16)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +62,11 @@ def test_each_update_has_chance_of_its_own_and_can_be_repeated(played):
 
 def test_a_training_is_told_what_its_judge_did():
     done = train_to_end(plan(judge="programmatic", judge_set="accuracy:.9"))
-    assert all(0 <= row["judge.void"] <= 1 for row in done.rows)
-    assert sum(row["judge.calls"] for row in done.rows) > 0
+    assert all(0 <= row.metrics["judge.void"] <= 1 for row in done.rows)
+    assert sum(row.metrics["judge.calls"] for row in done.rows) > 0
     assert (
-        train_to_end(plan(judge="programmatic", judge_set="accuracy:.9")).rows[-1]["return"]
-        == (done.rows[-1]["return"])
+        train_to_end(plan(judge="programmatic", judge_set="accuracy:.9")).rows[-1].returned
+        == done.rows[-1].returned
     )
 
 

@@ -203,7 +203,7 @@ def test_two_signals_within_one_update(number, tmp_path, monkeypatch, capsys):
 
 def test_stopped_while_it_is_evaluated_it_is_evaluated_again(tmp_path, monkeypatch, capsys):
     def at_the_end(run, row):
-        if row["step"] == 15:
+        if row.step == 15:
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:

@@ -16,7 +16,7 @@ from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
 from counterpoint.train.lora.learner import sample_asks
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.plans import plan_of
+from counterpoint.train.session import plan_of
 from counterpoint.worlds import Kind, worlds
 from counterpoint.worlds.text.lewis import Lewis
 from counterpoint.worlds.text.world import Ending, shared
@@ -49,8 +49,9 @@ def test_under_the_same_reward_decoupling_changes_not_a_bit(world, scheme):
     one, two = (trained(small_learner(world, how, rollouts=5, diagnose_every=0), 2) for how in pair)
     assert one[1] == two[1]
     for row, other in zip(one[0], two[0], strict=True):
-        for key in ("return", "paid", "entropy", "gradient.speaker"):
-            assert row[key] == other[key]
+        assert row.returned == other.returned
+        for key in ("paid", "entropy", "gradient.speaker"):
+            assert row.metrics[key] == other.metrics[key]
 
 
 @pytest.mark.parametrize("scheme", COUPLED)

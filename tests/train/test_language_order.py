@@ -69,7 +69,7 @@ def test_a_relisted_world_gives_the_same_training_bit_for_bit(name, scheme, chan
         few = {"prompts": 1} if world.free else {}
         found.append(trained(small_learner(world, scheme, **few, **told(world, changes)), 2))
     assert found[0] == found[1]
-    assert list(found[0][0][0]["agents"]) == sorted(make_short(name).agents)
+    assert list(found[0][0][0].agents) == sorted(make_short(name).agents)
 
 
 @pytest.mark.parametrize(("scheme", "changes"), TEAMS)

@@ -12,7 +12,7 @@ from language_teams import make_short, small_learner
 from counterpoint.credit import advantages, scheme_named
 from counterpoint.diagnose import gradient_statistics
 from counterpoint.lm.generate import Text
-from counterpoint.train.lora import probe as language_probe
+from counterpoint.train import series
 from counterpoint.train.lora.episodes import Answer, PlayedBatch
 from counterpoint.train.lora.probe import MICRO_BATCHES, measure_adapters
 from counterpoint.train.lora.words import WordTeam
@@ -61,7 +61,7 @@ def micro(monkeypatch):
         seen.append(gradients)
         return gradient_statistics(gradients)
 
-    monkeypatch.setattr(language_probe, "gradient_statistics", spy)
+    monkeypatch.setattr(series, "gradient_statistics", spy)
     return seen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,20 +13,20 @@ from language_teams import make_short, small_learner, small_plan
 from counterpoint.errors import RunError, SettingError
 from counterpoint.lm.model import open_model
 from counterpoint.runs import provenance
-from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.snapshot import (
+from counterpoint.runs.checkpoint import (
     Snapshot,
     arrays_from_bytes,
     arrays_to_bytes,
     facts_from_bytes,
     facts_to_bytes,
 )
+from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import read_facts
 from counterpoint.train.loop import one_update, train_to_end
 from counterpoint.train.lora import plan as language_training
 from counterpoint.train.lora.plan import LanguagePlan, LanguageTrainer, trained_team
-from counterpoint.train.plans import plan_from_config
-from counterpoint.train.watch import CollapseMonitor
+from counterpoint.train.series import CollapseMonitor
+from counterpoint.train.session import plan_from_config
 
 UPDATES = 10
 CASES = {
@@ -138,8 +139,8 @@ def trained(plan, path, until=None, fail_at=None):
     reached = [len(run.rows())]
 
     def on_row(row):
-        reached[0] = row["update"]
-        if row["update"] == fail_at:
+        reached[0] = row.update
+        if row.update == fail_at:
             raise KeyboardInterrupt
 
     with run:
@@ -187,7 +188,7 @@ def test_stopped_and_cut_off_at_every_update_it_ends_as_if_never(kind, tmp_path)
             trained(plan, tmp_path / "cut", fail_at=done)
         said = (tmp_path / "cut" / "episodes.jsonl").read_text().splitlines()
         assert [json.loads(line)["step"] for line in said] == [*range(1, done + 1)]
-    assert not stopped.rows[-1].keys() ^ straight.rows[-1].keys()
+    assert stopped.rows[-1].to_line().keys() == straight.rows[-1].to_line().keys()
     resumed = [trained(plan, tmp_path / name) for name in ("stopped", "cut")]
     for found, name in zip(resumed, ("stopped", "cut"), strict=True):
         assert left(tmp_path / name) == left(tmp_path / "straight")
@@ -235,10 +236,10 @@ def test_a_plan_without_a_folder_gives_the_same_series(tmp_path):
     plan = small_plan("schelling")
     alone, run = train_to_end(plan), trained(plan, tmp_path / "run")
     for one, two in zip(alone.rows, run.rows, strict=True):
-        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+        assert replace(one, seconds=0) == replace(two, seconds=0)
     np.testing.assert_array_equal(alone.returns, run.returns)
     other = train_to_end(small_plan("schelling", seed=2))
-    assert other.rows[0]["gradient.speaker"] != alone.rows[0]["gradient.speaker"]
+    assert other.rows[0].metrics["gradient.speaker"] != alone.rows[0].metrics["gradient.speaker"]
 
 
 def test_a_trained_team_is_taken_out_of_its_run(tmp_path):
@@ -267,7 +268,7 @@ def test_evaluation_is_of_fresh_episodes_and_moves_nothing():
     assert team.evaluate(lambda: True) is None
     straight = plan.trainer()
     straight.update(None)
-    assert straight.update(None)[0] == team.update(None)[0]
+    assert straight.update(None) == team.update(None)
 
 
 def test_a_plan_is_plain_data():

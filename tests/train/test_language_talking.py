@@ -32,10 +32,10 @@ def test_an_agent_answers_a_prompt_of_its_world_with_the_chances_it_was_trained_
         played = team.learner.play(np.random.default_rng(0))
     for ask in dict.fromkeys(played.asks):
         told = team.ask(ask.agent, ask.user)
-        assert tuple(told["words"]) == ask.words
-        assert told["text"] in ask.words
+        assert tuple(told.words) == ask.words
+        assert told.text in ask.words
         row = team.learner.words.rows[ask]
-        found = list(told["words"].values())
+        found = list(told.words.values())
         np.testing.assert_allclose(found, team.learner.words.probs[row], atol=1e-5)
 
 
@@ -44,10 +44,10 @@ def test_it_plays_episodes_as_they_are_recorded(tmp_path):
     assert team.title.startswith("lewis: listener, speaker on tiny, trained by 4 updates under ")
     found = [team.episode() for _ in range(5)]
     for one in found:
-        assert tuple(one["task"]) in team.tasks()
-        speaker, listener = one["events"]
-        assert (speaker["agent"], listener["agent"]) == ("speaker", "listener")
-        assert one["success"] == float(listener["text"] == one["task"][0])
+        assert one.task in team.tasks()
+        speaker, listener = one.events
+        assert (speaker.agent, listener.agent) == ("speaker", "listener")
+        assert one.success == float(listener.text == one.task[0])
     again = TrainedTeam(tmp_path / "run")
     assert [again.episode() for _ in range(5)] == found
 
@@ -55,9 +55,9 @@ def test_it_plays_episodes_as_they_are_recorded(tmp_path):
 def test_agents_that_write_answer_in_free_text(tmp_path):
     team = TrainedTeam(left_by(small_plan("relay", budget=1, episodes=1), tmp_path / "run"))
     told = team.ask("planner", "Tell your partner these words: apple.")
-    assert told.keys() == {"agent", "text", "words"}
-    assert told["words"] == {}
-    assert [event["agent"] for event in team.episode()["events"]] == ["planner", "answerer"]
+    assert told.agent == "planner"
+    assert told.words == {}
+    assert [event.agent for event in team.episode().events] == ["planner", "answerer"]
 
 
 def test_an_agent_that_is_seldom_asked_can_be_talked_to(tmp_path):
@@ -66,8 +66,8 @@ def test_an_agent_that_is_seldom_asked_can_be_talked_to(tmp_path):
     plan = small_plan("solver_verifier", language=settings, budget=1, episodes=1)
     team = TrainedTeam(left_by(plan, tmp_path / "run"))
     told = team.ask("verifier", "What is one plus two?")
-    assert sum(told["words"].values()) == pytest.approx(1)
-    assert "unsure" in team.ask("solver", "What is one plus two?")["words"]  # as at the start
+    assert sum(told.words.values()) == pytest.approx(1)
+    assert "unsure" in team.ask("solver", "What is one plus two?").words  # as at the start
     with pytest.raises(UnknownNameError, match="did you mean solver"):
         team.ask("solve", "What is one plus two?")
 

@@ -8,12 +8,11 @@ import pytest
 
 from counterpoint import optional
 from counterpoint.errors import MissingPackageError, SettingError, UnknownNameError
+from counterpoint.train.ppo.plan import TrainPlan
 from counterpoint.train.ppo.settings import (
     POLICY,
     PolicySettings,
-    budget_or_default,
     make_with_hints,
-    measured_often,
     split_settings,
 )
 from counterpoint.worlds import Kind, find_world, worlds
@@ -76,14 +75,18 @@ def test_a_pass_has_no_more_parts_than_sequences():
 
 
 def test_short_trainings_are_measured_more_often():
-    usual = PolicySettings()
-    assert measured_often(usual, 100_000, python=False).diagnose_every == 1
-    assert measured_often(usual, 1_000_000, python=False).diagnose_every == 5
-    never = PolicySettings(diagnose_every=0)
-    assert measured_often(never, 100_000, python=False).diagnose_every == 0
-    assert budget_or_default(None, python=True) == 20_000
-    assert budget_or_default(None, python=False) == 100_000
-    assert budget_or_default(7, python=True) == 7
+    def plan(budget, world="spread", **given):
+        return TrainPlan.of(world, "none", budget, given, None)
+
+    assert plan(100_000).policy.diagnose_every == 1
+    assert plan(1_000_000).policy.diagnose_every == 5
+    assert plan(100_000, diagnose_every=0).policy.diagnose_every == 0
+    assert plan(None).budget == 100_000
+    assert plan(7).budget == 7
+    with pytest.raises(SettingError, match="budget=0"):
+        plan(0)
+    pytest.importorskip("mpe2")
+    assert plan(None, "mpe2:simple_spread_v3").budget == 20_000
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from step_worlds import random_tape
 
-from counterpoint.train.ppo.estimates import ValueScale, generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.critics import ValueScale, generalized_advantages, rewards_by_decision
 
 GAMMA, LAMBDA = 0.5, 0.5
 

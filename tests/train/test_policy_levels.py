@@ -9,9 +9,8 @@ from step_worlds import PaysTheBetterArm, SaysWhatIsOnTape, played, random_tape,
 
 from counterpoint.credit import Scheme, catalogue, entries
 from counterpoint.errors import LabelError, SchemeError, SettingError, UnknownNameError
-from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
-from counterpoint.train.ppo.learner import Learner
-from counterpoint.train.ppo.levels import Crediting, credit_batch, decision_labels
+from counterpoint.train.ppo.critics import generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.learner import Crediting, Learner, credit_batch, decision_labels
 
 ROLES = np.array([0, 0])
 
@@ -240,7 +239,7 @@ def test_a_counterfactual_advantage_is_an_action_s_value_less_the_policy_s_mean(
     batch = team.collector.play(team.team)
     assert (team.critics.counterfactual(batch) == 0).all()  # nothing is known of actions yet
     for critic in team.team.answers:
-        torch.nn.init.normal_(critic.network.head.weight)
+        torch.nn.init.normal_(critic.head.weight)
     found = team.critics.counterfactual(batch)[..., 0]
     for k, (a, t, e) in enumerate(np.argwhere(batch.active[:, :12])):
         if k % 7:
@@ -256,7 +255,7 @@ def test_a_counterfactual_advantage_is_an_action_s_value_less_the_policy_s_mean(
     # nothing that an agent does moves its own baseline, so that it is 0 in the mean
     team = learner("counterfactual", tape=tape)
     batch = team.collector.play(team.team)
-    torch.nn.init.normal_(team.team.answers[0].network.head.weight)
+    torch.nn.init.normal_(team.team.answers[0].head.weight)
     mean = 0
     for action in range(3):
         batch.action[0] = action
@@ -271,7 +270,7 @@ def test_critics_of_actions_speak_in_the_unit_that_they_learned():
     team = learner("counterfactual", tape=tape)
     team.update()
     for critic in team.team.answers:
-        torch.nn.init.normal_(critic.network.head.weight)
+        torch.nn.init.normal_(critic.head.weight)
     batch = team.collector.play(team.team)
     before = team.critics.scale.numbers()[1]
     wanted = team.critics.counterfactual(batch)[..., 0]

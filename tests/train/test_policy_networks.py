@@ -213,5 +213,5 @@ def test_agents_that_see_and_do_different_things_share_a_network():
     (policy,) = team.actors
     assert isinstance(policy, Actor)
     assert policy.network.layers[0].in_features == 11 + 2
-    assert team.critics[0].network.layers[0].in_features == world.state_size + 2
+    assert team.critics[0].layers[0].in_features == world.state_size + 2
     np.testing.assert_array_equal(policy.own.sum(dim=1), [3, 5])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,10 @@ from step_worlds import SaysWhatIsOnTape, played, random_tape, small
 
 from counterpoint.credit import entries
 from counterpoint.train.loop import one_update, train_to_end
-from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
-from counterpoint.train.ppo.learner import Learner
-from counterpoint.train.ppo.levels import Crediting, credit_batch
+from counterpoint.train.ppo.critics import generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.learner import Crediting, Learner, credit_batch
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
-from counterpoint.train.watch import CollapseMonitor
+from counterpoint.train.series import CollapseMonitor
 from counterpoint.worlds import PermutedStepWorld, find_world
 from counterpoint.worlds.sequential.permuted import by_name
 
@@ -46,7 +46,7 @@ def test_a_reordered_world_gives_the_same_series_by_name(world, scheme, given):
         )
         assert found == wanted
     assert list(wanted[2]) == sorted(plain.agents)
-    assert list(wanted[0][0]["agents"]) == sorted(plain.agents)
+    assert list(wanted[0][0].agents) == sorted(plain.agents)
 
 
 @pytest.mark.parametrize(("scheme", "given"), TEAMS)
@@ -59,7 +59,7 @@ def test_a_user_s_own_world_may_list_its_agents_in_any_order(scheme, given):
             policy=policy, episodes=4,
         )  # fmt: skip
         result = train_to_end(plan)
-        rows = [{**row, "seconds": 0} for row in result.rows]
+        rows = [replace(row, seconds=0) for row in result.rows]
         found.append((rows, result.returns.tolist(), result.agents))
     assert found[0] == found[1]
     assert len(found[0][0]) == 4

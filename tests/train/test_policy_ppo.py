@@ -19,8 +19,7 @@ from counterpoint.train.ppo.improve import (
     split_by_set,
     value_loss,
 )
-from counterpoint.train.ppo.learner import Learner
-from counterpoint.train.ppo.levels import COUNTERFACTUAL
+from counterpoint.train.ppo.learner import COUNTERFACTUAL, Learner
 
 ARMS = (*(name for name, entry in entries().items() if not entry.needs), COUNTERFACTUAL)
 

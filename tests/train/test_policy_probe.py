@@ -128,22 +128,21 @@ def test_noise_that_copies_share_is_not_taken_for_a_signal():
         chance = rng.normal(size=(3, 1, 10)) * np.ones((3, 20, 10))
         parts = split_by_set(batch, chance, estimate.target, learner.critics)
         credited = replace(estimate.credited, out=chance.ravel())
-        told, _ = measure_policies(learner.team, parts, credited, learner.crediting.scheme, 10)
+        told, _ = measure_policies(learner, parts, credited)
         found += [numbers["cosine"] for numbers in told]
     assert abs(np.mean(found)) < 0.12
 
 
 def test_a_dead_agent_has_no_gradient_and_its_clean_twin_has():
     learner, parts, estimate, batch = measured({}, always=True)
-    scheme = learner.crediting.scheme
-    clean, _ = measure_policies(learner.team, parts, estimate.credited, scheme, 16)
+    clean, _ = measure_policies(learner, parts, estimate.credited)
     assert all(told["norm"] > 0 and told["dead_rate"] == 0 for told in clean)
     advantage, out = estimate.advantage.copy(), estimate.credited.out.copy()
     advantage[1] = 0.0
     out[estimate.credited.columns["agent"] == 1] = 0.0
     dead_parts = split_by_set(batch, advantage, estimate.target, learner.critics)
     credited = replace(estimate.credited, out=out)
-    dead, team = measure_policies(learner.team, dead_parts, credited, scheme, 16)
+    dead, team = measure_policies(learner, dead_parts, credited)
     assert dead[1]["norm"] == dead[1]["share"] == dead[1]["cosine"] == 0.0
     assert dead[1]["dead_rate"] == 1.0
     assert dead[1]["cosine_low"] == -1.0
@@ -159,7 +158,7 @@ def test_a_planted_signal_is_told_from_zero(given):
     batch = learner.collector.play(learner.team)
     estimate = learner.estimate(batch)
     parts = split_by_set(batch, estimate.advantage, estimate.target, learner.critics)
-    told, _ = measure_policies(learner.team, parts, estimate.credited, learner.crediting.scheme, 64)
+    told, _ = measure_policies(learner, parts, estimate.credited)
     for numbers in told:
         assert numbers["snr"] > 10
         assert numbers["cosine_low"] > 0
@@ -169,9 +168,7 @@ def test_a_planted_signal_is_told_from_zero(given):
 
 def test_too_few_copies_of_a_recurrent_team_are_no_measurement():
     learner, parts, estimate, _ = measured({"memory": "gru"}, copies=5)
-    told, team = measure_policies(
-        learner.team, parts, estimate.credited, learner.crediting.scheme, 5
-    )
+    told, team = measure_policies(learner, parts, estimate.credited)
     for numbers in told:
         for name in ("snr", "cosine", "cosine_low", "norm", "share"):
             assert numbers[name] is None
@@ -192,7 +189,7 @@ def test_an_agent_that_decides_in_few_micro_batches_is_not_measured():
         out=estimate.credited.out[kept],
         columns={name: x[kept] for name, x in estimate.credited.columns.items()},
     )
-    told, _ = measure_policies(learner.team, parts, credited, learner.crediting.scheme, 16)
+    told, _ = measure_policies(learner, parts, credited)
     assert told[0]["cosine"] is None
     assert told[0]["participation"] == 0.25
     assert told[1]["cosine"] is not None
@@ -201,7 +198,7 @@ def test_an_agent_that_decides_in_few_micro_batches_is_not_measured():
 def test_measuring_changes_nothing():
     learner, parts, estimate, _ = measured({})
     before = copy.deepcopy(learner.adam.capture())
-    measure_policies(learner.team, parts, estimate.credited, learner.crediting.scheme, 16)
+    measure_policies(learner, parts, estimate.credited)
     for name, x in learner.adam.capture().items():
         np.testing.assert_array_equal(x, before[name])
     assert (learner.adam.gradient == 0).all()
@@ -217,8 +214,7 @@ def test_a_share_of_the_scale_is_told_where_something_is_shared(scheme, paramete
     learner, found = plan.learner(), []
 
     def look(batch, estimate, parts):
-        scheme = learner.crediting.scheme
-        found.append(measure_policies(learner.team, parts, estimate.credited, scheme, 8)[0])
+        found.append(measure_policies(learner, parts, estimate.credited)[0])
 
     learner.update(look)
     assert [(agent["signal_share"] is not None) for agent in found[0]] == [told] * 3

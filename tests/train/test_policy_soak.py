@@ -34,8 +34,8 @@ def test_memory_grows_by_less_than_a_megabyte_in_ten_thousand_steps(tmp_path):
     begun = time.monotonic()
 
     def on_row(row):
-        if row["update"] % 10 == 0:
-            seen.append((row["step"], resident_mb()))
+        if row.update % 10 == 0:
+            seen.append((row.step, resident_mb()))
 
     with RunDirectory.create(tmp_path / "run", plan.config()) as run:
         train_to_end(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def trained(plan, path, until=None):
         return train_to_end(
             plan,
             run=run,
-            on_row=lambda row: setattr(trained, "done", row["update"]),
+            on_row=lambda row: setattr(trained, "done", row.update),
             should_stop=lambda: until is not None and max(done, trained.done) >= until,
         )
 
@@ -108,10 +109,10 @@ def test_a_plan_without_a_folder_gives_the_same_series(tmp_path):
     trained.done = 0
     written = trained(plan, tmp_path / "run")
     for one, two in zip(alone.rows, written.rows, strict=True):
-        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+        assert replace(one, seconds=0) == replace(two, seconds=0)
     np.testing.assert_array_equal(alone.returns, written.returns)
     other = train_to_end(TrainPlan.from_config({**plan.config(), "seed": 6}))
-    assert other.rows[0]["value_loss"] != alone.rows[0]["value_loss"]
+    assert other.rows[0].metrics["value_loss"] != alone.rows[0].metrics["value_loss"]
 
 
 def steps_of_checkpoints(path):
@@ -178,9 +179,9 @@ def test_the_normalized_return_of_a_row_is_that_of_the_last_20_batches():
     rows = train_to_end(TrainPlan("foraging", "none", 0, 200 * 25, policy=policy)).rows
     assert len(rows) == 25
     for i in (0, 18, 19, 20, 24):
-        lately = np.mean([row["return"] for row in rows[max(0, i - 19) : i + 1]])
+        lately = np.mean([row.returned for row in rows[max(0, i - 19) : i + 1]])
         wanted = (lately - 0.1854) / (0.9997 - 0.1854)
-        assert rows[i]["normalized"] == pytest.approx(wanted)
+        assert rows[i].normalized == pytest.approx(wanted)
 
 
 def test_a_plan_says_what_it_cannot_be():

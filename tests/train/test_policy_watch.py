@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterpoint.train.watch import LEARNED, WINDOW, CollapseMonitor, CollapseVerdict
+from counterpoint.train.series import LEARNED, WINDOW, CollapseMonitor, CollapseVerdict
 
 AGENTS = ("loud", "quiet")
 DEAD = {"dead_rate": 0.9}

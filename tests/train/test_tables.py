@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from counterpoint.train.estimators import labels
-from counterpoint.train.tabular.learner import Optimizer, clipped, entropy_gradient, logit_gradients
+from counterpoint.train.tabular.learner import (
+    Optimizer,
+    clipped,
+    entropy_gradient,
+    logit_gradients,
+)
 from counterpoint.train.tabular.policies import (
     Policy,
     SharedLinear,

@@ -13,7 +13,7 @@ import pytest
 from counterpoint.comparison.plan import COMPARED, Plan
 from counterpoint.comparison.run import BACKENDS
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.train.plans import PLANS
+from counterpoint.train.session import PLANS
 from counterpoint.worlds import Kind, World, find_world, worlds
 from counterpoint.worlds.kind import SettingFacts
 

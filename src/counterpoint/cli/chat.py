@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import tyro
 from rich.text import Text
 
@@ -18,7 +19,7 @@ from counterpoint.optional import require_language
 from counterpoint.report.toolkit.safe_text import visible
 
 if TYPE_CHECKING:
-    from counterpoint.train.lora.chat import TrainedTeam
+    from counterpoint.train.lora.chat import AgentAnswer, PlayedEpisode, TrainedTeam
 
 HELP = """Enter plays an episode. AGENT: TEXT asks an agent. tasks lists tasks, quit ends."""
 
@@ -65,7 +66,11 @@ class Chat:
         answers = [team.ask(*addressed(text)) for text in self.ask]
         count = self.episodes if self.episodes is not None else 0 if self.ask else 3
         played = [team.episode() for _ in range(count)]
-        document = {"run": str(self.run_directory), "episodes": played, "asked": answers}
+        document = {
+            "run": str(self.run_directory),
+            "episodes": msgspec.to_builtins(played),
+            "asked": msgspec.to_builtins(answers),
+        }
         finish(document, lambda _: _parts(answers, played), None, self.json)
         return 0
 
@@ -91,7 +96,7 @@ def converse(team: TrainedTeam) -> None:
             say(f"counterpoint: {error}")
 
 
-def _parts(answers: list[dict[str, Any]], played: list[dict[str, Any]]) -> Iterator[Text]:
+def _parts(answers: list[AgentAnswer], played: list[PlayedEpisode]) -> Iterator[Text]:
     """Yields the lines of answers and of episodes, with an empty line after each episode."""
     for answer in answers:
         yield from texts(lines_of_answer(answer))
@@ -122,17 +127,17 @@ def addressed(line: str) -> tuple[str, str]:
     return agent.strip(), text.strip()
 
 
-def lines_of_episode(document: dict[str, Any]) -> Iterator[str]:
-    """Returns an episode for a person."""
-    yield f"task: {' '.join(document['task'])}"
-    for event in document["events"]:
-        to = f" to {event['to']}" if event["to"] else ""
-        yield f"  {event['agent']}{to}: {event['text']}"
-    yield f"success: {document['success']:g}"
+def lines_of_episode(episode: PlayedEpisode) -> Iterator[str]:
+    """Yields an episode for a person, line by line."""
+    yield f"task: {' '.join(episode.task)}"
+    for event in episode.events:
+        to = f" to {event.to}" if event.to else ""
+        yield f"  {event.agent}{to}: {event.text}"
+    yield f"success: {episode.success:g}"
 
 
-def lines_of_answer(document: dict[str, Any]) -> Iterator[str]:
+def lines_of_answer(answer: AgentAnswer) -> Iterator[str]:
     """Returns an answer for a person: with the words that were likeliest, where it was a choice."""
-    likely = sorted(document["words"].items(), key=lambda pair: -pair[1])[:4]
+    likely = sorted(answer.words.items(), key=lambda pair: -pair[1])[:4]
     words = ", ".join(f"{word} {100 * chance:.0f}%" for word, chance in likely)
-    yield f"{document['agent']}: {document['text']}" + (f"   ({words})" if words else "")
+    yield f"{answer.agent}: {answer.text}" + (f"   ({words})" if words else "")

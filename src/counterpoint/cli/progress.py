@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -18,9 +18,8 @@ from rich.text import Text
 
 from counterpoint.cli.messages import say
 from counterpoint.report.terminal.tables import sparkline, text_table
+from counterpoint.train.series import Row, TrainingProgress
 
-Row = Mapping[str, Any]
-"""A row of a training's series, as `counterpoint.train.loop` writes it."""
 READ_AT_ONCE = 10_000
 """Episodes between two lines of a `ReadingDisplay`."""
 
@@ -119,46 +118,49 @@ class TrainingDisplay(Display):
         super().__init__()
         self.title, self.budget, self.axis = title, budget, axis
         self.returns: list[float | None] = []
-        self.row: Row = {}
+        self.row: Row | None = None
+        self.collapsed = ""
         self.first: tuple[int, float] | None = None
 
     def add(self, row: Row) -> None:
         """Takes in a row of the series."""
-        self.returns.append(row["return"])
-        agents = row.get("agents", self.row.get("agents", {}))
-        self.row = {**row, "agents": agents}
-        self.first = self.first or (row["step"], time.monotonic())
-        if self.passes_tenth(row["step"], self.budget):
-            say(f"{self.title}: " + ", ".join(part for part in self.parts() if part))
+        self.returns.append(row.returned)
+        self.row = row
+        if row.agents is not None:
+            causes = {
+                name: a.verdict.cause for name, a in row.agents.items() if a.verdict.collapsed
+            }
+            self.collapsed = ", ".join(
+                f"{n} ({cause})" if cause else n for n, cause in causes.items()
+            )
+        self.first = self.first or (row.step, time.monotonic())
+        if self.passes_tenth(row.step, self.budget):
+            say(f"{self.title}: " + ", ".join(part for part in self.parts(row) if part))
 
-    def parts(self) -> tuple[str, ...]:
+    def parts(self, row: Row) -> tuple[str, ...]:
         """Returns the state of the training in words; a part may be empty."""
-        row = self.row
         known = [value for value in self.returns if value is not None]
-        score = row.get("normalized")
-        causes = {name: a["cause"] for name, a in row["agents"].items() if a["collapsed"]}
-        collapsed = [f"{name} ({cause})" if cause else name for name, cause in causes.items()]
         return (
-            f"{self.axis} {row['step']:,} of {self.budget:,}",
+            f"{self.axis} {row.step:,} of {self.budget:,}",
             f"return {known[-1]:.2f}" if known else "no episode has ended",
-            f"normalized {score:.3f}" if score is not None else "",
-            pace(self.speed(), self.axis),
-            f"collapsed: {', '.join(collapsed)}" if collapsed else "",
+            f"normalized {row.normalized:.3f}" if row.normalized is not None else "",
+            pace(self.speed(row), self.axis),
+            f"collapsed: {self.collapsed}" if self.collapsed else "",
         )
 
-    def speed(self) -> float:
+    def speed(self, row: Row) -> float:
         """Returns steps per second in this session; 0 while it is not known."""
         if self.first is None:
             return 0.0
         step, begun = self.first
         passed = time.monotonic() - begun
-        return float(self.row["step"] - step) / passed if passed > 0 else 0.0
+        return (row.step - step) / passed if passed > 0 else 0.0
 
     def drawn(self) -> RenderableType:
         """Returns one line, with the curve."""
-        if not self.row:
+        if self.row is None:
             return Text(f"{self.title}: beginning")
-        state = "  ".join(part for part in self.parts() if part)
+        state = "  ".join(part for part in self.parts(self.row) if part)
         return Text.assemble(f"{self.title}  ", (sparkline(self.returns), "bold"), f"  {state}")
 
 
@@ -179,12 +181,14 @@ class ComparisonDisplay(Display):
         super().__init__()
         self.world, self.schemes, self.seeds = world, schemes, seeds
         self.budget, self.axis = budget, axis
-        self.rows: dict[str, dict[int, list[Row]]] = {name: defaultdict(list) for name in schemes}
+        self.rows: dict[str, dict[int, list[TrainingProgress]]] = {
+            name: defaultdict(list) for name in schemes
+        }
 
-    def add(self, scheme: str, seed: int, row: Row) -> None:
+    def add(self, scheme: str, seed: int, row: TrainingProgress) -> None:
         """Takes in what a training has reached."""
         rows = self.rows[scheme][seed]
-        if rows and rows[-1]["step"] >= row["step"]:
+        if rows and rows[-1].step >= row.step:
             rows.clear()  # its worker died, and another worker trains this seed again
         rows.append(row)
         share = sum(self.share(name) for name in self.schemes) / len(self.schemes)
@@ -193,9 +197,7 @@ class ComparisonDisplay(Display):
 
     def share(self, scheme: str) -> float:
         """Returns how much of the scheme's budget is spent, over all seeds."""
-        steps = [
-            int(min(rows[-1]["step"], self.budget)) for rows in self.rows[scheme].values() if rows
-        ]
+        steps = [min(rows[-1].step, self.budget) for rows in self.rows[scheme].values() if rows]
         return sum(steps) / (self.seeds * self.budget)
 
     def drawn(self) -> RenderableType:
@@ -207,13 +209,13 @@ class ComparisonDisplay(Display):
         """Returns the return so far, a sparkline, the share of the budget, the collapsed agents."""
         seeds = [rows for rows in self.rows[scheme].values() if rows]
         latest = (
-            next((r["return"] for r in reversed(rows) if r["return"] is not None), None)
+            next((r.returned for r in reversed(rows) if r.returned is not None), None)
             for rows in seeds
         )
         known = [value for value in latest if value is not None]
         counts: dict[str, int] = defaultdict(int)
         for rows in seeds:
-            for agent in next((r["collapsed"] for r in reversed(rows) if "collapsed" in r), ()):
+            for agent in next((r.collapsed for r in reversed(rows) if r.collapsed is not None), ()):
                 counts[agent] += 1
         return (
             f"{sum(known) / len(known):.2f}" if known else "",
@@ -223,11 +225,11 @@ class ComparisonDisplay(Display):
         )
 
 
-def _mean_curve(seeds: Sequence[Sequence[Row]]) -> list[float | None]:
+def _mean_curve(seeds: Sequence[Sequence[TrainingProgress]]) -> list[float | None]:
     """Returns the mean over seeds at each row that any of them has reached."""
     means: list[float | None] = []
     for i in range(max(map(len, seeds), default=0)):
-        values = [rows[i]["return"] for rows in seeds if i < len(rows)]
+        values = [rows[i].returned for rows in seeds if i < len(rows)]
         known = [value for value in values if value is not None]
         means.append(sum(known) / len(known) if known else None)
     return means

@@ -57,8 +57,7 @@ def save(document: Mapping[str, Any], folder: Path) -> Path:
     """
     _spare_a_run(folder)
     page = write_report(document, folder)
-    facts = provenance(document.get("config", {}))
-    write_atomically(folder / RUN, msgspec.json.format(msgspec.json.encode(facts)))
+    write_atomically(folder / RUN, provenance(document.get("config", {})).encode())
     write_atomically(folder / RESULTS, msgspec.json.encode(document))
     return page
 

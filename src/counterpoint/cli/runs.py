@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from rich.console import RenderableType
 
 from counterpoint.cli.messages import say
@@ -53,7 +52,7 @@ class Runs:
         if self.prune:
             say(f"forgotten: {index.prune()}")
         runs = [run for run in self._all(index) if self._wanted(run)]
-        finish([run_document(run) for run in runs], lambda _: [_table(runs)], None, self.json)
+        finish(msgspec.to_builtins(runs), lambda _: [_table(runs)], None, self.json)
         return 0
 
     def _all(self, index: Index) -> list[RunFacts]:
@@ -71,11 +70,6 @@ class Runs:
     def _wanted(self, run: RunFacts) -> bool:
         pairs = ((self.world, run.world), (self.scheme, run.scheme), (self.status, run.status))
         return all(wanted in (None, value) for wanted, value in pairs)
-
-
-def run_document(run: RunFacts) -> Mapping[str, Any]:
-    """Returns a run as `--json` prints it."""
-    return {("return" if key == "returned" else key): value for key, value in asdict(run).items()}
 
 
 def _table(runs: list[RunFacts]) -> RenderableType:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import tyro
@@ -22,10 +22,8 @@ from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import RUN, axis_of, read_run
 from counterpoint.settings import split_pairs
 from counterpoint.train.result import training_result, training_summary
+from counterpoint.train.session import Session, begin_run, plan_of, resume_run
 from counterpoint.workers.state import TEAM
-
-if TYPE_CHECKING:
-    from counterpoint.train.session import Session
 
 DEFAULT = Path("counterpoint-out") / "train"
 
@@ -71,9 +69,6 @@ class Train:
 
     def run(self) -> int:
         """Trains, saves and prints."""
-        from counterpoint.train.plans import plan_of
-        from counterpoint.train.session import begin_run
-
         plan = plan_of(
             self.world,
             self.scheme,
@@ -143,11 +138,9 @@ class Resume:
         """Continues, saves and prints."""
         if (self.run_directory / TEAM).is_file():
             return work_on(self.run_directory, self.json, self.trust)
-        config = read_run(self.run_directory)["config"]
+        config = read_run(self.run_directory).config
         axis = axis_of(config)
         require_torch()
-        from counterpoint.train.session import resume_run
-
         title = f"{config.get('scheme')} on {config.get('world')}"
         shown = TrainingDisplay(title, config.get("budget") or 1, axis)
         with resumable(self.run_directory), shown:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +17,11 @@ from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.diagnose import CAUSES, kept_in_windows, signal_kept, task_noise
 from counterpoint.diagnose.kept import ShareInterval
 from counterpoint.errors import WorldError
+from counterpoint.train.loop import Trained
+from counterpoint.train.series import LEARNED, WINDOW, Row, measured_evidence
 from counterpoint.train.tabular.learner import Training
 from counterpoint.train.tabular.telemetry import EVERY, improvable_at
-from counterpoint.train.watch import LEARNED, WINDOW, measured_evidence
 from counterpoint.worlds.exact.world import World
-
-if TYPE_CHECKING:
-    from counterpoint.train.loop import Trained
 
 MEASURES = ("inflation", "signal_share", "dead_rate", "participation")
 """Measures of each agent in every world; some worlds have others too."""
@@ -117,32 +114,36 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
         raise WorldError(f"got nothing to compare: {unended[0].without_return()}")
     agents, shortest = trained[0].agents, min(len(done.rows) for done in trained)
     rows = [done.rows[:shortest] for done in trained]
-    curve = np.array([filled([row["return"] for row in one]) for one in rows])
-    looked = [i for i, row in enumerate(rows[0]) if "agents" in row]
+    curve = np.array([filled([row.returned for row in one]) for one in rows])
+    looked = [i for i, row in enumerate(rows[0]) if row.agents is not None]
     judged = looked[WINDOW - 1 :]
     # -1 where no verdict is there yet
     latest = np.searchsorted(judged, np.arange(shortest), side="right") - 1
 
+    at_each = [[r[i].agents or {} for i in looked] for r in rows]
+    verdicts = [
+        [[one[a].verdict for a in agents] for one in ones[WINDOW - 1 :]] for ones in at_each
+    ]
+
     def numbers(name: str) -> Floats:
-        values = [[[r[i]["agents"][a].get(name) for a in agents] for i in looked] for r in rows]
+        values = [[[one[a].numbers.get(name) for a in agents] for one in ones] for ones in at_each]
         return np.array(values, dtype=np.float64).reshape(len(rows), len(looked), len(agents))
 
-    def verdicts(name: str) -> list[list[list[Any]]]:
-        return [[[r[i]["agents"][a][name] for a in agents] for i in judged] for r in rows]
-
     shape = (len(rows), len(judged), len(agents))
-    scored = [[r[i]["normalized"] for i in looked] for r in rows]
+    scored = [[r[i].normalized for i in looked] for r in rows]
     could = np.array([[x is None or x < LEARNED for x in one] for one in scored], dtype=bool)
     improvable = np.repeat(could.reshape(len(rows), len(looked), 1), len(agents), axis=2)
-    evidence = measured_evidence([[r[i]["agents"] for i in looked] for r in rows], agents)
+    measured_numbers = [[{a: one[a].numbers for a in agents} for one in ones] for ones in at_each]
+    evidence = measured_evidence(measured_numbers, agents)
     lately = kept_in_windows(evidence, improvable, WINDOW)
-    index = [[[CAUSES.index(c or "") for c in row] for row in one] for one in verdicts("cause")]
+    index = [[[CAUSES.index(v.cause or "") for v in row] for row in one] for one in verdicts]
+    collapsed = [[[v.collapsed for v in row] for row in one] for one in verdicts]
     scores = [done.normalized for done in trained]
     by_agent = np.array([done.by_agent.mean(axis=0) for done in trained])
     return SchemeOutcome(
         agents=agents,
         axis=trained[0].plan.axis,
-        at=np.array([row["step"] for row in rows[0]], dtype=np.int64),
+        at=np.array([row.step for row in rows[0]], dtype=np.int64),
         curve=curve,
         final=np.array([done.returns.mean() for done in trained]),
         normalized=None if None in scores else np.array(scores, dtype=np.float64),
@@ -152,7 +153,7 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
         kept=signal_kept(evidence, improvable),
         noise=task_noise(evidence, improvable),
         kept_lately=lately[WINDOW - 1 :],
-        collapsed=np.array(verdicts("collapsed"), dtype=bool).reshape(shape),
+        collapsed=np.array(collapsed, dtype=bool).reshape(shape),
         causes=np.array(index, dtype=np.int8).reshape(shape),
         expected=np.array([[early(one, a) for a in agents] for one in rows]) if looked else None,
         measured=latest,
@@ -161,12 +162,12 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
     )
 
 
-def early(rows: Sequence[Mapping[str, Any]], agent: str) -> int:
+def early(rows: Sequence[Row], agent: str) -> int:
     """Returns the index into `CAUSES` of the cause expected by the last measurement in the first
     tenth."""
     tenth = max(1, len(rows) // 10)
-    looked = [row["agents"][agent] for row in rows[:tenth] if "agents" in row]
-    return CAUSES.index(looked[-1]["expected"] or "") if looked else 0
+    looked = [row.agents[agent] for row in rows[:tenth] if row.agents is not None]
+    return CAUSES.index(looked[-1].verdict.expected or "") if looked else 0
 
 
 def paid_returns(trained: Sequence[Trained]) -> Floats | None:

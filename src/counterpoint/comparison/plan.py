@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from counterpoint.credit import baselines, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import ExecutorName, require_executor
+from counterpoint.train.series import TrainingProgress
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
 COMPARED = (Kind.EXACT, Kind.SEQUENTIAL, Kind.TEXT)
 """The kinds of worlds in which teams are trained; message environments compare topologies."""
 MOST_SEEDS = 10_000
-OnRow = Callable[[str, int, Mapping[str, Any]], None]
-"""Called with a scheme, a seed, and the progress of that training: see `trainings.progress_of`."""
+OnRow = Callable[[str, int, TrainingProgress], None]
+"""Called with a scheme, a seed, and the progress of that training."""
 
 
 @dataclass(frozen=True)

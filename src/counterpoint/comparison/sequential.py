@@ -27,17 +27,9 @@ from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.log import SAME
 from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control, References
-from counterpoint.train.ppo.learner import BatchEstimate, Learner
-from counterpoint.train.ppo.levels import Crediting, decision_labels
+from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner, decision_labels
 from counterpoint.train.ppo.plan import TrainPlan
 from counterpoint.train.ppo.rollout import Batch
-from counterpoint.train.ppo.settings import (
-    budget_or_default,
-    make_with_hints,
-    measured_often,
-    refuse_model,
-    split_settings,
-)
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 
@@ -62,22 +54,16 @@ class SequentialComparison(Backend):
     budget: int
 
     def __init__(self, plan: Plan) -> None:
-        refuse_model(plan.world, plan.model)
         self.plan = plan
-        entry = find_world(plan.world, Kind.SEQUENTIAL)
-        self.own, self.policy = split_settings(entry, plan.settings)
-        self.world = make_with_hints(entry, self.own)
-        self.world.close()
         self.schemes = plan.schemes or DEFAULT_SCHEMES
-        self.agents = self.world.agents
-        python = self.world.python
-        self.budget = budget_or_default(plan.budget, python=python)
-        self.policy = self.policy.filled(python=python)
-        if "diagnose_every" not in plan.settings:
-            self.policy = measured_often(self.policy, self.budget, python=python)
+        first = TrainPlan.of(plan.world, self.schemes[0], plan.budget, plan.settings, plan.model)
+        self.first = replace(first, seconds=plan.seconds)
+        self.world = find_world(plan.world, Kind.SEQUENTIAL).make(first.world_settings)
+        self.world.close()
+        self.agents, self.policy = self.world.agents, first.policy
+        self.budget, self.batch_steps = first.budget, first.batch_steps
         for name in self.schemes:
             Crediting.of(name, self.world, self.policy)
-            self.batch_steps = self.training(name, 0).batch_steps
         self.world_name, self.summary = plan.world, self.world.summary
         self.references = References(**asdict(self.world.references))
         own = asdict(self.world.settings)
@@ -86,23 +72,13 @@ class SequentialComparison(Backend):
 
     def training(self, scheme: str, seed: int) -> TrainPlan:
         """Returns the plan of one arm and seed."""
-        return TrainPlan(
-            world=self.plan.world,
-            scheme=scheme,
-            seed=seed,
-            budget=self.budget,
-            seconds=self.plan.seconds,
-            world_settings=self.own,
-            policy=self.policy,
-        )
+        return replace(self.first, scheme=scheme, seed=seed)
 
     def train(
         self, pair: Pair, options: ExecutionOptions
     ) -> tuple[dict[str, SchemeOutcome], Control | None]:
         plans = {(n, s): self.training(n, s) for s in self.seeds for n in self.schemes}
-        outcomes = train_arms(
-            plans, -(-self.budget // (self.policy.copies * self.policy.steps)), options
-        )
+        outcomes = train_arms(plans, -(-self.budget // self.batch_steps), options)
         control = sequential_control(self.training(self.schemes[0], 0), pair)
         return outcomes, control if self.plan.control else None
 

@@ -41,7 +41,7 @@ from counterpoint.stats import (
     paired_t_test,
     probability_of_improvement,
 )
-from counterpoint.train.watch import finite_or_none
+from counterpoint.train.series import finite_or_none
 
 POINTS = 101
 """Most points that a curve keeps."""

@@ -51,15 +51,8 @@ class TextComparison(Backend):
         self.schemes = plan.schemes or DEFAULT_SCHEMES
         for name in self.schemes:
             text_scheme(name)
-        self.first = LanguagePlan.of(
-            plan.world,
-            self.schemes[0],
-            seed=0,
-            budget=plan.budget,
-            seconds=plan.seconds,
-            given=plan.settings,
-            model=plan.model,
-        )
+        first = LanguagePlan.of(plan.world, self.schemes[0], plan.budget, plan.settings, plan.model)
+        self.first = replace(first, seconds=plan.seconds)
         self.budget = self.first.budget
         self.world = self.first.make_world()
         self.agents = tuple(sorted(self.world.agents))

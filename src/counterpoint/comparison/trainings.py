@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from counterpoint.comparison.outcome import SchemeOutcome, from_policies
 from counterpoint.comparison.plan import ExecutionOptions
@@ -18,8 +17,9 @@ from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.files import run_folder
 from counterpoint.runs.status import METRICS, RUN, read_run
 from counterpoint.runs.task import Advance
-from counterpoint.train.loop import Row, TrainConfig, Trained, lost_updates, train_to_end
-from counterpoint.train.plans import plan_from_config
+from counterpoint.train.loop import TrainConfig, Trained, lost_updates, train_to_end
+from counterpoint.train.series import Row
+from counterpoint.train.session import plan_from_config
 
 
 def train_arms(
@@ -59,7 +59,7 @@ class TrainingTask:
 
     def __call__(self, advance: Advance) -> Trained:
         def on_row(row: Row) -> None:
-            advance(progress_of(row))
+            advance(row.progress)
 
         if self.folder is None:
             return train_to_end(self.plan, on_row=on_row)
@@ -74,22 +74,12 @@ class TrainingTask:
     def _run(self, folder: Path) -> RunDirectory:
         if not (folder / RUN).exists():
             return RunDirectory.create(folder, self.plan.config())
-        if plan_from_config(read_run(folder)["config"]) != self.plan:
+        if plan_from_config(read_run(folder).config) != self.plan:
             raise RunError(
                 f"{folder} holds a run of another plan; wanted that of this comparison, or none: "
                 "choose another --out"
             )
         return RunDirectory.open(folder)
-
-
-def progress_of(row: Row) -> dict[str, Any]:
-    """Returns what a training reports of a row: step, return, normalized, collapsed."""
-    progress = {name: row[name] for name in ("step", "return", "normalized")}
-    if "agents" in row:
-        progress["collapsed"] = [
-            name for name, agent in row["agents"].items() if agent["collapsed"]
-        ]
-    return progress
 
 
 def _folder(options: ExecutionOptions, scheme: str, seed: int) -> Path | None:

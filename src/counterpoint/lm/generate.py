@@ -1,9 +1,15 @@
-"""Free text from a local model, token by token. Start with `generate`."""
+"""Free text from a local model: `generate` draws it, `log_probs` says how likely it was.
+
+The unembedding is frozen, so the gradient of each log-probability with respect to its hidden state
+is a vector that the forward pass can compute. The logits of a few tokens exist at a time, instead
+of several copies of all of them, which took most of the memory of a learning pass.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +19,10 @@ from torch import Tensor
 from counterpoint.lm.adapters import Adapter
 from counterpoint.lm.model import LanguageModel, Memory, Prefix
 
+TOGETHER = 64
+"""Tokens whose logits exist at the same time."""
+EMPTY_NATS = -100.0
+"""The mean log-probability that a text without tokens gets: less than any text has."""
 COLDEST = 1e-30
 """A lower temperature counts as 0: dividing by it leaves the range of 32-bit floats."""
 
@@ -65,6 +75,7 @@ def generate(
         first = torch.tensor([prefix.last for prefix in prefixes])
         with model.adapted(adapters):
             tokens, nats = _drawn(logits, first, model.ends, most_tokens, uniforms, temperature)
+    # Rows go on beside each other until the last has ended; what stands behind an end is -1.
     lengths = (tokens >= 0).sum(axis=1).tolist()
     hidden = torch.cat(below, dim=1) if kept else None
     return [
@@ -117,3 +128,67 @@ def _drawn(
         if bool(ended.all()):
             break
     return torch.stack(tokens, 1).numpy(), torch.cat(probabilities, 1).log().double().numpy()
+
+
+def log_probs(hidden: Tensor, unembedding: Tensor, tokens: Tensor, temperature: float) -> Tensor:
+    """Returns [M] log-probability of each token, in nats. Its gradient reaches `hidden` alone.
+
+        log p_m = (u[token_m] . h_m - log sum_v exp(u_v . h_m / T) T) / T
+
+    Args:
+        hidden: [M, D] the last hidden state before each token.
+        unembedding: [V, D] frozen weights.
+        tokens: [M] tokens.
+        temperature: T, by which logits are divided.
+    """
+    nats: Tensor = _LogProbs.apply(hidden, unembedding, tokens, temperature)
+    return nats
+
+
+class _LogProbs(torch.autograd.Function):
+    """d log p_m / d h_m = sum_v ([v = token_m] - p(v)) u_v / T is computed forward, [M, D]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, unembedding: Tensor, tokens: Tensor, temperature: float
+    ) -> Tensor:
+        nats, slopes = [], []
+        for h, token in zip(hidden.split(TOGETHER), tokens.split(TOGETHER), strict=True):
+            logits = (h @ unembedding.T).float() / temperature
+            each = logits.log_softmax(dim=1)
+            nats.append(each.gather(1, token[:, None])[:, 0])
+            if ctx.needs_input_grad[0]:
+                # One less p(token) before rounding: its difference from 1 may be very small.
+                slope = each.exp_().neg_().scatter_add_(1, token[:, None], torch.ones(len(h), 1))
+                slopes.append(slope.to(unembedding.dtype) @ unembedding / temperature)
+        ctx.save_for_backward(*([torch.cat(slopes)] if slopes else []))
+        return torch.cat(nats)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, None, None, None]:
+        if not ctx.saved_tensors:
+            return None, None, None, None
+        (slopes,) = ctx.saved_tensors
+        return slopes * upstream[0][:, None].to(slopes.dtype), None, None, None
+
+
+def mean_log_probability(
+    model: LanguageModel, messages: tuple[tuple[str, str], ...], text: str, most_tokens: int
+) -> float:
+    """Returns the mean log-probability, in nats, of the tokens of an answer.
+
+    Args:
+        model: the bare model.
+        messages: role and content of each message before the answer.
+        text: the answer; an empty one gets `EMPTY_NATS`.
+        most_tokens: tokens of the answer that are read.
+    """
+    tokens = model.spelled(text)[:most_tokens]
+    if not tokens:
+        return EMPTY_NATS
+    prefix = model.read(messages)
+    with torch.inference_mode():
+        x = model.embed(torch.tensor([[prefix.last, *tokens[:-1]]]))
+        hidden = model.extend(x, Memory([prefix]))[0]
+        nats = log_probs(hidden, model.unembedding, torch.tensor(tokens), 1.0)
+    return float(nats.double().mean())

@@ -192,32 +192,22 @@ def model_problem(name: str, *, thoroughly: bool = False) -> str | None:
 
 
 def _damage(folder: Path, thoroughly: bool) -> str | None:
+    """Returns what is wrong with a fetched model, or None."""
     try:
-        for name, wanted in read_manifest(folder).files.items():
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        if manifest.schema != SCHEMA or CONFIG not in manifest.files:
+            return f"{MANIFEST} is not as it was written"
+        for name, wanted in manifest.files.items():
             size = (folder / name).stat().st_size
             if size != wanted.bytes:
                 return f"{name} has {size} of {wanted.bytes} bytes"
             if thoroughly and file_sha256(folder / name) != wanted.sha256:
                 return f"{name} does not have the SHA-256 of its manifest"
     except OSError as error:
-        name = Path(str(error.filename)).name
-        return f"{name} cannot be read ({error.strerror or error})"
+        return f"{Path(str(error.filename)).name} cannot be read ({error.strerror or error})"
     except (ValueError, RecursionError):
         return f"{MANIFEST} is not as it was written"
     return None
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Returns the manifest of a fetched model.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: the file is no manifest.
-    """
-    manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    if manifest.schema != SCHEMA or CONFIG not in manifest.files:
-        raise ValueError("no manifest of a model")
-    return manifest
 
 
 def write_manifest(folder: Path, name: str, made_of: Mapping[str, str] | None = None) -> None:

@@ -182,19 +182,13 @@ def spare() -> int:
 
 def _fixed() -> list[str]:
     """Returns the tokens that every tokenizer has; the position of a token is its number."""
+    # The other bytes never occur in UTF-8, or are capitals, spaces and punctuation, which are never
+    # spelled.
+    never = set(map(ord, string.ascii_uppercase + string.punctuation + string.whitespace)) - {95}
+    spelling = [byte for byte in range(0xF5) if byte not in (never | {0xC0, 0xC1})]
     always = (*string.punctuation, "\n", *string.ascii_lowercase, *map(str, range(_NUMBERS)))
     whole = dict.fromkeys(_SPACE + piece for piece in (*always, *COMMON))
-    return [END_OF_TEXT, START, END, _SPACE, *map("<0x{:02X}>".format, _spelling_bytes()), *whole]
-
-
-def _spelling_bytes() -> list[int]:
-    """Returns the bytes with which a word may have to be spelled.
-
-    The other bytes never occur in UTF-8, or are capitals, spaces and punctuation, which are never
-    spelled.
-    """
-    never = set(map(ord, string.ascii_uppercase + string.punctuation + string.whitespace)) - {95}
-    return [byte for byte in range(0xF5) if byte not in (never | {0xC0, 0xC1})]
+    return [END_OF_TEXT, START, END, _SPACE, *map("<0x{:02X}>".format, spelling), *whole]
 
 
 def _tokens(words: Iterable[str]) -> Sequence[str]:

@@ -103,7 +103,9 @@ class NeuralArms:
             policy = replace(policy, lr=policy.lr * 3.0 ** rng.uniform(-1, 1))
         if self.diverse == "scheme":
             scheme = SCHEMES[member % len(SCHEMES)]
-        made = TrainPlan(self.world, scheme, 1000 * repeat + member, 1, None, own, policy, EPISODES)
+        made = TrainPlan(
+            self.world, scheme, 1000 * repeat + member, 1, None, own, policy, episodes=EPISODES
+        )
         return replace(made, budget=updates * made.batch_steps)
 
     def key(self) -> Mapping[str, object]:

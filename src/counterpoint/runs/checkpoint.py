@@ -6,6 +6,10 @@ it, every file fsynced, the manifest last, and then renamed; a folder that is to
 rename before anything in it is deleted. Safetensors itself has no checksum: 4,907 of 5,000 bit
 flips loaded silently, so whatever is loaded here is first held against the manifest.
 
+A `Snapshot` is the state as arrays and facts; the same snapshot gives the same bytes, bit for bit,
+and what comes back shares no memory with what went in. There is no pickle here: a file from a
+stranger can hold wrong numbers, not code.
+
 One process writes into a folder at a time: `directory.RunDirectory` holds a lock for that.
 """
 
@@ -14,21 +18,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from counterpoint.errors import CheckpointError, OutputError
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.arrays import NamedArrays
+from counterpoint.errors import CheckpointError, MissingPackageError, OutputError
+from counterpoint.optional import needs, pip_line
 from counterpoint.runs.files import make_folder, remove, sync_folder, write_synced
-from counterpoint.runs.snapshot import (
-    Snapshot,
-    arrays_from_bytes,
-    arrays_to_bytes,
-    facts_from_bytes,
-    facts_to_bytes,
-)
 
 SCHEMA = "counterpoint.checkpoint/1"
 TENSORS, FACTS, MANIFEST = "tensors.safetensors", "facts.json", "manifest.json"
@@ -36,6 +40,23 @@ KEEP = 3
 
 _STEP = re.compile(r"0|[1-9][0-9]*")
 _HIDDEN = re.compile(r"\.(0|[1-9][0-9]*)\.(partial|replaced|removed)")
+
+DTYPES = tuple(
+    np.dtype(name)
+    for name in ("bool", "u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8")
+)
+"""What an array of a snapshot may hold."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that a run needs to go on exactly where it was."""
+
+    arrays: NamedArrays = field(default_factory=dict)
+    """Name to array, of any shape and of one of `DTYPES`."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What is no array, ready for JSON: counters, states of generators (whole numbers of any
+    size), settings. Numbers are finite here; what may be NaN belongs into an array."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +112,12 @@ def save(folder: Path, step: int, snapshot: Snapshot, *, keep: int = KEEP) -> Pa
     with contextlib.suppress(OSError):  # it is safe already: what cannot go now goes next time
         remove(replaced)
         for other in [s for s in steps(folder) if s != step][: -(keep - 1) or None]:
-            _discard(folder, other)
+            # Hidden by a rename before it is deleted: half deleted, it is never seen.
+            hidden = folder / f".{other}.removed"
+            remove(hidden)
+            (folder / str(other)).rename(hidden)
+            sync_folder(folder)
+            remove(hidden)
     return final
 
 
@@ -143,7 +169,7 @@ def latest(folder: Path) -> LatestCheckpoint:
 
 
 def sweep(folder: Path) -> None:
-    """Deletes what an interrupted `save` left behind, and put back what it had moved aside.
+    """Deletes what an interrupted `save` left behind, and puts back what it had moved aside.
 
     Raises:
         OSError: something cannot be moved or deleted.
@@ -208,10 +234,95 @@ def _difference(written: bytes, step: int | None, files: Mapping[str, bytes]) ->
     return f"{MANIFEST} is not as it was written"
 
 
-def _discard(folder: Path, step: int) -> None:
-    """Hides a checkpoint by a rename, then delete it: half deleted, it is never seen."""
-    hidden = folder / f".{step}.removed"
-    remove(hidden)
-    (folder / str(step)).rename(hidden)
-    sync_folder(folder)
-    remove(hidden)
+def arrays_to_bytes(arrays: NamedArrays) -> bytes:
+    """Returns the arrays as one safetensors file. Metadata would have no fixed order.
+
+    Raises:
+        CheckpointError: a name or a type that the format cannot hold.
+        MissingPackageError: safetensors is not installed.
+    """
+    ready: dict[str, NDArray[Any]] = {}
+    for name, array in arrays.items():
+        if not isinstance(name, str) or name == "__metadata__":
+            raise CheckpointError(f"got an array named {name!r}; wanted text, not '__metadata__'")
+        if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("<") not in DTYPES:
+            what = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise CheckpointError(
+                f"got {what} for '{name}'; wanted an array of booleans, integers or floats of 16, "
+                "32 or 64 bits"
+            )
+        # a copy in C order: the writer takes the memory as it lies, strides or not
+        ready[name] = np.array(array, dtype=array.dtype.newbyteorder("<"), order="C", copy=True)
+    try:
+        data: bytes = _safetensors().save(ready)
+    except MissingPackageError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"could not write the arrays ({error})") from error
+    return data
+
+
+def arrays_from_bytes(data: bytes) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of a safetensors file, each in memory of its own.
+
+    Raises:
+        CheckpointError: the bytes are no safetensors file.
+        MissingPackageError: safetensors is not installed.
+    """
+    library = _safetensors()
+    try:
+        return {name: np.array(array) for name, array in library.load(data).items()}
+    except Exception as error:  # the library raises several kinds, some of them not public
+        raise CheckpointError(f"the arrays cannot be read ({error})") from error
+
+
+def facts_to_bytes(facts: Mapping[str, Any]) -> bytes:
+    """Returns the facts as JSON with sorted keys; whole numbers of any size stay whole.
+
+    Raises:
+        CheckpointError: a value that JSON would not give back as it was.
+    """
+    try:
+        text = json.dumps(_plain(facts, "facts"), allow_nan=False, sort_keys=True, indent=1)
+    except (ValueError, RecursionError) as error:  # more than 4,300 digits, or nested for ever
+        raise CheckpointError(f"got facts that JSON cannot hold ({error})") from error
+    return text.encode("ascii") + b"\n"
+
+
+def facts_from_bytes(data: bytes) -> dict[str, Any]:
+    """Returns the facts of a JSON file.
+
+    Raises:
+        CheckpointError: the bytes are no JSON object.
+    """
+    try:
+        facts = json.loads(data.decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"the facts cannot be read ({error})") from error
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"got facts of type {type(facts).__name__}; wanted an object")
+    return facts
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Returns `value` in JSON's own types; NumPy's numbers become Python's."""
+    if isinstance(value, np.bool_ | np.integer | np.floating):
+        value = value.item()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(inner, f"{where}[{i}]") for i, inner in enumerate(value)]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(inner, f"{where}.{key}") for key, inner in value.items()}
+    raise CheckpointError(
+        f"got {value!r:.60} ({type(value).__name__}) at {where}; wanted text, finite numbers, "
+        "booleans, None, lists, or mappings with text keys: arrays and NaN belong into `arrays`"
+    )
+
+
+def _safetensors() -> Any:
+    with needs("a checkpoint", pip_line("torch")):
+        from safetensors import numpy as library
+    return library

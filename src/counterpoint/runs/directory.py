@@ -3,7 +3,7 @@
     run.json        configuration, versions, revision, machine: written once
     status.json     running, finished, stopped or failed, and the closing numbers
     metrics.jsonl   the series
-    episodes.jsonl  what agents said, where they speak: a line an update
+    episodes.jsonl  the texts of agents, if they speak: a line an update
     checkpoints/    the newest few, each in a folder named for its step
     lock            held while a process works here
 
@@ -13,22 +13,23 @@ Start with `RunDirectory.create` and `RunDirectory.open`; `status.py` reads a ru
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from counterpoint.errors import CounterpointError, OutputError, RunError
+from counterpoint.results.parts import Settings
 from counterpoint.runs import checkpoint
-from counterpoint.runs.checkpoint import LatestCheckpoint
+from counterpoint.runs.checkpoint import LatestCheckpoint, Snapshot
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.runs.index import Index
 from counterpoint.runs.lock import Lock
-from counterpoint.runs.metrics import Metrics, cut_back, read_rows
+from counterpoint.runs.metrics import Line, Loggable, Metrics, cut_back, read_rows
 from counterpoint.runs.provenance import provenance
-from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import (
     CHECKPOINTS,
     EPISODES,
@@ -36,6 +37,7 @@ from counterpoint.runs.status import (
     METRICS,
     RUN,
     STATUS,
+    RunStatus,
     now,
     read_run,
 )
@@ -48,30 +50,25 @@ class RunDirectory:
     """
 
     def __init__(
-        self,
-        path: Path,
-        lock: Lock,
-        facts: Mapping[str, Any],
-        latest: LatestCheckpoint,
-        keep: int,
-        index: Index | None,
+        self, path: Path, lock: Lock, latest: LatestCheckpoint, keep: int, index: Index | None
     ) -> None:
-        self.path = path
-        self.facts = facts
-        """What run.json says."""
+        self.path, self.config = path, read_run(path).config
         self.resumed = latest
         """The checkpoint to go on from; its `step` is None where the run starts at the start."""
         self.notes: tuple[str, ...] = ()
         """What was damaged and passed over, a sentence each: for the user to read."""
         self._lock, self._keep, self._index = lock, keep, index
-        self._metrics: dict[str, Metrics] | None = None
         self._ended = False
+        self._metrics: dict[str, Metrics] | None = {METRICS: Metrics(path / METRICS)}
+        # The folder is fsynced with the status, and so are the names of the other files.
+        self._write_status("running")
+        self._record()
 
     @classmethod
     def create(
         cls,
         path: Path,
-        config: Mapping[str, Any],
+        config: Settings,
         *,
         keep: int = checkpoint.KEEP,
         index: Index | None = None,
@@ -90,22 +87,14 @@ class RunDirectory:
             BusyError: another process works there.
             OutputError: it cannot be written.
         """
-        lock = _locked(path)
-        try:
+        with _held(path) as lock:
             require_empty(path)
             try:
-                facts = {**provenance(config), "kind": "train"}
-                written = msgspec.json.format(msgspec.json.encode(facts))
+                written = provenance(config, "train").encode()
             except (TypeError, ValueError, OverflowError) as error:
                 raise RunError(f"got a configuration that JSON cannot hold ({error})") from error
             write_atomically(path / RUN, written)
-            latest = LatestCheckpoint(None, None, {})
-            run = cls(path, lock, msgspec.json.decode(written), latest, keep, index)
-            run._begin()
-        except BaseException:
-            lock.release()
-            raise
-        return run
+            return cls(path, lock, LatestCheckpoint(None, None, {}), keep, index)
 
     @classmethod
     def open(
@@ -123,49 +112,37 @@ class RunDirectory:
             MissingPackageError: there are checkpoints, and safetensors is not installed.
         """
         read_run(path)  # before anything is written: this may be no run at all
-        lock = _locked(path)
-        try:
-            facts, folder = read_run(path), path / CHECKPOINTS
-            checkpoint.sweep(folder)
-            latest = checkpoint.latest(folder)
-            for step in latest.damaged:
-                checkpoint.set_aside(folder, step)
-            lines = cut_back(path / METRICS, latest.step)
-            cut_back(path / EPISODES, latest.step)
-            run = cls(path, lock, facts, latest, keep, index)
-            run.notes = (
-                *(
-                    f"{message}: moved to {step}.damaged"
-                    for step, message in latest.damaged.items()
-                ),
-                *([f"{path / METRICS}: damaged lines dropped: {lines}"] if lines else []),
-            )
-            run._begin()
-        except OSError as error:
-            lock.release()
-            if isinstance(error, CounterpointError):
+        with _held(path) as lock:
+            try:
+                folder = path / CHECKPOINTS
+                checkpoint.sweep(folder)
+                latest = checkpoint.latest(folder)
+                for step in latest.damaged:
+                    checkpoint.set_aside(folder, step)
+                lines = cut_back(path / METRICS, latest.step)
+                cut_back(path / EPISODES, latest.step)
+                run = cls(path, lock, latest, keep, index)
+            except CounterpointError:
                 raise
-            raise OutputError(f"could not open run {path} ({error.strerror or error})") from error
-        except BaseException:
-            lock.release()
-            raise
+            except OSError as error:
+                reason = error.strerror or error
+                raise OutputError(f"could not open run {path} ({reason})") from error
+        notes = [f"{text}: moved to {step}.damaged" for step, text in latest.damaged.items()]
+        if lines:
+            notes.append(f"{path / METRICS}: damaged lines dropped: {lines}")
+        run.notes = tuple(notes)
         return run
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """The configuration of run.json."""
-        return dict(self.facts["config"])
-
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Line]:
         """Returns the rows of the series that are there."""
         return read_rows(self.path / METRICS)[0]
 
-    def log(self, row: Mapping[str, Any], series: str = METRICS) -> None:
+    def log(self, row: Mapping[str, Loggable], series: str = METRICS) -> None:
         """Adds a row to a series: `{"step": 10, "return": 0.7}`; what is not finite becomes null.
 
         Args:
             row: with its whole number `step`.
-            series: `METRICS`, or `EPISODES` for what was said.
+            series: `METRICS`, or `EPISODES` for the texts of agents.
 
         Raises:
             RunError: it has no whole number `step`, or holds what JSON cannot.
@@ -188,14 +165,20 @@ class RunDirectory:
         self._record(acknowledged=True)
         return path
 
-    def finish(self, summary: Mapping[str, Any] | None = None) -> None:
-        """Returns the run reached its end; the index reads `step`, `return` and `normalized` here.
+    def finish(
+        self,
+        *,
+        step: int | UnsetType = UNSET,
+        returned: float | UnsetType | None = UNSET,
+        normalized: float | UnsetType | None = UNSET,
+    ) -> None:
+        """Writes that the run has reached its end, and its closing numbers, which the index reads.
 
         Raises:
             OutputError: it could not be written.
         """
         self._sync()
-        self._end("finished", summary)
+        self._write_status("finished", step=step, returned=returned, normalized=normalized)
 
     def close(self) -> None:
         """Leaves the run to others; one that did not finish is `stopped`.
@@ -205,7 +188,7 @@ class RunDirectory:
         """
         try:
             if not self._ended:
-                self._end("stopped")
+                self._write_status("stopped")
         finally:
             self._ended = True
             if self._metrics is not None:
@@ -229,7 +212,7 @@ class RunDirectory:
                 if isinstance(error, Exception) and not self._ended:
                     # a foreign error may quote anything, so only words of ours are written down
                     message = f": {error}" if isinstance(error, CounterpointError) else ""
-                    self._end("failed", {"error": type(error).__name__ + message})
+                    self._write_status("failed", error=type(error).__name__ + message)
             finally:
                 self.close()
 
@@ -243,45 +226,37 @@ class RunDirectory:
         for file in self._series.values():
             file.sync()
 
-    def _begin(self) -> None:
-        self._metrics = {METRICS: Metrics(self.path / METRICS)}
-        self._write_status("running")  # its folder is fsynced with it, and so the others' names
-        self._record()
-
-    def _end(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
-        self._write_status(status, summary)
-        self._ended = True
-
     def _record(self, *, acknowledged: bool = False) -> None:
         if self._index is not None:
             self._index.record(self.path, acknowledged=acknowledged)
 
-    def _write_status(self, status: str, summary: Mapping[str, Any] | None = None) -> None:
-        document = {"status": status, "updated": now(), **(summary or {})}
+    def _write_status(self, status: str, **closing: Any) -> None:
+        document = RunStatus(status=status, updated=now(), **closing)
         write_atomically(self.path / STATUS, msgspec.json.encode(document, enc_hook=float) + b"\n")
+        self._ended = status != "running"
 
 
 def require_empty(path: Path) -> None:
-    """Returns where a run can begin in a folder, as far as can be known without a lock.
+    """Raises an error where no run can begin in a folder, as far as is known without a lock.
 
     Raises:
         RunError: there is a run already.
     """
-    if (path / RUN).exists():
-        raise RunError(_occupied(path))
-
-
-def _occupied(path: Path) -> str:
-    """Returns why no run can begin in a folder that has a run.json, and what to do."""
+    if not (path / RUN).exists():
+        return
     instead = "choose another folder with --out, or remove this one"
     try:
         read_run(path)
-    except RunError:
-        return f"{path} holds a {RUN} that is of no training run; {instead}"
-    return f"{path} holds a run already; go on with it (counterpoint resume {path}), {instead}"
+    except RunError as error:
+        raise RunError(f"{path} holds a {RUN} that is of no training run; {instead}") from error
+    raise RunError(
+        f"{path} holds a run already; go on with it (counterpoint resume {path}), {instead}"
+    )
 
 
-def _locked(path: Path) -> Lock:
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[Lock]:
+    """Locks a run directory for the block, and for ever after unless the block raises."""
     try:
         make_folder(path)
     except OSError as error:
@@ -289,8 +264,12 @@ def _locked(path: Path) -> Lock:
             f"could not make {path} ({error.strerror or error}); choose another folder"
         ) from error
     lock = Lock(path / LOCK)
-    for name in (RUN, STATUS, METRICS, EPISODES):
-        for left in path.glob(f".{name}.*"):  # of a process that was killed while it wrote
-            with contextlib.suppress(OSError):
-                left.unlink()
-    return lock
+    try:
+        for name in (RUN, STATUS, METRICS, EPISODES):
+            for left in path.glob(f".{name}.*"):  # of a process that was killed while it wrote
+                with contextlib.suppress(OSError):
+                    left.unlink()
+        yield lock
+    except BaseException:
+        lock.release()
+        raise

@@ -11,17 +11,18 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from counterpoint.errors import OutputError
 from counterpoint.optional import needs, pip_line
 from counterpoint.plugins import Registry
+from counterpoint.runs.metrics import Loggable
 
 
 class Exporter(Protocol):
     """Somewhere that the rows of a run go."""
 
-    def log(self, row: Mapping[str, Any]) -> None:
+    def log(self, row: Mapping[str, Loggable]) -> None:
         """Sends one row; it has a whole number `step`."""
 
     def close(self) -> None:
@@ -53,7 +54,7 @@ class TensorBoard:
         except OSError as error:
             raise self._failed(error) from error
 
-    def log(self, row: Mapping[str, Any]) -> None:
+    def log(self, row: Mapping[str, Loggable]) -> None:
         """Writes the numbers of a row; text, null and what is not finite have no place there.
 
         Raises:
@@ -68,9 +69,11 @@ class TensorBoard:
         try:
             if not self._begun:
                 start = self._events.SessionLog(status=self._events.SessionLog.START)
-                self._add(wall_time=now, step=step, session_log=start)
+                event = self._events.Event(wall_time=now, step=step, session_log=start)
+                self._writer.add_event(event)
                 self._begun = True
-            self._add(wall_time=now, step=step, summary=self._summaries.Summary(value=values))
+            summary = self._summaries.Summary(value=values)
+            self._writer.add_event(self._events.Event(wall_time=now, step=step, summary=summary))
         except OSError as error:
             raise self._failed(error) from error
 
@@ -84,9 +87,6 @@ class TensorBoard:
             self._writer.close()
         except OSError as error:
             raise self._failed(error) from error
-
-    def _add(self, **fields: Any) -> None:
-        self._writer.add_event(self._events.Event(**fields))
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(
@@ -122,12 +122,12 @@ def exporter(name: str, run: Path) -> Exporter:
     return make(run)
 
 
-def scalars(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, float]]:
+def scalars(row: Mapping[str, Loggable], within: str = "") -> Iterator[tuple[str, float]]:
     """Returns the finite numbers of a row: `{"gap": {"a": 1}, "p": [2]}` gives `gap/a`, `p/0`."""
     for key, value in row.items():
         name = f"{within}{key}"
-        if hasattr(value, "tolist"):
-            value = value.tolist()
+        of_array = getattr(value, "tolist", None)
+        value = value if of_array is None else of_array()
         if isinstance(value, Mapping):
             yield from scalars(value, f"{name}/")
         elif isinstance(value, list | tuple):

@@ -45,7 +45,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Writes a new file, and return when its content is on the disk.
+    """Writes a new file, and returns when its content is on the disk.
 
     Its name is there for good only after `sync_folder` of its folder.
 

@@ -1,7 +1,7 @@
 """The index: one SQLite file that knows every run of this machine, for `counterpoint runs`.
 
 It is a copy of what the run directories say, made to be thrown away: `rebuild` makes it again. So
-nothing that goes wrong here stops a training run; it is said once, and the run goes on.
+nothing that goes wrong here stops a training run: one warning is printed, and the run goes on.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from counterpoint.errors import OutputError, RunError
 from counterpoint.runs.status import CHECKPOINTS, RUN, RunFacts, newest_first, read_all, read_facts
 
 VERSION = 1
-COLUMNS = tuple(spec.name for spec in fields(RunFacts) if spec.name != "axis")
+COLUMNS = tuple(name for name in RunFacts.__struct_fields__ if name != "axis")
 """What is kept; what a run's steps count is read from its folder."""
 
 _CREATE = """CREATE TABLE IF NOT EXISTS runs (
@@ -87,7 +88,15 @@ class Index:
                 rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM runs").fetchall()
         except sqlite3.Error as error:
             raise self._failed("read", error) from error
-        return newest_first(_as_it_is(RunFacts(*row)) for row in rows)
+        runs = []
+        for row in rows:
+            # The directory is asked again: a killed run could not write its last status here.
+            known = RunFacts(*row)
+            try:
+                runs.append(read_facts(Path(known.path)))
+            except RunError:
+                runs.append(replace(known, status="missing"))
+        return newest_first(runs)
 
     def prune(self) -> int:
         """Forgets the runs whose directory is gone, and returns how many.
@@ -171,11 +180,3 @@ def find_runs(folder: Path) -> Iterator[Path]:
     for name in inner:
         if not name.startswith(".") and name != CHECKPOINTS:
             yield from find_runs(folder / name)
-
-
-def _as_it_is(row: RunFacts) -> RunFacts:
-    """Returns the row as its directory says now: a killed run could not say so itself."""
-    try:
-        return read_facts(Path(row.path))
-    except RunError:
-        return replace(row, status="missing")

@@ -38,15 +38,31 @@ class Lock:
                 "written to: choose another one"
             ) from error
         try:
-            if not _taken(self._handle):
-                raise BusyError(
-                    f"{path.parent} is in use by {_holder(self._handle)}; "
-                    "wait until it has ended, or stop it"
-                )
-            _sign(self._handle)
+            self._take(self._handle)
         except BaseException:
             self.release()
             raise
+
+    def _take(self, handle: int) -> None:
+        for attempt in range(_TRIES):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == _TRIES - 1:
+                    raise BusyError(
+                        f"{self.path.parent} is in use by {_holder(handle)}; "
+                        "wait until it has ended, or stop it"
+                    ) from None
+                time.sleep(_PAUSE_SECONDS)  # `is_locked` of others holds it for a moment
+        facts = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its story is missing
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(facts).encode() + b"\n", 0)
 
     def release(self) -> None:
         """Lets others in; a second call does nothing."""
@@ -70,30 +86,6 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
-
-
-def _taken(handle: int) -> bool:
-    """Returns whether we hold it now. `is_locked` holds it for a moment, so we try again."""
-    for attempt in range(_TRIES):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if attempt < _TRIES - 1:
-                time.sleep(_PAUSE_SECONDS)
-        else:
-            return True
-    return False
-
-
-def _sign(handle: int) -> None:
-    facts = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    with contextlib.suppress(OSError):  # a full disk: the lock holds, only its story is missing
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(facts).encode() + b"\n", 0)
 
 
 def _holder(handle: int) -> str:

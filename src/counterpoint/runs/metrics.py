@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint.errors import OutputError, RunError
 from counterpoint.runs.files import write_atomically
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+Loggable = Json | np.generic | NDArray[Any] | Sequence["Loggable"] | Mapping[str, "Loggable"]
+"""What a row may hold when it is written: also numbers and arrays of NumPy."""
+Line = dict[str, Json]
+"""A line of a series: a whole number `step`, and whatever its writer adds."""
 
 
 class Metrics:
@@ -29,11 +37,11 @@ class Metrics:
         self.path = path
         self._encode = msgspec.json.Encoder(enc_hook=_plain).encode
         try:
-            self._handle: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise self._failed(error) from error
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Mapping[str, Loggable]) -> None:
         """Adds a row; when this returns, a killed process no longer loses it.
 
         Raises:
@@ -43,8 +51,6 @@ class Metrics:
         step = row.get("step")
         if isinstance(step, bool) or not isinstance(step, int) or step < 0:
             raise RunError(f"got a row with step {step!r}; wanted a whole number from 0 on")
-        if self._handle is None:
-            raise RunError(f"got a row for {self.path}, which is closed; open the run again")
         try:
             line = self._encode(dict(row)) + b"\n"
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -60,22 +66,19 @@ class Metrics:
             raise self._failed(error) from error
 
     def sync(self) -> None:
-        """Returns when every row is on the disk.
+        """Writes every row through to the disk.
 
         Raises:
             OutputError: they could not be written.
         """
-        if self._handle is not None:
-            try:
-                os.fsync(self._handle)
-            except OSError as error:
-                raise self._failed(error) from error
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def close(self) -> None:
-        """Closes the file; a second call does nothing."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        """Closes the file."""
+        os.close(self._handle)
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(
@@ -84,13 +87,13 @@ class Metrics:
         )
 
 
-def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+def read_rows(path: Path) -> tuple[list[Line], int]:
     """Returns the complete rows of a file, and how many damaged lines were passed over.
 
     A last line that was cut off counts as damaged, unless all of its row is there.
     """
     lines, damaged = _lines(path)
-    return [row for _, row in lines], damaged
+    return [row for _, _, row in lines], damaged
 
 
 def cut_back(path: Path, step: int | None) -> int:
@@ -102,29 +105,28 @@ def cut_back(path: Path, step: int | None) -> int:
         OutputError: it could not be written; it is as it was.
     """
     lines, damaged = _lines(path)
-    kept = b"".join(line for line, row in lines if step is not None and row["step"] <= step)
+    kept = b"".join(line for line, at, _ in lines if step is not None and at <= step)
     if path.exists() and kept != path.read_bytes():
         write_atomically(path, kept)
     return damaged
 
 
-def _lines(path: Path) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
-    if not path.exists():
-        return [], 0
-    good: list[tuple[bytes, dict[str, Any]]] = []
+def _lines(path: Path) -> tuple[list[tuple[bytes, int, Line]], int]:
+    """Returns each complete row with its bytes and its step, and the number of damaged lines."""
+    complete: list[tuple[bytes, int, Line]] = []
     damaged = 0
-    for line in path.read_bytes().split(b"\n"):
+    for line in path.read_bytes().split(b"\n") if path.exists() else ():
         if not line:
             continue
-        try:
-            row = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            row = {}
-        if type(row.get("step")) is int:
-            good.append((line + b"\n", row))
+        row: Line = {}
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            row = msgspec.json.decode(line, type=dict)
+        step = row.get("step")
+        if isinstance(step, int) and not isinstance(step, bool):
+            complete.append((line + b"\n", step, row))
         else:
             damaged += 1
-    return good, damaged
+    return complete, damaged
 
 
 def _plain(value: Any) -> Any:

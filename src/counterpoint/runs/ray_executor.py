@@ -1,7 +1,7 @@
 """Tasks over a Ray cluster: the one file that imports ray.
 
-Ray's own retries are off: a death is counted, told and limited as in processes.py, so that both
-end the same way. What tasks tell goes through a small actor on the node of the caller; should that
+Ray's own retries are off: a death is counted, reported and limited as in executor.py, so that both
+end the same way. Messages of tasks go through a small actor on the node of the caller; should that
 die, the results still come.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from counterpoint.errors import WorkerError
-from counterpoint.runs.task import Message, Result, Task, TaskMonitor, TaskReport, portable
+from counterpoint.runs.task import Result, Task, TaskMonitor, TaskReport, portable
 
 _DEATHS = (
     *("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError"),
@@ -34,7 +34,9 @@ def on_ray(
         WorkerError: the workers of one task died again and again, or Ray itself failed.
         Exception: the first error of a task.
     """
-    ray = _ray()
+    import ray
+    import ray.exceptions
+
     ours = not ray.is_initialized()
     if ours:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
@@ -71,7 +73,9 @@ class _Gathering:
         try:
             while len(results) < len(self._tasks):
                 while self._waiting and len(self._running) < limit:
-                    self._hand_out(self._waiting.popleft())
+                    index = self._waiting.popleft()
+                    name = (index, self._attempts[index])
+                    self._running[self._work.remote(self._tasks[index], name, self._board)] = index
                 done, _ = self._ray.wait(list(self._running), timeout=_POLL_SECONDS)
                 self._read_reports()
                 for reference in done:
@@ -81,10 +85,6 @@ class _Gathering:
                 self._ray.cancel(reference, force=True)
             self._ray.kill(self._board)
         return [results[index] for index in range(len(self._tasks))]
-
-    def _hand_out(self, index: int) -> None:
-        name = (index, self._attempts[index])
-        self._running[self._work.remote(self._tasks[index], name, self._board)] = index
 
     def _take(self, reference: Any, results: dict[int, Any]) -> None:
         index = self._running.pop(reference)
@@ -116,13 +116,13 @@ class _Board:
     """An actor that keeps the reports of tasks until the caller takes them."""
 
     def __init__(self) -> None:
-        self._reports: list[tuple[tuple[int, int], int, list[Message]]] = []
+        self._reports: list[tuple[tuple[int, int], int, list[object]]] = []
 
-    def put(self, name: tuple[int, int], units: int, messages: list[Message]) -> None:
+    def put(self, name: tuple[int, int], units: int, messages: list[object]) -> None:
         """Keeps a report of a task: units of work, and messages."""
         self._reports.append((name, units, messages))
 
-    def take(self) -> list[tuple[tuple[int, int], int, list[Message]]]:
+    def take(self) -> list[tuple[tuple[int, int], int, list[object]]]:
         """Returns the reports since the last call."""
         reports, self._reports = self._reports, []
         return reports
@@ -140,10 +140,3 @@ def _work(task: Task[Any], name: tuple[int, int], board: Any) -> tuple[bool, Any
     with contextlib.suppress(ray.exceptions.RayError):
         ray.get(board.put.remote(name, *report.rest()))  # all of it is there before the result is
     return outcome
-
-
-def _ray() -> Any:
-    import ray
-    import ray.exceptions
-
-    return ray

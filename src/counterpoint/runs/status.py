@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType, field
 
 from counterpoint.errors import RunError
+from counterpoint.results.parts import Settings
 from counterpoint.runs.checkpoint import steps
 from counterpoint.runs.lock import is_locked
+from counterpoint.runs.provenance import RunFile
 
 RUN, STATUS, METRICS = "run.json", "status.json", "metrics.jsonl"
 EPISODES = "episodes.jsonl"
@@ -23,8 +25,24 @@ Kind = TypeVar("Kind")
 STATES = ("running", "finished", "stopped", "failed")
 
 
-@dataclass(frozen=True)
-class RunFacts:
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `status.json`; what is not known yet is left out of the file."""
+
+    status: str = ""
+    """One of `STATES`."""
+    updated: str | UnsetType = UNSET
+    """When this was written, UTC."""
+    step: int | UnsetType | None = UNSET
+    """Step (or update) of the end."""
+    returned: float | UnsetType | None = field(default=UNSET, name="return")
+    """Return at the end."""
+    normalized: float | UnsetType | None = UNSET
+    """The same, with a random team at 0 and an optimal one at 1."""
+    error: str | UnsetType = UNSET
+    """What made the run fail."""
+
+
+class RunFacts(msgspec.Struct, frozen=True):
     """One run, as a row of the index."""
 
     path: str
@@ -41,7 +59,7 @@ class RunFacts:
     """Step (or update) of the newest checkpoint, or that of the end."""
     budget: int | None
     """Steps (or updates) that it is to take."""
-    returned: float | None
+    returned: float | None = field(name="return")
     """Return at the end."""
     normalized: float | None
     """The same, with a random team at 0 and an optimal one at 1."""
@@ -53,15 +71,15 @@ class RunFacts:
     """What `step` and `budget` count: see `axis_of`; None where its folder is gone."""
 
 
-def read_run(path: Path) -> dict[str, Any]:
-    """Returns what run.json of a run says.
+def read_run(path: Path) -> RunFile:
+    """Returns the content of run.json of a training.
 
     Raises:
-        RunError: there is none, or it is not one of a training run.
+        RunError: there is none, or it is not one of a training.
     """
     file = path / RUN
     try:
-        facts = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        run = msgspec.json.decode(file.read_bytes(), type=RunFile)
     except OSError as error:
         raise RunError(
             f"{path} is no run: {RUN} cannot be read ({error.strerror or error}); wanted the "
@@ -69,12 +87,12 @@ def read_run(path: Path) -> dict[str, Any]:
         ) from error
     except (msgspec.MsgspecError, RecursionError) as error:
         raise RunError(f"{file} is damaged ({error}); the run cannot be resumed") from error
-    if facts.get("kind") != "train" or not isinstance(facts.get("config"), dict):
+    if run.kind != "train":
         raise RunError(f"{path} holds no training run; wanted one that `counterpoint train` wrote")
-    return facts
+    return run
 
 
-def axis_of(config: Mapping[str, Any]) -> str:
+def axis_of(config: Settings) -> str:
     """Returns what a run's budget counts: `update` where language models learn, else `step`."""
     return "update" if "language" in config else "step"
 
@@ -87,27 +105,28 @@ def read_facts(path: Path) -> RunFacts:
     Raises:
         RunError: there is no run.
     """
-    facts = read_run(path)
-    config, state = facts["config"], _read_status(path)
-    status = state.get("status")
+    run, state = read_run(path), RunStatus()
+    with contextlib.suppress(OSError, msgspec.MsgspecError, RecursionError):
+        state = msgspec.json.decode((path / STATUS).read_bytes(), type=RunStatus)
+    status, newest = state.status, [None, *steps(path / CHECKPOINTS)][-1]
+    # The lock is believed before the file: a killed process could not write how it ended.
     if is_locked(path / LOCK):
         status = "running"
     elif status not in STATES or status == "running":
         status = "stopped"
-    newest = steps(path / CHECKPOINTS)
     return RunFacts(
         path=str(path.resolve()),
-        world=_of(str, config.get("world")),
-        scheme=_of(str, config.get("scheme")),
-        seed=_of(int, config.get("seed")),
+        world=_only(str, run.config.get("world")),
+        scheme=_only(str, run.config.get("scheme")),
+        seed=_only(int, run.config.get("seed")),
         status=status,
-        step=_of(int, state.get("step", newest[-1] if newest else None)),
-        budget=_of(int, config.get("budget")),
-        returned=_number(state.get("return")),
-        normalized=_number(state.get("normalized")),
-        created=_of(str, facts.get("created")),
-        updated=_of(str, state.get("updated", facts.get("created"))),
-        axis=axis_of(config),
+        step=newest if state.step is UNSET else state.step,
+        budget=_only(int, run.config.get("budget")),
+        returned=None if state.returned is UNSET else state.returned,
+        normalized=None if state.normalized is UNSET else state.normalized,
+        created=run.created,
+        updated=run.created if state.updated is UNSET else state.updated,
+        axis=axis_of(run.config),
     )
 
 
@@ -121,7 +140,7 @@ def read_all(paths: Iterable[Path]) -> list[RunFacts]:
 
 
 def newest_first(runs: Iterable[RunFacts]) -> list[RunFacts]:
-    """Returns sorted by when they began, the newest first."""
+    """Returns the runs in the order in which they began, the newest first."""
     return sorted(runs, key=lambda run: (run.created or "", run.path), reverse=True)
 
 
@@ -130,19 +149,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _read_status(path: Path) -> Mapping[str, Any]:
-    try:
-        state: dict[str, Any] = msgspec.json.decode(
-            (path / STATUS).read_bytes(), type=dict[str, Any]
-        )
-    except (OSError, msgspec.MsgspecError, RecursionError):
-        return {}
-    return state
-
-
-def _of(kind: type[Kind], value: object) -> Kind | None:
+def _only(kind: type[Kind], value: object) -> Kind | None:
+    """Returns the value if it is of that kind: a configuration may have been edited."""
     return value if isinstance(value, kind) and not isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None

@@ -47,7 +47,7 @@ class Stopper:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 if signal.getsignal(number) is not None:  # one that C code set cannot be put back
-                    self._before[number] = signal.signal(number, self._told)
+                    self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -60,7 +60,7 @@ class Stopper:
             signal.signal(number, handler)
         self._before = {}
 
-    def _told(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.asked is None:
             self.asked = signal.Signals(number)
             return

@@ -1,6 +1,6 @@
 """What an executor runs: a `Task`, how it reports its progress, and how many workers died.
 
-Start at `Task` and `Executor`; `TaskMonitor` collects the reports of all tasks for the caller.
+Start at `Task`; `TaskMonitor` collects the reports of all tasks for the caller.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Protocol, TypeVar
 
@@ -16,7 +16,6 @@ from counterpoint.errors import WorkerError
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
-Message = Mapping[str, Any]
 RERUNS = 3
 """How often a task is run again after its worker died."""
 PAUSE_SECONDS = 0.05
@@ -25,8 +24,9 @@ PAUSE_SECONDS = 0.05
 class Advance(Protocol):
     """Called by a task after each unit of its work."""
 
-    def __call__(self, message: Mapping[str, Any] | None = None, /) -> None:
-        """Counts a unit, and may send the caller something small, such as a point of a curve."""
+    def __call__(self, message: object = None, /) -> None:
+        """Counts a unit of work; a small picklable message, a point of a curve say, goes to the
+        caller."""
 
 
 class Task(Protocol[Result_co]):
@@ -43,14 +43,14 @@ class TaskMonitor:
         self,
         tasks: int,
         on_progress: Callable[[int], None] | None = None,
-        on_message: Callable[[int, Message], None] | None = None,
+        on_message: Callable[[int, Any], None] | None = None,
     ) -> None:
         self._units = [0] * tasks
         self._deaths = [0] * tasks
         self._reported = 0
         self._on_progress, self._on_message = on_progress, on_message
 
-    def advanced(self, index: int, units: int, messages: Sequence[Message] = ()) -> None:
+    def advanced(self, index: int, units: int, messages: Sequence[object] = ()) -> None:
         """Counts units of a task's work, and passes its messages on."""
         self._units[index] += units
         if self._on_message is not None:
@@ -77,24 +77,15 @@ class TaskMonitor:
             )
 
 
-class Executor(Protocol):
-    """Runs all tasks, passes their reports to `monitor`, and returns their results in order."""
-
-    def __call__(
-        self, tasks: Sequence[Task[Result]], workers: int | None, monitor: TaskMonitor, /
-    ) -> list[Result]:
-        """Returns the results. Raises the first error of a task, or WorkerError."""
-
-
 class TaskReport:
     """What one task reports, gathered by its worker so that a call to `advance` costs little."""
 
-    def __init__(self, send: Callable[[int, list[Message]], None]) -> None:
+    def __init__(self, send: Callable[[int, list[object]], None]) -> None:
         self._send = send
-        self._units, self._messages = 0, list[Message]()
+        self._units, self._messages = 0, list[object]()
         self._last = time.monotonic()
 
-    def __call__(self, message: Message | None = None, /) -> None:
+    def __call__(self, message: object = None, /) -> None:
         """Counts a unit; what is gathered is sent every `PAUSE_SECONDS`."""
         self._units += 1
         if message is not None:
@@ -102,7 +93,7 @@ class TaskReport:
         if time.monotonic() - self._last > PAUSE_SECONDS:
             self._send(*self.rest())
 
-    def rest(self) -> tuple[int, list[Message]]:
+    def rest(self) -> tuple[int, list[object]]:
         """Returns the units and messages that are not sent yet."""
         units, messages = self._units, self._messages
         self._units, self._messages, self._last = 0, [], time.monotonic()

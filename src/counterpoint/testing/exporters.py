@@ -11,9 +11,10 @@ import numpy as np
 
 from counterpoint.errors import CounterpointError
 from counterpoint.runs.exporters import Exporter, scalars
+from counterpoint.runs.metrics import Loggable
 from counterpoint.testing.batches import attempt, demand
 
-Row = Mapping[str, object]
+Row = Mapping[str, Loggable]
 """A row as runs log it."""
 Make = Callable[[Path], Exporter]
 """Makes an exporter of the run in a folder."""

@@ -39,14 +39,13 @@ class Estimator:
         """Returns [N] or [N, K], the input of the scheme for the decisions `rows` (flat indices)
         [N]."""
         if self.baseline:
-            return self._signal(play).ravel()[rows]
+            signal = play.signals[self.name]
+            if self.name == "counterfactual":
+                signal = play.reward - signal
+            return signal.ravel()[rows]
         if self.scheme.components == "normalize_first" and play.components is not None:
             return play.components.reshape(-1, play.components.shape[-1])[rows]
         return play.reward.ravel()[rows]
-
-    def _signal(self, play: Play) -> Floats:
-        signal = play.signals[self.name]
-        return play.reward - signal if self.name == "counterfactual" else signal
 
 
 def estimator(scheme: str | Scheme, world: World) -> Estimator:

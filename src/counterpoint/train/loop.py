@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -20,20 +20,19 @@ from counterpoint.arrays import Floats
 from counterpoint.credit import Tally
 from counterpoint.errors import CounterpointError, SettingError
 from counterpoint.results.parts import Settings
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.runs.snapshot import Snapshot
 from counterpoint.runs.status import METRICS
-from counterpoint.train.watch import CollapseMonitor, Numbers
+from counterpoint.train.series import AgentRow, CollapseMonitor, Numbers, Row, row_from_line
 from counterpoint.worlds.sequential.world import References
 
-Row = dict[str, Any]
-"""A row of the series, ready for JSON."""
 SMOOTHED = 20
 """Batches over which the return is averaged before it is held against the reference."""
 
 
+@dataclass(frozen=True)
 class TrainConfig(ABC):
-    """A training as plain data; the plan of each kind of world is a frozen dataclass.
+    """A training as plain data, in any kind of world.
 
     Raises:
         SettingError: a number is out of its range.
@@ -41,15 +40,22 @@ class TrainConfig(ABC):
 
     axis: ClassVar[str]
     """What the budget counts: `step` or `update`."""
+    order: ClassVar[tuple[str, ...]]
+    """Names of the fields, in the order of run.json."""
+
     world: str
+    """Name of a world: see `find_world`."""
     scheme: str
-    seed: int
+    """Name of a scheme."""
+    seed: int = 0
     """Seed of everything random."""
-    budget: int
-    """Steps to play, or updates to make."""
-    seconds: float | None
+    budget: int = 1
+    """Steps to play, all copies together (the last batch is played whole), or updates to make."""
+    seconds: float | None = None
     """Seconds of training after which it ends, if the budget is not spent before."""
-    episodes: int
+    world_settings: Settings = field(default_factory=dict)
+    """Settings of the world, by name."""
+    episodes: int = field(default=100, kw_only=True)
     """Fresh episodes in which the trained team is evaluated."""
 
     def __post_init__(self) -> None:
@@ -67,17 +73,9 @@ class TrainConfig(ABC):
     @classmethod
     @abstractmethod
     def of(
-        cls,
-        world: str,
-        scheme: str,
-        *,
-        seed: int,
-        budget: int | None,
-        seconds: float | None,
-        given: Settings,
-        model: str | None,
+        cls, world: str, scheme: str, budget: int | None, given: Settings, model: str | None
     ) -> Self:
-        """Returns the plan with the defaults filled in: see `plans.plan_of`."""
+        """Returns the plan of seed 0 with the defaults filled in: see `session.plan_of`."""
 
     @classmethod
     def from_config(cls, config: Settings) -> Self:
@@ -87,15 +85,16 @@ class TrainConfig(ABC):
             SettingError: the configuration is not that of a plan.
         """
         try:
-            return msgspec.convert(dict(config), cls)
+            return msgspec.convert(config, cls)
         except msgspec.ValidationError as error:
             if isinstance(error.__cause__, CounterpointError):
                 raise error.__cause__ from None
             raise SettingError(f"got a configuration that is no training plan ({error})") from None
 
-    @abstractmethod
     def config(self) -> Settings:
         """Returns the plan, ready for JSON."""
+        values = asdict(self)
+        return {name: values[name] for name in self.order}
 
     @abstractmethod
     def trainer(self) -> Trainer:
@@ -114,6 +113,8 @@ class TrainConfig(ABC):
 class Resumable(Protocol):
     """A learner whose state can be saved and restored."""
 
+    updates: int
+    """Updates made so far."""
     tally: Tally
     """Counts of the edge cases of normalization."""
 
@@ -164,12 +165,14 @@ class Trainer(ABC):
 class Update(NamedTuple):
     """One update of a team."""
 
-    row: Row
-    """The row of the series, without measurements."""
-    agents: dict[str, Numbers] | None = None
-    """Agent to its measurements; None if this update was not measured."""
-    team: Numbers | None = None
-    """Measurements of the whole team."""
+    episodes: int
+    """Episodes that ended in it."""
+    returned: float | None
+    """Their mean return; None if none ended."""
+    metrics: dict[str, float]
+    """Losses, entropies and lengths of gradients, by name."""
+    measured: tuple[list[Numbers], Numbers] | None
+    """[A] measurements of each agent, and those of the team; None if nothing was measured."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +222,7 @@ def train_to_end(
     rows: list[Row] = []
     if run is not None and run.resumed.snapshot is not None:
         team.learner.restore(run.resumed.snapshot)
-        rows = run.rows()
+        rows = [row_from_line(line) for line in run.rows()]
         if lost := lost_updates(run):
             run.notes = (
                 *run.notes,
@@ -227,16 +230,16 @@ def train_to_end(
                 "checkpoint, from which training went on; curves and verdicts are without them",
             )
         for row in rows:
-            if "agents" in row:
-                monitor.judge(row["agents"], row["normalized"])
-    begun, before = time.monotonic(), rows[-1]["seconds"] if rows else 0.0
+            if row.agents is not None:
+                monitor.judge({k: a.numbers for k, a in row.agents.items()}, row.normalized)
+    begun, before = time.monotonic(), (rows[-1].seconds or 0.0) if rows else 0.0
     saved = team.steps
     while not spent(plan, team, rows) and not should_stop():
         row = one_update(team, monitor, rows, run)
-        row["seconds"] = round(before + time.monotonic() - begun, 3)
+        row = replace(row, seconds=round(before + time.monotonic() - begun, 3))
         rows.append(row)
         if run is not None:
-            run.log(row)
+            run.log(row.to_line())
             if team.steps + plan.batch_steps - saved > team.between_checkpoints:
                 run.save(team.steps, team.learner.capture())
                 saved = team.steps
@@ -264,7 +267,7 @@ def train_to_end(
     if run is not None and trained.finished:
         if mean is None:
             run.notes = (*run.notes, f"the return is not known: {plan.without_return()}")
-        run.finish({"step": team.steps, "return": mean, "normalized": trained.normalized})
+        run.finish(step=team.steps, returned=mean, normalized=trained.normalized)
     return trained
 
 
@@ -276,7 +279,7 @@ def lost_updates(run: RunDirectory) -> int:
 
 def spent(plan: TrainConfig, team: Trainer, rows: Sequence[Row]) -> bool:
     """Returns whether the budget of steps, updates or seconds is spent."""
-    late = plan.seconds is not None and bool(rows) and rows[-1]["seconds"] >= plan.seconds
+    late = plan.seconds is not None and bool(rows) and (rows[-1].seconds or 0.0) >= plan.seconds
     return late or team.steps >= plan.budget
 
 
@@ -284,14 +287,22 @@ def one_update(
     team: Trainer, monitor: CollapseMonitor, before: Sequence[Row], run: RunDirectory | None = None
 ) -> Row:
     """Returns one update as a row of the series, with a verdict on each agent if measured."""
-    row, measured, team_numbers = team.update(run)
-    lately = [r["return"] for r in [*before[1 - SMOOTHED :], row] if r["return"] is not None]
-    score = team.references.normalized(np.mean(lately)) if lately else None
-    row["normalized"] = None if score is None else float(score)
-    if measured is not None:
-        verdicts = monitor.judge(measured, row["normalized"])
-        judged = {
-            agent: {**measured[agent], **verdict._asdict()} for agent, verdict in verdicts.items()
-        }
-        row |= {"agents": judged, "team": team_numbers}
-    return row
+    update = team.update(run)
+    lately = [row.returned for row in before[1 - SMOOTHED :]] + [update.returned]
+    known = [value for value in lately if value is not None]
+    score = team.references.normalized(np.asarray(np.mean(known))) if known else None
+    row = Row(
+        step=team.steps,
+        update=team.learner.updates,
+        episodes=update.episodes,
+        returned=update.returned,
+        metrics=update.metrics,
+        normalized=None if score is None else float(score),
+    )
+    if update.measured is None:
+        return row
+    by_agent, of_team = update.measured
+    numbers = dict(zip(team.agents, by_agent, strict=True))
+    verdicts = monitor.judge(numbers, row.normalized)
+    agents = {name: AgentRow(numbers[name], verdict) for name, verdict in verdicts.items()}
+    return replace(row, agents=agents, team=of_team)

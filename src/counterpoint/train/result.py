@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,16 +20,14 @@ from counterpoint.results.training import (
     EpisodeSample,
     Moment,
     References,
-    Series,
     Talk,
     TrainingResult,
     Utterance,
     WordCounts,
 )
-from counterpoint.runs.metrics import read_rows
-from counterpoint.runs.status import EPISODES, METRICS, read_facts, read_run
-from counterpoint.train.loop import Row
-from counterpoint.train.plans import kind_of_run
+from counterpoint.runs.metrics import Json, Line, read_rows
+from counterpoint.runs.status import EPISODES, METRICS, RunFacts, axis_of, read_facts, read_run
+from counterpoint.train.series import EqualEpisodes, Row, number, only, row_from_line
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -44,9 +40,8 @@ SPOKEN, LENGTH = ("entropy", "paid"), "gradient."
 """The same where language models learn, and what the name of each gradient's length begins with."""
 VERDICTS = ("collapsed", "cause", "expected")
 NUMBERS = tuple(name for name in AgentSeries.__struct_fields__ if name not in ("step", *VERDICTS))
-"""What `train.ppo.probe`, `train.lora.probe` and `train.watch` measure of each agent."""
+"""What `train.ppo.probe`, `train.lora.probe` and `train.series` measure of each agent."""
 
-Value = TypeVar("Value")
 TASKS, WAYS = 4, 2
 """Tasks that are shown of an update, and how many of the ways in which each went."""
 LONGEST = 400
@@ -55,26 +50,14 @@ PROMPTS = 60
 """Most rows of the table of words."""
 
 
-class TrainingSummary(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingSummary(RunFacts, frozen=True, kw_only=True):
     """A run in short: the facts of its directory, and its agents as they were last measured."""
 
-    path: str
-    world: str | None
-    scheme: str | None
-    seed: int | None
-    status: str
-    step: int | None
-    budget: int | None
-    returned: float | None = msgspec.field(name="return")
-    normalized: float | None
-    created: str | None
-    updated: str | None
-    axis: str | None
     updates: int
     """Updates made so far."""
     seconds: float
     """Seconds of training so far."""
-    agents: dict[str, Row]
+    agents: dict[str, dict[str, Json]]
     """Agent to its latest measurements and verdict; empty before the first."""
 
 
@@ -84,14 +67,19 @@ def training_summary(path: Path) -> TrainingSummary:
     Raises:
         RunError: there is no run.
     """
-    rows = read_rows(path / METRICS)[0]
-    measured = [row["agents"] for row in rows if "agents" in row]
+    rows = _rows(path)[0]
+    measured = [row.agents for row in rows if row.agents is not None]
     return TrainingSummary(
-        **asdict(read_facts(path)),
-        updates=rows[-1]["update"] if rows else 0,
-        seconds=rows[-1]["seconds"] if rows else 0.0,
-        agents=measured[-1] if measured else {},
+        **msgspec.structs.asdict(read_facts(path)),
+        updates=rows[-1].update if rows else 0,
+        seconds=rows[-1].seconds or 0.0 if rows else 0.0,
+        agents={k: a.to_json() for k, a in measured[-1].items()} if measured else {},
     )
+
+
+def _rows(path: Path) -> tuple[list[Row], int]:
+    lines, damaged = read_rows(path / METRICS)
+    return [row_from_line(line) for line in lines], damaged
 
 
 def training_result(path: Path) -> TrainingResult:
@@ -102,9 +90,9 @@ def training_result(path: Path) -> TrainingResult:
     Raises:
         RunError: there is no run.
     """
-    run, facts, (rows, damaged) = read_run(path), read_facts(path), read_rows(path / METRICS)
-    spoken = kind_of_run(run["config"]) is Kind.TEXT
-    settings = run["config"].get("world_settings")
+    run, facts, (rows, damaged) = read_run(path), read_facts(path), _rows(path)
+    spoken = axis_of(run.config) == "update"
+    settings = run.config.get("world_settings")
     world: TextWorld | None = None
     references = References()
     with contextlib.suppress(CounterpointError):  # its package may be missing where it is read
@@ -115,25 +103,29 @@ def training_result(path: Path) -> TrainingResult:
             steps = find_world(facts.world or "", Kind.SEQUENTIAL).make(settings)
             references = _references(steps.references)
             steps.close()
-    lengths = sorted({name for row in rows for name in row if name.startswith(LENGTH)})
-    curves = ("step", "return", *((*SPOKEN, *lengths) if spoken else LOSSES))
+    lengths = sorted({name for row in rows for name in row.metrics if name.startswith(LENGTH)})
+    names = (*SPOKEN, *lengths) if spoken else LOSSES
     return TrainingResult(
-        version=_only(str, run.get("version")) or "",
+        version=run.version,
         axis="update" if spoken else "step",
         world=facts.world,
         scheme=facts.scheme,
         seed=facts.seed,
-        config=run["config"],
+        config=run.config,
         status=facts.status,
-        step=rows[-1]["step"] if rows else 0,
+        step=rows[-1].step if rows else 0,
         budget=facts.budget,
-        seconds=_number(rows[-1].get("seconds")) if rows else None,
+        seconds=rows[-1].seconds if rows else None,
         returned=facts.returned,
         normalized=facts.normalized,
         references=references,
         damaged_rows=damaged,
-        curve={name: _column(rows, name) for name in curves},
-        agents=_agents([row for row in rows if isinstance(row.get("agents"), dict)]),
+        curve={
+            "step": [row.step for row in rows],
+            "return": [row.returned for row in rows],
+            **{name: [row.metrics.get(name) for row in rows] for name in names},
+        },
+        agents=_agents(rows),
         talk=read_talk(path, world) if spoken else None,
     )
 
@@ -143,47 +135,21 @@ def _references(world: sequential.References) -> References:
     return References(random=random, reference=reference, scale=world.scale)
 
 
-def _agents(measured: Sequence[Row]) -> dict[str, AgentSeries]:
+def _agents(rows: Sequence[Row]) -> dict[str, AgentSeries]:
     """Returns the series of each agent over the updates that were measured."""
+    measured = [(row.step, row.agents) for row in rows if row.agents is not None]
     series = {}
-    for name in measured[0]["agents"] if measured else ():
-        rows = [_only(dict, row["agents"].get(name)) or {} for row in measured]
-        numbers: dict[str, Any] = {key: _column(rows, key) for key in NUMBERS}
+    for name in measured[0][1] if measured else ():
+        # Of an agent that an edited row lacks, nothing is known.
+        values = [agents[name].to_json() if name in agents else {} for _, agents in measured]
         series[name] = AgentSeries(
-            step=_column(measured, "step"),
-            **numbers,
-            collapsed=[_only(bool, row.get("collapsed")) for row in rows],
-            cause=[_only(str, row.get("cause")) for row in rows],
-            expected=[_only(str, row.get("expected")) for row in rows],
+            step=[step for step, _ in measured],
+            collapsed=[only(bool, one.get("collapsed")) for one in values],
+            cause=[only(str, one.get("cause")) for one in values],
+            expected=[only(str, one.get("expected")) for one in values],
+            **{key: [number(one.get(key)) for one in values] for key in NUMBERS},
         )
     return series
-
-
-def _column(rows: Iterable[Row], name: str) -> Series:
-    """Returns one number of each row; None where a row has none."""
-    return [_number(row.get(name)) for row in rows]
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _only(kind: type[Value], value: object) -> Value | None:
-    return value if isinstance(value, kind) else None
-
-
-class Episodes(msgspec.Struct, frozen=True):
-    """Equal episodes of one update: a line of the file."""
-
-    task: tuple[str, ...]
-    events: tuple[Utterance, ...]
-    count: int
-    success: float
-
-    @property
-    def subject(self) -> str:
-        """The task in one text."""
-        return " ".join(self.task)
 
 
 def read_talk(path: Path, world: TextWorld | None) -> Talk:
@@ -195,39 +161,33 @@ def read_talk(path: Path, world: TextWorld | None) -> Talk:
     """
     rows = read_rows(path / EPISODES)[0]
     places = sorted({0, len(rows) // 2, len(rows) - 1}) if rows else []
-    batches = [(rows[i]["step"], _well_formed(rows[i].get("episodes"))) for i in places]
-    often = Counter(task for _, batch in batches for task in {one.subject for one in batch})
+    batches = [(int(number(rows[i]["step"]) or 0), _episodes(rows[i])) for i in places]
+    often = Counter(task for _, batch in batches for task in {" ".join(e.task) for e in batch})
+    moments = []
+    for update, batch in batches:
+        by_task: dict[str, list[EqualEpisodes]] = {}
+        for one in batch:
+            by_task.setdefault(" ".join(one.task), []).append(one)
+        shown = []
+        # Tasks that come up at other moments too are shown first.
+        for task in sorted(by_task, key=lambda task: (-often[task], task))[:TASKS]:
+            ways = sorted(by_task[task], key=lambda one: -one.count)
+            of = sum(one.count for one in ways)
+            shown += [_sample(one, of) for one in ways[:WAYS]]
+        episodes = sum(one.count for one in batch)
+        moments.append(Moment(update=update, episodes=episodes, different=len(batch), shown=shown))
     words, reason = _words(world, batches[-1][1] if batches else [])
-    return Talk(
-        moments=[_moment(update, batch, often) for update, batch in batches],
-        words=words,
-        words_reason=reason,
-    )
+    return Talk(moments=moments, words=words, words_reason=reason)
 
 
-def _moment(update: int, batch: Sequence[Episodes], often: Mapping[str, int]) -> Moment:
-    """Returns samples of one update; tasks that come up at other moments too are shown first."""
-    by_task: dict[str, list[Episodes]] = {}
-    for one in batch:
-        by_task.setdefault(one.subject, []).append(one)
-    shown = []
-    for task in sorted(by_task, key=lambda task: (-often[task], task))[:TASKS]:
-        ways = sorted(by_task[task], key=lambda one: -one.count)
-        of = sum(one.count for one in ways)
-        shown += [_sample(one, of) for one in ways[:WAYS]]
-    episodes = sum(one.count for one in batch)
-    return Moment(update=update, episodes=episodes, different=len(batch), shown=shown)
-
-
-def _sample(one: Episodes, of: int) -> EpisodeSample:
-    events = [msgspec.structs.replace(event, text=_short(event.text)) for event in one.events]
-    return EpisodeSample(
-        task=_short(one.subject), count=one.count, success=one.success, events=events, of=of
-    )
+def _sample(one: EqualEpisodes, of: int) -> EpisodeSample:
+    events = [Utterance(agent=e.agent, to=e.to, text=_short(e.text)) for e in one.events]
+    task = _short(" ".join(one.task))
+    return EpisodeSample(task=task, count=one.count, success=one.success, events=events, of=of)
 
 
 def _words(
-    world: TextWorld | None, batch: Sequence[Episodes]
+    world: TextWorld | None, batch: Sequence[EqualEpisodes]
 ) -> tuple[list[WordCounts], str | None]:
     """Returns how often each agent chose each word after each prompt; or why that is not known."""
     if world is None:
@@ -246,7 +206,9 @@ def _words(
     return rows[:PROMPTS], None if rows else "no word has been chosen yet"
 
 
-def count_words(world: TextWorld, batch: Sequence[Episodes]) -> dict[tuple[str, str], Counter[str]]:
+def count_words(
+    world: TextWorld, batch: Sequence[EqualEpisodes]
+) -> dict[tuple[str, str], Counter[str]]:
     """Returns (agent, prompt) to how often the agent chose each word."""
     counted: dict[tuple[str, str], Counter[str]] = {}
     for one in batch:
@@ -264,14 +226,12 @@ def count_words(world: TextWorld, batch: Sequence[Episodes]) -> dict[tuple[str, 
     return counted
 
 
-def _well_formed(batch: object) -> list[Episodes]:
-    """Returns those of a batch that are episodes: somebody may have edited the file."""
-    episodes = []
-    for one in batch if isinstance(batch, list) else ():
-        try:
-            episodes.append(msgspec.convert(one, Episodes))
-        except msgspec.ValidationError:
-            continue
+def _episodes(line: Line) -> list[EqualEpisodes]:
+    """Returns the episodes of a line of the file; what is none in an edited file is left out."""
+    episodes, values = [], line.get("episodes")
+    for one in values if isinstance(values, list) else ():
+        with contextlib.suppress(msgspec.ValidationError):
+            episodes.append(msgspec.convert(one, EqualEpisodes))
     return episodes
 
 

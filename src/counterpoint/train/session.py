@@ -1,25 +1,91 @@
-"""Training in a run directory: begin, stop by a signal, resume.
+"""Plans of trainings, and training in a run directory: begin, stop by a signal, resume.
 
-Start with `begin_run` and `resume_run`; plans come from `plans.py`. The first SIGINT or SIGTERM
-ends a training after the present update, with a checkpoint.
+Start with `plan_of`, `begin_run` and `resume_run`. The first SIGINT or SIGTERM ends a training
+after the present update, with a checkpoint.
+
+The packages that a plan needs (torch, transformers) are optional and slow to import, so that the
+module of each kind of plan is imported when it is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from counterpoint.optional import pip_line, require_packages
+from counterpoint.optional import pip_line, require_language, require_packages, require_torch
+from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory, require_empty
 from counterpoint.runs.exporters import EXPORTERS, TensorBoard, exporter
 from counterpoint.runs.index import Index
-from counterpoint.runs.status import read_facts, read_run
+from counterpoint.runs.status import axis_of, read_facts, read_run
 from counterpoint.runs.stop import Stopper
-from counterpoint.train.loop import Row, TrainConfig, Trained, Trainer, train_to_end
-from counterpoint.train.plans import plan_from_config
+from counterpoint.train.loop import TrainConfig, Trained, Trainer, train_to_end
+from counterpoint.train.series import Row
+from counterpoint.worlds.kind import Kind
+from counterpoint.worlds.registry import find_world
 
 OnRow = Callable[[Row], None]
+
+
+def _plan_type(kind: Kind) -> type[TrainConfig]:
+    if kind is Kind.TEXT:
+        require_language()
+        from counterpoint.train.lora.plan import LanguagePlan
+
+        return LanguagePlan
+    require_torch()
+    from counterpoint.train.ppo.plan import TrainPlan
+
+    return TrainPlan
+
+
+PLANS = (Kind.SEQUENTIAL, Kind.TEXT)
+"""The kinds of worlds in which teams are trained step by step."""
+
+
+def plan_of(
+    world: str,
+    scheme: str = "mappo_pooled",
+    *,
+    seed: int = 0,
+    budget: int | None = None,
+    seconds: float | None = None,
+    given: Settings | None = None,
+    model: str | None = None,
+) -> TrainConfig:
+    """Returns the plan for a sequential or a text environment, with defaults filled in.
+
+    Args:
+        world: its name.
+        scheme: name of a scheme; in sequential environments also `counterfactual`.
+        seed: of everything.
+        budget: steps to play, or updates in text environments; None takes the default of the kind.
+        seconds: end after so many, if that comes first.
+        given: settings of the world and of its team.
+        model: the language model of a text environment; None takes the tiny one.
+
+    Raises:
+        UnknownNameError: no world of these kinds, no scheme or no setting has that name.
+        SettingError: a value out of range.
+        SchemeError: a scheme that this world or these settings cannot have.
+        ModelError: the language model is not here, and cannot be had.
+        WorldError: a world of somebody's own that cannot be played.
+        MissingPackageError: torch or transformers is not installed.
+    """
+    plan = _plan_type(find_world(world, *PLANS).kind).of(world, scheme, budget, given or {}, model)
+    return replace(plan, seed=seed, seconds=seconds)
+
+
+def plan_from_config(config: Settings) -> TrainConfig:
+    """Returns the plan that a run's configuration describes.
+
+    Raises:
+        SettingError: it describes none.
+        MissingPackageError: torch or transformers is not installed.
+    """
+    kind = Kind.TEXT if axis_of(config) == "update" else Kind.SEQUENTIAL
+    return _plan_type(kind).from_config(config)
 
 
 @dataclass(frozen=True)
@@ -28,12 +94,8 @@ class Session:
 
     path: Path
     """The run directory."""
-    plan: TrainConfig
-    """What the run trains."""
     trained: Trained | None
     """The result; None if the run had ended before."""
-    started_at: int
-    """Step at which this session began."""
     exit_status: int
     """0, or 130 or 143 where a signal ended it."""
     message: str
@@ -79,13 +141,12 @@ def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
         BusyError: another process works there.
         CounterpointError: as `train_to_end`.
     """
-    plan = plan_from_config(read_run(path)["config"])
+    plan = plan_from_config(read_run(path).config)
     facts = read_facts(path)
     if facts.status == "finished":
-        step = facts.step or 0
-        message = f"{path} is finished, at {plan.axis} {step}; "
+        message = f"{path} is finished, at {plan.axis} {facts.step or 0}; "
         message += f"`counterpoint report {path}` draws its page"
-        return Session(path, plan, None, step, 0, message)
+        return Session(path, None, 0, message)
     export = next((name for name in EXPORTERS if (path / name).is_dir()), None)
     team = plan.trainer()
     with RunDirectory.open(path, index=Index()) as run:
@@ -93,37 +154,27 @@ def resume_run(path: Path, on_row: OnRow | None = None) -> Session:
 
 
 def _session(
-    plan: TrainConfig,
-    team: Trainer,
-    run: RunDirectory,
-    on_row: OnRow | None,
-    export: str | None,
+    plan: TrainConfig, team: Trainer, run: RunDirectory, on_row: OnRow | None, export: str | None
 ) -> Session:
-    begun = run.resumed.step or 0
     copy = exporter(export, run.path) if export else None
 
     def log_row(row: Row) -> None:
-        for listener in (on_row, copy.log if copy else None):
-            if listener is not None:
-                listener(row)
+        if on_row is not None:
+            on_row(row)
+        if copy is not None:
+            copy.log(row.to_line())
 
     with Stopper() as stopper:
         trained = train_to_end(
-            plan,
-            run=run,
-            on_row=log_row,
-            should_stop=lambda: stopper.asked is not None,
-            team=team,
+            plan, run=run, on_row=log_row, should_stop=lambda: stopper.asked is not None, team=team
         )
     if copy is not None:
         copy.close()
-    step = trained.rows[-1]["step"] if trained.rows else 0
+    step = trained.rows[-1].step if trained.rows else 0
     stopped = not trained.finished
     return Session(
         path=run.path,
-        plan=plan,
         trained=trained,
-        started_at=begun,
         exit_status=stopper.exit_status if stopped else 0,
         message=stopper.how_to_resume(run.path, step, plan.axis) if stopped else "",
         notes=run.notes,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -14,13 +14,31 @@ from counterpoint.settings import did_you_mean
 from counterpoint.speakers.local import LocalSpeaker
 from counterpoint.speakers.speaker import Message, Request
 from counterpoint.train.lora.learner import sample_asks
-from counterpoint.train.lora.plan import episode_documents, trained_team
+from counterpoint.train.lora.plan import equal_episodes, trained_team
+from counterpoint.train.series import Spoken
 from counterpoint.worlds.text.world import Task
 
 TASKS = 64
-"""How many tasks are drawn to list them, and to see what each agent is asked."""
+"""How many tasks are drawn to list them, and to find a prompt of each agent."""
 EPISODES = 4
-"""Of each of them, by a team that answers at random."""
+"""Episodes of each task, by a team that answers at random."""
+
+
+class PlayedEpisode(msgspec.Struct, frozen=True):
+    """An episode that a trained team has played."""
+
+    task: Task
+    success: float
+    events: tuple[Spoken, ...]
+
+
+class AgentAnswer(msgspec.Struct, frozen=True):
+    """The answer of an agent to a text of somebody's own."""
+
+    agent: str
+    text: str
+    words: dict[str, float]
+    """Each word with its probability, where the agent chooses among words."""
 
 
 class TrainedTeam:
@@ -54,22 +72,19 @@ class TrainedTeam:
         """Returns the tasks that come up in this world."""
         return sorted(set(self.learner.world.tasks(np.random.default_rng(0), TASKS)))
 
-    def episode(self) -> dict[str, Any]:
-        """Plays an episode; returns task, success and events in order, ready for JSON."""
+    def episode(self) -> PlayedEpisode:
+        """Plays an episode."""
         with torch.no_grad():
             self.learner.words.forget()
             played = self.learner.play(self.rng, 1, 1)
-        document = episode_documents(played)[0]
-        return {name: document[name] for name in ("task", "success", "events")}
+        episode = equal_episodes(played)[0]
+        return PlayedEpisode(episode.task, episode.success, episode.events)
 
-    def ask(self, agent: str, text: str) -> dict[str, Any]:
+    def ask(self, agent: str, text: str) -> AgentAnswer:
         """Returns the answer of an agent, in its own role, to a text of yours.
 
-        Returns:
-            `agent`, `text`, and `words`: each word with its probability, where it chooses.
-
         Raises:
-            UnknownNameError: no agent is called so, or nobody has asked it anything.
+            UnknownNameError: no agent has this name, or it was never prompted.
         """
         known = self.learner.agents
         if agent not in known:
@@ -90,8 +105,5 @@ class TrainedTeam:
         )
         chances = self.speaker.probabilities(request).tolist() if ask.words else []
         reply = self.speaker.answer([request])[0]
-        return {
-            "agent": agent,
-            "text": reply.error or reply.text,
-            "words": dict(zip(ask.words, chances, strict=True)),
-        }
+        words = dict(zip(ask.words, chances, strict=True))
+        return AgentAnswer(agent, reply.error or reply.text or "", words)

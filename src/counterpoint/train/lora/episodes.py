@@ -1,5 +1,9 @@
 """`play_episodes`: plays many episodes of a text environment side by side, wave by wave.
 
+`JudgedRewards` is a judge's ranking in place of the world's reward. The episodes of one task are a
+group. The judge ranks those that differ, and every decision of an episode gets the reward of its
+episode's rank. Success stays what it is, and no agent learns from it.
+
 Torch is not imported here: the responder is an argument. Random numbers are drawn in the order of
 the agents' names, so that nothing depends on the order in which a world lists them.
 """
@@ -13,8 +17,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from counterpoint.arrays import Floats, Ints
-from counterpoint.errors import WorldError
-from counterpoint.speakers.speaker import Message, Request, Speaker
+from counterpoint.errors import SettingError, WorldError
+from counterpoint.judge import Candidate, Group, rank_groups
+from counterpoint.judge.catalogue import judge_and_settings
+from counterpoint.records import Episode, Event
+from counterpoint.settings import split_list, split_pairs
 from counterpoint.worlds.text.world import Ending, Prompt, Statement, Task, TextWorld
 
 REPEATED = 4
@@ -66,41 +73,20 @@ class PlayedBatch:
 def random_replies(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
     """Returns a random word for each prompt, or some words of the prompt where agents write freely.
 
-    A team that said nothing might never be paid, and then all rewards would look the same.
+    A silent team might never be paid, and then all rewards would look the same.
     """
-    return [Answer(str(rng.choice(ask.words)) if ask.words else _some(ask, rng)) for ask in asks]
-
-
-def _some(ask: Prompt, rng: np.random.Generator) -> str:
-    shown = ask.user.split()
-    return " ".join(rng.choice(shown, REPEATED)) if shown else ""
-
-
-def respond_with(speaker: Speaker) -> Respond:
-    """Returns a responder that asks a speaker; a prompt that fails ends its episode."""
-
-    def respond(asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
-        requests = [
-            Request(
-                tuple(Message(role, content) for role, content in ask.messages),
-                ask.agent,
-                ask.words or None,
-                max_tokens=ask.most_tokens or 8,
-                seed=int(rng.integers(2**31)),
-            )
-            for ask in asks
-        ]
-        return [Answer(reply.text, reply, reply.error) for reply in speaker.answer(requests)]
-
-    return respond
+    answers = []
+    for ask in asks:
+        shown = ask.user.split()
+        if ask.words:
+            answers.append(Answer(str(rng.choice(ask.words))))
+        else:
+            answers.append(Answer(" ".join(rng.choice(shown, REPEATED)) if shown else ""))
+    return answers
 
 
 def play_episodes(
-    world: TextWorld,
-    respond: Respond,
-    rng: np.random.Generator,
-    prompts: int,
-    rollouts: int,
+    world: TextWorld, respond: Respond, rng: np.random.Generator, prompts: int, rollouts: int
 ) -> PlayedBatch:
     """Plays `rollouts` episodes of each of `prompts` tasks.
 
@@ -170,19 +156,32 @@ def _played(
     episode = np.repeat(np.arange(len(tasks)), [len(one) for one in messages])
     rewards = np.array([row for ending in endings for row in ending.rewards], dtype=np.float64)
     rewards = rewards.reshape(len(agents), len(world.components))
+    turns = []
+    for one in messages:
+        count: dict[str, int] = {}
+        for each in one:
+            turns.append(count.get(each.agent, 0))
+            count[each.agent] = turns[-1] + 1
     columns = {
         "prompt": episode // rollouts,
         "rollout": episode % rollouts,
         "agent": np.array([number[name] for name in agents], dtype=np.int64),
         "role": np.array([kinds.index(roles[name]) for name in agents], dtype=np.int64),
-        "turn": _turns(messages),
+        "turn": np.array(turns, dtype=np.int64),
         "batch": np.zeros(len(agents), dtype=np.int64),
     }
+    # What the speaker is paid is scaled, shifted, and noisy.
+    settings, speaks = world.settings, columns["agent"] == number[world.speaker]
+    rewards[speaks] *= settings.speaker_scale
+    rewards[speaks, 0] += settings.speaker_offset
+    if settings.speaker_noise:
+        noise = rng.standard_normal(int(speaks.sum()))
+        rewards[speaks, 0] += settings.speaker_noise * noise
     return PlayedBatch(
         tasks=tasks,
         messages=messages,
         success=np.array([ending.success for ending in endings], dtype=np.float64),
-        rewards=_paid(world, rewards, columns["agent"] == number[world.speaker], rng),
+        rewards=rewards,
         asks=[ask for one in made for ask, _ in one],
         answers=[answer for one in made for _, answer in one],
         columns=columns,
@@ -191,21 +190,69 @@ def _played(
     )
 
 
-def _paid(world: TextWorld, rewards: Floats, speaks: Any, rng: np.random.Generator) -> Floats:
-    """Returns the paid rewards: the speaker's are scaled, shifted, and noisy."""
-    settings, out = world.settings, rewards.copy()
-    out[speaks] *= settings.speaker_scale
-    out[speaks, 0] += settings.speaker_offset
-    if settings.speaker_noise:
-        out[speaks, 0] += settings.speaker_noise * rng.standard_normal(int(speaks.sum()))
-    return out
+class JudgedRewards:
+    """A judge that ranks the episodes of each task of a batch.
 
+    Args:
+        name: of the judge.
+        options: its settings and those of its questions, `accuracy:.8,orders:2`.
+        goal: what the team is to do, for judges that read.
+        seed: of orders, ids and the judge's own chance.
 
-def _turns(messages: list[tuple[Statement, ...]]) -> Ints:
-    turns = []
-    for one in messages:
-        count: dict[str, int] = {}
-        for each in one:
-            turns.append(count.get(each.agent, 0))
-            count[each.agent] = turns[-1] + 1
-    return np.array(turns, dtype=np.int64)
+    Raises:
+        UnknownNameError, SettingError: a judge, a setting or a value that is none.
+    """
+
+    def __init__(self, name: str, options: str, goal: str, seed: int) -> None:
+        given = split_pairs(split_list(options), "judge_set", "key:value", ":")
+        if "seed" in given:
+            raise SettingError(
+                f"got judge_set={options!r}; wanted no seed: the training's own is taken"
+            )
+        self.judge, self.settings = judge_and_settings(name, {**given, "seed": seed % 2**31})
+        self.goal = goal
+
+    def rewards(self, played: PlayedBatch, update: int) -> tuple[Floats, dict[str, float]]:
+        """Returns the reward [N] of each decision (NaN if its group is void), and the judge's
+        metrics.
+
+        Args:
+            played: a batch.
+            update: that it was played in: no two updates have the same chance.
+        """
+        prompt = np.zeros(len(played.tasks), dtype=int)
+        prompt[played.episode] = played.columns["prompt"]
+        groups, ranked = [], []
+        for p in np.unique(prompt):
+            alike: dict[tuple[Statement, ...], list[int]] = {}
+            for e in np.flatnonzero(prompt == p).tolist():
+                alike.setdefault(played.messages[e], []).append(e)
+            name = f"{update}-{p}"
+            groups.append((name, alike))
+            if len(alike) < 2:
+                continue
+            candidates = []
+            for i, (messages, at) in enumerate(alike.items()):
+                events = tuple(
+                    Event(t, one.agent, "message", one.text, (one.to,) if one.to else ())
+                    for t, one in enumerate(messages)
+                )
+                agents = tuple(dict.fromkeys(one.agent for one in messages))
+                success = float(played.success[at].mean())
+                candidates.append(Candidate(str(i), Episode("", events, agents), success))
+            words = " ".join(map(str, played.tasks[next(iter(alike.values()))[0]]))
+            ranked.append(Group(name, f"{self.goal}\n{words}", tuple(candidates)))
+        verdicts = {v.group: v for v in rank_groups(ranked, self.judge, self.settings)}
+        by_episode = np.zeros(len(played.tasks))
+        for name, alike in groups:
+            if name in verdicts:
+                for i, at in enumerate(alike.values()):
+                    by_episode[at] = verdicts[name].rewards.get(str(i), np.nan)
+        void = [bool(v.void) for v in verdicts.values()]
+        trust = [v.reliability for v in verdicts.values() if v.reliability is not None]
+        return by_episode[played.episode], {
+            "judge.groups": float(len(void)),
+            "judge.void": float(np.mean(void)) if void else 0.0,
+            "judge.reliability": float(np.mean(trust)) if trust else 0.0,
+            "judge.calls": float(sum(v.calls for v in verdicts.values())),
+        }

@@ -3,7 +3,7 @@
 
 One update plays a group of episodes of each task, turns their rewards into advantages by the credit
 scheme, and moves each agent's adapter along its policy gradient. Choices among words are sampled
-and learned from in one graph (`words.py`), free text in a second pass (`writing.py`).
+and learned from in one graph and free text in a second pass (`words.py`).
 
 Source: Shao et al. 2024 (GRPO, arXiv:2402.03300), section 4.1, for the group of episodes; the
 advantage is the scheme's.
@@ -32,14 +32,18 @@ from counterpoint.errors import SchemeError
 from counterpoint.lm.adapters import TARGETS, Adapter
 from counterpoint.lm.generate import Text, decode_answer
 from counterpoint.lm.model import LanguageModel
-from counterpoint.runs.snapshot import Snapshot
+from counterpoint.runs.checkpoint import Snapshot
 from counterpoint.train.adam import Adam, configure_threads
 from counterpoint.train.estimators import NORMALIZED_BY
-from counterpoint.train.lora.episodes import Answer, PlayedBatch, play_episodes, random_replies
-from counterpoint.train.lora.judged import JudgedRewards
+from counterpoint.train.lora.episodes import (
+    Answer,
+    JudgedRewards,
+    PlayedBatch,
+    play_episodes,
+    random_replies,
+)
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.train.lora.words import WordTeam, choose_words, weights_of
-from counterpoint.train.lora.writing import WritingTeam
+from counterpoint.train.lora.words import WordTeam, WritingTeam, choose_words, weights_of
 from counterpoint.train.tabular.learner import single_precision
 from counterpoint.worlds.text.world import Prompt, TextWorld
 
@@ -83,13 +87,15 @@ class LanguageLearner:
         self.agents = tuple(sorted(world.agents))
         layers = min(settings.layers, model.depth)
         places = model.places(TARGETS[settings.targets], layers)
-        own = self.own = {
-            name: Adapter(places, settings.rank, settings.alpha, _generator(seed, name))
-            for name in (self.agents if settings.parameters == "separate" else ("shared",))
-        }
+        own: dict[str, Adapter] = {}
+        for name in self.agents if settings.parameters == "separate" else ("shared",):
+            # The start of an adapter depends on its name, not on the order of the agents.
+            number = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:7], "big")
+            chance = torch.Generator().manual_seed(number)
+            own[name] = Adapter(places, settings.rank, settings.alpha, chance)
+            model.host(own[name])
+        self.own = own
         """Adapters by agent, or the one that all share as `shared`."""
-        for adapter in own.values():
-            model.host(adapter)
         self.adapters = {name: own.get(name) or own["shared"] for name in self.agents}
         rates = settings.rates(self.agents)
         self.adams = {name: Adam([adapter], settings.max_norm) for name, adapter in own.items()}
@@ -144,7 +150,9 @@ class LanguageLearner:
         values = single_precision(credit.values, played.columns["batch"], 1)
         if look is not None:
             look(played, credit)
-        for turn in range(self._passes(played)):
+        # Choices have one pass, in the graph that sampled them.
+        writes = any(isinstance(answer.handle, Text) for answer in played.answers)
+        for turn in range(self.settings.epochs if writes else 1):
             for adam in self.adams.values():
                 adam.zero()
             if turn == 0:
@@ -159,14 +167,8 @@ class LanguageLearner:
 
     def play(self, rng: np.random.Generator, prompts: int = 0, rollouts: int = 0) -> PlayedBatch:
         """Returns episodes of the present team; no gradient flows unless `update` lets it."""
-        settings = self.settings
-        return play_episodes(
-            self.world,
-            self.respond,
-            rng,
-            prompts or settings.prompts,
-            rollouts or settings.rollouts,
-        )
+        prompts, rollouts = prompts or self.settings.prompts, rollouts or self.settings.rollouts
+        return play_episodes(self.world, self.respond, rng, prompts, rollouts)
 
     def respond(self, asks: Sequence[Prompt], rng: np.random.Generator) -> list[Answer]:
         """Returns the answers to a wave of prompts, in their order."""
@@ -189,21 +191,15 @@ class LanguageLearner:
             }
         return [answers[i] for i in range(len(asks))]
 
-    def _passes(self, played: PlayedBatch) -> int:
-        """Returns the passes over a batch; choices have one, in the graph that sampled them."""
-        free = any(isinstance(answer.handle, Text) for answer in played.answers)
-        return self.settings.epochs if free else 1
-
     def _learn_words(self, played: PlayedBatch, values: Floats) -> float:
         """Adds the gradient of the mean of A log pi and of the entropy; returns the entropy."""
-        taken = choices(played)
-        if not taken:
+        handles = [answer.handle for answer in played.answers]
+        decided = [i for i, handle in enumerate(handles) if isinstance(handle, tuple)]
+        if not decided:
             return 0.0
         log_probs = self.words.log_probs
-        shape = tuple(log_probs.shape)
-        decided = [i for i, answer in enumerate(played.answers) if isinstance(answer.handle, tuple)]
-        rows, words = np.array(taken).T
-        total = len(played.answers)
+        shape, total = tuple(log_probs.shape), len(handles)
+        rows, words = np.array([handles[i] for i in decided]).T
         weight = weights_of(rows, words, values[decided] / total, shape)
         visits = np.bincount(rows, minlength=shape[0]) / total
         entropies = -(log_probs.exp() * log_probs * (log_probs < 0)).sum(dim=1)
@@ -274,11 +270,6 @@ def sample_asks(world: TextWorld, settings: LanguageSettings, seed: int) -> list
     return sorted(met, key=lambda ask: (ask.agent, ask.user, ask.system, ask.words))
 
 
-def choices(played: PlayedBatch) -> list[tuple[int, int]]:
-    """Returns (row, word) of each choice among words, in order."""
-    return [answer.handle for answer in played.answers if isinstance(answer.handle, tuple)]
-
-
 def text_scheme(scheme: str | Scheme) -> Scheme:
     """Returns the scheme of that name.
 
@@ -294,9 +285,3 @@ def text_scheme(scheme: str | Scheme) -> Scheme:
             f"wanted one of {', '.join(catalogue())}"
         )
     return plain_scheme_named(scheme)
-
-
-def _generator(seed: int, name: str) -> torch.Generator:
-    """Returns the generator of an adapter's start, which depends on its name, not on the order."""
-    number = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:7], "big")
-    return torch.Generator().manual_seed(number)

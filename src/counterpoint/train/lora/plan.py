@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 import torch
 
@@ -25,11 +25,12 @@ from counterpoint.runs.checkpoint import latest
 from counterpoint.runs.directory import RunDirectory
 from counterpoint.runs.status import CHECKPOINTS, EPISODES, axis_of, read_run
 from counterpoint.settings import did_you_mean, settings_from
-from counterpoint.train.loop import Row, TrainConfig, Trainer, Update
+from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.lora.episodes import PlayedBatch, play_episodes, random_replies
 from counterpoint.train.lora.learner import FRESH, LanguageLearner, text_scheme
 from counterpoint.train.lora.probe import measure_adapters
 from counterpoint.train.lora.settings import LANGUAGE, LanguageSettings
+from counterpoint.train.series import EqualEpisodes, Spoken
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -52,26 +53,19 @@ class LanguagePlan(TrainConfig):
         SettingError: a number out of its range.
     """
 
-    world: str
-    """Name of a text environment: see `find_world`."""
-    scheme: str
-    """Name of a scheme."""
-    model: str
-    """Name of the frozen model: see `open_model`."""
-    seed: int = 0
-    """Seed of the adapters, the tasks and the answers."""
+    axis = "update"
+    order = (
+        *("world", "scheme", "model", "seed", "budget", "seconds", "world_settings", "language"),
+        "episodes",
+    )
+    batch_steps = 1
+
     budget: int = 150
-    """Updates to make."""
-    seconds: float | None = None
-    """Seconds of training after which it ends, if the budget is not spent before."""
-    world_settings: Settings = field(default_factory=dict)
-    """Settings of the world, by name."""
+    model: str = field(kw_only=True)
+    """Name of the frozen model: see `open_model`."""
     language: LanguageSettings = field(default_factory=LanguageSettings)
     """How agents are built and trained."""
-    episodes: int = 256
-    """Fresh episodes in which the trained team is evaluated."""
-    axis: ClassVar[str] = "update"
-    batch_steps: ClassVar[int] = 1
+    episodes: int = field(default=256, kw_only=True)
 
     def __post_init__(self) -> None:
         free = find_world(self.world, Kind.TEXT).world.free
@@ -79,20 +73,9 @@ class LanguagePlan(TrainConfig):
         object.__setattr__(self, "language", filled)  # so that a run keeps its numbers
         super().__post_init__()
 
-    def config(self) -> Settings:
-        return asdict(self)
-
     @classmethod
     def of(
-        cls,
-        world: str,
-        scheme: str,
-        *,
-        seed: int,
-        budget: int | None,
-        seconds: float | None,
-        given: Settings,
-        model: str | None,
+        cls, world: str, scheme: str, budget: int | None, given: Settings, model: str | None
     ) -> LanguagePlan:
         """Returns the plan with defaults in place of what is not given: see `plan_of`.
 
@@ -116,16 +99,21 @@ class LanguagePlan(TrainConfig):
             )
         made = entry.make(own)
         if entry.is_own:
-            play_by_chance(made, world)
+            with foreign_code(world, "an episode played by chance", KEEPS):
+                for seed in range(TRIES):
+                    play_episodes(made, random_replies, np.random.default_rng(seed), 4, 2)
         text_scheme(scheme)
         agents = {name: value for name, value in given.items() if name in LANGUAGE}
         language = settings_from(agents, LanguageSettings, world)
-        name = model_location(model or TINY)
-        updates = UPDATES if name == TINY else OTHER_UPDATES
+        name = model or TINY
+        if name != TINY:
+            folder = find_model(name)
+            if name not in SOURCES and Path(name).expanduser().is_dir():
+                name = str(folder.resolve())
         language.rates(tuple(sorted(made.agents)))
-        return cls(
-            world, scheme, name, seed, updates if budget is None else budget, seconds, own, language
-        )
+        if budget is None:
+            budget = UPDATES if name == TINY else OTHER_UPDATES
+        return cls(world, scheme, budget=budget, world_settings=own, model=name, language=language)
 
     def make_world(self) -> TextWorld:
         """Returns the world."""
@@ -175,19 +163,12 @@ class LanguageTrainer(Trainer):
 
         due = every > 0 and learner.updates % every == 0
         played, metrics = learner.update(look if due else None)
-        row: Row = {
-            "step": learner.updates,
-            "update": learner.updates,
-            "episodes": len(played.tasks),
-            "return": float(played.success.mean()),
-            "paid": float(played.rewards.sum(axis=-1).mean()),
-            **metrics,
-        }
         if run is not None:
-            run.log({"step": learner.updates, "episodes": episode_documents(played)}, EPISODES)
-        if measured is None:
-            return Update(row)
-        return Update(row, dict(zip(self.agents, measured[0], strict=True)), measured[1])
+            episodes = msgspec.to_builtins(equal_episodes(played))
+            run.log({"step": learner.updates, "episodes": episodes}, EPISODES)
+        paid = {"paid": float(played.rewards.sum(axis=-1).mean())}
+        returned = float(played.success.mean())
+        return Update(len(played.tasks), returned, paid | metrics, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
         """Returns the success of fresh episodes."""
@@ -211,30 +192,6 @@ class LanguageTrainer(Trainer):
             save_adapter(adapter, run.path / ADAPTERS / name, model.name, last)
 
 
-def model_location(model: str) -> str:
-    """Returns the name of a language model that is here; of a folder, its whole path.
-
-    Raises:
-        ModelError: it is not here, and cannot be had.
-    """
-    if model == TINY:
-        return model
-    folder = find_model(model)
-    is_named = model in SOURCES or not Path(model).expanduser().is_dir()
-    return model if is_named else str(folder.resolve())
-
-
-def play_by_chance(world: TextWorld, name: str) -> None:
-    """Plays a few episodes, so that an environment that cannot be played is refused now.
-
-    Raises:
-        WorldError: it cannot be played; the message has the place in its code.
-    """
-    with foreign_code(name, "an episode played by chance", KEEPS):
-        for seed in range(TRIES):
-            play_episodes(world, random_replies, np.random.default_rng(seed), 4, 2)
-
-
 def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
     """Returns a run's plan, its team at the newest intact checkpoint, and the updates made by then.
 
@@ -242,7 +199,7 @@ def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
         RunError: there is no run, it is none of language models, or it has no checkpoint.
         CounterpointError: what it needs is not here.
     """
-    config = read_run(path)["config"]
+    config = read_run(path).config
     if axis_of(config) != LanguagePlan.axis:
         raise RunError(f"got {path}, whose agents do not speak; wanted a run in a text world")
     checkpoint = latest(path / CHECKPOINTS)
@@ -254,22 +211,18 @@ def trained_team(path: Path) -> tuple[LanguagePlan, LanguageLearner, int]:
     return plan, learner, learner.updates
 
 
-def episode_documents(played: PlayedBatch) -> list[dict[str, Any]]:
-    """Returns the episodes of a batch, ready for JSON; equal ones are one, with a `count`."""
-    alike: Counter[Any] = Counter()
-    for task, messages, success in zip(
-        played.tasks, played.messages, played.success.tolist(), strict=True
-    ):
-        alike[task, messages, success] += 1
+def equal_episodes(played: PlayedBatch) -> list[EqualEpisodes]:
+    """Returns the episodes of a batch; equal ones are one, with a `count`."""
+    alike = Counter(zip(played.tasks, played.messages, played.success.tolist(), strict=True))
     return [
-        {
-            "task": list(task),
-            "count": count,
-            "success": success,
-            "events": [
-                {"t": t, "agent": one.agent, "to": one.to, "text": one.text}
+        EqualEpisodes(
+            task,
+            count,
+            success,
+            tuple(
+                Spoken(t=t, agent=one.agent, to=one.to, text=one.text)
                 for t, one in enumerate(messages)
-            ],
-        }
+            ),
+        )
         for (task, messages, success), count in alike.items()
     ]

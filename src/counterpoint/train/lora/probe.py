@@ -13,24 +13,21 @@ import numpy as np
 import torch
 
 from counterpoint.arrays import Floats, Ints
-from counterpoint.credit import Credit, Scheme
+from counterpoint.credit import Credit
 from counterpoint.credit.segments import segment_sum
-from counterpoint.diagnose import gradient_statistics
 from counterpoint.diagnose.evidence import (
     Evidence,
     bonus_noise,
     competing_noise,
     family,
     signal_power,
-    to_numbers,
     z_scores,
 )
-from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
 from counterpoint.diagnose.updates import UpdateNumbers
 from counterpoint.lm.generate import Text
 from counterpoint.train.lora.episodes import PlayedBatch
 from counterpoint.train.lora.learner import LanguageLearner
-from counterpoint.train.watch import Numbers, by_agent_and_team
+from counterpoint.train.series import Numbers, agent_numbers
 
 MICRO_BATCHES = 8
 """Into which the episodes of each task are split: rollout g goes to micro-batch g mod 8."""
@@ -55,28 +52,24 @@ def measure_adapters(
     micro = np.concatenate([choices, _of_texts(learner, played, credit, part)], axis=2)
     decided = np.zeros((MICRO_BATCHES, agents))
     np.add.at(decided, (part, columns["agent"]), 1)
-    divided = int(columns["rollout"].max(initial=0)) + 1 >= MICRO_BATCHES
-    measured = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
-    measures: dict[str, Floats] = {}
-    for name, values in vars(gradient_statistics(micro)).items():
-        known = measured if name.startswith(("snr", "cosine")) else divided
-        measures[name] = np.where(known, values, np.nan)
     given = played.rewards.sum(axis=-1)
     numbers = UpdateNumbers(learner.scheme, 1, agents).of(columns, given, credit.values)
-    measures |= {name: values[0] for name, values in numbers.items()}
-    if learner.scheme.scale == "none" and learner.settings.parameters == "separate":
-        # nothing is shared by agents with an adapter each
-        measures |= dict.fromkeys(("norm_inflation", "signal_share"), np.full(agents, np.nan))
+    measures = {name: values[0] for name, values in numbers.items()}
     measures["entropy"] = _entropies(learner, played)
     present = np.zeros((len(played.tasks), agents), dtype=bool)
     present[played.episode, columns["agent"]] = True
     measures["participation"] = present.mean(axis=0)
-    by_agent, team_numbers = by_agent_and_team(measures, agents)
-    if divided and not any(isinstance(answer.handle, Text) for answer in played.answers):
-        evidence = choice_evidence(learner, played, credit, part)
-        for k in np.flatnonzero(measured):
-            by_agent[k] |= to_numbers(evidence, int(k))
-    return by_agent, team_numbers
+    # Nothing is shared by agents with an adapter each.
+    apart = learner.scheme.scale == "none" and learner.settings.parameters == "separate"
+    writes = any(isinstance(answer.handle, Text) for answer in played.answers)
+    return agent_numbers(
+        micro,
+        decided,
+        measures,
+        alone=range(agents) if apart else (),
+        divided=int(columns["rollout"].max(initial=0)) + 1 >= MICRO_BATCHES,
+        evidence=None if writes else lambda: choice_evidence(learner, played, credit, part),
+    )
 
 
 def choice_evidence(
@@ -87,7 +80,9 @@ def choice_evidence(
     The probabilities of words are known, so that the noise is exact given the advantages.
     """
     agents, columns = len(learner.agents), played.columns
-    agent, given = columns["agent"], _summed(played.rewards, learner.scheme)
+    agent, rewards, weights = columns["agent"], played.rewards, learner.scheme.weights
+    total = np.nansum(rewards * (1.0 if weights is None else np.array(weights)), axis=-1)
+    given = np.where(np.isnan(rewards).all(axis=-1), np.nan, total)  # of the components there are
     others = family(learner.scheme, prompts=bool(np.ptp(columns["prompt"])))
     every = [credit.values, *(z_scores(given, columns, by) for by in others)]
     rows = np.array([answer.handle[0] for answer in played.answers], dtype=int)
@@ -103,13 +98,6 @@ def choice_evidence(
         parts.append((signal_power(_of_choices(learner, played, values, part)), noise, competing))
     signal, noise, competing = (np.stack(values) for values in zip(*parts, strict=True))
     return Evidence(signal, noise, competing, signal)
-
-
-def _summed(rewards: Floats, scheme: Scheme) -> Floats:
-    """Returns [N], the weighted sum of the components that are there; NaN if none is."""
-    weights = np.ones(rewards.shape[1]) if scheme.weights is None else np.array(scheme.weights)
-    total = np.nansum(rewards * weights, axis=-1)
-    return np.where(np.isnan(rewards).all(axis=-1), np.nan, total)
 
 
 def _of_choices(learner: LanguageLearner, played: PlayedBatch, given: Floats, part: Ints) -> Floats:

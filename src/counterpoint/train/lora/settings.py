@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Literal
 
 from counterpoint.errors import SettingError
 from counterpoint.settings import number_from, require, require_choices, split_list, split_pairs
@@ -91,14 +91,14 @@ class LanguageSettings:
             tiny: whether the model is the tiny one.
             free: whether agents write freely in the world.
         """
-        defaults: dict[str, Any] = {
-            "targets": "all" if tiny else "attention",
-            "layers": TINY_LAYERS if tiny else 10,
-            "rollouts": 8 if free else 32,
-            "lr": 0.003 if tiny else 0.005,
-        }
-        left_out = [n for n in defaults if getattr(self, n) in (0, "default")]
-        return replace(self, **{name: defaults[name] for name in left_out})
+        targets: Literal["attention", "all"] = "all" if tiny else "attention"
+        return replace(
+            self,
+            targets=targets if self.targets == "default" else self.targets,
+            layers=self.layers or (TINY_LAYERS if tiny else 10),
+            rollouts=self.rollouts or (8 if free else 32),
+            lr=self.lr or (0.003 if tiny else 0.005),
+        )
 
     def rates(self, agents: tuple[str, ...]) -> Mapping[str, float]:
         """Returns the learning rate of each agent.

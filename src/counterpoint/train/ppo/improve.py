@@ -54,6 +54,7 @@ class SetBatch:
 
     def at(self, which: Tensor) -> SetBatch:
         """Returns the sequences `which` alone: a minibatch."""
+        # Where critics see what actors see, the rows are taken once and stay one tensor.
         own = {
             name: x if x is None else x.index_select(1, which)
             for name, x in vars(self).items()
@@ -71,7 +72,7 @@ def split_by_set(
         batch: what was played.
         advantage: [A, T, E].
         target: [A, T, E, K] returns in the reward's unit.
-        valuer: the critics, their scale, and what they remembered.
+        critics: the critics, their scale, and what they remembered.
     """
     t, settings, team = len(batch.ended), critics.settings, critics.team
     memory = settings.memory
@@ -105,18 +106,14 @@ def split_by_set(
 
 
 def improve(
-    critics: TeamCritics,
-    adam: Adam,
-    batches: list[SetBatch],
-    rng: np.random.Generator,
-    lr: float,
+    critics: TeamCritics, adam: Adam, batches: list[SetBatch], rng: np.random.Generator, lr: float
 ) -> Losses:
-    """Takes `epochs` passes over the batch in `minibatches` shuffled parts.
+    """Takes `epochs` passes over the batch in shuffled minibatches.
 
     Args:
-        valuer: whose team and settings these are.
-        adam: of all parameters of the team.
-        parts: the batch by parameter set.
+        critics: the critics, with the team and its settings.
+        adam: the optimizer of all parameters of the team.
+        batches: the batch by parameter set.
         rng: of the shuffles.
         lr: learning rate.
 

@@ -176,39 +176,6 @@ class Inputs:
         return torch.cat([seen, who], dim=-1)
 
 
-class Critic(nn.Module):
-    """The critic of one set: numbers that it predicts in units of the returns' deviation.
-
-    Args:
-        whose: the set.
-        settings: how networks are built.
-        inputs: D, how many numbers a critic sees.
-        outputs: how many it predicts.
-        generator: chance of the initial weights.
-        gain: scale of the head's initial weights.
-    """
-
-    def __init__(
-        self,
-        group: ParameterSet,
-        settings: PolicySettings,
-        inputs: int,
-        outputs: int,
-        generator: torch.Generator,
-        gain: float = 1.0,
-    ) -> None:
-        super().__init__()
-        self.inputs = Inputs(len(group.members), settings.identity)
-        self.network = Network(inputs + self.inputs.extra, outputs, settings, gain, generator)
-
-    def forward(
-        self, x: Tensor, hidden: Tensor | None = None, keep: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Returns [A, N, L, outputs], and memories: see `Network.forward`."""
-        outputs: tuple[Tensor, Tensor | None] = self.network(x, hidden, keep)
-        return outputs
-
-
 class TeamNetworks(nn.Module):
     """Every actor and critic of a team.
 
@@ -236,7 +203,9 @@ class TeamNetworks(nn.Module):
         most = max(kind.size for kind in world.actions)
         action_inputs = world.state_size + len(world.agents) * most
         for group in self.sets:
-            chance = torch.Generator().manual_seed(_seed(seed, group.name))
+            entropy = np.random.SeedSequence([seed, *group.name.encode()])
+            number = int(entropy.generate_state(1, np.uint64)[0] >> 1)
+            chance = torch.Generator().manual_seed(number)
             self.actors.append(Actor(world, group, settings, chance))
             self.critics.append(Critic(group, settings, sizes[settings.critic], outputs, chance))
             if options:  # all 0 at first: differences of chance would be scaled up and followed
@@ -245,11 +214,6 @@ class TeamNetworks(nn.Module):
     def networks(self) -> Sequence[nn.Module]:
         """Returns each network whose gradient is clipped on its own."""
         return [*self.actors, *self.critics, *self.answers]
-
-
-def _seed(seed: int, name: str) -> int:
-    entropy = [seed, *name.encode()]
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
 class FastTanh(torch.autograd.Function):
@@ -309,7 +273,7 @@ class Network(nn.Module):
         self.head = _linear(settings.hidden, outputs, gain, generator)
 
     def forward(
-        self, x: Tensor, hidden: Tensor | None, keep: Tensor | None
+        self, x: Tensor, hidden: Tensor | None = None, keep: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Returns the outputs of every step, and the memory after each.
 
@@ -333,6 +297,32 @@ class Network(nn.Module):
             memories.append(hidden)
         remembered = torch.stack(memories, dim=-2)
         return self.head(remembered), remembered
+
+
+class Critic(Network):
+    """The critic of one set: numbers that it predicts in units of the returns' deviation.
+
+    Args:
+        group: the set.
+        settings: how networks are built.
+        inputs: D, how many numbers a critic sees.
+        outputs: how many it predicts.
+        generator: chance of the initial weights.
+        gain: scale of the head's initial weights.
+    """
+
+    def __init__(
+        self,
+        group: ParameterSet,
+        settings: PolicySettings,
+        inputs: int,
+        outputs: int,
+        generator: torch.Generator,
+        gain: float = 1.0,
+    ) -> None:
+        of_set = Inputs(len(group.members), settings.identity)
+        super().__init__(inputs + of_set.extra, outputs, settings, gain, generator)
+        self.inputs = of_set
 
 
 class GRUCell(nn.Module):

@@ -6,25 +6,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from counterpoint.arrays import Floats
+from counterpoint.errors import SettingError
 from counterpoint.results.parts import Settings
 from counterpoint.runs.directory import RunDirectory
-from counterpoint.train.loop import Row, TrainConfig, Trainer, Update
+from counterpoint.train.loop import TrainConfig, Trainer, Update
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.learner import BatchEstimate, Learner
-from counterpoint.train.ppo.levels import Crediting
+from counterpoint.train.ppo.learner import BatchEstimate, Crediting, Learner
 from counterpoint.train.ppo.probe import credit_audit, measure_policies
 from counterpoint.train.ppo.rollout import Batch, RolloutCollector
 from counterpoint.train.ppo.settings import (
+    BUDGET,
+    MEASUREMENTS,
+    PYTHON_BUDGET,
     PolicySettings,
-    budget_or_default,
     make_with_hints,
-    measured_often,
     refuse_model,
     split_settings,
 )
@@ -50,23 +50,12 @@ class TrainPlan(TrainConfig):
         SettingError: a number out of its range.
     """
 
-    world: str
-    """Name of a sequential environment: see `find_world`."""
-    scheme: str
-    """Name of a scheme, or `counterfactual`."""
-    seed: int = 0
-    """Seed of the networks, the world, the actions and the order of minibatches."""
+    axis = "step"
+    order = ("world", "scheme", "seed", "budget", "seconds", "world_settings", "policy", "episodes")
+
     budget: int = 100_000
-    """Steps to play, all copies together; the last batch is played whole."""
-    seconds: float | None = None
-    """Seconds of training after which it ends, if the budget is not spent before."""
-    world_settings: Settings = field(default_factory=dict)
-    """Settings of the world, by name."""
     policy: PolicySettings = field(default_factory=PolicySettings)
     """How policies are built and trained."""
-    episodes: int = 100
-    """Fresh episodes in which the trained team is evaluated."""
-    axis: ClassVar[str] = "step"
 
     def __post_init__(self) -> None:
         # Defaults are filled in now, so that a saved run keeps its numbers in later versions.
@@ -79,31 +68,26 @@ class TrainPlan(TrainConfig):
         """Steps of one batch, all copies together."""
         return self.policy.copies * self.policy.steps
 
-    def config(self) -> Settings:
-        return asdict(self)
-
     @classmethod
     def of(
-        cls,
-        world: str,
-        scheme: str,
-        *,
-        seed: int,
-        budget: int | None,
-        seconds: float | None,
-        given: Settings,
-        model: str | None,
+        cls, world: str, scheme: str, budget: int | None, given: Settings, model: str | None
     ) -> TrainPlan:
         refuse_model(world, model)
         entry = find_world(world, Kind.SEQUENTIAL)
         own, policy = split_settings(entry, given)
         made = make_with_hints(entry, own)
         made.close()
-        budget = budget_or_default(budget, python=made.python)
+        policy = policy.filled(python=made.python)
+        if budget is None:
+            budget = PYTHON_BUDGET if made.python else BUDGET
+        if budget < 1:
+            raise SettingError(f"got budget={budget}; wanted at least 1 step")
         if "diagnose_every" not in given:
-            policy = measured_often(policy, budget, python=made.python)
+            # A small budget is measured more often: the first verdict comes with the tenth time.
+            often = max(1, -(-budget // (policy.copies * policy.steps)) // MEASUREMENTS)
+            policy = replace(policy, diagnose_every=min(policy.diagnose_every, often))
         Crediting.of(scheme, made, policy)
-        return cls(world, scheme, seed, budget, seconds, own, policy)
+        return cls(world, scheme, budget=budget, world_settings=own, policy=policy)
 
     def make_world(self, stream: int, copies: int) -> StepWorld:
         """Returns copies of the world, agents by name, with another seed for each `stream`."""
@@ -163,16 +147,7 @@ class PolicyTrainer(Trainer):
 
         def look(batch: Batch, estimate: BatchEstimate, batches: list[SetBatch]) -> None:
             nonlocal measured
-            scheme, copies = learner.crediting.scheme, learner.world.copies
-            measured = measure_policies(
-                learner.team,
-                batches,
-                estimate.credited,
-                scheme,
-                copies,
-                level=learner.crediting.level,
-                entropy=learner.settings.entropy,
-            )
+            measured = measure_policies(learner, batches, estimate.credited)
             if learner.world.settings.reward == "common":
                 audit = credit_audit(batch, estimate.advantage, learner.settings.gamma)
                 for numbers, correlation in zip(measured[0], audit, strict=True):
@@ -181,50 +156,32 @@ class PolicyTrainer(Trainer):
         due = every > 0 and learner.updates % every == 0
         batch, losses = learner.update(look if due else None)
         returns = batch.returns
-        row: Row = {
-            "step": learner.steps,
-            "update": learner.updates,
-            "episodes": len(returns),
-            "return": float(returns.mean()) if len(returns) else None,
-            **losses,
-        }
-        if measured is None:
-            return Update(row)
-        return Update(row, dict(zip(self.agents, measured[0], strict=True)), measured[1])
+        mean = float(returns.mean()) if len(returns) else None
+        return Update(len(returns), mean, losses, measured)
 
     def evaluate(self, should_stop: Callable[[], bool]) -> tuple[Floats, Floats] | None:
-        """Returns the returns of fresh episodes, and each agent's part in them."""
-        by_agent = evaluate(self.plan, self.learner, should_stop)
-        return None if by_agent is None else (by_agent.sum(axis=-1), by_agent)
+        """Returns the returns of fresh episodes, the first ones of each copy and equally many of
+        each, and each agent's part in them. Actions are sampled."""
+        plan, learner, world = self.plan, self.learner, self.learner.world
+        copies = min(plan.episodes, world.copies if world.python else plan.episodes)
+        each = -(-plan.episodes // copies)
+        fresh = plan.make_world(1, copies)
+        collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
+        by_copy: list[list[Floats]] = [[] for _ in range(copies)]
+        steps = min(world.horizon or learner.collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
+        played = 0
+        while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
+            batch = collector.play(learner.team, steps)
+            played += steps
+            for copy, values in zip(batch.finished, batch.by_agent, strict=True):
+                by_copy[copy].append(values)
+        fresh.close()
+        if should_stop() and min(map(len, by_copy)) < each:
+            return None
+        kept = [values for several in by_copy for values in several[:each]]
+        by_agent = np.array(kept).reshape(len(kept), len(world.agents))
+        return by_agent.sum(axis=-1), by_agent
 
     def close(self) -> None:
         """Closes the worlds."""
         self.learner.world.close()
-
-
-def evaluate(
-    plan: TrainPlan, learner: Learner, should_stop: Callable[[], bool] = lambda: False
-) -> Floats | None:
-    """Returns the returns [n, A] of fresh episodes by agent: the first ones of each copy, equally
-    many.
-
-    Actions are sampled. None where it is asked to stop before the episodes have ended.
-    """
-    world = learner.world
-    copies = min(plan.episodes, world.copies if world.python else plan.episodes)
-    each = -(-plan.episodes // copies)
-    fresh = plan.make_world(1, copies)
-    collector = RolloutCollector(fresh, learner.settings, plan.seed + 1)
-    by_copy: list[list[Floats]] = [[] for _ in range(copies)]
-    played = 0
-    batch_steps = min(world.horizon or learner.collector.steps, PLAYED_TOGETHER, LONGEST_EVALUATION)
-    while min(map(len, by_copy)) < each and played < LONGEST_EVALUATION and not should_stop():
-        batch = collector.play(learner.team, batch_steps)
-        played += batch_steps
-        for copy, values in zip(batch.finished, batch.by_agent, strict=True):
-            by_copy[copy].append(values)
-    fresh.close()
-    if should_stop() and min(map(len, by_copy)) < each:
-        return None
-    kept = [values for several in by_copy for values in several[:each]]
-    return np.array(kept).reshape(len(kept), len(world.agents))

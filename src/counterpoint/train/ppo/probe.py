@@ -5,11 +5,18 @@ played, before the first step of an update. The entropy bonus, clipping, and the
 continuous actions are left out. One backward pass gives the gradients of all agents and
 micro-batches, so that a measurement costs about as much as one pass over the batch for the actors
 alone. `credit_audit` compares advantages with each agent's own rewards.
+
+`affine_evidence` says what pooled or per-agent statistics would have made of a batch, in worlds
+without prompts. Both only multiply an agent's advantages by a number and add another: `a A + b`. So
+the gradient under them is `a` times the measured one plus `b` times the gradient of log pi alone,
+and one more backward pass gives the noise of all. The expected gradient is only multiplied by `a`,
+since `b` is a baseline. So the kept share of the signal needs no estimate of the signal itself,
+which single batches of networks do not show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,44 +24,32 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.arrays import Floats
-from counterpoint.credit import Scheme
-from counterpoint.diagnose import credit_correlations, gradient_statistics
-from counterpoint.diagnose.evidence import to_numbers
-from counterpoint.diagnose.gradients import FEWEST_MICRO_BATCHES
+from counterpoint.diagnose import credit_correlations
+from counterpoint.diagnose.evidence import Evidence, bonus_noise, competing_noise
 from counterpoint.diagnose.updates import UpdateNumbers
-from counterpoint.train.ppo.affine import affine_evidence, split_by_agent
-from counterpoint.train.ppo.estimates import generalized_advantages, rewards_by_decision
+from counterpoint.train.ppo.critics import generalized_advantages, rewards_by_decision
 from counterpoint.train.ppo.improve import SetBatch
-from counterpoint.train.ppo.levels import Credited, Level
+from counterpoint.train.ppo.learner import Credited, Learner
 from counterpoint.train.ppo.networks import Actor, TeamNetworks
 from counterpoint.train.ppo.rollout import Batch
-from counterpoint.train.watch import Numbers, by_agent_and_team, finite_or_none
+from counterpoint.train.series import Numbers, agent_numbers, finite_or_none
 
+EXACT = 1e-6
+"""A scheme is affine for an agent where it leaves less than this share of variance unexplained."""
 MICRO_BATCHES = 8
 """Into which a batch is split, copy by copy: no episode is in two of them, but for those at the
 borders where the copies cannot be divided by 8."""
 
 
 def measure_policies(
-    team: TeamNetworks,
-    batches: list[SetBatch],
-    credited: Credited,
-    scheme: Scheme,
-    copies: int,
-    *,
-    level: Level = "advantage",
-    entropy: float = 0.0,
+    learner: Learner, batches: list[SetBatch], credited: Credited
 ) -> tuple[list[Numbers], Numbers]:
     """Returns the measurements of each agent and of the team in one update.
 
     Args:
-        team: the networks that played.
-        parts: the batch by parameter set, advantages in it.
-        credited: what the scheme was given and made of it.
-        scheme: the scheme.
-        copies: E.
-        level: where the scheme is applied.
-        entropy: weight of the entropy bonus.
+        learner: the team that played.
+        batches: the batch by parameter set, advantages in it.
+        credited: input and output of the scheme.
 
     Returns:
         For each agent: snr, cosine (both with `_low` and `_high`), share, norm, norm_inflation,
@@ -63,35 +58,129 @@ def measure_policies(
         where undefined, as all of gradients where a recurrent team has fewer sequences than
         there are micro-batches. For the team: participation_ratio and effective_rank.
     """
-    measures: dict[str, Floats] = {}
-    agents = sum(len(group.members) for group in team.sets)
-    (micro, plain), decided = both_gradients(team, batches, copies)
-    divided = batches[0].seen.shape[1] >= MICRO_BATCHES
-    measured = divided & ((decided > 0).sum(axis=0) >= FEWEST_MICRO_BATCHES)
-    for name, values in vars(gradient_statistics(micro)).items():
-        known = measured if name.startswith(("snr", "cosine")) else divided
-        measures[name] = np.where(known, values, np.nan)
+    team, scheme, agents = learner.team, learner.crediting.scheme, len(learner.world.agents)
+    (micro, plain), decided = both_gradients(team, batches, learner.world.copies)
     numbers = UpdateNumbers(scheme, 1, agents).of(credited.columns, credited.given, credited.out)
-    measures |= {name: values[0] for name, values in numbers.items()}
-    if scheme.scale == "none":  # nothing is shared by an agent with a network of its own
-        alone = [k for group in team.sets if len(group.members) == 1 for k in group.members]
-        for name in ("norm_inflation", "signal_share"):
-            measures[name] = measures[name].copy()
-            measures[name][alone] = np.nan
-    measures["entropy"] = entropies(team, batches, agents)
-    measures["participation"] = participation(team, batches, agents)
-    by_agent, team_numbers = by_agent_and_team(measures, agents)
-    if divided:
-        rows = None if level == "reward" else split_by_agent(
-            credited.given, credited.columns["agent"], agents)  # fmt: skip
-        sets, used = (
-            [group.members for group in team.sets],
-            decision_advantages(team, batches, agents),
+    measures = {name: values[0] for name, values in numbers.items()}
+    measures["entropy"], measures["participation"] = np.full(agents, np.nan), np.ones(agents)
+    used = [np.zeros(0)] * agents
+    for actor, group, batch in zip(team.actors, team.sets, batches, strict=True):
+        with torch.inference_mode():
+            _, entropy = actor(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
+        weight = torch.ones_like(entropy) if batch.active is None else batch.active
+        members, total = list(group.members), (entropy * weight).sum(dim=(1, 2))
+        measures["entropy"][members] = (total / weight.sum(dim=(1, 2))).double().numpy()
+        if batch.active is not None:
+            measures["participation"][members] = batch.active.mean(dim=(1, 2)).double().numpy()
+        for i, k in enumerate(members):
+            values = batch.advantage[i]
+            decided_here = values if batch.active is None else values[batch.active[i] > 0]
+            used[k] = decided_here.detach().double().numpy().ravel()
+
+    def evidence() -> Evidence:
+        agent = credited.columns["agent"]
+        given = (
+            None
+            if learner.crediting.level == "reward"
+            else [credited.given[agent == k] for k in range(agents)]
         )
-        evidence = affine_evidence(micro, plain, used, rows, sets, entropy)
-        for k in np.flatnonzero(measured):
-            by_agent[k] |= to_numbers(evidence, int(k))
-    return by_agent, team_numbers
+        together = [group.members for group in team.sets]
+        return affine_evidence(micro, plain, used, given, together, learner.settings.entropy)
+
+    return agent_numbers(
+        micro,
+        decided,
+        measures,
+        # Nothing is shared by an agent with a network of its own.
+        alone=[g.members[0] for g in team.sets if len(g.members) == 1 and scheme.scale == "none"],
+        divided=batches[0].seen.shape[1] >= MICRO_BATCHES,
+        evidence=evidence,
+    )
+
+
+def affine_evidence(
+    micro: Floats,
+    plain: Floats,
+    advantages: Sequence[Floats],
+    given: Sequence[Floats] | None,
+    together: Sequence[Sequence[int]],
+    entropy: float,
+) -> Evidence:
+    """Returns the evidence [V, A] of one batch under the scheme, pooled, and per-agent statistics.
+
+    Args:
+        micro: [M, A, D] gradients of micro-batches under the scheme.
+        plain: [M, A, D] those of log pi with every advantage 1.
+        advantages: [A][n] of each agent's decisions.
+        given: [A][n] what the scheme was given for them; None where that is no advantage.
+        together: the agents of each parameter set.
+        entropy: weight of the entropy bonus.
+    """
+    a, b = affine_candidates(advantages, advantages if given is None else given)
+    covariances, products = _moments(micro, plain)
+    noise, power = _form(a, b, covariances), _form(a, b, products)
+    mean = np.array([x.mean() if x.size else 0.0 for x in advantages])
+    mean_square = np.array([(x**2).mean() if x.size else 0.0 for x in advantages])
+    square = a**2 * mean_square + 2 * a * b * mean + b**2
+    competing = np.array(noise)
+    for members in together:
+        competing[:, list(members)] = competing_noise(noise[:, list(members)], len(members) > 1)
+    alive = mean_square > 0
+    return Evidence(
+        a**2 * alive, noise, competing + bonus_noise(noise, square, entropy), power, known=True
+    )
+
+
+def affine_candidates(
+    advantages: Sequence[Floats], given: Sequence[Floats]
+) -> tuple[Floats, Floats]:
+    """Returns the factor and the offset of each agent's advantages under each candidate, [V, A]
+    each.
+
+    Statistics are of what was given. Where the scheme is not affine for an agent (ranks, or a sum
+    of normalized components), they are of its advantages.
+    """
+    agents = len(advantages)
+    raw = list(advantages)
+    for k, (x, y) in enumerate(zip(advantages, given, strict=True)):
+        if x.size != y.size or x.size < 2 or x.std() == 0 or y.std() == 0:
+            continue
+        # Affine: the advantages are `y` times a positive number plus another, in any order.
+        if float(np.corrcoef(np.sort(x), np.sort(y))[0, 1]) ** 2 > 1 - EXACT:
+            raw[k] = y
+    pool = np.concatenate(raw) if agents else np.zeros(0)
+    mean, deviation = (pool.mean(), pool.std()) if pool.size else (0.0, 0.0)
+    a, b = np.zeros((2, 3, agents))
+    a[0] = 1.0
+    for k, (x, y) in enumerate(zip(advantages, raw, strict=True)):
+        if not x.size or x.std() == 0:
+            continue
+        slope = y.std() / x.std()  # given per advantage
+        a[2, k], b[2, k] = 1 / x.std(), -x.mean() / x.std()
+        if deviation > 0:
+            a[1, k] = slope / deviation
+            b[1, k] = (y.mean() - slope * x.mean() - mean) / deviation
+    return a, b
+
+
+def _form(a: Floats, b: Floats, parts: Sequence[Floats]) -> Floats:
+    """Returns [V, A], the form `a^2 xx + 2 a b xy + b^2 yy`."""
+    xx, xy, yy = parts
+    return np.asarray(a**2 * xx + 2 * a * b * xy + b**2 * yy)
+
+
+def _moments(x: Floats, y: Floats) -> tuple[tuple[Floats, Floats], ...]:
+    """Returns, for x with x, x with y, and y with y of M micro-batches [M, A, D], the traces of
+    the sample covariances, and M times the mean inner products of different micro-batches, each
+    [A]."""
+    count, moments = len(x), []
+    for one, two in ((x, x), (x, y), (y, y)):
+        each = np.einsum("mad,mad->a", one, two)
+        whole = np.einsum("ad,ad->a", one.sum(axis=0), two.sum(axis=0))
+        # sum_m |x_m - mean|^2 = sum_m |x_m|^2 - |sum_m x_m|^2 / M, and |sum_m x_m|^2 without the
+        # squares of each: only pairs of different micro-batches are left.
+        moments.append(((each - whole / count) / (count - 1), (whole - each) / (count - 1)))
+    return tuple(zip(*moments, strict=True))
 
 
 def both_gradients(
@@ -151,17 +240,6 @@ def _of_set(policy: Actor, batch: SetBatch, copies: int) -> tuple[Floats, Floats
     return np.stack(batches), share.T.double().numpy()
 
 
-def decision_advantages(team: TeamNetworks, batches: list[SetBatch], agents: int) -> list[Floats]:
-    """Returns the weights of each agent's decisions in the gradient, [A][n]."""
-    out = [np.zeros(0)] * agents
-    for group, batch in zip(team.sets, batches, strict=True):
-        for i, k in enumerate(group.members):
-            values = batch.advantage[i]
-            there = values if batch.active is None else values[batch.active[i] > 0]
-            out[k] = there.detach().double().numpy().ravel()
-    return out
-
-
 def _split(x: Tensor, each: int, copies: int) -> Tensor:
     """Returns [A, N, (L,) D] as [A, M, rows, D]: the first `each` sequences, copy by copy, then the
     next ones; the rest is left out."""
@@ -185,27 +263,6 @@ def _layers_of(policy: Actor) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def entropies(team: TeamNetworks, batches: list[SetBatch], agents: int) -> Floats:
-    """Returns [A], the mean entropy of each agent's decisions in nats."""
-    out = np.full(agents, np.nan)
-    with torch.inference_mode():
-        for actor, group, batch in zip(team.actors, team.sets, batches, strict=True):
-            _, entropy = actor(batch.seen, batch.action, batch.hidden, batch.keep, batch.legal)
-            weight = torch.ones_like(entropy) if batch.active is None else batch.active
-            total, count = (entropy * weight).sum(dim=(1, 2)), weight.sum(dim=(1, 2))
-            out[list(group.members)] = (total / count).double().numpy()
-    return out
-
-
-def participation(team: TeamNetworks, batches: list[SetBatch], agents: int) -> Floats:
-    """Returns [A], the share of steps in which each agent decided."""
-    out = np.ones(agents)
-    for group, batch in zip(team.sets, batches, strict=True):
-        if batch.active is not None:
-            out[list(group.members)] = batch.active.mean(dim=(1, 2)).double().numpy()
-    return out
 
 
 def credit_audit(batch: Batch, advantage: Floats, gamma: float) -> list[float | None]:

@@ -19,7 +19,7 @@ from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import WorldError
 from counterpoint.train.ppo.networks import Actor, TeamNetworks, memory_of
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.worlds.sequential.world import Captured, Singles, Step, StepWorld, View
+from counterpoint.worlds.sequential.world import Captured, Singles, StepWorld, View
 
 
 @dataclass
@@ -99,7 +99,10 @@ class RolloutCollector:
             self._look(batch, i)
             actions = self._act(team, batch, i)
             done = world.step(actions)
-            self._write(batch, i, done)
+            batch.reward[:, i], batch.own[:, i] = done.reward.T, done.own.T
+            batch.terminated[:, i], batch.ended[i] = done.terminated.T, done.ended
+            if batch.components is not None and done.components is not None:
+                batch.components[:, i] = done.components.swapaxes(0, 1)
             self.running += done.own.sum(axis=-1)
             self.by_agent += done.own
             self.clock += 1
@@ -115,51 +118,49 @@ class RolloutCollector:
         self._look(batch, t)
         batch.returns, batch.finished = np.concatenate(returns), np.concatenate(finished)
         batch.by_agent = np.concatenate(by_agent)
-        self._refuse_what_is_not_finite(batch)
-        return batch
-
-    def _refuse_what_is_not_finite(self, batch: Batch) -> None:
-        """Raises WorldError if a number is not finite: it would reach every weight in the next
-        update."""
+        # A number that is not finite would reach every weight in the next update.
         for what, values in (("rewards", batch.reward), ("observations", batch.seen)):
             finite = np.isfinite(values)
             if not finite.all():
-                agent = self.world.agents[int(np.argwhere(~finite)[0][0])]
+                agent = world.agents[int(np.argwhere(~finite)[0][0])]
                 raise WorldError(
-                    f"got {what} of {agent} that are not finite from world '{self.world.name}'; "
+                    f"got {what} of {agent} that are not finite from world '{world.name}'; "
                     "wanted numbers to learn from: look for a division by zero in the world"
                 )
+        return batch
 
     def _empty(self, t: int) -> Batch:
         world, view = self.world, self.view
         e, a, seen = world.copies, len(world.agents), view.seen.shape[-1]
-        continuous = world.actions[0].continuous
         most = max(kind.size for kind in world.actions)
+        components = len(world.components)
+
+        def entries(*shape: int, dtype: Any = np.float64) -> NDArray[Any]:
+            return np.empty((a, t, e, *shape), dtype)
+
         return Batch(
-            seen=np.empty((a, t + 1, e, seen), dtype=np.float32),
-            state=np.empty((t + 1, e, world.state_size), dtype=np.float32),
-            active=np.empty((a, t + 1, e), dtype=bool),
-            legal=None if view.legal is None else np.empty((a, t, e, most), dtype=bool),
-            action=np.empty((a, t, e, most), np.float32)
-            if continuous
-            else np.empty((a, t, e), int),
-            log_prob=np.empty((a, t, e), dtype=np.float32),
-            probs=np.empty((a, t, e, most), dtype=np.float32) if self.probs else None,
-            reward=np.empty((a, t, e)),
-            own=np.empty((a, t, e)),
-            components=None
-            if len(world.components) == 1
-            else np.empty((a, t, e, len(world.components))),
-            terminated=np.empty((a, t, e), dtype=bool),
-            ended=np.empty((t, e), dtype=bool),
-            starts=np.empty((t + 1, e), dtype=bool),
+            seen=np.empty((a, t + 1, e, seen), np.float32),
+            state=np.empty((t + 1, e, world.state_size), np.float32),
+            active=np.empty((a, t + 1, e), bool),
+            legal=None if view.legal is None else entries(most, dtype=bool),
+            action=entries(most, dtype=np.float32)
+            if world.actions[0].continuous
+            else entries(dtype=int),
+            log_prob=entries(dtype=np.float32),
+            probs=entries(most, dtype=np.float32) if self.probs else None,
+            reward=entries(),
+            own=entries(),
+            components=None if components == 1 else entries(components),
+            terminated=entries(dtype=bool),
+            ended=np.empty((t, e), bool),
+            starts=np.empty((t + 1, e), bool),
             last={},
             hidden=self.hidden.copy(),
-            episode=np.empty((t, e), dtype=np.int64),
-            clock=np.empty((t, e), dtype=np.int64),
+            episode=np.empty((t, e), np.int64),
+            clock=np.empty((t, e), np.int64),
             returns=np.zeros(0),
             by_agent=np.zeros((0, a)),
-            finished=np.zeros(0, dtype=np.int64),
+            finished=np.zeros(0, np.int64),
         )
 
     def _look(self, batch: Batch, i: int) -> None:
@@ -175,7 +176,9 @@ class RolloutCollector:
 
     def _act(self, team: TeamNetworks, batch: Batch, i: int) -> NDArray[Any]:
         """Returns the actions [E, A] or [E, A, U] as the world takes them."""
-        world, chance = self.world, self._chance(batch.action.shape)
+        world, (a, _, e, *numbers) = self.world, batch.action.shape
+        draw = self.rng.standard_normal if numbers else self.rng.random
+        chance = draw((a, e, *numbers), dtype=np.float32)  # normals, or uniforms for choices
         keep = torch.from_numpy(~self.first).float()
         with torch.inference_mode():
             for policy, group in zip(team.actors, team.sets, strict=True):
@@ -194,19 +197,6 @@ class RolloutCollector:
         if not world.actions[0].continuous:
             return batch.action[:, i].T
         return within_bounds(world, batch.action[:, i].swapaxes(0, 1))
-
-    def _chance(self, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Returns uniforms [A, E], or normals [A, E, U], for one step."""
-        a, _, e, *rest = shape
-        if rest:
-            return self.rng.standard_normal((a, e, *rest), dtype=np.float32)
-        return self.rng.random((a, e), dtype=np.float32)
-
-    def _write(self, batch: Batch, i: int, done: Step) -> None:
-        batch.reward[:, i], batch.own[:, i] = done.reward.T, done.own.T
-        batch.terminated[:, i], batch.ended[i] = done.terminated.T, done.ended
-        if batch.components is not None and done.components is not None:
-            batch.components[:, i] = done.components.swapaxes(0, 1)
 
     def capture(self) -> Captured:
         """Returns everything that decides what is played next, the world included."""

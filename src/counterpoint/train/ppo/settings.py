@@ -8,7 +8,7 @@ in the class of the world; `split_settings` tells them apart.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.results.parts import Settings
@@ -17,10 +17,17 @@ from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import worlds
 from counterpoint.worlds.sequential.world import SequentialEntry, StepSettings, StepWorld
 
-DEFAULTS: dict[bool, dict[str, Any]] = {
-    False: {"copies": 128, "steps": 25, "epochs": 4, "minibatches": 4},
-    True: {"copies": 64, "steps": 32, "epochs": 3, "minibatches": 2},
-}
+
+class BatchSizes(NamedTuple):
+    """How much is played before an update, and how it is learned from."""
+
+    copies: int
+    steps: int
+    epochs: int
+    minibatches: int
+
+
+DEFAULTS = {False: BatchSizes(128, 25, 4, 4), True: BatchSizes(64, 32, 3, 2)}
 """By whether the world is stepped in Python: there, stepping is what costs, and learning is kept
 under a third of it."""
 BUDGET, PYTHON_BUDGET = 100_000, 20_000
@@ -105,12 +112,15 @@ class PolicySettings:
 
     def filled(self, *, python: bool) -> PolicySettings:
         """Returns the settings with every 0 that stands for a default replaced by it."""
-        kind = DEFAULTS[python]
-        values = {n: getattr(self, n) or value for n, value in kind.items()}
-        if not self.minibatches:
-            sequences = replace(self, copies=values["copies"], steps=values["steps"]).sequences
-            values["minibatches"] = min(values["minibatches"], sequences)
-        return replace(self, **values)
+        usual = DEFAULTS[python]
+        sized = replace(
+            self,
+            copies=self.copies or usual.copies,
+            steps=self.steps or usual.steps,
+            epochs=self.epochs or usual.epochs,
+        )
+        minibatches = self.minibatches or min(usual.minibatches, sized.sequences)
+        return replace(sized, minibatches=minibatches)
 
     @property
     def sequences(self) -> int:
@@ -169,19 +179,3 @@ def refuse_model(world: str, model: str | None) -> None:
             f"got policy '{model}' for world '{world}', whose agents do not speak; wanted one of "
             f"{', '.join(entry.name for entry in worlds(Kind.TEXT))}, or no --policy"
         )
-
-
-def budget_or_default(budget: int | None, *, python: bool) -> int:
-    """Returns the budget in steps, or the default of a world of this kind."""
-    if budget is None:
-        return PYTHON_BUDGET if python else BUDGET
-    if budget < 1:
-        raise SettingError(f"got budget={budget}; wanted at least 1 step")
-    return budget
-
-
-def measured_often(policy: PolicySettings, budget: int, *, python: bool) -> PolicySettings:
-    """Returns the same settings, with gradients measured more often if the budget is small."""
-    full = policy.filled(python=python)
-    often = max(1, -(-budget // (full.copies * full.steps)) // MEASUREMENTS)
-    return replace(policy, diagnose_every=min(policy.diagnose_every, often))

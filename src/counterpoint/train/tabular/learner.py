@@ -21,7 +21,7 @@ from counterpoint.diagnose.evidence import Evidence, joined_trainings
 from counterpoint.errors import SettingError
 from counterpoint.train.estimators import estimator, labels
 from counterpoint.train.tabular.policies import policy_for
-from counterpoint.train.tabular.telemetry import EVERY, Alternatives, Telemetry
+from counterpoint.train.tabular.telemetry import EVERY, Telemetry, alternatives_evidence
 from counterpoint.worlds.exact.permuted import in_natural_order
 from counterpoint.worlds.exact.world import CHANCE, TASK, Play, Settings, World, stack
 
@@ -97,7 +97,6 @@ def train(
     policy, optimizer = policy_for(world, seeds), Optimizer(settings)
     parameters = policy.start(len(seeds))
     log = Telemetry(len(seeds), settings.updates, len(world.agents), how.scheme)
-    others = Alternatives(world, how.scheme, policy)
     state, tally = None, Tally()
 
     for update in range(settings.updates):
@@ -121,7 +120,11 @@ def train(
         summed = rewards if rewards.ndim == 1 else rewards.sum(axis=-1)
         log.record_rewards(update, columns, summed, credit.values)
         if update % EVERY == 0:
-            log.record_evidence(others.evidence(play, rows, columns, summed, values, probs))
+            log.record_evidence(
+                alternatives_evidence(
+                    world, how.scheme, policy, play, rows, columns, summed, values, probs
+                )
+            )
         log.record_choices(update, columns, play, rows, probs)
         if on_update is not None:
             on_update(update + 1)
@@ -154,27 +157,19 @@ def joined(parts: Sequence[Training]) -> Training:
     """
     first = parts[0]
 
-    def along_seeds(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    def each(name: str) -> dict[str, Floats]:
+    def together(name: str) -> Any:
         series = [getattr(part, name) for part in parts]
-        return {key: np.concatenate([one[key] for one in series]) for key in series[0]}
+        if isinstance(series[0], Mapping):
+            return {key: np.concatenate([one[key] for one in series]) for key in series[0]}
+        return np.concatenate(series)
 
-    return Training(
-        scheme=first.scheme,
+    names = ("returns", "weighted_returns", "accuracy", "regret", "gradients", "rewards")
+    return replace(
+        first,
         seeds=_checked([seed for part in parts for seed in part.seeds]),
-        agents=first.agents,
-        returns=along_seeds("returns"),
-        weighted_returns=along_seeds("weighted_returns"),
-        accuracy=along_seeds("accuracy"),
-        regret=along_seeds("regret"),
-        gradients=each("gradients"),
-        rewards=each("rewards"),
         evidence=joined_trainings([part.evidence for part in parts]),
-        collapsed=along_seeds("collapsed"),
-        causes=along_seeds("causes"),
         tally={name: sum(part.tally[name] for part in parts) for name in first.tally},
+        **{name: together(name) for name in (*names, "collapsed", "causes")},
     )
 
 

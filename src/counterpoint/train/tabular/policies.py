@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -20,30 +19,6 @@ FEATURES_PER_PLACE = 1.25
 """Random features of the shared policy for each (agent, context): 40 for 4 agents x 8 contexts."""
 
 
-class Policy(Protocol):
-    """A policy as the training loop uses it."""
-
-    @property
-    def shares_parameters(self) -> bool:
-        """Whether the agents' gradients live in the same coordinates."""
-
-    def start(self, seeds: int) -> Floats:
-        """Returns [S, D], the parameters of a team that chooses uniformly among legal actions."""
-
-    def probs(self, parameters: Floats) -> Floats:
-        """Returns [S, A, C, M], the joint policy."""
-
-    def per_agent(self, logits: Floats) -> Floats:
-        """Returns the gradient [S, B, A, d] of each agent's parameters, from that of its logits [S,
-        B, A, C, M] in each of B micro-batches."""
-
-    def squared_lengths(self, logits: Floats) -> Floats:
-        """Returns [S, B, A], the squared length of the result of `per_agent`."""
-
-    def joined(self, gradients: Floats) -> Floats:
-        """Returns [S, D], the gradient of all parameters, from those of the agents [S, A, d]."""
-
-
 @dataclass(frozen=True)
 class TabularPolicy:
     """A table of logits for each agent: pi_a(m | c) = softmax(theta[a, c])_m."""
@@ -51,20 +26,27 @@ class TabularPolicy:
     legal: Bools
     """[A, C, M] which actions there are."""
     shares_parameters: bool = False
+    """Whether the agents' gradients live in the same coordinates."""
 
     def start(self, seeds: int) -> Floats:
+        """Returns [S, D], the parameters of a team that chooses uniformly among legal actions."""
         return np.zeros((seeds, self.legal.size))
 
     def probs(self, parameters: Floats) -> Floats:
+        """Returns [S, A, C, M], the joint policy."""
         return masked_softmax(parameters.reshape(-1, *self.legal.shape), self.legal)
 
     def per_agent(self, logits: Floats) -> Floats:
+        """Returns the gradient [S, B, A, d] of each agent's parameters, from that of its logits [S,
+        B, A, C, M] in each of B micro-batches."""
         return logits.reshape(*logits.shape[:3], -1)
 
     def squared_lengths(self, logits: Floats) -> Floats:
+        """Returns [S, B, A], the squared length of the result of `per_agent`."""
         return np.asarray(np.einsum("sbacm,sbacm->sba", logits, logits))
 
     def joined(self, gradients: Floats) -> Floats:
+        """Returns [S, D], the gradient of all parameters, from those of the agents [S, A, d]."""
         return gradients.reshape(len(gradients), -1)
 
 
@@ -73,7 +55,8 @@ class SharedLinear:
     """One linear policy on fixed random features: logits = phi(a, c)^T W.
 
     The features of an (agent, context) pair are a random direction of length 1, so that agents
-    interfere with each other as they do in a shared network, and can still be told apart.
+    interfere with each other as they do in a shared network, and can still be told apart. The
+    methods return what those of `TabularPolicy` do.
     """
 
     features: Floats
@@ -118,6 +101,10 @@ class SharedLinear:
     def joined(self, gradients: Floats) -> Floats:
         total: Floats = gradients.sum(axis=1)
         return total
+
+
+Policy = TabularPolicy | SharedLinear
+"""A policy as the training loop uses it."""
 
 
 def policy_for(world: World, seeds: tuple[int, ...]) -> Policy:

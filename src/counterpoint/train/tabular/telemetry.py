@@ -1,7 +1,7 @@
 """Measurements of every update: the policies, the rewards, and each agent's gradient.
 
 Start with `Telemetry`: its `record_*` methods, called once an update, fill arrays along T, and
-`collapse` reads them at the end. `Alternatives.evidence` measures what other statistics would have
+`collapse` reads them at the end. `alternatives_evidence` measures what other statistics would have
 made of the same plays. The noise of a gradient is exact given the advantages, since the policy is
 known: a sample of 8 micro-batches without a new action would look free of noise.
 """
@@ -154,68 +154,60 @@ def improvable_at(accuracy: Floats) -> Bools:
     return np.asarray(accuracy[:, :-1:EVERY] < 1 - IMPROVABLE)
 
 
-class Alternatives:
-    """A scheme, and the other statistics with which it is compared in one world.
+def alternatives_evidence(
+    world: World,
+    scheme: Scheme,
+    policy: Policy,
+    play: Play,
+    rows: Ints,
+    columns: Mapping[str, Ints],
+    rewards: Floats,
+    values: Floats,
+    probs: Floats,
+) -> Evidence:
+    """Returns signal and noise [S, V, A] of one update under the scheme and other statistics.
 
     Args:
-        world: where it trains.
+        world: where the team trains.
         scheme: what normalizes.
         policy: whose gradient it is.
+        play: the batch.
+        rows: [N] flat indices of the decisions.
+        columns: their labels, each [N].
+        rewards: [N] what is normalized, components summed.
+        values: [N] the scheme's advantages.
+        probs: [S, A, C, M] the policy that played.
     """
+    others, settings = family(scheme, prompts=world.prompts > 1), world.settings
+    s, a, c, m = probs.shape
+    v, g = 1 + len(others), world.rollouts
+    seed, agent = columns["batch"], columns["agent"]
+    context, action = play.context.ravel()[rows], play.action.ravel()[rows]
+    share = 1.0 / np.maximum(np.bincount(seed, minlength=s), 1)[seed]
+    every = np.stack([values, *(z_scores(rewards, columns, by) for by in others)])
+    every *= share  # [V, N] what each decision's score is multiplied by
+    # One sum over all candidates: each candidate has cells of its own behind those of the last.
+    cell = (seed * v * g + columns["rollout"]) * a * c + agent * c + context
+    place = (cell + np.arange(v)[:, None] * (g * a * c)).ravel()
+    taken = np.tile(action, v)
+    cells = s * v * g * a * c
+    logits = segment_sum(every.ravel(), place * m + taken, cells * m).reshape(cells, m)
+    drawn = segment_sum(every.ravel(), place, cells).reshape(s, v * g, a, c, 1)
+    logits = logits.reshape(s, v * g, a, c, m)
+    # The score of an action is 1[taken] - pi: what was taken is in place, minus pi of all.
+    logits -= drawn * probs[:, None]
+    each = policy.squared_lengths(logits).reshape(s, v, g, a).sum(axis=2)
+    whole = policy.squared_lengths(logits.reshape(s, v, g, a, c, m).sum(axis=2))
+    random = (1.0 - (probs**2).sum(axis=-1))[seed, agent, context]
+    who = ((seed * a + agent) + np.arange(v)[:, None] * (s * a)).ravel()
 
-    def __init__(self, world: World, scheme: Scheme, policy: Policy) -> None:
-        self.world, self.policy = world, policy
-        self.others = family(scheme, prompts=world.prompts > 1)
-        settings = world.settings
-        self.together = policy.shares_parameters or settings.optimizer == "sgd"
+    def total(what: Floats) -> Floats:
+        by_agent = segment_sum(what.ravel(), who, v * s * a).reshape(v, s, a)
+        return np.swapaxes(by_agent, 0, 1)
 
-    def evidence(
-        self,
-        play: Play,
-        rows: Ints,
-        columns: Mapping[str, Ints],
-        rewards: Floats,
-        values: Floats,
-        probs: Floats,
-    ) -> Evidence:
-        """Returns signal and noise of one update, each [S, V, A].
-
-        Args:
-            play: the batch.
-            rows: [N] flat indices of the decisions.
-            columns: their labels, each [N].
-            rewards: [N] what is normalized, components summed.
-            values: [N] the scheme's advantages.
-            probs: [S, A, C, M] the policy that played.
-        """
-        s, a, c, m = probs.shape
-        v, g = 1 + len(self.others), self.world.rollouts
-        seed, agent = columns["batch"], columns["agent"]
-        context, action = play.context.ravel()[rows], play.action.ravel()[rows]
-        share = 1.0 / np.maximum(np.bincount(seed, minlength=s), 1)[seed]
-        every = np.stack([values, *(z_scores(rewards, columns, by) for by in self.others)])
-        every *= share  # [V, N] what each decision's score is multiplied by
-        cell = (seed * v * g + columns["rollout"]) * a * c + agent * c + context
-        place = (cell + np.arange(v)[:, None] * (g * a * c)).ravel()
-        taken = np.tile(action, v)
-        cells = s * v * g * a * c
-        logits = segment_sum(every.ravel(), place * m + taken, cells * m).reshape(cells, m)
-        drawn = segment_sum(every.ravel(), place, cells).reshape(s, v * g, a, c, 1)
-        logits = logits.reshape(s, v * g, a, c, m)
-        # The score of an action is 1[taken] - pi: what was taken is in place, minus pi of all.
-        logits -= drawn * probs[:, None]
-        each = self.policy.squared_lengths(logits).reshape(s, v, g, a).sum(axis=2)
-        whole = self.policy.squared_lengths(logits.reshape(s, v, g, a, c, m).sum(axis=2))
-        random = (1.0 - (probs**2).sum(axis=-1))[seed, agent, context]
-        who = ((seed * a + agent) + np.arange(v)[:, None] * (s * a)).ravel()
-
-        def total(what: Floats) -> Floats:
-            by_agent = segment_sum(what.ravel(), who, v * s * a).reshape(v, s, a)
-            return np.swapaxes(by_agent, 0, 1)
-
-        noise = total(every**2 * random) / g
-        square = total((every / share) ** 2) / np.maximum(total(np.ones(every.shape)), 1.0)
-        competing = competing_noise(noise, self.together)
-        competing = competing + bonus_noise(noise, square, self.world.settings.entropy)
-        signal = signal_of(whole, each, g)
-        return Evidence(signal, noise, competing, signal)
+    noise = total(every**2 * random) / g
+    square = total((every / share) ** 2) / np.maximum(total(np.ones(every.shape)), 1.0)
+    competing = competing_noise(noise, policy.shares_parameters or settings.optimizer == "sgd")
+    competing = competing + bonus_noise(noise, square, settings.entropy)
+    signal = signal_of(whole, each, g)
+    return Evidence(signal, noise, competing, signal)
