@@ -32,7 +32,7 @@ from counterpoint.diagnose import (
     gradient_statistics,
     signal_kept,
 )
-from counterpoint.diagnose.evidence import Evidence, sample_noise, signal_power
+from counterpoint.diagnose.evidence import Evidence, signal_power
 from counterpoint.diagnose.kept import LOW, kept_in_each
 from counterpoint.records import Decisions
 from counterpoint.stats import wilson_interval
@@ -308,7 +308,7 @@ def _planted(rng: Rng, snr: tuple[float, ...], teams: int) -> Evidence:
         signal[0] = math.sqrt(value * size / micro)
         gradients = noise + signal
         power, each = signal_power(gradients), np.einsum("stmad,stmad->sta", gradients, gradients)
-        parts.append((power, sample_noise(each, power, micro)))
+        parts.append((power, np.maximum(each / micro - power / micro, 0.0)))
     power, level = (np.stack(part, axis=2) for part in zip(*parts, strict=True))
     return Evidence(power, level, level, power)
 

@@ -31,10 +31,12 @@ def test_what_was_given_is_kept_and_nothing_is_marked_missing_where_nothing_is()
 
 def test_another_library_keeps_its_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
     given, other = np.array([1.0, 2.0]).view(Elsewhere), replace(NUMPY, name="other")
-    monkeypatch.setattr(rewards, "arrays_of", lambda one: other if one is given else NUMPY)
+    monkeypatch.setattr(
+        rewards, "arrays_of", lambda one: other if isinstance(one, Elsewhere) else NUMPY
+    )
     assert Rewards.read(given, BARE).given is given
     with pytest.raises(RewardError, match="got rewards of type complex128; wanted real numbers"):
-        rewards._real(np.array([1j]))
+        Rewards.read(np.array([1j]).view(Elsewhere), BARE)
 
 
 def test_unknown_values_beyond_the_limit_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:

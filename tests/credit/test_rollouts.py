@@ -62,7 +62,7 @@ def test_each_rollout_is_one_row_with_its_labels() -> None:
     }  # fmt: skip
     assert (found.rollout.tolist(), found.first.tolist()) == ([0, 0, 0, 1, 1], [0, 3])
     assert found.rows.tolist() == [3, 2]
-    assert found.spread(np.array([5.0, 7.0])).tolist() == [5, 5, 5, 7, 7]
+    assert np.array([5.0, 7.0])[found.rollout].tolist() == [5, 5, 5, 7, 7]
 
 
 def test_the_mean_of_rows_is_the_first_and_what_is_to_be_added() -> None:

@@ -9,7 +9,7 @@ from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.credit.shapley import leave_one_out, shapley
+from counterpoint.credit import leave_one_out, shapley
 from counterpoint.errors import RewardError, SettingError
 
 SEEDS = st.integers(0, 2**32 - 1)

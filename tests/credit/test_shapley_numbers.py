@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterpoint.credit.shapley import shapley
+from counterpoint.credit import shapley
 from counterpoint.errors import RewardError
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from counterpoint.credit import Scheme, catalogue
 from counterpoint.diagnose import CAUSES
-from counterpoint.diagnose.collapse import WINDOW
 from counterpoint.diagnose.evidence import Evidence
+from counterpoint.diagnose.kept import WINDOW
 from counterpoint.train import train
 from counterpoint.train.tabular.telemetry import EVERY, Telemetry
 from counterpoint.worlds import find_world

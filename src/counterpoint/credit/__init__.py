@@ -6,21 +6,22 @@ baseline, leave-one-out, Shapley values, own components.
 """
 
 from counterpoint.credit.catalogue import Entry, catalogue, entries
-from counterpoint.credit.composite import AnyScheme, Mix, PerRole
 from counterpoint.credit.counterfactual import (
     Baseline,
     Counterfactual,
+    Shapley,
     baselines,
     coma,
     difference_rewards,
+    leave_one_out,
     own_components,
     replayed_difference,
+    shapley,
 )
-from counterpoint.credit.kernel import advantages
+from counterpoint.credit.kernel import Credit, advantages
 from counterpoint.credit.memory import RunningState
-from counterpoint.credit.result import Credit, Tally
-from counterpoint.credit.scheme import Scheme
-from counterpoint.credit.shapley import Shapley, leave_one_out, shapley
+from counterpoint.credit.normalize import Tally
+from counterpoint.credit.scheme import AnyScheme, Mix, PerRole, Scheme
 from counterpoint.credit.spec import plain_scheme_named, scheme_name, scheme_named, split_names
 
 __all__ = [

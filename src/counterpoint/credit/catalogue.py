@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from counterpoint.credit.composite import AnyScheme, Mix
-from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.scheme import AnyScheme, Mix, Scheme
 from counterpoint.plugins import Registry
 
 

@@ -4,23 +4,36 @@ No normalization scheme repairs dilution (the signal of one agent among n falls 
 functions do, if the environment can answer the question. Start with `difference_rewards` if the
 rewards without an agent are known, with `replayed_difference` if replays are cheap, with `coma` if
 a critic estimates them, and with `own_components` if the reward has a part for each agent.
-`baselines()` lists them for tables.
+`baselines()` lists them for tables. A missing reward (NaN, None) stays missing, so that
+`advantages` counts it.
 
-A missing reward (NaN, None) stays missing, so that `advantages` counts it.
+If the task can be replayed with only some agents, start with `leave_one_out` (n + 1 replays), which
+credits nobody where any one of two agents suffices. `shapley` averages over every order in which
+the team could have been formed, shares such credit, and always adds up to the whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoint.arrays import Floats
-from counterpoint.errors import LabelError, RewardError
+from counterpoint.arrays import Bools, Floats
+from counterpoint.errors import LabelError, RewardError, SettingError
+
+Value = Callable[[Bools], ArrayLike]
+"""Coalitions [C, n] (True: the agent is in) to their values [C]."""
+
+EXACT_UP_TO = 10
+"""Largest team whose coalitions (2^10 = 1,024) are all evaluated."""
+FEWEST_SAMPLES = 30
+"""Independent orders below which a normal interval means little."""
+_MASKS_PER_CALL = 1 << 16
 
 
 def difference_rewards(team: ArrayLike, without: ArrayLike) -> Floats:
@@ -135,14 +148,23 @@ def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
         raise RewardError(
             f"got q of shape {q.shape} and policy of shape {policy.shape}; wanted [N, M] both"
         )
-    taken = _actions(action, *q.shape)
+    n, m = q.shape
+    taken = np.asarray(action) if n or np.size(action) else np.zeros(0, dtype=np.int64)
+    if taken.shape != (n,) or not np.issubdtype(taken.dtype, np.integer):
+        raise RewardError(
+            f"got actions of shape {taken.shape} and type {taken.dtype}; wanted [{n}] integers"
+        )
+    if n and (taken.min() < 0 or taken.max() >= m):
+        raise RewardError(
+            f"got actions from {taken.min()} to {taken.max()}; wanted 0 to {m - 1}, columns of q"
+        )
     if not (np.all(policy >= 0) and np.all(np.abs(policy.sum(axis=1) - 1) <= 1e-6)):
         raise RewardError(
             "got a policy with rows that are not probabilities; wanted numbers >= 0 that sum to 1 "
             "in each row (normalize, or apply a softmax first)"
         )
     baseline = np.sum(policy * np.where(policy > 0, q, 0.0), axis=1)
-    values = _difference(q[np.arange(len(q)), taken], baseline)
+    values = _difference(q[np.arange(n), taken], baseline)
     missing = np.isnan(values)
     return Counterfactual(np.where(missing, 0.0, values), baseline, int(missing.sum()))
 
@@ -150,12 +172,10 @@ def coma(q: ArrayLike, policy: ArrayLike, action: ArrayLike) -> Counterfactual:
 def own_components(
     rewards: ArrayLike, agent: ArrayLike, owners: Mapping[Hashable, Sequence[int]]
 ) -> Floats:
-    """Returns the component credit: each decision is paid by the components that belong to its
-    agent.
+    """Returns the component credit: the components of its agent pay for each decision.
 
-    r_i = sum of the components c in owners[agent_i] of r_ic. A missing
-    component of another agent does not matter. If every agent owns every component, it is the
-    summed reward.
+    r_i = sum of the components c in owners[agent_i] of r_ic. A missing component of another agent
+    does not matter. If every agent owns every component, it is the summed reward.
 
     Args:
         rewards: [N, K] value of each component.
@@ -178,42 +198,25 @@ def own_components(
     if names.shape != (len(values),):
         raise LabelError(f"got agents of shape {names.shape}; wanted [{len(values)}], one a row")
     present, ids = np.unique(names, return_inverse=True)
-    paid = np.zeros((len(present), values.shape[1]), dtype=bool)
+    k = values.shape[1]
+    paid = np.zeros((len(present), k), dtype=bool)
     for row, name in enumerate(present.tolist()):
-        paid[row, _columns(name, owners, values.shape[1])] = True
+        if name not in owners:
+            raise LabelError(
+                f"got decisions of {name!r} but no entry for it in owners; wanted its component "
+                "columns, or an empty sequence if it is paid by none"
+            )
+        columns = list(owners[name])
+        if len(set(columns)) < len(columns) or not set(columns) <= set(range(k)):
+            raise LabelError(
+                f"got columns {columns} for {name!r}; wanted different numbers from 0 to {k - 1}"
+            )
+        paid[row, columns] = True
     return _finite("own components", np.sum(np.where(paid[ids], values, 0.0), axis=1))
 
 
-def _columns(name: Hashable, owners: Mapping[Hashable, Sequence[int]], k: int) -> list[int]:
-    if name not in owners:
-        raise LabelError(
-            f"got decisions of {name!r} but no entry for it in owners; wanted its component "
-            "columns, or an empty sequence if it is paid by none"
-        )
-    columns = list(owners[name])
-    if len(set(columns)) < len(columns) or not set(columns) <= set(range(k)):
-        raise LabelError(
-            f"got columns {columns} for {name!r}; wanted different numbers from 0 to {k - 1}"
-        )
-    return columns
-
-
-def _actions(action: ArrayLike, n: int, m: int) -> NDArray[Any]:
-    taken = np.asarray(action)
-    if taken.size == 0 and n == 0:
-        return np.zeros(0, dtype=np.int64)
-    if taken.shape != (n,) or not np.issubdtype(taken.dtype, np.integer):
-        raise RewardError(
-            f"got actions of shape {taken.shape} and type {taken.dtype}; wanted [{n}] integers"
-        )
-    if taken.min() < 0 or taken.max() >= m:
-        raise RewardError(
-            f"got actions from {taken.min()} to {taken.max()}; wanted 0 to {m - 1}, columns of q"
-        )
-    return taken
-
-
 def _difference(team: Floats, without: Floats) -> Floats:
+    """Returns team - without; a difference beyond the largest float is an error, no infinity."""
     with np.errstate(over="ignore"):
         return _finite("difference", team - without)
 
@@ -249,39 +252,200 @@ class Baseline:
     """The effect for an agent, and its limits."""
 
 
-_BASELINES = MappingProxyType(
-    {
-        "counterfactual": Baseline(
-            title="Counterfactual baseline (COMA)",
-            citation="Foerster et al. 2018, Counterfactual multi-agent policy gradients",
-            needs="The expected reward over the agent's own policy with the others' actions fixed.",
-            summary=(
-                "Reward minus what the agent's average action would have got beside the same "
-                "partners: undoes dilution and leaves the unit, so a quiet agent stays quiet."
-            ),
-        ),
-        "difference": Baseline(
-            title="Difference reward",
-            citation=("Wolpert & Tumer 2001, Optimal payoff functions for members of collectives"),
-            needs="The reward with the agent's action replaced by a default one, or without it.",
-            summary=(
-                "Reward minus the reward without the agent: aligned with the team's reward and "
-                "free of the others' noise as far as the reward is a sum."
-            ),
-        ),
-        "own_component": Baseline(
-            title="Own component",
-            citation="Ours: the difference reward of a reward with one part for each agent",
-            needs="A reward with a component for each agent.",
-            summary=(
-                "Each agent is paid by its own part alone: more information than the team's "
-                "scalar, and blind to what it does for the others."
-            ),
-        ),
-    }
-)
+_BASELINES = MappingProxyType({
+    "counterfactual": Baseline(
+        "Counterfactual baseline (COMA)",
+        "Foerster et al. 2018, Counterfactual multi-agent policy gradients",
+        "The expected reward over the agent's own policy with the others' actions fixed.",
+        "Reward minus what the agent's average action would have got beside the same partners: "
+        "undoes dilution and leaves the unit, so a quiet agent stays quiet.",
+    ),
+    "difference": Baseline(
+        "Difference reward",
+        "Wolpert & Tumer 2001, Optimal payoff functions for members of collectives",
+        "The reward with the agent's action replaced by a default one, or without it.",
+        "Reward minus the reward without the agent: aligned with the team's reward and free of the "
+        "others' noise as far as the reward is a sum.",
+    ),
+    "own_component": Baseline(
+        "Own component",
+        "Ours: the difference reward of a reward with one part for each agent",
+        "A reward with a component for each agent.",
+        "Each agent is paid by its own part alone: more information than the team's scalar, and "
+        "blind to what it does for the others.",
+    ),
+})  # fmt: skip
 
 
 def baselines() -> Mapping[str, Baseline]:
     """Returns name to `Baseline`, in the order in which tables list them."""
     return _BASELINES
+
+
+def leave_one_out(value: Value | ArrayLike, agents: int) -> Floats:
+    """Returns what the team loses without each agent: v(N) - v(N without k).
+
+    Equal to the Shapley value where values add up; 0 for both of two agents who can replace each
+    other, and the whole value for each of two who need each other.
+
+    Args:
+        value: callable from coalitions [C, n] to values [C], called once with C = n + 1; or a
+            table of 2^n values, in which agent k is in coalition i if bit k of i is set.
+        agents: n, the size of the team.
+
+    Returns:
+        [n] in the unit of the value.
+
+    Raises:
+        SettingError: fewer than 1 agent.
+        RewardError: values that are not finite, or as many as something else than asked for.
+
+    Source: the difference reward of Wolpert & Tumer 2001, with the agent's absence as the
+        default.
+    """
+    ask, _ = _characteristic(value, agents)
+    masks = np.ones((agents + 1, agents), dtype=bool)
+    masks[np.arange(agents), np.arange(agents)] = False
+    values = ask(masks)
+    return np.asarray(values[-1] - values[:-1])
+
+
+@dataclass(frozen=True)
+class Shapley:
+    """Shapley values, and whether they are exact."""
+
+    values: Floats
+    """[n] share of each agent; they add up to v(N) - v(nobody)."""
+    method: Literal["exact", "sampled"]
+    """`exact`: every coalition was evaluated. `sampled`: a mean over random orders."""
+    standard_error: Floats
+    """[n] of the mean over orders; 0 where exact."""
+    low: Floats
+    """[n] lower end of the 95% interval (normal)."""
+    high: Floats
+    """[n] upper end of the 95% interval (normal)."""
+    evaluations: int
+    """Number of coalitions that were evaluated."""
+    samples: int
+    """Number of independent orders, or of pairs of an order and its reverse; 0 if exact."""
+
+
+def shapley(
+    value: Value | ArrayLike,
+    agents: int,
+    *,
+    rng: np.random.Generator | None = None,
+    orders: int = 1000,
+    antithetic: bool = True,
+) -> Shapley:
+    """Returns the mean of what each agent adds when it joins, over all orders of joining.
+
+    phi_k = sum over S without k of |S|! (n - |S| - 1)! / n! (v(S + k) - v(S)). Exact for up to 10
+    agents and for a table of any size; otherwise the mean over random orders, and it says so. The
+    sampled values add up to the whole in every order, so they do so too.
+
+    Args:
+        value: callable from coalitions [C, n] to values [C], or a table of 2^n values, in which
+            agent k is in coalition i if bit k of i is set. Deterministic: the interval knows the
+            noise of sampling orders, not that of the world.
+        agents: n, the size of the team.
+        rng: generator of the random orders; needed where the result is sampled.
+        orders: how many orders to sample.
+        antithetic: sample half as many orders, and also go through each of them backwards, which
+            cancels the error of terms in which two agents interact.
+
+    Returns:
+        `Shapley`, with its `method`, interval and number of evaluations.
+
+    Raises:
+        SettingError: fewer than 1 agent, no `rng` where one is needed, too few orders, or an odd
+            number of them with `antithetic`.
+        RewardError: values that are not finite, or as many as something else than asked for.
+
+    Source: Shapley 1953, A value for n-person games; Castro, Gomez & Tejada 2009 for sampling by
+        orders; Mitchell et al. 2022 for antithetic orders.
+    """
+    ask, is_table = _characteristic(value, agents)
+    if is_table or agents <= EXACT_UP_TO:
+        return _exact(ask, agents)
+    independent = orders // 2 if antithetic else orders
+    if rng is None:
+        raise SettingError(
+            f"got {agents} agents and no rng; wanted a numpy Generator, because more than "
+            f"{EXACT_UP_TO} agents are sampled (or a table of all 2^{agents} values)"
+        )
+    if independent < FEWEST_SAMPLES or (antithetic and orders % 2):
+        wanted = f"an even number >= {2 * FEWEST_SAMPLES}" if antithetic else f">= {FEWEST_SAMPLES}"
+        raise SettingError(f"got orders={orders} with antithetic={antithetic}; wanted {wanted}")
+    return _sampled(ask, agents, rng, independent, antithetic)
+
+
+def _exact(ask: Value, agents: int) -> Shapley:
+    """Returns the values from all 2^n coalitions."""
+    coalitions = (np.arange(2**agents)[:, None] >> np.arange(agents)) & 1 == 1  # [2^n, n]
+    table = np.asarray(ask(coalitions))
+    size = coalitions[: 2 ** (agents - 1)].sum(axis=1)  # members besides k, whichever k is
+    weight = np.array([1 / (agents * comb(agents - 1, s)) for s in range(agents)])[size]
+    values = np.empty(agents)
+    for k in range(agents):
+        # Bit k splits the table in two halves of coalitions that differ in agent k alone. The
+        # differences come first: who never adds anything gets exactly 0.
+        without, joined = np.moveaxis(table.reshape(-1, 2, 2**k), 1, 0)
+        values[k] = np.sum(weight * (joined - without).ravel())
+    return Shapley(values, "exact", np.zeros(agents), values, values, len(table), 0)
+
+
+def _sampled(
+    ask: Value, agents: int, rng: np.random.Generator, independent: int, antithetic: bool
+) -> Shapley:
+    """Returns the mean over random orders of joining, in chunks that fit into memory."""
+    nobody, everybody = np.asarray(ask(np.array([[False] * agents, [True] * agents])))
+    ways = 2 if antithetic else 1
+    samples, done = np.empty((independent, agents)), 0
+    while done < independent:
+        count = min(independent - done, max(1, _MASKS_PER_CALL // (ways * agents)))
+        place = rng.permuted(np.tile(np.arange(agents), (count, 1)), axis=1)  # of agent in order
+        both = np.concatenate([place, agents - 1 - place]) if antithetic else place
+        masks = both[:, None, :] <= np.arange(agents - 1)[:, None]  # [orders, joined so far, n]
+        along = np.empty((len(both), agents + 1))
+        along[:, 0], along[:, -1] = nobody, everybody  # known: asked once for all orders
+        along[:, 1:-1] = np.reshape(ask(masks.reshape(-1, agents)), (len(both), agents - 1))
+        added = np.take_along_axis(np.diff(along, axis=1), both, axis=1)  # by each agent
+        samples[done : done + count] = added.reshape(ways, count, agents).mean(axis=0)
+        done += count
+    values = samples.mean(axis=0)
+    error = samples.std(axis=0, ddof=1) / np.sqrt(independent)
+    low, high = values - 1.959964 * error, values + 1.959964 * error
+    evaluations = 2 + ways * independent * (agents - 1)
+    return Shapley(values, "sampled", error, low, high, evaluations, independent)
+
+
+def _characteristic(
+    value: Value | ArrayLike, agents: int
+) -> tuple[Callable[[Bools], Floats], bool]:
+    """Returns a checked function of coalitions, and whether it is a table (free to evaluate)."""
+    if agents < 1:
+        raise SettingError(f"got {agents} agents; wanted at least 1")
+    if callable(value):
+        function = value
+        return lambda masks: _checked(function(masks), len(masks)), False
+    table = _checked(value, 2**agents)
+    return lambda masks: table[masks @ (1 << np.arange(agents))], True
+
+
+def _checked(values: ArrayLike, count: int) -> Floats:
+    """Returns the values of coalitions as [count] finite floats."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RewardError(f"got values that are not numbers: {error}; wanted floats") from error
+    if array.shape != (count,):
+        raise RewardError(
+            f"got values of shape {array.shape}; wanted [{count}], one for each coalition"
+        )
+    if not np.isfinite(array).all():
+        raise RewardError(
+            "got a coalition with a missing or infinite value; wanted finite numbers, because "
+            "every coalition enters the share of every agent"
+        )
+    return array

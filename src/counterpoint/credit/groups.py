@@ -56,12 +56,18 @@ class Samples:
         cls, groups: Groups, rollouts: Groups | None, ok: Array | None, by_rollout: bool, a: Arrays
     ) -> Samples:
         """Returns samples of `groups`, without the rows that are not `ok` ([N], None = all are)."""
-        ids, n = _without(groups, ok, a)
+
+        def without(groups: Groups) -> tuple[Array, int]:
+            if ok is None:
+                return groups.ids, groups.n
+            return a.xp.where(ok, groups.ids, groups.n), groups.n + 1
+
+        ids, n = without(groups)
         one = a.ones(len(ids)) if ok is None else a.floats(ok)
         rollout = rollout_rows = None
         weight, n_rollouts = one, 0
         if rollouts is not None:
-            rollout, n_rollouts = _without(rollouts, ok, a)
+            rollout, n_rollouts = without(rollouts)
             counts = a.sum(one, rollout, n_rollouts)[rollout]
             rollout_rows = a.xp.where(counts > 0, counts, 1.0)
             if by_rollout:
@@ -102,25 +108,16 @@ class GroupMoments:
 
 
 def group_moments(
-    x: Array,
-    size: Array | None,
-    s: Samples,
-    a: Arrays,
-    epsilon: float,
-    rest: Array | None = None,
+    x: Array, size: Array | None, s: Samples, a: Arrays, epsilon: float, rest: Array | None = None
 ) -> GroupMoments:
     """Returns mean and population variance of `x` (plus `rest`) [N] in each group of `s`.
 
-    Args:
-        x: [N] values; those of rows that do not count must be finite.
-        size: [N] magnitude of the terms that `x` was summed from, or None for |x| itself: it
-            decides which differences are rounding.
-        s: the samples.
-        a: the array library.
-        epsilon: machine epsilon of the rewards as they were given.
-        rest: [N] what to add to `x`, small beside it, or None.
+    Values of rows that do not count must be finite. `size` [N] is the magnitude of the terms that
+    `x` was summed from, or None for |x| itself; with the machine epsilon of the rewards as given,
+    it decides which differences are rounding. `rest` [N] is small beside `x`.
     """
     where, filled = a.xp.where, s.total > 0
+    # Distances from the group's minimum keep the digits that rewards of 1e8 + {0, 1} differ in.
     low = where(filled, a.min(x, s.ids, s.n), 0.0)
     above = x - low[s.ids] if rest is None else x - low[s.ids] + rest
     if s.by_rollout:
@@ -128,10 +125,10 @@ def group_moments(
     top = where(filled, a.max(above, s.ids, s.n), 0.0)
     exact = not s.by_rollout and rest is None  # then the smallest is `low` itself
     bottom = 0.0 * low if exact else where(filled, a.min(above, s.ids, s.n), 0.0)
-    if size is None:
-        largest = where(abs(low) > abs(low + top), abs(low), abs(low + top))
-    else:
+    if size is not None:
         largest = where(filled, a.max(size, s.ids, s.n), 0.0)
+    else:  # without sizes, the largest value is one of both ends
+        largest = where(abs(low) > abs(low + top), abs(low), abs(low + top))
     tolerance = tolerance_of(largest, epsilon)
     constant = top - bottom <= tolerance
     weight = where(filled, s.total, 1.0)
@@ -143,26 +140,13 @@ def group_moments(
     return GroupMoments(low, above, mean, deviation, var, constant, tolerance)
 
 
-def _without(groups: Groups, ok: Array | None, a: Arrays) -> tuple[Array, int]:
-    """Returns ids in which rows that are not ok form a group of their own at the end."""
-    if ok is None:
-        return groups.ids, groups.n
-    return a.xp.where(ok, groups.ids, groups.n), groups.n + 1
-
-
 def midranks(values: Array, tolerance: Array, s: Samples, a: Arrays) -> Array:
-    """Returns [N] the rank of each row's value in its group, from 1 (lowest); ties share their mean
-    place.
+    """Returns [N] the rank of each row's value in its group, from 1 (lowest).
 
-    Where w counts each sample once (the first row of a rollout under trajectory weighting), the
-    rank is `sum of w below + (sum of w tied + 1) / 2`. All sums are of integers, so that ranks are
-    exact and do not depend on what else is in the batch.
-
-    Args:
-        values: [N] what to rank; rows of one rollout carry one value (trajectory weighting).
-        tolerance: [n] neighbours that differ by no more are tied.
-        s: the groups and weights.
-        a: the array library.
+    Ties share the mean of their places. Where w counts each sample once (the first row of a rollout
+    under trajectory weighting), the rank is `sum of w below + (sum of w tied + 1) / 2`. All sums
+    are of integers, so that ranks are exact and do not depend on what else is in the batch.
+    Neighbours that differ by no more than their group's tolerance [n] are tied.
     """
     counted = a.floats(s.weight > 0)
     if s.by_rollout:
@@ -173,20 +157,16 @@ def midranks(values: Array, tolerance: Array, s: Samples, a: Arrays) -> Array:
     order = a.argsort(values)
     order = order[a.argsort(s.ids[order])]  # by group, then by value
     ids, sorted_values, weight = s.ids[order], values[order], counted[order]
-    starts = a.xp.where(sorted_values - _previous(sorted_values, a) > tolerance[ids], 1, 0)
-    starts = a.xp.where(ids != _previous(ids, a), 1, starts)
+    places = a.places(len(values))
+    before = a.xp.where(places > 0, places - 1, places)  # the left neighbour; the first is its own
+    starts = a.xp.where(sorted_values - sorted_values[before] > tolerance[ids], 1, 0)
+    starts = a.xp.where(ids != ids[before], 1, starts)
+    # A block is a run of ties; the samples below it are those of the group's earlier blocks.
     block = a.xp.cumsum(starts) - starts[:1].sum()
     tied = a.sum(weight, block, len(values))
     below = (a.xp.cumsum(tied) - tied)[block] - (a.xp.cumsum(total) - total)[ids]
     rank_sorted = below + (tied[block] + 1) / 2
-    back = a.argsort(order)
-    return rank_sorted[back]
-
-
-def _previous(values: Array, a: Arrays) -> Array:
-    """Returns [N] each value's left neighbour; the first is its own."""
-    places = a.places(len(values))
-    return values[a.xp.where(places > 0, places - 1, places)]
+    return rank_sorted[a.argsort(order)]
 
 
 Level = Literal["center", "scale", "whole"]
@@ -238,12 +218,18 @@ class GroupLayout:
 
     def samples(self, level: Level, ok: Array | None) -> Samples:
         """Returns samples of a level's groups; rows that are not `ok` are left out."""
+        # Without such rows they are the same for every column, and computed once.
         if ok is None and level in self._samples:
             return self._samples[level]
         if level == "scale" and self.same:
             return self.samples("center", ok)
-        by = self.by(level)
-        groups, rollouts = self.table.groups(by), self._rollouts(by, level)
+        by, scheme = self.by(level), self.scheme
+        groups, rollouts = self.table.groups(by), None
+        guards = (scheme.shrink or scheme.min_count) and (level == "scale" or self.same)
+        others = scheme.center == "leave_one_out" and level == "center"
+        if self.by_rollout or guards or others:
+            apart = (name for name in by if name != "prompt")
+            rollouts = self.table.groups((*apart, "prompt", "rollout"))
         samples = Samples.of(groups, rollouts, ok, self.by_rollout, self.arrays)
         if ok is None:
             self._samples[level] = samples
@@ -254,8 +240,7 @@ class GroupLayout:
         return self.table.keys(self.by(level))
 
     def needs_samples(self, level: Level) -> bool:
-        """Returns whether the scheme reads this call's statistics at a level, where one is too
-        few."""
+        """Returns whether the scheme reads statistics of this call at a level: one is too few."""
         if level == "scale":
             return self.scheme.scale == "std"
         centers = self.scheme.center in ("mean", "leave_one_out") or self.scheme.transform == "rank"
@@ -266,12 +251,5 @@ class GroupLayout:
         if not self.needs_samples(level):
             return s.total < 0
         by_rollout = level == "center" and self.scheme.center == "leave_one_out"
+        # Sums of 1 / rows are whole numbers only up to rounding.
         return (s.rollout_count(self.arrays) if by_rollout else s.total) < 1.5
-
-    def _rollouts(self, by: tuple[str, ...], level: Level) -> Groups | None:
-        scheme = self.scheme
-        guards = (scheme.shrink or scheme.min_count) and (level == "scale" or self.same)
-        others = scheme.center == "leave_one_out" and level == "center"
-        if not (self.by_rollout or guards or others):
-            return None
-        return self.table.groups((*(name for name in by if name != "prompt"), "prompt", "rollout"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,7 @@ KNOWN = ("prompt", "rollout", "agent", "role", "turn", "context", "batch")
 """Every label that `advantages` accepts. Rows of different `batch` never share a statistic."""
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(NamedTuple):
     """Rows [N] sorted into n groups."""
 
     ids: Array
@@ -64,61 +63,58 @@ class Labels:
 
     def groups(self, by: Iterable[str]) -> Groups:
         """Returns the groups of rows that agree on every label in `by` and on `batch`."""
-        names = tuple(name for name in ("batch", *by) if name != "batch" or "batch" in self.columns)
-        groups = self._combined(names)
+        groups = self.ids((*self._batch, *by))
         return Groups(groups.ids if self.traced else self.arrays.beside(groups.ids), groups.n)
 
     def keys(self, by: Iterable[str]) -> list[tuple[Any, ...] | None]:
-        """Returns the label values of each group of `by`, `batch` first where given; None for an
-        empty one.
+        """Returns the label values of each group of `by`, `batch` first; None for an empty group.
 
-        Labels that were not given and have no rows to tell them apart are left out.
+        Labels that were not given and have a constant default are left out. The values are plain
+        Python ones, so that a state compares and serializes.
         """
-        names = tuple(name for name in ("batch", *by) if name != "batch" or "batch" in self.columns)
-        groups = self._combined(names)
+        names = (*self._batch, *by)
+        groups = self.ids(names)
         given = [n for n in names if n in self.columns or n in ("role", "turn")]
         columns = [self._column(name) for name in given]
         first = segment_min(np.arange(self.rows), groups.ids, groups.n)
-        return [
-            None if np.isinf(row) else tuple(_scalar(column[int(row)]) for column in columns)
-            for row in first
-        ]
+        keys: list[tuple[Any, ...] | None] = [None] * groups.n
+        for group in np.flatnonzero(np.isfinite(first)).tolist():
+            values = [column[int(first[group])] for column in columns]
+            keys[group] = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+        return keys
 
     def ids(self, names: tuple[str, ...]) -> Groups:
-        """Returns the rows that agree on exactly these labels, as NumPy ids."""
-        return self._combined(names)
+        """Returns the rows that agree on exactly these labels, as NumPy ids (JAX ids if traced)."""
+        # Each prefix of the names is kept, since schemes ask for the same pairs again and again.
+        if names not in self._cache:
+            groups = self._one(names[-1]) if names else self._constant()
+            if len(names) > 1:
+                groups = self._pairs(self.ids(names[:-1]), groups)
+            self._cache[names] = groups
+        return self._cache[names]
 
     def rollouts(self) -> tuple[Ints, Ints]:
-        """Returns the rollout of each row [N], without gaps, and the first row of each rollout
-        [R]."""
+        """Returns the rollout of each row [N], without gaps, and each rollout's first row [R]."""
         if self._rollouts is None:
-            combined = self._combined((*self._batch, "prompt", "rollout"))
+            combined = self.ids((*self._batch, "prompt", "rollout"))
             first = np.full(combined.n, -1)
+            # Written from the last row to the first, so that the first row of an id stays.
             first[combined.ids[::-1]] = np.arange(self.rows)[::-1]
             present = first >= 0
             self._rollouts = (np.cumsum(present) - 1)[combined.ids], first[present]
         return self._rollouts
 
-    def speakers(self) -> tuple[Array, int]:
-        """Returns the agent in its rollout of each row: ids [N], and how many there are.
+    def speakers(self) -> Groups:
+        """Returns the rows of one agent in one rollout.
 
-        Without `agent`, `role` tells agents apart; without either, a rollout has one agent.
+        Without `agent`, `role` distinguishes agents; without either, a rollout has one agent.
         """
         who = next(((name,) for name in ("agent", "role") if name in self.columns), ())
-        combined = self._combined((*self._batch, "prompt", "rollout", *who))
-        return combined.ids, combined.n
+        return self.ids((*self._batch, "prompt", "rollout", *who))
 
     @property
     def _batch(self) -> tuple[str, ...]:
         return ("batch",) if "batch" in self.columns else ()
-
-    def _combined(self, names: tuple[str, ...]) -> Groups:
-        if names not in self._cache:
-            groups = self._one(names[-1]) if names else self._constant()
-            if len(names) > 1:
-                groups = self._pairs(self._combined(names[:-1]), groups)
-            self._cache[names] = groups
-        return self._cache[names]
 
     def _constant(self) -> Groups:
         return Groups(np.zeros(self.rows, dtype=np.int64), 1)
@@ -134,8 +130,11 @@ class Labels:
     def _column(self, name: str) -> Array:
         if name == "role" and "role" not in self.columns:
             name = "agent"
-        if name == "turn" and "turn" not in self.columns:
-            return self._order_in_rollout()
+        if name == "turn" and "turn" not in self.columns:  # how many rows of a speaker come before
+            speaker = self.ids((*self._batch, "prompt", "rollout", "agent"))
+            if self.traced:
+                return traced_places(speaker.ids, speaker.n, self.rows)
+            return occurrence(speaker.ids)
         if name not in self.columns:
             raise LabelError(
                 f"got labels {sorted(self.columns)}; this scheme also needs '{name}': pass "
@@ -143,24 +142,21 @@ class Labels:
             )
         return self.columns[name]
 
-    def _order_in_rollout(self) -> Array:
-        """Returns [N] how many rows of the same agent and rollout come before: the default turn."""
-        speaker = self._combined((*self._batch, "prompt", "rollout", "agent"))
-        if not self.traced:
-            order = np.argsort(speaker.ids, kind="stable")
-            first = segment_min(np.arange(self.rows), speaker.ids[order], speaker.n)
-            turn = np.empty(self.rows, dtype=np.int64)
-            turn[order] = np.arange(self.rows) - first[speaker.ids[order]]
-            return turn
-        return traced_places(speaker.ids, speaker.n, self.rows)
-
     def _pairs(self, one: Groups, other: Groups) -> Groups:
-        if not self.traced:
-            codes = one.ids * other.n + other.ids
-            if one.n * other.n <= 2 * self.rows + 1024:
-                return Groups(codes, one.n * other.n)
-            return Groups(*factorize(codes))
-        return Groups(traced_pairs(one.ids, other.ids, self.rows), self.rows)
+        if self.traced:
+            return Groups(traced_pairs(one.ids, other.ids, self.rows), self.rows)
+        codes, n = one.ids * other.n + other.ids, one.n * other.n
+        # Codes with few gaps serve as ids: sorting them costs more than a few empty groups.
+        return Groups(codes, n) if n <= 2 * self.rows + 1024 else Groups(*factorize(codes))
+
+
+def occurrence(ids: Ints) -> Ints:
+    """Returns [N] the number of earlier rows with the same id, which is the default turn."""
+    order, count = np.argsort(ids, kind="stable"), np.bincount(ids)
+    first = np.cumsum(count) - count  # where the rows of each id begin in that order
+    turn = np.empty(len(ids), dtype=np.int64)
+    turn[order] = np.arange(len(ids)) - first[ids[order]]
+    return turn
 
 
 def factorize(column: NDArray[Any]) -> tuple[Ints, int]:
@@ -184,6 +180,7 @@ def factorize(column: NDArray[Any]) -> tuple[Ints, int]:
 
 
 def _factorize_integers(column: NDArray[Any]) -> tuple[Ints, int]:
+    """Returns ids of integers: their distance from the least if the range is small."""
     if not column.size:
         return column.astype(np.int64), 0
     low, high = int(column.min()), int(column.max())
@@ -195,26 +192,21 @@ def _factorize_integers(column: NDArray[Any]) -> tuple[Ints, int]:
 
 
 def _factorize_text(column: NDArray[Any]) -> tuple[Ints, int]:
+    """Returns ids of fixed-width texts, one place after the other."""
+    # NumPy keeps 4 bytes a letter: as integer columns, texts need no comparison of strings.
     letters = column.view(np.uint32).reshape(len(column), -1)
     ids, n = _factorize_integers(letters[:, 0])
     for place in range(1, letters.shape[1]):
         more, m = _factorize_integers(letters[:, place])
-        if m > 1:
-            ids, n = _without_gaps(ids * m + more, n * m)
+        if m == 1:
+            continue
+        codes = ids * m + more
+        if n * m > 2 * len(codes) + 1024:
+            ids, n = _factorize_integers(codes)
+        else:  # unused codes are taken out at each place, so that products stay small
+            dense = np.cumsum(np.bincount(codes) > 0) - 1
+            ids, n = dense[codes], int(dense[-1]) + 1
     return ids, n
-
-
-def _without_gaps(codes: Ints, span: int) -> tuple[Ints, int]:
-    """Returns ids without unused numbers, for codes in [0, span)."""
-    if span > 2 * len(codes) + 1024:
-        return _factorize_integers(codes)
-    dense = np.cumsum(np.bincount(codes) > 0)
-    return dense[codes] - 1, int(dense[-1])
-
-
-def _scalar(value: Any) -> Any:
-    """Returns a label value as plain Python, so that state compares and serializes."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _plain(name: str, column: Array) -> NDArray[Any]:

@@ -79,58 +79,47 @@ class Moments:
     """[M] `count` for the variance: the calls before anything differed are one (`ema`)."""
 
     def after(
-        self,
-        keys: Sequence[Key | None],
-        weight: Floats,
-        mean: Floats,
-        var: Floats,
-        tolerance: Floats,
-        scheme: Scheme,
-    ) -> Moments:
+        self, keys: Sequence[Key | None], weight: Floats, mean: Floats, var: Floats,
+        tolerance: Floats, scheme: Scheme,
+    ) -> Moments:  # fmt: skip
         """Returns the moments after a call in which group `keys[i]` had `mean[i]` and `var[i]`.
 
         Groups of weight 0 (no sample in this call) stay as they are; means within `tolerance[i]` of
         the running one have not moved.
         """
         seen = [i for i, key in enumerate(keys) if key is not None and weight[i] > 0]
-        grown = self._with([k for i in seen if (k := keys[i]) is not None and k not in self.index])
-        at = grown.rows([keys[i] for i in seen])
+        index = dict(self.index)
+        for i in seen:
+            if (key := keys[i]) is not None:
+                index.setdefault(key, len(index))
+        blank = np.zeros(len(index) - len(self.index))
         count, means, variances, known = (
-            part.copy() for part in (grown.count, grown.mean, grown.var, grown.known)
+            np.append(part, blank) for part in (self.count, self.mean, self.var, self.known)
         )
-        new = 1.0 if scheme.memory == "ema" else weight[seen]
+        at = np.asarray([index[key] for i in seen if (key := keys[i]) is not None], np.int64)
+        ema, decay = scheme.memory == "ema", scheme.decay
+        new = 1.0 if ema else weight[seen]
         count[at] += new
         step = mean[seen] - means[at]
         moved = np.where(abs(step) <= tolerance[seen], 0.0, step)
+        # Calls before anything differed count as one for the variance of an average (see above).
         still = (known[at] > 0) & (variances[at] == 0) & (var[seen] == 0) & (moved == 0)
-        known[at] += np.where(still & (scheme.memory == "ema"), 0.0, new)
-        share, var_share = (_share(total, new, scheme) for total in (count[at], known[at]))
+        known[at] += np.where(still & ema, 0.0, new)
+        share, var_share = (  # of this call in the moments after it
+            (1 - decay) / (1 - decay**total) if ema else new / total
+            for total in (count[at], known[at])
+        )
         means[at] += share * step
         variances[at] = (
             (1 - var_share) * variances[at]
             + var_share * var[seen]
             + np.where(share < 1, share * (1 - share) * moved**2, 0.0)
         )
-        return Moments(grown.index, count, means, variances, known)
+        return Moments(index, count, means, variances, known)
 
     def rows(self, keys: Sequence[Key | None]) -> Ints:
         """Returns [n] the row of each key; -1 for a group never seen."""
         return np.asarray([-1 if k is None else self.index.get(k, -1) for k in keys], np.int64)
-
-    def _with(self, new: Sequence[Key]) -> Moments:
-        if not new:
-            return self
-        index = {**self.index, **{key: len(self.index) + i for i, key in enumerate(new)}}
-        blank = np.zeros(len(new))
-        old = (self.count, self.mean, self.var, self.known)
-        return Moments(index, *(np.append(a, blank) for a in old))
-
-
-def _share(total: Floats, new: float | Floats, scheme: Scheme) -> Floats:
-    """Returns the share of a call in the running moments; `total` includes the call."""
-    if scheme.memory == "ema":
-        return np.asarray((1 - scheme.decay) / (1 - scheme.decay**total))
-    return new / total
 
 
 class Recalled(NamedTuple):
@@ -149,15 +138,10 @@ class Recalled(NamedTuple):
 
 
 def recall(
-    memory: Moments,
-    keys: Sequence[Key | None],
-    weight: Floats,
-    mean: Floats,
-    var: Floats,
-    tolerance: Floats,
-    scheme: Scheme,
-) -> Recalled:
-    """Reads and advance running statistics for groups with this call's `weight`, `mean`, `var`."""
+    memory: Moments, keys: Sequence[Key | None], weight: Floats, mean: Floats, var: Floats,
+    tolerance: Floats, scheme: Scheme,
+) -> Recalled:  # fmt: skip
+    """Returns the statistics of groups with this call's `weight`, `mean`, `var`; see `Moments`."""
     after = memory.after(keys, weight, mean, var, tolerance, scheme)
     cold = (memory.rows(keys) < 0) & (weight > 0)
     used = after if scheme.update == "before" else memory
@@ -168,6 +152,7 @@ def recall(
     varied = known.copy()
     varied[known] = used.var[rows[known]] > 0
     use_var[varied] = used.var[rows[varied]]
+    # A group whose rewards have never differed is cold for its scale, though its mean is known.
     cold_scale = cold | (~varied & (weight > 0) & (var > 0))
     return Recalled(use_mean, use_var, int(cold.sum()), int(cold_scale.sum()), after)
 
@@ -226,7 +211,7 @@ class SchemeState(RunningState):
             )
 
     def advanced(self, parts: Sequence[tuple[Moments, Moments]]) -> SchemeState:
-        """This state with the moments (center, scale) of each reward column replaced."""
+        """Returns this state with other moments (center, scale) of each reward column."""
         center, scale = zip(*parts, strict=True)
         return SchemeState(self.memory, self.center_by, self.scale_by, center, scale)
 
@@ -264,7 +249,7 @@ class JointState(RunningState):
         return dict(self.parts).get(key)
 
     def after(self, states: Sequence[tuple[Any, RunningState | None]]) -> JointState | None:
-        """This state after a call; parts that took no part in it keep theirs."""
+        """Returns this state after a call; a role that did not occur in it keeps its own."""
         new = dict(self.parts) | {key: state for key, state in states if state is not None}
         return JointState(tuple(new.items())) if new else None
 
@@ -280,6 +265,7 @@ class JointState(RunningState):
 
 
 def _moments_to_dict(moments: Moments) -> SavedMoments:
+    """Returns moments as plain values."""
     return {
         "keys": [list(key) for key in moments.index],
         "count": moments.count.tolist(),
@@ -290,6 +276,7 @@ def _moments_to_dict(moments: Moments) -> SavedMoments:
 
 
 def _moments_from_dict(data: SavedMoments) -> Moments:
+    """Returns the moments of plain values, which may be somebody else's."""
     index = {tuple(key): row for row, key in enumerate(data["keys"])}
     columns = (data["count"], data["mean"], data["var"])
     arrays = [np.asarray(column, dtype=np.float64) for column in columns]

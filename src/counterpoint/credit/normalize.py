@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import reduce
+from operator import or_
 
 import numpy as np
 
-from counterpoint.arrays import Array, Floats
+from counterpoint.arrays import Array
 from counterpoint.credit.groups import (
     GroupLayout,
     GroupMoments,
@@ -20,9 +22,47 @@ from counterpoint.credit.groups import (
     midranks,
 )
 from counterpoint.credit.memory import Moments, Recalled, recall
-from counterpoint.credit.result import Tally
 from counterpoint.credit.rewards import RewardColumn
 from counterpoint.errors import RewardError
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often each edge case occurred. Under `normalize_first`, groups count once a component."""
+
+    rows: int = 0
+    """Rows given."""
+    missing: int = 0
+    """Rows with at least one missing (NaN or None) component that has a weight."""
+    left_out: int = 0
+    """Rows whose advantage is 0 because nothing of their reward was usable."""
+    groups: int = 0
+    """Groups with samples, by `center_by` and, where it differs, by `scale_by`."""
+    singletons: int = 0
+    """Groups of one sample, where the scheme needs more."""
+    constants: int = 0
+    """Groups of several samples without variance, where the scheme needs some."""
+    cold: int = 0
+    """Groups with a running mean or deviation that is not known yet: this call's is used."""
+    floored: int = 0
+    """Groups whose deviation was raised to the scheme's floor."""
+    pooled: int = 0
+    """Groups below `min_count` that took the batch's deviation."""
+    disagreeing: int = 0
+    """Rollouts whose rows had different rewards in one group (trajectory weighting)."""
+    clipped: int = 0
+    """Rows with an advantage that was cut to the scheme's `clip`."""
+    conflicting: int = 0
+    """Rows dropped since their components disagree (the scheme's `agreement`)."""
+    raised: int = 0
+    """Rows with a center that was raised to `baseline_floor`."""
+    flat: int = 0
+    """Batches that were constant when the last pass was to whiten them."""
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +123,7 @@ def column_credit(
         values = values * factor
     if column.ok is not None:
         values = where(column.ok, values, 0.0)
-    size = size if scheme.scale == "none" else None
+    size = size if scheme.scale == "none" else None  # after a division, that is |values|
     return ColumnCredit(values, column.weight, column.ok, deviation, size, center, scale, tally)
 
 
@@ -102,6 +142,7 @@ def _centered(
         values, memory = raw - a.beside(now.mean)[s.ids], now.memory
         tally += Tally(cold=now.cold)
     else:
+        # Without the row's own rollout: the group's sums minus those of the rollout.
         others = s.total[s.ids] - s.rollout_sum(s.weight, a)
         rest = (s.total * own.mean)[s.ids] - s.rollout_sum(s.weight * own.above, a)
         baseline = rest / a.xp.where(others > 0.5, others, 1.0)
@@ -110,10 +151,8 @@ def _centered(
     floor = layout.scheme.baseline_floor
     if floor is not None:
         low = (raw - values < floor) & (s.weight > 0)
-        values, tally = (
-            a.xp.where(low, raw - floor, values),
-            tally + Tally(raised=layout.count_rows(low)),
-        )
+        values = a.xp.where(low, raw - floor, values)
+        tally += Tally(raised=layout.count_rows(low))
     return values, memory, tally
 
 
@@ -125,8 +164,7 @@ def _divisor(
     ok: Array | None,
     memory: Moments,
 ) -> tuple[Array, Moments, Tally]:
-    """Returns the divisor [n] of each scale group after its guards, the memory, and the edge-case
-    counts.
+    """Returns the divisor [n] of each scale group after its guards, the memory, and the counts.
 
     It is 0 where there is nothing to divide by. `of` are the values [N] that `target` describes,
     and their rest.
@@ -168,6 +206,7 @@ def _guarded(
     a, scheme, filled, where = layout.arrays, layout.scheme, s.total > 0, layout.arrays.xp.where
     whole = layout.samples("whole", ok)
     batch = group_moments(of[0], None, whole, a, layout.epsilon, of[1])
+    # Calls side by side have a batch each; all rows of a group have the variance of its own one.
     batch_var = where(filled, a.max(batch.var[whole.ids], s.ids, s.n), 0.0)
     rollouts = s.rollout_count(a)
     var = (rollouts * var + scheme.shrink * batch_var) / where(
@@ -199,13 +238,11 @@ def _group_factor(own: GroupMoments, s: Samples, layout: GroupLayout) -> Array |
 def _tally(own: GroupMoments, s: Samples, layout: GroupLayout, level: Level) -> Tally:
     """Returns how many groups a level has, and how many have one sample or no variance."""
     filled, single = s.total > 0, layout.are_singletons(s, level)
-    needs_spread = layout.needs_samples(level)
-    constant = filled & own.constant & ~single
     count = layout.arrays.count
     return Tally(
         groups=count(filled),
         singletons=count(filled & single),
-        constants=count(constant) if needs_spread else 0,
+        constants=count(filled & own.constant & ~single) if layout.needs_samples(level) else 0,
     )
 
 
@@ -215,16 +252,12 @@ def _recalled(
     """Returns running statistics by group, in NumPy, since memory outlives the call."""
     keys = layout.keys(level)
     weight, mean, var, tolerance = (
-        _numpy(v)[: len(keys)] for v in (s.total, own.low + own.mean, own.var, own.tolerance)
+        np.asarray(v.detach().cpu() if hasattr(v, "detach") else v, np.float64)[: len(keys)]
+        for v in (s.total, own.low + own.mean, own.var, own.tolerance)
     )
     now = recall(memory, keys, weight, mean, var, tolerance, layout.scheme)
     spare = np.zeros(s.n - len(keys))  # the group of rows that do not count
     return now._replace(mean=np.append(now.mean, spare), var=np.append(now.var, spare))
-
-
-def _numpy(values: Array) -> Floats:
-    values = values.detach().cpu() if hasattr(values, "detach") else values
-    return np.asarray(values, dtype=np.float64)
 
 
 def together(
@@ -232,25 +265,23 @@ def together(
 ) -> tuple[Array, Array | None, Tally]:
     """Returns the weighted sum of the components' advantages, whitened where the scheme says so.
 
-    Args:
-        parts: one a normalized reward column.
-        rows: how many rows were given.
-        layout: groups and scheme.
-
-    Returns:
-        Values [N], the rows that some component has a value for ([N], None = all), and the counts.
+    Beside the sum [N] stand the rows for which some component has a value ([N], None = all), and
+    the counts. `rows` is how many rows the caller gave.
     """
     a, scheme = layout.arrays, layout.scheme
-    weights = _by_deviation(parts, layout) if scheme.weigh_by == "deviation" else None
+    weights: list[Array] = [part.weight for part in parts]
+    if scheme.weigh_by == "deviation":  # DVAO: w_k sigma_k / sum of w_l sigma_l
+        shares = [part.weight * part.deviation for part in parts if part.deviation is not None]
+        total, where = sum(abs(share) for share in shares), a.xp.where
+        weights = [where(total > 0, share / where(total > 0, total, 1.0), 0.0) for share in shares]
     values = size = a.ones(layout.table.rows) * 0
     rounded, tally = size, Tally(rows=rows)
-    for k, part in enumerate(parts):
-        weight = part.weight if weights is None else weights[k]
+    for weight, part in zip(weights, parts, strict=True):
         term = weight * part.values
         values, size, tally = values + term, size + abs(term), tally + part.tally
         rounded = rounded + (abs(term) if part.size is None else abs(weight) * part.size)
-    used = _used(parts)
-    counted = used
+    known = [part.ok for part in parts if part.ok is not None]
+    used = counted = reduce(or_, known) if len(known) == len(parts) else None
     if scheme.agreement > 0:
         values, counted, dropped = _agreeing(values, size, used, layout)
         tally += Tally(conflicting=dropped)
@@ -260,30 +291,10 @@ def together(
     return values, used, tally
 
 
-def _used(parts: Sequence[ColumnCredit]) -> Array | None:
-    """Returns [N] rows that some component has a value for; None = all."""
-    used = None
-    for part in parts:
-        if part.ok is None:
-            return None
-        used = part.ok if used is None else used | part.ok
-    return used
-
-
-def _by_deviation(parts: Sequence[ColumnCredit], layout: GroupLayout) -> list[Array]:
-    """Returns [N] the weight of each component, `w_k sigma_k / sum of w_l sigma_l` (DVAO)."""
-    where = layout.arrays.xp.where
-    known = (part.deviation for part in parts)
-    shares = [p.weight * sigma for p, sigma in zip(parts, known, strict=True) if sigma is not None]
-    total = sum(abs(share) for share in shares)
-    return [where(total > 0, share / where(total > 0, total, 1.0), 0.0) for share in shares]
-
-
 def _agreeing(
     values: Array, size: Array, used: Array | None, layout: GroupLayout
 ) -> tuple[Array, Array, int]:
-    """Returns values without rows with components that disagree, the rows left, and how many were
-    dropped.
+    """Returns values without rows whose components disagree, the rows left, and the count dropped.
 
     A row without any advantage disagrees with nothing. What is left of a group is multiplied by the
     share of its samples that is left.

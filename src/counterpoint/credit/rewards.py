@@ -60,17 +60,30 @@ class Rewards:
                 one that is not there.
         """
         arrays = arrays_of(rewards)
-        given = _numeric(rewards) if arrays is NUMPY else _real(rewards)
+        given = _numeric(rewards) if arrays is NUMPY else rewards
+        if arrays is not NUMPY and "complex" in str(given.dtype):
+            raise RewardError(f"got rewards of type {given.dtype}; wanted real numbers")
         if given.ndim not in (1, 2) or (given.ndim == 2 and given.shape[1] == 0):
             raise RewardError(
                 f"got rewards of shape {tuple(given.shape)}; wanted [N], or [N, K] for K components"
             )
         values = arrays.floats(given)
         values = values[:, None] if given.ndim == 1 else values
-        values, weights = _weighed(_gated(values, scheme, arrays), scheme)
+        values = _gated(values, scheme, arrays)
+        count = int(values.shape[1])
+        weights = (1.0,) * count if scheme.weights is None else scheme.weights
+        if len(weights) != count:
+            raise SchemeError(
+                f"got {len(weights)} weights for {count} reward components; wanted one weight a "
+                "component"
+            )
+        # A component of weight 0 is dropped before the checks: it may be NaN or infinite.
+        kept = [k for k, weight in enumerate(weights) if weight != 0]
+        values = values[:, kept] if len(kept) < count else values
+        weights = tuple(weights[k] for k in kept)
         largest = arrays.largest / max(1.0, *(abs(w) for w in weights))
         missing, too_large = arrays.xp.isnan(values), abs(values) > largest
-        if arrays.traced:
+        if arrays.traced:  # values cannot be looked at, and an error cannot depend on them
             missing = missing | too_large
         elif too_large.any():
             raise RewardError(
@@ -116,6 +129,7 @@ class Rewards:
                 ok = ~self.missing[:, k] if skip and self.missing is not None else None
                 yield RewardColumn(filled[:, k], ok, None, weight)
             return
+        # Components may cancel: the size of the terms says how much of their sum is rounding.
         total, size = filled[:, 0] * self.weights[0], None
         if len(self.weights) > 1:
             size = abs(total)
@@ -135,31 +149,10 @@ def _gated(values: Array, scheme: Scheme, arrays: Arrays) -> Array:
                 "reward components"
             )
         gate, where = values[:, needed], arrays.xp.where
+        # A gate that is missing (NaN, unequal to itself) leaves the component missing as well.
         there = where(gate >= least, values[:, k], where(gate == gate, 0.0, gate))
         values = arrays.columns([there if i == k else values[:, i] for i in range(count)])
     return values
-
-
-def _weighed(values: Array, scheme: Scheme) -> tuple[Array, tuple[float, ...]]:
-    """Returns the components that have a weight [N, K], and the weights."""
-    count = int(values.shape[1])
-    weights = (1.0,) * count if scheme.weights is None else scheme.weights
-    if len(weights) != count:
-        raise SchemeError(
-            f"got {len(weights)} weights for {count} reward components; wanted one weight a "
-            "component"
-        )
-    kept = [k for k, weight in enumerate(weights) if weight != 0]
-    if len(kept) < count:
-        values = values[:, kept]
-    return values, tuple(weights[k] for k in kept)
-
-
-def _real(rewards: Array) -> Array:
-    """Returns the tensor itself, unless its numbers have two parts."""
-    if "complex" in str(rewards.dtype):
-        raise RewardError(f"got rewards of type {rewards.dtype}; wanted real numbers")
-    return rewards
 
 
 def _numeric(rewards: Array) -> NDArray[Any]:

@@ -1,14 +1,17 @@
-"""`Scheme`: one frozen value that decides every advantage.
+"""`Scheme`: one frozen value that decides every advantage, and schemes made of schemes.
 
 Every published way from group rewards to per-agent advantages that normalizes is one point in
-the space these fields span; `counterpoint.credit.catalogue` names the published points.
+the space these fields span; `counterpoint.credit.catalogue` names the published points. `Mix` adds
+several up: episode and step advantages of one rollout (GiGPO), outcome and turn advantages
+(MT-GRPO). `PerRole` gives each role a scheme, if a planner is normalized in another way than its
+workers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -115,11 +118,21 @@ class Scheme:
         object.__setattr__(self, "center_by", _canonical("center_by", self.center_by))
         scale_by = self.center_by if self.scale_by is None else self.scale_by
         object.__setattr__(self, "scale_by", _canonical("scale_by", scale_by))
-        if self.weights is not None:
-            object.__setattr__(self, "weights", _numbers("weights", self.weights))
-        object.__setattr__(self, "conditions", _conditions(self.conditions))
-        check_values(self, _annotations())
-        check_nothing_is_cancelled(self)
+        try:
+            weights = None if self.weights is None else tuple(map(float, self.weights))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SchemeError(f"got weights={self.weights!r}; wanted a tuple of numbers") from error
+        try:
+            conditions = tuple((int(k), int(j), float(t)) for k, j, t in self.conditions)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SchemeError(
+                f"got conditions={self.conditions!r}; wanted triples (component, the one it needs, "
+                "at least)"
+            ) from error
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "conditions", conditions)
+        _check_values(self)
+        _check_nothing_is_cancelled(self)
 
     @property
     def groups_by_agent(self) -> bool:
@@ -128,15 +141,14 @@ class Scheme:
         return bool(both & {"agent", "role"})
 
     def decoupled(self) -> Scheme:
-        """Returns the same scheme with statistics of each agent's own."""
-        scale_by = self.scale_by or ()
-        return self._regrouped((*self.center_by, "agent"), (*scale_by, "agent"))
+        """Returns the same scheme with per-agent statistics."""
+        return self._regrouped((*self.center_by, "agent"), (*(self.scale_by or ()), "agent"))
 
     def coupled(self) -> Scheme:
         """Returns the same scheme with statistics that all agents share."""
-        own = ("agent", "role")
+        shared = [name for name in GROUPING if name not in ("agent", "role")]
         center_by, scale_by = (
-            tuple(name for name in by if name not in own)
+            tuple(name for name in shared if name in by)
             for by in (self.center_by, self.scale_by or ())
         )
         return self._regrouped(center_by, scale_by)
@@ -162,31 +174,16 @@ class Scheme:
 
 
 @cache  # resolving annotations takes longer than a small batch of advantages
-def _annotations() -> dict[str, object]:
+def field_types() -> dict[str, object]:
+    """Returns the type of each field of `Scheme`."""
     return get_type_hints(Scheme)
 
 
-def _conditions(given: Iterable[Any]) -> tuple[tuple[int, int, float], ...]:
-    try:
-        return tuple((int(k), int(j), float(t)) for k, j, t in given)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise SchemeError(
-            f"got conditions={given!r}; wanted triples (component, the one it needs, at least)"
-        ) from error
-
-
-def _numbers(field: str, values: Iterable[Any]) -> tuple[float, ...]:
-    try:
-        return tuple(float(value) for value in values)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise SchemeError(f"got {field}={values!r}; wanted a tuple of numbers") from error
-
-
 def _canonical(field: str, by: By | str) -> By:
-    if isinstance(by, str):
-        raise LabelError(f"got {field}={by!r}; wanted a tuple of labels, e.g. ({by!r},)")
-    if not isinstance(by, Iterable):
-        raise LabelError(f"got {field}={by!r}; wanted a tuple of labels")
+    """Returns the labels in their canonical order."""
+    if isinstance(by, str) or not isinstance(by, Iterable):
+        hint = f", e.g. ({by!r},)" if isinstance(by, str) else ""
+        raise LabelError(f"got {field}={by!r}; wanted a tuple of labels{hint}")
     unknown = [name for name in by if name not in GROUPING]
     if unknown:
         raise LabelError(f"got {field}={unknown}; wanted labels out of {', '.join(GROUPING)}")
@@ -198,15 +195,15 @@ NUMBERS = ("floor", "shrink", "min_count", "decay", "gamma", "epsilon", "clip",
 """Fields that hold a number; all but `decay` and `gamma` are at least 0."""
 
 
-def check_values(scheme: Scheme, kinds: Mapping[str, object]) -> None:
-    """Raises SchemeError where a field has a value that its annotation in `kinds` excludes."""
-    for spec in fields(scheme):
-        allowed, value = get_args(kinds[spec.name]), getattr(scheme, spec.name)
-        allowed = tuple(a for one in allowed for a in (get_args(one) or (one,)))
+def _check_values(scheme: Scheme) -> None:
+    """Raises SchemeError where a field has a value that it cannot take."""
+    for name, kind in field_types().items():
+        value = getattr(scheme, name)
+        allowed = tuple(a for one in get_args(kind) for a in (get_args(one) or (one,)))
         words = [one for one in allowed if isinstance(one, str)]
         optional = value is None and type(None) in allowed
         if words and not optional and value not in words:
-            raise SchemeError(f"got {spec.name}={value!r}; wanted one of {', '.join(words)}")
+            raise SchemeError(f"got {name}={value!r}; wanted one of {', '.join(words)}")
     for name in NUMBERS:
         value = getattr(scheme, name)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -222,20 +219,10 @@ def check_values(scheme: Scheme, kinds: Mapping[str, object]) -> None:
         raise SchemeError(f"got agreement={scheme.agreement!r}; wanted a number from 0 to 1")
     if isinstance(scheme.ddof, bool) or scheme.ddof not in (0, 1):
         raise SchemeError(f"got ddof={scheme.ddof!r}; wanted 0 or 1")
-    _check_baseline_floor(scheme)
-    _check_components(scheme)
-
-
-def _check_baseline_floor(scheme: Scheme) -> None:
-    floor = scheme.baseline_floor
-    if floor is None:
-        return
-    if isinstance(floor, bool) or not isinstance(floor, int | float) or not math.isfinite(floor):
+    floor, weights = scheme.baseline_floor, scheme.weights
+    is_number = isinstance(floor, int | float) and not isinstance(floor, bool)
+    if floor is not None and not (is_number and math.isfinite(floor)):
         raise SchemeError(f"got baseline_floor={floor!r}; wanted a finite number, or None")
-
-
-def _check_components(scheme: Scheme) -> None:
-    weights = scheme.weights
     if weights is not None and not all(math.isfinite(w) for w in weights):
         raise SchemeError(f"got weights={weights}; wanted finite numbers")
     if weights is not None and not any(weights):
@@ -248,7 +235,7 @@ def _check_components(scheme: Scheme) -> None:
             )
 
 
-def check_nothing_is_cancelled(scheme: Scheme) -> None:
+def _check_nothing_is_cancelled(scheme: Scheme) -> None:
     """Raises SchemeError where one field would undo what another promises."""
     s = scheme
     running = [f for f in ("center", "scale") if getattr(s, f).startswith("running_")]
@@ -305,3 +292,137 @@ def check_nothing_is_cancelled(scheme: Scheme) -> None:
     for cancelled, reason in inert:
         if cancelled:
             raise SchemeError(f"this scheme contradicts itself: {reason}")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A weighted sum of schemes: the advantage of a row is `sum of w_i A_i`.
+
+    With one part of weight 1 it is that scheme. Edge cases are counted in each part; rows are
+    counted once.
+
+    Raises:
+        SchemeError: no part, or a part that is no pair of a finite weight and a scheme.
+    """
+
+    parts: tuple[tuple[float, Scheme], ...]
+    """Pairs of weight and scheme."""
+
+    def __post_init__(self) -> None:
+        try:
+            parts = tuple((float(weight), scheme) for weight, scheme in self.parts)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SchemeError(f"got parts={self.parts!r}; wanted pairs (weight, Scheme)") from error
+        if not parts or not all(math.isfinite(w) and isinstance(s, Scheme) for w, s in parts):
+            raise SchemeError(
+                f"got parts={self.parts!r}; wanted at least one pair (finite weight, Scheme)"
+            )
+        object.__setattr__(self, "parts", parts)
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """Returns the schemes of the parts, in order."""
+        return tuple(scheme for _, scheme in self.parts)
+
+    @property
+    def keeps_state(self) -> bool:
+        """Returns whether statistics of some part live longer than one call."""
+        return any(scheme.keeps_state for scheme in self.schemes)
+
+    @property
+    def groups_by_agent(self) -> bool:
+        """Returns whether some part has statistics for each agent (or role)."""
+        return any(scheme.groups_by_agent for scheme in self.schemes)
+
+    def decoupled(self) -> Mix:
+        """Returns the same mix with per-agent statistics in every part."""
+        return self.each(Scheme.decoupled)
+
+    def coupled(self) -> Mix:
+        """Returns the same mix with statistics that all agents share in every part."""
+        return self.each(Scheme.coupled)
+
+    def each(self, change: Callable[[Scheme], Scheme]) -> Mix:
+        """Returns a mix in which every scheme is changed by `change`."""
+        return Mix(tuple((weight, change(scheme)) for weight, scheme in self.parts))
+
+
+@dataclass(frozen=True)
+class PerRole:
+    """A scheme for each role: every role is normalized as if the others were not there.
+
+    `role` defaults to the agent, so that the keys may be agents' names.
+
+    Raises:
+        SchemeError: neither a role nor a default, a role twice, or something that is no scheme.
+    """
+
+    schemes: tuple[tuple[Any, Scheme], ...] = ()
+    """Pairs of role and scheme; a mapping is taken too."""
+    default: Scheme | None = None
+    """The scheme of every other role; None makes another role an error."""
+
+    def __post_init__(self) -> None:
+        pairs = self.schemes.items() if isinstance(self.schemes, Mapping) else self.schemes
+        try:
+            pairs = tuple((role, scheme) for role, scheme in pairs)
+        except (TypeError, ValueError) as error:
+            raise SchemeError(f"got schemes={self.schemes!r}; wanted role to Scheme") from error
+        given = [*(scheme for _, scheme in pairs), *([self.default] if self.default else [])]
+        if not given or not all(isinstance(scheme, Scheme) for scheme in given):
+            raise SchemeError(
+                f"got schemes={self.schemes!r} and default={self.default!r}; wanted a Scheme for "
+                "at least one role"
+            )
+        if len({role for role, _ in pairs}) < len(pairs):
+            raise SchemeError(f"got roles {[role for role, _ in pairs]}; wanted each of them once")
+        object.__setattr__(self, "schemes", pairs)
+
+    @property
+    def keeps_state(self) -> bool:
+        """Returns whether statistics of some role live longer than one call."""
+        return any(scheme.keeps_state for scheme in plain_schemes(self))
+
+    @property
+    def groups_by_agent(self) -> bool:
+        """Returns whether agents have statistics of their own: roles do, always."""
+        return True
+
+    def decoupled(self) -> PerRole:
+        """Returns the same with per-agent statistics within every role."""
+        return self.each(Scheme.decoupled)
+
+    def coupled(self) -> PerRole:
+        """Returns the same with statistics that all agents of a role share."""
+        return self.each(Scheme.coupled)
+
+    def of(self, role: Any) -> Scheme:
+        """Returns the scheme of a role.
+
+        Raises:
+            SchemeError: there is none, and no default.
+        """
+        scheme: Scheme | None = dict(self.schemes).get(role, self.default)
+        if scheme is None:
+            known = ", ".join(repr(name) for name, _ in self.schemes)
+            raise SchemeError(f"got role {role!r}; wanted one of {known}, or a default scheme")
+        return scheme
+
+    def each(self, change: Callable[[Scheme], Scheme]) -> PerRole:
+        """Returns a `PerRole` in which every scheme is changed by `change`."""
+        pairs = tuple((role, change(scheme)) for role, scheme in self.schemes)
+        return replace(self, schemes=pairs, default=change(self.default) if self.default else None)
+
+
+AnyScheme = Scheme | Mix | PerRole
+"""Every kind of scheme that `advantages` accepts."""
+
+
+def plain_schemes(scheme: AnyScheme) -> tuple[Scheme, ...]:
+    """Returns the plain schemes that a scheme consists of; a `Scheme` consists of itself."""
+    if isinstance(scheme, Mix):
+        return scheme.schemes
+    if isinstance(scheme, PerRole):
+        others = () if scheme.default is None else (scheme.default,)
+        return (*(part for _, part in scheme.schemes), *others)
+    return (scheme,)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Array, Floats
+from counterpoint.arrays import Array, Floats, Ints
 
 LARGEST_DOUBLE, LARGEST_SINGLE = 1e140, 1e14
 """Squares of these times 10^28 (10^10) still fit into 64 (32) bits."""
@@ -86,7 +86,12 @@ def segment_max(values: NDArray[Any], ids: NDArray[Any], n: int) -> Floats:
     return out
 
 
-def ratio(over: Floats, under: Floats, otherwise: float = np.nan) -> Floats:
+def segment_mean(values: NDArray[Any], ids: NDArray[Any], n: int) -> Floats:
+    """Returns the mean of each segment [n] of `values` [N]; empty segments give 0."""
+    return segment_sum(values, ids, n) / np.maximum(np.bincount(ids, minlength=n), 1)
+
+
+def ratio(over: Floats, under: Floats | Ints, otherwise: float = np.nan) -> Floats:
     """Returns over / under, and `otherwise` where `under` is not positive."""
     out = np.full(np.broadcast(over, under).shape, otherwise)
     np.divide(over, under, out=out, where=np.asarray(under) > 0)
@@ -113,17 +118,14 @@ SINGLE = float(np.finfo(np.float32).eps)
 """The coarsest arithmetic that is taken for the one that made rewards."""
 
 
-def _numpy_epsilon(array: NDArray[Any]) -> float:
-    kind = array.dtype if array.dtype.kind == "f" else np.float64
-    return min(float(np.finfo(kind).eps), SINGLE)
-
-
 NUMPY = Arrays(
     name="numpy",
     xp=np,
     largest=LARGEST_DOUBLE,
     floats=lambda array: np.asarray(array, dtype=np.float64),
-    epsilon=_numpy_epsilon,
+    epsilon=lambda array: min(
+        float(np.finfo(array.dtype if array.dtype.kind == "f" else np.float64).eps), SINGLE
+    ),
     columns=lambda columns: np.stack(columns, axis=1),
     beside=lambda array: array,
     sum=segment_sum,

@@ -5,15 +5,13 @@ Start at `scheme_named`; `scheme_name` is its inverse.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
-from functools import cache
-from typing import Any, get_args, get_type_hints
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any, get_args
 
 from counterpoint.credit.catalogue import ALIASES, BUILT_IN, catalogue
-from counterpoint.credit.composite import AnyScheme, Mix, PerRole
-from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.scheme import AnyScheme, Mix, PerRole, Scheme, field_types
 from counterpoint.errors import SchemeError, UnknownNameError
 
 
@@ -37,7 +35,14 @@ def scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] = ()) 
     else:
         base, *pairs = (part.strip() for part in str(name).split(","))
         changes = _changes_of(pairs)
-    scheme = _base(base, tuple(also))
+    base = ALIASES.get(base, base)
+    known: Mapping[str, AnyScheme] = {"custom": Scheme()} if base == "custom" else catalogue()
+    if base not in known:
+        near = get_close_matches(base.lower(), [*known, *also, *ALIASES], 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        names = ", ".join([*known, *also])
+        raise UnknownNameError(f"got scheme {base!r}; wanted one of {names}{hint}")
+    scheme = known[base]
     if not changes:
         return scheme
     if not isinstance(scheme, Scheme):
@@ -61,11 +66,7 @@ def plain_scheme_named(name: str | Mapping[str, object], *, also: Iterable[str] 
 
 
 def as_plain_scheme(scheme: AnyScheme, name: str = "") -> Scheme:
-    """Returns `scheme` itself, where one `Scheme` is needed.
-
-    Raises:
-        SchemeError: it is made of several schemes.
-    """
+    """Returns the scheme itself; raises SchemeError if it is made of several schemes."""
     if isinstance(scheme, Scheme):
         return scheme
     raise SchemeError(
@@ -75,8 +76,7 @@ def as_plain_scheme(scheme: AnyScheme, name: str = "") -> Scheme:
 
 
 def scheme_name(scheme: AnyScheme) -> str:
-    """Returns the catalogue's name of a scheme, or the entry nearest to it with the fields that
-    differ.
+    """Returns a scheme's name in the catalogue, or the nearest entry and the fields that differ.
 
     The name is the same whatever plug-ins are installed: files and states are written with it.
     """
@@ -106,56 +106,38 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _base(name: str, also: tuple[str, ...]) -> AnyScheme:
-    name = ALIASES.get(name, name)
-    if name == "custom":
-        return Scheme()
-    known = catalogue()
-    if name not in known:
-        near = difflib.get_close_matches(name.lower(), [*known, *also, *ALIASES], 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        names = ", ".join([*known, *also])
-        raise UnknownNameError(f"got scheme {name!r}; wanted one of {names}{hint}")
-    return known[name]
-
-
 def _changes_of(pairs: Iterable[str]) -> dict[str, str]:
+    """Returns fields and their values out of `field=value` texts."""
     changes: dict[str, str] = {}
-    for field, value in map(_pair, pairs):
+    for text in pairs:
+        field, sign, value = (part.strip() for part in text.partition("="))
+        if not sign:
+            raise SchemeError(f"got {text!r} after a scheme's name; wanted field=value, floor=0.05")
         if field in changes:
             raise SchemeError(f"got {field} twice, {changes[field]} and {value}; wanted one value")
         changes[field] = value
     return changes
 
 
-def _pair(text: str) -> tuple[str, str]:
-    field, sign, value = text.partition("=")
-    if not sign:
-        raise SchemeError(f"got {text!r} after a scheme's name; wanted field=value, floor=0.05")
-    return field.strip(), value.strip()
-
-
-@cache
-def _kinds() -> dict[str, object]:
-    return {spec.name: get_type_hints(Scheme)[spec.name] for spec in fields(Scheme)}
-
-
 def _value(field: str, value: Any) -> Any:
     """Returns the value of a field, from text or from a plain value of TOML or JSON."""
-    kinds = _kinds()
+    kinds = field_types()
     if field not in kinds:
-        near = difflib.get_close_matches(field, list(kinds), 1)
+        near = get_close_matches(field, list(kinds), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise SchemeError(f"got {field!r}; wanted a field of Scheme: {', '.join(kinds)}{hint}")
     if not isinstance(value, str):
-        return tuple(map(_tupled, value)) if isinstance(value, list | tuple) else value
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple(tuple(one) if isinstance(one, list) else one for one in value)
     kind = str(kinds[field])
     options = {one for part in (kinds[field], *get_args(kinds[field])) for one in get_args(part)}
     if value == "none" and "none" not in options and "None" in kind:
         return None
     try:
         if field == "conditions":
-            return tuple(_condition(one) for one in value.split("+") if one)
+            triples = [one.split("/") for one in value.split("+") if one]
+            return tuple((int(k), int(j), float(least)) for k, j, least in triples)
         if field == "weights":
             return tuple(float(one) for one in value.split("+"))
         if field in ("center_by", "scale_by"):
@@ -169,21 +151,10 @@ def _value(field: str, value: Any) -> Any:
         ) from error
 
 
-def _condition(text: str) -> tuple[int, int, float]:
-    k, j, least = text.split("/")
-    return int(k), int(j), float(least)
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _changes(base: Scheme, scheme: Scheme) -> dict[str, object]:
-    changed = {
-        spec.name: getattr(scheme, spec.name)
-        for spec in fields(Scheme)
-        if getattr(base, spec.name) != getattr(scheme, spec.name)
-    }
+    """Returns the fields in which a scheme differs from a base."""
+    given = ((name, getattr(scheme, name)) for name in field_types())
+    changed = {name: value for name, value in given if value != getattr(base, name)}
     if "center_by" in changed:
         changed["scale_by"] = scheme.scale_by
     return changed

@@ -7,12 +7,11 @@ rewards). Arrays only: no I/O, no clock, no chance of its own.
 
 from counterpoint.credit import scheme_name
 from counterpoint.diagnose.causes import CAUSES, REMEDIES, drowning, name_causes
-from counterpoint.diagnose.collapse import collapsed_updates, kept_in_windows
 from counterpoint.diagnose.diagnosis import diagnose
 from counterpoint.diagnose.faults import FEWEST as FEWEST_ROLLOUTS
 from counterpoint.diagnose.gradients import GradientStatistics, gradient_statistics
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
-from counterpoint.diagnose.kept import signal_kept, task_noise
+from counterpoint.diagnose.kept import collapsed_updates, kept_in_windows, signal_kept, task_noise
 from counterpoint.diagnose.updates import credit_correlations
 from counterpoint.results.diagnosis import DiagnosisResult, LogFault
 

@@ -1,7 +1,8 @@
 """The numbers of each agent of a log under a scheme: dead decisions, net mass, spikes and more.
 
-Start at `agent_numbers`. Groups are those of the scheme under judgement, and each step is a call
-of its own: statistics are never taken across steps.
+Start at `agent_numbers`, and at `choices_of` for what logged actions say: the influence of an
+agent's choices, and their entropy. Groups are those of the scheme under judgement, and each step is
+a call of its own: statistics are never taken across steps.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme
 from counterpoint.credit.labels import Labels, factorize
-from counterpoint.credit.segments import NUMPY, ratio, segment_max, segment_sum
+from counterpoint.credit.segments import NUMPY, ratio, segment_max, segment_mean, segment_sum
+from counterpoint.diagnose.causes import SUFFICES
 from counterpoint.diagnose.inflation import Sharing, ThreeNumbers, entering, pooled_numbers
 from counterpoint.diagnose.log import SAME, Ids, Log, dense, standardized, varies
 
 ERRORS = 1.0
-"""Standard errors between a rate and its lower end: one in 6 is below that."""
+"""Standard errors between a rate and its lower end: one in 6 is below that. An influence must be
+below its threshold by as many to be called small."""
 
 OUT_OF_PLACE = 3.0
 """An advantage this many times as far out as its reward is in the whole log is out of place."""
@@ -33,6 +36,16 @@ SPIKE = 8.0
 
 LEAST_SPIKE = 5.0
 """No group is so small that a smaller advantage is a spike: of normal rewards, 6 in 10^7 are."""
+
+
+MOST_DISTINCT = 0.5
+"""Actions that are distinct in more than this share of an agent's decisions are free text."""
+
+FEWEST_CHOICES = 50
+"""Decisions of an agent below which its choices say nothing."""
+
+DECISIVE = 0.25
+"""An agent with this influence decides much of the reward by itself."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +91,9 @@ class AgentNumbers:
 
 
 def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> AgentNumbers:
-    """Returns the numbers of each agent.
+    """Returns the numbers of each agent under a scheme with the advantages `values` [N].
 
-    Args:
-        log: the log.
-        scheme: the scheme under judgement.
-        values: [N] its advantages.
-        lost: [N] how much of each decision is dead under it, from 0 to 1: `Units.lost`.
+    `lost` [N] is how much of each decision is dead under the scheme, from 0 to 1: `Units.lost`.
     """
     n_agents, n_steps = len(log.agents), len(log.steps)
     missing = np.isnan(log.rewards(scheme))
@@ -104,6 +113,9 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> Age
         return ratio(segment_sum(stuck_rows, ids, n), segment_sum(could_gain, ids, n))
 
     stuck = stuck_of(log.agent, n_agents)
+    rollouts = np.bincount(log.agent[log.pairs(log.rollout, log.n_rollouts)[1]], minlength=n_agents)
+    prompt_groups = log.labels.groups(tuple(dict.fromkeys((*scheme.center_by, "prompt"))))
+    groups = np.bincount(log.agent[log.pairs(*prompt_groups)[1]], minlength=n_agents)
     per_step = {
         "inflation": over_time.inflation,
         "signal_share": over_time.signal_share,
@@ -115,13 +127,13 @@ def agent_numbers(log: Log, scheme: Scheme, values: Floats, lost: Floats) -> Age
         numbers=overall,
         sharing=sharing,
         decisions=rows.astype(np.float64),
-        participation=_rollouts(log) / log.n_rollouts,
+        participation=rollouts / log.n_rollouts,
         mean=mean,
         deviation=deviation,
         missing_rate=average(missing, log.agent, n_agents, all_rows),
         dead_rate=average(lost, log.agent, n_agents, all_rows),
         stuck_rate=stuck,
-        surely_stuck=stuck - ERRORS * np.sqrt(stuck * (1 - stuck) / _groups(log, scheme)),
+        surely_stuck=stuck - ERRORS * np.sqrt(stuck * (1 - stuck) / np.maximum(groups, 1)),
         best_rate=average(best, log.agent, n_agents, given),
         net_mass=average(values, log.agent, n_agents, given),
         resolution=_resolution(log, values, missing),
@@ -147,61 +159,34 @@ def dead_rows(log: Log, scheme: Scheme, values: Floats, own_terms: bool) -> Bool
     numbers and no signal. (Running statistics compare with other updates: there it may.)
     """
     missing = np.isnan(log.rewards(scheme))
-    group = np.asarray(log.labels.groups(scheme.center_by).ids)
-    dead = missing | _flat(values, group, 1.0 if scheme.scale != "none" else 0.0)
+    group, size = np.asarray(log.labels.groups(scheme.center_by).ids), abs(values)
+    n = int(group.max()) + 1
+    # Rounding is measured by the largest advantage. Scaled ones are of the order of 1, so that
+    # normalized components that cancel (to something like 1e-16) count as 0.
+    least = 1.0 if scheme.scale != "none" else 0.0
+    largest = segment_max(size, group, n)[group]
+    dead: Bools = missing | (largest <= SAME * max(least, float(size.max(initial=0.0))))
     if own_terms and not scheme.keeps_state:
-        dead |= _own_flat(log, scheme, group)
+        cell, first = log.pairs(group, n)
+        flat = np.ones(len(first), dtype=bool)
+        for column in entering(log, scheme):
+            flat &= ~varies(column, cell, len(first))
+        dead |= flat[cell]
     return dead
-
-
-def _own_flat(log: Log, scheme: Scheme, group: Ids) -> Bools:
-    """Returns [N] whether the agent's own rewards do not vary in the row's group."""
-    n = len(log.agents)
-    cell, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
-    flat = np.ones(len(first), dtype=bool)
-    for column in entering(log, scheme):
-        flat &= ~varies(column, cell, len(first))
-    return flat[cell]
-
-
-def _flat(values: Floats, group: Ids, least: float) -> Bools:
-    """Returns [N] whether all advantages of the row's group are 0, up to rounding.
-
-    Scaled advantages are of the order of 1, which is the `least` that rounding is measured by:
-    normalized components that cancel leave something of the order of 1e-16.
-    """
-    size = abs(values)
-    largest = segment_max(size, group, int(group.max()) + 1)
-    return np.asarray(largest[group] <= SAME * max(least, float(size.max(initial=0.0))))
 
 
 def _moments(log: Log, scheme: Scheme) -> tuple[Floats, Floats]:
     """Returns [A] the mean and deviation of each agent's reward."""
-    rewards, n = (
-        log.rewards(replace(scheme, components="sum_first", weigh_by="fixed", agreement=0.0)),
-        len(log.agents),
-    )
+    n = len(log.agents)
+    summed = replace(scheme, components="sum_first", weigh_by="fixed", agreement=0.0)
+    rewards = log.rewards(summed)
     ok = ~np.isnan(rewards)
     agent, count = log.agent[ok], np.bincount(log.agent[ok], minlength=n).astype(np.float64)
+    # Distances from the least reward keep the digits of large ones.
     low = np.where(count > 0, 1.0, np.nan) * (rewards[ok].min() if ok.any() else 0.0)
     mean = ratio(segment_sum(rewards[ok] - low[agent], agent, n), count) + low
     var = ratio(segment_sum((rewards[ok] - mean[agent]) ** 2, agent, n), count)
     return mean, np.sqrt(var)
-
-
-def _rollouts(log: Log) -> Floats:
-    """Returns [A] rollouts in which each agent acts."""
-    n = len(log.agents)
-    _, first = dense(log.rollout * n + log.agent, log.n_rollouts * n)
-    return np.bincount(log.agent[first], minlength=n).astype(np.float64)
-
-
-def _groups(log: Log, scheme: Scheme) -> Floats:
-    """Returns [A] groups of one prompt in which each agent acts; at least 1."""
-    n = len(log.agents)
-    group = np.asarray(log.labels.groups(tuple(dict.fromkeys((*scheme.center_by, "prompt")))).ids)
-    _, first = dense(group * n + log.agent, (int(group.max()) + 1) * n)
-    return np.maximum(np.bincount(log.agent[first], minlength=n), 1).astype(np.float64)
 
 
 def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
@@ -212,7 +197,7 @@ def _resolution(log: Log, values: Floats, missing: Floats) -> Floats:
     cell = (log.block * n + log.agent)[ok]
     order = np.lexsort((values[ok], cell))
     ids, ordered = cell[order], values[ok][order]
-    gap = SAME * max(float(abs(ordered).max()), 1e-300)
+    gap = SAME * max(float(abs(ordered).max()), 1e-300)  # sorted neighbours this near are one value
     new_cell = np.diff(ids, prepend=-1) != 0
     distinct = new_cell | (np.diff(ordered, prepend=0.0) > gap)
     owner = ids % n
@@ -231,7 +216,7 @@ def _spikes(log: Log, scheme: Scheme, values: Floats, missing: Floats) -> Floats
     count = np.bincount(log.agent[ok], minlength=n).astype(np.float64)
     if scheme.scale != "running_std":
         return ratio(np.zeros(n), count)
-    labels = Labels(dict(log.decisions.labels), len(values), NUMPY)
+    labels = Labels(log.decisions.labels, len(values), NUMPY)  # all steps together
     group = factorize(np.asarray(labels.groups(scheme.scale_by or ()).ids))[0]
     place = abs(standardized(log.rewards(scheme), group, int(group.max()) + 1))
     limit = np.maximum(SPIKE, OUT_OF_PLACE * np.where(ok, place, 0.0))
@@ -248,30 +233,37 @@ def at_best(log: Log, rewards: Floats) -> Bools:
     so: most of their decisions with the same reward have the best of their prompt, or, where none
     has that reward and prompts do pay differently (the best of one is not the best of the log),
     most of all their decisions. (In groups of two that is never most of them, and without repeated
-    prompts nobody can know.) An agent with one reward everywhere has no best.
-
-    Args:
-        log: the log.
-        rewards: [N], NaN where missing.
+    prompts nobody can know.) An agent with one reward everywhere has no best. `rewards` [N] are NaN
+    where missing.
     """
     n, best = len(log.agents), np.zeros(len(rewards), dtype=bool)
     ok = ~np.isnan(rewards)
-    prompt, cells = _prompts(log)
+    task = np.zeros(log.n_blocks, dtype=np.int64)  # the prompt of each block, at any step
+    if "prompt" in log.decisions.labels:
+        first = dense(log.block, log.n_blocks)[1]
+        task = factorize(np.asarray(log.decisions.labels["prompt"])[first])[0]
+    prompt, first = log.pairs(task[log.block], int(task.max()) + 1)
+    cells = len(first)
+    alone = np.bincount(prompt[log.pairs(log.rollout, log.n_rollouts)[1]], minlength=cells) < 2
     value, agent, cell = rewards[ok], log.agent[ok], prompt[ok]
     varying = varies(value, cell, cells)[cell]
     top, highest = _highest(value, cell, cells), _highest(value, agent, n)
     pays_differently = np.zeros(n, dtype=bool)
     pays_differently[agent[varying & top & ~highest]] = True
-    alike, known = _mostly(_equal(value) * n + agent, varying, top)
+    order = np.argsort(value)
+    same = np.empty(len(value), dtype=np.int64)  # the same id for values equal up to rounding
+    steps = np.diff(value[order], prepend=value[order][:1]) > SAME * abs(value[order])
+    same[order] = np.cumsum(steps)
+    alike, known = _mostly(same * n + agent, varying, top)
     overall = _mostly(agent, varying, top)[0] & pays_differently[agent]
-    likely = np.where(known, alike, overall) & _comparable(log, prompt, cells)[cell]
+    likely = np.where(known, alike, overall) & ~alone[cell]
     best[ok] = np.where(varying, top, highest | likely) & varies(value, agent, n)[agent]
     return best
 
 
 def _mostly(ids: Ids, varying: Bools, top: Bools) -> tuple[Bools, Bools]:
-    """Returns [N] whether most decisions of a segment in prompts that vary are at the top of
-    theirs, and whether it has any there."""
+    """Returns [N] whether most decisions of a segment in varying prompts are at the top, and
+    whether the segment has such decisions."""
     size = int(ids.max(initial=-1)) + 1
     tops, known = (np.bincount(ids[w], minlength=size)[ids] for w in (varying & top, varying))
     return 2 * tops > known, known > 0
@@ -283,28 +275,97 @@ def _highest(value: Floats, ids: Ids, n: int) -> Bools:
     return np.asarray(value >= high - SAME * size)
 
 
-def _equal(value: Floats) -> Ids:
-    """Returns [N] the same id for values that are equal up to rounding."""
-    order = np.argsort(value)
-    ordered = value[order]
-    ids = np.empty(len(value), dtype=np.int64)
-    ids[order] = np.cumsum(np.diff(ordered, prepend=ordered[:1]) > SAME * abs(ordered))
-    return ids
+@dataclass(frozen=True)
+class Choices:
+    """[A] each; NaN where the log has no actions, or nothing but free text."""
+
+    influence: Floats
+    """`Var(E[R | action]) / Var(R)` within prompt and step, corrected for chance, at least 0."""
+    entropy: Floats
+    """Entropy of the agent's actions within prompt and step, in nats, averaged over the decisions
+    that can be compared with another one there."""
+    small_influence: Floats
+    """The influence where it is small by more than its error; else NaN."""
 
 
-def _prompts(log: Log) -> tuple[Ids, int]:
-    """Returns [N] prompt and agent of each row, the same at every step, and how many there are."""
-    n = len(log.agents)
-    prompt = np.zeros(log.n_blocks, dtype=np.int64)
-    if "prompt" in log.decisions.labels:
-        first = dense(log.block, log.n_blocks)[1]
-        prompt = factorize(np.asarray(log.decisions.labels["prompt"])[first])[0]
-    ids, first = dense(prompt[log.block] * n + log.agent, (int(prompt.max()) + 1) * n)
-    return ids, len(first)
+def choices_of(log: Log, scheme: Scheme) -> Choices:
+    """Returns the influence and entropy of each agent's actions.
+
+    Source: the correction for chance is epsilon squared (Kelley 1935).
+    """
+    n_agents = len(log.agents)
+    unknown = np.full(n_agents, np.nan)
+    if log.decisions.action is None:
+        return Choices(unknown, unknown, unknown)
+    rewards = log.rewards(scheme)
+    given = log.decisions.action
+    if given.dtype.kind == "O":  # a missing action is an action like others
+        given = np.empty(len(given), dtype=object)
+        given[:] = ["" if value is None else value for value in log.decisions.action.tolist()]
+    action = factorize(given)[0]
+    ok = ~np.isnan(rewards)
+    agent, action, reward = log.agent[ok], action[ok], rewards[ok]
+    size = int(action.max(initial=0)) + 1
+    cell, _ = dense(log.block[ok] * n_agents + agent, log.n_blocks * n_agents)
+    option, _ = dense(*factorize(cell * size + action))
+    distinct = np.bincount(np.unique(agent * size + action) // size, minlength=n_agents)
+    count = np.bincount(agent, minlength=n_agents)
+    countable = distinct <= MOST_DISTINCT * count
+    countable &= np.bincount(log.agent[given != ""], minlength=n_agents) > 0  # logged at all
+    entropy = _entropy(agent, cell, option, n_agents)
+    influence = _influence(agent, cell, option, reward, n_agents)
+    influence = np.where(countable, influence, np.nan)
+    return Choices(influence, np.where(countable, entropy, np.nan), _surely_small(influence, count))
 
 
-def _comparable(log: Log, cell: Ids, cells: int) -> Bools:
-    """Returns [cells] whether an agent has more than one rollout in a prompt."""
-    n = len(log.agents)
-    first = dense(log.rollout * n + log.agent, log.n_rollouts * n)[1]
-    return np.asarray(np.bincount(cell[first], minlength=cells) > 1)
+def _surely_small(influence: Floats, count: Ids) -> Floats:
+    """Returns [A] influences that are small by more than their error; NaN for all others.
+
+    Beside an agent with a choice that decides the reward, no agent is DILUTED: what a speaker does
+    arrives in what its listener does, and their marginal influences say nothing of that.
+    """
+    n = np.maximum(count, 1)
+    error = ERRORS * 2 * np.sqrt(np.maximum(influence, 1 / n) / n)
+    known = influence[np.isfinite(influence)]
+    if (
+        known.size and np.median(known) <= SUFFICES.influence / 2
+    ):  # many hands: the others speak for it
+        error = 0.0 * error
+    small = (influence + error < SUFFICES.influence) & (count >= FEWEST_CHOICES)
+    decisive = np.nan_to_num(influence).max(initial=0.0) >= DECISIVE
+    return np.where(small & ~decisive, influence, np.nan)
+
+
+def _influence(agent: Ids, cell: Ids, option: Ids, reward: Floats, n_agents: int) -> Floats:
+    """Returns [A] the share of the reward's variance within cells that the option explains."""
+    total, n_total = _spread(reward, cell)
+    within, n_within = _spread(reward, option)
+    all_squares = segment_sum(total**2, agent, n_agents)
+    left = segment_sum(within**2, agent, n_agents)
+    free = np.bincount(agent, minlength=n_agents).astype(np.float64)
+    cells = np.bincount(agent[n_total], minlength=n_agents)
+    options = np.bincount(agent[n_within], minlength=n_agents)
+    # Options explain something by chance alone: as much as so many degrees of freedom would.
+    error = left / np.where(free > options, free - options, np.nan)
+    explained = all_squares - left - (options - cells) * error
+    share = explained / np.where(all_squares > 0, all_squares, np.nan)
+    return np.clip(share, 0.0, 1.0)
+
+
+def _spread(reward: Floats, ids: Ids) -> tuple[Floats, Ids]:
+    """Returns the deviation of each row from its segment's mean, and each segment's first row."""
+    _, first = np.unique(ids, return_index=True)
+    return reward - segment_mean(reward, ids, int(ids.max(initial=-1)) + 1)[ids], first
+
+
+def _entropy(agent: Ids, cell: Ids, option: Ids, n_agents: int) -> Floats:
+    """Returns [A] the mean of -log p(option) over decisions, with options counted in their cell.
+
+    A cell with one decision has one option for certain, and says nothing.
+    """
+    size = np.bincount(cell)[cell]
+    comparable = size > 1
+    surprise = -np.log(np.bincount(option)[option] / size)
+    count = np.bincount(agent[comparable], minlength=n_agents)
+    total = segment_sum(surprise[comparable], agent[comparable], n_agents)
+    return np.where(count >= FEWEST_CHOICES, total / np.where(count > 0, count, np.nan), np.nan)

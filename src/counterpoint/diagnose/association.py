@@ -7,13 +7,13 @@ so shuffling them there gives the statistic's distribution, whatever that of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from counterpoint.arrays import Floats, Ints
-from counterpoint.credit.segments import segment_sum
+from counterpoint.credit.segments import segment_mean, segment_sum
 from counterpoint.diagnose.log import Ids
 
 ENOUGH = 25
@@ -21,9 +21,6 @@ ENOUGH = 25
 
 CHUNK = 2**20
 """Shuffled values that are held at a time."""
-
-Statistic = Callable[[Floats], Floats]
-"""Scores [C, U, J] to statistics [C, columns, J]."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,6 @@ def associations(
     strata: Ids,
     draws: int,
     rng: np.random.Generator,
-    *,
     studentized: bool = False,
 ) -> list[Association]:
     """Returns one two-sided test for each of `features`, on the same shuffles.
@@ -70,12 +66,23 @@ def associations(
     units = np.concatenate([p.ravel() for p in positions]) if positions else np.zeros(0, np.int64)
     if not len(units):
         return [Association(np.nan, 0.0, 0) for _ in features]
-    inside = strata[units]
+    present, inside = np.unique(strata[units], return_inverse=True)
+    n = len(present)
     test_of_column = np.repeat(np.arange(len(features)), [f.shape[1] for f in features])
-    x = _centered(np.concatenate(features, axis=1)[units], inside)
-    y = _centered(scores[units], inside)
-    scale, correlation = _scales(x, y, inside)
-    statistic = _studentized(x, scale) if studentized else _standardized(x, scale)
+    x, y = (
+        columns - np.stack([segment_mean(c, inside, n)[inside] for c in columns.T], axis=1)
+        for columns in (np.concatenate(features, axis=1)[units], scores[units])
+    )
+    scale, correlation = _scales(x, y, inside, n)
+
+    def statistic(y: Floats) -> Floats:
+        """Returns |sum x y| [C, columns, J] of y [C, U, J], over its deviation; 0 if none."""
+        sums: Floats = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
+        if not studentized:
+            return sums / scale
+        under = np.sqrt(np.einsum("cuj,uf->cfj", y**2, x**2, optimize=True))
+        return np.where(np.isfinite(scale), sums / np.maximum(under, 1e-9 * scale), 0.0)
+
     observed = statistic(y[None])
     seen = _largest(observed, test_of_column)[0]
     count, done = np.zeros(len(features)), 0
@@ -83,6 +90,7 @@ def associations(
     centered = np.zeros(scores.shape)
     centered[units] = y
     for shuffled in _shuffles(positions, centered, draws, rng):
+        # A tie that rounding broke still counts as at least as extreme.
         count += (_largest(statistic(shuffled), test_of_column) >= seen * (1 - 1e-9)).sum(axis=0)
         done += len(shuffled)
         if (count[testable] >= ENOUGH).all():
@@ -96,29 +104,9 @@ def associations(
     return tested
 
 
-def _standardized(x: Floats, scale: Floats) -> Statistic:
-    """Returns |sum x y| over its permutation deviation: from y [C, U, J] to [C, columns, J]."""
-
-    def statistic(y: Floats) -> Floats:
-        sums: Floats = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
-        return sums / scale
-
-    return statistic
-
-
-def _studentized(x: Floats, scale: Floats) -> Statistic:
-    """Returns |sum x y| / sqrt(sum (x y)^2), and 0 where nothing varies."""
-
-    def statistic(y: Floats) -> Floats:
-        over = abs(np.einsum("cuj,uf->cfj", y, x, optimize=True))
-        under = np.sqrt(np.einsum("cuj,uf->cfj", y**2, x**2, optimize=True))
-        return np.where(np.isfinite(scale), over / np.maximum(under, 1e-9 * scale), 0.0)
-
-    return statistic
-
-
 def _by_size(strata: Ids) -> list[Ints]:
     """Returns positions [strata, n] of the units of the strata of each size n >= 2."""
+    # Strata of one size are shuffled together, as rows of one array.
     order = np.argsort(strata, kind="stable")
     _, start, size = np.unique(strata[order], return_index=True, return_counts=True)
     return [
@@ -126,20 +114,12 @@ def _by_size(strata: Ids) -> list[Ints]:
     ]
 
 
-def _centered(columns: Floats, strata: Ids) -> Floats:
-    ids, n = np.unique(strata, return_inverse=True)[1], int(np.unique(strata).size)
-    count = segment_sum(np.ones(len(ids)), ids, n)
-    means = [segment_sum(column, ids, n) / count for column in columns.T]
-    return columns - np.stack([mean[ids] for mean in means], axis=1)
+def _scales(x: Floats, y: Floats, ids: Ids, n: int) -> tuple[Floats, Floats]:
+    """Returns the permutation deviation of sum x y (inf if nothing varies) and the correlation.
 
-
-def _scales(x: Floats, y: Floats, strata: Ids) -> tuple[Floats, Floats]:
-    """Returns permutation deviation [columns, J] of sum x y (inf where nothing varies), and
-    correlation.
-
-    Shuffling y in a stratum of n gives the variance `sum x^2 sum y^2 / (n - 1)`.
+    Both are [columns, J], from x [U, columns] and y [U, J] in the strata `ids` below n. Shuffling
+    y in a stratum of m units gives the variance `sum x^2 sum y^2 / (m - 1)`.
     """
-    ids, n = np.unique(strata, return_inverse=True)[1], int(np.unique(strata).size)
     freedom = segment_sum(np.ones(len(ids)), ids, n) - 1
     xx = np.stack([segment_sum(column**2, ids, n) for column in x.T], axis=1)
     yy = np.stack([segment_sum(column**2, ids, n) for column in y.T], axis=1)
@@ -159,7 +139,7 @@ def _largest(values: Floats, test_of_column: Ints) -> Floats:
 def _shuffles(
     positions: list[Ints], scores: Floats, draws: int, rng: np.random.Generator
 ) -> Iterator[Floats]:
-    """Returns chunks [C, U, J] of scores shuffled within strata, in the order of `positions`."""
+    """Yields chunks [C, U, J] of scores shuffled within strata, in the order of `positions`."""
     units = sum(p.size for p in positions)
     size = max(1, min(draws, CHUNK // (units * scores.shape[1])))
     for start in range(0, draws, size):

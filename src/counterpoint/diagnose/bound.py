@@ -25,7 +25,7 @@ import numpy as np
 
 from counterpoint.arrays import Bools, Floats
 from counterpoint.credit import Scheme
-from counterpoint.credit.segments import ratio
+from counterpoint.credit.segments import ratio, segment_mean, segment_sum
 from counterpoint.diagnose.log import Ids, Log, dense, varies
 
 CROWDED = 50.0
@@ -65,20 +65,14 @@ class Units:
 
     @classmethod
     def of(cls, log: Log, weights: tuple[float, ...] | None, own_terms: bool) -> Units:
-        """Returns the units of a log.
-
-        Args:
-            log: the log.
-            weights: [K] weight of each component, or None.
-            own_terms: whether agents have rewards of their own (C3).
-        """
+        """Returns the units of a log; `own_terms` is whether agents have own rewards (C3)."""
         n = len(log.agents)
         columns = [log.rewards(Scheme(weights=weights))]
         if len(log.decisions.components) > 1:
             columns.append(log.rewards(Scheme(weights=weights, components="normalize_first")))
         row = np.flatnonzero(~np.isnan(columns[0]))
-        by_rollout = _cells(log, row, log.rollout * n + log.agent, log.n_rollouts * n)
-        ids, first, cell = by_rollout
+        ids, first = dense((log.rollout * n + log.agent)[row], log.n_rollouts * n)
+        cell = dense((log.block * n + log.agent)[row][first], log.n_blocks * n)[0]
         agent, step, block = (c[row][first] for c in (log.agent, log.step, log.block))
         by_prompt = _filled(cell) >= 0.5
         if not by_prompt:
@@ -94,6 +88,7 @@ class Units:
             values = _means(component[row], ids, len(first))
             live |= varies(values, group, int(group.max(initial=0)) + 1)[group]
         when = dense(step * n + agent, len(log.steps) * n)[0]
+        # The less prompts differ for an agent, the more its dead prompts are unlucky draws.
         lucky = np.zeros(n)
         if own_terms and by_prompt:
             between = _between(targets[0], cell, when, agent, n)
@@ -120,10 +115,8 @@ class Units:
         """Returns [N] how much of each decision is dead under a scheme, from 0 to 1.
 
         It is counted over the same decisions under every scheme: what no statistics could use is
-        dead under all of them, whatever number the scheme gives it.
-
-        Args:
-            dead: [N] whether no difference of the agent's own rewards arrives at the decision.
+        dead under all of them, whatever number the scheme gives it. `dead` [N] is whether no
+        difference of the agent's own rewards arrives at the decision.
         """
         lost = np.ones(len(dead))
         lost[self.row] = np.where(dead[self.row], 1.0, 1.0 - self.could[self.of_row])
@@ -145,15 +138,11 @@ class SignalFactors:
 
 
 def kept_by(units: Units, values: Floats, dead: Bools) -> SignalFactors:
-    """Returns the factors of one scheme.
+    """Returns the factors of one scheme with the advantages `values` [N].
 
-    Args:
-        units: the samples.
-        values: [N] the scheme's advantages.
-        dead: [N] whether no difference of the agent's own rewards arrives.
+    `dead` [N] is whether no difference of the agent's own rewards arrives at the decision.
 
-    Source:
-        ours: cosine of an advantage with the agent's own centered reward, in cells.
+    Source: ours, the cosine of an advantage with the agent's own centered reward, in cells.
     """
     a, gone = units.mean(values), units.mean(dead.astype(np.float64)) >= 1.0
     cells = _Spread.of(a, units.cell)
@@ -161,15 +150,22 @@ def kept_by(units: Units, values: Floats, dead: Bools) -> SignalFactors:
     owner[units.cell] = units.agent
     used = (cells.n > 1) & (cells.var > 0)
     used[units.cell[~units.live]] = False
-    noise = _total(np.where(cells.n > 1, cells.n * cells.mean**2 - cells.var, 0.0), owner, units)
-    power = _total(np.where(used, cells.n * cells.var, 0.0), owner, units)
+
+    def total(of_cell: Floats) -> Floats:
+        return segment_sum(of_cell, owner, units.agents)
+
+    # Chance moves the mean of n advantages by var / n, which is taken off its square.
+    noise = total(np.where(cells.n > 1, cells.n * cells.mean**2 - cells.var, 0.0))
+    power = total(np.where(used, cells.n * cells.var, 0.0))
     inflation = 1.0 + ratio(np.maximum(noise, 0.0), power, 0.0)
     fidelity = _fidelity(units, a, cells, owner, used)
-    loud = ratio(power, _total(np.where(used, cells.n, 0.0), owner, units), 0.0)
+    loud = ratio(power, total(np.where(used, cells.n, 0.0)), 0.0)
     weight = np.bincount(units.agent, minlength=units.agents) * (loud > 0)
     team = (weight * loud).sum() / max(weight.sum(), 1.0)
     even, crowded = _evenness(units, a, cells, owner, used)
-    alive = _alive(units, gone)
+    could = segment_sum(units.could, units.agent, units.agents)
+    missed = segment_sum(units.could * gone, units.agent, units.agents)
+    alive = np.where(could > 0, 1.0 - ratio(missed, could, 0.0), np.nan)
     share = alive * fidelity**2 / inflation * even
     share = share * np.minimum(1.0, loud / team if team > 0 else 0.0)
     return SignalFactors(share, inflation, crowded, alive)
@@ -185,19 +181,13 @@ class _Spread:
 
     @classmethod
     def of(cls, values: Floats, cell: Ids) -> _Spread:
+        """Returns the spread of values [U] in cells [U]."""
         n = np.bincount(cell).astype(np.float64)
-        mean = np.bincount(cell, weights=values) / np.maximum(n, 1)
+        mean = segment_mean(values, cell, len(n))
         away = values - mean[cell]
-        away[abs(away) <= 1e-9 * abs(mean[cell])] = 0.0
+        away[abs(away) <= 1e-9 * abs(mean[cell])] = 0.0  # rounding, which ratios would blow up
         squares = np.bincount(cell, weights=away**2)
         return cls(n, mean, squares / np.maximum(n - 1, 1))
-
-
-def _alive(units: Units, gone: Bools) -> Floats:
-    """Returns [A] the share of the decisions with a signal to lose whose advantage carries it."""
-    total = _sums(units.could, units.agent, units.agents)
-    lost = _sums(units.could * gone, units.agent, units.agents)
-    return np.where(total > 0, 1.0 - ratio(lost, total, 0.0), np.nan)
 
 
 def _fidelity(units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools) -> Floats:
@@ -209,8 +199,10 @@ def _fidelity(units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools) 
         product = (a - cells.mean[units.cell]) * (target - other.mean[units.cell])
         covariance = np.bincount(units.cell, weights=product) / np.maximum(cells.n - 1, 1)
         size = np.sqrt(np.where(both, cells.var * other.var, 1.0))
-        weight = _total(np.where(both, cells.n, 0.0), owner, units)
-        correlation = _total(np.where(both, cells.n * covariance / size, 0.0), owner, units)
+        weight, correlation = (
+            segment_sum(np.where(both, x, 0.0), owner, units.agents)
+            for x in (cells.n, cells.n * covariance / size)
+        )
         best = np.maximum(best, ratio(correlation, weight, 0.0))
     return np.clip(best, 0.0, 1.0)
 
@@ -218,16 +210,16 @@ def _fidelity(units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools) 
 def _evenness(
     units: Units, a: Floats, cells: _Spread, owner: Ids, used: Bools
 ) -> tuple[Floats, Floats]:
-    """Returns [A] what loud prompts leave to quiet ones, and the share of decisions that they
-    drown.
+    """Returns [A] what loud prompts leave to quiet ones, and the share of decisions they drown.
 
-    Both beyond what chance does to prompts of few rollouts: the same is computed after the
+    Both are beyond what chance does to prompts of few rollouts: the same is computed after the
     deviations have changed places among the prompts of the step.
     """
     keep = used[units.cell]
     left, drowned = _quiet(units, cells.var, cells.n, owner, used)
     if not keep.any():
         return np.zeros(units.agents), np.zeros(units.agents)
+    # Each deviation moves to the place of another in its step, so that prompts are mixed.
     order, dealt = (ids[keep[ids]] for ids in units.orders)
     full = np.zeros(len(units.cell))
     full[order] = (a - cells.mean[units.cell])[dealt]
@@ -242,12 +234,13 @@ def _quiet(units: Units, var: Floats, n: Floats, owner: Ids, used: Bools) -> tup
     when = np.zeros(len(n), dtype=np.int64)
     when[units.cell] = units.when
     size = int(when.max(initial=0)) + 1
-    total = _sums(np.where(used, n, 0.0), when, size)
-    mean = ratio(_sums(np.where(used, n * var, 0.0), when, size), total, 0.0)
+    total = segment_sum(np.where(used, n, 0.0), when, size)
+    mean = ratio(segment_sum(np.where(used, n * var, 0.0), when, size), total, 0.0)
     share = ratio(var, mean[when], 0.0)
-    weight = _total(np.where(used, n, 0.0), owner, units)
-    left = _total(np.where(used, n * np.minimum(1.0, share), 0.0), owner, units)
-    drowned = _total(np.where(used & (share * CROWDED <= 1.0), n, 0.0), owner, units)
+    weight, left, drowned = (
+        segment_sum(np.where(used, n * part, 0.0), owner, units.agents)
+        for part in (1.0, np.minimum(1.0, share), share * CROWDED <= 1.0)
+    )
     return ratio(left, weight, 0.0), ratio(drowned, weight, 0.0)
 
 
@@ -260,17 +253,9 @@ def _between(values: Floats, cell: Ids, when: Ids, agent: Ids, agents: int) -> F
     several = cells.n > 1
     noise = np.where(several, cells.n * cells.mean**2 - cells.var, 0.0)
     power = np.where(several, cells.n * cells.var, 0.0)
-    outside = np.maximum(_sums(noise, owner, agents), 0.0)
-    inside = _sums(power, owner, agents)
+    outside = np.maximum(segment_sum(noise, owner, agents), 0.0)
+    inside = segment_sum(power, owner, agents)
     return ratio(outside, outside + inside, 1.0)
-
-
-def _cells(log: Log, row: Ids, key: Ids, span: int) -> tuple[Ids, Ids, Ids]:
-    """Returns unit of each row, the first row of each unit, and its cell."""
-    ids, first = dense(key[row], span)
-    n = len(log.agents)
-    cell = dense((log.block * n + log.agent)[row][first], log.n_blocks * n)[0]
-    return ids, first, cell
 
 
 def _filled(cell: Ids) -> float:
@@ -279,14 +264,6 @@ def _filled(cell: Ids) -> float:
 
 
 def _means(values: Floats, ids: Ids, n: int) -> Floats:
+    """Returns [n] the mean of the known values of each segment; NaN without any."""
     ok = ~np.isnan(values)
-    count = _sums(np.ones(int(ok.sum())), ids[ok], n)
-    return ratio(_sums(values[ok], ids[ok], n), count, np.nan)
-
-
-def _total(of_cell: Floats, owner: Ids, units: Units) -> Floats:
-    return _sums(of_cell, owner, units.agents)
-
-
-def _sums(values: Floats, ids: Ids, n: int) -> Floats:
-    return np.asarray(np.bincount(ids, weights=values, minlength=n), dtype=np.float64)
+    return ratio(segment_sum(values[ok], ids[ok], n), np.bincount(ids[ok], minlength=n))

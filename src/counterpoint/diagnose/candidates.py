@@ -8,31 +8,27 @@ the advice never leads in a circle.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats
-from counterpoint.credit import Scheme, catalogue, plain_scheme_named
+from counterpoint.credit import Scheme, plain_scheme_named
 from counterpoint.credit.segments import ratio
 from counterpoint.diagnose.agents import dead_rows
 from counterpoint.diagnose.bound import SignalFactors, Units, kept_by
 from counterpoint.diagnose.log import Log, logged_advantages
 from counterpoint.errors import LabelError
 
-GROUPINGS = {
-    "pooled": (), "by agent": ("agent",), "by prompt": ("prompt",),
-    "by prompt and agent": ("prompt", "agent"),
+GROUPINGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "pooled": ("mappo_pooled", ()), "by agent": ("happo_per_agent", ("agent",)),
+    "by prompt": ("grpo_rows", ("prompt",)),
+    "by prompt and agent": ("agent_wise", ("prompt", "agent")),
 }  # fmt: skip
-"""The statistics that every log is judged under, and the labels that they are grouped by."""
+"""The statistics under which every log is judged: their name in the catalogue, and their labels."""
 
-NAMES = {
-    "pooled": "mappo_pooled", "by agent": "happo_per_agent", "by prompt": "grpo_rows",
-    "by prompt and agent": "agent_wise",
-}  # fmt: skip
-"""The groupings by the names that the catalogue has for them."""
-
-GROUPS = {NAMES[name]: by for name, by in GROUPINGS.items()} | {"grpo": ("prompt",)}
+GROUPS = {**dict(GROUPINGS.values()), "grpo": ("prompt",)}
 """The schemes that may be recommended, and the labels that their statistics are grouped by."""
 
 LITTLE = 0.25
@@ -81,7 +77,7 @@ class SchemeScore:
 
     @property
     def score(self) -> float:
-        """Returns mean logarithm of what it keeps: one number for a scheme on this log."""
+        """Returns the mean logarithm of what it keeps: one number for a scheme on this log."""
         kept = self.kept[np.isfinite(self.kept)]
         return float(np.log(np.maximum(kept, 1e-6)).mean()) if kept.size else 0.0
 
@@ -89,11 +85,8 @@ class SchemeScore:
 class Evaluator:
     """A log that schemes are judged on; the samples are counted once.
 
-    Args:
-        log: the log.
-        units: its samples.
-        weights: [K] weight of each component under the scheme that the log was trained with.
-        own_terms: whether agents have rewards of their own (C3).
+    `weights` [K] are those of the scheme that the log was trained with, and `own_terms` is whether
+    agents have rewards of their own (C3).
     """
 
     def __init__(
@@ -102,7 +95,7 @@ class Evaluator:
         self.log, self.units, self.weights, self.own_terms = log, units, weights, own_terms
         self.groupings = {
             name: self._measured(Scheme(center_by=by, weights=weights))
-            for name, by in GROUPINGS.items()
+            for name, (_, by) in GROUPINGS.items()
         }
         shares = np.stack([kept.share for kept, _ in self.groupings.values()])
         self.best: Floats = np.fmax.reduce(shares, axis=0)
@@ -111,22 +104,20 @@ class Evaluator:
 
     def evaluate(self, name: str, scheme: Scheme, values: Floats | None = None) -> SchemeScore:
         """Returns the numbers of a scheme; `values` are its advantages [N] where they are known."""
-        kept, dead = self._measured(scheme, values)
-        return self._relative(name, scheme, kept, dead)
+        return self._relative(name, scheme, *self._measured(scheme, values))
 
     def grouped(self) -> dict[str, SchemeScore]:
         """Returns the numbers of the four groupings."""
         return {
-            name: self._relative(NAMES[name], self._scheme(GROUPINGS[name]), kept, dead)
-            for name, (kept, dead) in self.groupings.items()
-        }
-
-    def _scheme(self, by: tuple[str, ...]) -> Scheme:
-        return Scheme(center_by=by, weights=self.weights)
+            name: self._relative(known, Scheme(center_by=by, weights=self.weights), *measured)
+            for (name, measured), (known, by)
+            in zip(self.groupings.items(), GROUPINGS.values(), strict=True)
+        }  # fmt: skip
 
     def _measured(
         self, scheme: Scheme, values: Floats | None = None
     ) -> tuple[SignalFactors, Floats]:
+        """Returns the factors of a scheme, and its dead rates [A]."""
         values = logged_advantages(self.log, scheme) if values is None else values
         dead = dead_rows(self.log, scheme, values, self.own_terms)
         n = len(self.log.agents)
@@ -136,30 +127,27 @@ class Evaluator:
     def _relative(
         self, name: str, scheme: Scheme, kept: SignalFactors, dead: Floats
     ) -> SchemeScore:
+        """Returns the numbers of a scheme beside the best of the four groupings."""
         share = np.minimum(ratio(kept.share, self.best), 1.0)
         alive = np.minimum(ratio(kept.alive, self.most_alive), 1.0)
         return SchemeScore(name, scheme, share, dead, kept.crowded, alive)
 
     def candidates(self, now: SchemeScore, decouple: bool) -> Iterator[SchemeScore]:
-        """Schemes of the catalogue that may be better, those nearest to the judged one first.
+        """Yields schemes of the catalogue that may be better, nearest to the judged one first.
 
-        A scheme to which rows of one key are different rewards cannot credit the log, and is none.
+        A scheme that would merge rows with different rewards cannot credit the log; it is left out.
         """
-        known, seen = catalogue(), {now.scheme}
+        seen = {now.scheme}
         groupings = {score.name: score for score in self.grouped().values()}
         for name in _order(now.scheme, len(self.log.decisions.components), decouple):
-            if name not in known:
-                continue
             scheme = replace(plain_scheme_named(name), weights=self.weights)
             if scheme in seen:
                 continue
             seen.add(scheme)
-            try:
-                same = groupings.get(name)
-                known_already = same is not None and same.scheme == scheme
-                yield same if known_already and same else self.evaluate(name, scheme)
-            except LabelError:
-                continue
+            same = groupings.get(name)
+            with suppress(LabelError):
+                is_known = same is not None and same.scheme == scheme
+                yield same if same and is_known else self.evaluate(name, scheme)
 
 
 def _order(scheme: Scheme, components: int, decouple: bool) -> tuple[str, ...]:
@@ -186,21 +174,12 @@ def sick_agents(evaluator: Evaluator, now: SchemeScore, fixable: Bools) -> Bools
 
 
 def better(
-    evaluator: Evaluator,
-    now: SchemeScore,
-    sick: Bools,
-    dead: Bools,
-    decouple: bool,
+    evaluator: Evaluator, now: SchemeScore, sick: Bools, dead: Bools, decouple: bool
 ) -> SchemeScore | None:
-    """Returns the scheme to use instead, or None where none is better.
+    """Returns the scheme to use instead of `now`, or None where none is better.
 
-    Args:
-        evaluator: the log.
-        now: the scheme under judgement.
-        sick: [A] agents that need help.
-        dead: [A] those whose cause is DEAD.
-        decouple: whether per-agent statistics matter for the log: if not, schemes that share
-            statistics among agents are named first.
+    `sick` [A] are the agents that need help, `dead` [A] those whose cause is DEAD. If per-agent
+    statistics do not matter for the log (`decouple`), schemes that share statistics come first.
     """
     if not sick.any():
         return None

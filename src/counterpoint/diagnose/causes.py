@@ -114,8 +114,11 @@ def name_causes(evidence: Mapping[str, ArrayLike]) -> NDArray[np.int8]:
     e = {name: np.broadcast_to(values, shape) for name, values in given.items()}
     unknown = np.full(shape, np.nan)
     limit = EXPLAINS if "collapsed" in e else SUFFICES
-    offset = _inflation(e, unknown) - 1.0
-    drown = drowning(e.get("signal_share", unknown), e.get("participation"))
+    share, inflation = e.get("signal_share", unknown), e.get("inflation", unknown)
+    if "norm_inflation" in e:  # a ratio of averages: single groups can be extreme by chance
+        inflation = e["norm_inflation"] / np.where(share > 0, share, np.nan)
+    offset = inflation - 1.0
+    drown = drowning(share, e.get("participation"))
     offset = np.where(offset >= limit.inflation - 1.0, offset, 0.0)
     drown = np.where((drown >= limit.drowning) & np.isfinite(drown), drown, 0.0)
     rules = (
@@ -131,13 +134,6 @@ def name_causes(evidence: Mapping[str, ArrayLike]) -> NDArray[np.int8]:
     for name, holds in reversed(rules):
         causes[holds & concerned] = CAUSES.index(name)
     return causes
-
-
-def _inflation(e: Mapping[str, Floats], unknown: Floats) -> Floats:
-    share = e.get("signal_share", unknown)
-    if "norm_inflation" not in e:
-        return e.get("inflation", unknown)
-    return np.where(share > 0, e["norm_inflation"] / np.where(share > 0, share, 1.0), np.nan)
 
 
 def drowning(signal_share: Floats, participation: Floats | None = None) -> Floats:

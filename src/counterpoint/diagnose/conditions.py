@@ -25,8 +25,9 @@ from msgspec.structs import replace
 from counterpoint.arrays import Bools, Floats
 from counterpoint.credit.labels import factorize
 from counterpoint.credit.scheme import Scheme
+from counterpoint.credit.segments import segment_mean
 from counterpoint.diagnose.association import associations
-from counterpoint.diagnose.log import SAME, Ids, Log, dense, finite_or_none, standardized
+from counterpoint.diagnose.log import Ids, Log, dense, finite_or_none, standardized, varies
 from counterpoint.results.diagnosis import ConditionTest
 from counterpoint.stats import benjamini_hochberg
 
@@ -63,7 +64,13 @@ def find_conditions(log: Log, scheme: Scheme, rng: np.random.Generator) -> list[
     jobs = _jobs(log, rollouts)
     count = sum(len(job.tests) for job in jobs)
     draws = int(np.clip(math.ceil(1.5 * count / ERROR_RATE), FEWEST_DRAWS, MOST_DRAWS))
-    tests = [test for job in jobs for test in _run(job, draws, rng)]
+    tests = []
+    for job in jobs:
+        tested = associations(job.features, job.scores, job.strata, draws, rng, job.uneven)
+        for test, one in zip(job.tests, tested, strict=True):
+            if not math.isnan(one.p):
+                about = ("mean", "spread")[one.score]
+                tests.append(replace(test, p=one.p, effect=finite_or_none(one.effect), about=about))
     tests += _clocks(log, rewards, draws, rng)
     p = [test.p for test in tests if test.p is not None]
     q = iter(benjamini_hochberg(p).tolist() if p else ())
@@ -82,17 +89,16 @@ def _settled(r: RolloutTable) -> list[ConditionTest]:
     often = np.where(acts, r.count, np.nan)
     labelled = [np.where(acts[..., None], share, np.nan) for share in r.shares.values()]
     questions = {"C1": [acts * 1.0], "C2": [often], "C5": labelled}
+    # NaN, which stands where an agent does not act, is no value: fmin and fmax pass over it.
+    ranges = {
+        condition: [np.fmax.reduce(x, axis=0) - np.fmin.reduce(x, axis=0) for x in columns]
+        for condition, columns in questions.items()
+    }
     return [
         ConditionTest(condition=condition, effect=0.0)
-        for condition, columns in questions.items()
-        if columns and not any(_varies(column) for column in columns)
+        for condition, widths in ranges.items()
+        if widths and not any((width > 1e-9).any() for width in widths)
     ]
-
-
-def _varies(columns: Floats) -> bool:
-    """Returns whether anything in [R, ...] takes two values over the rollouts; NaN is no value."""
-    low, high = np.fmin.reduce(columns, axis=0), np.fmax.reduce(columns, axis=0)
-    return bool((high - low > 1e-9).any())
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def _jobs(log: Log, r: RolloutTable) -> list[_Job]:
             role = ConditionTest(condition="C5", agent=name, label=label)
             questions.append((role, share[here, k]))
         jobs += _levels(questions, r.own[here, k], r.block[here], r.step[here])
-    return [job for job in jobs if job.tests]
+    return jobs
 
 
 def _levels(
@@ -133,68 +139,39 @@ def _levels(
     inside = reward - mean[ids, 0]
     prompts = np.column_stack([mean, _block_mean(reward[:, None] ** 2, ids)])
     averaged = [(test, _block_mean(feature, ids)) for test, feature in questions]
-    return [
-        _job("rollouts", questions, np.column_stack([inside, inside**2]), ids, uneven=False),
-        _job("prompts", averaged, prompts, step[first], uneven=bool(np.ptp(np.bincount(ids)))),
-    ]
-
-
-def _job(
-    level: str,
-    questions: list[tuple[ConditionTest, Floats]],
-    scores: Floats,
-    strata: Ids,
-    *,
-    uneven: bool,
-) -> _Job:
-    kept = [(replace(t, level=level), x) for t, x in questions if _varies_within(x, strata)]
-    return _Job([test for test, _ in kept], [x for _, x in kept], scores, strata, uneven)
-
-
-def _varies_within(feature: Floats, strata: Ids) -> bool:
-    """Returns whether any column of [U, F] takes two values in one stratum."""
-    ids, first = dense(strata, int(strata.max()) + 1)
-    return bool((abs(feature - feature[first][ids]) > 1e-9).any())
+    uneven = bool(np.ptp(np.bincount(ids)))
+    jobs = []
+    for level, each, scores, strata, is_uneven in (
+        ("rollouts", questions, np.column_stack([inside, inside**2]), ids, False),
+        ("prompts", averaged, prompts, step[first], uneven),
+    ):
+        place, one = dense(strata, int(strata.max()) + 1)
+        # A feature that takes one value in every stratum leaves nothing to shuffle.
+        kept = [(t, x) for t, x in each if (abs(x - x[one][place]) > 1e-9).any()]
+        if kept:
+            tests = [replace(test, level=level) for test, _ in kept]
+            jobs.append(_Job(tests, [x for _, x in kept], scores, strata, is_uneven))
+    return jobs
 
 
 def _block_mean(columns: Floats, ids: Ids) -> Floats:
-    count = np.bincount(ids)
-    return np.asarray(np.stack([np.bincount(ids, weights=c) / count for c in columns.T], axis=1))
-
-
-def _run(job: _Job, draws: int, rng: np.random.Generator) -> list[ConditionTest]:
-    tested = associations(job.features, job.scores, job.strata, draws, rng, studentized=job.uneven)
-    return [
-        replace(
-            test, p=one.p, effect=finite_or_none(one.effect), about=("mean", "spread")[one.score]
-        )
-        for test, one in zip(job.tests, tested, strict=True)
-        if not math.isnan(one.p)
-    ]
+    """Returns [blocks, F] the means of columns [U, F] over the units of each block."""
+    n = int(ids.max()) + 1
+    return np.stack([segment_mean(column, ids, n) for column in columns.T], axis=1)
 
 
 def find_own_terms(log: Log, scheme: Scheme, rewards: Floats) -> ConditionTest:
     """Tests C3: returns the share of rollouts in which agents' mean rewards differ."""
-    columns = [rewards]
-    if scheme.components == "normalize_first":
-        columns = list(log.components(scheme).T)
+    apart = scheme.components == "normalize_first"
+    columns = list(log.components(scheme).T) if apart else [rewards]
     differs = np.zeros(log.n_rollouts, dtype=bool)
     for column in columns:
         ok = ~np.isnan(column)
-        cell, first = dense(
-            log.rollout[ok] * len(log.agents) + log.agent[ok], log.n_rollouts * len(log.agents)
-        )
-        if not len(first):
-            continue
-        mean = np.bincount(cell, weights=column[ok]) / np.bincount(cell)
-        owner = log.rollout[ok][first]
-        low, high = np.full(log.n_rollouts, np.inf), np.full(log.n_rollouts, -np.inf)
-        np.minimum.at(low, owner, mean)
-        np.maximum.at(high, owner, mean)
-        size = np.maximum(abs(low), abs(high))
-        differs |= np.isfinite(low) & (high - low > SAME * size)
-    share = float(differs.mean())
-    detected = bool(differs.any())
+        cell = log.rollout[ok] * len(log.agents) + log.agent[ok]
+        cell, first = dense(cell, log.n_rollouts * len(log.agents))
+        mean = segment_mean(column[ok], cell, len(first))
+        differs |= varies(mean, log.rollout[ok][first], log.n_rollouts)
+    share, detected = float(differs.mean()), bool(differs.any())
     return ConditionTest(condition="C3", effect=share, detected=detected, level="rollouts")
 
 
@@ -218,40 +195,28 @@ def _clocks(log: Log, rewards: Floats, draws: int, rng: np.random.Generator) -> 
         return [ConditionTest(condition="C6", effect=0.0)]
     if used.sum() < 3:
         return []
-    count = np.maximum(np.bincount(log.step[ok], minlength=steps), 1)
-    mean = (np.bincount(log.step[ok], weights=rewards[ok], minlength=steps) / count)[used]
-    binned = [part.mean() for part in np.array_split(mean, min(len(mean), MOST_STEPS))]
-    drift = _drift(np.array(binned), draws, rng)
-    if drift is None:
-        return []
-    p, trend = drift
-    tested = ConditionTest(
-        condition="C6", p=p, effect=finite_or_none(trend), level="steps", about="mean"
-    )
-    return [tested]
-
-
-def _drift(mean: Floats, draws: int, rng: np.random.Generator) -> tuple[float, float] | None:
-    """Returns p and trend of step means [T] against all orders; None if all are equal."""
+    mean = segment_mean(rewards[ok], log.step[ok], steps)[used]
+    mean = np.array([part.mean() for part in np.array_split(mean, min(len(mean), MOST_STEPS))])
     centered = mean - mean.mean()
     size = float((centered**2).sum())
     if size <= 1e-24 * float((mean**2).sum()):
-        return None
+        return []
     time = np.arange(len(mean)) - (len(mean) - 1) / 2
     time /= np.sqrt((time**2).sum() * size)
 
-    def statistic(series: Floats) -> Floats:
+    def statistic(series: Floats) -> Floats:  # against all orders of the steps
         trend = abs(series @ time) * np.sqrt(len(mean) - 1)
         memory = (series[..., 1:] * series[..., :-1]).sum(axis=-1) / size * np.sqrt(len(mean))
         return np.asarray(np.maximum(trend, memory + 1 / np.sqrt(len(mean))))
 
     shuffled = rng.permuted(np.broadcast_to(centered, (draws, len(mean))), axis=1)
     far = (statistic(shuffled) >= statistic(centered) * (1 - 1e-9)).sum()
-    return float((1 + far) / (1 + draws)), float(centered @ time)
+    p, effect = float((1 + far) / (1 + draws)), finite_or_none(float(centered @ time))
+    return [ConditionTest(condition="C6", p=p, effect=effect, level="steps", about="mean")]
 
 
 MOST_ROLLOUTS = 8192
-"""RolloutTable that the tests look at; a random sample of the log where it has more."""
+"""Rollouts that the tests look at; a random sample of the log where it has more."""
 
 MOST_VALUES = 16
 """Values of a label that are tested: the most frequent ones."""
@@ -278,29 +243,25 @@ class RolloutTable:
 def rollouts_of(
     log: Log, rewards: Floats, own_terms: bool, rng: np.random.Generator
 ) -> RolloutTable:
-    """Returns the rollouts of a log that has a reward, or a sample of them.
+    """Returns the rollouts of a log that has a reward, or a random sample of them.
 
-    Args:
-        log: the log.
-        rewards: [N] scalar reward of each row.
-        own_terms: whether agents have reward terms of their own (C3). Then each agent's mean in
-            its step is taken off before the team's reward is formed, so that who is present does
-            not decide the mean.
-        rng: which rollouts are sampled.
+    If agents have reward terms of their own (C3), each agent's mean in its step is taken off before
+    the team's reward is formed, so that who is present does not decide the mean.
     """
     ok = ~np.isnan(rewards)
     rows = np.flatnonzero(_sampled(log, ok, rng)[log.rollout] & ok)
     rollout, first = dense(log.rollout[rows], log.n_rollouts)
     agent, n_agents, n = log.agent[rows], len(log.agents), len(first)
     step, block, reward = log.step[rows][first], log.block[rows][first], rewards[rows]
-    cell = rollout * n_agents + agent
+    cell, steps = rollout * n_agents + agent, len(log.steps)
     count = np.bincount(cell, minlength=n * n_agents).astype(np.float64)
-    total = np.bincount(cell, weights=reward, minlength=n * n_agents)
-    own = np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(n, n_agents)
+    mean = segment_mean(reward, cell, n * n_agents)
+    own = np.where(count > 0, mean, np.nan).reshape(n, n_agents)
     if own_terms:
-        reward = reward - _agent_means(log, rewards)[log.step[rows], agent]
-    team = np.bincount(rollout, weights=reward, minlength=n) / np.bincount(rollout, minlength=n)
-    steps = len(log.steps)
+        moment = log.step * n_agents + log.agent
+        means = segment_mean(rewards[ok], moment[ok], steps * n_agents)
+        reward = reward - means[moment[rows]]
+    team = segment_mean(reward, rollout, n)
     return RolloutTable(
         step=step,
         block=block,
@@ -322,6 +283,7 @@ def _sampled(log: Log, ok: Bools, rng: np.random.Generator) -> Bools:
     for unit in (log.step[first], log.block[first], np.arange(log.n_rollouts)):
         if keep.sum() <= MOST_ROLLOUTS:
             break
+        # Whole steps go first, then whole prompts, so that what is left can still be compared.
         size = np.bincount(unit[keep], minlength=int(unit.max()) + 1)
         order = rng.permutation(np.flatnonzero(size))
         fits = np.cumsum(size[order]) <= MOST_ROLLOUTS
@@ -332,22 +294,10 @@ def _sampled(log: Log, ok: Bools, rng: np.random.Generator) -> Bools:
     return keep
 
 
-def _agent_means(log: Log, rewards: Floats) -> Floats:
-    """Returns [T, A] the mean reward of each agent in each step."""
-    ok, shape = ~np.isnan(rewards), (len(log.steps), len(log.agents))
-    cell = (log.step * shape[1] + log.agent)[ok]
-    size = shape[0] * shape[1]
-    count = np.bincount(cell, minlength=size)
-    return (np.bincount(cell, weights=rewards[ok], minlength=size) / np.maximum(count, 1)).reshape(
-        shape
-    )
-
-
 def _shares(log: Log, name: str, rows: Ids, cell: Ids, count: Floats) -> Floats:
     """Returns [R, A, L] the share of each agent's decisions with each frequent value of a label."""
     ids, n = factorize(np.asarray(log.decisions.labels[name])[rows])
     common = np.argsort(-np.bincount(ids, minlength=n), kind="stable")[:MOST_VALUES]
     counts = [np.bincount(cell[ids == value], minlength=len(count)) for value in common]
-    return (np.stack(counts, axis=1) / np.maximum(count, 1)[:, None]).reshape(
-        -1, len(log.agents), len(common)
-    )
+    shares = np.stack(counts, axis=1) / np.maximum(count, 1)[:, None]
+    return shares.reshape(-1, len(log.agents), len(common))

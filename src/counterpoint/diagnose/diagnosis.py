@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, plain_scheme_named, scheme_name
-from counterpoint.diagnose.agents import AgentNumbers, agent_numbers, dead_rows
+from counterpoint.diagnose.agents import AgentNumbers, Choices, agent_numbers, choices_of, dead_rows
 from counterpoint.diagnose.bound import Units
 from counterpoint.diagnose.candidates import NEAR, Evaluator, SchemeScore, better, sick_agents
 from counterpoint.diagnose.causes import CAUSES, REMEDIES
-from counterpoint.diagnose.choices import Choices, choices_of
 from counterpoint.diagnose.conditions import (
     ERROR_RATE,
     NOT_READABLE,
@@ -44,7 +44,6 @@ from counterpoint.results.diagnosis import (
     Decoupling,
     DiagnosisResult,
     Kept,
-    LogFault,
     Recommendation,
     Timeline,
 )
@@ -63,7 +62,7 @@ FEWEST_SAMPLES = 12
 def diagnose(
     decisions: Decisions, scheme: str | Scheme = "mappo_pooled", *, rng: np.random.Generator
 ) -> DiagnosisResult:
-    """Diagnoses a log: whether decoupling matters, which agents lose their signal, and why.
+    """Returns whether decoupling matters in a log, which agents lose their signal, and why.
 
     The log itself comes first: its faults are listed, and if they make numbers meaningless the
     verdict is `cannot tell`. Decoupling is a no-op where the advantages with and
@@ -87,7 +86,7 @@ def diagnose(
 
     Source:
         faults: `counterpoint.diagnose.faults`; conditions: `.conditions`; numbers: `.agents`;
-        causes: `.causes`; signal kept: `.bound`; advice: `.evaluator`.
+        causes: `.causes`; signal kept: `.bound`; advice: `.candidates`.
     """
     resolved = plain_scheme_named(scheme) if isinstance(scheme, str) else scheme
     name = scheme if isinstance(scheme, str) else scheme_name(resolved)
@@ -101,8 +100,8 @@ def diagnose(
     mixed = any(fault.code in ("two_runs", "repeated_keys") for fault in faults)
     tests = [] if mixed else find_conditions(log, resolved, rng)  # several runs are no sample
     conditions = list(dict.fromkeys(test.condition for test in tests if test.detected))
-    same = difference <= SAME
-    bearing = () if same else tuple(c for c in conditions if bears_on(resolved, c, tests))
+    bears = (c for c in conditions if bears_on(resolved, c, tests))
+    bearing = () if difference <= SAME else tuple(bears)
     plain = Scheme(weights=resolved.weights)
     own_terms = find_own_terms(log, plain, log.rewards(plain)).detected
     units = Units.of(log, resolved.weights, own_terms)
@@ -112,7 +111,12 @@ def diagnose(
     evaluator = None if fatal else Evaluator(log, units, resolved.weights, own_terms)
     now = None if evaluator is None else evaluator.evaluate(name, resolved, values)
     causes, over_time = causes_of(numbers, resolved, bool(bearing), own_terms, choices, now)
-    causes = _known(causes, evaluator, faults)
+    if evaluator is None:  # of a faulty log, nothing is known but that its reward is constant
+        if not any(fault.code == "constant" for fault in faults):
+            causes = np.zeros_like(causes)
+    else:
+        samples = np.bincount(units.agent, minlength=len(causes))
+        causes = np.where(samples < FEWEST_SAMPLES, np.int8(0), causes)
     advice = None
     if evaluator is not None and now is not None:
         fixable = np.isin(causes, [CAUSES.index(c) for c in FIXABLE])
@@ -120,12 +124,15 @@ def diagnose(
         advice = better(evaluator, now, sick, causes == CAUSES.index("DEAD"), bool(bearing))
     named = {a: cause for a, cause in zip(log.agents, _named(causes), strict=True) if cause}
     grouped = {} if evaluator is None else evaluator.grouped()
-    why = reason_sentences(
-        Findings(
-            faults, log.agents, resolved, bearing, difference, same, named, now, grouped, advice,
-            numbers.deviation, own_terms, log.n_blocks,
-        )
-    )  # fmt: skip
+    top = max((score.score for score in grouped.values()), default=0.0)
+    best_grouping = next((g for g, s in grouped.items() if s.score >= top - NEAR), None)
+    recommendation = None
+    if advice is not None and now is not None:
+        kept, change = _kept(log.agents, advice), changed(now.scheme, advice.scheme)
+        recommendation = Recommendation(**structs.asdict(kept), change=change)
+    findings = Findings(
+        log, faults, numbers, resolved, bearing, difference, named, now, advice, own_terms
+    )
     return DiagnosisResult(
         version=__version__,
         scheme=name,
@@ -143,27 +150,16 @@ def diagnose(
         agents=_agents(log.agents, numbers, choices, causes, now),
         timeline=_timeline(log, numbers, over_time),
         groupings={grouping: _kept(log.agents, g) for grouping, g in grouped.items()},
-        best_grouping=_best_grouping(grouped),
+        best_grouping=best_grouping,
         signal_kept=BOUND,
         recommended=None if advice is None else advice.name,
-        recommendation=_recommendation(log.agents, now, advice),
-        why=why,
+        recommendation=recommendation,
+        why=reason_sentences(findings),
     )
 
 
 FIXABLE = ("DEAD", "DROWNED", "OFFSET", "SPIKY")
 """Causes that another scheme may take away."""
-
-
-def _known(
-    causes: NDArray[np.int8], evaluator: Evaluator | None, faults: tuple[LogFault, ...]
-) -> NDArray[np.int8]:
-    """Returns the causes [A]; with a fatal fault there are none but those of a constant reward."""
-    if evaluator is None:
-        constant = any(fault.code == "constant" for fault in faults)
-        return causes if constant else np.zeros_like(causes)
-    samples = np.bincount(evaluator.units.agent, minlength=len(causes))
-    return np.where(samples < FEWEST_SAMPLES, np.int8(0), causes)
 
 
 def _agents(
@@ -205,14 +201,9 @@ def _agents(
 
 def _timeline(log: Log, numbers: AgentNumbers, causes: NDArray[np.int8]) -> Timeline:
     """Returns the numbers and causes [T, A] at each step, by agent."""
-    tables = numbers.timeline
     agents = {
         name: AgentTimeline(
-            inflation=_series(tables["inflation"][:, k]),
-            signal_share=_series(tables["signal_share"][:, k]),
-            dead_rate=_series(tables["dead_rate"][:, k]),
-            stuck_rate=_series(tables["stuck_rate"][:, k]),
-            net_mass=_series(tables["net_mass"][:, k]),
+            **{key: _series(table[:, k]) for key, table in numbers.timeline.items()},
             cause=[cause or None for cause in _named(causes[:, k])],
         )
         for k, name in enumerate(log.agents)
@@ -227,29 +218,6 @@ def _kept(names: Sequence[str], score: SchemeScore) -> Kept:
         signal_kept=dict(zip(names, _series(score.kept), strict=True)),
         dead_rate=dict(zip(names, _series(score.dead), strict=True)),
     )
-
-
-def _recommendation(
-    names: Sequence[str], now: SchemeScore | None, advice: SchemeScore | None
-) -> Recommendation | None:
-    """Returns the advice with its numbers, and what it does differently in words."""
-    if advice is None or now is None:
-        return None
-    kept = _kept(names, advice)
-    return Recommendation(
-        scheme=kept.scheme,
-        signal_kept=kept.signal_kept,
-        dead_rate=kept.dead_rate,
-        change=changed(now.scheme, advice.scheme),
-    )
-
-
-def _best_grouping(groupings: Mapping[str, SchemeScore]) -> str | None:
-    """Returns the grouping that keeps most of the agents' signal, the coarsest of equal ones."""
-    if not groupings:
-        return None
-    top = max(score.score for score in groupings.values())
-    return next(name for name, score in groupings.items() if score.score >= top - NEAR)
 
 
 def _named(causes: NDArray[np.int8]) -> list[str]:

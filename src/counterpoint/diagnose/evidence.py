@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import Scheme
 from counterpoint.credit.groups import ROUNDING
-from counterpoint.credit.segments import segment_sum
+from counterpoint.credit.segments import segment_mean
 
 By = tuple[str, ...]
 FAMILY: dict[str, By] = {
@@ -27,6 +27,9 @@ FAMILY: dict[str, By] = {
     "per prompt and agent": ("prompt", "agent"),
 }
 """The statistics that a scheme is held against: z-scores of this batch's rows by these labels."""
+
+Number = float | list[float] | None
+"""One measurement of an agent in a row of a series; evidence is a list [V] over candidates."""
 
 BONUS = 10.0
 """Advantages of this many times the weight of the entropy bonus are as strong as the bonus: its
@@ -69,12 +72,9 @@ class Evidence:
 
 
 def family(scheme: Scheme, *, prompts: bool = True) -> tuple[By, ...]:
-    """Returns the labels of the statistics that a scheme is held against, without those that it is
-    itself.
+    """Returns the labels of the statistics that a scheme is held against, without its own.
 
-    Args:
-        scheme: the one that trains.
-        prompts: whether there are prompts; without, groups by prompt are the whole batch.
+    Without `prompts`, groups by prompt are the whole batch and are left out.
     """
     return tuple(
         by for by in FAMILY.values()
@@ -83,16 +83,11 @@ def family(scheme: Scheme, *, prompts: bool = True) -> tuple[By, ...]:
 
 
 def z_scores(rewards: Floats, columns: Mapping[str, Ints], by: By) -> Floats:
-    """Returns [N] rewards minus their group's mean, over its deviation: what `Scheme(center_by=by)`
-    gives.
+    """Returns [N] the z-scores of rewards in their groups, as `Scheme(center_by=by)` gives them.
 
-    Constant groups and missing rewards give 0. It is the kernel's arithmetic without its guards,
-    for the four times an update that a trainer asks.
-
-    Args:
-        rewards: [N]; NaN is missing.
-        columns: label to ids [N]; `batch`, where given, keeps seeds apart.
-        by: labels whose rows share statistics.
+    Constant groups and missing rewards (NaN) give 0. It is the kernel's arithmetic without its
+    guards, for the four times an update that a trainer asks. `columns` are ids [N] by label;
+    `batch`, where given, keeps seeds apart.
     """
     labels = [columns[name] for name in ("batch", *by) if name in columns]
     group, n = np.zeros(len(rewards), dtype=np.int64), 1
@@ -104,9 +99,8 @@ def z_scores(rewards: Floats, columns: Mapping[str, Ints], by: By) -> Floats:
     some = np.zeros(n)
     some[ids] = values  # any value of the group; distances from it keep the digits
     apart = values - some[ids]
-    count = np.maximum(np.bincount(ids, minlength=n), 1)
-    apart -= (segment_sum(apart, ids, n) / count)[ids]
-    deviation = np.sqrt(segment_sum(apart**2, ids, n) / count)
+    apart -= segment_mean(apart, ids, n)[ids]
+    deviation = np.sqrt(segment_mean(apart**2, ids, n))
     constant = deviation <= ROUNDING * np.finfo(np.float64).eps * abs(some)
     scaled = np.where(constant[ids], 0.0, apart / np.where(constant, 1.0, deviation)[ids])
     if len(scaled) == len(rewards):
@@ -117,11 +111,10 @@ def z_scores(rewards: Floats, columns: Mapping[str, Ints], by: By) -> Floats:
 
 
 def signal_power(gradients: NDArray[Any]) -> Floats:
-    """Returns the power of the signal [..., A] in the whole batch's gradient over that in one
-    micro-batch's noise: M times the mean inner product of two different micro-batches.
+    """Returns the signal's power [..., A]: M times the mean inner product of two micro-batches.
 
-    Args:
-        gradients: [..., M, A, D] of M >= 2 micro-batches.
+    It is the power in the whole batch's gradient, in the unit of one micro-batch's noise, from
+    gradients [..., M, A, D] of M >= 2 micro-batches.
     """
     values = np.asarray(gradients, dtype=np.float64)
     total = values.sum(axis=-3)
@@ -134,28 +127,19 @@ def signal_of(whole: Floats, lengths: Floats, count: int) -> Floats:
     return (whole - lengths) / (count - 1)
 
 
-def sample_noise(lengths: Floats, signal: Floats, count: int) -> Floats:
-    """Returns the power of the noise of one micro-batch, from the sum of squared lengths of `count`
-    of them: where the noise of each decision is not known exactly."""
-    return np.maximum(lengths / count - signal / count, 0.0)
-
-
 def competing_noise(noise: Floats, together: bool) -> Floats:
-    """Returns [..., A] the noise that each agent's signal competes with.
+    """Returns [..., A] the noise that each agent's signal competes with, from each agent's own.
 
-    Args:
-        noise: [..., A] each agent's own.
-        together: whether agents share parameters, or a step size that does not adapt to each.
+    Noise meets where agents share parameters, or a step size that does not adapt to each
+    (`together`).
     """
     return np.maximum(noise, noise.mean(axis=-1, keepdims=True)) if together else noise
 
 
 def bonus_noise(noise: Floats, mean_square: Floats, entropy: float) -> Floats:
-    """Returns what an entropy bonus of weight `entropy` adds to the noise.
+    """Returns [..., A] what an entropy bonus of weight `entropy` adds to the noise.
 
-    Args:
-        noise: [..., A] of advantages with this mean square.
-        mean_square: [..., A] of the agent's advantages; NaN or 0 where it has none.
+    `noise` is that of advantages with this mean square, which is NaN or 0 where there are none.
     """
     known = np.where(mean_square > 0, mean_square, 1.0)
     return np.where(mean_square > 0, noise * (BONUS * entropy) ** 2 / known, 0.0)
@@ -163,17 +147,13 @@ def bonus_noise(noise: Floats, mean_square: Floats, entropy: float) -> Floats:
 
 def stacked(updates: Sequence[Evidence]) -> Evidence:
     """Returns the evidence of updates one after another, each [S, V, A], as [S, T, V, A]."""
-    parts = {
-        name: np.stack([getattr(one, name) for one in updates], axis=1) for name in SAVED_NAMES
-    }
+    parts = {n: np.stack([getattr(one, n) for one in updates], axis=1) for n in SAVED_NAMES}
     return Evidence(**parts, known=updates[0].known)
 
 
 def joined_trainings(trainings: Sequence[Evidence]) -> Evidence:
     """Returns the evidence of trainings of the same scheme, each [S, T, V, A], as one."""
-    parts = {
-        name: np.concatenate([getattr(one, name) for one in trainings]) for name in SAVED_NAMES
-    }
+    parts = {n: np.concatenate([getattr(one, n) for one in trainings]) for n in SAVED_NAMES}
     return Evidence(**parts, known=trainings[0].known)
 
 
@@ -186,12 +166,10 @@ def to_numbers(evidence: Evidence, k: int) -> dict[str, list[float]]:
     }
 
 
-def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Any]]]], agents: int) -> Evidence:
+def from_numbers(rows: Sequence[Sequence[Sequence[Mapping[str, Number]]]], agents: int) -> Evidence:
     """Returns the evidence [S, T, V, A] of rows [S][T][A]; NaN if nothing was measured."""
-    measured = [
-        n["kept.signal"] for one in rows for row in one for n in row if n.get("kept.signal")
-    ]
-    candidates = max(map(len, measured), default=1)
+    measured = [n.get("kept.signal") for one in rows for row in one for n in row]
+    candidates = max((len(one) for one in measured if isinstance(one, list) and one), default=1)
     known = any("kept.power" in n for one in rows for row in one for n in row)
     unknown = [np.nan] * candidates
 

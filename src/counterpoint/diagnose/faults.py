@@ -23,9 +23,9 @@ from dataclasses import replace
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats
-from counterpoint.credit.identities import conflicting_rows
-from counterpoint.credit.labels import factorize
+from counterpoint.credit.labels import factorize, occurrence
 from counterpoint.credit.rewards import Rewards
+from counterpoint.credit.rollouts import conflicting_rows
 from counterpoint.credit.scheme import Scheme
 from counterpoint.credit.segments import segment_max, segment_min
 from counterpoint.diagnose.conditions import find_own_terms
@@ -36,7 +36,6 @@ from counterpoint.diagnose.log import (
     dense,
     distinct,
     number_of,
-    occurrence,
     present_sum,
     varies,
 )
@@ -57,30 +56,37 @@ FEWEST_OWN = 12
 def log_faults(log: Log, scheme: Scheme) -> tuple[LogFault, ...]:
     """Returns everything that is wrong with a log under a scheme, the worst first.
 
-    Args:
-        log: the log.
-        scheme: its weights make the reward, and its reading of it says which rows differ.
+    The scheme's weights make the reward, and its reading of it says which rows differ.
 
     Raises:
         SchemeError: the scheme's weights are not as many as the components.
         RewardError: a reward is too large to be squared and summed.
     """
-    read, weights = Rewards.read(log.components(scheme), scheme), scheme.weights
+    read = Rewards.read(log.components(scheme), scheme)
     values = log.decisions.rewards if log.returns is None else log.returns
-    reward = present_sum(values, _weights(values, weights))
+    weights = np.ones(values.shape[1]) if scheme.weights is None else np.array(scheme.weights)
+    reward = present_sum(values, weights)
     if read.missing is not None and read.missing.all():
         sentence = f"All {len(reward):,} rewards are missing, so there is nothing to learn from."
         sentence += " Check the reward functions."
         return (LogFault(code="all_missing", count=len(reward), sentence=sentence),)
     faults = [*repeated_keys(log, read), *_constant(log, values, reward)]
-    if not any(fault.fatal for fault in faults):
-        faults += _few(log, reward)
-    faults += [*_paid_last(log), *_singles(log, reward), *_one_component(log, values, weights)]
+    count = samples(log, reward)
+    if count < FEWEST and not any(fault.fatal for fault in faults):
+        faults.append(LogFault(
+            code="too_few", count=count, sentence=
+            f"The log has {number_of(count, 'rollout')} with a reward; a verdict needs at least "
+            f"{FEWEST}. Collect {FEWEST - count} more, best with 4 or more rollouts a prompt.",
+        ))  # fmt: skip
+    if log.returns is not None:
+        faults.append(LogFault(
+            code="last_row", count=log.n_rollouts, sentence=
+            f"Only the last row of each episode has the reward, in all {log.n_rollouts:,} "
+            "rollouts. Each row counts with the return of its episode, since a mean over the rows "
+            "would divide the return by the length.",
+        ))  # fmt: skip
+    faults += [*_singles(log, reward), *_one_component(log, values, weights)]
     return tuple(sorted(faults, key=lambda fault: not fault.fatal))
-
-
-def _weights(values: Floats, weights: tuple[float, ...] | None) -> Floats:
-    return np.ones(values.shape[1]) if weights is None else np.array(weights)
 
 
 def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
@@ -105,7 +111,15 @@ def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
             f"{_number(reward[ok][0])}. A scheme that sums them first cannot learn from them.",
         )  # fmt: skip
         return
-    unlikely = _surely_constant(log, reward, given)
+    # Equal rewards of few samples may be an accident. Where everybody in a rollout gets the same,
+    # the rewards of an agent are draws of the team's, of which the most frequent one is likely.
+    if find_own_terms(log, Scheme(), reward).detected:
+        unlikely = given >= FEWEST_OWN
+    else:
+        _, counts = np.unique(reward[ok], return_counts=True)
+        own = distinct((log.rollout * n + log.agent)[ok]) % n  # the agent of each rollout
+        rollouts = np.bincount(own, minlength=n)
+        unlikely = rollouts * np.log(counts.max() / counts.sum()) < np.log(CHANCE)
     for k in np.flatnonzero(flat & unlikely):
         yield LogFault(
             code="agent_constant", count=int(given[k]), sentence=
@@ -119,38 +133,6 @@ def _constant(log: Log, values: Floats, reward: Floats) -> Iterator[LogFault]:
         yield LogFault(code="agent_missing", count=count, sentence=sentence, agent=log.agents[k])
 
 
-def _surely_constant(log: Log, reward: Floats, given: Ids) -> Bools:
-    """Returns [A] whether equal rewards of an agent are no accident of few samples.
-
-    Where everybody in a rollout gets the same, the rewards of an agent are draws of the team's.
-    """
-    own_terms = find_own_terms(log, Scheme(), reward).detected
-    if own_terms:
-        return given >= FEWEST_OWN
-    _, counts = np.unique(reward[~np.isnan(reward)], return_counts=True)
-    rollouts = np.bincount(dense_agents(log, ~np.isnan(reward)), minlength=len(given))
-    return np.asarray(rollouts * np.log(counts.max() / counts.sum()) < np.log(CHANCE))
-
-
-def dense_agents(log: Log, ok: Bools) -> Ids:
-    """Returns the agent of each pair of a rollout and an agent that has a reward in it."""
-    n = len(log.agents)
-    own = (log.rollout * n + log.agent)[ok]
-    return distinct(own) % n
-
-
-def _few(log: Log, reward: Floats) -> Iterator[LogFault]:
-    """Yields a fault if there are fewer samples than a verdict needs."""
-    count = samples(log, reward)
-    if count >= FEWEST:
-        return
-    yield LogFault(
-        code="too_few", count=count, sentence=
-        f"The log has {number_of(count, 'rollout')} with a reward; a verdict needs at least "
-        f"{FEWEST}. Collect {FEWEST - count} more, best with 4 or more rollouts a prompt.",
-    )  # fmt: skip
-
-
 def samples(log: Log, reward: Floats) -> int:
     """Returns the number of rollouts with a reward, or of rewards if they differ in rollouts."""
     ok = ~np.isnan(reward)
@@ -162,18 +144,8 @@ def samples(log: Log, reward: Floats) -> int:
     return int(np.bincount(log.agent[ok]).max()) if dense_pay else rollouts
 
 
-def _paid_last(log: Log) -> Iterator[LogFault]:
-    if log.returns is not None:
-        yield LogFault(
-            code="last_row", count=log.n_rollouts, sentence=
-            f"Only the last row of each episode has the reward, in all {log.n_rollouts:,} "
-            "rollouts. Each row counts with the return of its episode, since a mean over the rows "
-            "would divide the return by the length.",
-        )  # fmt: skip
-
-
 def _singles(log: Log, reward: Floats) -> Iterator[LogFault]:
-    """Returns prompts with a single rollout, where most are."""
+    """Yields a fault if most prompts have a single rollout."""
     ok = ~np.isnan(reward)
     _, first = dense(log.rollout[ok], log.n_rollouts)
     size = np.bincount(log.block[ok][first], minlength=log.n_blocks)
@@ -186,16 +158,15 @@ def _singles(log: Log, reward: Floats) -> Iterator[LogFault]:
         )  # fmt: skip
 
 
-def _one_component(
-    log: Log, values: Floats, weights: tuple[float, ...] | None
-) -> Iterator[LogFault]:
-    if np.count_nonzero(_weights(values, weights)) < 2:  # a weight of 0 only logs
+def _one_component(log: Log, values: Floats, weights: Floats) -> Iterator[LogFault]:
+    """Yields a fault if one component carries nearly all of the variance."""
+    if np.count_nonzero(weights) < 2:  # a weight of 0 only logs
         return
     ok = ~np.isnan(values)
     count = np.maximum(ok.sum(axis=0), 1)
     mean = np.where(ok, values, 0.0).sum(axis=0) / count
     var = (np.where(ok, values - mean, 0.0) ** 2).sum(axis=0) / count
-    var = var * _weights(values, weights) ** 2
+    var = var * weights**2
     share = var / var.sum() if var.sum() > 0 else np.zeros(len(var))
     top = int(share.argmax())
     if share[top] >= ONE_CARRIES:
@@ -207,6 +178,7 @@ def _one_component(
 
 
 def _number(value: float) -> str:
+    """Returns six digits of a number, with a real minus sign."""
     return f"{value:.6g}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -215,17 +187,20 @@ MOST_PASSES = 10
 
 
 def repeated_keys(log: Log, read: Rewards) -> Iterator[LogFault]:
-    """Returns keys (step, prompt, rollout, agent, turn) that occur more than once.
+    """Yields a fault if keys (step, prompt, rollout, agent, turn) occur more than once.
 
     Whether their rewards differ is decided as the scheme decides it (`read`), which can thus credit
     every log without such a fault.
     """
     key = _keys(log)
-    again = _is_again(key)
+    n = int(key.max()) + 1
+    again = segment_min(np.arange(len(key)), key, n)[key] < np.arange(len(key))
     if not again.any():
         return
     where, differing = _passes(log), len(distinct(key[conflicting_rows(read, key)]))
-    crossing = 0 if where is None else _crossing(key, where)
+    crossing = 0
+    if where is not None:  # keys with rows in more than one pass over the steps
+        crossing = int((segment_max(where, key, n) > segment_min(where, key, n)).sum())
     labelled = "turn" in log.decisions.labels
     if where is not None and differing and crossing:
         yield LogFault(
@@ -237,14 +212,20 @@ def repeated_keys(log: Log, read: Rewards) -> Iterator[LogFault]:
     elif differing and (labelled or not _stand_together(log.rollout)):
         sentence = _merged(log, differing, labelled)
         yield LogFault(code="repeated_keys", count=differing, sentence=sentence)
-    elif not differing and (labelled or crossing):
-        keys = len(distinct(key[again]))
-        yield LogFault(code="logged_twice", count=keys, sentence=_twice(keys))
-    elif copies := _copies(log, key):
-        yield LogFault(code="logged_twice", count=copies, sentence=_twice(copies))
+    else:
+        is_sure = not differing and (labelled or crossing)
+        keys = len(distinct(key[again])) if is_sure else _copies(log, key)
+        if keys:
+            yield LogFault(
+                code="logged_twice", count=keys, sentence=
+                f"{number_of(keys, 'key')} {_occur(keys)} more than once with the same reward: the "
+                "rows were logged twice, or are turns without a 'turn' column. Counts of decisions "
+                "may be twice too high.",
+            )  # fmt: skip
 
 
 def _merged(log: Log, keys: int, labelled: bool) -> str:
+    """Returns the sentence about keys whose rows differ in reward."""
     names = "prompt, rollout, agent" + (", turn" if labelled else "")
     names = names if log.decisions.step is None else f"step, {names}"
     text = f"{number_of(keys, 'key')} ({names}) {_occur(keys)} more than once with different "
@@ -254,14 +235,6 @@ def _merged(log: Log, keys: int, labelled: bool) -> str:
     if not labelled:
         return text + " Add the 'turn' of each row, or number the rollouts of a prompt apart."
     return text + " Number the rollouts of a prompt apart, or diagnose each run separately."
-
-
-def _twice(keys: int) -> str:
-    return (
-        f"{number_of(keys, 'key')} {_occur(keys)} more than once with the same reward: the rows "
-        "were logged twice, or are turns without a 'turn' column. Counts of decisions may be twice "
-        "too high."
-    )
 
 
 def _occur(keys: int) -> str:
@@ -277,12 +250,6 @@ def _keys(log: Log) -> Ids:
     return np.asarray(factorize(key * n + turn)[0])
 
 
-def _is_again(key: Ids) -> Bools:
-    """Returns [N] whether a row's key was there before."""
-    first = segment_min(np.arange(len(key)), key, int(key.max()) + 1)
-    return np.asarray(first[key] < np.arange(len(key)))
-
-
 def _passes(log: Log) -> Ids | None:
     """Returns [N] how often the step went back before each row; None where it says nothing."""
     back = _steps_back(log)
@@ -294,17 +261,10 @@ def _steps_back(log: Log) -> Bools:
     return np.asarray(np.diff(log.step, prepend=log.step[0]) < 0)
 
 
-def _crossing(key: Ids, where: Ids) -> int:
-    """Returns keys with rows in more than one pass over the steps."""
-    n = int(key.max()) + 1
-    low, high = segment_min(where, key, n), segment_max(where, key, n)
-    return int((np.isfinite(low) & (high > low)).sum())
-
-
 def _copies(log: Log, key: Ids) -> int:
     """Returns the number of keys if every row, or the whole log, is followed by its copy; else 0.
 
-    In a shuffled log a copy may stand anywhere. There two turns that the log does not tell apart
+    In a shuffled log a copy may stand anywhere. There two turns that the log does not distinguish
     look the same, if they have one reward and no action differs: neither can be put in order.
     """
     half = len(key) // 2
@@ -313,16 +273,15 @@ def _copies(log: Log, key: Ids) -> int:
     rows = np.arange(len(key))
     if _steps_back(log).sum() > MOST_PASSES:
         rows = np.argsort(key, kind="stable")
-    pairs = ((rows[::2], rows[1::2]), (rows[:half], rows[half:]))
-    return half if any(_same(log, key, one, other) for one, other in pairs) else 0
-
-
-def _same(log: Log, key: Ids, one: Ids, other: Ids) -> bool:
-    """Returns whether rows [N / 2] are copies of other ones."""
     rewards, action = log.decisions.rewards, log.decisions.action
-    same = bool((key[one] == key[other]).all())
-    same = same and np.array_equal(rewards[one], rewards[other], equal_nan=True)
-    return same and (action is None or bool((action[one] == action[other]).all()))
+    for one, other in ((rows[::2], rows[1::2]), (rows[:half], rows[half:])):
+        if (
+            np.array_equal(key[one], key[other])
+            and np.array_equal(rewards[one], rewards[other], equal_nan=True)
+            and (action is None or np.array_equal(action[one], action[other]))
+        ):
+            return half
+    return 0
 
 
 def split_repeated_keys(log: Log, faults: tuple[LogFault, ...]) -> Decisions:

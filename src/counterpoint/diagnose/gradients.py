@@ -51,8 +51,7 @@ RESOLUTION = 8 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class GradientStatistics:
-    """What the micro-batches say about each agent's gradient. All values are finite where intervals
-    were wanted."""
+    """What the micro-batches say of each agent's gradient; all are finite if intervals were."""
 
     snr: Floats
     """[..., A] power of the signal over power of the noise in the batch's gradient. Unbiased to
@@ -114,17 +113,19 @@ def gradient_statistics(gradients: NDArray[Any], *, intervals: bool = True) -> G
         snr=snr,
         snr_low=low,
         snr_high=high,
-        cosine=_cosine(snr),
-        cosine_low=_cosine(low),
-        cosine_high=_cosine(high),
+        cosine=snr / (snr + 2.0),
+        cosine_low=low / (low + 2.0),
+        cosine_high=high / (high + 2.0),
         share=ratio(power, total[..., None], 0.0),
         norm=np.sqrt(power),
         participation_ratio=ratio(total, ratio((power**2).sum(axis=-1), total, 0.0), 0.0),
-        effective_rank=_effective_rank(gram),
+        # Singular values of the [A, D] matrix are roots of the eigenvalues of its [A, A] products.
+        effective_rank=rank_of_orthogonal(np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))),
     )
 
 
 def _checked(gradients: NDArray[Any]) -> Floats:
+    """Returns gradients [..., M, A, D] as floats."""
     values = np.asarray(gradients, dtype=np.float64)
     if values.ndim < 3 or 0 in values.shape:
         raise StatisticsError(
@@ -153,6 +154,7 @@ def _signal_to_noise(gram: Floats) -> tuple[Floats, ...]:
     noise = np.maximum(size - cross, RESOLUTION * size)
     f = np.divide(size + (count - 1) * cross, noise, out=np.ones_like(noise), where=noise > 0)
     f = np.maximum(f, 0.0)
+    # Two order statistics are all that the interval needs, and a partition is faster than a sort.
     observed, tail = f[..., 0], int(TAIL * f.shape[-1])
     ordered = np.partition(f, (tail, f.shape[-1] - 1 - tail), axis=-1)
     low, high = ordered[..., tail], ordered[..., -1 - tail]
@@ -166,6 +168,7 @@ def _plain_ratio(by_agent: Floats, mean: Floats) -> Floats:
     """Returns SNR [..., A] without interval, from gradients [..., A, M, D] and their means."""
     count = by_agent.shape[-2]
     size = np.einsum("...md,...md->...", by_agent, by_agent) / count
+    # The squared length of the mean holds every product of two micro-batches, and the squares.
     cross = (count * np.einsum("...d,...d->...", mean, mean) - size) / (count - 1)
     noise = np.maximum(size - cross, RESOLUTION * size)
     f = np.divide(size + (count - 1) * cross, noise, out=np.ones_like(noise), where=noise > 0)
@@ -185,21 +188,11 @@ def _sign_patterns(count: int) -> tuple[Floats, Ints, Ints]:
     return (signs[:, first] * signs[:, second]).T.astype(np.float64), first, second
 
 
-def _cosine(snr: Floats) -> Floats:
-    return snr / (snr + 2.0)
-
-
-def _effective_rank(gram: Floats) -> Floats:
-    """Returns exp entropy of the singular values [...], from inner products [..., A, A]."""
-    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))
-    total = singular.sum(axis=-1, keepdims=True)
-    part = ratio(singular, total, 0.0)
-    entropy = -(part * np.log(np.where(part > 0, part, 1.0))).sum(axis=-1)
-    return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
-
-
 def rank_of_orthogonal(norm: Floats) -> Floats:
-    """Returns the effective rank [...] of gradients [..., A] that share no parameter."""
+    """Returns the effective rank [...] of gradients of these lengths [..., A] that are orthogonal.
+
+    Gradients that share no parameter are; of others, take the singular values as lengths.
+    """
     total = norm.sum(axis=-1, keepdims=True)
     share = norm / np.where(total > 0, total, 1.0)
     entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)

@@ -18,7 +18,7 @@ from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import Scheme, advantages
 from counterpoint.credit.groups import ROUNDING
 from counterpoint.credit.rewards import Rewards
-from counterpoint.credit.segments import segment_max, segment_min, segment_sum
+from counterpoint.credit.segments import segment_max, segment_mean, segment_min, segment_sum
 from counterpoint.diagnose.log import Ids, Log, distinct
 from counterpoint.errors import RewardError
 
@@ -64,8 +64,7 @@ def three_numbers(
     n_batches: int = 1,
     weights: NDArray[Any] | None = None,
 ) -> ThreeNumbers:
-    """Returns the norm inflation, inflation and signal share of each agent, in two passes over the
-    rewards.
+    """Returns norm inflation, inflation and signal share of each agent, in two passes over rewards.
 
     Args:
         rewards: [N] scalar reward of each decision; NaN is missing and counts nowhere.
@@ -87,12 +86,12 @@ def three_numbers(
     Source:
         Dr. MAS (arXiv 2602.08847), Lemma 4.2, for the first; the other two are ours.
     """
-    values, columns, weight = _checked(rewards, (group, agent, batch), weights)
+    values, (group, agent, batch), weight = _checked(rewards, (group, agent, batch), weights)
     if not len(values):
         nothing = np.full((n_batches, n_agents), np.nan)
         return ThreeNumbers(nothing, nothing, nothing)
-    group_ids, agent_ids, batch_ids = columns
-    row = (batch_ids * n_groups + group_ids) * n_agents + agent_ids
+    # One number for each batch, group and agent: groups of different batches never meet.
+    row = (batch * n_groups + group) * n_agents + agent
     cell, owner = _numbered(row, n_batches * n_groups * n_agents)
     shared, _ = _numbered(owner // n_agents, n_batches * n_groups)
     m = _moments(values, weight, cell, shared, len(owner))
@@ -105,7 +104,7 @@ def three_numbers(
         summed = segment_sum(counted * _divide(over, under), who, n)
         return np.where(total > 0, _divide(summed, total), np.nan).reshape(n_batches, n_agents)
 
-    power = m.own_var + m.offset**2
+    power = m.own_var + m.offset**2  # the agent's mean square around the group's mean
     return ThreeNumbers(
         norm_inflation=average(power, m.var),
         inflation=average(power, m.own_var),
@@ -132,8 +131,7 @@ def sharing(
     n_agents: int,
     weights: NDArray[Any] | None = None,
 ) -> Sharing:
-    """Returns inflation and signal share as a population has them, corrected for groups of few
-    rollouts.
+    """Returns inflation and signal share as a population has them, corrected for small groups.
 
     The mean of n_k rollouts misses that of n such rollouts by `sigma_k^2 (1/n_k - 1/n)` by chance
     alone, which is taken off the squared offset; their variance is too small by (n_k - 1) / n_k,
@@ -149,16 +147,15 @@ def sharing(
 
     Source: ours.
     """
-    values, columns, weight = _checked(rewards, (group, agent, rollout), weights)
+    values, (group, agent, rollout), weight = _checked(rewards, (group, agent, rollout), weights)
     if not len(values):
         return Sharing(np.full(n_agents, np.nan), np.full(n_agents, np.nan))
-    group_ids, agent_ids, rollout_ids = columns
-    cell, owner = _numbered(group_ids * n_agents + agent_ids, n_groups * n_agents)
+    cell, owner = _numbered(group * n_agents + agent, n_groups * n_agents)
     shared, _ = _numbered(owner // n_agents, n_groups)
     m = _moments(values, weight, cell, shared, len(owner))
-    own_n = _distinct(cell, rollout_ids, len(owner))
-    all_n = _distinct(shared[cell], rollout_ids, len(owner))[shared]
-    known = (own_n > 1) & (m.var > 0)
+    own_n = _distinct(cell, rollout, len(owner))
+    all_n = _distinct(shared[cell], rollout, len(owner))[shared]
+    known = (own_n > 1) & (m.var > 0)  # a single rollout has no variance of its own
     weight_of = np.where(known, m.weight, 0.0)
     var = m.var * _divide(all_n, all_n - 1)
     own = _divide(m.own_var * _divide(own_n, own_n - 1), var)
@@ -174,9 +171,9 @@ def sharing(
 
 def _distinct(ids: Ints, rollout: Ints, n: int) -> Floats:
     """Returns [n] how many rollouts have a row in each segment."""
-    pairs = distinct(ids * (int(rollout.max(initial=0)) + 1) + rollout)
-    counts = np.bincount(pairs // (int(rollout.max(initial=0)) + 1), minlength=n)
-    return counts.astype(np.float64)
+    rollouts = int(rollout.max(initial=0)) + 1
+    pairs = distinct(ids * rollouts + rollout)
+    return np.bincount(pairs // rollouts, minlength=n).astype(np.float64)
 
 
 def _numbered(ids: Ints, span: int) -> tuple[Ints, Ints]:
@@ -187,17 +184,10 @@ def _numbered(ids: Ints, span: int) -> tuple[Ints, Ints]:
     return numbered, owner
 
 
-def _moments(
-    values: Floats,
-    weight: Floats,
-    cells: Ints,
-    shared: Ints,
-    n_cells: int,
-) -> _Moments:
-    """Returns two passes; values are shifted by the group's minimum, so that large offsets cost no
-    digits.
+def _moments(values: Floats, weight: Floats, cells: Ints, shared: Ints, n_cells: int) -> _Moments:
+    """Returns the spread of each cell in two passes; `shared` [cells] is the group of each cell.
 
-    `shared` [cells] is the group of each cell.
+    Values are shifted by the group's minimum, so that large offsets cost no digits.
     """
     groups, n_groups = shared[cells], int(shared.max()) + 1
     low = segment_min(values, groups, n_groups)
@@ -221,9 +211,7 @@ def _moments(
 
 
 def _checked(
-    rewards: NDArray[Any],
-    ids: tuple[Ints | None, ...],
-    weights: NDArray[Any] | None,
+    rewards: NDArray[Any], ids: tuple[Ints | None, ...], weights: NDArray[Any] | None
 ) -> tuple[Floats, list[Ints], Floats]:
     """Returns the rows that count, as float rewards, integer columns and weights."""
     values = np.asarray(rewards, dtype=np.float64)
@@ -246,61 +234,46 @@ def _checked(
 
 
 def _divide(over: float | Floats, under: Floats) -> Floats:
-    """over / under, and `over` where there is nothing to divide by."""
+    """Returns over / under, and `over` where there is nothing to divide by."""
     return over / np.where(under > 0, under, 1.0)
 
 
 def pooled_numbers(log: Log, scheme: Scheme) -> tuple[ThreeNumbers, ThreeNumbers, Sharing]:
     """Returns the three numbers of the log [1, A] and of each step [T, A], and sharing [A]."""
-    columns = entering(log, scheme)
-    weight = _weights(log, scheme)
-    center: Ids = np.asarray(log.labels.groups(scheme.center_by).ids)
-    offsets = _Table(log, columns, center, weight)
+    columns, agents = entering(log, scheme), len(log.agents)
+    k, weights = len(columns), np.tile(_weights(log, scheme), len(columns))
+    agent, step, rollout = (np.tile(ids, k) for ids in (log.agent, log.step, log.rollout))
+
+    def measured(
+        columns: list[Floats], ids: Ids, n: int
+    ) -> tuple[ThreeNumbers, ThreeNumbers, Sharing]:
+        # Columns stand below each other, each with groups of its own.
+        values, n_groups = np.concatenate(columns), n * k
+        group = np.concatenate([ids + n * column for column in range(k)])
+        return (
+            three_numbers(values, group, agent, n_groups, agents, weights=weights),
+            three_numbers(values, group, agent, n_groups, agents, step, len(log.steps), weights),
+            sharing(values, group, agent, rollout, n_groups, agents, weights),
+        )
+
+    center, n = log.labels.groups(scheme.center_by)
+    offsets = measured(columns, center, n)
     if scheme.center_by == scheme.scale_by:
-        return offsets.numbers(False), offsets.numbers(True), offsets.sharing()
+        return offsets
     if scheme.scale_of == "centered":
-        columns = [_without_mean(values, center) for values in columns]
-    scale: Ids = np.asarray(log.labels.groups(scheme.scale_by or ()).ids)
-    scales = _Table(log, columns, scale, weight)
+        given = [~np.isnan(values) for values in columns]
+        means = [segment_mean(x[ok], center[ok], n) for x, ok in zip(columns, given, strict=True)]
+        columns = [x - mean[center] for x, mean in zip(columns, means, strict=True)]
+    whole, steps, shared = measured(columns, *log.labels.groups(scheme.scale_by or ()))
     return (
-        replace(scales.numbers(False), inflation=offsets.numbers(False).inflation),
-        replace(scales.numbers(True), inflation=offsets.numbers(True).inflation),
-        replace(scales.sharing(), inflation=offsets.sharing().inflation),
+        replace(whole, inflation=offsets[0].inflation),
+        replace(steps, inflation=offsets[1].inflation),
+        replace(shared, inflation=offsets[2].inflation),
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Reward columns below each other, each with groups of its own."""
-
-    log: Log
-    columns: list[Floats]
-    group: Ids
-    weight: Floats
-
-    def numbers(self, by_step: bool) -> ThreeNumbers:
-        values, group, agent, weight, groups = self._rows()
-        step = np.tile(self.log.step, len(self.columns)) if by_step else None
-        steps = len(self.log.steps) if by_step else 1
-        return three_numbers(
-            values, group, agent, groups, len(self.log.agents), step, steps, weight
-        )
-
-    def sharing(self) -> Sharing:
-        values, group, agent, weight, groups = self._rows()
-        rollout = np.tile(self.log.rollout, len(self.columns))
-        return sharing(values, group, agent, rollout, groups, len(self.log.agents), weight)
-
-    def _rows(self) -> tuple[Floats, Ids, Ids, Floats, int]:
-        k, n = len(self.columns), int(self.group.max()) + 1
-        group = np.concatenate([self.group + n * column for column in range(k)])
-        agent, weight = np.tile(self.log.agent, k), np.tile(self.weight, k)
-        return np.concatenate(self.columns), group, agent, weight, n * k
-
-
 def entering(log: Log, scheme: Scheme) -> list[Floats]:
-    """Returns the columns that the scheme normalizes: [N] the values with which rows enter their
-    groups.
+    """Returns the columns [N] that the scheme normalizes: the values of rows in their groups.
 
     A value is ranked, or the rollout's, as the scheme has it. Under trajectory weighting it is the
     mean of the agent's own rows of the rollout: the mean of all of them would make every agent
@@ -336,11 +309,3 @@ def _weights(log: Log, scheme: Scheme) -> Floats:
     given = ~np.isnan(log.rewards(scheme))
     weight: Floats = 1.0 / np.maximum(np.bincount(group, weights=given), 1.0)
     return weight[group]
-
-
-def _without_mean(values: Floats, ids: Ids) -> Floats:
-    ok = ~np.isnan(values)
-    n = int(ids.max()) + 1
-    count = np.maximum(np.bincount(ids[ok], minlength=n), 1)
-    mean = segment_sum(values[ok], ids[ok], n) / count
-    return np.asarray(values - mean[ids])

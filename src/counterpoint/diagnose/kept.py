@@ -12,14 +12,15 @@ the first a loss that other statistics would mend, the second one that none of t
 
 One update says little: estimates of signal scatter around 0, and their ratio means nothing. So
 both numbers divide sums over many updates, never updates. Start at `signal_kept` and
-`task_noise`, which read the trainings of one scheme; `collapse.py` says when.
+`task_noise`, which read the trainings of one scheme; `collapsed_updates` says when, by windows of
+updates instead of whole trainings.
 
 - *Signal* is the mean inner product of different micro-batches: without bias, often below 0.
 - *Noise* is the agent's own, or, where agents share parameters or a step size, the mean of all
   agents' if that is more: loud agents' noise lands on what the quiet one learned. An entropy bonus
   of weight b pulls as strongly as the noise of advantages of size 10 b would (`bonus_noise`).
 - *The best* of several noisy estimates is too good. So the updates are dealt into two halves: what
-  one half tells to be better than the scheme (Student's test) is evaluated in the other. Where
+  one half shows to be better than the scheme (Student's test) is evaluated in the other. Where
   nothing is, the scheme is the best itself and keeps everything.
 """
 
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.diagnose.evidence import Evidence
+from counterpoint.errors import StatisticsError
 from counterpoint.stats.estimate import interquartile_means
 
 LOW = 0.25
@@ -42,6 +44,11 @@ FEWEST = 6
 """Fewer updates than this give no number."""
 WIDE = 0.75
 """A share whose interval is wider than this says nothing, and is not given."""
+WORTH = 0.2
+"""Where the best SNR of a window is below this, a window shows too little signal to say what a
+scheme destroyed of it; a whole training may."""
+WINDOW = 10
+"""Measured updates that are judged together."""
 RESAMPLES = 2000
 TAIL = 0.025
 
@@ -53,6 +60,11 @@ class ShareInterval:
     value: Floats
     low: Floats
     high: Floats
+
+    @property
+    def first(self) -> ShareInterval:
+        """Returns the numbers of the first training alone."""
+        return ShareInterval(self.value[0], self.low[0], self.high[0])
 
 
 def signal_kept(evidence: Evidence, improvable: Bools) -> ShareInterval:
@@ -66,19 +78,30 @@ def signal_kept(evidence: Evidence, improvable: Bools) -> ShareInterval:
         improvable: [S, T, A] whether the agent could still improve; other updates are left out.
     """
     if len(evidence.signal) == 1:
-        return _first(kept_in_each(evidence, improvable))
-    ours, best, _ = _compared(evidence, improvable, together=True)
-    return _over(_mean(ours), _mean(best))
+        return kept_in_each(evidence, improvable).first
+    ours, best, _ = (_mean(x) for x in _compared(evidence, improvable, together=True))
+    out = np.full((3, ours.shape[-1]), np.nan)
+    for k in range(ours.shape[-1]):
+        known = np.isfinite(ours[:, k]) & np.isfinite(best[:, k])
+        if known.sum() < 2:
+            continue
+        x, y = ours[known, k], best[known, k]
+        draws = _draws(len(x))
+        over, under = interquartile_means(x[draws]), interquartile_means(y[draws])
+        if np.quantile(under, TAIL) > 0:  # else the best shows no signal, and no ratio is known
+            ratios = over / np.maximum(under, np.finfo(np.float64).tiny)
+            value = interquartile_means(x) / interquartile_means(y)
+            out[:, k] = np.clip([value, *np.quantile(ratios, (TAIL, 1 - TAIL))], 0.0, 1.0)
+    return _narrow(*out)
 
 
 def task_noise(evidence: Evidence, improvable: Bools) -> ShareInterval:
-    """Returns the share of the gradient's power that is noise under the best candidate, [A], over S
-    trainings.
+    """Returns the noise under the best candidate as a share of the gradient's power, [A].
 
     Args: as for `signal_kept`.
     """
     if len(evidence.signal) == 1:
-        return _first(noise_in_each(evidence, improvable))
+        return noise_in_each(evidence, improvable).first
     _, _, clear = _compared(evidence, improvable, together=True)
     per_training = _mean(clear)
     out = np.full((3, per_training.shape[-1]), np.nan)
@@ -104,7 +127,22 @@ def kept_in_each(evidence: Evidence, improvable: Bools) -> ShareInterval:
     Source: Fieller 1954, Some problems in interval estimation; the two halves are ours.
     """
     ours, best, _ = _compared(evidence, improvable, together=False)
-    return _fieller(ours, best)
+    n = np.isfinite(ours).sum(axis=-2)
+    x, y = _mean(ours), _mean(best)
+    dx, dy = ours - x[..., None, :], best - y[..., None, :]
+    # Squaring the test gives a k^2 - 2 b k + c <= 0, which has two ends only where a > 0.
+    reach = student(n - 1) ** 2 / np.maximum(n - 1, 1)
+    a = y**2 - reach * _mean(dy**2)
+    b = x * y - reach * _mean(dx * dy)
+    c = x**2 - reach * _mean(dx**2)
+    known = (n >= FEWEST) & (y > 0) & (a > 0)
+    under = np.where(known, a, 1.0)
+    root = np.sqrt(np.maximum(b**2 - a * c, 0.0))
+    value, low, high = (
+        np.where(known, np.clip(v, 0.0, 1.0), np.nan)
+        for v in (x / np.where(known, y, 1.0), (b - root) / under, (b + root) / under)
+    )
+    return _narrow(value, low, high)
 
 
 def noise_in_each(evidence: Evidence, improvable: Bools) -> ShareInterval:
@@ -120,8 +158,8 @@ def noise_in_each(evidence: Evidence, improvable: Bools) -> ShareInterval:
 def _compared(
     evidence: Evidence, improvable: Bools, together: bool
 ) -> tuple[Floats, Floats, Floats]:
-    """Returns SNR at each update [..., T, A] under the scheme, under the best, and of the best with
-    its own noise alone; NaN where nothing was measured or the agent could not improve."""
+    """Returns SNR [..., T, A] under the scheme, under the best, and of the best with its own noise
+    alone; NaN where nothing was measured or the agent could not improve."""
     there = np.asarray(improvable, dtype=bool) & np.isfinite(evidence.signal[..., 0, :])
     use = np.broadcast_to(there[..., None, :], evidence.signal.shape)
     competing = np.where(use, evidence.signal / noise_level(evidence.competing, use), np.nan)
@@ -139,23 +177,22 @@ def noise_level(noise: Floats, use: Bools) -> Floats:
 
 
 def best_candidate(snr: Floats, together: bool) -> Ints:
-    """Returns [..., T, A] the candidate with the highest mean SNR over the *other* half of the
-    updates.
+    """Returns [..., T, A] the candidate with the highest mean SNR over the *other* half of updates.
 
-    Another candidate than the scheme is taken only where Student's test tells there that it is
+    Another candidate than the scheme is taken only where Student's test shows there that it is
     better: of several that are as good, one is always ahead by chance.
 
     Args:
         snr: [..., T, V, A].
         together: the first axis is trainings, which share one choice, made on the updates of all.
     """
-    halves = np.arange(snr.shape[-3]) % 2
+    halves = np.arange(snr.shape[-3]) % 2  # dealt in turn: both halves see all of the training
     choice = np.zeros((*snr.shape[:-2], snr.shape[-1]), dtype=np.int64)
     for half in (0, 1):
         samples = np.moveaxis(snr[..., halves != half, :, :], -3, -1)  # [..., V, A, T / 2]
         if together:
             samples = np.concatenate(list(samples), axis=-1)[None]  # [1, V, A, S x T / 2]
-        gain = samples - samples[..., :1, :, :]
+        gain = samples - samples[..., :1, :, :]  # over the scheme that trains, candidate 0
         n = np.isfinite(gain).sum(axis=-1)
         mean = _mean(gain, axis=-1, fewest=2)
         square = _mean((gain - mean[..., None]) ** 2, axis=-1, fewest=2)
@@ -166,6 +203,7 @@ def best_candidate(snr: Floats, together: bool) -> Ints:
 
 
 def taken(values: Floats, choice: Ints) -> Floats:
+    """Returns [..., T, A] the values [..., T, V, A] of the chosen candidates."""
     return np.take_along_axis(values, choice[..., None, :], axis=-2)[..., 0, :]
 
 
@@ -175,42 +213,6 @@ def _mean(values: Floats, axis: int = -2, fewest: int = FEWEST // 2) -> Floats:
     count = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)
     return np.where(count >= fewest, total / np.maximum(count, 1), np.nan)
-
-
-def _fieller(ours: Floats, best: Floats) -> ShareInterval:
-    """Returns the ratio of two means over updates [..., T, A], and its interval."""
-    n = np.isfinite(ours).sum(axis=-2)
-    x, y = _mean(ours), _mean(best)
-    dx, dy = ours - x[..., None, :], best - y[..., None, :]
-    reach = student(n - 1) ** 2 / np.maximum(n - 1, 1)
-    a = y**2 - reach * _mean(dy**2)
-    b = x * y - reach * _mean(dx * dy)
-    c = x**2 - reach * _mean(dx**2)
-    known = (n >= FEWEST) & (y > 0) & (a > 0)
-    under = np.where(known, a, 1.0)
-    root = np.sqrt(np.maximum(b**2 - a * c, 0.0))
-    value, low, high = (
-        np.where(known, np.clip(v, 0.0, 1.0), np.nan)
-        for v in (x / np.where(known, y, 1.0), (b - root) / under, (b + root) / under)
-    )
-    return _narrow(value, low, high)
-
-
-def _over(ours: Floats, best: Floats) -> ShareInterval:
-    """Returns the ratio of interquartile means over trainings [S, A], with a bootstrap interval."""
-    out = np.full((3, ours.shape[-1]), np.nan)
-    for k in range(ours.shape[-1]):
-        known = np.isfinite(ours[:, k]) & np.isfinite(best[:, k])
-        if known.sum() < 2:
-            continue
-        x, y = ours[known, k], best[known, k]
-        draws = _draws(len(x))
-        over, under = interquartile_means(x[draws]), interquartile_means(y[draws])
-        if np.quantile(under, TAIL) > 0:
-            ratios = over / np.maximum(under, np.finfo(np.float64).tiny)
-            value = interquartile_means(x) / interquartile_means(y)
-            out[:, k] = np.clip([value, *np.quantile(ratios, (TAIL, 1 - TAIL))], 0.0, 1.0)
-    return _narrow(*out)
 
 
 def _narrow(value: Floats, low: Floats, high: Floats) -> ShareInterval:
@@ -224,13 +226,9 @@ def _draws(n: int) -> Ints:
     return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
 
 
-def _first(part: ShareInterval) -> ShareInterval:
-    return ShareInterval(part.value[0], part.low[0], part.high[0])
-
-
 def _noise_share(snr: Floats, low: Floats, high: Floats) -> ShareInterval:
-    value, least, most = (1.0 / (1.0 + np.maximum(x, 0.0)) for x in (snr, high, low))
-    return ShareInterval(value, least, most)
+    """Returns 1 / (1 + SNR) with its interval, whose low end is that of the highest SNR."""
+    return ShareInterval(*(1.0 / (1.0 + np.maximum(x, 0.0)) for x in (snr, high, low)))
 
 
 def student(freedom: NDArray[Any]) -> Floats:
@@ -247,3 +245,94 @@ def student(freedom: NDArray[Any]) -> Floats:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return np.asarray(z + sum(term / v ** (i + 1) for i, term in enumerate(terms)))
+
+
+def collapsed_updates(evidence: Evidence, improvable: Bools, window: int = WINDOW) -> Bools:
+    """Returns [..., T, A] whether an update is in a window in which the scheme collapses the agent.
+
+    It does where the whole interval of signal kept lies below `LOW`, the best candidate shows
+    signal worth keeping (`WORTH`), and the agent could still improve at every update of the
+    window. One gradient that is indistinguishable from 0 is no collapse.
+
+    Args:
+        evidence: [..., T, V, A].
+        improvable: [..., T, A].
+        window: updates that are judged together, at least 2.
+
+    Raises:
+        StatisticsError: a window below 2.
+    """
+    if window < 2:
+        raise StatisticsError(f"got a window of {window} updates; wanted at least 2")
+    moments = _windows(evidence, improvable, window)
+    shape = np.shape(improvable)
+    if moments is None:
+        return np.zeros(shape, dtype=bool)
+    ours, best, spread, whole = moments
+    reach = float(student(np.array(window - 1))) * np.sqrt(spread / (window - 1))
+    worth = best > (0.0 if evidence.known else WORTH)
+    low = whole & worth & (ours - LOW * best + reach < 0)
+    covered = np.zeros(shape, dtype=bool)
+    for shift in range(window):  # every update of such a window
+        covered[..., shift : shift + low.shape[-2], :] |= low
+    return covered
+
+
+def kept_in_windows(evidence: Evidence, improvable: Bools, window: int = WINDOW) -> Floats:
+    """Returns [T, A] signal kept in the window that ends at each update, all S trainings together.
+
+    NaN before the first window is full, and where the best candidate's signal is not worth it.
+
+    Args:
+        evidence: [S, T, V, A].
+        improvable: [S, T, A].
+        window: updates that are judged together.
+    """
+    out = np.full(np.shape(improvable)[1:], np.nan)
+    moments = _windows(evidence, improvable, window, together=True)
+    if moments is None:
+        return out
+    ours, best, _, whole = moments
+    count = whole.sum(axis=0)
+    above, below = (np.where(whole, x, 0.0).sum(axis=0) for x in (ours, best))
+    # The mean of more trainings is known better: the sum needs to grow with the root alone.
+    worth = below > (0.0 if evidence.known else WORTH) * np.sqrt(count)
+    share = np.divide(above, below, out=np.full(above.shape, np.nan), where=worth & (count > 0))
+    out[window - 1 :] = np.clip(share, 0.0, 1.0)
+    return out
+
+
+def _windows(
+    evidence: Evidence, improvable: Bools, window: int, together: bool = False
+) -> tuple[Floats, Floats, Floats, Bools] | None:
+    """Returns for each window [..., T - W + 1, A] the SNR under the scheme and under the best, the
+    variance over updates of their difference at `LOW`, and whether the window is whole."""
+    if window > np.shape(improvable)[-2]:
+        return None
+    there = np.asarray(improvable, dtype=bool) & np.isfinite(evidence.signal[..., 0, :])
+    use = np.broadcast_to(there[..., None, :], evidence.signal.shape)
+    whole_level = noise_level(evidence.competing, use)
+    best = best_candidate(np.where(use, evidence.signal / whole_level, np.nan), together)
+    # Updates that were not measured count as 0 in the sums; `whole` leaves their windows out.
+    competing = np.nan_to_num(evidence.competing)
+    signal = np.nan_to_num(evidence.signal)
+    signals = [signal[..., 0, :], taken(signal, best)]
+    levels = []
+    for noise in (competing[..., 0, :], taken(competing, best)):
+        live = _rolling((noise > 0).astype(np.float64), window)
+        total = _rolling(noise, window)
+        levels.append(np.where(live > 0, total / np.where(live > 0, live, 1.0), 1.0))
+    means = [_rolling(s, window) for s in signals]
+    vx, vy = (_rolling(s**2, window) - m**2 for s, m in zip(signals, means, strict=True))
+    cov = _rolling(signals[0] * signals[1], window) - means[0] * means[1]
+    lx, ly = levels
+    # The variance of (SNR under the scheme - LOW x best SNR), by the rule for a weighted sum.
+    spread = vx / lx**2 - 2 * LOW * cov / (lx * ly) + LOW**2 * vy / ly**2
+    whole = _rolling(there.astype(np.float64), window) > 1 - 1e-9
+    return means[0] / lx, means[1] / ly, np.maximum(spread, 0.0), whole
+
+
+def _rolling(values: Floats, window: int) -> Floats:
+    """Returns [..., T - W + 1, A] means of `window` values in a row."""
+    view = np.lib.stride_tricks.sliding_window_view(values, window, axis=-2)
+    return np.asarray(view.mean(axis=-1))

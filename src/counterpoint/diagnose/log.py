@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import RunningState, Scheme, advantages
-from counterpoint.credit.labels import Labels, factorize
-from counterpoint.credit.segments import NUMPY, segment_max, segment_min
+from counterpoint.credit.labels import Labels, factorize, occurrence
+from counterpoint.credit.segments import NUMPY, segment_max, segment_min, segment_sum
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.records import Decisions
 
@@ -57,7 +57,7 @@ class Log:
 
     @classmethod
     def of(cls, decisions: Decisions) -> Log:
-        """Numbers the rows of `decisions`.
+        """Returns `decisions` with its rows numbered.
 
         Raises:
             RewardError: there is no row, or a reward is infinite.
@@ -76,8 +76,8 @@ class Log:
         steps, numbered = np.unique(step, return_inverse=True)
         labels = Labels({**decisions.labels, "batch": numbered}, len(decisions), NUMPY)
         agent, first = dense(*factorize(np.asarray(decisions.labels["agent"])), order="appearance")
-        block, blocks = dense(*_ids(labels, "prompt"))
-        rollout, rollouts = dense(*_ids(labels, "prompt", "rollout"))
+        block, blocks = dense(*labels.groups(("prompt",)))
+        rollout, rollouts = dense(*labels.groups(("prompt", "rollout")))
         names = tuple(str(name) for name in np.asarray(decisions.labels["agent"])[first])
         if len(set(names)) < len(names):
             raise LabelError(f"got agents {names}; wanted names that differ as text")
@@ -95,12 +95,12 @@ class Log:
         Where a return stands in the last row of an episode, it is given to each row, unless the
         scheme adds the rows up by itself.
         """
-        plain = self.returns is None or scheme_adds_rows(scheme)
-        return np.asarray(self.decisions.rewards if plain or self.returns is None else self.returns)
+        adds_rows = scheme.rollout_reward in ("sum", "to_go")
+        returns = None if adds_rows else self.returns
+        return self.decisions.rewards if returns is None else returns
 
     def rewards(self, scheme: Scheme) -> Floats:
-        """Returns [N] one reward a row, as `scheme` adds the components; NaN where it leaves the
-        row out.
+        """Returns [N] one reward a row as `scheme` adds the components; NaN where it skips the row.
 
         Components that the scheme normalizes first enter on one scale: divided by their deviation
         in their step.
@@ -115,10 +115,10 @@ class Log:
             return np.asarray(np.nan_to_num(values[:, weighs]) @ weights[weighs])
         return present_sum(values[:, weighs], weights[weighs])
 
-
-def scheme_adds_rows(scheme: Scheme) -> bool:
-    """Returns whether a scheme adds up the rewards of an episode's rows."""
-    return scheme.rollout_reward in ("sum", "to_go")
+    def pairs(self, ids: Ids, n: int) -> tuple[Ids, Ids]:
+        """Returns ids [N] of pairs of an id below `n` and an agent, and each pair's first row."""
+        agents = len(self.agents)
+        return dense(ids * agents + self.agent, n * agents)
 
 
 def present_sum(values: Floats, weights: Floats) -> Floats:
@@ -130,20 +130,10 @@ def present_sum(values: Floats, weights: Floats) -> Floats:
     return np.where(missing.all(axis=1), np.nan, total)
 
 
-def occurrence(speaker: Ids) -> Ids:
-    """Returns [N] the number of earlier rows with the same id, which is the default turn."""
-    order = np.argsort(speaker, kind="stable")
-    grouped = speaker[order]
-    starts = np.flatnonzero(np.diff(grouped, prepend=-1))
-    sizes = np.diff(np.append(starts, len(grouped)))
-    turn = np.empty(len(speaker), dtype=np.int64)
-    turn[order] = np.arange(len(speaker)) - np.repeat(starts, sizes)
-    return turn
-
-
 def dense(ids: Ids, n: int, order: str = "value") -> tuple[Ids, Ids]:
     """Returns ids without gaps [N], by value or by first appearance, and the first row of each."""
     first = np.full(n, -1, dtype=np.int64)
+    # Written from the last row to the first, so that the first row of an id stays.
     first[ids[::-1]] = np.arange(len(ids))[::-1]
     present = np.flatnonzero(first >= 0)
     if order == "appearance":
@@ -173,16 +163,11 @@ def standardized(values: Floats, ids: Ids, n: int) -> Floats:
     """Returns [N] values minus their segment's mean, over its deviation; 0 in constant segments."""
     ok = ~np.isnan(values)
     count = np.maximum(np.bincount(ids[ok], minlength=n), 1)
-    mean = np.bincount(ids[ok], weights=values[ok], minlength=n) / count
+    mean = segment_sum(values[ok], ids[ok], n) / count
     deviation = values - mean[ids]
     deviation[abs(deviation) <= 1e-12 * abs(mean[ids])] = 0.0
-    var = np.bincount(ids[ok], weights=deviation[ok] ** 2, minlength=n) / count
+    var = segment_sum(deviation[ok] ** 2, ids[ok], n) / count
     return np.divide(deviation, np.sqrt(np.where(var > 0, var, 1.0))[ids])
-
-
-def _ids(labels: Labels, *by: str) -> tuple[Ids, int]:
-    groups = labels.groups(by)
-    return np.asarray(groups.ids), groups.n
 
 
 def finite_or_none(value: float) -> float | None:
@@ -230,16 +215,8 @@ def paid_last(
 
     An episode is paid last where every reward other than 0 stands in the last row of its agent. If
     none but the very last row of each rollout is paid, the return is the whole team's; else it is
-    that of the agent.
-
-    Args:
-        rewards: [N, K]; NaN is missing.
-        turn: [N] order of the rows of an agent in its rollout; ties by place in the log.
-        rollout: [N] dense ids.
-        agent: [N] dense ids.
-
-    Returns:
-        [N, K] what each row's episode is worth, or None.
+    that of the agent. `turn` [N] orders the rows of an agent in its rollout, ties by place in the
+    log; `rollout` and `agent` are dense ids [N].
 
     Source: ours.
     """
@@ -252,18 +229,13 @@ def paid_last(
         return None
     place = np.empty(len(turn), dtype=np.int64)  # rank by turn, then by place in the log
     place[np.argsort(turn, kind="stable")] = np.arange(len(turn))
-    own_last = _last(place, own)
-    if (paid & ~own_last).any():
-        return None
+    own_last, team_last = (
+        segment_max(place, unit, int(unit.max()) + 1)[unit] == place for unit in (own, rollout)
+    )
     surprise = np.log(rows[own[paid]].astype(np.float64)).sum()
-    if surprise < -np.log(CHANCE):
+    if (paid & ~own_last).any() or surprise < -np.log(CHANCE):
         return None
-    team_last = _last(place, rollout)
     unit, last = (own, own_last) if (paid & ~team_last).any() else (rollout, team_last)
     value = np.full((int(unit.max()) + 1, rewards.shape[1]), np.nan)
     value[unit[last]] = rewards[last]
     return value[unit]
-
-
-def _last(place: Ids, unit: Ids) -> Bools:
-    return np.asarray(segment_max(place, unit, int(unit.max()) + 1)[unit] == place)

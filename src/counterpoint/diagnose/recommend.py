@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Floats
 from counterpoint.credit import Scheme, scheme_name
-from counterpoint.diagnose.agents import AgentNumbers
+from counterpoint.diagnose.agents import AgentNumbers, Choices
 from counterpoint.diagnose.candidates import NEAR, SchemeScore
 from counterpoint.diagnose.causes import CAUSES, SUFFICES, drowning, name_causes
-from counterpoint.diagnose.choices import Choices
+from counterpoint.diagnose.log import SAME, Log
 from counterpoint.results.diagnosis import LogFault
 
 LOUDER = 3.0
@@ -41,32 +40,24 @@ MEANING = {
 class Findings:
     """The numbers and findings from which the sentences are made."""
 
+    log: Log
     faults: tuple[LogFault, ...]
     """The faults of the log."""
-    agents: tuple[str, ...]
-    """[A] names."""
+    numbers: AgentNumbers
     scheme: Scheme
     """The scheme under judgement."""
     bearing: tuple[str, ...]
     """The conditions that hold and bear on the scheme; empty means that decoupling is a no-op."""
     difference: float
-    """Largest relative difference between advantages with and without own statistics."""
-    same: bool
-    """Whether the difference is rounding."""
+    """Largest relative difference between advantages with and without per-agent statistics."""
     causes: Mapping[str, str]
     """Agent to cause, for agents that have one."""
     now: SchemeScore | None
     """The scheme's numbers; None where the log is at fault."""
-    grouped: Mapping[str, SchemeScore]
-    """The numbers of the four groupings; empty where the log is at fault."""
     advice: SchemeScore | None
     """The scheme to use instead; None where none is better."""
-    deviation: Floats
-    """[A] deviation of each agent's reward."""
     own_terms: bool
     """Whether agents have rewards of their own (C3)."""
-    blocks: int
-    """Number of groups of one prompt and step in the log."""
 
 
 def reason_sentences(f: Findings) -> str:
@@ -74,9 +65,26 @@ def reason_sentences(f: Findings) -> str:
     words = [fault.sentence for fault in f.faults]
     if any(fault.fatal for fault in f.faults):
         return " ".join(words)
-    words += [_decoupling(f), *_causes(f), _averaged(f), _advice(f)]
+    words.append(_decoupling(f))
+    for cause in sorted(set(f.causes.values())):
+        who = [agent for agent, named in f.causes.items() if named == cause]
+        words.append(f"{cause} ({_named(who)}) means {_MEANS[cause]}.")
+    if f.own_terms and averages_agents(f.scheme):
+        words.append(
+            f"Agents have rewards of their own, and {scheme_name(f.scheme)} averages a rollout "
+            "over its agents first; TRL, verl and slime normalize the rows instead, which is "
+            "grpo_rows."
+        )
+    words.append(_advice(f))
     if f.advice is not None and {"OFFSET", "DROWNED"} & set(f.causes.values()):
-        words.append(_cost(f))
+        deviation = f.numbers.deviation
+        spread = deviation[np.isfinite(deviation) & (deviation > 0)]
+        if len(spread) > 1 and spread.max() >= LOUDER * spread.min():
+            words.append(
+                f"The cost: one agent's reward varies {spread.max() / spread.min():.2g} times as "
+                "much as another's, and equal scales give quiet agents a part of the loud agents' "
+                "step."
+            )
     if "C2" in f.bearing and f.scheme.weighting == "trajectory":
         words.append(
             "Counting every decision instead of every rollout removes the net push on agents "
@@ -86,39 +94,33 @@ def reason_sentences(f: Findings) -> str:
 
 
 def _decoupling(f: Findings) -> str:
-    if len(f.agents) == 1:
+    """Returns whether decoupling matters; beside advice, what changes nothing and what does."""
+    if len(f.log.agents) == 1:
         return "There is one agent, so there is nothing to decouple."
     if f.bearing:
         conditions = "; ".join(f"{c}: {MEANING[c]}" for c in f.bearing)
         return f"Decoupling matters ({conditions})."
-    if f.advice is not None:
-        return _regrouping(f, f.advice)
-    if f.same:
-        return (
-            "Decoupling is a no-op: per-agent and shared statistics give every agent the same "
-            "advantages."
-        )
-    return f"Decoupling is a no-op as far as this log shows. {_undetected(f)}"
-
-
-def _undetected(f: Findings) -> str:
-    return (
+    undetected = (
         f"Advantages differ by up to {f.difference:.1%}, and none of the conditions under which "
-        f"that matters was detected in {f.blocks} groups of one prompt and update."
+        f"that matters was detected in {f.log.n_blocks} groups of one prompt and update."
     )
-
-
-def _regrouping(f: Findings, new: SchemeScore) -> str:
-    """Returns a no-op beside advice: what changes nothing, and what does."""
-    change = changed(f.scheme, new.scheme)
-    if f.same:
+    same = f.difference <= SAME
+    if f.advice is None:
+        if same:
+            return (
+                "Decoupling is a no-op: per-agent and shared statistics give every agent the same "
+                "advantages."
+            )
+        return f"Decoupling is a no-op as far as this log shows. {undetected}"
+    change = changed(f.scheme, f.advice.scheme)
+    if same:
         return (
             f"Splitting statistics by agent alone changes nothing here; {change} does. Per-agent "
             "and shared statistics give every agent the same advantages."
         )
     return (
         f"No reason to split statistics by agent was detected here, but {change} keeps more "
-        f"signal. {_undetected(f)}"
+        f"signal. {undetected}"
     )
 
 
@@ -147,15 +149,6 @@ def changed(now: Scheme, new: Scheme) -> str:
     return "another normalization"
 
 
-def _causes(f: Findings) -> list[str]:
-    """Returns one sentence for each cause, which names its agents."""
-    words = []
-    for cause in sorted(set(f.causes.values())):
-        who = [agent for agent, named in f.causes.items() if named == cause]
-        words.append(f"{cause} ({_named(who)}) means {_MEANS[cause]}.")
-    return words
-
-
 _MEANS = {
     "DEAD": "dead groups: most decisions that could still gain carry no difference of the agent's "
     "own reward",
@@ -169,19 +162,9 @@ _MEANS = {
 """Each cause in the words of the field, and what is wrong."""
 
 
-def _averaged(f: Findings) -> str:
-    """Returns what a rollout's mean over agents does to rewards of their own."""
-    if not f.own_terms or not averages_agents(f.scheme):
-        return ""
-    return (
-        f"Agents have rewards of their own, and {scheme_name(f.scheme)} averages a rollout over "
-        "its agents first; TRL, verl and slime normalize the rows instead, which is grpo_rows."
-    )
-
-
 def _advice(f: Findings) -> str:
     """Returns what to use instead, with the numbers of both; or that nothing is better."""
-    now, new = f.now, f.advice
+    now, new, agents = f.now, f.advice, f.log.agents
     if now is None:
         return ""
     if new is not None:
@@ -190,12 +173,12 @@ def _advice(f: Findings) -> str:
         dead = f", with a dead rate of {new.dead[k]:.2f} instead of {now.dead[k]:.2f}"
         shown = dead if round(float(new.dead[k]), 2) != round(float(now.dead[k]), 2) else ""
         return (
-            f"Use {new.name}: it keeps {new.kept[k]:.2f} of the learning signal of {f.agents[k]}, "
+            f"Use {new.name}: it keeps {new.kept[k]:.2f} of the learning signal of {agents[k]}, "
             f"where {now.name} keeps {now.kept[k]:.2f}{shown} (bounds from rewards alone)."
-            f"{_loss(f.agents, now, new)}"
+            f"{_loss(agents, now, new)}"
         )
     lost = [agent for agent, cause in f.causes.items() if cause == "DEAD"]
-    others = " without a loss to others" if len(f.causes) < len(f.agents) else ""
+    others = " without a loss to others" if len(f.causes) < len(agents) else ""
     if lost:
         return (
             f"No scheme of the catalogue revives {_named(lost)} on this log{others}: take more "
@@ -223,20 +206,9 @@ def _loss(agents: tuple[str, ...], now: SchemeScore, new: SchemeScore) -> str:
     return f" The signal of {others}{agents[k]} falls from {before[k]:.2f} to {kept[k]:.2f}."
 
 
-def _cost(f: Findings) -> str:
-    spread = f.deviation[np.isfinite(f.deviation) & (f.deviation > 0)]
-    if len(spread) < 2 or spread.max() < LOUDER * spread.min():
-        return ""
-    return (
-        f"The cost: one agent's reward varies {spread.max() / spread.min():.2g} times as much as "
-        "another's, and equal scales give quiet agents a part of the loud agents' step."
-    )
-
-
 def _named(agents: list[str]) -> str:
-    if len(agents) > MOST_NAMES:
-        return f"{len(agents)} agents"
-    return ", ".join(agents)
+    """Returns the names of agents, or the number of many."""
+    return ", ".join(agents) if len(agents) <= MOST_NAMES else f"{len(agents)} agents"
 
 
 LOST_HALF = 0.5
@@ -263,24 +235,26 @@ def causes_of(
     dead, finished = n.surely_stuck, n.best_rate >= AT_BEST
     if now is not None:  # the scheme takes away what the agent's own rewards do have
         dead = np.where((now.alive <= KILLED) & ~finished, SUFFICES.dead_rate, dead)
-    overall = {"dead_rate": dead, "spike_rate": n.spike_rate}
-    overall |= {"entropy": np.where(finished, np.nan, choices.entropy)}
-    overall |= {"influence": choices.small_influence}
+    overall = {
+        "dead_rate": dead,
+        "spike_rate": n.spike_rate,
+        "entropy": np.where(finished, np.nan, choices.entropy),
+        "influence": choices.small_influence,
+    }
     over_time = {"dead_rate": n.timeline["stuck_rate"]}
-    if shared_matters:
-        lost = np.full(len(n.decisions), True) if now is None else ~(now.kept > LOST_HALF)
-        averaged = own_terms and averages_agents(scheme)
-        inflation = n.sharing.inflation if not averaged else np.ones(len(lost))
-        overall |= {"inflation": np.where(lost, inflation, np.nan)}
-        overall |= {"signal_share": n.sharing.signal_share, "participation": n.decisions}
-        over_time |= {"signal_share": n.timeline["signal_share"], "participation": n.decisions}
-        if not averaged:
-            over_time |= {"inflation": n.timeline["inflation"]}
-        causes = name_causes(overall)
-        kept_enough = ~lost & (causes == CAUSES.index("DROWNED"))
-        without = {k: v for k, v in overall.items() if k != "signal_share"}
-        return np.where(kept_enough, name_causes(without), causes), name_causes(over_time)
-    return name_causes(overall), name_causes(over_time)
+    if not shared_matters:
+        return name_causes(overall), name_causes(over_time)
+    lost = np.full(len(n.decisions), True) if now is None else ~(now.kept > LOST_HALF)
+    averaged = own_terms and averages_agents(scheme)
+    inflation = n.sharing.inflation if not averaged else np.ones(len(lost))
+    overall |= {"inflation": np.where(lost, inflation, np.nan)}
+    over_time |= {} if averaged else {"inflation": n.timeline["inflation"]}
+    without = name_causes(overall)
+    overall |= {"signal_share": n.sharing.signal_share, "participation": n.decisions}
+    over_time |= {"signal_share": n.timeline["signal_share"], "participation": n.decisions}
+    causes = name_causes(overall)
+    kept_enough = ~lost & (causes == CAUSES.index("DROWNED"))
+    return np.where(kept_enough, without, causes), name_causes(over_time)
 
 
 def averages_agents(scheme: Scheme) -> bool:
@@ -313,4 +287,5 @@ def cause_evidence(cause: str, n: AgentNumbers, choices: Choices, k: int) -> str
 
 
 def _short(value: float) -> str:
+    """Returns three digits, or `undefined`."""
     return "undefined" if math.isnan(value) else f"{value:.3g}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.credit import Scheme
-from counterpoint.credit.segments import ratio, segment_sum
+from counterpoint.credit.segments import ratio, segment_mean, segment_sum
 from counterpoint.diagnose.agents import spike_limit
 from counterpoint.diagnose.inflation import ThreeNumbers, three_numbers
 from counterpoint.errors import StatisticsError
@@ -42,8 +42,18 @@ class UpdateNumbers:
             rewards: [N] what was normalized, components summed.
             values: [N] what came out.
         """
+        center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
+        # Offsets are measured in the groups that share a center, the rest where a scale is shared.
+        centered = scaled = self._over(center_by, columns, rewards)
+        if scale_by != center_by:
+            if self.scheme.scale_of == "centered":
+                group, n = self._groups(center_by, columns)
+                rewards = rewards - segment_mean(rewards, group, n)[group]
+            scaled = self._over(scale_by, columns, rewards)
         return {
-            **self._three_numbers(columns, rewards),
+            "norm_inflation": scaled.norm_inflation,
+            "inflation": centered.inflation,
+            "signal_share": scaled.signal_share,
             "dead_rate": self.mean(columns, values == 0),
             "net_mass": self.mean(columns, values),
             "spike_rate": self.mean(columns, self._spikes(columns, values)),
@@ -68,28 +78,14 @@ class UpdateNumbers:
             return np.zeros(len(values), dtype=bool)
         group, n = self._groups(self.scheme.scale_by or (), columns)
         size = segment_sum(np.ones(len(group)), group, n)
+        # Where center and scale differ, a value may lie outside of the values that it is scaled by.
         bound = np.sqrt(size) if self.scheme.center_by == self.scheme.scale_by else size
         limit = spike_limit(size) if self.scheme.scale == "running_std" else bound
         return np.asarray(abs(values) > limit[group])
 
-    def _three_numbers(self, columns: IdColumns, rewards: Floats) -> dict[str, Floats]:
-        """Offsets in the groups that share a center, the rest in those that share a scale."""
-        center_by, scale_by = self.scheme.center_by, self.scheme.scale_by or ()
-        centered = scaled = self._over(center_by, columns, rewards)
-        if scale_by != center_by:
-            if self.scheme.scale_of == "centered":
-                group, n = self._groups(center_by, columns)
-                count = np.maximum(np.bincount(group, minlength=n), 1)
-                rewards = rewards - (segment_sum(rewards, group, n) / count)[group]
-            scaled = self._over(scale_by, columns, rewards)
-        return {
-            "norm_inflation": scaled.norm_inflation,
-            "inflation": centered.inflation,
-            "signal_share": scaled.signal_share,
-        }
-
     def _over(self, by: tuple[str, ...], columns: IdColumns, rewards: Floats) -> ThreeNumbers:
-        group, n = self._groups(by, columns)
+        """Returns the three numbers in the groups of the labels `by`."""
+        group, n = self._groups(by, columns)  # the seed is the first digit of a group
         agent, batch = columns["agent"], columns["batch"]
         n_groups = n // self.seeds
         return three_numbers(
@@ -110,12 +106,12 @@ class UpdateNumbers:
 def credit_correlations(
     credit: Floats, own: Floats, agent: NDArray[Any], turn: NDArray[Any], agents: int
 ) -> Floats:
-    """Returns the Pearson correlation, for each agent, of its credit with its own outcome.
+    """Returns the Pearson correlation of each agent's credit with its own outcome.
 
-    Both are centered within decisions of one agent at one step of the episode, so that nothing is
-    found for late steps having less to come than early ones. 0 is what credit has that knows
-    nothing of the agent's own outcome; under a common reward, 1 would be credit as if each agent
-    had been paid for itself.
+    Both are centered within decisions of one agent at one step of the episode, so that late steps,
+    which have less to come than early ones, cause no correlation. Credit that knows nothing of the
+    agent's own outcome has 0; under a common reward, 1 would be credit as if each agent had been
+    paid for itself.
 
     Args:
         credit: [N] advantage of each decision.
@@ -139,19 +135,15 @@ def credit_correlations(
     out = np.full(agents, np.nan)
     _, turns = np.unique(turn, return_inverse=True)
     cell = np.asarray(agent) * (int(turns.max(initial=0)) + 1) + turns
-    x, y = _centered(np.asarray(credit, float), cell), _centered(np.asarray(own, float), cell)
+    columns = (np.asarray(credit, float), np.asarray(own, float))
+    left = [x - segment_mean(x, cell, int(cell.max(initial=-1)) + 1)[cell] for x in columns]
+    x, y = (  # what is left by rounding alone is 0
+        np.where(abs(away) <= 1e-12 * float(abs(given).max(initial=0.0)), 0.0, away)
+        for away, given in zip(left, columns, strict=True)
+    )
     for k in range(agents):
         a, b = x[agent == k], y[agent == k]
         size = float(np.sqrt((a**2).sum() * (b**2).sum()))
         if len(a) >= 3 and size > 0:
             out[k] = float((a * b).sum()) / size
     return out
-
-
-def _centered(values: Floats, cell: NDArray[Any]) -> Floats:
-    """Returns minus the mean of each cell; what is left by rounding alone is 0."""
-    count = np.maximum(np.bincount(cell), 1)
-    mean = np.bincount(cell, weights=values) / count
-    left: Floats = values - mean[cell]
-    largest = float(abs(values).max(initial=0.0))
-    return np.where(abs(left) <= 1e-12 * largest, 0.0, left)

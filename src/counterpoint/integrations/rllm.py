@@ -16,7 +16,7 @@ import numpy as np
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import AnyScheme, PerRole, Scheme
-from counterpoint.credit.composite import plain_schemes
+from counterpoint.credit.scheme import plain_schemes
 from counterpoint.errors import MissingPackageError, SchemeError, StateError
 from counterpoint.integrations.draws import distinct_prompts, distinct_rollouts
 from counterpoint.integrations.peers import import_peer

@@ -27,8 +27,8 @@ from counterpoint.credit import (
     scheme_name,
     scheme_named,
 )
-from counterpoint.credit.composite import plain_schemes
 from counterpoint.credit.memory import SavedJointState, SavedState
+from counterpoint.credit.scheme import plain_schemes
 from counterpoint.credit.segments import arrays_of
 from counterpoint.errors import SchemeError, SettingError, StateError
 from counterpoint.integrations.draws import occurrences

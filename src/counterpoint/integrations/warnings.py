@@ -12,7 +12,7 @@ import numpy as np
 
 from counterpoint.arrays import Bools, Columns, Floats
 from counterpoint.credit import AnyScheme, Scheme, Tally, scheme_name
-from counterpoint.credit.composite import plain_schemes
+from counterpoint.credit.scheme import plain_schemes
 from counterpoint.diagnose import DiagnosisResult, diagnose
 from counterpoint.diagnose.causes import CAUSE_WORDS
 from counterpoint.errors import LabelError, RewardError

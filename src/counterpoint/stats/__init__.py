@@ -19,8 +19,10 @@ from counterpoint.stats.estimate import (
     means,
 )
 from counterpoint.stats.rates import (
+    TimeToThreshold,
     performance_profile,
     probability_of_improvement,
+    time_to_threshold,
     wilson_interval,
 )
 from counterpoint.stats.significance import (
@@ -30,7 +32,6 @@ from counterpoint.stats.significance import (
     permutation_test,
     sign_flip_test,
 )
-from counterpoint.stats.threshold import TimeToThreshold, time_to_threshold
 from counterpoint.stats.variance import Share, variance_shares
 
 __all__ = [

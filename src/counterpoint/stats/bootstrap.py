@@ -55,7 +55,7 @@ def bootstrap_interval(
 
     Source: Efron 1979; stratified over tasks as in Agarwal et al. 2021, section 4.1.
     """
-    runs = _by_task(score_array("samples", samples, least=2))
+    runs = score_array("samples", samples, least=2)
     return _interval([runs], lambda drawn: _apply(statistic, drawn[0]), rng, resamples, level)
 
 
@@ -87,14 +87,13 @@ def paired_difference(
 
     Source: Efron 1979; pairs as strata of common random numbers are ours.
     """
-    left = score_array("x", x, least=2)
-    right = score_array("y", y, least=2)
+    left, right = score_array("x", x, least=2), score_array("y", y, least=2)
     same_shape(left, right)
 
     def difference(drawn: list[Floats]) -> Floats:
         return np.asarray(_apply(statistic, drawn[0]) - _apply(statistic, drawn[1]))
 
-    return _interval([_by_task(left), _by_task(right)], difference, rng, resamples, level)
+    return _interval([left, right], difference, rng, resamples, level)
 
 
 def bootstrap_band(
@@ -125,19 +124,15 @@ def bootstrap_band(
     points, n = by_point.shape
     draws = rng.integers(n, size=(resamples, n))
     low, high = np.empty(points), np.empty(points)
-    step = max(1, _VALUES_PER_CHUNK // draws.size)
+    step = max(1, _VALUES_PER_CHUNK // draws.size)  # all points share the resampled runs
     for start in range(0, points, step):
         part = slice(start, start + step)
         low[part], high[part] = _percentiles(_apply(statistic, by_point[part][:, draws]), level)
     return Band(_apply(statistic, by_point), low, high, n)
 
 
-def _by_task(samples: Floats) -> Floats:
-    """Returns [S] or [S, tasks] to [tasks, S]."""
-    return samples.reshape(len(samples), -1).T
-
-
 def _apply(statistic: Statistic, values: Floats) -> Floats:
+    """Returns the statistic along the last axis, if it reduces that axis alone."""
     result = np.asarray(statistic(values))
     if result.shape != values.shape[:-1]:
         raise StatisticsError(
@@ -154,22 +149,22 @@ def _interval(
     resamples: int,
     level: float,
 ) -> Estimate:
-    """Returns the statistic of samples [tasks, S] that share their resampled rows."""
+    """Returns the statistic of samples [S] or [S, tasks] that share their resampled rows."""
     confidence(level)
     resampling(rng, resamples)
-    tasks, n = samples[0].shape
+    by_task = [runs.reshape(len(runs), -1).T for runs in samples]
+    tasks, n = by_task[0].shape
     task = np.arange(tasks)[:, None]
     values = np.empty(resamples)
-    step = max(1, _VALUES_PER_CHUNK // (tasks * n))
+    step = max(1, _VALUES_PER_CHUNK // (tasks * n))  # the draws do not depend on it
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         draws = rng.integers(n, size=(count, tasks, n))
-        drawn = [runs[task, draws].reshape(count, -1) for runs in samples]
+        drawn = [runs[task, draws].reshape(count, -1) for runs in by_task]
         values[start : start + count] = statistic(drawn)
     low, high = _percentiles(values, level)
-    return Estimate(
-        float(statistic([runs.ravel() for runs in samples])), float(low), float(high), n
-    )
+    value = float(statistic([runs.ravel() for runs in by_task]))
+    return Estimate(value, float(low), float(high), n)
 
 
 def _percentiles(values: Floats, level: float) -> tuple[Floats, Floats]:

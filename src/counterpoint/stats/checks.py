@@ -1,4 +1,7 @@
-"""Checks of samples, levels and generators, made once by every public function of this room."""
+"""Checks of samples, levels and generators, made once by every public function of this room.
+
+Each raises a `StatisticsError` that says what was got and what was wanted.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,8 @@ from counterpoint.errors import StatisticsError
 def finite_array(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> Floats:
     """Returns `values` as float64, if they are finite and of one of the wanted shapes.
 
-    Args:
-        name: how the caller calls them, for the message.
-        values: anything that NumPy turns into an array of numbers.
-        shapes: what is wanted, such as "[S]" or "[S, tasks]"; the axes are counted.
-        least: how long the first axis must be.
-
-    Raises:
-        StatisticsError: not numbers, another number of axes, too few or no values, NaN or inf.
+    `name` is what the caller calls the values, `shapes` are texts such as "[S, tasks]" whose axes
+    are counted, and `least` is the shortest first axis.
     """
     wanted = " or ".join(shapes)
     try:
@@ -45,20 +42,12 @@ def finite_array(name: str, values: ArrayLike, *shapes: str, least: int = 1) -> 
 
 
 def score_array(name: str, values: ArrayLike, least: int = 1) -> Floats:
-    """Returns `values` as finite float64 of S runs, [S] or [S, tasks].
-
-    Raises:
-        StatisticsError: as `finite_array`.
-    """
+    """Returns `values` as finite float64 of S runs, [S] or [S, tasks]."""
     return finite_array(name, values, "[S]", "[S, tasks]", least=least)
 
 
 def same_shape(x: Floats, y: Floats) -> None:
-    """Pairs need partners.
-
-    Raises:
-        StatisticsError: the shapes differ.
-    """
+    """Checks that every value of a pair has a partner."""
     if x.shape != y.shape:
         raise StatisticsError(
             f"got pairs of shapes {x.shape} and {y.shape}; wanted the same shape, row s of both "
@@ -67,11 +56,7 @@ def same_shape(x: Floats, y: Floats) -> None:
 
 
 def same_tasks(x: Floats, y: Floats) -> None:
-    """Samples on different numbers of tasks are not comparable.
-
-    Raises:
-        StatisticsError: the axes after the first differ.
-    """
+    """Checks that two samples are on the same number of tasks."""
     if x.shape[1:] != y.shape[1:]:
         raise StatisticsError(
             f"got samples of shapes {x.shape} and {y.shape}; wanted the same tasks in both"
@@ -79,22 +64,14 @@ def same_tasks(x: Floats, y: Floats) -> None:
 
 
 def confidence(level: float) -> float:
-    """Returns `level`, if it is a share between 0 and 1.
-
-    Raises:
-        StatisticsError: not strictly between 0 and 1.
-    """
+    """Returns `level`, if it is a share strictly between 0 and 1."""
     if not 0 < level < 1:
         raise StatisticsError(f"got level={level}; wanted a share strictly between 0 and 1")
     return level
 
 
 def resampling(rng: np.random.Generator, resamples: int) -> None:
-    """Checks a random generator and a number of resamples.
-
-    Raises:
-        StatisticsError: something else than a NumPy generator, or no resamples.
-    """
+    """Checks that the generator is one of NumPy, and that there is a resample."""
     if not isinstance(rng, np.random.Generator):
         raise StatisticsError(
             f"got rng of type {type(rng).__name__}; wanted a generator: np.random.default_rng(seed)"

@@ -108,9 +108,10 @@ def decide(
     level = LEVEL / max(compared, 1)
     standings = {name: standing(c, level, seeds) for name, c in contrasts.items()}
     open_to = {n: s for n, s in standings.items() if n in candidates} or standings
-    better = [name for name, s in open_to.items() if s == "better"]
-    worse = [name for name, s in open_to.items() if s == "worse"]
-    unclear = [name for name, s in open_to.items() if s == "unclear"]
+    better, worse, unclear = (
+        [name for name, s in open_to.items() if s == kind]
+        for kind in ("better", "worse", "unclear")
+    )
     size = {name: abs(c.value or 0.0) for name, c in contrasts.items()}
     verdict: Literal["use", "keep", "same", "cannot tell"] = "cannot tell"
     arm = max(unclear, key=size.__getitem__, default=None)
@@ -138,9 +139,9 @@ def standing(contrast: Contrast, level: float, seeds: int) -> Standing:
     known = [abs(v) for v in numbers if v is not None]
     if contrast.value is not None and max(known) <= ROUNDING:
         return "same"
-    if seeds < ENOUGH or contrast.low is None or contrast.high is None or contrast.p is None:
+    if seeds < ENOUGH or contrast.low is None or contrast.high is None:
         return "unclear"
-    if contrast.p >= level:
+    if contrast.p is None or contrast.p >= level:
         return "unclear"
     if contrast.low > ROUNDING:
         return "better"

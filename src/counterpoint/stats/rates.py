@@ -1,12 +1,16 @@
-"""Rates with intervals: Wilson intervals, performance profiles, probability of improvement.
+"""Rates with intervals: Wilson intervals, profiles, probability of improvement, time to threshold.
 
 The intervals are formulas, not resamples. If x always beats y, a bootstrap would give
 "100% [100%, 100%]" after three runs; the score interval of three wins out of three is [44%, 100%].
+
+A run that never gets to a threshold is censored, not missing: dropping it would make the scheme
+that fails most often look fastest. The median counts it as "later than we looked".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -113,16 +117,15 @@ def probability_of_improvement(
     an effect size measure based on the Mann-Whitney statistic, part 2, method 5; Zou and Donner
     2008 (combining). With ties the intervals are too wide rather than too narrow.
     """
-    left = score_array("x", x)
-    right = score_array("y", y)
+    left, right = score_array("x", x), score_array("y", y)
     confidence(level)
     (same_shape if paired else same_tasks)(left, right)
     left, right = left.reshape(len(left), -1), right.reshape(len(right), -1)
-    if paired:
-        wins = _wins(left - right).mean(axis=0)
+    if paired:  # 1 for a win, 1/2 for a tie, 0 for a loss
+        wins = ((1 + np.sign(left - right)) / 2).mean(axis=0)
         low, high = wilson_ends(wins, len(left), level)
     else:
-        wins = _wins(left[:, None] - right).mean(axis=(0, 1))
+        wins = ((1 + np.sign(left[:, None] - right)) / 2).mean(axis=(0, 1))
         low, high = _score_ends(wins, len(left), len(right), level)
     value, tasks = wins.mean(), len(wins)
     return Estimate(
@@ -133,28 +136,83 @@ def probability_of_improvement(
     )
 
 
-def _wins(difference: Floats) -> Floats:
-    """Returns 1 for a win, 1/2 for a tie, 0 for a loss."""
-    return (1 + np.sign(difference)) / 2
-
-
 def _score_ends(wins: Floats, m: int, n: int, level: float) -> tuple[Floats, Floats]:
     """Returns the two theta at which |wins - theta| is z standard errors under theta."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
-
-    others = (m + n) / 2 - 1
+    z, others = NormalDist().inv_cdf((1 + level) / 2), (m + n) / 2 - 1
 
     def inside(theta: Floats) -> Bools:
         spread = 1 + others * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return np.abs(wins - theta) <= z * np.sqrt(theta * (1 - theta) * spread / (m * n))
 
-    return _border(inside, wins, np.zeros_like(wins)), _border(inside, wins, np.ones_like(wins))
+    def border(end: Floats) -> Floats:
+        # `inside` is true at the observed share and stops being true on the way to the end.
+        start = wins
+        for _ in range(_HALVINGS):
+            middle = (start + end) / 2
+            within = inside(middle)
+            start, end = np.where(within, middle, start), np.where(within, end, middle)
+        return end
+
+    return border(np.zeros_like(wins)), border(np.ones_like(wins))
 
 
-def _border(inside: Callable[[Floats], Bools], start: Floats, end: Floats) -> Floats:
-    """Returns where `inside`, true at start, stops being true on the way to end, by halving."""
-    for _ in range(_HALVINGS):
-        middle = (start + end) / 2
-        within = inside(middle)
-        start, end = np.where(within, middle, start), np.where(within, end, middle)
-    return end
+@dataclass(frozen=True)
+class TimeToThreshold:
+    """When the runs reached a level, those that never did included; `str()` says it in words."""
+
+    median: Estimate
+    """First update by which half of the runs are there; `inf` means later than the last update."""
+    updates: Floats
+    """[S] first update at the level, an index into the curve; `inf` where it was never reached."""
+    not_reached: int
+    """Number of the S runs that never reached the level."""
+    last: int
+    """The last update that was looked at."""
+
+    def __str__(self) -> str:
+        n = len(self.updates)
+        seen = "later than" if math.isinf(self.median.value) else "median"
+        update = self.last if math.isinf(self.median.value) else int(self.median.value)
+        return f"{seen} update {update}, not reached by {self.not_reached} of {n}"
+
+
+def time_to_threshold(
+    curves: ArrayLike, threshold: float, *, stay: bool = False, level: float = 0.95
+) -> TimeToThreshold:
+    """Returns the first update at which each curve is at or above the threshold, and their median.
+
+    The median is the smallest update by which at least half of the runs are there (the
+    Kaplan-Meier median: all runs are censored at the same last update). Its interval is made of
+    order statistics (x_(j), x_(n+1-j)) with the largest j for which P(Binomial(n, 1/2) < j) is at
+    most (1 - level) / 2, so it needs no generator and no distribution. Where even j = 1 is too
+    many (n < 6 at 95%) it is [0, inf]: so few runs cannot tell.
+
+    Args:
+        curves: [S, T] one curve a run, larger is better (negate a loss).
+        threshold: in the unit of the curves; being equal counts as reached.
+        stay: whether the curve must also stay at or above the threshold until the last update.
+        level: share that the interval aims to cover.
+
+    Returns:
+        `TimeToThreshold`; updates are counted from 0, the first column.
+
+    Raises:
+        StatisticsError: curves or a threshold that are not finite, or a level outside (0, 1).
+
+    Source: the sign test's interval (Thompson 1936; David and Nagaraja, Order statistics, 7.1).
+    """
+    if not math.isfinite(threshold):
+        raise StatisticsError(f"got threshold={threshold}; wanted a finite number")
+    tail = (1 - confidence(level)) / 2
+    reached = finite_array("curves", curves, "[S, T]") >= threshold
+    if stay:
+        reached = np.logical_and.accumulate(reached[:, ::-1], axis=1)[:, ::-1]
+    updates = np.where(reached.any(axis=1), reached.argmax(axis=1), np.inf)
+    ordered, n = np.sort(updates), len(updates)
+    j = below = 0  # the largest j with P(Binomial(n, 1/2) < j) <= tail; `below` counts patterns
+    while (below + math.comb(n, j)) / 2**n <= tail:
+        below += math.comb(n, j)
+        j += 1
+    low, high = (ordered[j - 1], ordered[n - j]) if j else (0.0, np.inf)
+    median = Estimate(float(ordered[(n - 1) // 2]), float(low), float(high), n)
+    return TimeToThreshold(median, updates, int(np.isinf(updates).sum()), reached.shape[1] - 1)

@@ -76,7 +76,11 @@ def permutation_test(
         splits = np.array(list(combinations(range(len(pooled)), n)))
         far = _far([values[splits]], border)
         return Permutation(effect, far / total, total, exact=True)
-    far = _far(_shuffled(values, n, resamples, rng), border)
+    shuffled = (
+        rng.permuted(np.tile(values, (rows, 1)), axis=1)[:, :n]
+        for rows in _chunks(resamples, len(values))
+    )
+    far = _far(shuffled, border)
     return Permutation(effect, (far + 1) / (resamples + 1), resamples, exact=False)
 
 
@@ -110,24 +114,14 @@ def sign_flip_test(
         bits = np.arange(total)[:, None] >> np.arange(len(values)) & 1
         far = _far([(1 - 2 * bits) * values], border)
         return Permutation(effect, far / total, total, exact=True)
-    far = _far(_flipped(values, resamples, rng), border)
+    n = len(values)
+    flipped = (values * rng.choice([-1.0, 1.0], size=(k, n)) for k in _chunks(resamples, n))
+    far = _far(flipped, border)
     return Permutation(effect, (far + 1) / (resamples + 1), resamples, exact=False)
 
 
-def _shuffled(values: Floats, n: int, count: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """Returns chunks [., n] of random halves, `count` rows in all."""
-    for rows in _chunks(count, len(values)):
-        yield rng.permuted(np.tile(values, (rows, 1)), axis=1)[:, :n]
-
-
-def _flipped(values: Floats, count: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """Returns chunks [., n] of the values under random signs, `count` rows in all."""
-    for rows in _chunks(count, len(values)):
-        yield values * rng.choice([-1.0, 1.0], size=(rows, len(values)))
-
-
 def _chunks(count: int, width: int) -> Iterator[int]:
-    """Returns row counts that add up to `count`, each small enough to hold `width` values a row."""
+    """Yields row counts that add up to `count`, each small enough to hold `width` values a row."""
     step = max(1, _VALUES_PER_CHUNK // width)
     for start in range(0, count, step):
         yield min(step, count - start)
@@ -173,30 +167,24 @@ def paired_t_test(differences: ArrayLike) -> float:
 
 
 def student_t_tails(t: float, freedom: int) -> float:
-    """Returns P(|T| >= |t|) with `freedom` degrees of freedom.
+    """Returns P(|T| >= |t|) with `freedom` degrees of freedom, at least 1.
 
     With tan(a) = t / sqrt(freedom) the density becomes cos(a)^(freedom - 1), whose integrals over
     [a, pi / 2] and [0, pi / 2] are taken by Gauss's rule.
-
-    Raises:
-        StatisticsError: fewer than 1 degree of freedom.
     """
     if freedom < 1:
         raise StatisticsError(f"got {freedom} degrees of freedom; wanted at least 1")
-    angle = math.atan(abs(t) / math.sqrt(freedom))
-    return _integral(angle, freedom) / _integral(0.0, freedom)
 
+    def integral(start: float) -> float:
+        half = (math.pi / 2 - start) / 2
+        angles = start + half * (1 + _NODES)
+        return float(half * (_WEIGHTS * np.cos(angles) ** (freedom - 1)).sum())
 
-def _integral(start: float, freedom: int) -> float:
-    """Returns the integral of cos^(freedom - 1) from `start` to pi / 2."""
-    half = (math.pi / 2 - start) / 2
-    angles = start + half * (1 + _NODES)
-    return float(half * (_WEIGHTS * np.cos(angles) ** (freedom - 1)).sum())
+    return integral(math.atan(abs(t) / math.sqrt(freedom))) / integral(0.0)
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Returns q-values: rejecting all tests with q <= alpha keeps the false discovery rate at
-    alpha.
+    """Returns q-values: rejecting every q <= alpha keeps the false discovery rate at alpha.
 
     With the m p-values in ascending order, q_(i) = min over j >= i of p_(j) m / j: never below p,
     in the same order as p, and equal to p for a single test. Holds for independent or positively

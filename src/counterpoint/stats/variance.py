@@ -72,10 +72,8 @@ def variance_shares(
     drawn = [_shares([one[:, :, pick] for one in values])
              for pick in rng.integers(seeds, size=(resamples, seeds))]  # fmt: skip
     boots = np.array([one for one in drawn if one is not None])
-    chance = np.mean(
-        [one for _ in range(shuffles) if (one := _shares(_shuffled(values, rng))) is not None],
-        axis=0,
-    )
+    shuffled = [_shares(_shuffled(values, rng)) for _ in range(shuffles)]
+    chance = np.mean([one for one in shuffled if one is not None], axis=0)
     low, high = np.quantile(boots, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return {
         name: Share(
@@ -94,6 +92,7 @@ def _shares(values: Sequence[Floats]) -> Floats | None:
     total = ((means - grand) ** 2).sum()
     order = crossed = 0.0
     for one in values:
+        # Orders of one topology weigh as much together as the single order of another.
         total += ((one - one.mean(axis=1, keepdims=True)) ** 2).mean(axis=1).sum()
         cell = one.mean(axis=2)  # [P, O]
         seated, prompted = cell.mean(axis=0), cell.mean(axis=1)

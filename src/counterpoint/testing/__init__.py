@@ -1,4 +1,8 @@
-"""Conformance suites, which check that your own parts keep the promises of ours."""
+"""Conformance suites, which check that your own parts keep the promises of ours.
+
+Each `check_*` tests one promise of an interface and raises `ConformanceError` with the result and
+the promise. Everything is deterministic: the same part always passes or always fails.
+"""
 
 from counterpoint.testing.audits import check_audit
 from counterpoint.testing.batches import ConformanceError

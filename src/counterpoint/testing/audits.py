@@ -1,6 +1,6 @@
 """`check_audit`: a conformance suite for audits, yours and ours.
 
-It needs a log with a planted failure, and a clean twin. Everything is deterministic.
+It needs a log with a planted failure, and a clean twin.
 """
 
 from __future__ import annotations
@@ -65,8 +65,14 @@ def check_audit(
         ConformanceError: The first broken promise.
     """
     check_description(audit)
-    check_nothing_is_known_of_nothing(audit)
-    check_odd_episodes(audit)
+    nothing = _findings(audit, [], [], "no episodes")
+    demand(bool(nothing), "no finding for no episodes", "a finding that is not computable")
+    for finding in nothing:  # what is not known is neither 0 nor clear
+        got = f"{finding.name} {finding.verdict}, value {finding.value}, from no episodes"
+        demand(finding.verdict == NOT_COMPUTABLE, got, "not computable")
+    for episode in ODD:
+        _findings(audit, [episode], [], f"the episode '{episode.id}'")
+    _findings(audit, ODD, [], "odd episodes together")
     check_purity(audit, [*planted, *clean])
     guilty = _findings(audit, planted, planted_outcomes, "the log with the failure")
     hits = [finding.name for finding in guilty if finding.verdict == FOUND]
@@ -76,7 +82,11 @@ def check_audit(
     demand(not blamed, f"{', '.join(blamed)} found in the clean log", "nothing found there")
     names = [sorted(each.name for each in findings) for findings in (guilty, silent)]
     demand(names[0] == names[1], f"findings {names[0]} and {names[1]}", "the same names always")
-    check_evidence(guilty, planted)
+    known = {episode.id for episode in planted}
+    for finding in guilty:
+        for place in finding.evidence:
+            got = f"evidence of {finding.name} in episode {place.episode!r}"
+            demand(place.episode in known, got, "an episode of the log")
 
 
 def check_description(audit: Audit) -> None:
@@ -89,22 +99,6 @@ def check_description(audit: Audit) -> None:
     demand(is_line, f"the summary {summary!r}", "one line of text")
 
 
-def check_nothing_is_known_of_nothing(audit: Audit) -> None:
-    """Checks that without an episode every finding is not computable: none is 0 or clear."""
-    findings = _findings(audit, [], [], "no episodes")
-    demand(bool(findings), "no finding for no episodes", "a finding that is not computable")
-    for finding in findings:
-        got = f"{finding.name} {finding.verdict}, value {finding.value}, from no episodes"
-        demand(finding.verdict == NOT_COMPUTABLE, got, "not computable")
-
-
-def check_odd_episodes(audit: Audit) -> None:
-    """Checks that any episode gives a row or None, and that any rows give findings."""
-    for episode in ODD:
-        _findings(audit, [episode], [], f"the episode '{episode.id}'")
-    _findings(audit, ODD, [], "odd episodes together")
-
-
 def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
     """Checks that `look` and `conclude` change nothing and give the same result twice."""
     for episode in episodes[:20]:
@@ -112,7 +106,7 @@ def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
         first, second = _row(audit, episode), _row(audit, episode)
         demand(episode == before, f"an episode '{episode.id}' that look changed", "the same")
         demand(repr(first) == repr(second), f"{first!r}, then {second!r}", "one row always")
-    rows = _rows(audit, episodes)
+    rows = [row for episode in episodes if (row := _row(audit, episode)) is not None]
     kept = repr(rows)
     with attempt("conclude", "findings"):
         findings, again = audit.conclude(rows, []), audit.conclude(rows, [])
@@ -120,16 +114,8 @@ def check_purity(audit: Audit, episodes: Sequence[Episode]) -> None:
     demand(repr(findings) == repr(again), f"{findings}, then {again}", "the same findings always")
 
 
-def check_evidence(findings: Sequence[Finding], episodes: Sequence[Episode]) -> None:
-    """Checks that the evidence is in episodes of the log."""
-    known = {episode.id for episode in episodes}
-    for finding in findings:
-        for place in finding.evidence:
-            got = f"evidence of {finding.name} in episode {place.episode!r}"
-            demand(place.episode in known, got, "an episode of the log")
-
-
 def _row(audit: Audit, episode: Episode) -> Row | None:
+    """Returns what the audit sees in an episode, and checks that it is a row or None."""
     with attempt(f"look at the episode '{episode.id}'", "a row or None"):
         row = audit.look(episode)
     demand(row is None or isinstance(row, Mapping), f"a row {row!r}", "a mapping or None")
@@ -140,15 +126,11 @@ def _row(audit: Audit, episode: Episode) -> Row | None:
     return row
 
 
-def _rows(audit: Audit, episodes: Sequence[Episode]) -> list[Row]:
-    return [row for episode in episodes if (row := _row(audit, episode)) is not None]
-
-
 def _findings(
     audit: Audit, episodes: Sequence[Episode], outcomes: Sequence[Outcome], what: str
 ) -> list[Finding]:
     """Returns the findings, and checks each of them."""
-    rows = _rows(audit, episodes)
+    rows = [row for episode in episodes if (row := _row(audit, episode)) is not None]
     with attempt(f"conclude from {what}", "a list of findings"):
         findings = audit.conclude(rows, outcomes)
     demand(isinstance(findings, list), f"{type(findings).__name__} from {what}", "a list")
@@ -160,12 +142,12 @@ def _findings(
 
 
 def _check_finding(audit: Audit, finding: Finding) -> None:
+    """Checks that what a finding says is consistent."""
     demand(isinstance(finding, Finding), f"{type(finding).__name__}", "a Finding")
     name, value, verdict = finding.name, finding.value, finding.verdict
     demand(finding.audit == audit.name, f"{name} of audit {finding.audit!r}", f"{audit.name!r}")
-    demand(
-        verdict in (FOUND, CLEAR, NOT_COMPUTABLE), f"{name}: verdict {verdict!r}", "one of three"
-    )
+    verdicts = (FOUND, CLEAR, NOT_COMPUTABLE)
+    demand(verdict in verdicts, f"{name}: verdict {verdict!r}", "one of three")
     unknown = verdict == NOT_COMPUTABLE
     got = f"{name}: {verdict}, value {value}, reason {finding.reason!r}"
     demand(unknown == (value is None), got, "a value unless it is not computable")
@@ -182,11 +164,9 @@ def _check_finding(audit: Audit, finding: Finding) -> None:
         demand(value is not None and low <= value <= high, ends, "the value between its ends")
     demand(p is None or 0 <= p <= 1, f"{name}: p {p}", "a number from 0 to 1")
     demand(isinstance(finding.n, int) and finding.n >= 0, f"{name}: n {finding.n!r}", "a count")
-    places = finding.evidence
-    demand(
-        len(places) <= MOST_EVIDENCE, f"{name}: {len(places)} places", f"at most {MOST_EVIDENCE}"
-    )
-    for place in places:
+    got = f"{name}: {len(finding.evidence)} places"
+    demand(len(finding.evidence) <= MOST_EVIDENCE, got, f"at most {MOST_EVIDENCE}")
+    for place in finding.evidence:
         kind = f"{name}: evidence of type {type(place).__name__}"
         demand(isinstance(place, Place), kind, "a Place")
         length = len(place.quote or "")

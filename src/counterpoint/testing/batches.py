@@ -23,10 +23,12 @@ class ConformanceError(CounterpointError, AssertionError):
 
 
 def reward_size(play: Play) -> float:
+    """Returns the size that rounding of rewards is measured by."""
     return 1.0 + float(abs(play.reward[play.active]).max(initial=0.0))
 
 
 def one_seed(world: World, seed: int, update: int) -> tuple[NamedArrays, NamedArrays]:
+    """Returns the problem and the draws of a seed."""
     task = world.tasks(np.random.default_rng([seed, TASK]))
     return task, world.draw(np.random.default_rng([seed, CHANCE]), update)
 
@@ -50,6 +52,7 @@ def some_policy(world: World, seeds: int, rng_seed: int, *, sparse: bool) -> Flo
 
 
 def frozen(arrays: NamedArrays) -> NamedArrays:
+    """Returns copies that cannot be written to."""
     frozen = {name: np.array(values) for name, values in arrays.items()}
     for values in frozen.values():
         values.setflags(write=False)
@@ -59,9 +62,7 @@ def frozen(arrays: NamedArrays) -> NamedArrays:
 def bernstein(samples: Floats, width: float = 1.0) -> float:
     """Returns how far a mean may be from its expectation: the empirical Bernstein bound.
 
-    Args:
-        samples: [..., N] samples; the last axis has samples of one distribution.
-        width: the smallest range of a sample.
+    The last axis of the samples has one distribution; `width` is the smallest range of a sample.
     """
     n, width = samples.size, max(width, float(np.ptp(samples)))
     variance = samples.var(axis=-1).mean()
@@ -69,6 +70,7 @@ def bernstein(samples: Floats, width: float = 1.0) -> float:
 
 
 def demand(kept: bool, got: str, wanted: str) -> None:
+    """Raises ConformanceError unless a promise is kept."""
     if not kept:
         raise ConformanceError(f"got {got}; wanted {wanted}")
 

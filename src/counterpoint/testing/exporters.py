@@ -47,16 +47,21 @@ def check_exporter(make: Make, run: Path, read: Read | None = None) -> None:
     for name, content in RUN_FILES.items():
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_bytes(content)
-    check_rows(make, run)
-    check_resumed(make, run, read)
-    check_files(run)
-    check_lost_folder(make, run)
-
-
-def check_rows(make: Make, run: Path) -> None:
-    """Checks that any row of a run is taken and none is changed, also in a session without rows."""
-    _export(make, run, [])
+    _export(make, run, [])  # a session without rows
     _export(make, run, [_row(step) for step in range(1, 7)])
+    check_resumed(make, run, read)
+    for name, content in RUN_FILES.items():
+        fine = (run / name).is_file() and (run / name).read_bytes() == content
+        demand(fine, f"{name} changed or gone", "the run's files as they were")
+    own = sorted({path.name for path in run.iterdir()} - {name.split("/")[0] for name in RUN_FILES})
+    demand(len(own) <= 1, f"{', '.join(own)} in the run directory", "one folder at most")
+    with (
+        attempt("an exporter whose run is a file", "our errors alone"),
+        suppress(CounterpointError),
+    ):
+        exporter = make(run / "metrics.jsonl")
+        exporter.log(_row(1))
+        exporter.close()
 
 
 def check_resumed(make: Make, run: Path, read: Read | None) -> None:
@@ -66,7 +71,8 @@ def check_resumed(make: Make, run: Path, read: Read | None) -> None:
     if read is None:
         return
     steps = list(range(1, 9))
-    wanted = [_numbers(row) for row in [*(_row(step) for step in steps[:3]), *again]]
+    exported = [*(_row(step) for step in steps[:3]), *again]
+    wanted = [{n: v for n, v in scalars(row) if n != "step"} for row in exported]
     with attempt("read(run)", "the rows that were exported"):
         rows = [(step, dict(values)) for step, values in read(run)]
     demand([step for step, _ in rows] == steps, f"steps {[s for s, _ in rows]}", f"{steps}")
@@ -76,27 +82,6 @@ def check_resumed(make: Make, run: Path, read: Read | None) -> None:
         for name, number in numbers.items():
             near = math.isclose(values[name], number, rel_tol=CLOSE, abs_tol=CLOSE)
             demand(near, f"{name} {values[name]} {at}", f"{number}")
-
-
-def check_files(run: Path) -> None:
-    """Checks that the run's files are unchanged, and the exporter writes at most one folder."""
-    for name, content in RUN_FILES.items():
-        fine = (run / name).is_file() and (run / name).read_bytes() == content
-        demand(fine, f"{name} changed or gone", "the run's files as they were")
-    own = sorted({path.name for path in run.iterdir()} - {name.split("/")[0] for name in RUN_FILES})
-    demand(len(own) <= 1, f"{', '.join(own)} in the run directory", "one folder at most")
-
-
-def check_lost_folder(make: Make, run: Path) -> None:
-    """Checks that an exporter works or raises our error if it can write nothing."""
-    lost = run / "metrics.jsonl"
-    with (
-        attempt("an exporter whose run is a file", "our errors alone"),
-        suppress(CounterpointError),
-    ):
-        exporter = make(lost)
-        exporter.log(_row(1))
-        exporter.close()
 
 
 def _row(step: int) -> Row:
@@ -115,11 +100,8 @@ def _row(step: int) -> Row:
     }
 
 
-def _numbers(row: Row) -> dict[str, float]:
-    return {name: value for name, value in scalars(row) if name != "step"}
-
-
 def _export(make: Make, run: Path, rows: Sequence[Row]) -> None:
+    """Logs rows in one session, and checks that the exporter takes each and changes none."""
     with attempt("making an exporter", "one: the folder is sound"):
         exporter = make(run)
     for row in rows:

@@ -57,10 +57,12 @@ def check_description(make: Make) -> None:
     """Checks that facts are text and identify the judge, and that it takes one sheet or more."""
     judge = make()
     facts = judge.facts
-    is_text = isinstance(facts, Mapping) and all(
-        isinstance(key, str) and isinstance(value, str) for key, value in facts.items()
+    is_text = (
+        isinstance(facts, Mapping)
+        and facts
+        and all(isinstance(text, str) for fact in facts.items() for text in fact)
     )
-    demand(is_text and bool(facts), f"facts {facts!r}", "a mapping of text to text")
+    demand(bool(is_text), f"facts {facts!r}", "a mapping of text to text")
     again = make().facts
     demand(dict(again) == dict(facts), f"facts {facts}, then {again}", "the same of one judge")
     count = judge.at_once
@@ -119,12 +121,12 @@ def check_preference(judge: Judge, group: Group) -> None:
 
 
 def _run(name: str, text: str, truth: float) -> Candidate:
-    return Candidate(
-        name, Episode(name, (Event(0, "member", "message", text),), ("member",)), truth
-    )
+    episode = Episode(name, (Event(0, "member", "message", text),), ("member",))
+    return Candidate(name, episode, truth)
 
 
 def _presenter(group: Group, seed: int) -> Presenter:
+    """Returns what makes sheets about the group, in an order that the seed decides."""
     return Presenter(group, np.random.default_rng(seed), "Whoever does the task is better.")
 
 
@@ -149,13 +151,12 @@ def _opinions(
     demand(len(opinions) == len(before), f"{len(opinions)} opinions", f"{len(before)}, one each")
     for opinion in opinions:
         demand(isinstance(opinion, Opinion), f"{type(opinion).__name__}", "an Opinion")
-        demand(
-            opinion.error is None, f"the error {opinion.error!r}", "an opinion: it is a sound sheet"
-        )
+        got = f"the error {opinion.error!r}"
+        demand(opinion.error is None, got, "an opinion: it is a sound sheet")
         for name in ("tokens", "cost_dollars"):
             amount = getattr(opinion, name)
-            fine = amount is None or (
-                isinstance(amount, int | float) and 0 <= amount < float("inf")
+            is_amount = isinstance(amount, int | float) and 0 <= amount < float("inf")
+            demand(
+                amount is None or is_amount, f"{name} {amount!r}", "None or a finite number from 0"
             )
-            demand(fine, f"{name} {amount!r}", "None or a finite number from 0")
     return opinions

@@ -1,7 +1,7 @@
 """`check_reader`: a conformance suite for formats of logs, yours and ours.
 
 It needs a few values of the format as JSON has them. Each value is damaged in every place. The
-reader must read it, or raise an error that names the place. Everything is deterministic.
+reader must read it, or raise an error that names the place.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ def damaged(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:
 
 
 def _fits(kind: Format, value: Any) -> bool:
+    """Returns whether a format takes a value to be its own."""
     with attempt(f"fits({str(value)[:60]})", "True or False for any JSON value"):
         return kind.fits(value)
 

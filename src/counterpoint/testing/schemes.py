@@ -1,7 +1,7 @@
 """`check_scheme`: a conformance suite for entries of the catalogue of schemes, yours and ours.
 
 The kernel computes every scheme. So in an entry only the name, the texts, and the signal for a team
-can be wrong. Everything is deterministic.
+can be wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.credit import (
-    AnyScheme,
     Entry,
     Mix,
     PerRole,
@@ -25,6 +24,7 @@ from counterpoint.credit import (
     split_names,
 )
 from counterpoint.credit.catalogue import ALIASES
+from counterpoint.credit.scheme import plain_schemes
 from counterpoint.testing.batches import attempt, demand
 
 ROLES = ("planner", "coder", "tester")
@@ -42,9 +42,15 @@ def check_scheme(entry: Entry, *, roles: Sequence[str] = ROLES) -> None:
         ConformanceError: The first broken promise.
     """
     check_description(entry)
-    check_written_form(entry)
+    if isinstance(entry.scheme, Scheme):  # it can be written on a command line and read again
+        written = scheme_name(entry.scheme)
+        read = scheme_named(written)
+        demand(read == entry.scheme, f"{read} for {written!r}", f"{entry.scheme}")
     check_signal(entry, roles)
-    check_edges(entry, roles)
+    rewards, labels = _batch(entry, roles)
+    _advantages(entry, np.full_like(rewards, 0.5), labels, None, "a batch of equal rewards")
+    one = {name: column[:1] for name, column in labels.items()}
+    _advantages(entry, rewards[:1], one, None, "a single row")
 
 
 def check_description(entry: Entry) -> None:
@@ -68,14 +74,6 @@ def check_description(entry: Entry) -> None:
         demand(other != name or scheme == entry.scheme, alike, "a name that is free")
 
 
-def check_written_form(entry: Entry) -> None:
-    """Checks that a scheme can be written on a command line and read again."""
-    if isinstance(entry.scheme, Scheme):
-        written = scheme_name(entry.scheme)
-        read = scheme_named(written)
-        demand(read == entry.scheme, f"{read} for {written!r}", f"{entry.scheme}")
-
-
 def check_signal(entry: Entry, roles: Sequence[str]) -> None:
     """Checks that advantages are finite, differ from 0, and rise with the rewards."""
     rewards, labels = _batch(entry, roles)
@@ -88,21 +86,10 @@ def check_signal(entry: Entry, roles: Sequence[str]) -> None:
     demand(rise > 0, f"advantages whose covariance with the rewards is {rise:.3g}", "one above 0")
 
 
-def check_edges(entry: Entry, roles: Sequence[str]) -> None:
-    """Checks that equal rewards and a single row give finite advantages."""
-    rewards, labels = _batch(entry, roles)
-    _advantages(entry, np.full_like(rewards, 0.5), labels, None, "a batch of equal rewards")
-    one = {name: column[:1] for name, column in labels.items()}
-    _advantages(entry, rewards[:1], one, None, "a single row")
-
-
 def _advantages(
-    entry: Entry,
-    rewards: Floats,
-    labels: NamedArrays,
-    state: RunningState | None,
-    what: str,
+    entry: Entry, rewards: Floats, labels: NamedArrays, state: RunningState | None, what: str
 ) -> tuple[Floats, RunningState | None]:
+    """Returns advantages and the state after them, and checks that all are finite."""
     with attempt(what, "finite advantages"):
         credit = advantages(rewards, labels, entry.scheme, state=state)
     values = np.asarray(credit.values)
@@ -116,16 +103,13 @@ def _batch(entry: Entry, roles: Sequence[str]) -> tuple[Floats, NamedArrays]:
     prompt, rollout, agent, turn = (each.ravel() for each in np.indices(shape))
     columns = {"prompt": prompt, "rollout": rollout, "turn": turn, "context": prompt}
     names = np.array(list(roles))[agent]
-    count = _components(entry.scheme)
+    count = max(map(_components, plain_schemes(entry.scheme)), default=1)
     rewards = np.random.default_rng(0).choice([0.0, 0.25, 1.0], size=(len(agent), count))
     return rewards, {**columns, "agent": names, "role": names}
 
 
-def _components(scheme: AnyScheme) -> int:
+def _components(scheme: Scheme) -> int:
     """Returns how many reward components a scheme names, two if it takes any number."""
-    if isinstance(scheme, Mix | PerRole):
-        parts = scheme.schemes if isinstance(scheme, Mix) else [s for _, s in scheme.schemes]
-        return max(map(_components, parts), default=1)
     if scheme.weights is not None:
         return len(scheme.weights)
     named = [1 + max(condition[:2]) for condition in scheme.conditions]

@@ -1,9 +1,4 @@
-"""`check_step_world`: a conformance suite for sequential environments, yours and ours.
-
-Each `check_*` tests one promise of `counterpoint.worlds.StepWorld` and raises `ConformanceError`
-with the result and the promise. Everything is deterministic: the same world always passes or always
-fails.
-"""
+"""`check_step_world`: a conformance suite for sequential environments, yours and ours."""
 
 from __future__ import annotations
 
@@ -89,32 +84,27 @@ def check_play(make: Make, steps: int) -> None:
     view, rng = world.reset(), np.random.default_rng(0)
     check_view(world, view)
     first, time = view, np.zeros(4, dtype=np.int64)
-    ended, varied, renewed = 0, False, False
+    ended = varied = renewed = False
     for _ in range(steps):
         actions = uniform_actions(world, view, rng)
         actions.setflags(write=False)
         try:
             step = world.step(actions)
         except ValueError as error:
-            raise ConformanceError(
-                f"step failed with actions that it may not write to ({error}); wanted a step"
-            ) from error
+            got = f"step failed with actions that it may not write to ({error})"
+            raise ConformanceError(f"{got}; wanted a step") from error
         check_step(world, step)
         time += 1
         if world.horizon is not None:
             over = bool((time > world.horizon).any())
             demand(not over, f"an episode of {time.max()} steps", f"at most {world.horizon}")
         time[step.ended] = 0
-        ended += int(step.ended.sum())
         view = step.view
-        varied = varied or not np.array_equal(view.seen, first.seen)
-        news = step.view.seen[step.ended], step.last.seen[step.ended]
-        renewed = renewed or not np.array_equal(*news)
-    demand(
-        not ended or renewed or not varied,
-        "a last view that shows the new episode",
-        "in `last` what the ended copies saw last, in `view` where they started anew",
-    )
+        ended |= bool(step.ended.any())
+        varied |= not np.array_equal(view.seen, first.seen)
+        renewed |= not np.array_equal(view.seen[step.ended], step.last.seen[step.ended])
+    wanted = "in `last` what the ended copies saw last, in `view` where they started anew"
+    demand(not ended or renewed or not varied, "a last view that shows the new episode", wanted)
 
 
 def check_seeds(make: Make, steps: int) -> None:
@@ -123,8 +113,7 @@ def check_seeds(make: Make, steps: int) -> None:
     view = one.reset()
     demand(same_view(view, two.reset()), "two starts from one seed", "the same start")
     _same_course(one, two, view, steps, "two worlds of one seed", "the same course of events")
-    fresh = make(3, 9).reset(9)
-    same = same_view(fresh, three.reset(9))
+    same = same_view(make(3, 9).reset(9), three.reset(9))
     demand(same, "two resets with seed 9", "the same start")
 
 
@@ -155,9 +144,8 @@ def check_capture(make: Make, steps: int) -> None:
         facts = json.loads(json.dumps(facts))
         restored = other.restore(held, facts)
         demand(same_view(restored, view), "another view after restore", "that of the capture")
-        _same_course(
-            world, other, view, steps, "another course after restore", "the same, bit for bit"
-        )
+        wanted = "the same, bit for bit"
+        _same_course(world, other, view, steps, "another course after restore", wanted)
         again = all(np.array_equal(array, held[name]) for name, array in arrays.items())
         demand(again, "captured arrays that steps change", "copies")
 
@@ -204,12 +192,10 @@ def check_random(make: Make, episodes: int, most_steps: int) -> None:
         return
     measured = returns(world, uniform_actions, episodes, seed=6)
     error = float(measured.std(ddof=1) / np.sqrt(len(measured)))
-    gap, allowed = abs(float(measured.mean()) - wanted), SURPRISE * error + 1e-9
-    demand(
-        gap <= allowed,
-        f"a mean return of {measured.mean():.4g} from {len(measured)} random episodes",
-        f"{wanted:.4g} +- {allowed:.2g}, as the world says of itself",
-    )
+    mean, allowed = float(measured.mean()), SURPRISE * error + 1e-9
+    got = f"a mean return of {mean:.4g} from {len(measured)} random episodes"
+    promise = f"{wanted:.4g} +- {allowed:.2g}, as the world says of itself"
+    demand(abs(mean - wanted) <= allowed, got, promise)
 
 
 def _same_course(
@@ -220,21 +206,22 @@ def _same_course(
     for _ in range(steps):
         actions = uniform_actions(one, view, rng)
         first, second = one.step(actions), two.step(actions)
-        demand(same_step(first, second), got, wanted)
+        names = ("reward", "own", "terminated", "ended")
+        same = all(np.array_equal(getattr(first, name), getattr(second, name)) for name in names)
+        same = same and same_view(first.view, second.view) and same_view(first.last, second.last)
+        demand(same, got, wanted)
         view = first.view
 
 
 def _arrays(view: View) -> list[NDArray[Any]]:
+    """Returns the arrays that a view has."""
     return [view.seen, view.state, view.active, *([] if view.legal is None else [view.legal])]
 
 
 def check_view(world: StepWorld, view: View, ended: NDArray[np.bool_] | bool = False) -> None:
     """Checks shapes, types, finite numbers, zeros behind each observation, and active agents.
 
-    Args:
-        world: the world of the view.
-        view: the view.
-        ended: [E] true where the episode is over, so that no agent has to be active.
+    Where the episode is over (`ended` [E]), no agent has to be active.
     """
     e, n = world.copies, len(world.agents)
     shapes = {"seen": (e, n, max(world.seen_sizes)), "state": (e, world.state_size)}
@@ -256,6 +243,7 @@ def check_view(world: StepWorld, view: View, ended: NDArray[np.bool_] | bool = F
 
 
 def _check_legal(world: StepWorld, view: View, ended: NDArray[np.bool_] | bool) -> None:
+    """Checks that every active agent has a legal action."""
     legal = np.asarray(view.legal)
     shape = (*view.active.shape, max(can.size for can in world.actions))
     ok = legal.shape == shape and legal.dtype == bool
@@ -284,7 +272,14 @@ def check_step(world: StepWorld, step: Step) -> None:
     near = np.allclose(step.reward, paid(step.own, world), rtol=ROUNDING, atol=ROUNDING)
     what = {"own": "the world's own rewards", "common": "the sum of all agents' own rewards"}
     demand(near, "other rewards", what[world.settings.reward])
-    _check_components(world, step)
+    k, parts = len(world.components), step.components
+    if parts is None:
+        demand(k == 1, f"{k} components named but none played", "components [E, A, K]")
+    else:
+        shape = (*step.reward.shape, k)
+        demand(parts.shape == shape, f"components of shape {parts.shape}", str(shape))
+        near = np.allclose(parts.sum(axis=-1), step.reward, rtol=ROUNDING, atol=ROUNDING)
+        demand(near, "components that add up to something else", "the reward")
     through = step.terminated.all(axis=1) & ~step.ended
     demand(not through.any(), "an episode that goes on without anybody in it", "its end")
     on = ~step.ended
@@ -292,26 +287,7 @@ def check_step(world: StepWorld, step: Step) -> None:
     demand(same, "another last view of an episode that goes on", "the same as `view`")
 
 
-def _check_components(world: StepWorld, step: Step) -> None:
-    k = len(world.components)
-    if step.components is None:
-        demand(k == 1, f"{k} components named but none played", "components [E, A, K]")
-        return
-    shape = (*step.reward.shape, k)
-    got = step.components
-    demand(got.shape == shape, f"components of shape {got.shape}", str(shape))
-    near = np.allclose(got.sum(axis=-1), step.reward, rtol=ROUNDING, atol=ROUNDING)
-    demand(near, "components that add up to something else", "the reward")
-
-
 def same_view(one: View, two: View) -> bool:
     """Returns whether two views are equal bit for bit."""
     a, b = _arrays(one), _arrays(two)
     return len(a) == len(b) and all(map(np.array_equal, a, b))
-
-
-def same_step(one: Step, two: Step) -> bool:
-    """Returns whether two steps are equal bit for bit."""
-    names = ("reward", "own", "terminated", "ended")
-    flat = all(np.array_equal(getattr(one, name), getattr(two, name)) for name in names)
-    return flat and same_view(one.view, two.view) and same_view(one.last, two.last)

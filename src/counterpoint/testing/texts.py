@@ -1,8 +1,6 @@
 """`check_text_world`: a conformance suite for text environments, yours and ours.
 
-Each `check_*` tests one promise of `counterpoint.worlds.text.world.TextWorld` and raises
-`ConformanceError` with the result and the promise. No language model is needed: the teams that play
-here answer at random. Everything is deterministic: the same world always passes or always fails.
+No language model is needed: the teams that play here answer at random.
 """
 
 from __future__ import annotations
@@ -57,8 +55,8 @@ def check_description(world: TextWorld) -> None:
     demand(is_known, f"settings {world.settings!r}", "some of TextSettings")
     low, high = world.references.random, world.references.reference
     for value in (low, high):
-        sound = value is None or math.isfinite(value)
-        demand(sound, f"a reference of {value}", "a finite number, or None")
+        is_sound = value is None or math.isfinite(value)
+        demand(is_sound, f"a reference of {value}", "a finite number, or None")
     ordered = low is None or high is None or low < high
     demand(ordered, f"random {low}, reference {high}", "random below it")
     demand(bool(world.references.scale), "references on no scale", "words that say which")
@@ -76,8 +74,7 @@ def check_tasks(make: Make) -> None:
         for _ in _episodes(world, np.random.default_rng(0), 8):
             pass
         for what, other in (("a second time", world), ("by a new world", make())):
-            again = other.tasks(np.random.default_rng(count), count)
-            same = again == tasks
+            same = other.tasks(np.random.default_rng(count), count) == tasks
             demand(same, f"other tasks of one seed {what}", "the same generator, the same tasks")
 
 
@@ -95,11 +92,8 @@ def check_purity(make: Make, episodes: int) -> None:
     def again(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
         prompts = world.prompts(task, statements)
         for one in (world, other):
-            demand(
-                one.prompts(task, statements) == prompts,
-                f"other prompts after {statements}",
-                "the same ones again",
-            )
+            same = one.prompts(task, statements) == prompts
+            demand(same, f"other prompts after {statements}", "the same ones again")
         if prompts:
             return
         end = world.ending(task, statements)
@@ -118,10 +112,8 @@ def check_endings(world: TextWorld, episodes: int) -> None:
         end, k = world.ending(task, statements), len(world.components)
         demand(isinstance(end, Ending), f"{type(end).__name__}", "an Ending")
         demand(math.isfinite(end.success), f"success {end.success}", "a finite number")
-        rows = len(end.rewards)
-        demand(
-            rows == len(statements), f"{rows} rows of rewards", f"{len(statements)}, one a decision"
-        )
+        rows, wanted = len(end.rewards), len(statements)
+        demand(rows == wanted, f"{rows} rows of rewards", f"{wanted}, one a decision")
         full = all(len(row) == k for row in end.rewards)
         demand(full, f"rewards {end.rewards}", f"{k} numbers a row, one a component")
         finite = all(math.isfinite(value) for row in end.rewards for value in row)
@@ -134,7 +126,10 @@ def check_order(make: Make, episodes: int) -> None:
     turned.agents, turned.roles = plain.agents[::-1], plain.roles[::-1]
 
     def same(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
-        one, two = (sorted(w.prompts(task, statements), key=_by_text) for w in (world, turned))
+        one, two = (
+            sorted(w.prompts(task, statements), key=lambda p: (p.agent, p.system, p.user))
+            for w in (world, turned)
+        )
         wanted = "the same, whatever the order in which agents are listed"
         demand(one == two, f"other prompts after {statements}", wanted)
         if not one:
@@ -155,15 +150,14 @@ def check_references(world: TextWorld, episodes: int) -> None:
         demand(top <= best + 1e-9, f"a success of {top}", f"at most {best}, the reference")
     if wanted is None or world.free:
         return
-    gap, allowed = abs(float(success.mean()) - wanted), bernstein(success)
-    demand(
-        gap <= allowed,
-        f"a mean success of {success.mean():.4f} over {len(success)} episodes of a random team",
-        f"{wanted:.4f} +- {allowed:.4f}, the random reference",
-    )
+    mean, allowed = float(success.mean()), bernstein(success)
+    got = f"a mean success of {mean:.4f} over {len(success)} episodes of a random team"
+    promise = f"{wanted:.4f} +- {allowed:.4f}, the random reference"
+    demand(abs(mean - wanted) <= allowed, got, promise)
 
 
 def _check_wave(world: TextWorld, task: Task, statements: tuple[Statement, ...]) -> None:
+    """Checks the prompts after these statements."""
     prompts = world.prompts(task, statements)
     demand(isinstance(prompts, tuple), f"prompts of type {type(prompts).__name__}", "a tuple")
     for prompt in prompts:
@@ -171,20 +165,15 @@ def _check_wave(world: TextWorld, task: Task, statements: tuple[Statement, ...])
         demand(prompt.agent in world.agents, f"agent {prompt.agent!r}", f"one of {world.agents}")
         shown = isinstance(prompt.system, str) and isinstance(prompt.user, str) and prompt.user
         demand(bool(shown), f"a prompt {prompt.messages}", "text")
-        demand(
-            len(set(prompt.words)) == len(prompt.words),
-            f"words {prompt.words}",
-            "each of them once",
-        )
+        once = len(set(prompt.words)) == len(prompt.words)
+        demand(once, f"words {prompt.words}", "each of them once")
         for word in prompt.words:
             sound = bool(word) and word == word.strip() and word.isprintable()
             demand(sound, f"word {word!r}", "one line with no space around it")
         kind = bool(prompt.words) != world.free
         demand(kind, f"words {prompt.words} where free is {world.free}", "words, or else free text")
-        if world.free:
-            demand(
-                prompt.most_tokens >= 1, f"most_tokens {prompt.most_tokens}", "room for an answer"
-            )
+        room = prompt.most_tokens >= 1 or not world.free
+        demand(room, f"most_tokens {prompt.most_tokens}", "room for an answer")
 
 
 def _episodes(
@@ -195,10 +184,7 @@ def _episodes(
         statements: tuple[Statement, ...] = ()
         ahead(world, task, statements)
         while prompts := world.prompts(task, statements):
-            wave = [
-                _remembered(world, task, statements, prompt, _answer(prompt, rng))
-                for prompt in prompts
-            ]
+            wave = [_remembered(world, task, statements, p, _answer(p, rng)) for p in prompts]
             statements = (*statements, *wave)
             few = len(statements) <= world.longest
             demand(few, f"more than {world.longest} decisions about {task}", "an end by then")
@@ -213,9 +199,8 @@ def _remembered(
     statement = world.statement(task, statements, prompt, text)
     demand(isinstance(statement, Statement), f"{statement!r}", "a Statement")
     kept = (statement.agent, statement.text) == (prompt.agent, text)
-    demand(
-        kept, f"{statement} for {text!r} of {prompt.agent!r}", "the agent and the text as they were"
-    )
+    got = f"{statement} for {text!r} of {prompt.agent!r}"
+    demand(kept, got, "the agent and the text as they were")
     there = statement.to == "" or (statement.to in world.agents and statement.to != prompt.agent)
     demand(there, f"{statement.to!r}, who hears {prompt.agent!r}", "another agent, or nobody")
     same = world.statement(task, statements, prompt, text) == statement
@@ -230,7 +215,3 @@ def _answer(prompt: Prompt, rng: np.random.Generator) -> str:
     shown = prompt.user.split()
     some = " ".join(rng.choice(shown, int(rng.integers(1, 4)))) if shown else ""
     return some if rng.random() < 0.7 else ODDITIES[int(rng.integers(len(ODDITIES)))]
-
-
-def _by_text(prompt: Prompt) -> tuple[str, str, str]:
-    return prompt.agent, prompt.system, prompt.user

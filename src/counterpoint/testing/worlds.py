@@ -1,9 +1,4 @@
-"""`check_world`: a conformance suite for exact worlds, yours and ours.
-
-Each `check_*` tests one promise of `counterpoint.worlds.World` and raises `ConformanceError` with
-the result and the promise. Everything is deterministic: the same world always passes or always
-fails.
-"""
+"""`check_world`: a conformance suite for exact worlds, yours and ours."""
 
 from __future__ import annotations
 
@@ -23,7 +18,7 @@ from counterpoint.testing.batches import (
     reward_size,
     some_policy,
 )
-from counterpoint.worlds.exact.world import CHANCE, TASK, Evaluation, Play, World, by_seed, stack
+from counterpoint.worlds.exact.world import CHANCE, TASK, Play, World, by_seed, stack
 
 
 def check_world(world: World, seeds: Sequence[int] = (0, 1, 2, 3), updates: int = 60) -> None:
@@ -44,9 +39,7 @@ def check_world(world: World, seeds: Sequence[int] = (0, 1, 2, 3), updates: int 
     check_seeds_are_independent(world, seeds)
     check_references(world, seeds)
     check_evaluation_by_simulation(world, seeds, updates)
-    check_counterfactual(world, seeds)
-    check_difference(world, seeds)
-    check_own_component(world, seeds)
+    check_baselines(world, seeds)
 
 
 def check_description(world: World) -> None:
@@ -72,18 +65,15 @@ def check_chance(world: World, seeds: Sequence[int]) -> None:
     last = world.settings.updates - 1
     for seed in seeds:
         for update in (0, last):
-            first = one_seed(world, seed, update)
-            again = one_seed(world, seed, update)
+            first, again = (one_seed(world, seed, update) for _ in range(2))
             for one, two in zip(first, again, strict=True):
                 same = all(n in two and np.array_equal(v, two[n]) for n, v in one.items())
                 demand(same, f"two draws from seed {seed}", "the same generator, the same draw")
             uniforms = first[1].get("uniforms", np.zeros(0))
             shape = (world.prompts, world.rollouts, len(world.slots))
-            demand(
-                uniforms.shape == shape and bool(((uniforms >= 0) & (uniforms < 1)).all()),
-                f"draws 'uniforms' of shape {uniforms.shape}",
-                f"numbers in [0, 1) of shape [P, G, L] = {shape}: one behind every action",
-            )
+            fine = uniforms.shape == shape and bool(((uniforms >= 0) & (uniforms < 1)).all())
+            wanted = f"numbers in [0, 1) of shape [P, G, L] = {shape}: one behind every action"
+            demand(fine, f"draws 'uniforms' of shape {uniforms.shape}", wanted)
 
 
 def check_shapes(world: World, seeds: Sequence[int]) -> None:
@@ -107,25 +97,18 @@ def check_shapes(world: World, seeds: Sequence[int]) -> None:
         demand(inside, f"{name} from {values.min()} to {values.max()}", f"0 to {size - 1}")
     finite = bool(np.isfinite(play.reward[used]).all() and np.isfinite(play.outcome).all())
     demand(finite, "rewards or outcomes that are not finite", "finite numbers")
-    demand(
-        set(play.signals) == set(world.baselines),
-        f"signals {sorted(play.signals)}",
-        f"those of world.baselines, {sorted(world.baselines)}",
-    )
+    wanted_signals = f"those of world.baselines, {sorted(world.baselines)}"
+    same = set(play.signals) == set(world.baselines)
+    demand(same, f"signals {sorted(play.signals)}", wanted_signals)
     for name, values in play.signals.items():
         ok = values.shape == slots and bool(np.isfinite(values[used]).all())
         demand(ok, f"signal '{name}' of shape {values.shape}", f"finite numbers {slots}")
-    _check_components(world, play, slots)
-
-
-def _check_components(world: World, play: Play, slots: tuple[int, ...]) -> None:
-    k = len(world.components)
-    if play.components is None:
+    k, parts = len(world.components), play.components
+    if parts is None:
         demand(k == 1, f"{k} components named but none played", "components [S, P, G, L, K]")
         return
-    shape = play.components.shape
-    demand(shape == (*slots, k), f"components of shape {shape}", str((*slots, k)))
-    finite = bool(np.isfinite(play.components[play.active]).all())
+    demand(parts.shape == (*slots, k), f"components of shape {parts.shape}", str((*slots, k)))
+    finite = bool(np.isfinite(parts[used]).all())
     demand(finite, "components that are not finite", "finite numbers")
 
 
@@ -176,18 +159,15 @@ def check_references(world: World, seeds: Sequence[int]) -> None:
     demand(full, f"reward-weighted return {best.weighted_returns} of the solution", "1")
     for rng_seed in range(20):
         probs = some_policy(world, len(seeds), rng_seed, sparse=rng_seed % 2 == 1)
-        _check_bounds(world, world.evaluate(tasks, probs), size)
-
-
-def _check_bounds(world: World, value: Evaluation, size: float) -> None:
-    top = float(value.returns.max())
-    demand(top <= world.optimal + ROUNDING * size, f"a return of {top}", f"<= {world.optimal}")
-    weighted = float(value.weighted_returns.max())
-    demand(weighted <= 1 + ROUNDING, f"a reward-weighted return of {weighted}", "<= 1")
-    inside = bool(((value.accuracy >= -ROUNDING) & (value.accuracy <= 1 + ROUNDING)).all())
-    demand(inside, "an accuracy outside of [0, 1]", "a probability")
-    low = float(value.regret.min())
-    demand(low >= -ROUNDING * size, f"a regret of {low}", ">= 0: perfection never hurts")
+        value = world.evaluate(tasks, probs)
+        top = float(value.returns.max())
+        demand(top <= world.optimal + ROUNDING * size, f"a return of {top}", f"<= {world.optimal}")
+        weighted = float(value.weighted_returns.max())
+        demand(weighted <= 1 + ROUNDING, f"a reward-weighted return of {weighted}", "<= 1")
+        inside = bool(((value.accuracy >= -ROUNDING) & (value.accuracy <= 1 + ROUNDING)).all())
+        demand(inside, "an accuracy outside of [0, 1]", "a probability")
+        low = float(value.regret.min())
+        demand(low >= -ROUNDING * size, f"a regret of {low}", ">= 0: perfection never hurts")
 
 
 def check_evaluation_by_simulation(world: World, seeds: Sequence[int], updates: int) -> None:
@@ -201,67 +181,43 @@ def check_evaluation_by_simulation(world: World, seeds: Sequence[int], updates: 
         batches = [stack([world.draw(rng, last) for rng in rngs]) for _ in range(updates)]
         means = [world.play(tasks, chance, probs).outcome.mean(axis=-1) for chance in batches]
         samples = np.stack(means, axis=1).reshape(len(seeds), -1)  # [S, updates * P]
-        wanted = world.evaluate(tasks, probs).returns.mean()
-        gap, allowed = abs(samples.mean() - wanted), bernstein(samples, size)
-        demand(
-            gap <= allowed,
-            f"a mean outcome of {samples.mean():.4f} over {samples.size} prompts",
-            f"{wanted:.4f} +- {allowed:.4f}, the exact return",
-        )
+        exact, allowed = world.evaluate(tasks, probs).returns.mean(), bernstein(samples, size)
+        got = f"a mean outcome of {samples.mean():.4f} over {samples.size} prompts"
+        promise = f"{exact:.4f} +- {allowed:.4f}, the exact return"
+        demand(abs(samples.mean() - exact) <= allowed, got, promise)
 
 
-def check_counterfactual(world: World, seeds: Sequence[int]) -> None:
-    """Checks that the counterfactual is the mean reward over the agent's own actions."""
-    if "counterfactual" not in world.baselines:
-        return
-    for slot, played, forced, probs in _interventions(world, seeds):
-        used = played.active[..., slot]
-        expected = sum(
-            prob * other.reward[..., slot] for prob, other in zip(probs, forced, strict=True)
-        )
-        gap = abs(expected - played.signals["counterfactual"][..., slot])[used]
-        worst = float(gap.max(initial=0.0))
-        demand(
-            worst <= ROUNDING * reward_size(played),
-            f"a counterfactual that is off by {worst:.3g} in slot {slot}",
-            "the reward averaged over the agent's own actions",
-        )
+def check_baselines(world: World, seeds: Sequence[int]) -> None:
+    """Checks the signals of the world's baselines.
 
-
-def check_difference(world: World, seeds: Sequence[int]) -> None:
-    """Checks that the baseline of a difference reward does not depend on the agent's action."""
-    if "difference" not in world.baselines:
-        return
-    for slot, played, forced, probs in _interventions(world, seeds):
-        used = played.active[..., slot]
-        baseline = (played.reward - played.signals["difference"])[..., slot]
-        for prob, other in zip(probs, forced, strict=True):
-            there = (other.reward - other.signals["difference"])[..., slot]
-            gap = abs(there - baseline)[used & (prob > 0)]
-            worst = float(gap.max(initial=0.0))
-            demand(
-                worst <= ROUNDING * reward_size(played),
-                f"a difference baseline that moves by {worst:.3g} with the action in slot {slot}",
-                "the reward without this agent, whatever it did",
-            )
-
-
-def check_own_component(world: World, seeds: Sequence[int]) -> None:
-    """Checks that an agent's own component does not depend on the actions of the others."""
-    if "own_component" not in world.baselines:
-        return
+    The counterfactual is the mean reward over the agent's own actions. The baseline of a difference
+    reward does not depend on the agent's action, nor an own component on the actions of others.
+    """
     agent = np.array([agent for agent, _ in world.slots])
-    for slot, played, forced, probs in _interventions(world, seeds):
-        others = agent != agent[slot]
+    for slot, played, forced, probs in _interventions(world, seeds) if world.baselines else ():
+        used, allowed = played.active[..., slot], ROUNDING * reward_size(played)
+        if "counterfactual" in world.baselines:
+            pairs = zip(probs, forced, strict=True)
+            expected = sum(prob * other.reward[..., slot] for prob, other in pairs)
+            gap = abs(expected - played.signals["counterfactual"][..., slot])[used]
+            worst = float(gap.max(initial=0.0))
+            got = f"a counterfactual that is off by {worst:.3g} in slot {slot}"
+            demand(worst <= allowed, got, "the reward averaged over the agent's own actions")
         for prob, other in zip(probs, forced, strict=True):
-            possible = (prob > 0)[..., None] & played.active & other.active & others
-            own, there = played.signals["own_component"], other.signals["own_component"]
-            worst = float(abs(own - there)[possible].max(initial=0.0))
-            demand(
-                worst <= ROUNDING * reward_size(played),
-                f"an own component that moves by {worst:.3g} with the action in slot {slot}",
-                "what belongs to the agent alone",
-            )
+            if "difference" in world.baselines:
+                one, two = (p.reward - p.signals["difference"] for p in (played, other))
+                gap = abs(two - one)[..., slot][used & (prob > 0)]
+                worst = float(gap.max(initial=0.0))
+                got = f"a difference baseline that moves by {worst:.3g} with the action in slot "
+                wanted = "the reward without this agent, whatever it did"
+                demand(worst <= allowed, f"{got}{slot}", wanted)
+            if "own_component" in world.baselines:
+                possible = (prob > 0)[..., None] & played.active & other.active
+                one, two = (p.signals["own_component"] for p in (played, other))
+                gap = abs(one - two)[possible & (agent != agent[slot])]
+                worst = float(gap.max(initial=0.0))
+                got = f"an own component that moves by {worst:.3g} with the action in slot {slot}"
+                demand(worst <= allowed, got, "what belongs to the agent alone")
 
 
 def _interventions(
