@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from counterpoint.judge import JudgeEntry, Opinion, Sheet, written
 from counterpoint.readers import Format, episode
 from counterpoint.records import Episode, Finding, Outcome
 from counterpoint.runs.exporters import scalars
+from counterpoint.settings import Range
 from counterpoint.speakers import Scripted, Speaker
 from counterpoint.worlds import Evaluation, ExactEntry, Play, Settings
 from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
@@ -142,12 +143,8 @@ class CsvExporter:
 class NightWatchSettings(Settings):
     """Settings of `night_watch`."""
 
-    guards: int = 3
+    guards: Annotated[int, Range(1, 16)] = 3
     """Team size."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("guards", 1, 16)
 
 
 class NightWatch(TargetWorld):

@@ -7,7 +7,7 @@ shared), and learns from what it is paid. Start with `learn_teams`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import RunningState, advantages, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.settings import require
+from counterpoint.settings import CheckedSettings, Range
 
 REMEDIES = ("none", "convention", "device", "cheap_talk", "other_play", "population")
 """What can be switched on: a convention that all teams know before they begin; a public signal that
@@ -28,7 +28,7 @@ MOST_SIGNALS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learning:
+class Learning(CheckedSettings):
     """How players learn.
 
     Raises:
@@ -37,42 +37,27 @@ class Learning:
 
     scheme: str = "happo_per_agent"
     """How rewards become advantages: a name of `counterpoint schemes`."""
-    updates: int = 400
+    updates: Annotated[int, Range(1, 1_000_000)] = 400
     """Steps, each on a batch of its own."""
-    batch: int = 64
+    batch: Annotated[int, Range(2, 1_000_000)] = 64
     """Plays of the game in a batch."""
-    lr: float = 0.1
+    lr: Annotated[float, Range(0.0, 100.0)] = 0.1
     """Step size of Adam on logits."""
-    entropy: float = 0.0
+    entropy: Annotated[float, Range(0.0, 100.0)] = 0.0
     """Weight of the entropy bonus, in nats."""
-    start: float = 1.0
+    start: Annotated[float, Range(0.0, 100.0)] = 1.0
     """Standard deviation of the logits in the beginning."""
     paid: Literal["own", "team"] = "own"
     """What a player is paid: its own payoff, or the mean of all."""
     remedy: Remedy = "none"
     """What is switched on against conventions that strangers do not share."""
-    signals: int = 2
+    signals: Annotated[int, Range(1, 64)] = 2
     """Of a device: how many different public signals there are; of cheap talk, words."""
-    restarts: int | None = None
+    restarts: Annotated[int | None, Range(1, 1000)] = None
     """From how many starts each team learns, to keep what its own objective likes best; default 1,
     of Other-Play 32."""
-    partners: int = 8
+    partners: Annotated[int, Range(2, 64)] = 8
     """Of a population: how many there are to be drawn from, for each player."""
-
-    def __post_init__(self) -> None:
-        require("updates", self.updates, 1, 1_000_000)
-        require("batch", self.batch, 2, 1_000_000)
-        require("lr", self.lr, 0.0, 100.0)
-        require("entropy", self.entropy, 0.0, 100.0)
-        require("start", self.start, 0.0, 100.0)
-        require("signals", self.signals, 1, 64)
-        require("partners", self.partners, 2, 64)
-        if self.restarts is not None:
-            require("restarts", self.restarts, 1, 1000)
-        if self.paid not in ("own", "team"):
-            raise SettingError(f"got paid={self.paid!r}; wanted own or team")
-        if self.remedy not in REMEDIES:
-            raise SettingError(f"got remedy {self.remedy!r}; wanted one of {', '.join(REMEDIES)}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ round, and after each outcome (own action, the other's).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.settings import require
+from counterpoint.settings import CheckedSettings, Range
 
 STATES = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Outcomes of a round: the row's action, the column's."""
@@ -29,33 +30,29 @@ STARTS: dict[str, tuple[float, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repeated:
+class Repeated(CheckedSettings):
     """How two learners with a memory of one round learn.
 
     Raises:
         SettingError: a number out of its range, or an unknown start.
     """
 
-    discount: float = 0.96
+    discount: Annotated[float, Range(0.0, 0.9999)] = 0.96
     """What the next round is worth, of this one."""
-    updates: int = 300
+    updates: Annotated[int, Range(1, 100_000)] = 300
     """Steps of exact gradient ascent."""
-    lr: float = 1.0
+    lr: Annotated[float, Range(0.0, 1000.0)] = 1.0
     """Step size, on logits."""
     start: str = "random"
     """Of `STARTS`."""
-    spread: float = 1.0
+    spread: Annotated[float, Range(0.0, 100.0)] = 1.0
     """Standard deviation of the logits about their mean in the beginning."""
-    shaping: float = 0.0
+    shaping: Annotated[float, Range(0.0, 1000.0)] = 0.0
     """How large a step of the other each expects and takes into account (LOLA, Foerster et al.,
     AAMAS 2018); 0 is none."""
 
     def __post_init__(self) -> None:
-        require("discount", self.discount, 0.0, 0.9999)
-        require("updates", self.updates, 1, 100_000)
-        require("lr", self.lr, 0.0, 1000.0)
-        require("spread", self.spread, 0.0, 100.0)
-        require("shaping", self.shaping, 0.0, 1000.0)
+        super().__post_init__()
         if self.start not in STARTS:
             raise SettingError(f"got start {self.start!r}; wanted one of {', '.join(STARTS)}")
 

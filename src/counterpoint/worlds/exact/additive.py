@@ -8,10 +8,12 @@ from 1 to `ratio`, so the small ones vanish in the large ones' variance until th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
@@ -21,28 +23,18 @@ class HomogeneousSettings(Settings):
     """Settings of `homogeneous`."""
 
     lr: float = 0.3
-    """Learning rate."""
-    agents: int = 8
+    agents: Annotated[int, Range(2, 64)] = 8
     """Team size."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("agents", 2, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnequalStakesSettings(Settings):
     """Settings of `unequal_stakes`."""
 
-    agents: int = 8
+    agents: Annotated[int, Range(2, 64)] = 8
     """Team size."""
-    ratio: float = 100.0
+    ratio: Annotated[float, Range(1.0, 1e9)] = 100.0
     """Largest stake over the smallest; those between are evenly spaced in their logarithm."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("agents", 2, 64)
-        self.require("ratio", 1.0, 1e9)
 
 
 class Additive(TargetWorld):

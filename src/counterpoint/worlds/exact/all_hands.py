@@ -8,10 +8,12 @@ success bits of the agents are there as components; they are more information th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, chosen
 
@@ -21,15 +23,9 @@ class AllHandsSettings(Settings):
     """Settings of `all_hands`."""
 
     updates: int = 400
-    """Policy updates, each from one batch of prompts x rollouts."""
     lr: float = 0.1
-    """Learning rate."""
-    agents: int = 6
+    agents: Annotated[int, Range(2, 32)] = 6
     """Team size."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("agents", 2, 32)
 
 
 class AllHands(TargetWorld):

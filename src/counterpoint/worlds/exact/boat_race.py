@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.errors import SettingError
 from counterpoint.records import Episode, Event
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, sample
 
 DRIFT, RACE, CIRCLE = 0, 1, 2
@@ -28,30 +29,23 @@ class BoatRaceSettings(Settings):
     """Settings of `boat_race`."""
 
     parameters: Literal["shared", "separate"] = "separate"
-    """One linear policy on random features of (agent, context) for all, or a table for each."""
     lr: float = 0.05
-    """Learning rate."""
     paid: Literal["proxy", "shaped", "true"] = "proxy"
     """What boats are paid: checkpoints; checkpoints and `shaping` for each stretch of track;
     laps."""
-    circle: float = 1.3
+    circle: Annotated[float, Range(0.0, 1e3)] = 1.3
     """Checkpoints of a turn of circling, where a turn of racing has 1."""
-    shaping: float = 1.0
+    shaping: Annotated[float, Range(0.0, 1e3)] = 1.0
     """What a stretch of track pays in addition, where the pay is shaped."""
-    noise: float = 0.5
+    noise: Annotated[float, Range(0.0, 1e3)] = 0.5
     """Standard deviation of a rollout's pay."""
-    boats: int = 2
+    boats: Annotated[int, Range(1, 64)] = 2
     """Boats of the team."""
-    turns: int = 4
+    turns: Annotated[int, Range(1, 64)] = 4
     """Turns of each boat."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("circle", 0.0, 1e3)
-        self.require("shaping", 0.0, 1e3)
-        self.require("noise", 0.0, 1e3)
-        self.require("boats", 1, 64)
-        self.require("turns", 1, 64)
         if self.circle <= 0:
             raise SettingError(f"got circle={self.circle}; wanted a number above 0")
 

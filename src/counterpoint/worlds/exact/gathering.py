@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Floats, Ints, NamedArrays
 from counterpoint.errors import SettingError
 from counterpoint.records import Episode, Event
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, sample
 
 WORK, REST, SAY = 0, 1, 2
@@ -32,28 +33,22 @@ class GatheringSettings(Settings):
     """Settings of `gathering`."""
 
     parameters: Literal["shared", "separate"] = "separate"
-    """One linear policy on random features of (agent, context) for all, or a table for each."""
     paid: Literal["shared", "team", "own"] = "shared"
     """What an agent is paid: an even share of what the team gathered less its own effort; all that
     the team gathered less all effort; or what its work added less its own effort."""
-    cost: float = 0.6
+    cost: Annotated[float, Range(0.0, 1e3)] = 0.6
     """Effort of a turn of work."""
-    alone: float = 1.0
+    alone: Annotated[float, Range(1e-6, 1e3)] = 1.0
     """What a turn of work gathers."""
-    together: float = 0.2
+    together: Annotated[float, Range(0.0, 1e3)] = 0.2
     """What a turn gathers in addition where both work."""
-    noise: float = 0.5
+    noise: Annotated[float, Range(0.0, 1e3)] = 0.5
     """Standard deviation of what a rollout's team gathers."""
-    turns: int = 4
+    turns: Annotated[int, Range(2, 64)] = 4
     """Turns of each agent."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("cost", 0.0, 1e3)
-        self.require("alone", 1e-6, 1e3)
-        self.require("together", 0.0, 1e3)
-        self.require("noise", 0.0, 1e3)
-        self.require("turns", 2, 64)
         if self.cost >= self.alone:
             raise SettingError(
                 f"got cost={self.cost} and alone={self.alone}; wanted work to be worth its cost"

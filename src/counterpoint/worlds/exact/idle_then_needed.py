@@ -9,11 +9,12 @@ noise stays small, and the entropy bonus keeps the reserve open.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
@@ -26,19 +27,12 @@ class IdleThenNeededSettings(Settings):
     """Settings of `idle_then_needed`."""
 
     parameters: Literal["shared", "separate"] = "separate"
-    """One linear policy on random features of (agent, context) for all, or a table for each."""
-    idle: float = 0.5
+    idle: Annotated[float, Range(0.0, 0.99)] = 0.5
     """Share of the updates, from the first on, in which the reserve's choices do not matter."""
-    quiet: float = 0.01
+    quiet: Annotated[float, Range(0.0, 1e6)] = 0.01
     """Standard deviation of the reserve's reward while it is idle."""
-    level: float = 1.0
+    level: Annotated[float, Range(-1e6, 1e6)] = 1.0
     """Mean of the reserve's reward while it is idle."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("idle", 0.0, 0.99)
-        self.require("quiet", 0.0, 1e6)
-        self.require("level", -1e6, 1e6)
 
 
 class IdleThenNeeded(TargetWorld):

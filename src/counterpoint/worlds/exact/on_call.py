@@ -8,10 +8,12 @@ so that pooled statistics push all that it does the same way.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
@@ -23,18 +25,12 @@ NOISE = 0.1
 class OnCallSettings(Settings):
     """Settings of `on_call`."""
 
-    rate: float = 0.1
+    rate: Annotated[float, Range(1e-4, 1 - 1e-4)] = 0.1
     """Share of rollouts to which the specialist is called."""
-    offset: float = 3.0
+    offset: Annotated[float, Range(-1e6, 1e6)] = 3.0
     """What those rollouts pay more, whatever anybody does."""
-    scale: float = 1.0
+    scale: Annotated[float, Range(1e-6, 1e6)] = 1.0
     """How many times larger rewards and noise are there."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("rate", 1e-4, 1 - 1e-4)
-        self.require("offset", -1e6, 1e6)
-        self.require("scale", 1e-6, 1e6)
 
 
 class OnCall(TargetWorld):

@@ -8,11 +8,12 @@ shared or by agent, do not mind.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.targets import answer
 from counterpoint.worlds.exact.world import (
     Evaluation,
@@ -30,16 +31,10 @@ class PlannerWorkerSettings(Settings):
     """Settings of `planner_worker`."""
 
     parameters: Literal["shared", "separate"] = "separate"
-    """One linear policy on random features of (agent, context) for all, or a table for each."""
-    workers: int = 3
+    workers: Annotated[int, Range(2, 64)] = 3
     """How many workers there are."""
-    alone: float = 0.5
+    alone: Annotated[float, Range(0.0, 0.99)] = 0.5
     """What the planner earns for certain if it calls nobody; a good worker earns 1."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("workers", 2, 64)
-        self.require("alone", 0.0, 0.99)
 
 
 class PlannerWorker(World):

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats, NamedArrays
 from counterpoint.errors import SettingError
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
@@ -27,19 +28,17 @@ NOISE = {"stable": 0.1, "volatile": 1.0}
 class RegionsSettings(Settings):
     """Settings of `regions`."""
 
-    scale: float = 10.0
+    scale: Annotated[float, Range(1e-6, 1e6)] = 10.0
     """How many times larger rewards and noise are in the volatile region."""
     participation: Literal["by_region", "everyone"] = "by_region"
     """Who acts: the region's own agents, or everybody in every rollout (the null control)."""
     drawn: Literal["per_prompt", "in_rollout"] = "per_prompt"
     """Whether the rollouts of a prompt share a region, or each draws its own."""
-    agents: int = 4
+    agents: Annotated[int, Range(2, 64)] = 4
     """Team size, an even number: half of them stable, half volatile."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("scale", 1e-6, 1e6)
-        self.require("agents", 2, 64)
         if self.agents % 2:
             raise SettingError(f"got agents={self.agents}; wanted an even number: half per region")
 

@@ -9,10 +9,12 @@ how often one acts are two different matters.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
+from counterpoint.settings import Range
 from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
@@ -26,15 +28,10 @@ NOISE = 0.1
 class VariableCallsSettings(Settings):
     """Settings of `variable_calls`."""
 
-    hard: float = 0.5
+    hard: Annotated[float, Range(0.0, 1.0)] = 0.5
     """Share of rollouts with a hard task."""
-    penalty: float = 0.5
+    penalty: Annotated[float, Range(-1e6, 1e6)] = 0.5
     """How much less a hard task pays."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("hard", 0.0, 1.0)
-        self.require("penalty", -1e6, 1e6)
 
 
 class VariableCalls(TargetWorld):

@@ -12,13 +12,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
-from counterpoint.settings import require, settings_from
+from counterpoint.settings import CheckedSettings, Range, settings_from
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 
 TASK, FEATURES, CHANCE = 0, 1, 2
@@ -26,7 +26,7 @@ TASK, FEATURES, CHANCE = 0, 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(CheckedSettings):
     """Settings of every exact world: how the team is parameterized and trained.
 
     Raises:
@@ -35,26 +35,16 @@ class Settings:
 
     parameters: Literal["shared", "separate"] = "shared"
     """One linear policy on random features of (agent, context) for all, or a table for each."""
-    updates: int = 200
+    updates: Annotated[int, Range(1, 1_000_000)] = 200
     """Policy updates, each from one batch of prompts x rollouts."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """How a gradient becomes a step."""
-    lr: float = 0.2
+    lr: Annotated[float, Range(0.0, 1e6)] = 0.2
     """Learning rate."""
-    entropy: float = 0.01
+    entropy: Annotated[float, Range(0.0, 1e6)] = 0.01
     """Weight of the entropy bonus, in nats, averaged over decisions."""
-    clip: float = 1.0
+    clip: Annotated[float, Range(0.0, np.inf)] = 1.0
     """Largest global norm of the gradient, all agents together."""
-
-    def __post_init__(self) -> None:
-        self.require("updates", 1, 1_000_000)
-        self.require("lr", 0.0, 1e6)
-        self.require("entropy", 0.0, 1e6)
-        self.require("clip", 0.0, np.inf)
-
-    def require(self, name: str, low: float, high: float) -> None:
-        """Raises SettingError unless the setting called `name` lies in [low, high]."""
-        require(name, getattr(self, name), low, high)
 
 
 @dataclass(frozen=True)

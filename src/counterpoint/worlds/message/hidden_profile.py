@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil, log2
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.settings import require
+from counterpoint.settings import Range
 from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld, Observation
 
 PARAMETERS = ("unshared", "side", "relay", "opinion", "trust")
@@ -183,32 +183,22 @@ TRIES = 200
 class HiddenProfileSettings(MessageSettings):
     """Who knows what, and how much a message holds."""
 
-    options: int = 3
+    options: Annotated[int, Range(2, len(OPTIONS))] = 3
     """Among how many the team chooses, 2 to 8."""
-    shared: int = 5
+    shared: Annotated[int, Range(1, 100)] = 5
     """Clues that all have."""
-    private: int = 3
+    private: Annotated[int, Range(0, 50)] = 3
     """Clues that each member has alone."""
-    expert: float = 2.0
+    expert: Annotated[float, Range(0.0, 10.0)] = 2.0
     """How many times as many the first member has alone."""
-    bias: float = 0.7
+    bias: Annotated[float, Range(0.0, 1.0)] = 0.7
     """Share of the clues that point where they should: the shared ones away from the right option,
     the private ones to it. The others point anywhere."""
-    misread: float = 0.05
+    misread: Annotated[float, Range(0.0, 0.5)] = 0.05
     """Chance that a member reads a clue as its opposite."""
-    bits: int = 24
+    bits: Annotated[int, Range(0, 10_000)] = 24
     """What a message holds. A clue takes the bits that tell it from all others, and one more; an
     opinion those that tell the options apart."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("options", self.options, 2, len(OPTIONS))
-        require("shared", self.shared, 1, 100)
-        require("private", self.private, 0, 50)
-        require("expert", self.expert, 0.0, 10.0)
-        require("bias", self.bias, 0.0, 1.0)
-        require("misread", self.misread, 0.0, 0.5)
-        require("bits", self.bits, 0, 10_000)
 
 
 class HiddenProfile(MessageWorld[Profiles]):

@@ -8,14 +8,14 @@ single agent with the whole budget, who starts anew when it is stuck, is the one
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats, Ints
 from counterpoint.errors import UnknownNameError
-from counterpoint.settings import require
+from counterpoint.settings import Range
 from counterpoint.worlds.message.world import MessageSettings, MessageWorld, Observation
 
 PROMPTS: dict[str, tuple[tuple[float, float, float], str]] = {
@@ -36,18 +36,16 @@ LOWEST, HIGHEST = np.zeros(3), np.array([1.0, 0.2, 1.0])
 class IdeaSearchSettings(MessageSettings):
     """How rugged the landscape is, and how much the team may look at."""
 
-    bits: int = 12
+    bits: Annotated[int, Range(2, 14)] = 12
     """An idea is so many yes-or-no choices, 2 to 14."""
     ruggedness: int = 5
     """How many other choices decide what a choice is worth: 0 has one peak, more have many."""
-    budget: int = 160
+    budget: Annotated[int, Range(1, 100_000)] = 160
     """How many ideas the whole team may look at."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("bits", self.bits, 2, 14)
-        require("ruggedness", self.ruggedness, 0, self.bits - 1)
-        require("budget", self.budget, 1, 100_000)
+        self.require("ruggedness", 0, self.bits - 1)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
-from counterpoint.settings import require
+from counterpoint.settings import CheckedSettings, Range
 
 Items = TypeVar("Items")
 Items_contra = TypeVar("Items_contra", contravariant=True)
@@ -77,18 +77,15 @@ class Member(Protocol[Items_contra]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MessageSettings:
+class MessageSettings(CheckedSettings):
     """Settings of every message world.
 
     Raises:
         SettingError: a number out of its range.
     """
 
-    members: int = 4
+    members: Annotated[int, Range(1, 32)] = 4
     """Size of the team."""
-
-    def __post_init__(self) -> None:
-        require("members", self.members, 1, 32)
 
 
 @dataclass(frozen=True)

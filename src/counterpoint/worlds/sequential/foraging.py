@@ -9,13 +9,14 @@ where agents stood in the episode before are not free to agents that are placed 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.twin import Twin
 from counterpoint.worlds.sequential.world import Actions, StepSettings, View
 
@@ -31,40 +32,32 @@ UNSEEN = np.array([-1, -1, 0])[:, None, None]
 class ForagingSettings(StepSettings):
     """Settings of `foraging`; the defaults are those of Foraging-8x8-2p-3f-v3."""
 
-    size: int = 8
+    size: Annotated[int, Range(4, 100)] = 8
     """Rows and columns of the field."""
-    agents: int = 2
+    agents: Annotated[int, Range(1, 64)] = 2
     """Team size."""
-    food: int = 3
+    food: Annotated[int, Range(1, 64)] = 3
     """Pieces of food at the start."""
-    sight: int | None = None
+    sight: Annotated[int | None, Range(1, 100)] = None
     """How many cells far an agent sees; None: the whole field."""
-    min_level: int = 1
+    min_level: Annotated[int, Range(1, 100)] = 1
     """Level of the weakest agent that there can be."""
     max_level: int = 2
     """Level of the strongest agent that there can be."""
-    max_food: int | None = None
+    max_food: Annotated[int | None, Range(1, 10_000)] = None
     """Level of the heaviest food; None: the three weakest agents (or all, of fewer) together."""
     force_coop: bool = False
     """Whether all food is of the highest level."""
-    penalty: float = 0.0
+    penalty: Annotated[float, Range(0.0, 1e6)] = 0.0
     """What each agent pays that tries to load food with too little strength."""
     normalize: bool = True
     """Whether all the food of an episode pays 1 in sum, rather than level times level."""
-    horizon: int = 50
+    horizon: Annotated[int, Range(1, 1_000_000)] = 50
     """Most steps of an episode."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("size", 4, 100)
-        self.require("agents", 1, 64)
-        self.require("food", 1, 64)
-        self.require("sight", 1, 100) if self.sight is not None else None
-        self.require("min_level", 1, 100)
         self.require("max_level", self.min_level, 100)
-        self.require("max_food", 1, 10_000) if self.max_food is not None else None
-        self.require("penalty", 0.0, 1e6)
-        self.require("horizon", 1, 1_000_000)
         if self.agents + self.food * 5 > self.size**2:
             raise SettingError(
                 f"got agents={self.agents}, food={self.food}, size={self.size}; "

@@ -7,12 +7,13 @@ nobody sees anything but that it begins: the game itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.twin import Twin
 from counterpoint.worlds.sequential.world import Actions, StepSettings, View
 
@@ -37,12 +38,11 @@ class RepeatedGameSettings(StepSettings):
 
     game: str = "prisoners_dilemma"
     """Name of a game: see `counterpoint games`."""
-    rounds: int = 10
+    rounds: Annotated[int, Range(1, 1_000_000)] = 10
     """Rounds of an episode."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("rounds", 1, 1_000_000)
         named(self.game)
 
 

@@ -7,12 +7,13 @@ rewards and ends out, to the last bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.particles import MOVES, acceleration, head_for, move
 from counterpoint.worlds.sequential.twin import Twin
 from counterpoint.worlds.sequential.world import Actions, StepSettings, View
@@ -27,14 +28,10 @@ BRIGHT, DARK = 0.65, 0.15
 class SpeakerListenerSettings(StepSettings):
     """Settings of `speaker_listener`."""
 
-    horizon: int = 25
+    horizon: Annotated[int, Range(1, 1_000_000)] = 25
     """Steps of an episode."""
     continuous: bool = False
     """Whether an action is strengths in [0, 1]: three of words, or five of moves."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("horizon", 1, 1_000_000)
 
 
 class SpeakerListener(Twin):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.particles import (
     MOVES,
     acceleration,
@@ -34,20 +35,14 @@ RADIUS = 0.15
 class SpreadSettings(StepSettings):
     """Settings of `spread`."""
 
-    agents: int = 3
+    agents: Annotated[int, Range(1, 64)] = 3
     """Team size; there are as many landmarks."""
-    local_ratio: float = 0.5
+    local_ratio: Annotated[float, Range(0.0, 1.0)] = 0.5
     """Weight of an agent's own collisions in its reward; the rest weighs the team's distances."""
-    horizon: int = 25
+    horizon: Annotated[int, Range(1, 1_000_000)] = 25
     """Steps of an episode."""
     continuous: bool = False
     """Whether an action is five strengths in [0, 1] instead of one of five moves."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("agents", 1, 64)
-        self.require("local_ratio", 0.0, 1.0)
-        self.require("horizon", 1, 1_000_000)
 
 
 class Spread(Twin):

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, StatisticsError
-from counterpoint.settings import number_from, require, split_list, split_pairs
+from counterpoint.settings import CheckedSettings, number_from, split_list, split_pairs
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 
 Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepSettings:
+class StepSettings(CheckedSettings):
     """Settings of every sequential environment.
 
     Raises:
@@ -39,14 +39,6 @@ class StepSettings:
     stakes: str = ""
     """How many times more is paid to some: names of agents or roles with factors, such as
     `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
-
-    def __post_init__(self) -> None:
-        if self.reward not in ("own", "common"):
-            raise SettingError(f"got reward={self.reward!r}; wanted own or common")
-
-    def require(self, name: str, low: float, high: float) -> None:
-        """Raises SettingError unless the setting called `name` lies in [low, high]."""
-        require(name, getattr(self, name), low, high)
 
 
 class Actions(NamedTuple):

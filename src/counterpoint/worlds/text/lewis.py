@@ -6,10 +6,11 @@ Source: Lewis 1969, Convention (signalling games).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from counterpoint.settings import require
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import (
     Ending,
@@ -30,12 +31,8 @@ SIGNALS = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple
 class LewisSettings(TextSettings):
     """A signalling game."""
 
-    objects: int = 4
+    objects: Annotated[int, Range(2, len(OBJECTS))] = 4
     """Objects, and words to name them with, 2 to 8."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("objects", self.objects, 2, len(OBJECTS))
 
 
 class Lewis(TextWorld):

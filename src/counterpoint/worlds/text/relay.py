@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from counterpoint.settings import require
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import (
     Ending,
@@ -33,18 +34,12 @@ THINGS = (
 class RelaySettings(TextSettings):
     """A message passed on."""
 
-    things: int = 2
+    things: Annotated[int, Range(1, 4)] = 2
     """Words to pass on, 1 to 4."""
-    most_tokens: int = 12
+    most_tokens: Annotated[int, Range(1, 1024)] = 12
     """Tokens that each agent may write."""
-    waste: float = 0.02
+    waste: Annotated[float, Range(0.0, 1e6)] = 0.02
     """Price of each word of the answer that was not asked for, in the reward's unit."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("things", self.things, 1, 4)
-        require("most_tokens", self.most_tokens, 1, 1024)
-        require("waste", self.waste, 0.0, 1e6)
 
 
 class Relay(TextWorld):

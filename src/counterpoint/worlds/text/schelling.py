@@ -6,10 +6,11 @@ Source: Schelling 1960, The Strategy of Conflict, chapter 3 (focal points).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from counterpoint.settings import require
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import (
     Ending,
@@ -32,12 +33,8 @@ PLACES = (
 class SchellingSettings(TextSettings):
     """Schelling's game."""
 
-    colours: int = 4
+    colours: Annotated[int, Range(2, len(COLOURS))] = 4
     """Colours to choose from, 2 to 8."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("colours", self.colours, 2, len(COLOURS))
 
 
 class Schelling(TextWorld):

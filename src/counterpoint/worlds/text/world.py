@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from counterpoint.errors import WorldError
-from counterpoint.settings import require, settings_from
+from counterpoint.settings import CheckedSettings, Range, settings_from
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 from counterpoint.worlds.sequential.world import References
@@ -68,24 +68,19 @@ class Ending:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSettings:
+class TextSettings(CheckedSettings):
     """Settings of every text world.
 
     Raises:
         SettingError: a number out of its range.
     """
 
-    speaker_scale: float = 1.0
+    speaker_scale: Annotated[float, Range(-1e6, 1e6)] = 1.0
     """Factor on what the speaker is paid: the agent who speaks first."""
-    speaker_offset: float = 0.0
+    speaker_offset: Annotated[float, Range(-1e9, 1e9)] = 0.0
     """Added to it, in the reward's unit."""
-    speaker_noise: float = 0.0
+    speaker_noise: Annotated[float, Range(0.0, 1e6)] = 0.0
     """Standard deviation of the noise on it, in the reward's unit."""
-
-    def __post_init__(self) -> None:
-        require("speaker_scale", self.speaker_scale, -1e6, 1e6)
-        require("speaker_offset", self.speaker_offset, -1e9, 1e9)
-        require("speaker_noise", self.speaker_noise, 0.0, 1e6)
 
 
 PLAIN = {"speaker_scale": 1.0, "speaker_offset": 0.0, "speaker_noise": 0.0}
