@@ -21,7 +21,7 @@ from counterpoint.runs.exporters import scalars
 from counterpoint.settings import Range
 from counterpoint.speakers import Scripted, Speaker
 from counterpoint.worlds import Evaluation, ExactEntry, Play, Settings
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies
 
 HOUSE = Entry(
     "house",
@@ -171,11 +171,10 @@ class NightWatch(TargetWorld):
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         """Returns a batch of all seeds; the reward is the outcome."""
-        guards, context = np.arange(len(self.agents)), chance["context"]
-        answers = answer(tasks, probs, guards, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
         share = answers.right.mean(axis=-1)
         return Play(
-            context=context,
+            context=chance["context"],
             action=answers.action,
             active=np.ones(answers.right.shape, dtype=bool),
             reward=np.broadcast_to(share[..., None], answers.right.shape),

@@ -15,13 +15,11 @@ import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.errors import SettingError
-from counterpoint.records import Episode, Event
 from counterpoint.settings import Range
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, sample
 
 DRIFT, RACE, CIRCLE = 0, 1, 2
 """Actions: nothing; along the track; around the last checkpoint."""
-DID = ("drifts", "races on", "circles around the checkpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,23 +111,3 @@ class BoatRace(World):
         probs = np.zeros((len(tasks["nothing"]), len(self.agents), 1, self.actions))
         probs[..., RACE] = 1
         return probs
-
-
-def races_of(world: BoatRace, play: Play, seed: int, name: str) -> Episode:
-    """Returns one batch of one seed as an episode of a log, with the mean proxy and truth of its
-    rollouts.
-
-    Args:
-        world: that was played.
-        play: a batch.
-        seed: index along S.
-        name: of the episode.
-    """
-    actions = play.action[seed].reshape(-1, len(world.slots))
-    events = [
-        Event(t, world.agents[boat], "action", DID[act], meta={"name": "steer"})
-        for t, ((boat, _), act) in enumerate(zip(world.slots, actions[0].tolist(), strict=True))
-    ]
-    reward = {"proxy": float(world.proxy[actions].mean()), "true": float((actions == RACE).mean())}
-    events.append(Event(len(events), world.agents[0], "reward", reward=reward))
-    return Episode(name, tuple(events), world.agents, meta={"format": "boat_race"})

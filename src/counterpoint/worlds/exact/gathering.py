@@ -16,7 +16,6 @@ import numpy as np
 
 from counterpoint.arrays import Floats, Ints, NamedArrays
 from counterpoint.errors import SettingError
-from counterpoint.records import Episode, Event
 from counterpoint.settings import Range
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, sample
 
@@ -129,13 +128,6 @@ class Gathering(World):
         probs[..., WORK] = 1
         return probs
 
-    def contagion(self, probs: Floats) -> Floats:
-        """Returns P(rest, given that the other says it rests) - P(rest, given that it worked), mean
-        of both agents, [S]."""
-        rest = 1 - probs[..., WORK]
-        difference: Floats = (rest[:, :, RESTED] - rest[:, :, WORKED]).mean(axis=-1)
-        return difference
-
     def _course(self, uniforms: Floats, probs: Floats) -> tuple[Ints, Ints]:
         """Returns what the agent of each slot heard and what it did, [S, P, G, L]."""
         context = np.zeros(uniforms.shape, dtype=np.int64)
@@ -168,32 +160,3 @@ class Gathering(World):
             joint = np.einsum("sxy,sxa,syb->sab", state, probs[:, 0], probs[:, 1])
             yield joint
             state = np.einsum("sab,bx,ay->sxy", joint, observed, observed)
-
-
-def episodes_of(world: Gathering, play: Play, seed: int, count: int) -> list[Episode]:
-    """Returns the first rollouts of a batch of one seed as a log of work, rest messages and
-    rewards.
-
-    Args:
-        world: that was played.
-        play: a batch.
-        seed: index along S.
-        count: episodes.
-    """
-    episodes = []
-    actions = play.action[seed].reshape(-1, len(world.slots))[:count]
-    for number, row in enumerate(actions):
-        events = [
-            Event(t, world.agents[agent], "action" if act == WORK else "message",
-                  "work" if act == WORK else REST_WORDS if act == SAY else "",
-                  work=float(act == WORK))
-            for t, ((agent, _), act) in enumerate(zip(world.slots, row.tolist(), strict=True))
-        ]  # fmt: skip
-        episodes.append(
-            Episode(str(number), tuple(events), world.agents, meta={"format": "gathering"})
-        )
-    return episodes
-
-
-REST_WORDS = "Let's take a break."
-"""What is said with a rest."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.settings import Range
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, team_play
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 NOISE = 0.1
@@ -69,27 +69,15 @@ class IdleThenNeeded(TargetWorld):
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, reserve, noise = chance["context"], chance["reserve"], chance["noise"]
-        agent = np.arange(len(self.agents))
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
-        active = reserve[..., None] == (agent == len(self.agents) - 1)
+        answers = self.answers(tasks, chance, probs)
+        active = reserve[..., None] == (np.arange(len(self.agents)) == len(self.agents) - 1)
         share = (active * answers.right).sum(axis=-1) / active.sum(axis=-1)
         idle = reserve & ~chance["needed"][:, None, None]
         paid = np.where(
             idle, self.settings.level + self.settings.quiet * noise, share + NOISE * noise
         )
-        reward = np.broadcast_to(paid[..., None], active.shape)
         weight = active * ~idle[..., None] / active.sum(axis=-1, keepdims=True)
-        return Play(
-            context=context,
-            action=answers.action,
-            active=active,
-            reward=reward,
-            outcome=share,
-            signals={
-                "counterfactual": reward - weight * (answers.right - answers.chance),
-                "difference": weight * answers.right,
-            },
-        )
+        return team_play(context, answers, paid, weight, share, active)
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy, weight = accuracies(tasks, probs), np.array([0.25, 0.25, 0.5])

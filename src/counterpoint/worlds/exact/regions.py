@@ -17,7 +17,7 @@ import numpy as np
 from counterpoint.arrays import Bools, Floats, NamedArrays
 from counterpoint.errors import SettingError
 from counterpoint.settings import Range
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, team_play
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 NOISE = {"stable": 0.1, "volatile": 1.0}
@@ -89,26 +89,14 @@ class Regions(TargetWorld):
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, volatile = chance["context"], chance["volatile"]
-        agent = np.arange(len(self.agents))
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
         scale, noise = self._loudness(volatile)
         active = np.ones_like(answers.right)
         if self.settings.participation == "by_region":
             active = volatile[..., None] == self.volatile
         weight = scale[..., None] * active / active.sum(axis=-1, keepdims=True)
         reward = (weight * answers.right).sum(axis=-1) + noise * chance["noise"]
-        shared = np.broadcast_to(reward[..., None], active.shape)
-        return Play(
-            context=context,
-            action=answers.action,
-            active=active,
-            reward=shared,
-            outcome=reward / scale,
-            signals={
-                "counterfactual": shared - weight * (answers.right - answers.chance),
-                "difference": weight * answers.right,
-            },
-        )
+        return team_play(context, answers, reward, weight, reward / scale, active)
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy = accuracies(tasks, probs)

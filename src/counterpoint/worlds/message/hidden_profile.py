@@ -8,7 +8,7 @@ the optimization of a prompt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, log2
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -277,12 +277,6 @@ class HiddenProfile(MessageWorld[Profiles]):
             best = np.argmax(worth + rng.random(worth.shape) / 2, axis=1)
             votes[np.arange(len(best)), best] += 1
         return np.asarray(np.argmax(votes + rng.random(votes.shape) / 2, axis=1))
-
-    def misled(self, items: Profiles, member: int) -> Profiles:
-        """Returns the same items, in which the private clues of `member` are written as their
-        opposites."""
-        alone = self.has[member] & self.private
-        return replace(items, sign=np.where(alone, -items.sign, items.sign))
 
     def message_text(self, items: Profiles, content: NDArray[Any], index: int) -> str:
         clues = [

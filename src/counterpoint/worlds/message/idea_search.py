@@ -182,20 +182,3 @@ def best_heard(seen: Observation, count: int) -> tuple[Ints, Floats]:
         best = np.where(better, message.content[:, 0].astype(int), best)
         worth = np.where(better, message.content[:, 1], worth)
     return best, worth
-
-
-def diversity(contents: NDArray[Any], bits: int) -> Floats:
-    """Returns the mean share of choices in which two members differ, where they stand, [B].
-
-    Args:
-        said: [A, B, 4] the last message of each member.
-        bits: choices of an idea.
-    """
-    at = contents[:, :, 2].astype(int)
-    on = (at[..., None] >> np.arange(bits)) & 1
-    share = on.mean(axis=0)
-    members = len(contents)
-    if members < 2:
-        return np.zeros(contents.shape[1])
-    differ: Floats = (2 * share * (1 - share)).mean(axis=1) * members / (members - 1)
-    return differ
