@@ -17,6 +17,8 @@ import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
 
+GivenSettings = Mapping[str, object]
+"""Settings by name, as somebody gave them: text, or values of the fields' types."""
 S = TypeVar("S")
 N = TypeVar("N", int, float)
 WANTED: Mapping[type, str] = {
@@ -65,7 +67,7 @@ def number_from(name: str, text: str, kind: type[N]) -> N:
         raise SettingError(f"got {name}={text!r}; wanted {WANTED[kind]}") from None
 
 
-def settings_from(given: Mapping[str, object] | None, settings: type[S], owner: str) -> S:
+def settings_from(given: GivenSettings | None, settings: type[S], owner: str) -> S:
     """Returns the settings of `owner`; text is converted to the field's type (`scale="10"`).
 
     Raises:
@@ -93,7 +95,7 @@ def _with_zero(value: object) -> object:
     return re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
-def _complaint(error: Exception, values: Mapping[str, object], settings: type, owner: str) -> str:
+def _complaint(error: Exception, values: GivenSettings, settings: type, owner: str) -> str:
     """Returns which value a conversion refused, and what the field takes."""
     name = str(error).rpartition("$.")[2].rstrip("`")
     if name not in values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -117,7 +118,7 @@ def learn_game(
     schemes: Sequence[str] = (),
     remedies: Sequence[str] = ("none",),
     seeds: int = 100,
-    settings: dict[str, Any] | None = None,
+    learning: Learning | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Learned:
     """Returns where learners end: for each scheme and remedy, and in repeated 2 x 2 games.
@@ -129,7 +130,7 @@ def learn_game(
         schemes: how rewards become advantages; `SCHEMES` if none is named.
         remedies: of `REMEDIES`.
         seeds: teams of each.
-        settings: of `Learning`.
+        learning: how teams learn; each scheme and remedy replaces its own. The defaults if None.
         on_progress: called with what is done, and of how much.
 
     Raises:
@@ -153,7 +154,7 @@ def learn_game(
 
     arms: dict[str, LearnedArm] = {}
     for done, (scheme, remedy) in enumerate(cells):
-        how = Learning(scheme=scheme, remedy=remedy, **(settings or {}))  # type: ignore[arg-type]
+        how = replace(learning or Learning(), scheme=scheme, remedy=remedy)  # type: ignore[arg-type]
         name = scheme if remedy == "none" else f"{scheme}, {remedy}"
         arms[name] = _learned_arm(game, how, seeds, known)
         if on_progress:

@@ -11,7 +11,7 @@ import numpy as np
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.games.bayesian import unsure_battle
 from counterpoint.games.game import Game, bimatrix
-from counterpoint.settings import did_you_mean, from_text
+from counterpoint.settings import GivenSettings, did_you_mean, from_text
 
 REAL = ("k", "safe", "factor", "chance")
 """Options that are numbers; the others are whole ones."""
@@ -167,7 +167,7 @@ def game_catalogue() -> dict[str, GameEntry]:
     return dict(_GAMES)
 
 
-def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
+def make_game(name: str, options: GivenSettings | None = None) -> Game:
     """Returns the game called `name`.
 
     Args:

@@ -9,13 +9,14 @@ import ast
 import inspect
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
 from msgspec import Struct
+
+from counterpoint.settings import GivenSettings
 
 W_co = TypeVar("W_co", covariant=True)
 
@@ -76,7 +77,7 @@ class WorldEntry(ABC, Generic[W_co]):
         self.summary, self.source = summary, source
 
     @abstractmethod
-    def make(self, settings: Mapping[str, Any] | None = None) -> W_co:
+    def make(self, settings: GivenSettings | None = None) -> W_co:
         """Returns the world.
 
         Args:

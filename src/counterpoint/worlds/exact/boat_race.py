@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class BoatRace(World):
     summary = "checkpoints are paid, laps are meant: the proxy outgrows the truth while it learns"
     source = "ours, after the boat race of Clark and Amodei 2016"
     contexts, actions = 1, 3
-    control: ClassVar[Mapping[str, Any]] = {"paid": "true"}
+    control: ClassVar[Mapping[str, str | float]] = {"paid": "true"}
     random, optimal = 1 / 3, 1.0
     settings: BoatRaceSettings
 

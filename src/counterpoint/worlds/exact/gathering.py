@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Gathering(World):
     source = "ours, after free riding in teams (Holmstrom 1982)"
     contexts, actions = 3, 3
     agents = ("ann", "bob")
-    control: ClassVar[Mapping[str, Any]] = {"cost": 0.0}
+    control: ClassVar[Mapping[str, str | float]] = {"cost": 0.0}
     settings: GatheringSettings
 
     def __init__(self, settings: GatheringSettings | None = None) -> None:

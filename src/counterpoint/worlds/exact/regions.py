@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Regions(TargetWorld):
     source = "ours, after the published observation that pooled statistics drown a quiet agent"
     contexts, actions = 8, 4
     baselines = ("counterfactual", "difference")
-    control: ClassVar[Mapping[str, Any]] = {"participation": "everyone"}
+    control: ClassVar[Mapping[str, str | float]] = {"participation": "everyone"}
     random, optimal = 0.25, 1.0
     settings: RegionsSettings
 

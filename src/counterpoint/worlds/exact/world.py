@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
-from counterpoint.settings import CheckedSettings, Range, settings_from
+from counterpoint.settings import CheckedSettings, GivenSettings, Range, settings_from
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 
 TASK, FEATURES, CHANCE = 0, 1, 2
@@ -116,7 +116,7 @@ class World(ABC):
     """[K] names of the reward's parts."""
     baselines: tuple[str, ...] = ()
     """The baselines that `play` answers."""
-    control: ClassVar[Mapping[str, Any] | None] = None
+    control: ClassVar[Mapping[str, str | float] | None] = None
     """Settings under which everybody always acts, so that decoupling by agent is a no-op."""
     random: float
     """Return of a team that chooses uniformly among legal actions."""
@@ -215,7 +215,7 @@ class ExactFacts(WorldFacts, frozen=True, kw_only=True):
     baselines: list[str]
     random: float
     optimal: float
-    control: dict[str, Any] | None
+    control: dict[str, str | float] | None
     settings: dict[str, SettingFacts]
 
 
@@ -228,7 +228,7 @@ class ExactEntry(WorldEntry[World]):
         super().__init__(world.name, world.settings_type, world.summary, world.source)
         self.world = world
 
-    def make(self, settings: Mapping[str, Any] | None = None) -> World:
+    def make(self, settings: GivenSettings | None = None) -> World:
         return self.world(settings_from(settings, self.world.settings_type, self.name))
 
     def describe(self) -> ExactFacts:

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,7 @@ from counterpoint.errors import (
     WorldError,
 )
 from counterpoint.optional import missing_package, pip_line
-from counterpoint.settings import did_you_mean
+from counterpoint.settings import GivenSettings, did_you_mean
 
 PACKAGES = ("mpe2", "lbforaging", "rware")
 """What stands before the colon in names of foreign worlds that are not somebody's own."""
@@ -68,7 +68,7 @@ FAMILIES = (
 )
 
 
-def construct(name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
+def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
     """Returns a function that makes the environment called `name`, anew with each call.
 
     Raises:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Ints
+from counterpoint.arrays import Ints, NamedArrays, generator_state
 from counterpoint.errors import SettingError, StateError, WorldError
-from counterpoint.settings import from_text
+from counterpoint.settings import GivenSettings, from_text
 from counterpoint.worlds.foreign.dialects import (
     CopyArrays,
     EnvironmentDriver,
@@ -32,6 +32,7 @@ from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
 from counterpoint.worlds.sequential.spread import Spread
 from counterpoint.worlds.sequential.world import (
     Captured,
+    CapturedFacts,
     References,
     SequentialEntry,
     Singles,
@@ -59,7 +60,7 @@ _KNOWN = {
 }
 
 
-def known_references(name: str, arguments: Mapping[str, Any]) -> References:
+def known_references(name: str, arguments: GivenSettings) -> References:
     """Returns the measured references of the foreign world called `name` with default arguments."""
     if arguments or name not in _KNOWN:
         return References(None, None, f"{SUM}; random and reference are not known")
@@ -74,7 +75,7 @@ LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
 class ForeignSettings(StepSettings):
     """Settings of a foreign world."""
 
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: GivenSettings = field(default_factory=dict)
     """Keyword arguments of the environment's constructor."""
 
 
@@ -177,9 +178,9 @@ class ForeignWorld(StepWorld):
             "actions": np.stack(self._log[first:]) if self._log[first:] else empty,
             "seen": self._seen.copy(),
         }
-        return arrays, {"generator": self.rng.bit_generator.state, "world": self.name}
+        return Captured(arrays, {"generator": generator_state(self.rng), "world": self.name})
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
         """Resets with the captured seeds, plays the captured actions again, and returns
         the view.
 
@@ -301,7 +302,7 @@ class ForeignEntry(SequentialEntry):
         summary = f"{name}, stepped one by one in Python"
         super().__init__(name, StepSettings, summary, ForeignWorld.source)
 
-    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+    def construct(self, settings: GivenSettings | None, copies: int, seed: int) -> StepWorld:
         given = {key: from_text(value) for key, value in (settings or {}).items()}
         ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
         full = ForeignSettings(**ours, arguments=given)

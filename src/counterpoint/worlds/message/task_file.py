@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import LogError, SettingError
-from counterpoint.settings import settings_from
+from counterpoint.settings import GivenSettings, settings_from
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 from counterpoint.worlds.message.hidden_profile import PROMPTS
 from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
@@ -172,7 +172,7 @@ class MessageEntry(WorldEntry[MessageWorld[Any]]):
         super().__init__(name or world.name, world.settings_type, world.summary, world.source)
         self.world = world
 
-    def make(self, settings: Mapping[str, Any] | None = None) -> MessageWorld[Any]:
+    def make(self, settings: GivenSettings | None = None) -> MessageWorld[Any]:
         return self.world(settings_from(settings, self.world.settings_type, self.name))
 
     def describe(self) -> MessageFacts:
@@ -195,7 +195,7 @@ class TaskFileEntry(MessageEntry):
     def __init__(self, name: str) -> None:
         super().__init__(TaskFile, name)
 
-    def make(self, settings: Mapping[str, Any] | None = None) -> MessageWorld[Any]:
+    def make(self, settings: GivenSettings | None = None) -> MessageWorld[Any]:
         """Returns the environment.
 
         Raises:

@@ -6,15 +6,23 @@ tests compare with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint.arrays import NamedArrays
 from counterpoint.errors import SettingError
-from counterpoint.worlds.sequential.world import Captured, Step, StepWorld, View
+from counterpoint.worlds.sequential.world import (
+    Captured,
+    CapturedFacts,
+    References,
+    Step,
+    StepWorld,
+    View,
+)
 
 
 class PermutedStepWorld(StepWorld):
@@ -41,7 +49,7 @@ class PermutedStepWorld(StepWorld):
         self.python = world.python  # type: ignore[misc]  # as the world that is inside
 
     @property
-    def references(self) -> Any:  # type: ignore[override]  # asked for when somebody wants them
+    def references(self) -> References:  # type: ignore[override]  # asked for when wanted
         return self.world.references
 
     def reset(self, seed: int | None = None) -> View:
@@ -65,7 +73,7 @@ class PermutedStepWorld(StepWorld):
     def capture(self) -> Captured:
         return self.world.capture()
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
         return self._view(self.world.restore(arrays, facts))
 
     def close(self) -> None:

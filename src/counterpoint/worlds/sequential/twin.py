@@ -8,7 +8,6 @@ are here. Given the state of the original, a twin does what the original does.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -16,12 +15,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays, generator_state
 from counterpoint.errors import SettingError, StateError
-from counterpoint.settings import settings_from
+from counterpoint.settings import GivenSettings, settings_from
 from counterpoint.worlds.exact.world import one_hot
 from counterpoint.worlds.sequential.world import (
     Captured,
+    CapturedFacts,
     References,
     SequentialEntry,
     Step,
@@ -126,9 +126,9 @@ class Twin(StepWorld):
 
     def capture(self) -> Captured:
         arrays = {name: array.copy() for name, array in self.held.items()}
-        return arrays, {"generator": self.rng.bit_generator.state}
+        return Captured(arrays, {"generator": generator_state(self.rng)})
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
         if set(arrays) != set(self.held) or "generator" not in facts:
             raise StateError(
                 f"got a captured state with {', '.join([*arrays, *facts])}; "
@@ -180,6 +180,6 @@ class TwinEntry(SequentialEntry):
         super().__init__(world.name, world.settings_type, world.summary, world.source)
         self.world = world
 
-    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+    def construct(self, settings: GivenSettings | None, copies: int, seed: int) -> StepWorld:
         given = settings_from(settings, self.world.settings_type, self.name)
         return self.world(given, copies=copies, seed=seed)

@@ -10,17 +10,23 @@ captured one would have done, bit for bit.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, GeneratorState, Ints, NamedArrays
 from counterpoint.errors import SettingError, StatisticsError
-from counterpoint.settings import CheckedSettings, number_from, split_list, split_pairs
+from counterpoint.settings import (
+    CheckedSettings,
+    GivenSettings,
+    number_from,
+    split_list,
+    split_pairs,
+)
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 
 Singles = NDArray[np.float32]
@@ -114,8 +120,20 @@ class References:
         return (returns - self.random) / (self.reference - self.random)
 
 
-Captured = tuple[dict[str, NDArray[Any]], dict[str, Any]]
-"""Arrays by name, and facts that JSON can hold (integers of any size among them)."""
+class CapturedFacts(TypedDict, total=False):
+    """What arrays cannot hold of a captured world, as `facts.json` of a checkpoint has it."""
+
+    generator: GeneratorState
+    """The state of its generator; a world that has none leaves it out."""
+    world: str
+    """The name of a foreign environment."""
+
+
+class Captured(NamedTuple):
+    """Everything that decides what a world does next."""
+
+    arrays: NamedArrays
+    facts: CapturedFacts
 
 
 class StepWorld(ABC):
@@ -175,7 +193,7 @@ class StepWorld(ABC):
         """Returns everything that decides what happens next, the generator included."""
 
     @abstractmethod
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
         """Continues where `capture` was called, and returns the view there."""
 
     def close(self) -> None:  # noqa: B027  (most worlds hold nothing)
@@ -315,7 +333,7 @@ class SequentialEntry(WorldEntry[StepWorld]):
     """Whether settings that are no fields of `settings_type` are arguments of a constructor."""
 
     def make(
-        self, settings: Mapping[str, Any] | None = None, copies: int = 1, seed: int = 0
+        self, settings: GivenSettings | None = None, copies: int = 1, seed: int = 0
     ) -> StepWorld:
         """Returns E copies of the environment.
 
@@ -335,7 +353,7 @@ class SequentialEntry(WorldEntry[StepWorld]):
         return world
 
     @abstractmethod
-    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+    def construct(self, settings: GivenSettings | None, copies: int, seed: int) -> StepWorld:
         """Returns the environment, with stakes that are not checked yet."""
 
     def describe(self) -> SequentialFacts:

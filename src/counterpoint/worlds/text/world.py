@@ -8,14 +8,14 @@ by side, repeated and recorded. Agents go by their names; their order means noth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from counterpoint.errors import WorldError
-from counterpoint.settings import CheckedSettings, Range, settings_from
+from counterpoint.settings import CheckedSettings, GivenSettings, Range, settings_from
 from counterpoint.worlds.foreign.names import foreign_code
 from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
 from counterpoint.worlds.sequential.world import References
@@ -182,7 +182,7 @@ class TextEntry(WorldEntry[TextWorld]):
         super().__init__(own_name or world.name, world.settings_type, summary, world.source)
         self.world, self.is_own = world, bool(own_name)
 
-    def make(self, settings: Mapping[str, Any] | None = None) -> TextWorld:
+    def make(self, settings: GivenSettings | None = None) -> TextWorld:
         """Returns the environment.
 
         Raises:
