@@ -24,7 +24,7 @@ from counterpoint.games.analysis import learn_game
 from counterpoint.games.equilibria import is_degenerate, is_equilibrium
 from counterpoint.games.game import bimatrix
 from counterpoint.games.learners import Learning
-from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
+from counterpoint.games.repeated import STARTS, Repeated, learn_repeated
 from counterpoint.population import PopulationPlan, compare_populations
 from counterpoint.results import document_of
 from counterpoint.stats import wilson_interval

@@ -13,18 +13,26 @@ import numpy as np
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.games.correlated import MOST_VARIABLES, correlated_equilibrium
-from counterpoint.games.equilibria import Equilibrium, equilibria, is_degenerate, pure_equilibria
+from counterpoint.games.equilibria import (
+    MOST_VARIABLES,
+    Equilibrium,
+    correlated_equilibrium,
+    equilibria,
+    is_degenerate,
+    pure_equilibria,
+    search_mixed,
+)
 from counterpoint.games.game import Game
 from counterpoint.games.learners import REMEDIES, LearnedTeams, Learning, cross_play, learn_teams
-from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
 from counterpoint.games.repeated import (
+    STARTS,
+    Repeated,
     critical_discount,
     feasible_rational,
+    learn_repeated,
     minmax,
     price_of_anarchy,
 )
-from counterpoint.games.search import search_mixed
 from counterpoint.results.game import (
     Basins,
     EquilibriumPart,
