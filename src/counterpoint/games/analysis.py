@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -86,7 +86,8 @@ def analyze_game(game: Game) -> GameResult:
     least = attempt("minmax", lambda: minmax(game).tolist())
     rational = None
     if game.count == 2:
-        rational = attempt("feasible_rational", lambda: _points(feasible_rational(game)))
+        corners = attempt("feasible_rational", lambda: feasible_rational(game))
+        rational = None if corners is None else [(float(a), float(b)) for a, b in corners]
     else:
         why["feasible_rational"] = f"drawn for two players; this game has {game.count}"
     sums: dict[str, float | None] = {}
@@ -94,7 +95,9 @@ def analyze_game(game: Game) -> GameResult:
         for concept in ("correlated", "coarse"):
             for best in (True, False):
                 name = f"{concept}_{'best' if best else 'worst'}"
-                sums[name] = attempt(name, _sum_of(game, concept, best))
+                sums[name] = attempt(
+                    name, lambda c=concept, b=best: correlated_equilibrium(game, c, best=b)[1]
+                )
     return GameResult(
         version=__version__,
         name=game.name,
@@ -115,10 +118,6 @@ def analyze_game(game: Game) -> GameResult:
         sums=sums,
         why=why,
     )
-
-
-def _sum_of(game: Game, kind: Any, best: bool) -> Callable[[], float]:
-    return lambda: correlated_equilibrium(game, kind, best=best)[1]
 
 
 def learn_game(
@@ -201,7 +200,10 @@ def _learned_arm(game: Game, how: Learning, seeds: int, known: Sequence[Equilibr
     best = float(game.payoffs.mean(axis=-1).max())
     worst = min((float(sum(one.payoffs)) / game.count for one in known), default=float("nan"))
     pairs = cross_play(game, learned) if game.count == 2 else (float(team.mean()), None)
-    gains = [_gain(game, learned, s) for s in range(seeds)]
+    gains = np.zeros((seeds, game.count))  # by deviating after each signal, which a player knows
+    for s, signal in np.ndindex(learned.weights.shape):
+        mix = [strategy[s, signal] for strategy in learned.strategies]
+        gains[s] += learned.weights[s, signal] * game.gain(mix)
     return LearnedArm(
         scheme=how.scheme,
         remedy=how.remedy,
@@ -214,7 +216,7 @@ def _learned_arm(game: Game, how: Learning, seeds: int, known: Sequence[Equilibr
         ),
         self_play=pairs[0],
         cross_play=pairs[1],
-        deviation_gain=_mean_of(np.array(gains)),
+        deviation_gain=_mean_of(gains.max(axis=1)),
     )
 
 
@@ -246,15 +248,6 @@ def _nearest(learned: LearnedTeams, seed: int, known: Sequence[Equilibrium]) -> 
     return min(places) if len(places) == 1 else "+".join(map(str, sorted(places)))
 
 
-def _gain(game: Game, learned: LearnedTeams, seed: int) -> float:
-    """Returns the most that one player could gain by deviating after each signal, which
-    it knows."""
-    gains = np.zeros(game.count)
-    for signal, weight in enumerate(learned.weights[seed]):
-        gains += weight * game.gain([strategy[seed, signal] for strategy in learned.strategies])
-    return float(gains.max())
-
-
 def _mean_of(samples: Floats) -> Estimate:
     return bootstrap_interval(samples, rng=np.random.default_rng(0), statistic=means)
 
@@ -269,10 +262,6 @@ def _equilibrium_part(one: Equilibrium) -> EquilibriumPart:
         payoffs=[float(value) for value in one.payoffs],
         is_exact=one.exact,
     )
-
-
-def _points(points: Sequence[Any]) -> list[tuple[float, float]]:
-    return [(float(a), float(b)) for a, b in points]
 
 
 POINTS = 19

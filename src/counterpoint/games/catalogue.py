@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -13,9 +14,6 @@ from counterpoint.games.bayesian import unsure_battle
 from counterpoint.games.game import Game, bimatrix
 from counterpoint.settings import GivenSettings, did_you_mean, from_text
 
-REAL = ("k", "safe", "factor", "chance")
-"""Options that are numbers; the others are whole ones."""
-
 
 class GameEntry(NamedTuple):
     """A game in the catalogue."""
@@ -24,8 +22,11 @@ class GameEntry(NamedTuple):
     """Called with its options."""
     summary: str
     """One line."""
-    options: tuple[str, ...] = ()
-    """Names of its options."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Returns the names of its options."""
+        return tuple(signature(self.build).parameters)
 
 
 def _two(name: str, first: Any, actions: tuple[str, ...], source: str, second: Any = None) -> Game:
@@ -146,19 +147,17 @@ _GAMES: Mapping[str, GameEntry] = {
     "chicken": GameEntry(chicken, "who gives way; both want the other to"),
     "battle_of_the_sexes": GameEntry(battle_of_the_sexes, "meet, but where"),
     "climbing": GameEntry(climbing, "a common payoff with a high peak beside a cliff"),
-    "penalty": GameEntry(penalty, "two peaks, and a penalty for missing each other", ("k",)),
-    "lever": GameEntry(lever, "pull the same of many equal levers", ("levers",)),
-    "refuges": GameEntry(refuges, "match for 1, or take less for certain", ("actions", "safe")),
-    "unsure_battle": GameEntry(
-        unsure_battle, "meet, but does the other want to? Bayesian", ("chance",)
-    ),
+    "penalty": GameEntry(penalty, "two peaks, and a penalty for missing each other"),
+    "lever": GameEntry(lever, "pull the same of many equal levers"),
+    "refuges": GameEntry(refuges, "match for 1, or take less for certain"),
+    "unsure_battle": GameEntry(unsure_battle, "meet, but does the other want to? Bayesian"),
     "matching_pennies": GameEntry(matching_pennies, "one wants alike, the other unlike"),
     "rock_paper_scissors": GameEntry(
         rock_paper_scissors, "each beats one and is beaten by another"
     ),
-    "blotto": GameEntry(blotto, "spread soldiers over fields", ("soldiers", "fields")),
-    "higher": GameEntry(higher, "the higher number wins: a duel without a cycle", ("numbers",)),
-    "public_goods": GameEntry(public_goods, "give to all, or keep", ("players", "factor")),
+    "blotto": GameEntry(blotto, "spread soldiers over fields"),
+    "higher": GameEntry(higher, "the higher number wins: a duel without a cycle"),
+    "public_goods": GameEntry(public_goods, "give to all, or keep"),
 }
 
 
@@ -183,13 +182,14 @@ def make_game(name: str, options: GivenSettings | None = None) -> Game:
             f"got game '{name}'; wanted one of {', '.join(_GAMES)}, or a JSON file"
             f"{did_you_mean(name, _GAMES)}"
         )
-    entry, values = _GAMES[name], {k: from_text(v) for k, v in (options or {}).items()}
+    build, values = _GAMES[name].build, {k: from_text(v) for k, v in (options or {}).items()}
+    known = signature(build).parameters
     for key, value in values.items():
-        if key not in entry.options:
-            known = ", ".join(entry.options) or "nothing"
-            raise UnknownNameError(f"got option {key} of game {name}; wanted {known}")
+        if key not in known:
+            wanted = ", ".join(known) or "nothing"
+            raise UnknownNameError(f"got option {key} of game {name}; wanted {wanted}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a number")
-        if key not in REAL and not isinstance(value, int):
+        if isinstance(known[key].default, int) and not isinstance(value, int):
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a whole number")
-    return entry.build(**values)
+    return build(**values)

@@ -7,7 +7,7 @@ shared), and learns from what it is paid. Start with `learn_teams`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 
@@ -17,12 +17,12 @@ from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
 from counterpoint.settings import CheckedSettings, Range
 
-REMEDIES = ("none", "convention", "device", "cheap_talk", "other_play", "population")
+Remedy = Literal["none", "convention", "device", "cheap_talk", "other_play", "population"]
 """What can be switched on: a convention that all teams know before they begin; a public signal that
 players can condition on; a word that each says before anybody acts, at no cost; training as if
 actions that are alike had been relabelled (Other-Play, Hu et al., ICML 2020); partners drawn from a
 population."""
-Remedy = Literal["none", "convention", "device", "cheap_talk", "other_play", "population"]
+REMEDIES: tuple[str, ...] = get_args(Remedy)
 MOST_SIGNALS = 4096
 """What players may have heard before they act: words to the power of players."""
 
@@ -94,7 +94,14 @@ def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Le
     if learning.remedy == "population":
         return _population(game, learning, seeds, seed)
     restarts = learning.restarts or (32 if learning.remedy == "other_play" else 1)
-    signals = _signals(game, learning)
+    signals = {"device": learning.signals, "cheap_talk": learning.signals**game.count}.get(
+        learning.remedy, 1
+    )
+    if learning.remedy == "cheap_talk" and signals > MOST_SIGNALS:
+        raise SettingError(
+            f"got {learning.signals} words of each of {game.count} players, {signals:,} things to "
+            f"hear; wanted at most {MOST_SIGNALS:,}: set signals"
+        )
     table = TabularTeams(game, learning, seeds * restarts, seed, signals, restarts)
     relabel = alike(game) if learning.remedy == "other_play" else None
     if learning.remedy == "convention":
@@ -114,25 +121,6 @@ def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Le
     spoken = None if words is None else tuple(each[kept] for each in words)
     return LearnedTeams(strategies, table.payoffs()[kept], table.weights()[kept], spoken,
                    np.array(history))  # fmt: skip
-
-
-def _signals(game: Game, learning: Learning) -> int:
-    """Returns how many signals players can meet before they act.
-
-    Raises:
-        SettingError: too many.
-    """
-    if learning.remedy == "device":
-        return learning.signals
-    if learning.remedy != "cheap_talk":
-        return 1
-    signals: int = learning.signals**game.count
-    if signals > MOST_SIGNALS:
-        raise SettingError(
-            f"got {learning.signals} words of each of {game.count} players, {signals:,} things to "
-            f"hear; wanted at most {MOST_SIGNALS:,}: set signals"
-        )
-    return signals
 
 
 def _population(game: Game, learning: Learning, seeds: int, seed: int) -> LearnedTeams:
@@ -264,8 +252,7 @@ class TabularTeams:
 
     def probs(self) -> Floats:
         """Returns the joint policy, [S, Z, A, M]."""
-        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+        return _softmax(self.logits)
 
     def strategies(self) -> tuple[Floats, ...]:
         """Returns the policies of each player, [A] arrays [S, Z, M_i]."""
@@ -276,9 +263,7 @@ class TabularTeams:
         """Returns the chances of each player's words, [A] arrays [S, K]; None if nobody talks."""
         if self.said is None:
             return None
-        raised = np.exp(self.said - self.said.max(axis=-1, keepdims=True))
-        probs = raised / raised.sum(axis=-1, keepdims=True)
-        return tuple(probs[:, i] for i in range(self.game.count))
+        return tuple(np.moveaxis(_softmax(self.said), 1, 0))
 
     def weights(self) -> Floats:
         """Returns the chances of each signal, [S, Z]."""
@@ -316,33 +301,28 @@ class TabularTeams:
 
     def play(self) -> tuple[Ints, Ints]:
         """Returns signals [S, N] and actions [S, N, A] of a batch."""
-        batch, players = self.learning.batch, self.game.count
-        signals = self.logits.shape[1]
-        starts = self.restarts
+        shape, signals = (self.restarts, self.learning.batch), self.logits.shape[1]
         if self.said is None:
-            signal = np.concatenate(
-                [rng.integers(signals, size=(starts, batch)) for rng in self.rngs]
-            )
+            signal = np.concatenate([rng.integers(signals, size=shape) for rng in self.rngs])
         else:
             signal = self.talk()
-        uniforms = np.concatenate([rng.random((starts, batch, players)) for rng in self.rngs])
-        total = self.probs().cumsum(axis=-1)
-        at = total[np.arange(self.seeds)[:, None], signal]  # [S, N, A, M]
-        return signal, np.asarray((at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1))
+        uniforms = self._uniforms()
+        probs = self.probs()[np.arange(self.seeds)[:, None], signal]  # [S, N, A, M]
+        return signal, _drawn(probs, uniforms)
 
     def talk(self) -> Ints:
         """Returns the signal of all words that are said before anybody acts, [S, N]; `spoken` keeps
         them."""
         words, count = self.words(), self.learning.signals
         assert words is not None
+        self.spoken = _drawn(np.stack(words, axis=1)[:, None], self._uniforms())
+        place = count ** np.arange(self.game.count)[::-1]
+        return np.asarray((self.spoken * place).sum(axis=-1))
+
+    def _uniforms(self) -> Floats:
+        """Returns one uniform for each seed, play and player, [S, N, A]."""
         shape = (self.restarts, self.learning.batch, self.game.count)
-        uniforms = np.concatenate([rng.random(shape) for rng in self.rngs])
-        total = np.stack(words, axis=1).cumsum(axis=-1)[:, None]  # [S, 1, A, K]
-        self.spoken = (total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1)
-        signal = np.zeros(self.spoken.shape[:2], dtype=np.int64)
-        for player in range(self.game.count):
-            signal = signal * count + self.spoken[..., player]
-        return signal
+        return np.concatenate([rng.random(shape) for rng in self.rngs])
 
     def paid(self, actions: Ints, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
         """Returns what each play paid each player, [S, N, A]."""
@@ -393,6 +373,18 @@ class TabularTeams:
             chosen = np.arange(word_probs.shape[-1]) == self.spoken[..., None]
             pushed = (values[..., None] * (chosen - word_probs)).mean(axis=1)
             self.said = self.said + self.speech.step(pushed)
+
+
+def _softmax(logits: Floats) -> Floats:
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def _drawn(probs: Floats, uniforms: Floats) -> Ints:
+    """Returns choices [...] by `uniforms` [...] of the distributions `probs` [..., M]."""
+    total = probs.cumsum(axis=-1)
+    # uniforms are scaled by the total, so that rounding never selects a choice of probability 0
+    return np.asarray((total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1))
 
 
 def expected(game: Game, strategies: tuple[Floats, ...], weights: Floats) -> Floats:
