@@ -22,8 +22,8 @@ from counterpoint.audits import audit
 from counterpoint.records import FOUND, Episode, Event
 from counterpoint.stats import bootstrap_interval
 from counterpoint.train.tabular.learner import train
-from counterpoint.worlds.exact.boat_race import RACE, BoatRace, BoatRaceSettings
-from counterpoint.worlds.exact.gathering import (
+from counterpoint.worlds.exact.grown import RACE, BoatRace, BoatRaceSettings
+from counterpoint.worlds.exact.grown import (
     RESTED,
     SAY,
     WORK,

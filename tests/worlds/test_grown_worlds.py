@@ -11,8 +11,9 @@ from counterpoint.errors import SettingError
 from counterpoint.records import FOUND
 from counterpoint.train.tabular.learner import train
 from counterpoint.worlds import find_world
-from counterpoint.worlds.exact.boat_race import CIRCLE, RACE
-from counterpoint.worlds.exact.gathering import (
+from counterpoint.worlds.exact.grown import (
+    CIRCLE,
+    RACE,
     REST,
     RESTED,
     SAY,

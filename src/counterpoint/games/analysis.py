@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import TypeVar
+from functools import lru_cache, partial
+from typing import TypeVar, get_args
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from counterpoint.arrays import Floats
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.games.equilibria import (
     MOST_VARIABLES,
+    Concept,
     Equilibrium,
     correlated_equilibrium,
     equilibria,
@@ -92,12 +93,11 @@ def analyze_game(game: Game) -> GameResult:
         why["feasible_rational"] = f"drawn for two players; this game has {game.count}"
     sums: dict[str, float | None] = {}
     if np.prod(game.sizes) <= MOST_VARIABLES:
-        for concept in ("correlated", "coarse"):
+        for concept in get_args(Concept):
             for best in (True, False):
                 name = f"{concept}_{'best' if best else 'worst'}"
-                sums[name] = attempt(
-                    name, lambda c=concept, b=best: correlated_equilibrium(game, c, best=b)[1]
-                )
+                optimum = attempt(name, partial(correlated_equilibrium, game, concept, best=best))
+                sums[name] = None if optimum is None else optimum[1]
     return GameResult(
         version=__version__,
         name=game.name,

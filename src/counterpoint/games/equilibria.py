@@ -18,7 +18,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations, islice, product
 from math import comb, prod
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -247,6 +247,7 @@ def _of(game: Game, x: Rational, y: Rational) -> Equilibrium:
     return Equilibrium(strategies, payoffs)
 
 
+Concept = Literal["correlated", "coarse"]
 MOST_VARIABLES = 20_000
 """Profiles of a game whose correlated equilibria are computed."""
 
@@ -264,7 +265,7 @@ def solver() -> Any:
 
 
 def correlated_equilibrium(
-    game: Game, kind: Literal["correlated", "coarse"] = "correlated", *, best: bool = True
+    game: Game, kind: Concept = "correlated", *, best: bool = True
 ) -> tuple[NDArray[np.float64], float]:
     """Returns the equilibrium with the largest (or smallest) sum of payoffs.
 
@@ -284,7 +285,7 @@ def correlated_equilibrium(
         SettingError: a game too large, or an unknown kind.
         MissingPackageError: scipy is not installed.
     """
-    if kind not in ("correlated", "coarse"):
+    if kind not in get_args(Concept):
         raise SettingError(f"got kind {kind!r}; wanted correlated or coarse")
     size = int(np.prod(game.sizes))
     if size > MOST_VARIABLES:

@@ -9,16 +9,19 @@ import ast
 import inspect
 import textwrap
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 from msgspec import Struct
 
 from counterpoint.settings import GivenSettings
 
 W_co = TypeVar("W_co", covariant=True)
+Item = TypeVar("Item")
 
 
 class Kind(StrEnum):
@@ -126,3 +129,9 @@ def documented_fields(settings: type) -> dict[str, str]:
             if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 about[field.target.id] = " ".join(str(text.value.value).split())
     return about
+
+
+def cycled(rng: np.random.Generator, pool: Sequence[Item], count: int) -> list[Item]:
+    """Returns `count` tasks in random order, each of the pool about equally often."""
+    order = [i for _ in range(-(-count // len(pool))) for i in rng.permutation(len(pool))]
+    return [pool[i] for i in order[:count]]

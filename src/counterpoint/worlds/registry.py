@@ -16,8 +16,7 @@ from counterpoint.plugins import Registry
 from counterpoint.settings import did_you_mean
 from counterpoint.worlds.exact.additive import Homogeneous, UnequalStakes
 from counterpoint.worlds.exact.all_hands import AllHands
-from counterpoint.worlds.exact.boat_race import BoatRace
-from counterpoint.worlds.exact.gathering import Gathering
+from counterpoint.worlds.exact.grown import BoatRace, Gathering
 from counterpoint.worlds.exact.idle_then_needed import IdleThenNeeded
 from counterpoint.worlds.exact.on_call import OnCall
 from counterpoint.worlds.exact.planner_worker import PlannerWorker
@@ -37,14 +36,12 @@ from counterpoint.worlds.message.hidden_profile import HiddenProfile
 from counterpoint.worlds.message.idea_search import IdeaSearch
 from counterpoint.worlds.message.task_file import TASKS, MessageEntry, TaskFileEntry
 from counterpoint.worlds.sequential.foraging import Foraging
+from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
 from counterpoint.worlds.sequential.repeated_game import RepeatedGame
-from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
-from counterpoint.worlds.sequential.spread import Spread
 from counterpoint.worlds.sequential.twin import TwinEntry
 from counterpoint.worlds.sequential.world import SequentialEntry
-from counterpoint.worlds.text.lewis import Lewis
+from counterpoint.worlds.text.conventions import Lewis, Schelling
 from counterpoint.worlds.text.relay import Relay
-from counterpoint.worlds.text.schelling import Schelling
 from counterpoint.worlds.text.solver_verifier import SolverVerifier
 from counterpoint.worlds.text.world import TextEntry, TextWorld, own_entry
 

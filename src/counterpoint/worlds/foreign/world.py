@@ -23,13 +23,13 @@ from counterpoint.worlds.foreign.dialects import (
     EnvironmentDriver,
     TeamSpec,
     Tuples,
+    actions,
     dialect,
+    seen_size,
 )
 from counterpoint.worlds.foreign.names import construct, foreign_code
-from counterpoint.worlds.foreign.spaces import actions, seen_size
 from counterpoint.worlds.sequential.foraging import Foraging
-from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
-from counterpoint.worlds.sequential.spread import Spread
+from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
 from counterpoint.worlds.sequential.world import (
     Captured,
     CapturedFacts,

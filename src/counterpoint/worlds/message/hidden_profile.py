@@ -10,15 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
-from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.errors import SettingError
 from counterpoint.settings import Range
-from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld, Observation
+from counterpoint.worlds.message.world import (
+    Brief,
+    MessageSettings,
+    MessageWorld,
+    Observation,
+    ScriptedPolicy,
+)
 
 PARAMETERS = ("unshared", "side", "relay", "opinion", "trust")
 """What the numbers of a member's ways are: how much rather it tells a clue that not all have; one
@@ -27,15 +33,6 @@ with its opinion (above 0); and how many clues the opinion of another is worth t
 
 LOWEST, HIGHEST = np.array([-6.0, -6.0, -6.0, -1.0, 0.0]), np.array([6.0, 6.0, 6.0, 1.0, 3.0])
 """[5] the range in which ways are searched."""
-
-
-class ScriptedPolicy(NamedTuple):
-    """A named way to behave."""
-
-    values: tuple[float, ...]
-    """The numbers of `PARAMETERS`."""
-    about: str
-    """One line."""
 
 
 PROMPTS: dict[str, ScriptedPolicy] = {
@@ -209,7 +206,7 @@ class HiddenProfile(MessageWorld[Profiles]):
     source = "Stasser and Titus, J. Pers. Soc. Psychol. 48 (1985); HiddenBench, arXiv 2505.11556"
     settings_type = HiddenProfileSettings
     settings: HiddenProfileSettings
-    prompts: ClassVar = {name: policy.about for name, policy in PROMPTS.items()}
+    policies = PROMPTS
     scale = "share of items in which the right option is chosen"
     parameter_range = (LOWEST, HIGHEST)
 
@@ -249,11 +246,6 @@ class HiddenProfile(MessageWorld[Profiles]):
         shape = (count, self.settings.members + 1, size)
         flips = np.where(rng.random(shape) < self.settings.misread, -1, 1)
         return Profiles(option, self.private, options, right, flips, self.has, sign)
-
-    def parameters(self, prompt: str) -> tuple[float, ...]:
-        if prompt not in PROMPTS:
-            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(PROMPTS)}")
-        return PROMPTS[prompt].values
 
     def member_with(self, parameters: tuple[float, ...]) -> ScriptedMember:
         return ScriptedMember(parameters, self.settings.bits, self.clue_bits, self.opinion_bits)

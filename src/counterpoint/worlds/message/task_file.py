@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Floats
 from counterpoint.errors import LogError, SettingError
 from counterpoint.settings import GivenSettings, settings_from
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.worlds.kind import (
+    Kind,
+    SettingFacts,
+    WorldEntry,
+    WorldFacts,
+    cycled,
+    settings_facts,
+)
 from counterpoint.worlds.message.hidden_profile import PROMPTS
 from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
 
@@ -58,7 +65,7 @@ class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
     name = "tasks"
     summary = "hidden profiles in words, from a file"
     source = "the format of HiddenBench, Li et al., arXiv 2505.11556"
-    prompts: ClassVar = {name: policy.about for name, policy in PROMPTS.items()}
+    policies = PROMPTS
     scale = "share of tasks answered rightly"
 
     def __init__(self, path: str, settings: MessageSettings | None = None) -> None:
@@ -72,13 +79,9 @@ class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
     def draw(self, rng: np.random.Generator, count: int) -> list[HiddenProfileTask]:
         """Returns `count` tasks, each about equally often, whose private information is
         shuffled."""
-        order = [
-            i for _ in range(-(-count // len(self.all))) for i in rng.permutation(len(self.all))
-        ]
-        drawn = [self.all[i] for i in order[:count]]
         return [
             replace(task, hidden=tuple(task.hidden[i] for i in rng.permutation(len(task.hidden))))
-            for task in drawn
+            for task in cycled(rng, self.all, count)
         ]
 
     def score(self, items: Sequence[HiddenProfileTask], answers: NDArray[Any]) -> Floats:

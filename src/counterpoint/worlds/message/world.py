@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError
+from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.settings import CheckedSettings, Range
 
 Items = TypeVar("Items")
@@ -102,6 +102,15 @@ class Brief:
     """What it may tell, where it is to choose; empty where it writes freely."""
 
 
+class ScriptedPolicy(NamedTuple):
+    """A named way to behave."""
+
+    values: tuple[float, ...]
+    """The parameters of a member without a model that behaves so."""
+    about: str
+    """One line."""
+
+
 class MessageWorld(ABC, Generic[Items]):
     """A task for a team that talks."""
 
@@ -113,8 +122,8 @@ class MessageWorld(ABC, Generic[Items]):
     """Where the idea comes from."""
     settings_type: ClassVar[type[MessageSettings]] = MessageSettings
     """Its settings: a frozen dataclass, each field with a docstring under it."""
-    prompts: ClassVar[Mapping[str, str]]
-    """Name of a prompt to one line: how members behave under it."""
+    policies: ClassVar[Mapping[str, ScriptedPolicy]]
+    """Name of a prompt to how members behave under it."""
     scale: ClassVar[str]
     """The unit of the score."""
     parameter_range: ClassVar[tuple[Floats, Floats] | None] = None
@@ -122,6 +131,11 @@ class MessageWorld(ABC, Generic[Items]):
 
     def __init__(self, settings: MessageSettings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Returns the name of each prompt, and in one line how members behave under it."""
+        return {name: policy.about for name, policy in self.policies.items()}
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, count: int) -> Items:
@@ -152,9 +166,15 @@ class MessageWorld(ABC, Generic[Items]):
         """Returns the parameters of members that behave as `prompt` says.
 
         Raises:
+            UnknownNameError: no prompt has that name.
             SettingError: the world has no members of its own.
         """
-        raise self._without_members()
+        if self.parameter_range is None:
+            raise self._without_members()
+        if prompt not in self.policies:
+            known = ", ".join(self.policies)
+            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {known}")
+        return self.policies[prompt].values
 
     def single(
         self, items: Items, prompt: str, turns: int, rng: np.random.Generator

@@ -1,4 +1,4 @@
-"""`Twin`: what NumPy re-implementations of published worlds share. `spread.py` is one to read.
+"""`Twin`: what NumPy re-implementations of published worlds share. `particles.py` has two to read.
 
 A twin keeps its whole state in arrays whose last axis is E, so that each operation runs over all
 copies at once, and says how a step changes them. Episodes, time, auto-reset, capture and restore

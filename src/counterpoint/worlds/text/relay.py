@@ -50,6 +50,7 @@ class Relay(TextWorld):
     agents = ("planner", "answerer")
     roles = agents
     speaker = "planner"
+    listener = "answerer"
     free = True
     settings_type = RelaySettings
     settings: RelaySettings
@@ -78,8 +79,3 @@ class Relay(TextWorld):
         success = len(set(task) & set(answer)) / len(task)
         wasted = sum(word not in task for word in answer)
         return Ending(success, shared(success - self.settings.waste * wasted, history))
-
-    def statement(
-        self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
-    ) -> Statement:
-        return Statement(prompt.agent, text, to="" if history else "answerer")

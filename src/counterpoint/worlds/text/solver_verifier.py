@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from counterpoint.settings import Range
+from counterpoint.worlds.kind import cycled
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import (
     Ending,
@@ -20,7 +21,6 @@ from counterpoint.worlds.text.world import (
     Task,
     TextSettings,
     TextWorld,
-    cycled,
 )
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

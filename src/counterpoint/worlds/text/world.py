@@ -8,7 +8,6 @@ by side, repeated and recorded. Agents go by their names; their order means noth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -103,6 +102,8 @@ class TextWorld(ABC):
     """[A] role of each agent."""
     speaker: str
     """The agent whose pay `TextSettings` can change."""
+    listener: ClassVar[str] = ""
+    """The agent who hears what is said first; empty where nobody does."""
     references: References
     """Success of a team that chooses uniformly among words, and of one that has solved it."""
     components: tuple[str, ...] = ("reward",)
@@ -133,19 +134,13 @@ class TextWorld(ABC):
     def statement(
         self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
     ) -> Statement:
-        """Returns an answer as the history keeps it; worlds say who hears it."""
-        return Statement(prompt.agent, text)
+        """Returns an answer as the history keeps it; `listener` hears what is said first."""
+        return Statement(prompt.agent, text, to="" if history else self.listener)
 
 
 def shared(value: float, history: tuple[Statement, ...]) -> tuple[tuple[float, ...], ...]:
     """Returns the same reward for every decision."""
     return ((value,),) * len(history)
-
-
-def cycled(rng: np.random.Generator, pool: Sequence[Task], count: int) -> list[Task]:
-    """Returns `count` tasks in random order, each of the pool about equally often."""
-    order = [i for _ in range(-(-count // len(pool))) for i in rng.permutation(len(pool))]
-    return [pool[i] for i in order[:count]]
 
 
 KEEPS = "a TextWorld that keeps its interface"
