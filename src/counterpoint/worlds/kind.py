@@ -16,12 +16,13 @@ from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from counterpoint.settings import GivenSettings
 
 W_co = TypeVar("W_co", covariant=True)
 Item = TypeVar("Item")
+F = TypeVar("F", bound="WorldFacts")
 
 
 class Kind(StrEnum):
@@ -98,6 +99,20 @@ class WorldEntry(ABC, Generic[W_co]):
         Raises:
             CounterpointError: as `make`.
         """
+
+
+def facts_from(kind: type[F], world: object, entry: WorldEntry[Any], **other: object) -> F:
+    """Returns the facts of a kind: attributes of the world of the same names, and others.
+
+    Args:
+        kind: the type of the facts; `name` and `settings` are those of the entry.
+        world: the world that is described.
+        entry: its entry in the registry.
+        other: facts by name that are no attributes of the world.
+    """
+    other |= {"name": entry.name, "settings": settings_facts(entry.settings_type)}
+    same = {name: getattr(world, name) for name in kind.__struct_fields__ if name not in other}
+    return convert({**same, **other}, kind)
 
 
 def settings_facts(settings: type) -> dict[str, SettingFacts]:

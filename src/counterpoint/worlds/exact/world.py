@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
 from counterpoint.errors import SettingError
 from counterpoint.settings import CheckedSettings, GivenSettings, Range, settings_from
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
 
 TASK, FEATURES, CHANCE = 0, 1, 2
 """Streams of a seed: what the problem is, what a policy sees of it, what happens in the batches."""
@@ -234,19 +234,7 @@ class ExactEntry(WorldEntry[World]):
         return self.world(settings_from(settings, self.world.settings_type, self.name))
 
     def describe(self) -> ExactFacts:
-        world = self.make()
-        return ExactFacts(
-            name=self.name,
-            summary=self.summary,
-            source=self.source,
-            agents=list(world.agents),
-            components=list(world.components),
-            baselines=list(world.baselines),
-            random=world.random,
-            optimal=world.optimal,
-            control=dict(world.control) if world.control else None,
-            settings=settings_facts(self.settings_type),
-        )
+        return facts_from(ExactFacts, self.make(), self)
 
 
 class PermutedWorld(World):

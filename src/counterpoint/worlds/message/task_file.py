@@ -25,7 +25,7 @@ from counterpoint.worlds.kind import (
     WorldEntry,
     WorldFacts,
     cycled,
-    settings_facts,
+    facts_from,
 )
 from counterpoint.worlds.message.hidden_profile import PROMPTS
 from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
@@ -180,15 +180,9 @@ class MessageEntry(WorldEntry[MessageWorld[Any]]):
 
     def describe(self) -> MessageFacts:
         world = self.make()
-        return MessageFacts(
-            name=self.name,
-            summary=self.summary,
-            source=self.source,
-            members=world.settings.members,
-            prompts=dict(world.prompts),
-            scale=world.scale,
-            command=f"counterpoint {self.command} {self.name}",
-            settings=settings_facts(self.settings_type),
+        command = f"counterpoint {self.command} {self.name}"
+        return facts_from(
+            MessageFacts, world, self, members=world.settings.members, command=command
         )
 
 

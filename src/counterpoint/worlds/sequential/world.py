@@ -27,7 +27,7 @@ from counterpoint.settings import (
     split_list,
     split_pairs,
 )
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
 
 Singles = NDArray[np.float32]
 
@@ -358,22 +358,16 @@ class SequentialEntry(WorldEntry[StepWorld]):
 
     def describe(self) -> SequentialFacts:
         world = self.make()
-        facts = SequentialFacts(
-            name=self.name,
-            summary=self.summary,
-            source=self.source,
-            agents=list(world.agents),
-            roles=list(world.roles),
-            horizon=world.horizon,
-            observations=list(world.seen_sizes),
+        facts = facts_from(
+            SequentialFacts, world, self,
+            summary=self.summary, source=self.source,
+            observations=world.seen_sizes,
             actions=[a.size for a in world.actions],
             continuous=world.actions[0].continuous,
-            components=list(world.components),
             random=world.references.random,
             reference=world.references.reference,
             scale=world.references.scale,
-            settings=settings_facts(self.settings_type),
-        )
+        )  # fmt: skip
         world.close()
         return facts
 

@@ -16,7 +16,7 @@ import numpy as np
 from counterpoint.errors import WorldError
 from counterpoint.settings import CheckedSettings, GivenSettings, Range, settings_from
 from counterpoint.worlds.foreign.names import foreign_code
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
 from counterpoint.worlds.sequential.world import References
 
 Task = tuple[str, ...]
@@ -195,21 +195,13 @@ class TextEntry(WorldEntry[TextWorld]):
 
     def describe(self) -> TextFacts:
         world = self.make()
-        return TextFacts(
-            name=self.name,
-            summary=world.summary,
-            source=world.source,
-            agents=list(world.agents),
-            roles=list(world.roles),
-            speaker=world.speaker,
+        return facts_from(
+            TextFacts, world, self,
             answers="free text" if world.free else "words",
-            longest=world.longest,
-            components=list(world.components),
             random=world.references.random,
             reference=world.references.reference,
             scale=world.references.scale,
-            settings=settings_facts(world.settings_type),
-        )
+        )  # fmt: skip
 
 
 def own_entry(name: str, world: type[TextWorld]) -> TextEntry:
