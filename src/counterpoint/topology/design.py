@@ -2,6 +2,10 @@
 
 Every cell of the design plays the same items of every seed: topology x prompt, and every order of
 those topologies that have more than one. Start with `TopologyPlan`.
+
+`search_topologies` finds the best cell at a fixed budget of items by successive halving: all cells
+play the same few items, and the better half plays twice as many, until one is left. The score of
+the winner while it was chosen is too high, so it is measured again on fresh items.
 """
 
 from __future__ import annotations
@@ -32,16 +36,11 @@ from counterpoint.results.topology import (
 )
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
+from counterpoint.speakers.named import open_speaker
 from counterpoint.stats import bootstrap_interval, means, variance_shares, wilson_interval
 from counterpoint.stats.estimate import Estimate
 from counterpoint.topology.catalogue import independent, make_topology, parse_topology
-from counterpoint.topology.members import (
-    TRAINED,
-    Parameters,
-    Seats,
-    search_parameters,
-    seats_of,
-)
+from counterpoint.topology.members import TRAINED, Parameters, ParameterSearch, Seats
 from counterpoint.topology.play import Guards, play
 from counterpoint.topology.topology import Topology, measures, orders
 from counterpoint.worlds.kind import Kind
@@ -108,11 +107,30 @@ class TopologyPlan:
 class Design:
     """A world, and the cells that are played in it."""
 
+    plan: TopologyPlan
     world: MessageWorld[Any]
     prompts: tuple[str, ...]
     """The prompts that are compared."""
     seatings: Mapping[str, tuple[Topology, ...]]
     """The orders of each topology that are compared; its own order comes first."""
+
+    def seats(self) -> Seats:
+        """Returns who sits in the teams: the world's own members, or the model of the plan.
+
+        Raises:
+            CounterpointError: `open_speaker` raises it.
+        """
+        model, base_url = self.plan.model, self.plan.base_url
+        return Seats(self.world, None if model is None else open_speaker(model, base_url))
+
+    def trained(self, workers: int | None) -> dict[str, Parameters]:
+        """Returns the parameters that are searched for each topology, if a prompt wants them."""
+        if TRAINED not in self.prompts:
+            return {}
+        plan = self.plan
+        tasks = [ParameterSearch(plan.world, plan.settings, name, plan.guards)
+                 for name in plan.topologies]  # fmt: skip
+        return dict(zip(plan.topologies, run_tasks(tasks, workers=workers), strict=True))
 
 
 def lay_out(plan: TopologyPlan) -> Design:
@@ -133,7 +151,7 @@ def lay_out(plan: TopologyPlan) -> Design:
         name: orders(topology, plan.orders, np.random.default_rng(0))
         for name, topology in topologies.items()
     }
-    return Design(world, plan.prompts or tuple(world.prompts), seatings)
+    return Design(plan, world, plan.prompts or tuple(world.prompts), seatings)
 
 
 @dataclass(frozen=True)
@@ -148,7 +166,7 @@ class SeedTask:
         plan, design = self.plan, lay_out(self.plan)
         world = design.world
         items = world.draw(np.random.default_rng([self.seed, ITEMS]), plan.items)
-        seats = seats_of(world, plan.model, plan.base_url)
+        seats = design.seats()
         scores, calls = {}, {}
         for t, (name, seatings) in enumerate(design.seatings.items()):
             cells = np.zeros((len(design.prompts), len(seatings)))
@@ -202,11 +220,7 @@ def compare_topologies(
         CounterpointError: the plan does not fit its world, or the speaker cannot be used.
     """
     design = lay_out(plan)
-    parameters: dict[str, Parameters] = {}
-    if TRAINED in design.prompts:
-        parameters = search_parameters(
-            plan.world, plan.settings, plan.topologies, plan.guards, workers
-        )
+    parameters = design.trained(workers)
     total = plan.seeds * len(plan.topologies)
     seeds = run_tasks(
         [SeedTask(plan, seed, parameters) for seed in range(plan.seeds)],
@@ -429,12 +443,8 @@ def search_topologies(
             f"got a budget of {budget} items for {len(alive)} candidates and {halvings} rounds; "
             f"wanted at least {len(alive) * halvings}"
         )
-    parameters: dict[str, Parameters] = {}
-    if TRAINED in design.prompts:
-        parameters = search_parameters(
-            plan.world, plan.settings, plan.topologies, plan.guards, None
-        )
-    world, seats = design.world, seats_of(design.world, plan.model, plan.base_url)
+    parameters = design.trained(None)
+    world, seats = design.world, design.seats()
 
     def scores(cell: SearchCandidate, stream: list[int], count: int) -> Floats:
         """Returns [count] scores of a cell on the items of a stream."""
