@@ -232,8 +232,7 @@ def _known_equilibria(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
 
 
 def _nearest(learned: LearnedTeams, seed: int, known: Sequence[Equilibrium]) -> int | str:
-    """Returns the number of the equilibrium at which a team is, or `none`; `0+2` if it differs by
-    signal."""
+    """Returns the number of the equilibrium of a team, `none`, or `0+2` if signals differ."""
     places: set[int] = set()
     for signal in np.flatnonzero(learned.weights[seed] >= HEARD):
         own = [strategy[seed, signal] for strategy in learned.strategies]
@@ -270,8 +269,7 @@ STEPS, LR = 4000, 0.5
 
 
 def basins(game: Game, known: Sequence[Equilibrium], near: float = 0.1) -> Basins:
-    """Returns where two players end who climb their own expected payoff by its exact gradient, from
-    every start of a grid.
+    """Returns where two players end who climb their exact gradients, from a grid of starts.
 
     Args:
         game: of two players with two actions each.

@@ -36,43 +36,43 @@ def _two(name: str, first: Any, actions: tuple[str, ...], source: str, second: A
 
 
 def prisoners_dilemma() -> Game:
-    """Reward 3, temptation 5, punishment 1, sucker 0."""
+    """Returns the dilemma with reward 3, temptation 5, punishment 1 and sucker's payoff 0."""
     return _two("prisoners_dilemma", [[3, 0], [5, 1]], ("cooperate", "defect"),
                 "Rapoport and Chammah, Prisoner's Dilemma (1965)")  # fmt: skip
 
 
 def stag_hunt() -> Game:
-    """Hunt a stag together for 4, or a hare alone for 3."""
+    """Returns the game in which two hunt a stag together for 4, or each a hare alone for 3."""
     return _two("stag_hunt", [[4, 0], [3, 3]], ("stag", "hare"),
                 "Skyrms, The Stag Hunt (2004)")  # fmt: skip
 
 
 def chicken() -> Game:
-    """Swerve, or drive on and hope."""
+    """Returns the game in which each driver swerves, or drives on and hopes."""
     return _two("chicken", [[3, 1], [4, 0]], ("swerve", "drive on"),
                 "Rapoport and Chammah, American Behavioral Scientist 10 (1966)")  # fmt: skip
 
 
 def battle_of_the_sexes() -> Game:
-    """Meet, though each would rather meet elsewhere."""
+    """Returns the game in which two meet, though each would rather meet elsewhere."""
     return _two("battle_of_the_sexes", [[2, 0], [0, 1]], ("opera", "football"),
                 "Luce and Raiffa, Games and Decisions (1957)", [[1, 0], [0, 2]])  # fmt: skip
 
 
 def climbing() -> Game:
-    """A common payoff with a high peak beside a cliff."""
+    """Returns a game of a common payoff with a high peak beside a cliff."""
     payoff = [[11, -30, 0], [-30, 7, 6], [0, 0, 5]]
     return _two("climbing", payoff, ("a", "b", "c"), "Claus and Boutilier, AAAI 1998", payoff)
 
 
 def penalty(k: float = -10.0) -> Game:
-    """A common payoff with two peaks, a penalty for missing each other, and a refuge."""
+    """Returns a game of a common payoff with two peaks, a penalty between them, and a refuge."""
     payoff = [[10, 0, k], [0, 2, 0], [k, 0, 10]]
     return _two("penalty", payoff, ("a", "b", "c"), "Claus and Boutilier, AAAI 1998", payoff)
 
 
 def lever(levers: int = 10) -> Game:
-    """Pull the same lever; all pay 1 but the last, which pays .9 and is unlike the others."""
+    """Returns the game in which two pull the same lever for 1; the last one alone pays 0.9."""
     if not 2 <= levers <= 400:
         raise SettingError(f"got levers={levers}; wanted 2 to 400")
     payoff = np.eye(levers)
@@ -82,7 +82,7 @@ def lever(levers: int = 10) -> Game:
 
 
 def refuges(actions: int = 4, safe: float = 0.5) -> Game:
-    """Match on one of several actions for 1, or take a refuge that always pays less."""
+    """Returns the game in which two match for 1, or take a refuge that always pays less."""
     if not 2 <= actions <= 400:
         raise SettingError(f"got actions={actions}; wanted 2 to 400")
     payoff = np.eye(actions + 1)
@@ -92,21 +92,21 @@ def refuges(actions: int = 4, safe: float = 0.5) -> Game:
 
 
 def matching_pennies() -> Game:
-    """One wants both coins alike, the other unlike."""
+    """Returns the game in which one wants both coins alike, the other unlike."""
     payoff = np.array([[1, -1], [-1, 1]])
     return _two("matching_pennies", payoff, ("heads", "tails"),
                 "von Neumann and Morgenstern (1944)", -payoff)  # fmt: skip
 
 
 def rock_paper_scissors() -> Game:
-    """Each beats one and is beaten by another."""
+    """Returns the game in which each action beats one and is beaten by another."""
     payoff = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     return _two("rock_paper_scissors", payoff, ("rock", "paper", "scissors"),
                 "von Neumann and Morgenstern (1944)", -payoff)  # fmt: skip
 
 
 def blotto(soldiers: int = 5, fields: int = 3) -> Game:
-    """Spread soldiers over fields; more on a field wins it, and 1 / fields of all."""
+    """Returns the game in which two spread soldiers; more on a field win its share of 1."""
     if not 1 <= soldiers <= 12 or not 2 <= fields <= 4:
         raise SettingError(f"got soldiers={soldiers}, fields={fields}; wanted 1 to 12, 2 to 4")
     spread = [s for s in product(range(soldiers + 1), repeat=fields) if sum(s) == soldiers]
@@ -117,7 +117,7 @@ def blotto(soldiers: int = 5, fields: int = 3) -> Game:
 
 
 def higher(numbers: int = 4) -> Game:
-    """The higher number wins: one action is best whatever the other does."""
+    """Returns the game in which the higher number wins: one action is always best."""
     if not 2 <= numbers <= 400:
         raise SettingError(f"got numbers={numbers}; wanted 2 to 400")
     count = np.arange(numbers)
@@ -126,7 +126,7 @@ def higher(numbers: int = 4) -> Game:
 
 
 def public_goods(players: int = 3, factor: float = 1.6) -> Game:
-    """Give 1 into a pot that is multiplied and shared by all, or keep it."""
+    """Returns the game in which each gives 1 to a pot that is multiplied and shared, or not."""
     if not 2 <= players <= 12:
         raise SettingError(f"got players={players}; wanted 2 to 12")
     if not np.isfinite(factor):

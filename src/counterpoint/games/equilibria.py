@@ -60,8 +60,7 @@ class Equilibrium:
 
 
 def nash_equilibria(first: Any, second: Any) -> list[tuple[Floats, Floats]]:
-    """Returns all extreme equilibria of two matrices of payoffs, as (row strategy, column
-    strategy).
+    """Returns all extreme equilibria of two matrices, as (row strategy, column strategy).
 
     Args:
         first: [M_1, M_2] payoffs of the row player.
@@ -106,7 +105,9 @@ def _extreme(game: Game) -> tuple[Equilibrium, ...]:
             continue
         for labels, ys in by_labels.items():
             if own | labels == everything:
-                listed += [_of(game, x, y) for y in ys if any(y)]
+                for y in filter(any, ys):
+                    mixes = tuple(tuple(p / sum(z) for p in z) for z in (x, y))
+                    listed.append(Equilibrium(mixes, _paid(game, mixes)))
     order = sorted(listed, key=lambda one: tuple(tuple(-p for p in s) for s in one.strategies))
     return tuple(order)
 
@@ -128,8 +129,7 @@ def pure_equilibria(game: Game) -> list[Equilibrium]:
 
 
 def is_degenerate(game: Game) -> bool:
-    """Returns whether a mix has more best responses than actions it plays, at a vertex of a game of
-    two.
+    """Returns whether a mix has more best responses than actions it plays; two players.
 
     Then there may be a continuum of equilibria between those that are listed.
     """
@@ -160,8 +160,7 @@ def is_equilibrium(game: Game, strategies: Sequence[Rational]) -> bool:
 
 @lru_cache(maxsize=8)
 def _polytopes(game: Game) -> tuple[dict[Rational, int], dict[Rational, int]]:
-    """Returns the vertices of both best-response polytopes, and which constraints are tight at
-    each.
+    """Returns the vertices of both best-response polytopes, and the tight constraints.
 
     P = {x >= 0 : B'x <= 1} has labels of rows (x_i = 0) and columns (a best response), Q likewise.
     """
@@ -233,18 +232,6 @@ def _solve(
     for k, row in zip(free, rows, strict=True):
         point[k] = row[-1]
     return tuple(point)
-
-
-def _of(game: Game, x: Rational, y: Rational) -> Equilibrium:
-    strategies = tuple(tuple(p / sum(z) for p in z) for z in (x, y))
-    first, second = strategies
-    payoffs = tuple(
-        sum((first[i] * second[j] * game.exact[(i, j)][player]
-             for i in range(len(first)) if first[i] for j in range(len(second)) if second[j]),
-            Fraction(0))
-        for player in range(2)
-    )  # fmt: skip
-    return Equilibrium(strategies, payoffs)
 
 
 Concept = Literal["correlated", "coarse"]
@@ -412,12 +399,12 @@ def _as_fractions(game: Game, mix: list[Floats]) -> Equilibrium:
     return Equilibrium(strategies, _paid(game, strategies), exact=False)
 
 
-def _paid(game: Game, strategies: tuple[tuple[Fraction, ...], ...]) -> tuple[Fraction, ...]:
+def _paid(game: Game, strategies: tuple[Rational, ...]) -> Rational:
+    """Returns what a mix pays, exactly."""
     paid = [Fraction(0)] * game.count
     for profile, payoffs in game.exact.items():
-        chance = Fraction(1)
-        for own, action in zip(strategies, profile, strict=True):
-            chance *= own[action]
-        if chance:
+        chances = [own[action] for own, action in zip(strategies, profile, strict=True)]
+        if all(chances):
+            chance = prod(chances)
             paid = [total + chance * value for total, value in zip(paid, payoffs, strict=True)]
     return tuple(paid)

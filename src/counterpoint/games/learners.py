@@ -52,12 +52,12 @@ class Learning(CheckedSettings):
     remedy: Remedy = "none"
     """What is switched on against conventions that strangers do not share."""
     signals: Annotated[int, Range(1, 64)] = 2
-    """Of a device: how many different public signals there are; of cheap talk, words."""
+    """How many different public signals a device has; of cheap talk, how many words."""
     restarts: Annotated[int | None, Range(1, 1000)] = None
     """From how many starts each team learns, to keep what its own objective likes best; default 1,
     of Other-Play 32."""
     partners: Annotated[int, Range(2, 64)] = 8
-    """Of a population: how many there are to be drawn from, for each player."""
+    """How many partners a population has for each player."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,6 @@ class LearnedTeams:
     words: tuple[Floats, ...] | None
     """[A] arrays [S, K] of what each says first, where there is cheap talk: signal i K + j is that
     the first of two said i and the second j."""
-    history: Floats
-    """[T + 1, A] mean over seeds of the expected payoffs before each update, and after the last."""
 
 
 def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> LearnedTeams:
@@ -106,31 +104,27 @@ def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Le
     relabel = alike(game) if learning.remedy == "other_play" else None
     if learning.remedy == "convention":
         table.agree(seed)
-    history, state = [table.payoffs().mean(axis=0)], None
+    state: RunningState | None = None
     for _ in range(learning.updates):
         signal, actions = table.play()
         paid = table.paid(actions, relabel)
         credit = advantages(paid.reshape(-1), table.labels, scheme, state=state)
         state = credit.state
         table.ascend(signal, actions, credit.values.reshape(paid.shape))
-        history.append(table.payoffs().mean(axis=0))
     worth = table.objective(relabel).reshape(seeds, restarts)
     kept = np.arange(seeds) * restarts + worth.argmax(axis=1)
     strategies = tuple(each[kept] for each in table.strategies())
     words = table.words()
     spoken = None if words is None else tuple(each[kept] for each in words)
-    return LearnedTeams(strategies, table.payoffs()[kept], table.weights()[kept], spoken,
-                   np.array(history))  # fmt: skip
+    return LearnedTeams(strategies, table.payoffs()[kept], table.weights()[kept], spoken)
 
 
 def _population(game: Game, learning: Learning, seeds: int, seed: int) -> LearnedTeams:
-    """Trains two populations for each seed; in every play partners are drawn anew. The first member
-    of each stands for the seed."""
+    """Trains two populations for each seed, whose first members stand for it."""
     if game.count != 2:
         raise SettingError(f"got {game.count} players; a population of partners is of two")
     size, scheme = learning.partners, plain_scheme_named(learning.scheme)
     tables = [TabularTeams(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
-    history = [np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0)]
     states: list[RunningState | None] = [None] * seeds
     for _ in range(learning.updates):
         for number, table in enumerate(tables):
@@ -146,16 +140,13 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
             credit = advantages(own.reshape(-1), table.labels, scheme, state=states[number])
             states[number] = credit.state
             table.ascend(signal, actions, credit.values.reshape(own.shape))
-        history.append(np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0))
     strategies = tuple(np.stack([t.strategies()[i][0] for t in tables]) for i in range(game.count))
     weights = np.ones((seeds, 1))
-    return LearnedTeams(strategies, expected(game, strategies, weights), weights, None,
-                   np.array(history))  # fmt: skip
+    return LearnedTeams(strategies, expected(game, strategies, weights), weights, None)
 
 
 def cross_play(game: Game, learned: LearnedTeams) -> tuple[float, float]:
-    """Returns the mean payoff of teams with themselves, and of players of different seeds; two
-    players.
+    """Returns the mean payoff of teams with themselves, and of players of different seeds.
 
     Raises:
         SettingError: a game of more.
@@ -178,8 +169,7 @@ def cross_play(game: Game, learned: LearnedTeams) -> tuple[float, float]:
 
 
 def alike(game: Game) -> tuple[tuple[int, ...], ...]:
-    """Returns the classes of actions that can be relabelled for all players at once without
-    changing the game.
+    """Returns the classes of actions that can be relabelled for all players at once.
 
     Every exchange of two actions of a class leaves the payoffs as they are.
 
@@ -237,14 +227,14 @@ class TabularTeams:
         self.there = np.arange(most) < np.array(game.sizes)[:, None]
         self.logits[:, :, ~self.there] = -np.inf
         self.adam = _Adam(learning.lr, self.logits)
-        self.said: Floats | None = None
-        """[S, A, K] logits of what each says first."""
+        self.word_logits: Floats | None = None
+        """[S, A, K] logits of the word that each says first."""
         if learning.remedy == "cheap_talk":
             words_shape = (restarts, game.count, learning.signals)
-            self.said = np.concatenate(
+            self.word_logits = np.concatenate(
                 [learning.start * rng.standard_normal(words_shape) for rng in self.rngs]
             )
-            self.speech = _Adam(learning.lr, self.said)
+            self.speech = _Adam(learning.lr, self.word_logits)
         batch, players = learning.batch, game.count
         grid = np.indices((seeds, batch, players)).reshape(3, -1)
         self.labels = {"prompt": grid[0], "rollout": grid[0] * batch + grid[1], "agent": grid[2],
@@ -261,9 +251,9 @@ class TabularTeams:
 
     def words(self) -> tuple[Floats, ...] | None:
         """Returns the chances of each player's words, [A] arrays [S, K]; None if nobody talks."""
-        if self.said is None:
+        if self.word_logits is None:
             return None
-        return tuple(np.moveaxis(_softmax(self.said), 1, 0))
+        return tuple(np.moveaxis(_softmax(self.word_logits), 1, 0))
 
     def weights(self) -> Floats:
         """Returns the chances of each signal, [S, Z]."""
@@ -281,8 +271,7 @@ class TabularTeams:
         return expected(self.game, self.strategies(), self.weights())
 
     def objective(self, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
-        """Returns the objective of each team, [S]: its mean payoff, or that with partners who
-        relabel."""
+        """Returns the mean payoff of each team, [S], with partners who relabel if any do."""
         strategies = list(self.strategies())
         for player in range(1, len(strategies)) if relabel is not None else ():
             mixed = strategies[player].copy()
@@ -302,7 +291,7 @@ class TabularTeams:
     def play(self) -> tuple[Ints, Ints]:
         """Returns signals [S, N] and actions [S, N, A] of a batch."""
         shape, signals = (self.restarts, self.learning.batch), self.logits.shape[1]
-        if self.said is None:
+        if self.word_logits is None:
             signal = np.concatenate([rng.integers(signals, size=shape) for rng in self.rngs])
         else:
             signal = self.talk()
@@ -311,8 +300,7 @@ class TabularTeams:
         return signal, _drawn(probs, uniforms)
 
     def talk(self) -> Ints:
-        """Returns the signal of all words that are said before anybody acts, [S, N]; `spoken` keeps
-        them."""
+        """Returns the signal of all words that are said first, [S, N]; `spoken` keeps them."""
         words, count = self.words(), self.learning.signals
         assert words is not None
         self.spoken = _drawn(np.stack(words, axis=1)[:, None], self._uniforms())
@@ -341,8 +329,7 @@ class TabularTeams:
     def _relabelled(
         self, actions: Ints, classes: tuple[tuple[int, ...], ...], rng: np.random.Generator
     ) -> Ints:
-        """Returns the actions [N, A] as partners take them who name the actions of a class
-        otherwise."""
+        """Returns the actions [N, A] as partners take them who relabel the actions of a class."""
         moved = actions.copy()
         size, batch = self.game.sizes[0], len(actions)
         for player in range(1, actions.shape[1]):
@@ -359,7 +346,7 @@ class TabularTeams:
         chosen = np.arange(probs.shape[-1]) == actions[..., None]
         each = values[..., None] * (chosen - probs[rows, signal])  # [S, N, A, M]
         gradient = np.zeros_like(probs)
-        for z in range(probs.shape[1]):
+        for z in range(probs.shape[1]):  # [S, N, Z, A, M] at once would not fit in memory
             gradient[:, z] = (each * (signal == z)[..., None, None]).mean(axis=1)
         if learning.entropy:
             logs = np.where(probs > 0, np.log(np.maximum(probs, 1e-300)), 0.0)
@@ -368,11 +355,11 @@ class TabularTeams:
         gradient[:, :, ~self.there] = 0.0
         self.logits = np.where(self.there, self.logits + self.adam.step(gradient), -np.inf)
         words = self.words()
-        if self.said is not None and words is not None:
+        if self.word_logits is not None and words is not None:
             word_probs = np.stack(words, axis=1)[:, None]  # [S, 1, A, K]
             chosen = np.arange(word_probs.shape[-1]) == self.spoken[..., None]
             pushed = (values[..., None] * (chosen - word_probs)).mean(axis=1)
-            self.said = self.said + self.speech.step(pushed)
+            self.word_logits = self.word_logits + self.speech.step(pushed)
 
 
 def _softmax(logits: Floats) -> Floats:
@@ -388,8 +375,7 @@ def _drawn(probs: Floats, uniforms: Floats) -> Ints:
 
 
 def expected(game: Game, strategies: tuple[Floats, ...], weights: Floats) -> Floats:
-    """Returns expected payoffs [S, A] if strategies [S, Z, M_i] meet at signals of
-    chances [S, Z]."""
+    """Returns payoffs [S, A] of strategies [S, Z, M_i] at signals of chances [S, Z]."""
     value = np.broadcast_to(game.payoffs, (*strategies[0].shape[:2], *game.payoffs.shape))
     for strategy in strategies:
         shape = (*strategy.shape, *[1] * (value.ndim - strategy.ndim))

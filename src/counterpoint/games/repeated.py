@@ -30,8 +30,7 @@ DENOMINATOR = 10**6
 
 
 def minmax(game: Game) -> NDArray[np.float64]:
-    """Returns the least payoff to which the others can hold each player, who answers as well as it
-    can, [A].
+    """Returns the least payoff to which the others can hold a player who responds best, [A].
 
     If there are more than two players, the others may coordinate: they mix over their joint
     actions.
@@ -49,8 +48,7 @@ def minmax(game: Game) -> NDArray[np.float64]:
 
 
 def zero_sum_value(table: NDArray[np.float64]) -> float:
-    """Returns the value of a matrix game to the rows, who want most, against columns, who want
-    least.
+    """Returns the value of a matrix game to the rows, who want most; columns want least.
 
     Raises:
         MissingPackageError: scipy is not installed.
@@ -72,8 +70,7 @@ def zero_sum_value(table: NDArray[np.float64]) -> float:
 
 
 def feasible_rational(game: Game) -> list[Point]:
-    """Returns the vertices, in order, of the feasible and individually rational payoffs of two
-    players.
+    """Returns the vertices, in order, of the feasible and rational payoffs of two players.
 
     Feasible payoffs are means of profiles; rational ones give each player its minmax value at
     least. All is exact but for the minmax value of mixes.
@@ -97,10 +94,13 @@ def convex_hull(points: Sequence[Point]) -> list[Point]:
     if len(ordered) < 3:
         return ordered
 
+    def turn(o: Point, a: Point, b: Point) -> Fraction:
+        return (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0])
+
     def half(line: Sequence[Point]) -> list[Point]:
         kept: list[Point] = []
         for point in line:
-            while len(kept) > 1 and _turn(kept[-2], kept[-1], point) <= 0:
+            while len(kept) > 1 and turn(kept[-2], kept[-1], point) <= 0:
                 kept.pop()
             kept.append(point)
         return kept
@@ -109,13 +109,8 @@ def convex_hull(points: Sequence[Point]) -> list[Point]:
     return lower[:-1] + upper[:-1]
 
 
-def _turn(o: Point, a: Point, b: Point) -> Fraction:
-    return (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0])
-
-
 def _clipped(hull: Sequence[Point], axis: int, least: Fraction) -> list[Point]:
-    """Returns the part of a polygon where a coordinate is at least `least` (Sutherland and
-    Hodgman)."""
+    """Returns the part of a polygon where a coordinate is at least `least`."""
     corners: list[Point] = []
     for i, here in enumerate(hull):
         before = hull[i - 1]
@@ -182,8 +177,6 @@ def price_of_anarchy(game: Game) -> dict[str, float | None]:
     return prices
 
 
-STATES = ((0, 0), (0, 1), (1, 0), (1, 1))
-"""Outcomes of a round: the row's action, the column's."""
 MIRRORED = (0, 1, 3, 2, 4)
 """Where the column player's five probabilities stand when rows look: its own action is second."""
 STARTS: dict[str, tuple[float, ...]] = {
@@ -210,7 +203,7 @@ class Repeated(CheckedSettings):
     lr: Annotated[float, Range(0.0, 1000.0)] = 1.0
     """Step size, on logits."""
     start: str = "random"
-    """Of `STARTS`."""
+    """A name of `STARTS`."""
     spread: Annotated[float, Range(0.0, 100.0)] = 1.0
     """Standard deviation of the logits about their mean in the beginning."""
     shaping: Annotated[float, Range(0.0, 1000.0)] = 0.0
@@ -256,8 +249,7 @@ def values(payoffs: Floats, first: Floats, second: Floats, discount: float) -> F
 
 
 def _chain(first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    """Returns the chances of the first outcome, [..., 4], and of the next after each,
-    [..., 4, 4]."""
+    """Returns the chances of the first outcome [..., 4], and of the next [..., 4, 4]."""
     other = second[..., list(MIRRORED)]
     joint = np.stack([first * other, first * (1 - other), (1 - first) * other,
                       (1 - first) * (1 - other)], axis=-1)  # fmt: skip
@@ -291,8 +283,7 @@ def learn_repeated(game: Game, how: Repeated, seeds: int, seed: int = 0) -> Lear
 
 
 def punishes(payoffs: Floats, logits: Floats, discount: float) -> NDArray[np.bool_]:
-    """Returns whether each makes the other regret a single deviation from mutual first actions, [S,
-    2]."""
+    """Returns whether each punishes a single deviation from mutual first actions, [S, 2]."""
     first, second = _players(logits)
     _, chain = _chain(first, second)
     paid = payoffs.reshape(4, -1)

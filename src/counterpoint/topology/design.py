@@ -313,7 +313,15 @@ def summarize(
             gap={reference: _difference(cell.mean(axis=1).T, against[reference], rng)
                  for reference in REFERENCES},
         )  # fmt: skip
-    shares, why = _shares(list(cells.values()), rng)
+    shares, why = None, None
+    try:
+        shares = {
+            name: VarianceShare(value=one.share.value, low=one.share.low, high=one.share.high,
+                                chance=one.chance)
+            for name, one in variance_shares(list(cells.values()), rng).items()
+        }  # fmt: skip
+    except StatisticsError as error:
+        why = str(error)
     levels = {
         name: _over_seeds(bootstrap_interval(against[name].mean(axis=1), rng=rng))
         for name in REFERENCES
@@ -353,8 +361,7 @@ def _best(
     against: Mapping[str, Floats],
     rng: np.random.Generator,
 ) -> tuple[BestCell, dict[str, SeedEstimate]]:
-    """Returns the best cell, chosen on half of the seeds and measured on the other, and its
-    gaps."""
+    """Returns the best cell, chosen on half of the seeds, measured on the other; and gaps."""
     names = [(t, p) for t in cells for p in range(len(prompts))]
     scores = np.stack([cells[t][p].mean(axis=0) for t, p in names])  # [cells, S]
     seeds = scores.shape[1]
@@ -375,21 +382,6 @@ def _best(
 
 def _difference(team: Floats, other: Floats, rng: np.random.Generator) -> SeedEstimate:
     return _over_seeds(bootstrap_interval((team - other).mean(axis=1), rng=rng, statistic=means))
-
-
-def _shares(
-    cells: Sequence[Floats], rng: np.random.Generator
-) -> tuple[dict[str, VarianceShare] | None, str | None]:
-    """Returns the shares of the variance, or None and the reason."""
-    try:
-        shares = variance_shares(cells, rng)
-    except StatisticsError as error:
-        return None, str(error)
-    return {
-        name: VarianceShare(value=one.share.value, low=one.share.low, high=one.share.high,
-                            chance=one.chance)
-        for name, one in shares.items()
-    }, None  # fmt: skip
 
 
 def _over_seeds(estimate: Estimate) -> SeedEstimate:

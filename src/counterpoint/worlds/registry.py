@@ -102,7 +102,7 @@ def find_world(name: str, kind: Literal[Kind.MESSAGE], /) -> MessageEntry: ...
 @overload
 def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]: ...
 def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]:
-    """Returns the world of this name. Nothing is made, but a class of your own is import_object.
+    """Returns the world of this name. Nothing is made, but a class of your own is imported.
 
     Args:
         name: one of `worlds()`, or the name of somebody else's: see the top of this file.

@@ -161,8 +161,7 @@ class Gathering(GrownWorld):
         return gain
 
     def _turns(self, probs: Floats) -> Iterator[Floats]:
-        """Yields the probability of each pair of actions, [S, M, M], turn by turn, whatever was
-        heard."""
+        """Yields the probability of each pair of actions in each turn, [S, M, M]."""
         state = np.zeros((len(probs), 3, 3))  # what the first heard, what the second heard
         state[:, SILENCE, SILENCE] = 1
         observed = np.zeros((3, 3))

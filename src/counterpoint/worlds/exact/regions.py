@@ -111,8 +111,7 @@ class Regions(TargetWorld):
         )
 
     def _loudness(self, volatile: Bools) -> tuple[Floats, Floats]:
-        """Returns the scale of the reward and the deviation of the noise in each rollout, [S, P,
-        G]."""
+        """Returns the scale of the reward and the deviation of the noise, [S, P, G]."""
         loud = self.settings.scale
         noise = np.where(volatile, loud * NOISE["volatile"], NOISE["stable"])
         if self.settings.participation == "everyone":

@@ -130,8 +130,7 @@ class World(ABC):
 
     @property
     def legal(self) -> Bools:
-        """Returns which actions an agent has in which context, [A, C, M]; all of them unless
-        overridden."""
+        """Returns which actions an agent has in a context, [A, C, M]; by default all."""
         return np.ones((len(self.agents), self.contexts, self.actions), dtype=bool)
 
     @abstractmethod
@@ -140,8 +139,7 @@ class World(ABC):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
-        """Returns the chance of one update of one seed: prompts, noise, and the uniforms behind
-        actions."""
+        """Returns the chance of one update of one seed: prompts, noise, uniforms of actions."""
 
     @abstractmethod
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
@@ -173,8 +171,9 @@ def stack(parts: Sequence[NamedArrays]) -> dict[str, NDArray[Any]]:
 
 
 def sample(probs: Floats, agent: Ints, context: Ints, uniforms: Floats) -> Ints:
-    """Returns actions drawn by the inverse distribution function: equal uniforms give equal
-    quantiles.
+    """Returns actions drawn by the inverse distribution function of each policy.
+
+    Equal uniforms give equal quantiles.
 
     Args:
         probs: [S, A, C, M].
@@ -203,8 +202,7 @@ def chosen(table: NDArray[Any], index: Ints) -> NDArray[Any]:
 
 
 def one_hot(index: Ints, size: int) -> Floats:
-    """Returns the policy that always takes the action `index` [...]: 1 there, else 0,
-    [..., size]."""
+    """Returns the policy [..., size] that always takes the action `index` [...]."""
     policy: Floats = (index[..., None] == np.arange(size)).astype(np.float64)
     return policy
 
@@ -258,7 +256,7 @@ class PermutedWorld(World):
         self.agents = tuple(world.agents[k] for k in order)
         self.roles = None if world.roles is None else tuple(world.roles[k] for k in order)
         slots = [(int(self.place[agent]), turn) for agent, turn in world.slots]
-        self.slot = sorted(range(len(slots)), key=lambda i: (slots[i][1], slots[i][0]))
+        self.slot = sorted(range(len(slots)), key=lambda i: slots[i][::-1])
         self.slots = tuple(slots[i] for i in self.slot)
         self.contexts, self.actions = world.contexts, world.actions
         self.prompts, self.rollouts = world.prompts, world.rollouts
@@ -321,17 +319,13 @@ def natural_order(agents: Sequence[str]) -> list[int]:
 
 
 def in_natural_order(world: World) -> World:
-    """Returns `world` with its agents in the natural order of their names, and slots by turn and
-    agent.
+    """Returns `world` with agents in the natural order of their names, and slots by turn.
 
     Then no result depends on the order in which a world lists them. A world in that order is
     returned unchanged.
     """
     order = natural_order(world.agents)
-    if order == sorted(order) and list(world.slots) == sorted(world.slots, key=_turn_then_agent):
+    by_turn = sorted(world.slots, key=lambda slot: slot[::-1])
+    if order == sorted(order) and list(world.slots) == by_turn:
         return world
     return PermutedWorld(world, order)
-
-
-def _turn_then_agent(slot: tuple[int, int]) -> tuple[int, int]:
-    return slot[1], slot[0]

@@ -267,8 +267,7 @@ Writer = Callable[[Any], None]
 
 
 def kind(space: Any) -> str:
-    """Returns `Box`, `Discrete`, `MultiDiscrete`, `MultiBinary`, `Dict`, `Tuple`, or the class
-    name."""
+    """Returns the name of the class of a space, or of the known one that it derives from."""
     known = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple")
     names = [cls.__name__ for cls in type(space).__mro__]
     return next((name for name in names if name in known), names[0])
@@ -337,8 +336,7 @@ def _one_hot(row: Singles, starts: Any) -> Writer:
 
 
 def actions(space: Any, agent: str) -> tuple[Actions, Callable[[Any], Any] | None]:
-    """Returns what an agent can do, and what converts our action into theirs; None: it
-    is the same.
+    """Returns what an agent can do, and what converts our actions; None: they are the same.
 
     Raises:
         WorldError: a space of neither choices nor bounded numbers, or of too many choices.

@@ -1,13 +1,14 @@
 """Foreign worlds by name: what a name stands for, and how to construct it.
 
 Three families have names of their own, and `package.module:Class` is anything that can be
-import_object. Nothing here is import_object before it is asked for.
+imported. Nothing here is imported before it is asked for.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -111,7 +112,7 @@ def import_object(name: str) -> Any:
     Raises:
         MissingPackageError: a package that its module needs is not installed.
         UnknownNameError: there is no such module or attribute.
-        WorldError: the module fails when it is import_object.
+        WorldError: the module fails when it is imported.
     """
     module, _, path = name.partition(":")
     return _resolved(module, path, name)
@@ -138,8 +139,7 @@ def foreign_code(
 
 
 def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
-    """Returns the constructor at `module:path`; of a module, its `parallel_env` or else
-    its `env`."""
+    """Returns the constructor at `module:path`; of a module, its `parallel_env` or `env`."""
     target = _resolved(module, path, name)
     if isinstance(target, ModuleType):
         target = getattr(target, "parallel_env", None) or getattr(target, "env", None)
@@ -154,7 +154,11 @@ def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
 
 def _resolved(module: str, path: str, name: str) -> Any:
     """Returns the object called `path` in the module."""
-    target: Any = _module(module, name)
+    with foreign_code(name, "its import", "package.module:Class that Python can import"):
+        try:
+            target: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise _no_module(module, name, error) from error
     for part in path.split(".") if path else ():
         if isinstance(target, ModuleType) and not hasattr(target, part):
             target = _submodule(target, part)
@@ -169,14 +173,6 @@ def _resolved(module: str, path: str, name: str) -> Any:
                 f"it has {', '.join(known) or 'nothing'}{did_you_mean(part, known)}"
             )
     return target
-
-
-def _module(module: str, name: str) -> ModuleType:
-    with foreign_code(name, "its import", "package.module:Class that Python can import"):
-        try:
-            return importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            raise _no_module(module, name, error) from error
 
 
 def _no_module(module: str, name: str, error: ModuleNotFoundError) -> CounterpointError:
@@ -198,7 +194,8 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
             f"got world '{name}', but there is no module {module}; wanted "
             f"package.module:Class, importable from here ({hint})"
         )
-    known = _submodules(missing.rpartition(".")[0])
+    paths = getattr(importlib.import_module(missing.rpartition(".")[0]), "__path__", [])
+    known = [m.name for m in pkgutil.iter_modules(paths) if m.name[0] != "_"]
     meant = did_you_mean(missing.rpartition(".")[2], known)
     return UnknownNameError(
         f"got world '{name}', but there is no module {missing}; "
@@ -213,16 +210,8 @@ def _submodule(package: ModuleType, part: str) -> ModuleType | None:
     return importlib.import_module(name)
 
 
-def _submodules(package: str) -> list[str]:
-    import pkgutil
-
-    paths = getattr(importlib.import_module(package), "__path__", [])
-    return [m.name for m in pkgutil.iter_modules(paths) if m.name[0] != "_"]
-
-
 def _from_gymnasium(package: str, identity: str) -> Callable[..., Any]:
-    """Returns the constructor of a registered environment, without gymnasium's checks
-    at each step."""
+    """Returns the constructor of a registered environment, without checks at each step."""
     if importlib.util.find_spec(package) is None or importlib.util.find_spec("gymnasium") is None:
         raise missing_package(f"world '{package}:{identity}'", package, pip_line("worlds"))
     importlib.import_module(package)

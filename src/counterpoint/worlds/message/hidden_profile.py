@@ -27,12 +27,12 @@ from counterpoint.worlds.message.world import (
 )
 
 PARAMETERS = ("unshared", "side", "relay", "opinion", "trust")
-"""What the numbers of a member's ways are: how much rather it tells a clue that not all have; one
-that speaks for its favourite; one that it was told itself, all in nats; whether a message begins
+"""The parameters of a member: how much rather it passes on a clue that not all have; one that
+speaks for its favourite; one from a message, all in nats; whether a message begins
 with its opinion (above 0); and how many clues the opinion of another is worth to it."""
 
 LOWEST, HIGHEST = np.array([-6.0, -6.0, -6.0, -1.0, 0.0]), np.array([6.0, 6.0, 6.0, 1.0, 3.0])
-"""[5] the range in which ways are searched."""
+"""[5] the range in which parameters are searched."""
 
 
 PROMPTS: dict[str, ScriptedPolicy] = {
@@ -134,8 +134,7 @@ class ScriptedMember:
         return _best(worth, rng), ranked[:, -1] - ranked[:, -2]
 
     def known(self, items: Profiles, seen: Observation) -> Ints:
-        """Returns each clue as the member has it, [B, N]: as it reads it, or as most others told
-        it."""
+        """Returns each clue as the member reads it, or as most others told it, [B, N]."""
         own = items.read(seen.member)
         reports = sum(
             (message.content[:, :-1].astype(int) for message in seen.received), np.zeros_like(own)
@@ -223,7 +222,7 @@ class HiddenProfile(MessageWorld[Profiles]):
     def draw(self, rng: np.random.Generator, count: int) -> Profiles:
         size, options = len(self.private), self.settings.options
         kept: list[tuple[Ints, Ints, Ints]] = []
-        for _ in range(TRIES):
+        for _ in range(TRIES):  # most items do not mislead: four times as many are drawn
             right = rng.integers(options, size=(4 * count, 1))
             decoy = (right + rng.integers(1, options, size=right.shape)) % options
             towards = np.where(self.private, right, decoy)
@@ -257,8 +256,7 @@ class HiddenProfile(MessageWorld[Profiles]):
     def single(
         self, items: Profiles, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """Returns the answers of one agent that reads all clues at each turn and takes a majority,
-        [B].
+        """Returns the answers [B] of one agent: the majority of its readings of all clues.
 
         It misreads like any member, but no clue has to be told.
         """

@@ -32,12 +32,12 @@ PROMPTS: dict[str, ScriptedPolicy] = {
         (0.0, 0.04, 0.0), "never goes there, and starts anew when nothing gets better"
     ),
 }
-"""Name to the ways of a searcher: the chance to go to a better find of somebody else's; the chance,
-after each step that made nothing better, to start anew anywhere; the share of steps that change
-two things at once. And one line."""
+"""Name to the parameters of a searcher and one line. Parameters are the chance to go to a better
+find of somebody else's; the chance, after each step that made nothing better, to start anew
+anywhere; the share of steps that change two things at once."""
 
 LOWEST, HIGHEST = np.zeros(3), np.array([1.0, 0.2, 1.0])
-"""[3] the range in which ways are searched."""
+"""[3] the range in which parameters are searched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +113,7 @@ class IdeaSearch(MessageWorld[Landscapes]):
     def single(
         self, items: Landscapes, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """Returns the answers of one searcher with the whole budget, which restarts when stuck,
-        [B]."""
+        """Returns the answers [B] of one searcher with the whole budget; it restarts when stuck."""
         parameters = (0.0, PROMPTS["restart"].values[1], self.parameters(prompt)[2])
         alone = Observation(0, 0, share=1.0)
         message = Searcher(parameters).speak(items, alone, rng)

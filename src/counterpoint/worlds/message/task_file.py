@@ -77,8 +77,7 @@ class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
         super().__init__(replace(settings or MessageSettings(), members=size))
 
     def draw(self, rng: np.random.Generator, count: int) -> list[HiddenProfileTask]:
-        """Returns `count` tasks, each about equally often, whose private information is
-        shuffled."""
+        """Returns tasks, each about equally often, whose private information is shuffled."""
         return [
             replace(task, hidden=tuple(task.hidden[i] for i in rng.permutation(len(task.hidden))))
             for task in cycled(rng, self.all, count)

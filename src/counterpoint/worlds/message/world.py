@@ -179,8 +179,7 @@ class MessageWorld(ABC, Generic[Items]):
     def single(
         self, items: Items, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """Returns the answers [B] of one agent that has all that the team knows, and
-        all its turns.
+        """Returns the answers [B] of one agent with all that the team knows, and all its turns.
 
         Raises:
             UnknownNameError, SettingError: as `member`.

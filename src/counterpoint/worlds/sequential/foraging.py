@@ -161,8 +161,7 @@ class Foraging(Twin):
         return View(seen, state, np.ones((e, n), dtype=bool))
 
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """Returns moves [E, A] to the piece with the smallest sum of distances, and loads once they
-        are enough."""
+        """Returns moves [E, A] to the nearest piece of food; agents load once they are enough."""
         food, agents = self.held["food"], self.held["agents"]
         distances = abs(food[:LEVEL, :, None] - agents[:LEVEL, None]).sum(axis=0)  # [F, A, E]
         sums = np.where(food[LEVEL] > 0, distances.sum(axis=1), np.iinfo(np.int64).max)
@@ -174,8 +173,7 @@ class Foraging(Twin):
         return np.where(adjacent, np.where(enough, LOAD, NOTHING), moves).T
 
     def _adjacent(self) -> Bools:
-        """Returns whether the agent stands beside the food, and the food is still
-        there, [F, A, E]."""
+        """Returns whether the agent stands beside the food that is still there, [F, A, E]."""
         food, agents = self.held["food"], self.held["agents"]
         distances = abs(food[:LEVEL, :, None] - agents[:LEVEL, None]).sum(axis=0)
         adjacent: Bools = (distances == 1) & (food[LEVEL] > 0)[:, None]
@@ -192,15 +190,14 @@ def _in_front(things: Ints, seen: Bools) -> Ints:
     """Returns `things` [3, A, X, E] with those `seen` [A, X, E] first, and `UNSEEN` behind them."""
     if seen.all():
         return things
-    order = np.argsort(~seen, axis=1, kind="stable")
+    order = np.argsort(~seen, axis=1, kind="stable")  # those that are seen keep their order
     moved = np.take_along_axis(things, order[None], axis=2)
     shown: Ints = np.where(np.take_along_axis(seen, order, axis=1), moved, UNSEEN[..., None])
     return shown
 
 
 def _steps_towards(target: Ints, agents: Ints, food: Ints, rng: np.random.Generator) -> Ints:
-    """Returns moves [A, E] that bring agents [2, A, E] nearer to `target` [2, E],
-    around obstacles."""
+    """Returns moves [A, E] of agents [2, A, E] to `target` [2, E], around obstacles."""
     after = agents[:, None] + DIRECTIONS[:, 1:LOAD, None, None]  # [2, 4, A, E]
     cost = abs(after - target[:, None, None]).sum(axis=0) + rng.random(after.shape[1:]) / 2
     pieces = abs(after[:, :, None] - food[:LEVEL, None, :, None]).sum(axis=0)  # [4, F, A, E]
@@ -212,8 +209,7 @@ def _steps_towards(target: Ints, agents: Ints, food: Ints, rng: np.random.Genera
 
 
 def first_places(rng: np.random.Generator, copies: int, size: int, agents: int) -> Ints:
-    """Returns rows and columns of agents, [2, A, E], in different cells; all placements are equally
-    likely."""
+    """Returns different cells for the agents, [2, A, E]; all placements are equally likely."""
     chance = rng.random((copies, size * size))
     cells = np.argpartition(chance, range(agents), axis=1)[:, :agents].T
     return np.stack(np.divmod(cells, size))
@@ -237,25 +233,21 @@ def fields(
     free: Bools = np.zeros((copies, size, size), dtype=bool)
     free[:, 1:-1, 1:-1] = True
     free[copy, agents[0], agents[1]] = False
+    # more food stands neither around a piece nor two cells from it in its row or column
+    near = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)] + [(-2, 0), (2, 0), (0, -2), (0, 2)]
     cell, level = np.zeros((2, food, copies), dtype=np.int64)
     for piece in range(food):
         flat = free.reshape(copies, -1).cumsum(axis=1)
         fits = flat[:, -1] > 0
+        # the n-th free cell is where the count of free ones first exceeds n
         nth = (rng.random(copies) * flat[:, -1]).astype(np.int64)
         cell[piece] = (flat > nth[:, None]).argmax(axis=1)
         drawn = most if heavy else rng.integers(1, most + 1)
         level[piece] = np.where(fits, drawn, 0)
         row, column = np.divmod(cell[piece], size)
-        _take(free, copy[fits], row[fits], column[fits])
+        for r, c in near:
+            cells = np.clip(row + r, 0, size - 1), np.clip(column + c, 0, size - 1)
+            free[copy[fits], cells[0][fits], cells[1][fits]] = False
     order = np.argsort(np.where(level > 0, cell, size * size), axis=0, kind="stable")
     cell, level = (np.take_along_axis(array, order, axis=0) for array in (cell, level))
     return np.stack([*np.divmod(cell, size), level])
-
-
-def _take(free: Bools, copy: Ints, row: Ints, column: Ints) -> None:
-    """Blocks the cells around one, and those two cells from it in its row and column, for more
-    food."""
-    near = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)] + [(-2, 0), (2, 0), (0, -2), (0, 2)]
-    last = free.shape[1] - 1
-    for r, c in near:
-        free[copy, np.clip(row + r, 0, last), np.clip(column + c, 0, last)] = False

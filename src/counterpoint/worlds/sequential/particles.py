@@ -34,8 +34,7 @@ _ACCELERATION = THRUST * np.array([[0.0, -1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, -
 
 
 def acceleration(actions: NDArray[Any], continuous: bool) -> Floats:
-    """Returns what thrust does, [2, ..., E]: `actions` are [E, ...] of `MOVES`, or [E, ..., 5]
-    strengths.
+    """Returns the thrust, [2, ..., E], of `MOVES` [E, ...] or of strengths [E, ..., 5].
 
     Strengths lie in [0, 1] and are single precision, as in the original. Opposite ones cancel out,
     and the first one (stay) does nothing.
@@ -49,8 +48,7 @@ def acceleration(actions: NDArray[Any], continuous: bool) -> Floats:
 
 
 def contact_forces(apart: Floats, distance: Floats, touching: float) -> Floats:
-    """Returns the force on the first disc of each pair, [2, P, E]; the second feels the
-    opposite.
+    """Returns the force on the first disc of each pair, [2, P, E]; the second feels the opposite.
 
     The force is 100 d/|d| m log(1 + exp((touching - |d|) / m)): smooth, nearly 0 from a distance,
     nearly linear in the penetration.
@@ -72,10 +70,9 @@ def move(position: Floats, velocity: Floats, force: Floats) -> None:
 
 
 def head_for(target: Floats, position: Floats, velocity: Floats, steps: int = 3) -> Ints:
-    """Returns the move [...] that brings a coasting disc nearest to `target` [2, ...] in `steps`
-    steps.
+    """Returns the move [...] that brings coasting discs nearest to `target` [2, ...].
 
-    Scripted teams steer with it; it is no part of the worlds.
+    It lands there after `steps` steps. Scripted teams steer with it; it is no part of the worlds.
     """
     kept = 1 - DAMPING
     glide = SECONDS * (1 - kept**steps) / DAMPING  # what a unit of velocity covers meanwhile
@@ -94,14 +91,13 @@ def length(vectors: Floats) -> Floats:
 
 
 def pairs(agents: int) -> tuple[Ints, Ints]:
-    """Returns the indices [P] of the first and of the second agent of each pair, in the original
-    order."""
+    """Returns the indices [P] of both agents of each pair, in the original order."""
     first, second = np.triu_indices(agents, 1)
     return first, second
 
 
 RADIUS = 0.15
-"""Of an agent. Landmarks are points that nothing bumps into."""
+"""Radius of an agent. Landmarks are points that nothing bumps into."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +294,8 @@ class SpeakerListener(Twin):
             self.held["message"][...] = np.clip(strengths, 0.0, 1.0).T
         else:
             self.held["message"][...] = spoken == words
-        away = position - self._goal()
+        goal = self.held["landmarks"][:, self.held["goal"], np.arange(self.copies)]
+        away = position - goal
         own = -(away[0] * away[0] + away[1] * away[1])
         return np.repeat(own[:, None], 2, axis=1), np.zeros(self.copies, dtype=bool)
 
@@ -315,15 +312,9 @@ class SpeakerListener(Twin):
         return View(seen, state, np.ones((e, 2), dtype=bool))
 
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """Returns the name of the goal for the speaker, and for the listener a move where the last
-        word points, [E, 2]."""
+        """Returns the name of the goal, and a move to where the last word points, [E, 2]."""
         message = self.held["message"]
         target = (self.held["landmarks"] * message).sum(axis=1)
         target = np.where(message.any(axis=0), target, self.held["landmarks"].mean(axis=1))
         moves = head_for(target, self.held["position"], self.held["velocity"])
         return np.stack([self.held["goal"], moves], axis=1)
-
-    def _goal(self) -> Floats:
-        """Returns where the listener should be, [2, E]."""
-        goal: Floats = self.held["landmarks"][:, self.held["goal"], np.arange(self.copies)]
-        return goal

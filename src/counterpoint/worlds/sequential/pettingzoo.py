@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
-    """Returns a PettingZoo `ParallelEnv` that plays `world`: the same observations, rewards and
-    ends.
+    """Returns a PettingZoo `ParallelEnv` that plays `world`, bit for bit.
 
     Rewards are `Step.reward`, as `settings.reward` says. Masks of legal actions are in the infos,
     as `action_mask`. The environment owns the world from then on.

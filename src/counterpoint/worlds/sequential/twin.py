@@ -78,13 +78,11 @@ class Twin(StepWorld):
 
     @abstractmethod
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """Returns the actions [E, A] of a good team in the present state, as choices: see
-        `scripted_team`."""
+        """Returns choices [E, A] of a good team in the present state: see `scripted_team`."""
 
     @cached_property
     def references(self) -> References:  # type: ignore[override]  # measured when asked for
-        """Returns `measured` for default settings; for others it plays 2,048 episodes of either
-        team."""
+        """Returns `measured` for default settings; for others it plays 2,048 episodes each."""
         plain = replace(self.settings, reward="own", stakes="")  # neither moves the return
         if plain == type(self.settings)():
             return References(*self.measured, self.scale)
@@ -151,10 +149,9 @@ class Twin(StepWorld):
 
 
 def scripted_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
-    """Returns actions of the team behind `References.reference`; a choice is one
-    strength in full.
+    """Returns actions of the team behind `References.reference`.
 
-    It reads the state of the twin in which it plays.
+    A choice is one strength in full. It reads the state of the twin in which it plays.
     """
     assert isinstance(world, Twin)
     moves = world.scripted(rng)

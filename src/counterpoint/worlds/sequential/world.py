@@ -113,8 +113,7 @@ class References:
     """Which of the scales in the wild the returns are on, and whose `reference` it is."""
 
     def normalized(self, returns: Floats) -> Floats | None:
-        """Returns scores [...] of `returns` [...]: 0 is random, 1 the reference; None
-        if not known."""
+        """Returns scores [...] of returns: 0 is random, 1 the reference; None if not known."""
         if self.random is None or self.reference is None:
             return None
         return (returns - self.random) / (self.reference - self.random)
@@ -217,8 +216,7 @@ def paid(own: Floats, world: StepWorld) -> Floats:
 
 @lru_cache
 def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> Floats:
-    """Returns the factor of each agent's reward, [A]; the agent's own entry goes before
-    its role's.
+    """Returns the factor of each agent's reward, [A]; its own entry goes before its role's.
 
     Raises:
         SettingError: no `name:factor` pairs, a name that nobody has, or a factor that is no
@@ -295,8 +293,7 @@ def returns(
 
 
 def random_return(world: StepWorld, episodes: int = 200, seed: int = 0) -> tuple[float, float]:
-    """Returns the mean return of a team that chooses uniformly among legal actions, and its
-    standard error.
+    """Returns the mean return of a uniformly random team, and its standard error.
 
     It is for worlds without known references. The world is reset first.
 

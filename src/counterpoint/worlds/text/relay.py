@@ -32,7 +32,7 @@ THINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class RelaySettings(TextSettings):
-    """A message passed on."""
+    """Settings of `relay`."""
 
     things: Annotated[int, Range(1, 4)] = 2
     """Words to pass on, 1 to 4."""

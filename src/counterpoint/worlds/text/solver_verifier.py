@@ -29,7 +29,7 @@ UNSURE = "unsure"
 
 @dataclass(frozen=True, kw_only=True)
 class SolverVerifierSettings(TextSettings):
-    """Sums, and help that has a price."""
+    """Settings of `solver_verifier`."""
 
     largest: Annotated[int, Range(1, 5)] = 3
     """Largest number in a sum, 1 to 5."""
@@ -44,7 +44,7 @@ class SolverVerifierSettings(TextSettings):
 
 
 class SolverVerifier(TextWorld):
-    """The solver answers, or calls the verifier, who tells the sum as far as it has learned to."""
+    """The solver answers, or calls the verifier, who answers as well as it has learned to."""
 
     name = "solver_verifier"
     summary = "a solver adds, and calls a verifier for a price when it is unsure"

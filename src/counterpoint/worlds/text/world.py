@@ -124,8 +124,7 @@ class TextWorld(ABC):
 
     @abstractmethod
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
-        """Returns the prompts of the agents who speak next, side by side; none if the episode is
-        over."""
+        """Returns the prompts of the agents who speak next, side by side; none at the end."""
 
     @abstractmethod
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
