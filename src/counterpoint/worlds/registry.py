@@ -43,7 +43,7 @@ from counterpoint.worlds.sequential.world import SequentialEntry
 from counterpoint.worlds.text.conventions import Lewis, Schelling
 from counterpoint.worlds.text.relay import Relay
 from counterpoint.worlds.text.solver_verifier import SolverVerifier
-from counterpoint.worlds.text.world import TextEntry, TextWorld, own_entry
+from counterpoint.worlds.text.world import TextEntry, TextWorld
 
 BUILTIN: tuple[WorldEntry[Any], ...] = (
     ExactEntry(Regions),
@@ -140,5 +140,5 @@ def _resolve(name: str) -> WorldEntry[Any] | None:
     if is_import_path(name):
         target = import_object(name)
         if isinstance(target, type) and issubclass(target, TextWorld):
-            return own_entry(name, target)
+            return TextEntry(target, name)
     return ForeignEntry(name)

@@ -46,27 +46,17 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
-    Family(
-        "mpe2:NAME",
-        "particle worlds: simple_spread_v3, simple_speaker_listener_v4, simple_tag_v3, ...",
-        "mpe2 (Lowe et al. 2017, arXiv:1706.02275)",
-    ),
-    Family(
-        "lbforaging:ID",
-        "level-based foraging by gymnasium id: Foraging-8x8-2p-3f-v3, ...",
-        "lbforaging (Papoudakis et al. 2021, arXiv:2006.07869)",
-    ),
-    Family(
-        "rware:ID",
-        "robots in a warehouse by gymnasium id: rware-tiny-2ag-v2, ...",
-        "rware (Papoudakis et al. 2021, arXiv:2006.07869)",
-    ),
-    Family(
-        OWN,
-        "your own: a PettingZoo environment, whose arguments are its settings, or a TextWorld",
-        "yours",
-    ),
-)
+    Family("mpe2:NAME",
+           "particle worlds: simple_spread_v3, simple_speaker_listener_v4, simple_tag_v3, ...",
+           "mpe2 (Lowe et al. 2017, arXiv:1706.02275)"),
+    Family("lbforaging:ID", "level-based foraging by gymnasium id: Foraging-8x8-2p-3f-v3, ...",
+           "lbforaging (Papoudakis et al. 2021, arXiv:2006.07869)"),
+    Family("rware:ID", "robots in a warehouse by gymnasium id: rware-tiny-2ag-v2, ...",
+           "rware (Papoudakis et al. 2021, arXiv:2006.07869)"),
+    Family(OWN,
+           "your own: a PettingZoo environment, whose arguments are its settings, or a TextWorld",
+           "yours"),
+)  # fmt: skip
 
 
 def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:

@@ -195,8 +195,7 @@ class TaskFileEntry(MessageEntry):
         """Returns the environment.
 
         Raises:
-            UnknownNameError: it has no setting of that name.
-            SettingError: a value has a wrong type or is out of range.
+            UnknownNameError, SettingError: as for every entry.
             LogError: the file cannot be read.
         """
         given = settings_from(settings, TaskFile.settings_type, self.name)

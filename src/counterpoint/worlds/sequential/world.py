@@ -335,13 +335,12 @@ class SequentialEntry(WorldEntry[StepWorld]):
         """Returns E copies of the environment.
 
         Args:
-            settings: field name to value; text is converted to the field's type.
+            settings: as for every entry.
             copies: E.
             seed: seed of the environment's generator.
 
         Raises:
-            UnknownNameError: the environment has no setting of that name.
-            SettingError: a value has a wrong type or is out of range.
+            UnknownNameError, SettingError: as for every entry.
             MissingPackageError: the package of a foreign environment is not installed.
             WorldError: a foreign environment cannot be played here.
         """

@@ -167,21 +167,28 @@ class TextEntry(WorldEntry[TextWorld]):
     Args:
         world: its class.
         own_name: `package.module:Class` of a class that is not ours; empty if it is.
+
+    Raises:
+        WorldError: the `settings_type` of somebody's own is no dataclass of settings.
     """
 
     kind = Kind.TEXT
 
     def __init__(self, world: type[TextWorld], own_name: str = "") -> None:
-        summary = getattr(world, "summary", "")
-        super().__init__(own_name or world.name, world.settings_type, summary, world.source)
+        settings, summary = world.settings_type, getattr(world, "summary", "")
+        if own_name and not (is_dataclass(settings) and issubclass(settings, TextSettings)):
+            raise WorldError(
+                f"got world '{own_name}' whose settings_type is {settings!r}; "
+                "wanted a dataclass that derives from TextSettings"
+            )
+        super().__init__(own_name or world.name, settings, summary, world.source)
         self.world, self.is_own = world, bool(own_name)
 
     def make(self, settings: GivenSettings | None = None) -> TextWorld:
         """Returns the environment.
 
         Raises:
-            UnknownNameError: it has no setting of that name.
-            SettingError: a value has a wrong type or is out of range.
+            UnknownNameError, SettingError: as for every entry.
             WorldError: the constructor of somebody's own fails, or its world is not complete.
         """
         given = settings_from(settings, self.world.settings_type, self.name)
@@ -201,21 +208,6 @@ class TextEntry(WorldEntry[TextWorld]):
             reference=world.references.reference,
             scale=world.references.scale,
         )  # fmt: skip
-
-
-def own_entry(name: str, world: type[TextWorld]) -> TextEntry:
-    """Returns the entry of a class of somebody's own, called `package.module:Class`.
-
-    Raises:
-        WorldError: its `settings_type` is no dataclass of settings.
-    """
-    settings = world.settings_type
-    if not (is_dataclass(settings) and issubclass(settings, TextSettings)):
-        raise WorldError(
-            f"got world '{name}' whose settings_type is {settings!r}; "
-            "wanted a dataclass that derives from TextSettings"
-        )
-    return TextEntry(world, name)
 
 
 def _check(world: TextWorld, name: str) -> None:
