@@ -22,12 +22,14 @@ from counterpoint.audits import audit
 from counterpoint.records import FOUND, Episode, Event
 from counterpoint.stats import bootstrap_interval
 from counterpoint.train.tabular.learner import train
-from counterpoint.worlds.exact.grown import RACE, BoatRace, BoatRaceSettings
 from counterpoint.worlds.exact.grown import (
+    RACE,
     RESTED,
     SAY,
     WORK,
     WORKED,
+    BoatRace,
+    BoatRaceSettings,
     Gathering,
     GatheringSettings,
 )
