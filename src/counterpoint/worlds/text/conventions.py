@@ -68,16 +68,19 @@ class Schelling(TextWorld):
             "You and a partner who cannot talk must choose the same colour. Answer with one word."
         )
         shown = "You are at {}. The colours are {}. Which colour do you choose?"
-        half = len(self.words) // 2  # the first colours of both agents differ
-        orders = {"speaker": self.words, "partner": self.words[half:] + self.words[:half]}
         return tuple(
-            Prompt(agent, system, shown.format(task[0], ", ".join(order)), self.words)
-            for agent, order in orders.items()
+            Prompt(agent, system, shown.format(task[0], ", ".join(self._order(agent))), self.words)
+            for agent in self.agents
         )
 
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
         success = float(len({one.text for one in history}) == 1)
         return Ending(success, shared(success, history))
+
+    def _order(self, agent: str) -> tuple[str, ...]:
+        """Returns the colours in the order of an agent; the first ones of both agents differ."""
+        half = len(self.words) // 2 if agent == "partner" else 0
+        return self.words[half:] + self.words[:half]
 
 
 OBJECTS = ("ball", "key", "cup", "hat", "tree", "fish", "car", "moon")
