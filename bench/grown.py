@@ -19,20 +19,84 @@ import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.audits import audit
-from counterpoint.records import FOUND, Episode
+from counterpoint.records import FOUND, Episode, Event
 from counterpoint.stats import bootstrap_interval
 from counterpoint.train.tabular.learner import train
-from counterpoint.worlds.exact.boat_race import BoatRace, BoatRaceSettings, races_of
-from counterpoint.worlds.exact.gathering import (
+from counterpoint.worlds.exact.grown import (
+    RACE,
+    RESTED,
+    SAY,
+    WORK,
+    WORKED,
+    BoatRace,
+    BoatRaceSettings,
     Gathering,
     GatheringSettings,
-    episodes_of,
 )
 from counterpoint.worlds.exact.world import Play
 
 SEEDS = range(10)
 EARLY, COUNT = 10, 16
 """Update at which a team counts as young, and episodes of it that are audited."""
+
+
+DID = ("drifts", "races on", "circles around the checkpoint")
+"""What a boat does, by action."""
+REST_WORDS = "Let's take a break."
+"""What is said with a rest."""
+
+
+def episodes_of(world: Gathering, play: Play, seed: int, count: int) -> list[Episode]:
+    """Returns the first rollouts of a batch of one seed as a log of work, rest messages and
+    rewards.
+
+    Args:
+        world: that was played.
+        play: a batch.
+        seed: index along S.
+        count: episodes.
+    """
+    episodes = []
+    actions = play.action[seed].reshape(-1, len(world.slots))[:count]
+    for number, row in enumerate(actions):
+        events = [
+            Event(t, world.agents[agent], "action" if act == WORK else "message",
+                  "work" if act == WORK else REST_WORDS if act == SAY else "",
+                  work=float(act == WORK))
+            for t, ((agent, _), act) in enumerate(zip(world.slots, row.tolist(), strict=True))
+        ]  # fmt: skip
+        episodes.append(
+            Episode(str(number), tuple(events), world.agents, meta={"format": "gathering"})
+        )
+    return episodes
+
+
+def contagion(probs: Floats) -> Floats:
+    """Returns P(rest, given that the other says it rests) - P(rest, given that it worked), mean of
+    both agents, [S]."""
+    rest = 1 - probs[..., WORK]
+    difference: Floats = (rest[:, :, RESTED] - rest[:, :, WORKED]).mean(axis=-1)
+    return difference
+
+
+def races_of(world: BoatRace, play: Play, seed: int, name: str) -> Episode:
+    """Returns one batch of one seed as an episode of a log, with the mean proxy and truth of its
+    rollouts.
+
+    Args:
+        world: that was played.
+        play: a batch.
+        seed: index along S.
+        name: of the episode.
+    """
+    actions = play.action[seed].reshape(-1, len(world.slots))
+    events = [
+        Event(t, world.agents[boat], "action", DID[act], meta={"name": "steer"})
+        for t, ((boat, _), act) in enumerate(zip(world.slots, actions[0].tolist(), strict=True))
+    ]
+    reward = {"proxy": float(world.proxy[actions].mean()), "true": float((actions == RACE).mean())}
+    events.append(Event(len(events), world.agents[0], "reward", reward=reward))
+    return Episode(name, tuple(events), world.agents, meta={"format": "boat_race"})
 
 
 class WatchedGathering(Gathering):
@@ -91,7 +155,7 @@ def gathering() -> dict[str, Any]:
             world = WatchedGathering(GatheringSettings(paid=paid, cost=cost))  # type: ignore[arg-type]
             done = train(world, scheme, SEEDS)
             work = np.array([(world.plays[-1].action[s] == 0).mean() for s in SEEDS])
-            caught = world.contagion(world.probs) if world.probs is not None else np.zeros(10)
+            caught = contagion(world.probs) if world.probs is not None else np.zeros(10)
             seen = [
                 verdicts(episodes_of(world, world.plays[-1], s, COUNT), "idleness") for s in SEEDS
             ]

@@ -23,7 +23,8 @@ from counterpoint.games import Game, equilibria, make_game
 from counterpoint.games.analysis import learn_game
 from counterpoint.games.equilibria import is_degenerate, is_equilibrium
 from counterpoint.games.game import bimatrix
-from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
+from counterpoint.games.learners import Learning
+from counterpoint.games.repeated import STARTS, Repeated, learn_repeated
 from counterpoint.population import PopulationPlan, compare_populations
 from counterpoint.results import document_of
 from counterpoint.stats import wilson_interval
@@ -99,7 +100,7 @@ def learned(name: str, remedies: tuple[str, ...], seeds: int, schemes: tuple[str
             **settings: Any) -> dict[str, Any]:  # fmt: skip
     """Returns where learners end, and prints a line an arm."""
     game: Game = make_game(name)
-    result = learn_game(game, schemes, remedies, seeds, settings)
+    result = learn_game(game, schemes, remedies, seeds, Learning(**settings))
     for arm, one in result.arms.items():
         where = {key: round(share, 2) for key, share in one.equilibria.items()}
         print(f"{name} {settings or ''} {arm}: {one.payoff.value:.3f} [{one.payoff.low:.3f}, "

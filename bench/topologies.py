@@ -17,15 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from counterpoint.arrays import Floats
 from counterpoint.results import document_of
 from counterpoint.stats import bootstrap_interval
 from counterpoint.stats.estimate import Estimate
 from counterpoint.topology import make_topology
 from counterpoint.topology.design import DEFAULT, TopologyPlan, compare_topologies
 from counterpoint.topology.play import Guards, play
-from counterpoint.worlds.message.hidden_profile import HiddenProfile, HiddenProfileSettings
-from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings, diversity
+from counterpoint.worlds.message.hidden_profile import (
+    HiddenProfile,
+    HiddenProfileSettings,
+    Profiles,
+)
+from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings
 from planted_members import PLANTED, Planted
 
 SEEDS, ITEMS = 30, 100
@@ -75,6 +81,30 @@ def lever() -> dict[str, Any]:
     return measured
 
 
+def inverted(world: HiddenProfile, items: Profiles, member: int) -> Profiles:
+    """Returns the same items, in which the private clues of `member` are written as their
+    opposites."""
+    alone = world.has[member] & world.private
+    return replace(items, sign=np.where(alone, -items.sign, items.sign))
+
+
+def diversity(contents: NDArray[Any], bits: int) -> Floats:
+    """Returns the mean share of choices in which two members differ, where they stand, [B].
+
+    Args:
+        contents: [A, B, 4] the last message of each member.
+        bits: choices of an idea.
+    """
+    at = contents[:, :, 2].astype(int)
+    on = (at[..., None] >> np.arange(bits)) & 1
+    share = on.mean(axis=0)
+    members = len(contents)
+    if members < 2:
+        return np.zeros(contents.shape[1])
+    differ: Floats = (2 * share * (1 - share)).mean(axis=1) * members / (members - 1)
+    return differ
+
+
 def amplification() -> dict[str, Any]:
     """One member reads the opposite of all that it has alone: how often the team falls with it."""
     world = HiddenProfile(HiddenProfileSettings(misread=0.0))
@@ -90,7 +120,7 @@ def amplification() -> dict[str, Any]:
                 members = [world.member(prompt)] * 4
                 scores = {}
                 for misled in (None, 0, 3):
-                    batch = items if misled is None else world.misled(items, misled)
+                    batch = items if misled is None else inverted(world, items, misled)
                     rng = np.random.default_rng([seed, 1])
                     played = play(make_topology(name, 4), batch, ITEMS, members, rng)
                     one = world.single(batch, prompt, 4, np.random.default_rng([seed, 2]))

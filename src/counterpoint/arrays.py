@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,3 +17,24 @@ Array = Any
 """An array of NumPy, torch or JAX, or a list. Which one it is, is known at run time only."""
 Columns = Mapping[str, Array]
 """Label name to the values [N] of that label."""
+
+
+class PcgState(TypedDict):
+    """The numbers of a PCG64 generator, each of 128 bits."""
+
+    state: int
+    inc: int
+
+
+class GeneratorState(TypedDict):
+    """The state of a NumPy generator: `rng.bit_generator.state`, which JSON can hold."""
+
+    bit_generator: str
+    state: PcgState
+    has_uint32: int
+    uinteger: int
+
+
+def generator_state(rng: np.random.Generator) -> GeneratorState:
+    """Returns the state of a generator; set `rng.bit_generator.state` to go back to it."""
+    return cast("GeneratorState", rng.bit_generator.state)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from functools import cache
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,8 @@ import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError, UnknownNameError
 
+GivenSettings = Mapping[str, object]
+"""Settings by name, as somebody gave them: text, or values of the fields' types."""
 S = TypeVar("S")
 N = TypeVar("N", int, float)
 WANTED: Mapping[type, str] = {
@@ -64,7 +67,7 @@ def number_from(name: str, text: str, kind: type[N]) -> N:
         raise SettingError(f"got {name}={text!r}; wanted {WANTED[kind]}") from None
 
 
-def settings_from(given: Mapping[str, object] | None, settings: type[S], owner: str) -> S:
+def settings_from(given: GivenSettings | None, settings: type[S], owner: str) -> S:
     """Returns the settings of `owner`; text is converted to the field's type (`scale="10"`).
 
     Raises:
@@ -92,7 +95,7 @@ def _with_zero(value: object) -> object:
     return re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
-def _complaint(error: Exception, values: Mapping[str, object], settings: type, owner: str) -> str:
+def _complaint(error: Exception, values: GivenSettings, settings: type, owner: str) -> str:
     """Returns which value a conversion refused, and what the field takes."""
     name = str(error).rpartition("$.")[2].rstrip("`")
     if name not in values:
@@ -116,6 +119,49 @@ def require_choices(settings: object) -> None:
         value, wanted = getattr(settings, name), get_args(hint)
         if get_origin(hint) is Literal and value not in wanted:
             raise SettingError(f"got {name}={value!r}; wanted one of {', '.join(wanted)}")
+
+
+@dataclass(frozen=True)
+class Range:
+    """The least and the largest value of a field: `lr: Annotated[float, Range(0.0, 1.0)] = 0.1`."""
+
+    low: float
+    high: float
+
+
+class CheckedSettings:
+    """Base of frozen dataclasses of settings whose fields are checked when one is made.
+
+    A field of a Literal type has one of its values; a field with a `Range` lies in it or is None.
+    The ranges of base classes hold too, so a subclass may give a field another default alone.
+
+    Raises:
+        SettingError: a field has another value.
+    """
+
+    def __post_init__(self) -> None:
+        require_choices(self)
+        for name, limits in _ranges(type(self)):  # type: ignore[arg-type]  # a class has a hash
+            if getattr(self, name) is not None:
+                self.require(name, limits.low, limits.high)
+
+    def require(self, name: str, low: float, high: float) -> None:
+        """Raises SettingError unless the setting called `name` lies in [low, high]."""
+        require(name, getattr(self, name), low, high)
+
+
+@cache
+def _ranges(settings: type) -> list[tuple[str, Range]]:
+    """Returns the fields that have a `Range`, those of base classes first."""
+    hints = [get_type_hints(cls, include_extras=True) for cls in reversed(settings.__mro__)]
+    ranges = [
+        (name, part)
+        for named in hints
+        for name, hint in named.items()
+        for part in getattr(hint, "__metadata__", ())
+        if isinstance(part, Range)
+    ]
+    return list(dict.fromkeys(ranges))  # each class repeats the fields of its bases
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

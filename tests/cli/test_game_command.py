@@ -55,7 +55,7 @@ def test_games_are_listed(capsys):
         (["prisoner"], "did you mean prisoners_dilemma"), (["none.json"], "could not read"),
         (["lever", "updates=5"], "without --learn"),
             (["lever", "--remedies", "cheap_talk"], "without --learn"),
-            (["stag_hunt", "--learn", "--seeds", "2", "paid=both"], "own or team"),
+            (["stag_hunt", "--learn", "--seeds", "2", "paid=both"], "one of own, team"),
             (["stag_hunt", "--learn", "--seeds", "1000000000"], "2 to 10,000"),
         (["stag_hunt", "--learn", "--seeds", "1"], "wanted 2 to 10,000"),
         (["stag_hunt", "--learn", "--remedies", "luck"], "wanted one of none"),

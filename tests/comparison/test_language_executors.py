@@ -21,7 +21,7 @@ from counterpoint.report import render
 from counterpoint.report.terminal.comparison import comparison_parts
 from counterpoint.results import document_of
 from counterpoint.train.lora.settings import LanguageSettings
-from counterpoint.worlds.text.lewis import LewisSettings
+from counterpoint.worlds.text.conventions import LewisSettings
 
 SMALL = {"prompts": "4", "rollouts": "4", "layers": "1", "targets": "attention"}
 SCHEMES = ("mappo_pooled", "group_reward_decoupled")

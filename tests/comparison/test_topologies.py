@@ -5,10 +5,15 @@ import pytest
 
 from counterpoint.errors import LogError, SettingError, UnknownNameError
 from counterpoint.topology import make_topology
-from counterpoint.topology.design import TopologyPlan, compare_topologies
+from counterpoint.topology.design import (
+    SeedScores,
+    TopologyPlan,
+    compare_topologies,
+    references,
+    search_topologies,
+    summarize,
+)
 from counterpoint.topology.play import Guards
-from counterpoint.topology.search import search_topologies
-from counterpoint.topology.summary import SeedScores, references, summarize
 
 
 def small(**more):

@@ -16,11 +16,16 @@ from counterpoint.games import (
     minmax,
     read_game,
 )
-from counterpoint.games.correlated import correlated_equilibrium
+from counterpoint.games.equilibria import correlated_equilibrium
 from counterpoint.games.game import bimatrix
 from counterpoint.games.learners import Learning, alike, cross_play, learn_teams
-from counterpoint.games.memory_one import Repeated, learn_repeated, values
-from counterpoint.games.repeated import convex_hull, price_of_anarchy
+from counterpoint.games.repeated import (
+    Repeated,
+    convex_hull,
+    learn_repeated,
+    price_of_anarchy,
+    values,
+)
 
 
 def test_the_prisoners_dilemma_by_hand():

@@ -15,10 +15,10 @@ from counterpoint.errors import SettingError
 from counterpoint.games import Game, equilibria, make_game, read_game
 from counterpoint.games.analysis import analyze_game, basins, learn_game
 from counterpoint.games.bayesian import BayesianGame
+from counterpoint.games.equilibria import search_mixed
 from counterpoint.games.game import bimatrix
 from counterpoint.games.learners import Learning, cross_play, learn_teams
-from counterpoint.games.memory_one import Repeated, learn_repeated
-from counterpoint.games.search import search_mixed
+from counterpoint.games.repeated import Repeated, learn_repeated
 
 
 def test_the_unsure_battle_by_hand():
@@ -117,7 +117,11 @@ def test_a_game_without_choices_and_one_that_is_too_wide(tmp_path, capsys):
 
 def test_who_takes_turns_is_at_both_and_gains_nothing():
     learned = learn_game(
-        make_game("battle_of_the_sexes"), ("happo_per_agent",), ("device",), 20, {"updates": 300}
+        make_game("battle_of_the_sexes"),
+        ("happo_per_agent",),
+        ("device",),
+        20,
+        Learning(updates=300),
     )
     arm = learned.arms["happo_per_agent, device"]
     assert arm.deviation_gain.value < 0.01
@@ -129,14 +133,14 @@ def test_numbers_of_equilibria_are_those_that_are_told():
     payoff = np.diag(np.arange(1.0, 8.0))
     game = bimatrix(payoff, payoff)
     listed = analyze_game(game).equilibria
-    learned = learn_game(game, ("happo_per_agent",), ("none",), 6, {"updates": 200})
+    learned = learn_game(game, ("happo_per_agent",), ("none",), 6, Learning(updates=200))
     for key in learned.arms["happo_per_agent"].equilibria:
         assert max(listed[int(key)].strategies[0]) == 1.0  # teams land at pure ones
     three = np.zeros((2, 2, 2, 3))
     three[..., 0] = (np.eye(2) * 2 - 1)[:, :, None]
     three[..., 1], three[..., 2] = -three[..., 0], np.array([1.0, 0.0])
     mixed = learn_game(Game(three), ("happo_per_agent",), ("none",), 3,
-                       {"updates": 1, "start": 0.0, "lr": 0.0})  # fmt: skip
+                       Learning(updates=1, start=0.0, lr=0.0))  # fmt: skip
     assert len(analyze_game(Game(three)).equilibria) == 1
     assert set(mixed.arms) == {"happo_per_agent"}
 
@@ -263,7 +267,7 @@ def test_who_foresees_how_the_other_learns_defects_less():
 @pytest.mark.slow
 def test_shaping_stands_beside_what_it_remedies():
     learned = learn_game(make_game("prisoners_dilemma"), ("happo_per_agent",),
-                         ("none", "shaping"), 8, {"updates": 50})  # fmt: skip
+                         ("none", "shaping"), 8, Learning(updates=50))  # fmt: skip
     assert set(learned.arms) == {"happo_per_agent"}
     assert {"random", "random, shaping"} <= set(learned.repeated)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from counterpoint.judge import JudgeEntry, Opinion, Sheet, written
 from counterpoint.readers import Format, episode
 from counterpoint.records import Episode, Finding, Outcome
 from counterpoint.runs.exporters import scalars
+from counterpoint.settings import Range
 from counterpoint.speakers import Scripted, Speaker
 from counterpoint.worlds import Evaluation, ExactEntry, Play, Settings
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies
 
 HOUSE = Entry(
     "house",
@@ -142,12 +143,8 @@ class CsvExporter:
 class NightWatchSettings(Settings):
     """Settings of `night_watch`."""
 
-    guards: int = 3
+    guards: Annotated[int, Range(1, 16)] = 3
     """Team size."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("guards", 1, 16)
 
 
 class NightWatch(TargetWorld):
@@ -174,11 +171,10 @@ class NightWatch(TargetWorld):
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         """Returns a batch of all seeds; the reward is the outcome."""
-        guards, context = np.arange(len(self.agents)), chance["context"]
-        answers = answer(tasks, probs, guards, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
         share = answers.right.mean(axis=-1)
         return Play(
-            context=context,
+            context=chance["context"],
             action=answers.action,
             active=np.ones(answers.right.shape, dtype=bool),
             reward=np.broadcast_to(share[..., None], answers.right.shape),

@@ -11,8 +11,7 @@ import pytest
 
 from counterpoint.testing import ConformanceError, check_step_world
 from counterpoint.worlds import PermutedStepWorld, find_world
-from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
-from counterpoint.worlds.sequential.spread import Spread, SpreadSettings
+from counterpoint.worlds.sequential.particles import SpeakerListener, Spread, SpreadSettings
 from counterpoint.worlds.sequential.world import Actions, References, StepWorld
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [

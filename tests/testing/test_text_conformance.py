@@ -12,9 +12,8 @@ import pytest
 from counterpoint.testing import ConformanceError, check_text_world
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.lewis import Lewis
+from counterpoint.worlds.text.conventions import Lewis, Schelling
 from counterpoint.worlds.text.relay import Relay
-from counterpoint.worlds.text.schelling import Schelling
 from counterpoint.worlds.text.world import Ending, Prompt, Statement, TextSettings, TextWorld
 
 VARIANTS = {

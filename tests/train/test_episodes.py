@@ -9,7 +9,7 @@ from counterpoint.errors import WorldError
 from counterpoint.train.lora.episodes import Answer, play_episodes
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.schelling import Schelling
+from counterpoint.worlds.text.conventions import Schelling
 from counterpoint.worlds.text.world import Ending, Prompt, Statement, TextSettings, TextWorld
 
 

@@ -18,7 +18,7 @@ from counterpoint.train.lora.learner import sample_asks
 from counterpoint.train.lora.settings import LanguageSettings
 from counterpoint.train.session import plan_of
 from counterpoint.worlds import Kind, worlds
-from counterpoint.worlds.text.lewis import Lewis
+from counterpoint.worlds.text.conventions import Lewis
 from counterpoint.worlds.text.world import Ending, shared
 
 PLAIN = [name for name, entry in entries().items() if not entry.needs]

@@ -8,7 +8,7 @@ from language_teams import make_short, small_learner, trained
 from counterpoint.train.lora import episodes
 from counterpoint.worlds import Kind, worlds
 from counterpoint.worlds.sequential.world import References
-from counterpoint.worlds.text.schelling import Schelling
+from counterpoint.worlds.text.conventions import Schelling
 from counterpoint.worlds.text.world import Ending, Prompt, TextSettings, TextWorld, shared
 
 TEAMS = [

@@ -27,8 +27,7 @@ from counterpoint.train.tabular import learner as linear
 from counterpoint.train.tabular.policies import SharedLinear
 from counterpoint.worlds import Kind, PermutedWorld, Settings, World, find_world, worlds
 from counterpoint.worlds.exact.additive import Additive
-from counterpoint.worlds.exact.permuted import in_natural_order, natural_order
-from counterpoint.worlds.exact.world import ExactEntry
+from counterpoint.worlds.exact.world import ExactEntry, in_natural_order, natural_order
 
 SCHEMES = ("mappo_pooled", "happo_per_agent", "group_reward_decoupled", "grpo", "agent_wise")
 EXACT = [entry.name for entry in worlds(Kind.EXACT)]

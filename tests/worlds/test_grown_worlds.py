@@ -5,22 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench_modules import bench_module
 from counterpoint.audits import audit
 from counterpoint.errors import SettingError
 from counterpoint.records import FOUND
 from counterpoint.train.tabular.learner import train
 from counterpoint.worlds import find_world
-from counterpoint.worlds.exact.boat_race import CIRCLE, RACE, races_of
-from counterpoint.worlds.exact.gathering import (
+from counterpoint.worlds.exact.grown import (
+    CIRCLE,
+    RACE,
     REST,
     RESTED,
     SAY,
     SILENCE,
     WORK,
     WORKED,
-    episodes_of,
 )
 from counterpoint.worlds.exact.world import one_hot
+
+BENCH = bench_module("grown")
 
 
 def played(name, settings, policy):
@@ -78,9 +81,9 @@ def test_idling_grows_under_a_shared_reward_and_nowhere_else():
 def test_a_team_that_has_stopped_is_found_and_one_that_works_is_not():
     world, idle, _ = played("gathering", {}, [[REST] * 3, [SAY] * 3])
     _, busy, _ = played("gathering", {}, [[WORK] * 3, [WORK] * 3])
-    lazy = audit(episodes_of(world, idle, 0, 1) * 8, (), ("idleness",)).findings
+    lazy = audit(BENCH.episodes_of(world, idle, 0, 1) * 8, (), ("idleness",)).findings
     assert {f.name for f in lazy if f.verdict == FOUND} == {"idle_team"}
-    sound = audit(episodes_of(world, busy, 0, 1) * 8, (), ("idleness",)).findings
+    sound = audit(BENCH.episodes_of(world, busy, 0, 1) * 8, (), ("idleness",)).findings
     assert not [f for f in sound if f.verdict == FOUND]
 
 
@@ -97,7 +100,7 @@ def test_a_race_by_hand():
     worth = world.evaluate({"nothing": np.zeros((1, 1))}, probs)
     assert worth.returns[0] == 0.5
     assert worth.regret[0].tolist() == [0, 0.5]
-    told = races_of(world, play, 0, "x").events[-1].reward
+    told = BENCH.races_of(world, play, 0, "x").events[-1].reward
     assert told == {"proxy": pytest.approx(1.15), "true": 0.5}
 
 

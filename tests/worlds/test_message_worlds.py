@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench_modules import bench_module
 from counterpoint.errors import LogError, SettingError, UnknownNameError
 from counterpoint.topology import make_topology
 from counterpoint.topology.play import play
 from counterpoint.worlds import Kind, find_world, worlds
 from counterpoint.worlds.message.hidden_profile import HiddenProfile, HiddenProfileSettings, tally
-from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings, diversity
+from counterpoint.worlds.message.idea_search import IdeaSearch, IdeaSearchSettings
 from counterpoint.worlds.message.task_file import TaskFile, read_task_file
 from counterpoint.worlds.message.world import Observation, ReceivedMessage
+
+BENCH = bench_module("topologies")
 
 
 def rng(seed=0):
@@ -96,7 +99,7 @@ def test_telling_all_makes_the_team_as_good_as_one_who_knows_all():
 def test_what_is_written_falsely_misleads_who_reads_it():
     world = HiddenProfile(HiddenProfileSettings(misread=0))
     items = world.draw(rng(), 20)
-    wrong = world.misled(items, 0)
+    wrong = BENCH.inverted(world, items, 0)
     alone = world.has[0] & world.private
     assert (wrong.sign[:, alone] == -items.sign[:, alone]).all()
     assert (wrong.sign[:, ~alone] == items.sign[:, ~alone]).all()
@@ -160,8 +163,8 @@ def test_who_follows_takes_a_better_find_and_who_does_not_keeps_its_own():
 def test_diversity_by_hand():
     said = np.zeros((2, 1, 4))
     said[1, 0, 2] = 0b0011
-    assert diversity(said, 4).tolist() == [0.5]
-    assert diversity(said[:1], 4).tolist() == [0]
+    assert BENCH.diversity(said, 4).tolist() == [0.5]
+    assert BENCH.diversity(said[:1], 4).tolist() == [0]
 
 
 def test_a_team_may_look_at_no_more_than_its_budget():

@@ -11,7 +11,7 @@ import pytest
 
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.worlds import PermutedStepWorld, find_world, to_parallel_env
-from counterpoint.worlds.sequential.spread import Spread
+from counterpoint.worlds.sequential.particles import Spread
 
 WORLDS = [
     ("spread", {}),

@@ -15,8 +15,7 @@ from counterpoint.worlds import (
     returns,
     worlds,
 )
-from counterpoint.worlds.sequential.particles import head_for
-from counterpoint.worlds.sequential.spread import shortest_matching
+from counterpoint.worlds.sequential.particles import head_for, shortest_matching
 from counterpoint.worlds.sequential.twin import scripted_team
 from counterpoint.worlds.sequential.world import (
     References,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterpoint.worlds.sequential.speaker_listener import SpeakerListener, SpeakerListenerSettings
+from counterpoint.worlds.sequential.particles import SpeakerListener, SpeakerListenerSettings
 
 
 def originals(steps: int, continuous: bool, horizon: int) -> list[dict[str, np.ndarray]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from counterpoint.errors import SettingError, StateError
-from counterpoint.worlds.sequential.spread import Spread, SpreadSettings
+from counterpoint.worlds.sequential.particles import Spread, SpreadSettings
 from counterpoint.worlds.sequential.world import uniform_actions
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.worlds import Kind, find_world, worlds
+from counterpoint.worlds.kind import cycled
 from counterpoint.worlds.text.relay import THINGS
 from counterpoint.worlds.text.solver_verifier import NUMBERS, UNSURE
-from counterpoint.worlds.text.world import Statement, TextSettings, cycled, shared
+from counterpoint.worlds.text.world import Statement, TextSettings, shared
 
 
 def said_in(world, task, *texts):

@@ -18,9 +18,10 @@ from counterpoint.errors import SettingError
 from counterpoint.games import game_catalogue, make_game, read_game
 from counterpoint.games.analysis import SCHEMES, analyze_game, learn_game
 from counterpoint.games.game import Game
+from counterpoint.games.learners import Learning
 from counterpoint.report.terminal.parts import game_parts
 from counterpoint.report.terminal.tables import text_table
-from counterpoint.settings import number_from, split_list, split_pairs
+from counterpoint.settings import settings_from, split_list, split_pairs
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class GameCommand:
             with Bar(f"learning {game.name}") as report:
                 learned = learn_game(
                     game, schemes or SCHEMES, remedies, self.seeds,
-                    {key: _value(key, text) for key, text in own.items()}, report,
+                    settings_from(own, Learning, "learners"), report,
                 )  # fmt: skip
             result = replace(result, learned=learned)
         config = {"game": self.game, "settings": {**options, **own}, "seeds": self.seeds}
@@ -138,13 +139,5 @@ def _list_parts(facts: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:
     return [text_table(titles, rows, title="Games", numeric=("players",))]
 
 
-LEARNER: Mapping[str, type] = {
-    "updates": int, "batch": int, "signals": int, "partners": int, "restarts": int,
-    "lr": float, "entropy": float, "start": float, "paid": str,
-}  # fmt: skip
-"""Settings of learners, and their types."""
-
-
-def _value(key: str, text: str) -> str | float:
-    """Returns a setting of learners in its type."""
-    return text if LEARNER[key] is str else number_from(key, text, LEARNER[key])
+LEARNER = ("updates", "batch", "signals", "partners", "restarts", "lr", "entropy", "start", "paid")
+"""Settings of learners."""

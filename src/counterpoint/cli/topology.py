@@ -20,10 +20,14 @@ from counterpoint.report.terminal.parts import search_parts, topology_parts
 from counterpoint.report.terminal.tables import text_table
 from counterpoint.settings import settings_from, split_list, split_pairs
 from counterpoint.topology import TOPOLOGIES, make_topology, measures
-from counterpoint.topology.design import DEFAULT, TopologyPlan, compare_topologies
+from counterpoint.topology.design import (
+    DEFAULT,
+    TopologyPlan,
+    compare_topologies,
+    search_topologies,
+)
 from counterpoint.topology.play import Guards
 from counterpoint.topology.records import write_logs
-from counterpoint.topology.search import search_topologies
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,7 @@ from counterpoint.runs.task import Advance
 from counterpoint.train.estimators import estimator, labels
 from counterpoint.train.ppo.settings import refuse_model
 from counterpoint.train.tabular.learner import Training, joined, train
-from counterpoint.worlds.exact.permuted import in_natural_order
-from counterpoint.worlds.exact.world import CHANCE, TASK, World, stack
+from counterpoint.worlds.exact.world import CHANCE, TASK, World, in_natural_order, stack
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
 

@@ -10,15 +10,6 @@ from counterpoint.games.game import Game
 from counterpoint.games.repeated import critical_discount, feasible_rational, minmax
 
 __all__ = [
-    "Equilibrium",
-    "Game",
-    "game_catalogue",
-    "critical_discount",
-    "equilibria",
-    "feasible_rational",
-    "make_game",
-    "minmax",
-    "nash_equilibria",
-    "pure_equilibria",
-    "read_game",
-]
+    "Equilibrium", "Game", "critical_discount", "equilibria", "feasible_rational", "game_catalogue",
+    "make_game", "minmax", "nash_equilibria", "pure_equilibria", "read_game",
+]  # fmt: skip

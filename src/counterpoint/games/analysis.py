@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any, TypeVar
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import TypeVar, get_args
 
 import numpy as np
 
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import MissingPackageError, SettingError
-from counterpoint.games.correlated import MOST_VARIABLES, correlated_equilibrium
-from counterpoint.games.equilibria import Equilibrium, equilibria, is_degenerate, pure_equilibria
+from counterpoint.games.equilibria import (
+    MOST_VARIABLES,
+    Concept,
+    Equilibrium,
+    correlated_equilibrium,
+    equilibria,
+    is_degenerate,
+    pure_equilibria,
+    search_mixed,
+)
 from counterpoint.games.game import Game
 from counterpoint.games.learners import REMEDIES, LearnedTeams, Learning, cross_play, learn_teams
-from counterpoint.games.memory_one import STARTS, Repeated, learn_repeated
 from counterpoint.games.repeated import (
+    STARTS,
+    Repeated,
     critical_discount,
     feasible_rational,
+    learn_repeated,
     minmax,
     price_of_anarchy,
 )
-from counterpoint.games.search import search_mixed
 from counterpoint.results.game import (
     Basins,
     EquilibriumPart,
@@ -77,15 +87,17 @@ def analyze_game(game: Game) -> GameResult:
     least = attempt("minmax", lambda: minmax(game).tolist())
     rational = None
     if game.count == 2:
-        rational = attempt("feasible_rational", lambda: _points(feasible_rational(game)))
+        corners = attempt("feasible_rational", lambda: feasible_rational(game))
+        rational = None if corners is None else [(float(a), float(b)) for a, b in corners]
     else:
         why["feasible_rational"] = f"drawn for two players; this game has {game.count}"
     sums: dict[str, float | None] = {}
     if np.prod(game.sizes) <= MOST_VARIABLES:
-        for concept in ("correlated", "coarse"):
+        for concept in get_args(Concept):
             for best in (True, False):
                 name = f"{concept}_{'best' if best else 'worst'}"
-                sums[name] = attempt(name, _sum_of(game, concept, best))
+                optimum = attempt(name, partial(correlated_equilibrium, game, concept, best=best))
+                sums[name] = None if optimum is None else optimum[1]
     return GameResult(
         version=__version__,
         name=game.name,
@@ -108,16 +120,12 @@ def analyze_game(game: Game) -> GameResult:
     )
 
 
-def _sum_of(game: Game, kind: Any, best: bool) -> Callable[[], float]:
-    return lambda: correlated_equilibrium(game, kind, best=best)[1]
-
-
 def learn_game(
     game: Game,
     schemes: Sequence[str] = (),
     remedies: Sequence[str] = ("none",),
     seeds: int = 100,
-    settings: dict[str, Any] | None = None,
+    learning: Learning | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Learned:
     """Returns where learners end: for each scheme and remedy, and in repeated 2 x 2 games.
@@ -129,7 +137,7 @@ def learn_game(
         schemes: how rewards become advantages; `SCHEMES` if none is named.
         remedies: of `REMEDIES`.
         seeds: teams of each.
-        settings: of `Learning`.
+        learning: how teams learn; each scheme and remedy replaces its own. The defaults if None.
         on_progress: called with what is done, and of how much.
 
     Raises:
@@ -153,7 +161,7 @@ def learn_game(
 
     arms: dict[str, LearnedArm] = {}
     for done, (scheme, remedy) in enumerate(cells):
-        how = Learning(scheme=scheme, remedy=remedy, **(settings or {}))  # type: ignore[arg-type]
+        how = replace(learning or Learning(), scheme=scheme, remedy=remedy)  # type: ignore[arg-type]
         name = scheme if remedy == "none" else f"{scheme}, {remedy}"
         arms[name] = _learned_arm(game, how, seeds, known)
         if on_progress:
@@ -192,7 +200,10 @@ def _learned_arm(game: Game, how: Learning, seeds: int, known: Sequence[Equilibr
     best = float(game.payoffs.mean(axis=-1).max())
     worst = min((float(sum(one.payoffs)) / game.count for one in known), default=float("nan"))
     pairs = cross_play(game, learned) if game.count == 2 else (float(team.mean()), None)
-    gains = [_gain(game, learned, s) for s in range(seeds)]
+    gains = np.zeros((seeds, game.count))  # by deviating after each signal, which a player knows
+    for s, signal in np.ndindex(learned.weights.shape):
+        mix = [strategy[s, signal] for strategy in learned.strategies]
+        gains[s] += learned.weights[s, signal] * game.gain(mix)
     return LearnedArm(
         scheme=how.scheme,
         remedy=how.remedy,
@@ -205,7 +216,7 @@ def _learned_arm(game: Game, how: Learning, seeds: int, known: Sequence[Equilibr
         ),
         self_play=pairs[0],
         cross_play=pairs[1],
-        deviation_gain=_mean_of(np.array(gains)),
+        deviation_gain=_mean_of(gains.max(axis=1)),
     )
 
 
@@ -221,8 +232,7 @@ def _known_equilibria(game: Game) -> tuple[tuple[Equilibrium, ...], str, str]:
 
 
 def _nearest(learned: LearnedTeams, seed: int, known: Sequence[Equilibrium]) -> int | str:
-    """Returns the number of the equilibrium at which a team is, or `none`; `0+2` if it differs by
-    signal."""
+    """Returns the number of the equilibrium of a team, `none`, or `0+2` if signals differ."""
     places: set[int] = set()
     for signal in np.flatnonzero(learned.weights[seed] >= HEARD):
         own = [strategy[seed, signal] for strategy in learned.strategies]
@@ -235,15 +245,6 @@ def _nearest(learned: LearnedTeams, seed: int, known: Sequence[Equilibrium]) -> 
         else:
             return "none"
     return min(places) if len(places) == 1 else "+".join(map(str, sorted(places)))
-
-
-def _gain(game: Game, learned: LearnedTeams, seed: int) -> float:
-    """Returns the most that one player could gain by deviating after each signal, which
-    it knows."""
-    gains = np.zeros(game.count)
-    for signal, weight in enumerate(learned.weights[seed]):
-        gains += weight * game.gain([strategy[seed, signal] for strategy in learned.strategies])
-    return float(gains.max())
 
 
 def _mean_of(samples: Floats) -> Estimate:
@@ -262,18 +263,13 @@ def _equilibrium_part(one: Equilibrium) -> EquilibriumPart:
     )
 
 
-def _points(points: Sequence[Any]) -> list[tuple[float, float]]:
-    return [(float(a), float(b)) for a, b in points]
-
-
 POINTS = 19
 """Starts of each player: probabilities of the first action from 5% to 95%."""
 STEPS, LR = 4000, 0.5
 
 
 def basins(game: Game, known: Sequence[Equilibrium], near: float = 0.1) -> Basins:
-    """Returns where two players end who climb their own expected payoff by its exact gradient, from
-    every start of a grid.
+    """Returns where two players end who climb their exact gradients, from a grid of starts.
 
     Args:
         game: of two players with two actions each.

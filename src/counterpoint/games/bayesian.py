@@ -93,8 +93,7 @@ class BayesianGame:
         return list(product(range(sizes[player]), repeat=self.prior.shape[player]))
 
     def normal_form(self) -> Game:
-        """Returns the game whose actions are strategies, with payoffs expected before types are
-        drawn.
+        """Returns the game of strategies, with payoffs expected before types are drawn.
 
         Expectations are fractions if there are at most 20,000 terms. Those of the prior are the
         simplest ones within rounding (0.333... is a third). Beyond that, payoffs are rounded at the
@@ -123,16 +122,21 @@ class BayesianGame:
         self, plans: list[list[tuple[int, ...]]]
     ) -> dict[tuple[int, ...], tuple[Fraction, ...]]:
         """Returns the expected payoffs of each profile of strategies."""
-        prior = {t: _simple(float(self.prior[t])) for t in np.ndindex(self.prior.shape)}
+        prior = {}
+        for types in np.ndindex(self.prior.shape):
+            # the simplest fraction that equals the float to its last digit, or else its decimal
+            chance = float(self.prior[types])
+            near = Fraction(chance).limit_denominator(1_000_000)
+            prior[types] = near if abs(float(near) - chance) <= 1e-15 else as_fraction(chance)
         whole = sum(prior.values())
         expected = {}
         for profile in product(*(range(len(own)) for own in plans)):
             paid = [Fraction(0)] * self.prior.ndim
-            for types, chance in prior.items():
-                if chance:
+            for types, share in prior.items():
+                if share:
                     does = tuple(plans[i][k][types[i]] for i, k in enumerate(profile))
                     for player, value in enumerate(self.payoffs[(*types, *does)]):
-                        paid[player] += chance / whole * as_fraction(float(value))
+                        paid[player] += share / whole * as_fraction(float(value))
             expected[profile] = tuple(paid)
         return expected
 
@@ -143,15 +147,8 @@ class BayesianGame:
         return ", ".join(f"{t}: {actions[a]}" for t, a in zip(types, plan, strict=True))
 
 
-def _simple(chance: float) -> Fraction:
-    """Returns the simplest fraction that equals a float to its last digit, or else its decimal."""
-    near = Fraction(chance).limit_denominator(1_000_000)
-    return near if abs(float(near) - chance) <= 1e-15 else as_fraction(chance)
-
-
 def unsure_battle(chance: float = 0.5) -> Game:
-    """Returns the battle of the sexes in which one does not know whether the other
-    wants to meet."""
+    """Returns the battle of the sexes where one is unsure whether the other wants to meet."""
     if not 0 < chance < 1:
         raise SettingError(f"got chance={chance}; wanted one between 0 and 1")
     meet, avoid = [[[2, 1], [0, 0]], [[0, 0], [1, 2]]], [[[2, 0], [0, 2]], [[0, 1], [1, 0]]]
@@ -194,19 +191,11 @@ def read_game(path: Path) -> Game:
         return BayesianGame(
             document["prior"], document["payoffs"], name, players, types, actions, source
         ).normal_form()
-    try:
-        payoffs = np.array(document["payoffs"], dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise SettingError(f"got payoffs in {path} that are no table of numbers") from None
-    return Game(payoffs, name, players, actions, source)
+    return Game(document["payoffs"], name, players, actions, source)
 
 
 def _text(value: Any) -> str:
-    """Returns a name that can be shown.
-
-    Raises:
-        SettingError: it is none.
-    """
+    """Returns a name that can be shown."""
     if not isinstance(value, str) or not (value.isprintable() or not value):
         raise SettingError(f"got a name {value!r}; wanted printable text")
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -11,10 +12,7 @@ import numpy as np
 from counterpoint.errors import SettingError, UnknownNameError
 from counterpoint.games.bayesian import unsure_battle
 from counterpoint.games.game import Game, bimatrix
-from counterpoint.settings import did_you_mean, from_text
-
-REAL = ("k", "safe", "factor", "chance")
-"""Options that are numbers; the others are whole ones."""
+from counterpoint.settings import GivenSettings, did_you_mean, from_text
 
 
 class GameEntry(NamedTuple):
@@ -24,8 +22,11 @@ class GameEntry(NamedTuple):
     """Called with its options."""
     summary: str
     """One line."""
-    options: tuple[str, ...] = ()
-    """Names of its options."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Returns the names of its options."""
+        return tuple(signature(self.build).parameters)
 
 
 def _two(name: str, first: Any, actions: tuple[str, ...], source: str, second: Any = None) -> Game:
@@ -35,43 +36,43 @@ def _two(name: str, first: Any, actions: tuple[str, ...], source: str, second: A
 
 
 def prisoners_dilemma() -> Game:
-    """Reward 3, temptation 5, punishment 1, sucker 0."""
+    """Returns the dilemma with reward 3, temptation 5, punishment 1 and sucker's payoff 0."""
     return _two("prisoners_dilemma", [[3, 0], [5, 1]], ("cooperate", "defect"),
                 "Rapoport and Chammah, Prisoner's Dilemma (1965)")  # fmt: skip
 
 
 def stag_hunt() -> Game:
-    """Hunt a stag together for 4, or a hare alone for 3."""
+    """Returns the game in which two hunt a stag together for 4, or each a hare alone for 3."""
     return _two("stag_hunt", [[4, 0], [3, 3]], ("stag", "hare"),
                 "Skyrms, The Stag Hunt (2004)")  # fmt: skip
 
 
 def chicken() -> Game:
-    """Swerve, or drive on and hope."""
+    """Returns the game in which each driver swerves, or drives on and hopes."""
     return _two("chicken", [[3, 1], [4, 0]], ("swerve", "drive on"),
                 "Rapoport and Chammah, American Behavioral Scientist 10 (1966)")  # fmt: skip
 
 
 def battle_of_the_sexes() -> Game:
-    """Meet, though each would rather meet elsewhere."""
+    """Returns the game in which two meet, though each would rather meet elsewhere."""
     return _two("battle_of_the_sexes", [[2, 0], [0, 1]], ("opera", "football"),
                 "Luce and Raiffa, Games and Decisions (1957)", [[1, 0], [0, 2]])  # fmt: skip
 
 
 def climbing() -> Game:
-    """A common payoff with a high peak beside a cliff."""
+    """Returns a game of a common payoff with a high peak beside a cliff."""
     payoff = [[11, -30, 0], [-30, 7, 6], [0, 0, 5]]
     return _two("climbing", payoff, ("a", "b", "c"), "Claus and Boutilier, AAAI 1998", payoff)
 
 
 def penalty(k: float = -10.0) -> Game:
-    """A common payoff with two peaks, a penalty for missing each other, and a refuge."""
+    """Returns a game of a common payoff with two peaks, a penalty between them, and a refuge."""
     payoff = [[10, 0, k], [0, 2, 0], [k, 0, 10]]
     return _two("penalty", payoff, ("a", "b", "c"), "Claus and Boutilier, AAAI 1998", payoff)
 
 
 def lever(levers: int = 10) -> Game:
-    """Pull the same lever; all pay 1 but the last, which pays .9 and is unlike the others."""
+    """Returns the game in which two pull the same lever for 1; the last one alone pays 0.9."""
     if not 2 <= levers <= 400:
         raise SettingError(f"got levers={levers}; wanted 2 to 400")
     payoff = np.eye(levers)
@@ -81,7 +82,7 @@ def lever(levers: int = 10) -> Game:
 
 
 def refuges(actions: int = 4, safe: float = 0.5) -> Game:
-    """Match on one of several actions for 1, or take a refuge that always pays less."""
+    """Returns the game in which two match for 1, or take a refuge that always pays less."""
     if not 2 <= actions <= 400:
         raise SettingError(f"got actions={actions}; wanted 2 to 400")
     payoff = np.eye(actions + 1)
@@ -91,21 +92,21 @@ def refuges(actions: int = 4, safe: float = 0.5) -> Game:
 
 
 def matching_pennies() -> Game:
-    """One wants both coins alike, the other unlike."""
+    """Returns the game in which one wants both coins alike, the other unlike."""
     payoff = np.array([[1, -1], [-1, 1]])
     return _two("matching_pennies", payoff, ("heads", "tails"),
                 "von Neumann and Morgenstern (1944)", -payoff)  # fmt: skip
 
 
 def rock_paper_scissors() -> Game:
-    """Each beats one and is beaten by another."""
+    """Returns the game in which each action beats one and is beaten by another."""
     payoff = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     return _two("rock_paper_scissors", payoff, ("rock", "paper", "scissors"),
                 "von Neumann and Morgenstern (1944)", -payoff)  # fmt: skip
 
 
 def blotto(soldiers: int = 5, fields: int = 3) -> Game:
-    """Spread soldiers over fields; more on a field wins it, and 1 / fields of all."""
+    """Returns the game in which two spread soldiers; more on a field win its share of 1."""
     if not 1 <= soldiers <= 12 or not 2 <= fields <= 4:
         raise SettingError(f"got soldiers={soldiers}, fields={fields}; wanted 1 to 12, 2 to 4")
     spread = [s for s in product(range(soldiers + 1), repeat=fields) if sum(s) == soldiers]
@@ -116,7 +117,7 @@ def blotto(soldiers: int = 5, fields: int = 3) -> Game:
 
 
 def higher(numbers: int = 4) -> Game:
-    """The higher number wins: one action is best whatever the other does."""
+    """Returns the game in which the higher number wins: one action is always best."""
     if not 2 <= numbers <= 400:
         raise SettingError(f"got numbers={numbers}; wanted 2 to 400")
     count = np.arange(numbers)
@@ -125,7 +126,7 @@ def higher(numbers: int = 4) -> Game:
 
 
 def public_goods(players: int = 3, factor: float = 1.6) -> Game:
-    """Give 1 into a pot that is multiplied and shared by all, or keep it."""
+    """Returns the game in which each gives 1 to a pot that is multiplied and shared, or not."""
     if not 2 <= players <= 12:
         raise SettingError(f"got players={players}; wanted 2 to 12")
     if not np.isfinite(factor):
@@ -146,19 +147,17 @@ _GAMES: Mapping[str, GameEntry] = {
     "chicken": GameEntry(chicken, "who gives way; both want the other to"),
     "battle_of_the_sexes": GameEntry(battle_of_the_sexes, "meet, but where"),
     "climbing": GameEntry(climbing, "a common payoff with a high peak beside a cliff"),
-    "penalty": GameEntry(penalty, "two peaks, and a penalty for missing each other", ("k",)),
-    "lever": GameEntry(lever, "pull the same of many equal levers", ("levers",)),
-    "refuges": GameEntry(refuges, "match for 1, or take less for certain", ("actions", "safe")),
-    "unsure_battle": GameEntry(
-        unsure_battle, "meet, but does the other want to? Bayesian", ("chance",)
-    ),
+    "penalty": GameEntry(penalty, "two peaks, and a penalty for missing each other"),
+    "lever": GameEntry(lever, "pull the same of many equal levers"),
+    "refuges": GameEntry(refuges, "match for 1, or take less for certain"),
+    "unsure_battle": GameEntry(unsure_battle, "meet, but does the other want to? Bayesian"),
     "matching_pennies": GameEntry(matching_pennies, "one wants alike, the other unlike"),
     "rock_paper_scissors": GameEntry(
         rock_paper_scissors, "each beats one and is beaten by another"
     ),
-    "blotto": GameEntry(blotto, "spread soldiers over fields", ("soldiers", "fields")),
-    "higher": GameEntry(higher, "the higher number wins: a duel without a cycle", ("numbers",)),
-    "public_goods": GameEntry(public_goods, "give to all, or keep", ("players", "factor")),
+    "blotto": GameEntry(blotto, "spread soldiers over fields"),
+    "higher": GameEntry(higher, "the higher number wins: a duel without a cycle"),
+    "public_goods": GameEntry(public_goods, "give to all, or keep"),
 }
 
 
@@ -167,7 +166,7 @@ def game_catalogue() -> dict[str, GameEntry]:
     return dict(_GAMES)
 
 
-def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
+def make_game(name: str, options: GivenSettings | None = None) -> Game:
     """Returns the game called `name`.
 
     Args:
@@ -183,13 +182,14 @@ def make_game(name: str, options: Mapping[str, Any] | None = None) -> Game:
             f"got game '{name}'; wanted one of {', '.join(_GAMES)}, or a JSON file"
             f"{did_you_mean(name, _GAMES)}"
         )
-    entry, values = _GAMES[name], {k: from_text(v) for k, v in (options or {}).items()}
+    build, values = _GAMES[name].build, {k: from_text(v) for k, v in (options or {}).items()}
+    known = signature(build).parameters
     for key, value in values.items():
-        if key not in entry.options:
-            known = ", ".join(entry.options) or "nothing"
-            raise UnknownNameError(f"got option {key} of game {name}; wanted {known}")
+        if key not in known:
+            wanted = ", ".join(known) or "nothing"
+            raise UnknownNameError(f"got option {key} of game {name}; wanted {wanted}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a number")
-        if key not in REAL and not isinstance(value, int):
+        if isinstance(known[key].default, int) and not isinstance(value, int):
             raise SettingError(f"got {key}={value!r} of game {name}; wanted a whole number")
-    return entry.build(**values)
+    return build(**values)

@@ -1,25 +1,32 @@
-"""Nash equilibria: all extreme ones of two players, exactly; pure ones of any number.
+"""Equilibria: all extreme ones of two players, exactly; pure, mixed and correlated ones of more.
 
 Two players: the vertices of the two best-response polytopes, paired so that every action is a best
 response or is not played. In a game that is not degenerate these are all equilibria, an odd number;
 in a degenerate one there are more between them, and that is said. Start with `equilibria`.
+
+More players: `search_mixed` finds mixed equilibria of small games. For every choice of which
+actions are played, those that are have to pay alike: equations in several unknowns, which Newton's
+method solves from several starts. What it finds is an equilibrium; what it does not find may still
+be one, and that is said. `correlated_equilibrium` solves a linear program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations
-from math import comb
-from typing import Any
+from itertools import combinations, islice, product
+from math import comb, prod
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game, bimatrix
+from counterpoint.optional import needs, pip_line
 
 Rational = tuple[Fraction, ...]
 MOST_BASES = 200_000
@@ -53,8 +60,7 @@ class Equilibrium:
 
 
 def nash_equilibria(first: Any, second: Any) -> list[tuple[Floats, Floats]]:
-    """Returns all extreme equilibria of two matrices of payoffs, as (row strategy, column
-    strategy).
+    """Returns all extreme equilibria of two matrices, as (row strategy, column strategy).
 
     Args:
         first: [M_1, M_2] payoffs of the row player.
@@ -99,7 +105,9 @@ def _extreme(game: Game) -> tuple[Equilibrium, ...]:
             continue
         for labels, ys in by_labels.items():
             if own | labels == everything:
-                listed += [_of(game, x, y) for y in ys if any(y)]
+                for y in filter(any, ys):
+                    mixes = tuple(tuple(p / sum(z) for p in z) for z in (x, y))
+                    listed.append(Equilibrium(mixes, _paid(game, mixes)))
     order = sorted(listed, key=lambda one: tuple(tuple(-p for p in s) for s in one.strategies))
     return tuple(order)
 
@@ -121,8 +129,7 @@ def pure_equilibria(game: Game) -> list[Equilibrium]:
 
 
 def is_degenerate(game: Game) -> bool:
-    """Returns whether a mix has more best responses than actions it plays, at a vertex of a game of
-    two.
+    """Returns whether a mix has more best responses than actions it plays; two players.
 
     Then there may be a continuum of equilibria between those that are listed.
     """
@@ -153,26 +160,19 @@ def is_equilibrium(game: Game, strategies: Sequence[Rational]) -> bool:
 
 @lru_cache(maxsize=8)
 def _polytopes(game: Game) -> tuple[dict[Rational, int], dict[Rational, int]]:
-    """Returns the vertices of both best-response polytopes, and which constraints are tight at
-    each.
+    """Returns the vertices of both best-response polytopes, and the tight constraints.
 
     P = {x >= 0 : B'x <= 1} has labels of rows (x_i = 0) and columns (a best response), Q likewise.
     """
     rows, columns = game.sizes
-    a, b = _matrices(game)
-    first = _vertices([[b[i][j] for i in range(rows)] for j in range(columns)], rows)
-    return first, _vertices(a, columns)
-
-
-def _matrices(game: Game) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
-    """Returns the payoffs of both, shifted to at least 1: best responses stay what they are."""
-    rows, columns = game.sizes
     moved = []
     for player in range(2):
+        # payoffs are shifted to at least 1: best responses stay what they are
         table = [[game.exact[(i, j)][player] for j in range(columns)] for i in range(rows)]
         low = min(min(row) for row in table)
         moved.append([[value - low + 1 for value in row] for row in table])
-    return moved[0], moved[1]
+    first = _vertices([list(column) for column in zip(*moved[1], strict=True)], rows)
+    return first, _vertices(moved[0], columns)
 
 
 def _vertices(matrix: Sequence[Sequence[Fraction]], size: int) -> dict[Rational, int]:
@@ -182,7 +182,8 @@ def _vertices(matrix: Sequence[Sequence[Fraction]], size: int) -> dict[Rational,
     whole = np.vstack([np.array(matrix, dtype=np.float64), -np.eye(size)])
     right = np.concatenate([np.ones(above), np.zeros(size)])
     vertices: dict[Rational, int] = {}
-    for block in _blocks(combinations(range(above + size), size), 4096):
+    subsets = combinations(range(above + size), size)
+    for block in iter(lambda: list(islice(subsets, 4096)), []):
         bases = np.array(block)
         systems = whole[bases]
         # floating point discards most bases; the few that may be vertices are solved in fractions
@@ -204,17 +205,6 @@ def _vertices(matrix: Sequence[Sequence[Fraction]], size: int) -> dict[Rational,
             tight |= sum(1 << (above + k) for k, z in enumerate(point) if z == 0)
             vertices[point] = tight
     return vertices
-
-
-def _blocks(items: Any, size: int) -> Any:
-    block = []
-    for item in items:
-        block.append(item)
-        if len(block) == size:
-            yield block
-            block = []
-    if block:
-        yield block
 
 
 def _solve(
@@ -244,13 +234,177 @@ def _solve(
     return tuple(point)
 
 
-def _of(game: Game, x: Rational, y: Rational) -> Equilibrium:
-    strategies = tuple(tuple(p / sum(z) for p in z) for z in (x, y))
-    first, second = strategies
-    payoffs = tuple(
-        sum((first[i] * second[j] * game.exact[(i, j)][player]
-             for i in range(len(first)) if first[i] for j in range(len(second)) if second[j]),
-            Fraction(0))
-        for player in range(2)
-    )  # fmt: skip
-    return Equilibrium(strategies, payoffs)
+Concept = Literal["correlated", "coarse"]
+MOST_VARIABLES = 20_000
+"""Profiles of a game whose correlated equilibria are computed."""
+
+
+def solver() -> Any:
+    """Returns `scipy.optimize.linprog`.
+
+    Raises:
+        MissingPackageError: scipy is not installed.
+    """
+    with needs("the linear program of punishments and correlated equilibria", pip_line("games")):
+        from scipy.optimize import linprog
+    function: Any = linprog
+    return function
+
+
+def correlated_equilibrium(
+    game: Game, kind: Concept = "correlated", *, best: bool = True
+) -> tuple[NDArray[np.float64], float]:
+    """Returns the equilibrium with the largest (or smallest) sum of payoffs.
+
+    It is a distribution over profiles. Nobody gains by disobeying a recommendation (`correlated`),
+    or by not listening at all (`coarse`).
+
+    Args:
+        game: any number of players.
+        kind: of the two.
+        best: the one that pays most; else the one that pays least.
+
+    Returns: [M_1, ..., M_A] probabilities, and the sum of payoffs.
+
+    Source: Aumann, J. Math. Econ. 1 (1974); Moulin and Vial, Int. J. Game Theory 7 (1978).
+
+    Raises:
+        SettingError: a game too large, or an unknown kind.
+        MissingPackageError: scipy is not installed.
+    """
+    if kind not in get_args(Concept):
+        raise SettingError(f"got kind {kind!r}; wanted correlated or coarse")
+    size = int(np.prod(game.sizes))
+    if size > MOST_VARIABLES:
+        raise SettingError(f"got a game of {size:,} profiles; wanted at most {MOST_VARIABLES:,}")
+    welfare = game.payoffs.sum(axis=-1).ravel()
+    temptations = np.array(list(_temptations(game, kind))).reshape(-1, size)
+    if not len(temptations):  # nobody has a choice
+        return np.ones(game.sizes), float(welfare[0])
+    solution = solver()(
+        c=-welfare if best else welfare,
+        A_ub=temptations,
+        b_ub=np.zeros(len(temptations)),
+        A_eq=np.ones((1, size)),
+        b_eq=[1.0],
+        bounds=(0, None),
+        method="highs",
+    )
+    chances = np.clip(np.asarray(solution.x), 0, None)
+    chances /= chances.sum()
+    return chances.reshape(game.sizes), float(chances @ welfare)
+
+
+def _temptations(game: Game, kind: str) -> Iterator[NDArray[np.float64]]:
+    """Yields what a deviation gains at each profile, [profiles], one row for each deviation."""
+    for player in range(game.count):
+        own = np.moveaxis(game.payoffs[..., player], player, 0)
+        for new in range(game.sizes[player]):
+            gains = own[new][None] - own
+            if kind == "coarse":
+                yield np.moveaxis(gains, 0, player).ravel()
+                continue
+            for obeyed in range(game.sizes[player]):
+                if obeyed != new:
+                    row = np.zeros_like(gains)
+                    row[obeyed] = gains[obeyed]
+                    yield np.moveaxis(row, 0, player).ravel()
+
+
+MOST_SUPPORTS = 400
+"""Choices of played actions that are looked at: 3 players with 3 actions have 343."""
+STARTS = 4
+"""From which Newton's method begins, for each choice."""
+CLOSE = 1e-9
+"""What a deviation may gain, of the spread of payoffs."""
+DENOMINATOR = 10_000
+"""Probabilities that are a fraction with at most this denominator are written as it."""
+
+
+def search_mixed(game: Game, seed: int = 0) -> list[Equilibrium]:
+    """Returns pure equilibria, exactly, and mixed ones of any number of players by search.
+
+    Args:
+        game: small: at most 400 choices of which actions are played.
+        seed: of the starts.
+
+    Returns: `exact` tells those whose fractions are an equilibrium to the last digit.
+
+    Raises:
+        SettingError: a game that is too large.
+        MissingPackageError: scipy is not installed.
+    """
+    choices = prod(2**size - 1 for size in game.sizes)
+    if choices > MOST_SUPPORTS:
+        raise SettingError(
+            f"got a game of {choices:,} choices of played actions; wanted at most "
+            f"{MOST_SUPPORTS:,}: its pure equilibria are found at any size"
+        )
+    with needs("the search for mixed equilibria of three players", pip_line("games")):
+        from scipy.optimize import root
+    rng, known = np.random.default_rng(seed), pure_equilibria(game)
+    spread = max(float(np.ptp(game.payoffs)), 1e-300)
+    subsets = [
+        [c for k in range(1, size + 1) for c in combinations(range(size), k)] for size in game.sizes
+    ]
+    for played in product(*subsets):
+        if sum(len(own) > 1 for own in played) < 2:
+            continue  # where one alone mixes, there is a pure one beside it
+        for _ in range(STARTS):
+            start = [rng.dirichlet(np.ones(len(own))) for own in played]
+            solution = root(lambda x, p=played: _gaps(game, p, x), np.concatenate(start), tol=1e-13)
+            mix = _mixed(game, played, solution.x)
+            if min(min(s[list(own)]) for s, own in zip(mix, played, strict=True)) < 1e-7:
+                continue
+            if float(game.gain(mix).max()) > CLOSE * spread:
+                continue
+            apart = [
+                max(np.abs(a - b).max() for a, b in zip(mix, one.floats(), strict=True))
+                for one in known
+            ]
+            if min(apart, default=1.0) > 1e-5:
+                known.append(_as_fractions(game, mix))
+    return known
+
+
+def _gaps(game: Game, played: tuple[tuple[int, ...], ...], x: Floats) -> Floats:
+    """Returns what has to be 0: differences of what played actions pay, and sums less 1."""
+    mix = _mixed(game, played, x)
+    gaps = []
+    for own, strategy, pays in zip(played, mix, game.deviations(mix), strict=True):
+        pays = pays[list(own)]
+        gaps += [*(pays[1:] - pays[0]), strategy.sum() - 1]
+    return np.array(gaps)
+
+
+def _mixed(game: Game, played: tuple[tuple[int, ...], ...], x: Floats) -> list[Floats]:
+    mix, at = [], 0
+    for own, size in zip(played, game.sizes, strict=True):
+        strategy = np.zeros(size)
+        strategy[list(own)] = x[at : at + len(own)]
+        at += len(own)
+        mix.append(strategy)
+    return mix
+
+
+def _as_fractions(game: Game, mix: list[Floats]) -> Equilibrium:
+    """Returns the equilibrium in simple fractions if these are one, else in those of the floats."""
+    simple = tuple(
+        tuple(Fraction(float(p)).limit_denominator(DENOMINATOR) for p in own) for own in mix
+    )
+    if all(sum(own) == 1 for own in simple) and is_equilibrium(game, simple):
+        return Equilibrium(simple, _paid(game, simple))
+    close = [[Fraction(float(p)).limit_denominator(10**9) for p in own] for own in mix]
+    strategies = tuple(tuple(p / sum(own) for p in own) for own in close)
+    return Equilibrium(strategies, _paid(game, strategies), exact=False)
+
+
+def _paid(game: Game, strategies: tuple[Rational, ...]) -> Rational:
+    """Returns what a mix pays, exactly."""
+    paid = [Fraction(0)] * game.count
+    for profile, payoffs in game.exact.items():
+        chances = [own[action] for own, action in zip(strategies, profile, strict=True)]
+        if all(chances):
+            chance = prod(chances)
+            paid = [total + chance * value for total, value in zip(paid, payoffs, strict=True)]
+    return tuple(paid)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ class Game:
     def __post_init__(self) -> None:
         try:
             payoffs = np.array(self.payoffs, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise SettingError(f"got payoffs that are no table of numbers ({error})") from None
         if payoffs.ndim < 2 or payoffs.shape[-1] != payoffs.ndim - 1 or 0 in payoffs.shape:
             raise SettingError(
@@ -81,19 +80,14 @@ class Game:
         """Returns the number of players, A."""
         return int(self.payoffs.shape[-1])
 
-    def profiles(self) -> list[tuple[int, ...]]:
-        """Returns all profiles of actions."""
-        return list(product(*(range(size) for size in self.sizes)))
-
     @cached_property
     def exact(self) -> Mapping[tuple[int, ...], tuple[Fraction, ...]]:
-        """Returns the payoffs of each profile as fractions of decimals as written, not
-        as stored."""
+        """Returns the payoffs of each profile as fractions of decimals as written."""
         if self.fractions is not None:
             return self.fractions
         return {
             profile: tuple(as_fraction(float(v)) for v in self.payoffs[profile])
-            for profile in self.profiles()
+            for profile in np.ndindex(self.sizes)
         }
 
     def expected(self, strategies: Sequence[Floats]) -> Floats:
@@ -115,8 +109,7 @@ class Game:
         return values
 
     def gain(self, strategies: Sequence[Floats]) -> Floats:
-        """Returns what each player gains by its best deviation, [A]; all are 0 at an
-        equilibrium."""
+        """Returns what each player gains by its best deviation, [A]; 0 at an equilibrium."""
         best = np.array([values.max() for values in self.deviations(strategies)])
         return np.asarray(np.maximum(0.0, best - self.expected(strategies)))
 

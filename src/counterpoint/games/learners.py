@@ -7,7 +7,7 @@ shared), and learns from what it is paid. Start with `learn_teams`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 
@@ -15,20 +15,20 @@ from counterpoint.arrays import Floats, Ints
 from counterpoint.credit import RunningState, advantages, plain_scheme_named
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.settings import require
+from counterpoint.settings import CheckedSettings, Range
 
-REMEDIES = ("none", "convention", "device", "cheap_talk", "other_play", "population")
+Remedy = Literal["none", "convention", "device", "cheap_talk", "other_play", "population"]
 """What can be switched on: a convention that all teams know before they begin; a public signal that
 players can condition on; a word that each says before anybody acts, at no cost; training as if
 actions that are alike had been relabelled (Other-Play, Hu et al., ICML 2020); partners drawn from a
 population."""
-Remedy = Literal["none", "convention", "device", "cheap_talk", "other_play", "population"]
+REMEDIES: tuple[str, ...] = get_args(Remedy)
 MOST_SIGNALS = 4096
 """What players may have heard before they act: words to the power of players."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learning:
+class Learning(CheckedSettings):
     """How players learn.
 
     Raises:
@@ -37,42 +37,27 @@ class Learning:
 
     scheme: str = "happo_per_agent"
     """How rewards become advantages: a name of `counterpoint schemes`."""
-    updates: int = 400
+    updates: Annotated[int, Range(1, 1_000_000)] = 400
     """Steps, each on a batch of its own."""
-    batch: int = 64
+    batch: Annotated[int, Range(2, 1_000_000)] = 64
     """Plays of the game in a batch."""
-    lr: float = 0.1
+    lr: Annotated[float, Range(0.0, 100.0)] = 0.1
     """Step size of Adam on logits."""
-    entropy: float = 0.0
+    entropy: Annotated[float, Range(0.0, 100.0)] = 0.0
     """Weight of the entropy bonus, in nats."""
-    start: float = 1.0
+    start: Annotated[float, Range(0.0, 100.0)] = 1.0
     """Standard deviation of the logits in the beginning."""
     paid: Literal["own", "team"] = "own"
     """What a player is paid: its own payoff, or the mean of all."""
     remedy: Remedy = "none"
     """What is switched on against conventions that strangers do not share."""
-    signals: int = 2
-    """Of a device: how many different public signals there are; of cheap talk, words."""
-    restarts: int | None = None
+    signals: Annotated[int, Range(1, 64)] = 2
+    """How many different public signals a device has; of cheap talk, how many words."""
+    restarts: Annotated[int | None, Range(1, 1000)] = None
     """From how many starts each team learns, to keep what its own objective likes best; default 1,
     of Other-Play 32."""
-    partners: int = 8
-    """Of a population: how many there are to be drawn from, for each player."""
-
-    def __post_init__(self) -> None:
-        require("updates", self.updates, 1, 1_000_000)
-        require("batch", self.batch, 2, 1_000_000)
-        require("lr", self.lr, 0.0, 100.0)
-        require("entropy", self.entropy, 0.0, 100.0)
-        require("start", self.start, 0.0, 100.0)
-        require("signals", self.signals, 1, 64)
-        require("partners", self.partners, 2, 64)
-        if self.restarts is not None:
-            require("restarts", self.restarts, 1, 1000)
-        if self.paid not in ("own", "team"):
-            raise SettingError(f"got paid={self.paid!r}; wanted own or team")
-        if self.remedy not in REMEDIES:
-            raise SettingError(f"got remedy {self.remedy!r}; wanted one of {', '.join(REMEDIES)}")
+    partners: Annotated[int, Range(2, 64)] = 8
+    """How many partners a population has for each player."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +73,6 @@ class LearnedTeams:
     words: tuple[Floats, ...] | None
     """[A] arrays [S, K] of what each says first, where there is cheap talk: signal i K + j is that
     the first of two said i and the second j."""
-    history: Floats
-    """[T + 1, A] mean over seeds of the expected payoffs before each update, and after the last."""
 
 
 def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> LearnedTeams:
@@ -109,55 +92,39 @@ def learn_teams(game: Game, learning: Learning, seeds: int, seed: int = 0) -> Le
     if learning.remedy == "population":
         return _population(game, learning, seeds, seed)
     restarts = learning.restarts or (32 if learning.remedy == "other_play" else 1)
-    signals = _signals(game, learning)
+    signals = {"device": learning.signals, "cheap_talk": learning.signals**game.count}.get(
+        learning.remedy, 1
+    )
+    if learning.remedy == "cheap_talk" and signals > MOST_SIGNALS:
+        raise SettingError(
+            f"got {learning.signals} words of each of {game.count} players, {signals:,} things to "
+            f"hear; wanted at most {MOST_SIGNALS:,}: set signals"
+        )
     table = TabularTeams(game, learning, seeds * restarts, seed, signals, restarts)
     relabel = alike(game) if learning.remedy == "other_play" else None
     if learning.remedy == "convention":
         table.agree(seed)
-    history, state = [table.payoffs().mean(axis=0)], None
+    state: RunningState | None = None
     for _ in range(learning.updates):
         signal, actions = table.play()
         paid = table.paid(actions, relabel)
         credit = advantages(paid.reshape(-1), table.labels, scheme, state=state)
         state = credit.state
         table.ascend(signal, actions, credit.values.reshape(paid.shape))
-        history.append(table.payoffs().mean(axis=0))
     worth = table.objective(relabel).reshape(seeds, restarts)
     kept = np.arange(seeds) * restarts + worth.argmax(axis=1)
     strategies = tuple(each[kept] for each in table.strategies())
     words = table.words()
     spoken = None if words is None else tuple(each[kept] for each in words)
-    return LearnedTeams(strategies, table.payoffs()[kept], table.weights()[kept], spoken,
-                   np.array(history))  # fmt: skip
-
-
-def _signals(game: Game, learning: Learning) -> int:
-    """Returns how many signals players can meet before they act.
-
-    Raises:
-        SettingError: too many.
-    """
-    if learning.remedy == "device":
-        return learning.signals
-    if learning.remedy != "cheap_talk":
-        return 1
-    signals: int = learning.signals**game.count
-    if signals > MOST_SIGNALS:
-        raise SettingError(
-            f"got {learning.signals} words of each of {game.count} players, {signals:,} things to "
-            f"hear; wanted at most {MOST_SIGNALS:,}: set signals"
-        )
-    return signals
+    return LearnedTeams(strategies, table.payoffs()[kept], table.weights()[kept], spoken)
 
 
 def _population(game: Game, learning: Learning, seeds: int, seed: int) -> LearnedTeams:
-    """Trains two populations for each seed; in every play partners are drawn anew. The first member
-    of each stands for the seed."""
+    """Trains two populations for each seed, whose first members stand for it."""
     if game.count != 2:
         raise SettingError(f"got {game.count} players; a population of partners is of two")
     size, scheme = learning.partners, plain_scheme_named(learning.scheme)
     tables = [TabularTeams(game, learning, size, (seed + s) * 1009, 1) for s in range(seeds)]
-    history = [np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0)]
     states: list[RunningState | None] = [None] * seeds
     for _ in range(learning.updates):
         for number, table in enumerate(tables):
@@ -173,16 +140,13 @@ def _population(game: Game, learning: Learning, seeds: int, seed: int) -> Learne
             credit = advantages(own.reshape(-1), table.labels, scheme, state=states[number])
             states[number] = credit.state
             table.ascend(signal, actions, credit.values.reshape(own.shape))
-        history.append(np.mean([t.payoffs().mean(axis=0) for t in tables], axis=0))
     strategies = tuple(np.stack([t.strategies()[i][0] for t in tables]) for i in range(game.count))
     weights = np.ones((seeds, 1))
-    return LearnedTeams(strategies, expected(game, strategies, weights), weights, None,
-                   np.array(history))  # fmt: skip
+    return LearnedTeams(strategies, expected(game, strategies, weights), weights, None)
 
 
 def cross_play(game: Game, learned: LearnedTeams) -> tuple[float, float]:
-    """Returns the mean payoff of teams with themselves, and of players of different seeds; two
-    players.
+    """Returns the mean payoff of teams with themselves, and of players of different seeds.
 
     Raises:
         SettingError: a game of more.
@@ -205,8 +169,7 @@ def cross_play(game: Game, learned: LearnedTeams) -> tuple[float, float]:
 
 
 def alike(game: Game) -> tuple[tuple[int, ...], ...]:
-    """Returns the classes of actions that can be relabelled for all players at once without
-    changing the game.
+    """Returns the classes of actions that can be relabelled for all players at once.
 
     Every exchange of two actions of a class leaves the payoffs as they are.
 
@@ -264,14 +227,14 @@ class TabularTeams:
         self.there = np.arange(most) < np.array(game.sizes)[:, None]
         self.logits[:, :, ~self.there] = -np.inf
         self.adam = _Adam(learning.lr, self.logits)
-        self.said: Floats | None = None
-        """[S, A, K] logits of what each says first."""
+        self.word_logits: Floats | None = None
+        """[S, A, K] logits of the word that each says first."""
         if learning.remedy == "cheap_talk":
             words_shape = (restarts, game.count, learning.signals)
-            self.said = np.concatenate(
+            self.word_logits = np.concatenate(
                 [learning.start * rng.standard_normal(words_shape) for rng in self.rngs]
             )
-            self.speech = _Adam(learning.lr, self.said)
+            self.speech = _Adam(learning.lr, self.word_logits)
         batch, players = learning.batch, game.count
         grid = np.indices((seeds, batch, players)).reshape(3, -1)
         self.labels = {"prompt": grid[0], "rollout": grid[0] * batch + grid[1], "agent": grid[2],
@@ -279,8 +242,7 @@ class TabularTeams:
 
     def probs(self) -> Floats:
         """Returns the joint policy, [S, Z, A, M]."""
-        raised = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+        return _softmax(self.logits)
 
     def strategies(self) -> tuple[Floats, ...]:
         """Returns the policies of each player, [A] arrays [S, Z, M_i]."""
@@ -289,11 +251,9 @@ class TabularTeams:
 
     def words(self) -> tuple[Floats, ...] | None:
         """Returns the chances of each player's words, [A] arrays [S, K]; None if nobody talks."""
-        if self.said is None:
+        if self.word_logits is None:
             return None
-        raised = np.exp(self.said - self.said.max(axis=-1, keepdims=True))
-        probs = raised / raised.sum(axis=-1, keepdims=True)
-        return tuple(probs[:, i] for i in range(self.game.count))
+        return tuple(np.moveaxis(_softmax(self.word_logits), 1, 0))
 
     def weights(self) -> Floats:
         """Returns the chances of each signal, [S, Z]."""
@@ -311,8 +271,7 @@ class TabularTeams:
         return expected(self.game, self.strategies(), self.weights())
 
     def objective(self, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
-        """Returns the objective of each team, [S]: its mean payoff, or that with partners who
-        relabel."""
+        """Returns the mean payoff of each team, [S], with partners who relabel if any do."""
         strategies = list(self.strategies())
         for player in range(1, len(strategies)) if relabel is not None else ():
             mixed = strategies[player].copy()
@@ -331,33 +290,27 @@ class TabularTeams:
 
     def play(self) -> tuple[Ints, Ints]:
         """Returns signals [S, N] and actions [S, N, A] of a batch."""
-        batch, players = self.learning.batch, self.game.count
-        signals = self.logits.shape[1]
-        starts = self.restarts
-        if self.said is None:
-            signal = np.concatenate(
-                [rng.integers(signals, size=(starts, batch)) for rng in self.rngs]
-            )
+        shape, signals = (self.restarts, self.learning.batch), self.logits.shape[1]
+        if self.word_logits is None:
+            signal = np.concatenate([rng.integers(signals, size=shape) for rng in self.rngs])
         else:
             signal = self.talk()
-        uniforms = np.concatenate([rng.random((starts, batch, players)) for rng in self.rngs])
-        total = self.probs().cumsum(axis=-1)
-        at = total[np.arange(self.seeds)[:, None], signal]  # [S, N, A, M]
-        return signal, np.asarray((at[..., :-1] <= uniforms[..., None] * at[..., -1:]).sum(axis=-1))
+        uniforms = self._uniforms()
+        probs = self.probs()[np.arange(self.seeds)[:, None], signal]  # [S, N, A, M]
+        return signal, _drawn(probs, uniforms)
 
     def talk(self) -> Ints:
-        """Returns the signal of all words that are said before anybody acts, [S, N]; `spoken` keeps
-        them."""
+        """Returns the signal of all words that are said first, [S, N]; `spoken` keeps them."""
         words, count = self.words(), self.learning.signals
         assert words is not None
+        self.spoken = _drawn(np.stack(words, axis=1)[:, None], self._uniforms())
+        place = count ** np.arange(self.game.count)[::-1]
+        return np.asarray((self.spoken * place).sum(axis=-1))
+
+    def _uniforms(self) -> Floats:
+        """Returns one uniform for each seed, play and player, [S, N, A]."""
         shape = (self.restarts, self.learning.batch, self.game.count)
-        uniforms = np.concatenate([rng.random(shape) for rng in self.rngs])
-        total = np.stack(words, axis=1).cumsum(axis=-1)[:, None]  # [S, 1, A, K]
-        self.spoken = (total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1)
-        signal = np.zeros(self.spoken.shape[:2], dtype=np.int64)
-        for player in range(self.game.count):
-            signal = signal * count + self.spoken[..., player]
-        return signal
+        return np.concatenate([rng.random(shape) for rng in self.rngs])
 
     def paid(self, actions: Ints, relabel: tuple[tuple[int, ...], ...] | None) -> Floats:
         """Returns what each play paid each player, [S, N, A]."""
@@ -376,8 +329,7 @@ class TabularTeams:
     def _relabelled(
         self, actions: Ints, classes: tuple[tuple[int, ...], ...], rng: np.random.Generator
     ) -> Ints:
-        """Returns the actions [N, A] as partners take them who name the actions of a class
-        otherwise."""
+        """Returns the actions [N, A] as partners take them who relabel the actions of a class."""
         moved = actions.copy()
         size, batch = self.game.sizes[0], len(actions)
         for player in range(1, actions.shape[1]):
@@ -394,7 +346,7 @@ class TabularTeams:
         chosen = np.arange(probs.shape[-1]) == actions[..., None]
         each = values[..., None] * (chosen - probs[rows, signal])  # [S, N, A, M]
         gradient = np.zeros_like(probs)
-        for z in range(probs.shape[1]):
+        for z in range(probs.shape[1]):  # [S, N, Z, A, M] at once would not fit in memory
             gradient[:, z] = (each * (signal == z)[..., None, None]).mean(axis=1)
         if learning.entropy:
             logs = np.where(probs > 0, np.log(np.maximum(probs, 1e-300)), 0.0)
@@ -403,16 +355,27 @@ class TabularTeams:
         gradient[:, :, ~self.there] = 0.0
         self.logits = np.where(self.there, self.logits + self.adam.step(gradient), -np.inf)
         words = self.words()
-        if self.said is not None and words is not None:
+        if self.word_logits is not None and words is not None:
             word_probs = np.stack(words, axis=1)[:, None]  # [S, 1, A, K]
             chosen = np.arange(word_probs.shape[-1]) == self.spoken[..., None]
             pushed = (values[..., None] * (chosen - word_probs)).mean(axis=1)
-            self.said = self.said + self.speech.step(pushed)
+            self.word_logits = self.word_logits + self.speech.step(pushed)
+
+
+def _softmax(logits: Floats) -> Floats:
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def _drawn(probs: Floats, uniforms: Floats) -> Ints:
+    """Returns choices [...] by `uniforms` [...] of the distributions `probs` [..., M]."""
+    total = probs.cumsum(axis=-1)
+    # uniforms are scaled by the total, so that rounding never selects a choice of probability 0
+    return np.asarray((total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1))
 
 
 def expected(game: Game, strategies: tuple[Floats, ...], weights: Floats) -> Floats:
-    """Returns expected payoffs [S, A] if strategies [S, Z, M_i] meet at signals of
-    chances [S, Z]."""
+    """Returns payoffs [S, A] of strategies [S, Z, M_i] at signals of chances [S, Z]."""
     value = np.broadcast_to(game.payoffs, (*strategies[0].shape[:2], *game.payoffs.shape))
     for strategy in strategies:
         shape = (*strategy.shape, *[1] * (value.ndim - strategy.ndim))

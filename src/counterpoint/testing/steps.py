@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.testing.batches import ROUNDING, ConformanceError, demand
-from counterpoint.worlds.sequential.permuted import PermutedStepWorld
 from counterpoint.worlds.sequential.world import (
+    PermutedStepWorld,
     Step,
     StepWorld,
     View,

@@ -17,13 +17,6 @@ from counterpoint.topology.topology import (
 )
 
 __all__ = [
-    "TOPOLOGIES",
-    "Measures",
-    "Topology",
-    "from_networkx",
-    "hops",
-    "make_topology",
-    "measures",
-    "orders",
-    "to_networkx",
-]
+    "Measures", "TOPOLOGIES", "Topology", "from_networkx", "hops", "make_topology", "measures",
+    "orders", "to_networkx",
+]  # fmt: skip

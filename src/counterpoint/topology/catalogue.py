@@ -38,18 +38,19 @@ def solo(members: int) -> Topology:
 
 def independent(members: int) -> Topology:
     """Returns a team in which every member answers alone; the majority decides."""
-    return Topology("independent", members, (), (_all(members),))
+    return Topology("independent", members, (), (tuple(range(members)),))
 
 
 def best_of_n(members: int) -> Topology:
     """Returns a team in which every member answers alone; the surest decides."""
-    return Topology("best_of_n", members, (), (_all(members),), decides="best")
+    return Topology("best_of_n", members, (), (tuple(range(members)),), decides="best")
 
 
 def chain(members: int) -> Topology:
     """Returns a team in which each member hears the one before it; the last decides."""
-    line = _all(members)
-    return _one_decides("chain", members, tuple(pairwise(line)), _singly(members), members - 1)
+    edges = tuple(pairwise(range(members)))
+    return Topology("chain", members, edges, _singly(members), decides="member",
+                    decider=members - 1)  # fmt: skip
 
 
 def ring(members: int, reach: int = 1) -> Topology:
@@ -58,13 +59,13 @@ def ring(members: int, reach: int = 1) -> Topology:
         raise SettingError(f"got reach={reach} in a ring of {members}; wanted 1 to {members - 1}")
     ends = {((i - k) % members, i) for i in range(members) for k in range(1, reach + 1)}
     edges = tuple(sorted(edge for edge in ends if edge[0] != edge[1]))
-    return Topology("ring", members, edges, (_all(members),), rounds=2)
+    return Topology("ring", members, edges, (tuple(range(members)),), rounds=2)
 
 
 def star(members: int) -> Topology:
     """Returns a team in which all speak to the first member, who speaks to all, and decides."""
     order = (tuple(range(1, members)), (0,)) if members > 1 else ((0,),)
-    return _one_decides("star", members, _both_ways(members), order, 0)
+    return Topology("star", members, _both_ways(members), order, decides="member", decider=0)
 
 
 def tree(members: int, branches: int = 2) -> Topology:
@@ -78,12 +79,12 @@ def tree(members: int, branches: int = 2) -> Topology:
     order = tuple(
         tuple(i for i in range(members) if depth[i] == level) for level in range(max(depth), -1, -1)
     )
-    return _one_decides("tree", members, tuple(parents.items()), order, 0)
+    return Topology("tree", members, tuple(parents.items()), order, decides="member", decider=0)
 
 
 def complete(members: int) -> Topology:
     """Returns a team in which all speak at once and hear all; the majority decides."""
-    return Topology("complete", members, _everybody(members), (_all(members),))
+    return Topology("complete", members, _everybody(members), (tuple(range(members)),))
 
 
 def debate(members: int) -> Topology:
@@ -99,11 +100,8 @@ def blackboard(members: int) -> Topology:
 def planner_workers(members: int) -> Topology:
     """Returns a team in which the first speaks to the others, who speak to it alone; it decides."""
     order = ((0,), tuple(range(1, members))) if members > 1 else ((0,),)
-    return _one_decides("planner_workers", members, _both_ways(members), order, 0)
-
-
-def _all(members: int) -> tuple[int, ...]:
-    return tuple(range(members))
+    edges = _both_ways(members)
+    return Topology("planner_workers", members, edges, order, decides="member", decider=0)
 
 
 def _singly(members: int) -> tuple[tuple[int, ...], ...]:
@@ -116,12 +114,6 @@ def _everybody(members: int) -> Edges:
 
 def _both_ways(members: int) -> Edges:
     return tuple(edge for i in range(1, members) for edge in ((i, 0), (0, i)))
-
-
-def _one_decides(
-    name: str, members: int, edges: Edges, order: tuple[tuple[int, ...], ...], decider: int
-) -> Topology:
-    return Topology(name, members, edges, order, decides="member", decider=decider)
 
 
 TOPOLOGIES: Mapping[str, TopologyEntry] = {

@@ -2,33 +2,47 @@
 
 Every cell of the design plays the same items of every seed: topology x prompt, and every order of
 those topologies that have more than one. Start with `TopologyPlan`.
+
+`search_topologies` finds the best cell at a fixed budget of items by successive halving: all cells
+play the same few items, and the better half plays twice as many, until one is left. The score of
+the winner while it was chosen is too high, so it is measured again on fresh items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint import __version__
-from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.results.topology import TopologyResult
+from counterpoint.arrays import Floats
+from counterpoint.errors import SettingError, StatisticsError, UnknownNameError
+from counterpoint.results.topology import (
+    REFERENCES,
+    BestCell,
+    MeasuredTopology,
+    SearchRound,
+    SeedEstimate,
+    TopologyPart,
+    TopologyResult,
+    TopologyScore,
+    TopologySearchResult,
+    VarianceShare,
+    Winner,
+)
 from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
+from counterpoint.speakers.named import open_speaker
+from counterpoint.stats import bootstrap_interval, means, variance_shares, wilson_interval
+from counterpoint.stats.estimate import Estimate
 from counterpoint.topology.catalogue import independent, make_topology, parse_topology
-from counterpoint.topology.members import (
-    TRAINED,
-    Parameters,
-    Seats,
-    search_parameters,
-    seats_of,
-)
+from counterpoint.topology.members import TRAINED, Parameters, ParameterSearch, Seats
 from counterpoint.topology.play import Guards, play
-from counterpoint.topology.summary import SeedScores, summarize
-from counterpoint.topology.topology import Topology, orders
+from counterpoint.topology.topology import Topology, measures, orders
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.message.world import MessageWorld
 from counterpoint.worlds.registry import find_world
@@ -93,11 +107,30 @@ class TopologyPlan:
 class Design:
     """A world, and the cells that are played in it."""
 
+    plan: TopologyPlan
     world: MessageWorld[Any]
     prompts: tuple[str, ...]
     """The prompts that are compared."""
     seatings: Mapping[str, tuple[Topology, ...]]
     """The orders of each topology that are compared; its own order comes first."""
+
+    def seats(self) -> Seats:
+        """Returns who sits in the teams: the world's own members, or the model of the plan.
+
+        Raises:
+            CounterpointError: `open_speaker` raises it.
+        """
+        model, base_url = self.plan.model, self.plan.base_url
+        return Seats(self.world, None if model is None else open_speaker(model, base_url))
+
+    def trained(self, workers: int | None) -> dict[str, Parameters]:
+        """Returns the parameters that are searched for each topology, if a prompt wants them."""
+        if TRAINED not in self.prompts:
+            return {}
+        plan = self.plan
+        tasks = [ParameterSearch(plan.world, plan.settings, name, plan.guards)
+                 for name in plan.topologies]  # fmt: skip
+        return dict(zip(plan.topologies, run_tasks(tasks, workers=workers), strict=True))
 
 
 def lay_out(plan: TopologyPlan) -> Design:
@@ -118,7 +151,7 @@ def lay_out(plan: TopologyPlan) -> Design:
         name: orders(topology, plan.orders, np.random.default_rng(0))
         for name, topology in topologies.items()
     }
-    return Design(world, plan.prompts or tuple(world.prompts), seatings)
+    return Design(plan, world, plan.prompts or tuple(world.prompts), seatings)
 
 
 @dataclass(frozen=True)
@@ -133,7 +166,7 @@ class SeedTask:
         plan, design = self.plan, lay_out(self.plan)
         world = design.world
         items = world.draw(np.random.default_rng([self.seed, ITEMS]), plan.items)
-        seats = seats_of(world, plan.model, plan.base_url)
+        seats = design.seats()
         scores, calls = {}, {}
         for t, (name, seatings) in enumerate(design.seatings.items()):
             cells = np.zeros((len(design.prompts), len(seatings)))
@@ -187,11 +220,7 @@ def compare_topologies(
         CounterpointError: the plan does not fit its world, or the speaker cannot be used.
     """
     design = lay_out(plan)
-    parameters: dict[str, Parameters] = {}
-    if TRAINED in design.prompts:
-        parameters = search_parameters(
-            plan.world, plan.settings, plan.topologies, plan.guards, workers
-        )
+    parameters = design.trained(workers)
     total = plan.seeds * len(plan.topologies)
     seeds = run_tasks(
         [SeedTask(plan, seed, parameters) for seed in range(plan.seeds)],
@@ -223,3 +252,227 @@ def compare_topologies(
         best=summary.best,
         gap=summary.gap,
     )
+
+
+@dataclass(frozen=True)
+class SeedScores:
+    """The scores of one seed."""
+
+    scores: dict[str, Floats]
+    """Topology to [P, O] mean score."""
+    members: Floats
+    """[P, A, B] score of each member that works alone with its share of the budget."""
+    single: Floats
+    """[P] mean score of one agent that has everything the team has."""
+    calls: dict[str, float]
+    """Topology to calls for each item."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The numbers of a comparison, as `TopologyResult` has them."""
+
+    scores: dict[str, TopologyScore]
+    shares: dict[str, VarianceShare] | None
+    why_no_shares: str | None
+    references: dict[str, SeedEstimate]
+    best: BestCell
+    gap: dict[str, SeedEstimate]
+
+
+def summarize(
+    seatings: Mapping[str, Sequence[Topology]],
+    prompts: Sequence[str],
+    seeds: Sequence[SeedScores],
+) -> Summary:
+    """Returns the numbers of a comparison.
+
+    Args:
+        seatings: the orders of each topology that were played; its own order comes first.
+        prompts: the prompts that were played.
+        seeds: the scores of each seed.
+    """
+    rng = np.random.default_rng(0)
+    cells = {name: np.stack([one.scores[name] for one in seeds], axis=2) for name in seatings}
+    against = references(seeds)
+    scores = {}
+    for name, (topology, *others) in seatings.items():
+        cell = cells[name]
+        whole = bootstrap_interval(cell.mean(axis=(0, 1)), rng=rng)
+        scores[name] = TopologyScore(
+            iqm=whole.value, value=whole.value, low=whole.low, high=whole.high, n=whole.n,
+            by_prompt={
+                prompt: _over_seeds(bootstrap_interval(cell[p].mean(axis=0), rng=rng))
+                for p, prompt in enumerate(prompts)
+            },
+            orders=1 + len(others),
+            order_scores=[float(one) for one in cell.mean(axis=(0, 2))],
+            calls=seeds[0].calls[name],
+            shape=MeasuredTopology(**asdict(measures(topology)),
+                                   topology=TopologyPart(**asdict(topology))),
+            gap={reference: _difference(cell.mean(axis=1).T, against[reference], rng)
+                 for reference in REFERENCES},
+        )  # fmt: skip
+    shares, why = None, None
+    try:
+        shares = {
+            name: VarianceShare(value=one.share.value, low=one.share.low, high=one.share.high,
+                                chance=one.chance)
+            for name, one in variance_shares(list(cells.values()), rng).items()
+        }  # fmt: skip
+    except StatisticsError as error:
+        why = str(error)
+    levels = {
+        name: _over_seeds(bootstrap_interval(against[name].mean(axis=1), rng=rng))
+        for name in REFERENCES
+    }
+    best, gap = _best(cells, prompts, against, rng)
+    return Summary(scores, shares, why, levels, best, gap)
+
+
+def references(seeds: Sequence[SeedScores]) -> dict[str, Floats]:
+    """Returns name to [S, P]: what a team is measured against in each seed."""
+    alone = np.stack([one.members for one in seeds])  # [S, P, A, B]
+    # Who looks best on some items is best partly by chance: it is chosen on one half of the items
+    # and measured on the other.
+    half = alone.shape[3] // 2
+    first, second = alone[..., :half], alone[..., half:]
+    if half == 0:
+        best = alone.mean(axis=3).max(axis=2)
+    else:
+        parts = [
+            np.take_along_axis(
+                there.mean(axis=3), here.mean(axis=3).argmax(axis=2)[..., None], axis=2
+            )[..., 0] * there.shape[3]
+            for here, there in ((first, second), (second, first))
+        ]  # fmt: skip
+        best = sum(parts) / alone.shape[3]
+    return {
+        "mean": alone.mean(axis=(2, 3)),
+        "best_member": best,
+        "oracle": alone.max(axis=2).mean(axis=2),
+        "single_agent": np.stack([one.single for one in seeds]),
+    }
+
+
+def _best(
+    cells: Mapping[str, Floats],
+    prompts: Sequence[str],
+    against: Mapping[str, Floats],
+    rng: np.random.Generator,
+) -> tuple[BestCell, dict[str, SeedEstimate]]:
+    """Returns the best cell, chosen on half of the seeds, measured on the other; and gaps."""
+    names = [(t, p) for t in cells for p in range(len(prompts))]
+    scores = np.stack([cells[t][p].mean(axis=0) for t, p in names])  # [cells, S]
+    seeds = scores.shape[1]
+    halves = (np.arange(seeds) % 2 == 0, np.arange(seeds) % 2 == 1)
+    team, other = np.zeros(seeds), {name: np.zeros(seeds) for name in REFERENCES}
+    for here, there in (halves, halves[::-1]):
+        chosen = int(scores[:, here].mean(axis=1).argmax())
+        team[there] = scores[chosen, there]
+        for name in REFERENCES:
+            other[name][there] = against[name][there, names[chosen][1]]
+    topology, prompt = names[int(scores.mean(axis=1).argmax())]
+    best = bootstrap_interval(team, rng=rng)
+    cell = BestCell(topology=topology, prompt=prompts[prompt], iqm=best.value, value=best.value,
+                    low=best.low, high=best.high, n=best.n)  # fmt: skip
+    gap = {name: _difference(team[:, None], other[name][:, None], rng) for name in REFERENCES}
+    return cell, gap
+
+
+def _difference(team: Floats, other: Floats, rng: np.random.Generator) -> SeedEstimate:
+    return _over_seeds(bootstrap_interval((team - other).mean(axis=1), rng=rng, statistic=means))
+
+
+def _over_seeds(estimate: Estimate) -> SeedEstimate:
+    return SeedEstimate(iqm=estimate.value, value=estimate.value, low=estimate.low,
+                        high=estimate.high, n=estimate.n)  # fmt: skip
+
+
+HALVING, FRESH = 5, 6
+"""Random streams of the rounds of a search, and of the last measurement of its winner."""
+
+
+@dataclass(frozen=True)
+class SearchCandidate:
+    """One cell of the design."""
+
+    name: str
+    """The topology, as `make_topology` takes it."""
+    topology: Topology
+    """The same topology, with its order."""
+    prompt: str
+    """How the members behave."""
+
+
+def search_topologies(
+    plan: TopologyPlan, budget: int, *, on_progress: Callable[[int, int], None] | None = None
+) -> TopologySearchResult:
+    """Returns the winner, its score while it was chosen, and its score on fresh items.
+
+    Args:
+        plan: the cells: every topology x order x prompt. The winner is measured on `seeds` times
+            `items` in the end.
+        budget: items that all cells together may play.
+        on_progress: called with the number of finished rounds and the total.
+
+    Raises:
+        SettingError: the budget is less than one item for each cell and round.
+        CounterpointError: the plan does not fit its world, or the speaker cannot be used.
+
+    Source: Karnin, Koren and Somekh, Almost optimal exploration in multi-armed bandits (2013).
+    """
+    design = lay_out(plan)
+    alive = [
+        SearchCandidate(name, topology, prompt)
+        for name, seatings in design.seatings.items()
+        for topology in seatings
+        for prompt in design.prompts
+    ]
+    halvings = max(1, ceil(log2(len(alive))))
+    if budget < len(alive) * halvings:
+        raise SettingError(
+            f"got a budget of {budget} items for {len(alive)} candidates and {halvings} rounds; "
+            f"wanted at least {len(alive) * halvings}"
+        )
+    parameters = design.trained(None)
+    world, seats = design.world, design.seats()
+
+    def scores(cell: SearchCandidate, stream: list[int], count: int) -> Floats:
+        """Returns [count] scores of a cell on the items of a stream."""
+        items = world.draw(np.random.default_rng(stream), count)
+        members = seats.members(cell.prompt, parameters.get(cell.name))
+        rng = np.random.default_rng([*stream, 1])
+        transcript = play(cell.topology, items, count, members, rng, guards=plan.guards)
+        won: Floats = world.score(items, transcript.answers) * transcript.answered
+        return won
+
+    spent, history = 0, []
+    average = np.zeros(len(alive))
+    for number in range(halvings):
+        count = budget // (halvings * len(alive))
+        average = np.array([scores(cell, [HALVING, number], count).mean() for cell in alive])
+        spent += count * len(alive)
+        history.append(SearchRound(candidates=len(alive), items=count, best=float(average.max())))
+        keep = np.argsort(-average, kind="stable")[: max(1, ceil(len(alive) / 2))]
+        alive, average = [alive[i] for i in keep], average[keep]
+        if on_progress:
+            on_progress(number + 1, halvings)
+    winner = alive[0]
+    fresh = scores(winner, [FRESH], plan.seeds * plan.items)
+    estimate = (
+        wilson_interval(int(fresh.sum()), len(fresh))
+        if np.isin(fresh, (0, 1)).all()
+        else bootstrap_interval(fresh, rng=np.random.default_rng(0), statistic=means)
+    )
+    return TopologySearchResult(
+        version=__version__,
+        world=plan.world,
+        winner=Winner(topology=winner.name, prompt=winner.prompt,
+                      order=[list(turn) for turn in winner.topology.order]),
+        searched=float(average[0]),
+        fresh=estimate,
+        rounds=history,
+        budget=budget,
+        spent=spent,
+    )  # fmt: skip

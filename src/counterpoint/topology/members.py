@@ -1,4 +1,4 @@
-"""The members of a team in a comparison of topologies. Start with `seats_of`.
+"""The members of a team in a comparison of topologies. Start with `Seats`.
 
 They are the world's own scripted members, whose parameters are named or searched, or a model that
 reads the items as text.
@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
-from counterpoint.runs.executor import run_tasks
 from counterpoint.runs.task import Advance
-from counterpoint.speakers.named import open_speaker
 from counterpoint.speakers.speaker import Speaker
 from counterpoint.topology.catalogue import make_topology
 from counterpoint.topology.play import Guards, MemberAnswers, Meter, play, team_answers
@@ -66,23 +64,14 @@ class Seats:
         return team_answers(votes, "vote", len(items), rng)[0]
 
 
-def seats_of(world: MessageWorld[Any], model: str | None, base_url: str | None) -> Seats:
-    """Returns the seats of a comparison.
-
-    Args:
-        world: the world that is played.
-        model: as `open_speaker` takes it; None takes the world's own members.
-        base_url: the server that has the model.
-
-    Raises:
-        CounterpointError: `open_speaker` raises it.
-    """
-    return Seats(world, None if model is None else open_speaker(model, base_url))
-
-
 @dataclass(frozen=True)
 class ParameterSearch:
-    """The search for the members' parameters under one topology: a task for any executor."""
+    """The search for the parameters of the members with the best score under one topology.
+
+    It is a task for any executor, on items of the search alone.
+
+    Source: the cross-entropy method, Rubinstein, Methodol. Comput. Appl. Probab. 1 (1999).
+    """
 
     world: str
     settings: Mapping[str, object]
@@ -122,18 +111,3 @@ class ParameterSearch:
             transcript = play(topology, items, count, members, rng, guards=self.guards)
             scores.append(float(world.score(items, transcript.answers).mean()))
         return scores
-
-
-def search_parameters(
-    world: str,
-    settings: Mapping[str, object],
-    topologies: Sequence[str],
-    guards: Guards,
-    workers: int | None,
-) -> dict[str, Parameters]:
-    """Returns for each topology the parameters with the best score, on items of the search alone.
-
-    Source: the cross-entropy method, Rubinstein, Methodol. Comput. Appl. Probab. 1 (1999).
-    """
-    tasks = [ParameterSearch(world, settings, topology, guards) for topology in topologies]
-    return dict(zip(topologies, run_tasks(tasks, workers=workers), strict=True))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats
 from counterpoint.errors import SettingError
-from counterpoint.speakers.speaker import Reply
+from counterpoint.speakers.speaker import Reply, Request, Speaker
 from counterpoint.topology.topology import Topology
 from counterpoint.worlds.message.world import Member, MessageContent, Observation, ReceivedMessage
 
@@ -59,13 +59,15 @@ class Meter:
     errors: list[str] = field(default_factory=list)
     """The error of each reply that failed."""
 
-    def count(self, replies: Sequence[Reply]) -> None:
-        """Adds replies."""
+    def replies(self, speaker: Speaker, requests: Sequence[Request]) -> list[Reply]:
+        """Returns the replies of a speaker, and counts them."""
+        replies = speaker.answer(requests)
         for reply in replies:
             self.calls += reply.tries
             self.tokens += (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
             if reply.error is not None:
                 self.errors.append(reply.error)
+        return replies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,36 +200,32 @@ def play(
         seats.append(seats[0])
     if len(seats) < played.members:
         raise SettingError(f"got {len(members)} members for {topology.members} seats")
-    return _Game(played, items, count, seats, rng, guards, budget or TalkBudget(), meter).play(
-        ask_all
-    )
+    game = _Game(played, items, count, seats, rng, guards, budget or TalkBudget(), meter)
+    return game.play(ask_all)
 
 
+@dataclass
 class _Game:
     """One batch while it is played."""
 
-    def __init__(
-        self,
-        topology: Topology,
-        items: Any,
-        count: int,
-        members: Sequence[Member[Any]],
-        rng: np.random.Generator,
-        guards: Guards,
-        budget: TalkBudget,
-        meter: Meter | None,
-    ) -> None:
-        self.topology, self.items, self.count, self.members = topology, items, count, members
-        self.rng, self.guards, self.budget, self.meter = rng, guards, budget, meter
+    topology: Topology
+    items: Any
+    count: int
+    members: Sequence[Member[Any]]
+    rng: np.random.Generator
+    guards: Guards
+    budget: TalkBudget
+    meter: Meter | None
+
+    def __post_init__(self) -> None:
+        topology, everybody = self.topology, range(self.topology.members)
         self.begun, self.calls = time.monotonic(), 0
-        self.received: dict[int, list[ReceivedMessage]] = {i: [] for i in range(topology.members)}
-        self.own: dict[int, list[MessageContent]] = {i: [] for i in range(topology.members)}
+        self.received: dict[int, list[ReceivedMessage]] = {i: [] for i in everybody}
+        self.own: dict[int, list[MessageContent]] = {i: [] for i in everybody}
         self.turns: list[Turn] = []
         self.failures: list[str] = []
-        self.hearers = {
-            i: tuple(b for a, b in topology.edges if a == i) for i in range(topology.members)
-        }
-        drafted = len(topology.speakers) * guards.isolated_drafts
+        self.hearers = {i: tuple(b for a, b in topology.edges if a == i) for i in everybody}
+        drafted = len(topology.speakers) * self.guards.isolated_drafts
         self.share = 1.0 / (topology.turns + drafted)
 
     def play(self, ask_all: bool) -> Transcript:

@@ -14,7 +14,6 @@ from counterpoint.readers.episodes import encode
 from counterpoint.records import Episode, Event, Outcome
 from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.topology.design import CHANCE, ITEMS, TopologyPlan, lay_out
-from counterpoint.topology.members import seats_of
 from counterpoint.topology.play import Transcript, play
 from counterpoint.worlds.message.world import MessageWorld
 
@@ -97,7 +96,7 @@ def write_logs(plan: TopologyPlan, folder: Path) -> list[Path]:
     design = lay_out(plan)
     world = design.world
     items = world.draw(np.random.default_rng([0, ITEMS]), plan.items)
-    seats = seats_of(world, plan.model, plan.base_url)
+    seats = design.seats()
     written = []
     for t, (name, seatings) in enumerate(design.seatings.items()):
         for p, prompt in enumerate(design.prompts):

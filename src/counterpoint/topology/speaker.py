@@ -30,9 +30,6 @@ class SpokenMember:
 
     The model chooses among the legal messages or answers of the world; if the world lists none, it
     writes freely. A reply that fails is silence, or no answer.
-
-    What is legal to tell or to answer is chosen by the model; where the world lists nothing it
-    writes freely. A reply that fails is silence, or no answer.
     """
 
     speaker: Speaker
@@ -89,9 +86,7 @@ class SpokenMember:
                     seed=int(rng.integers(2**62)),
                 )
             )
-        replies = self.speaker.answer(requests)
-        self.meter.count(replies)
-        return replies
+        return self.meter.replies(self.speaker, requests)
 
 
 class TeamSpeaker:
@@ -190,9 +185,7 @@ class _Seat:
                 replace(request, messages=(*before, replace(last, content=content)),
                         seed=int(rng.integers(2**62)))
             )  # fmt: skip
-        replies = self.speaker.answer(requests)
-        self.meter.count(replies)
-        return replies
+        return self.meter.replies(self.speaker, requests)
 
 
 def _talk(seen: Observation, item: int, verb: str, dissents: bool) -> list[str]:

@@ -5,16 +5,22 @@ Start with `find_world("regions").make()`; `worlds()` lists all. What a world pr
 `counterpoint.testing` check it.
 """
 
-from counterpoint.worlds.exact.permuted import PermutedWorld
-from counterpoint.worlds.exact.world import Evaluation, ExactEntry, Play, Settings, World
+from counterpoint.worlds.exact.world import (
+    Evaluation,
+    ExactEntry,
+    PermutedWorld,
+    Play,
+    Settings,
+    World,
+)
 from counterpoint.worlds.foreign.names import FAMILIES
 from counterpoint.worlds.kind import Kind, WorldEntry
 from counterpoint.worlds.message.task_file import MessageEntry
 from counterpoint.worlds.registry import find_world, worlds
-from counterpoint.worlds.sequential.permuted import PermutedStepWorld
 from counterpoint.worlds.sequential.pettingzoo import to_parallel_env
 from counterpoint.worlds.sequential.twin import TwinEntry
 from counterpoint.worlds.sequential.world import (
+    PermutedStepWorld,
     References,
     SequentialEntry,
     StepSettings,
@@ -32,31 +38,8 @@ from counterpoint.worlds.text.world import (
 )
 
 __all__ = [
-    "FAMILIES",
-    "Prompt",
-    "Ending",
-    "Evaluation",
-    "ExactEntry",
-    "MessageEntry",
-    "SequentialEntry",
-    "TextEntry",
-    "TwinEntry",
-    "Kind",
-    "Play",
-    "References",
-    "PermutedWorld",
-    "PermutedStepWorld",
-    "Statement",
-    "Settings",
-    "StepSettings",
-    "StepWorld",
-    "TextSettings",
-    "TextWorld",
-    "World",
-    "WorldEntry",
-    "find_world",
-    "random_return",
-    "returns",
-    "to_parallel_env",
-    "worlds",
-]
+    "Ending", "Evaluation", "ExactEntry", "FAMILIES", "Kind", "MessageEntry", "PermutedStepWorld",
+    "PermutedWorld", "Play", "Prompt", "References", "SequentialEntry", "Settings", "Statement",
+    "StepSettings", "StepWorld", "TextEntry", "TextSettings", "TextWorld", "TwinEntry", "World",
+    "WorldEntry", "find_world", "random_return", "returns", "to_parallel_env", "worlds",
+]  # fmt: skip

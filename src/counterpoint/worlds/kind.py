@@ -9,15 +9,20 @@ import ast
 import inspect
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
-from msgspec import Struct
+import numpy as np
+from msgspec import Struct, convert
+
+from counterpoint.settings import GivenSettings
 
 W_co = TypeVar("W_co", covariant=True)
+Item = TypeVar("Item")
+F = TypeVar("F", bound="WorldFacts")
 
 
 class Kind(StrEnum):
@@ -76,7 +81,7 @@ class WorldEntry(ABC, Generic[W_co]):
         self.summary, self.source = summary, source
 
     @abstractmethod
-    def make(self, settings: Mapping[str, Any] | None = None) -> W_co:
+    def make(self, settings: GivenSettings | None = None) -> W_co:
         """Returns the world.
 
         Args:
@@ -94,6 +99,20 @@ class WorldEntry(ABC, Generic[W_co]):
         Raises:
             CounterpointError: as `make`.
         """
+
+
+def facts_from(kind: type[F], world: object, entry: WorldEntry[Any], **other: object) -> F:
+    """Returns the facts of a kind: attributes of the world of the same names, and others.
+
+    Args:
+        kind: the type of the facts; `name` and `settings` are those of the entry.
+        world: the world that is described.
+        entry: its entry in the registry.
+        other: facts by name that are no attributes of the world.
+    """
+    other |= {"name": entry.name, "settings": settings_facts(entry.settings_type)}
+    same = {name: getattr(world, name) for name in kind.__struct_fields__ if name not in other}
+    return convert({**same, **other}, kind)
 
 
 def settings_facts(settings: type) -> dict[str, SettingFacts]:
@@ -125,3 +144,9 @@ def documented_fields(settings: type) -> dict[str, str]:
             if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 about[field.target.id] = " ".join(str(text.value.value).split())
     return about
+
+
+def cycled(rng: np.random.Generator, pool: Sequence[Item], count: int) -> list[Item]:
+    """Returns `count` tasks in random order, each of the pool about equally often."""
+    order = [i for _ in range(-(-count // len(pool))) for i in rng.permutation(len(pool))]
+    return [pool[i] for i in order[:count]]

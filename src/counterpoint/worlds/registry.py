@@ -16,8 +16,7 @@ from counterpoint.plugins import Registry
 from counterpoint.settings import did_you_mean
 from counterpoint.worlds.exact.additive import Homogeneous, UnequalStakes
 from counterpoint.worlds.exact.all_hands import AllHands
-from counterpoint.worlds.exact.boat_race import BoatRace
-from counterpoint.worlds.exact.gathering import Gathering
+from counterpoint.worlds.exact.grown import BoatRace, Gathering
 from counterpoint.worlds.exact.idle_then_needed import IdleThenNeeded
 from counterpoint.worlds.exact.on_call import OnCall
 from counterpoint.worlds.exact.planner_worker import PlannerWorker
@@ -37,16 +36,14 @@ from counterpoint.worlds.message.hidden_profile import HiddenProfile
 from counterpoint.worlds.message.idea_search import IdeaSearch
 from counterpoint.worlds.message.task_file import TASKS, MessageEntry, TaskFileEntry
 from counterpoint.worlds.sequential.foraging import Foraging
+from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
 from counterpoint.worlds.sequential.repeated_game import RepeatedGame
-from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
-from counterpoint.worlds.sequential.spread import Spread
 from counterpoint.worlds.sequential.twin import TwinEntry
 from counterpoint.worlds.sequential.world import SequentialEntry
-from counterpoint.worlds.text.lewis import Lewis
+from counterpoint.worlds.text.conventions import Lewis, Schelling
 from counterpoint.worlds.text.relay import Relay
-from counterpoint.worlds.text.schelling import Schelling
 from counterpoint.worlds.text.solver_verifier import SolverVerifier
-from counterpoint.worlds.text.world import TextEntry, TextWorld, own_entry
+from counterpoint.worlds.text.world import TextEntry, TextWorld
 
 BUILTIN: tuple[WorldEntry[Any], ...] = (
     ExactEntry(Regions),
@@ -105,7 +102,7 @@ def find_world(name: str, kind: Literal[Kind.MESSAGE], /) -> MessageEntry: ...
 @overload
 def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]: ...
 def find_world(name: str, /, *kinds: Kind, also: Iterable[str] = ()) -> WorldEntry[Any]:
-    """Returns the world of this name. Nothing is made, but a class of your own is import_object.
+    """Returns the world of this name. Nothing is made, but a class of your own is imported.
 
     Args:
         name: one of `worlds()`, or the name of somebody else's: see the top of this file.
@@ -143,5 +140,5 @@ def _resolve(name: str) -> WorldEntry[Any] | None:
     if is_import_path(name):
         target = import_object(name)
         if isinstance(target, type) and issubclass(target, TextWorld):
-            return own_entry(name, target)
+            return TextEntry(target, name)
     return ForeignEntry(name)

@@ -31,8 +31,7 @@ from counterpoint.train.ppo.settings import (
 from counterpoint.worlds.foreign.names import is_foreign
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.permuted import by_name
-from counterpoint.worlds.sequential.world import StepWorld, endless, stakes_of
+from counterpoint.worlds.sequential.world import StepWorld, by_name, endless, stakes_of
 
 CHECKPOINT_STEPS = 5_000
 """Most steps between two checkpoints, as far as a batch is not longer."""

@@ -6,20 +6,19 @@ the agents of one network are slices of it. One NumPy generator draws all action
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, GeneratorState, Ints, NamedArrays, generator_state
 from counterpoint.errors import WorldError
 from counterpoint.train.ppo.networks import Actor, TeamNetworks, memory_of
 from counterpoint.train.ppo.settings import PolicySettings
-from counterpoint.worlds.sequential.world import Captured, Singles, StepWorld, View
+from counterpoint.worlds.sequential.world import CapturedFacts, Singles, StepWorld, View
 
 
 @dataclass
@@ -66,6 +65,13 @@ class Batch:
     """[R, A] the agents' parts in them."""
     finished: Ints
     """[R] their copies."""
+
+
+class CollectorFacts(TypedDict):
+    """What arrays cannot hold of a captured collector."""
+
+    world: CapturedFacts
+    actions: GeneratorState
 
 
 class RolloutCollector:
@@ -198,7 +204,7 @@ class RolloutCollector:
             return batch.action[:, i].T
         return within_bounds(world, batch.action[:, i].swapaxes(0, 1))
 
-    def capture(self) -> Captured:
+    def capture(self) -> tuple[NamedArrays, CollectorFacts]:
         """Returns everything that decides what is played next, the world included."""
         arrays, facts = self.world.capture()
         mine = {
@@ -207,9 +213,9 @@ class RolloutCollector:
         }  # fmt: skip
         captured = {f"world.{name}": array for name, array in arrays.items()}
         captured |= {f"player.{name}": array.copy() for name, array in mine.items()}
-        return captured, {"world": facts, "actions": self.rng.bit_generator.state}
+        return captured, {"world": facts, "actions": generator_state(self.rng)}
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+    def restore(self, arrays: NamedArrays, facts: CollectorFacts) -> None:
         """Resumes where `capture` was called."""
         for name, array in below("player", arrays).items():
             setattr(self, name, array.copy())
@@ -250,6 +256,6 @@ def within_bounds(world: StepWorld, raw: NDArray[Any]) -> Floats:
     return out
 
 
-def below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def below(prefix: str, arrays: NamedArrays) -> dict[str, NDArray[Any]]:
     """Returns the arrays with the names `PREFIX.NAME`, by NAME."""
     return {n.partition(".")[2]: x for n, x in arrays.items() if n.startswith(f"{prefix}.")}

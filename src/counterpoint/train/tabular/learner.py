@@ -22,8 +22,15 @@ from counterpoint.errors import SettingError
 from counterpoint.train.estimators import estimator, labels
 from counterpoint.train.tabular.policies import policy_for
 from counterpoint.train.tabular.telemetry import EVERY, Telemetry, alternatives_evidence
-from counterpoint.worlds.exact.permuted import in_natural_order
-from counterpoint.worlds.exact.world import CHANCE, TASK, Play, Settings, World, stack
+from counterpoint.worlds.exact.world import (
+    CHANCE,
+    TASK,
+    Play,
+    Settings,
+    World,
+    in_natural_order,
+    stack,
+)
 
 DECAY, DECAY_SQUARED, EPSILON = 0.9, 0.999, 1e-8
 """Adam's usual constants."""

@@ -7,12 +7,14 @@ from 1 to `ratio`, so the small ones vanish in the large ones' variance until th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.settings import Range
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, team_play
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 
@@ -21,28 +23,18 @@ class HomogeneousSettings(Settings):
     """Settings of `homogeneous`."""
 
     lr: float = 0.3
-    """Learning rate."""
-    agents: int = 8
+    agents: Annotated[int, Range(2, 64)] = 8
     """Team size."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("agents", 2, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnequalStakesSettings(Settings):
     """Settings of `unequal_stakes`."""
 
-    agents: int = 8
+    agents: Annotated[int, Range(2, 64)] = 8
     """Team size."""
-    ratio: float = 100.0
+    ratio: Annotated[float, Range(1.0, 1e9)] = 100.0
     """Largest stake over the smallest; those between are evenly spaced in their logarithm."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("agents", 2, 64)
-        self.require("ratio", 1.0, 1e9)
 
 
 class Additive(TargetWorld):
@@ -66,23 +58,14 @@ class Additive(TargetWorld):
         self.components = tuple(f"of_{agent}" for agent in agents)
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        context, agent = chance["context"], np.arange(len(self.agents))
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
         own = self.stakes * answers.right
         total = own.sum(axis=-1)
-        reward = np.broadcast_to(total[..., None], own.shape)
-        return Play(
-            context=context,
-            action=answers.action,
-            active=np.ones(own.shape, dtype=bool),
-            reward=reward,
-            outcome=total / self.stakes.sum(),
+        play = team_play(chance["context"], answers, total, self.stakes, total / self.stakes.sum())
+        return replace(
+            play,
             components=np.broadcast_to(own[..., None, :], (*own.shape, own.shape[-1])),
-            signals={
-                "counterfactual": reward - self.stakes * (answers.right - answers.chance),
-                "difference": own,
-                "own_component": own,
-            },
+            signals={**play.signals, "own_component": own},
         )
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
@@ -133,8 +116,3 @@ class UnequalStakes(Additive):
         if len(set(names)) < len(names):
             names = tuple(f"stake_{k}" for k in range(settings.agents))
         super().__init__(settings, names, stakes)
-
-    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
-        shape = (self.prompts, self.rollouts, len(self.slots))
-        context = rng.integers(self.contexts, size=(self.prompts, 1, 1))
-        return {"context": np.broadcast_to(context, shape), "uniforms": rng.random(shape)}

@@ -8,11 +8,13 @@ success bits of the agents are there as components; they are more information th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.settings import Range
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings, chosen
 
 
@@ -21,15 +23,9 @@ class AllHandsSettings(Settings):
     """Settings of `all_hands`."""
 
     updates: int = 400
-    """Policy updates, each from one batch of prompts x rollouts."""
     lr: float = 0.1
-    """Learning rate."""
-    agents: int = 6
+    agents: Annotated[int, Range(2, 32)] = 6
     """Team size."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("agents", 2, 32)
 
 
 class AllHands(TargetWorld):
@@ -58,20 +54,14 @@ class AllHands(TargetWorld):
         self.components = tuple(f"{agent}_is_right" for agent in self.agents)
         self.random = self.actions ** -float(len(self.agents))
 
-    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
-        shape = (self.prompts, self.rollouts, len(self.slots))
-        context = rng.integers(self.contexts, size=(self.prompts, 1, 1))
-        return {"context": np.broadcast_to(context, shape), "uniforms": rng.random(shape)}
-
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        context, agent = chance["context"], np.arange(len(self.agents))
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
         bits = answers.right.astype(np.float64)
         missed = len(self.agents) - bits.sum(axis=-1, keepdims=True)
         rest = (missed - (1 - bits) == 0).astype(np.float64)  # all the others are right
         success = (missed == 0).astype(np.float64)
         return Play(
-            context=context,
+            context=chance["context"],
             action=answers.action,
             active=np.ones(bits.shape, dtype=bool),
             reward=np.broadcast_to(success, bits.shape),

@@ -9,12 +9,13 @@ noise stays small, and the entropy bonus keeps the reserve open.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.settings import Range
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, team_play
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 NOISE = 0.1
@@ -26,19 +27,12 @@ class IdleThenNeededSettings(Settings):
     """Settings of `idle_then_needed`."""
 
     parameters: Literal["shared", "separate"] = "separate"
-    """One linear policy on random features of (agent, context) for all, or a table for each."""
-    idle: float = 0.5
+    idle: Annotated[float, Range(0.0, 0.99)] = 0.5
     """Share of the updates, from the first on, in which the reserve's choices do not matter."""
-    quiet: float = 0.01
+    quiet: Annotated[float, Range(0.0, 1e6)] = 0.01
     """Standard deviation of the reserve's reward while it is idle."""
-    level: float = 1.0
+    level: Annotated[float, Range(-1e6, 1e6)] = 1.0
     """Mean of the reserve's reward while it is idle."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("idle", 0.0, 0.99)
-        self.require("quiet", 0.0, 1e6)
-        self.require("level", -1e6, 1e6)
 
 
 class IdleThenNeeded(TargetWorld):
@@ -75,27 +69,15 @@ class IdleThenNeeded(TargetWorld):
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, reserve, noise = chance["context"], chance["reserve"], chance["noise"]
-        agent = np.arange(len(self.agents))
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
-        active = reserve[..., None] == (agent == len(self.agents) - 1)
+        answers = self.answers(tasks, chance, probs)
+        active = reserve[..., None] == (np.arange(len(self.agents)) == len(self.agents) - 1)
         share = (active * answers.right).sum(axis=-1) / active.sum(axis=-1)
         idle = reserve & ~chance["needed"][:, None, None]
         paid = np.where(
             idle, self.settings.level + self.settings.quiet * noise, share + NOISE * noise
         )
-        reward = np.broadcast_to(paid[..., None], active.shape)
         weight = active * ~idle[..., None] / active.sum(axis=-1, keepdims=True)
-        return Play(
-            context=context,
-            action=answers.action,
-            active=active,
-            reward=reward,
-            outcome=share,
-            signals={
-                "counterfactual": reward - weight * (answers.right - answers.chance),
-                "difference": weight * answers.right,
-            },
-        )
+        return team_play(context, answers, paid, weight, share, active)
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy, weight = accuracies(tasks, probs), np.array([0.25, 0.25, 0.5])

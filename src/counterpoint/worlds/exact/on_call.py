@@ -8,11 +8,13 @@ so that pooled statistics push all that it does the same way.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.settings import Range
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, team_play
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 NOISE = 0.1
@@ -23,18 +25,12 @@ NOISE = 0.1
 class OnCallSettings(Settings):
     """Settings of `on_call`."""
 
-    rate: float = 0.1
+    rate: Annotated[float, Range(1e-4, 1 - 1e-4)] = 0.1
     """Share of rollouts to which the specialist is called."""
-    offset: float = 3.0
+    offset: Annotated[float, Range(-1e6, 1e6)] = 3.0
     """What those rollouts pay more, whatever anybody does."""
-    scale: float = 1.0
+    scale: Annotated[float, Range(1e-6, 1e6)] = 1.0
     """How many times larger rewards and noise are there."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("rate", 1e-4, 1 - 1e-4)
-        self.require("offset", -1e6, 1e6)
-        self.require("scale", 1e-6, 1e6)
 
 
 class OnCall(TargetWorld):
@@ -73,27 +69,16 @@ class OnCall(TargetWorld):
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, called = chance["context"], chance["called"]
-        agent = np.arange(len(self.agents))
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
         active = np.ones_like(answers.right)
         active[..., -1] = called
         weight = active / active.sum(axis=-1, keepdims=True)
         share = (weight * answers.right).sum(axis=-1)
         scale = np.where(called, self.settings.scale, 1.0)
         total = scale * (share + NOISE * chance["noise"]) + called * self.settings.offset
-        reward = np.broadcast_to(total[..., None], active.shape)
         part, rate = scale[..., None] * weight, self.settings.rate
-        return Play(
-            context=context,
-            action=answers.action,
-            active=active,
-            reward=reward,
-            outcome=share * np.where(called, 0.5 / rate, 0.5 / (1 - rate)),
-            signals={
-                "counterfactual": reward - part * (answers.right - answers.chance),
-                "difference": part * answers.right,
-            },
-        )
+        outcome = share * np.where(called, 0.5 / rate, 0.5 / (1 - rate))
+        return team_play(context, answers, total, part, outcome, active)
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy = accuracies(tasks, probs)

@@ -8,17 +8,17 @@ shared or by agent, do not mind.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
-from counterpoint.worlds.exact.targets import answer
+from counterpoint.settings import Range
+from counterpoint.worlds.exact.targets import TargetWorld
 from counterpoint.worlds.exact.world import (
     Evaluation,
     Play,
     Settings,
-    World,
     by_seed,
     chosen,
     one_hot,
@@ -30,19 +30,13 @@ class PlannerWorkerSettings(Settings):
     """Settings of `planner_worker`."""
 
     parameters: Literal["shared", "separate"] = "separate"
-    """One linear policy on random features of (agent, context) for all, or a table for each."""
-    workers: int = 3
+    workers: Annotated[int, Range(2, 64)] = 3
     """How many workers there are."""
-    alone: float = 0.5
+    alone: Annotated[float, Range(0.0, 0.99)] = 0.5
     """What the planner earns for certain if it calls nobody; a good worker earns 1."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("workers", 2, 64)
-        self.require("alone", 0.0, 0.99)
 
-
-class PlannerWorker(World):
+class PlannerWorker(TargetWorld):
     """The planner calls one worker or does the task itself; only the called worker acts.
 
     A prompt has one of 16 contexts, and every context has one worker who is the expert. The planner
@@ -86,15 +80,9 @@ class PlannerWorker(World):
         answers = rng.integers(self.tries, size=(self.settings.workers, self.contexts))
         return {"target": np.concatenate([expert, answers])}
 
-    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
-        shape = (self.prompts, self.rollouts, len(self.slots))
-        context = rng.integers(self.contexts, size=(self.prompts, 1, 1))
-        return {"context": np.broadcast_to(context, shape), "uniforms": rng.random(shape)}
-
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, workers = chance["context"], self.settings.workers
-        agent = np.arange(len(self.agents))
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
         call, seed = answers.action[..., 0], by_seed(context[..., 0])
         skill = self._skill(tasks["target"][:, 0])[seed, context[..., 0]]  # [S, P, G, W]
         called = call[..., None] == np.arange(workers)
@@ -130,9 +118,6 @@ class PlannerWorker(World):
         gain = np.stack(better, axis=-1) - value[:, None]
         # a worker that nobody trusts makes the expert's call a bad one: then nothing is lost
         return Evaluation(value, value, right.mean(axis=-1), np.maximum(gain, 0.0))
-
-    def solution(self, tasks: NamedArrays) -> Floats:
-        return one_hot(tasks["target"], self.actions)
 
     def _skill(self, expert: Ints) -> Floats:
         """Returns the pay for a right answer of each worker, [S, C, W], for `expert` [S, C]."""

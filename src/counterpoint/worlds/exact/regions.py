@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats, NamedArrays
 from counterpoint.errors import SettingError
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.settings import Range
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, team_play
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 NOISE = {"stable": 0.1, "volatile": 1.0}
@@ -27,19 +28,17 @@ NOISE = {"stable": 0.1, "volatile": 1.0}
 class RegionsSettings(Settings):
     """Settings of `regions`."""
 
-    scale: float = 10.0
+    scale: Annotated[float, Range(1e-6, 1e6)] = 10.0
     """How many times larger rewards and noise are in the volatile region."""
     participation: Literal["by_region", "everyone"] = "by_region"
     """Who acts: the region's own agents, or everybody in every rollout (the null control)."""
     drawn: Literal["per_prompt", "in_rollout"] = "per_prompt"
     """Whether the rollouts of a prompt share a region, or each draws its own."""
-    agents: int = 4
+    agents: Annotated[int, Range(2, 64)] = 4
     """Team size, an even number: half of them stable, half volatile."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("scale", 1e-6, 1e6)
-        self.require("agents", 2, 64)
         if self.agents % 2:
             raise SettingError(f"got agents={self.agents}; wanted an even number: half per region")
 
@@ -66,7 +65,7 @@ class Regions(TargetWorld):
     source = "ours, after the published observation that pooled statistics drown a quiet agent"
     contexts, actions = 8, 4
     baselines = ("counterfactual", "difference")
-    control: ClassVar[Mapping[str, Any]] = {"participation": "everyone"}
+    control: ClassVar[Mapping[str, str | float]] = {"participation": "everyone"}
     random, optimal = 0.25, 1.0
     settings: RegionsSettings
 
@@ -90,26 +89,14 @@ class Regions(TargetWorld):
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         context, volatile = chance["context"], chance["volatile"]
-        agent = np.arange(len(self.agents))
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
         scale, noise = self._loudness(volatile)
         active = np.ones_like(answers.right)
         if self.settings.participation == "by_region":
             active = volatile[..., None] == self.volatile
         weight = scale[..., None] * active / active.sum(axis=-1, keepdims=True)
         reward = (weight * answers.right).sum(axis=-1) + noise * chance["noise"]
-        shared = np.broadcast_to(reward[..., None], active.shape)
-        return Play(
-            context=context,
-            action=answers.action,
-            active=active,
-            reward=shared,
-            outcome=reward / scale,
-            signals={
-                "counterfactual": shared - weight * (answers.right - answers.chance),
-                "difference": weight * answers.right,
-            },
-        )
+        return team_play(context, answers, reward, weight, reward / scale, active)
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy = accuracies(tasks, probs)
@@ -124,8 +111,7 @@ class Regions(TargetWorld):
         )
 
     def _loudness(self, volatile: Bools) -> tuple[Floats, Floats]:
-        """Returns the scale of the reward and the deviation of the noise in each rollout, [S, P,
-        G]."""
+        """Returns the scale of the reward and the deviation of the noise, [S, P, G]."""
         loud = self.settings.scale
         noise = np.where(volatile, loud * NOISE["volatile"], NOISE["stable"])
         if self.settings.participation == "everyone":

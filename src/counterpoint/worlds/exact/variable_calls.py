@@ -9,11 +9,13 @@ how often one acts are two different matters.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from counterpoint.arrays import Floats, NamedArrays
-from counterpoint.worlds.exact.targets import TargetWorld, accuracies, answer
+from counterpoint.settings import Range
+from counterpoint.worlds.exact.targets import TargetWorld, accuracies, team_play
 from counterpoint.worlds.exact.world import Evaluation, Play, Settings
 
 ROUNDS = 4
@@ -26,15 +28,10 @@ NOISE = 0.1
 class VariableCallsSettings(Settings):
     """Settings of `variable_calls`."""
 
-    hard: float = 0.5
+    hard: Annotated[float, Range(0.0, 1.0)] = 0.5
     """Share of rollouts with a hard task."""
-    penalty: float = 0.5
+    penalty: Annotated[float, Range(-1e6, 1e6)] = 0.5
     """How much less a hard task pays."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require("hard", 0.0, 1.0)
-        self.require("penalty", -1e6, 1e6)
 
 
 class VariableCalls(TargetWorld):
@@ -73,24 +70,13 @@ class VariableCalls(TargetWorld):
         }
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
-        context, (agent, turn) = chance["context"], np.array(self.slots).T
-        answers = answer(tasks, probs, agent, context, chance["uniforms"])
+        answers = self.answers(tasks, chance, probs)
+        turn = np.array([turn for _, turn in self.slots])
         active = turn < chance["rounds"][..., None]
         weight = active / active.sum(axis=-1, keepdims=True)
         share = (weight * answers.right).sum(axis=-1)
         total = share - self.settings.penalty * chance["hard"] + NOISE * chance["noise"]
-        reward = np.broadcast_to(total[..., None], active.shape)
-        return Play(
-            context=context,
-            action=answers.action,
-            active=active,
-            reward=reward,
-            outcome=share,
-            signals={
-                "counterfactual": reward - weight * (answers.right - answers.chance),
-                "difference": weight * answers.right,
-            },
-        )
+        return team_play(chance["context"], answers, total, weight, share, active)
 
     def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
         accuracy = accuracies(tasks, probs)

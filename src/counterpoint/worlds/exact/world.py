@@ -9,24 +9,26 @@ seed s plays the same problems under every scheme, in whatever company, in whate
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints, NamedArrays
-from counterpoint.settings import require, settings_from
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.errors import SettingError
+from counterpoint.settings import CheckedSettings, GivenSettings, Range, settings_from
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
 
 TASK, FEATURES, CHANCE = 0, 1, 2
 """Streams of a seed: what the problem is, what a policy sees of it, what happens in the batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(CheckedSettings):
     """Settings of every exact world: how the team is parameterized and trained.
 
     Raises:
@@ -35,26 +37,16 @@ class Settings:
 
     parameters: Literal["shared", "separate"] = "shared"
     """One linear policy on random features of (agent, context) for all, or a table for each."""
-    updates: int = 200
+    updates: Annotated[int, Range(1, 1_000_000)] = 200
     """Policy updates, each from one batch of prompts x rollouts."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """How a gradient becomes a step."""
-    lr: float = 0.2
+    lr: Annotated[float, Range(0.0, 1e6)] = 0.2
     """Learning rate."""
-    entropy: float = 0.01
+    entropy: Annotated[float, Range(0.0, 1e6)] = 0.01
     """Weight of the entropy bonus, in nats, averaged over decisions."""
-    clip: float = 1.0
+    clip: Annotated[float, Range(0.0, np.inf)] = 1.0
     """Largest global norm of the gradient, all agents together."""
-
-    def __post_init__(self) -> None:
-        self.require("updates", 1, 1_000_000)
-        self.require("lr", 0.0, 1e6)
-        self.require("entropy", 0.0, 1e6)
-        self.require("clip", 0.0, np.inf)
-
-    def require(self, name: str, low: float, high: float) -> None:
-        """Raises SettingError unless the setting called `name` lies in [low, high]."""
-        require(name, getattr(self, name), low, high)
 
 
 @dataclass(frozen=True)
@@ -126,7 +118,7 @@ class World(ABC):
     """[K] names of the reward's parts."""
     baselines: tuple[str, ...] = ()
     """The baselines that `play` answers."""
-    control: ClassVar[Mapping[str, Any] | None] = None
+    control: ClassVar[Mapping[str, str | float] | None] = None
     """Settings under which everybody always acts, so that decoupling by agent is a no-op."""
     random: float
     """Return of a team that chooses uniformly among legal actions."""
@@ -138,8 +130,7 @@ class World(ABC):
 
     @property
     def legal(self) -> Bools:
-        """Returns which actions an agent has in which context, [A, C, M]; all of them unless
-        overridden."""
+        """Returns which actions an agent has in a context, [A, C, M]; by default all."""
         return np.ones((len(self.agents), self.contexts, self.actions), dtype=bool)
 
     @abstractmethod
@@ -148,8 +139,7 @@ class World(ABC):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
-        """Returns the chance of one update of one seed: prompts, noise, and the uniforms behind
-        actions."""
+        """Returns the chance of one update of one seed: prompts, noise, uniforms of actions."""
 
     @abstractmethod
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
@@ -181,8 +171,9 @@ def stack(parts: Sequence[NamedArrays]) -> dict[str, NDArray[Any]]:
 
 
 def sample(probs: Floats, agent: Ints, context: Ints, uniforms: Floats) -> Ints:
-    """Returns actions drawn by the inverse distribution function: equal uniforms give equal
-    quantiles.
+    """Returns actions drawn by the inverse distribution function of each policy.
+
+    Equal uniforms give equal quantiles.
 
     Args:
         probs: [S, A, C, M].
@@ -211,8 +202,7 @@ def chosen(table: NDArray[Any], index: Ints) -> NDArray[Any]:
 
 
 def one_hot(index: Ints, size: int) -> Floats:
-    """Returns the policy that always takes the action `index` [...]: 1 there, else 0,
-    [..., size]."""
+    """Returns the policy [..., size] that always takes the action `index` [...]."""
     policy: Floats = (index[..., None] == np.arange(size)).astype(np.float64)
     return policy
 
@@ -225,7 +215,7 @@ class ExactFacts(WorldFacts, frozen=True, kw_only=True):
     baselines: list[str]
     random: float
     optimal: float
-    control: dict[str, Any] | None
+    control: dict[str, str | float] | None
     settings: dict[str, SettingFacts]
 
 
@@ -238,20 +228,104 @@ class ExactEntry(WorldEntry[World]):
         super().__init__(world.name, world.settings_type, world.summary, world.source)
         self.world = world
 
-    def make(self, settings: Mapping[str, Any] | None = None) -> World:
+    def make(self, settings: GivenSettings | None = None) -> World:
         return self.world(settings_from(settings, self.world.settings_type, self.name))
 
     def describe(self) -> ExactFacts:
-        world = self.make()
-        return ExactFacts(
-            name=self.name,
-            summary=self.summary,
-            source=self.source,
-            agents=list(world.agents),
-            components=list(world.components),
-            baselines=list(world.baselines),
-            random=world.random,
-            optimal=world.optimal,
-            control=dict(world.control) if world.control else None,
-            settings=settings_facts(self.settings_type),
+        return facts_from(ExactFacts, self.make(), self)
+
+
+class PermutedWorld(World):
+    """`world` with agent `order[k]` in place k, and its slots by turn, then by place.
+
+    Problems and chance are those of `world`, and so is all that happens.
+
+    Raises:
+        SettingError: `order` does not name each agent once.
+    """
+
+    def __init__(self, world: World, order: Sequence[int]) -> None:
+        if sorted(order) != list(range(len(world.agents))):
+            raise SettingError(
+                f"got order {list(order)}; wanted each of 0 to {len(world.agents) - 1} once"
+            )
+        super().__init__(world.settings)
+        self.world, self.order, self.place = world, list(order), np.argsort(order)
+        self.name, self.summary = world.name, world.summary  # type: ignore[misc]  # as inside
+        self.source, self.control = world.source, world.control  # type: ignore[misc]
+        self.agents = tuple(world.agents[k] for k in order)
+        self.roles = None if world.roles is None else tuple(world.roles[k] for k in order)
+        slots = [(int(self.place[agent]), turn) for agent, turn in world.slots]
+        self.slot = sorted(range(len(slots)), key=lambda i: slots[i][::-1])
+        self.slots = tuple(slots[i] for i in self.slot)
+        self.contexts, self.actions = world.contexts, world.actions
+        self.prompts, self.rollouts = world.prompts, world.rollouts
+        self.components, self.baselines = world.components, world.baselines
+        self.random, self.optimal = world.random, world.optimal
+
+    @property
+    def legal(self) -> Bools:
+        return self.world.legal[self.order]
+
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
+        return self.world.tasks(rng)
+
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
+        return _uniforms_in(self.slot, self.world.draw(rng, update))
+
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
+        theirs = _uniforms_in(np.argsort(self.slot).tolist(), chance)
+        play = self.world.play(tasks, theirs, np.take(probs, self.place, axis=1))
+        parts = play.components
+        return replace(
+            play,
+            context=self._by_slot(play.context),
+            action=self._by_slot(play.action),
+            active=self._by_slot(play.active),
+            reward=self._by_slot(play.reward),
+            components=None if parts is None else self._by_slot(parts),
+            signals={name: self._by_slot(values) for name, values in play.signals.items()},
         )
+
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
+        evaluation = self.world.evaluate(tasks, np.take(probs, self.place, axis=1))
+        accuracy, regret = evaluation.accuracy[:, self.order], evaluation.regret[:, self.order]
+        return replace(evaluation, accuracy=accuracy, regret=regret)
+
+    def solution(self, tasks: NamedArrays) -> Floats:
+        return np.take(self.world.solution(tasks), self.order, axis=1)
+
+    def _by_slot(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Returns `values` [S, P, G, L, ...] of the inner world in the order of these slots."""
+        return np.take(values, self.slot, axis=3)
+
+
+def _uniforms_in(slots: list[int], chance: NamedArrays) -> NamedArrays:
+    """Returns `chance` with the uniforms behind the actions, [..., L], in the order of `slots`."""
+    return {
+        name: np.take(values, slots, axis=-1) if name == "uniforms" else values
+        for name, values in chance.items()
+    }
+
+
+def natural_order(agents: Sequence[str]) -> list[int]:
+    """Returns the indices of agents sorted by name, the first number by value (a2 before a10)."""
+
+    def key(k: int) -> tuple[str, int, str, str]:
+        parts = [*re.split(r"([0-9]+)", agents[k], maxsplit=1), "-1", ""]
+        return parts[0], int(parts[1]), parts[2], agents[k]
+
+    return sorted(range(len(agents)), key=key)
+
+
+def in_natural_order(world: World) -> World:
+    """Returns `world` with agents in the natural order of their names, and slots by turn.
+
+    Then no result depends on the order in which a world lists them. A world in that order is
+    returned unchanged.
+    """
+    order = natural_order(world.agents)
+    by_turn = sorted(world.slots, key=lambda slot: slot[::-1])
+    if order == sorted(order) and list(world.slots) == by_turn:
+        return world
+    return PermutedWorld(world, order)

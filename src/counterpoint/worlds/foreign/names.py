@@ -1,16 +1,17 @@
 """Foreign worlds by name: what a name stands for, and how to construct it.
 
 Three families have names of their own, and `package.module:Class` is anything that can be
-import_object. Nothing here is import_object before it is asked for.
+imported. Nothing here is imported before it is asked for.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from counterpoint.errors import (
     WorldError,
 )
 from counterpoint.optional import missing_package, pip_line
-from counterpoint.settings import did_you_mean
+from counterpoint.settings import GivenSettings, did_you_mean
 
 PACKAGES = ("mpe2", "lbforaging", "rware")
 """What stands before the colon in names of foreign worlds that are not somebody's own."""
@@ -45,30 +46,20 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
-    Family(
-        "mpe2:NAME",
-        "particle worlds: simple_spread_v3, simple_speaker_listener_v4, simple_tag_v3, ...",
-        "mpe2 (Lowe et al. 2017, arXiv:1706.02275)",
-    ),
-    Family(
-        "lbforaging:ID",
-        "level-based foraging by gymnasium id: Foraging-8x8-2p-3f-v3, ...",
-        "lbforaging (Papoudakis et al. 2021, arXiv:2006.07869)",
-    ),
-    Family(
-        "rware:ID",
-        "robots in a warehouse by gymnasium id: rware-tiny-2ag-v2, ...",
-        "rware (Papoudakis et al. 2021, arXiv:2006.07869)",
-    ),
-    Family(
-        OWN,
-        "your own: a PettingZoo environment, whose arguments are its settings, or a TextWorld",
-        "yours",
-    ),
-)
+    Family("mpe2:NAME",
+           "particle worlds: simple_spread_v3, simple_speaker_listener_v4, simple_tag_v3, ...",
+           "mpe2 (Lowe et al. 2017, arXiv:1706.02275)"),
+    Family("lbforaging:ID", "level-based foraging by gymnasium id: Foraging-8x8-2p-3f-v3, ...",
+           "lbforaging (Papoudakis et al. 2021, arXiv:2006.07869)"),
+    Family("rware:ID", "robots in a warehouse by gymnasium id: rware-tiny-2ag-v2, ...",
+           "rware (Papoudakis et al. 2021, arXiv:2006.07869)"),
+    Family(OWN,
+           "your own: a PettingZoo environment, whose arguments are its settings, or a TextWorld",
+           "yours"),
+)  # fmt: skip
 
 
-def construct(name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
+def construct(name: str, arguments: GivenSettings) -> Callable[[], Any]:
     """Returns a function that makes the environment called `name`, anew with each call.
 
     Raises:
@@ -111,7 +102,7 @@ def import_object(name: str) -> Any:
     Raises:
         MissingPackageError: a package that its module needs is not installed.
         UnknownNameError: there is no such module or attribute.
-        WorldError: the module fails when it is import_object.
+        WorldError: the module fails when it is imported.
     """
     module, _, path = name.partition(":")
     return _resolved(module, path, name)
@@ -138,8 +129,7 @@ def foreign_code(
 
 
 def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
-    """Returns the constructor at `module:path`; of a module, its `parallel_env` or else
-    its `env`."""
+    """Returns the constructor at `module:path`; of a module, its `parallel_env` or `env`."""
     target = _resolved(module, path, name)
     if isinstance(target, ModuleType):
         target = getattr(target, "parallel_env", None) or getattr(target, "env", None)
@@ -154,7 +144,11 @@ def _attribute(module: str, path: str, name: str) -> Callable[..., Any]:
 
 def _resolved(module: str, path: str, name: str) -> Any:
     """Returns the object called `path` in the module."""
-    target: Any = _module(module, name)
+    with foreign_code(name, "its import", "package.module:Class that Python can import"):
+        try:
+            target: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise _no_module(module, name, error) from error
     for part in path.split(".") if path else ():
         if isinstance(target, ModuleType) and not hasattr(target, part):
             target = _submodule(target, part)
@@ -169,14 +163,6 @@ def _resolved(module: str, path: str, name: str) -> Any:
                 f"it has {', '.join(known) or 'nothing'}{did_you_mean(part, known)}"
             )
     return target
-
-
-def _module(module: str, name: str) -> ModuleType:
-    with foreign_code(name, "its import", "package.module:Class that Python can import"):
-        try:
-            return importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            raise _no_module(module, name, error) from error
 
 
 def _no_module(module: str, name: str, error: ModuleNotFoundError) -> CounterpointError:
@@ -198,7 +184,8 @@ def _no_module(module: str, name: str, error: ModuleNotFoundError) -> Counterpoi
             f"got world '{name}', but there is no module {module}; wanted "
             f"package.module:Class, importable from here ({hint})"
         )
-    known = _submodules(missing.rpartition(".")[0])
+    paths = getattr(importlib.import_module(missing.rpartition(".")[0]), "__path__", [])
+    known = [m.name for m in pkgutil.iter_modules(paths) if m.name[0] != "_"]
     meant = did_you_mean(missing.rpartition(".")[2], known)
     return UnknownNameError(
         f"got world '{name}', but there is no module {missing}; "
@@ -213,16 +200,8 @@ def _submodule(package: ModuleType, part: str) -> ModuleType | None:
     return importlib.import_module(name)
 
 
-def _submodules(package: str) -> list[str]:
-    import pkgutil
-
-    paths = getattr(importlib.import_module(package), "__path__", [])
-    return [m.name for m in pkgutil.iter_modules(paths) if m.name[0] != "_"]
-
-
 def _from_gymnasium(package: str, identity: str) -> Callable[..., Any]:
-    """Returns the constructor of a registered environment, without gymnasium's checks
-    at each step."""
+    """Returns the constructor of a registered environment, without checks at each step."""
     if importlib.util.find_spec(package) is None or importlib.util.find_spec("gymnasium") is None:
         raise missing_package(f"world '{package}:{identity}'", package, pip_line("worlds"))
     importlib.import_module(package)

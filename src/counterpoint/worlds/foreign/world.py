@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Ints
+from counterpoint.arrays import Ints, NamedArrays, generator_state
 from counterpoint.errors import SettingError, StateError, WorldError
-from counterpoint.settings import from_text
+from counterpoint.settings import GivenSettings, from_text
 from counterpoint.worlds.foreign.dialects import (
     CopyArrays,
     EnvironmentDriver,
     TeamSpec,
     Tuples,
+    actions,
     dialect,
+    seen_size,
 )
 from counterpoint.worlds.foreign.names import construct, foreign_code
-from counterpoint.worlds.foreign.spaces import actions, seen_size
 from counterpoint.worlds.sequential.foraging import Foraging
-from counterpoint.worlds.sequential.speaker_listener import SpeakerListener
-from counterpoint.worlds.sequential.spread import Spread
+from counterpoint.worlds.sequential.particles import SpeakerListener, Spread
 from counterpoint.worlds.sequential.world import (
     Captured,
+    CapturedFacts,
     References,
     SequentialEntry,
     Singles,
@@ -59,7 +60,7 @@ _KNOWN = {
 }
 
 
-def known_references(name: str, arguments: Mapping[str, Any]) -> References:
+def known_references(name: str, arguments: GivenSettings) -> References:
     """Returns the measured references of the foreign world called `name` with default arguments."""
     if arguments or name not in _KNOWN:
         return References(None, None, f"{SUM}; random and reference are not known")
@@ -74,7 +75,7 @@ LIMITS = ("max_cycles", "_max_episode_steps", "max_steps", "max_num_steps")
 class ForeignSettings(StepSettings):
     """Settings of a foreign world."""
 
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: GivenSettings = field(default_factory=dict)
     """Keyword arguments of the environment's constructor."""
 
 
@@ -116,7 +117,10 @@ class ForeignWorld(StepWorld):
         self.agents, self.seen_sizes, self.actions = team.agents, team.sizes, team.actions
         self._order = sorted(range(len(self.agents)), key=self.agents.__getitem__)
         self.roles = tuple(re.sub(r"_?(?<!\d)\d++$", "", agent) or agent for agent in self.agents)
-        self.horizon, self.limit = team.horizon, _limit(envs[0])
+        self.horizon = team.horizon
+        takes = inspect.signature(type(getattr(envs[0], "unwrapped", envs[0])).__init__).parameters
+        limits = [limit.lstrip("_") for limit in LIMITS]
+        self.limit = next((limit for limit in limits if limit in takes), "")
         self.references = known_references(name, self.settings.arguments)
         shape = (copies, len(self.agents))
         self._seen = np.zeros((*shape, max(self.seen_sizes)), dtype=np.float32)
@@ -148,26 +152,22 @@ class ForeignWorld(StepWorld):
             return self._view()
 
     def step(self, actions: NDArray[Any]) -> Step:
-        with foreign_code(self.name, "step"):
-            return self._step(actions)
-
-    def _step(self, actions: NDArray[Any]) -> Step:
         given = np.array(actions, dtype=np.float64 if self._continuous else np.int64)
         self._log.append(given)
         rows = given if self._continuous else given.tolist()
-        rewards = [player.act(row) for player, row in zip(self._players, rows, strict=True)]
-        own = np.array(rewards, dtype=np.float64).reshape(self._active.shape)
-        ended = np.array([player.over for player in self._players])
-        last = view = self._view()
-        terminated = self._terminated.copy()
-        if ended.any():
-            self._begin(np.flatnonzero(ended))
-            view = self._view()
+        with foreign_code(self.name, "step"):
+            rewards = [player.act(row) for player, row in zip(self._players, rows, strict=True)]
+            own = np.array(rewards, dtype=np.float64).reshape(self._active.shape)
+            ended = np.array([player.over for player in self._players])
+            last = view = self._view()
+            terminated = self._terminated.copy()
+            if ended.any():
+                self._begin(np.flatnonzero(ended))
+                view = self._view()
         return Step(view, paid(own, self), own, terminated, ended, last)
 
     def capture(self) -> Captured:
-        """Returns seeds and actions, and `seen`, by which `restore` checks that it is at the same
-        place."""
+        """Returns seeds and actions, and `seen`, which `restore` compares with its own."""
         first = int(self._started.min())
         width = (max(a.size for a in self.actions),) if self._continuous else ()
         empty = np.zeros((0, *self._active.shape, *width), dtype=np.int64)
@@ -177,11 +177,10 @@ class ForeignWorld(StepWorld):
             "actions": np.stack(self._log[first:]) if self._log[first:] else empty,
             "seen": self._seen.copy(),
         }
-        return arrays, {"generator": self.rng.bit_generator.state, "world": self.name}
+        return Captured(arrays, {"generator": generator_state(self.rng), "world": self.name})
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
-        """Resets with the captured seeds, plays the captured actions again, and returns
-        the view.
+    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
+        """Resets with the captured seeds, and plays the captured actions again.
 
         Raises:
             StateError: the captured state is that of another world.
@@ -223,6 +222,7 @@ class ForeignWorld(StepWorld):
         self._seeds[copies] = self.rng.integers(2**31, size=len(copies))
         self._started[copies] = len(self._log)
         first = int(self._started.min())
+        # a list is cut in the time of its length, so that it is not cut at each episode
         if first == len(self._log) or first > 1000:
             del self._log[:first]
             self._started -= first
@@ -256,13 +256,6 @@ class ForeignWorld(StepWorld):
         return False
 
 
-def _limit(env: Any) -> str:
-    """Returns the argument of the constructor for the most steps of an episode, or an
-    empty text."""
-    takes = inspect.signature(type(getattr(env, "unwrapped", env)).__init__).parameters
-    return next((name for limit in LIMITS if (name := limit.lstrip("_")) in takes), "")
-
-
 def _team(env: Any, name: str, speaks: type[EnvironmentDriver]) -> TeamSpec:
     """Returns what is the same for all copies of `env`."""
     if speaks is Tuples:
@@ -289,7 +282,7 @@ def _team(env: Any, name: str, speaks: type[EnvironmentDriver]) -> TeamSpec:
 
 
 class ForeignEntry(SequentialEntry):
-    """A foreign environment; its package is import_object when it is made.
+    """A foreign environment; its package is imported when it is made.
 
     Args:
         name: such as `mpe2:simple_tag_v3`, or `package.module:Class`.
@@ -301,7 +294,7 @@ class ForeignEntry(SequentialEntry):
         summary = f"{name}, stepped one by one in Python"
         super().__init__(name, StepSettings, summary, ForeignWorld.source)
 
-    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+    def construct(self, settings: GivenSettings | None, copies: int, seed: int) -> StepWorld:
         given = {key: from_text(value) for key, value in (settings or {}).items()}
         ours = {key: given.pop(key) for key in ("reward", "stakes") if key in given}
         full = ForeignSettings(**ours, arguments=given)

@@ -8,34 +8,31 @@ the optimization of a prompt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, log2
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
-from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.settings import require
-from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld, Observation
+from counterpoint.errors import SettingError
+from counterpoint.settings import Range
+from counterpoint.worlds.message.world import (
+    Brief,
+    MessageSettings,
+    MessageWorld,
+    Observation,
+    ScriptedPolicy,
+)
 
 PARAMETERS = ("unshared", "side", "relay", "opinion", "trust")
-"""What the numbers of a member's ways are: how much rather it tells a clue that not all have; one
-that speaks for its favourite; one that it was told itself, all in nats; whether a message begins
+"""The parameters of a member: how much rather it passes on a clue that not all have; one that
+speaks for its favourite; one from a message, all in nats; whether a message begins
 with its opinion (above 0); and how many clues the opinion of another is worth to it."""
 
 LOWEST, HIGHEST = np.array([-6.0, -6.0, -6.0, -1.0, 0.0]), np.array([6.0, 6.0, 6.0, 1.0, 3.0])
-"""[5] the range in which ways are searched."""
-
-
-class ScriptedPolicy(NamedTuple):
-    """A named way to behave."""
-
-    values: tuple[float, ...]
-    """The numbers of `PARAMETERS`."""
-    about: str
-    """One line."""
+"""[5] the range in which parameters are searched."""
 
 
 PROMPTS: dict[str, ScriptedPolicy] = {
@@ -137,8 +134,7 @@ class ScriptedMember:
         return _best(worth, rng), ranked[:, -1] - ranked[:, -2]
 
     def known(self, items: Profiles, seen: Observation) -> Ints:
-        """Returns each clue as the member has it, [B, N]: as it reads it, or as most others told
-        it."""
+        """Returns each clue as the member reads it, or as most others told it, [B, N]."""
         own = items.read(seen.member)
         reports = sum(
             (message.content[:, :-1].astype(int) for message in seen.received), np.zeros_like(own)
@@ -183,32 +179,22 @@ TRIES = 200
 class HiddenProfileSettings(MessageSettings):
     """Who knows what, and how much a message holds."""
 
-    options: int = 3
+    options: Annotated[int, Range(2, len(OPTIONS))] = 3
     """Among how many the team chooses, 2 to 8."""
-    shared: int = 5
+    shared: Annotated[int, Range(1, 100)] = 5
     """Clues that all have."""
-    private: int = 3
+    private: Annotated[int, Range(0, 50)] = 3
     """Clues that each member has alone."""
-    expert: float = 2.0
+    expert: Annotated[float, Range(0.0, 10.0)] = 2.0
     """How many times as many the first member has alone."""
-    bias: float = 0.7
+    bias: Annotated[float, Range(0.0, 1.0)] = 0.7
     """Share of the clues that point where they should: the shared ones away from the right option,
     the private ones to it. The others point anywhere."""
-    misread: float = 0.05
+    misread: Annotated[float, Range(0.0, 0.5)] = 0.05
     """Chance that a member reads a clue as its opposite."""
-    bits: int = 24
+    bits: Annotated[int, Range(0, 10_000)] = 24
     """What a message holds. A clue takes the bits that tell it from all others, and one more; an
     opinion those that tell the options apart."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("options", self.options, 2, len(OPTIONS))
-        require("shared", self.shared, 1, 100)
-        require("private", self.private, 0, 50)
-        require("expert", self.expert, 0.0, 10.0)
-        require("bias", self.bias, 0.0, 1.0)
-        require("misread", self.misread, 0.0, 0.5)
-        require("bits", self.bits, 0, 10_000)
 
 
 class HiddenProfile(MessageWorld[Profiles]):
@@ -219,7 +205,7 @@ class HiddenProfile(MessageWorld[Profiles]):
     source = "Stasser and Titus, J. Pers. Soc. Psychol. 48 (1985); HiddenBench, arXiv 2505.11556"
     settings_type = HiddenProfileSettings
     settings: HiddenProfileSettings
-    prompts: ClassVar = {name: policy.about for name, policy in PROMPTS.items()}
+    policies = PROMPTS
     scale = "share of items in which the right option is chosen"
     parameter_range = (LOWEST, HIGHEST)
 
@@ -236,7 +222,7 @@ class HiddenProfile(MessageWorld[Profiles]):
     def draw(self, rng: np.random.Generator, count: int) -> Profiles:
         size, options = len(self.private), self.settings.options
         kept: list[tuple[Ints, Ints, Ints]] = []
-        for _ in range(TRIES):
+        for _ in range(TRIES):  # most items do not mislead: four times as many are drawn
             right = rng.integers(options, size=(4 * count, 1))
             decoy = (right + rng.integers(1, options, size=right.shape)) % options
             towards = np.where(self.private, right, decoy)
@@ -260,11 +246,6 @@ class HiddenProfile(MessageWorld[Profiles]):
         flips = np.where(rng.random(shape) < self.settings.misread, -1, 1)
         return Profiles(option, self.private, options, right, flips, self.has, sign)
 
-    def parameters(self, prompt: str) -> tuple[float, ...]:
-        if prompt not in PROMPTS:
-            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(PROMPTS)}")
-        return PROMPTS[prompt].values
-
     def member_with(self, parameters: tuple[float, ...]) -> ScriptedMember:
         return ScriptedMember(parameters, self.settings.bits, self.clue_bits, self.opinion_bits)
 
@@ -275,8 +256,7 @@ class HiddenProfile(MessageWorld[Profiles]):
     def single(
         self, items: Profiles, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """Returns the answers of one agent that reads all clues at each turn and takes a majority,
-        [B].
+        """Returns the answers [B] of one agent: the majority of its readings of all clues.
 
         It misreads like any member, but no clue has to be told.
         """
@@ -287,12 +267,6 @@ class HiddenProfile(MessageWorld[Profiles]):
             best = np.argmax(worth + rng.random(worth.shape) / 2, axis=1)
             votes[np.arange(len(best)), best] += 1
         return np.asarray(np.argmax(votes + rng.random(votes.shape) / 2, axis=1))
-
-    def misled(self, items: Profiles, member: int) -> Profiles:
-        """Returns the same items, in which the private clues of `member` are written as their
-        opposites."""
-        alone = self.has[member] & self.private
-        return replace(items, sign=np.where(alone, -items.sign, items.sign))
 
     def message_text(self, items: Profiles, content: NDArray[Any], index: int) -> str:
         clues = [

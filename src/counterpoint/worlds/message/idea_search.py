@@ -8,46 +8,52 @@ single agent with the whole budget, who starts anew when it is stuck, is the one
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats, Ints
-from counterpoint.errors import UnknownNameError
-from counterpoint.settings import require
-from counterpoint.worlds.message.world import MessageSettings, MessageWorld, Observation
+from counterpoint.settings import Range
+from counterpoint.worlds.message.world import (
+    MessageSettings,
+    MessageWorld,
+    Observation,
+    ScriptedPolicy,
+)
 
-PROMPTS: dict[str, tuple[tuple[float, float, float], str]] = {
-    "follow": ((1.0, 0.0, 0.0), "goes to the best find that it hears of, whenever it is better"),
-    "sceptic": ((0.3, 0.0, 0.0), "goes there in three of ten cases"),
-    "own": ((0.0, 0.0, 0.0), "never goes there"),
-    "restart": ((0.0, 0.04, 0.0), "never goes there, and starts anew when nothing gets better"),
+PROMPTS: dict[str, ScriptedPolicy] = {
+    "follow": ScriptedPolicy(
+        (1.0, 0.0, 0.0), "goes to the best find that it hears of, whenever it is better"
+    ),
+    "sceptic": ScriptedPolicy((0.3, 0.0, 0.0), "goes there in three of ten cases"),
+    "own": ScriptedPolicy((0.0, 0.0, 0.0), "never goes there"),
+    "restart": ScriptedPolicy(
+        (0.0, 0.04, 0.0), "never goes there, and starts anew when nothing gets better"
+    ),
 }
-"""Name to the ways of a searcher: the chance to go to a better find of somebody else's; the chance,
-after each step that made nothing better, to start anew anywhere; the share of steps that change
-two things at once. And one line."""
+"""Name to the parameters of a searcher and one line. Parameters are the chance to go to a better
+find of somebody else's; the chance, after each step that made nothing better, to start anew
+anywhere; the share of steps that change two things at once."""
 
 LOWEST, HIGHEST = np.zeros(3), np.array([1.0, 0.2, 1.0])
-"""[3] the range in which ways are searched."""
+"""[3] the range in which parameters are searched."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdeaSearchSettings(MessageSettings):
     """How rugged the landscape is, and how much the team may look at."""
 
-    bits: int = 12
+    bits: Annotated[int, Range(2, 14)] = 12
     """An idea is so many yes-or-no choices, 2 to 14."""
     ruggedness: int = 5
     """How many other choices decide what a choice is worth: 0 has one peak, more have many."""
-    budget: int = 160
+    budget: Annotated[int, Range(1, 100_000)] = 160
     """How many ideas the whole team may look at."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("bits", self.bits, 2, 14)
-        require("ruggedness", self.ruggedness, 0, self.bits - 1)
-        require("budget", self.budget, 1, 100_000)
+        self.require("ruggedness", 0, self.bits - 1)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,10 @@ class Landscapes:
     def __len__(self) -> int:
         return len(self.value)
 
+    def start_of(self, member: int) -> Ints:
+        """Returns where a member begins, [B]."""
+        return self.start[:, min(member, self.start.shape[1] - 1)]
+
 
 class IdeaSearch(MessageWorld[Landscapes]):
     """NK landscapes: each choice is worth a random number that depends on some other choices."""
@@ -75,7 +85,7 @@ class IdeaSearch(MessageWorld[Landscapes]):
     source = "Kauffman and Levin, J. Theor. Biol. 128 (1987); Lazer and Friedman, ASQ 52 (2007)"
     settings_type = IdeaSearchSettings
     settings: IdeaSearchSettings
-    prompts: ClassVar = {name: about for name, (_, about) in PROMPTS.items()}
+    policies = PROMPTS
     scale = "value of the best idea found, of the best there is"
     parameter_range = (LOWEST, HIGHEST)
 
@@ -93,11 +103,6 @@ class IdeaSearch(MessageWorld[Landscapes]):
         start = rng.integers(len(ideas), size=(count, self.settings.members + 1))
         return Landscapes((value - low) / (high - low), start, bits, self.settings.budget)
 
-    def parameters(self, prompt: str) -> tuple[float, ...]:
-        if prompt not in PROMPTS:
-            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {', '.join(PROMPTS)}")
-        return PROMPTS[prompt][0]
-
     def member_with(self, parameters: tuple[float, ...]) -> Searcher:
         return Searcher(parameters)
 
@@ -108,11 +113,11 @@ class IdeaSearch(MessageWorld[Landscapes]):
     def single(
         self, items: Landscapes, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """Returns the answers of one searcher with the whole budget, which restarts when stuck,
-        [B]."""
-        parameters = (0.0, PROMPTS["restart"][0][1], self.parameters(prompt)[2])
+        """Returns the answers [B] of one searcher with the whole budget; it restarts when stuck."""
+        parameters = (0.0, PROMPTS["restart"].values[1], self.parameters(prompt)[2])
         alone = Observation(0, 0, share=1.0)
-        return Searcher(parameters).answer_after(items, alone, rng)
+        message = Searcher(parameters).speak(items, alone, rng)
+        return message[:, 0].astype(int)
 
     def message_text(self, items: Landscapes, content: NDArray[Any], index: int) -> str:
         best = int(content[index, 0])
@@ -138,7 +143,7 @@ class Searcher:
         if seen.own:
             best, at = seen.own[-1][:, 0].astype(int), seen.own[-1][:, 2].astype(int)
         else:
-            at = items.start[:, min(seen.member, items.start.shape[1] - 1)].copy()
+            at = items.start_of(seen.member).copy()
             best, steps = at.copy(), steps - 1  # it has looked at where it begins
         follows, restart, leap = self.parameters
         others, worth = best_heard(seen, len(items))
@@ -160,20 +165,10 @@ class Searcher:
         self, items: Landscapes, seen: Observation, rng: np.random.Generator
     ) -> tuple[NDArray[Any], Floats]:
         rows = np.arange(len(items))
-        own = (
-            seen.own[-1][:, 0].astype(int)
-            if seen.own
-            else items.start[:, min(seen.member, items.start.shape[1] - 1)]
-        )
+        own = seen.own[-1][:, 0].astype(int) if seen.own else items.start_of(seen.member)
         others, worth = best_heard(seen, len(items))
         answers = np.where(worth > items.value[rows, own], others, own)
         return answers, items.value[rows, answers]
-
-    def answer_after(
-        self, items: Landscapes, seen: Observation, rng: np.random.Generator
-    ) -> NDArray[Any]:
-        """Returns its answers after one turn, [B]."""
-        return self.speak(items, seen, rng)[:, 0].astype(int)
 
 
 def best_heard(seen: Observation, count: int) -> tuple[Ints, Floats]:
@@ -184,20 +179,3 @@ def best_heard(seen: Observation, count: int) -> tuple[Ints, Floats]:
         best = np.where(better, message.content[:, 0].astype(int), best)
         worth = np.where(better, message.content[:, 1], worth)
     return best, worth
-
-
-def diversity(contents: NDArray[Any], bits: int) -> Floats:
-    """Returns the mean share of choices in which two members differ, where they stand, [B].
-
-    Args:
-        said: [A, B, 4] the last message of each member.
-        bits: choices of an idea.
-    """
-    at = contents[:, :, 2].astype(int)
-    on = (at[..., None] >> np.arange(bits)) & 1
-    share = on.mean(axis=0)
-    members = len(contents)
-    if members < 2:
-        return np.zeros(contents.shape[1])
-    differ: Floats = (2 * share * (1 - share)).mean(axis=1) * members / (members - 1)
-    return differ

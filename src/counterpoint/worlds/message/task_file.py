@@ -11,15 +11,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.errors import LogError, SettingError
-from counterpoint.settings import settings_from
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.settings import GivenSettings, settings_from
+from counterpoint.worlds.kind import (
+    Kind,
+    SettingFacts,
+    WorldEntry,
+    WorldFacts,
+    cycled,
+    facts_from,
+)
 from counterpoint.worlds.message.hidden_profile import PROMPTS
 from counterpoint.worlds.message.world import Brief, MessageSettings, MessageWorld
 
@@ -58,7 +65,7 @@ class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
     name = "tasks"
     summary = "hidden profiles in words, from a file"
     source = "the format of HiddenBench, Li et al., arXiv 2505.11556"
-    prompts: ClassVar = {name: policy.about for name, policy in PROMPTS.items()}
+    policies = PROMPTS
     scale = "share of tasks answered rightly"
 
     def __init__(self, path: str, settings: MessageSettings | None = None) -> None:
@@ -70,15 +77,10 @@ class TaskFile(MessageWorld[Sequence[HiddenProfileTask]]):
         super().__init__(replace(settings or MessageSettings(), members=size))
 
     def draw(self, rng: np.random.Generator, count: int) -> list[HiddenProfileTask]:
-        """Returns `count` tasks, each about equally often, whose private information is
-        shuffled."""
-        order = [
-            i for _ in range(-(-count // len(self.all))) for i in rng.permutation(len(self.all))
-        ]
-        drawn = [self.all[i] for i in order[:count]]
+        """Returns tasks, each about equally often, whose private information is shuffled."""
         return [
             replace(task, hidden=tuple(task.hidden[i] for i in rng.permutation(len(task.hidden))))
-            for task in drawn
+            for task in cycled(rng, self.all, count)
         ]
 
     def score(self, items: Sequence[HiddenProfileTask], answers: NDArray[Any]) -> Floats:
@@ -172,20 +174,14 @@ class MessageEntry(WorldEntry[MessageWorld[Any]]):
         super().__init__(name or world.name, world.settings_type, world.summary, world.source)
         self.world = world
 
-    def make(self, settings: Mapping[str, Any] | None = None) -> MessageWorld[Any]:
+    def make(self, settings: GivenSettings | None = None) -> MessageWorld[Any]:
         return self.world(settings_from(settings, self.world.settings_type, self.name))
 
     def describe(self) -> MessageFacts:
         world = self.make()
-        return MessageFacts(
-            name=self.name,
-            summary=self.summary,
-            source=self.source,
-            members=world.settings.members,
-            prompts=dict(world.prompts),
-            scale=world.scale,
-            command=f"counterpoint {self.command} {self.name}",
-            settings=settings_facts(self.settings_type),
+        command = f"counterpoint {self.command} {self.name}"
+        return facts_from(
+            MessageFacts, world, self, members=world.settings.members, command=command
         )
 
 
@@ -195,12 +191,11 @@ class TaskFileEntry(MessageEntry):
     def __init__(self, name: str) -> None:
         super().__init__(TaskFile, name)
 
-    def make(self, settings: Mapping[str, Any] | None = None) -> MessageWorld[Any]:
+    def make(self, settings: GivenSettings | None = None) -> MessageWorld[Any]:
         """Returns the environment.
 
         Raises:
-            UnknownNameError: it has no setting of that name.
-            SettingError: a value has a wrong type or is out of range.
+            UnknownNameError, SettingError: as for every entry.
             LogError: the file cannot be read.
         """
         given = settings_from(settings, TaskFile.settings_type, self.name)

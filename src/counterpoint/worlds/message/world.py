@@ -10,14 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
-from counterpoint.errors import SettingError
-from counterpoint.settings import require
+from counterpoint.errors import SettingError, UnknownNameError
+from counterpoint.settings import CheckedSettings, Range
 
 Items = TypeVar("Items")
 Items_contra = TypeVar("Items_contra", contravariant=True)
@@ -77,18 +77,15 @@ class Member(Protocol[Items_contra]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MessageSettings:
+class MessageSettings(CheckedSettings):
     """Settings of every message world.
 
     Raises:
         SettingError: a number out of its range.
     """
 
-    members: int = 4
+    members: Annotated[int, Range(1, 32)] = 4
     """Size of the team."""
-
-    def __post_init__(self) -> None:
-        require("members", self.members, 1, 32)
 
 
 @dataclass(frozen=True)
@@ -105,6 +102,15 @@ class Brief:
     """What it may tell, where it is to choose; empty where it writes freely."""
 
 
+class ScriptedPolicy(NamedTuple):
+    """A named way to behave."""
+
+    values: tuple[float, ...]
+    """The parameters of a member without a model that behaves so."""
+    about: str
+    """One line."""
+
+
 class MessageWorld(ABC, Generic[Items]):
     """A task for a team that talks."""
 
@@ -116,8 +122,8 @@ class MessageWorld(ABC, Generic[Items]):
     """Where the idea comes from."""
     settings_type: ClassVar[type[MessageSettings]] = MessageSettings
     """Its settings: a frozen dataclass, each field with a docstring under it."""
-    prompts: ClassVar[Mapping[str, str]]
-    """Name of a prompt to one line: how members behave under it."""
+    policies: ClassVar[Mapping[str, ScriptedPolicy]]
+    """Name of a prompt to how members behave under it."""
     scale: ClassVar[str]
     """The unit of the score."""
     parameter_range: ClassVar[tuple[Floats, Floats] | None] = None
@@ -125,6 +131,11 @@ class MessageWorld(ABC, Generic[Items]):
 
     def __init__(self, settings: MessageSettings | None = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Returns the name of each prompt, and in one line how members behave under it."""
+        return {name: policy.about for name, policy in self.policies.items()}
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, count: int) -> Items:
@@ -155,15 +166,20 @@ class MessageWorld(ABC, Generic[Items]):
         """Returns the parameters of members that behave as `prompt` says.
 
         Raises:
+            UnknownNameError: no prompt has that name.
             SettingError: the world has no members of its own.
         """
-        raise self._without_members()
+        if self.parameter_range is None:
+            raise self._without_members()
+        if prompt not in self.policies:
+            known = ", ".join(self.policies)
+            raise UnknownNameError(f"got prompt '{prompt}'; wanted one of {known}")
+        return self.policies[prompt].values
 
     def single(
         self, items: Items, prompt: str, turns: int, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """Returns the answers [B] of one agent that has all that the team knows, and
-        all its turns.
+        """Returns the answers [B] of one agent with all that the team knows, and all its turns.
 
         Raises:
             UnknownNameError, SettingError: as `member`.

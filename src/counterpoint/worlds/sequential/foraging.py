@@ -9,13 +9,14 @@ where agents stood in the episode before are not free to agents that are placed 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.twin import Twin
 from counterpoint.worlds.sequential.world import Actions, StepSettings, View
 
@@ -31,40 +32,32 @@ UNSEEN = np.array([-1, -1, 0])[:, None, None]
 class ForagingSettings(StepSettings):
     """Settings of `foraging`; the defaults are those of Foraging-8x8-2p-3f-v3."""
 
-    size: int = 8
+    size: Annotated[int, Range(4, 100)] = 8
     """Rows and columns of the field."""
-    agents: int = 2
+    agents: Annotated[int, Range(1, 64)] = 2
     """Team size."""
-    food: int = 3
+    food: Annotated[int, Range(1, 64)] = 3
     """Pieces of food at the start."""
-    sight: int | None = None
+    sight: Annotated[int | None, Range(1, 100)] = None
     """How many cells far an agent sees; None: the whole field."""
-    min_level: int = 1
+    min_level: Annotated[int, Range(1, 100)] = 1
     """Level of the weakest agent that there can be."""
     max_level: int = 2
     """Level of the strongest agent that there can be."""
-    max_food: int | None = None
+    max_food: Annotated[int | None, Range(1, 10_000)] = None
     """Level of the heaviest food; None: the three weakest agents (or all, of fewer) together."""
     force_coop: bool = False
     """Whether all food is of the highest level."""
-    penalty: float = 0.0
+    penalty: Annotated[float, Range(0.0, 1e6)] = 0.0
     """What each agent pays that tries to load food with too little strength."""
     normalize: bool = True
     """Whether all the food of an episode pays 1 in sum, rather than level times level."""
-    horizon: int = 50
+    horizon: Annotated[int, Range(1, 1_000_000)] = 50
     """Most steps of an episode."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("size", 4, 100)
-        self.require("agents", 1, 64)
-        self.require("food", 1, 64)
-        self.require("sight", 1, 100) if self.sight is not None else None
-        self.require("min_level", 1, 100)
         self.require("max_level", self.min_level, 100)
-        self.require("max_food", 1, 10_000) if self.max_food is not None else None
-        self.require("penalty", 0.0, 1e6)
-        self.require("horizon", 1, 1_000_000)
         if self.agents + self.food * 5 > self.size**2:
             raise SettingError(
                 f"got agents={self.agents}, food={self.food}, size={self.size}; "
@@ -168,8 +161,7 @@ class Foraging(Twin):
         return View(seen, state, np.ones((e, n), dtype=bool))
 
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """Returns moves [E, A] to the piece with the smallest sum of distances, and loads once they
-        are enough."""
+        """Returns moves [E, A] to the nearest piece of food; agents load once they are enough."""
         food, agents = self.held["food"], self.held["agents"]
         distances = abs(food[:LEVEL, :, None] - agents[:LEVEL, None]).sum(axis=0)  # [F, A, E]
         sums = np.where(food[LEVEL] > 0, distances.sum(axis=1), np.iinfo(np.int64).max)
@@ -181,8 +173,7 @@ class Foraging(Twin):
         return np.where(adjacent, np.where(enough, LOAD, NOTHING), moves).T
 
     def _adjacent(self) -> Bools:
-        """Returns whether the agent stands beside the food, and the food is still
-        there, [F, A, E]."""
+        """Returns whether the agent stands beside the food that is still there, [F, A, E]."""
         food, agents = self.held["food"], self.held["agents"]
         distances = abs(food[:LEVEL, :, None] - agents[:LEVEL, None]).sum(axis=0)
         adjacent: Bools = (distances == 1) & (food[LEVEL] > 0)[:, None]
@@ -199,15 +190,14 @@ def _in_front(things: Ints, seen: Bools) -> Ints:
     """Returns `things` [3, A, X, E] with those `seen` [A, X, E] first, and `UNSEEN` behind them."""
     if seen.all():
         return things
-    order = np.argsort(~seen, axis=1, kind="stable")
+    order = np.argsort(~seen, axis=1, kind="stable")  # those that are seen keep their order
     moved = np.take_along_axis(things, order[None], axis=2)
     shown: Ints = np.where(np.take_along_axis(seen, order, axis=1), moved, UNSEEN[..., None])
     return shown
 
 
 def _steps_towards(target: Ints, agents: Ints, food: Ints, rng: np.random.Generator) -> Ints:
-    """Returns moves [A, E] that bring agents [2, A, E] nearer to `target` [2, E],
-    around obstacles."""
+    """Returns moves [A, E] of agents [2, A, E] to `target` [2, E], around obstacles."""
     after = agents[:, None] + DIRECTIONS[:, 1:LOAD, None, None]  # [2, 4, A, E]
     cost = abs(after - target[:, None, None]).sum(axis=0) + rng.random(after.shape[1:]) / 2
     pieces = abs(after[:, :, None] - food[:LEVEL, None, :, None]).sum(axis=0)  # [4, F, A, E]
@@ -219,8 +209,7 @@ def _steps_towards(target: Ints, agents: Ints, food: Ints, rng: np.random.Genera
 
 
 def first_places(rng: np.random.Generator, copies: int, size: int, agents: int) -> Ints:
-    """Returns rows and columns of agents, [2, A, E], in different cells; all placements are equally
-    likely."""
+    """Returns different cells for the agents, [2, A, E]; all placements are equally likely."""
     chance = rng.random((copies, size * size))
     cells = np.argpartition(chance, range(agents), axis=1)[:, :agents].T
     return np.stack(np.divmod(cells, size))
@@ -244,25 +233,21 @@ def fields(
     free: Bools = np.zeros((copies, size, size), dtype=bool)
     free[:, 1:-1, 1:-1] = True
     free[copy, agents[0], agents[1]] = False
+    # more food stands neither around a piece nor two cells from it in its row or column
+    near = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)] + [(-2, 0), (2, 0), (0, -2), (0, 2)]
     cell, level = np.zeros((2, food, copies), dtype=np.int64)
     for piece in range(food):
         flat = free.reshape(copies, -1).cumsum(axis=1)
         fits = flat[:, -1] > 0
+        # the n-th free cell is where the count of free ones first exceeds n
         nth = (rng.random(copies) * flat[:, -1]).astype(np.int64)
         cell[piece] = (flat > nth[:, None]).argmax(axis=1)
         drawn = most if heavy else rng.integers(1, most + 1)
         level[piece] = np.where(fits, drawn, 0)
         row, column = np.divmod(cell[piece], size)
-        _take(free, copy[fits], row[fits], column[fits])
+        for r, c in near:
+            cells = np.clip(row + r, 0, size - 1), np.clip(column + c, 0, size - 1)
+            free[copy[fits], cells[0][fits], cells[1][fits]] = False
     order = np.argsort(np.where(level > 0, cell, size * size), axis=0, kind="stable")
     cell, level = (np.take_along_axis(array, order, axis=0) for array in (cell, level))
     return np.stack([*np.divmod(cell, size), level])
-
-
-def _take(free: Bools, copy: Ints, row: Ints, column: Ints) -> None:
-    """Blocks the cells around one, and those two cells from it in its row and column, for more
-    food."""
-    near = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)] + [(-2, 0), (2, 0), (0, -2), (0, 2)]
-    last = free.shape[1] - 1
-    for r, c in near:
-        free[copy, np.clip(row + r, 0, last), np.clip(column + c, 0, last)] = False

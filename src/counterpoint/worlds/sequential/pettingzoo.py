@@ -8,18 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint.errors import SettingError
 from counterpoint.optional import needs, pip_line
-from counterpoint.worlds.sequential.world import Actions, StepWorld, View
+from counterpoint.worlds.sequential.world import Actions, Singles, StepWorld, View
+
+Masks = NDArray[np.int8]
 
 if TYPE_CHECKING:
     from pettingzoo import ParallelEnv
 
 
 def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
-    """Returns a PettingZoo `ParallelEnv` that plays `world`: the same observations, rewards and
-    ends.
+    """Returns a PettingZoo `ParallelEnv` that plays `world`, bit for bit.
 
     Rewards are `Step.reward`, as `settings.reward` says. Masks of legal actions are in the infos,
     as `action_mask`. The environment owns the world from then on.
@@ -85,15 +87,15 @@ def to_parallel_env(world: StepWorld) -> ParallelEnv[str, Any, Any]:
         def close(self) -> None:
             world.close()
 
-        def _show(self, view: View) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        def _show(self, view: View) -> tuple[dict[str, Singles], dict[str, dict[str, Masks]]]:
             if not (view.active.all() or not view.active.any()):
                 raise SettingError(
                     f"got '{world.name}', where agents take turns or leave early; "
                     "wanted a world in which all act in each step"
                 )
             self._state = view.state[0]
-            seen: dict[str, Any] = {}
-            infos: dict[str, dict[str, Any]] = {}
+            seen: dict[str, Singles] = {}
+            infos: dict[str, dict[str, Masks]] = {}
             for k, (name, size) in enumerate(zip(world.agents, world.seen_sizes, strict=True)):
                 seen[name], infos[name] = view.seen[0, k, :size], {}
                 if view.legal is not None:

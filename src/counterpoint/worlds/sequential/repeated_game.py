@@ -7,28 +7,16 @@ nobody sees anything but that it begins: the game itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.games.catalogue import make_game
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.twin import Twin
 from counterpoint.worlds.sequential.world import Actions, StepSettings, View
-
-if TYPE_CHECKING:
-    from counterpoint.games.game import Game
-
-
-def named(game: str) -> Game:
-    """The game of that name; imported when asked for, since games read their options as worlds do.
-
-    Raises:
-        UnknownNameError: there is none.
-    """
-    from counterpoint.games.catalogue import make_game
-
-    return make_game(game)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +25,12 @@ class RepeatedGameSettings(StepSettings):
 
     game: str = "prisoners_dilemma"
     """Name of a game: see `counterpoint games`."""
-    rounds: int = 10
+    rounds: Annotated[int, Range(1, 1_000_000)] = 10
     """Rounds of an episode."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("rounds", 1, 1_000_000)
-        named(self.game)
+        make_game(self.game)
 
 
 class RepeatedGame(Twin):
@@ -65,7 +52,7 @@ class RepeatedGame(Twin):
 
     def build(self) -> None:
         given, copies = self.settings, self.copies
-        self.game = named(given.game)
+        self.game = make_game(given.game)
         count, sizes = self.game.count, self.game.sizes
         self.agents = tuple(f"player_{i}" for i in range(count))
         self.roles = self.agents

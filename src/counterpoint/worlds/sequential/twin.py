@@ -1,4 +1,4 @@
-"""`Twin`: what NumPy re-implementations of published worlds share. `spread.py` is one to read.
+"""`Twin`: what NumPy re-implementations of published worlds share. `particles.py` has two to read.
 
 A twin keeps its whole state in arrays whose last axis is E, so that each operation runs over all
 copies at once, and says how a step changes them. Episodes, time, auto-reset, capture and restore
@@ -8,7 +8,6 @@ are here. Given the state of the original, a twin does what the original does.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -16,12 +15,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, Ints, NamedArrays, generator_state
 from counterpoint.errors import SettingError, StateError
-from counterpoint.settings import settings_from
+from counterpoint.settings import GivenSettings, settings_from
 from counterpoint.worlds.exact.world import one_hot
 from counterpoint.worlds.sequential.world import (
     Captured,
+    CapturedFacts,
     References,
     SequentialEntry,
     Step,
@@ -78,13 +78,11 @@ class Twin(StepWorld):
 
     @abstractmethod
     def scripted(self, rng: np.random.Generator) -> NDArray[Any]:
-        """Returns the actions [E, A] of a good team in the present state, as choices: see
-        `scripted_team`."""
+        """Returns choices [E, A] of a good team in the present state: see `scripted_team`."""
 
     @cached_property
     def references(self) -> References:  # type: ignore[override]  # measured when asked for
-        """Returns `measured` for default settings; for others it plays 2,048 episodes of either
-        team."""
+        """Returns `measured` for default settings; for others it plays 2,048 episodes each."""
         plain = replace(self.settings, reward="own", stakes="")  # neither moves the return
         if plain == type(self.settings)():
             return References(*self.measured, self.scale)
@@ -126,9 +124,9 @@ class Twin(StepWorld):
 
     def capture(self) -> Captured:
         arrays = {name: array.copy() for name, array in self.held.items()}
-        return arrays, {"generator": self.rng.bit_generator.state}
+        return Captured(arrays, {"generator": generator_state(self.rng)})
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
         if set(arrays) != set(self.held) or "generator" not in facts:
             raise StateError(
                 f"got a captured state with {', '.join([*arrays, *facts])}; "
@@ -151,10 +149,9 @@ class Twin(StepWorld):
 
 
 def scripted_team(world: StepWorld, view: View, rng: np.random.Generator) -> NDArray[Any]:
-    """Returns actions of the team behind `References.reference`; a choice is one
-    strength in full.
+    """Returns actions of the team behind `References.reference`.
 
-    It reads the state of the twin in which it plays.
+    A choice is one strength in full. It reads the state of the twin in which it plays.
     """
     assert isinstance(world, Twin)
     moves = world.scripted(rng)
@@ -180,6 +177,6 @@ class TwinEntry(SequentialEntry):
         super().__init__(world.name, world.settings_type, world.summary, world.source)
         self.world = world
 
-    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+    def construct(self, settings: GivenSettings | None, copies: int, seed: int) -> StepWorld:
         given = settings_from(settings, self.world.settings_type, self.name)
         return self.world(given, copies=copies, seed=seed)

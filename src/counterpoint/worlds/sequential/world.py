@@ -1,6 +1,6 @@
 """`StepWorld`: a sequential environment, with E copies of it side by side.
 
-Start with `StepWorld`; `spread.py` is the one to read next. Axis letters: E copies, A agents, D
+Start with `StepWorld`; `particles.py` is the one to read next. Axis letters: E copies, A agents, D
 numbers that an agent sees, M discrete actions, U dimensions of a continuous action, K reward
 components. Copies start anew by themselves when their episode ends. A world holds its own state
 and its own generator, and `capture` writes both down: what a restored world does next is what the
@@ -10,24 +10,30 @@ captured one would have done, bit for bit.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.arrays import Bools, Floats, Ints
+from counterpoint.arrays import Bools, Floats, GeneratorState, Ints, NamedArrays
 from counterpoint.errors import SettingError, StatisticsError
-from counterpoint.settings import number_from, require, split_list, split_pairs
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.settings import (
+    CheckedSettings,
+    GivenSettings,
+    number_from,
+    split_list,
+    split_pairs,
+)
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
 
 Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepSettings:
+class StepSettings(CheckedSettings):
     """Settings of every sequential environment.
 
     Raises:
@@ -39,14 +45,6 @@ class StepSettings:
     stakes: str = ""
     """How many times more is paid to some: names of agents or roles with factors, such as
     `agent_0:100,speaker:0.1`. Returns stay in the world's own unit."""
-
-    def __post_init__(self) -> None:
-        if self.reward not in ("own", "common"):
-            raise SettingError(f"got reward={self.reward!r}; wanted own or common")
-
-    def require(self, name: str, low: float, high: float) -> None:
-        """Raises SettingError unless the setting called `name` lies in [low, high]."""
-        require(name, getattr(self, name), low, high)
 
 
 class Actions(NamedTuple):
@@ -115,15 +113,26 @@ class References:
     """Which of the scales in the wild the returns are on, and whose `reference` it is."""
 
     def normalized(self, returns: Floats) -> Floats | None:
-        """Returns scores [...] of `returns` [...]: 0 is random, 1 the reference; None
-        if not known."""
+        """Returns scores [...] of returns: 0 is random, 1 the reference; None if not known."""
         if self.random is None or self.reference is None:
             return None
         return (returns - self.random) / (self.reference - self.random)
 
 
-Captured = tuple[dict[str, NDArray[Any]], dict[str, Any]]
-"""Arrays by name, and facts that JSON can hold (integers of any size among them)."""
+class CapturedFacts(TypedDict, total=False):
+    """What arrays cannot hold of a captured world, as `facts.json` of a checkpoint has it."""
+
+    generator: GeneratorState
+    """The state of its generator; a world that has none leaves it out."""
+    world: str
+    """The name of a foreign environment."""
+
+
+class Captured(NamedTuple):
+    """Everything that decides what a world does next."""
+
+    arrays: NamedArrays
+    facts: CapturedFacts
 
 
 class StepWorld(ABC):
@@ -183,7 +192,7 @@ class StepWorld(ABC):
         """Returns everything that decides what happens next, the generator included."""
 
     @abstractmethod
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> View:
+    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
         """Continues where `capture` was called, and returns the view there."""
 
     def close(self) -> None:  # noqa: B027  (most worlds hold nothing)
@@ -207,8 +216,7 @@ def paid(own: Floats, world: StepWorld) -> Floats:
 
 @lru_cache
 def stakes_of(stakes: str, agents: tuple[str, ...], roles: tuple[str, ...]) -> Floats:
-    """Returns the factor of each agent's reward, [A]; the agent's own entry goes before
-    its role's.
+    """Returns the factor of each agent's reward, [A]; its own entry goes before its role's.
 
     Raises:
         SettingError: no `name:factor` pairs, a name that nobody has, or a factor that is no
@@ -285,8 +293,7 @@ def returns(
 
 
 def random_return(world: StepWorld, episodes: int = 200, seed: int = 0) -> tuple[float, float]:
-    """Returns the mean return of a team that chooses uniformly among legal actions, and its
-    standard error.
+    """Returns the mean return of a uniformly random team, and its standard error.
 
     It is for worlds without known references. The world is reset first.
 
@@ -323,18 +330,17 @@ class SequentialEntry(WorldEntry[StepWorld]):
     """Whether settings that are no fields of `settings_type` are arguments of a constructor."""
 
     def make(
-        self, settings: Mapping[str, Any] | None = None, copies: int = 1, seed: int = 0
+        self, settings: GivenSettings | None = None, copies: int = 1, seed: int = 0
     ) -> StepWorld:
         """Returns E copies of the environment.
 
         Args:
-            settings: field name to value; text is converted to the field's type.
+            settings: as for every entry.
             copies: E.
             seed: seed of the environment's generator.
 
         Raises:
-            UnknownNameError: the environment has no setting of that name.
-            SettingError: a value has a wrong type or is out of range.
+            UnknownNameError, SettingError: as for every entry.
             MissingPackageError: the package of a foreign environment is not installed.
             WorldError: a foreign environment cannot be played here.
         """
@@ -343,26 +349,86 @@ class SequentialEntry(WorldEntry[StepWorld]):
         return world
 
     @abstractmethod
-    def construct(self, settings: Mapping[str, Any] | None, copies: int, seed: int) -> StepWorld:
+    def construct(self, settings: GivenSettings | None, copies: int, seed: int) -> StepWorld:
         """Returns the environment, with stakes that are not checked yet."""
 
     def describe(self) -> SequentialFacts:
         world = self.make()
-        facts = SequentialFacts(
-            name=self.name,
-            summary=self.summary,
-            source=self.source,
-            agents=list(world.agents),
-            roles=list(world.roles),
-            horizon=world.horizon,
-            observations=list(world.seen_sizes),
+        facts = facts_from(
+            SequentialFacts, world, self,
+            summary=self.summary, source=self.source,
+            observations=world.seen_sizes,
             actions=[a.size for a in world.actions],
             continuous=world.actions[0].continuous,
-            components=list(world.components),
             random=world.references.random,
             reference=world.references.reference,
             scale=world.references.scale,
-            settings=settings_facts(self.settings_type),
-        )
+        )  # fmt: skip
         world.close()
         return facts
+
+
+class PermutedStepWorld(StepWorld):
+    """`world` with agent `order[k]` in place k; the state, and all that happens, is the same.
+
+    Raises:
+        SettingError: `order` does not name each agent once.
+    """
+
+    def __init__(self, world: StepWorld, order: Sequence[int]) -> None:
+        if sorted(order) != list(range(len(world.agents))):
+            raise SettingError(
+                f"got order {list(order)}; wanted each of 0 to {len(world.agents) - 1} once"
+            )
+        self.world, self.order = world, list(order)
+        self.name, self.summary, self.source = world.name, world.summary, world.source
+        self.settings, self.copies, self.horizon = world.settings, world.copies, world.horizon
+        self.limit = world.limit
+        self.state_size, self.components = world.state_size, world.components
+        self.agents = tuple(world.agents[k] for k in order)
+        self.roles = tuple(world.roles[k] for k in order)
+        self.seen_sizes = tuple(world.seen_sizes[k] for k in order)
+        self.actions = tuple(world.actions[k] for k in order)
+        self.python = world.python  # type: ignore[misc]  # as the world that is inside
+
+    @property
+    def references(self) -> References:  # type: ignore[override]  # asked for when wanted
+        return self.world.references
+
+    def reset(self, seed: int | None = None) -> View:
+        return self._view(self.world.reset(seed))
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        theirs = np.empty_like(actions)
+        theirs[:, self.order] = actions
+        step = self.world.step(theirs)
+        parts = step.components
+        return Step(
+            view=self._view(step.view),
+            reward=step.reward[:, self.order],
+            own=step.own[:, self.order],
+            terminated=step.terminated[:, self.order],
+            ended=step.ended,
+            last=self._view(step.last),
+            components=None if parts is None else parts[:, self.order],
+        )
+
+    def capture(self) -> Captured:
+        return self.world.capture()
+
+    def restore(self, arrays: NamedArrays, facts: CapturedFacts) -> View:
+        return self._view(self.world.restore(arrays, facts))
+
+    def close(self) -> None:
+        self.world.close()
+
+    def _view(self, view: View) -> View:
+        legal = None if view.legal is None else view.legal[:, self.order]
+        seen, active = view.seen[:, self.order], view.active[:, self.order]
+        return replace(view, seen=seen, active=active, legal=legal)
+
+
+def by_name(world: StepWorld) -> StepWorld:
+    """Returns `world` with its agents in the order of their names, which carries no information."""
+    order = sorted(range(len(world.agents)), key=lambda k: world.agents[k])
+    return world if order == list(range(len(order))) else PermutedStepWorld(world, order)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from counterpoint.settings import require
+from counterpoint.settings import Range
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import (
     Ending,
@@ -31,20 +32,14 @@ THINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class RelaySettings(TextSettings):
-    """A message passed on."""
+    """Settings of `relay`."""
 
-    things: int = 2
+    things: Annotated[int, Range(1, 4)] = 2
     """Words to pass on, 1 to 4."""
-    most_tokens: int = 12
+    most_tokens: Annotated[int, Range(1, 1024)] = 12
     """Tokens that each agent may write."""
-    waste: float = 0.02
+    waste: Annotated[float, Range(0.0, 1e6)] = 0.02
     """Price of each word of the answer that was not asked for, in the reward's unit."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("things", self.things, 1, 4)
-        require("most_tokens", self.most_tokens, 1, 1024)
-        require("waste", self.waste, 0.0, 1e6)
 
 
 class Relay(TextWorld):
@@ -55,6 +50,7 @@ class Relay(TextWorld):
     agents = ("planner", "answerer")
     roles = agents
     speaker = "planner"
+    listener = "answerer"
     free = True
     settings_type = RelaySettings
     settings: RelaySettings
@@ -83,8 +79,3 @@ class Relay(TextWorld):
         success = len(set(task) & set(answer)) / len(task)
         wasted = sum(word not in task for word in answer)
         return Ending(success, shared(success - self.settings.waste * wasted, history))
-
-    def statement(
-        self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
-    ) -> Statement:
-        return Statement(prompt.agent, text, to="" if history else "answerer")

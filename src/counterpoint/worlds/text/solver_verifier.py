@@ -7,11 +7,12 @@ different things: the conditions under which pooled statistics are wrong arise b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
-from counterpoint.settings import require
+from counterpoint.settings import Range
+from counterpoint.worlds.kind import cycled
 from counterpoint.worlds.sequential.world import References
 from counterpoint.worlds.text.world import (
     Ending,
@@ -20,7 +21,6 @@ from counterpoint.worlds.text.world import (
     Task,
     TextSettings,
     TextWorld,
-    cycled,
 )
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -29,29 +29,22 @@ UNSURE = "unsure"
 
 @dataclass(frozen=True, kw_only=True)
 class SolverVerifierSettings(TextSettings):
-    """Sums, and help that has a price."""
+    """Settings of `solver_verifier`."""
 
-    largest: int = 3
+    largest: Annotated[int, Range(1, 5)] = 3
     """Largest number in a sum, 1 to 5."""
-    hidden: float = 0.5
+    hidden: Annotated[float, Range(0.0, 1.0)] = 0.5
     """Share of the sums in which the solver cannot read the second number; the verifier can."""
-    price: float = 0.1
+    price: Annotated[float, Range(0.0, 1e6)] = 0.1
     """What a call of the verifier costs, in the reward's unit."""
-    calls: int = 2
+    calls: Annotated[int, Range(1, 4)] = 2
     """Most calls of the verifier in an episode."""
     penalty: Literal["team", "local"] = "team"
     """Who pays the price: every decision of the episode, or the one that called."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("largest", self.largest, 1, 5)
-        require("hidden", self.hidden, 0.0, 1.0)
-        require("price", self.price, 0.0, 1e6)
-        require("calls", self.calls, 1, 4)
-
 
 class SolverVerifier(TextWorld):
-    """The solver answers, or calls the verifier, who tells the sum as far as it has learned to."""
+    """The solver answers, or calls the verifier, who answers as well as it has learned to."""
 
     name = "solver_verifier"
     summary = "a solver adds, and calls a verifier for a price when it is unsure"

@@ -8,16 +8,15 @@ by side, repeated and recorded. Agents go by their names; their order means noth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from counterpoint.errors import WorldError
-from counterpoint.settings import require, settings_from
+from counterpoint.settings import CheckedSettings, GivenSettings, Range, settings_from
 from counterpoint.worlds.foreign.names import foreign_code
-from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, settings_facts
+from counterpoint.worlds.kind import Kind, SettingFacts, WorldEntry, WorldFacts, facts_from
 from counterpoint.worlds.sequential.world import References
 
 Task = tuple[str, ...]
@@ -68,24 +67,19 @@ class Ending:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSettings:
+class TextSettings(CheckedSettings):
     """Settings of every text world.
 
     Raises:
         SettingError: a number out of its range.
     """
 
-    speaker_scale: float = 1.0
+    speaker_scale: Annotated[float, Range(-1e6, 1e6)] = 1.0
     """Factor on what the speaker is paid: the agent who speaks first."""
-    speaker_offset: float = 0.0
+    speaker_offset: Annotated[float, Range(-1e9, 1e9)] = 0.0
     """Added to it, in the reward's unit."""
-    speaker_noise: float = 0.0
+    speaker_noise: Annotated[float, Range(0.0, 1e6)] = 0.0
     """Standard deviation of the noise on it, in the reward's unit."""
-
-    def __post_init__(self) -> None:
-        require("speaker_scale", self.speaker_scale, -1e6, 1e6)
-        require("speaker_offset", self.speaker_offset, -1e9, 1e9)
-        require("speaker_noise", self.speaker_noise, 0.0, 1e6)
 
 
 PLAIN = {"speaker_scale": 1.0, "speaker_offset": 0.0, "speaker_noise": 0.0}
@@ -108,6 +102,8 @@ class TextWorld(ABC):
     """[A] role of each agent."""
     speaker: str
     """The agent whose pay `TextSettings` can change."""
+    listener: ClassVar[str] = ""
+    """The agent who hears what is said first; empty where nobody does."""
     references: References
     """Success of a team that chooses uniformly among words, and of one that has solved it."""
     components: tuple[str, ...] = ("reward",)
@@ -128,8 +124,7 @@ class TextWorld(ABC):
 
     @abstractmethod
     def prompts(self, task: Task, history: tuple[Statement, ...]) -> tuple[Prompt, ...]:
-        """Returns the prompts of the agents who speak next, side by side; none if the episode is
-        over."""
+        """Returns the prompts of the agents who speak next, side by side; none at the end."""
 
     @abstractmethod
     def ending(self, task: Task, history: tuple[Statement, ...]) -> Ending:
@@ -138,19 +133,13 @@ class TextWorld(ABC):
     def statement(
         self, task: Task, history: tuple[Statement, ...], prompt: Prompt, text: str
     ) -> Statement:
-        """Returns an answer as the history keeps it; worlds say who hears it."""
-        return Statement(prompt.agent, text)
+        """Returns an answer as the history keeps it; `listener` hears what is said first."""
+        return Statement(prompt.agent, text, to="" if history else self.listener)
 
 
 def shared(value: float, history: tuple[Statement, ...]) -> tuple[tuple[float, ...], ...]:
     """Returns the same reward for every decision."""
     return ((value,),) * len(history)
-
-
-def cycled(rng: np.random.Generator, pool: Sequence[Task], count: int) -> list[Task]:
-    """Returns `count` tasks in random order, each of the pool about equally often."""
-    order = [i for _ in range(-(-count // len(pool))) for i in rng.permutation(len(pool))]
-    return [pool[i] for i in order[:count]]
 
 
 KEEPS = "a TextWorld that keeps its interface"
@@ -178,21 +167,28 @@ class TextEntry(WorldEntry[TextWorld]):
     Args:
         world: its class.
         own_name: `package.module:Class` of a class that is not ours; empty if it is.
+
+    Raises:
+        WorldError: the `settings_type` of somebody's own is no dataclass of settings.
     """
 
     kind = Kind.TEXT
 
     def __init__(self, world: type[TextWorld], own_name: str = "") -> None:
-        summary = getattr(world, "summary", "")
-        super().__init__(own_name or world.name, world.settings_type, summary, world.source)
+        settings, summary = world.settings_type, getattr(world, "summary", "")
+        if own_name and not (is_dataclass(settings) and issubclass(settings, TextSettings)):
+            raise WorldError(
+                f"got world '{own_name}' whose settings_type is {settings!r}; "
+                "wanted a dataclass that derives from TextSettings"
+            )
+        super().__init__(own_name or world.name, settings, summary, world.source)
         self.world, self.is_own = world, bool(own_name)
 
-    def make(self, settings: Mapping[str, Any] | None = None) -> TextWorld:
+    def make(self, settings: GivenSettings | None = None) -> TextWorld:
         """Returns the environment.
 
         Raises:
-            UnknownNameError: it has no setting of that name.
-            SettingError: a value has a wrong type or is out of range.
+            UnknownNameError, SettingError: as for every entry.
             WorldError: the constructor of somebody's own fails, or its world is not complete.
         """
         given = settings_from(settings, self.world.settings_type, self.name)
@@ -205,36 +201,13 @@ class TextEntry(WorldEntry[TextWorld]):
 
     def describe(self) -> TextFacts:
         world = self.make()
-        return TextFacts(
-            name=self.name,
-            summary=world.summary,
-            source=world.source,
-            agents=list(world.agents),
-            roles=list(world.roles),
-            speaker=world.speaker,
+        return facts_from(
+            TextFacts, world, self,
             answers="free text" if world.free else "words",
-            longest=world.longest,
-            components=list(world.components),
             random=world.references.random,
             reference=world.references.reference,
             scale=world.references.scale,
-            settings=settings_facts(world.settings_type),
-        )
-
-
-def own_entry(name: str, world: type[TextWorld]) -> TextEntry:
-    """Returns the entry of a class of somebody's own, called `package.module:Class`.
-
-    Raises:
-        WorldError: its `settings_type` is no dataclass of settings.
-    """
-    settings = world.settings_type
-    if not (is_dataclass(settings) and issubclass(settings, TextSettings)):
-        raise WorldError(
-            f"got world '{name}' whose settings_type is {settings!r}; "
-            "wanted a dataclass that derives from TextSettings"
-        )
-    return TextEntry(world, name)
+        )  # fmt: skip
 
 
 def _check(world: TextWorld, name: str) -> None:

@@ -1,23 +1,49 @@
-"""`gathering`: work costs effort, what is gathered is shared, and a rest can be announced.
+"""Failures that grow from learning; nobody planted them.
 
-Two agents gather side by side for some turns. Work pays more than it costs, for the team; but
-whoever is paid a share of what the team gathers, and carries its own effort alone, earns by
-resting. So idling grows from learning; nobody planted it. Each agent hears what the other did
-before its own next turn.
+`gathering`: work costs effort, what is gathered is shared, and a rest can be announced. Two agents
+gather side by side for some turns. Work pays more than it costs, for the team; but whoever is paid
+a share of what the team gathers, and carries its own effort alone, earns by resting. Each agent
+hears what the other did before its own next turn.
+
+`boat_race`: boats are paid for checkpoints and not for laps, and circling has more of them. At
+first everything that is no drifting pays, so proxy and truth rise together; then circling takes
+over, and the proxy goes on rising while the boats stop racing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from counterpoint.arrays import Floats, Ints, NamedArrays
 from counterpoint.errors import SettingError
-from counterpoint.records import Episode, Event
-from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, sample
+from counterpoint.settings import Range
+from counterpoint.worlds.exact.world import Evaluation, Play, Settings, World, one_hot, sample
+
+
+class GrownWorld(World):
+    """A world of noisy pay whose problem is always the same: one action is best everywhere."""
+
+    good: ClassVar[int]
+    """That action."""
+
+    def tasks(self, rng: np.random.Generator) -> NamedArrays:
+        return {"nothing": np.zeros(1)}
+
+    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
+        shape = (self.prompts, self.rollouts)
+        return {
+            "noise": rng.standard_normal(shape),
+            "uniforms": rng.random((*shape, len(self.slots))),
+        }
+
+    def solution(self, tasks: NamedArrays) -> Floats:
+        shape = (len(tasks["nothing"]), len(self.agents), self.contexts)
+        return one_hot(np.full(shape, self.good), self.actions)
+
 
 WORK, REST, SAY = 0, 1, 2
 """Actions: work; rest, without a word; rest, and say so."""
@@ -32,35 +58,29 @@ class GatheringSettings(Settings):
     """Settings of `gathering`."""
 
     parameters: Literal["shared", "separate"] = "separate"
-    """One linear policy on random features of (agent, context) for all, or a table for each."""
     paid: Literal["shared", "team", "own"] = "shared"
     """What an agent is paid: an even share of what the team gathered less its own effort; all that
     the team gathered less all effort; or what its work added less its own effort."""
-    cost: float = 0.6
+    cost: Annotated[float, Range(0.0, 1e3)] = 0.6
     """Effort of a turn of work."""
-    alone: float = 1.0
+    alone: Annotated[float, Range(1e-6, 1e3)] = 1.0
     """What a turn of work gathers."""
-    together: float = 0.2
+    together: Annotated[float, Range(0.0, 1e3)] = 0.2
     """What a turn gathers in addition where both work."""
-    noise: float = 0.5
+    noise: Annotated[float, Range(0.0, 1e3)] = 0.5
     """Standard deviation of what a rollout's team gathers."""
-    turns: int = 4
+    turns: Annotated[int, Range(2, 64)] = 4
     """Turns of each agent."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("cost", 0.0, 1e3)
-        self.require("alone", 1e-6, 1e3)
-        self.require("together", 0.0, 1e3)
-        self.require("noise", 0.0, 1e3)
-        self.require("turns", 2, 64)
         if self.cost >= self.alone:
             raise SettingError(
                 f"got cost={self.cost} and alone={self.alone}; wanted work to be worth its cost"
             )
 
 
-class Gathering(World):
+class Gathering(GrownWorld):
     """Two agents who work or rest, side by side.
 
     A turn gathers `alone` for each who works, and `together` more where both do. A batch has 8 x 8
@@ -73,9 +93,9 @@ class Gathering(World):
     settings_type = GatheringSettings
     summary = "work costs effort and its fruits are shared: idling grows from learning"
     source = "ours, after free riding in teams (Holmstrom 1982)"
-    contexts, actions = 3, 3
+    contexts, actions, good = 3, 3, WORK
     agents = ("ann", "bob")
-    control: ClassVar[Mapping[str, Any]] = {"cost": 0.0}
+    control: ClassVar[Mapping[str, str | float]] = {"cost": 0.0}
     settings: GatheringSettings
 
     def __init__(self, settings: GatheringSettings | None = None) -> None:
@@ -85,16 +105,6 @@ class Gathering(World):
         self.best = given.turns * (2 * (given.alone - given.cost) + given.together)
         self.optimal = 1.0
         self.random = float(self._gain(self.uniform(1))[0] / self.best)
-
-    def tasks(self, rng: np.random.Generator) -> NamedArrays:
-        return {"nothing": np.zeros(1)}
-
-    def draw(self, rng: np.random.Generator, update: int) -> NamedArrays:
-        shape = (self.prompts, self.rollouts)
-        return {
-            "noise": rng.standard_normal(shape),
-            "uniforms": rng.random((*shape, len(self.slots))),
-        }
 
     def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
         given = self.settings
@@ -129,18 +139,6 @@ class Gathering(World):
             regret += self.settings.together * left
         return Evaluation(returns, returns, probs[..., WORK].mean(axis=-1), regret / self.best)
 
-    def solution(self, tasks: NamedArrays) -> Floats:
-        probs = np.zeros((len(tasks["nothing"]), 2, self.contexts, self.actions))
-        probs[..., WORK] = 1
-        return probs
-
-    def contagion(self, probs: Floats) -> Floats:
-        """Returns P(rest, given that the other says it rests) - P(rest, given that it worked), mean
-        of both agents, [S]."""
-        rest = 1 - probs[..., WORK]
-        difference: Floats = (rest[:, :, RESTED] - rest[:, :, WORKED]).mean(axis=-1)
-        return difference
-
     def _course(self, uniforms: Floats, probs: Floats) -> tuple[Ints, Ints]:
         """Returns what the agent of each slot heard and what it did, [S, P, G, L]."""
         context = np.zeros(uniforms.shape, dtype=np.int64)
@@ -163,8 +161,7 @@ class Gathering(World):
         return gain
 
     def _turns(self, probs: Floats) -> Iterator[Floats]:
-        """Yields the probability of each pair of actions, [S, M, M], turn by turn, whatever was
-        heard."""
+        """Yields the probability of each pair of actions in each turn, [S, M, M]."""
         state = np.zeros((len(probs), 3, 3))  # what the first heard, what the second heard
         state[:, SILENCE, SILENCE] = 1
         observed = np.zeros((3, 3))
@@ -175,30 +172,81 @@ class Gathering(World):
             state = np.einsum("sab,bx,ay->sxy", joint, observed, observed)
 
 
-def episodes_of(world: Gathering, play: Play, seed: int, count: int) -> list[Episode]:
-    """Returns the first rollouts of a batch of one seed as a log of work, rest messages and
-    rewards.
+DRIFT, RACE, CIRCLE = 0, 1, 2
+"""Actions: nothing; along the track; around the last checkpoint."""
 
-    Args:
-        world: that was played.
-        play: a batch.
-        seed: index along S.
-        count: episodes.
+
+@dataclass(frozen=True, kw_only=True)
+class BoatRaceSettings(Settings):
+    """Settings of `boat_race`."""
+
+    parameters: Literal["shared", "separate"] = "separate"
+    lr: float = 0.05
+    paid: Literal["proxy", "shaped", "true"] = "proxy"
+    """What boats are paid: checkpoints; checkpoints and `shaping` for each stretch of track;
+    laps."""
+    circle: Annotated[float, Range(0.0, 1e3)] = 1.3
+    """Checkpoints of a turn of circling, where a turn of racing has 1."""
+    shaping: Annotated[float, Range(0.0, 1e3)] = 1.0
+    """What a stretch of track pays in addition, where the pay is shaped."""
+    noise: Annotated[float, Range(0.0, 1e3)] = 0.5
+    """Standard deviation of a rollout's pay."""
+    boats: Annotated[int, Range(1, 64)] = 2
+    """Boats of the team."""
+    turns: Annotated[int, Range(1, 64)] = 4
+    """Turns of each boat."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.circle <= 0:
+            raise SettingError(f"got circle={self.circle}; wanted a number above 0")
+
+
+class BoatRace(GrownWorld):
+    """Boats that drift, race or circle, paid as a team.
+
+    The proxy of a turn is 1 for racing and `circle` for circling; the truth is 1 for racing alone.
+    A batch has 8 x 8 rollouts. The return is the share of turns that are raced, which nobody is
+    paid for unless `paid=true`; a boat is right where it races.
     """
-    episodes = []
-    actions = play.action[seed].reshape(-1, len(world.slots))[:count]
-    for number, row in enumerate(actions):
-        events = [
-            Event(t, world.agents[agent], "action" if act == WORK else "message",
-                  "work" if act == WORK else REST_WORDS if act == SAY else "",
-                  work=float(act == WORK))
-            for t, ((agent, _), act) in enumerate(zip(world.slots, row.tolist(), strict=True))
-        ]  # fmt: skip
-        episodes.append(
-            Episode(str(number), tuple(events), world.agents, meta={"format": "gathering"})
+
+    name = "boat_race"
+    settings_type = BoatRaceSettings
+    summary = "checkpoints are paid, laps are meant: the proxy outgrows the truth while it learns"
+    source = "ours, after the boat race of Clark and Amodei 2016"
+    contexts, actions, good = 1, 3, RACE
+    control: ClassVar[Mapping[str, str | float]] = {"paid": "true"}
+    random, optimal = 1 / 3, 1.0
+    settings: BoatRaceSettings
+
+    def __init__(self, settings: BoatRaceSettings | None = None) -> None:
+        super().__init__(settings)
+        given = self.settings
+        boats, turns = range(given.boats), range(given.turns)
+        self.agents = tuple(f"boat_{i:02d}" for i in boats)
+        self.slots = tuple((boat, turn) for turn in turns for boat in boats)
+        pay = {"proxy": (0.0, 1.0, given.circle), "true": (0.0, 1.0, 0.0),
+               "shaped": (0.0, 1.0 + given.shaping, given.circle)}  # fmt: skip
+        self.pay = np.array(pay[given.paid])
+        """By action, what is paid for it."""
+        self.proxy = np.array(pay["proxy"])
+        """By action, its checkpoints."""
+
+    def play(self, tasks: NamedArrays, chance: NamedArrays, probs: Floats) -> Play:
+        uniforms = chance["uniforms"]
+        boat = np.array([boat for boat, _ in self.slots])
+        context = np.zeros(uniforms.shape, dtype=np.int64)
+        action = sample(probs, boat, context, uniforms)
+        paid = self.pay[action].mean(axis=-1) + self.settings.noise * chance["noise"]
+        return Play(
+            context=context,
+            action=action,
+            active=np.ones(action.shape, dtype=bool),
+            reward=np.broadcast_to(paid[..., None], action.shape),
+            outcome=(action == RACE).mean(axis=-1),
         )
-    return episodes
 
-
-REST_WORDS = "Let's take a break."
-"""What is said with a rest."""
+    def evaluate(self, tasks: NamedArrays, probs: Floats) -> Evaluation:
+        accuracy = probs[:, :, 0, RACE]
+        returns = accuracy.mean(axis=-1)
+        return Evaluation(returns, returns, accuracy, (1 - accuracy) / len(self.agents))
