@@ -21,10 +21,9 @@ from counterpoint.report.page import write_report
 from counterpoint.results import TeamResult, document_of
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.lock import Lock
-from counterpoint.workers.deliver import deliver_result
 from counterpoint.workers.keys import passed_variables
 from counterpoint.workers.queue.queue import REPEATED_FAILURES
-from counterpoint.workers.results import episode_of, result_of
+from counterpoint.workers.results import deliver_result, episode_of, result_of
 from counterpoint.workers.sandbox.sandbox import SandboxInputs, require_ready, run
 from counterpoint.workers.state import LOCK, TeamState
 from counterpoint.workers.strangers import require_trusted, require_valid_queue
@@ -46,9 +45,9 @@ class Progress:
     attempts: Mapping[str, int]
     """Status to how many attempts have it."""
     tries: int
-    """What all attempts have spent."""
+    """Tries that all attempts have spent."""
     iteration: int
-    """From 0."""
+    """Number of the iteration, from 0."""
     reason: str
     """Why the last attempt failed; "" if none did."""
 
@@ -126,21 +125,21 @@ def run_team(
 ) -> TeamResult:
     """Lets the team in a folder work until it is done, and returns its result.
 
-    The same call again goes on where it was, however it ended.
+    The same call again resumes the run, however it ended.
 
     Args:
-        folder: of the run.
-        on_progress: takes how far it is, now and then.
+        folder: the folder of the run.
+        on_progress: called with the progress about twice a second.
         trust: whether a run that was not started here gets what its plan takes from this machine.
 
     Raises:
         RunError: there is no team, or one that was not started here and is not trusted.
-        SettingError: what the plan's `pass_env` names is not in the environment.
+        SettingError: a variable of the plan's `pass_env` is not in the environment.
         BusyError: another process runs it.
         MissingPackageError: there is no sandbox for agents' code.
         WorkerError: a turn fails for a reason that no other turn can mend (a server that refuses
-            the key, tests that never ran), or turns fail again and again. The reason is written
-            down, and the same call goes on once it is mended.
+            the key, tests that never ran), or turns fail again and again. The reason is stored, and
+            the same call resumes the run once it is mended.
         OutputError: the folder of the run cannot be written to any more.
     """
     state = TeamState.load(folder)
@@ -157,7 +156,7 @@ def run_team(
         queue.tick(members.begun, members.seconds)
         queue.log("loop", "message", "begins")
         try:
-            set_up(state)
+            _set_up(state)
             _loop(state, members, on_progress or (lambda progress: None))
         except WorkerError as error:
             queue.put("stopped", str(error))
@@ -174,12 +173,8 @@ def run_team(
         lock.release()
 
 
-def set_up(state: TeamState) -> None:
-    """Runs the plan's `setup` if it has one and that was not done yet.
-
-    Raises:
-        WorkerError: it fails.
-    """
+def _set_up(state: TeamState) -> None:
+    """Runs the plan's `setup` if it has one and that was not done yet."""
     plan, repository = state.plan, state.repository
     if not plan.setup or repository.setup:
         return
@@ -205,7 +200,7 @@ def write_result(state: TeamState) -> TeamResult:
 def _loop(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:
     queue = state.queue
     if queue.fact("verdict"):
-        return
+        return None
     while True:
         _run_alone(members, "plan", "planner")
         _work(state, members, tell)
@@ -216,20 +211,14 @@ def _loop(state: TeamState, members: _Members, tell: Callable[[Progress], None])
             queue.put("verdict", f"the budget of {over} is used up")
         if alike and queue.fact("verdict") != "done":
             queue.put("verdict", "")  # it is no verdict on the tasks: a resumed run goes on
-            queue.put(
-                "stopped", f"{REPEATED_FAILURES} attempts in a row failed the same way: {alike}"
-            )
-            return
+            why = f"{REPEATED_FAILURES} attempts in a row failed the same way: {alike}"
+            return queue.put("stopped", why)
         if queue.fact("verdict"):
-            return
+            return None
 
 
 def _run_alone(members: _Members, role: str, member: str) -> None:
-    """Runs one turn while nobody else works, again if it fails.
-
-    Raises:
-        WorkerError: it fails again and again, or is in vain.
-    """
+    """Runs one turn while nobody else works, again if it fails."""
     while True:
         members.start(role, member)
         while members.running[member].poll() is None:
@@ -275,11 +264,8 @@ def _used_up(state: TeamState, session: float) -> str:
 
 
 def _repeated_failure(state: TeamState, begun: float) -> str:
-    """Returns the reason for which the newest attempts all failed, or "".
-
-    A search is left out: it asks whether small edits are enough, and may be right to say no of one
-    task after the other.
-    """
+    """Returns the reason for which the newest attempts all failed, or ""."""
+    # a search may be right that small edits are not enough for one task after the other
     return "" if state.plan.worker.kind == "search" else state.queue.repeated_failure(begun)
 
 

@@ -1,11 +1,17 @@
-"""The result of a team at work, and the record of every event."""
+"""What comes out of a team: its result, a record of every event, a patch, and a new branch.
+
+The branch is made in the user's own repository: `require_branch` checks it before a run, and
+`deliver_result` makes it afterwards.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from counterpoint import __version__
+from counterpoint.errors import RunError, SettingError
 from counterpoint.records import Episode, Event
 from counterpoint.results.team import (
     AttemptPart,
@@ -16,10 +22,14 @@ from counterpoint.results.team import (
     UnfinishedTask,
     Unreported,
 )
+from counterpoint.runs.files import write_atomically
 from counterpoint.workers.memory import log_tail
 from counterpoint.workers.queue.queue import LARGE
 from counterpoint.workers.queue.rows import AttemptRow, TaskRow
+from counterpoint.workers.repository.git import enclosing_repository, git, try_git
 from counterpoint.workers.state import REPOSITORY, TeamState
+
+PATCH = "result.patch"
 
 
 def result_of(state: TeamState) -> TeamResult:
@@ -98,7 +108,7 @@ def history(state: TeamState, attempts: Sequence[AttemptRow]) -> list[AttemptPar
 
 
 def unfinished(tasks: Sequence[TaskRow], attempts: Sequence[AttemptRow]) -> list[UnfinishedTask]:
-    """Returns the tasks that are not done, each with its last reason and how often it was tried."""
+    """Returns the tasks that are not done, each with its last reason and number of attempts."""
     rows = []
     left = {task.id: task for task in tasks if task.status != "done"}
     for task in left.values():
@@ -128,7 +138,7 @@ def _serial(state: TeamState, attempts: Sequence[AttemptRow], worked: float) -> 
 
 
 def episode_of(state: TeamState) -> Episode:
-    """Returns everything that happened, as one episode for the audits."""
+    """Returns all events as one episode for the audits."""
     rows = state.queue.events()
     begun = rows[0].at if rows else 0.0
     events = []
@@ -148,3 +158,53 @@ def episode_of(state: TeamState) -> Episode:
         task=state.plan.name, success=done / len(tasks) if tasks else None,
         meta={"format": "counterpoint", "topology": state.topology},
     )  # fmt: skip
+
+
+def require_branch(source: Path, branch: str) -> None:
+    """Checks that a branch of this name can be made in the repository of a plan.
+
+    Raises:
+        SettingError: the name is no name of a branch, it exists, or there is no git repository.
+    """
+    place = enclosing_repository(source)
+    if place is None:
+        raise SettingError(f"got --branch with {source}, which is no git repository; wanted one")
+    checked = try_git("check-ref-format", "--branch", branch)
+    if checked.returncode or checked.stdout.decode(errors="replace").rstrip("\n") != branch:
+        raise SettingError(f"got --branch {branch!r}; wanted a name that git takes for a branch")
+    heads = git("-C", str(place[0]), "for-each-ref", "--format=%(refname)", "refs/heads").decode(
+        errors="replace"
+    )
+    for name in (line.removeprefix("refs/heads/") for line in heads.splitlines()):
+        if name == branch:
+            raise SettingError(f"got --branch {branch}, which exists already; wanted a new one")
+        if name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
+            raise SettingError(f"got --branch {branch}, beside which git cannot keep the branch "
+                               f"{name}; wanted another name")  # fmt: skip
+
+
+def deliver_result(state: TeamState) -> None:
+    """Writes the patch of a run that is over, and makes its branch if the user wants one.
+
+    Nothing but this branch changes in the user's repository, and no hook of it runs.
+
+    Raises:
+        RunError: the branch cannot be made, because it points elsewhere by now, say.
+    """
+    repository, head = state.repository, state.repository.head()
+    base = state.queue.fact("base")
+    if base and base != head:
+        write_atomically(state.folder / PATCH, repository.patch(base, head))
+    if not state.branch:
+        return
+    place = enclosing_repository(state.plan.source)
+    if place is None:
+        raise RunError(f"{state.plan.source} is no git repository any more: no branch was made")
+    branch = f"refs/heads/{state.branch}"
+    ended = try_git("-C", str(place[0]), "rev-parse", "--verify", "--quiet", branch)
+    if ended.stdout.decode().strip() == head:
+        return
+    git("-c", "protocol.file.allow=always", "-C", str(place[0]), "fetch", "--quiet",
+        "--no-tags", "--no-write-fetch-head",
+        "--no-auto-maintenance", "--no-recurse-submodules", str(repository.path),
+        f"refs/heads/main:{branch}")  # fmt: skip

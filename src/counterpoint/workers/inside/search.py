@@ -214,7 +214,7 @@ class Pytest:
 
     def run(self, tests: Sequence[str], watch: Callable[[str], Any]) -> int | None:
         """Returns None if all tests pass, else the line of its test where the first failure is."""
-        notes: dict[str, Any] = {"depth": 0, "passed": 0}
+        notes = {"depth": 0, "passed": 0}
         hook = self.hook
 
         class Notes:

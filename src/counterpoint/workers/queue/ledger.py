@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import OutputError, RunError
-from counterpoint.workers.queue.budget import Spent, spent_in
 from counterpoint.workers.queue.rows import (
     ATTEMPTS,
     AttemptRow,
     EventRow,
+    Spent,
     TaskRow,
     attempt_row_of,
     event_row_of,
+    spent_in,
     task_row_of,
 )
 

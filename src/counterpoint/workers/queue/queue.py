@@ -18,9 +18,16 @@ from itertools import islice
 from typing import Any
 
 from counterpoint.errors import BusyError
-from counterpoint.workers.queue.budget import RunBudget, spent_in
 from counterpoint.workers.queue.ledger import Ledger, insert_event
-from counterpoint.workers.queue.rows import ATTEMPTS, AttemptRow, TeamTask, attempt_row_of, task_of
+from counterpoint.workers.queue.rows import (
+    ATTEMPTS,
+    AttemptRow,
+    RunBudget,
+    TeamTask,
+    attempt_row_of,
+    spent_in,
+    task_of,
+)
 
 LARGE = 1.5
 """A task looks large if it is this many times as large as the median of the open ones."""
