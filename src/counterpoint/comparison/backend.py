@@ -32,7 +32,7 @@ class Backend(ABC):
     kind: ClassVar[Literal["exact", "steps", "text"]]
     """Name of the kind of world in the result."""
     axis: ClassVar[Literal["update", "step"]]
-    """What the budget counts."""
+    """The unit of the budget."""
     plan: Plan
     world_name: str
     summary: str
@@ -47,9 +47,9 @@ class Backend(ABC):
     model: str | None = None
     """The language model whose adapters are trained; None if agents do not speak."""
     budget: int | None = None
-    """What each training may spend; None if a setting of the world says it."""
+    """The budget of each training; None if a setting of the world says it."""
     batch_steps: int = 1
-    """What one update spends of the budget."""
+    """The part of the budget that one update spends."""
 
     @property
     def seeds(self) -> range:

@@ -29,7 +29,7 @@ OnRow = Callable[[str, int, TrainingProgress], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare: a world, schemes, seeds, settings and budget.
+    """The plan of a comparison: a world, schemes, seeds, settings and budget.
 
     Names and numbers are checked here. Settings and baselines depend on the world itself: they are
     checked when `compare` makes it, before anything is trained.

@@ -7,7 +7,7 @@ chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -173,7 +173,7 @@ ARMS: dict[str, tuple[Callable[..., ArmOutcome], Split]] = {
 
 @dataclass(frozen=True)
 class GameArms(Arms):
-    """What a comparison needs of a game. All repeats of a cell lie side by side in arrays."""
+    """The arms of a game. All repeats of a cell lie side by side in arrays."""
 
     game: Game
     settings: PopulationSettings
@@ -185,21 +185,6 @@ class GameArms(Arms):
     def span(self) -> tuple[float, float] | None:
         own = self.game.payoffs[..., 0]
         return (float(own.min()), float(own.max())) if is_duel(self.game) else None
-
-    def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
-        arms: list[tuple[str, int]] = []
-        duel = is_duel(self.game)
-        for size in sorted(members):
-            if size == 1:
-                names = ["single", "average", "past_selves"] if duel else ["single"]
-                arms += [(name, 1) for name in names]
-                continue
-            arms.append((f"best_of_{size}", size))
-            if size >= 4:
-                arms.append((f"pbt_{size}", size))
-            if duel:
-                arms.append((f"league_{size}", size))
-        return arms
 
     def key(self) -> Settings:
         return {"game": self.game.payoffs.tolist(), "settings": asdict(self.settings)}

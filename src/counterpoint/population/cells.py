@@ -37,7 +37,7 @@ class ArmOutcome:
     believed: Floats
     """[R] the estimate for which the champion was chosen, or its worth if none was chosen."""
     spent: int
-    """What one repeat was charged, in updates."""
+    """The charge of one repeat, in updates."""
     diversity: Floats | None = None
     """[R] effective number of different members in the end; None if it is not known."""
     against: Floats | None = None
@@ -76,7 +76,7 @@ def require_budget(updates: int, spent: int, budget: int, arm: str, evaluations:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a game or a world before anybody learns it: fields of the result."""
+    """Facts about a game or a world that are known before anybody learns: fields of the result."""
 
     source: str
     optimum: float | None
@@ -86,7 +86,7 @@ class Facts:
 
 
 class Arms(ABC):
-    """What runs the arms of a game, or of a sequential environment."""
+    """The arms of a game, or of a sequential environment."""
 
     fractions: ClassVar[tuple[float, ...]]
     """Shares of the budget at which arms are measured, to find where one overtakes another; the
@@ -99,9 +99,17 @@ class Arms(ABC):
         """Returns the lowest and highest payoff of a duel; None for other games."""
         return None
 
-    @abstractmethod
     def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
-        """Returns name and size of each arm."""
+        """Returns name and size of each arm; only in a duel members can meet past selves."""
+        arms: list[tuple[str, int]] = []
+        for size in sorted(members):
+            arms.append(("single" if size == 1 else f"best_of_{size}", size))
+            if size >= 4:
+                arms.append((f"pbt_{size}", size))
+            if self.span is not None:
+                names = ("average", "past_selves") if size == 1 else (f"league_{size}",)
+                arms += [(name, size) for name in names]
+        return arms
 
     @abstractmethod
     def facts(self) -> Facts:

@@ -40,7 +40,7 @@ GAMES = (SMOOTH, *game_catalogue())
 
 @dataclass(frozen=True)
 class PopulationPlan:
-    """What to compare. Constructing it checks names and numbers, and makes no world.
+    """The plan of a comparison. Constructing it checks names and numbers, and makes no world.
 
     Raises:
         UnknownNameError: there is no such game or environment.

@@ -55,7 +55,7 @@ class Duellists(Policies):
         require_halves(settings)
         super().__init__(game, settings, repeats, count, seed)
         self.paid = (game.payoffs[..., 0], game.payoffs[..., 1].T)
-        """What each seat is paid, [own actions, the other's]."""
+        """The payoff of each seat, [own actions, the other's]."""
         self.blocks: list[Floats] = []
         """The policies of each time that selves were frozen, [R, n, 2, M]."""
         self.pool = np.zeros((repeats, 0, *self.logits.shape[2:]))

@@ -25,14 +25,14 @@ SPREAD = {"wide": 1.0, "narrow": 0.1}
 
 @dataclass(frozen=True, kw_only=True)
 class PopulationSettings:
-    """How members begin and learn.
+    """Settings of the members: how they begin and learn.
 
     Raises:
         SettingError: a number out of its range.
     """
 
     start: Literal["wide", "narrow"] = "wide"
-    """How different members are in the beginning: logits of standard deviation 1, or 0.1."""
+    """Spread of the members in the beginning: logits of standard deviation 1, or 0.1."""
     batch: int = 32
     """Plays of an update, and of an evaluation that is charged as one update."""
     lr: float = 0.01
@@ -40,10 +40,10 @@ class PopulationSettings:
     evaluations: int = 4
     """Updates that are charged for the evaluation of a member before a champion is chosen."""
     rounds: int = 10
-    """How often population-based training evaluates members and replaces the worst."""
+    """Rounds of population-based training; after each the worst members are replaced."""
     diverse: Literal["start", "hyper", "scheme"] = "start"
-    """What members differ in besides their seeds: nothing; also their step sizes, from a third of
-    `lr` to three times as much; or their credit schemes, those of `SCHEMES` in turn."""
+    """The difference of members besides their seeds: none; step sizes, from a third of `lr` to
+    three times as much; or credit schemes, those of `SCHEMES` in turn."""
 
     def __post_init__(self) -> None:
         require("batch", self.batch, 2, 1_000_000)

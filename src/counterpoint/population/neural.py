@@ -7,7 +7,6 @@ they are not charged, since nobody learns from them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -42,9 +41,9 @@ class TeamSettings:
     """
 
     pbt_rounds: int = 4
-    """How often population-based training evaluates members and replaces the worst."""
+    """Rounds of population-based training; after each the worst members are replaced."""
     diverse: Literal["start", "hyper", "scheme"] = "start"
-    """What members differ in besides their seeds: see `PopulationSettings`."""
+    """The difference of members besides their seeds: see `PopulationSettings`."""
 
     def __post_init__(self) -> None:
         require("pbt_rounds", self.pbt_rounds, 1, 1000)
@@ -52,7 +51,7 @@ class TeamSettings:
 
 @dataclass(frozen=True)
 class NeuralArms(Arms):
-    """What a comparison needs of a sequential environment.
+    """The arms of a sequential environment.
 
     Raises:
         UnknownNameError, SettingError, MissingPackageError: as `TrainPlan`.
@@ -86,14 +85,6 @@ class NeuralArms(Arms):
         world = make_with_hints(entry, self._split_settings()[0])
         world.close()
         return world
-
-    def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
-        arms: list[tuple[str, int]] = []
-        for size in sorted(members):
-            arms.append(("single" if size == 1 else f"best_of_{size}", size))
-            if size >= 4:
-                arms.append((f"pbt_{size}", size))
-        return arms
 
     def plan(self, repeat: int, member: int, updates: int) -> TrainPlan:
         """Returns the training of one member; its chance does not depend on the population."""

@@ -38,7 +38,7 @@ TICK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """The progress of a run."""
 
     tasks: Mapping[str, int]
     """Status to how many tasks have it."""

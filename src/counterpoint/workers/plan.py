@@ -16,7 +16,7 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -74,7 +74,7 @@ class WorkerPlan:
     think_seconds: float = 0.0
     """Wait of a `search` worker before each edit, which stands for the time of a model."""
     choose: Literal["priority", "payoff"] = "priority"
-    """Which open task a worker takes: the first by priority, or one of the size that had the most
+    """The open task that a worker takes: the first by priority, or one of the size that had the most
     merges for its cost so far."""
 
 
@@ -144,11 +144,11 @@ class WorkPlan:
     from_tests: bool = False
     """Whether each failing test is a task besides those that are listed."""
     limits: Limits = field(default_factory=Limits)
-    """What code in the sandbox may use."""
+    """Limits of code in the sandbox."""
     lease_seconds: float = 300.0
-    """How long a lease lasts, and never less than an attempt may take."""
+    """Duration of a lease, which is never shorter than an attempt may take."""
     conflicts: Literal["again", "agent"] = "again"
-    """How a conflict with the work of another worker is resolved: the task is done `again` from the
+    """The way out of a conflict with the work of another worker: the task is done `again` from the
     new head; or an `agent` does it, with the patch of the earlier attempt in its task."""
     attempts: int = 4
     """Failed attempts at a task before it is given up; the next iteration opens it again."""
@@ -333,18 +333,14 @@ def read_task_file(path: Path) -> list[TaskPlan]:
     Raises:
         SettingError: it cannot be read, or holds something else.
     """
+    parsers: Mapping[str, Callable[[str], object]] = {
+        ".toml": tomllib.loads, ".json": json.loads,
+        ".jsonl": lambda text: [json.loads(line) for line in text.split("\n") if line.strip()],
+    }  # fmt: skip
+    if path.suffix not in parsers:
+        raise SettingError(f"got tasks in {path}; wanted a .toml, .json or .jsonl file")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".toml":
-            document: Any = tomllib.loads(text)
-        elif path.suffix == ".jsonl":
-            document = [json.loads(line) for line in text.split("\n") if line.strip()]
-        elif path.suffix == ".json":
-            document = json.loads(text)
-        else:
-            raise SettingError(f"got tasks in {path}; wanted a .toml, .json or .jsonl file")
-    except SettingError:
-        raise
+        document = parsers[path.suffix](path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read the tasks in {path} ({why})") from error
@@ -358,12 +354,10 @@ def read_task_file(path: Path) -> list[TaskPlan]:
         raise SettingError(f"got no list of tasks in {path}; wanted objects with a title")
     if not document:
         raise SettingError(f"got no tasks in {path}; wanted at least one")
-    rows = [
-        {"id": str(one.get("title") or f"task-{n}"), **one} for n, one in enumerate(document, 1)
-    ]
-    for row in rows:
+    for n, row in enumerate(document, 1):
+        row.setdefault("id", str(row.get("title") or f"task-{n}"))
         _require_known(row, TaskPlan, str(path))
-    return _converted(rows, list[TaskPlan], str(path))
+    return _converted(document, list[TaskPlan], str(path))
 
 
 def require_order(depends: Mapping[str, Sequence[str]]) -> None:

@@ -7,8 +7,9 @@ The branch is made in the user's own repository: `require_branch` checks it befo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from counterpoint import __version__
 from counterpoint.errors import RunError, SettingError
@@ -49,17 +50,22 @@ def result_of(state: TeamState) -> TeamResult:
     added = sum(repository.lines(a.parent, a.landed)[0] for a in merged)
     first = min(merged, key=lambda a: a.ended or 0.0, default=None)
     kept = repository.lines(first.parent, repository.head())[0] if first else 0
+    begun = min((a.started for a in attempts), default=0.0)
+    history = [
+        AttemptPart(
+            id=a.id, task=a.task, worker=a.worker, status=a.status, started=a.started - begun,
+            ended=a.ended and a.ended - begun, cost=a.cost, tokens=a.tokens, dollars=a.dollars,
+            note=a.note, files=list(a.files), log=log_tail(state.folder, a.id).splitlines(),
+        )
+        for a in attempts
+    ]  # fmt: skip
 
     def count(status: str) -> int:
         return sum(a.status == status for a in attempts)
 
     return TeamResult(
-        version=__version__,
-        name=state.plan.name,
-        topology=state.topology,
-        workers=state.workers,
-        seed=state.seed,
-        budget=TeamBudget(**asdict(state.budget)),
+        version=__version__, name=state.plan.name, topology=state.topology,
+        workers=state.workers, seed=state.seed, budget=TeamBudget(**asdict(state.budget)),
         verdict=queue.fact("verdict") or queue.fact("stopped", ""),
         over=bool(queue.fact("verdict")),
         branch=state.branch,
@@ -69,42 +75,22 @@ def result_of(state: TeamState) -> TeamResult:
         tasks=len(tasks),
         done=len(done),
         given_up=sum(task.status == "given_up" for task in tasks),
-        tries=cost,
-        tokens=spent.tokens,
-        dollars=spent.dollars,
+        tries=cost, tokens=spent.tokens, dollars=spent.dollars,
         unknown=Unreported(tokens=spent.unknown_tokens, dollars=spent.unknown_dollars),
         seconds=seconds,
         attempts=len(attempts),
-        conflicts=count("conflict"),
-        failed=count("failed"),
-        lost=count("lost"),
-        throughput=Throughput(
-            per_1000_tries=1000 * len(done) / cost if cost else None,
-            per_minute=60 * len(done) / seconds if seconds else None,
-        ),
+        conflicts=count("conflict"), failed=count("failed"), lost=count("lost"),
+        throughput=Throughput(per_1000_tries=1000 * len(done) / cost if cost else None,
+                              per_minute=60 * len(done) / seconds if seconds else None),
         lock_wait=sum(a.waited for a in attempts) / worked if worked else None,
         serial=_serial(state, attempts, worked),
         wasted=wasted / cost if cost else None,
         churn=1 - kept / added if added else None,
         unfinished=unfinished(tasks, attempts),
-        history=history(state, attempts),
+        history=history,
         large=LargeTasks(tasks=len(large), done=sum(task.status == "done" for task in large)),
-        repository=str(state.folder / REPOSITORY),
-        head=repository.head(),
-    )
-
-
-def history(state: TeamState, attempts: Sequence[AttemptRow]) -> list[AttemptPart]:
-    """Returns every attempt: its worker, times, cost and reason, and the end of its log."""
-    begun = min((a.started for a in attempts), default=0.0)
-    return [
-        AttemptPart(
-            id=a.id, task=a.task, worker=a.worker, status=a.status, started=a.started - begun,
-            ended=a.ended and a.ended - begun, cost=a.cost, tokens=a.tokens, dollars=a.dollars,
-            note=a.note, files=list(a.files), log=log_tail(state.folder, a.id).splitlines(),
-        )
-        for a in attempts
-    ]  # fmt: skip
+        repository=str(state.folder / REPOSITORY), head=repository.head(),
+    )  # fmt: skip
 
 
 def unfinished(tasks: Sequence[TaskRow], attempts: Sequence[AttemptRow]) -> list[UnfinishedTask]:

@@ -10,16 +10,19 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from msgspec.structs import asdict
+
 from counterpoint.errors import SettingError
+from counterpoint.results.team import TeamBudget
 from counterpoint.workers.plan import LARGEST, TaskPlan
 
 
 @dataclass(frozen=True)
 class TeamTask(TaskPlan):
-    """One thing to do. Adding it again, by its id, changes nothing."""
+    """A task of the queue. Adding it again, by its id, changes nothing."""
 
     size: int = 1
-    """How large it looks: 1 is small."""
+    """Number of ways in which it could be done; 1 is small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,26 +99,11 @@ def task_of(row: sqlite3.Row) -> TeamTask:
                     row["checked"], row["size"])  # fmt: skip
 
 
-def task_row_of(row: sqlite3.Row) -> TaskRow:
-    """Returns a row of `tasks`."""
-    return TaskRow(**vars(task_of(row)), status=row["status"])
-
-
 def attempt_row_of(row: sqlite3.Row) -> AttemptRow:
-    """Returns a row of `ATTEMPTS`."""
-    return AttemptRow(
-        row["id"], row["task"], row["worker"], row["status"], row["started"], row["ended"],
-        row["base"] or "", row["made"] or "", row["parent"] or "", row["landed"] or "",
-        tuple(json.loads(row["files"] or "[]")), row["cost"] or 0, row["waited"] or 0.0,
-        row["held"] or 0.0, row["note"] or "", row["tokens"], row["dollars"], row["size"],
-        tuple(json.loads(row["expected"])),
-    )  # fmt: skip
-
-
-def event_row_of(row: sqlite3.Row) -> EventRow:
-    """Returns a row of `events`."""
-    return EventRow(row["at"], row["agent"], row["hearer"], row["kind"], row["text"],
-                    json.loads(row["meta"]))  # fmt: skip
+    """Returns a row of `ATTEMPTS`; what is NULL has the default of its field."""
+    values = {f.name: row[f.name] for f in fields(AttemptRow) if row[f.name] is not None}
+    files = {name: tuple(json.loads(values.get(name) or "[]")) for name in ("files", "expected")}
+    return AttemptRow(**{**values, **files})
 
 
 @dataclass(frozen=True)
@@ -136,28 +124,15 @@ class Spent:
     """Number of attempts that are over and do not know their dollars."""
 
 
-@dataclass(frozen=True)
-class RunBudget:
-    """What all attempts may spend together; None is no limit.
+class RunBudget(TeamBudget, frozen=True, kw_only=True):
+    """Limits of all attempts together; None is no limit.
 
     Raises:
         SettingError: a limit that allows nothing.
     """
 
-    tries: int | None = None
-    """Edits that are tried, replies of a model, or runs of a command."""
-    seconds: float | None = None
-    """Wall clock, over all sessions."""
-    tokens: int | None = None
-    """Tokens read and written by models."""
-    runs: int | None = None
-    """Attempts."""
-    dollars: float | None = None
-    """Dollars paid for models."""
-
     def __post_init__(self) -> None:
-        for spec in fields(self):
-            value, name = getattr(self, spec.name), spec.name
+        for name, value in asdict(self).items():
             if value is None:
                 continue
             if not (value > 0 if name == "dollars" else value >= 1):

@@ -326,11 +326,10 @@ class Content(Mapping[str, bytes]):
     """
 
     repository: Repository
-    """Where it is read."""
     commit: str
-    """Which commit, or tree."""
+    """Name of the commit, or tree."""
     changes: Mapping[str, File | None] = field(default_factory=dict)
-    """Path from the top to a file that is not in the commit; None where it is gone."""
+    """Path from the top to a file that is not in the commit; None if it is removed."""
 
     @property
     def prefix(self) -> str:

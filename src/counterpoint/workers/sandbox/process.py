@@ -46,7 +46,7 @@ OWN_MB = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What code in the sandbox may use.
+    """Limits of code in the sandbox.
 
     Raises:
         SettingError: a limit out of range.
@@ -61,12 +61,12 @@ class Limits:
     processes: int = 256
     """Processes and threads at a time."""
     disk_mb: int = 128
-    """Of all files in `/task` together, in MiB; they are in memory. `/tmp` and `/dev/shm` have an
-    eighth of that each."""
+    """Size of all files in `/task` together, in MiB; they are in memory. `/tmp` and `/dev/shm` have
+    an eighth of that each."""
     files: int = 100_000
     """Files, folders and links at a time; a few more are made before the sandbox is ended."""
     output_mb: int = 8
-    """Of standard output and error together, in MiB; more ends the run."""
+    """Size of standard output and error together, in MiB; more ends the run."""
 
     def __post_init__(self) -> None:
         require("seconds", self.seconds, 0.05, 86_400)
@@ -99,13 +99,13 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxInputs:
-    """What a command in a sandbox is given besides the content of `/task`."""
+    """Inputs of a command in a sandbox besides the content of `/task`."""
 
     env: Mapping[str, str] = field(default_factory=dict)
     """The whole environment, besides PATH, HOME and LANG."""
     readable: Sequence[Path] = ()
     """Folders of this machine that can be read inside, at the same place. They have to be readable
-    for everybody where this process is root."""
+    for everybody if this process is root."""
     network: bool = False
     """Whether the machine's network is shared, names and certificates included."""
     shown: Mapping[str, bytes] = field(default_factory=dict)
@@ -114,27 +114,27 @@ class SandboxInputs:
     """Files in the work folder that are not part of the work: they are hidden from git, where the
     commit has none of that name, and never come out."""
     stdin: bytes = b""
-    """What the command reads."""
+    """Standard input of the command."""
     report: bool = False
     """Whether a runner of tests can report, to the descriptor in COUNTERPOINT_REPORT."""
 
 
 @dataclass(frozen=True)
 class SandboxOutput:
-    """What came out of a sandbox, none of it to be trusted but for how it ended."""
+    """The output of a sandbox; only how it ended can be trusted."""
 
     output: bytes
     """Standard output, up to the limit."""
     errors: bytes
     """Standard error, up to the limit."""
     result: bytes
-    """What its first program packed."""
+    """The result that the first program packed."""
     seconds: float
     """Wall clock."""
     stopped: str
-    """The limit that ended it; nothing if it ended by itself."""
+    """The limit that ended it; "" if it ended by itself."""
     met: str
-    """The limit that it met and went on: the command may have failed because of it."""
+    """A limit that it reached without being ended: the command may have failed because of it."""
 
 
 def run_bubblewrap(

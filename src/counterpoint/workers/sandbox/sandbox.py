@@ -1,4 +1,4 @@
-"""A place where agents' code runs; what comes out of it is bytes, text and a status.
+"""A place where agents' code runs; its output is bytes, text and a status.
 
 Bubblewrap makes namespaces of their own: no network, no other processes, an empty environment. Of
 the file system only /usr and the named folders can be read, and one folder, `/task`, in memory and
@@ -45,7 +45,7 @@ RESULTS = "{results}"
 
 @dataclass(frozen=True)
 class SandboxResult:
-    """How a run in the sandbox ended, and what came out; paths are from the top of `/task`."""
+    """The end and the output of a run in the sandbox; paths are from the top of `/task`."""
 
     status: int | None = None
     """Exit status of the command, negative if a signal ended it; None if it did not end by
