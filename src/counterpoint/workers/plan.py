@@ -74,8 +74,8 @@ class WorkerPlan:
     think_seconds: float = 0.0
     """Wait of a `search` worker before each edit, which stands for the time of a model."""
     choose: Literal["priority", "payoff"] = "priority"
-    """The open task that a worker takes: the first by priority, or one of the size that had the most
-    merges for its cost so far."""
+    """The open task that a worker takes: the first by priority, or one of the size that had the
+    most merges for its cost so far."""
 
 
 @dataclass(frozen=True)
