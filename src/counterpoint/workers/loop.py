@@ -165,7 +165,10 @@ def run_team(
             members.stop()
             queue.tick(members.begun, members.seconds)
             queue.close_session()
-            result = write_result(state)
+            result = result_of(state)
+            write_report(result, state.folder)
+            write_atomically(state.folder / RESULT, json.dumps(document_of(result)))
+            write_atomically(state.folder / EPISODES, encode(episode_of(state)))
         if queue.fact("verdict"):
             deliver_result(state)
         return result
@@ -186,15 +189,6 @@ def _set_up(state: TeamState) -> None:
         why = ended.stopped or ended.tail(300)
         raise WorkerError(f"setup failed ({why or f'status {ended.status}'})")
     repository.keep_setup(ended.setup)
-
-
-def write_result(state: TeamState) -> TeamResult:
-    """Stores the result of a team so far, draws its page, and returns it."""
-    result = result_of(state)
-    write_report(result, state.folder)
-    write_atomically(state.folder / RESULT, json.dumps(document_of(result)))
-    write_atomically(state.folder / EPISODES, encode(episode_of(state)))
-    return result
 
 
 def _loop(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:

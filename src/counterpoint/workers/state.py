@@ -143,10 +143,8 @@ class TeamState:
             raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
                 msgspec.MsgspecError) as error:  # fmt: skip
-            raise RunError(
-                f"{escaped_path(str(folder))} holds no run of a team, or it is damaged "
-                f"({escaped_path(str(error))})"
-            ) from error
+            raise RunError(f"{escaped_path(str(folder))} holds no run of a team, or it is damaged "
+                           f"({escaped_path(str(error))})") from error  # fmt: skip
 
     @property
     def budget(self) -> RunBudget:

@@ -246,11 +246,3 @@ def enclosing_repository(source: Path) -> tuple[Path, str] | None:
             known = try_git("-C", str(top), "cat-file", "-t", f"HEAD:{prefix}")
             return (top, prefix + "/") if known.stdout.strip() == b"tree" else None
     return None
-
-
-def tree_of_folder(path: Path, folder: Path) -> str:
-    """Returns the tree of the files of a folder that is no repository, byte for byte."""
-    with temporary_index(path) as own:
-        env = {**own, "GIT_WORK_TREE": str(folder), "GIT_DIR": str(path)}
-        git("add", "--all", "--", ".", env=env, cwd=folder)
-        return git("write-tree", env=env).decode().strip()

@@ -37,7 +37,6 @@ from counterpoint.workers.repository.git import (
     secure_repository,
     special_file,
     temporary_index,
-    tree_of_folder,
     try_git,
 )
 
@@ -107,7 +106,11 @@ class Repository:
             git("init", "--quiet", "--bare", "--template=", str(path))
             secure_repository(path)
             made = cls(path)
-            made._start(made.commit(tree_of_folder(path, source), (), "the folder as it was found"))
+            with temporary_index(path) as own:  # the files of the folder, byte for byte
+                env = {**own, "GIT_WORK_TREE": str(source), "GIT_DIR": str(path)}
+                git("add", "--all", "--", ".", env=env, cwd=source)
+                tree = git("write-tree", env=env).decode().strip()
+            made._start(made.commit(tree, (), "the folder as it was found"))
             return made
         top, prefix = enclosing
         head = try_git("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")

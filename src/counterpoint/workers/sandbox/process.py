@@ -76,16 +76,6 @@ class Limits:
         require("files", self.files, 16, 1 << 24)
         require("output_mb", self.output_mb, 1, 1 << 12)
 
-    @property
-    def total_memory(self) -> int:
-        """Returns the bytes of everything in a sandbox together: processes, files, the sandbox."""
-        return (self.memory_mb + self.disk_mb + 2 * self.disk_mb // SIDE + OWN_MB) << 20
-
-    @property
-    def total_processes(self) -> int:
-        """Returns the number of processes and threads, those of the sandbox itself among them."""
-        return self.processes + OWN_PROCESSES
-
     def named(self, stopped: str) -> str:
         """Returns a limit with its value, as a plan sets it: `memory (memory_mb=1024)`."""
         if stopped == "seconds":
@@ -159,7 +149,10 @@ def run_bubblewrap(
         OSError: this machine has no more processes, descriptors or control groups to give.
     """
     program = files("counterpoint.workers.inside").joinpath("inside.py").read_bytes()
-    with ControlGroup(limits.total_memory + objects, limits.total_processes) as group:
+    # the group counts everything: processes, files in memory, git's objects, the sandbox itself
+    disks_mb = limits.disk_mb + 2 * limits.disk_mb // SIDE
+    memory = ((limits.memory_mb + disks_mb + OWN_MB) << 20) + objects
+    with ControlGroup(memory, limits.processes + OWN_PROCESSES) as group:
         begun = time.monotonic()
         deadline = begun + limits.seconds + AROUND_SECONDS + len(feed) / AROUND_BYTES
         shown = {"/inside.py": program, **inputs.shown}
