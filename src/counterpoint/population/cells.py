@@ -136,7 +136,7 @@ class _KeptCell(msgspec.Struct):
     """The file of a cell that was done."""
 
     key: msgspec.Raw
-    found: ArmOutcome
+    outcome: ArmOutcome = msgspec.field(name="found")
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _kept(file: Path, key: bytes) -> ArmOutcome | None:
     except (OSError, msgspec.DecodeError, TypeError, ValueError):
         return None
     same = msgspec.json.decode(cell.key) == msgspec.json.decode(key)
-    return cell.found if same else None
+    return cell.outcome if same else None
 
 
 def run_cells(
@@ -205,7 +205,6 @@ def run_cells(
         workers, executor: as `run_tasks`.
         on_progress: called with the number of cells that are done, and of all.
     """
-    places: list[tuple[str, int]] = []
     cells: list[PopulationCell] = []
     for budget in reversed(budgets):  # the longest first, so that none is waited for in the end
         for name, size in arms:
@@ -215,15 +214,14 @@ def run_cells(
                 continue
             for first in range(0, repeats, made.repeats_at_once):
                 count = min(made.repeats_at_once, repeats - first)
-                places.append((name, budget))
                 cells.append(PopulationCell(made, name, size, budget, first, count, folder))
     done = run_tasks(
         cells, workers=workers, executor=executor,
         on_progress=(lambda n: on_progress(n, len(cells))) if on_progress else None,
     )  # fmt: skip
     parts: dict[tuple[str, int], list[ArmOutcome]] = {}
-    for place, outcome in zip(places, done, strict=True):
-        parts.setdefault(place, []).append(outcome)
+    for cell, outcome in zip(cells, done, strict=True):
+        parts.setdefault((cell.name, cell.budget), []).append(outcome)
     return {
         name: {b: ArmOutcome.joined(parts[name, b]) for b in budgets if (name, b) in parts}
         for name, _ in arms

@@ -191,16 +191,16 @@ def _set_up(state: TeamState) -> None:
     repository.keep_setup(ended.setup)
 
 
-def _loop(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:
+def _loop(state: TeamState, members: _Members, report: Callable[[Progress], None]) -> None:
     queue = state.queue
     if queue.fact("verdict"):
         return None
     while True:
         _run_alone(members, "plan", "planner")
-        _work(state, members, tell)
+        _work(state, members, report)
         over, alike = _used_up(state, members.seconds), _repeated_failure(state, members.begun)
         _run_alone(members, "judge", "judge")
-        tell(_progress(state))
+        report(_progress(state))
         if over and not queue.fact("verdict"):
             queue.put("verdict", f"the budget of {over} is used up")
         if alike and queue.fact("verdict") != "done":
@@ -222,7 +222,7 @@ def _run_alone(members: _Members, role: str, member: str) -> None:
             return
 
 
-def _work(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:
+def _work(state: TeamState, members: _Members, report: Callable[[Progress], None]) -> None:
     """Runs turns of workers and of the merger until nothing is open and nothing is under way."""
     queue = state.queue
     names = [f"worker_{i + 1}" for i in range(state.workers)]
@@ -245,7 +245,7 @@ def _work(state: TeamState, members: _Members, tell: Callable[[Progress], None])
             return  # time is up: what is under way is killed, and given back
         if time.monotonic() - shown > 0.5:
             shown = time.monotonic()
-            tell(_progress(state))
+            report(_progress(state))
         time.sleep(POLL_SECONDS)
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec.structs import asdict
-
 from counterpoint import __version__
 from counterpoint.errors import RunError, SettingError
 from counterpoint.records import Episode, Event
@@ -65,7 +63,7 @@ def result_of(state: TeamState) -> TeamResult:
 
     return TeamResult(
         version=__version__, name=state.plan.name, topology=state.topology,
-        workers=state.workers, seed=state.seed, budget=TeamBudget(**asdict(state.budget)),
+        workers=state.workers, seed=state.seed, budget=TeamBudget(**vars(state.budget)),
         verdict=queue.fact("verdict") or queue.fact("stopped", ""),
         over=bool(queue.fact("verdict")),
         branch=state.branch,

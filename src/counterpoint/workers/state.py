@@ -149,8 +149,7 @@ class TeamState:
     @property
     def budget(self) -> RunBudget:
         """Returns what all may spend together."""
-        return RunBudget(tries=self.tries, seconds=self.seconds, tokens=self.tokens,
-                         runs=self.runs, dollars=self.dollars)  # fmt: skip
+        return RunBudget(self.tries, self.seconds, self.tokens, self.runs, self.dollars)
 
     @cached_property
     def queue(self) -> Queue:

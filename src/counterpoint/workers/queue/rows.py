@@ -10,10 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from msgspec.structs import asdict
-
 from counterpoint.errors import SettingError
-from counterpoint.results.team import TeamBudget
 from counterpoint.workers.plan import LARGEST, TaskPlan
 
 
@@ -124,15 +121,23 @@ class Spent:
     """Number of attempts that are over and do not know their dollars."""
 
 
-class RunBudget(TeamBudget, frozen=True, kw_only=True):
-    """Limits of all attempts together; None is no limit.
+@dataclass(frozen=True)
+class RunBudget:
+    """Limits of all attempts together, as in the result; None is no limit.
 
     Raises:
         SettingError: a limit that allows nothing.
     """
 
+    # it is no `TeamBudget`: every turn of a member starts with this module, and without NumPy
+    tries: int | None = None
+    seconds: float | None = None
+    tokens: int | None = None
+    runs: int | None = None
+    dollars: float | None = None
+
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
+        for name, value in vars(self).items():
             if value is None:
                 continue
             if not (value > 0 if name == "dollars" else value >= 1):
