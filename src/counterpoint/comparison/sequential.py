@@ -65,38 +65,31 @@ class SequentialComparison(TrainedComparison):
         refuse_model(plan.world, plan.model)
         self.plan = plan
         entry = find_world(plan.world, Kind.SEQUENTIAL)
-        self.own, self.policy = split_settings(entry, plan.settings)
-        self.world = make_with_hints(entry, self.own)
-        self.world.close()
+        own, policy = split_settings(entry, plan.settings)
+        world = make_with_hints(entry, own)
+        world.close()
         self.schemes = plan.schemes or DEFAULT_SCHEMES
-        self.agents = self.world.agents
-        python = self.world.python
-        self.budget = budget_or_default(plan.budget, python=python)
-        self.policy = self.policy.filled(python=python)
+        self.agents = world.agents
+        self.budget = budget_or_default(plan.budget, python=world.python)
+        policy = policy.filled(python=world.python)
         if "diagnose_every" not in plan.settings:
-            self.policy = measured_often(self.policy, self.budget, python=python)
+            policy = measured_often(policy, self.budget, python=world.python)
         for name in self.schemes:
-            Crediting.of(name, self.world, self.policy)
-            self.batch_steps = self.training(name, 0).batch_steps
-        self.world_name, self.summary = plan.world, self.world.summary
-        self.references = References(**asdict(self.world.references))
-        own = asdict(self.world.settings)
-        arguments = own.pop("arguments", {})  # of a foreign world's constructor
-        self.settings = {**own, **arguments, **asdict(self.policy)}
+            Crediting.of(name, world, policy)
+        scheme, seconds = self.schemes[0], plan.seconds
+        self.first = TrainPlan(plan.world, scheme, 0, self.budget, seconds, own, policy)
+        self.batch_steps = self.first.batch_steps
+        self.world_name, self.summary = plan.world, world.summary
+        self.references = References(**asdict(world.references))
+        own = asdict(world.settings)
+        arguments = own.pop("arguments", {})  # those of a foreign world's constructor
+        self.settings = {**own, **arguments, **asdict(policy)}
 
     def training(self, scheme: str, seed: int) -> TrainPlan:
-        return TrainPlan(
-            world=self.plan.world,
-            scheme=scheme,
-            seed=seed,
-            budget=self.budget,
-            seconds=self.plan.seconds,
-            world_settings=self.own,
-            policy=self.policy,
-        )
+        return replace(self.first, scheme=scheme, seed=seed)
 
     def probe(self, pair: Pair) -> Probe:
-        plan = self.training(self.schemes[0], 0)
+        plan = self.first
         coupled, decoupled = (untrained(plan, scheme) for scheme in pair.schemes)
         difference = relative_difference(_advantages(coupled), _advantages(decoupled))
         if difference <= SAME:
@@ -109,12 +102,9 @@ class SequentialComparison(TrainedComparison):
         Decoupling must change no advantage there, by arithmetic, since every agent gets the same
         numbers. None if agents do not all act at every step: arithmetic does not say so then.
         """
-        plan = self.training(self.schemes[0], 0)
-        apart = replace(
-            plan,
-            world_settings={**plan.world_settings, **COMMON},
-            policy=replace(plan.policy, level="reward"),
-        )
+        plan = self.first
+        policy = replace(plan.policy, level="reward")
+        apart = replace(plan, world_settings={**plan.world_settings, **COMMON}, policy=policy)
         coupled, decoupled = (untrained(apart, scheme) for scheme in pair.schemes)
         if not all(batch.active.all() for batch, _ in coupled):
             return None

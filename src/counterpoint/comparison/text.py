@@ -52,14 +52,9 @@ class TextComparison(TrainedComparison):
         for name in self.schemes:
             text_scheme(name)
         self.first = LanguagePlan.of(
-            plan.world,
-            self.schemes[0],
-            seed=0,
-            budget=plan.budget,
-            seconds=plan.seconds,
-            given=plan.settings,
-            model=plan.model,
-        )
+            plan.world, self.schemes[0], seed=0, budget=plan.budget, seconds=plan.seconds,
+            given=plan.settings, model=plan.model,
+        )  # fmt: skip
         self.budget = self.first.budget
         self.world = self.first.make_world()
         self.agents = tuple(sorted(self.world.agents))
