@@ -7,7 +7,7 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.comparison import Plan, compare
-from counterpoint.comparison.exact import untrained_log
+from counterpoint.comparison.exact import log_of_uniform_team
 from counterpoint.credit import advantages, catalogue
 from counterpoint.report import render
 from counterpoint.results import document_of, read_result
@@ -155,7 +155,7 @@ def test_both_commands_say_no_op_where_everybody_contributes(agents, tmp_path, c
     pooled, own = (found.schemes[name].curves.returns.iqm for name in plan.schemes)
     np.testing.assert_allclose(pooled, own, rtol=0, atol=1e-9)
 
-    log = untrained_log(find_world("homogeneous").make(settings))
+    log = log_of_uniform_team(find_world("homogeneous").make(settings))
     lines = [
         json.dumps({"step": step, "prompt": prompt, "rollout": rollout, "agent": who, "reward": r})
         for step, prompt, rollout, who, r in zip(
@@ -173,7 +173,7 @@ def test_both_commands_say_no_op_where_everybody_contributes(agents, tmp_path, c
 
 
 def test_an_untrained_log_is_what_the_world_pays():
-    log = untrained_log(find_world("regions").make({"updates": 100}))
+    log = log_of_uniform_team(find_world("regions").make({"updates": 100}))
     assert len(np.unique(log.step)) == 40
     assert set(log.labels["agent"]) == {"stable_0", "stable_1", "volatile_0", "volatile_1"}
     volatile = np.char.startswith(log.labels["agent"].astype(str), "volatile")

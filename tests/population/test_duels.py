@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from counterpoint.cli.main import main
 from counterpoint.errors import SettingError
 from counterpoint.games import make_game
 from counterpoint.population import PopulationPlan, PopulationSettings, compare_populations
-from counterpoint.population.arms import average, best_of, league, past_selves
+from counterpoint.population.arms import best_of, league
 from counterpoint.population.cells import ArmOutcome
 from counterpoint.population.compare import _arm
 from counterpoint.population.duels import FROZEN, Duellists, elo, is_duel
@@ -24,6 +25,7 @@ from counterpoint.population.members import Members
 
 PENNIES = make_game("matching_pennies")
 ROCK = make_game("rock_paper_scissors")
+AVERAGE = partial(league, past=False)
 
 
 def test_which_games_are_duels():
@@ -85,7 +87,7 @@ def counted(monkeypatch):
     return told
 
 
-@pytest.mark.parametrize(("arm", "size"), [(average, 1), (past_selves, 1), (league, 4)])
+@pytest.mark.parametrize(("arm", "size"), [(AVERAGE, 1), (league, 1), (league, 4)])
 def test_all_that_a_league_does_is_charged(monkeypatch, arm, size):
     told = counted(monkeypatch)
     found = arm(ROCK, PopulationSettings(), size, 403, 2)
@@ -95,11 +97,11 @@ def test_all_that_a_league_does_is_charged(monkeypatch, arm, size):
 
 def test_round_in_circles_the_average_is_better_than_the_last_self():
     last = best_of(ROCK, PopulationSettings(lr=0.1), 1, 1600, 10).champion
-    mean = average(ROCK, PopulationSettings(lr=0.1), 1, 1600, 10).champion
+    mean = AVERAGE(ROCK, PopulationSettings(lr=0.1), 1, 1600, 10).champion
     assert (mean - last).mean() > 0.3
     straight = make_game("higher")  # the control: one action is best whatever the other does
     last = best_of(straight, PopulationSettings(lr=0.1), 1, 1600, 10).champion
-    assert (average(straight, PopulationSettings(lr=0.1), 1, 1600, 10).champion < last).all()
+    assert (AVERAGE(straight, PopulationSettings(lr=0.1), 1, 1600, 10).champion < last).all()
 
 
 def test_a_league_forgets_old_selves_and_no_member_is_worth_more_than_the_game():

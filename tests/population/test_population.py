@@ -9,17 +9,17 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.errors import SettingError, UnknownNameError
-from counterpoint.population import (
-    Members,
-    PopulationPlan,
-    PopulationSettings,
+from counterpoint.population import PopulationPlan, PopulationSettings, compare_populations
+from counterpoint.population.arms import (
     best_of,
-    compare_populations,
+    game_of,
     population_based,
+    split_best,
+    split_rounds,
 )
-from counterpoint.population.arms import game_of, split_best, split_rounds
 from counterpoint.population.cells import ArmOutcome
 from counterpoint.population.compare import crossover
+from counterpoint.population.members import Members
 from counterpoint.worlds.sequential.world import SequentialEntry
 
 QUICK = PopulationSettings(rounds=4, evaluations=2)

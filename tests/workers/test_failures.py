@@ -23,9 +23,8 @@ from counterpoint.results.team import Unreported
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.members import Usage, read_usage
 from counterpoint.workers.plan import WorkerPlan
-from counterpoint.workers.queue.budget import RunBudget, Spent
 from counterpoint.workers.queue.queue import Queue
-from counterpoint.workers.queue.rows import TeamTask
+from counterpoint.workers.queue.rows import RunBudget, Spent, TeamTask
 from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 

@@ -14,13 +14,13 @@ from disjoint import disjoint_plan, make_disjoint
 
 from counterpoint.cli.main import main
 from counterpoint.errors import OutputError, SettingError
-from counterpoint.workers.deliver import require_branch
 from counterpoint.workers.loop import run_team
 from counterpoint.workers.queue.ledger import Ledger
 from counterpoint.workers.queue.queue import Queue
 from counterpoint.workers.queue.rows import TeamTask
 from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.git import git
+from counterpoint.workers.results import require_branch
 from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 

@@ -17,7 +17,7 @@ from counterpoint.cli.team import read_budget
 from counterpoint.errors import RunError, SettingError
 from counterpoint.workers.members import read_usage
 from counterpoint.workers.plan import WorkPlan, parse_plan, read_plan
-from counterpoint.workers.queue.budget import RunBudget
+from counterpoint.workers.queue.rows import RunBudget
 from counterpoint.workers.state import TeamState
 
 HEAD = 'repository = "repo"\ntests = "sh run.sh"\n'

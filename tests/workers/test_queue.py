@@ -9,9 +9,8 @@ from dataclasses import replace
 import pytest
 
 from counterpoint.errors import BusyError, RunError
-from counterpoint.workers.queue.budget import RunBudget
 from counterpoint.workers.queue.queue import Queue, choose_apart, choose_by_payoff
-from counterpoint.workers.queue.rows import AttemptRow, TeamTask
+from counterpoint.workers.queue.rows import AttemptRow, RunBudget, TeamTask
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from counterpoint.errors import RunError
-from counterpoint.workers.repository.files import File, TreeLayout
+from counterpoint.workers.repository.files import File, TreeLayout, refused, refused_link
 from counterpoint.workers.repository.git import CONFIG
-from counterpoint.workers.repository.paths import refused, refused_link
 from counterpoint.workers.repository.repository import Repository
 
 

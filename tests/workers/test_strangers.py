@@ -15,7 +15,7 @@ from hostile import KEYS, MENDS, Place, model
 from counterpoint.errors import RunError
 from counterpoint.workers.plan import WorkerPlan, WorkPlan
 from counterpoint.workers.repository.git import CONFIG
-from counterpoint.workers.sandbox.limits import Limits
+from counterpoint.workers.sandbox.process import Limits
 from counterpoint.workers.sandbox.sandbox import why_no_sandbox
 from counterpoint.workers.state import TeamState
 from counterpoint.workers.strangers import machine_access, require_trusted, require_valid_queue

@@ -24,12 +24,11 @@ from counterpoint.report.toolkit.numerals import counted
 from counterpoint.results import TeamResult
 from counterpoint.runs.lock import is_locked
 from counterpoint.settings import number_from, split_list, split_pairs
-from counterpoint.workers.deliver import PATCH, require_branch
 from counterpoint.workers.loop import EPISODES, Progress, run_team
 from counterpoint.workers.memory import log_tail
 from counterpoint.workers.plan import TopologyName, read_plan
 from counterpoint.workers.queue.rows import AttemptRow
-from counterpoint.workers.results import result_of
+from counterpoint.workers.results import PATCH, require_branch, result_of
 from counterpoint.workers.sandbox.sandbox import require_ready
 from counterpoint.workers.state import LOCK, TeamState
 from counterpoint.workers.strangers import require_valid_queue

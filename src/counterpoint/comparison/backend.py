@@ -1,15 +1,29 @@
-"""`Backend`: how the worlds of one kind are trained and evaluated in a comparison."""
+"""`Backend`: how the worlds of one kind are trained and evaluated in a comparison.
+
+In a `TrainedComparison` every scheme x seed is a training, with or without a run directory.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, cast
 
 from counterpoint.comparison.decoupling import Pair, Probe
-from counterpoint.comparison.outcome import SchemeOutcome
+from counterpoint.comparison.outcome import SchemeOutcome, from_policies
 from counterpoint.comparison.plan import ExecutionOptions, Plan
+from counterpoint.errors import RunError
 from counterpoint.results.comparison import Control, References
 from counterpoint.results.parts import Settings
+from counterpoint.runs.directory import RunDirectory
+from counterpoint.runs.executor import run_tasks
+from counterpoint.runs.files import run_folder
+from counterpoint.runs.status import METRICS, RUN, read_run
+from counterpoint.runs.task import Advance
+from counterpoint.train.loop import TrainConfig, Trained, lost_updates, train_to_end
+from counterpoint.train.series import Row, TrainingProgress
+from counterpoint.train.session import plan_from_config
 
 
 class Backend(ABC):
@@ -19,11 +33,11 @@ class Backend(ABC):
     kind: ClassVar[Literal["exact", "steps", "text"]]
     """Name of the kind of world in the result."""
     axis: ClassVar[Literal["update", "step"]]
-    """What the budget counts."""
+    """The unit of the budget."""
     plan: Plan
     world_name: str
     summary: str
-    """What the world is, in one line."""
+    """One line about the world."""
     references: References
     """Returns to compare with."""
     agents: tuple[str, ...]
@@ -34,9 +48,9 @@ class Backend(ABC):
     model: str | None = None
     """The language model whose adapters are trained; None if agents do not speak."""
     budget: int | None = None
-    """What each training may spend; None if a setting of the world says so."""
+    """The budget of each training; None if a setting of the world says it."""
     batch_steps: int = 1
-    """How much of the budget one update spends."""
+    """The part of the budget that one update spends."""
 
     @property
     def seeds(self) -> range:
@@ -52,3 +66,86 @@ class Backend(ABC):
     @abstractmethod
     def probe(self, pair: Pair) -> Probe:
         """Returns whether decoupling can matter."""
+
+
+class TrainedComparison(Backend):
+    """A comparison in any world but an exact one; each training is a task for any executor."""
+
+    default_seeds = 5
+    budget: int
+
+    @abstractmethod
+    def training(self, scheme: str, seed: int) -> TrainConfig:
+        """Returns the plan of one scheme and seed."""
+
+    @abstractmethod
+    def control(self, pair: Pair) -> Control | None:
+        """Returns the control; None if arithmetic does not say that decoupling does nothing."""
+
+    def train(
+        self, pair: Pair, options: ExecutionOptions
+    ) -> tuple[dict[str, SchemeOutcome], Control | None]:
+        arms = [(scheme, seed) for seed in self.seeds for scheme in self.schemes]
+        folder, on_progress, on_row = options.folder, options.on_progress, options.on_row
+        total = len(arms) * -(-self.budget // self.batch_steps)
+        tasks = [
+            TrainingTask(
+                self.training(scheme, seed),
+                None if folder is None else run_folder(folder / "runs", scheme, seed),
+            )
+            for scheme, seed in arms
+        ]
+        trained = run_tasks(
+            tasks,
+            workers=options.workers,
+            executor=options.executor,
+            on_progress=(lambda done: on_progress(done, total)) if on_progress else None,
+            on_message=(
+                (lambda index, row: on_row(*arms[index], cast(TrainingProgress, row)))
+                if on_row
+                else None
+            ),
+        )
+        by_scheme: dict[str, list[Trained]] = {}
+        for (scheme, _), done in zip(arms, trained, strict=True):
+            by_scheme.setdefault(scheme, []).append(done)
+        outcomes = {scheme: from_policies(done) for scheme, done in by_scheme.items()}
+        return outcomes, self.control(pair) if self.plan.control else None
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """One scheme and seed: a task for any executor."""
+
+    plan: TrainConfig
+    folder: Path | None
+    """Its run directory, begun or not; None keeps nothing."""
+
+    def __call__(self, advance: Advance) -> Trained:
+        def on_row(row: Row) -> None:
+            advance(row.progress)
+
+        if self.folder is None:
+            return train_to_end(self.plan, on_row=on_row)
+        with self._run(self.folder) as run:
+            if lost := lost_updates(run):
+                raise RunError(
+                    f"{run.path / METRICS} lacks {lost} of its updates, so that the run cannot be "
+                    f"compared; remove {run.path} to train it again"
+                )
+            return train_to_end(self.plan, run=run, on_row=on_row)
+
+    def _run(self, folder: Path) -> RunDirectory:
+        """Returns the run directory, made or opened.
+
+        Raises:
+            RunError: there is a run of another plan in it.
+        """
+        if not (folder / RUN).exists():
+            return RunDirectory.create(folder, self.plan.config())
+        if plan_from_config(read_run(folder).config) != self.plan:
+            raise RunError(
+                f"{folder} holds a run of another plan; wanted that of this comparison, or none: "
+                "choose another --out"
+            )
+        return RunDirectory.open(folder)

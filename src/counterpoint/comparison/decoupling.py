@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from counterpoint.arrays import Floats
+import numpy as np
+
+from counterpoint.arrays import Floats, NamedArrays
 from counterpoint.credit import Scheme, baselines, plain_scheme_named
 from counterpoint.diagnose.log import SAME
+from counterpoint.records import Decisions
 from counterpoint.results.comparison import Control
 
 REFERENCE = "mappo_pooled"
-"""What a comparison is held against, where it is among its schemes."""
+"""The reference of a comparison, if it is among its schemes."""
 
 
 @dataclass(frozen=True)
@@ -23,20 +26,20 @@ class Pair:
     reference: Scheme
     """The coupled scheme."""
     decoupled_name: str | None
-    """Name of the decoupled scheme among those compared; None where there is none."""
+    """Name of the decoupled scheme among those compared; None if there is none."""
 
     @property
     def schemes(self) -> tuple[Scheme, Scheme]:
-        """The reference, and its exact twin with per-agent statistics."""
+        """Returns the reference, and its exact twin with per-agent statistics."""
         return self.reference, self.reference.decoupled()
 
 
 def pair_of(schemes: Sequence[str]) -> Pair:
     """Returns the reference among `schemes`, and its decoupled counterpart among them.
 
-    The reference is `mappo_pooled` where it takes part, otherwise the first scheme that all agents
+    The reference is `mappo_pooled` if it takes part, otherwise the first scheme that all agents
     share; without any, `mappo_pooled` all the same. The counterpart is the reference's exact twin
-    where it takes part, otherwise the first scheme that groups by agent.
+    if it takes part, otherwise the first scheme that groups by agent.
     """
     known = {n: plain_scheme_named(n) for n in schemes if n not in baselines()}
     coupled = [n for n, scheme in known.items() if not scheme.groups_by_agent]
@@ -57,7 +60,7 @@ class Probe:
     """Conditions under which it matters: C1 to C6."""
     max_difference: float | None = None
     """Largest difference of an advantage between the reference and its decoupled twin on the very
-    same batches, relative to the largest; None where statistical tests gave the verdict."""
+    same batches, relative to the largest; None if statistical tests gave the verdict."""
 
 
 def untrained_control(setting: str, max_difference: float) -> Control:
@@ -65,7 +68,7 @@ def untrained_control(setting: str, max_difference: float) -> Control:
 
     Args:
         setting: what makes the world a control, in words.
-        max_difference: largest difference of an advantage with and without per-agent statistics.
+        max_difference: as in `Probe`.
     """
     return Control(
         setting=setting,
@@ -80,3 +83,23 @@ def relative_difference(one: Floats, two: Floats) -> float:
     """Returns the largest difference of two arrays, relative to their largest value."""
     largest = max(float(abs(x).max(initial=0.0)) for x in (one, two))
     return float(abs(one - two).max()) / largest if largest > 0 else 0.0
+
+
+def untrained_log(
+    batches: Sequence[tuple[int, Floats, NamedArrays]], agents: Sequence[str],
+    components: tuple[str, ...] = ("reward",),
+) -> Decisions:  # fmt: skip
+    """Returns batches of the untrained team as one log.
+
+    Args:
+        batches: the step of each, its rewards [N] or [N, K], and label name to column [N].
+        agents: names of the agents, by the number in the column `agent`.
+        components: names of the K rewards.
+    """
+    columns = {
+        name: np.concatenate([columns[name] for _, _, columns in batches]) for name in batches[0][2]
+    }
+    columns["agent"] = np.asarray(agents)[columns["agent"]]
+    rewards = np.concatenate([rewards for _, rewards, _ in batches])
+    steps = np.concatenate([np.full(len(rewards), step) for step, rewards, _ in batches])
+    return Decisions(rewards.reshape(-1, len(components)), components, columns, steps)

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from counterpoint.comparison.backend import Backend
-from counterpoint.comparison.decoupling import Pair, Probe
+from counterpoint.comparison.decoupling import Pair, Probe, untrained_log
 from counterpoint.comparison.outcome import SchemeOutcome, from_tables
 from counterpoint.comparison.plan import ExecutionOptions, Plan
 from counterpoint.comparison.summary import band, seed_mean
@@ -95,7 +95,16 @@ class ExactComparison(Backend):
         apart = {**plan.settings, **(world.control or {})}
         if plan.control and world.control is not None:
             tasks += [TabularTask(plan.world, apart, scheme, seeds) for scheme in pair.schemes]
-        trainings = _train_all(tasks, options, world.settings.updates)
+        workers = available_workers() if options.workers is None else options.workers
+        # the seeds of a task are split if there are more workers than tasks
+        split = [task.parts(-(-workers // len(tasks))) for task in tasks]
+        parts = [part for parts in split for part in parts]
+        total, on_progress = world.settings.updates * len(parts), options.on_progress
+        results = iter(run_tasks(
+            parts, workers=workers, executor=options.executor,
+            on_progress=(lambda done: on_progress(done, total)) if on_progress else None,
+        ))  # fmt: skip
+        trainings = [joined([next(results) for _ in parts]) for parts in split]
         control = trainings[len(self.schemes) :]
         trained = zip(self.schemes, trainings, strict=False)
         return (
@@ -107,27 +116,14 @@ class ExactComparison(Backend):
         return probe(self.world, pair.reference)
 
 
-def _train_all(
-    tasks: Sequence[TabularTask], options: ExecutionOptions, updates: int
-) -> list[Training]:
-    """Runs every task; seeds are split if there are more workers than tasks."""
-    workers = available_workers() if options.workers is None else options.workers
-    split = [task.parts(-(-workers // len(tasks))) for task in tasks]
-    parts = [part for parts in split for part in parts]
-    total, on_progress = updates * len(parts), options.on_progress
-    report = (lambda done: on_progress(done, total)) if on_progress else None
-    results = iter(run_tasks(parts, workers=workers, on_progress=report, executor=options.executor))
-    return [joined([next(results) for _ in parts]) for parts in split]
-
-
 def probe(world: World, scheme: Scheme, *, seed: int = 0) -> Probe:
     """Returns the diagnosis of `scheme` on batches of the untrained team."""
     rng = np.random.default_rng(seed)
-    decoupling = diagnose(untrained_log(world, seed=seed), scheme, rng=rng).decoupling
+    decoupling = diagnose(log_of_uniform_team(world, seed=seed), scheme, rng=rng).decoupling
     return Probe(decoupling.verdict, tuple(decoupling.conditions))
 
 
-def untrained_log(world: World, *, seed: int = 0) -> Decisions:
+def log_of_uniform_team(world: World, *, seed: int = 0) -> Decisions:
     """Returns the rewards of a uniform team, as a log of at most `BATCHES` updates."""
     world = in_natural_order(world)
     tasks = stack([world.tasks(np.random.default_rng([seed, TASK]))])
@@ -140,28 +136,15 @@ def untrained_log(world: World, *, seed: int = 0) -> Decisions:
         if update in looked_at:
             play = world.play(tasks, stack([drawn]), world.uniform(1))
             rows, columns = labels(world, play.active)
+            del columns["batch"]  # one seed plays
             parts.append((update, play.reward.ravel()[rows], columns))
-    columns = {
-        name: np.concatenate([columns[name] for _, _, columns in parts])
-        for name in parts[0][2]
-        if name != "batch"
-    }
-    columns["agent"] = np.asarray(world.agents)[columns["agent"]]
-    rewards = np.concatenate([rewards for _, rewards, _ in parts])
-    step = np.concatenate([np.full(len(rewards), update) for update, rewards, _ in parts])
-    return Decisions(rewards[:, None], ("reward",), columns, step)
+    return untrained_log(parts, world.agents)
 
 
 def trained_control(everyone: World, pair: Pair, trainings: Sequence[Training]) -> Control:
-    """Returns the control of a comparison, trained as the comparison is.
-
-    Args:
-        everyone: the world with its `control` settings.
-        pair: the scheme that agents share, and its exact decoupled twin.
-        trainings: both of them, trained on the control.
-    """
+    """Returns the control: both schemes of the pair, trained in a world with control settings."""
     coupled, decoupled = trainings
-    log = untrained_log(everyone)
+    log = log_of_uniform_team(everyone)
     columns = {**log.labels, "batch": log.step}
     values = [advantages(log.rewards, columns, scheme).values for scheme in pair.schemes]
     names = (pair.name, pair.decoupled_name or f"{pair.name}, by agent")

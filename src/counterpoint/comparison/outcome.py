@@ -38,15 +38,15 @@ class SchemeOutcome:
     at: Ints
     """[X] updates or steps at which the curve has a point."""
     curve: Floats
-    """[S, X] return there; NaN before a seed has finished an episode."""
+    """[S, X] return at each point; NaN before a seed has finished an episode."""
     final: Floats
     """[S] return at the end."""
     normalized: Floats | None
-    """[S] the same, 0 for a random team and 1 for the reference; None where those are not known."""
+    """[S] the same, 0 for a random team and 1 for the reference; None if these are not known."""
     weighted_returns: Floats | None
-    """[S] reward-weighted return; None where the return itself is that."""
+    """[S] reward-weighted return; None if the return itself is that."""
     by_agent: Floats | None
-    """[S, A] each agent's part of the return at the end; None where it has no parts."""
+    """[S, A] each agent's part of the return at the end; None if it has no parts."""
     accuracy: Floats | None
     """[S, X, A] probability of the right action; None if it is unknown."""
     kept: ShareInterval
@@ -54,19 +54,19 @@ class SchemeOutcome:
     noise: ShareInterval
     """[A] the share of its gradient that is noise under the best statistics."""
     kept_lately: Floats
-    """[T, A] signal kept in the window that ends at each measurement, over all seeds; NaN where it
-    is not known."""
+    """[T, A] signal kept in the window that ends at each measurement, over all seeds; NaN if it is
+    not known."""
     collapsed: Bools
     """[S, T, A] whether the scheme collapses the agent; T = 0 if that is unknown."""
     causes: NDArray[np.int8]
     """[S, T, A] index into `diagnose.CAUSES`."""
     expected: NDArray[np.int8] | None
-    """[S, A] index into `CAUSES` of what the first tenth of the training was enough to expect;
-    None where nobody looked."""
+    """[S, A] index into `CAUSES` of the cause that the first tenth of the training was enough to
+    expect; None if nothing was measured."""
     measured: Ints
     """[X] which of the T measurements is the latest at each point of the curve."""
     measures: Mapping[str, Floats]
-    """[S, T', A] each, over the updates that were measured; NaN where undefined."""
+    """[S, T', A] each measure over the updates that were measured; NaN if it is undefined."""
     tally: Mapping[str, int]
     """Counts of the edge cases of normalization, summed over updates and seeds."""
 
@@ -117,7 +117,7 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
     curve = np.array([filled([row.returned for row in one]) for one in rows])
     looked = [i for i, row in enumerate(rows[0]) if row.agents is not None]
     judged = looked[WINDOW - 1 :]
-    # -1 where no verdict is there yet
+    # the latest verdict at each row: -1 as long as there is none
     latest = np.searchsorted(judged, np.arange(shortest), side="right") - 1
 
     at_each = [[r[i].agents or {} for i in looked] for r in rows]
@@ -138,6 +138,7 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
     lately = kept_in_windows(evidence, improvable, WINDOW)
     index = [[[CAUSES.index(v.cause or "") for v in row] for row in one] for one in verdicts]
     collapsed = [[[v.collapsed for v in row] for row in one] for one in verdicts]
+    weighted = [done.plan.paid_returns(done.by_agent) for done in trained]
     scores = [done.normalized for done in trained]
     by_agent = np.array([done.by_agent.mean(axis=0) for done in trained])
     return SchemeOutcome(
@@ -147,7 +148,7 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
         curve=curve,
         final=np.array([done.returns.mean() for done in trained]),
         normalized=None if None in scores else np.array(scores, dtype=np.float64),
-        weighted_returns=paid_returns(trained),
+        weighted_returns=None if None in weighted else np.array(weighted, dtype=np.float64),
         by_agent=by_agent if by_agent.size else None,
         accuracy=None,
         kept=signal_kept(evidence, improvable),
@@ -163,17 +164,10 @@ def from_policies(trained: Sequence[Trained]) -> SchemeOutcome:
 
 
 def early(rows: Sequence[Row], agent: str) -> int:
-    """Returns the index into `CAUSES` of the cause expected by the last measurement in the first
-    tenth."""
+    """Returns the index of the cause that the last measurement of the first tenth expects."""
     tenth = max(1, len(rows) // 10)
     looked = [row.agents[agent] for row in rows[:tenth] if row.agents is not None]
     return CAUSES.index(looked[-1].verdict.expected or "") if looked else 0
-
-
-def paid_returns(trained: Sequence[Trained]) -> Floats | None:
-    """Returns [S], the final reward-weighted returns; None where that is the return itself."""
-    returns = [done.plan.paid_returns(done.by_agent) for done in trained]
-    return None if None in returns else np.array(returns, dtype=np.float64)
 
 
 def filled(values: Sequence[float | None]) -> Floats:

@@ -23,10 +23,10 @@ OnRow = Callable[[str, int, TrainingProgress], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare: a world, schemes, seeds, settings and budget.
+    """The plan of a comparison: a world, schemes, seeds, settings and budget.
 
-    Names and numbers are checked here. What depends on the world itself (its settings, the
-    baselines that it answers) is checked when `compare` makes it, before anything is trained.
+    Names and numbers are checked here. Settings and baselines depend on the world itself: they are
+    checked when `compare` makes it, before anything is trained.
 
     Raises:
         UnknownNameError: no world, scheme or baseline has that name.
@@ -40,7 +40,7 @@ class Plan:
     schemes: tuple[str, ...] = ()
     """Names of schemes and baselines; empty takes the defaults of the world's kind."""
     seeds: int | None = None
-    """How many seeds, from 0 on; every scheme meets the same ones. None takes 10, or 5 where
+    """Number of seeds, from 0 on; every scheme has the same ones. None takes 10, or 5 where
     networks or language models are trained."""
     settings: Settings = field(default_factory=dict)
     """Settings of the world, by name, and of the policies or agents where networks or language
@@ -79,7 +79,7 @@ class ExecutionOptions:
     workers: int | None = None
     """Processes; None takes one for each processor."""
     folder: Path | None = None
-    """Where trainings of networks have their run directories, so that they can go on."""
+    """Where trainings of networks have their run directories, so that they can be resumed."""
     on_progress: Callable[[int, int], None] | None = None
     """Called with the policy updates done so far and in all."""
     on_row: OnRow | None = None

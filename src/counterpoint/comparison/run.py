@@ -80,13 +80,10 @@ def compare(
 
     Args:
         plan: what to compare.
-        workers: processes; None takes one for each processor.
-        on_progress: called with the policy updates done so far and in all.
-        on_row: called with a scheme, a seed, and what that training of networks has just reached.
+        workers, on_progress, on_row, executor: as in `ExecutionOptions`.
         folder: where each training of networks gets a run directory, `runs/SCHEME-SEED`; those
-            that are there go on where they were, and finished ones are not repeated.
-        executor: where trainings run: `processes` here, `serial`, or `ray` (an extra).
-        backend: what `backend_of` returned for the plan, if the caller has it already.
+            that are there are resumed, and finished ones are not repeated.
+        backend: the comparison of the plan from `backend_of`, if the caller has it already.
 
     Raises:
         CounterpointError: as `backend_of`, before anything is trained.

@@ -1,8 +1,6 @@
 """Comparisons in a sequential environment: networks trained by PPO, a task for each training.
 
-Every scheme x seed is a `TrainPlan` of its own, so that any executor can train it, and a run
-directory can resume it. The same seed gives every scheme the same networks, worlds and random
-numbers at first.
+The same seed gives every scheme the same networks, worlds and random numbers at first.
 
 Whether decoupling can matter is settled by arithmetic on the untrained team's first batches: the
 scheme and its twin with per-agent statistics get the very same batches, and either an advantage
@@ -17,11 +15,15 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from counterpoint.arrays import Bools, Floats
-from counterpoint.comparison.backend import Backend
-from counterpoint.comparison.decoupling import Pair, Probe, relative_difference, untrained_control
-from counterpoint.comparison.outcome import SchemeOutcome
-from counterpoint.comparison.plan import ExecutionOptions, Plan
-from counterpoint.comparison.trainings import train_arms
+from counterpoint.comparison.backend import TrainedComparison
+from counterpoint.comparison.decoupling import (
+    Pair,
+    Probe,
+    relative_difference,
+    untrained_control,
+    untrained_log,
+)
+from counterpoint.comparison.plan import Plan
 from counterpoint.credit import Scheme
 from counterpoint.diagnose import diagnose
 from counterpoint.diagnose.log import SAME
@@ -42,79 +44,58 @@ COMMON = {"reward": "common", "stakes": ""}
 Played = tuple[Batch, BatchEstimate]
 
 
-class SequentialComparison(Backend):
+class SequentialComparison(TrainedComparison):
     """A comparison in a sequential environment.
 
     Raises:
         UnknownNameError, SettingError, SchemeError, MissingPackageError: as `backend_of`.
     """
 
-    default_seeds = 5
     axis, kind = "step", "steps"
-    budget: int
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.schemes = plan.schemes or DEFAULT_SCHEMES
         first = TrainPlan.of(plan.world, self.schemes[0], plan.budget, plan.settings, plan.model)
         self.first = replace(first, seconds=plan.seconds)
-        self.world = find_world(plan.world, Kind.SEQUENTIAL).make(first.world_settings)
-        self.world.close()
-        self.agents, self.policy = self.world.agents, first.policy
-        self.budget, self.batch_steps = first.budget, first.batch_steps
+        world = find_world(plan.world, Kind.SEQUENTIAL).make(first.world_settings)
+        world.close()
+        self.agents, self.budget = world.agents, first.budget
+        self.batch_steps = first.batch_steps
         for name in self.schemes:
-            Crediting.of(name, self.world, self.policy)
-        self.world_name, self.summary = plan.world, self.world.summary
-        self.references = References(**asdict(self.world.references))
-        own = asdict(self.world.settings)
-        arguments = own.pop("arguments", {})  # of a foreign world's constructor
-        self.settings = {**own, **arguments, **asdict(self.policy)}
+            Crediting.of(name, world, first.policy)
+        self.world_name, self.summary = plan.world, world.summary
+        self.references = References(**asdict(world.references))
+        own = asdict(world.settings)
+        arguments = own.pop("arguments", {})  # those of a foreign world's constructor
+        self.settings = {**own, **arguments, **asdict(first.policy)}
 
     def training(self, scheme: str, seed: int) -> TrainPlan:
-        """Returns the plan of one arm and seed."""
         return replace(self.first, scheme=scheme, seed=seed)
 
-    def train(
-        self, pair: Pair, options: ExecutionOptions
-    ) -> tuple[dict[str, SchemeOutcome], Control | None]:
-        plans = {(n, s): self.training(n, s) for s in self.seeds for n in self.schemes}
-        outcomes = train_arms(plans, -(-self.budget // self.batch_steps), options)
-        control = sequential_control(self.training(self.schemes[0], 0), pair)
-        return outcomes, control if self.plan.control else None
-
     def probe(self, pair: Pair) -> Probe:
-        return untrained_probe(self.training(self.schemes[0], 0), pair)
+        plan = self.first
+        coupled, decoupled = (untrained(plan, scheme) for scheme in pair.schemes)
+        difference = relative_difference(_advantages(coupled), _advantages(decoupled))
+        if difference <= SAME:
+            return Probe("no-op", (), difference)
+        return Probe("matters", tuple(conditions(plan, pair.reference, coupled)), difference)
 
+    def control(self, pair: Pair) -> Control | None:
+        """Returns the control: one common reward, normalized before any value is estimated.
 
-def untrained_probe(plan: TrainPlan, pair: Pair) -> Probe:
-    """Returns whether decoupling the pair's reference can matter, by the first batches.
-
-    It is a no-op if no advantage differs between the twins beyond rounding.
-    """
-    coupled, decoupled = (untrained(plan, scheme) for scheme in pair.schemes)
-    difference = largest_difference(coupled, decoupled)
-    if difference <= SAME:
-        return Probe("no-op", (), difference)
-    return Probe("matters", tuple(conditions(plan, pair.reference, coupled)), difference)
-
-
-def sequential_control(plan: TrainPlan, pair: Pair) -> Control | None:
-    """Returns the control: one common reward, normalized before any value is estimated.
-
-    Decoupling must change no advantage there, by arithmetic, since every agent is given the same
-    numbers. None where agents do not all act at every step: nothing says so then.
-    """
-    apart = replace(
-        plan,
-        world_settings={**plan.world_settings, **COMMON},
-        policy=replace(plan.policy, level="reward"),
-    )
-    coupled, decoupled = (untrained(apart, scheme) for scheme in pair.schemes)
-    if not all(batch.active.all() for batch, _ in coupled):
-        return None
-    difference, staked = largest_difference(coupled, decoupled), plan.world_settings.get("stakes")
-    setting = f"reward=common, {'equal stakes, ' if staked else ''}level=reward"
-    return untrained_control(setting, difference)
+        Decoupling must change no advantage there, by arithmetic, since every agent gets the same
+        numbers. None if agents do not all act at every step: arithmetic does not say so then.
+        """
+        plan = self.first
+        policy = replace(plan.policy, level="reward")
+        apart = replace(plan, world_settings={**plan.world_settings, **COMMON}, policy=policy)
+        coupled, decoupled = (untrained(apart, scheme) for scheme in pair.schemes)
+        if not all(batch.active.all() for batch, _ in coupled):
+            return None
+        staked = "equal stakes, " if plan.world_settings.get("stakes") else ""
+        difference = relative_difference(_advantages(coupled), _advantages(decoupled))
+        return untrained_control(f"reward=common, {staked}level=reward", difference)
 
 
 def untrained(plan: TrainPlan, scheme: Scheme) -> list[Played]:
@@ -128,11 +109,8 @@ def untrained(plan: TrainPlan, scheme: Scheme) -> list[Played]:
     return played
 
 
-def largest_difference(one: list[Played], two: list[Played]) -> float:
-    """Returns the largest difference of the advantages of two schemes on the same batches, relative
-    to the largest."""
-    values = [np.concatenate([e.advantage.ravel() for _, e in played]) for played in (one, two)]
-    return relative_difference(values[0], values[1])
+def _advantages(played: list[Played]) -> Floats:
+    return np.concatenate([estimate.advantage.ravel() for _, estimate in played])
 
 
 def conditions(plan: TrainPlan, scheme: Scheme, played: list[Played]) -> list[str]:
@@ -144,10 +122,13 @@ def conditions(plan: TrainPlan, scheme: Scheme, played: list[Played]) -> list[st
     holding = set()
     if any(_differ(batch.reward, _acts(batch)) for batch, _ in played):
         holding.add("C3")
-    estimates = [(e.credited, _acts(batch)) for batch, e in played]
-    late = Crediting.of(scheme, plan.make_world(0, 1), plan.policy).level != "reward"
-    if late and any(_differ(_spread(c.given, acts), acts) for c, acts in estimates):
-        holding.add("C4")
+    if Crediting.of(scheme, plan.make_world(0, 1), plan.policy).level != "reward":
+        for batch, estimate in played:
+            # the input of the scheme, one number a decision, laid out as [A, T, E]
+            values = np.full(_acts(batch).shape, np.nan)
+            values[_acts(batch)] = estimate.credited.given
+            if _differ(values, _acts(batch)):
+                holding.add("C4")
     if not all(_acts(batch).all() for batch, _ in played):
         log = reward_log(plan, [batch for batch, _ in played])
         if log is not None:
@@ -157,21 +138,16 @@ def conditions(plan: TrainPlan, scheme: Scheme, played: list[Played]) -> list[st
 
 
 def reward_log(plan: TrainPlan, batches: list[Batch]) -> Decisions | None:
-    """Returns the rewards of the decisions of whole episodes, a step a batch; None without any."""
-    agents = np.asarray(plan.make_world(0, 1).agents)
-    parts = []
+    """Returns the rewards of the decisions of whole episodes, a step a batch; None if none is."""
+    agents, parts = plan.make_world(0, 1).agents, []
     for step, batch in enumerate(batches):
         whole = _whole(batch) & _acts(batch)
         columns = decision_labels(batch, whole, np.arange(len(agents)))
-        columns["agent"] = agents[columns["agent"]]
-        columns.pop("role")
-        parts.append((batch.reward[whole], columns, np.full(int(whole.sum()), step)))
-    rewards = np.concatenate([part[0] for part in parts])
-    if not len(rewards):
+        del columns["role"]  # a log of rewards groups by agent
+        parts.append((step, batch.reward[whole], columns))
+    if not any(len(rewards) for _, rewards, _ in parts):
         return None
-    named = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
-    steps = np.concatenate([part[2] for part in parts])
-    return Decisions(rewards[:, None], ("reward",), named, steps)
+    return untrained_log(parts, agents)
 
 
 def _acts(batch: Batch) -> Bools:
@@ -191,15 +167,9 @@ def _whole(batch: Batch) -> Bools:
     return out
 
 
-def _spread(given: Floats, acts: Bools) -> Floats:
-    """Returns [A, T, E], the input of the scheme for each decision; NaN where there was none."""
-    out = np.full(acts.shape, np.nan)
-    out[acts] = given
-    return out
-
-
 def _differ(values: Floats, acts: Bools) -> bool:
-    """Returns whether agents that act at one step have different values [A, T, E] there."""
+    """Returns whether agents that act at one step have different values [A, T, E] at it."""
+    # a step at which nobody acts stays infinite, and does not count
     low = np.where(acts, values, np.inf).min(axis=0)
     high = np.where(acts, values, -np.inf).max(axis=0)
     size = np.maximum(abs(low), abs(high))

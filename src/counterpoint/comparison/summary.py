@@ -47,7 +47,7 @@ POINTS = 101
 """Most points that a curve keeps."""
 FINISHED = 0.95
 """An agent that ends at this accuracy has learned: it needs no remedy, whatever it went through.
-Where there is no accuracy, a team that ends at this normalized return."""
+Where there is no accuracy, this is the normalized return of its team."""
 
 NO_REFERENCE = (
     "nobody has measured what a random and a good team get in this world with these settings"
@@ -58,8 +58,8 @@ NO_REFERENCE = (
 def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
     """Returns the results of one scheme or baseline.
 
-    What a kind of world does not have is None: `weighted_return` where the return is the reward
-    that is paid, `accuracy` where nobody knows the right action.
+    What a kind of world does not have is None: `weighted_return` if the return is the reward that
+    is paid, `accuracy` if nobody knows the right action.
     """
     entry, baseline = entries().get(name), baselines().get(name)
     about = entry or baseline
@@ -67,6 +67,9 @@ def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
     at = np.unique(np.linspace(0, last, POINTS).astype(int)) if last >= 0 else np.zeros(0, int)
     normalized = None if out.normalized is None else seed_mean(out.normalized)
     points: list[int] = out.at[at].tolist()
+    correlation = out.measures.get("credit_correlation")
+    if correlation is not None and not np.isfinite(correlation).any(axis=(1, 2)).all():
+        correlation = None  # a seed has no value
     return SchemeResult(
         title=about.title if about else "",
         citation=about.citation if about else "",
@@ -75,7 +78,9 @@ def scheme_result(name: str, out: SchemeOutcome) -> SchemeResult:
         normalized=normalized,
         normalized_reason=None if normalized else NO_REFERENCE,
         weighted_return=None if out.weighted_returns is None else seed_mean(out.weighted_returns),
-        credit_correlation=_over_seeds(out, "credit_correlation"),
+        credit_correlation=None
+        if correlation is None
+        else seed_mean(np.nanmean(correlation, axis=(1, 2))),
         agents={agent: _agent(out, k, normalized) for k, agent in enumerate(out.agents)},
         curves=Curves(
             update=points if out.axis == "update" else None,
@@ -122,17 +127,15 @@ def band(curves: Floats) -> Band:
     A point at which a seed has no value is None.
     """
     known: NDArray[np.bool_] = np.asarray(np.isfinite(curves).all(axis=0))
+
+    def filled(values: Floats) -> list[float | None]:
+        there = iter(values.tolist())
+        return [next(there) if place else None for place in known.tolist()]
+
     if len(curves) < 2 or not known.any():
-        return Band(iqm=_filled(curves[0], known), low=None, high=None)
+        return Band(iqm=filled(curves[0, known]), low=None, high=None)
     means = bootstrap_band(curves[:, known], rng=np.random.default_rng(0), resamples=500)
-    iqm, low, high = (_filled(values, known) for values in (means.value, means.low, means.high))
-    return Band(iqm=iqm, low=low, high=high)
-
-
-def _filled(values: Floats, known: NDArray[np.bool_]) -> list[float | None]:
-    """Returns `values` (all, or those of known places) at the known places, None at the others."""
-    there = iter(values.tolist() if len(values) != len(known) else values[known].tolist())
-    return [next(there) if place else None for place in known.tolist()]
+    return Band(iqm=filled(means.value), low=filled(means.low), high=filled(means.high))
 
 
 def _paired(x: Floats, y: Floats) -> PairedDifference:
@@ -158,6 +161,14 @@ def _agent(out: SchemeOutcome, k: int, normalized: SeedMean | None) -> AgentResu
     high = out.kept.high[k]
     collapsed = None if not np.isfinite(high) else bool(high < LOW) and not finished
     cause = _commonest(out.causes[:, :, k].ravel()) if collapsed else None
+    influence = (
+        _known(out.measures["influence"][:, :, k], np.mean) if "influence" in out.measures else None
+    )
+    # an agent whose choices explain little of its reward is hard for every scheme
+    diluted = influence is not None and influence < EXPLAINS.influence and not finished
+    expected = None
+    if out.expected is not None:  # the cause of most seeds, which may be none
+        expected = CAUSES[int(np.bincount(out.expected[:, k]).argmax())] or None
     return AgentResult(
         accuracy=accuracy.iqm,
         accuracy_low=accuracy.low,
@@ -167,8 +178,8 @@ def _agent(out: SchemeOutcome, k: int, normalized: SeedMean | None) -> AgentResu
         collapsed=collapsed,
         cause=cause,
         remedy=REMEDIES[cause] if cause else None,
-        difficulty=None if finished else _difficulty(out, k),
-        expected=None if out.expected is None else _usual(out.expected[:, k]),
+        difficulty="DILUTED" if diluted else None,
+        expected=expected,
         returns=None if out.by_agent is None else seed_mean(out.by_agent[:, k]),
         **{
             # exact counterfactuals leave almost no noise: an SNR has no useful mean
@@ -195,32 +206,10 @@ def _part(part: ShareInterval, k: int) -> SeedMean:
     return SeedMean(iqm=iqm, low=low, high=high)
 
 
-def _difficulty(out: SchemeOutcome, k: int) -> str | None:
-    """Returns DILUTED if the agent's choices explain little of its reward under any scheme."""
-    influence = (
-        _known(out.measures["influence"][:, :, k], np.mean) if "influence" in out.measures else None
-    )
-    return "DILUTED" if influence is not None and influence < EXPLAINS.influence else None
-
-
-def _over_seeds(out: SchemeOutcome, name: str) -> SeedMean | None:
-    """Returns a measure's mean over agents and updates; None where it is not known."""
-    values = out.measures.get(name)
-    if values is None or not np.isfinite(values).any(axis=(1, 2)).all():
-        return None
-    return seed_mean(np.nanmean(values, axis=(1, 2)))
-
-
 def _commonest(causes: NDArray[np.int8]) -> str | None:
     """Returns the cause named most often, or None if none is."""
     named = np.bincount(causes[causes > 0], minlength=len(CAUSES))
     return CAUSES[int(named.argmax())] if named.any() else None
-
-
-def _usual(causes: NDArray[np.int8]) -> str | None:
-    """Returns the cause of most seeds, or None if most have none."""
-    named = np.bincount(causes, minlength=len(CAUSES))
-    return CAUSES[int(named.argmax())] or None
 
 
 def _known(values: Floats, statistic: Callable[[Floats], Any]) -> float | None:

@@ -26,13 +26,7 @@ EFFECTS = {"better": "helps", "worse": "hurts", "same": "tie", "unclear": "canno
 
 
 def verdict(result: ComparisonResult, pair: Pair, probe: Probe) -> ComparisonVerdict:
-    """Returns the conclusions of a comparison.
-
-    Args:
-        result: the comparison; a verdict in it is not read.
-        pair: the reference and its decoupled counterpart.
-        probe: whether decoupling can matter, as the untrained team shows it.
-    """
+    """Returns the conclusions of a comparison; a verdict that the result holds is not read."""
     decision, effect = result.decision, effect_of(result, pair)
     sentences = [
         *decision_sentences(result),
@@ -94,7 +88,7 @@ def _effect_sentence(result: ComparisonResult, pair: Pair, effect: str | None) -
 
 
 def _collapse_sentences(schemes: Mapping[str, SchemeResult]) -> list[str]:
-    """Returns one sentence a cause: which agents, under which schemes."""
+    """Returns one sentence for each cause: which agents it struck, under which schemes."""
     causes: dict[str, dict[tuple[str, ...], list[str]]] = {}
     for name, scheme in schemes.items():
         for cause in sorted({agent.cause or "" for agent in scheme.agents.values()} - {""}):

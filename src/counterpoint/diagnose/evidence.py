@@ -28,7 +28,7 @@ FAMILY: dict[str, By] = {
 }
 """The statistics that a scheme is held against: z-scores of this batch's rows by these labels."""
 
-Number = float | list[float] | None
+Number = float | Sequence[float | None] | None
 """One measurement of an agent in a row of a series; evidence is a list [V] over candidates."""
 
 BONUS = 10.0

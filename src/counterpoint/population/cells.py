@@ -1,16 +1,17 @@
 """Every arm at every budget as tasks of their own, kept on disk once they are done.
 
-A cell is one arm at one budget, for some repeats; a comparison that was killed finds the cells that
+A cell is one arm at one budget, for some repeats; a comparison that was killed reads the cells that
 were done and runs the others. Start with `run_cells`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from counterpoint import __version__
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
+from counterpoint.results.parts import Settings
 from counterpoint.runs.executor import ExecutorName, run_tasks
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.task import Advance
@@ -28,24 +30,23 @@ LEAST_SPENT = 0.9
 
 @dataclass(frozen=True)
 class ArmOutcome:
-    """What came of one arm."""
+    """The outcome of one arm."""
 
     champion: Floats
     """[R] the worth of the champion: exact in a game."""
     believed: Floats
-    """[R] the estimate for which it was chosen; where none is chosen, its worth."""
+    """[R] the estimate for which the champion was chosen, or its worth if none was chosen."""
     spent: int
-    """What one repeat was charged, in updates."""
+    """The charge of one repeat, in updates."""
     diversity: Floats | None = None
-    """[R] effective number of different members in the end; None where it is not known."""
+    """[R] effective number of different members in the end; None if it is not known."""
     against: Floats | None = None
     """[N, N] mean pay of each member (row) with or against each (column), the best member of each
-    repeat first; of a league its mains, then its exploiters. None where members do not meet."""
+    repeat first; in a league the main learner first. None if members do not meet."""
 
     @classmethod
     def joined(cls, parts: list[ArmOutcome]) -> ArmOutcome:
-        """Returns several repeats that ran apart as one."""
-
+        """Returns the outcomes of repeats that ran apart as one."""
         weights = np.array([len(one.champion) for one in parts], dtype=float)
         met = [one.against for one in parts if one.against is not None]
         different = [one.diversity for one in parts if one.diversity is not None]
@@ -75,49 +76,67 @@ def require_budget(updates: int, spent: int, budget: int, arm: str, evaluations:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a game or a world before anybody learns it."""
+    """Facts about a game or a world that are known before anybody learns: fields of the result."""
 
     source: str
-    """Where it comes from."""
     optimum: float | None
-    """What the best team gets, or a good one where the best is not known."""
     unit: str
-    """The quantity that a champion is measured in."""
     exact: bool
-    """Whether that is computed exactly, and not measured in episodes."""
-    settings: Mapping[str, Any]
-    """How members begin and learn."""
+    settings: Settings
 
 
-class Arms(Protocol):
-    """What runs one arm: of games, or of sequential environments."""
+class Arms(ABC):
+    """The arms of a game, or of a sequential environment."""
 
-    @property
-    def fractions(self) -> tuple[float, ...]:
-        """Returns the shares of the budget at which arms are measured; the last is 1."""
-
-    @property
-    def repeats_at_once(self) -> int:
-        """Returns the number of repeats of one cell."""
+    fractions: ClassVar[tuple[float, ...]]
+    """Shares of the budget at which arms are measured, to find where one overtakes another; the
+    last is 1."""
+    repeats_at_once: ClassVar[int]
+    """Repeats of one cell."""
 
     @property
     def span(self) -> tuple[float, float] | None:
         """Returns the lowest and highest payoff of a duel; None for other games."""
+        return None
 
     def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
-        """Returns name and size of each arm."""
+        """Returns name and size of each arm; only in a duel members can meet past selves."""
+        arms: list[tuple[str, int]] = []
+        for size in sorted(members):
+            arms.append(("single" if size == 1 else f"best_of_{size}", size))
+            if size >= 4:
+                arms.append((f"pbt_{size}", size))
+            if self.span is not None:
+                names = ("average", "past_selves") if size == 1 else (f"league_{size}",)
+                arms += [(name, size) for name in names]
+        return arms
 
+    @abstractmethod
     def facts(self) -> Facts:
         """Returns what the result says of the game or the world."""
 
-    def split(self, name: str, members: int, budget: int) -> Any:
-        """Raises SettingError unless the budget can be split."""
+    @abstractmethod
+    def split(self, name: str, members: int, budget: int) -> object:
+        """Returns how an arm splits a budget.
 
-    def key(self) -> Mapping[str, object]:
+        Raises:
+            SettingError: it cannot, so that nearly all of it is used.
+        """
+
+    @abstractmethod
+    def key(self) -> Settings:
         """Returns what results depend on besides arm, budget and repeats, ready for JSON."""
 
+    @abstractmethod
     def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> ArmOutcome:
         """Returns the outcome of one arm at one budget, for repeats from `first` on."""
+
+
+class _KeptCell(msgspec.Struct):
+    """The file of a cell that was done."""
+
+    key: msgspec.Raw
+    outcome: ArmOutcome = msgspec.field(name="found")
 
 
 @dataclass(frozen=True)
@@ -134,48 +153,34 @@ class PopulationCell:
 
     def __call__(self, advance: Advance) -> ArmOutcome:
         """Returns the outcome; if it was not kept before, it is computed and kept."""
-        outcome = self._kept()
+        own = {"arm": self.name, "members": self.members, "budget": self.budget,
+               "first": self.first, "repeats": self.repeats, "version": __version__}  # fmt: skip
+        key = msgspec.json.encode({**self.made.key(), **own}, order="sorted")
+        # the name of the file changes with everything that the outcome depends on
+        digest = hashlib.sha256(key).hexdigest()
+        name = f"{self.name}-{self.budget}-{self.first}-{digest[:12]}.json"
+        file = None if self.folder is None else self.folder / "cells" / name
+        outcome = None if file is None else _kept(file, key)
         if outcome is None:
             outcome = self.made.run(self.name, self.members, self.budget, self.first, self.repeats)
-            if self.folder is not None:
-                document = {"key": self._key(), "found": _told(outcome)}
-                write_atomically(self._file(self.folder), msgspec.json.encode(document))
+            if file is not None:
+                cell = _KeptCell(msgspec.Raw(key), outcome)
+                write_atomically(file, msgspec.json.encode(cell, enc_hook=np.ndarray.tolist))
         advance()
         return outcome
 
-    def _key(self) -> dict[str, Any]:
-        own = {"arm": self.name, "members": self.members, "budget": self.budget,
-               "first": self.first, "repeats": self.repeats, "version": __version__}  # fmt: skip
-        return {**self.made.key(), **own}
 
-    def _file(self, folder: Path) -> Path:
-        # the name of the file changes with everything that the outcome depends on
-        digest = hashlib.sha256(msgspec.json.encode(self._key(), order="sorted")).hexdigest()
-        return folder / "cells" / f"{self.name}-{self.budget}-{self.first}-{digest[:12]}.json"
-
-    def _kept(self) -> ArmOutcome | None:
-        """Returns the outcome that was kept; None if there is none, or it cannot be read."""
-        if self.folder is None:
-            return None
-        try:
-            document = msgspec.json.decode(self._file(self.folder).read_bytes())
-            if document["key"] != msgspec.json.decode(msgspec.json.encode(self._key())):
-                return None
-            outcome = document["found"]
-            arrays: dict[str, Any] = {
-                name: None if value is None else np.array(value, dtype=np.float64)
-                for name, value in outcome.items()
-            }
-            return ArmOutcome(**arrays | {"spent": int(outcome["spent"])})
-        except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
-            return None
-
-
-def _told(one: ArmOutcome) -> dict[str, Any]:
-    return {
-        name: value.tolist() if isinstance(value, np.ndarray) else value
-        for name, value in vars(one).items()
-    }
+def _kept(file: Path, key: bytes) -> ArmOutcome | None:
+    """Returns the outcome in a file; None if there is none, or it is damaged or another's."""
+    try:
+        cell = msgspec.json.decode(
+            file.read_bytes(), type=_KeptCell,
+            dec_hook=lambda _, value: np.array(value, dtype=np.float64),
+        )  # fmt: skip
+    except (OSError, msgspec.DecodeError, TypeError, ValueError):
+        return None
+    same = msgspec.json.decode(cell.key) == msgspec.json.decode(key)
+    return cell.outcome if same else None
 
 
 def run_cells(
@@ -194,13 +199,12 @@ def run_cells(
     Args:
         made: what runs them.
         arms: name and members of each.
-        budgets: in updates, for one repeat.
-        repeats: R, of each.
+        budgets: updates of one repeat.
+        repeats: R, the repeats of each.
         folder: where cells are kept; None keeps none.
         workers, executor: as `run_tasks`.
-        on_progress: told how many cells are done, and of how many.
+        on_progress: called with the number of cells that are done, and of all.
     """
-    places: list[tuple[str, int]] = []
     cells: list[PopulationCell] = []
     for budget in reversed(budgets):  # the longest first, so that none is waited for in the end
         for name, size in arms:
@@ -210,15 +214,14 @@ def run_cells(
                 continue
             for first in range(0, repeats, made.repeats_at_once):
                 count = min(made.repeats_at_once, repeats - first)
-                places.append((name, budget))
                 cells.append(PopulationCell(made, name, size, budget, first, count, folder))
     done = run_tasks(
         cells, workers=workers, executor=executor,
         on_progress=(lambda n: on_progress(n, len(cells))) if on_progress else None,
     )  # fmt: skip
     parts: dict[tuple[str, int], list[ArmOutcome]] = {}
-    for place, spending in zip(places, done, strict=True):
-        parts.setdefault(place, []).append(spending)
+    for cell, outcome in zip(cells, done, strict=True):
+        parts.setdefault((cell.name, cell.budget), []).append(outcome)
     return {
         name: {b: ArmOutcome.joined(parts[name, b]) for b in budgets if (name, b) in parts}
         for name, _ in arms

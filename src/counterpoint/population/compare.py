@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from msgspec.structs import asdict
@@ -19,6 +18,7 @@ from counterpoint.population.arms import SMOOTH, GameArms, game_of
 from counterpoint.population.cells import ArmOutcome, Arms, run_cells
 from counterpoint.population.duels import elo
 from counterpoint.population.members import PopulationSettings
+from counterpoint.results.parts import Settings
 from counterpoint.results.population import (
     BudgetPoint,
     Crossover,
@@ -40,7 +40,7 @@ GAMES = (SMOOTH, *game_catalogue())
 
 @dataclass(frozen=True)
 class PopulationPlan:
-    """What to compare. Constructing it checks names and numbers, and makes no world.
+    """The plan of a comparison. Constructing it checks names and numbers, and makes no world.
 
     Raises:
         UnknownNameError: there is no such game or environment.
@@ -55,8 +55,9 @@ class PopulationPlan:
     """Policy updates of all members together, evaluations included."""
     repeats: int = 30
     """Independent populations of each arm."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of `PopulationSettings`; in a sequential environment of the environment and its policies."""
+    settings: Settings = field(default_factory=dict)
+    """Settings of `PopulationSettings`; in a sequential environment those of the environment, of
+    its policies, and `pbt_rounds` and `diverse`."""
     workers: int | None = None
     """Processes; None means one for each processor."""
     executor: ExecutorName = "processes"
@@ -83,20 +84,18 @@ class PopulationPlan:
                 the budget cannot be split.
             MissingPackageError: torch is not installed, which members of an environment need.
         """
-        made = self._arms()
+        made: Arms
+        if self.world in GAMES:
+            settings = settings_from(self.settings, PopulationSettings, self.world)
+            made = GameArms(game_of(self.world), settings)
+        else:
+            require_torch()
+            from counterpoint.population.neural import NeuralArms
+
+            made = NeuralArms(self.world, self.settings)
         for name, size in made.arms(self.members):
             made.split(name, size, self.budget)
         return made
-
-    def _arms(self) -> Arms:
-        if self.world in GAMES:
-            return GameArms(
-                game_of(self.world), settings_from(self.settings, PopulationSettings, self.world)
-            )
-        require_torch()
-        from counterpoint.population.neural import NeuralArms
-
-        return NeuralArms(self.world, dict(self.settings))
 
 
 def compare_populations(
@@ -108,9 +107,9 @@ def compare_populations(
 
     Args:
         plan: what to compare.
-        on_progress: called with what is done, and of how much.
+        on_progress: called with the number of tasks that are done, and of all.
         folder: where each arm at each budget is kept once it is done, so that the same comparison
-            goes on from there after it was killed.
+            resumes there after it was killed.
 
     Raises:
         UnknownNameError, SettingError, MissingPackageError: as `PopulationPlan.made`.
@@ -133,17 +132,12 @@ def compare_populations(
             for name, champion in champions.items()
             if name != "single"
         }
-    facts = made.facts()
     return PopulationResult(
         version=__version__,
         world=plan.world,
         budget=plan.budget,
         repeats=plan.repeats,
-        source=facts.source,
-        optimum=facts.optimum,
-        unit=facts.unit,
-        exact=facts.exact,
-        settings=dict(facts.settings),
+        **vars(made.facts()),
         arms={name: _arm(size, spent[name], plan.budget, made.span) for name, size in arms},
         crossover=crossing,
         against_single=differences,
@@ -158,8 +152,8 @@ def _arm(
     met = one.against if one.against is not None and len(one.against) > 1 else None
     ratings = None
     if met is not None and span is not None:
-        low, high = span
-        ratings = elo((met - low) / (high - low)).tolist()
+        # Elo reads shares of a point, so that pay is scaled to [0, 1]
+        ratings = elo((met - span[0]) / (span[1] - span[0])).tolist()
     return PopulationArm(
         members=members,
         champion=_iqm(one.champion),
@@ -181,7 +175,7 @@ def crossover(
 ) -> Crossover:
     """Returns the budget from which on the population is better, with a bootstrap over repeats.
 
-    Between budgets that were measured it lies on a straight line over a logarithmic scale.
+    Between two measured budgets the gap is interpolated on a straight line over log budget.
     """
     budgets = sorted(set(single) & set(many))
     gaps = np.stack([many[b].champion - single[b].champion for b in budgets])  # [budgets, R]
@@ -189,9 +183,9 @@ def crossover(
     budget = _crossing(budgets, gaps.mean(axis=1))
     drawn = [_crossing(budgets, gaps[:, pick].mean(axis=1))
              for pick in rng.integers(gaps.shape[1], size=(500, gaps.shape[1]))]  # fmt: skip
-    low, high = np.quantile(
-        [np.log(max(one, 1e-9)) for one in drawn], [0.025, 0.975], method="nearest"
-    )
+    # a draw can be infinite (never better): "nearest" never averages it with a finite one
+    logs = [np.log(max(one, 1e-9)) for one in drawn]
+    low, high = np.quantile(logs, [0.025, 0.975], method="nearest")
     least, most = float(np.exp(low)), float(np.exp(high))
     return Crossover(
         rival=rival,
@@ -203,14 +197,13 @@ def crossover(
 
 
 def _crossing(budgets: Sequence[int], gaps: Floats) -> float:
-    """Returns from where on the gap stays above 0; inf if it is not above 0 at the
-    largest budget."""
+    """Returns the budget from which on the gap is above 0; inf if it is not at the largest."""
     if gaps[-1] <= 0:
         return float("inf")
     below = np.flatnonzero(gaps <= 0)
     if not len(below):
         return float(budgets[0])
-    i = int(below[-1])
+    i = int(below[-1])  # the last sign change counts: before it, the population can lose again
     share = -gaps[i] / (gaps[i + 1] - gaps[i])
     return float(np.exp(np.log(budgets[i]) + share * np.log(budgets[i + 1] / budgets[i])))
 

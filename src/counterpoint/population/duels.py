@@ -1,8 +1,8 @@
 """Games in which one wins what the other loses: self-play, past selves, a league of exploiters.
 
-A member is a pair of policies, one for each seat. What it is worth is what it can be held to: the
-mean over seats of its exact expected payoff against a best response. Axis letters: R
-repeats, N members, M actions.
+A member is a pair of policies, one for each seat. Its worth is what it can be held to: the mean
+over seats of its exact expected payoff against a best response. Axis letters: R repeats, N members,
+M actions.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from counterpoint.arrays import Floats
 from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.population.members import Policies, PopulationSettings
+from counterpoint.population.members import Policies, PopulationSettings, sampled
 
 FROZEN = 64
-"""Times of freezing that are kept; beyond that every second one is forgotten."""
+"""Times of freezing that are kept; with more of them every second one is forgotten."""
 
 
 def is_duel(game: Game) -> bool:
@@ -39,7 +39,7 @@ def require_halves(settings: PopulationSettings) -> None:
 
 
 class Duellists(Policies):
-    """R x N pairs of policies [R, N, 2, M] under way, one for each seat.
+    """R x N pairs of policies [R, N, 2, M] that learn, one policy for each seat.
 
     Raises:
         SettingError: a game in which not all that one wins the other loses, or an odd batch.
@@ -55,15 +55,15 @@ class Duellists(Policies):
         require_halves(settings)
         super().__init__(game, settings, repeats, count, seed)
         self.paid = (game.payoffs[..., 0], game.payoffs[..., 1].T)
-        """By seat, [own actions, the other's] what it is paid."""
+        """The payoff of each seat, [own actions, the other's]."""
         self.blocks: list[Floats] = []
-        """Of each time that selves were frozen, [R, n, 2, M]."""
+        """The policies of each time that selves were frozen, [R, n, 2, M]."""
         self.pool = np.zeros((repeats, 0, *self.logits.shape[2:]))
         """[R, F, 2, M] policies of all past selves."""
 
     def values(self) -> Floats:
-        """Returns what each can be held to, [R, N], which no learner sees; at best the value of the
-        game."""
+        """Returns what each can be held to, [R, N]: at best the value of the game. No learner sees
+        it."""
         return self.held_to(self.probs())
 
     def held_to(self, policies: Floats) -> Floats:
@@ -75,8 +75,8 @@ class Duellists(Policies):
         return np.asarray((worth[0] + worth[1]) / 2)
 
     def against(self) -> Floats:
-        """Returns the expected payoff of each (row) against each (column), mean over seats, [R, N,
-        N]."""
+        """Returns the expected payoff of each member (row) against each (column), the mean over
+        seats, [R, N, N]."""
         probs, met = self.probs(), []
         for seat in range(2):
             own = probs[:, :, seat, : self.game.sizes[seat]]
@@ -85,11 +85,7 @@ class Duellists(Policies):
         return np.asarray((met[0] + met[1]) / 2)
 
     def freeze(self, members: NDArray[np.int64]) -> None:
-        """Keeps these members, as they are now, as past selves.
-
-        Args:
-            members: [n] their numbers.
-        """
+        """Keeps the members of these numbers [n], as they are now, as past selves."""
         self.blocks.append(self.probs()[:, members])
         if len(self.blocks) > FROZEN:
             self.blocks = self.blocks[::2]
@@ -104,7 +100,7 @@ class Duellists(Policies):
         """Updates some members once: a batch of plays, half of them in each seat.
 
         Args:
-            opponents: [R, n, 2, M] policies of whom each meets; None where each meets itself.
+            opponents: [R, n, 2, M] policies of each member's opponent; None if each meets itself.
             who: which members learn.
         """
         probs = self.probs()[:, who]
@@ -114,38 +110,35 @@ class Duellists(Policies):
         uniforms = np.stack([rng.random(shape) for rng in self.rngs])
         step = np.zeros_like(probs)
         for seat in range(2):
-            own = _sampled(probs[:, :, seat], uniforms[:, :, seat, 0])
-            other = _sampled(met[:, :, 1 - seat], uniforms[:, :, seat, 1])
+            own = sampled(probs[:, :, seat, None], uniforms[:, :, seat, 0])
+            other = sampled(met[:, :, 1 - seat, None], uniforms[:, :, seat, 1])
             paid = self.paid[seat][own, other]
             credit = paid - paid.mean(axis=-1, keepdims=True)  # the baseline of the batch
             chosen = own[..., None] == np.arange(probs.shape[-1])
             step[:, :, seat] = (credit[..., None] * (chosen - probs[:, :, seat, None])).mean(axis=2)
-        step = self.lr[:, who, None, None] * np.where(self.there, step, 0.0)
-        self.logits[:, who] = np.where(self.there, self.logits[:, who] + step, -np.inf)
+        self.ascend(step, who)
 
     def evaluate(self, times: int) -> Floats:
-        """Returns the mean pay of each against the others, a partner for each play, [R, N].
+        """Returns the mean pay of each member against the others, [R, N].
 
-        It is charged as `times` updates of each member.
+        Every play has a partner of its own, and all are charged as `times` updates of each member.
         """
         probs, half = self.probs(), times * self.settings.batch // 2
         paid = np.zeros(probs.shape[:2])
         for row, rng in enumerate(self.rngs):
-            partner = (
-                np.arange(self.count)[:, None]
-                + rng.integers(1, max(2, self.count), (self.count, half))
-            ) % self.count
+            # a distance of 1 to N - 1 around the circle of members is never the member itself
+            shift = rng.integers(1, max(2, self.count), (self.count, half))
+            partner = (np.arange(self.count)[:, None] + shift) % self.count
             for seat in range(2):
                 uniforms = rng.random((2, self.count, half))
-                own = _sampled(probs[row, :, seat], uniforms[0])
-                total = probs[row, :, 1 - seat].cumsum(axis=-1)[partner]
-                other = (total[..., :-1] <= uniforms[1][..., None] * total[..., -1:]).sum(axis=-1)
+                own = sampled(probs[row, :, seat, None], uniforms[0])
+                other = sampled(probs[row, :, 1 - seat][partner], uniforms[1])
                 paid[row] += self.paid[seat][own, other].mean(axis=-1) / 2
         return paid
 
     def drawn(self) -> Floats:
-        """Returns the opponents of the first members, [R, 1, 2, M]: itself now, or a past self by
-        lot."""
+        """Returns an opponent of the first member, [R, 1, 2, M]: itself now or a past self, drawn
+        at random."""
         opponents = [
             now if rng.random() < 0.5 else pool[rng.integers(len(pool))]
             for now, pool, rng in zip(self.probs()[:, 0], self.pool, self.rngs, strict=True)
@@ -153,22 +146,16 @@ class Duellists(Policies):
         return np.stack(opponents)[:, None]
 
 
-def _sampled(probs: Floats, uniforms: Floats) -> NDArray[np.int64]:
-    """Returns actions [..., plays] of policies [..., M] by uniforms [..., plays]."""
-    total = probs.cumsum(axis=-1)[..., None, :]
-    return np.asarray((total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1))
-
-
 def elo(scores: Floats, rounds: int = 200) -> Floats:
     """Returns Elo ratings [N], mean 0, whose expected scores are nearest to `scores`.
 
     Args:
         scores: [N, N] share of a point that each (row) takes from each (column); s and 1 - s.
-        rounds: of minorization and maximization.
+        rounds: rounds of minorization and maximization.
 
-    Ratings are one number each: they cannot tell of cycles, in which all rate alike. Scores are
-    kept within 1% of either end, so that who always wins stays finite. Source: Elo 1978; Bradley
-    and Terry 1952; Hunter 2004 for the ascent.
+    A rating is one number, so that ratings cannot show a cycle: all members of it rate alike.
+    Scores are kept within 1% of either end, so that a member that always wins has a finite rating.
+    Source: Elo 1978; Bradley and Terry 1952; Hunter 2004 for the ascent.
     """
     count = len(scores)
     if count < 2:

@@ -14,61 +14,54 @@ from numpy.typing import NDArray
 
 from counterpoint.arrays import Floats
 from counterpoint.credit import advantages, plain_scheme_named
-from counterpoint.errors import SettingError
 from counterpoint.games.game import Game
-from counterpoint.settings import require
+from counterpoint.settings import require, require_choices
 
-DIVERSE = ("start", "hyper", "scheme")
 SCHEMES = ("dr_grpo", "grpo", "rank")
-"""Of members who differ in schemes."""
+"""Schemes of members who differ in their schemes."""
+SPREAD = {"wide": 1.0, "narrow": 0.1}
+"""Standard deviation of the first logits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PopulationSettings:
-    """How members begin and learn.
+    """Settings of the members: how they begin and learn.
 
     Raises:
         SettingError: a number out of its range.
     """
 
     start: Literal["wide", "narrow"] = "wide"
-    """How different members are in the beginning: logits of standard deviation 1, or .1."""
+    """Spread of the members in the beginning: logits of standard deviation 1, or 0.1."""
     batch: int = 32
     """Plays of an update, and of an evaluation that is charged as one update."""
     lr: float = 0.01
-    """Step size, of plain gradient ascent on logits."""
+    """Step size of plain gradient ascent on logits."""
     evaluations: int = 4
     """Updates that are charged for the evaluation of a member before a champion is chosen."""
     rounds: int = 10
-    """Of population-based training: how often members are evaluated, and the worst replaced."""
+    """Rounds of population-based training; after each the worst members are replaced."""
     diverse: Literal["start", "hyper", "scheme"] = "start"
-    """In what members differ besides their seeds: nothing; also in step sizes, from a third of `lr`
-    to three times as much; or in credit schemes, those of `SCHEMES` in turn."""
+    """The difference of members besides their seeds: none; step sizes, from a third of `lr` to
+    three times as much; or credit schemes, those of `SCHEMES` in turn."""
 
     def __post_init__(self) -> None:
         require("batch", self.batch, 2, 1_000_000)
         require("lr", self.lr, 0.0, 1000.0)
         require("evaluations", self.evaluations, 1, 1_000_000)
         require("rounds", self.rounds, 1, 1_000_000)
-        for name, known in (("start", ("wide", "narrow")), ("diverse", DIVERSE)):
-            if getattr(self, name) not in known:
-                raise SettingError(
-                    f"got {name}={getattr(self, name)!r}; wanted {' or '.join(known)}"
-                )
-
-
-SPREAD = {"wide": 1.0, "narrow": 0.1}
+        require_choices(self)
 
 
 class Policies:
-    """R x N tables of logits [R, N, A, M] under way, padded where players have fewer actions.
+    """R x N tables of logits [R, N, A, M] that learn, padded where players have fewer actions.
 
     Args:
         game: what is played.
         settings: how members begin and learn.
-        repeats: R, independent populations.
-        count: N, members of each.
-        seed: of the first repeat; repeat r has the generator of seed + r, whatever N is.
+        repeats: R, the independent populations.
+        count: N, the members of each.
+        seed: seed of the first repeat; repeat r has the generator of seed + r, whatever N is.
     """
 
     stream: ClassVar[int]
@@ -100,12 +93,26 @@ class Policies:
         return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
     def diversity(self) -> Floats:
-        """Returns the effective number of different members by their likeliest actions, [R]."""
-        return effective_number(self.probs().argmax(axis=-1))
+        """Returns the effective number of different members, [R].
+
+        It is the exponential of the entropy of the profiles of their likeliest actions.
+        """
+        numbers = []
+        for members in self.probs().argmax(axis=-1):
+            _, counts = np.unique(members, axis=0, return_counts=True)
+            share = counts / counts.sum()
+            numbers.append(np.exp(-(share * np.log(share)).sum()))
+        return np.array(numbers)
+
+    def ascend(self, gradient: Floats, who: slice = slice(None)) -> None:
+        """Takes one step of some members along their gradients, [R, n, A, M]."""
+        # actions that a player does not have keep the logit -inf: their step would be NaN
+        step = self.lr[:, who, None, None] * np.where(self.there, gradient, 0.0)
+        self.logits[:, who] = np.where(self.there, self.logits[:, who] + step, -np.inf)
 
 
 class Members(Policies):
-    """R x N teams under way; a team is paid the mean of the payoffs of its players."""
+    """R x N teams that learn; a team is paid the mean of the payoffs of its players."""
 
     stream = 31
 
@@ -129,8 +136,7 @@ class Members(Policies):
         """Returns actions [R, N, plays, A] and what they paid, [R, N, plays]."""
         shape = (self.count, plays, self.game.count)
         uniforms = np.stack([rng.random(shape) for rng in self.rngs])
-        total = self.probs().cumsum(axis=-1)[:, :, None]  # [R, N, 1, A, M]
-        actions = (total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1)
+        actions = sampled(self.probs()[:, :, None], uniforms)
         return actions, self.common[tuple(np.moveaxis(actions, -1, 0))]
 
     def update(self, times: int) -> None:
@@ -138,11 +144,10 @@ class Members(Policies):
         arange = np.arange(self.logits.shape[-1])
         for _ in range(times):
             actions, paid = self.play(self.settings.batch)
-            credit = self.credit(paid)
+            credit = self.credit(paid)[..., None, None]
+            # REINFORCE: the gradient of log pi by the logits is the chosen action less pi
             chosen = actions[..., None] == arange
-            pushed = (credit[..., None, None] * (chosen - self.probs()[:, :, None])).mean(axis=2)
-            step = self.lr[..., None, None] * np.where(self.there, pushed, 0.0)
-            self.logits = np.where(self.there, self.logits + step, -np.inf)
+            self.ascend((credit * (chosen - self.probs()[:, :, None])).mean(axis=2))
 
     def credit(self, paid: Floats) -> Floats:
         """Returns advantages of what was paid, [R, N, plays], each member under its own scheme."""
@@ -151,6 +156,7 @@ class Members(Policies):
         values = np.empty_like(paid)
         for number, name in enumerate(SCHEMES):
             own = paid[:, number :: len(SCHEMES)]
+            # every team is one prompt of its own, and its plays are the rollouts of that prompt
             team, play = np.indices((own.shape[0] * own.shape[1], own.shape[2])).reshape(2, -1)
             labels = {"prompt": team, "rollout": team * own.shape[2] + play, "agent": 0 * team}
             result = advantages(own.reshape(-1), labels, plain_scheme_named(name))
@@ -163,8 +169,8 @@ class Members(Policies):
         return np.asarray(self.play(times * self.settings.batch)[1].mean(axis=-1))
 
     def against(self) -> Floats | None:
-        """Returns expected pay if player 1 is of one member (row) and player 2 of another (column),
-        [R, N, N]; None if more than two play."""
+        """Returns the expected pay if player 1 is of one member (row) and player 2 of another
+        (column), [R, N, N]; None unless two play."""
         if self.game.count != 2:
             return None
         probs, (rows, columns) = self.probs(), self.game.sizes
@@ -172,15 +178,8 @@ class Members(Policies):
         return np.asarray(first @ self.common @ np.swapaxes(second, 1, 2))
 
 
-def effective_number(profiles: NDArray[np.int64]) -> Floats:
-    """Returns the exponential of the entropy of the profiles of N members, [R].
-
-    Args:
-        profiles: [R, N, A].
-    """
-    numbers = []
-    for members in profiles:
-        _, counts = np.unique(members, axis=0, return_counts=True)
-        share = counts / counts.sum()
-        numbers.append(np.exp(-(share * np.log(share)).sum()))
-    return np.array(numbers)
+def sampled(probs: Floats, uniforms: Floats) -> NDArray[np.int64]:
+    """Returns actions [...] of policies [..., M] by uniforms [...], which broadcast."""
+    # the sums end a rounding error beside 1, so that uniforms are scaled by the last of them
+    total = probs.cumsum(axis=-1)
+    return np.asarray((total[..., :-1] <= uniforms[..., None] * total[..., -1:]).sum(axis=-1))

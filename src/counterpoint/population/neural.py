@@ -1,41 +1,57 @@
 """Populations of neural teams in sequential environments: a training for each member.
 
-The unit is the same: a policy update, which plays one batch. An evaluation is charged as the
-batches that its episodes would fill. The champion is measured on other episodes than those for
-which it was chosen, which are not charged: nobody learns from them.
+The unit is a policy update, which plays one batch. An evaluation is charged as the batches that its
+episodes would fill. The champion is measured on other episodes than those for which it was chosen;
+they are not charged, since nobody learns from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from counterpoint.arrays import Floats
-from counterpoint.errors import RunError, SettingError
-from counterpoint.population.cells import ArmOutcome, Facts, require_budget
-from counterpoint.settings import require
+from counterpoint.errors import RunError
+from counterpoint.population.cells import ArmOutcome, Arms, Facts, require_budget
+from counterpoint.results.parts import Settings
+from counterpoint.settings import require, settings_from
 from counterpoint.train.ppo.plan import PolicyTrainer, TrainPlan
-from counterpoint.train.ppo.settings import make_with_hints, split_settings
+from counterpoint.train.ppo.settings import PolicySettings, make_with_hints, split_settings
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
-from counterpoint.worlds.sequential.world import SequentialEntry, StepWorld
+from counterpoint.worlds.sequential.world import StepWorld
 
 EPISODES = 20
 """Fresh episodes of a member before it is copied or chosen; as many again measure a champion."""
-ROUNDS = 4
-"""Default rounds of population-based training."""
 SCHEME = "happo_per_agent"
 """How members normalize, unless they differ in that."""
 SCHEMES = ("happo_per_agent", "mappo_pooled", "group_reward_decoupled")
-DIVERSE = ("start", "hyper", "scheme")
+"""Schemes of members who differ in their schemes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamSettings:
+    """Settings of a population of neural teams, besides those of the world and its policies.
+
+    Raises:
+        SettingError: a number out of its range.
+    """
+
+    pbt_rounds: int = 4
+    """Rounds of population-based training; after each the worst members are replaced."""
+    diverse: Literal["start", "hyper", "scheme"] = "start"
+    """The difference of members besides their seeds: see `PopulationSettings`."""
+
+    def __post_init__(self) -> None:
+        require("pbt_rounds", self.pbt_rounds, 1, 1000)
 
 
 @dataclass(frozen=True)
-class NeuralArms:
-    """What a comparison needs of a sequential environment.
+class NeuralArms(Arms):
+    """The arms of a sequential environment.
 
     Raises:
         UnknownNameError, SettingError, MissingPackageError: as `TrainPlan`.
@@ -43,77 +59,51 @@ class NeuralArms:
 
     world: str
     """Name of a sequential environment."""
-    settings: Mapping[str, Any]
-    """Of the world and of the policies, and of the population: `pbt_rounds`, `diverse`."""
+    settings: Settings
+    """Settings of the world, of its policies, and of `TeamSettings`."""
 
     fractions = (1 / 4, 1 / 2, 1.0)
-    """Of the budget: where arms are also measured."""
     repeats_at_once = 1
-    span = None
 
     def __post_init__(self) -> None:
-        require("pbt_rounds", self.rounds, 1, 1000)
-        if self.diverse not in DIVERSE:
-            raise SettingError(f"got diverse={self.diverse!r}; wanted {' or '.join(DIVERSE)}")
+        self.teams  # noqa: B018  (it checks its values)
 
-    @property
-    def rounds(self) -> int:
-        """Returns the rounds of population-based training."""
-        value = self.settings.get("pbt_rounds", ROUNDS)
-        try:
-            return int(value)
-        except (TypeError, ValueError):
-            raise SettingError(f"got pbt_rounds={value!r}; wanted a number") from None
+    @cached_property
+    def teams(self) -> TeamSettings:
+        """Returns the settings of the population."""
+        own = {k: v for k, v in self.settings.items() if k in ("pbt_rounds", "diverse")}
+        return settings_from(own, TeamSettings, self.world)
 
-    @property
-    def diverse(self) -> str:
-        """Returns in what members differ besides their seeds: see `PopulationSettings`."""
-        return str(self.settings.get("diverse", "start"))
-
-    def arms(self, members: Sequence[int]) -> list[tuple[str, int]]:
-        """Returns name and size of each arm."""
-        arms: list[tuple[str, int]] = []
-        for size in sorted(members):
-            arms.append(("single" if size == 1 else f"best_of_{size}", size))
-            if size >= 4:
-                arms.append((f"pbt_{size}", size))
-        return arms
-
-    @property
-    def entry(self) -> SequentialEntry:
-        """Returns the environment in the registry."""
-        return find_world(self.world, Kind.SEQUENTIAL)
+    def _split_settings(self) -> tuple[Settings, PolicySettings]:
+        """Returns the settings of the world, and those of its policies."""
+        own = {k: v for k, v in self.settings.items() if k not in ("pbt_rounds", "diverse")}
+        return split_settings(find_world(self.world, Kind.SEQUENTIAL), own)
 
     def _made(self) -> StepWorld:
         """Returns the environment, closed: callers read its description."""
-        world = make_with_hints(self.entry, self._split()[0])
+        entry = find_world(self.world, Kind.SEQUENTIAL)
+        world = make_with_hints(entry, self._split_settings()[0])
         world.close()
         return world
 
-    def _split(self) -> tuple[dict[str, Any], Any]:
-        own = {k: v for k, v in self.settings.items() if k not in ("pbt_rounds", "diverse")}
-        return split_settings(self.entry, own)
-
     def plan(self, repeat: int, member: int, updates: int) -> TrainPlan:
         """Returns the training of one member; its chance does not depend on the population."""
-        own, policy = self._split()
+        own, policy = self._split_settings()
         policy, scheme = replace(policy, diagnose_every=0), SCHEME
-        if member and self.diverse == "hyper":
+        if member and self.teams.diverse == "hyper":
             rng = np.random.default_rng([repeat, member, 41])
             policy = replace(policy, lr=policy.lr * 3.0 ** rng.uniform(-1, 1))
-        if self.diverse == "scheme":
+        if self.teams.diverse == "scheme":
             scheme = SCHEMES[member % len(SCHEMES)]
         made = TrainPlan(
             self.world, scheme, 1000 * repeat + member, 1, None, own, policy, episodes=EPISODES
         )
         return replace(made, budget=updates * made.batch_steps)
 
-    def key(self) -> Mapping[str, object]:
-        """Returns what results depend on."""
-        return {"world": self.world, "settings": dict(self.settings)}
+    def key(self) -> Settings:
+        return {"world": self.world, "settings": self.settings}
 
     def facts(self) -> Facts:
-        """Returns what the result says of the world."""
         world = self._made()
         best = world.references.reference
         return Facts(
@@ -135,11 +125,8 @@ class NeuralArms:
 
         Members are evaluated after every round; a single member is never evaluated, since nobody
         chooses.
-
-        Raises:
-            SettingError: the budget cannot be split so that nearly all of it is used.
         """
-        rounds = self.rounds if name.startswith("pbt") else 1
+        rounds = self.teams.pbt_rounds if name.startswith("pbt") else 1
         cost = 0 if members == 1 else self.evaluation()
         each = budget // members
         updates = each - rounds * cost
@@ -149,11 +136,6 @@ class NeuralArms:
         return [updates // rounds + (1 if number < more else 0) for number in range(rounds)]
 
     def run(self, name: str, members: int, budget: int, first: int, repeats: int) -> ArmOutcome:
-        """Returns the outcome of one arm at one budget, for repeats from `first` on.
-
-        Raises:
-            SettingError: as `split`.
-        """
         parts = [self._one(name, members, budget, first + number) for number in range(repeats)]
         return ArmOutcome.joined(parts)
 
@@ -182,7 +164,7 @@ class NeuralArms:
 
 
 def measured(one: PolicyTrainer, number: int) -> Floats:
-    """Returns the returns of fresh episodes, [EPISODES], others for each number.
+    """Returns the returns of fresh episodes, [EPISODES]; every number has other episodes.
 
     Raises:
         RunError: no episode of this world ends.
@@ -197,8 +179,10 @@ def measured(one: PolicyTrainer, number: int) -> Floats:
 
 
 def copy(good: PolicyTrainer, bad: PolicyTrainer, factor: float) -> None:
-    """Copies to `bad` what `good` has learned and how it normalizes; its step size is multiplied by
-    `factor`, and its chance stays its own."""
+    """Copies to `bad` what `good` has learned and how it normalizes.
+
+    The step size is multiplied by `factor`; the random numbers of `bad` stay its own.
+    """
     bad.learner.crediting = good.learner.crediting
     bad.learner.adam.restore(good.learner.adam.capture())
     bad.learner.critics.restore(good.learner.critics.capture())

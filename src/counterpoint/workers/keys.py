@@ -1,15 +1,16 @@
 """Keys and other secrets of a worker: named in a plan, never written to a file of a run.
 
-A plan names variables in `pass_env`; their values come from the environment of who runs the team,
-reach the worker's command alone, and are blotted out of everything that is kept of it. A value in
-`env` whose name looks like a secret's is treated the same. Start with `without_secrets`.
+A plan names variables in `pass_env`; their values come from the environment of the user who runs
+the team, reach the worker's command alone, and are removed from everything that is kept of it. A
+value in `env` whose name looks like that of a secret is treated the same. Start with
+`without_secrets`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from counterpoint.errors import SettingError
@@ -17,14 +18,14 @@ from counterpoint.workers.plan import WorkPlan
 
 _SECRET = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:$|_)")
 SHORTEST = 6
-"""Letters that a value has at least, so that blotting it out leaves other text alone."""
+"""Letters that a value has at least, so that its removal leaves other text alone."""
 HIDDEN = "[hidden]"
 
 
 def without_secrets(plan: WorkPlan) -> tuple[WorkPlan, dict[str, str]]:
     """Returns the plan with the names of its secrets instead of their values, and the values.
 
-    What is moved is named in `pass_env` of the worker: it does not reach the tests any more.
+    The secrets are named in `pass_env` of the worker then: they do not reach the tests any more.
     """
     secrets = {name: value for name, value in plan.env.items() if _SECRET.search(name.upper())}
     names = tuple(dict.fromkeys((*plan.worker.pass_env, *secrets)))
@@ -32,19 +33,19 @@ def without_secrets(plan: WorkPlan) -> tuple[WorkPlan, dict[str, str]]:
     return replace(plan, env=env, worker=replace(plan.worker, pass_env=names)), secrets
 
 
-def passed_variables(plan: WorkPlan, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Returns what the plan's `pass_env` names, with its values.
+def passed_variables(plan: WorkPlan) -> dict[str, str]:
+    """Returns the variables that the plan's `pass_env` names, with their values.
 
     Raises:
         SettingError: one of them is not in the environment.
     """
-    missing = [name for name in plan.worker.pass_env if name not in environment]
+    missing = [name for name in plan.worker.pass_env if name not in os.environ]
     if missing:
         raise SettingError(
             f"got no {', '.join(missing)} in the environment; wanted what pass_env names: "
             f"export {missing[0]}=... before the team is run or resumed"
         )
-    return {name: environment[name] for name in plan.worker.pass_env}
+    return {name: os.environ[name] for name in plan.worker.pass_env}
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
@@ -56,12 +57,7 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 
 class Redactor:
-    """Bytes on their way to a log, without the values of secrets, whole or cut into pieces.
-
-    Args:
-        sink: called with the bytes; None drops them.
-        secrets: the values.
-    """
+    """Passes bytes to a sink without the values of secrets, whole or cut into pieces."""
 
     def __init__(self, sink: Callable[[bytes], None] | None, secrets: Collection[str]) -> None:
         self._sink = sink
@@ -70,7 +66,7 @@ class Redactor:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Passes bytes on, but for an end that may be the beginning of a secret."""
+        """Passes bytes on, except an end that may be the beginning of a secret."""
         text = self._held + data
         for value in self._values:
             text = text.replace(value, HIDDEN.encode())

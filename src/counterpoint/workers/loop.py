@@ -21,10 +21,9 @@ from counterpoint.report.page import write_report
 from counterpoint.results import TeamResult, document_of
 from counterpoint.runs.files import write_atomically
 from counterpoint.runs.lock import Lock
-from counterpoint.workers.deliver import deliver_result
 from counterpoint.workers.keys import passed_variables
 from counterpoint.workers.queue.queue import REPEATED_FAILURES
-from counterpoint.workers.results import episode_of, result_of
+from counterpoint.workers.results import deliver_result, episode_of, result_of
 from counterpoint.workers.sandbox.sandbox import SandboxInputs, require_ready, run
 from counterpoint.workers.state import LOCK, TeamState
 from counterpoint.workers.strangers import require_trusted, require_valid_queue
@@ -39,16 +38,16 @@ TICK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """The progress of a run."""
 
     tasks: Mapping[str, int]
     """Status to how many tasks have it."""
     attempts: Mapping[str, int]
     """Status to how many attempts have it."""
     tries: int
-    """What all attempts have spent."""
+    """Tries that all attempts have spent."""
     iteration: int
-    """From 0."""
+    """Number of the iteration, from 0."""
     reason: str
     """Why the last attempt failed; "" if none did."""
 
@@ -126,21 +125,21 @@ def run_team(
 ) -> TeamResult:
     """Lets the team in a folder work until it is done, and returns its result.
 
-    The same call again goes on where it was, however it ended.
+    The same call again resumes the run, however it ended.
 
     Args:
-        folder: of the run.
-        on_progress: takes how far it is, now and then.
+        folder: the folder of the run.
+        on_progress: called with the progress about twice a second.
         trust: whether a run that was not started here gets what its plan takes from this machine.
 
     Raises:
         RunError: there is no team, or one that was not started here and is not trusted.
-        SettingError: what the plan's `pass_env` names is not in the environment.
+        SettingError: a variable of the plan's `pass_env` is not in the environment.
         BusyError: another process runs it.
         MissingPackageError: there is no sandbox for agents' code.
         WorkerError: a turn fails for a reason that no other turn can mend (a server that refuses
-            the key, tests that never ran), or turns fail again and again. The reason is written
-            down, and the same call goes on once it is mended.
+            the key, tests that never ran), or turns fail again and again. The reason is stored, and
+            the same call resumes the run once it is mended.
         OutputError: the folder of the run cannot be written to any more.
     """
     state = TeamState.load(folder)
@@ -157,7 +156,7 @@ def run_team(
         queue.tick(members.begun, members.seconds)
         queue.log("loop", "message", "begins")
         try:
-            set_up(state)
+            _set_up(state)
             _loop(state, members, on_progress or (lambda progress: None))
         except WorkerError as error:
             queue.put("stopped", str(error))
@@ -166,7 +165,10 @@ def run_team(
             members.stop()
             queue.tick(members.begun, members.seconds)
             queue.close_session()
-            result = write_result(state)
+            result = result_of(state)
+            write_report(result, state.folder)
+            write_atomically(state.folder / RESULT, json.dumps(document_of(result)))
+            write_atomically(state.folder / EPISODES, encode(episode_of(state)))
         if queue.fact("verdict"):
             deliver_result(state)
         return result
@@ -174,12 +176,8 @@ def run_team(
         lock.release()
 
 
-def set_up(state: TeamState) -> None:
-    """Runs the plan's `setup` if it has one and that was not done yet.
-
-    Raises:
-        WorkerError: it fails.
-    """
+def _set_up(state: TeamState) -> None:
+    """Runs the plan's `setup` if it has one and that was not done yet."""
     plan, repository = state.plan, state.repository
     if not plan.setup or repository.setup:
         return
@@ -193,43 +191,28 @@ def set_up(state: TeamState) -> None:
     repository.keep_setup(ended.setup)
 
 
-def write_result(state: TeamState) -> TeamResult:
-    """Stores the result of a team so far, draws its page, and returns it."""
-    result = result_of(state)
-    write_report(result, state.folder)
-    write_atomically(state.folder / RESULT, json.dumps(document_of(result)))
-    write_atomically(state.folder / EPISODES, encode(episode_of(state)))
-    return result
-
-
-def _loop(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:
+def _loop(state: TeamState, members: _Members, report: Callable[[Progress], None]) -> None:
     queue = state.queue
     if queue.fact("verdict"):
-        return
+        return None
     while True:
         _run_alone(members, "plan", "planner")
-        _work(state, members, tell)
+        _work(state, members, report)
         over, alike = _used_up(state, members.seconds), _repeated_failure(state, members.begun)
         _run_alone(members, "judge", "judge")
-        tell(_progress(state))
+        report(_progress(state))
         if over and not queue.fact("verdict"):
             queue.put("verdict", f"the budget of {over} is used up")
         if alike and queue.fact("verdict") != "done":
             queue.put("verdict", "")  # it is no verdict on the tasks: a resumed run goes on
-            queue.put(
-                "stopped", f"{REPEATED_FAILURES} attempts in a row failed the same way: {alike}"
-            )
-            return
+            why = f"{REPEATED_FAILURES} attempts in a row failed the same way: {alike}"
+            return queue.put("stopped", why)
         if queue.fact("verdict"):
-            return
+            return None
 
 
 def _run_alone(members: _Members, role: str, member: str) -> None:
-    """Runs one turn while nobody else works, again if it fails.
-
-    Raises:
-        WorkerError: it fails again and again, or is in vain.
-    """
+    """Runs one turn while nobody else works, again if it fails."""
     while True:
         members.start(role, member)
         while members.running[member].poll() is None:
@@ -239,7 +222,7 @@ def _run_alone(members: _Members, role: str, member: str) -> None:
             return
 
 
-def _work(state: TeamState, members: _Members, tell: Callable[[Progress], None]) -> None:
+def _work(state: TeamState, members: _Members, report: Callable[[Progress], None]) -> None:
     """Runs turns of workers and of the merger until nothing is open and nothing is under way."""
     queue = state.queue
     names = [f"worker_{i + 1}" for i in range(state.workers)]
@@ -262,7 +245,7 @@ def _work(state: TeamState, members: _Members, tell: Callable[[Progress], None])
             return  # time is up: what is under way is killed, and given back
         if time.monotonic() - shown > 0.5:
             shown = time.monotonic()
-            tell(_progress(state))
+            report(_progress(state))
         time.sleep(POLL_SECONDS)
 
 
@@ -275,11 +258,8 @@ def _used_up(state: TeamState, session: float) -> str:
 
 
 def _repeated_failure(state: TeamState, begun: float) -> str:
-    """Returns the reason for which the newest attempts all failed, or "".
-
-    A search is left out: it asks whether small edits are enough, and may be right to say no of one
-    task after the other.
-    """
+    """Returns the reason for which the newest attempts all failed, or ""."""
+    # a search may be right that small edits are not enough for one task after the other
     return "" if state.plan.worker.kind == "search" else state.queue.repeated_failure(begun)
 
 

@@ -1,8 +1,8 @@
-"""Who does a task: a search for edits, any command, or a model; each starts from nothing.
+"""The workers: a search for edits, any command, or a model; each starts from nothing.
 
-Start with `do_task`; `locate` tells planners what the tests run. A command may write its usage of
+Start with `do_task`; `locate` finds the files that tests run. A command may write its usage of
 models in one small JSON file, `{"tokens": 1200, "dollars": 0.03}`, at the path in the environment
-variable COUNTERPOINT_USAGE. What it does not write is unknown and is never 0.
+variable COUNTERPOINT_USAGE. A number that it does not write is unknown and is never 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files as resources
-from pathlib import Path
 
 import msgspec
 
@@ -25,11 +24,11 @@ from counterpoint.speakers.server_settings import ServerSettings
 from counterpoint.speakers.speaker import Message, Reply, Request, Speaker
 from counterpoint.workers.gate.checks import guarded_command, run_tests
 from counterpoint.workers.gate.gate import Gate
+from counterpoint.workers.inside.search import Question
 from counterpoint.workers.keys import Redactor, contains_secret, passed_variables, redacted
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.queue.rows import TeamTask
-from counterpoint.workers.repository.files import FILE, PROGRAM, File, TreeLayout
-from counterpoint.workers.repository.paths import escaped_path
+from counterpoint.workers.repository.files import FILE, PROGRAM, File, TreeLayout, escaped_path
 from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.process import OnOutput
 from counterpoint.workers.sandbox.sandbox import RESULTS, Limits, SandboxInputs, SandboxResult, run
@@ -55,14 +54,12 @@ _MOST_BYTES = 10_000
 
 @dataclass(frozen=True)
 class Usage:
-    """What was used; None is unknown."""
+    """Tokens read and written, and dollars paid; None is unknown."""
 
     tokens: int | None = 0
-    """Tokens read and written."""
     dollars: float | None = 0.0
-    """Dollars paid."""
     problem: str = ""
-    """Why something is unknown."""
+    """Why a number is unknown."""
 
     def plus(self, reply: Reply) -> Usage:
         """Returns the usage with that of one more reply of a model."""
@@ -77,20 +74,18 @@ class Usage:
 
 @dataclass(frozen=True)
 class WorkResult:
-    """The result of one attempt."""
+    """The result of one attempt; paths are from the top of the repository."""
 
     files: Mapping[str, File] = field(default_factory=dict)
-    """Path from the top to what is new there."""
+    """Path to its new file."""
     removed: tuple[str, ...] = ()
-    """Paths that it removes."""
     cost: int = 0
     """Tries that it took."""
     note: str = ""
     """Why it failed, or what it did."""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Path to why a change there is not taken: it is protected, for example, or ignored."""
+    """Path to why a change is not taken: the path is protected, for example, or ignored."""
     usage: Usage = field(default_factory=Usage)
-    """Tokens and dollars of models."""
 
 
 def do_task(
@@ -100,13 +95,13 @@ def do_task(
     """Works at one task on the files of a commit, with nothing remembered.
 
     Args:
-        plan: says who works.
-        task: what is to be done.
-        content: of the commit.
-        keep: tests that pass and have to.
-        tries: what it may cost.
-        seed: of all chance.
-        speaker: who answers instead of the plan's model.
+        plan: has the kind of worker.
+        task: the task.
+        content: the files of the commit.
+        keep: tests that pass and have to go on passing.
+        tries: maximum of its cost.
+        seed: seed of all random choices.
+        speaker: answers instead of the plan's model.
         on_output: called with the output of a command or a model, as it comes.
 
     Raises:
@@ -144,8 +139,8 @@ def _search(
     plan: WorkPlan, task: TeamTask, content: Content, keep: Sequence[str], tries: int, seed: int
 ) -> WorkResult:
     """Searches for edits that make the task's test pass and break none that has to pass."""
-    question = {"test": task.test, "keep": list(keep), "tries": tries, "seed": seed,
-                "think_seconds": plan.worker.think_seconds}  # fmt: skip
+    question: Question = {"test": task.test, "keep": list(keep), "tries": tries, "seed": seed,
+                          "think_seconds": plan.worker.think_seconds}  # fmt: skip
     answer, ended = _run_search(plan, content, question, plan.worker_limits)
     cost = answer.get("tries")
     cost = cost if isinstance(cost, int) and 0 <= cost <= tries else tries
@@ -161,17 +156,17 @@ def _search(
 
 
 def _run_search(
-    plan: WorkPlan, content: Content, question: Mapping[str, object], limits: Limits
+    plan: WorkPlan, content: Content, question: Question, limits: Limits
 ) -> tuple[dict[str, object], SandboxResult]:
     """Returns the answer, which is the last line of the output, and how the run ended."""
     gate, start = Gate(plan, content), len(content.prefix)
     tests = [path[start:] for path in gate.entries
              if path.startswith(content.prefix) and gate.is_edited_by_nobody(path)]  # fmt: skip
-    more = {"command": plan.tests, "tests": tests, "seconds": limits.seconds / 3}
+    question = {**question, "command": plan.tests, "tests": tests, "seconds": limits.seconds / 3}
     source, inputs = resources("counterpoint.workers.inside"), guarded_command(plan, "", content)[1]
     programs = {f"{FOLDER}/{PACKAGE}/{name}": source.joinpath(name).read_bytes() for name in FILES}
     inputs = replace(
-        inputs, stdin=json.dumps({**question, **more}).encode(), report=False,
+        inputs, stdin=json.dumps(question).encode(), report=False,
         # the search starts pytest itself, and reads no report: the plugin would be in its way
         env={**inputs.env, "PYTEST_ADDOPTS": plan.env.get("PYTEST_ADDOPTS", "")},
         shown={**inputs.shown, **programs, f"{FOLDER}/{PACKAGE}/__init__.py": b""},
@@ -204,9 +199,8 @@ def _command(
     """Runs the plan's command on the task, with the keys that the plan passes to it."""
     values = {"{task}": shlex.quote(task.text), "{test}": shlex.quote(task.test)}
     line = re.sub(r"\{(?:task|test)\}", lambda match: values[match[0]], plan.worker.command)
-    text = (
-        f"# {task.id}\n\n{task.text}\n\nThis test has to pass: {task.test or '(none)'}\n".encode()
-    )
+    wanted = f"This test has to pass: {task.test or '(none)'}"
+    text = f"# {task.id}\n\n{task.text}\n\n{wanted}\n".encode()
     command = ["/usr/bin/env", f"{VARIABLE}={RESULTS}", "/bin/sh", "-c", line]
     keys = passed_variables(plan)
     log = Redactor(on_output, keys.values())
@@ -235,9 +229,7 @@ def without_values(ended: SandboxResult, secrets: Collection[str]) -> SandboxRes
 def refused_text(made: WorkResult, without: str = "") -> str:
     """Returns which changes of an attempt were left out and why, or "" if none were.
 
-    Args:
-        made: the attempt.
-        without: a reason whose changes are not listed.
+    Changes with the reason `without` are not listed.
     """
     refused = {path: why for path, why in sorted(made.refused.items()) if why != without}
     names = ", ".join(f"{escaped_path(path)} ({why})" for path, why in list(refused.items())[:5])
@@ -255,20 +247,16 @@ def _model(
         speaker = Server(ServerSettings(plan.worker.model, plan.worker.base_url,
                                         dollars_per_million=prices))  # fmt: skip
     gate, shown = Gate(plan, content), _files_for_model(task, content)
-    messages = [
-        Message("system", SYSTEM_PROMPT),
-        Message("user", f"Task: {task.text}\nTest: {task.test}\n\n{shown}"),
-    ]  # fmt: skip
-    cost, usage = 0, Usage()
-    why = "no reply"
-    for attempt in range(tries):
-        heat = 0.2 * (attempt > 0)
+    messages = [Message("system", SYSTEM_PROMPT),
+                Message("user", f"Task: {task.text}\nTest: {task.test}\n\n{shown}")]  # fmt: skip
+    usage, why = Usage(), "no reply"
+    for cost in range(1, tries + 1):
+        # the first reply is the likeliest one; later ones vary, or the model would repeat itself
         request = Request(
-            tuple(messages), max_tokens=plan.worker.most_tokens, temperature=heat,
-            seed=seed + attempt,
+            tuple(messages), max_tokens=plan.worker.most_tokens, seed=seed + cost - 1,
+            temperature=0.0 if cost == 1 else 0.2,
         )  # fmt: skip
         reply = speaker.answer([request])[0]
-        cost += 1
         usage = usage.plus(reply)
         if reply.refused:
             raise WorkerError(str(reply.error))
@@ -284,18 +272,16 @@ def _model(
         if not good:
             why = "no FILE block in the reply" if not new else ""
         else:
-            results = run_tests(
-                plan, content.edited(good), [task.test] if task.test else [], [task.test]
-            )
+            tests = [task.test] if task.test else []
+            results = run_tests(plan, content.edited(good), tests, [task.test])
             if task.test in results.passed or (not task.test and not results.failed):
-                return WorkResult(
-                    good, (), cost, f"writes {', '.join(map(escaped_path, good))}", bad, usage
-                )
+                note = f"writes {', '.join(map(escaped_path, good))}"
+                return WorkResult(good, (), cost, note, bad, usage)
             why = results.problem or f"{task.test} still fails"
         refused = [f"{escaped_path(path)} was not taken: {reason}" for path, reason in bad.items()]
         why = ". ".join(filter(None, [*refused, why]))
         messages += [Message("assistant", reply.text), Message("user", f"{why}. Try again.")]
-    return WorkResult(cost=cost, note=why, usage=usage)
+    return WorkResult(cost=tries, note=why, usage=usage)
 
 
 def _files_in_reply(reply: str, content: Content) -> dict[str, File]:
@@ -307,9 +293,8 @@ def _files_in_reply(reply: str, content: Content) -> dict[str, File]:
     for path, text in _blocks(reply):
         place = content.prefix + path
         known = content.entries.get(place)
-        files[place] = File(
-            text.encode(errors="replace"), "100755" if known and known.mode == PROGRAM else FILE
-        )
+        mode = PROGRAM if known and known.mode == PROGRAM else FILE
+        files[place] = File(text.encode(errors="replace"), mode)
     return files
 
 
@@ -362,24 +347,16 @@ def _only_allowed(plan: WorkPlan, made: WorkResult, content: Content) -> WorkRes
         known = entries.get(path)
         if known and (known.mode, known.oid) == (file.mode, repository.name_of(file.data)):
             continue
+        parts = path.split("/")
         if why := gate.why_not(path, file, layout):
             refused[path] = why
-        elif not _is_litter(path):
+        elif not {"__pycache__", ".pytest_cache"} & {*parts} and not path.endswith(".pyc"):
             files[path] = file
     return replace(made, files=files, refused=refused, removed=tuple(gone))
 
 
-def _is_litter(path: str) -> bool:
-    parts = Path(path).parts
-    return "__pycache__" in parts or ".pytest_cache" in parts or parts[-1].endswith(".pyc")
-
-
 def read_usage(data: bytes) -> Usage:
-    """Returns the usage that a command wrote down.
-
-    Args:
-        data: content of its file; nothing where it wrote none.
-    """
+    """Returns the usage that a command wrote to its file; without data it wrote none."""
     if not data:
         return Usage(None, None, ABSENT)
     try:
@@ -389,8 +366,8 @@ def read_usage(data: bytes) -> Usage:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Usage(None, None, f"the file at {VARIABLE} is no JSON object ({error})")
     tokens, dollars = _amount(table.get("tokens")), _amount(table.get("dollars"))
-    names = (("tokens", tokens), ("dollars", dollars))
-    missing = [name for name, value in names if value is None]
+    amounts = {"tokens": tokens, "dollars": dollars}
+    missing = [name for name, value in amounts.items() if value is None]
     problem = f"the file at {VARIABLE} has no number of {' and '.join(missing)}" if missing else ""
     return Usage(None if tokens is None else round(tokens), dollars, problem)
 

@@ -1,7 +1,7 @@
-"""What one fresh context leaves for the next: a log of each attempt, its reason, and notes.
+"""The memory between fresh contexts: a log of each attempt, its reason, and notes.
 
-Nothing here is in the history. It lies in the folder of the run: `logs/ATTEMPT.log` and
-`notes/MEMBER`, plain bytes under names of ours. Start with `with_last_failure`.
+Nothing here is in the history of the repository. It lies in the folder of the run: `logs/N.log` for
+attempt N and `notes/MEMBER`, plain bytes under names of ours. Start with `with_last_failure`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,7 @@ MOST_PATCH_CHARACTERS = 20_000
 
 
 class AttemptLog:
-    """The log of an attempt: its last 256 KiB of output, written as they come.
-
-    Args:
-        state: whose attempt it is.
-        attempt: its number, which is the name of the file.
-    """
+    """The log of an attempt (by its number): its last 256 KiB of output, written as they come."""
 
     def __init__(self, state: TeamState, attempt: int) -> None:
         self.path = log_path(state.folder, attempt)
@@ -74,8 +69,8 @@ def log_tail(folder: Path, attempt: int, characters: int = TAIL_CHARACTERS) -> s
 def with_last_failure(state: TeamState, claim: Claim) -> Claim:
     """Returns the claim with a task that says why its last attempt failed, if one did.
 
-    A conflict over files that another worker changed is no failing of the attempt. The task names
-    it, with what the attempt had changed, only if the plan hands conflicts to an agent.
+    A conflict over files that another worker changed is no failure of the attempt. The task has
+    it, with the patch of the attempt, only if the plan hands conflicts to an agent.
     """
     last = state.queue.last_ended(claim.task.id)
     if last is None:
@@ -97,19 +92,17 @@ def with_last_failure(state: TeamState, claim: Claim) -> Claim:
 
 def with_notes(state: TeamState, member: str, content: Content) -> Content:
     """Returns the content with the notes that this member's last attempt left."""
-    if not state.plan.notes:
-        return content
     path = state.folder / NOTES / member
-    if not path.is_file():
+    if not state.plan.notes or not path.is_file():
         return content
     return content.edited({content.prefix + state.plan.notes: File(path.read_bytes())})
 
 
 def store_notes(state: TeamState, member: str, made: WorkResult, content: Content) -> WorkResult:
-    """Stores the notes of an attempt, whatever becomes of it, and returns what else it made.
+    """Stores the notes of an attempt, even if it fails, and returns the other changes.
 
-    Notes are a part of the work of one worker alone, next to other changes. In a team they would
-    conflict at every merge, so each member has its own, and none enters the history.
+    A single worker keeps its notes next to other changes. In a team they would conflict at every
+    merge, so each member has its own, and none enters the history.
     """
     path = content.prefix + state.plan.notes
     notes = made.files.get(path) if state.plan.notes else None

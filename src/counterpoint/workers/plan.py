@@ -7,38 +7,38 @@
     kind = "search"                        # search | command | model
 
 Paths are relative to the file. Start with `read_plan`; `read_task_file` reads tasks from a file of
-their own, and `require_usual` checks what any value has to be, whatever its key.
+their own, and `require_usual` checks every value, whatever its key.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
 from counterpoint.errors import CounterpointError, SettingError
-from counterpoint.workers.repository.paths import escaped_path, refused
+from counterpoint.workers.repository.files import escaped_path, refused
 from counterpoint.workers.sandbox.sandbox import Limits
 
-TOPOLOGIES = ("solo", "flat_locks", "flat_optimistic", "planner_workers")
+TopologyName = Literal["solo", "flat_locks", "flat_optimistic", "planner_workers"]
+TOPOLOGIES: tuple[str, ...] = get_args(TopologyName)
 """How a team is organized: one worker; workers that lock the files they change; workers that learn
 of conflicts at the merge; or workers whose work one merger merges."""
 LEASE_MARGIN = 60.0
 """Seconds of a lease beyond the attempt itself: writing files, testing, merging."""
-TopologyName = Literal["solo", "flat_locks", "flat_optimistic", "planner_workers"]
 LARGEST = 1 << 53
 """Numbers of a plan are below this, so that every part of a run can hold their sums."""
 AUTHOR = re.compile(r"[ .,:;\"'\\]*+[^<>\x00-\x20.,:;\"'\\][^<>\x00-\x1f]*+<[^<>\x00-\x20]{1,200}>")
 """A name with something besides marks and space, which git leaves out, and an address."""
+Kind = TypeVar("Kind")
 _VARIABLE = re.compile(r"[^=]+")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
@@ -74,8 +74,8 @@ class WorkerPlan:
     think_seconds: float = 0.0
     """Wait of a `search` worker before each edit, which stands for the time of a model."""
     choose: Literal["priority", "payoff"] = "priority"
-    """Which open task a worker takes: the first by priority, or one of the size that had the most
-    merges for its cost so far."""
+    """The open task that a worker takes: the first by priority, or one of the size that had the
+    most merges for its cost so far."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,11 @@ class WorkPlan:
     from_tests: bool = False
     """Whether each failing test is a task besides those that are listed."""
     limits: Limits = field(default_factory=Limits)
-    """What code in the sandbox may use."""
+    """Limits of code in the sandbox."""
     lease_seconds: float = 300.0
-    """How long a lease lasts, and never less than an attempt may take."""
+    """Duration of a lease, which is never shorter than an attempt may take."""
     conflicts: Literal["again", "agent"] = "again"
-    """How a conflict with the work of another worker is resolved: the task is done `again` from the
+    """The way out of a conflict with the work of another worker: the task is done `again` from the
     new head; or an `agent` does it, with the patch of the earlier attempt in its task."""
     attempts: int = 4
     """Failed attempts at a task before it is given up; the next iteration opens it again."""
@@ -253,8 +253,17 @@ def parse_plan(document: Mapping[str, object], where: str) -> WorkPlan:
         SettingError: a key is unknown, or a value does not fit; the message names it.
     """
     _require_known(document, WorkPlan, where)
+    return _converted(dict(document), WorkPlan, where)
+
+
+def _converted(document: object, kind: type[Kind], where: str) -> Kind:
+    """Returns plain values as a value of a type.
+
+    Raises:
+        SettingError: one does not fit; the message names it.
+    """
     try:
-        return msgspec.convert(dict(document), WorkPlan, strict=True)
+        return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, CounterpointError):
             raise error.__cause__ from None
@@ -273,13 +282,11 @@ def _require_known(table: Mapping[str, object], kind: type, where: str) -> None:
     if kind is not WorkPlan:
         return
     listed = table.get("task")
-    inner = [
-        (table.get("worker"), WorkerPlan, "[worker]"),
-        (table.get("limits"), Limits, "[limits]"),
-    ]
-    inner += [(one, TaskPlan, "[[task]]") for one in
-              (listed if isinstance(listed, list | tuple) else ())]  # fmt: skip
-    for value, inner_kind, name in inner:
+    tables = [(table.get("worker"), WorkerPlan, "[worker]"),
+              (table.get("limits"), Limits, "[limits]"),
+              *((one, TaskPlan, "[[task]]")
+                for one in (listed if isinstance(listed, list) else ()))]  # fmt: skip
+    for value, inner_kind, name in tables:
         if isinstance(value, dict):
             _require_known(value, inner_kind, f"{where}, {name}")
 
@@ -303,7 +310,7 @@ def require_usual(plan: Any) -> None:
 
 def _values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yields each value of a plan with its place: `worker.tries`, `task[3].id`."""
-    if dataclasses.is_dataclass(value):
+    if is_dataclass(value):
         for name, inner in vars(value).items():
             yield from _values(inner, f"{path}.{name}" if path else name)
     elif isinstance(value, Mapping):
@@ -317,7 +324,7 @@ def _values(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def read_task_file(path: Path) -> list[dict[str, Any]]:
+def read_task_file(path: Path) -> list[TaskPlan]:
     """Returns the tasks in a file, each with an id: its own, its title, or `task-N` by its place.
 
     `.toml` has `[[task]]` tables, `.json` a list of objects (or an object with such a list as
@@ -326,24 +333,19 @@ def read_task_file(path: Path) -> list[dict[str, Any]]:
     Raises:
         SettingError: it cannot be read, or holds something else.
     """
+    parsers: Mapping[str, Callable[[str], object]] = {
+        ".toml": tomllib.loads, ".json": json.loads,
+        ".jsonl": lambda text: [json.loads(line) for line in text.split("\n") if line.strip()],
+    }  # fmt: skip
+    if path.suffix not in parsers:
+        raise SettingError(f"got tasks in {path}; wanted a .toml, .json or .jsonl file")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".toml":
-            document: Any = tomllib.loads(text)
-        elif path.suffix == ".jsonl":
-            document = [json.loads(line) for line in text.split("\n") if line.strip()]
-        elif path.suffix == ".json":
-            document = json.loads(text)
-        else:
-            raise SettingError(f"got tasks in {path}; wanted a .toml, .json or .jsonl file")
+        document = parsers[path.suffix](path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, SettingError):
-            raise
         why = getattr(error, "strerror", None) or error
         raise SettingError(f"could not read the tasks in {path} ({why})") from error
     if isinstance(document, dict):
-        unknown = sorted(set(document) - {"task", "tasks"})
-        if unknown:
+        if unknown := sorted(set(document) - {"task", "tasks"}):
             raise SettingError(f"got {', '.join(unknown)} in {path}; wanted task or tasks")
         if len(document) > 1:
             raise SettingError(f"got both task and tasks in {path}; wanted one list")
@@ -352,16 +354,14 @@ def read_task_file(path: Path) -> list[dict[str, Any]]:
         raise SettingError(f"got no list of tasks in {path}; wanted objects with a title")
     if not document:
         raise SettingError(f"got no tasks in {path}; wanted at least one")
-    return [
-        {"id": str(one.get("title") or f"task-{n}"), **one} for n, one in enumerate(document, 1)
-    ]
+    for n, row in enumerate(document, 1):
+        row.setdefault("id", str(row.get("title") or f"task-{n}"))
+        _require_known(row, TaskPlan, str(path))
+    return _converted(document, list[TaskPlan], str(path))
 
 
 def require_order(depends: Mapping[str, Sequence[str]]) -> None:
-    """Checks that every task can be done after those that it depends on.
-
-    Args:
-        depends: id of each task to the ids of those that have to be done before.
+    """Checks that every task (by its id) can be done after those that it depends on.
 
     Raises:
         SettingError: a task depends on one that there is not, or in the end on itself.

@@ -1,11 +1,16 @@
-"""The result of a team at work, and the record of every event."""
+"""What comes out of a team: its result, a record of every event, a patch, and a new branch.
+
+The branch is made in the user's own repository: `require_branch` checks it before a run, and
+`deliver_result` makes it afterwards.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from pathlib import Path
 
 from counterpoint import __version__
+from counterpoint.errors import RunError, SettingError
 from counterpoint.records import Episode, Event
 from counterpoint.results.team import (
     AttemptPart,
@@ -16,10 +21,14 @@ from counterpoint.results.team import (
     UnfinishedTask,
     Unreported,
 )
+from counterpoint.runs.files import write_atomically
 from counterpoint.workers.memory import log_tail
 from counterpoint.workers.queue.queue import LARGE
 from counterpoint.workers.queue.rows import AttemptRow, TaskRow
+from counterpoint.workers.repository.git import enclosing_repository, git, try_git
 from counterpoint.workers.state import REPOSITORY, TeamState
+
+PATCH = "result.patch"
 
 
 def result_of(state: TeamState) -> TeamResult:
@@ -39,17 +48,22 @@ def result_of(state: TeamState) -> TeamResult:
     added = sum(repository.lines(a.parent, a.landed)[0] for a in merged)
     first = min(merged, key=lambda a: a.ended or 0.0, default=None)
     kept = repository.lines(first.parent, repository.head())[0] if first else 0
+    begun = min((a.started for a in attempts), default=0.0)
+    history = [
+        AttemptPart(
+            id=a.id, task=a.task, worker=a.worker, status=a.status, started=a.started - begun,
+            ended=a.ended and a.ended - begun, cost=a.cost, tokens=a.tokens, dollars=a.dollars,
+            note=a.note, files=list(a.files), log=log_tail(state.folder, a.id).splitlines(),
+        )
+        for a in attempts
+    ]  # fmt: skip
 
     def count(status: str) -> int:
         return sum(a.status == status for a in attempts)
 
     return TeamResult(
-        version=__version__,
-        name=state.plan.name,
-        topology=state.topology,
-        workers=state.workers,
-        seed=state.seed,
-        budget=TeamBudget(**asdict(state.budget)),
+        version=__version__, name=state.plan.name, topology=state.topology,
+        workers=state.workers, seed=state.seed, budget=TeamBudget(**vars(state.budget)),
         verdict=queue.fact("verdict") or queue.fact("stopped", ""),
         over=bool(queue.fact("verdict")),
         branch=state.branch,
@@ -59,46 +73,26 @@ def result_of(state: TeamState) -> TeamResult:
         tasks=len(tasks),
         done=len(done),
         given_up=sum(task.status == "given_up" for task in tasks),
-        tries=cost,
-        tokens=spent.tokens,
-        dollars=spent.dollars,
+        tries=cost, tokens=spent.tokens, dollars=spent.dollars,
         unknown=Unreported(tokens=spent.unknown_tokens, dollars=spent.unknown_dollars),
         seconds=seconds,
         attempts=len(attempts),
-        conflicts=count("conflict"),
-        failed=count("failed"),
-        lost=count("lost"),
-        throughput=Throughput(
-            per_1000_tries=1000 * len(done) / cost if cost else None,
-            per_minute=60 * len(done) / seconds if seconds else None,
-        ),
+        conflicts=count("conflict"), failed=count("failed"), lost=count("lost"),
+        throughput=Throughput(per_1000_tries=1000 * len(done) / cost if cost else None,
+                              per_minute=60 * len(done) / seconds if seconds else None),
         lock_wait=sum(a.waited for a in attempts) / worked if worked else None,
         serial=_serial(state, attempts, worked),
         wasted=wasted / cost if cost else None,
         churn=1 - kept / added if added else None,
         unfinished=unfinished(tasks, attempts),
-        history=history(state, attempts),
+        history=history,
         large=LargeTasks(tasks=len(large), done=sum(task.status == "done" for task in large)),
-        repository=str(state.folder / REPOSITORY),
-        head=repository.head(),
-    )
-
-
-def history(state: TeamState, attempts: Sequence[AttemptRow]) -> list[AttemptPart]:
-    """Returns every attempt: its worker, times, cost and reason, and the end of its log."""
-    begun = min((a.started for a in attempts), default=0.0)
-    return [
-        AttemptPart(
-            id=a.id, task=a.task, worker=a.worker, status=a.status, started=a.started - begun,
-            ended=a.ended and a.ended - begun, cost=a.cost, tokens=a.tokens, dollars=a.dollars,
-            note=a.note, files=list(a.files), log=log_tail(state.folder, a.id).splitlines(),
-        )
-        for a in attempts
-    ]  # fmt: skip
+        repository=str(state.folder / REPOSITORY), head=repository.head(),
+    )  # fmt: skip
 
 
 def unfinished(tasks: Sequence[TaskRow], attempts: Sequence[AttemptRow]) -> list[UnfinishedTask]:
-    """Returns the tasks that are not done, each with its last reason and how often it was tried."""
+    """Returns the tasks that are not done, each with its last reason and number of attempts."""
     rows = []
     left = {task.id: task for task in tasks if task.status != "done"}
     for task in left.values():
@@ -128,7 +122,7 @@ def _serial(state: TeamState, attempts: Sequence[AttemptRow], worked: float) -> 
 
 
 def episode_of(state: TeamState) -> Episode:
-    """Returns everything that happened, as one episode for the audits."""
+    """Returns all events as one episode for the audits."""
     rows = state.queue.events()
     begun = rows[0].at if rows else 0.0
     events = []
@@ -148,3 +142,53 @@ def episode_of(state: TeamState) -> Episode:
         task=state.plan.name, success=done / len(tasks) if tasks else None,
         meta={"format": "counterpoint", "topology": state.topology},
     )  # fmt: skip
+
+
+def require_branch(source: Path, branch: str) -> None:
+    """Checks that a branch of this name can be made in the repository of a plan.
+
+    Raises:
+        SettingError: the name is no name of a branch, it exists, or there is no git repository.
+    """
+    place = enclosing_repository(source)
+    if place is None:
+        raise SettingError(f"got --branch with {source}, which is no git repository; wanted one")
+    checked = try_git("check-ref-format", "--branch", branch)
+    if checked.returncode or checked.stdout.decode(errors="replace").rstrip("\n") != branch:
+        raise SettingError(f"got --branch {branch!r}; wanted a name that git takes for a branch")
+    heads = git("-C", str(place[0]), "for-each-ref", "--format=%(refname)", "refs/heads").decode(
+        errors="replace"
+    )
+    for name in (line.removeprefix("refs/heads/") for line in heads.splitlines()):
+        if name == branch:
+            raise SettingError(f"got --branch {branch}, which exists already; wanted a new one")
+        if name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
+            raise SettingError(f"got --branch {branch}, beside which git cannot keep the branch "
+                               f"{name}; wanted another name")  # fmt: skip
+
+
+def deliver_result(state: TeamState) -> None:
+    """Writes the patch of a run that is over, and makes its branch if the user wants one.
+
+    Nothing but this branch changes in the user's repository, and no hook of it runs.
+
+    Raises:
+        RunError: the branch cannot be made, because it points elsewhere by now, say.
+    """
+    repository, head = state.repository, state.repository.head()
+    base = state.queue.fact("base")
+    if base and base != head:
+        write_atomically(state.folder / PATCH, repository.patch(base, head))
+    if not state.branch:
+        return
+    place = enclosing_repository(state.plan.source)
+    if place is None:
+        raise RunError(f"{state.plan.source} is no git repository any more: no branch was made")
+    branch = f"refs/heads/{state.branch}"
+    ended = try_git("-C", str(place[0]), "rev-parse", "--verify", "--quiet", branch)
+    if ended.stdout.decode().strip() == head:
+        return
+    git("-c", "protocol.file.allow=always", "-C", str(place[0]), "fetch", "--quiet",
+        "--no-tags", "--no-write-fetch-head",
+        "--no-auto-maintenance", "--no-recurse-submodules", str(repository.path),
+        f"refs/heads/main:{branch}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a working team is, on the disk: all that any of its members starts from.
+"""A working team on the disk: everything that any of its members starts from.
 
 team.json       plan, topology, workers, budget, seed: written once
 repo.git        the repository, bare; the branch main is the result
@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from typing import Any, get_type_hints
 
 import msgspec
 
@@ -27,10 +26,9 @@ from counterpoint.runs.files import make_folder, write_atomically
 from counterpoint.workers.gate.gate import Gate
 from counterpoint.workers.keys import passed_variables, without_secrets
 from counterpoint.workers.plan import TOPOLOGIES, WorkPlan, parse_plan
-from counterpoint.workers.queue.budget import RunBudget
 from counterpoint.workers.queue.queue import Queue
-from counterpoint.workers.repository.files import LINK, File
-from counterpoint.workers.repository.paths import escaped_path
+from counterpoint.workers.queue.rows import RunBudget
+from counterpoint.workers.repository.files import LINK, File, escaped_path
 from counterpoint.workers.repository.repository import Repository
 from counterpoint.workers.sandbox.readable import require_readable
 from counterpoint.workers.strangers import folder_seal, require_plain_folder
@@ -48,27 +46,22 @@ class TeamState:
     """
 
     folder: Path
-    """Where it lives; a relative path is made absolute at once."""
+    """The folder of the run; a relative path is made absolute at once."""
     plan: WorkPlan
-    """What it is to do."""
     topology: str
     """One of `TOPOLOGIES`."""
     workers: int
-    """How many."""
+    """Number of workers."""
+    # the limits of `RunBudget`, for all attempts together
     tries: int | None = None
-    """What all attempts together may cost."""
     seconds: float | None = None
-    """Wall clock, over all sessions."""
     tokens: int | None = None
-    """Read and written by models."""
     seed: int = 0
-    """Of all chance."""
+    """Seed of all random choices."""
     runs: int | None = None
-    """How many attempts there may be."""
     dollars: float | None = None
-    """Paid for models."""
     seal: str = ""
-    """What says that it was started in this folder; see `strangers.folder_seal`."""
+    """The proof that it was started in this folder; see `strangers.folder_seal`."""
     branch: str = ""
     """The new branch of the plan's repository that has the result in the end; "" is none."""
 
@@ -95,11 +88,9 @@ class TeamState:
                 open this machine, or the notes are at a place that no worker may write to.
         """
         if (self.folder / TEAM).exists():
-            raise RunError(
-                f"{self.folder} holds a run already, with the plan it was started with: continue "
-                f"it with counterpoint resume {quote(str(self.folder))}, or name another folder "
-                "with --out"
-            )
+            raise RunError(f"{self.folder} holds a run already, with the plan it was started with: "
+                           f"continue it with counterpoint resume {quote(str(self.folder))}, or "
+                           "name another folder with --out")  # fmt: skip
         if self.folder.exists() and any(self.folder.iterdir()):
             raise RunError(f"{self.folder} is not empty; name another folder with --out")
         plan, secrets = without_secrets(self.plan)
@@ -140,23 +131,20 @@ class TeamState:
         """
         require_plain_folder(folder)
         try:
-            document: dict[str, Any] = json.loads((folder / TEAM).read_bytes())
+            document = json.loads((folder / TEAM).read_bytes())
             plan = parse_plan(document.pop("plan"), str(folder / TEAM))
             if document.pop("schema") != SCHEMA:
                 raise RunError(f"{folder} holds a run of another version")
             document.pop("version")
-            kinds = get_type_hints(cls)
-            for name, value in document.items():
-                msgspec.convert(value, kinds[name])
-            return cls(folder=folder, plan=plan, **document)
+            if unknown := sorted(set(document) - {f.name for f in fields(cls)}):
+                raise ValueError(f"got {', '.join(unknown)}")
+            return msgspec.convert({**document, "folder": folder, "plan": plan}, cls)
         except RunError:
             raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
                 msgspec.MsgspecError) as error:  # fmt: skip
-            raise RunError(
-                f"{escaped_path(str(folder))} holds no run of a team, or it is damaged "
-                f"({escaped_path(str(error))})"
-            ) from error
+            raise RunError(f"{escaped_path(str(folder))} holds no run of a team, or it is damaged "
+                           f"({escaped_path(str(error))})") from error  # fmt: skip
 
     @property
     def budget(self) -> RunBudget:

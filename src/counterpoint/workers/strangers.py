@@ -21,9 +21,9 @@ from typing import Any
 from counterpoint.errors import RunError
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.queue.ledger import Ledger
+from counterpoint.workers.repository.files import escaped_path
 from counterpoint.workers.repository.git import OID, special_file
-from counterpoint.workers.repository.paths import escaped_path
-from counterpoint.workers.sandbox.limits import Limits
+from counterpoint.workers.sandbox.process import Limits
 
 JSON_COLUMNS = {("attempts", "files"): list, ("tasks", "files"): list, ("tasks", "depends"): list,
                 ("events", "meta"): dict, ("passing", "tests"): list,
@@ -61,7 +61,7 @@ def folder_seal(folder: Path) -> str:
     """Returns the proof that a run was started in this folder, on this machine, by this user.
 
     Nobody elsewhere can know it before the folder is here: it is made of the machine's secret name
-    and the number of the folder. A copy has another one.
+    and the number of the folder. A copy of the folder has another seal.
     """
     try:
         machine = Path("/etc/machine-id").read_text().strip()

@@ -31,11 +31,11 @@ from counterpoint.errors import (
 )
 from counterpoint.workers.gate.checks import Results, check_failure, run_tests
 from counterpoint.workers.gate.gate import restore_protected, without_new_tests
-from counterpoint.workers.members import ABSENT, IGNORED, Usage, do_task, locate, refused_text
+from counterpoint.workers.members import ABSENT, IGNORED, do_task, locate, refused_text
 from counterpoint.workers.memory import AttemptLog, store_notes, with_last_failure, with_notes
 from counterpoint.workers.queue.queue import BREAKS, Claim, choose_apart, choose_by_payoff
 from counterpoint.workers.queue.rows import TeamTask
-from counterpoint.workers.repository.paths import escaped_path
+from counterpoint.workers.repository.files import escaped_path
 from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.state import TeamState
 
@@ -86,7 +86,11 @@ def plan(state: TeamState, member: str) -> int:
     tasks = [TeamTask(**{**vars(t), "text": t.text or t.title or t.id}) for t in config.task
              if t.check or not (t.test and t.test in results.passed)]  # fmt: skip
     if config.from_tests or not config.task:
-        tasks += _tasks_of_tests(state, member, content, results)
+        failed = sorted(results.failed - {task.test for task in config.task})
+        where = _locations(state, member, content, failed)
+        for test in failed:
+            files, size = where.get(test, ((), 1))
+            tasks.append(TeamTask(test, f"Make the test {test} pass.", test, files, size=size))
     new = queue.add(tasks, config.attempts)
     again = queue.reopen([t.id for t in tasks], config.attempts)
     queue.log(member, "message", f"{len(tasks)} tasks, {new} of them new, {again} opened again",
@@ -94,23 +98,10 @@ def plan(state: TeamState, member: str) -> int:
     return 0
 
 
-def _tasks_of_tests(
-    state: TeamState, member: str, content: Content, results: Results
-) -> list[TeamTask]:
-    """Returns a task for each failing test that no task of the plan names."""
-    failed = sorted(results.failed - {task.test for task in state.plan.task})
-    where = _locations(state, member, content, failed)
-    tasks = []
-    for test in failed:
-        files, size = where.get(test, ((), 1))
-        tasks.append(TeamTask(test, f"Make the test {test} pass.", test, files, size=size))
-    return tasks
-
-
 def _locations(
     state: TeamState, member: str, content: Content, tests: Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], int]]:
-    """Returns what new tasks of `search` run, and logs those that a search cannot take."""
+    """Returns where new tests run, for `search` alone, and logs those that it cannot take."""
     known = {task.id for task in state.queue.tasks()}
     new = [test for test in tests if test not in known]
     where = locate(state.plan, content, new) if state.plan.worker.kind == "search" else {}
@@ -157,15 +148,19 @@ def work(state: TeamState, member: str) -> int:
     note = "; ".join(filter(None, [refused_text(made, without=IGNORED), made.note]))[:500]
     queue.note(claim, base=base, cost=made.cost, note=note,
                tokens=made.usage.tokens, dollars=made.usage.dollars)  # fmt: skip
-    _say_unknown(state, member, made.usage)
+    # a budget on a number that is unknown cannot hold, and a malformed file of usage is a mistake;
+    # a command that has no such file is only counted
+    unknown = [name for name in ("tokens", "dollars") if getattr(made.usage, name) is None]
+    limited = [name for name in unknown if getattr(state, name) is not None]
+    if limited or (unknown and made.usage.problem not in ("", ABSENT)):
+        why = made.usage.problem or "the plan names no price"
+        queue.log(member, "action", f"unknown {' and '.join(unknown)}: {why}", unknown=unknown)
     if made.refused:
         queue.log(member, "action", refused_text(made),
                   refused=[escaped_path(path) for path in sorted(made.refused)])  # fmt: skip
-    if not made.files and not made.removed:
-        queue.failed(claim, "failed", note or "the attempt changed nothing")
-        return 0
-    tree = repository.changed_tree(base, {**dict.fromkeys(made.removed), **made.files})
-    if tree == repository.tree(base):
+    changes = {**dict.fromkeys(made.removed), **made.files}
+    tree = repository.changed_tree(base, changes) if changes else ""
+    if not changes or tree == repository.tree(base):
         queue.failed(claim, "failed", note or "the attempt changed nothing")
         return 0
     commit = repository.commit(tree, (base,), _message(state, claim), member)
@@ -218,10 +213,8 @@ def judge(state: TeamState, member: str) -> int:
         verdict = ""
     queue.put("iteration", iteration)
     queue.put("verdict", verdict)
-    decision = verdict or "go on"
-    queue.log(
-        member, "message", f"{len(failing)} tasks left: {decision}", "planner", verdict=verdict
-    )
+    queue.log(member, "message", f"{len(failing)} tasks left: {verdict or 'go on'}", "planner",
+              verdict=verdict)  # fmt: skip
     return 0
 
 
@@ -233,41 +226,32 @@ def land(state: TeamState, claim: Claim, commit: str, base: str) -> None:
         new = commit
         if head != base:
             # optimistic concurrency refuses a file that both changed, not only the same lines
-            if state.topology == "flat_optimistic" and (
-                clash := {*repository.changed(base, head)} & {*repository.changed(base, commit)}
-            ):
-                queue.failed(
-                    claim, "conflict", f"another worker changed {', '.join(sorted(clash))}"
-                )
-                return
+            if state.topology == "flat_optimistic":
+                clash = {*repository.changed(base, head)} & {*repository.changed(base, commit)}
+                if clash:
+                    why = f"another worker changed {', '.join(sorted(clash))}"
+                    return queue.failed(claim, "conflict", why)
             merged = repository.merge(head, commit)
             if merged.tree is None:
-                queue.failed(
-                    claim,
-                    "conflict",
-                    f"another worker changed the same lines of {', '.join(merged.conflicts)}",
-                )
-                return
+                why = f"another worker changed the same lines of {', '.join(merged.conflicts)}"
+                return queue.failed(claim, "conflict", why)
             tree = restore_protected(state.plan, repository, head, merged.tree)
             new = repository.commit(tree, (head,), _message(state, claim), "merge")
-        content = without_new_tests(
-            state.plan, repository.content(new), queue.fact("planned", base)
-        )
+        planned = queue.fact("planned", base)
+        content = without_new_tests(state.plan, repository.content(new), planned)
         results = run_tests(state.plan, content, files=tests_of_tasks(state))
         broken = sorted(required - results.passed)
         why = results.problem
         if broken or (claim.task.test and claim.task.test not in results.passed):
             why = why or f"{BREAKS} {', '.join(broken) or claim.task.test}"
         if why := why or check_failure(state.plan, claim.task.check, content):
-            queue.failed(claim, "failed" if head == base else "conflict", why[:500])
-            return
+            return queue.failed(claim, "failed" if head == base else "conflict", why[:500])
         queue.renew(claim, state.plan.lease)
         queue.record_passing(new, results.passed)  # before anybody can see it as the head
         queue.merging(claim, new, head)
         if repository.advance(new, head):
             queue.merged(claim)
-            queue.forget_passing(head)
-            return
+            return queue.forget_passing(head)
         queue.forget_passing(new)
 
 
@@ -282,17 +266,6 @@ def _take_locks(state: TeamState, claim: Claim) -> None:
     state.queue.note(claim, waited=waited)
     if waited > 2 * POLL_SECONDS:
         state.queue.log("locks", "action", f"{claim.task.id} waited {waited:.2f} s", seconds=waited)
-
-
-def _say_unknown(state: TeamState, member: str, usage: Usage) -> None:
-    """Logs an unknown usage if a budget limits it, and a malformed file of usage.
-
-    A command that has no such file is only counted."""
-    unknown = [name for name in ("tokens", "dollars") if getattr(usage, name) is None]
-    limited = [name for name in unknown if getattr(state, name) is not None]
-    if limited or (unknown and usage.problem not in ("", ABSENT)):
-        why = f"unknown {' and '.join(unknown)}: {usage.problem or 'the plan names no price'}"
-        state.queue.log(member, "action", why, unknown=unknown)
 
 
 def _message(state: TeamState, claim: Claim) -> str:

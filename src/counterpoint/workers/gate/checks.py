@@ -10,7 +10,7 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files as resources
 from xml.etree import ElementTree
@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from counterpoint.workers.plan import WorkPlan
 from counterpoint.workers.repository.files import File
 from counterpoint.workers.repository.repository import Content
-from counterpoint.workers.sandbox.sandbox import RESULTS, SandboxInputs, SandboxResult, run
+from counterpoint.workers.sandbox.sandbox import RESULTS, SandboxInputs, run
 
 DEEPEST = 64
 """Folders in each other from which on a class name is taken for no path."""
@@ -41,12 +41,10 @@ CHANGED = "the test runner was changed"
 
 @dataclass(frozen=True)
 class Results:
-    """Which tests passed."""
+    """The names of the tests that passed and failed; a test that was skipped is in neither."""
 
     passed: frozenset[str]
-    """Names of those that did."""
     failed: frozenset[str]
-    """Names of those that did not. A test that was skipped is in neither."""
     problem: str = ""
     """Why no outcome is known: the end of the command's output. It is "" if one is known."""
     seconds: float = 0.0
@@ -62,7 +60,7 @@ def run_tests(
     Args:
         plan: has the command.
         content: path to content.
-        tests: which; all if none is named.
+        tests: names of the tests to run; all if there is none.
         files: files that could not be imported once: to be imported counts as a test of theirs.
 
     Raises:
@@ -71,7 +69,16 @@ def run_tests(
     chosen = " ".join(shlex.quote(test) for test in tests)
     line, inputs = guarded_command(plan, plan.tests.replace("{tests}", chosen), content)
     ended = run(["/bin/sh", "-c", line], content, plan.limits, inputs, collect=False)
-    outcomes, why = _outcomes(plan, ended, content, files)
+    if plan.protect_runner and ended.report:
+        # our pytest plugin has started to report: its report alone counts
+        reported, why = trusted_outcomes(ended.report)
+        good = {"passed": True, "failed": False, "skipped": None}
+        outcomes = {name: good.get(outcome, name in files) for name, outcome in reported.items()
+                    if outcome != "collected" or name in files}  # fmt: skip
+    elif RESULTS in plan.tests:
+        outcomes, why = from_junit(ended.results, content), ""
+    else:
+        outcomes, why = from_tap(ended.output)
     if not outcomes:
         text = " ".join((ended.errors + " " + ended.output).split())[-300:]
         text += ELSEWHERE if _ABSENT.search(text) else ""
@@ -82,30 +89,10 @@ def run_tests(
     return Results(passed, failed, "", ended.seconds)
 
 
-def _outcomes(
-    plan: WorkPlan, ended: SandboxResult, content: Collection[str], files: Collection[str]
-) -> tuple[dict[str, bool | None], str]:
-    """Returns test to whether it passed (None: it was skipped), or why no output is trusted.
-
-    If our pytest plugin has started to report, its report alone counts.
-    """
-    if plan.protect_runner and ended.report:
-        reported, why = trusted_outcomes(ended.report)
-        good = {"passed": True, "failed": False, "skipped": None}
-        return {name: good.get(outcome, name in files) for name, outcome in reported.items()
-                if outcome != "collected" or name in files}, why  # fmt: skip
-    if RESULTS in plan.tests:
-        return from_junit(ended.results, content), ""
-    return from_tap(ended.output)
-
-
 def check_failure(plan: WorkPlan, check: str, content: Content) -> str:
-    """Returns why the check of a task fails on the files of a commit, or "" if it does not.
+    """Returns why the check of a task, a shell line, fails on the files of a commit.
 
-    Args:
-        plan: has the limits.
-        check: a shell line; nothing is run where it is empty.
-        content: of the commit.
+    It is "" if the check does not fail, or if there is none.
     """
     if not check:
         return ""
@@ -119,10 +106,10 @@ def check_failure(plan: WorkPlan, check: str, content: Content) -> str:
 def from_tap(output: str) -> tuple[dict[str, bool | None], str]:
     """Returns test to whether it passed, from the Test Anything Protocol; or why none is known.
 
-    None is a test that was skipped, or one that fails and is marked TODO. Of a repeated name the
-    worst counts: failed, skipped, passed. A test without a name has its number, or its place.
-    Subtests, which are indented, are part of the test above them. If the tests gave up ("Bail
-    out!"), or fewer ran than the plan lines say, nothing is known.
+    None is a test that was skipped, or one that fails and is marked TODO. The worst outcome of a
+    repeated name counts: failed, skipped, passed. A test without a name has its number, or its
+    place. Subtests, which are indented, are part of the test above them. If the tests gave up
+    ("Bail out!"), or fewer ran than the plan lines say, nothing is known.
     """
     outcomes: dict[str, bool | None] = {}
     planned = ran = 0
@@ -146,8 +133,8 @@ def from_tap(output: str) -> tuple[dict[str, bool | None], str]:
 def from_junit(xml: bytes, content: Collection[str]) -> dict[str, bool | None]:
     """Returns test to whether it passed, from JUnit's XML, named for pytest: `path::name`.
 
-    Where the class is in no file of Python, it stays as it is: `com.shop.CartTest::adds`. Of a
-    repeated name the worst counts: failed, skipped (None), passed.
+    Where the class is in no file of Python, it stays as it is: `com.shop.CartTest::adds`. The worst
+    outcome of a repeated name counts: failed, skipped (None), passed.
     """
     try:
         root = ElementTree.fromstring(xml)
@@ -187,20 +174,22 @@ def _path_of(classname: str, content: Collection[str]) -> str:
 def guarded_command(
     plan: WorkPlan, line: str, content: Content | Mapping[str, bytes | File]
 ) -> tuple[str, SandboxInputs]:
-    """Returns a command with the gate in front of it, and what it is given.
+    """Returns a command with the gate in front of it if the plan has one, and its inputs.
 
     Runners of other languages ignore the gate.
-
-    Args:
-        plan: has the environment, and says whether there is a gate.
-        line: the command.
-        content: the files of the commit.
     """
     inputs = SandboxInputs(env=plan.env, readable=plan.readable_folders, report=plan.protect_runner)
     if not plan.protect_runner:
         return line, inputs
     work = "/task/" + (content.prefix if isinstance(content, Content) else "")
-    own = "\n".join([work.rstrip("/"), f"{work}src", "", *sorted(_modules(content))])
+    # the modules at the top of the commit and in src are found before those that are installed
+    modules = {
+        parts[0].partition(".")[0]
+        for parts in (path.removeprefix("src/").split("/") for path in content)
+        if parts[-1].endswith((".py", ".so"))
+    }
+    names = sorted(name for name in modules if name.isidentifier())
+    own = "\n".join([work.rstrip("/"), f"{work}src", "", *names])
     source = resources("counterpoint.workers.inside")
     shown = {
         f"{FOLDER}/sitecustomize.py": source.joinpath("safe_path.py").read_bytes(),
@@ -218,23 +207,11 @@ def guarded_command(
     return line, replace(inputs, env=env, shown=shown)
 
 
-def _modules(content: Iterable[str]) -> set[str]:
-    """Returns the names of modules at the top of a commit, and in src."""
-    names = set()
-    for path in content:
-        parts = path.removeprefix("src/").split("/")
-        if parts[-1].endswith((".py", ".so")):
-            names.add(parts[0].partition(".")[0])
-    return {name for name in names if name.isidentifier()}
-
-
 def trusted_outcomes(report: bytes) -> tuple[dict[str, str], str]:
     """Returns test to outcome, from the report of our plugin, and why none of it is trusted.
 
-    Something passes only if each canary came out as it has to: `passed` or `failed`.
-
-    Args:
-        report: lines of JSON: what each process of pytest says as it begins and as it ends.
+    Each process of pytest writes a line of JSON as it begins and as it ends. A test passes only if
+    each canary came out as it has to: `passed` or `failed`.
     """
     begun: dict[object, object] = {}
     tests: dict[str, str] = {}

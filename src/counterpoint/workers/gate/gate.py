@@ -12,7 +12,7 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
@@ -21,8 +21,14 @@ from posixpath import basename, dirname
 from typing import Any, cast
 
 from counterpoint.workers.plan import WorkPlan
-from counterpoint.workers.repository.files import SUBMODULE, File, Mode, TreeEntry, TreeLayout
-from counterpoint.workers.repository.paths import normal
+from counterpoint.workers.repository.files import (
+    SUBMODULE,
+    File,
+    Mode,
+    TreeEntry,
+    TreeLayout,
+    normal,
+)
 from counterpoint.workers.repository.repository import Content, Repository
 
 OURS = ("pytest", "_pytest", "pluggy", "iniconfig", "counterpoint_gate")
@@ -87,25 +93,20 @@ def matches_pattern(path: str, pattern: str) -> bool:
 
 @dataclass(frozen=True)
 class Gate:
-    """What may be changed in one commit."""
+    """The rules on changes to one commit, by the patterns of a plan; without one all is new."""
 
     plan: WorkPlan
-    """Has the patterns."""
     content: Content | None = None
-    """The files of the commit; of none, every path is new."""
 
     @cached_property
     def entries(self) -> Mapping[str, TreeEntry]:
-        """Returns path from the top to what the commit has there."""
+        """Returns path from the top to the entry of the commit."""
         return self.content.entries if self.content else {}
 
     def why_not(self, path: str, file: File, layout: TreeLayout | None = None) -> str:
-        """Returns why a file may not be written, or "" if it may.
+        """Returns why a file may not be written at a path from the top, or "" if it may.
 
-        Args:
-            path: from the top of the repository.
-            file: what is to be there.
-            layout: what else will be there; default the commit.
+        The layout has everything else that will be there; by default it is that of the commit.
         """
         layout = layout or TreeLayout(self.entries)
         return self.protects(path, file) or layout.why_not(path, file)
@@ -115,7 +116,7 @@ class Gate:
 
         Args:
             path: from the top of the repository.
-            file: what is to be there; None if it goes, or if that is not known.
+            file: the new file; None if the file is removed, or if it is not known.
         """
         name = normal(path)
         known = self.entries.get(name)
@@ -188,14 +189,7 @@ class Gate:
 
 
 def restore_protected(plan: WorkPlan, repository: Repository, head: str, tree: str) -> str:
-    """Returns a merged tree with everything protected as the head has it.
-
-    Args:
-        plan: has the patterns.
-        repository: has both.
-        head: the commit whose tests and runner count.
-        tree: the merged tree.
-    """
+    """Returns a merged tree with everything that is protected as the commit `head` has it."""
     gate, new = Gate(plan, repository.content(head)), repository.entries(tree)
     changed = repository.changed(head, tree)
     data = repository.blobs({each[path].oid for path in changed for each in (gate.entries, new)
@@ -203,9 +197,8 @@ def restore_protected(plan: WorkPlan, repository: Repository, head: str, tree: s
 
     def at(entries: Mapping[str, TreeEntry], path: str) -> File | None:
         entry = entries.get(path)
-        return (
-            File(data[entry.oid], cast(Mode, entry.mode)) if entry and entry.oid in data else None
-        )
+        known = entry and entry.oid in data
+        return File(data[entry.oid], cast(Mode, entry.mode)) if entry and known else None
 
     back = {path: at(gate.entries, path) for path in changed
             if gate.protects(path, at(new, path))}  # fmt: skip
@@ -213,12 +206,9 @@ def restore_protected(plan: WorkPlan, repository: Repository, head: str, tree: s
 
 
 def without_new_tests(plan: WorkPlan, content: Content, planned: str) -> Content:
-    """Returns the files of a commit without the tests that the planner has not seen yet.
+    """Returns the files of a commit without the tests that workers added after `planned`.
 
-    Args:
-        plan: says whether workers add tests.
-        content: of the commit.
-        planned: the commit that the planner saw last.
+    The planner saw that commit last: it has made no tasks of later tests.
     """
     if not plan.new_tests:
         return content
@@ -250,11 +240,9 @@ def _installed(folders: tuple[str, ...]) -> frozenset[str]:
 
 
 def is_named_in(command: str, path: str) -> bool:
-    """Returns whether a word of a command is the end of a path: the script that it runs, say.
+    """Returns whether a word of a shell line is the end of a path from the top: its script, say.
 
-    Args:
-        command: a shell line; `-m name` means the module's file.
-        path: from the top of the repository, without "." parts.
+    `-m name` means the file of the module.
     """
     return any(f"/{path}".endswith(f"/{word}") for word in _words(command))
 
@@ -279,25 +267,17 @@ def _words(command: str) -> frozenset[str]:
 def same_settings(name: str, before: bytes, after: bytes) -> bool:
     """Returns whether two versions of a configuration say the same about tests.
 
-    Whole files decide, but for `pyproject.toml` and `package.json`, where keys do.
-
-    Args:
-        name: of the file, in small letters.
-        before: its content.
-        after: its new content.
+    Whole files decide, but for `pyproject.toml` and `package.json` (in small letters), where keys
+    decide.
     """
     if name not in FREE:
         return before == after
+    read: Callable[[str], object] = tomllib.loads if name.endswith(".toml") else json.loads
     try:
-        old, new = (_read(name, data) for data in (before, after))
+        old, new = (_without(read(data.decode()), FREE[name]) for data in (before, after))
     except (ValueError, RecursionError):
         return False
-    return bool(_without(old, FREE[name]) == _without(new, FREE[name]))
-
-
-def _read(name: str, data: bytes) -> Any:
-    text = data.decode()
-    return tomllib.loads(text) if name.endswith(".toml") else json.loads(text)
+    return bool(old == new)
 
 
 def _without(value: Any, free: Any) -> Any:

@@ -45,7 +45,7 @@ class _Finder(ast.NodeVisitor):
         self.rows = source.split("\n")
         self.starts = [0, *accumulate(len(row) + 1 for row in self.rows)]
         self.names: tuple[str, ...] = ()
-        self.found: set[Edit] = set()
+        self.edits: set[Edit] = set()
 
     def at(self, row: Any, column: Any) -> int:
         """Returns the place in the source of a row and a column, which is in bytes of UTF-8."""
@@ -59,7 +59,7 @@ class _Finder(ast.NodeVisitor):
 
     def put(self, node: Any, *new: str) -> None:
         """Adds edits that write something else in place of a node."""
-        self.found |= {(*self.span(node), each) for each in new}
+        self.edits |= {(*self.span(node), each) for each in new}
 
     def swap(self, left: Any, right: Any, operator: str, sign: str = "") -> None:
         """Adds edits that exchange an operator between two nodes."""
@@ -67,7 +67,7 @@ class _Finder(ast.NodeVisitor):
         start, end = self.span(left)[1], self.span(right)[0]
         place = self.source.find(old + sign, start, end) if others else -1
         if place >= 0:
-            self.found |= {(place, place + len(old), new) for new in others}
+            self.edits |= {(place, place + len(old), new) for new in others}
 
     def text(self, node: Any) -> str:
         """Returns the source of a node."""
@@ -116,7 +116,7 @@ class _Finder(ast.NodeVisitor):
         elif isinstance(node, ast.Call) and len(node.args) == 2:
             one, two = node.args
             start, end = self.span(one)[0], self.span(two)[1]
-            self.found.add((start, end, f"{self.text(two)}, {self.text(one)}"))
+            self.edits.add((start, end, f"{self.text(two)}, {self.text(one)}"))
         elif (
             isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in self.names
         ):
@@ -127,7 +127,7 @@ def find_edits(source: str, lines: set[int]) -> list[Edit]:
     """Returns every small edit of the source on the lines, in order: (start, end, new text)."""
     finder = _Finder(source, lines)
     finder.visit(ast.parse(source))
-    return sorted(finder.found)
+    return sorted(finder.edits)
 
 
 def apply_edits(source: str, edits: Sequence[Edit]) -> str | None:

@@ -50,7 +50,7 @@ TICK_SECONDS = 0.1
 
 
 class ContentHead(TypedDict):
-    """What follows the request: the content of `/task` and `/setup`."""
+    """A description of the bytes that follow the request: the content of `/task` and `/setup`."""
 
     pack: int
     """Bytes of the git pack; 0 is none."""
@@ -67,7 +67,7 @@ class ContentHead(TypedDict):
 
 
 class CommandRequest(ContentHead):
-    """What runs, and under which limits."""
+    """The command and its limits."""
 
     command: list[str]
     env: dict[str, str]
@@ -115,10 +115,10 @@ def watch(worker: int, lifeline: int, ended: int, deadline: float, files: int) -
 
     Args:
         worker: the process that works.
-        lifeline: reading end of a pipe that ends when the parent, outside, does.
-        ended: reading end of a pipe that holds something when a child has ended.
-        deadline: on the monotonic clock, which is the same inside and outside.
-        files: most files.
+        lifeline: reading end of a pipe that ends when the parent, outside, ends.
+        ended: reading end of a pipe that has a byte when a child has ended.
+        deadline: time on the monotonic clock, which is the same inside and outside.
+        files: maximum of files.
     """
     poll = select.poll()
     poll.register(lifeline, select.POLLIN)
@@ -170,7 +170,10 @@ def serve_request(result: int) -> None:
     ignored = ignored_files(before, after) if request["pack"] and request["bring"] else []
     files = [p for p, now in sorted(after.items()) if before.get(p) != now and p not in ignored]
     sizes = {path: size for path in files if (size := size_of(path, after[path][0])) is not None}
-    results = content_of_results(request["results"])
+    results = b""
+    if os.path.isfile(request["results"]):  # and no pipe, which would never end
+        with contextlib.suppress(OSError), open(request["results"], "rb") as file:
+            results = file.read()
     packed = {
         "status": status, "late": late,
         "files": [[path, after[path][0], size] for path, size in sizes.items()],
@@ -180,7 +183,12 @@ def serve_request(result: int) -> None:
     with os.fdopen(result, "wb") as out:
         out.write(json.dumps(packed).encode() + b"\n")
         for path in sizes:
-            send_file(path, after[path][0], out)
+            where = os.path.join(WORK, path)
+            if stat.S_ISLNK(after[path][0]):
+                out.write(os.fsencode(os.readlink(where)))
+                continue
+            with open(where, "rb") as file:
+                shutil.copyfileobj(file, out)
         out.write(report + results)
         if request["keep"]:
             with tarfile.open(fileobj=out, mode="w|") as tar:
@@ -249,10 +257,7 @@ def write_entry(path: str, mode: int, data: bytes) -> None:
 
 
 def run_command(request: CommandRequest, given: bytes) -> tuple[int, bool, bytes]:
-    """Runs the command.
-
-    Returns its exit status, whether its time limit ended it, and what tests reported.
-    """
+    """Runs the command; returns its status, whether its time limit ended it, and its report."""
     read, report = os.pipe()
     env = {
         "PATH": PATH, "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
@@ -367,24 +372,6 @@ def size_of(path: str, mode: int) -> int | None:
             with open(where, "rb") as file:
                 return os.fstat(file.fileno()).st_size
     return None
-
-
-def send_file(path: str, mode: int, out: BinaryIO) -> None:
-    """Writes the bytes of a file, or what a link points to."""
-    where = os.path.join(WORK, path)
-    if stat.S_ISLNK(mode):
-        out.write(os.fsencode(os.readlink(where)))
-        return
-    with open(where, "rb") as file:
-        shutil.copyfileobj(file, out)
-
-
-def content_of_results(path: str) -> bytes:
-    """Returns the bytes of the file of results, if the request names it and it is there."""
-    if os.path.isfile(path):  # and no pipe
-        with contextlib.suppress(OSError), open(path, "rb") as file:
-            return file.read()
-    return b""
 
 
 if __name__ == "__main__":

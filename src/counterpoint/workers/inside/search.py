@@ -72,7 +72,7 @@ def single_edits(sources: Mapping[str, str], lines: Lines) -> list[PlacedEdit]:
 
 
 class Question(TypedDict, total=False):
-    """What a search is asked: edits for `test`, or where the tests of `locate` run."""
+    """The input of a search: edits for `test` are wanted, or where the tests of `locate` run."""
 
     command: str
     """The plan's command that runs tests."""
@@ -189,12 +189,18 @@ def main() -> None:
 
 
 class Functions:
-    """Tests that are functions without arguments."""
+    """Tests that are functions without arguments, called `path::name`."""
 
     def run(self, tests: Sequence[str], watch: Callable[[str], Any]) -> int | None:
         """Returns None if all tests pass, else the line of its test where the first failure is."""
         for test in tests:
-            function = load_test(test)
+            path, _, name = test.partition("::")
+            spec = importlib.util.spec_from_file_location(f"the_tests_{hash(path) % 10**8}", path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            function = getattr(module, name)
             with watch(test):
                 try:
                     function()
@@ -214,7 +220,7 @@ class Pytest:
 
     def run(self, tests: Sequence[str], watch: Callable[[str], Any]) -> int | None:
         """Returns None if all tests pass, else the line of its test where the first failure is."""
-        notes: dict[str, Any] = {"depth": 0, "passed": 0}
+        notes = {"depth": 0, "passed": 0}
         hook = self.hook
 
         class Notes:
@@ -241,11 +247,7 @@ class Pytest:
 
 
 def pytest_options(command: str) -> list[str] | None:
-    """Returns the options of pytest in a shell line, or None if it does not simply run pytest.
-
-    Args:
-        command: the plan's, with `{tests}` and `{results}` in it.
-    """
+    """Returns the options of pytest in the plan's command, or None if it does more than that."""
     split = shlex.shlex(command, posix=True, punctuation_chars=";&|<>")
     split.whitespace_split = True
     words = list(split)
@@ -266,18 +268,6 @@ def pytest_options(command: str) -> list[str] | None:
     if any(word.startswith("--cov") for word in options):
         options.append("--no-cov")
     return options
-
-
-def load_test(test: str) -> Callable[[], Any]:
-    """Returns the test function called `path::name`."""
-    path, _, name = test.partition("::")
-    spec = importlib.util.spec_from_file_location(f"the_tests_{hash(path) % 10**8}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function: Callable[[], Any] = getattr(module, name)
-    return function
 
 
 def depth_of(error: BaseException, code: CodeType) -> int:
@@ -328,15 +318,10 @@ def failure_depth(runs: Functions | Pytest, tests: Sequence[str], seconds: float
 def traced_lines(
     runs: Functions | Pytest, tests: Sequence[str], but: Collection[str], seconds: float
 ) -> dict[str, Lines]:
-    """Returns test to the lines that it runs, of files below the work folder.
+    """Returns test to the lines that it runs, of files below the work folder except `but`.
 
-    All tests run in one child; those that it did not get to run in one each.
-
-    Args:
-        runs: how tests are run.
-        tests: their names.
-        but: paths of files that are left out.
-        seconds: most that a child may take.
+    All tests run in one child, for so many seconds at most; those that it does not reach run in a
+    child of their own.
     """
     lines_of = _lines_in_child(runs, tests, but, seconds)
     missing = [test for test in tests if test not in lines_of]

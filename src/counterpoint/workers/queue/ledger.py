@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import OutputError, RunError
-from counterpoint.workers.queue.budget import Spent, spent_in
 from counterpoint.workers.queue.rows import (
     ATTEMPTS,
     AttemptRow,
     EventRow,
+    Spent,
     TaskRow,
     attempt_row_of,
-    event_row_of,
-    task_row_of,
+    spent_in,
+    task_of,
 )
 
 WAIT_SECONDS = 30.0
@@ -214,11 +214,9 @@ class Ledger:
         return float(self.fact("seconds", 0.0)) + max(float(seen) - float(begun), 0.0)
 
     def tick(self, begun: float, seconds: float) -> None:
-        """Notes for how long a session is alive, because it can be killed at any time.
+        """Notes that the session which began at a time (since 1970) has lasted so many seconds.
 
-        Args:
-            begun: when it began, in seconds since 1970.
-            seconds: how long it lasts so far.
+        A session can be killed at any time: its last note counts then.
         """
         self.put("session", (begun, begun + seconds))
 
@@ -242,7 +240,9 @@ class Ledger:
 
     def events(self) -> list[EventRow]:
         """Returns all events, in order."""
-        return list(map(event_row_of, self._rows("SELECT * FROM events ORDER BY id")))
+        return [EventRow(row["at"], row["agent"], row["hearer"], row["kind"], row["text"],
+                         json.loads(row["meta"]))
+                for row in self._rows("SELECT * FROM events ORDER BY id")]  # fmt: skip
 
     def attempts(self) -> list[AttemptRow]:
         """Returns all attempts, in order."""
@@ -250,7 +250,8 @@ class Ledger:
 
     def tasks(self) -> list[TaskRow]:
         """Returns all tasks, in order of their ids."""
-        return list(map(task_row_of, self._rows("SELECT * FROM tasks ORDER BY id")))
+        return [TaskRow(**vars(task_of(row)), status=row["status"])
+                for row in self._rows("SELECT * FROM tasks ORDER BY id")]  # fmt: skip
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:

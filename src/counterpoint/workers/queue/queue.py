@@ -18,9 +18,16 @@ from itertools import islice
 from typing import Any
 
 from counterpoint.errors import BusyError
-from counterpoint.workers.queue.budget import RunBudget, spent_in
 from counterpoint.workers.queue.ledger import Ledger, insert_event
-from counterpoint.workers.queue.rows import ATTEMPTS, AttemptRow, TeamTask, attempt_row_of, task_of
+from counterpoint.workers.queue.rows import (
+    ATTEMPTS,
+    AttemptRow,
+    RunBudget,
+    TeamTask,
+    attempt_row_of,
+    spent_in,
+    task_of,
+)
 
 LARGE = 1.5
 """A task looks large if it is this many times as large as the median of the open ones."""
@@ -40,11 +47,10 @@ class Claim:
     attempt: int
     """The number of the attempt."""
     token: str
-    """What proves that it is still held."""
+    """The proof that it is still held."""
     task: TeamTask
-    """What is to be done."""
     reserved: int
-    """What it may cost."""
+    """Maximum of its cost."""
 
 
 class Queue(Ledger):
@@ -79,10 +85,10 @@ class Queue(Ledger):
             )
             return connection.total_changes - before
 
-    def ready(self, most: int = 64) -> int:
-        """Returns how many open tasks wait for no other one, up to `most`."""
+    def ready(self) -> int:
+        """Returns how many open tasks wait for no other one, up to 64, the largest team."""
         with self._open() as connection:
-            return len(list(islice(_ready(connection), most)))
+            return len(list(islice(_ready(connection), 64)))
 
     def mark_done(self, passed: Iterable[str]) -> None:
         """Marks the tasks as done whose test passes and that have no further check."""
@@ -105,12 +111,13 @@ class Queue(Ledger):
         """Takes one open task; returns None if there is none, or the budget is used up.
 
         Args:
-            worker: who takes it.
-            lease_seconds: how long it is its own, unless renewed.
-            reserve: what the attempt may cost.
-            budget: what all attempts together may spend.
-            choose: given the open tasks, highest priority first, and all attempts so far, the index
-                of one, or None to take none; without it the first. What failed before comes last.
+            worker: name of the worker.
+            lease_seconds: duration of the lease, unless it is renewed.
+            reserve: maximum of the cost of the attempt.
+            budget: limits of all attempts together.
+            choose: given the open tasks, highest priority first, and all attempts so far, returns
+                the index of one, or None to take none; without it the first task is taken. Tasks
+                that failed before come last.
         """
         # the budget is read, a task is chosen and its tries are reserved in one transaction, so two
         # workers never take one task, or together more than is left
@@ -226,9 +233,8 @@ class Queue(Ledger):
     def _holding(self, claim: Claim) -> Iterator[sqlite3.Connection]:
         """Yields a transaction in which the claim is known to be held."""
         with self._change() as connection:
-            row = connection.execute(
-                "SELECT token, status FROM attempts WHERE id=?", (claim.attempt,)
-            ).fetchone()
+            query = "SELECT token, status FROM attempts WHERE id=?"
+            row = connection.execute(query, (claim.attempt,)).fetchone()
             # the token proves who claimed the attempt; the status says whether `recover` has ended
             # it since then, and has given the task to others
             if row is None or row["token"] != claim.token or row["status"] in ENDED:
@@ -238,9 +244,8 @@ class Queue(Ledger):
     def _update(self, claim: Claim, assignments: str, *values: object) -> None:
         """Sets columns of the attempt of a claim."""
         with self._holding(claim) as connection:
-            connection.execute(
-                f"UPDATE attempts SET {assignments} WHERE id=?", (*values, claim.attempt)
-            )
+            query = f"UPDATE attempts SET {assignments} WHERE id=?"
+            connection.execute(query, (*values, claim.attempt))
 
     def lock(self, claim: Claim, paths: Iterable[str]) -> bool:
         """Takes locks on all of the files or on none, and returns whether they are held now.
@@ -249,9 +254,8 @@ class Queue(Ledger):
         """
         with self._holding(claim) as connection:
             for path in paths:
-                row = connection.execute(
-                    "SELECT attempt FROM locks WHERE path=?", (path,)
-                ).fetchone()
+                query = "SELECT attempt FROM locks WHERE path=?"
+                row = connection.execute(query, (path,)).fetchone()
                 if row is not None and row[0] != claim.attempt:
                     return False
             connection.executemany(
@@ -261,13 +265,13 @@ class Queue(Ledger):
             return True
 
     def recover(self, landed: Callable[[str], bool], *, everybody: bool, why: str = LOST) -> int:
-        """Brings back what nobody works on any more: leases that ended, or all of them.
+        """Ends attempts of workers that died: those whose lease has ended, or all of them.
 
-        An attempt that was about to become the head is done if its commit is there, and undone if
-        it is not. Returns how many attempts were brought back.
+        An attempt that was about to become the head is merged if its commit is there, and lost if
+        it is not. Returns how many attempts were ended.
 
         Args:
-            landed: whether a commit is in the head.
+            landed: returns whether a commit is in the head.
             everybody: nobody can be at work: the caller holds the run, and its children are dead.
             why: the reason that is noted.
         """
@@ -288,7 +292,7 @@ class Queue(Ledger):
         return count
 
     def release(self, worker: str, landed: Callable[[str], bool], why: str = LOST) -> None:
-        """Brings back what one worker had when its process ended."""
+        """Ends the attempt that a worker had when its process ended."""
         self._run(
             "UPDATE attempts SET lease=0 WHERE worker=? AND status IN ('running','merging')", worker
         )
@@ -340,8 +344,7 @@ def _reopen(connection: sqlite3.Connection, task: str, *, counts: bool) -> None:
 def choose_by_payoff(tasks: Sequence[TeamTask], attempts: Sequence[AttemptRow]) -> int:
     """Returns the first task of the size, small or large, that had the most merges for its cost.
 
-    Nobody has to be told to avoid risks: where large tasks meet conflicts they pay less, and are
-    left to others.
+    Large tasks that often conflict pay less, so that workers leave them without any rule on risks.
     """
     sizes = sorted({task.size for task in tasks} | {a.size for a in attempts})
     edge = LARGE * sizes[(len(sizes) - 1) // 2]
@@ -359,7 +362,7 @@ def choose_by_payoff(tasks: Sequence[TeamTask], attempts: Sequence[AttemptRow]) 
 def choose_apart(tasks: Sequence[TeamTask], attempts: Sequence[AttemptRow]) -> int:
     """Returns the first task whose files nobody works on now, or 0 if there is none.
 
-    It must not have failed more often than the first task.
+    The task must not have failed more often than the first one.
     """
     failures = Counter(a.task for a in attempts if a.status == "failed")
     busy = {path for a in attempts if a.status in ("running", "handed", "merging")

@@ -1,21 +1,25 @@
-"""The rows of the ledger as values: a task, an attempt at it, an event."""
+"""The ledger as values: tasks, attempts at them, events, and what a team may spend and has spent.
+
+A number that nobody knows is counted as unknown and is never 0.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from counterpoint.workers.plan import TaskPlan
+from counterpoint.errors import SettingError
+from counterpoint.workers.plan import LARGEST, TaskPlan
 
 
 @dataclass(frozen=True)
 class TeamTask(TaskPlan):
-    """One thing to do. Adding it again, by its id, changes nothing."""
+    """A task of the queue. Adding it again, by its id, changes nothing."""
 
     size: int = 1
-    """How large it looks: 1 is small."""
+    """Number of ways in which it could be done; 1 is small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,23 +96,83 @@ def task_of(row: sqlite3.Row) -> TeamTask:
                     row["checked"], row["size"])  # fmt: skip
 
 
-def task_row_of(row: sqlite3.Row) -> TaskRow:
-    """Returns a row of `tasks`."""
-    return TaskRow(**vars(task_of(row)), status=row["status"])
-
-
 def attempt_row_of(row: sqlite3.Row) -> AttemptRow:
-    """Returns a row of `ATTEMPTS`."""
-    return AttemptRow(
-        row["id"], row["task"], row["worker"], row["status"], row["started"], row["ended"],
-        row["base"] or "", row["made"] or "", row["parent"] or "", row["landed"] or "",
-        tuple(json.loads(row["files"] or "[]")), row["cost"] or 0, row["waited"] or 0.0,
-        row["held"] or 0.0, row["note"] or "", row["tokens"], row["dollars"], row["size"],
-        tuple(json.loads(row["expected"])),
-    )  # fmt: skip
+    """Returns a row of `ATTEMPTS`; what is NULL has the default of its field."""
+    values = {f.name: row[f.name] for f in fields(AttemptRow) if row[f.name] is not None}
+    files = {name: tuple(json.loads(values.get(name) or "[]")) for name in ("files", "expected")}
+    return AttemptRow(**{**values, **files})
 
 
-def event_row_of(row: sqlite3.Row) -> EventRow:
-    """Returns a row of `events`."""
-    return EventRow(row["at"], row["agent"], row["hearer"], row["kind"], row["text"],
-                    json.loads(row["meta"]))  # fmt: skip
+@dataclass(frozen=True)
+class Spent:
+    """The sums over all attempts."""
+
+    tries: int = 0
+    """Edits, replies or runs of a command, with what running attempts have reserved."""
+    runs: int = 0
+    """Attempts that began, except those whose test passed already."""
+    tokens: int = 0
+    """Tokens read and written in attempts that know it."""
+    dollars: float = 0.0
+    """Dollars paid in attempts that know it."""
+    unknown_tokens: int = 0
+    """Number of attempts that are over and do not know their tokens."""
+    unknown_dollars: int = 0
+    """Number of attempts that are over and do not know their dollars."""
+
+
+@dataclass(frozen=True)
+class RunBudget:
+    """Limits of all attempts together, as in the result; None is no limit.
+
+    Raises:
+        SettingError: a limit that allows nothing.
+    """
+
+    # it is no `TeamBudget`: every turn of a member starts with this module, and without NumPy
+    tries: int | None = None
+    seconds: float | None = None
+    tokens: int | None = None
+    runs: int | None = None
+    dollars: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is None:
+                continue
+            if not (value > 0 if name == "dollars" else value >= 1):
+                wanted = "more than 0" if name == "dollars" else "at least 1"
+                raise SettingError(f"got a budget of {name}={value}; wanted {wanted}")
+            if not value < LARGEST:
+                raise SettingError(f"got a budget of {name}={value:.6g}; wanted less than 2**53")
+
+    def used_up(self, spent: Spent, *, at_once: bool = False) -> str:
+        """Returns the name of a limit that is reached, or ""; the loop itself counts seconds.
+
+        Args:
+            spent: what is spent.
+            at_once: only limits that end attempts under way too. Tries and runs are reserved before
+                an attempt begins, so it may use them.
+        """
+        names = ("tokens", "dollars") if at_once else ("tries", "runs", "tokens", "dollars")
+        for name in names:
+            limit = getattr(self, name)
+            if limit is not None and getattr(spent, name) >= limit:
+                return name
+        return ""
+
+
+def spent_in(connection: sqlite3.Connection) -> Spent:
+    """Returns what is spent, read within a transaction."""
+    # an attempt under way counts as what it has reserved, one that is over as what it cost; the
+    # conditions are 0 or 1, so their sums are counts, and NULL (unknown) is in no sum
+    row = connection.execute(
+        "SELECT COALESCE(SUM(MAX(reserved, cost)), 0), COALESCE(SUM(status!='needless'), 0), "
+        "COALESCE(SUM(tokens), 0), COALESCE(SUM(dollars), 0.0), "
+        "COALESCE(SUM(tokens IS NULL AND ended IS NOT NULL AND status!='needless'), 0), "
+        "COALESCE(SUM(dollars IS NULL AND ended IS NOT NULL AND status!='needless'), 0) "
+        "FROM attempts"
+    ).fetchone()
+    earlier = connection.execute("SELECT value FROM facts WHERE key='tokens'").fetchone()
+    tokens = int(row[2]) + (int(float(earlier[0])) if earlier else 0)  # of earlier versions
+    return Spent(int(row[0]), int(row[1]), tokens, float(row[3]), int(row[4]), int(row[5]))

@@ -23,7 +23,7 @@ from typing import IO
 from counterpoint.errors import RunError
 from counterpoint.runs.files import remove, write_atomically
 from counterpoint.workers.inside.inside import AS_THEY_ARE
-from counterpoint.workers.repository.paths import escaped_path
+from counterpoint.workers.repository.files import escaped_path
 
 SETTINGS = (
     "core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false",
@@ -72,8 +72,7 @@ def git(
     """Runs git and returns its standard output.
 
     Raises:
-        RunError: as `attempt`; or its exit status is not 0, and the message has the first line of
-            its errors.
+        RunError: as `try_git`, or its exit status is not 0; the message has its first error.
     """
     ended = try_git(*words, data=data, env=env, cwd=cwd, most=most)
     if ended.returncode != 0:
@@ -94,9 +93,9 @@ def try_git(
         words: its arguments.
         data: its standard input.
         env: variables besides ours.
-        cwd: where it runs; default "/".
+        cwd: the folder where it runs; default "/".
         stdin: a pipe to read instead of `data`.
-        most: bytes that it may write to standard output; without it, any number.
+        most: maximum of bytes on standard output.
 
     Raises:
         RunError: it writes more than that, or takes longer than `SECONDS`.
@@ -110,8 +109,15 @@ def try_git(
         )  # fmt: skip
         late = threading.Timer(SECONDS, _kill, (process,))
         late.start()
+        assert process.stdout is not None
+        output = bytearray()
         try:
-            output = _output_of(process, most)
+            with process.stdout:
+                while part := process.stdout.read(1 << 20):
+                    output += part
+                    if most is not None and len(output) > most:
+                        raise RunError(f"git lists more than {most >> 20} MiB of names")
+            process.wait()
         finally:
             late.cancel()
             if process.poll() is None:
@@ -120,20 +126,8 @@ def try_git(
         if process.returncode == -signal.SIGKILL:
             raise RunError(f"git took more than {SECONDS:g} s, or was killed")
         errors.seek(0)
-        return subprocess.CompletedProcess(words, process.returncode, output, errors.read(1 << 20))
-
-
-def _output_of(process: subprocess.Popen[bytes], most: int | None) -> bytes:
-    assert process.stdout is not None
-    parts, size = [], 0
-    with process.stdout:
-        while part := process.stdout.read(1 << 20):
-            parts.append(part)
-            size += len(part)
-            if most is not None and size > most:
-                raise RunError(f"git lists more than {most >> 20} MiB of names")
-    process.wait()
-    return b"".join(parts)
+        status, text = process.returncode, errors.read(1 << 20)
+        return subprocess.CompletedProcess(words, status, bytes(output), text)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -180,7 +174,7 @@ def copy_commit(source: Path, commit: str, path: Path) -> None:
 
 
 def first_line(errors: bytes) -> str:
-    """Returns the first line of what git errors, as it can be printed."""
+    """Returns the first line of errors of git, escaped."""
     lines = errors.decode("utf-8", "surrogateescape").strip().splitlines()
     return escaped_path(lines[0]) if lines else "no reason given"
 
@@ -188,11 +182,8 @@ def first_line(errors: bytes) -> str:
 def special_file(folder: Path, links: bool = False) -> Path | None:
     """Returns a path below a folder that is no file and no folder, or None if there is none.
 
-    Reading a pipe or a device would never end, and what is written through a link lands elsewhere.
-
-    Args:
-        folder: where to look; it may be a link itself.
-        links: whether links are no finding.
+    Reading a pipe or a device would never end, and a file written through a link lands elsewhere.
+    The folder may be a link itself. With `links`, links below it are allowed.
     """
     for where, folders, names in os.walk(folder):
         for name in (*folders, *names):
@@ -221,10 +212,15 @@ def secure_repository(path: Path) -> None:
     for name in UNWANTED:
         remove(path / name)
     (path / "info").mkdir(exist_ok=True)
-    _write_if_changed(
-        path / "info" / "attributes", AS_THEY_ARE
-    )  # above all others: no filter changes a byte
-    _write_if_changed(path / "config", CONFIG[_name_length(path)])
+    config, head = path / "config", path / "refs" / "heads" / "main"
+    sha256 = config.is_file() and config.read_bytes() == CONFIG[64]
+    sha256 = sha256 or (head.is_file() and len(head.read_bytes().strip()) == 64)
+    # these attributes are above all others, so that no filter changes a byte
+    for file, data in ((path / "info" / "attributes", AS_THEY_ARE),
+                       (config, CONFIG[64 if sha256 else 40])):  # fmt: skip
+        if not file.is_file() or file.read_bytes() != data:
+            remove(file)
+            write_atomically(file, data)
 
 
 @contextmanager
@@ -235,22 +231,6 @@ def temporary_index(path: Path) -> Iterator[dict[str, str]]:
         yield {"GIT_INDEX_FILE": str(index)}
     finally:
         index.unlink(missing_ok=True)
-
-
-def _write_if_changed(path: Path, data: bytes) -> None:
-    """Writes a file anew unless it has this content."""
-    if not path.is_file() or path.read_bytes() != data:
-        remove(path)
-        write_atomically(path, data)
-
-
-def _name_length(path: Path) -> int:
-    """Returns how many letters an object's name has: 64 in a repository of SHA-256."""
-    config = path / "config"
-    if config.is_file() and config.read_bytes() == CONFIG[64]:
-        return 64
-    head = path / "refs" / "heads" / "main"
-    return 64 if head.is_file() and len(head.read_bytes().strip()) == 64 else 40
 
 
 def enclosing_repository(source: Path) -> tuple[Path, str] | None:
@@ -266,11 +246,3 @@ def enclosing_repository(source: Path) -> tuple[Path, str] | None:
             known = try_git("-C", str(top), "cat-file", "-t", f"HEAD:{prefix}")
             return (top, prefix + "/") if known.stdout.strip() == b"tree" else None
     return None
-
-
-def tree_of_folder(path: Path, folder: Path) -> str:
-    """Returns the tree of the files of a folder that is no repository, byte for byte."""
-    with temporary_index(path) as own:
-        env = {**own, "GIT_WORK_TREE": str(folder), "GIT_DIR": str(path)}
-        git("add", "--all", "--", ".", env=env, cwd=folder)
-        return git("write-tree", env=env).decode().strip()

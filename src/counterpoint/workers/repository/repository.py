@@ -18,7 +18,16 @@ from typing import Any
 
 from counterpoint.errors import MissingPackageError, RunError
 from counterpoint.runs.files import write_atomically
-from counterpoint.workers.repository.files import FILE, LINK, PROGRAM, File, TreeEntry, TreeLayout
+from counterpoint.workers.repository.files import (
+    FILE,
+    LINK,
+    PROGRAM,
+    File,
+    TreeEntry,
+    TreeLayout,
+    escaped_path,
+    refused,
+)
 from counterpoint.workers.repository.git import (
     OID,
     copy_commit,
@@ -28,10 +37,8 @@ from counterpoint.workers.repository.git import (
     secure_repository,
     special_file,
     temporary_index,
-    tree_of_folder,
     try_git,
 )
-from counterpoint.workers.repository.paths import escaped_path, refused
 
 BRANCH = "refs/heads/main"
 PREFIX = "work-folder"
@@ -77,9 +84,9 @@ class Repository:
     def copy(cls, source: Path, path: Path) -> Repository:
         """Returns a copy of somebody's repository at its HEAD, or of a folder that is in none.
 
-        Of a folder inside a repository the whole repository is copied, and work is done in that
-        folder. Of a folder that is in no repository, or that its repository does not know, what
-        `.gitignore` names is left out.
+        A folder inside a repository is copied with the whole repository, and work is done in that
+        folder. If the folder is in no repository, or its repository does not know it, the files
+        that `.gitignore` names are left out.
 
         Raises:
             RunError: git says no.
@@ -92,23 +99,24 @@ class Repository:
         path = path.absolute()
         pipe = special_file(source / ".git", links=True)
         if pipe is not None:
-            raise RunError(
-                f"{escaped_path(str(pipe))} is a pipe or a device; wanted files and folders"
-            )
+            name = escaped_path(str(pipe))
+            raise RunError(f"{name} is a pipe or a device; wanted files and folders")
         enclosing = enclosing_repository(source)
         if enclosing is None:
             git("init", "--quiet", "--bare", "--template=", str(path))
             secure_repository(path)
             made = cls(path)
-            made._start(made.commit(tree_of_folder(path, source), (), "the folder as it was found"))
+            with temporary_index(path) as own:  # the files of the folder, byte for byte
+                env = {**own, "GIT_WORK_TREE": str(source), "GIT_DIR": str(path)}
+                git("add", "--all", "--", ".", env=env, cwd=source)
+                tree = git("write-tree", env=env).decode().strip()
+            made._start(made.commit(tree, (), "the folder as it was found"))
             return made
         top, prefix = enclosing
         head = try_git("-C", str(top), "rev-parse", "--verify", "HEAD^{commit}")
         if head.returncode != 0:
-            reason = first_line(head.stderr)
-            raise RunError(
-                f"got repository {escaped_path(str(top))} ({reason}); wanted one with a commit"
-            )
+            raise RunError(f"got repository {escaped_path(str(top))} ({first_line(head.stderr)}); "
+                           "wanted one with a commit")  # fmt: skip
         commit = head.stdout.decode().strip()
         kind = "sha256" if len(commit) == 64 else "sha1"
         git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(path))
@@ -124,11 +132,9 @@ class Repository:
         self._git("update-ref", BRANCH, commit)
         self._git("symbolic-ref", "HEAD", BRANCH)
         entries = self.entries(commit)
-        both = TreeLayout(entries).folders & entries.keys()
-        if both:
-            raise RunError(
-                f"got {escaped_path(min(both))} as a file and as a folder; wanted it once"
-            )
+        if both := TreeLayout(entries).folders & entries.keys():
+            name = escaped_path(min(both))
+            raise RunError(f"got {name} as a file and as a folder; wanted it once")
         for path in entries:
             if (why := refused(path)) and "control" not in why and "long" not in why:
                 raise RunError(f"got path {escaped_path(path)} in the repository, and {why}")
@@ -149,10 +155,9 @@ class Repository:
 
     def advance(self, new: str, old: str) -> bool:
         """Makes `new` the head if `old` still is, and returns whether it was."""
-        return (
-            self._attempt("update-ref", BRANCH, _object_name(new), _object_name(old)).returncode
-            == 0
-        )
+        # git compares and writes in one step: of two members, one alone moves the branch
+        ended = self._attempt("update-ref", BRANCH, _object_name(new), _object_name(old))
+        return ended.returncode == 0
 
     def contains(self, commit: str) -> bool:
         """Returns whether a commit is in the head."""
@@ -300,9 +305,8 @@ class Repository:
         return git("--git-dir", str(self.path), *words, data=data, env=env)
 
     def _git(self, *words: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> str:
-        return (
-            self._bytes(*words, data=data, env=env).decode("utf-8", "surrogateescape").rstrip("\n")
-        )
+        output = self._bytes(*words, data=data, env=env)
+        return output.decode("utf-8", "surrogateescape").rstrip("\n")
 
 
 def _object_name(text: str) -> str:
@@ -325,11 +329,10 @@ class Content(Mapping[str, bytes]):
     """
 
     repository: Repository
-    """Where it is read."""
     commit: str
-    """Which commit, or tree."""
+    """Name of the commit, or tree."""
     changes: Mapping[str, File | None] = field(default_factory=dict)
-    """Path from the top to a file that is not in the commit; None where it is gone."""
+    """Path from the top to a file that is not in the commit; None if it is removed."""
 
     @property
     def prefix(self) -> str:

@@ -29,25 +29,25 @@ _JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 > "$1" || exit 125; shift;
 
 @dataclass(frozen=True)
 class GroupFolder:
-    """A folder in which groups can be made."""
+    """A control group below which groups can be made."""
 
     folder: Path
-    """The control group below which they are."""
     totals: tuple[str, ...]
-    """What groups here limit: of `TOTALS`."""
+    """Those of `TOTALS` that groups here limit."""
     unified: bool
     """Whether this is version 2."""
 
 
 class ControlGroup:
-    """A control group of one sandbox; a context manager, at whose end it is gone.
+    """A control group of one sandbox; a context manager, at whose end the group is removed.
+
+    At most `memory` bytes and `processes` processes and threads are in it.
 
     Raises:
         OSError: a group cannot be made any more where one could be made before.
     """
 
     def __init__(self, memory: int, processes: int) -> None:
-        """Makes the group: at most `memory` bytes and `processes` processes and threads in it."""
         self._parts: list[tuple[GroupFolder, Path]] = []
         try:
             for place in usable_folders():
@@ -66,16 +66,13 @@ class ControlGroup:
 
     def hit(self) -> tuple[str, ...]:
         """Returns which totals were hit: the kernel killed for memory, or refused a process."""
-        files = {
-            ("memory", False): ("memory.oom_control", "oom_kill"),
-            ("memory", True): ("memory.events", "oom_kill"),
-            ("processes", False): ("pids.events", "max"),
-            ("processes", True): ("pids.events", "max"),
-        }
         totals = []
         for place, folder in self._parts:
             for total in place.totals:
-                name, key = files[total, place.unified]
+                name, key = "pids.events", "max"
+                if total == "memory":
+                    name = "memory.events" if place.unified else "memory.oom_control"
+                    key = "oom_kill"
                 with contextlib.suppress(OSError):
                     rows = dict(row.split() for row in (folder / name).read_text().splitlines())
                     totals += [total] if int(rows.get(key, 0)) else []
@@ -114,9 +111,7 @@ def usable_folders() -> tuple[GroupFolder, ...]:
 def group_folders(ours: str, mounts: str) -> list[GroupFolder]:
     """Returns our own control group in each hierarchy, and in version 2 the one above it too.
 
-    Args:
-        ours: /proc/self/cgroup.
-        mounts: /proc/self/mountinfo.
+    Both are read from the texts of /proc/self/cgroup and /proc/self/mountinfo.
     """
     rows = [row.split(":", 2) for row in ours.splitlines()]
     own = {name: path for _, names, path in rows for name in names.split(",")}
@@ -160,36 +155,22 @@ def _make_group(place: GroupFolder, memory: int, processes: int) -> Path:
     name = f"{NAME}.{_namespace()}.{os.getpid()}.{_started('self')}.{next(_COUNT)}"
     folder = place.folder / name
     folder.mkdir()
+    # memory that is swapped out counts too, where the kernel counts it
+    swap = ("memory.swap.max", 0) if place.unified else ("memory.memsw.limit_in_bytes", memory)
+    values = {"processes": [("pids.max", processes)],
+              "memory": [("memory.max" if place.unified else "memory.limit_in_bytes", memory),
+                         *([swap] if (folder / swap[0]).exists() else [])]}  # fmt: skip
     try:
-        for total in place.totals:
-            _limit(folder, total, place.unified, {"memory": memory, "processes": processes}[total])
+        for file, value in (row for total in place.totals for row in values[total]):
+            handle = os.open(folder / file, os.O_WRONLY)  # the kernel has made the file
+            try:
+                os.write(handle, str(value).encode())
+            finally:
+                os.close(handle)
     except OSError:
         _end(folder)
         raise
     return folder
-
-
-def _limit(folder: Path, total: str, unified: bool, most: int) -> None:
-    """Writes a limit; what is swapped out counts as memory, where the kernel counts it."""
-    if total == "processes":
-        _write(folder / "pids.max", most)
-    elif unified:
-        _write(folder / "memory.max", most)
-        if (folder / "memory.swap.max").exists():
-            _write(folder / "memory.swap.max", 0)
-    else:
-        _write(folder / "memory.limit_in_bytes", most)
-        if (folder / "memory.memsw.limit_in_bytes").exists():
-            _write(folder / "memory.memsw.limit_in_bytes", most)
-
-
-def _write(path: Path, value: int) -> None:
-    """Writes to a file of the kernel, which has to be there already."""
-    handle = os.open(path, os.O_WRONLY)
-    try:
-        os.write(handle, str(value).encode())
-    finally:
-        os.close(handle)
 
 
 def remove_dead_groups(place: GroupFolder) -> None:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from counterpoint.settings import require
 from counterpoint.workers.inside.inside import FULL, STOPPED
 from counterpoint.workers.sandbox.cgroups import ControlGroup
-from counterpoint.workers.sandbox.limits import SIDE, Limits
 from counterpoint.workers.sandbox.readable import require_readable
 
 PYTHON = "/usr/bin/python3"
@@ -36,17 +36,66 @@ PRIVATE_UIDS = 61_000, 61_184
 """User ids that Debian and systemd leave to nobody in particular: one is used as root."""
 NETWORK = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ca-certificates")
 """What of /etc is shown where the network is shared."""
+SIDE = 8
+"""/tmp and /dev/shm have this part of the size of /task each."""
+OWN_PROCESSES = 4
+"""Processes of the sandbox itself: bubblewrap, the watch, the packer, and its thread or git."""
+OWN_MB = 64
+"""Memory of these, in MiB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits of code in the sandbox.
+
+    Raises:
+        SettingError: a limit out of range.
+    """
+
+    seconds: float = 60.0
+    """Wall clock, after which everything is killed."""
+    memory_mb: int = 1024
+    """Memory of all processes together, in MiB, where this machine has control groups (see
+    `cgroups.not_enforced`); elsewhere the address space of each one, of which programs on Node
+    reserve 10 GiB and more. Files come on top."""
+    processes: int = 256
+    """Processes and threads at a time."""
+    disk_mb: int = 128
+    """Size of all files in `/task` together, in MiB; they are in memory. `/tmp` and `/dev/shm` have
+    an eighth of that each."""
+    files: int = 100_000
+    """Files, folders and links at a time; a few more are made before the sandbox is ended."""
+    output_mb: int = 8
+    """Size of standard output and error together, in MiB; more ends the run."""
+
+    def __post_init__(self) -> None:
+        require("seconds", self.seconds, 0.05, 86_400)
+        require("memory_mb", self.memory_mb, 64, 1 << 20)
+        require("processes", self.processes, 4, 4096)
+        require("disk_mb", self.disk_mb, 1, 1 << 16)
+        require("files", self.files, 16, 1 << 24)
+        require("output_mb", self.output_mb, 1, 1 << 12)
+
+    def named(self, stopped: str) -> str:
+        """Returns a limit with its value, as a plan sets it: `memory (memory_mb=1024)`."""
+        if stopped == "seconds":
+            return f"seconds ({self.seconds:g})"
+        name = {"memory": "memory_mb", "disk": "disk_mb", "output": "output_mb"}.get(
+            stopped, stopped
+        )
+        value = getattr(self, name, None)
+        return stopped if value is None else f"{stopped} ({name}={value})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxInputs:
-    """What a command in a sandbox is given besides the content of `/task`."""
+    """Inputs of a command in a sandbox besides the content of `/task`."""
 
     env: Mapping[str, str] = field(default_factory=dict)
     """The whole environment, besides PATH, HOME and LANG."""
     readable: Sequence[Path] = ()
     """Folders of this machine that can be read inside, at the same place. They have to be readable
-    for everybody where this process is root."""
+    for everybody if this process is root."""
     network: bool = False
     """Whether the machine's network is shared, names and certificates included."""
     shown: Mapping[str, bytes] = field(default_factory=dict)
@@ -55,27 +104,27 @@ class SandboxInputs:
     """Files in the work folder that are not part of the work: they are hidden from git, where the
     commit has none of that name, and never come out."""
     stdin: bytes = b""
-    """What the command reads."""
+    """Standard input of the command."""
     report: bool = False
     """Whether a runner of tests can report, to the descriptor in COUNTERPOINT_REPORT."""
 
 
 @dataclass(frozen=True)
 class SandboxOutput:
-    """What came out of a sandbox, none of it to be trusted but for how it ended."""
+    """The output of a sandbox; only how it ended can be trusted."""
 
     output: bytes
     """Standard output, up to the limit."""
     errors: bytes
     """Standard error, up to the limit."""
     result: bytes
-    """What its first program packed."""
+    """The result that the first program packed."""
     seconds: float
     """Wall clock."""
     stopped: str
-    """The limit that ended it; nothing if it ended by itself."""
+    """The limit that ended it; "" if it ended by itself."""
     met: str
-    """The limit that it met and went on: the command may have failed because of it."""
+    """A limit that it reached without being ended: the command may have failed because of it."""
 
 
 def run_bubblewrap(
@@ -88,9 +137,9 @@ def run_bubblewrap(
     also gets the reading end of a pipe that only this process holds open for writing.
 
     Args:
-        tool: bubblewrap.
-        limits: what everything inside may use.
-        inputs: what can be read inside, and whether the machine's network is shared.
+        tool: path of bubblewrap.
+        limits: limits of everything inside.
+        inputs: inputs besides the feed.
         feed: standard input of the first program, `/inside.py`.
         objects: bytes of git's objects, which are not charged to the limits.
         on_output: called with output and errors as they come.
@@ -100,7 +149,10 @@ def run_bubblewrap(
         OSError: this machine has no more processes, descriptors or control groups to give.
     """
     program = files("counterpoint.workers.inside").joinpath("inside.py").read_bytes()
-    with ControlGroup(limits.total_memory + objects, limits.total_processes) as group:
+    # the group counts everything: processes, files in memory, git's objects, the sandbox itself
+    disks_mb = limits.disk_mb + 2 * limits.disk_mb // SIDE
+    memory = ((limits.memory_mb + disks_mb + OWN_MB) << 20) + objects
+    with ControlGroup(memory, limits.processes + OWN_PROCESSES) as group:
         begun = time.monotonic()
         deadline = begun + limits.seconds + AROUND_SECONDS + len(feed) / AROUND_BYTES
         shown = {"/inside.py": program, **inputs.shown}
@@ -162,7 +214,7 @@ def _exchange(
 ) -> tuple[tuple[bytes, bytes, bytes], str]:  # fmt: skip
     """Feeds the process and reads its streams up to the limits.
 
-    Returns its output, its errors and its packed result, and the name of the limit that was hit.
+    Returns its output, its errors and its packed result, and the name of the limit it reached.
     """
     assert process.stdin is not None
     assert process.stdout is not None
@@ -246,10 +298,10 @@ def bubblewrap_arguments(
     nothing inside can stop or kill.
 
     Args:
-        disk_mb: size of what is written, in MiB, of which /tmp and /dev/shm have a part each.
-        objects: bytes of git's objects, for which /task has room besides.
-        inputs: what can be read inside, and whether the machine's network is shared.
-        handles: path inside to a descriptor from which a file that can only be read is made.
+        disk_mb: size of all that is written, in MiB, of which /tmp and /dev/shm have a part each.
+        objects: bytes of git's objects, for which /task has more room.
+        inputs: folders that can be read inside, and whether the machine's network is shared.
+        handles: path inside to the descriptor of a file that can only be read.
 
     Raises:
         SettingError: as `require_readable`.

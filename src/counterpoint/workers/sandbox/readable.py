@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterable
 from pathlib import Path
 
 from counterpoint.errors import SettingError
@@ -21,10 +20,7 @@ OWN = ("/task", "/setup", "/inside.py")
 
 
 def require_readable(folder: Path) -> Path:
-    """Returns the real path of a folder that can be shown in a sandbox.
-
-    Args:
-        folder: as the plan names it; it may be a link.
+    """Returns the real path of a folder, which may be a link, that can be shown in a sandbox.
 
     Raises:
         SettingError: it is not there, or not readable; it would show the keys, processes, devices
@@ -40,7 +36,7 @@ def require_readable(folder: Path) -> Path:
                 f"got readable folder {folder}, which shows {shows} to the sandbox; wanted a "
                 "folder with nothing but what the tests and the workers need"
             )
-    if any(_overlaps(place, Path(each), below=True) for each in OWN):
+    if any(_overlaps(place, Path(each)) for each in OWN):
         raise SettingError(f"got readable folder {folder}; inside, the sandbox has its own there")
     if not real.is_dir() or not is_readable(real):
         raise SettingError(
@@ -55,13 +51,16 @@ def exposed_secret(folder: Path) -> str:
     if str(folder) in WHOLE:
         return f"all of {folder}"
     for each in map(Path, KERNEL):
-        if _overlaps(folder, each, below=True):
+        if _overlaps(folder, each):
             return str(each)
-    for home in _homes():
+    # the homes of this user, of root, and of the accounts of people, whose numbers begin at 1000
+    homes = {Path.home(), Path("/root")}
+    homes |= {Path(each.pw_dir) for each in pwd.getpwall() if 1000 <= each.pw_uid < 60_000}
+    for home in sorted(home.resolve() for home in homes if len(home.parts) > 1):
         if folder == home or folder in home.parents:
             return f"the home folder {home}"
         for name in SECRET:
-            if _overlaps(folder, home / name, below=True):
+            if _overlaps(folder, home / name):
                 return str(home / name)
     return ""
 
@@ -73,13 +72,6 @@ def is_readable(folder: Path) -> bool:
     return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
 
 
-def _overlaps(folder: Path, place: Path, *, below: bool) -> bool:
-    """Returns whether a folder is a place, or above it; or, if that counts, below it."""
-    return folder == place or folder in place.parents or (below and place in folder.parents)
-
-
-def _homes() -> Iterable[Path]:
-    """Returns the home folders of this user, of root, and of users with a number from 1000."""
-    homes = {Path.home(), Path("/root")}
-    homes |= {Path(each.pw_dir) for each in pwd.getpwall() if 1000 <= each.pw_uid < 60_000}
-    return sorted(home.resolve() for home in homes if len(home.parts) > 1)
+def _overlaps(folder: Path, place: Path) -> bool:
+    """Returns whether a folder is a place, above it or below it."""
+    return folder == place or folder in place.parents or place in folder.parents

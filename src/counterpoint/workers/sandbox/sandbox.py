@@ -1,4 +1,4 @@
-"""A place where agents' code runs; what comes out of it is bytes, text and a status.
+"""A place where agents' code runs; its output is bytes, text and a status.
 
 Bubblewrap makes namespaces of their own: no network, no other processes, an empty environment. Of
 the file system only /usr and the named folders can be read, and one folder, `/task`, in memory and
@@ -22,12 +22,19 @@ from stat import S_ISLNK
 
 from counterpoint.errors import MissingPackageError, SettingError
 from counterpoint.workers.inside.inside import CommandRequest, ContentHead
-from counterpoint.workers.repository.files import FILE, LINK, PROGRAM, File, Mode
-from counterpoint.workers.repository.paths import refused, refused_link
+from counterpoint.workers.repository.files import (
+    FILE,
+    LINK,
+    PROGRAM,
+    File,
+    Mode,
+    refused,
+    refused_link,
+)
 from counterpoint.workers.repository.repository import Content
 from counterpoint.workers.sandbox.cgroups import not_enforced
-from counterpoint.workers.sandbox.limits import Limits as Limits
 from counterpoint.workers.sandbox.process import PYTHON as PYTHON
+from counterpoint.workers.sandbox.process import Limits as Limits
 from counterpoint.workers.sandbox.process import OnOutput, run_bubblewrap
 from counterpoint.workers.sandbox.process import SandboxInputs as SandboxInputs
 
@@ -38,39 +45,37 @@ RESULTS = "{results}"
 
 @dataclass(frozen=True)
 class SandboxResult:
-    """How a run in the sandbox ended, and what came out."""
+    """The end and the output of a run in the sandbox; paths are from the top of `/task`."""
 
     status: int | None = None
-    """Exit status of the command, negative where a signal ended it; None where it did not end by
+    """Exit status of the command, negative if a signal ended it; None if it did not end by
     itself."""
     changed: Mapping[str, File] = field(default_factory=dict)
-    """Path from the top of `/task` to each file or link that is new or another."""
+    """Path to each file or link that is new or was changed."""
     removed: tuple[str, ...] = ()
-    """Paths of files that are gone."""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Path to why what is there does not come out: git's own, a link that leaves, and so on."""
+    """Path to why it does not come out: git's own, a link that leaves, and so on."""
     ignored: tuple[str, ...] = ()
     """New files that the repository's `.gitignore` names; they do not come out."""
     results: bytes = b""
-    """What the command wrote to the file of its results."""
+    """Content of the file of results."""
     report: bytes = b""
-    """What a runner of tests reported."""
+    """The report of a runner of tests."""
     setup: bytes = b""
-    """What the command left in `/setup`, as an archive, if the caller keeps it."""
+    """Content of `/setup`, as an archive, if the caller keeps it."""
     late: bool = False
-    """Whether the time limit ended the command. What it did until then is here."""
+    """Whether the time limit ended the command. Its work until then is here."""
     output: str = ""
-    """Its standard output."""
     errors: str = ""
-    """Its standard error."""
+    """Standard error."""
     seconds: float = 0.0
     """Wall clock."""
     stopped: str = ""
-    """Which limit it ran into and its value, `seconds (60)`; or `the sandbox` where that broke.
+    """The limit that was reached and its value, `seconds (60)`; or `the sandbox` if that broke.
 
-    Too many seconds, files or bytes of output end it. A process that is killed because memory is
-    over, a full disk and a process that cannot be started are errors inside: they are named where
-    the command ends with a status that is not 0."""
+    Too many seconds, files or bytes of output end the command. A process that is killed because
+    memory is full, a full disk and a process that cannot be started are errors inside: they are
+    named if the command ends with a status that is not 0."""
 
     def tail(self, most: int) -> str:
         """Returns the last characters of both outputs, with one space for each run of space."""
@@ -119,12 +124,12 @@ def run(
     Args:
         command: program and arguments, as they are called inside; `{results}` in them is a file for
             results, outside of `/task`.
-        content: what `/task` holds: the files of a commit, as a repository of that one commit in
-            whose work folder the command starts; or path to content.
-        limits: what it may use.
-        inputs: what it is given besides the content.
+        content: the content of `/task`: the files of a commit, as a repository of that one commit
+            in whose work folder the command starts; or path to content.
+        limits: limits of the command.
+        inputs: the inputs besides the content.
         collect: whether changed files come out.
-        keep_setup: whether what the command leaves in `/setup` comes out.
+        keep_setup: whether the content of `/setup` comes out.
         on_output: called with output and errors as they come.
 
     Raises:
@@ -167,25 +172,15 @@ def pack_content(
 ) -> tuple[ContentHead, list[bytes]]:
     """Returns a head for `inside.py`, and the bytes that follow it.
 
-    Args:
-        content: a commit's, or path to content.
-        limits: how many bytes and files there may be.
-        untracked: files in the work folder that are not part of the work.
-
     Raises:
-        SettingError: there are more.
+        SettingError: there are more bytes or files than the limits allow.
     """
     pack, folder, commit, setup = b"", "", "", b""
     files: dict[str, File | None] = {}
     if isinstance(content, Content):
         _require_room(sum(e.size for e in content.entries.values()), len(content.entries), limits)
-        pack, folder, commit = (
-            content.repository.pack(content.commit),
-            content.prefix,
-            content.commit,
-        )
-        setup = content.repository.setup
-        files = dict(content.changes)
+        pack, setup = content.repository.pack(content.commit), content.repository.setup
+        folder, commit, files = content.prefix, content.commit, dict(content.changes)
     else:
         files = {path: data if isinstance(data, File) else File(data)
                  for path, data in content.items()}  # fmt: skip
@@ -204,30 +199,21 @@ def pack_content(
 
 
 def _require_room(size: int, count: int, limits: Limits) -> None:
-    """Checks that the files fit.
-
-    Raises:
-        SettingError: they do not; the message names the limit.
-    """
-    if size > limits.disk_mb << 20:
-        raise SettingError(
-            f"got files of {size / 2**20:.0f} MiB in the repository; the limit disk_mb = "
-            f"{limits.disk_mb}: set disk_mb under [limits] in the plan to more"
-        )
-    if count > limits.files:
-        raise SettingError(
-            f"got {count:,} files in the repository; the limit files = {limits.files}: set files "
-            "under [limits] in the plan to more"
-        )
+    """Raises SettingError, which names the limit, unless the files fit."""
+    for used, text, name, most in (
+        (size / 2**20, f"files of {size / 2**20:.0f} MiB", "disk_mb", limits.disk_mb),
+        (count, f"{count:,} files", "files", limits.files),
+    ):
+        if used > most:
+            raise SettingError(f"got {text} in the repository; the limit {name} = {most}: set "
+                               f"{name} under [limits] in the plan to more")  # fmt: skip
 
 
 def unpack_result(packed: bytes, hidden: set[str]) -> SandboxResult | None:
-    """Returns what came out, with each path checked, or None where it makes no sense.
+    """Returns what came out, without hidden paths, or None if it makes no sense.
 
-    Args:
-        packed: what `inside.py` wrote. Code in the sandbox may have written it instead, so every
-            type and size is checked.
-        hidden: paths of files that are not part of the work.
+    Code in the sandbox may have written it instead of `inside.py`: every type, size and path is
+    checked.
     """
     try:
         return _unpack(packed, hidden)
