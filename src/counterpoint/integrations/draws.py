@@ -84,6 +84,11 @@ def with_turns(labels: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     return columns
 
 
+def common_labels(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Returns the values [N] of each of the names that all rows [N] have."""
+    return {name: [row[name] for row in rows] for name in names if all(name in row for row in rows)}
+
+
 def _unused(name: Any, number: int, taken: set[Any]) -> str:
     """Returns `name (number)`, with as many apostrophes as make it differ from all names."""
     made = f"{name} ({number})"

@@ -7,6 +7,7 @@ converts a trainer's rewards and labels for it, and returns the advantages to th
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,6 @@ import numpy as np
 from counterpoint.arrays import Array, Columns, Floats, Ints
 from counterpoint.credit import (
     AnyScheme,
-    Credit,
     RunningState,
     Tally,
     advantages,
@@ -34,6 +34,7 @@ from counterpoint.errors import SchemeError, SettingError, StateError
 from counterpoint.integrations.draws import occurrences
 from counterpoint.integrations.recorder import Recorder, as_table, plain_values
 from counterpoint.integrations.warnings import EdgeCaseMonitor, Update, warnings_of
+from counterpoint.runs.files import write_atomically
 
 SCHEMA = "counterpoint.team_credit/1"
 WINDOW = 20_000
@@ -54,6 +55,15 @@ class SavedCredit(TypedDict):
     total: dict[str, int]
     """Edge case to its count over all updates."""
     state: SavedState | SavedJointState | None
+
+
+class CreditOptions(TypedDict, total=False):
+    """The arguments of `TeamCredit` that an adapter passes on."""
+
+    record: str | Path | None
+    components: Sequence[str]
+    check_every: int
+    warn: Callable[[str], None] | None
 
 
 class TeamCredit:
@@ -130,7 +140,12 @@ class TeamCredit:
             OutputError: the log cannot be written.
         """
         if absent is not None:
-            return self._without(absent, rewards, labels, learning)
+            there = np.flatnonzero(as_table(absent)[:, 0] == 0)
+            values = _taken(rewards, there)
+            if len(there):
+                kept = {name: _taken(column, there) for name, column in labels.items()}
+                values = self(values, kept, learning=learning)
+            return _spread(values, there, len(rewards))
         labels = dict(labels)
         if "rollout" not in labels and hasattr(rewards, "__len__"):
             prompt, agent = (
@@ -138,10 +153,15 @@ class TeamCredit:
             )
             labels["rollout"] = occurrences(prompt, agent, [0] * len(rewards))
         grouping = {name: column for name, column in labels.items() if name != "action"}
-        credit: Credit = advantages(rewards, grouping, self.scheme, state=self.state)
+        credit = advantages(rewards, grouping, self.scheme, state=self.state)
         if not learning:
             return credit.values
-        self._warn_of_earlier_rows()
+        if self.recorder is not None and self.recorder.was_there and self.updates == 0:
+            self.recorder.was_there = False
+            self.warn(
+                f"{self.recorder.path} holds rows of an earlier training, and this one counts its "
+                "updates from 0 again: give record another file to keep them apart"
+            )
         table, tally = as_table(rewards), credit.tally
         if self.recorder is not None:
             self.recorder.add(self.updates, table, labels)
@@ -150,11 +170,36 @@ class TeamCredit:
         self._warn_once(
             self._edge_cases.sentences(self.updates, tally, ~np.isnan(table), self.scheme)
         )
-        self._keep(table, labels)
+        if self.check_every:
+            self._latest.append((self.updates, table, labels))
+            rows = sum(len(one) for _, one, _ in self._latest)
+            while len(self._latest) > 1 and rows > WINDOW:
+                rows -= len(self._latest.popleft()[1])
         self.updates += 1
         if self.check_every and (self.updates % self.check_every == 0 or self.updates == FIRST):
             self.check()
         return credit.values
+
+    def by_group(
+        self,
+        rewards: Sequence[Sequence[float | None]],
+        labels: Columns,
+        *,
+        learning: bool = True,
+    ) -> list[list[float]]:
+        """Returns the advantages of ragged groups [P][n]; without a row nothing is an update.
+
+        Args:
+            rewards: [P][n] the reward of each row of each group; None or NaN is missing.
+            labels: name to values [N] of the rows of all groups, one group after the other.
+            learning: as in a call.
+
+        Raises:
+            RewardError, LabelError, SchemeError, OutputError: as a call.
+        """
+        flat = [reward for group in rewards for reward in group]
+        values = iter(self(flat, labels, learning=learning) if flat else ())
+        return [[float(next(values)) for _ in group] for group in rewards]
 
     def check(self) -> list[str]:
         """Diagnoses the latest updates, logs each new warning once, and returns all warnings.
@@ -181,24 +226,6 @@ class TeamCredit:
                 self._warned.add(key)
                 self.warn(text)
 
-    def _warn_of_earlier_rows(self) -> None:
-        """Warns once if the log already has rows of an earlier training."""
-        if self.recorder is not None and self.recorder.was_there and self.updates == 0:
-            self.recorder.was_there = False
-            self.warn(
-                f"{self.recorder.path} holds rows of an earlier training, and this one counts its "
-                "updates from 0 again: give record another file to keep them apart"
-            )
-
-    def _without(self, absent: Array, rewards: Array, labels: Columns, learning: bool) -> Array:
-        """Returns advantages [N] that are 0 in the rows `absent` [N], which no statistic counts."""
-        there = np.flatnonzero(as_table(absent)[:, 0] == 0)
-        rows = _taken(rewards, there)
-        if len(there):
-            kept = {name: _taken(column, there) for name, column in labels.items()}
-            rows = self(rows, kept, learning=learning)
-        return _spread(rows, there, len(rewards))
-
     def _measure(self, values: Floats, labels: Columns) -> None:
         """Sets `metrics` for the advantages [N] of an update."""
         self.metrics = {f"counterpoint/{key}": float(n) for key, n in asdict(self.tally).items()}
@@ -210,13 +237,6 @@ class TeamCredit:
             own = values[names == name]
             self.metrics[f"counterpoint/dead/{name}"] = float((own == 0).mean())
             self.metrics[f"counterpoint/advantage_rms/{name}"] = float(np.sqrt((own**2).mean()))
-
-    def _keep(self, table: Floats, labels: Columns) -> None:
-        if self.check_every:
-            self._latest.append((self.updates, table, dict(labels)))
-            rows = sum(len(one) for _, one, _ in self._latest)
-            while len(self._latest) > 1 and rows > WINDOW:
-                rows -= len(self._latest.popleft()[1])
 
     def state_dict(self) -> SavedCredit:
         """Returns the state that later updates depend on, for the trainer's checkpoint."""
@@ -252,6 +272,26 @@ class TeamCredit:
         self._latest.clear()
         if self.recorder is not None:
             self.recorder.go_back(self.updates)
+
+    def save(self, file: Path) -> None:
+        """Writes the state to a JSON file of the trainer's checkpoint.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        write_atomically(file, json.dumps(self.state_dict()))
+
+    def load(self, file: Path) -> None:
+        """Resumes from a file that `save` wrote; without the file nothing changes.
+
+        Raises:
+            StateError: the file cannot be read, or its state belongs to another scheme.
+        """
+        if file.is_file():
+            try:
+                self.load_state_dict(json.loads(file.read_text("utf-8")))
+            except (ValueError, OSError) as error:
+                raise StateError(f"could not read {file} ({error})") from error
 
 
 SchemeSource = str | AnyScheme | TeamCredit

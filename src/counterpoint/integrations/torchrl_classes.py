@@ -9,7 +9,7 @@ drawn. `WorldEnv` is a sequential environment for TorchRL; axis letters are thos
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -22,7 +22,12 @@ from torchrl.envs.transforms import Transform
 
 from counterpoint.arrays import Bools, Floats, Ints
 from counterpoint.errors import SettingError, WorldError
-from counterpoint.integrations.team_credit import SavedCredit, SchemeSource, TeamCredit
+from counterpoint.integrations.team_credit import (
+    CreditOptions,
+    SavedCredit,
+    SchemeSource,
+    TeamCredit,
+)
 from counterpoint.integrations.torchrl import AgentAdvantages
 from counterpoint.worlds.kind import Kind
 from counterpoint.worlds.registry import find_world
@@ -58,7 +63,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
         *,
         mask: NestedKey | None = None,
         names: Sequence[str] = (),
-        **options: Any,
+        **options: Unpack[CreditOptions],
     ) -> None:
         super().__init__()
         if isinstance(scheme, TeamCredit) and options:
@@ -71,7 +76,7 @@ class NormalizeAdvantage(TensorDictModuleBase):  # type: ignore[misc]
 
     @classmethod
     def for_loss(
-        cls, loss: Any, scheme: SchemeSource = "happo_per_agent", **options: Any
+        cls, loss: Any, scheme: SchemeSource = "happo_per_agent", **options: Unpack[CreditOptions]
     ) -> NormalizeAdvantage:
         """Returns the module for the advantage key of a loss.
 

@@ -18,8 +18,8 @@ import numpy as np
 from counterpoint.arrays import Columns, Ints
 from counterpoint.errors import LabelError, RewardError
 from counterpoint.integrations.draws import with_turns
-from counterpoint.integrations.peers import import_peer
 from counterpoint.integrations.team_credit import SchemeSource, TeamCredit, credit_of
+from counterpoint.optional import import_optional
 
 INSTALL = "pip install verl"
 COLUMNS = ("agent", "rollout", "role", "turn", "context")
@@ -45,11 +45,10 @@ def register(
 
     Raises:
         MissingPackageError: verl is not installed.
-        UnknownNameError: no scheme has that name.
-        OutputError: the log cannot be written.
+        UnknownNameError, OutputError: as `TeamCredit`.
         ValueError: the name is taken (raised by verl).
     """
-    core = import_peer("verl.trainer.ppo.core_algos", INSTALL)
+    core = import_optional("verl.trainer.ppo.core_algos", INSTALL)
     credit = credit_of(scheme, record)
     core.register_adv_est(name)(estimator(credit))
     return credit
